@@ -1,0 +1,96 @@
+//! The body of a streamed response, while it is written.
+
+use std::io::{self, Write};
+
+use crate::codec::response::{LAST_CHUNK, ResponseFraming, append_chunk};
+use crate::wire::{OUTPUT_BYTES, Wire};
+
+/// Where the closure of [`Response::stream`](crate::Response::stream) writes the body.
+///
+/// Small writes are gathered, up to 16 KiB; [`flush`](Write::flush) sends what there is at once. A write waits while
+/// the client does not read, at most [`Limits::write_stall`](crate::Limits::write_stall) without progress.
+#[derive(Debug)]
+pub struct BodyWriter<'a> {
+    wire: &'a mut Wire,
+    framing: ResponseFraming,
+    /// What the declared length still asks for, in bytes.
+    due: u64,
+    /// More was written than the declared length has room for.
+    overrun: bool,
+    /// Data of the chunk that is being gathered.
+    chunk: Vec<u8>,
+}
+
+impl<'a> BodyWriter<'a> {
+    pub(crate) fn new(wire: &'a mut Wire, framing: ResponseFraming) -> BodyWriter<'a> {
+        BodyWriter {
+            wire,
+            due: match framing {
+                ResponseFraming::Length(length) => length,
+                _ => 0,
+            },
+            framing,
+            overrun: false,
+            chunk: Vec::new(),
+        }
+    }
+
+    /// Ends the body: the last chunk, or an error if the declared length was not reached.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        if self.overrun {
+            return Err(overrun());
+        }
+        if self.due > 0 {
+            let short = format!("{} bytes fewer than the declared Content-Length", self.due);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, short));
+        }
+        if self.framing == ResponseFraming::Chunked {
+            self.end_chunk();
+            self.wire.output.extend_from_slice(LAST_CHUNK);
+        }
+        Ok(())
+    }
+
+    fn end_chunk(&mut self) {
+        if !self.chunk.is_empty() {
+            append_chunk(&self.chunk, &mut self.wire.output);
+            self.chunk.clear();
+        }
+    }
+}
+
+impl Write for BodyWriter<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if let ResponseFraming::Length(_) = self.framing {
+            let Some(due) = self.due.checked_sub(data.len() as u64) else {
+                self.overrun = true;
+                return Err(overrun());
+            };
+            self.due = due;
+        }
+        if self.framing == ResponseFraming::Chunked {
+            self.chunk.extend_from_slice(data);
+            if self.chunk.len() >= OUTPUT_BYTES {
+                self.flush()?;
+            }
+        } else if data.len() >= OUTPUT_BYTES {
+            self.wire.flush_with(data)?;
+        } else {
+            self.wire.output.extend_from_slice(data);
+            if self.wire.output.len() >= OUTPUT_BYTES {
+                self.wire.flush()?;
+            }
+        }
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.end_chunk();
+        self.wire.flush()
+    }
+}
+
+fn overrun() -> io::Error {
+    let message = "more bytes than the declared Content-Length";
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}

@@ -1,0 +1,436 @@
+//! The head of a request: request line and header section (RFC 9112 §3, §5).
+//!
+//! [`HeadParser`] takes the unread bytes of a connection again and again as more of them arrive. It keeps its place,
+//! so that a peer who drips a head byte by byte costs time linear in what was sent; a fault is reported with the line
+//! that shows it, not at the end of the head.
+
+use std::ops::Range;
+
+use crate::codec::body::Framing;
+use crate::codec::target::{self, Form};
+use crate::error::RequestError;
+use crate::headers::trim_ows;
+use crate::method::Method;
+use crate::request::Version;
+
+/// A method longer than this is refused, in bytes. The longest registered one has 17.
+const METHOD_BYTES: usize = 32;
+
+/// Empty lines before a request line that are ignored (RFC 9112 §2.2 asks for at least one).
+const EMPTY_LINES: u8 = 2;
+
+/// Where a field's name and its value stand in the bytes of the head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldLine {
+    pub(crate) name: Range<usize>,
+    pub(crate) value: Range<usize>,
+}
+
+/// What bounds a head, in bytes and lines.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeadLimits {
+    pub(crate) request_line_bytes: usize,
+    pub(crate) header_section_bytes: usize,
+    pub(crate) header_fields: usize,
+}
+
+/// What a head says, as offsets into its bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    pub(crate) form: Form,
+    /// The path, percent-encoded as it came; empty for an absolute-form without one, and for `*`.
+    pub(crate) path: Range<usize>,
+    pub(crate) query: Option<Range<usize>>,
+    /// The absolute-form's authority or else the Host field's value; empty if HTTP/1.0 gave neither.
+    pub(crate) authority: Range<usize>,
+    pub(crate) framing: Framing,
+    /// Whether the client lets the connection persist (RFC 9112 §9.3).
+    pub(crate) keep_alive: bool,
+    pub(crate) expects_continue: bool,
+}
+
+/// Reads one head from bytes that arrive in pieces.
+#[derive(Debug, Default)]
+pub(crate) struct HeadParser {
+    /// Where the line that comes next begins.
+    at: usize,
+    /// Up to where that line has been searched for its end.
+    searched: usize,
+    empty_lines: u8,
+    section_start: Option<usize>,
+    head: Head,
+    lines: Vec<FieldLine>,
+    seen: Seen,
+}
+
+/// The fields that the server itself must understand, as they pass by.
+#[derive(Debug, Default)]
+struct Seen {
+    host: Option<Range<usize>>,
+    content_type: Option<Range<usize>>,
+    content_length: Option<u64>,
+    chunked: bool,
+    close: bool,
+    persist: bool,
+}
+
+impl HeadParser {
+    /// Goes on in `input`, which begins where it began at the last call and has grown at its end. `Some` is the length
+    /// of the whole head with the empty line after it; `None` asks for more bytes.
+    pub(crate) fn advance(
+        &mut self,
+        input: &[u8],
+        limits: &HeadLimits,
+    ) -> Result<Option<usize>, RequestError> {
+        loop {
+            let Some(end) = find_lf(&input[self.searched..]).map(|n| n + self.searched) else {
+                self.searched = input.len();
+                self.check_unfinished(input, limits)?;
+                return Ok(None);
+            };
+            // We refuse a bare LF as a line's end, which RFC 9112 §2.2 merely allows to accept: parsers disagree
+            // about it, and that is smuggling.
+            if end == self.at || input[end - 1] != b'\r' {
+                return Err(RequestError::LineEnding);
+            }
+            let line = self.at..end - 1;
+            self.at = end + 1;
+            self.searched = self.at;
+            match self.section_start {
+                None => self.first_line(input, line, limits)?,
+                Some(_) if line.is_empty() => {
+                    self.finish(input)?;
+                    return Ok(Some(self.at));
+                }
+                Some(start) => {
+                    if self.at - start > limits.header_section_bytes {
+                        return Err(RequestError::FieldsTooLarge);
+                    }
+                    if self.lines.len() >= limits.header_fields {
+                        return Err(RequestError::FieldsTooMany);
+                    }
+                    self.field_line(input, line)?;
+                }
+            }
+        }
+    }
+
+    /// The head that `advance` completed, and the parser ready for the next one.
+    pub(crate) fn take(&mut self) -> (Head, &mut Vec<FieldLine>) {
+        self.at = 0;
+        self.searched = 0;
+        self.empty_lines = 0;
+        self.section_start = None;
+        self.seen = Seen::default();
+        (std::mem::take(&mut self.head), &mut self.lines)
+    }
+
+    /// Whether an incomplete line is already more than a complete one may be.
+    fn check_unfinished(&self, input: &[u8], limits: &HeadLimits) -> Result<(), RequestError> {
+        let line = &input[self.at..];
+        match self.section_start {
+            None if line.len() > limits.request_line_bytes + 1 => Err(RequestError::TargetTooLong),
+            // What speaks another protocol (TLS, say) need not send a line's end for us to know.
+            None if !line.is_empty() && line[0] != b'\r' && !is_tchar(line[0]) => {
+                Err(RequestError::Method)
+            }
+            Some(start) if input.len() - start > limits.header_section_bytes + 2 => {
+                Err(RequestError::FieldsTooLarge)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn first_line(
+        &mut self,
+        input: &[u8],
+        line: Range<usize>,
+        limits: &HeadLimits,
+    ) -> Result<(), RequestError> {
+        if line.is_empty() {
+            self.empty_lines += 1;
+            return match self.empty_lines > EMPTY_LINES {
+                true => Err(RequestError::RequestLine),
+                false => Ok(()),
+            };
+        }
+        if line.len() > limits.request_line_bytes {
+            return Err(RequestError::TargetTooLong);
+        }
+        self.lines.clear();
+        self.section_start = Some(self.at);
+        self.request_line(input, line)
+    }
+
+    // request-line = method SP request-target SP HTTP-version           RFC 9112 §3
+    fn request_line(&mut self, input: &[u8], line: Range<usize>) -> Result<(), RequestError> {
+        let bytes = &input[line.clone()];
+        let method_len = bytes
+            .iter()
+            .position(|&byte| !is_tchar(byte))
+            .unwrap_or(bytes.len());
+        if method_len == 0 || method_len > METHOD_BYTES {
+            return Err(RequestError::Method);
+        }
+        match bytes.get(method_len) {
+            Some(b' ') => {}
+            Some(b'\t') | None => return Err(RequestError::RequestLine),
+            Some(_) => return Err(RequestError::Method),
+        }
+        let target_start = method_len + 1;
+        let target_len = bytes[target_start..]
+            .iter()
+            .position(|&byte| byte == b' ')
+            .ok_or(RequestError::RequestLine)?;
+        if target_len == 0 {
+            return Err(RequestError::RequestLine);
+        }
+        let target_end = target_start + target_len;
+        self.head.version = http_version(&bytes[target_end + 1..])?;
+
+        let method = &bytes[..method_len];
+        let target = &bytes[target_start..target_end];
+        let parsed = target::parse(target, method == b"CONNECT", method == b"OPTIONS")?;
+        let base = line.start + target_start;
+        let shift = |range: Range<usize>| base + range.start..base + range.end;
+        self.head.form = parsed.form;
+        self.head.path = shift(parsed.path);
+        self.head.query = parsed.query.map(shift);
+        self.head.authority = shift(parsed.authority);
+        self.head.method = Method::from_token(method).ok_or(RequestError::MethodUnknown)?;
+        match self.head.method {
+            Method::Connect => Err(RequestError::Connect),
+            _ => Ok(()),
+        }
+    }
+
+    fn field_line(&mut self, input: &[u8], line: Range<usize>) -> Result<(), RequestError> {
+        let field = split_field_line(input, line)?;
+        let name = &input[field.name.clone()];
+        let value = &input[field.value.clone()];
+        // The length decides for most names; only then are the letters compared.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                if self.seen.host.replace(field.value.clone()).is_some() {
+                    return Err(RequestError::HostRepeated);
+                }
+                if !target::is_host(value) {
+                    return Err(RequestError::Host);
+                }
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => self.expect(value)?,
+            10 if name.eq_ignore_ascii_case(b"connection") => self.connection(value),
+            12 if name.eq_ignore_ascii_case(b"content-type") => {
+                if let Some(earlier) = self.seen.content_type.replace(field.value.clone()) {
+                    if input[earlier] != *value {
+                        return Err(RequestError::ContentTypeConflict);
+                    }
+                }
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                let length = content_length(value)?;
+                // We refuse a second field even if it is equal (RFC 9110 §8.6 would let us merge them).
+                if self.seen.content_length.replace(length).is_some() {
+                    return Err(RequestError::ContentLength);
+                }
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                // One line only: with several, proxies differ in which one they obey.
+                if std::mem::replace(&mut self.seen.chunked, true) {
+                    return Err(RequestError::TransferEncoding);
+                }
+                transfer_encoding(value)?;
+            }
+            _ => {}
+        }
+        self.lines.push(field);
+        Ok(())
+    }
+
+    // Expect = #expectation                                             RFC 9110 §10.1.1
+    fn expect(&mut self, value: &[u8]) -> Result<(), RequestError> {
+        if !value.eq_ignore_ascii_case(b"100-continue") {
+            return Err(RequestError::Expectation);
+        }
+        self.head.expects_continue = true;
+        Ok(())
+    }
+
+    // Connection = #connection-option                                   RFC 9110 §7.6.1
+    fn connection(&mut self, value: &[u8]) {
+        for option in value.split(|&byte| byte == b',').map(trim_ows) {
+            self.seen.close |= option.eq_ignore_ascii_case(b"close");
+            self.seen.persist |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    /// What only the whole section can tell: Host (RFC 9112 §3.2), framing (§6.3) and persistence (§9.3).
+    fn finish(&mut self, input: &[u8]) -> Result<(), RequestError> {
+        let head = &mut self.head;
+        let is_1_1 = head.version == Version::Http11;
+        match &self.seen.host {
+            None if is_1_1 => return Err(RequestError::HostMissing),
+            Some(host) if head.form != Form::Absolute => head.authority = host.clone(),
+            _ => {}
+        }
+        debug_assert!(head.authority.end <= input.len());
+        head.framing = match (self.seen.chunked, self.seen.content_length) {
+            // §6.1 lets a server close after such a request; we do not serve it at all, since one of the two
+            // fields was meant for another parser.
+            (true, Some(_)) => return Err(RequestError::LengthAndCoding),
+            // Transfer-Encoding is not of HTTP/1.0, and who sends it there hopes that somebody ignores it (§6.1).
+            (true, None) if !is_1_1 => return Err(RequestError::TransferEncoding),
+            (true, None) => Framing::Chunked,
+            (false, Some(0) | None) => Framing::None,
+            (false, Some(length)) => Framing::Length(length),
+        };
+        head.keep_alive = !self.seen.close && (is_1_1 || self.seen.persist);
+        // An HTTP/1.0 client cannot wait for a 100 (RFC 9110 §10.1.1).
+        head.expects_continue &= is_1_1 && head.framing != Framing::None;
+        Ok(())
+    }
+}
+
+// HTTP-version = HTTP-name "/" DIGIT "." DIGIT                          RFC 9112 §2.3
+fn http_version(bytes: &[u8]) -> Result<Version, RequestError> {
+    let [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] = bytes else {
+        return Err(RequestError::Version);
+    };
+    match (major, minor) {
+        (b'1', b'0') => Ok(Version::Http10),
+        // A later minor version is answered with the highest that we know (RFC 9110 §2.5).
+        (b'1', b'1'..=b'9') => Ok(Version::Http11),
+        (b'2'..=b'9', b'0'..=b'9') => Err(RequestError::VersionUnsupported),
+        _ => Err(RequestError::Version),
+    }
+}
+
+// Content-Length = 1*DIGIT                                              RFC 9110 §8.6
+//
+// We refuse leading zeros too: some parsers read them as octal. `str::parse` would take "+5".
+pub(crate) fn content_length(value: &[u8]) -> Result<u64, RequestError> {
+    if value.is_empty() || (value[0] == b'0' && value.len() > 1) {
+        return Err(RequestError::ContentLength);
+    }
+    value.iter().try_fold(0u64, |length, byte| {
+        let digit = match byte {
+            b'0'..=b'9' => u64::from(byte - b'0'),
+            _ => return Err(RequestError::ContentLength),
+        };
+        length
+            .checked_mul(10)
+            .and_then(|length| length.checked_add(digit))
+            .ok_or(RequestError::ContentLength)
+    })
+}
+
+// Transfer-Encoding = #transfer-coding                                  RFC 9112 §6.1
+//
+// `chunked` alone is understood. A list that ends in `chunked` has a known end but a coding that we do not undo: 501.
+// Anything else leaves the end of the body unknown: 400. Empty elements and parameters are refused.
+fn transfer_encoding(value: &[u8]) -> Result<(), RequestError> {
+    if value.eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    let mut codings = value.rsplit(|&byte| byte == b',').map(trim_ows);
+    let ends_chunked = codings
+        .next()
+        .is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"));
+    let others_plain = codings.all(|coding| {
+        is_token(coding)
+            && !coding.eq_ignore_ascii_case(b"chunked")
+            && !coding.eq_ignore_ascii_case(b"identity")
+    });
+    Err(match ends_chunked && others_plain {
+        true => RequestError::TransferCodingUnknown,
+        false => RequestError::TransferEncoding,
+    })
+}
+
+// field-line = field-name ":" OWS field-value OWS                       RFC 9112 §5
+pub(crate) fn split_field_line(
+    input: &[u8],
+    line: Range<usize>,
+) -> Result<FieldLine, RequestError> {
+    let bytes = &input[line.clone()];
+    // We refuse obs-fold (RFC 9112 §5.2): proxies disagree about it, and that is smuggling.
+    if let Some(b' ' | b'\t') = bytes.first() {
+        return Err(RequestError::ObsFold);
+    }
+    let name_len = bytes
+        .iter()
+        .position(|&byte| !is_tchar(byte))
+        .unwrap_or(bytes.len());
+    if name_len == 0 || bytes.get(name_len) != Some(&b':') {
+        return Err(RequestError::FieldName);
+    }
+    let rest = &bytes[name_len + 1..];
+    if !is_field_value(rest) {
+        return Err(RequestError::FieldValue);
+    }
+    let value = trim_ows(rest);
+    let lead = rest.iter().take_while(|&&byte| is_ows(byte)).count();
+    let value_start = line.start + name_len + 1 + if value.is_empty() { 0 } else { lead };
+    Ok(FieldLine {
+        name: line.start..line.start + name_len,
+        value: value_start..value_start + value.len(),
+    })
+}
+
+fn is_ows(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+// token = 1*tchar                                                       RFC 9110 §5.6.2
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&byte| is_tchar(byte))
+}
+
+pub(crate) fn is_tchar(byte: u8) -> bool {
+    TCHAR[byte as usize]
+}
+
+const TCHAR: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z');
+        byte += 1;
+    }
+    table
+};
+
+// field-vchar = VCHAR / obs-text, with SP and HTAB between              RFC 9110 §5.5
+pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
+    // Folding the whole slice, rather than stopping at the first fault, lets the compiler use wide registers.
+    !bytes.iter().fold(false, |bad, &byte| {
+        bad | ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f)
+    })
+}
+
+/// The first LF, eight bytes at a time.
+fn find_lf(bytes: &[u8]) -> Option<usize> {
+    const LF: u64 = 0x0a0a_0a0a_0a0a_0a0a;
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let mut words = bytes.chunks_exact(8);
+    let mut at = 0;
+    for word in &mut words {
+        let word = u64::from_le_bytes(word.try_into().expect("chunks of eight")) ^ LF;
+        // The lowest byte whose high bit is set here was zero, that is, an LF.
+        let zeros = word.wrapping_sub(LOW) & !word & HIGH;
+        if zeros != 0 {
+            return Some(at + zeros.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let tail = words.remainder();
+    tail.iter().position(|&byte| byte == b'\n').map(|n| at + n)
+}
+
+#[cfg(test)]
+mod tests;

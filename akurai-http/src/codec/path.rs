@@ -1,0 +1,141 @@
+//! Percent-encoding, and paths that stay where they belong.
+
+use std::borrow::Cow;
+
+/// `segment` with every `%XX` decoded, once (RFC 3986 §2.4); `None` if what comes out is not UTF-8 or a triplet is cut.
+pub(crate) fn percent_decode(segment: &str) -> Option<Cow<'_, str>> {
+    if !segment.contains('%') {
+        return Some(Cow::Borrowed(segment));
+    }
+    let mut decoded = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        let byte = match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                rest = after;
+                hex_digit(*high)? << 4 | hex_digit(*low)?
+            }
+            (b'%', _) => return None,
+            (&byte, _) => byte,
+        };
+        decoded.push(byte);
+    }
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    (byte as char).to_digit(16).map(|digit| digit as u8)
+}
+
+/// The names that lead from a served directory to the file that `path` asks for, or `None` if it names none there.
+///
+/// `path` is what follows the directory's prefix, still percent-encoded. It is decoded once. Nothing that any system
+/// reads as more than a plain name passes: no separator, drive, stream or device, no `.` or `..`, no hidden file but
+/// `/.well-known` (RFC 8615). A last segment that is empty is left out: the caller sees the slash in `path`.
+pub(crate) fn file_segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.is_empty() {
+        return Some(Vec::new());
+    }
+    path.split('/')
+        .map(|segment| percent_decode(segment).filter(|name| is_plain_name(name)))
+        .collect()
+}
+
+fn is_plain_name(name: &str) -> bool {
+    let hidden = name.starts_with('.') && name != ".well-known";
+    !name.is_empty()
+        && !hidden
+        && !name.ends_with(['.', ' '])
+        && !name.contains(['/', '\\', ':'])
+        && !name.contains(|c: char| c.is_ascii_control())
+        && !is_device_name(name)
+}
+
+/// Names that Windows opens as devices in any directory, with any extension. Refused on every system, so that a tree
+/// of files behaves the same wherever it is served.
+fn is_device_name(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name).trim_end();
+    let is = |device: &str| stem.eq_ignore_ascii_case(device);
+    let numbered = |device: &str| {
+        stem.get(..3)
+            .is_some_and(|start| start.eq_ignore_ascii_case(device))
+            && matches!(
+                &stem[3..],
+                "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9"
+            )
+    };
+    is("con") || is("prn") || is("aux") || is("nul") || numbered("com") || numbered("lpt")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc3986_2_4_decoded_once() {
+        for (segment, decoded) in [
+            ("plain", Some("plain")),
+            ("a%20b", Some("a b")),
+            ("%c3%A9", Some("é")),
+            ("%252e", Some("%2e")),
+            ("%2F", Some("/")),
+            ("a+b", Some("a+b")),
+            ("%", None),
+            ("%2", None),
+            ("%zz", None),
+            ("%ff", None),
+            ("%c0%af", None),
+        ] {
+            assert_eq!(percent_decode(segment).as_deref(), decoded, "{segment}");
+        }
+    }
+
+    #[test]
+    fn only_plain_names_lead_into_a_directory() {
+        for (path, names) in [
+            ("/", Some(vec![])),
+            ("", Some(vec![])),
+            ("/a", Some(vec!["a"])),
+            ("/a/b.txt", Some(vec!["a", "b.txt"])),
+            ("/a/", Some(vec!["a"])),
+            ("/a%20b", Some(vec!["a b"])),
+            ("/%252e%252e/x", Some(vec!["%2e%2e", "x"])),
+            ("/.well-known/acme", Some(vec![".well-known", "acme"])),
+            ("/com", Some(vec!["com"])),
+            ("/console", Some(vec!["console"])),
+            ("/com10", Some(vec!["com10"])),
+            ("/..", None),
+            ("/a/../b", None),
+            ("/./a", None),
+            ("/%2e%2e/x", None),
+            ("/.%2e", None),
+            ("/a%2fb", None),
+            ("/a%5cb", None),
+            ("/a%00", None),
+            ("/a%0a", None),
+            ("//a", None),
+            ("/a//b", None),
+            ("/.git/config", None),
+            ("/.env", None),
+            ("/c:", None),
+            ("/a:stream", None),
+            ("/a.", None),
+            ("/a%20", None),
+            ("/nul", None),
+            ("/NUL.txt", None),
+            ("/COM1.log", None),
+            ("/lpt9", None),
+            ("/%ff", None),
+            ("/%c0%ae%c0%ae", None),
+        ] {
+            let got = file_segments(path);
+            let got = got
+                .as_ref()
+                .map(|names| names.iter().map(|n| &**n).collect());
+            assert_eq!(got, names, "{path}");
+        }
+    }
+}

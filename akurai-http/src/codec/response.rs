@@ -1,0 +1,187 @@
+//! The head of a response, and chunks of its body (RFC 9112 §4, §7.1).
+
+use crate::Status;
+use crate::headers::Headers;
+
+/// How a response's end is shown to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResponseFraming {
+    /// The status forbids content: no field says anything about it (RFC 9110 §6.4.1, §8.6).
+    Bodiless,
+    /// `Content-Length`, in bytes.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// The end of the connection.
+    Close,
+}
+
+/// What the head says of the connection (RFC 9112 §9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    /// It persists, which HTTP/1.1 need not say.
+    Persist,
+    /// It persists, which HTTP/1.0 must be told.
+    KeepAlive,
+    /// It ends after this response.
+    Close,
+    /// It leaves HTTP (RFC 9110 §7.8).
+    Upgrade,
+}
+
+/// Appends a whole response head, the empty line included.
+pub(crate) fn append_head(
+    status: Status,
+    headers: &Headers,
+    framing: ResponseFraming,
+    persistence: Persistence,
+    date: &[u8],
+    out: &mut Vec<u8>,
+) {
+    append_status_line(status, out);
+    if !status.is_informational() && headers.bytes("Date").is_none() {
+        append_field(b"Date", date, out);
+    }
+    for (name, value) in headers.lines() {
+        append_field(name, value, out);
+    }
+    match framing {
+        ResponseFraming::Bodiless | ResponseFraming::Close => {}
+        ResponseFraming::Length(length) => {
+            out.extend_from_slice(b"Content-Length: ");
+            append_decimal(length, out);
+            out.extend_from_slice(b"\r\n");
+        }
+        ResponseFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    out.extend_from_slice(match persistence {
+        Persistence::Persist => b"",
+        Persistence::KeepAlive => b"Connection: keep-alive\r\n",
+        Persistence::Close => b"Connection: close\r\n",
+        Persistence::Upgrade => b"Connection: Upgrade\r\n",
+    });
+    out.extend_from_slice(b"\r\n");
+}
+
+// status-line = HTTP-version SP status-code SP [ reason-phrase ]        RFC 9112 §4
+fn append_status_line(status: Status, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    append_decimal(u64::from(status.code()), out);
+    out.push(b' ');
+    out.extend_from_slice(status.reason().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn append_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends `chunk`, which is not empty: an empty one would end the body.
+pub(crate) fn append_chunk(chunk: &[u8], out: &mut Vec<u8>) {
+    debug_assert!(!chunk.is_empty());
+    append_hex(chunk.len() as u64, out);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(chunk);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The chunk that ends a body, without trailers.
+pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+fn append_decimal(number: u64, out: &mut Vec<u8>) {
+    append_digits(number, 10, out);
+}
+
+fn append_hex(number: u64, out: &mut Vec<u8>) {
+    append_digits(number, 16, out);
+}
+
+fn append_digits(mut number: u64, base: u64, out: &mut Vec<u8>) {
+    // A u64 has at most 20 decimal digits.
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b"0123456789abcdef"[(number % base) as usize];
+        number /= base;
+        if number == 0 {
+            return out.extend_from_slice(&digits[start..]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(status: u16, framing: ResponseFraming, persistence: Persistence, expected: &str) {
+        let mut headers = Headers::default();
+        headers.append(b"X-A", b"b").unwrap();
+        let mut out = Vec::new();
+        let status = Status::new(status);
+        append_head(status, &headers, framing, persistence, b"DATE", &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn heads() {
+        use Persistence::*;
+        check(
+            200,
+            ResponseFraming::Length(0),
+            Persist,
+            "HTTP/1.1 200 OK\r\nDate: DATE\r\nX-A: b\r\nContent-Length: 0\r\n\r\n",
+        );
+        check(
+            200,
+            ResponseFraming::Chunked,
+            KeepAlive,
+            "HTTP/1.1 200 OK\r\nDate: DATE\r\nX-A: b\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n",
+        );
+        check(
+            799,
+            ResponseFraming::Close,
+            Close,
+            "HTTP/1.1 799 \r\nDate: DATE\r\nX-A: b\r\nConnection: close\r\n\r\n",
+        );
+        check(
+            101,
+            ResponseFraming::Bodiless,
+            Upgrade,
+            "HTTP/1.1 101 Switching Protocols\r\nX-A: b\r\nConnection: Upgrade\r\n\r\n",
+        );
+        check(
+            204,
+            ResponseFraming::Bodiless,
+            Persist,
+            "HTTP/1.1 204 No Content\r\nDate: DATE\r\nX-A: b\r\n\r\n",
+        );
+    }
+
+    #[test]
+    fn numbers() {
+        for (number, decimal, hex) in [
+            (0, "0", "0"),
+            (9, "9", "9"),
+            (255, "255", "ff"),
+            (u64::MAX, "18446744073709551615", "ffffffffffffffff"),
+        ] {
+            let mut out = Vec::new();
+            append_decimal(number, &mut out);
+            out.push(b' ');
+            append_hex(number, &mut out);
+            assert_eq!(out, format!("{decimal} {hex}").as_bytes());
+        }
+    }
+
+    #[test]
+    fn chunks() {
+        let mut out = Vec::new();
+        append_chunk(&[b'x'; 26], &mut out);
+        assert_eq!(out, b"1a\r\nxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n");
+    }
+}

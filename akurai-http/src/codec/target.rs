@@ -1,0 +1,312 @@
+//! The request target and the authority (RFC 9112 §3.2, RFC 9110 §7.2).
+
+use std::ops::Range;
+
+use crate::error::RequestError;
+
+/// Which of the four forms a target has (RFC 9112 §3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Form {
+    /// `/where?q=now`
+    #[default]
+    Origin,
+    /// `http://www.example.org/where?q=now`
+    Absolute,
+    /// `www.example.org:443`, for CONNECT
+    Authority,
+    /// `*`, for OPTIONS
+    Asterisk,
+}
+
+/// A target's parts, as offsets into it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) form: Form,
+    pub(crate) path: Range<usize>,
+    pub(crate) query: Option<Range<usize>>,
+    pub(crate) authority: Range<usize>,
+}
+
+/// Takes a target apart; `connect` and `options` tell the method, which decides which forms are open to it.
+pub(crate) fn parse(target: &[u8], connect: bool, options: bool) -> Result<Target, RequestError> {
+    if !has_target_bytes(target) || !has_whole_triplets(target) {
+        return Err(RequestError::Target);
+    }
+    let whole = 0..target.len();
+    match target {
+        _ if connect => match split_port(target) {
+            Some((host, Some(port))) if !port.is_empty() && is_host_name(host) && is_port(port) => {
+                Ok(Target {
+                    form: Form::Authority,
+                    path: 0..0,
+                    query: None,
+                    authority: whole,
+                })
+            }
+            _ => Err(RequestError::Target),
+        },
+        [b'/', ..] => Ok(with_path(target, Form::Origin, 0, 0..0)),
+        b"*" if options => Ok(Target {
+            form: Form::Asterisk,
+            path: 0..0,
+            query: None,
+            authority: 0..0,
+        }),
+        _ => absolute_form(target),
+    }
+}
+
+// absolute-form = absolute-URI; http-URI = "http" "://" authority path-abempty [ "?" query ]
+//
+// `https` is taken as well, since an edge proxy may pass on what its client sent. Userinfo is refused (RFC 9110
+// §4.2.4), so is an empty host (§4.2.1).
+fn absolute_form(target: &[u8]) -> Result<Target, RequestError> {
+    let scheme_len = ["http://", "https://"]
+        .iter()
+        .find(|scheme| {
+            target
+                .get(..scheme.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
+        })
+        .ok_or(RequestError::Target)?
+        .len();
+    let authority_len = target[scheme_len..]
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?'))
+        .unwrap_or(target.len() - scheme_len);
+    let authority = scheme_len..scheme_len + authority_len;
+    if !is_host(&target[authority.clone()]) {
+        return Err(RequestError::Target);
+    }
+    let path_start = authority.end;
+    Ok(with_path(target, Form::Absolute, path_start, authority))
+}
+
+fn with_path(target: &[u8], form: Form, start: usize, authority: Range<usize>) -> Target {
+    let question = target[start..].iter().position(|&byte| byte == b'?');
+    let path_end = question.map_or(target.len(), |n| start + n);
+    Target {
+        form,
+        path: start..path_end,
+        query: question.map(|n| start + n + 1..target.len()),
+        authority,
+    }
+}
+
+// Host = uri-host [ ":" port ]                                          RFC 9110 §7.2
+//
+// We refuse an empty one and one with a comma, which the grammar allows: a comma there is two Hosts folded into one.
+pub(crate) fn is_host(value: &[u8]) -> bool {
+    match split_port(value) {
+        Some((host, None)) => is_host_name(host),
+        Some((host, Some(port))) => is_host_name(host) && (port.is_empty() || is_port(port)),
+        None => false,
+    }
+}
+
+/// A host and what stands behind its colon; `None` if a bracket is not closed or followed by something else.
+fn split_port(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let host_len = match authority.first() {
+        Some(b'[') => authority.iter().position(|&byte| byte == b']')? + 1,
+        _ => authority
+            .iter()
+            .position(|&byte| byte == b':')
+            .unwrap_or(authority.len()),
+    };
+    match &authority[host_len..] {
+        [] => Some((authority, None)),
+        [b':', port @ ..] => Some((&authority[..host_len], Some(port))),
+        _ => None,
+    }
+}
+
+// port = *DIGIT, and no number that TCP does not have
+fn is_port(port: &[u8]) -> bool {
+    port.iter().all(u8::is_ascii_digit)
+        && std::str::from_utf8(port).is_ok_and(|digits| digits.parse::<u16>().is_ok())
+}
+
+// uri-host = IP-literal / IPv4address / reg-name                        RFC 3986 §3.2.2
+fn is_host_name(host: &[u8]) -> bool {
+    match host {
+        [] => false,
+        [b'[', inner @ .., b']'] => is_ip_literal(inner),
+        name => {
+            has_whole_triplets(name)
+                && name
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte))
+        }
+    }
+}
+
+// IP-literal = "[" ( IPv6address / IPvFuture ) "]"
+//
+// `core::net` is addresses alone, no socket; no IPvFuture was ever defined.
+fn is_ip_literal(inner: &[u8]) -> bool {
+    std::str::from_utf8(inner).is_ok_and(|text| text.parse::<core::net::Ipv6Addr>().is_ok())
+}
+
+/// No control, space, DEL or byte ≥ 0x80; no `#`, which is a fragment and never sent; no `\ " < >`. Browsers do send
+/// `| { } ^ [ ]` and the backtick as they are, so these stay, though the grammar of RFC 3986 lacks them.
+fn has_target_bytes(target: &[u8]) -> bool {
+    target.iter().all(|&byte| TARGET[byte as usize])
+}
+
+const TARGET: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        table[byte] = !matches!(byte as u8, b'#' | b'\\' | b'"' | b'<' | b'>');
+        byte += 1;
+    }
+    table
+};
+
+// pct-encoded = "%" HEXDIG HEXDIG                                       RFC 3986 §2.1
+fn has_whole_triplets(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some(percent) = rest.iter().position(|&byte| byte == b'%') {
+        match &rest[percent + 1..] {
+            [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                rest = after;
+            }
+            _ => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn parts(target: &str) -> (Form, &str, Option<&str>, &str) {
+        let parsed = parse(target.as_bytes(), false, false).expect(target);
+        (
+            parsed.form,
+            &target[parsed.path],
+            parsed.query.map(|range| &target[range]),
+            &target[parsed.authority],
+        )
+    }
+
+    #[test]
+    fn rfc9112_3_2_forms() {
+        assert_eq!(parts("/"), (Form::Origin, "/", None, ""));
+        assert_eq!(
+            parts("/a/b?c=d?e"),
+            (Form::Origin, "/a/b", Some("c=d?e"), "")
+        );
+        assert_eq!(parts("//x/y?"), (Form::Origin, "//x/y", Some(""), ""));
+        assert_eq!(parts("http://h"), (Form::Absolute, "", None, "h"));
+        assert_eq!(
+            parts("HTTP://h:80?q"),
+            (Form::Absolute, "", Some("q"), "h:80")
+        );
+        assert_eq!(
+            parts("https://[::1]:8443/p?q"),
+            (Form::Absolute, "/p", Some("q"), "[::1]:8443")
+        );
+        assert_eq!(parse(b"*", false, true).map(|t| t.form), Ok(Form::Asterisk));
+        assert_eq!(
+            parse(b"h:443", true, false).map(|t| t.form),
+            Ok(Form::Authority)
+        );
+    }
+
+    #[test]
+    fn malformed_targets_are_refused() {
+        for target in [
+            "foo",
+            "../x",
+            "*",
+            "",
+            "/a#b",
+            "/a\\b",
+            "/a\"",
+            "/<",
+            "/>",
+            "/%",
+            "/%1",
+            "/%zz",
+            "/?%g0",
+            "/\u{7f}",
+            "/\u{e9}",
+            "/\t",
+            "http://",
+            "http:///x",
+            "http://u@h/",
+            "http://h:x/",
+            "http://h:70000/",
+            "http:/h",
+            "ftp://h/",
+            "h:80",
+            "http://h,i/",
+        ] {
+            assert_eq!(
+                parse(target.as_bytes(), false, false),
+                Err(RequestError::Target),
+                "{target:?}"
+            );
+        }
+        for connect in ["h", "h:", "h:0x1", "h:65536", ":80", "/", "*", "[::1]"] {
+            assert!(parse(connect.as_bytes(), true, false).is_err(), "{connect}");
+        }
+        for tolerated in [
+            "/|",
+            "/{x}",
+            "/^",
+            "/[a]",
+            "/`",
+            "/a%2fb%20c",
+            "/'(*)!;:@&=+$,",
+        ] {
+            assert!(
+                parse(tolerated.as_bytes(), false, false).is_ok(),
+                "{tolerated}"
+            );
+        }
+    }
+
+    #[test]
+    fn rfc9110_7_2_host() {
+        for good in [
+            "a",
+            "a.b",
+            "a:1",
+            "a:",
+            "127.0.0.1:80",
+            "[::1]",
+            "[::1]:80",
+            "a_b",
+            "a%20b",
+            "xn--a",
+        ] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "",
+            ":80",
+            "u@h",
+            "h/p",
+            "a,b",
+            "a b",
+            "h:x",
+            "h:99999",
+            "h:1:2",
+            "[::1",
+            "[::1]x",
+            "[x]",
+            "::1",
+            "h?q",
+            "h#f",
+            "a%2",
+            "caf\u{e9}",
+            "h:+8",
+        ] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! One connection: request after request, until one ends it or takes it away.
+//!
+//! ```text
+//!            ┌────────────────────────── persist ─────────────────────────┐
+//!            ▼                                                            │
+//!   next_request ── head ──► answer ── Reply::Response ──► respond ───────┤
+//!       │  │                    │                             │           │
+//!       │  └─ refused ─► 4xx ───┤                             ├─ close ─► linger ─► gone
+//!       │                       │                             └─ abort ─────────────► gone
+//!       └─ end, idle too long ──│───────────────────────────────────────────────────► gone
+//!                               └─ Reply::Upgrade ──► head written ──► the closure's
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::body_writer::BodyWriter;
+use crate::codec::date::{DATE_BYTES, imf_fixdate};
+use crate::codec::head::{HeadLimits, HeadParser};
+use crate::codec::response::{Persistence, ResponseFraming, append_head};
+use crate::error::{RequestError, is_timeout};
+use crate::response::{Body, StreamFn};
+use crate::roster::Link;
+use crate::server::Service;
+use crate::wire::{OUTPUT_BYTES, Wire};
+use crate::{Method, Reply, Request, Response, Status, Upgrade, Upgraded, Version};
+
+/// What a refused or closing client may still send before we stop listening, in bytes for each byte of
+/// [`Limits::drain_bytes`](crate::Limits::drain_bytes): it was told to stop, and reading costs no memory.
+const LINGER_FACTOR: u64 = 16;
+
+/// What a closure is to do with a connection that left HTTP.
+pub(crate) struct Departure {
+    pub(crate) run: Box<dyn FnOnce(Upgraded) + Send>,
+    pub(crate) upgraded: Upgraded,
+}
+
+/// Serves one connection to its end, or until it is upgraded.
+pub(crate) fn serve(service: &Service, link: Arc<Link>) -> Option<Departure> {
+    let limits = &service.limits;
+    link.stream.set_nodelay().ok()?;
+    link.stream
+        .set_write_timeout(Some(limits.write_stall))
+        .ok()?;
+    let wire = Wire::new(Arc::clone(&link), limits);
+    let mut connection = Connection {
+        service,
+        head_limits: HeadLimits {
+            request_line_bytes: limits.request_line_bytes,
+            header_section_bytes: limits.header_section_bytes,
+            header_fields: limits.header_fields,
+        },
+        parser: HeadParser::default(),
+        request: Request::on(wire, link.peer),
+        link,
+        first: true,
+        date: Date::default(),
+    };
+    loop {
+        let outcome = match connection.next_request() {
+            Next::Request => connection.answer(),
+            Next::Refused(error) => connection.respond(Response::refusal(error)),
+            Next::Gone => return None,
+        };
+        match outcome {
+            Outcome::Persist => {}
+            Outcome::Close => {
+                connection.close();
+                return None;
+            }
+            Outcome::Abort => return None,
+            Outcome::Depart(departure) => return Some(departure),
+        }
+    }
+}
+
+struct Connection<'a> {
+    service: &'a Service,
+    link: Arc<Link>,
+    head_limits: HeadLimits,
+    parser: HeadParser,
+    request: Request,
+    /// No request has come yet.
+    first: bool,
+    date: Date,
+}
+
+enum Next {
+    Request,
+    Refused(RequestError),
+    /// The client left, or was idle too long, or the server stops.
+    Gone,
+}
+
+enum Outcome {
+    Persist,
+    Close,
+    /// Ends without a word: what was sent must not look whole.
+    Abort,
+    Depart(Departure),
+}
+
+impl Connection<'_> {
+    /// Reads the next head.
+    fn next_request(&mut self) -> Next {
+        let mut deadline = None;
+        loop {
+            let wire = self.request.wire.get_mut();
+            match self.parser.advance(wire.buffered(), &self.head_limits) {
+                Ok(Some(len)) => {
+                    let body_bytes = self.service.limits.body_bytes;
+                    self.request.begin(len, &mut self.parser, body_bytes);
+                    self.first = false;
+                    return Next::Request;
+                }
+                Ok(None) => {}
+                Err(error) => return Next::Refused(error),
+            }
+            let idle = wire.buffered().is_empty();
+            let wait = if idle {
+                self.service.idle_wait(self.first)
+            } else {
+                let deadline = *deadline
+                    .get_or_insert_with(|| Instant::now() + self.service.limits.head_deadline);
+                deadline.saturating_duration_since(Instant::now())
+            };
+            if wait.is_zero() {
+                return if idle {
+                    Next::Gone
+                } else {
+                    Next::Refused(RequestError::HeadTooSlow)
+                };
+            }
+            if idle && !self.link.set_idle() {
+                return Next::Gone;
+            }
+            let filled = wire.fill(wait);
+            self.link.set_busy();
+            match filled {
+                Ok(0) => return Next::Gone,
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) && !idle => {
+                    return Next::Refused(RequestError::HeadTooSlow);
+                }
+                Err(_) => return Next::Gone,
+            }
+        }
+    }
+
+    fn answer(&mut self) -> Outcome {
+        let request = &self.request;
+        let refused = request.wire.borrow().body.check();
+        if let Err(error) = refused {
+            return self.respond(Response::refusal(error));
+        }
+        if request.is_asterisk() || request.method() == Method::Trace {
+            return self.respond(about_the_server(request));
+        }
+        // The handler's state may be torn by a panic; it is the handler's own, as with any thread that panicked.
+        match catch_unwind(AssertUnwindSafe(|| self.service.app.handle(request))) {
+            Ok(Reply::Response(response)) => self.respond(response),
+            Ok(Reply::Upgrade(upgrade)) => self.upgrade(upgrade),
+            Err(_) => {
+                self.count_panic();
+                self.respond(internal_error())
+            }
+        }
+    }
+
+    fn count_panic(&self) {
+        self.service.roster.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn respond(&mut self, mut response: Response) -> Outcome {
+        let head_only = self.request.method() == Method::Head;
+        let status = response.status();
+        if status.is_informational() {
+            return self.respond(misused("a handler answered with an interim status"));
+        }
+        let body = std::mem::replace(&mut response.body, Body::Bytes(Vec::new()));
+        let framing = match (&body, response.declared_length) {
+            _ if status.is_bodiless() => ResponseFraming::Bodiless,
+            (Body::Bytes(bytes), Some(declared)) if head_only && bytes.is_empty() => {
+                ResponseFraming::Length(declared)
+            }
+            (Body::Bytes(bytes), Some(declared)) if declared != bytes.len() as u64 => {
+                return self.respond(misused(
+                    "a handler declared another length than its body has",
+                ));
+            }
+            (Body::Bytes(bytes), _) => ResponseFraming::Length(bytes.len() as u64),
+            (Body::Stream(_), Some(declared)) => ResponseFraming::Length(declared),
+            (Body::Stream(_), None) if self.request.version() == Version::Http11 => {
+                ResponseFraming::Chunked
+            }
+            (Body::Stream(_), None) => ResponseFraming::Close,
+        };
+        let persist = self.may_persist(&response) && framing != ResponseFraming::Close;
+        let persistence = match (persist, self.request.version()) {
+            (false, _) => Persistence::Close,
+            (true, Version::Http10) => Persistence::KeepAlive,
+            (true, Version::Http11) => Persistence::Persist,
+        };
+        let committed = self.request.wire.get_mut().output.len();
+        self.append_head(&response, framing, persistence);
+        let wire = self.request.wire.get_mut();
+        if !head_only && framing != ResponseFraming::Bodiless {
+            match body {
+                Body::Bytes(bytes) if bytes.len() < OUTPUT_BYTES => {
+                    wire.output.extend_from_slice(&bytes);
+                }
+                Body::Bytes(bytes) => {
+                    if wire.flush_with(&bytes).is_err() {
+                        return Outcome::Abort;
+                    }
+                }
+                Body::Stream(write) => {
+                    if let Some(outcome) = self.stream(write, framing, committed) {
+                        return outcome;
+                    }
+                }
+            }
+        }
+        self.after_response(persist)
+    }
+
+    /// Writes a streamed body. `Some` if it failed.
+    fn stream(
+        &mut self,
+        write: Box<StreamFn>,
+        framing: ResponseFraming,
+        committed: usize,
+    ) -> Option<Outcome> {
+        let wire = self.request.wire.get_mut();
+        let writes = wire.writes;
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let mut body = BodyWriter::new(wire, framing);
+            write(&mut body).and_then(|()| body.finish())
+        }));
+        let response = match result {
+            Ok(Ok(())) => return None,
+            Ok(Err(_)) => misused("a handler's stream failed"),
+            Err(_) => {
+                self.count_panic();
+                internal_error()
+            }
+        };
+        let wire = self.request.wire.get_mut();
+        if wire.writes > writes {
+            return Some(Outcome::Abort);
+        }
+        // Nothing of it was sent yet, so that the client can still be told properly.
+        wire.output.truncate(committed);
+        Some(self.respond(response))
+    }
+
+    fn upgrade(&mut self, upgrade: Upgrade) -> Outcome {
+        let service = self.service;
+        let limits = &service.limits;
+        let wire = self.request.wire.get_mut();
+        if !wire.drain_body(limits.drain_bytes, limits.drain_time) {
+            return self.respond(Response::refusal(RequestError::BodyTooLarge));
+        }
+        let Upgrade { head, prelude, run } = upgrade;
+        if self.request.method() == Method::Head {
+            self.append_head(&head, ResponseFraming::Close, Persistence::Close);
+            return Outcome::Close;
+        }
+        if !self.link.upgrade(limits.upgrades) {
+            return self.respond(overloaded());
+        }
+        let persistence = match head.status() {
+            Status::SWITCHING_PROTOCOLS => Persistence::Upgrade,
+            _ => Persistence::Close,
+        };
+        self.append_head(&head, ResponseFraming::Bodiless, persistence);
+        let wire = self.request.wire.get_mut();
+        wire.output.extend_from_slice(prelude);
+        if wire.flush().is_err() || self.link.stream.set_read_timeout(None).is_err() {
+            return Outcome::Abort;
+        }
+        Outcome::Depart(Departure {
+            run,
+            upgraded: Upgraded::new(wire.take_buffered(), Arc::clone(&self.link)),
+        })
+    }
+
+    /// Whether another request may follow this response, as far as can be told before it is written.
+    fn may_persist(&mut self, response: &Response) -> bool {
+        let wire = self.request.wire.get_mut();
+        // A client that still waits for its 100 has been answered without; whether it now sends the body is anyone's
+        // guess (RFC 9110 §10.1.1).
+        let body_may_end = wire.body.check().is_ok()
+            && (wire.body.is_over() || !wire.owes_continue)
+            && wire.body.due() <= self.service.limits.drain_bytes;
+        body_may_end
+            && self.request.head().keep_alive
+            && !response.close
+            && !self.link.is_stopping()
+            && !self.service.idle_wait(false).is_zero()
+    }
+
+    fn after_response(&mut self, persist: bool) -> Outcome {
+        let service = self.service;
+        let limits = &service.limits;
+        let wire = self.request.wire.get_mut();
+        if !persist || !wire.drain_body(limits.drain_bytes, limits.drain_time) {
+            return Outcome::Close;
+        }
+        // Answers to pipelined requests are written together, when the input runs out or this much is due.
+        if wire.output.len() >= OUTPUT_BYTES && wire.flush().is_err() {
+            return Outcome::Abort;
+        }
+        Outcome::Persist
+    }
+
+    /// Ends the connection behind an answer.
+    fn close(&mut self) {
+        let service = self.service;
+        let limits = &service.limits;
+        let wire = self.request.wire.get_mut();
+        wire.close_lingering(limits.drain_bytes * LINGER_FACTOR, limits.drain_time);
+    }
+
+    fn append_head(&mut self, head: &Response, framing: ResponseFraming, persistence: Persistence) {
+        let wire = self.request.wire.get_mut();
+        append_head(
+            head.status(),
+            head.headers(),
+            framing,
+            persistence,
+            self.date.now(),
+            &mut wire.output,
+        );
+    }
+}
+
+/// The Date field's value, formatted once a second.
+#[derive(Default)]
+pub(crate) struct Date {
+    /// The second since 1970 that `text` is of; `None` before the first use.
+    second: Option<u64>,
+    text: [u8; DATE_BYTES],
+}
+
+impl Date {
+    pub(crate) fn now(&mut self) -> &[u8] {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO)
+            .as_secs();
+        if self.second != Some(now) {
+            self.second = Some(now);
+            self.text = imf_fixdate(now);
+        }
+        &self.text
+    }
+}
+
+/// `OPTIONS *` asks what the server can (RFC 9110 §9.3.7); `TRACE` is not among it, since it would show a page the
+/// credentials that its browser adds.
+fn about_the_server(request: &Request) -> Response {
+    let status = match request.method() {
+        Method::Options => Status::NO_CONTENT,
+        _ => Status::METHOD_NOT_ALLOWED,
+    };
+    Response::new(status).header("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
+}
+
+/// An answer that cannot be sent is a fault of the program, which stderr should show; the client learns nothing of it.
+fn misused(fault: &str) -> Response {
+    eprintln!("akurai-http: {fault}");
+    internal_error()
+}
+
+fn internal_error() -> Response {
+    let mut response = Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error");
+    response.close = true;
+    response
+}
+
+/// The answer when all places are taken.
+pub(crate) fn overloaded() -> Response {
+    let mut response = Response::plain(Status::SERVICE_UNAVAILABLE, "too many connections")
+        .header("Retry-After", "1");
+    response.close = true;
+    response
+}

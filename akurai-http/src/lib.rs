@@ -1,0 +1,83 @@
+//! An HTTP/1.1 server on `std` alone: blocking, a thread for each connection, made for live connections.
+//!
+//! # From the top
+//!
+//! ```no_run
+//! use akurai_http::{Response, Router, Server, sse};
+//! use std::time::Duration;
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let app = Router::new()
+//!         .get("/", |_| Response::text("hello\n"))
+//!         .get("/users/{id}", |req| Response::text(req.param("id").unwrap()))
+//!         .post("/echo", |req| std::io::Result::Ok(Response::text(req.body()?)))
+//!         .get("/events", |_| {
+//!             sse(|mut sink| {
+//!                 for n in 1.. {
+//!                     sink.event("tick", &n.to_string())?;
+//!                     sink.wait(Duration::from_secs(1))?;
+//!                 }
+//!                 Ok(())
+//!             })
+//!         });
+//!     Server::bind("127.0.0.1:8090")?.run(app)
+//! }
+//! ```
+//!
+//! A [`Server`] gives each [`Request`] to an [`App`], most often a [`Router`], and the app returns a [`Reply`]: either
+//! a [`Response`], or an [`Upgrade`], which takes the connection out of HTTP and hands its socket to a closure. [`sse`]
+//! is such an upgrade; `akurai-ws` is another. A closure owns its connection's thread for as long as it likes, and the
+//! server makes another thread for the next connection.
+//!
+//! # What it promises
+//!
+//! - **Strict.** A request that two parsers could read differently is refused (RFC 9112 §11.2): bare LF, obs-fold, a
+//!   doubled or odd `Content-Length`, a `Transfer-Encoding` that is not exactly `chunked`. See [`RequestError`].
+//! - **Bounded.** Every size, count and wait has a limit in [`Limits`], with its default and unit. Memory follows the
+//!   bytes that arrived, never a length that was claimed.
+//! - **Nothing is lost.** One read buffer for a connection: pipelined requests are answered in order, and what came
+//!   behind an upgrade's request reaches its closure.
+//! - **A panic costs one connection.** The client gets a 500, or an aborted connection if the answer was on its way;
+//!   the server and its other connections go on.
+//!
+//! # What it leaves out
+//!
+//! TLS, HTTP/2 and HTTP/3 end at a proxy in front (nginx, Caddy, HAProxy). There is no async runtime, no template
+//! engine, no JSON: bring your own.
+
+#![forbid(unsafe_code)]
+
+mod body_writer;
+mod codec;
+mod connection;
+mod error;
+mod files;
+mod headers;
+mod limits;
+mod method;
+mod reply;
+mod request;
+mod response;
+mod roster;
+mod router;
+mod server;
+mod sse;
+mod status;
+mod stream;
+mod threads;
+mod upgraded;
+mod wire;
+
+pub use body_writer::BodyWriter;
+pub use error::{HeaderError, RequestError};
+pub use headers::Headers;
+pub use limits::Limits;
+pub use method::Method;
+pub use reply::{Reply, Upgrade};
+pub use request::{BodyReader, Request, Version};
+pub use response::Response;
+pub use router::Router;
+pub use server::{App, Handle, Server, Stats};
+pub use sse::{SseSink, sse};
+pub use status::Status;
+pub use upgraded::{Socket, Upgraded};

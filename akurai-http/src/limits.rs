@@ -1,0 +1,68 @@
+//! Every bound and wait of the HTTP side.
+
+use std::time::Duration;
+
+/// What one server takes and how long it waits. Sizes are in bytes.
+///
+/// ```
+/// use akurai_http::Limits;
+///
+/// let limits = Limits { body_bytes: 16 << 20, ..Limits::default() };
+/// assert_eq!(limits.head_deadline.as_secs(), 10);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest request line, in bytes without its CRLF. Default 8 KiB. A longer one: 414 (RFC 9112 §3).
+    pub request_line_bytes: usize,
+    /// Longest header section, in bytes with its line ends. Default 32 KiB. A longer one: 431 (RFC 6585 §5).
+    pub header_section_bytes: usize,
+    /// Most field lines in a header section. Default 100. More: 431.
+    pub header_fields: usize,
+    /// Longest request body, in bytes without its chunked framing. Default 1 MiB. A longer one: 413, and the connection
+    /// closes with the body unread (RFC 9110 §15.5.14).
+    pub body_bytes: u64,
+    /// Longest time for a whole head, from its first byte. Default 10 s. Then 408, and the connection closes.
+    pub head_deadline: Duration,
+    /// Longest wait for the next request's first byte. Default 15 s, and less as connections approach their limit. Then
+    /// the connection closes without a word (RFC 9112 §9.5).
+    pub idle_timeout: Duration,
+    /// Longest wait for the next bytes of a body that a handler reads. Default 30 s. Then the read fails; 408.
+    pub body_stall: Duration,
+    /// Least rate of a body that a handler waits for, in bytes for each second, after the first 5 s of waiting. Default
+    /// 1 KiB. Below it the read fails; 408.
+    pub body_rate_bytes: u64,
+    /// Longest wait for room to write. Default 30 s without a byte of progress. Then the connection is dropped.
+    pub write_stall: Duration,
+    /// How much of a body that the handler left unread is read and thrown away, so that the connection may go on.
+    /// Default 64 KiB. With more left, the connection closes.
+    pub drain_bytes: u64,
+    /// Longest time for that, and for the client's own close after a refusal. Default 1 s.
+    pub drain_time: Duration,
+    /// Most connections at a time that have not been upgraded. Default 1024. One more: 503 with `Retry-After`.
+    pub connections: usize,
+    /// Most upgraded connections at a time. Default 10,000. One more: 503 with `Retry-After`.
+    pub upgrades: usize,
+    /// Wait after the system refused to accept a connection, for want of descriptors for example. Default 50 ms.
+    pub accept_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            request_line_bytes: 8 * 1024,
+            header_section_bytes: 32 * 1024,
+            header_fields: 100,
+            body_bytes: 1024 * 1024,
+            head_deadline: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(15),
+            body_stall: Duration::from_secs(30),
+            body_rate_bytes: 1024,
+            write_stall: Duration::from_secs(30),
+            drain_bytes: 64 * 1024,
+            drain_time: Duration::from_secs(1),
+            connections: 1024,
+            upgrades: 10_000,
+            accept_pause: Duration::from_millis(50),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What a handler gives back.
+
+use std::fmt;
+use std::io;
+
+use crate::error::refusal;
+use crate::{Response, Status, Upgraded};
+
+/// A handler's answer: a response, or a connection that leaves HTTP.
+///
+/// Handlers return anything that turns into one: a [`Response`], an [`Upgrade`], or a `Result` of two such things, so
+/// that `?` works. An [`io::Error`] becomes the status of the refusal that it carries (413 for a body over the limit,
+/// 408 for one that came too slowly) or else 500, without its text: what went wrong inside is not the client's.
+///
+/// ```
+/// use akurai_http::{Reply, Request, Response};
+///
+/// fn echo(req: &Request) -> std::io::Result<Response> {
+///     Ok(Response::text(req.body()?))
+/// }
+/// let reply = Reply::from(echo(&Request::get("/").with_body("hi")));
+/// assert_eq!(reply.response().body_bytes(), Some(&b"hi"[..]));
+/// ```
+#[derive(Debug)]
+pub enum Reply {
+    /// Answer, and go on with the next request of the connection.
+    Response(Response),
+    /// Write a head, then give the socket to a closure.
+    Upgrade(Upgrade),
+}
+
+impl Reply {
+    /// The response, or the head that an upgrade begins with.
+    pub fn response(&self) -> &Response {
+        match self {
+            Reply::Response(response) => response,
+            Reply::Upgrade(upgrade) => &upgrade.head,
+        }
+    }
+
+    /// As [`response`](Reply::response), to add a header for example.
+    pub fn response_mut(&mut self) -> &mut Response {
+        match self {
+            Reply::Response(response) => response,
+            Reply::Upgrade(upgrade) => &mut upgrade.head,
+        }
+    }
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Reply {
+        Reply::Response(response)
+    }
+}
+
+impl From<Upgrade> for Reply {
+    fn from(upgrade: Upgrade) -> Reply {
+        Reply::Upgrade(upgrade)
+    }
+}
+
+impl<T: Into<Reply>, E: Into<Reply>> From<Result<T, E>> for Reply {
+    fn from(result: Result<T, E>) -> Reply {
+        match result {
+            Ok(good) => good.into(),
+            Err(bad) => bad.into(),
+        }
+    }
+}
+
+impl From<io::Error> for Reply {
+    fn from(error: io::Error) -> Reply {
+        let response = match refusal(&error) {
+            Some(refusal) => Response::refusal(refusal),
+            None => Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error"),
+        };
+        Reply::Response(response)
+    }
+}
+
+/// A connection that leaves HTTP after a response head: status 101 for another protocol, or 200 for a stream without
+/// an end.
+///
+/// The server writes the head (for 101 with `Connection: Upgrade`, otherwise with `Connection: close`), and then calls
+/// the closure on the connection's own thread, which counts as upgraded from then on. The connection ends when the
+/// closure has dropped what it was given.
+///
+/// ```
+/// use akurai_http::{Response, Status, Upgrade};
+/// use std::io::Write;
+///
+/// let upgrade = Upgrade::new(
+///     Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "shout"),
+///     |mut upgraded| {
+///         let _ = upgraded.write_all(b"HELLO\n");
+///     },
+/// );
+/// # let _ = akurai_http::Reply::from(upgrade);
+/// ```
+pub struct Upgrade {
+    pub(crate) head: Response,
+    /// Goes out in the head's own write.
+    pub(crate) prelude: &'static [u8],
+    pub(crate) run: Box<dyn FnOnce(Upgraded) + Send>,
+}
+
+impl Upgrade {
+    /// An upgrade with this head; a body in it is not sent.
+    pub fn new(head: Response, run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
+        Upgrade {
+            head,
+            prelude: b"",
+            run: Box::new(run),
+        }
+    }
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade")
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,299 @@
+//! A request, as a handler sees it.
+
+use std::cell::{OnceCell, RefCell};
+use std::fmt;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+
+use crate::codec::body::Framing;
+use crate::codec::head::{Head, HeadLimits, HeadParser};
+use crate::wire::Wire;
+use crate::{Headers, Method};
+
+/// The version of a request; a later 1.x counts as 1.1 (RFC 9110 §2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    #[default]
+    Http11,
+}
+
+/// A request: its head, and its body to be read.
+///
+/// ```
+/// use akurai_http::{Method, Request};
+///
+/// let request = Request::new(Method::Post, "/orders?urgent=1")
+///     .with_header("Content-Type", "text/plain")
+///     .with_body("two of each");
+/// assert_eq!(request.path(), "/orders");
+/// assert_eq!(request.query(), Some("urgent=1"));
+/// assert_eq!(request.body()?, b"two of each");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Request {
+    head: Head,
+    headers: Headers,
+    peer: Option<SocketAddr>,
+    params: OnceCell<Vec<(String, String)>>,
+    /// A handler reads the body through a shared reference; nobody else touches the wire meanwhile.
+    pub(crate) wire: RefCell<Wire>,
+}
+
+impl Request {
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.head.method
+    }
+
+    /// The path, percent-encoded as it came. It begins with `/`, but for the `*` of `OPTIONS *`.
+    pub fn path(&self) -> &str {
+        match self.text(self.head.path.clone()) {
+            "" if self.is_asterisk() => "*",
+            "" => "/",
+            path => path,
+        }
+    }
+
+    /// What stands behind the first `?`, as it came; `None` without one.
+    pub fn query(&self) -> Option<&str> {
+        self.head.query.clone().map(|range| self.text(range))
+    }
+
+    /// The version.
+    pub fn version(&self) -> Version {
+        self.head.version
+    }
+
+    /// The host and port that the request is for: those of an absolute-form target, otherwise the Host field (RFC 9112
+    /// §3.2.2). Empty if an HTTP/1.0 client gave neither.
+    pub fn authority(&self) -> &str {
+        self.text(self.head.authority.clone())
+    }
+
+    /// All fields.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The first field of this name, if it is UTF-8.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)
+    }
+
+    /// What stood in the place of `{name}` in the route's pattern, percent-decoded.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        let params = self.params.get()?;
+        let found = params.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The address at the other end of the connection, which may be a proxy's; `None` on a Unix socket.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Whether the head announces a body: a `Content-Length` above 0, or chunked.
+    pub fn announces_body(&self) -> bool {
+        self.head.framing != Framing::None
+    }
+
+    /// Reads the whole body, at most [`Limits::body_bytes`](crate::Limits::body_bytes).
+    ///
+    /// What was read before, by this or by [`body_reader`](Request::body_reader), does not come again.
+    ///
+    /// # Errors
+    ///
+    /// If the body is too large, malformed, too slow, or cut off by the connection's end. The error carries a
+    /// [`RequestError`](crate::RequestError), and as a [`Reply`](crate::Reply) becomes its status. A body that is cut
+    /// off is never taken for a whole one.
+    pub fn body(&self) -> io::Result<Vec<u8>> {
+        // A client may claim any length: we take the claim's word for 64 KiB and then follow what arrives.
+        let claimed = match self.head.framing {
+            Framing::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        let mut body = Vec::with_capacity(claimed.min(64 * 1024));
+        self.body_reader().read_to_end(&mut body)?;
+        Ok(body)
+    }
+
+    /// The body as a stream, in constant memory. The first read sends `100 Continue` if the client waits for it.
+    ///
+    /// Its errors are those of [`body`](Request::body).
+    pub fn body_reader(&self) -> BodyReader<'_> {
+        BodyReader { request: self }
+    }
+
+    /// A `GET` request for `target`, for a handler under test.
+    #[track_caller]
+    pub fn get(target: &str) -> Request {
+        Request::new(Method::Get, target)
+    }
+
+    /// A request for `target` without a connection, for a handler under test. Its Host is `localhost`.
+    ///
+    /// # Panics
+    ///
+    /// If `target` would be refused on the wire.
+    #[track_caller]
+    pub fn new(method: Method, target: &str) -> Request {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        Request::by_hand(head.as_bytes(), Vec::new())
+    }
+
+    /// The same request with one more field.
+    ///
+    /// # Panics
+    ///
+    /// If the field would be refused on the wire.
+    #[track_caller]
+    pub fn with_header(self, name: &str, value: impl AsRef<[u8]>) -> Request {
+        let mut head = self.headers.source().to_vec();
+        head.truncate(head.len() - 2);
+        for part in [name.as_bytes(), b": ", value.as_ref(), b"\r\n\r\n"] {
+            head.extend_from_slice(part);
+        }
+        let body = self.wire.into_inner().take_buffered();
+        Request::by_hand(&head, body)
+    }
+
+    /// The same request with this body, announced by `Content-Length`.
+    #[track_caller]
+    pub fn with_body(self, body: impl Into<Vec<u8>>) -> Request {
+        let body = body.into();
+        let length = body.len().to_string();
+        let mut request = self.with_header("Content-Length", length);
+        request.wire = RefCell::new(Wire::by_hand(body));
+        request
+    }
+
+    #[track_caller]
+    fn by_hand(head: &[u8], body: Vec<u8>) -> Request {
+        let mut request = Request::on(Wire::by_hand(head.to_vec()), None);
+        let mut parser = HeadParser::default();
+        let no_limits = HeadLimits {
+            request_line_bytes: usize::MAX - 2,
+            header_section_bytes: usize::MAX - 2,
+            header_fields: usize::MAX,
+        };
+        match parser.advance(head, &no_limits) {
+            Ok(Some(len)) if len == head.len() => request.begin(len, &mut parser, u64::MAX),
+            Ok(_) => panic!("malformed request: {}", String::from_utf8_lossy(head)),
+            Err(error) => panic!("malformed request: {error}"),
+        }
+        request.wire = RefCell::new(Wire::by_hand(body));
+        request
+    }
+
+    /// The request that a connection uses again and again.
+    pub(crate) fn on(wire: Wire, peer: Option<SocketAddr>) -> Request {
+        Request {
+            head: Head::default(),
+            headers: Headers::default(),
+            peer,
+            params: OnceCell::new(),
+            wire: RefCell::new(wire),
+        }
+    }
+
+    /// Becomes the request whose head `parser` has just read from the first `len` bytes of the wire.
+    pub(crate) fn begin(&mut self, len: usize, parser: &mut HeadParser, body_bytes: u64) {
+        let wire = self.wire.get_mut();
+        let (head, lines) = parser.take();
+        self.headers.assign(&wire.buffered()[..len], lines);
+        self.params.take();
+        wire.consume(len);
+        wire.begin_body(head.framing, body_bytes, head.expects_continue);
+        self.head = head;
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    pub(crate) fn is_asterisk(&self) -> bool {
+        self.head.form == crate::codec::target::Form::Asterisk
+    }
+
+    /// Sets what the route's pattern matched; the first match stays.
+    pub(crate) fn set_params(&self, params: Vec<(String, String)>) {
+        let _ = self.params.set(params);
+    }
+
+    fn text(&self, range: std::ops::Range<usize>) -> &str {
+        std::str::from_utf8(&self.headers.source()[range])
+            .expect("targets and hosts were checked to be ASCII")
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method())
+            .field("path", &self.path())
+            .field("query", &self.query())
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request's body as a stream; see [`Request::body_reader`].
+#[derive(Debug)]
+pub struct BodyReader<'a> {
+    request: &'a Request,
+}
+
+impl BodyReader<'_> {
+    /// The trailer section of a chunked body that was read to its end; empty before that, and without one.
+    ///
+    /// Trailers are kept apart from the header fields, and those that could change what the message means
+    /// (`Content-Length`, `Host`, `Authorization` …) were refused (RFC 9110 §6.5).
+    pub fn trailers(&self) -> Headers {
+        let mut trailers = Headers::default();
+        let wire = self.request.wire.borrow();
+        if wire.body.is_over() {
+            let (bytes, lines) = wire.body.trailers();
+            trailers.assign(bytes, &mut lines.to_vec());
+        }
+        trailers
+    }
+}
+
+impl Read for BodyReader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.request.wire.borrow_mut().read_body(buf)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_by_hand_reads_as_one_from_the_wire() {
+        let request = Request::new(Method::Put, "http://other/a%20b?c")
+            .with_header("X", "1")
+            .with_body(vec![7; 10])
+            .with_header("Y", "2");
+        assert_eq!(request.authority(), "other");
+        assert_eq!((request.path(), request.query()), ("/a%20b", Some("c")));
+        assert_eq!(
+            (request.header("x"), request.header("y")),
+            (Some("1"), Some("2"))
+        );
+        assert!(request.announces_body());
+        assert_eq!(request.body().unwrap(), vec![7; 10]);
+        assert_eq!(request.body().unwrap(), b"");
+        assert_eq!(Request::new(Method::Options, "*").path(), "*");
+        assert_eq!(Request::get("http://h").path(), "/");
+    }
+
+    #[test]
+    #[should_panic(expected = "malformed request: request target is malformed")]
+    fn a_bad_target_by_hand_is_told() {
+        Request::get("no-slash");
+    }
+}

@@ -1,0 +1,222 @@
+//! A response, as a handler builds it.
+
+use std::fmt;
+use std::io;
+
+use crate::body_writer::BodyWriter;
+use crate::codec::head::content_length;
+use crate::error::{HeaderError, RequestError};
+use crate::{Headers, Status};
+
+/// A response: status, fields and body.
+///
+/// The server adds `Date`, the framing (`Content-Length` or `Transfer-Encoding`) and `Connection` by itself. Status
+/// 1xx, 204 and 304 are sent without content whatever the body is, and so is every answer to `HEAD` (RFC 9110 §6.4).
+///
+/// ```
+/// use akurai_http::{Response, Status};
+///
+/// let response = Response::text("gone\n")
+///     .with_status(Status::GONE)
+///     .header("Cache-Control", "no-store");
+/// assert_eq!(response.headers().get("content-type"), Some("text/plain; charset=utf-8"));
+/// ```
+#[derive(Debug)]
+pub struct Response {
+    status: Status,
+    headers: Headers,
+    pub(crate) body: Body,
+    /// What the application said of the body's length, in bytes.
+    pub(crate) declared_length: Option<u64>,
+    pub(crate) close: bool,
+}
+
+/// A response's content.
+pub(crate) enum Body {
+    Bytes(Vec<u8>),
+    Stream(Box<StreamFn>),
+}
+
+pub(crate) type StreamFn = dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send;
+
+impl Response {
+    /// A response without content.
+    pub fn new(status: Status) -> Response {
+        Response {
+            status,
+            headers: Headers::default(),
+            body: Body::Bytes(Vec::new()),
+            declared_length: None,
+            close: false,
+        }
+    }
+
+    /// 200 with `text/plain; charset=utf-8`.
+    pub fn text(body: impl Into<Vec<u8>>) -> Response {
+        Response::of_type("text/plain; charset=utf-8", body)
+    }
+
+    /// 200 with `text/html; charset=utf-8`.
+    pub fn html(body: impl Into<Vec<u8>>) -> Response {
+        Response::of_type("text/html; charset=utf-8", body)
+    }
+
+    /// 200 with `application/json`; the bytes are the caller's, and are not checked.
+    pub fn json(body: impl Into<Vec<u8>>) -> Response {
+        Response::of_type("application/json", body)
+    }
+
+    /// 200 with a body that `write` produces while it is sent, in constant memory.
+    ///
+    /// HTTP/1.1 gets it chunked and HTTP/1.0 until the connection's end, unless [`content_length`] declares the length
+    /// in advance. If `write` fails or panics, or writes more or less than was declared, then the client gets a 500 as
+    /// long as nothing was sent, and otherwise an aborted connection, never a body that looks whole. It is not called
+    /// for `HEAD`, nor for a status without content.
+    ///
+    /// ```
+    /// use akurai_http::Response;
+    /// use std::io::Write;
+    ///
+    /// let response = Response::stream(|out| {
+    ///     for n in 0..1_000_000 {
+    ///         writeln!(out, "{n}")?;
+    ///     }
+    ///     Ok(())
+    /// });
+    /// # let _ = response;
+    /// ```
+    ///
+    /// [`content_length`]: Response::content_length
+    pub fn stream(
+        write: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
+    ) -> Response {
+        let mut response = Response::new(Status::OK);
+        response.body = Body::Stream(Box::new(write));
+        response
+    }
+
+    /// The same response with another status.
+    pub fn with_status(mut self, status: Status) -> Response {
+        self.status = status;
+        self
+    }
+
+    /// Adds a field, after those of the same name.
+    ///
+    /// `Connection: close` closes the connection after this response; other connection options are the server's to
+    /// say and are left out. `Content-Length` is [`content_length`](Response::content_length).
+    ///
+    /// # Panics
+    ///
+    /// If the field is malformed, which would let a value forge another field or a second response. Use
+    /// [`try_header`](Response::try_header) for a value that comes from outside.
+    #[track_caller]
+    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Response {
+        match self.try_header(name, value) {
+            Ok(response) => response,
+            Err(error) => panic!("header {name:?}: {error}"),
+        }
+    }
+
+    /// As [`header`](Response::header), with an error instead of a panic.
+    ///
+    /// # Errors
+    ///
+    /// If the name is no token, if the value holds CR, LF, NUL or another control character or begins or ends with
+    /// white space, or if the field is `Transfer-Encoding` or a `Content-Length` that is no number.
+    pub fn try_header(
+        mut self,
+        name: &str,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Response, HeaderError> {
+        self.set_header(name, value.as_ref())?;
+        Ok(self)
+    }
+
+    /// As [`try_header`](Response::try_header), in place: for middleware that has the response by reference.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn set_header(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
+        if name.eq_ignore_ascii_case("Transfer-Encoding") {
+            return Err(HeaderError::Framing);
+        }
+        if name.eq_ignore_ascii_case("Content-Length") {
+            let length = content_length(value).map_err(|_| HeaderError::Framing)?;
+            self.declared_length = Some(length);
+            return Ok(());
+        }
+        self.headers.append(name.as_bytes(), value)?;
+        if name.eq_ignore_ascii_case("Connection") {
+            self.close |= self
+                .headers
+                .tokens("Connection")
+                .any(|option| option.eq_ignore_ascii_case(b"close"));
+            self.headers.remove("Connection");
+        }
+        Ok(())
+    }
+
+    /// Removes every field of this name.
+    pub fn without_header(mut self, name: &str) -> Response {
+        self.headers.remove(name);
+        self
+    }
+
+    /// Declares the length of a streamed body, in bytes; or, in an answer to `HEAD`, what `GET` would send.
+    pub fn content_length(mut self, bytes: u64) -> Response {
+        self.declared_length = Some(bytes);
+        self
+    }
+
+    /// The same response with this body.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Response {
+        self.body = Body::Bytes(body.into());
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The fields that were set, without those that the server adds when it sends them.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The body; `None` if it is a stream.
+    pub fn body_bytes(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Bytes(bytes) => Some(bytes),
+            Body::Stream(_) => None,
+        }
+    }
+
+    /// A short answer of the server's own.
+    pub(crate) fn plain(status: Status, message: &str) -> Response {
+        Response::text(format!("{message}\n")).with_status(status)
+    }
+
+    pub(crate) fn refusal(error: RequestError) -> Response {
+        let mut response = Response::plain(error.status(), &error.to_string());
+        response.close = true;
+        response
+    }
+
+    fn of_type(media_type: &str, body: impl Into<Vec<u8>>) -> Response {
+        Response::new(Status::OK)
+            .header("Content-Type", media_type)
+            .body(body)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Body::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Body::Stream(_) => f.write_str("a stream"),
+        }
+    }
+}

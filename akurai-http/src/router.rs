@@ -1,0 +1,319 @@
+//! Which handler answers a request: patterns of paths, methods, and middleware around them. No I/O.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::codec::path::percent_decode;
+use crate::files::Files;
+use crate::{Method, Reply, Request, Response, Status};
+
+type Handler = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
+type Middleware = Box<dyn Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync>;
+
+/// Finds the handler for a request.
+///
+/// A pattern is a path of segments: a plain one matches itself (percent-decoded), `{name}` matches any one segment
+/// that is not empty, and `{*name}` matches the rest of the path, be it empty. Where several patterns match, a plain
+/// segment goes before `{name}`, and that before `{*name}`; the order in which they were added means nothing.
+///
+/// `HEAD` is answered by the handler of `GET`, unless it has its own. `OPTIONS` is answered with `Allow`. A path that
+/// no pattern matches gets 404, a method that its pattern lacks 405 with `Allow`.
+///
+/// ```
+/// use akurai_http::{Request, Response, Router};
+///
+/// let router = Router::new()
+///     .get("/users/{id}", |req| Response::text(req.param("id").unwrap()))
+///     .get("/users/me", |_| Response::text("you"));
+/// let answer = |path| router.handle(&Request::get(path)).response().body_bytes().map(<[u8]>::to_vec);
+/// assert_eq!(answer("/users/j%C3%BCrgen"), Some("jürgen".into()));
+/// assert_eq!(answer("/users/me"), Some("you".into()));
+/// ```
+#[derive(Default)]
+pub struct Router {
+    root: Node,
+    middleware: Vec<Middleware>,
+}
+
+/// A place in the tree of patterns.
+#[derive(Default)]
+struct Node {
+    plain: Vec<(String, Node)>,
+    any: Option<Box<Node>>,
+    rest: Option<Box<Node>>,
+    routes: Vec<Route>,
+}
+
+struct Route {
+    method: Method,
+    /// The names of the parameters on the way here, in order.
+    names: Vec<String>,
+    handler: Handler,
+}
+
+impl Router {
+    /// A router without routes: everything is 404.
+    pub fn new() -> Router {
+        Router::default()
+    }
+
+    /// Adds a handler for `GET`, which answers `HEAD` too.
+    #[track_caller]
+    pub fn get<R: Into<Reply>>(
+        self,
+        pattern: &str,
+        handler: impl Fn(&Request) -> R + Send + Sync + 'static,
+    ) -> Router {
+        self.route(Method::Get, pattern, handler)
+    }
+
+    /// Adds a handler for `POST`.
+    #[track_caller]
+    pub fn post<R: Into<Reply>>(
+        self,
+        pattern: &str,
+        handler: impl Fn(&Request) -> R + Send + Sync + 'static,
+    ) -> Router {
+        self.route(Method::Post, pattern, handler)
+    }
+
+    /// Adds a handler for `PUT`.
+    #[track_caller]
+    pub fn put<R: Into<Reply>>(
+        self,
+        pattern: &str,
+        handler: impl Fn(&Request) -> R + Send + Sync + 'static,
+    ) -> Router {
+        self.route(Method::Put, pattern, handler)
+    }
+
+    /// Adds a handler for `DELETE`.
+    #[track_caller]
+    pub fn delete<R: Into<Reply>>(
+        self,
+        pattern: &str,
+        handler: impl Fn(&Request) -> R + Send + Sync + 'static,
+    ) -> Router {
+        self.route(Method::Delete, pattern, handler)
+    }
+
+    /// Adds a handler for `PATCH`.
+    #[track_caller]
+    pub fn patch<R: Into<Reply>>(
+        self,
+        pattern: &str,
+        handler: impl Fn(&Request) -> R + Send + Sync + 'static,
+    ) -> Router {
+        self.route(Method::Patch, pattern, handler)
+    }
+
+    /// Adds a handler for any method but `CONNECT` and `TRACE`, which the server answers itself.
+    ///
+    /// # Panics
+    ///
+    /// If the pattern is malformed (it begins with `/`; `{*name}` is its last segment; names are not empty and not
+    /// used twice), or if it has a handler for this method already.
+    #[track_caller]
+    pub fn route<R: Into<Reply>>(
+        mut self,
+        method: Method,
+        pattern: &str,
+        handler: impl Fn(&Request) -> R + Send + Sync + 'static,
+    ) -> Router {
+        assert!(
+            !matches!(method, Method::Connect | Method::Trace),
+            "{method} is answered by the server itself"
+        );
+        let (node, names) = self.root.at(pattern);
+        assert!(
+            node.routes.iter().all(|route| route.method != method),
+            "{method} {pattern} has a handler already"
+        );
+        node.routes.push(Route {
+            method,
+            names,
+            handler: Box::new(move |request| handler(request).into()),
+        });
+        self
+    }
+
+    /// Serves the files below `dir` under `prefix`, with `index.html` for a directory. Hidden files and what leads out
+    /// of `dir`, by `..` or by a symbolic link, are 404.
+    ///
+    /// ```
+    /// use akurai_http::Router;
+    ///
+    /// let router = Router::new().files("/static", "/srv/site");
+    /// # let _ = router;
+    /// ```
+    #[track_caller]
+    pub fn files(self, prefix: &str, dir: impl AsRef<Path>) -> Router {
+        let files = Files::new(dir.as_ref());
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        let pattern = format!("{prefix}/{{*path}}");
+        self.get(&pattern, move |request| {
+            let path = request.path();
+            files.respond(request, path.strip_prefix(&*prefix).unwrap_or(path))
+        })
+    }
+
+    /// Puts a function around everything that was added so far: it may answer by itself, or call `next` and change
+    /// the reply. What is wrapped later goes around what was wrapped before, and is called first.
+    ///
+    /// ```
+    /// use akurai_http::{Response, Router};
+    ///
+    /// let router = Router::new().get("/", |_| Response::text("hi")).wrap(|req, next| {
+    ///     let mut reply = next(req);
+    ///     reply.response_mut().set_header("X-Served-By", b"akurai").unwrap();
+    ///     reply
+    /// });
+    /// # let _ = router;
+    /// ```
+    pub fn wrap<R: Into<Reply>>(
+        mut self,
+        middleware: impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> R + Send + Sync + 'static,
+    ) -> Router {
+        self.middleware.push(Box::new(move |request, next| {
+            middleware(request, next).into()
+        }));
+        self
+    }
+
+    /// Answers a request. A handler under test needs no socket.
+    pub fn handle(&self, request: &Request) -> Reply {
+        self.through(&self.middleware, request)
+    }
+
+    fn through(&self, middleware: &[Middleware], request: &Request) -> Reply {
+        match middleware.split_last() {
+            None => self.dispatch(request),
+            Some((outer, inner)) => outer(request, &|request| self.through(inner, request)),
+        }
+    }
+
+    fn dispatch(&self, request: &Request) -> Reply {
+        let path = request.path();
+        let mut values = Vec::new();
+        let Some(node) = self.root.find(path.get(1..).unwrap_or(""), &mut values) else {
+            return Response::plain(Status::NOT_FOUND, "not found").into();
+        };
+        let Some(route) = node.route(request.method()) else {
+            return node.without_route(request.method()).into();
+        };
+        if !route.names.is_empty() {
+            request.set_params(route.names.iter().cloned().zip(values).collect());
+        }
+        (route.handler)(request)
+    }
+}
+
+impl Node {
+    /// The place of a pattern, made if it is not there, and the names of the parameters on the way.
+    #[track_caller]
+    fn at(&mut self, pattern: &str) -> (&mut Node, Vec<String>) {
+        let Some(path) = pattern.strip_prefix('/') else {
+            panic!("pattern {pattern:?} does not begin with '/'");
+        };
+        let mut names: Vec<String> = Vec::new();
+        let mut node = self;
+        let mut segments = path.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            let name = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
+            let Some(name) = name else {
+                assert!(
+                    !segment.contains(['{', '}']),
+                    "a brace within a segment of {pattern:?}"
+                );
+                node = node.plain_child(segment);
+                continue;
+            };
+            let rest = name.strip_prefix('*');
+            assert!(
+                rest.is_none() || segments.peek().is_none(),
+                "{segment} is not the last segment of {pattern:?}"
+            );
+            let name = rest.unwrap_or(name);
+            assert!(
+                !name.is_empty() && !names.iter().any(|known| known == name),
+                "parameter {segment} of {pattern:?} has no name of its own"
+            );
+            names.push(name.to_owned());
+            node = match rest {
+                Some(_) => node.rest.get_or_insert_default(),
+                None => node.any.get_or_insert_default(),
+            };
+        }
+        (node, names)
+    }
+
+    fn plain_child(&mut self, segment: &str) -> &mut Node {
+        let found = self.plain.iter().position(|(known, _)| known == segment);
+        let index = found.unwrap_or_else(|| {
+            self.plain.push((segment.to_owned(), Node::default()));
+            self.plain.len() - 1
+        });
+        &mut self.plain[index].1
+    }
+
+    /// The best place for `path`, which is percent-encoded and begins behind a slash; and what its parameters matched.
+    fn find(&self, path: &str, values: &mut Vec<String>) -> Option<&Node> {
+        let (segment, after) = match path.split_once('/') {
+            Some((segment, after)) => (segment, Some(after)),
+            None => (path, None),
+        };
+        let decoded = percent_decode(segment)?;
+        if let Some((_, child)) = self.plain.iter().find(|(known, _)| *known == *decoded) {
+            if let Some(found) = child.onward(after, values) {
+                return Some(found);
+            }
+        }
+        if let Some(child) = self.any.as_deref().filter(|_| !decoded.is_empty()) {
+            values.push(decoded.into_owned());
+            if let Some(found) = child.onward(after, values) {
+                return Some(found);
+            }
+            values.pop();
+        }
+        let child = self.rest.as_deref()?;
+        values.push(percent_decode(path)?.into_owned());
+        Some(child)
+    }
+
+    fn onward(&self, after: Option<&str>, values: &mut Vec<String>) -> Option<&Node> {
+        match after {
+            Some(after) => self.find(after, values),
+            None => (!self.routes.is_empty()).then_some(self),
+        }
+    }
+
+    fn route(&self, method: Method) -> Option<&Route> {
+        let of = |method| self.routes.iter().find(|route| route.method == method);
+        of(method).or_else(|| of(Method::Get).filter(|_| method == Method::Head))
+    }
+
+    /// The answer to a method that has no route here.
+    fn without_route(&self, method: Method) -> Response {
+        let allowed: Vec<&str> = Method::ALL
+            .into_iter()
+            .filter(|&known| known == Method::Options || self.route(known).is_some())
+            .map(Method::as_str)
+            .collect();
+        let response = match method {
+            Method::Options => Response::new(Status::NO_CONTENT),
+            _ => Response::plain(Status::METHOD_NOT_ALLOWED, "method not allowed"),
+        };
+        response.header("Allow", allowed.join(", "))
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("middleware", &self.middleware.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! Server-Sent Events: a stream of events that a closure writes (WHATWG HTML §9.2).
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use crate::codec::event;
+use crate::error::is_timeout;
+use crate::{Reply, Response, Socket, Status, Upgrade, Upgraded};
+
+/// Answers with an event stream that `f` writes, on the connection's own thread, until it returns or the client leaves.
+///
+/// The head goes out at once: `Content-Type: text/event-stream`, `Cache-Control: no-store, no-transform` and
+/// `X-Accel-Buffering: no`, so that no proxy holds events back, with a first comment behind it. The stream ends with
+/// the connection. A browser's `EventSource` then comes back by itself after its reconnection time, 3 s unless
+/// [`SseSink::retry`] said otherwise.
+///
+/// ```
+/// use akurai_http::{sse, Reply};
+/// fn events() -> Reply {
+///     sse(|mut sink| {
+///         let mut n = 0;
+///         loop {
+///             n += 1;
+///             sink.event("tick", &n.to_string())?; // event: tick\ndata: N\n\n
+///             std::thread::sleep(std::time::Duration::from_secs(1));
+///         }
+///     })
+/// }
+/// # let _ = events();
+/// ```
+pub fn sse(f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static) -> Reply {
+    let head = Response::new(Status::OK)
+        .header("Content-Type", "text/event-stream")
+        .header("Cache-Control", "no-store, no-transform")
+        .header("X-Accel-Buffering", "no");
+    let mut upgrade = Upgrade::new(head, move |upgraded| {
+        // Its error is how the stream ended: the client left, or the closure gave up. Either way it is over.
+        let _ = f(SseSink::new(upgraded));
+    });
+    upgrade.prelude = b": \n\n";
+    Reply::Upgrade(upgrade)
+}
+
+/// Writes events to one client. Each verb is one write, on its way when the call returns.
+///
+/// Text is written as it is: a line break within it (LF, CR or CRLF) becomes a second line of the same field, and
+/// never a field of its own.
+///
+/// # Errors
+///
+/// Every verb fails once the client has left or the server stops. After a client has left, the first write may still
+/// succeed, since it takes the network a round trip to say so; [`wait`](SseSink::wait) notices at once. A write that
+/// makes no progress for [`Limits::write_stall`](crate::Limits::write_stall) fails too.
+#[derive(Debug)]
+pub struct SseSink {
+    socket: Socket,
+    buffer: Vec<u8>,
+}
+
+impl SseSink {
+    fn new(upgraded: Upgraded) -> SseSink {
+        // An event stream has no input; what a client sent behind its request means nothing.
+        let (_, socket) = upgraded.into_parts();
+        SseSink {
+            socket,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Sends a message: the browser dispatches `message` with this text.
+    pub fn data(&mut self, text: &str) -> io::Result<()> {
+        event::append_data(text, &mut self.buffer);
+        self.send()
+    }
+
+    /// Sends a named event: the browser dispatches `name` with this text. An empty name is `message`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, and nothing is sent, if the name holds a line break.
+    pub fn event(&mut self, name: &str, text: &str) -> io::Result<()> {
+        if !event::is_event_name(name) {
+            return Err(invalid("event name holds a line break"));
+        }
+        event::append_name(name, &mut self.buffer);
+        event::append_data(text, &mut self.buffer);
+        self.send()
+    }
+
+    /// Sets the id that the browser remembers, and sends as `Last-Event-ID` when it comes back. An empty one resets it.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, and nothing is sent, if the id holds a line break or a NUL, or begins or ends with a space: it
+    /// would not come back as it was sent.
+    pub fn id(&mut self, id: &str) -> io::Result<()> {
+        if !event::is_event_id(id) {
+            return Err(invalid(
+                "event id holds a line break, a NUL or an outer space",
+            ));
+        }
+        event::append_id(id, &mut self.buffer);
+        self.send()
+    }
+
+    /// Tells the browser how long to wait before it comes back, in whole milliseconds.
+    pub fn retry(&mut self, wait: Duration) -> io::Result<()> {
+        event::append_retry(wait.as_millis(), &mut self.buffer);
+        self.send()
+    }
+
+    /// Sends a comment, which the browser ignores and proxies take for a sign of life.
+    pub fn comment(&mut self, text: &str) -> io::Result<()> {
+        event::append_comment(text, &mut self.buffer);
+        self.send()
+    }
+
+    /// Sleeps, but ends at once when the client leaves or the server stops: the better `thread::sleep` of a stream.
+    ///
+    /// # Errors
+    ///
+    /// `BrokenPipe` when the client left, `ConnectionAborted` when the server stops.
+    pub fn wait(&mut self, duration: Duration) -> io::Result<()> {
+        let begun = Instant::now();
+        let mut scratch = [0; 64];
+        loop {
+            let left = duration.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return self.check();
+            }
+            // The kernel counts in jiffies and may wake a little early; then we wait for the rest.
+            self.socket
+                .set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+            match (&self.socket).read(&mut scratch) {
+                Ok(0) => {
+                    self.check()?;
+                    return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the client left"));
+                }
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Ends the event that is in the buffer and writes it.
+    fn send(&mut self) -> io::Result<()> {
+        self.buffer.push(b'\n');
+        let result = self
+            .check()
+            .and_then(|()| (&self.socket).write_all(&self.buffer));
+        self.buffer.clear();
+        self.buffer.shrink_to(4 * 1024);
+        result
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match self.socket.is_stopping() {
+            true => Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the server is stopping",
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for SseSink {
+    /// Ends the stream so that the last event arrives: input that nobody read would make the system reset the
+    /// connection when it is closed.
+    fn drop(&mut self) {
+        let mut scratch = [0; 512];
+        let _ = self.socket.shutdown(Shutdown::Write);
+        let _ = self.socket.set_nonblocking(true);
+        for _ in 0..64 {
+            match (&self.socket).read(&mut scratch) {
+                Ok(1..) => {}
+                _ => return,
+            }
+        }
+    }
+}
+
+fn invalid(message: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}

@@ -1,0 +1,155 @@
+//! A connected socket of either kind, and what accepts them.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
+/// A connected socket.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// The same expression for whichever socket it is.
+macro_rules! either {
+    ($enum:ident, $self:expr, $socket:ident => $body:expr) => {
+        match $self {
+            $enum::Tcp($socket) => $body,
+            #[cfg(unix)]
+            $enum::Unix($socket) => $body,
+        }
+    };
+}
+
+impl Stream {
+    pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        either!(Stream, self, socket => { let mut socket = socket; socket.read(buf) })
+    }
+
+    pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        either!(Stream, self, socket => { let mut socket = socket; socket.write(buf) })
+    }
+
+    pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        either!(Stream, self, socket => { let mut socket = socket; socket.write_vectored(bufs) })
+    }
+
+    pub(crate) fn set_read_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
+        either!(Stream, self, socket => socket.set_read_timeout(wait))
+    }
+
+    pub(crate) fn set_write_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
+        either!(Stream, self, socket => socket.set_write_timeout(wait))
+    }
+
+    pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        either!(Stream, self, socket => socket.set_nonblocking(nonblocking))
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        either!(Stream, self, socket => socket.shutdown(how))
+    }
+
+    /// Sends each write at once: what we write is a whole answer, frame or event (invariant 10).
+    pub(crate) fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(socket) => socket.set_nodelay(true),
+            #[cfg(unix)]
+            Stream::Unix(_) => Ok(()),
+        }
+    }
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// The next connection, and the address at its other end if it has one.
+    pub(crate) fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (socket, peer) = listener.accept()?;
+                Ok((Stream::Tcp(socket), Some(peer)))
+            }
+            #[cfg(unix)]
+            Listener::Unix(listener) => Ok((Stream::Unix(listener.accept()?.0), None)),
+        }
+    }
+
+    /// Makes an `accept` that waits longer than this return with a timeout, where the system can do so.
+    pub(crate) fn set_accept_timeout(&self, wait: Duration) -> io::Result<()> {
+        match self.as_stream()? {
+            // Linux lets the receive timeout of a listening socket bound accept(2); see socket(7).
+            Some(stream) => stream.set_read_timeout(Some(wait)),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes every `accept`, now and later, return with an error.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        // Linux ends a listening socket's accept(2) on shutdown(2).
+        if let Some(Ok(())) = self
+            .as_stream()?
+            .map(|stream| stream.shutdown(Shutdown::Both))
+        {
+            return Ok(());
+        }
+        // Elsewhere a connection of our own wakes one thread, which sees that the server stops and wakes the next.
+        match self {
+            Listener::Tcp(listener) => {
+                let mut addr = listener.local_addr()?;
+                if addr.ip().is_unspecified() {
+                    addr.set_ip(match addr {
+                        SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                        SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+                    });
+                }
+                TcpStream::connect_timeout(&addr, Duration::from_secs(1)).map(drop)
+            }
+            #[cfg(unix)]
+            Listener::Unix(listener) => {
+                let addr = listener.local_addr()?;
+                UnixStream::connect_addr(&addr).map(drop)
+            }
+        }
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Listener::Tcp(listener) => listener.local_addr(),
+            #[cfg(unix)]
+            Listener::Unix(_) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a Unix socket has a path, not an address and port",
+            )),
+        }
+    }
+
+    /// The listening descriptor in a connected socket's clothes, for the options that std gives only to those.
+    #[cfg(unix)]
+    fn as_stream(&self) -> io::Result<Option<Stream>> {
+        use std::os::fd::OwnedFd;
+        Ok(Some(match self {
+            Listener::Tcp(listener) => {
+                Stream::Tcp(TcpStream::from(OwnedFd::from(listener.try_clone()?)))
+            }
+            Listener::Unix(listener) => {
+                Stream::Unix(UnixStream::from(OwnedFd::from(listener.try_clone()?)))
+            }
+        }))
+    }
+
+    #[cfg(not(unix))]
+    fn as_stream(&self) -> io::Result<Option<Stream>> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,332 @@
+//! The bytes of one connection: one read buffer, one write buffer, and the body that is being read.
+
+use std::io::{self, IoSlice, Read};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::codec::body::{BodyDecoder, Framing, Step};
+use crate::error::{RequestError, is_timeout};
+use crate::limits::Limits;
+use crate::roster::Link;
+
+/// The read buffer of an idle connection, in bytes. It grows for a head that needs more.
+const IDLE_BUFFER_BYTES: usize = 4 * 1024;
+
+/// With this much waiting to be written, pipelined answers are not held back any further.
+pub(crate) const OUTPUT_BYTES: usize = 16 * 1024;
+
+/// A body's rate is judged only after this much waiting.
+const RATE_GRACE: Duration = Duration::from_secs(5);
+
+/// Reads and writes of one connection.
+///
+/// Bytes are read into `input` and stay there until a head, a body or an upgrade has used them, so that none is lost
+/// between two requests. Everything that was put into `output` is written before a read may wait.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    /// None for a request that was made by hand: all of its input is here already.
+    link: Option<Arc<Link>>,
+    input: Vec<u8>,
+    start: usize,
+    end: usize,
+    pub(crate) output: Vec<u8>,
+    /// How often something was written.
+    pub(crate) writes: u64,
+    /// A write failed, perhaps in mid-message: nothing may follow it.
+    broken: bool,
+    read_timeout: Option<Duration>,
+    pub(crate) body: BodyDecoder,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub(crate) owes_continue: bool,
+    stall: Duration,
+    rate_bytes: u64,
+    waited: Duration,
+    received: u64,
+}
+
+impl Wire {
+    pub(crate) fn new(link: Arc<Link>, limits: &Limits) -> Wire {
+        Wire {
+            input: vec![0; IDLE_BUFFER_BYTES],
+            stall: limits.body_stall,
+            rate_bytes: limits.body_rate_bytes,
+            ..Wire::of_bytes(Some(link), Vec::new())
+        }
+    }
+
+    /// The wire of a request made by hand, with this body.
+    pub(crate) fn by_hand(body: Vec<u8>) -> Wire {
+        let mut wire = Wire::of_bytes(None, body);
+        wire.begin_body(
+            match wire.end {
+                0 => Framing::None,
+                length => Framing::Length(length as u64),
+            },
+            u64::MAX,
+            false,
+        );
+        wire
+    }
+
+    fn of_bytes(link: Option<Arc<Link>>, input: Vec<u8>) -> Wire {
+        Wire {
+            link,
+            start: 0,
+            end: input.len(),
+            input,
+            output: Vec::new(),
+            writes: 0,
+            broken: false,
+            read_timeout: None,
+            body: BodyDecoder::default(),
+            owes_continue: false,
+            stall: Duration::MAX,
+            rate_bytes: 0,
+            waited: Duration::ZERO,
+            received: 0,
+        }
+    }
+
+    /// What was read and not yet used.
+    pub(crate) fn buffered(&self) -> &[u8] {
+        &self.input[self.start..self.end]
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start += count;
+        debug_assert!(self.start <= self.end);
+    }
+
+    /// What was read and not yet used, for whoever owns the connection from now on.
+    pub(crate) fn take_buffered(&mut self) -> Vec<u8> {
+        let leftover = self.buffered().to_vec();
+        self.start = self.end;
+        leftover
+    }
+
+    /// Writes what is due, then waits for more input. 0 is the end of the input.
+    pub(crate) fn fill(&mut self, wait: Duration) -> io::Result<usize> {
+        self.flush()?;
+        self.make_room();
+        self.set_wait(wait)?;
+        let count = read(self.link.as_deref(), &mut self.input[self.end..])?;
+        self.end += count;
+        Ok(count)
+    }
+
+    fn make_room(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            if self.input.len() > IDLE_BUFFER_BYTES {
+                self.input = vec![0; IDLE_BUFFER_BYTES];
+            }
+        } else if self.end == self.input.len() {
+            if self.start > 0 {
+                self.input.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.start = 0;
+            } else {
+                // Bounded by whoever reads: a head has its limits, a body is used up as it comes.
+                self.input.resize(self.end * 2, 0);
+            }
+        }
+    }
+
+    /// Sets the longest wait of the next read; a system call only if it differs from the last one.
+    fn set_wait(&mut self, wait: Duration) -> io::Result<()> {
+        // A zero wait would be for ever.
+        let wait = Some(wait.max(Duration::from_millis(1)));
+        if self.read_timeout != wait {
+            if let Some(link) = &self.link {
+                link.stream.set_read_timeout(wait)?;
+            }
+            self.read_timeout = wait;
+        }
+        Ok(())
+    }
+
+    /// Writes all output that is due.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.flush_with(&[])
+    }
+
+    /// Writes all output that is due and `more` behind it, in one write if the system takes it whole.
+    pub(crate) fn flush_with(&mut self, more: &[u8]) -> io::Result<()> {
+        if self.output.is_empty() && more.is_empty() {
+            return Ok(());
+        }
+        self.writes += 1;
+        let result = match &self.link {
+            _ if self.broken => Err(io::ErrorKind::BrokenPipe.into()),
+            Some(link) => write_both(link, &self.output, more),
+            None => Ok(()),
+        };
+        self.broken = result.is_err();
+        if self.output.capacity() > 4 * OUTPUT_BYTES {
+            self.output = Vec::new();
+        }
+        self.output.clear();
+        result
+    }
+
+    /// Begins the body of a request.
+    pub(crate) fn begin_body(&mut self, framing: Framing, limit: u64, owes_continue: bool) {
+        self.body.begin(framing, limit);
+        self.owes_continue = owes_continue;
+        self.waited = Duration::ZERO;
+        self.received = 0;
+    }
+
+    /// Reads data of the body. 0 is its end.
+    pub(crate) fn read_body(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.body.step(&self.input[self.start..self.end])? {
+                Step::Data(count) => {
+                    let count = (&self.input[self.start..][..count]).read(buf)?;
+                    self.body.take(count);
+                    self.consume(count);
+                    return Ok(count);
+                }
+                Step::Skip(count) => self.consume(count),
+                Step::End => return Ok(0),
+                Step::More => {
+                    if let Some(count) = self.read_more_body(buf)? {
+                        return Ok(count);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for more of the body: into `buf` where that saves a copy, otherwise into the read buffer (`None`).
+    fn read_more_body(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        if std::mem::take(&mut self.owes_continue) {
+            self.output
+                .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        let begun = Instant::now();
+        let due = usize::try_from(self.body.due()).unwrap_or(usize::MAX);
+        let direct = due.min(buf.len());
+        let result = if direct >= IDLE_BUFFER_BYTES {
+            self.flush()?;
+            self.set_wait(self.stall)?;
+            read(self.link.as_deref(), &mut buf[..direct])
+        } else {
+            self.fill(self.stall)
+        };
+        self.waited += begun.elapsed();
+        let count = match result {
+            Ok(0) => return Err(self.fail_body(RequestError::BodyTruncated)),
+            Ok(count) => count,
+            Err(error) if is_timeout(&error) => {
+                return Err(self.fail_body(RequestError::BodyTooSlow));
+            }
+            Err(error) => {
+                self.body.fail(RequestError::BodyTruncated);
+                return Err(error);
+            }
+        };
+        self.received += count as u64;
+        if self.waited > RATE_GRACE
+            && self.received < self.rate_bytes.saturating_mul(self.waited.as_secs())
+        {
+            return Err(self.fail_body(RequestError::BodyTooSlow));
+        }
+        if direct >= IDLE_BUFFER_BYTES {
+            self.body.take(count);
+            return Ok(Some(count));
+        }
+        Ok(None)
+    }
+
+    fn fail_body(&mut self, error: RequestError) -> io::Error {
+        self.body.fail(error);
+        error.into()
+    }
+
+    /// Reads and throws away what is left of the body, at most so many bytes for so long. Whether all of it is gone.
+    pub(crate) fn drain_body(&mut self, bytes: u64, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        let mut left = bytes;
+        loop {
+            match self.body.step(&self.input[self.start..self.end]) {
+                Ok(Step::End) => return true,
+                Err(_) => return false,
+                Ok(Step::Skip(count)) => self.consume(count),
+                Ok(Step::Data(count)) => {
+                    self.body.take(count);
+                    self.consume(count);
+                    let Some(rest) = left.checked_sub(count as u64) else {
+                        return false;
+                    };
+                    left = rest;
+                }
+                Ok(Step::More) => {
+                    let wait = deadline.saturating_duration_since(Instant::now());
+                    if wait.is_zero() || !matches!(self.fill(wait), Ok(1..)) {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the connection so that the client sees the answer: writes it, ends the output, and reads what the client
+    /// still sends for a while. Closing with input unread would make the system reset the connection, and the reset
+    /// would overtake the answer (RFC 9112 §9.6).
+    pub(crate) fn close_lingering(&mut self, bytes: u64, time: Duration) {
+        let deadline = Instant::now() + time;
+        let mut left = bytes;
+        if self.flush().is_err() {
+            return;
+        }
+        if let Some(link) = &self.link {
+            let _ = link.stream.shutdown(Shutdown::Write);
+        }
+        while left > 0 {
+            self.start = self.end;
+            let wait = deadline.saturating_duration_since(Instant::now());
+            match self.fill(wait) {
+                Ok(count @ 1..) if !wait.is_zero() => left = left.saturating_sub(count as u64),
+                _ => return,
+            }
+        }
+    }
+}
+
+fn read(link: Option<&Link>, buf: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match link.map_or(Ok(0), |link| link.stream.read(buf)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+fn write_both(link: &Link, mut first: &[u8], mut second: &[u8]) -> io::Result<()> {
+    while !first.is_empty() || !second.is_empty() {
+        let written = if second.is_empty() {
+            link.stream.write(first)
+        } else if first.is_empty() {
+            link.stream.write(second)
+        } else {
+            link.stream
+                .write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
+        };
+        match written {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                let of_first = count.min(first.len());
+                first = &first[of_first..];
+                second = &second[count - of_first..];
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! The demo's routes.
+
+use std::time::Duration;
+
+use akurai_http::{Reply, Request, Response, Router, Status, sse};
+use akurai_ws::{Message, WsOptions};
+
+/// The demo's routes:
+///
+/// | path | answer |
+/// |---|---|
+/// | `/` | a page that shows the two below |
+/// | `/api/events` | Server-Sent Events: `tick` with 1, 2, 3 …, one each second |
+/// | `/api/ws` | WebSocket: an echo of text and binary, for any origin |
+/// | `/api/health` | `{"status":"ok"}` |
+///
+/// ```
+/// use akurai_http::Request;
+///
+/// let reply = akurai_server::app().handle(&Request::get("/api/health"));
+/// assert_eq!(reply.response().status().code(), 200);
+/// ```
+pub fn app() -> Router {
+    Router::new()
+        .get("/", |_| asset("text/html; charset=utf-8", include_bytes!("../web/index.html")))
+        .get("/style.css", |_| asset("text/css; charset=utf-8", include_bytes!("../web/style.css")))
+        .get("/app.js", |_| asset("text/javascript; charset=utf-8", include_bytes!("../web/app.js")))
+        .get("/api/events", |_| events())
+        .get("/api/ws", echo)
+        .get("/api/health", |_| {
+            Response::json("{\"status\":\"ok\"}\n").header("Cache-Control", "no-store")
+        })
+}
+
+fn events() -> Reply {
+    sse(|mut sink| {
+        let mut n = 0;
+        loop {
+            n += 1;
+            sink.event("tick", &n.to_string())?;
+            sink.wait(Duration::from_secs(1))?;
+        }
+    })
+}
+
+/// Any origin is admitted: an echo has nothing to protect. What reads a cookie should keep to its own.
+fn echo(req: &Request) -> Reply {
+    WsOptions::new().any_origin().upgrade(req, |mut conn| {
+        while let Some(message) = conn.recv()? {
+            match message {
+                Message::Text(text) => conn.send_text(&text)?,
+                Message::Binary(bytes) => conn.send_binary(&bytes)?,
+                Message::Close(_) => break,
+                _ => {}
+            }
+        }
+        Ok(())
+    })
+}
+
+/// A file of the page. The policy lets it load from this server alone.
+fn asset(media_type: &str, bytes: &'static [u8]) -> Response {
+    Response::new(Status::OK)
+        .header("Content-Type", media_type)
+        .header("Cache-Control", "no-cache")
+        .header("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
+        .header("X-Content-Type-Options", "nosniff")
+        .body(bytes)
+}

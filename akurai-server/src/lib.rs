@@ -1,0 +1,17 @@
+//! The demo server of the akurai crates, as a library: its routes, to embed or to test.
+//!
+//! ```no_run
+//! # fn main() -> std::io::Result<()> {
+//! akurai_http::Server::bind("127.0.0.1:8090")?.run(akurai_server::app())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod app;
+
+pub use app::app;
+
+#[doc = include_str!("../../README.md")]
+#[cfg(doctest)]
+struct Readme;

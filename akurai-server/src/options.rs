@@ -1,0 +1,119 @@
+//! The demo's command line.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// What `--help` prints.
+pub(crate) const USAGE: &str = "\
+akurai-server: live events and a WebSocket echo, on std alone
+
+Usage: akurai-server [--addr ADDR:PORT] [--dir DIR] [--quiet]
+
+Options:
+  --addr ADDR:PORT  Listen there; port 0 takes a free one   [default: 127.0.0.1:8090]
+  --dir DIR         Also serve the files of DIR, under /files/
+  --quiet           Write no access log
+  --help            Print this
+  --version         Print the version
+";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Serve(Options),
+    Help,
+    Version,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) addr: String,
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) quiet: bool,
+}
+
+/// Why a command line is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum UsageError {
+    Unknown(String),
+    MissingValue(&'static str),
+    UnwantedValue(String),
+}
+
+impl Command {
+    pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, UsageError> {
+        let mut options = Options {
+            addr: "127.0.0.1:8090".to_owned(),
+            dir: None,
+            quiet: false,
+        };
+        let mut args = args.into_iter();
+        while let Some(arg) = args.next() {
+            let (flag, mut value) = match arg.split_once('=') {
+                Some((flag, value)) if flag.starts_with("--") => (flag, Some(value.to_owned())),
+                _ => (arg.as_str(), None),
+            };
+            match flag {
+                "--addr" => {
+                    options.addr = value.take().or_else(|| args.next()).ok_or(UsageError::MissingValue("--addr"))?;
+                }
+                "--dir" => {
+                    let dir = value.take().or_else(|| args.next()).ok_or(UsageError::MissingValue("--dir"))?;
+                    options.dir = Some(dir.into());
+                }
+                "--quiet" => options.quiet = true,
+                "--help" if value.is_none() => return Ok(Command::Help),
+                "--version" if value.is_none() => return Ok(Command::Version),
+                "--help" | "--version" => {}
+                _ => return Err(UsageError::Unknown(arg)),
+            }
+            if value.is_some() {
+                return Err(UsageError::UnwantedValue(arg));
+            }
+        }
+        Ok(Command::Serve(options))
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UsageError::Unknown(arg) => write!(f, "unknown argument '{arg}'"),
+            UsageError::MissingValue(flag) => write!(f, "{flag} needs a value"),
+            UsageError::UnwantedValue(arg) => write!(f, "'{arg}': this option takes no value"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, UsageError> {
+        Command::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    fn serve(addr: &str, dir: Option<&str>, quiet: bool) -> Result<Command, UsageError> {
+        Ok(Command::Serve(Options {
+            addr: addr.to_owned(),
+            dir: dir.map(PathBuf::from),
+            quiet,
+        }))
+    }
+
+    #[test]
+    fn command_lines() {
+        assert_eq!(parse(""), serve("127.0.0.1:8090", None, false));
+        assert_eq!(parse("--addr [::]:0 --quiet"), serve("[::]:0", None, true));
+        assert_eq!(parse("--addr=:80 --dir=a=b"), serve(":80", Some("a=b"), false));
+        assert_eq!(parse("--dir d"), serve("127.0.0.1:8090", Some("d"), false));
+        assert_eq!(parse("--quiet --help"), Ok(Command::Help));
+        assert_eq!(parse("--version"), Ok(Command::Version));
+        assert_eq!(parse("--addr"), Err(UsageError::MissingValue("--addr")));
+        assert_eq!(parse("--quiet=1"), Err(UsageError::UnwantedValue("--quiet=1".into())));
+        assert_eq!(parse("--help=1"), Err(UsageError::UnwantedValue("--help=1".into())));
+        for unknown in ["--port", "-x", "serve", "--addres=1", "="] {
+            assert_eq!(parse(unknown), Err(UsageError::Unknown(unknown.into())));
+        }
+    }
+}
