@@ -3,14 +3,18 @@
 //! # From the top
 //!
 //! ```no_run
-//! use akurai_http::{Response, Router, Server, sse};
+//! use akurai_http::{Request, Response, Router, Server, sse};
 //! use std::time::Duration;
+//!
+//! fn shout(req: &Request) -> std::io::Result<Response> {
+//!     Ok(Response::text(req.body()?.to_ascii_uppercase()))
+//! }
 //!
 //! fn main() -> std::io::Result<()> {
 //!     let app = Router::new()
 //!         .get("/", |_| Response::text("hello\n"))
 //!         .get("/users/{id}", |req| Response::text(req.param("id").unwrap()))
-//!         .post("/echo", |req| std::io::Result::Ok(Response::text(req.body()?)))
+//!         .post("/shout", shout)
 //!         .get("/events", |_| {
 //!             sse(|mut sink| {
 //!                 for n in 1.. {

@@ -22,9 +22,24 @@ use akurai_ws::{Message, WsOptions};
 /// ```
 pub fn app() -> Router {
     Router::new()
-        .get("/", |_| asset("text/html; charset=utf-8", include_bytes!("../web/index.html")))
-        .get("/style.css", |_| asset("text/css; charset=utf-8", include_bytes!("../web/style.css")))
-        .get("/app.js", |_| asset("text/javascript; charset=utf-8", include_bytes!("../web/app.js")))
+        .get("/", |_| {
+            asset(
+                "text/html; charset=utf-8",
+                include_bytes!("../web/index.html"),
+            )
+        })
+        .get("/style.css", |_| {
+            asset(
+                "text/css; charset=utf-8",
+                include_bytes!("../web/style.css"),
+            )
+        })
+        .get("/app.js", |_| {
+            asset(
+                "text/javascript; charset=utf-8",
+                include_bytes!("../web/app.js"),
+            )
+        })
         .get("/api/events", |_| events())
         .get("/api/ws", echo)
         .get("/api/health", |_| {
@@ -63,7 +78,10 @@ fn asset(media_type: &str, bytes: &'static [u8]) -> Response {
     Response::new(Status::OK)
         .header("Content-Type", media_type)
         .header("Cache-Control", "no-cache")
-        .header("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
+        .header(
+            "Content-Security-Policy",
+            "default-src 'self'; frame-ancestors 'none'",
+        )
         .header("X-Content-Type-Options", "nosniff")
         .body(bytes)
 }

@@ -14,7 +14,9 @@ const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     // A name that is not UTF-8 is no address, and as a directory it is spelled as well as can be.
-    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
+    let args = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.to_string_lossy().into_owned());
     let options = match Command::parse(args) {
         Ok(Command::Serve(options)) => options,
         Ok(Command::Help) => {
@@ -57,7 +59,9 @@ fn serve(options: &Options) -> Result<(), String> {
     let server = Server::bind(&*options.addr).map_err(bind_error)?;
     let addr = server.local_addr().map_err(bind_error)?;
     eprintln!("akurai-server listening on http://{addr}");
-    server.run(app).map_err(|error| format!("cannot serve: {error}"))
+    server
+        .run(app)
+        .map_err(|error| format!("cannot serve: {error}"))
 }
 
 /// A line on stderr for each request: the client, the request line, the status, and how long the handler took.
@@ -65,9 +69,16 @@ fn with_access_log(app: Router) -> Router {
     app.wrap(|req, next| {
         let begun = Instant::now();
         let reply = next(req);
-        let peer = req.peer_addr().map_or_else(|| "-".to_owned(), |peer| peer.to_string());
+        let peer = req
+            .peer_addr()
+            .map_or_else(|| "-".to_owned(), |peer| peer.to_string());
         let status = reply.response().status().code();
-        eprintln!("{peer} {} {} {status} {:.1?}", req.method(), req.path(), begun.elapsed());
+        eprintln!(
+            "{peer} {} {} {status} {:.1?}",
+            req.method(),
+            req.path(),
+            begun.elapsed()
+        );
         reply
     })
 }

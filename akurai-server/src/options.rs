@@ -55,10 +55,16 @@ impl Command {
             };
             match flag {
                 "--addr" => {
-                    options.addr = value.take().or_else(|| args.next()).ok_or(UsageError::MissingValue("--addr"))?;
+                    options.addr = value
+                        .take()
+                        .or_else(|| args.next())
+                        .ok_or(UsageError::MissingValue("--addr"))?;
                 }
                 "--dir" => {
-                    let dir = value.take().or_else(|| args.next()).ok_or(UsageError::MissingValue("--dir"))?;
+                    let dir = value
+                        .take()
+                        .or_else(|| args.next())
+                        .ok_or(UsageError::MissingValue("--dir"))?;
                     options.dir = Some(dir.into());
                 }
                 "--quiet" => options.quiet = true,
@@ -105,13 +111,22 @@ mod tests {
     fn command_lines() {
         assert_eq!(parse(""), serve("127.0.0.1:8090", None, false));
         assert_eq!(parse("--addr [::]:0 --quiet"), serve("[::]:0", None, true));
-        assert_eq!(parse("--addr=:80 --dir=a=b"), serve(":80", Some("a=b"), false));
+        assert_eq!(
+            parse("--addr=:80 --dir=a=b"),
+            serve(":80", Some("a=b"), false)
+        );
         assert_eq!(parse("--dir d"), serve("127.0.0.1:8090", Some("d"), false));
         assert_eq!(parse("--quiet --help"), Ok(Command::Help));
         assert_eq!(parse("--version"), Ok(Command::Version));
         assert_eq!(parse("--addr"), Err(UsageError::MissingValue("--addr")));
-        assert_eq!(parse("--quiet=1"), Err(UsageError::UnwantedValue("--quiet=1".into())));
-        assert_eq!(parse("--help=1"), Err(UsageError::UnwantedValue("--help=1".into())));
+        assert_eq!(
+            parse("--quiet=1"),
+            Err(UsageError::UnwantedValue("--quiet=1".into()))
+        );
+        assert_eq!(
+            parse("--help=1"),
+            Err(UsageError::UnwantedValue("--help=1".into()))
+        );
         for unknown in ["--port", "-x", "serve", "--addres=1", "="] {
             assert_eq!(parse(unknown), Err(UsageError::Unknown(unknown.into())));
         }

@@ -1,0 +1,139 @@
+//! Whether a page of the same host asks (RFC 6454 §4, §7; RFC 6455 §10.2).
+
+// A plain value from `core`: an address that is parsed, never one that is talked to.
+use core::net::Ipv6Addr;
+
+/// Whether `origin` (an Origin field's value) names the host and port that `authority` (the request's Host) names.
+///
+/// ```text
+/// origin    = scheme "://" host [ ":" port ]    RFC 6454 §7.1; also `null` and a list, neither of which is a host
+/// authority = host [ ":" port ]                 RFC 9110 §7.2
+/// ```
+///
+/// A port that is absent is the default of the Origin's scheme, on both sides: behind an edge that ends TLS, `Host:
+/// example.com` is port 443 for a page of `https://example.com`.
+pub(crate) fn is_same_host(origin: &[u8], authority: &str) -> bool {
+    let Some((scheme, origin)) = std::str::from_utf8(origin)
+        .ok()
+        .and_then(|o| o.split_once("://"))
+    else {
+        return false;
+    };
+    let default_port = if scheme.eq_ignore_ascii_case("https") {
+        443
+    } else if scheme.eq_ignore_ascii_case("http") {
+        80
+    } else {
+        return false;
+    };
+    match (split(origin, default_port), split(authority, default_port)) {
+        (Some((origin_host, origin_port)), Some((host, port))) => {
+            origin_port == port && is_same_name(origin_host, host)
+        }
+        _ => false,
+    }
+}
+
+// host [ ":" port ], where the host may be an IPv6 address in brackets and the port may be empty (RFC 3986 §3.2.3).
+fn split(authority: &str, default_port: u16) -> Option<(&str, u16)> {
+    let host_len = match authority.strip_prefix('[') {
+        Some(inside) => inside.find(']')? + 2,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at(host_len);
+    let port = match port.strip_prefix(':') {
+        None if port.is_empty() => default_port,
+        None => return None,
+        Some("") => default_port,
+        Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+            digits.parse().ok()?
+        }
+        Some(_) => return None,
+    };
+    (!host.is_empty()).then_some((host, port))
+}
+
+// An IPv6 address has several spellings, a name has upper and lower case.
+fn is_same_name(a: &str, b: &str) -> bool {
+    match (ipv6(a), ipv6(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => a.eq_ignore_ascii_case(b),
+    }
+}
+
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(origin: &str, authority: &str, same: bool) {
+        assert_eq!(
+            is_same_host(origin.as_bytes(), authority),
+            same,
+            "{origin} at {authority}"
+        );
+    }
+
+    #[test]
+    fn case_6_same_host() {
+        check("http://example.com", "example.com", true);
+        check("https://example.com", "example.com", true);
+        check("HTTPS://EXAMPLE.com", "Example.COM", true);
+        check("http://localhost:8090", "localhost:8090", true);
+        check("http://127.0.0.1:8090", "127.0.0.1:8090", true);
+    }
+
+    #[test]
+    fn case_6_default_ports() {
+        check("http://example.com", "example.com:80", true);
+        check("http://example.com:80", "example.com", true);
+        check("https://example.com", "example.com:443", true);
+        check("https://example.com:443", "example.com", true);
+        check("http://example.com", "example.com:", true);
+        check("https://example.com", "example.com:80", false);
+        check("http://example.com", "example.com:443", false);
+        check("http://example.com:8090", "example.com", false);
+        check("http://example.com", "example.com:8090", false);
+        check("http://example.com:080", "example.com", true);
+    }
+
+    #[test]
+    fn case_6_ipv6() {
+        check("http://[::1]:8090", "[::1]:8090", true);
+        check("http://[::1]", "[0:0:0:0:0:0:0:1]:80", true);
+        check("http://[2001:DB8::a]", "[2001:db8::A]", true);
+        check("http://[::1]:8090", "[::2]:8090", false);
+        check("http://[::1]:8090", "[::1]", false);
+        check("http://[::1]x", "[::1]x", false);
+        check("http://::1", "::1", false);
+        check("http://[::1", "[::1", false);
+    }
+
+    #[test]
+    fn case_6_another_host() {
+        check("null", "example.com", false);
+        check("", "example.com", false);
+        check("example.com", "example.com", false);
+        check("http://evil-example.com", "example.com", false);
+        check("http://example.com.evil.net", "example.com", false);
+        check("http://evil.net/example.com", "example.com", false);
+        check("http://example.com@evil.net", "example.com", false);
+        check("http://example.com http://evil.net", "example.com", false);
+        check("http://example.com/", "example.com", false);
+        check("http://sub.example.com", "example.com", false);
+        check("http://example.com:65616", "example.com", false); // 80 in 16 bits
+        check("http://example.com:+80", "example.com", false);
+        check("chrome-extension://example.com", "example.com", false);
+        check("http://", "", false);
+        check("http://:80", ":80", false);
+    }
+
+    #[test]
+    fn case_6_not_utf8() {
+        assert!(!is_same_host(b"http://example.com\xff", "example.com"));
+    }
+}

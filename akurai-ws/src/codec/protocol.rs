@@ -1,0 +1,326 @@
+//! The state of a connection behind its handshake (RFC 6455 §5.4–5.5, §7): bytes in, messages out.
+//!
+//! ```text
+//!           start_closing()            peer's Close
+//!   Open ───────────────────▶ Closing ──────────────▶ Closed
+//!    └────────────────────────────────────────────────▲
+//!           peer's Close, a violation, end()
+//! ```
+//!
+//! Whoever owns the socket reads bytes, hands them to [`Protocol::receive`] until that asks for more, answers a `Ping`
+//! and a `Close`, and tells by [`Protocol::start_closing`] and [`Protocol::end`] what happened on its side.
+//!
+//! Data is used up as it arrives and needs no whole frame. A header or a control frame (at most 131 bytes) stays with the
+//! caller until it is complete. Nothing is allocated for a length that a header claims.
+
+use crate::error::Violation;
+use crate::message::Message;
+
+use super::frame::{self, Expect, Header, Opcode};
+use super::{close, mask, utf8};
+
+/// What a message may measure.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_frame_bytes: usize,
+    pub(crate) max_message_bytes: usize,
+    pub(crate) max_fragments: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            max_frame_bytes: 16 * MIB,
+            max_message_bytes: 16 * MIB,
+            max_fragments: 131_072,
+        }
+    }
+}
+
+/// The RFC's states; "connecting" is the handshake's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum State {
+    Open,
+    /// We sent Close first: whatever comes is discarded until the peer's (§1.4, §5.5.1).
+    Closing,
+    /// Nothing is read any more: the peer sent Close, broke the protocol, or is gone (§7.1.7).
+    Closed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Protocol {
+    limits: Limits,
+    state: State,
+    /// The data frame whose payload is arriving.
+    frame: Option<DataFrame>,
+    /// The message that this frame, or the next continuation, belongs to.
+    message: Option<Assembly>,
+    message_bytes: u64,
+    fragments: usize,
+}
+
+impl Protocol {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: State::Open,
+            frame: None,
+            message: None,
+            message_bytes: 0,
+            fragments: 0,
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    /// We sent Close.
+    pub(crate) fn start_closing(&mut self) {
+        if self.state == State::Open {
+            self.state = State::Closing;
+            // What was received of a message is of no use any more, only that there is one.
+            self.message = self.message.take().map(|_| Assembly::Discarded);
+        }
+    }
+
+    /// The transport ended, or is given up.
+    pub(crate) fn end(&mut self) {
+        self.state = State::Closed;
+        self.frame = None;
+        self.message = None;
+    }
+
+    /// How many bytes of the present data frame are still to come: a hint for the size of the next read.
+    pub(crate) fn wanted_bytes(&self) -> u64 {
+        self.frame
+            .as_ref()
+            .map_or(0, |frame| frame.payload_len - frame.received)
+    }
+
+    /// Uses up bytes from the start of `input`, which it unmasks in place, until a message is complete. Returns how many,
+    /// and the message; `Ok(None)` when it takes more bytes to go on. Those it did not use must come again, with the
+    /// following ones behind them.
+    ///
+    /// A violation is final: the state is `Closed`, and all further input is used up unseen.
+    pub(crate) fn receive(
+        &mut self,
+        input: &mut [u8],
+    ) -> (usize, Result<Option<Message>, Violation>) {
+        let mut used = 0;
+        while self.state != State::Closed {
+            match self.step(&mut input[used..]) {
+                Ok(Step::NeedMore) => return (used, Ok(None)),
+                Ok(Step::Used(bytes)) => used += bytes,
+                Ok(Step::Message(bytes, message)) => return (used + bytes, Ok(Some(message))),
+                Err(violation) => {
+                    self.end();
+                    return (input.len(), Err(violation));
+                }
+            }
+        }
+        (input.len(), Ok(None))
+    }
+
+    fn step(&mut self, input: &mut [u8]) -> Result<Step, Violation> {
+        if let Some(frame) = self.frame.take() {
+            return self.payload(frame, input);
+        }
+        let Some((header, header_len)) = frame::decode_header(input, self.expect())? else {
+            return Ok(Step::NeedMore);
+        };
+        if !header.opcode.is_control() {
+            return self.begin_frame(header, header_len, input);
+        }
+        let end = header_len + header.payload_len as usize;
+        let Some(payload) = input.get_mut(header_len..end) else {
+            return Ok(Step::NeedMore);
+        };
+        mask::unmask(payload, header.masking_key, 0);
+        Ok(match self.control(header.opcode, payload)? {
+            Some(message) => Step::Message(end, message),
+            None => Step::Used(end),
+        })
+    }
+
+    fn expect(&self) -> Expect {
+        let in_message = self.message.is_some();
+        if self.state == State::Closing {
+            return Expect {
+                in_message,
+                frame_max_bytes: u64::MAX,
+                message_left_bytes: u64::MAX,
+            };
+        }
+        Expect {
+            in_message,
+            frame_max_bytes: self.limits.max_frame_bytes as u64,
+            message_left_bytes: self.limits.max_message_bytes as u64 - self.message_bytes,
+        }
+    }
+
+    // §5.5: control frames may come between the fragments of a message.
+    fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Option<Message>, Violation> {
+        match opcode {
+            Opcode::Close => {
+                let frame = close::decode(payload)?;
+                self.end();
+                Ok(Some(Message::Close(frame)))
+            }
+            // §5.5.1: after our Close, nothing may answer a ping.
+            _ if self.state == State::Closing => Ok(None),
+            Opcode::Ping => Ok(Some(Message::Ping(payload.to_vec()))),
+            _ => Ok(Some(Message::Pong(payload.to_vec()))),
+        }
+    }
+
+    fn begin_frame(
+        &mut self,
+        header: Header,
+        header_len: usize,
+        input: &mut [u8],
+    ) -> Result<Step, Violation> {
+        let Header {
+            fin,
+            opcode,
+            masking_key,
+            payload_len,
+        } = header;
+        let discarding = self.state == State::Closing;
+        let payload = &mut input[header_len..];
+        let whole = fin && opcode != Opcode::Continuation && payload_len <= payload.len() as u64;
+        if whole && !discarding {
+            // Most messages: one frame, all of it here. One pass to unmask, one to check, one to copy.
+            let payload = &mut payload[..payload_len as usize];
+            mask::unmask(payload, masking_key, 0);
+            let message = whole_message(opcode, payload)?;
+            return Ok(Step::Message(header_len + payload_len as usize, message));
+        }
+
+        if opcode != Opcode::Continuation {
+            self.message = Some(if discarding {
+                Assembly::Discarded
+            } else {
+                Assembly::new(opcode)
+            });
+            self.message_bytes = 0;
+            self.fragments = 0;
+        }
+        if !discarding {
+            self.fragments += 1;
+            if self.fragments > self.limits.max_fragments {
+                return Err(Violation::TooManyFragments);
+            }
+            // No overflow: the header was refused if this were above the limit.
+            self.message_bytes += payload_len;
+        }
+        self.frame = Some(DataFrame {
+            fin,
+            masking_key,
+            payload_len,
+            received: 0,
+        });
+        Ok(Step::Used(header_len))
+    }
+
+    fn payload(&mut self, mut frame: DataFrame, input: &mut [u8]) -> Result<Step, Violation> {
+        let missing = frame.payload_len - frame.received;
+        let arrived =
+            usize::try_from(missing).map_or(input.len(), |missing| missing.min(input.len()));
+        if let Some(message) = &mut self.message {
+            message.push(&mut input[..arrived], frame.masking_key, frame.received)?;
+        }
+        frame.received += arrived as u64;
+        if frame.received < frame.payload_len {
+            self.frame = Some(frame);
+            return Ok(if arrived > 0 {
+                Step::Used(arrived)
+            } else {
+                Step::NeedMore
+            });
+        }
+        if !frame.fin {
+            return Ok(Step::Used(arrived));
+        }
+        self.message_bytes = 0;
+        let message = self.message.take().map_or(Ok(None), Assembly::finish)?;
+        Ok(match message {
+            Some(message) => Step::Message(arrived, message),
+            None => Step::Used(arrived),
+        })
+    }
+}
+
+enum Step {
+    NeedMore,
+    Used(usize),
+    Message(usize, Message),
+}
+
+#[derive(Debug)]
+struct DataFrame {
+    fin: bool,
+    masking_key: [u8; 4],
+    payload_len: u64,
+    received: u64,
+}
+
+/// A message under way. Text grows as a `String`, so that its bytes are checked once, as they come.
+#[derive(Debug)]
+enum Assembly {
+    Text(String, utf8::Decoder),
+    Binary(Vec<u8>),
+    Discarded,
+}
+
+impl Assembly {
+    fn new(opcode: Opcode) -> Self {
+        match opcode {
+            Opcode::Text => Self::Text(String::new(), utf8::Decoder::default()),
+            _ => Self::Binary(Vec::new()),
+        }
+    }
+
+    fn push(
+        &mut self,
+        masked: &mut [u8],
+        masking_key: [u8; 4],
+        offset: u64,
+    ) -> Result<(), Violation> {
+        match self {
+            Self::Text(text, decoder) => {
+                mask::unmask(masked, masking_key, offset);
+                decoder
+                    .push(masked, text)
+                    .map_err(|_| Violation::TextNotUtf8)
+            }
+            Self::Binary(bytes) => {
+                mask::unmask(masked, masking_key, offset);
+                bytes.extend_from_slice(masked);
+                Ok(())
+            }
+            Self::Discarded => Ok(()),
+        }
+    }
+
+    fn finish(self) -> Result<Option<Message>, Violation> {
+        match self {
+            Self::Text(text, decoder) if decoder.is_complete() => Ok(Some(Message::Text(text))),
+            Self::Text(..) => Err(Violation::TextNotUtf8),
+            Self::Binary(bytes) => Ok(Some(Message::Binary(bytes))),
+            Self::Discarded => Ok(None),
+        }
+    }
+}
+
+fn whole_message(opcode: Opcode, payload: &[u8]) -> Result<Message, Violation> {
+    if opcode == Opcode::Binary {
+        return Ok(Message::Binary(payload.to_vec()));
+    }
+    let text = std::str::from_utf8(payload).map_err(|_| Violation::TextNotUtf8)?;
+    Ok(Message::Text(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! Why a call failed, and what a peer did wrong.
+
+use std::{error, fmt, io};
+
+/// Why a call on a [`WsConn`](crate::WsConn) failed.
+///
+/// That a peer closes, or is gone, is no error: [`recv`](crate::WsConn::recv) returns `Ok(None)` then.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The peer broke the protocol. A Close with the violation's code was sent to it.
+    Violation(Violation),
+    /// The peer did not take a frame within the write deadline. Nothing can be sent any more, since nobody knows how much
+    /// of the frame arrived.
+    WriteDeadline,
+    /// Nothing can be sent after a Close, nor on a connection that ended.
+    Closed,
+    /// A Close may not carry this code (RFC 6455 §7.4). Nothing was sent.
+    CloseCode(u16),
+    /// A Close's reason of this many bytes is longer than 123. Nothing was sent.
+    ReasonTooLong(usize),
+    /// A ping's payload of this many bytes is longer than 125. Nothing was sent.
+    PingTooLong(usize),
+    /// The socket failed; or the application, where it turned an error of its own into an `io::Error`.
+    Io(io::Error),
+}
+
+/// What a peer did wrong, and the close code that tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Violation {
+    /// A reserved bit is set, and no extension was negotiated (RFC 6455 §5.2).
+    ReservedBits,
+    /// The opcode is 3–7 or B–F (§5.2).
+    ReservedOpcode,
+    /// The frame is not masked (§5.1).
+    Unmasked,
+    /// A control frame without FIN (§5.5).
+    FragmentedControl,
+    /// A control frame of more than 125 bytes (§5.5).
+    ControlTooLong,
+    /// The length is not in its shortest form (§5.2).
+    LengthNotShortest,
+    /// The top bit of a 64-bit length is set (§5.2).
+    LengthTopBit,
+    /// A continuation, and no message to continue (§5.4).
+    StrayContinuation,
+    /// A new message inside a fragmented one (§5.4).
+    InterleavedMessage,
+    /// A Close with one byte of payload (§5.5.1).
+    CloseTooShort,
+    /// A Close whose code may not be sent (§7.4).
+    CloseCode,
+    /// A Close whose reason is not UTF-8 (§5.5.1).
+    CloseReason,
+    /// A text message that is not UTF-8 (§8.1).
+    TextNotUtf8,
+    /// A frame longer than [`WsOptions::max_frame_bytes`](crate::WsOptions::max_frame_bytes).
+    FrameTooLong,
+    /// A message longer than [`WsOptions::max_message_bytes`](crate::WsOptions::max_message_bytes).
+    MessageTooLong,
+    /// A message of more frames than [`WsOptions::max_fragments`](crate::WsOptions::max_fragments).
+    TooManyFragments,
+}
+
+impl Violation {
+    /// The close code that the peer was sent: 1002, 1007, 1008 or 1009 (RFC 6455 §7.4.1).
+    pub fn code(self) -> u16 {
+        match self {
+            Self::CloseReason | Self::TextNotUtf8 => 1007,
+            Self::TooManyFragments => 1008,
+            Self::FrameTooLong | Self::MessageTooLong => 1009,
+            _ => 1002,
+        }
+    }
+
+    // Also the Close frame's reason, so it stays below 124 bytes.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::ReservedBits => "frame: a reserved bit is set, but no extension was negotiated",
+            Self::ReservedOpcode => "frame: reserved opcode",
+            Self::Unmasked => "frame: not masked",
+            Self::FragmentedControl => "control frame: fragmented",
+            Self::ControlTooLong => "control frame: more than 125 bytes",
+            Self::LengthNotShortest => "frame: length not in its shortest form",
+            Self::LengthTopBit => "frame: the top bit of the length is set",
+            Self::StrayContinuation => "message: a continuation of nothing",
+            Self::InterleavedMessage => "message: begins inside a fragmented one",
+            Self::CloseTooShort => "close: one byte of payload",
+            Self::CloseCode => "close: a code that may not be sent",
+            Self::CloseReason => "close: the reason is not utf-8",
+            Self::TextNotUtf8 => "text message: not utf-8",
+            Self::FrameTooLong => "frame: too long",
+            Self::MessageTooLong => "message: too long",
+            Self::TooManyFragments => "message: too many fragments",
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl error::Error for Violation {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Violation(violation) => write!(f, "peer's {violation}"),
+            Self::WriteDeadline => f.write_str("send: the peer did not take the frame in time"),
+            Self::Closed => f.write_str("send: the connection is closed"),
+            Self::CloseCode(code) => write!(f, "close: code {code} may not be sent"),
+            Self::ReasonTooLong(bytes) => {
+                write!(f, "close: the reason has {bytes} bytes, more than 123")
+            }
+            Self::PingTooLong(bytes) => {
+                write!(f, "ping: the payload has {bytes} bytes, more than 125")
+            }
+            Self::Io(error) => write!(f, "connection: {error}"),
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Violation(violation) => Some(violation),
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[track_caller]
+    fn check(error: Error, message: &str, has_source: bool) {
+        assert_eq!(error.to_string(), message);
+        assert_eq!(error.source().is_some(), has_source);
+    }
+
+    #[test]
+    fn reasons_fit_a_close_frame() {
+        use Violation::*;
+        for violation in [
+            ReservedBits,
+            ReservedOpcode,
+            Unmasked,
+            FragmentedControl,
+            ControlTooLong,
+            LengthNotShortest,
+            LengthTopBit,
+            StrayContinuation,
+            InterleavedMessage,
+            CloseTooShort,
+            CloseCode,
+            CloseReason,
+            TextNotUtf8,
+            FrameTooLong,
+            MessageTooLong,
+            TooManyFragments,
+        ] {
+            assert!(crate::codec::close::encode(violation.code(), violation.reason()).is_ok());
+        }
+    }
+
+    #[test]
+    fn messages_name_the_place() {
+        check(Violation::Unmasked.into(), "peer's frame: not masked", true);
+        check(
+            Violation::TextNotUtf8.into(),
+            "peer's text message: not utf-8",
+            true,
+        );
+        check(
+            Error::WriteDeadline,
+            "send: the peer did not take the frame in time",
+            false,
+        );
+        check(Error::Closed, "send: the connection is closed", false);
+        check(
+            Error::CloseCode(1005),
+            "close: code 1005 may not be sent",
+            false,
+        );
+        check(
+            Error::ReasonTooLong(124),
+            "close: the reason has 124 bytes, more than 123",
+            false,
+        );
+        check(
+            Error::PingTooLong(126),
+            "ping: the payload has 126 bytes, more than 125",
+            false,
+        );
+        check(
+            io::Error::other("no route").into(),
+            "connection: no route",
+            true,
+        );
+    }
+}

@@ -1,0 +1,168 @@
+//! From a request to a connection.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use akurai_http::{Reply, Request, Response, Status, Upgrade, Upgraded};
+
+use crate::channel::Channel;
+use crate::codec::close;
+use crate::codec::handshake::{self, HandshakeError, Opening};
+use crate::codec::protocol::Limits;
+use crate::conn::WsConn;
+use crate::error::Error;
+use crate::options::WsOptions;
+
+/// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of its own.
+///
+/// A request that is not a valid upgrade gets 400 and a text that names the fault; with the wrong version also
+/// `Sec-WebSocket-Version: 13`. One from a page of another host gets 403; [`WsOptions::any_origin`] admits it. In
+/// neither case does `f` run.
+pub fn upgrade(
+    req: &Request,
+    f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
+) -> Reply {
+    WsOptions::new().upgrade(req, f)
+}
+
+pub(crate) fn reply(
+    req: &Request,
+    any_origin: bool,
+    limits: Limits,
+    f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
+) -> Reply {
+    let opening = Opening {
+        method: req.method(),
+        version: req.version(),
+        authority: req.authority(),
+        headers: req.headers(),
+        announces_body: req.announces_body(),
+    };
+    match handshake::accept(&opening, any_origin) {
+        Ok(accept) => {
+            // The server itself says `Connection: Upgrade` with a 101.
+            let head = Response::new(Status::SWITCHING_PROTOCOLS)
+                .header("Upgrade", "websocket")
+                .header("Sec-WebSocket-Accept", accept);
+            Upgrade::new(head, move |upgraded| run(upgraded, limits, f)).into()
+        }
+        Err(error) => refusal(error).into(),
+    }
+}
+
+// The closing code depends on how `f` ends, which is why the connection comes back from it.
+fn run(
+    upgraded: Upgraded,
+    limits: Limits,
+    f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
+) {
+    let Ok(channel) = Channel::new(upgraded, limits) else {
+        return; // The peer was gone before the connection began.
+    };
+    let (conn, lent) = WsConn::lend(channel);
+    let outcome = catch_unwind(AssertUnwindSafe(|| f(conn)));
+    let code = match outcome {
+        Ok(Ok(())) => close::NORMAL,
+        Ok(Err(_)) | Err(_) => close::INTERNAL_ERROR,
+    };
+    if let Some(channel) = lent.take_back() {
+        channel.finish(code);
+    }
+    if let Err(panic) = outcome {
+        // The server counts it.
+        resume_unwind(panic);
+    }
+}
+
+fn refusal(error: HandshakeError) -> Response {
+    let mut response = Response::new(error.status())
+        .header("Content-Type", "text/plain; charset=utf-8")
+        .body(format!("{error}\n"));
+    if error.needs_version() {
+        response = response.header("Sec-WebSocket-Version", "13");
+    }
+    if error == HandshakeError::Body {
+        // The body was not asked for: where it ends, the connection should.
+        response = response.header("Connection", "close");
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Request {
+        Request::get("/ws")
+            .with_header("Upgrade", "websocket")
+            .with_header("Connection", "Upgrade")
+            .with_header("Sec-WebSocket-Version", "13")
+            .with_header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+    }
+
+    fn answer(options: &WsOptions, req: &Request) -> Reply {
+        options.upgrade(req, |_| Ok(()))
+    }
+
+    #[track_caller]
+    fn check_refused(req: &Request, status: u16, body: &str) -> Response {
+        let Reply::Response(response) = answer(&WsOptions::new(), req) else {
+            panic!("accepted");
+        };
+        assert_eq!(response.status().code(), status);
+        assert_eq!(response.body_bytes(), Some(body.as_bytes()));
+        assert_eq!(
+            response.headers().get("Content-Type"),
+            Some("text/plain; charset=utf-8")
+        );
+        response
+    }
+
+    #[test]
+    fn rfc6455_1_3_opening_handshake() {
+        let reply = upgrade(&request(), |_| Ok(()));
+        let head = reply.response();
+        assert!(matches!(reply, Reply::Upgrade(_)));
+        assert_eq!(head.status().code(), 101);
+        assert_eq!(head.headers().get("Upgrade"), Some("websocket"));
+        let accept = head.headers().get("Sec-WebSocket-Accept");
+        assert_eq!(accept, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        assert_eq!(head.headers().get("Sec-WebSocket-Protocol"), None);
+        assert_eq!(head.headers().get("Sec-WebSocket-Extensions"), None);
+    }
+
+    #[test]
+    fn case_1_refusal_names_the_fault() {
+        let plain = Request::get("/ws");
+        let response = check_refused(
+            &plain,
+            400,
+            "websocket handshake: Upgrade must list websocket\n",
+        );
+        assert_eq!(response.headers().get("Sec-WebSocket-Version"), None);
+    }
+
+    #[test]
+    fn case_3_refusal_names_the_version() {
+        let twice = request().with_header("Sec-WebSocket-Version", "13");
+        let fault = "websocket handshake: Sec-WebSocket-Version must be 13, once\n";
+        let response = check_refused(&twice, 400, fault);
+        assert_eq!(response.headers().get("Sec-WebSocket-Version"), Some("13"));
+    }
+
+    #[test]
+    fn case_5_refusal_of_a_body() {
+        let with_body = request().with_body("body");
+        let fault = "websocket handshake: the request must not have a body\n";
+        check_refused(&with_body, 400, fault);
+    }
+
+    #[test]
+    fn case_6_any_origin_admits_another_host() {
+        let foreign = request().with_header("Origin", "https://evil-example.com");
+        let fault = "websocket handshake: Origin is another host than Host; \
+                     WsOptions::any_origin on the server admits it\n";
+        check_refused(&foreign, 403, fault);
+        let reply = answer(&WsOptions::new().any_origin(), &foreign);
+        assert_eq!(reply.response().status().code(), 101);
+    }
+}
