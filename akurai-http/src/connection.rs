@@ -116,7 +116,7 @@ impl Connection<'_> {
                     return Next::Request;
                 }
                 Ok(None) => {}
-                Err(error) => return Next::Refused(error),
+                Err(error) => return self.refused(error),
             }
             let idle = wire.buffered().is_empty();
             let wait = if idle {
@@ -130,7 +130,7 @@ impl Connection<'_> {
                 return if idle {
                     Next::Gone
                 } else {
-                    Next::Refused(RequestError::HeadTooSlow)
+                    self.refused(RequestError::HeadTooSlow)
                 };
             }
             if idle && !self.link.set_idle() {
@@ -142,11 +142,17 @@ impl Connection<'_> {
                 Ok(0) => return Next::Gone,
                 Ok(_) => {}
                 Err(error) if is_timeout(&error) && !idle => {
-                    return Next::Refused(RequestError::HeadTooSlow);
+                    return self.refused(RequestError::HeadTooSlow);
                 }
                 Err(_) => return Next::Gone,
             }
         }
+    }
+
+    /// Makes what was read of a refused head the request to answer, since the answer depends on its method.
+    fn refused(&mut self, error: RequestError) -> Next {
+        self.request.begin_refused(&mut self.parser);
+        Next::Refused(error)
     }
 
     fn answer(&mut self) -> Outcome {

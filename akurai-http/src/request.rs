@@ -210,6 +210,16 @@ impl Request {
         self.head = head;
     }
 
+    /// Becomes what `parser` has read of a head before it refused it, as far as the answer depends on it.
+    pub(crate) fn begin_refused(&mut self, parser: &mut HeadParser) {
+        let (head, _) = parser.take();
+        self.head = Head {
+            method: head.method,
+            version: head.version,
+            ..Head::default()
+        };
+    }
+
     pub(crate) fn head(&self) -> &Head {
         &self.head
     }

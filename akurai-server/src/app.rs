@@ -1,6 +1,6 @@
 //! The demo's routes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use akurai_http::{Reply, Request, Response, Router, Status, sse};
 use akurai_ws::{Message, WsOptions};
@@ -40,6 +40,9 @@ pub fn app() -> Router {
                 include_bytes!("../web/app.js"),
             )
         })
+        .get("/icon.svg", |_| {
+            asset("image/svg+xml", include_bytes!("../web/icon.svg"))
+        })
         .get("/api/events", |_| events())
         .get("/api/ws", echo)
         .get("/api/health", |_| {
@@ -49,12 +52,14 @@ pub fn app() -> Router {
 
 fn events() -> Reply {
     sse(|mut sink| {
-        let mut n = 0;
-        loop {
-            n += 1;
+        let begun = Instant::now();
+        for n in 1u32.. {
             sink.event("tick", &n.to_string())?;
-            sink.wait(Duration::from_secs(1))?;
+            // To the next full second since the first tick, so that no delay adds up.
+            let next = begun + Duration::from_secs(n.into());
+            sink.wait(next.saturating_duration_since(Instant::now()))?;
         }
+        Ok(())
     })
 }
 

@@ -169,7 +169,7 @@ function setWsState(state) {
   const hadFocus = ws.controls.contains(document.activeElement);
   showState(ws.panel, ws.pill, state);
   ws.controls.disabled = !open;
-  ws.toggle.textContent = state === "closed" ? "Connect" : open ? "Disconnect" : "Cancel";
+  ws.toggle.textContent = { closed: "Connect", connecting: "Cancel", open: "Disconnect", closing: "Closing" }[state];
   ws.toggle.classList.toggle("primary", state === "closed");
   // A disabled control loses the focus; the keyboard goes on from the button that connects again.
   if (!open && hadFocus) ws.toggle.focus();
@@ -241,11 +241,22 @@ function send(payload, label) {
     complain(`Still waiting for ${ws.pending.length} echoes; send again when they are back.`);
     return false;
   }
-  ws.pending.push({ payload, bytes, sentAt: performance.now() });
+  const message = { payload, bytes, sentAt: null };
+  const socket = ws.socket;
+  ws.pending.push(message);
   ws.pendingBytes += bytes;
-  ws.socket.send(payload);
   logRow("sent", label, [formatBytes(bytes)]).dataset.bytes = String(bytes);
+  afterPaint(() => {
+    message.sentAt = performance.now();
+    socket.send(payload);
+  });
   return true;
+}
+
+// What goes out waits until the page has drawn the click and the new row: drawing takes longer than an echo over
+// loopback, and would stand in its round-trip time.
+function afterPaint(action) {
+  requestAnimationFrame(() => setTimeout(action));
 }
 
 function showEcho(data) {
@@ -255,11 +266,11 @@ function showEcho(data) {
   const bytes = isText ? utf8.encode(data).length : payload.length;
   const what = isText ? preview(data) : hex(payload);
 
-  const sent = ws.pending.shift();
-  if (sent === undefined) {
+  if (ws.pending.length === 0 || ws.pending[0].sentAt === null) {
     logRow("echo", what, [`${formatBytes(bytes)} · nothing was sent for it`]);
     return;
   }
+  const sent = ws.pending.shift();
   ws.pendingBytes -= sent.bytes;
   const same = identical(sent.payload, payload);
   const verdict = element("span", same ? "same" : "differs", same ? "identical" : "differs");
@@ -304,17 +315,19 @@ function closeSocket(code, reason) {
     byId("ws-reason").focus();
     return;
   }
-  ws.socket.close(code, reason);
+  shut(code, reason);
+}
+
+// Waits as `send` does, so that no close overtakes a message.
+function shut(code, reason) {
+  const socket = ws.socket;
   setWsState("closing");
+  afterPaint(() => socket.close(code, reason));
 }
 
 ws.toggle.addEventListener("click", () => {
-  if (!ws.socket) {
-    connect();
-  } else {
-    ws.socket.close(1000);
-    if (ws.socket) setWsState("closing");
-  }
+  if (ws.socket) shut(1000, "");
+  else connect();
 });
 
 byId("ws-text-form").addEventListener("submit", (event) => {

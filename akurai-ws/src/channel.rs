@@ -127,7 +127,11 @@ impl Channel {
     // §5.5.1 and §5.5.2: a Close is answered with a Close, a Ping with a Pong.
     fn answer(&mut self, message: &Message) -> Result<(), Error> {
         match message {
-            Message::Ping(payload) => self.write(Opcode::Pong, payload),
+            Message::Ping(payload) => match self.write(Opcode::Pong, payload) {
+                // Whoever left before the answer came has just left: the next read says so.
+                Err(Error::Io(error)) if is_gone(&error) => Ok(()),
+                result => result,
+            },
             Message::Close(frame) => {
                 self.answer_close(frame.as_ref());
                 Ok(())
@@ -209,7 +213,7 @@ impl Channel {
             match error.kind() {
                 // A timeout: the deadline above decides.
                 ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
-                ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => break,
+                _ if is_gone(&error) => break,
                 _ => {
                     self.end();
                     return Err(error.into());
@@ -232,4 +236,12 @@ impl Channel {
             clean: false,
         });
     }
+}
+
+/// Whether the peer has left, by FIN or by RST.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted
+    )
 }

@@ -188,9 +188,12 @@ impl HeadParser {
             return Err(RequestError::RequestLine);
         }
         let target_end = target_start + target_len;
+        let method = &bytes[..method_len];
+        let known = Method::from_token(method);
+        // Even if what follows is refused: an answer to HEAD has no body.
+        self.head.method = known.unwrap_or_default();
         self.head.version = http_version(&bytes[target_end + 1..])?;
 
-        let method = &bytes[..method_len];
         let target = &bytes[target_start..target_end];
         let parsed = target::parse(target, method == b"CONNECT", method == b"OPTIONS")?;
         let base = line.start + target_start;
@@ -199,10 +202,10 @@ impl HeadParser {
         self.head.path = shift(parsed.path);
         self.head.query = parsed.query.map(shift);
         self.head.authority = shift(parsed.authority);
-        self.head.method = Method::from_token(method).ok_or(RequestError::MethodUnknown)?;
-        match self.head.method {
-            Method::Connect => Err(RequestError::Connect),
-            _ => Ok(()),
+        match known {
+            None => Err(RequestError::MethodUnknown),
+            Some(Method::Connect) => Err(RequestError::Connect),
+            Some(_) => Ok(()),
         }
     }
 
