@@ -21,6 +21,7 @@ use crate::codec::date::{DATE_BYTES, imf_fixdate};
 use crate::codec::head::{HeadLimits, HeadParser};
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
 use crate::error::{RequestError, is_timeout};
+use crate::files;
 use crate::response::{Body, StreamFn};
 use crate::roster::Link;
 use crate::server::Service;
@@ -47,13 +48,9 @@ pub(crate) fn serve(service: &Service, link: Arc<Link>) -> Option<Departure> {
     let wire = Wire::new(Arc::clone(&link), limits);
     let mut connection = Connection {
         service,
-        head_limits: HeadLimits {
-            request_line_bytes: limits.request_line_bytes,
-            header_section_bytes: limits.header_section_bytes,
-            header_fields: limits.header_fields,
-        },
+        head_limits: limits.head(),
         parser: HeadParser::default(),
-        request: Request::on(wire, link.peer),
+        request: Request::on(wire, link.peer, service.proxies.clone()),
         link,
         first: true,
         date: Date::default(),
@@ -61,7 +58,7 @@ pub(crate) fn serve(service: &Service, link: Arc<Link>) -> Option<Departure> {
     loop {
         let outcome = match connection.next_request() {
             Next::Request => connection.answer(),
-            Next::Refused(error) => connection.respond(Response::refusal(error)),
+            Next::Refused(error) => connection.refuse(error),
             Next::Gone => return None,
         };
         match outcome {
@@ -110,8 +107,8 @@ impl Connection<'_> {
             let wire = self.request.wire.get_mut();
             match self.parser.advance(wire.buffered(), &self.head_limits) {
                 Ok(Some(len)) => {
-                    let body_bytes = self.service.limits.body_bytes;
-                    self.request.begin(len, &mut self.parser, body_bytes);
+                    self.request.begin(len, &mut self.parser);
+                    self.link.traffic.requests.fetch_add(1, Ordering::Relaxed);
                     self.first = false;
                     return Next::Request;
                 }
@@ -156,18 +153,11 @@ impl Connection<'_> {
     }
 
     fn answer(&mut self) -> Outcome {
-        let request = &self.request;
-        let refused = request.wire.borrow().body.check();
-        if let Err(error) = refused {
-            return self.respond(Response::refusal(error));
-        }
-        if request.is_asterisk() || request.method() == Method::Trace {
-            return self.respond(about_the_server(request));
-        }
         // The handler's state may be torn by a panic; it is the handler's own, as with any thread that panicked.
-        match catch_unwind(AssertUnwindSafe(|| self.service.app.handle(request))) {
-            Ok(Reply::Response(response)) => self.respond(response),
-            Ok(Reply::Upgrade(upgrade)) => self.upgrade(upgrade),
+        match catch_unwind(AssertUnwindSafe(|| self.ask_app())) {
+            Ok(Ok(Reply::Response(response))) => self.respond(response),
+            Ok(Ok(Reply::Upgrade(upgrade))) => self.upgrade(upgrade),
+            Ok(Err(error)) => self.refuse(error),
             Err(_) => {
                 self.count_panic();
                 self.respond(internal_error())
@@ -175,8 +165,31 @@ impl Connection<'_> {
         }
     }
 
+    fn ask_app(&self) -> Result<Reply, RequestError> {
+        let Service { app, limits, .. } = self.service;
+        let request = &self.request;
+        let own_bytes = match request.announces_body() {
+            true => app.body_bytes(request),
+            false => None,
+        };
+        request.begin_body(limits.body(own_bytes.unwrap_or(limits.body_bytes)))?;
+        if request.is_asterisk() || request.method() == Method::Trace {
+            return Ok(about_the_server(request).into());
+        }
+        Ok(app.handle(request))
+    }
+
     fn count_panic(&self) {
-        self.service.roster.panics.fetch_add(1, Ordering::Relaxed);
+        self.service
+            .roster
+            .counts
+            .panics
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn refuse(&mut self, error: RequestError) -> Outcome {
+        self.service.roster.counts.refuse(error);
+        self.respond(Response::refusal(error))
     }
 
     fn respond(&mut self, mut response: Response) -> Outcome {
@@ -185,7 +198,10 @@ impl Connection<'_> {
         if status.is_informational() {
             return self.respond(misused("a handler answered with an interim status"));
         }
-        let body = std::mem::replace(&mut response.body, Body::Bytes(Vec::new()));
+        let body = match std::mem::replace(&mut response.body, Body::Bytes(Vec::new())) {
+            Body::File(path) => return self.respond(files::send(response, &path)),
+            body => body,
+        };
         let framing = match (&body, response.declared_length) {
             _ if status.is_bodiless() => ResponseFraming::Bodiless,
             (Body::Bytes(bytes), Some(declared)) if head_only && bytes.is_empty() => {
@@ -197,11 +213,11 @@ impl Connection<'_> {
                 ));
             }
             (Body::Bytes(bytes), _) => ResponseFraming::Length(bytes.len() as u64),
-            (Body::Stream(_), Some(declared)) => ResponseFraming::Length(declared),
+            (Body::Stream(_) | Body::File(_), Some(declared)) => ResponseFraming::Length(declared),
             (Body::Stream(_), None) if self.request.version() == Version::Http11 => {
                 ResponseFraming::Chunked
             }
-            (Body::Stream(_), None) => ResponseFraming::Close,
+            (Body::Stream(_) | Body::File(_), None) => ResponseFraming::Close,
         };
         let persist = self.may_persist(&response) && framing != ResponseFraming::Close;
         let persistence = match (persist, self.request.version()) {
@@ -222,6 +238,7 @@ impl Connection<'_> {
                         return Outcome::Abort;
                     }
                 }
+                Body::File(_) => unreachable!("a file became a stream above"),
                 Body::Stream(write) => {
                     if let Some(outcome) = self.stream(write, framing, committed) {
                         return outcome;
@@ -267,7 +284,7 @@ impl Connection<'_> {
         let limits = &service.limits;
         let wire = self.request.wire.get_mut();
         if !wire.drain_body(limits.drain_bytes, limits.drain_time) {
-            return self.respond(Response::refusal(RequestError::BodyTooLarge));
+            return self.refuse(RequestError::BodyTooLarge);
         }
         let Upgrade { head, prelude, run } = upgrade;
         if self.request.method() == Method::Head {
@@ -275,6 +292,11 @@ impl Connection<'_> {
             return Outcome::Close;
         }
         if !self.link.upgrade(limits.upgrades) {
+            self.service
+                .roster
+                .counts
+                .overloaded
+                .fetch_add(1, Ordering::Relaxed);
             return self.respond(overloaded());
         }
         let persistence = match head.status() {

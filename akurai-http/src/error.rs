@@ -57,6 +57,48 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// How many there are.
+    pub(crate) const COUNT: usize = RequestError::BodyTooSlow as usize + 1;
+
+    /// All of them, in order.
+    pub(crate) fn all() -> impl Iterator<Item = RequestError> {
+        use RequestError::*;
+        let all: [RequestError; RequestError::COUNT] = [
+            RequestLine,
+            Method,
+            MethodUnknown,
+            Version,
+            VersionUnsupported,
+            Target,
+            TargetTooLong,
+            LineEnding,
+            ObsFold,
+            FieldName,
+            FieldValue,
+            FieldsTooMany,
+            FieldsTooLarge,
+            HostMissing,
+            HostRepeated,
+            Host,
+            ContentTypeConflict,
+            ContentLength,
+            TransferEncoding,
+            TransferCodingUnknown,
+            LengthAndCoding,
+            Connect,
+            Expectation,
+            BodyTooLarge,
+            ChunkSize,
+            ChunkExtension,
+            ChunkData,
+            Trailer,
+            BodyTruncated,
+            HeadTooSlow,
+            BodyTooSlow,
+        ];
+        all.into_iter()
+    }
+
     /// The status that answers it.
     pub fn status(self) -> Status {
         use RequestError::*;
@@ -167,3 +209,15 @@ impl fmt::Display for HeaderError {
 }
 
 impl Error for HeaderError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_stands_at_its_own_place() {
+        for (index, error) in RequestError::all().enumerate() {
+            assert_eq!(error as usize, index, "{error:?}");
+        }
+    }
+}

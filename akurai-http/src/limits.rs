@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::codec::body::BodyLimits;
+use crate::codec::head::HeadLimits;
+
 /// What one server takes and how long it waits. Sizes are in bytes.
 ///
 /// ```
@@ -21,6 +24,16 @@ pub struct Limits {
     /// Longest request body, in bytes without its chunked framing. Default 1 MiB. A longer one: 413, and the connection
     /// closes with the body unread (RFC 9110 §15.5.14).
     pub body_bytes: u64,
+    /// Longest chunk-size line of a chunked body, in bytes with its extensions. Default 256. A longer one: 400 (RFC 9112
+    /// §7.1.1).
+    pub chunk_line_bytes: usize,
+    /// All chunk extensions of one body together, in bytes. Default 4 KiB; they mean nothing to the server. More: 400.
+    pub chunk_extension_bytes: usize,
+    /// Longest trailer section of a chunked body, in bytes with its line ends. Default 8 KiB. A longer one: 400 (RFC 9112
+    /// §7.1.2).
+    pub trailer_section_bytes: usize,
+    /// Most field lines in a trailer section. Default 32. More: 400.
+    pub trailer_fields: usize,
     /// Longest time for a whole head, from its first byte. Default 10 s. Then 408, and the connection closes.
     pub head_deadline: Duration,
     /// Longest wait for the next request's first byte. Default 15 s, and less as connections approach their limit. Then
@@ -28,9 +41,11 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Longest wait for the next bytes of a body that a handler reads. Default 30 s. Then the read fails; 408.
     pub body_stall: Duration,
-    /// Least rate of a body that a handler waits for, in bytes for each second, after the first 5 s of waiting. Default
-    /// 1 KiB. Below it the read fails; 408.
+    /// Least rate of a body that a handler waits for, in bytes for each second of waiting. Default 1 KiB. Below it the read
+    /// fails; 408. 0 asks for nothing.
     pub body_rate_bytes: u64,
+    /// How long a handler has waited for a body before its rate is judged. Default 5 s.
+    pub body_rate_grace: Duration,
     /// Longest wait for room to write. Default 30 s without a byte of progress. Then the connection is dropped.
     pub write_stall: Duration,
     /// How much of a body that the handler left unread is read and thrown away, so that the connection may go on.
@@ -53,16 +68,42 @@ impl Default for Limits {
             header_section_bytes: 32 * 1024,
             header_fields: 100,
             body_bytes: 1024 * 1024,
+            chunk_line_bytes: 256,
+            chunk_extension_bytes: 4 * 1024,
+            trailer_section_bytes: 8 * 1024,
+            trailer_fields: 32,
             head_deadline: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(15),
             body_stall: Duration::from_secs(30),
             body_rate_bytes: 1024,
+            body_rate_grace: Duration::from_secs(5),
             write_stall: Duration::from_secs(30),
             drain_bytes: 64 * 1024,
             drain_time: Duration::from_secs(1),
             connections: 1024,
             upgrades: 10_000,
             accept_pause: Duration::from_millis(50),
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn head(&self) -> HeadLimits {
+        HeadLimits {
+            request_line_bytes: self.request_line_bytes,
+            header_section_bytes: self.header_section_bytes,
+            header_fields: self.header_fields,
+        }
+    }
+
+    /// The limits of a body that may have `body_bytes`.
+    pub(crate) fn body(&self, body_bytes: u64) -> BodyLimits {
+        BodyLimits {
+            body_bytes,
+            chunk_line_bytes: self.chunk_line_bytes,
+            chunk_extension_bytes: self.chunk_extension_bytes,
+            trailer_section_bytes: self.trailer_section_bytes,
+            trailer_fields: self.trailer_fields,
         }
     }
 }

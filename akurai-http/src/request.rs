@@ -3,12 +3,13 @@
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::io::{self, Read};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use crate::codec::body::Framing;
+use crate::codec::body::{BodyLimits, Framing};
 use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::wire::Wire;
-use crate::{Headers, Method};
+use crate::{Headers, Method, RequestError, TrustedProxies};
 
 /// The version of a request; a later 1.x counts as 1.1 (RFC 9110 §2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -37,6 +38,7 @@ pub struct Request {
     head: Head,
     headers: Headers,
     peer: Option<SocketAddr>,
+    proxies: Option<Arc<TrustedProxies>>,
     params: OnceCell<Vec<(String, String)>>,
     /// A handler reads the body through a shared reference; nobody else touches the wire meanwhile.
     pub(crate) wire: RefCell<Wire>,
@@ -93,6 +95,18 @@ impl Request {
     /// The address at the other end of the connection, which may be a proxy's; `None` on a Unix socket.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer
+    }
+
+    /// The client's address: that of the [peer](Request::peer_addr), or if that is a proxy which the server
+    /// [trusts](crate::Server::trust), the one that the proxy tells. `None` if neither is known, as on a Unix socket.
+    ///
+    /// A proxy's word is read from the right: each trusted proxy vouches for the one before it, and the first address that
+    /// is no trusted proxy's is the client. What stands left of it is the client's own claim, and is not believed.
+    pub fn client_addr(&self) -> Option<IpAddr> {
+        match &self.proxies {
+            Some(proxies) => proxies.client(self.peer, &self.headers),
+            None => self.peer.map(|peer| peer.ip()),
+        }
     }
 
     /// Whether the head announces a body: a `Content-Length` above 0, or chunked.
@@ -172,7 +186,7 @@ impl Request {
 
     #[track_caller]
     fn by_hand(head: &[u8], body: Vec<u8>) -> Request {
-        let mut request = Request::on(Wire::by_hand(head.to_vec()), None);
+        let mut request = Request::on(Wire::by_hand(head.to_vec()), None, None);
         let mut parser = HeadParser::default();
         let no_limits = HeadLimits {
             request_line_bytes: usize::MAX - 2,
@@ -180,7 +194,7 @@ impl Request {
             header_fields: usize::MAX,
         };
         match parser.advance(head, &no_limits) {
-            Ok(Some(len)) if len == head.len() => request.begin(len, &mut parser, u64::MAX),
+            Ok(Some(len)) if len == head.len() => request.begin(len, &mut parser),
             Ok(_) => panic!("malformed request: {}", String::from_utf8_lossy(head)),
             Err(error) => panic!("malformed request: {error}"),
         }
@@ -189,24 +203,28 @@ impl Request {
     }
 
     /// The request that a connection uses again and again.
-    pub(crate) fn on(wire: Wire, peer: Option<SocketAddr>) -> Request {
+    pub(crate) fn on(
+        wire: Wire,
+        peer: Option<SocketAddr>,
+        proxies: Option<Arc<TrustedProxies>>,
+    ) -> Request {
         Request {
             head: Head::default(),
             headers: Headers::default(),
             peer,
+            proxies,
             params: OnceCell::new(),
             wire: RefCell::new(wire),
         }
     }
 
     /// Becomes the request whose head `parser` has just read from the first `len` bytes of the wire.
-    pub(crate) fn begin(&mut self, len: usize, parser: &mut HeadParser, body_bytes: u64) {
+    pub(crate) fn begin(&mut self, len: usize, parser: &mut HeadParser) {
         let wire = self.wire.get_mut();
         let (head, lines) = parser.take();
         self.headers.assign(&wire.buffered()[..len], lines);
         self.params.take();
         wire.consume(len);
-        wire.begin_body(head.framing, body_bytes, head.expects_continue);
         self.head = head;
     }
 
@@ -218,6 +236,13 @@ impl Request {
             version: head.version,
             ..Head::default()
         };
+    }
+
+    /// Begins its body, which may be refused from the start for its length.
+    pub(crate) fn begin_body(&self, limits: BodyLimits) -> Result<(), RequestError> {
+        let mut wire = self.wire.borrow_mut();
+        wire.begin_body(self.head.framing, limits, self.head.expects_continue);
+        wire.body.check()
     }
 
     pub(crate) fn head(&self) -> &Head {

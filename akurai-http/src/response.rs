@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use crate::body_writer::BodyWriter;
 use crate::codec::head::content_length;
@@ -35,6 +36,8 @@ pub struct Response {
 pub(crate) enum Body {
     Bytes(Vec<u8>),
     Stream(Box<StreamFn>),
+    /// Opened when the response is sent, since what it is depends on the request.
+    File(PathBuf),
 }
 
 pub(crate) type StreamFn = dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send;
@@ -90,8 +93,18 @@ impl Response {
     pub fn stream(
         write: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
     ) -> Response {
+        Response::new(Status::OK).with_stream(write)
+    }
+
+    /// The file at `path`, with the media type of its name and `Last-Modified`, in constant memory. It is opened when the
+    /// response is sent: 404 if it is missing or no regular file. If it shrinks meanwhile, the client sees an aborted
+    /// connection.
+    ///
+    /// The path is the program's own: nothing confines it. For paths that clients choose there is
+    /// [`Router::files`](crate::Router::files).
+    pub fn file(path: impl Into<PathBuf>) -> Response {
         let mut response = Response::new(Status::OK);
-        response.body = Body::Stream(Box::new(write));
+        response.body = Body::File(path.into());
         response
     }
 
@@ -186,12 +199,20 @@ impl Response {
         &self.headers
     }
 
-    /// The body; `None` if it is a stream.
+    /// The body; `None` if it is a stream or a file.
     pub fn body_bytes(&self) -> Option<&[u8]> {
         match &self.body {
             Body::Bytes(bytes) => Some(bytes),
-            Body::Stream(_) => None,
+            Body::Stream(_) | Body::File(_) => None,
         }
+    }
+
+    pub(crate) fn with_stream(
+        mut self,
+        write: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
+    ) -> Response {
+        self.body = Body::Stream(Box::new(write));
+        self
     }
 
     /// A short answer of the server's own.
@@ -217,6 +238,7 @@ impl fmt::Debug for Body {
         match self {
             Body::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
             Body::Stream(_) => f.write_str("a stream"),
+            Body::File(path) => write!(f, "file {}", path.display()),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Who is connected: the counts and their bounds, and the sockets that a shutdown must reach.
 
 use std::collections::HashMap;
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::stream::Stream;
+use crate::{RequestError, Stats};
 
 /// All connections of one server.
 #[derive(Debug, Default)]
@@ -16,11 +18,46 @@ pub(crate) struct Roster {
     /// Connections that speak HTTP.
     open: AtomicUsize,
     upgraded: AtomicUsize,
-    pub(crate) panics: AtomicU64,
+    pub(crate) counts: Counts,
     stopping: AtomicBool,
     /// How long those that are busy may take to end, once somebody asked for it.
     grace: Mutex<Option<Duration>>,
     asked: Condvar,
+}
+
+/// What has happened since the server was made.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) overloaded: AtomicU64,
+    pub(crate) panics: AtomicU64,
+    refused: [AtomicU64; RequestError::COUNT],
+    /// Of connections that have ended; each live one keeps its own.
+    ended: Traffic,
+}
+
+/// What went over one connection, or many.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) requests: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+}
+
+impl Counts {
+    pub(crate) fn refuse(&self, error: RequestError) {
+        self.refused[error as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Traffic {
+    fn add(&self, other: &Traffic) {
+        let add = |sum: &AtomicU64, one: &AtomicU64| {
+            sum.fetch_add(one.load(Ordering::Relaxed), Ordering::Relaxed);
+        };
+        add(&self.requests, &other.requests);
+        add(&self.bytes_in, &other.bytes_in);
+        add(&self.bytes_out, &other.bytes_out);
+    }
 }
 
 /// One connection's socket and its place in the count, which it holds until the last handle to it is dropped.
@@ -28,6 +65,7 @@ pub(crate) struct Roster {
 pub(crate) struct Link {
     pub(crate) stream: Stream,
     pub(crate) peer: Option<SocketAddr>,
+    pub(crate) traffic: Traffic,
     phase: AtomicU8,
     id: u64,
     roster: Arc<Roster>,
@@ -54,6 +92,7 @@ impl Roster {
         let link = Arc::new(Link {
             stream,
             peer,
+            traffic: Traffic::default(),
             phase: AtomicU8::new(BUSY),
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             roster: Arc::clone(self),
@@ -66,8 +105,31 @@ impl Roster {
         self.open.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn upgraded(&self) -> usize {
-        self.upgraded.load(Ordering::Relaxed)
+    pub(crate) fn stats(&self) -> Stats {
+        let relaxed = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        // While we hold these, none of them ends; so what has ended is counted apart from them, and nothing twice.
+        let links = self.links();
+        let traffic = Traffic::default();
+        traffic.add(&self.counts.ended);
+        for link in &links {
+            traffic.add(&link.traffic);
+        }
+        let busy = |link: &&Arc<Link>| link.phase.load(Ordering::Relaxed) == BUSY;
+        Stats {
+            accepted: self.next_id.load(Ordering::Relaxed),
+            connections: self.open(),
+            in_request: links.iter().filter(busy).count(),
+            upgraded: self.upgraded.load(Ordering::Relaxed),
+            requests: relaxed(&traffic.requests),
+            bytes_in: relaxed(&traffic.bytes_in),
+            bytes_out: relaxed(&traffic.bytes_out),
+            overloaded: relaxed(&self.counts.overloaded),
+            panics: relaxed(&self.counts.panics),
+            refused: RequestError::all()
+                .map(|error| (error, relaxed(&self.counts.refused[error as usize])))
+                .filter(|&(_, count)| count > 0)
+                .collect(),
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -122,6 +184,29 @@ impl Roster {
 }
 
 impl Link {
+    pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buf)?;
+        self.traffic
+            .bytes_in
+            .fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.count_written(self.stream.write(buf)?)
+    }
+
+    pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.count_written(self.stream.write_vectored(bufs)?)
+    }
+
+    fn count_written(&self, count: usize) -> io::Result<usize> {
+        self.traffic
+            .bytes_out
+            .fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
     /// Says that the connection waits for a request. False if it should not, since the server stops.
     pub(crate) fn set_idle(&self) -> bool {
         // Whoever stops the server sets its flag before it looks for idle links, and we look at the flag after we
@@ -155,7 +240,11 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        lock(&self.roster.links).remove(&self.id);
+        {
+            let mut links = lock(&self.roster.links);
+            links.remove(&self.id);
+            self.roster.counts.ended.add(&self.traffic);
+        }
         let count = match *self.phase.get_mut() {
             UPGRADED => &self.roster.upgraded,
             _ => &self.roster.open,

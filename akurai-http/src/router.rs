@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::codec::path::percent_decode;
 use crate::files::Files;
@@ -9,6 +10,7 @@ use crate::{Method, Reply, Request, Response, Status};
 
 type Handler = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
 type Middleware = Box<dyn Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync>;
+type Stack = Vec<Middleware>;
 
 /// Finds the handler for a request.
 ///
@@ -32,7 +34,7 @@ type Middleware = Box<dyn Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Se
 #[derive(Default)]
 pub struct Router {
     root: Node,
-    middleware: Vec<Middleware>,
+    middleware: Stack,
 }
 
 /// A place in the tree of patterns.
@@ -42,6 +44,8 @@ struct Node {
     any: Option<Box<Node>>,
     rest: Option<Box<Node>>,
     routes: Vec<Route>,
+    /// Longest body for these routes, if it is not the server's.
+    body_bytes: Option<u64>,
 }
 
 struct Route {
@@ -157,6 +161,57 @@ impl Router {
         })
     }
 
+    /// Lets the routes of this pattern, which stand already, take bodies of so many bytes instead of
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes). A longer one: 413, and the connection closes.
+    ///
+    /// ```
+    /// use akurai_http::{Request, Response, Router};
+    /// use std::io;
+    ///
+    /// fn upload(req: &Request) -> io::Result<Response> {
+    ///     let size = io::copy(&mut req.body_reader(), &mut io::sink())?;
+    ///     Ok(Response::text(format!("{size} bytes\n")))
+    /// }
+    /// let router = Router::new().post("/upload", upload).body_bytes("/upload", 4 << 30);
+    /// # let _ = router;
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If no route has this pattern.
+    #[track_caller]
+    pub fn body_bytes(mut self, pattern: &str, bytes: u64) -> Router {
+        let (node, _) = self.root.at(pattern);
+        assert!(
+            !node.routes.is_empty(),
+            "no route has the pattern {pattern:?}"
+        );
+        node.body_bytes = Some(bytes);
+        self
+    }
+
+    /// Adds all routes of another router, each behind `prefix`. What was wrapped around that router stays around its routes,
+    /// but not around the 404 and 405 of this one.
+    ///
+    /// ```
+    /// use akurai_http::{Response, Router};
+    ///
+    /// let api = Router::new().get("/users/{id}", |req| Response::text(req.param("id").unwrap()));
+    /// let router = Router::new().nest("/api/v1", api); // GET /api/v1/users/7
+    /// # let _ = router;
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the prefix is malformed or ends with a slash, or if a route stands already.
+    #[track_caller]
+    pub fn nest(mut self, prefix: &str, router: Router) -> Router {
+        assert!(!prefix.ends_with('/'), "prefix {prefix:?} ends with '/'");
+        let (node, names) = self.root.at(prefix);
+        node.adopt(router.root, &names, &Arc::new(router.middleware));
+        self
+    }
+
     /// Puts a function around everything that was added so far: it may answer by itself, or call `next` and change
     /// the reply. What is wrapped later goes around what was wrapped before, and is called first.
     ///
@@ -182,14 +237,12 @@ impl Router {
 
     /// Answers a request. A handler under test needs no socket.
     pub fn handle(&self, request: &Request) -> Reply {
-        self.through(&self.middleware, request)
+        through(&self.middleware, request, &|request| self.dispatch(request))
     }
 
-    fn through(&self, middleware: &[Middleware], request: &Request) -> Reply {
-        match middleware.split_last() {
-            None => self.dispatch(request),
-            Some((outer, inner)) => outer(request, &|request| self.through(inner, request)),
-        }
+    pub(crate) fn body_bytes_of(&self, request: &Request) -> Option<u64> {
+        let path = request.path().get(1..)?;
+        self.root.find(path, &mut Vec::new())?.body_bytes
     }
 
     fn dispatch(&self, request: &Request) -> Reply {
@@ -208,7 +261,54 @@ impl Router {
     }
 }
 
+/// Calls the middleware from the outermost, the last, to the innermost, and then `handler`.
+fn through(stack: &[Middleware], request: &Request, handler: &dyn Fn(&Request) -> Reply) -> Reply {
+    match stack.split_last() {
+        None => handler(request),
+        Some((outer, inner)) => outer(request, &|request| through(inner, request, handler)),
+    }
+}
+
 impl Node {
+    /// Takes over the routes of another router's node, whose pattern begins behind ours, which has parameters of these
+    /// names; `stack` stays around its handlers.
+    #[track_caller]
+    fn adopt(&mut self, other: Node, names: &[String], stack: &Arc<Stack>) {
+        for (segment, child) in other.plain {
+            // A pattern "/" behind a prefix is the prefix itself and a slash: its segment is the empty one.
+            self.plain_child(&segment).adopt(child, names, stack);
+        }
+        if let Some(child) = other.any {
+            self.any.get_or_insert_default().adopt(*child, names, stack);
+        }
+        if let Some(child) = other.rest {
+            self.rest
+                .get_or_insert_default()
+                .adopt(*child, names, stack);
+        }
+        self.body_bytes = other.body_bytes.or(self.body_bytes);
+        for route in other.routes {
+            let method = route.method;
+            assert!(
+                self.routes.iter().all(|known| known.method != method),
+                "{method} has a handler already where a nested router has one too"
+            );
+            assert!(
+                route.names.iter().all(|name| !names.contains(name)),
+                "a parameter of the prefix has the name of one behind it"
+            );
+            let mut all_names = names.to_vec();
+            all_names.extend(route.names);
+            let stack = Arc::clone(stack);
+            let handler = route.handler;
+            self.routes.push(Route {
+                method,
+                names: all_names,
+                handler: Box::new(move |request| through(&stack, request, &*handler)),
+            });
+        }
+    }
+
     /// The place of a pattern, made if it is not there, and the names of the parameters on the way.
     #[track_caller]
     fn at(&mut self, pattern: &str) -> (&mut Node, Vec<String>) {

@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::codec::response::{Persistence, ResponseFraming, append_head};
-use crate::connection::{self, Date, Departure, overloaded};
+use crate::connection::{self, Departure};
 use crate::error::is_timeout;
 use crate::limits::Limits;
+use crate::refusals::Refusals;
 use crate::roster::{Link, Roster};
 use crate::stream::{Listener, Stream};
 use crate::threads::Threads;
-use crate::{Reply, Request, Router};
+use crate::{Reply, Request, RequestError, Router, TrustedProxies};
 
 /// Threads that may wait for a connection at a time, for each listener. More end when their connection does.
 const SPARE_THREADS: usize = 32;
@@ -40,11 +40,22 @@ const FORCED_TIME: Duration = Duration::from_secs(1);
 pub trait App: Send + Sync + 'static {
     /// Answers one request. It is called by many threads at a time; a panic costs one connection a 500.
     fn handle(&self, request: &Request) -> Reply;
+
+    /// Longest body for this request, in bytes; `None` leaves it at [`Limits::body_bytes`]. It is asked only for a request
+    /// that announces a body, before [`handle`](App::handle).
+    fn body_bytes(&self, request: &Request) -> Option<u64> {
+        let _ = request;
+        None
+    }
 }
 
 impl App for Router {
     fn handle(&self, request: &Request) -> Reply {
         Router::handle(self, request)
+    }
+
+    fn body_bytes(&self, request: &Request) -> Option<u64> {
+        Router::body_bytes_of(self, request)
     }
 }
 
@@ -65,13 +76,14 @@ where
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let app = Router::new().get("/", |_| Response::text("hello\n"));
-/// Server::bind("127.0.0.1:8090")?.run(app)
+/// Server::bind("127.0.0.1:8090")?.listen("[::1]:8090")?.run(app)
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct Server {
-    listener: Listener,
+    listeners: Vec<Listener>,
     limits: Limits,
+    proxies: Option<Arc<TrustedProxies>>,
     roster: Arc<Roster>,
 }
 
@@ -90,7 +102,8 @@ impl Server {
         Server::on(Listener::Tcp(listener))
     }
 
-    /// Binds a Unix socket at this path, which must not exist yet.
+    /// Binds a Unix socket at this path, which must not exist yet; who may connect is up to the directory's permissions.
+    /// The file stays when the server has stopped.
     ///
     /// # Errors
     ///
@@ -100,10 +113,32 @@ impl Server {
         std::os::unix::net::UnixListener::bind(path).map(|unix| Server::on(Listener::Unix(unix)))
     }
 
+    /// Listens at another TCP address too; limits and counts are those of the one server.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`bind`](Server::bind).
+    pub fn listen(mut self, addr: impl ToSocketAddrs) -> io::Result<Server> {
+        self.listeners.extend(Server::bind(addr)?.listeners);
+        Ok(self)
+    }
+
+    /// Listens at a Unix socket too.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`bind_unix`](Server::bind_unix).
+    #[cfg(unix)]
+    pub fn listen_unix(mut self, path: impl AsRef<Path>) -> io::Result<Server> {
+        self.listeners.extend(Server::bind_unix(path)?.listeners);
+        Ok(self)
+    }
+
     fn on(listener: Listener) -> Server {
         Server {
-            listener,
+            listeners: vec![listener],
             limits: Limits::default(),
+            proxies: None,
             roster: Arc::default(),
         }
     }
@@ -114,13 +149,29 @@ impl Server {
         self
     }
 
-    /// The address that is bound, with the real port.
+    /// Believes these proxies, and nobody else, about the client's address; see [`Request::client_addr`].
+    pub fn trust(mut self, proxies: TrustedProxies) -> Server {
+        self.proxies = Some(Arc::new(proxies));
+        self
+    }
+
+    /// The first TCP address that is bound, with the real port.
     ///
     /// # Errors
     ///
-    /// `Unsupported` for a Unix socket.
+    /// `Unsupported` if there are only Unix sockets.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.local_addrs().next().unwrap_or_else(|| {
+            Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a Unix socket has a path, not an address and port",
+            ))
+        })
+    }
+
+    /// Every TCP address that is bound, in the order in which they were.
+    pub fn local_addrs(&self) -> impl Iterator<Item = io::Result<SocketAddr>> {
+        self.listeners.iter().filter_map(Listener::local_addr)
     }
 
     /// A handle that can stop the server from any thread.
@@ -130,26 +181,40 @@ impl Server {
         }
     }
 
-    /// Serves until [`Handle::shutdown`], and returns when every thread has ended, or the grace and one second more.
+    /// Serves until [`Handle::shutdown`], and returns when every thread has ended and is joined.
     ///
-    /// A closure must name its argument's type: `|req: &Request| …`.
+    /// A closure must name its argument's type: `|req: &Request| …`. A handler or closure that does not end although its
+    /// connection was closed by force has one second more; then this returns without its thread.
     ///
     /// # Errors
     ///
     /// If the first thread cannot be made. Errors of single connections end those connections alone; if the system
     /// refuses to accept, for want of descriptors, the server waits [`Limits::accept_pause`] and goes on.
     pub fn run(self, app: impl App) -> io::Result<()> {
-        // A wait that cannot be bounded only means that spare threads stay.
-        let _ = self.listener.set_accept_timeout(SPARE_TIME);
+        let acceptors = self.listeners.into_iter().map(|listener| {
+            // A wait that cannot be bounded only means that spare threads stay.
+            let _ = listener.set_accept_timeout(SPARE_TIME);
+            Acceptor {
+                listener,
+                waiting: AtomicUsize::new(0),
+            }
+        });
         let service = Arc::new(Service {
             app: Box::new(app),
             limits: self.limits,
+            proxies: self.proxies,
             roster: self.roster,
-            listener: self.listener,
-            accepting: AtomicUsize::new(0),
+            acceptors: acceptors.collect(),
+            refusals: Refusals::default(),
             threads: Arc::default(),
         });
-        service.spawn_acceptor()?;
+        for index in 0..service.acceptors.len() {
+            if let Err(error) = service.spawn_acceptor(index) {
+                service.roster.stop(Duration::ZERO);
+                service.stop(Duration::ZERO);
+                return Err(error);
+            }
+        }
         let grace = service.roster.wait_for_stop();
         service.stop(grace);
         Ok(())
@@ -172,11 +237,7 @@ impl Handle {
 
     /// What the server is doing now.
     pub fn stats(&self) -> Stats {
-        Stats {
-            connections: self.roster.open(),
-            upgraded: self.roster.upgraded(),
-            panics: self.roster.panics.load(Ordering::Relaxed),
-        }
+        self.roster.stats()
     }
 }
 
@@ -188,27 +249,47 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Counts of one server; see [`Handle::stats`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What one server is doing and has done since it was made; see [`Handle::stats`].
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
+    /// Connections that were accepted and found a place.
+    pub accepted: u64,
     /// Open connections that have not been upgraded.
     pub connections: usize,
+    /// Those of them that have a request to answer.
+    pub in_request: usize,
     /// Open connections that have been upgraded.
     pub upgraded: usize,
-    /// Handlers and closures that panicked since the start.
+    /// Requests whose head was read.
+    pub requests: u64,
+    /// Bytes received, upgraded connections included.
+    pub bytes_in: u64,
+    /// Bytes sent, upgraded connections included.
+    pub bytes_out: u64,
+    /// Connections and upgrades that found no place: 503.
+    pub overloaded: u64,
+    /// Handlers and closures that panicked.
     pub panics: u64,
+    /// Requests that were refused, by reason; a reason that never occurred is left out.
+    pub refused: Vec<(RequestError, u64)>,
 }
 
 /// What the threads of a running server share.
 pub(crate) struct Service {
     pub(crate) app: Box<dyn App>,
     pub(crate) limits: Limits,
+    pub(crate) proxies: Option<Arc<TrustedProxies>>,
     pub(crate) roster: Arc<Roster>,
-    listener: Listener,
-    /// Threads that wait in `accept`, or are on their way there.
-    accepting: AtomicUsize,
+    acceptors: Vec<Acceptor>,
+    refusals: Refusals,
     threads: Arc<Threads>,
+}
+
+/// A listener, and how many threads wait in its `accept` or are on their way there.
+struct Acceptor {
+    listener: Listener,
+    waiting: AtomicUsize,
 }
 
 impl Service {
@@ -224,41 +305,55 @@ impl Service {
         self.limits.idle_timeout / 4 * free.clamp(usize::from(first), 4) as u32
     }
 
-    fn spawn_acceptor(self: &Arc<Service>) -> io::Result<()> {
-        self.accepting.fetch_add(1, Ordering::SeqCst);
+    fn spawn_acceptor(self: &Arc<Service>, index: usize) -> io::Result<()> {
+        let waiting = &self.acceptors[index].waiting;
+        waiting.fetch_add(1, Ordering::SeqCst);
         let service = Arc::clone(self);
-        self.threads
-            .spawn(move || service.accept_and_serve())
-            .inspect_err(|_| {
-                self.accepting.fetch_sub(1, Ordering::SeqCst);
-            })
+        let result = self.threads.spawn(move || service.accept_and_serve(index));
+        result.inspect_err(|_| {
+            waiting.fetch_sub(1, Ordering::SeqCst);
+        })
     }
 
     /// A thread's life: it accepts a connection, sees that another thread waits for the next one, and serves its own.
     /// So a connection costs no hand-over, and none waits for another's slowness.
-    fn accept_and_serve(self: Arc<Service>) {
-        while let Some((stream, peer)) = self.accept() {
-            let link = match self.roster.admit(stream, peer, self.limits.connections) {
-                Ok(link) => link,
-                Err(stream) => {
-                    refuse(&stream);
-                    continue;
-                }
-            };
-            let last = self.accepting.fetch_sub(1, Ordering::SeqCst) == 1;
-            if last && self.spawn_acceptor().is_err() {
+    fn accept_and_serve(self: Arc<Service>, index: usize) {
+        let acceptor = &self.acceptors[index];
+        while let Some((stream, peer)) = self.accept(acceptor) {
+            let last = acceptor.waiting.fetch_sub(1, Ordering::SeqCst) == 1;
+            if last && self.spawn_acceptor(index).is_err() {
                 // Without another thread, this one must go on accepting.
-                self.accepting.fetch_add(1, Ordering::SeqCst);
-                refuse(&link.stream);
+                acceptor.waiting.fetch_add(1, Ordering::SeqCst);
+                self.refuse(stream);
                 continue;
             }
-            self.serve(link);
+            match self.roster.admit(stream, peer, self.limits.connections) {
+                Ok(link) => self.serve(link),
+                Err(stream) => self.refuse(stream),
+            }
             if self.roster.is_stopping() {
                 return;
             }
-            if self.accepting.fetch_add(1, Ordering::SeqCst) >= SPARE_THREADS {
-                self.accepting.fetch_sub(1, Ordering::SeqCst);
+            if acceptor.waiting.fetch_add(1, Ordering::SeqCst) >= SPARE_THREADS {
+                acceptor.waiting.fetch_sub(1, Ordering::SeqCst);
                 return;
+            }
+        }
+    }
+
+    fn refuse(self: &Arc<Service>, stream: Stream) {
+        self.roster
+            .counts
+            .overloaded
+            .fetch_add(1, Ordering::Relaxed);
+        if self.refusals.refuse(stream, self.limits.drain_time) {
+            let service = Arc::clone(self);
+            if self
+                .threads
+                .spawn(move || service.refusals.watch(&service.roster))
+                .is_err()
+            {
+                self.refusals.forget();
             }
         }
     }
@@ -268,22 +363,22 @@ impl Service {
             return;
         };
         if catch_unwind(AssertUnwindSafe(|| run(upgraded))).is_err() {
-            self.roster.panics.fetch_add(1, Ordering::Relaxed);
+            self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// The next connection; `None` if this thread is to end.
-    fn accept(&self) -> Option<(Stream, Option<SocketAddr>)> {
+    fn accept(&self, acceptor: &Acceptor) -> Option<(Stream, Option<SocketAddr>)> {
         loop {
             if self.roster.is_stopping() {
                 return None;
             }
-            match self.listener.accept() {
+            match acceptor.listener.accept() {
                 Ok(accepted) => return (!self.roster.is_stopping()).then_some(accepted),
                 Err(error) if is_timeout(&error) => {
                     let spare = |waiting| (waiting > 1).then(|| waiting - 1);
                     let order = Ordering::SeqCst;
-                    if self.accepting.fetch_update(order, order, spare).is_ok() {
+                    if acceptor.waiting.fetch_update(order, order, spare).is_ok() {
                         return None;
                     }
                 }
@@ -302,7 +397,9 @@ impl Service {
         self.roster.close_idle();
         loop {
             // Where a single call cannot wake all threads in accept, each call wakes one.
-            let _ = self.listener.close();
+            for acceptor in &self.acceptors {
+                let _ = acceptor.listener.close();
+            }
             let soon = Instant::now() + Duration::from_millis(20);
             if self.threads.join(deadline.min(soon)) {
                 return;
@@ -331,22 +428,4 @@ fn is_of_the_peer(error: &io::Error) -> bool {
         error.kind(),
         Interrupted | ConnectionAborted | ConnectionReset
     )
-}
-
-/// Answers a connection that has no place.
-fn refuse(stream: &Stream) {
-    let response = overloaded();
-    let body = response.body_bytes().unwrap_or_default();
-    let mut out = Vec::new();
-    append_head(
-        response.status(),
-        response.headers(),
-        ResponseFraming::Length(body.len() as u64),
-        Persistence::Close,
-        Date::default().now(),
-        &mut out,
-    );
-    out.extend_from_slice(body);
-    // A new socket's buffer is empty, so this does not wait; and if it fails, the client is gone.
-    let _ = stream.write(&out);
 }

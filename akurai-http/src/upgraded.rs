@@ -120,23 +120,23 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.link.stream.read(buf)
+        self.link.read(buf)
     }
 }
 
 impl Read for &Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.link.stream.read(buf)
+        self.link.read(buf)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.link.stream.write(buf)
+        self.link.write(buf)
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.link.stream.write_vectored(bufs)
+        self.link.write_vectored(bufs)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -146,11 +146,11 @@ impl Write for Socket {
 
 impl Write for &Socket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.link.stream.write(buf)
+        self.link.write(buf)
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.link.stream.write_vectored(bufs)
+        self.link.write_vectored(bufs)
     }
 
     fn flush(&mut self) -> io::Result<()> {

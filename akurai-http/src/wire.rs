@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::codec::body::{BodyDecoder, Framing, Step};
+use crate::codec::body::{BodyDecoder, BodyLimits, Framing, Step};
 use crate::error::{RequestError, is_timeout};
 use crate::limits::Limits;
 use crate::roster::Link;
@@ -15,9 +15,6 @@ const IDLE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// With this much waiting to be written, pipelined answers are not held back any further.
 pub(crate) const OUTPUT_BYTES: usize = 16 * 1024;
-
-/// A body's rate is judged only after this much waiting.
-const RATE_GRACE: Duration = Duration::from_secs(5);
 
 /// Reads and writes of one connection.
 ///
@@ -41,6 +38,7 @@ pub(crate) struct Wire {
     pub(crate) owes_continue: bool,
     stall: Duration,
     rate_bytes: u64,
+    rate_grace: Duration,
     waited: Duration,
     received: u64,
 }
@@ -51,6 +49,7 @@ impl Wire {
             input: vec![0; IDLE_BUFFER_BYTES],
             stall: limits.body_stall,
             rate_bytes: limits.body_rate_bytes,
+            rate_grace: limits.body_rate_grace,
             ..Wire::of_bytes(Some(link), Vec::new())
         }
     }
@@ -63,7 +62,7 @@ impl Wire {
                 0 => Framing::None,
                 length => Framing::Length(length as u64),
             },
-            u64::MAX,
+            Limits::default().body(u64::MAX),
             false,
         );
         wire
@@ -83,6 +82,7 @@ impl Wire {
             owes_continue: false,
             stall: Duration::MAX,
             rate_bytes: 0,
+            rate_grace: Duration::ZERO,
             waited: Duration::ZERO,
             received: 0,
         }
@@ -171,8 +171,8 @@ impl Wire {
     }
 
     /// Begins the body of a request.
-    pub(crate) fn begin_body(&mut self, framing: Framing, limit: u64, owes_continue: bool) {
-        self.body.begin(framing, limit);
+    pub(crate) fn begin_body(&mut self, framing: Framing, limits: BodyLimits, owes_continue: bool) {
+        self.body.begin(framing, limits);
         self.owes_continue = owes_continue;
         self.waited = Duration::ZERO;
         self.received = 0;
@@ -231,9 +231,8 @@ impl Wire {
             }
         };
         self.received += count as u64;
-        if self.waited > RATE_GRACE
-            && self.received < self.rate_bytes.saturating_mul(self.waited.as_secs())
-        {
+        let due = u128::from(self.rate_bytes) * self.waited.as_millis();
+        if self.waited > self.rate_grace && u128::from(self.received) * 1000 < due {
             return Err(self.fail_body(RequestError::BodyTooSlow));
         }
         if direct >= IDLE_BUFFER_BYTES {
@@ -300,7 +299,7 @@ impl Wire {
 
 fn read(link: Option<&Link>, buf: &mut [u8]) -> io::Result<usize> {
     loop {
-        match link.map_or(Ok(0), |link| link.stream.read(buf)) {
+        match link.map_or(Ok(0), |link| link.read(buf)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => return other,
         }
@@ -310,12 +309,11 @@ fn read(link: Option<&Link>, buf: &mut [u8]) -> io::Result<usize> {
 fn write_both(link: &Link, mut first: &[u8], mut second: &[u8]) -> io::Result<()> {
     while !first.is_empty() || !second.is_empty() {
         let written = if second.is_empty() {
-            link.stream.write(first)
+            link.write(first)
         } else if first.is_empty() {
-            link.stream.write(second)
+            link.write(second)
         } else {
-            link.stream
-                .write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
+            link.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
         };
         match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -9,8 +9,10 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod metrics;
 
 pub use app::app;
+pub use metrics::metrics;
 
 #[doc = include_str!("../../README.md")]
 #[cfg(doctest)]

@@ -1,13 +1,19 @@
 //! The demo: `akurai-server --help` tells.
 
 mod options;
+#[cfg(unix)]
+#[allow(unsafe_code)]
+mod signal;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use akurai_http::{Router, Server};
+use akurai_http::{Handle, Router, Server};
 use options::{Command, Options, USAGE};
+
+/// How long requests that are under way have after the server was asked to end.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// The command line was wrong, as most programs say it.
 const EXIT_USAGE: u8 = 2;
@@ -52,16 +58,51 @@ fn serve(options: &Options) -> Result<(), String> {
     if !options.quiet {
         app = with_access_log(app);
     }
-    let bind_error = |error: io::Error| match error.kind() {
-        io::ErrorKind::AddrInUse => format!("{} is in use by another program", options.addr),
-        _ => format!("cannot listen on {}: {error}", options.addr),
-    };
-    let server = Server::bind(&*options.addr).map_err(bind_error)?;
-    let addr = server.local_addr().map_err(bind_error)?;
-    eprintln!("akurai-server listening on http://{addr}");
+    let server = bind(&options.addrs)?;
+    for addr in server.local_addrs() {
+        let addr = addr.map_err(|error| format!("no address: {error}"))?;
+        eprintln!("akurai-server listening on http://{addr}");
+    }
+    let handle = server.handle();
+    let app = app.get("/metrics", move |_| akurai_server::metrics(&handle.stats()));
+    stop_on_signal(server.handle())?;
     server
         .run(app)
         .map_err(|error| format!("cannot serve: {error}"))
+}
+
+fn bind(addrs: &[String]) -> Result<Server, String> {
+    let mut server: Option<Server> = None;
+    for addr in addrs {
+        let bound = match (server, addr.strip_prefix("unix:")) {
+            (None, None) => Server::bind(&**addr),
+            (Some(server), None) => server.listen(&**addr),
+            #[cfg(unix)]
+            (None, Some(path)) => Server::bind_unix(path),
+            #[cfg(unix)]
+            (Some(server), Some(path)) => server.listen_unix(path),
+            #[cfg(not(unix))]
+            (_, Some(_)) => Err(io::ErrorKind::Unsupported.into()),
+        };
+        server = Some(bound.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => format!("{addr} is in use by another program"),
+            _ => format!("cannot listen on {addr}: {error}"),
+        })?);
+    }
+    server.ok_or_else(|| "no address to listen on".to_owned())
+}
+
+/// Asked to end, by Ctrl-C or SIGTERM, the server lets what is under way finish.
+fn stop_on_signal(handle: Handle) -> Result<(), String> {
+    #[cfg(unix)]
+    signal::on_stop(move || {
+        eprintln!("akurai-server: stopping; again to stop at once");
+        handle.shutdown(GRACE);
+    })
+    .map_err(|error| format!("cannot catch signals: {error}"))?;
+    #[cfg(not(unix))]
+    let _ = (handle, GRACE);
+    Ok(())
 }
 
 /// A line on stderr for each request: the client, the request line, the status, and how long the handler took.

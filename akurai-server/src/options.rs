@@ -7,10 +7,11 @@ use std::path::PathBuf;
 pub(crate) const USAGE: &str = "\
 akurai-server: live events and a WebSocket echo, on std alone
 
-Usage: akurai-server [--addr ADDR:PORT] [--dir DIR] [--quiet]
+Usage: akurai-server [--addr ADDR:PORT]... [--dir DIR] [--quiet]
 
 Options:
   --addr ADDR:PORT  Listen there; port 0 takes a free one   [default: 127.0.0.1:8090]
+  --addr unix:PATH  Listen at a Unix socket; both may be given several times
   --dir DIR         Also serve the files of DIR, under /files/
   --quiet           Write no access log
   --help            Print this
@@ -27,7 +28,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
-    pub(crate) addr: String,
+    /// Where to listen; at least one.
+    pub(crate) addrs: Vec<String>,
     pub(crate) dir: Option<PathBuf>,
     pub(crate) quiet: bool,
 }
@@ -43,7 +45,7 @@ pub(crate) enum UsageError {
 impl Command {
     pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, UsageError> {
         let mut options = Options {
-            addr: "127.0.0.1:8090".to_owned(),
+            addrs: Vec::new(),
             dir: None,
             quiet: false,
         };
@@ -55,17 +57,14 @@ impl Command {
             };
             match flag {
                 "--addr" => {
-                    options.addr = value
-                        .take()
-                        .or_else(|| args.next())
-                        .ok_or(UsageError::MissingValue("--addr"))?;
+                    let addr = value.take().or_else(|| args.next());
+                    options
+                        .addrs
+                        .push(addr.ok_or(UsageError::MissingValue("--addr"))?);
                 }
                 "--dir" => {
-                    let dir = value
-                        .take()
-                        .or_else(|| args.next())
-                        .ok_or(UsageError::MissingValue("--dir"))?;
-                    options.dir = Some(dir.into());
+                    let dir = value.take().or_else(|| args.next());
+                    options.dir = Some(dir.ok_or(UsageError::MissingValue("--dir"))?.into());
                 }
                 "--quiet" => options.quiet = true,
                 "--help" if value.is_none() => return Ok(Command::Help),
@@ -76,6 +75,9 @@ impl Command {
             if value.is_some() {
                 return Err(UsageError::UnwantedValue(arg));
             }
+        }
+        if options.addrs.is_empty() {
+            options.addrs.push("127.0.0.1:8090".to_owned());
         }
         Ok(Command::Serve(options))
     }
@@ -101,7 +103,7 @@ mod tests {
 
     fn serve(addr: &str, dir: Option<&str>, quiet: bool) -> Result<Command, UsageError> {
         Ok(Command::Serve(Options {
-            addr: addr.to_owned(),
+            addrs: addr.split(' ').map(str::to_owned).collect(),
             dir: dir.map(PathBuf::from),
             quiet,
         }))
@@ -114,6 +116,10 @@ mod tests {
         assert_eq!(
             parse("--addr=:80 --dir=a=b"),
             serve(":80", Some("a=b"), false)
+        );
+        assert_eq!(
+            parse("--addr a --addr unix:b"),
+            serve("a unix:b", None, false)
         );
         assert_eq!(parse("--dir d"), serve("127.0.0.1:8090", Some("d"), false));
         assert_eq!(parse("--quiet --help"), Ok(Command::Help));

@@ -5,13 +5,15 @@ use std::ops::Range;
 use crate::codec::head::{FieldLine, is_field_value, is_tchar, split_field_line};
 use crate::error::RequestError;
 
-/// A chunk-size line may be this long, its extensions included, in bytes.
-const CHUNK_LINE_BYTES: usize = 256;
-/// All chunk extensions of one body together, in bytes. They mean nothing to us, so that more is only a burden.
-const CHUNK_EXTENSION_BYTES: usize = 4 * 1024;
-/// The trailer section, in bytes and in lines.
-const TRAILER_SECTION_BYTES: usize = 8 * 1024;
-const TRAILER_FIELDS: usize = 32;
+/// What bounds a body and its framing, in bytes and lines.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct BodyLimits {
+    pub(crate) body_bytes: u64,
+    pub(crate) chunk_line_bytes: usize,
+    pub(crate) chunk_extension_bytes: usize,
+    pub(crate) trailer_section_bytes: usize,
+    pub(crate) trailer_fields: usize,
+}
 
 /// How a message's body is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +43,7 @@ pub(crate) enum Step {
 /// Tells a body's data from its framing, as the bytes arrive. It copies no data.
 #[derive(Debug, Default)]
 pub(crate) struct BodyDecoder {
+    limits: BodyLimits,
     state: State,
     /// Bytes that are still due: of the body, or of the chunk.
     remaining: u64,
@@ -82,16 +85,19 @@ enum SizeLine {
 }
 
 impl BodyDecoder {
-    /// The decoder for a body of this framing that may hold `limit` bytes of data.
-    pub(crate) fn begin(&mut self, framing: Framing, limit: u64) {
+    /// Begins a body of this framing.
+    pub(crate) fn begin(&mut self, framing: Framing, limits: BodyLimits) {
+        self.limits = limits;
         self.trailer.clear();
         self.trailer_lines.clear();
         self.extension_bytes = 0;
-        self.allowance = limit;
+        self.allowance = limits.body_bytes;
         self.remaining = 0;
         self.state = match framing {
             Framing::None => State::End,
-            Framing::Length(length) if length > limit => State::Failed(RequestError::BodyTooLarge),
+            Framing::Length(length) if length > limits.body_bytes => {
+                State::Failed(RequestError::BodyTooLarge)
+            }
             Framing::Length(length) => {
                 self.remaining = length;
                 State::Length
@@ -196,7 +202,9 @@ impl BodyDecoder {
             if place != SizeLine::Digits || byte == b';' {
                 self.extension_bytes += 1;
             }
-            if self.line_bytes > CHUNK_LINE_BYTES || self.extension_bytes > CHUNK_EXTENSION_BYTES {
+            if self.line_bytes > self.limits.chunk_line_bytes
+                || self.extension_bytes > self.limits.chunk_extension_bytes
+            {
                 return Err(RequestError::ChunkExtension);
             }
             place = match place {
@@ -241,7 +249,7 @@ impl BodyDecoder {
             Some(end) => (end + 1, true),
             None => (input.len(), false),
         };
-        if self.trailer.len() + count > TRAILER_SECTION_BYTES {
+        if self.trailer.len() + count > self.limits.trailer_section_bytes {
             return Err(RequestError::Trailer);
         }
         self.trailer.extend_from_slice(&input[..count]);
@@ -267,7 +275,7 @@ impl BodyDecoder {
         };
         let field = split_field_line(&self.trailer, line)?;
         if is_forbidden_trailer(&self.trailer[field.name.clone()])
-            || self.trailer_lines.len() >= TRAILER_FIELDS
+            || self.trailer_lines.len() >= self.limits.trailer_fields
         {
             return Err(RequestError::Trailer);
         }

@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod date;
 pub(crate) mod event;
+pub(crate) mod forwarded;
 pub(crate) mod head;
 pub(crate) mod media;
 pub(crate) mod path;

@@ -1,6 +1,6 @@
 //! Files of a directory.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -28,15 +28,17 @@ impl Files {
 
     /// Answers `GET` for `path`, which begins behind the directory's prefix and is still percent-encoded.
     pub(crate) fn respond(&self, request: &Request, path: &str) -> Response {
-        match self.open(path) {
-            Ok(Found::File(file, length, media_type)) => send(file, length, media_type),
+        match self.find(path) {
+            Ok(Found::File(path)) => {
+                Response::file(path).header("X-Content-Type-Options", "nosniff")
+            }
             Ok(Found::Directory) => redirect_into(request),
             // Whether a file is missing, hidden or out of bounds is not the client's to know.
-            Err(_) => Response::plain(Status::NOT_FOUND, "not found"),
+            Err(_) => not_found(),
         }
     }
 
-    fn open(&self, path: &str) -> io::Result<Found> {
+    fn find(&self, path: &str) -> io::Result<Found> {
         let names = file_segments(path).ok_or(io::ErrorKind::NotFound)?;
         let root = fs::canonicalize(&self.root)?;
         let mut wanted = root.clone();
@@ -51,42 +53,57 @@ impl Files {
             return Err(io::ErrorKind::NotFound.into());
         }
         // A symbolic link may lead anywhere; only what is really below the root is served.
-        if !target.starts_with(&root) {
-            return Err(io::ErrorKind::NotFound.into());
+        match target.starts_with(&root) {
+            true => Ok(Found::File(target)),
+            false => Err(io::ErrorKind::NotFound.into()),
         }
-        // Opening a FIFO would wait for its writer, so the name is asked first, and the handle again.
-        if !fs::metadata(&target)?.is_file() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let file = File::open(&target)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        Ok(Found::File(file, metadata.len(), content_type(&name)))
     }
 }
 
 enum Found {
-    File(File, u64, &'static str),
+    File(PathBuf),
     /// Asked for without its final slash, so that relative links in its index would go wrong.
     Directory,
 }
 
-fn send(file: File, length: u64, media_type: &'static str) -> Response {
-    let modified = file
-        .metadata()
-        .and_then(|metadata| metadata.modified())
-        .ok();
-    let mut response = Response::stream(move |out| copy(file, length, out))
-        .content_length(length)
-        .header("Content-Type", media_type)
-        .header("X-Content-Type-Options", "nosniff");
+/// Makes the file at `path` the body of `response`, or answers 404.
+pub(crate) fn send(response: Response, path: &Path) -> Response {
+    match open(path) {
+        Ok((file, metadata)) => with_file(response, path, file, &metadata),
+        Err(_) => not_found(),
+    }
+}
+
+fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    // Opening a FIFO would wait for its writer, so the name is asked first, and the handle again.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    match metadata.is_file() {
+        true => Ok((file, metadata)),
+        false => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+fn with_file(mut response: Response, path: &Path, file: File, metadata: &Metadata) -> Response {
+    let length = metadata.len();
+    if response.headers().bytes("Content-Type").is_none() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        response = response.header("Content-Type", content_type(&name));
+    }
+    let modified = metadata.modified().ok();
     if let Some(since) = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
         response = response.header("Last-Modified", imf_fixdate(since.as_secs()));
     }
     response
+        .with_stream(move |out| copy(file, length, out))
+        .content_length(length)
+}
+
+fn not_found() -> Response {
+    Response::plain(Status::NOT_FOUND, "not found")
 }
 
 /// Copies exactly `length` bytes: a file that grew meanwhile is cut, one that shrank is an error.

@@ -98,6 +98,37 @@ fn middleware_goes_around_and_may_answer() {
 }
 
 #[test]
+fn nested_routers_keep_their_parameters_and_middleware() {
+    let show = |req: &Request| {
+        let param = |name| req.param(name).unwrap_or("-");
+        Response::text(format!("inner {} {}", param("a"), param("b")))
+    };
+    let inner = Router::new()
+        .get("/", show)
+        .get("/x/{a}", show)
+        .body_bytes("/x/{a}", 7)
+        .wrap(|req, next| {
+            let mut reply = next(req);
+            reply.response_mut().set_header("X-Inner", b"1").unwrap();
+            reply
+        });
+    let outer = router().nest("/in/{b}", inner);
+    let answer = |path: &str| {
+        let reply = outer.handle(&Request::get(path));
+        let body = reply.response().body_bytes().unwrap();
+        let inner = reply.response().headers().get("X-Inner").is_some();
+        (String::from_utf8(body.to_vec()).unwrap(), inner)
+    };
+    assert_eq!(answer("/in/B/"), ("inner - B".into(), true));
+    assert_eq!(answer("/in/B/x/A"), ("inner A B".into(), true));
+    assert_eq!(answer("/x/A"), ("one A - -".into(), false));
+    assert_eq!(answer("/in/B"), ("not found\n".into(), false));
+    assert_eq!(outer.body_bytes_of(&Request::get("/in/B/x/A")), Some(7));
+    assert_eq!(outer.body_bytes_of(&Request::get("/x/A")), None);
+    assert_eq!(outer.body_bytes_of(&Request::get("/nothing")), None);
+}
+
+#[test]
 fn bad_patterns_are_told_at_the_start() {
     for (pattern, message) in [
         ("x", "pattern \"x\" does not begin with '/'"),

@@ -1,5 +1,13 @@
 use super::*;
 
+const LIMITS: BodyLimits = BodyLimits {
+    body_bytes: 1 << 20,
+    chunk_line_bytes: 256,
+    chunk_extension_bytes: 4 * 1024,
+    trailer_section_bytes: 8 * 1024,
+    trailer_fields: 32,
+};
+
 /// Decodes `input`, fed in pieces of `piece` bytes: the data, and what is left of the input.
 fn decode(
     framing: Framing,
@@ -8,7 +16,11 @@ fn decode(
     piece: usize,
 ) -> Result<(Vec<u8>, usize), RequestError> {
     let mut decoder = BodyDecoder::default();
-    decoder.begin(framing, limit);
+    let limits = BodyLimits {
+        body_bytes: limit,
+        ..LIMITS
+    };
+    decoder.begin(framing, limits);
     let mut data = Vec::new();
     let mut used = 0;
     let mut arrived = 0;
@@ -116,12 +128,12 @@ fn rfc9112_7_1_1_chunk_extensions() {
         );
     }
     check("2;a\r\rhi", Err(RequestError::LineEnding));
-    let long = "x".repeat(CHUNK_LINE_BYTES - 2);
+    let long = "x".repeat(LIMITS.chunk_line_bytes - 2);
     check(
         &format!("1;{long}\r\nh\r\n0\r\n\r\n"),
         Err(RequestError::ChunkExtension),
     );
-    let fits = "x".repeat(CHUNK_LINE_BYTES - 3);
+    let fits = "x".repeat(LIMITS.chunk_line_bytes - 3);
     check(&format!("1;{fits}\r\nh\r\n0\r\n\r\n"), Ok("h"));
     let chunk = format!("1;{}\r\nh\r\n", "x".repeat(200));
     check(
@@ -175,7 +187,7 @@ fn rfc9112_7_1_2_trailers() {
     );
 
     let mut decoder = BodyDecoder::default();
-    decoder.begin(Framing::Chunked, 0);
+    decoder.begin(Framing::Chunked, LIMITS);
     for _ in 0..4 {
         let input = b"0\r\nA: b \r\nC:\r\n\r\n";
         let (mut used, mut steps) = (0, 0);
@@ -193,7 +205,7 @@ fn rfc9112_7_1_2_trailers() {
             .map(|line| (&bytes[line.name.clone()], &bytes[line.value.clone()]))
             .collect();
         assert_eq!(values, [(&b"A"[..], &b"b"[..]), (b"C", b"")]);
-        decoder.begin(Framing::Chunked, 0);
+        decoder.begin(Framing::Chunked, LIMITS);
     }
 }
 
@@ -225,7 +237,7 @@ fn a_chunked_body_over_the_limit_is_refused_at_the_chunk_that_shows_it() {
 #[test]
 fn an_error_stays() {
     let mut decoder = BodyDecoder::default();
-    decoder.begin(Framing::Chunked, 9);
+    decoder.begin(Framing::Chunked, LIMITS);
     assert_eq!(decoder.step(b"x"), Err(RequestError::ChunkSize));
     assert_eq!(decoder.step(b"0\r\n\r\n"), Err(RequestError::ChunkSize));
 }

@@ -1,0 +1,144 @@
+//! What a proxy says of its peer: `X-Forwarded-For`, and `Forwarded` (RFC 7239).
+
+// `core::net` is addresses alone, no socket.
+use core::net::{IpAddr, Ipv6Addr};
+
+use crate::headers::trim_ows;
+
+/// A network: the addresses that share their first bits with `addr`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Net {
+    addr: IpAddr,
+    prefix_bits: u32,
+}
+
+impl Net {
+    /// An address, or an address and the length of its prefix in bits: `10.0.0.0/8`.
+    pub(crate) fn parse(text: &str) -> Option<Net> {
+        let (addr, bits) = match text.split_once('/') {
+            Some((addr, bits)) => (addr, Some(bits.parse().ok()?)),
+            None => (text, None),
+        };
+        let addr: IpAddr = addr.parse().ok()?;
+        let all_bits = if addr.is_ipv4() { 32 } else { 128 };
+        let prefix_bits = bits.unwrap_or(all_bits);
+        (prefix_bits <= all_bits).then_some(Net { addr, prefix_bits })
+    }
+
+    pub(crate) fn contains(&self, addr: IpAddr) -> bool {
+        let (ours, theirs, all_bits) = match (self.addr, addr.to_canonical()) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits().into(), b.to_bits().into(), 32),
+            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits(), b.to_bits(), 128),
+            _ => return false,
+        };
+        let differing: u128 = ours ^ theirs;
+        differing
+            .checked_shr(all_bits - self.prefix_bits)
+            .unwrap_or(0)
+            == 0
+    }
+}
+
+/// The elements of a `Forwarded` field: separated by commas, but not by those within quotes.
+pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    split_outside_quotes(value, b',')
+}
+
+// forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )    RFC 7239 §4
+/// The address of an element's `for` parameter.
+pub(crate) fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    let value = split_outside_quotes(element, b';').find_map(|pair| {
+        let equals = pair.iter().position(|&byte| byte == b'=')?;
+        let is_for = trim_ows(&pair[..equals]).eq_ignore_ascii_case(b"for");
+        is_for.then_some(trim_ows(&pair[equals + 1..]))
+    })?;
+    match value {
+        [b'"', inner @ .., b'"'] => node_address(inner),
+        token => node_address(token),
+    }
+}
+
+// node = nodename [ ":" node-port ]                                     RFC 7239 §6
+// nodename = IPv4address / "[" IPv6address "]" / "unknown" / obfnode
+//
+// `X-Forwarded-For` has IPv6 addresses without brackets too.
+pub(crate) fn node_address(node: &[u8]) -> Option<IpAddr> {
+    let node = std::str::from_utf8(node).ok()?;
+    if let Some(rest) = node.strip_prefix('[') {
+        let (addr, port) = rest.split_once(']')?;
+        let plain = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        return addr
+            .parse::<Ipv6Addr>()
+            .ok()
+            .filter(|_| plain)
+            .map(|addr| addr.to_canonical());
+    }
+    if let Ok(addr) = node.parse::<IpAddr>() {
+        return Some(addr.to_canonical());
+    }
+    let (addr, port) = node.split_once(':')?;
+    addr.parse().ok().filter(|_| is_port(port))
+}
+
+fn is_port(port: &str) -> bool {
+    !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn split_outside_quotes(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    value.split(move |&byte| {
+        let splits = byte == separator && !quoted;
+        quoted ^= byte == b'"' && !escaped;
+        escaped = quoted && byte == b'\\' && !escaped;
+        splits
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        for (net, inside, outside) in [
+            ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
+            ("10.0.0.1", "10.0.0.1", "10.0.0.2"),
+            ("0.0.0.0/0", "1.2.3.4", "::1"),
+            ("fd00::/8", "fdff::1", "fe00::1"),
+            ("::1", "::1", "::2"),
+            ("::/0", "::2", "1.2.3.4"),
+            ("10.0.0.0/8", "::ffff:10.0.0.1", "::10.0.0.1"),
+        ] {
+            let parsed = Net::parse(net).expect(net);
+            assert!(parsed.contains(inside.parse().unwrap()), "{net} {inside}");
+            assert!(
+                !parsed.contains(outside.parse().unwrap()),
+                "{net} {outside}"
+            );
+        }
+    }
+
+    #[test]
+    fn nodes() {
+        for (node, addr) in [
+            ("1.2.3.4", Some("1.2.3.4")),
+            ("1.2.3.4:80", Some("1.2.3.4")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("[2001:db8::1]", Some("2001:db8::1")),
+            ("[2001:db8::1]:80", Some("2001:db8::1")),
+            ("::ffff:1.2.3.4", Some("1.2.3.4")),
+            ("unknown", None),
+            ("_x", None),
+            ("", None),
+            ("1.2.3.4:", None),
+            ("1.2.3.4:x", None),
+            ("[::1]x", None),
+            ("[::1", None),
+            ("[1.2.3.4]", None),
+            ("\u{e9}", None),
+        ] {
+            let addr = addr.map(|addr| addr.parse::<IpAddr>().unwrap());
+            assert_eq!(node_address(node.as_bytes()), addr, "{node}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! SIGINT and SIGTERM, which std does not hand out. The workspace's only `unsafe`.
+
+use std::ffi::{c_int, c_void};
+use std::io::{self, Read};
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
+
+const SIGINT: c_int = 2;
+const SIGTERM: c_int = 15;
+/// The default action: to end the process.
+const SIG_DFL: usize = 0;
+
+unsafe extern "C" {
+    fn signal(signum: c_int, handler: usize) -> usize;
+    fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
+}
+
+/// Where the handler writes.
+static BELL: AtomicI32 = AtomicI32::new(-1);
+
+/// Calls `stop` when the process is asked to end. Asked once more, it ends at once.
+pub(crate) fn on_stop(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let (mut waiting, bell) = UnixStream::pair()?;
+    BELL.store(bell.into_raw_fd(), Ordering::SeqCst);
+    thread::Builder::new()
+        .name("signal".to_owned())
+        .spawn(move || {
+            if let Ok(1) = waiting.read(&mut [0]) {
+                set_handler(SIG_DFL);
+                stop();
+            }
+        })?;
+    set_handler(ring as extern "C" fn(c_int) as usize);
+    Ok(())
+}
+
+fn set_handler(handler: usize) {
+    for signum in [SIGINT, SIGTERM] {
+        // SAFETY: the signals exist on every Unix, and the handler is the default or `ring`, which stays for ever and does
+        // only what a signal handler may do.
+        unsafe { signal(signum, handler) };
+    }
+}
+
+extern "C" fn ring(_signum: c_int) {
+    // SAFETY: write(2) may be called in a signal handler (POSIX.1 §2.4.3), the descriptor is never closed, and one byte is
+    // there to be read. The socket has room for it, so that the call succeeds and leaves errno alone.
+    unsafe { write(BELL.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
+}
