@@ -1,15 +1,15 @@
 //! The body of a streamed response, while it is written.
 
+use std::fmt;
 use std::io::{self, Write};
 
-use crate::codec::response::{LAST_CHUNK, ResponseFraming, append_chunk};
+use crate::codec::response::{LAST_CHUNK, ResponseFraming, append_chunk, begin_chunk};
 use crate::wire::{OUTPUT_BYTES, Wire};
 
 /// Where the closure of [`Response::stream`](crate::Response::stream) writes the body.
 ///
 /// Small writes are gathered, up to 16 KiB; [`flush`](Write::flush) sends what there is at once. A write waits while
 /// the client does not read, at most [`Limits::write_stall`](crate::Limits::write_stall) without progress.
-#[derive(Debug)]
 pub struct BodyWriter<'a> {
     wire: &'a mut Wire,
     framing: ResponseFraming,
@@ -59,6 +59,14 @@ impl<'a> BodyWriter<'a> {
     }
 }
 
+impl fmt::Debug for BodyWriter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyWriter")
+            .field("framing", &self.framing)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Write for BodyWriter<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         if let ResponseFraming::Length(_) = self.framing {
@@ -68,7 +76,12 @@ impl Write for BodyWriter<'_> {
             };
             self.due = due;
         }
-        if self.framing == ResponseFraming::Chunked {
+        if self.framing == ResponseFraming::Chunked && data.len() >= OUTPUT_BYTES {
+            self.end_chunk();
+            begin_chunk(data.len(), &mut self.wire.output);
+            self.wire.flush_with(data)?;
+            self.wire.output.extend_from_slice(b"\r\n");
+        } else if self.framing == ResponseFraming::Chunked {
             self.chunk.extend_from_slice(data);
             if self.chunk.len() >= OUTPUT_BYTES {
                 self.flush()?;

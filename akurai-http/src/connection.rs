@@ -11,6 +11,7 @@
 //!                               └─ Reply::Upgrade ──► head written ──► the closure's
 //! ```
 
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -42,9 +43,8 @@ pub(crate) struct Departure {
 pub(crate) fn serve(service: &Service, link: Arc<Link>) -> Option<Departure> {
     let limits = &service.limits;
     link.stream.set_nodelay().ok()?;
-    link.stream
-        .set_write_timeout(Some(limits.write_stall))
-        .ok()?;
+    let write_stall = limits.write_stall.max(Duration::from_millis(1));
+    link.stream.set_write_timeout(Some(write_stall)).ok()?;
     let wire = Wire::new(Arc::clone(&link), limits);
     let mut connection = Connection {
         service,
@@ -115,19 +115,26 @@ impl Connection<'_> {
                 Ok(None) => {}
                 Err(error) => return self.refused(error),
             }
-            let idle = wire.buffered().is_empty();
+            // The empty lines that may precede a request line are not yet a request.
+            let idle = wire
+                .buffered()
+                .iter()
+                .all(|byte| matches!(byte, b'\r' | b'\n'));
             let wait = if idle {
+                // Whoever waits owes nothing: what is written now cannot be lost to a shutdown.
+                if wire.flush().is_err() {
+                    return Next::Gone;
+                }
                 self.service.idle_wait(self.first)
             } else {
-                let deadline = *deadline
-                    .get_or_insert_with(|| Instant::now() + self.service.limits.head_deadline);
+                let deadline =
+                    *deadline.get_or_insert_with(|| after(self.service.limits.head_deadline));
                 deadline.saturating_duration_since(Instant::now())
             };
             if wait.is_zero() {
-                return if idle {
-                    Next::Gone
-                } else {
-                    self.refused(RequestError::HeadTooSlow)
+                return match idle {
+                    true => Next::Gone,
+                    false => self.refused(RequestError::HeadTooSlow),
                 };
             }
             if idle && !self.link.set_idle() {
@@ -187,6 +194,17 @@ impl Connection<'_> {
             .fetch_add(1, Ordering::Relaxed);
     }
 
+    /// An answer that cannot be sent is a fault of the program, which stderr should show; the client learns nothing of it.
+    fn misused(&mut self, fault: &str) -> Outcome {
+        let _ = writeln!(
+            io::stderr(),
+            "akurai-http: {} {}: {fault}",
+            self.request.method(),
+            self.request.path()
+        );
+        self.respond(internal_error())
+    }
+
     fn refuse(&mut self, error: RequestError) -> Outcome {
         self.service.roster.counts.refuse(error);
         self.respond(Response::refusal(error))
@@ -196,7 +214,7 @@ impl Connection<'_> {
         let head_only = self.request.method() == Method::Head;
         let status = response.status();
         if status.is_informational() {
-            return self.respond(misused("a handler answered with an interim status"));
+            return self.misused("a handler answered with an interim status");
         }
         let body = match std::mem::replace(&mut response.body, Body::Bytes(Vec::new())) {
             Body::File(path) => return self.respond(files::send(response, &path)),
@@ -204,13 +222,13 @@ impl Connection<'_> {
         };
         let framing = match (&body, response.declared_length) {
             _ if status.is_bodiless() => ResponseFraming::Bodiless,
+            // "A server MUST NOT generate content in a 205 response" (RFC 9110 §15.3.6).
+            _ if status == Status::RESET_CONTENT => ResponseFraming::Length(0),
             (Body::Bytes(bytes), Some(declared)) if head_only && bytes.is_empty() => {
                 ResponseFraming::Length(declared)
             }
             (Body::Bytes(bytes), Some(declared)) if declared != bytes.len() as u64 => {
-                return self.respond(misused(
-                    "a handler declared another length than its body has",
-                ));
+                return self.misused("a handler declared another length than its body has");
             }
             (Body::Bytes(bytes), _) => ResponseFraming::Length(bytes.len() as u64),
             (Body::Stream(_) | Body::File(_), Some(declared)) => ResponseFraming::Length(declared),
@@ -228,7 +246,8 @@ impl Connection<'_> {
         let committed = self.request.wire.get_mut().output.len();
         self.append_head(&response, framing, persistence);
         let wire = self.request.wire.get_mut();
-        if !head_only && framing != ResponseFraming::Bodiless {
+        let has_content = framing != ResponseFraming::Bodiless && status != Status::RESET_CONTENT;
+        if !head_only && has_content {
             match body {
                 Body::Bytes(bytes) if bytes.len() < OUTPUT_BYTES => {
                     wire.output.extend_from_slice(&bytes);
@@ -262,29 +281,39 @@ impl Connection<'_> {
             let mut body = BodyWriter::new(wire, framing);
             write(&mut body).and_then(|()| body.finish())
         }));
-        let response = match result {
-            Ok(Ok(())) => return None,
-            Ok(Err(_)) => misused("a handler's stream failed"),
-            Err(_) => {
-                self.count_panic();
-                internal_error()
-            }
-        };
+        let wire = self.request.wire.get_mut();
+        if result.is_err() {
+            self.count_panic();
+        } else if let Ok(Ok(())) = result {
+            return wire.is_broken().then_some(Outcome::Abort);
+        }
         let wire = self.request.wire.get_mut();
         if wire.writes > writes {
             return Some(Outcome::Abort);
         }
         // Nothing of it was sent yet, so that the client can still be told properly.
         wire.output.truncate(committed);
-        Some(self.respond(response))
+        Some(match result {
+            Ok(_) => self.misused("a handler's stream failed"),
+            Err(_) => self.respond(internal_error()),
+        })
     }
 
     fn upgrade(&mut self, upgrade: Upgrade) -> Outcome {
         let service = self.service;
         let limits = &service.limits;
         let wire = self.request.wire.get_mut();
-        if !wire.drain_body(limits.drain_bytes, limits.drain_time) {
-            return self.refuse(RequestError::BodyTooLarge);
+        // What follows the body belongs to the closure, so the body must be gone; a client that waits for a 100 will not
+        // send it.
+        let gone = wire.body.is_over()
+            || !wire.owes_continue && wire.drain_body(limits.drain_bytes, limits.drain_time);
+        if let Err(error) = wire.body.check() {
+            return self.refuse(error);
+        }
+        if !gone {
+            let mut response = Response::plain(Status::BAD_REQUEST, "an upgrade takes no body");
+            response.close = true;
+            return self.respond(response);
         }
         let Upgrade { head, prelude, run } = upgrade;
         if self.request.method() == Method::Head {
@@ -319,10 +348,11 @@ impl Connection<'_> {
     fn may_persist(&mut self, response: &Response) -> bool {
         let wire = self.request.wire.get_mut();
         // A client that still waits for its 100 has been answered without; whether it now sends the body is anyone's
-        // guess (RFC 9110 §10.1.1).
-        let body_may_end = wire.body.check().is_ok()
-            && (wire.body.is_over() || !wire.owes_continue)
-            && wire.body.due() <= self.service.limits.drain_bytes;
+        // guess (RFC 9110 §10.1.1). The rest of a chunked body may be of any length; we try.
+        let body_may_end = wire.skim_body()
+            || !wire.owes_continue
+                && wire.body.check().is_ok()
+                && wire.body.due() <= self.service.limits.drain_bytes;
         body_may_end
             && self.request.head().keep_alive
             && !response.close
@@ -349,7 +379,10 @@ impl Connection<'_> {
         let service = self.service;
         let limits = &service.limits;
         let wire = self.request.wire.get_mut();
-        wire.close_lingering(limits.drain_bytes * LINGER_FACTOR, limits.drain_time);
+        wire.close_lingering(
+            limits.drain_bytes.saturating_mul(LINGER_FACTOR),
+            limits.drain_time,
+        );
     }
 
     fn append_head(&mut self, head: &Response, framing: ResponseFraming, persistence: Persistence) {
@@ -394,19 +427,24 @@ fn about_the_server(request: &Request) -> Response {
         Method::Options => Status::NO_CONTENT,
         _ => Status::METHOD_NOT_ALLOWED,
     };
-    Response::new(status).header("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
-}
-
-/// An answer that cannot be sent is a fault of the program, which stderr should show; the client learns nothing of it.
-fn misused(fault: &str) -> Response {
-    eprintln!("akurai-http: {fault}");
-    internal_error()
+    let allowed = Method::ALL
+        .into_iter()
+        .filter(|method| method.is_routable());
+    let allowed: Vec<_> = allowed.map(Method::as_str).collect();
+    Response::new(status).header("Allow", allowed.join(", "))
 }
 
 fn internal_error() -> Response {
     let mut response = Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error");
     response.close = true;
     response
+}
+
+/// The moment after this wait; a wait without end ends in a hundred years.
+pub(crate) fn after(wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(wait)
+        .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400))
 }
 
 /// The answer when all places are taken.

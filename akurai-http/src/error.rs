@@ -176,7 +176,7 @@ pub(crate) fn refusal(error: &io::Error) -> Option<RequestError> {
     error.get_ref()?.downcast_ref::<RequestError>().copied()
 }
 
-/// Whether a socket's wait ran out. Linux says `WouldBlock`, others `TimedOut`.
+/// Whether a socket's wait ran out. Unix says `WouldBlock`, Windows `TimedOut`.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -48,10 +48,15 @@ pub struct Limits {
     pub body_rate_grace: Duration,
     /// Longest wait for room to write. Default 30 s without a byte of progress. Then the connection is dropped.
     pub write_stall: Duration,
+    /// Least rate at which a client takes a long response, in bytes for each second of waiting for it, once that wait has
+    /// been [`write_stall`](Limits::write_stall) in all. Default 1 KiB. Below it the connection is dropped. 0 asks for
+    /// nothing.
+    pub write_rate_bytes: u64,
     /// How much of a body that the handler left unread is read and thrown away, so that the connection may go on.
     /// Default 64 KiB. With more left, the connection closes.
     pub drain_bytes: u64,
-    /// Longest time for that, and for the client's own close after a refusal. Default 1 s.
+    /// Longest time for that, and for the client's own close after the last response. Default 1 s. In the latter at most
+    /// 16 × [`drain_bytes`](Limits::drain_bytes) are read.
     pub drain_time: Duration,
     /// Most connections at a time that have not been upgraded. Default 1024. One more: 503 with `Retry-After`.
     pub connections: usize,
@@ -78,6 +83,7 @@ impl Default for Limits {
             body_rate_bytes: 1024,
             body_rate_grace: Duration::from_secs(5),
             write_stall: Duration::from_secs(30),
+            write_rate_bytes: 1024,
             drain_bytes: 64 * 1024,
             drain_time: Duration::from_secs(1),
             connections: 1024,

@@ -65,6 +65,11 @@ impl Method {
         )
     }
 
+    /// Whether a handler may answer it. `CONNECT` and `TRACE` are for proxies and debuggers.
+    pub(crate) fn is_routable(self) -> bool {
+        !matches!(self, Method::Connect | Method::Trace)
+    }
+
     pub(crate) fn from_token(token: &[u8]) -> Option<Method> {
         Method::ALL
             .into_iter()

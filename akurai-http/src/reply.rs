@@ -106,7 +106,16 @@ pub struct Upgrade {
 
 impl Upgrade {
     /// An upgrade with this head; a body in it is not sent.
+    ///
+    /// # Panics
+    ///
+    /// If the head's status is neither 101 nor 200.
+    #[track_caller]
     pub fn new(head: Response, run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
+        assert!(
+            matches!(head.status(), Status::SWITCHING_PROTOCOLS | Status::OK),
+            "an upgrade begins with 101 or 200"
+        );
         Upgrade {
             head,
             prelude: b"",

@@ -1,6 +1,6 @@
 //! A request, as a handler sees it.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +40,8 @@ pub struct Request {
     peer: Option<SocketAddr>,
     proxies: Option<Arc<TrustedProxies>>,
     params: OnceCell<Vec<(String, String)>>,
+    /// How many bytes at the end of the path `{*name}` matched.
+    rest_bytes: Cell<usize>,
     /// A handler reads the body through a shared reference; nobody else touches the wire meanwhile.
     pub(crate) wire: RefCell<Wire>,
 }
@@ -158,18 +160,25 @@ impl Request {
         Request::by_hand(head.as_bytes(), Vec::new())
     }
 
-    /// The same request with one more field.
+    /// The same request with one more field; a `Host` takes the place of the one that is there.
     ///
     /// # Panics
     ///
     /// If the field would be refused on the wire.
     #[track_caller]
     pub fn with_header(self, name: &str, value: impl AsRef<[u8]>) -> Request {
-        let mut head = self.headers.source().to_vec();
-        head.truncate(head.len() - 2);
-        for part in [name.as_bytes(), b": ", value.as_ref(), b"\r\n\r\n"] {
-            head.extend_from_slice(part);
+        let source = self.headers.source();
+        let line_end = source.windows(2).position(|pair| pair == b"\r\n");
+        let mut head = source[..line_end.map_or(0, |end| end + 2)].to_vec();
+        let replaced =
+            |known: &[u8]| name.eq_ignore_ascii_case("Host") && known.eq_ignore_ascii_case(b"Host");
+        let kept = self.headers.lines().filter(|(known, _)| !replaced(known));
+        for (name, value) in kept.chain([(name.as_bytes(), value.as_ref())]) {
+            for part in [name, b": ", value, b"\r\n"] {
+                head.extend_from_slice(part);
+            }
         }
+        head.extend_from_slice(b"\r\n");
         let body = self.wire.into_inner().take_buffered();
         Request::by_hand(&head, body)
     }
@@ -214,6 +223,7 @@ impl Request {
             peer,
             proxies,
             params: OnceCell::new(),
+            rest_bytes: Cell::new(0),
             wire: RefCell::new(wire),
         }
     }
@@ -254,8 +264,16 @@ impl Request {
     }
 
     /// Sets what the route's pattern matched; the first match stays.
-    pub(crate) fn set_params(&self, params: Vec<(String, String)>) {
-        let _ = self.params.set(params);
+    pub(crate) fn set_params(&self, params: Vec<(String, String)>, rest_bytes: usize) {
+        if self.params.set(params).is_ok() {
+            self.rest_bytes.set(rest_bytes);
+        }
+    }
+
+    /// What `{*name}` matched, percent-encoded as it came.
+    pub(crate) fn rest(&self) -> &str {
+        let path = self.path();
+        &path[path.len() - self.rest_bytes.get()..]
     }
 
     fn text(&self, range: std::ops::Range<usize>) -> &str {
@@ -322,6 +340,9 @@ mod tests {
         assert!(request.announces_body());
         assert_eq!(request.body().unwrap(), vec![7; 10]);
         assert_eq!(request.body().unwrap(), b"");
+        let request = request.with_header("host", "a").with_header("Host", "b");
+        assert_eq!(request.authority(), "other");
+        assert_eq!(request.headers().all("Host").count(), 1);
         assert_eq!(Request::new(Method::Options, "*").path(), "*");
         assert_eq!(Request::get("http://h").path(), "/");
     }

@@ -12,7 +12,8 @@ use crate::{Headers, Status};
 /// A response: status, fields and body.
 ///
 /// The server adds `Date`, the framing (`Content-Length` or `Transfer-Encoding`) and `Connection` by itself. Status
-/// 1xx, 204 and 304 are sent without content whatever the body is, and so is every answer to `HEAD` (RFC 9110 §6.4).
+/// 204, 205 and 304 are sent without content whatever the body is, and so is every answer to `HEAD` (RFC 9110 §6.4). An
+/// interim status, 1xx, is no response: the client gets 500.
 ///
 /// ```
 /// use akurai_http::{Response, Status};
@@ -73,8 +74,8 @@ impl Response {
     ///
     /// HTTP/1.1 gets it chunked and HTTP/1.0 until the connection's end, unless [`content_length`] declares the length
     /// in advance. If `write` fails or panics, or writes more or less than was declared, then the client gets a 500 as
-    /// long as nothing was sent, and otherwise an aborted connection, never a body that looks whole. It is not called
-    /// for `HEAD`, nor for a status without content.
+    /// long as nothing was sent, and otherwise an aborted connection: HTTP/1.1 never takes it for a whole body. HTTP/1.0
+    /// cannot tell, unless the length was declared. It is not called for `HEAD`, nor for a status without content.
     ///
     /// ```
     /// use akurai_http::Response;
@@ -142,7 +143,7 @@ impl Response {
         name: &str,
         value: impl AsRef<[u8]>,
     ) -> Result<Response, HeaderError> {
-        self.set_header(name, value.as_ref())?;
+        self.add_header(name, value.as_ref())?;
         Ok(self)
     }
 
@@ -151,7 +152,7 @@ impl Response {
     /// # Errors
     ///
     /// The same.
-    pub fn set_header(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
+    pub fn add_header(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
         if name.eq_ignore_ascii_case("Transfer-Encoding") {
             return Err(HeaderError::Framing);
         }
@@ -171,8 +172,11 @@ impl Response {
         Ok(())
     }
 
-    /// Removes every field of this name.
+    /// Removes every field of this name; for `Content-Length`, what was declared.
     pub fn without_header(mut self, name: &str) -> Response {
+        if name.eq_ignore_ascii_case("Content-Length") {
+            self.declared_length = None;
+        }
         self.headers.remove(name);
         self
     }

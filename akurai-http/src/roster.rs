@@ -101,6 +101,10 @@ impl Roster {
         Ok(link)
     }
 
+    pub(crate) fn upgraded(&self) -> usize {
+        self.upgraded.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -119,7 +123,7 @@ impl Roster {
             accepted: self.next_id.load(Ordering::Relaxed),
             connections: self.open(),
             in_request: links.iter().filter(busy).count(),
-            upgraded: self.upgraded.load(Ordering::Relaxed),
+            upgraded: self.upgraded(),
             requests: relaxed(&traffic.requests),
             bytes_in: relaxed(&traffic.bytes_in),
             bytes_out: relaxed(&traffic.bytes_out),
@@ -138,8 +142,9 @@ impl Roster {
 
     /// Asks the server to stop; the first to ask sets the grace.
     pub(crate) fn stop(&self, grace: Duration) {
-        lock(&self.grace).get_or_insert(grace);
+        // The flag first: whoever learns of the grace closes idle connections, and none may become idle after that.
         self.stopping.store(true, Ordering::SeqCst);
+        lock(&self.grace).get_or_insert(grace);
         self.asked.notify_all();
     }
 

@@ -15,7 +15,8 @@ type Stack = Vec<Middleware>;
 /// Finds the handler for a request.
 ///
 /// A pattern is a path of segments: a plain one matches itself (percent-decoded), `{name}` matches any one segment
-/// that is not empty, and `{*name}` matches the rest of the path, be it empty. Where several patterns match, a plain
+/// that is not empty, and `{*name}` matches the rest of the path, be it empty. A parameter is percent-decoded, so that it
+/// may hold slashes and dots: it is no path to open a file with. Where several patterns match, a plain
 /// segment goes before `{name}`, and that before `{*name}`; the order in which they were added means nothing.
 ///
 /// `HEAD` is answered by the handler of `GET`, unless it has its own. `OPTIONS` is answered with `Allow`. A path that
@@ -53,6 +54,14 @@ struct Route {
     /// The names of the parameters on the way here, in order.
     names: Vec<String>,
     handler: Handler,
+}
+
+/// What the parameters on the way to a node matched.
+#[derive(Default)]
+struct Matched {
+    values: Vec<String>,
+    /// Bytes at the end of the path that `{*name}` matched, before they were decoded.
+    rest_bytes: usize,
 }
 
 impl Router {
@@ -125,7 +134,7 @@ impl Router {
         handler: impl Fn(&Request) -> R + Send + Sync + 'static,
     ) -> Router {
         assert!(
-            !matches!(method, Method::Connect | Method::Trace),
+            method.is_routable(),
             "{method} is answered by the server itself"
         );
         let (node, names) = self.root.at(pattern);
@@ -153,11 +162,9 @@ impl Router {
     #[track_caller]
     pub fn files(self, prefix: &str, dir: impl AsRef<Path>) -> Router {
         let files = Files::new(dir.as_ref());
-        let prefix = prefix.trim_end_matches('/').to_owned();
-        let pattern = format!("{prefix}/{{*path}}");
+        let pattern = format!("{}/{{*path}}", prefix.trim_end_matches('/'));
         self.get(&pattern, move |request| {
-            let path = request.path();
-            files.respond(request, path.strip_prefix(&*prefix).unwrap_or(path))
+            files.respond(request, request.rest())
         })
     }
 
@@ -212,7 +219,7 @@ impl Router {
         self
     }
 
-    /// Puts a function around everything that was added so far: it may answer by itself, or call `next` and change
+    /// Puts a function around the whole router, its 404 and 405 included: it may answer by itself, or call `next` and change
     /// the reply. What is wrapped later goes around what was wrapped before, and is called first.
     ///
     /// ```
@@ -220,7 +227,7 @@ impl Router {
     ///
     /// let router = Router::new().get("/", |_| Response::text("hi")).wrap(|req, next| {
     ///     let mut reply = next(req);
-    ///     reply.response_mut().set_header("X-Served-By", b"akurai").unwrap();
+    ///     reply.response_mut().add_header("X-Served-By", b"akurai").unwrap();
     ///     reply
     /// });
     /// # let _ = router;
@@ -242,20 +249,21 @@ impl Router {
 
     pub(crate) fn body_bytes_of(&self, request: &Request) -> Option<u64> {
         let path = request.path().get(1..)?;
-        self.root.find(path, &mut Vec::new())?.body_bytes
+        self.root.find(path, &mut Matched::default())?.body_bytes
     }
 
     fn dispatch(&self, request: &Request) -> Reply {
         let path = request.path();
-        let mut values = Vec::new();
-        let Some(node) = self.root.find(path.get(1..).unwrap_or(""), &mut values) else {
+        let mut matched = Matched::default();
+        let Some(node) = self.root.find(path.get(1..).unwrap_or(""), &mut matched) else {
             return Response::plain(Status::NOT_FOUND, "not found").into();
         };
         let Some(route) = node.route(request.method()) else {
             return node.without_route(request.method()).into();
         };
         if !route.names.is_empty() {
-            request.set_params(route.names.iter().cloned().zip(values).collect());
+            let params = route.names.iter().cloned().zip(matched.values);
+            request.set_params(params.collect(), matched.rest_bytes);
         }
         (route.handler)(request)
     }
@@ -357,32 +365,33 @@ impl Node {
     }
 
     /// The best place for `path`, which is percent-encoded and begins behind a slash; and what its parameters matched.
-    fn find(&self, path: &str, values: &mut Vec<String>) -> Option<&Node> {
+    fn find(&self, path: &str, matched: &mut Matched) -> Option<&Node> {
         let (segment, after) = match path.split_once('/') {
             Some((segment, after)) => (segment, Some(after)),
             None => (path, None),
         };
         let decoded = percent_decode(segment)?;
         if let Some((_, child)) = self.plain.iter().find(|(known, _)| *known == *decoded) {
-            if let Some(found) = child.onward(after, values) {
+            if let Some(found) = child.onward(after, matched) {
                 return Some(found);
             }
         }
         if let Some(child) = self.any.as_deref().filter(|_| !decoded.is_empty()) {
-            values.push(decoded.into_owned());
-            if let Some(found) = child.onward(after, values) {
+            matched.values.push(decoded.into_owned());
+            if let Some(found) = child.onward(after, matched) {
                 return Some(found);
             }
-            values.pop();
+            matched.values.pop();
         }
         let child = self.rest.as_deref()?;
-        values.push(percent_decode(path)?.into_owned());
+        matched.values.push(percent_decode(path)?.into_owned());
+        matched.rest_bytes = path.len();
         Some(child)
     }
 
-    fn onward(&self, after: Option<&str>, values: &mut Vec<String>) -> Option<&Node> {
+    fn onward(&self, after: Option<&str>, matched: &mut Matched) -> Option<&Node> {
         match after {
-            Some(after) => self.find(after, values),
+            Some(after) => self.find(after, matched),
             None => (!self.routes.is_empty()).then_some(self),
         }
     }

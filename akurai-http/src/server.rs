@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::connection::{self, Departure};
+use crate::connection::{self, Departure, after};
 use crate::error::is_timeout;
 use crate::limits::Limits;
 use crate::refusals::Refusals;
@@ -94,12 +94,18 @@ impl Server {
     ///
     /// Those of [`TcpListener::bind`]: the address is in use, not ours, or not allowed.
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Server> {
-        TcpListener::bind(addr).map(Server::from_listener)
+        TcpListener::bind(addr).map(|listener| Server::on(Listener::Tcp(listener)))
     }
 
-    /// Serves a listener that exists already, inherited from a supervisor for example.
-    pub fn from_listener(listener: TcpListener) -> Server {
-        Server::on(Listener::Tcp(listener))
+    /// Serves a listener that exists already, inherited from a supervisor for example. Others who hold the same socket may
+    /// go on accepting from it when this server has stopped.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made to block, as a thread for each connection needs it.
+    pub fn from_listener(listener: TcpListener) -> io::Result<Server> {
+        listener.set_nonblocking(false)?;
+        Ok(Server::on(Listener::Shared(listener)))
     }
 
     /// Binds a Unix socket at this path, which must not exist yet; who may connect is up to the directory's permissions.
@@ -298,6 +304,9 @@ impl Service {
     pub(crate) fn idle_wait(&self, first: bool) -> Duration {
         let (open, limit) = (self.roster.open(), self.limits.connections);
         // In four steps, so that the socket's timeout need not be set again for each connection that comes or goes.
+        if first && self.limits.idle_timeout.is_zero() {
+            return self.limits.head_deadline;
+        }
         let free = limit
             .saturating_sub(open)
             .saturating_mul(8)
@@ -334,8 +343,10 @@ impl Service {
             if self.roster.is_stopping() {
                 return;
             }
-            if acceptor.waiting.fetch_add(1, Ordering::SeqCst) >= SPARE_THREADS {
-                acceptor.waiting.fetch_sub(1, Ordering::SeqCst);
+            // In one step: while this thread counted, another that accepts would take it for its successor.
+            let spare = |waiting| (waiting < SPARE_THREADS).then_some(waiting + 1);
+            let order = Ordering::SeqCst;
+            if acceptor.waiting.fetch_update(order, order, spare).is_err() {
                 return;
             }
         }
@@ -370,11 +381,16 @@ impl Service {
     /// The next connection; `None` if this thread is to end.
     fn accept(&self, acceptor: &Acceptor) -> Option<(Stream, Option<SocketAddr>)> {
         loop {
+            let accepted = match self.roster.is_stopping() {
+                true => Err(io::ErrorKind::ConnectionRefused.into()),
+                false => acceptor.listener.accept(),
+            };
             if self.roster.is_stopping() {
+                acceptor.waiting.fetch_sub(1, Ordering::SeqCst);
                 return None;
             }
-            match acceptor.listener.accept() {
-                Ok(accepted) => return (!self.roster.is_stopping()).then_some(accepted),
+            match accepted {
+                Ok(accepted) => return Some(accepted),
                 Err(error) if is_timeout(&error) => {
                     let spare = |waiting| (waiting > 1).then(|| waiting - 1);
                     let order = Ordering::SeqCst;
@@ -384,25 +400,28 @@ impl Service {
                 }
                 Err(error) if is_of_the_peer(&error) => {}
                 // The system lacks something, descriptors most likely. They come back when connections end.
-                Err(_) if !self.roster.is_stopping() => thread::sleep(self.limits.accept_pause),
-                Err(_) => return None,
+                Err(_) => thread::sleep(self.limits.accept_pause),
             }
         }
     }
 
     fn stop(&self, grace: Duration) {
-        let deadline = Instant::now().checked_add(grace);
-        let deadline =
-            deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(u32::MAX.into()));
+        let deadline = after(grace);
         self.roster.close_idle();
         loop {
-            // Where a single call cannot wake all threads in accept, each call wakes one.
             for acceptor in &self.acceptors {
-                let _ = acceptor.listener.close();
+                // Where a single call cannot wake all threads in accept, each call wakes one.
+                if acceptor.waiting.load(Ordering::SeqCst) > 0 {
+                    let _ = acceptor.listener.wake();
+                }
             }
             let soon = Instant::now() + Duration::from_millis(20);
+            // A closure may have given its socket to a thread of its own; that has the grace too.
             if self.threads.join(deadline.min(soon)) {
-                return;
+                if self.roster.upgraded() == 0 {
+                    return;
+                }
+                thread::sleep(soon.saturating_duration_since(Instant::now()));
             }
             if Instant::now() >= deadline {
                 break;
@@ -410,14 +429,6 @@ impl Service {
         }
         self.roster.close_all();
         self.threads.join(Instant::now() + FORCED_TIME);
-    }
-}
-
-impl fmt::Debug for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service")
-            .field("threads", &self.threads.len())
-            .finish_non_exhaustive()
     }
 }
 

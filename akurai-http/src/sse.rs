@@ -148,9 +148,12 @@ impl SseSink {
     /// Ends the event that is in the buffer and writes it.
     fn send(&mut self) -> io::Result<()> {
         self.buffer.push(b'\n');
-        let result = self
-            .check()
-            .and_then(|()| (&self.socket).write_all(&self.buffer));
+        let result = self.check().and_then(|()| {
+            // After half an event, whatever followed would be read as its rest.
+            (&self.socket)
+                .write_all(&self.buffer)
+                .inspect_err(|_| drop(self.socket.shutdown(Shutdown::Both)))
+        });
         self.buffer.clear();
         self.buffer.shrink_to(4 * 1024);
         result

@@ -68,6 +68,8 @@ impl Stream {
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
+    /// Not ours alone: what the whole socket would feel is not done to it.
+    Shared(TcpListener),
     #[cfg(unix)]
     Unix(UnixListener),
 }
@@ -76,7 +78,7 @@ impl Listener {
     /// The next connection, and the address at its other end if it has one.
     pub(crate) fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
         match self {
-            Listener::Tcp(listener) => {
+            Listener::Tcp(listener) | Listener::Shared(listener) => {
                 let (socket, peer) = listener.accept()?;
                 Ok((Stream::Tcp(socket), Some(peer)))
             }
@@ -94,18 +96,15 @@ impl Listener {
         }
     }
 
-    /// Makes every `accept`, now and later, return with an error.
-    pub(crate) fn close(&self) -> io::Result<()> {
-        // Linux ends a listening socket's accept(2) on shutdown(2).
-        if let Some(Ok(())) = self
-            .as_stream()?
-            .map(|stream| stream.shutdown(Shutdown::Both))
-        {
+    /// Makes an `accept` that waits return, or several.
+    pub(crate) fn wake(&self) -> io::Result<()> {
+        // Linux ends a listening socket's accept(2) on shutdown(2), for every thread, now and later.
+        if let Some(Ok(())) = self.as_stream()?.map(|s| s.shutdown(Shutdown::Both)) {
             return Ok(());
         }
-        // Elsewhere a connection of our own wakes one thread, which sees that the server stops and wakes the next.
+        // Elsewhere a connection of our own wakes one thread, which then sees that the server stops.
         match self {
-            Listener::Tcp(listener) => {
+            Listener::Tcp(listener) | Listener::Shared(listener) => {
                 let mut addr = listener.local_addr()?;
                 if addr.ip().is_unspecified() {
                     addr.set_ip(match addr {
@@ -126,24 +125,28 @@ impl Listener {
     /// Its address and port; a Unix socket has neither.
     pub(crate) fn local_addr(&self) -> Option<io::Result<SocketAddr>> {
         match self {
-            Listener::Tcp(listener) => Some(listener.local_addr()),
+            Listener::Tcp(listener) | Listener::Shared(listener) => Some(listener.local_addr()),
             #[cfg(unix)]
             Listener::Unix(_) => None,
         }
     }
 
-    /// The listening descriptor in a connected socket's clothes, for the options that std gives only to those.
+    /// The listening descriptor in a connected socket's clothes, for the options that std gives only to those; `None` if it
+    /// is shared.
     #[cfg(unix)]
     fn as_stream(&self) -> io::Result<Option<Stream>> {
         use std::os::fd::OwnedFd;
-        Ok(Some(match self {
+        Ok(match self {
             Listener::Tcp(listener) => {
-                Stream::Tcp(TcpStream::from(OwnedFd::from(listener.try_clone()?)))
+                let fd = OwnedFd::from(listener.try_clone()?);
+                Some(Stream::Tcp(TcpStream::from(fd)))
             }
+            Listener::Shared(_) => None,
             Listener::Unix(listener) => {
-                Stream::Unix(UnixStream::from(OwnedFd::from(listener.try_clone()?)))
+                let fd = OwnedFd::from(listener.try_clone()?);
+                Some(Stream::Unix(UnixStream::from(fd)))
             }
-        }))
+        })
     }
 
     #[cfg(not(unix))]

@@ -71,7 +71,7 @@ impl Write for Upgraded {
 /// A handle to an upgraded connection's socket. Clones are the same socket, so that one thread may read while another
 /// writes; the connection counts as upgraded ([`Limits::upgrades`](crate::Limits::upgrades)) until the last is dropped.
 ///
-/// TCP_NODELAY is on. A wait that runs out is an error of kind `WouldBlock` on Linux and `TimedOut` elsewhere. When
+/// TCP_NODELAY is on. A wait that runs out is an error of kind `WouldBlock` on Unix and `TimedOut` on Windows. When
 /// the server shuts down, reads return 0, the end of the input, and [`is_stopping`](Socket::is_stopping) tells why.
 #[derive(Clone)]
 pub struct Socket {

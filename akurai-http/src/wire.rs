@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::codec::body::{BodyDecoder, BodyLimits, Framing, Step};
+use crate::connection::after;
 use crate::error::{RequestError, is_timeout};
 use crate::limits::Limits;
 use crate::roster::Link;
@@ -41,6 +42,16 @@ pub(crate) struct Wire {
     rate_grace: Duration,
     waited: Duration,
     received: u64,
+    write_rate: Rate,
+}
+
+/// How fast the client takes a response.
+#[derive(Debug)]
+struct Rate {
+    bytes_per_second: u64,
+    grace: Duration,
+    waited: Duration,
+    written: u64,
 }
 
 impl Wire {
@@ -50,6 +61,7 @@ impl Wire {
             stall: limits.body_stall,
             rate_bytes: limits.body_rate_bytes,
             rate_grace: limits.body_rate_grace,
+            write_rate: Rate::new(limits.write_rate_bytes, limits.write_stall),
             ..Wire::of_bytes(Some(link), Vec::new())
         }
     }
@@ -85,6 +97,7 @@ impl Wire {
             rate_grace: Duration::ZERO,
             waited: Duration::ZERO,
             received: 0,
+            write_rate: Rate::new(0, Duration::ZERO),
         }
     }
 
@@ -159,7 +172,7 @@ impl Wire {
         self.writes += 1;
         let result = match &self.link {
             _ if self.broken => Err(io::ErrorKind::BrokenPipe.into()),
-            Some(link) => write_both(link, &self.output, more),
+            Some(link) => write_both(link, &self.output, more, &mut self.write_rate),
             None => Ok(()),
         };
         self.broken = result.is_err();
@@ -176,6 +189,8 @@ impl Wire {
         self.owes_continue = owes_continue;
         self.waited = Duration::ZERO;
         self.received = 0;
+        self.write_rate.waited = Duration::ZERO;
+        self.write_rate.written = 0;
     }
 
     /// Reads data of the body. 0 is its end.
@@ -231,8 +246,7 @@ impl Wire {
             }
         };
         self.received += count as u64;
-        let due = u128::from(self.rate_bytes) * self.waited.as_millis();
-        if self.waited > self.rate_grace && u128::from(self.received) * 1000 < due {
+        if self.waited > self.rate_grace && is_below(self.rate_bytes, self.received, self.waited) {
             return Err(self.fail_body(RequestError::BodyTooSlow));
         }
         if direct >= IDLE_BUFFER_BYTES {
@@ -242,6 +256,16 @@ impl Wire {
         Ok(None)
     }
 
+    /// Passes over what is here of the body, without waiting for more. Whether that was all of it.
+    pub(crate) fn skim_body(&mut self) -> bool {
+        self.drain_body(u64::MAX, Duration::ZERO)
+    }
+
+    /// Whether a write failed.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     fn fail_body(&mut self, error: RequestError) -> io::Error {
         self.body.fail(error);
         error.into()
@@ -249,7 +273,7 @@ impl Wire {
 
     /// Reads and throws away what is left of the body, at most so many bytes for so long. Whether all of it is gone.
     pub(crate) fn drain_body(&mut self, bytes: u64, time: Duration) -> bool {
-        let deadline = Instant::now() + time;
+        let deadline = after(time);
         let mut left = bytes;
         loop {
             match self.body.step(&self.input[self.start..self.end]) {
@@ -278,11 +302,11 @@ impl Wire {
     /// still sends for a while. Closing with input unread would make the system reset the connection, and the reset
     /// would overtake the answer (RFC 9112 §9.6).
     pub(crate) fn close_lingering(&mut self, bytes: u64, time: Duration) {
-        let deadline = Instant::now() + time;
-        let mut left = bytes;
         if self.flush().is_err() {
             return;
         }
+        let deadline = after(time);
+        let mut left = bytes;
         if let Some(link) = &self.link {
             let _ = link.stream.shutdown(Shutdown::Write);
         }
@@ -306,8 +330,10 @@ fn read(link: Option<&Link>, buf: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-fn write_both(link: &Link, mut first: &[u8], mut second: &[u8]) -> io::Result<()> {
+fn write_both(link: &Link, mut first: &[u8], mut second: &[u8], rate: &mut Rate) -> io::Result<()> {
     while !first.is_empty() || !second.is_empty() {
+        // A short answer is not worth two looks at the clock.
+        let begun = (first.len() + second.len() >= OUTPUT_BYTES).then(Instant::now);
         let written = if second.is_empty() {
             link.write(first)
         } else if first.is_empty() {
@@ -318,6 +344,9 @@ fn write_both(link: &Link, mut first: &[u8], mut second: &[u8]) -> io::Result<()
         match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => {
+                if let Some(begun) = begun {
+                    rate.check(begun.elapsed(), count)?;
+                }
                 let of_first = count.min(first.len());
                 first = &first[of_first..];
                 second = &second[count - of_first..];
@@ -327,4 +356,31 @@ fn write_both(link: &Link, mut first: &[u8], mut second: &[u8]) -> io::Result<()
         }
     }
     Ok(())
+}
+
+impl Rate {
+    fn new(bytes_per_second: u64, grace: Duration) -> Rate {
+        Rate {
+            bytes_per_second,
+            grace,
+            waited: Duration::ZERO,
+            written: 0,
+        }
+    }
+
+    /// Counts a write that waited so long for so many bytes; an error if the client is too slow in all.
+    fn check(&mut self, waited: Duration, bytes: usize) -> io::Result<()> {
+        self.waited += waited;
+        self.written += bytes as u64;
+        match is_below(self.bytes_per_second, self.written, self.waited) && self.waited > self.grace
+        {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whether `bytes` in this time are fewer than the rate asks for.
+fn is_below(bytes_per_second: u64, bytes: u64, time: Duration) -> bool {
+    u128::from(bytes) * 1000 < u128::from(bytes_per_second) * time.as_millis()
 }

@@ -71,9 +71,17 @@ struct Seen {
     host: Option<Range<usize>>,
     content_type: Option<Range<usize>>,
     content_length: Option<u64>,
-    chunked: bool,
+    coding: Option<Coding>,
     close: bool,
     persist: bool,
+}
+
+/// What a Transfer-Encoding that ends in `chunked` asks for.
+#[derive(Debug)]
+enum Coding {
+    Chunked,
+    /// Another coding below it, which we do not undo.
+    Unknown,
 }
 
 impl HeadParser {
@@ -195,18 +203,20 @@ impl HeadParser {
         self.head.version = http_version(&bytes[target_end + 1..])?;
 
         let target = &bytes[target_start..target_end];
-        let parsed = target::parse(target, method == b"CONNECT", method == b"OPTIONS")?;
+        if known == Some(Method::Connect) {
+            return Err(match target::is_authority_form(target) {
+                true => RequestError::Connect,
+                false => RequestError::Target,
+            });
+        }
+        let parsed = target::parse(target, known == Some(Method::Options))?;
         let base = line.start + target_start;
         let shift = |range: Range<usize>| base + range.start..base + range.end;
         self.head.form = parsed.form;
         self.head.path = shift(parsed.path);
         self.head.query = parsed.query.map(shift);
         self.head.authority = shift(parsed.authority);
-        match known {
-            None => Err(RequestError::MethodUnknown),
-            Some(Method::Connect) => Err(RequestError::Connect),
-            Some(_) => Ok(()),
-        }
+        known.map(drop).ok_or(RequestError::MethodUnknown)
     }
 
     fn field_line(&mut self, input: &[u8], line: Range<usize>) -> Result<(), RequestError> {
@@ -241,10 +251,10 @@ impl HeadParser {
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 // One line only: with several, proxies differ in which one they obey.
-                if std::mem::replace(&mut self.seen.chunked, true) {
+                let coding = transfer_encoding(value)?;
+                if self.seen.coding.replace(coding).is_some() {
                     return Err(RequestError::TransferEncoding);
                 }
-                transfer_encoding(value)?;
             }
             _ => {}
         }
@@ -279,15 +289,16 @@ impl HeadParser {
             _ => {}
         }
         debug_assert!(head.authority.end <= input.len());
-        head.framing = match (self.seen.chunked, self.seen.content_length) {
+        head.framing = match (&self.seen.coding, self.seen.content_length) {
             // §6.1 lets a server close after such a request; we do not serve it at all, since one of the two
             // fields was meant for another parser.
-            (true, Some(_)) => return Err(RequestError::LengthAndCoding),
+            (Some(_), Some(_)) => return Err(RequestError::LengthAndCoding),
             // Transfer-Encoding is not of HTTP/1.0, and who sends it there hopes that somebody ignores it (§6.1).
-            (true, None) if !is_1_1 => return Err(RequestError::TransferEncoding),
-            (true, None) => Framing::Chunked,
-            (false, Some(0) | None) => Framing::None,
-            (false, Some(length)) => Framing::Length(length),
+            (Some(_), None) if !is_1_1 => return Err(RequestError::TransferEncoding),
+            (Some(Coding::Unknown), None) => return Err(RequestError::TransferCodingUnknown),
+            (Some(Coding::Chunked), None) => Framing::Chunked,
+            (None, Some(0) | None) => Framing::None,
+            (None, Some(length)) => Framing::Length(length),
         };
         head.keep_alive = !self.seen.close && (is_1_1 || self.seen.persist);
         // An HTTP/1.0 client cannot wait for a 100 (RFC 9110 §10.1.1).
@@ -333,9 +344,9 @@ pub(crate) fn content_length(value: &[u8]) -> Result<u64, RequestError> {
 //
 // `chunked` alone is understood. A list that ends in `chunked` has a known end but a coding that we do not undo: 501.
 // Anything else leaves the end of the body unknown: 400. Empty elements and parameters are refused.
-fn transfer_encoding(value: &[u8]) -> Result<(), RequestError> {
+fn transfer_encoding(value: &[u8]) -> Result<Coding, RequestError> {
     if value.eq_ignore_ascii_case(b"chunked") {
-        return Ok(());
+        return Ok(Coding::Chunked);
     }
     let mut codings = value.rsplit(|&byte| byte == b',').map(trim_ows);
     let ends_chunked = codings
@@ -346,10 +357,10 @@ fn transfer_encoding(value: &[u8]) -> Result<(), RequestError> {
             && !coding.eq_ignore_ascii_case(b"chunked")
             && !coding.eq_ignore_ascii_case(b"identity")
     });
-    Err(match ends_chunked && others_plain {
-        true => RequestError::TransferCodingUnknown,
-        false => RequestError::TransferEncoding,
-    })
+    match ends_chunked && others_plain {
+        true => Ok(Coding::Unknown),
+        false => Err(RequestError::TransferEncoding),
+    }
 }
 
 // field-line = field-name ":" OWS field-value OWS                       RFC 9112 §5

@@ -54,13 +54,16 @@ pub(crate) fn append_head(
         }
         ResponseFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
-    out.extend_from_slice(match persistence {
-        Persistence::Persist => b"",
-        Persistence::KeepAlive => b"Connection: keep-alive\r\n",
-        Persistence::Close => b"Connection: close\r\n",
-        Persistence::Upgrade => b"Connection: Upgrade\r\n",
+    // Who sends Upgrade, with 101 or 426, lists it in Connection, since it is for the next hop alone (RFC 9110 §7.8).
+    let upgrade = headers.bytes("Upgrade").is_some();
+    out.extend_from_slice(match (persistence, upgrade) {
+        (Persistence::Persist, false) => b"\r\n",
+        (Persistence::KeepAlive, false) => b"Connection: keep-alive\r\n\r\n",
+        (Persistence::Close, false) => b"Connection: close\r\n\r\n",
+        (Persistence::Persist | Persistence::Upgrade, _) => b"Connection: Upgrade\r\n\r\n",
+        (Persistence::KeepAlive, true) => b"Connection: keep-alive, Upgrade\r\n\r\n",
+        (Persistence::Close, true) => b"Connection: close, Upgrade\r\n\r\n",
     });
-    out.extend_from_slice(b"\r\n");
 }
 
 // status-line = HTTP-version SP status-code SP [ reason-phrase ]        RFC 9112 §4
@@ -81,10 +84,15 @@ fn append_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 
 /// Appends `chunk`, which is not empty: an empty one would end the body.
 pub(crate) fn append_chunk(chunk: &[u8], out: &mut Vec<u8>) {
-    debug_assert!(!chunk.is_empty());
-    append_hex(chunk.len() as u64, out);
-    out.extend_from_slice(b"\r\n");
+    begin_chunk(chunk.len(), out);
     out.extend_from_slice(chunk);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends what stands before a chunk of this length, in bytes; CRLF follows it.
+pub(crate) fn begin_chunk(len: usize, out: &mut Vec<u8>) {
+    debug_assert!(len > 0);
+    append_hex(len as u64, out);
     out.extend_from_slice(b"\r\n");
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::error::RequestError;
 
-/// Which of the four forms a target has (RFC 9112 §3.2).
+/// Which form a target has (RFC 9112 §3.2). The fourth, CONNECT's, is never served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Form {
     /// `/where?q=now`
@@ -12,8 +12,6 @@ pub(crate) enum Form {
     Origin,
     /// `http://www.example.org/where?q=now`
     Absolute,
-    /// `www.example.org:443`, for CONNECT
-    Authority,
     /// `*`, for OPTIONS
     Asterisk,
 }
@@ -27,32 +25,28 @@ pub(crate) struct Target {
     pub(crate) authority: Range<usize>,
 }
 
-/// Takes a target apart; `connect` and `options` tell the method, which decides which forms are open to it.
-pub(crate) fn parse(target: &[u8], connect: bool, options: bool) -> Result<Target, RequestError> {
+/// Takes a target apart; `*` is for `OPTIONS` alone.
+pub(crate) fn parse(target: &[u8], is_options: bool) -> Result<Target, RequestError> {
     if !has_target_bytes(target) || !has_whole_triplets(target) {
         return Err(RequestError::Target);
     }
-    let whole = 0..target.len();
     match target {
-        _ if connect => match split_port(target) {
-            Some((host, Some(port))) if !port.is_empty() && is_host_name(host) && is_port(port) => {
-                Ok(Target {
-                    form: Form::Authority,
-                    path: 0..0,
-                    query: None,
-                    authority: whole,
-                })
-            }
-            _ => Err(RequestError::Target),
-        },
         [b'/', ..] => Ok(with_path(target, Form::Origin, 0, 0..0)),
-        b"*" if options => Ok(Target {
+        b"*" if is_options => Ok(Target {
             form: Form::Asterisk,
             path: 0..0,
             query: None,
             authority: 0..0,
         }),
         _ => absolute_form(target),
+    }
+}
+
+// authority-form = uri-host ":" port                                    RFC 9112 §3.2.3
+pub(crate) fn is_authority_form(target: &[u8]) -> bool {
+    match split_port(target) {
+        Some((host, Some(port))) => !port.is_empty() && is_host_name(host) && is_port(port),
+        _ => false,
     }
 }
 
@@ -183,7 +177,7 @@ mod tests {
 
     #[track_caller]
     fn parts(target: &str) -> (Form, &str, Option<&str>, &str) {
-        let parsed = parse(target.as_bytes(), false, false).expect(target);
+        let parsed = parse(target.as_bytes(), false).expect(target);
         (
             parsed.form,
             &target[parsed.path],
@@ -209,11 +203,8 @@ mod tests {
             parts("https://[::1]:8443/p?q"),
             (Form::Absolute, "/p", Some("q"), "[::1]:8443")
         );
-        assert_eq!(parse(b"*", false, true).map(|t| t.form), Ok(Form::Asterisk));
-        assert_eq!(
-            parse(b"h:443", true, false).map(|t| t.form),
-            Ok(Form::Authority)
-        );
+        assert_eq!(parse(b"*", true).map(|t| t.form), Ok(Form::Asterisk));
+        assert!(is_authority_form(b"h:443") && is_authority_form(b"[::1]:443"));
     }
 
     #[test]
@@ -246,13 +237,13 @@ mod tests {
             "http://h,i/",
         ] {
             assert_eq!(
-                parse(target.as_bytes(), false, false),
+                parse(target.as_bytes(), false),
                 Err(RequestError::Target),
                 "{target:?}"
             );
         }
         for connect in ["h", "h:", "h:0x1", "h:65536", ":80", "/", "*", "[::1]"] {
-            assert!(parse(connect.as_bytes(), true, false).is_err(), "{connect}");
+            assert!(!is_authority_form(connect.as_bytes()), "{connect}");
         }
         for tolerated in [
             "/|",
@@ -263,10 +254,7 @@ mod tests {
             "/a%2fb%20c",
             "/'(*)!;:@&=+$,",
         ] {
-            assert!(
-                parse(tolerated.as_bytes(), false, false).is_ok(),
-                "{tolerated}"
-            );
+            assert!(parse(tolerated.as_bytes(), false).is_ok(), "{tolerated}");
         }
     }
 

@@ -26,7 +26,7 @@ impl Files {
         }
     }
 
-    /// Answers `GET` for `path`, which begins behind the directory's prefix and is still percent-encoded.
+    /// Answers `GET` for `path`, which begins behind the directory's prefix and its slash, and is still percent-encoded.
     pub(crate) fn respond(&self, request: &Request, path: &str) -> Response {
         match self.find(path) {
             Ok(Found::File(path)) => {
@@ -45,7 +45,7 @@ impl Files {
         wanted.extend(names.iter().map(|name| &**name));
         let mut target = fs::canonicalize(&wanted)?;
         if target.is_dir() {
-            if !path.ends_with('/') && !names.is_empty() {
+            if !path.ends_with('/') && !path.is_empty() {
                 return Ok(Found::Directory);
             }
             target = fs::canonicalize(target.join("index.html"))?;

@@ -87,7 +87,7 @@ fn middleware_goes_around_and_may_answer() {
         })
         .wrap(|req, next| {
             let mut reply = next(req);
-            reply.response_mut().set_header("X-Outer", b"1").unwrap();
+            reply.response_mut().add_header("X-Outer", b"1").unwrap();
             reply
         });
     for (path, status) in [("/secret", 403), ("/", 200), ("/nothing", 404)] {
@@ -109,7 +109,7 @@ fn nested_routers_keep_their_parameters_and_middleware() {
         .body_bytes("/x/{a}", 7)
         .wrap(|req, next| {
             let mut reply = next(req);
-            reply.response_mut().set_header("X-Inner", b"1").unwrap();
+            reply.response_mut().add_header("X-Inner", b"1").unwrap();
             reply
         });
     let outer = router().nest("/in/{b}", inner);

@@ -324,8 +324,13 @@ fn case_14_length_and_coding() {
     assert_eq!(fields(zero), Err(RequestError::LengthAndCoding));
     let twice = b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n";
     assert_eq!(fields(twice), Err(RequestError::TransferEncoding));
-    let old = b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
-    assert_eq!(parse(old).map(|_| ()), Err(RequestError::TransferEncoding));
+    for coding in ["chunked", "gzip, chunked"] {
+        let old = format!("POST / HTTP/1.0\r\nTransfer-Encoding: {coding}\r\n\r\n");
+        let got = parse(old.as_bytes()).map(|_| ());
+        assert_eq!(got, Err(RequestError::TransferEncoding));
+        let both = format!("Transfer-Encoding: {coding}\r\nContent-Length: 5\r\n");
+        assert_eq!(fields(both.as_bytes()), Err(RequestError::LengthAndCoding));
+    }
 }
 
 #[test]
