@@ -62,6 +62,11 @@ pub struct Limits {
     pub connections: usize,
     /// Most upgraded connections at a time. Default 10,000. One more: 503 with `Retry-After`.
     pub upgrades: usize,
+    /// Most threads that wait for a connection at a time, for each listener. Default 32. More end when their connection does.
+    pub spare_threads: usize,
+    /// How long a thread waits for a connection before it ends, unless it is its listener's last. Default 5 s. It stays on
+    /// systems whose `accept` cannot time out, and with a [listener that is shared](crate::Server::from_listener).
+    pub spare_time: Duration,
     /// Wait after the system refused to accept a connection, for want of descriptors for example. Default 50 ms.
     pub accept_pause: Duration,
 }
@@ -88,6 +93,8 @@ impl Default for Limits {
             drain_time: Duration::from_secs(1),
             connections: 1024,
             upgrades: 10_000,
+            spare_threads: 32,
+            spare_time: Duration::from_secs(5),
             accept_pause: Duration::from_millis(50),
         }
     }

@@ -109,6 +109,7 @@ impl Roster {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// The counts, but for that of the threads.
     pub(crate) fn stats(&self) -> Stats {
         let relaxed = |count: &AtomicU64| count.load(Ordering::Relaxed);
         // While we hold these, none of them ends; so what has ended is counted apart from them, and nothing twice.
@@ -124,6 +125,7 @@ impl Roster {
             connections: self.open(),
             in_request: links.iter().filter(busy).count(),
             upgraded: self.upgraded(),
+            threads: 0,
             requests: relaxed(&traffic.requests),
             bytes_in: relaxed(&traffic.bytes_in),
             bytes_out: relaxed(&traffic.bytes_out),

@@ -20,12 +20,6 @@ use crate::stream::{Listener, Stream};
 use crate::threads::Threads;
 use crate::{Reply, Request, RequestError, Router, TrustedProxies};
 
-/// Threads that may wait for a connection at a time, for each listener. More end when their connection does.
-const SPARE_THREADS: usize = 32;
-
-/// A thread that waited this long for a connection ends, unless it is the last.
-const SPARE_TIME: Duration = Duration::from_secs(5);
-
 /// How long after a forced end the threads have to notice it.
 const FORCED_TIME: Duration = Duration::from_secs(1);
 
@@ -85,6 +79,7 @@ pub struct Server {
     limits: Limits,
     proxies: Option<Arc<TrustedProxies>>,
     roster: Arc<Roster>,
+    threads: Arc<Threads>,
 }
 
 impl Server {
@@ -146,6 +141,7 @@ impl Server {
             limits: Limits::default(),
             proxies: None,
             roster: Arc::default(),
+            threads: Arc::default(),
         }
     }
 
@@ -184,6 +180,7 @@ impl Server {
     pub fn handle(&self) -> Handle {
         Handle {
             roster: Arc::clone(&self.roster),
+            threads: Arc::clone(&self.threads),
         }
     }
 
@@ -197,9 +194,10 @@ impl Server {
     /// If the first thread cannot be made. Errors of single connections end those connections alone; if the system
     /// refuses to accept, for want of descriptors, the server waits [`Limits::accept_pause`] and goes on.
     pub fn run(self, app: impl App) -> io::Result<()> {
+        let spare_time = self.limits.spare_time.max(Duration::from_millis(1));
         let acceptors = self.listeners.into_iter().map(|listener| {
             // A wait that cannot be bounded only means that spare threads stay.
-            let _ = listener.set_accept_timeout(SPARE_TIME);
+            let _ = listener.set_accept_timeout(spare_time);
             Acceptor {
                 listener,
                 waiting: AtomicUsize::new(0),
@@ -212,7 +210,7 @@ impl Server {
             roster: self.roster,
             acceptors: acceptors.collect(),
             refusals: Refusals::default(),
-            threads: Arc::default(),
+            threads: self.threads,
         });
         for index in 0..service.acceptors.len() {
             if let Err(error) = service.spawn_acceptor(index) {
@@ -231,6 +229,7 @@ impl Server {
 #[derive(Clone)]
 pub struct Handle {
     roster: Arc<Roster>,
+    threads: Arc<Threads>,
 }
 
 impl Handle {
@@ -243,7 +242,10 @@ impl Handle {
 
     /// What the server is doing now.
     pub fn stats(&self) -> Stats {
-        self.roster.stats()
+        Stats {
+            threads: self.threads.len(),
+            ..self.roster.stats()
+        }
     }
 }
 
@@ -267,6 +269,8 @@ pub struct Stats {
     pub in_request: usize,
     /// Open connections that have been upgraded.
     pub upgraded: usize,
+    /// Threads that serve a connection or wait for one.
+    pub threads: usize,
     /// Requests whose head was read.
     pub requests: u64,
     /// Bytes received, upgraded connections included.
@@ -344,7 +348,7 @@ impl Service {
                 return;
             }
             // In one step: while this thread counted, another that accepts would take it for its successor.
-            let spare = |waiting| (waiting < SPARE_THREADS).then_some(waiting + 1);
+            let spare = |waiting| (waiting < self.limits.spare_threads).then_some(waiting + 1);
             let order = Ordering::SeqCst;
             if acceptor.waiting.fetch_update(order, order, spare).is_err() {
                 return;

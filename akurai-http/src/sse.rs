@@ -116,7 +116,8 @@ impl SseSink {
         self.send()
     }
 
-    /// Sleeps, but ends at once when the client leaves or the server stops: the better `thread::sleep` of a stream.
+    /// Sleeps, but ends at once when the client leaves or the server stops: the better `thread::sleep` of a stream. It may
+    /// last up to an eighth longer, since that is how exactly Linux keeps a socket's waits.
     ///
     /// # Errors
     ///

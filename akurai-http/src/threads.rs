@@ -61,6 +61,11 @@ impl Threads {
         true
     }
 
+    /// How many threads are running.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.state).running.len()
+    }
+
     fn leave(&self) {
         let mut state = lock(&self.state);
         let mine = state.running.remove(&thread::current().id());

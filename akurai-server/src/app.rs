@@ -1,5 +1,6 @@
 //! The demo's routes.
 
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use akurai_http::{Reply, Request, Response, Router, Status, sse};
@@ -12,6 +13,7 @@ use akurai_ws::{Message, WsOptions};
 /// | `/` | a page that shows the two below |
 /// | `/api/events` | Server-Sent Events: `tick` with 1, 2, 3 …, one each second |
 /// | `/api/ws` | WebSocket: an echo of text and binary, for any origin |
+/// | `/api/upload` | the number of bytes that were posted, at most 4 GiB |
 /// | `/api/health` | `{"status":"ok"}` |
 ///
 /// ```
@@ -45,9 +47,23 @@ pub fn app() -> Router {
         })
         .get("/api/events", |_| events())
         .get("/api/ws", echo)
+        .post("/api/upload", upload)
+        .body_bytes("/api/upload", 4 << 30)
         .get("/api/health", |_| {
             Response::json("{\"status\":\"ok\"}\n").header("Cache-Control", "no-store")
         })
+}
+
+fn upload(req: &Request) -> io::Result<Response> {
+    let mut body = req.body_reader();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut bytes = 0;
+    loop {
+        match body.read(&mut buffer)? {
+            0 => return Ok(Response::json(format!("{{\"bytes\":{bytes}}}\n"))),
+            count => bytes += count as u64,
+        }
+    }
 }
 
 fn events() -> Reply {

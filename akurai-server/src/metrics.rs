@@ -49,6 +49,11 @@ fn text(stats: &Stats) -> String {
         "Open connections that left HTTP.",
         stats.upgraded,
     );
+    gauge(
+        "threads",
+        "Threads that serve a connection or wait for one.",
+        stats.threads,
+    );
     let mut counter = |name, help, value: u64| {
         family(name, "counter", help, &[(String::new(), value)]);
     };
