@@ -1,0 +1,219 @@
+//! Waits and rates: each ends what it is there to end, and a test that sets it short fails without it.
+
+use std::io::{self, Read, Write};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use akurai_http::{Limits, Request, Response};
+use akurai_tests::{Client, DEADLINE, End, TestServer};
+
+/// Far shorter than [`DEADLINE`], and long enough that a slow machine does not run into it.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// What one write of a long body gives the client, in bytes.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// A server that reads each body whole, and how each reading ended.
+fn reading(limits: Limits) -> (TestServer, Receiver<Result<usize, io::ErrorKind>>) {
+    let (report, reports) = mpsc::channel();
+    let server = TestServer::limited(limits, move |request: &Request| -> io::Result<Response> {
+        let body = request.body();
+        let _ = report.send(body.as_ref().map(Vec::len).map_err(io::Error::kind));
+        Ok(Response::text(body?))
+    });
+    (server, reports)
+}
+
+/// A server whose answer has no end, and how the writing of each ended.
+fn endless(limits: Limits) -> (TestServer, Receiver<io::ErrorKind>) {
+    let (report, reports) = mpsc::channel();
+    let server = TestServer::limited(limits, move |_: &Request| {
+        let report = report.clone();
+        Response::stream(move |out| {
+            let piece = [b'x'; PIECE_BYTES];
+            loop {
+                if let Err(error) = out.write_all(&piece) {
+                    let _ = report.send(error.kind());
+                    return Err(error);
+                }
+            }
+        })
+    });
+    (server, reports)
+}
+
+fn post(length: usize) -> String {
+    format!("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n")
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+
+#[track_caller]
+fn expect_408(client: &mut Client) {
+    let answer = client.read_response();
+    assert_eq!(answer.status, 408, "{answer:?}");
+    assert!(answer.has_token("connection", "close"), "{answer:?}");
+    client.expect_eof();
+}
+
+#[test]
+fn a_body_that_stalls_fails_the_read() {
+    let limits = Limits {
+        body_stall: SHORT,
+        ..Limits::default()
+    };
+    let (server, reports) = reading(limits);
+    let mut client = server.connect();
+    client.send(post(10) + "half");
+    expect_408(&mut client);
+    let outcome = reports.recv_timeout(DEADLINE);
+    assert_eq!(outcome, Ok(Err(io::ErrorKind::TimedOut)));
+}
+
+#[test]
+fn a_body_that_drips_fails_the_read() {
+    let limits = Limits {
+        body_rate_bytes: 1_000_000,
+        body_rate_grace: SHORT,
+        ..Limits::default()
+    };
+    let (server, reports) = reading(limits);
+    let mut client = server.connect();
+    client.send(post(1_000_000));
+    // A byte for each answer that does not come: never a stall, always too slow.
+    let give_up = Instant::now() + DEADLINE;
+    while client.is_silent_for(Duration::from_millis(20)) && Instant::now() < give_up {
+        if client.try_send("x").is_err() {
+            break;
+        }
+    }
+    expect_408(&mut client);
+    let outcome = reports.recv_timeout(DEADLINE);
+    assert_eq!(outcome, Ok(Err(io::ErrorKind::TimedOut)));
+}
+
+#[test]
+fn a_slow_body_is_served_as_long_as_it_keeps_to_the_rate() {
+    let limits = Limits {
+        body_rate_bytes: 10,
+        body_rate_grace: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let (server, reports) = reading(limits);
+    let mut client = server.connect();
+    client.send(post(200));
+    for _ in 0..20 {
+        assert!(client.is_silent_for(Duration::from_millis(10)));
+        client.send("0123456789");
+    }
+    assert_eq!(client.read_response().body.len(), 200);
+    assert_eq!(reports.recv_timeout(DEADLINE), Ok(Ok(200)));
+}
+
+#[test]
+fn a_client_that_never_reads_is_dropped() {
+    let limits = Limits {
+        write_stall: SHORT,
+        write_rate_bytes: 0,
+        ..Limits::default()
+    };
+    let (server, reports) = endless(limits);
+    let mut client = server.connect();
+    client.send(GET);
+    let kind = reports.recv_timeout(DEADLINE).expect("the write failed");
+    assert!(
+        matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
+        "{kind:?}"
+    );
+}
+
+#[test]
+fn a_client_that_reads_a_little_now_and_then_is_dropped() {
+    let limits = Limits {
+        write_stall: SHORT,
+        write_rate_bytes: 1 << 30,
+        ..Limits::default()
+    };
+    let (server, reports) = endless(limits);
+    let mut client = server.connect();
+    client.send(GET);
+    let give_up = Instant::now() + DEADLINE;
+    let mut socket = client.stream();
+    let mut piece = vec![0; PIECE_BYTES];
+    let kind = loop {
+        assert!(Instant::now() < give_up, "a slow reader holds its thread");
+        let _ = socket.read(&mut piece);
+        if let Ok(kind) = reports.recv_timeout(Duration::from_millis(20)) {
+            break kind;
+        }
+    };
+    assert_eq!(kind, io::ErrorKind::TimedOut);
+}
+
+#[test]
+fn a_body_that_never_comes_is_not_waited_for_for_long() {
+    let limits = Limits {
+        drain_time: SHORT,
+        ..Limits::default()
+    };
+    let server = TestServer::limited(limits, |_: &Request| Response::text("at once"));
+    let mut client = server.connect();
+    client.send(post(100));
+    assert_eq!(client.read_response().text(), "at once");
+    client.expect_eof();
+}
+
+#[test]
+fn keep_alive_shrinks_as_places_run_out() {
+    let limits = Limits {
+        connections: 2,
+        idle_timeout: DEADLINE * 10,
+        ..Limits::default()
+    };
+    let server = TestServer::limited(limits, |_: &Request| Response::text("got"));
+    let mut first = server.connect();
+    first.send(GET);
+    assert!(!first.read_response().has_token("connection", "close"));
+    // With the last place taken, nobody may keep one idle.
+    let mut second = server.connect();
+    second.send(GET);
+    assert!(second.read_response().has_token("connection", "close"));
+    second.expect_eof();
+}
+
+#[test]
+fn no_keep_alive_at_all_still_serves_one_request_each() {
+    let limits = Limits {
+        idle_timeout: Duration::ZERO,
+        ..Limits::default()
+    };
+    let server = TestServer::limited(limits, |_: &Request| Response::text("got"));
+    for _ in 0..3 {
+        let mut client = server.connect();
+        client.send(GET);
+        let answer = client.read_response();
+        assert_eq!(answer.text(), "got");
+        assert!(answer.has_token("connection", "close"), "{answer:?}");
+        client.expect_eof();
+    }
+}
+
+#[test]
+fn waits_without_end_are_waits() {
+    let limits = Limits {
+        idle_timeout: Duration::MAX,
+        head_deadline: Duration::MAX,
+        body_stall: Duration::MAX,
+        write_stall: Duration::MAX,
+        drain_time: Duration::MAX,
+        drain_bytes: u64::MAX,
+        ..Limits::default()
+    };
+    let (server, _reports) = reading(limits);
+    let mut client = server.connect();
+    client.send_slowly([&post(4)[..10], &post(4)[10..], "bo", "dy"]);
+    assert_eq!(client.read_response().text(), "body");
+    client.send("GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(client.read_response().status, 400);
+    assert_eq!(client.read_to_end(), (Vec::new(), End::Fin));
+}

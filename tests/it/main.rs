@@ -1,0 +1,19 @@
+//! The crates together, over real sockets. A test that shows a case of HTTP or WebSocket carries its number:
+//! `http_05_target_characters`, `ws_10_framing_violations_are_1002`.
+
+mod feeds;
+mod mirror;
+
+mod closing;
+mod deadlines;
+mod demo;
+mod faults;
+mod limits;
+mod rfc6455;
+mod rfc9112;
+mod router;
+mod shutdown;
+mod smuggling;
+mod sse;
+mod threads;
+mod tidy;

@@ -1,0 +1,88 @@
+//! An application that answers with what it was asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use akurai_http::{Limits, Reply, Request, Response, Status, Version};
+use akurai_tests::{Client, DEADLINE, TestServer};
+
+/// A server without a router that answers 200 to every request that came whole, with the request's body as body and
+/// what was parsed of its head in fields: `X-Method`, `X-Path`, `X-Query`, `X-Authority`, `X-Version`, `X-Fields` (their
+/// number), `X-V` (the field of that name in hex) and `X-T` (whether there is a field of that name).
+///
+/// At `/unread` it does not touch the body.
+pub(crate) struct Mirror {
+    server: TestServer,
+    answered: Arc<AtomicUsize>,
+}
+
+impl Mirror {
+    #[track_caller]
+    pub(crate) fn start() -> Mirror {
+        Mirror::limited(Limits {
+            // Long enough for a slow machine to send byte by byte what stands behind a refused request.
+            drain_time: DEADLINE,
+            ..Limits::default()
+        })
+    }
+
+    #[track_caller]
+    pub(crate) fn limited(limits: Limits) -> Mirror {
+        let answered = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&answered);
+        let server = TestServer::limited(limits, move |request: &Request| {
+            let reply = reflect(request);
+            if reply.response().status() == Status::OK {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            reply
+        });
+        Mirror { server, answered }
+    }
+
+    #[track_caller]
+    pub(crate) fn connect(&self) -> Client {
+        self.server.connect()
+    }
+
+    /// How many requests have reached the application whole.
+    pub(crate) fn answered(&self) -> usize {
+        self.answered.load(Ordering::SeqCst)
+    }
+}
+
+fn reflect(request: &Request) -> Reply {
+    let body = match request.path() {
+        "/unread" => b"not read".to_vec(),
+        _ => match request.body() {
+            Ok(body) => body,
+            Err(error) => return error.into(),
+        },
+    };
+    let headers = request.headers();
+    let version = match request.version() {
+        Version::Http10 => "1.0",
+        Version::Http11 => "1.1",
+    };
+    let mut response = Response::new(Status::OK)
+        .header("X-Method", request.method().as_str())
+        .header("X-Path", request.path())
+        .header("X-Authority", request.authority())
+        .header("X-Version", version)
+        .header("X-Fields", headers.iter().count().to_string());
+    if let Some(query) = request.query() {
+        response = response.header("X-Query", query);
+    }
+    if let Some(value) = headers.bytes("x-v") {
+        response = response.header("X-V", hex(value));
+    }
+    if headers.bytes("x-t").is_some() {
+        response = response.header("X-T", "seen");
+    }
+    response.body(body).into()
+}
+
+/// `bytes` in hex, two digits each.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,10 @@
+//! HTTP/1.1 as bytes (RFC 9112): what each input gets.
+
+mod chunked;
+mod connection;
+mod failures;
+mod fields;
+mod framing;
+mod negotiation;
+mod request_line;
+mod responses;

@@ -1,0 +1,205 @@
+//! Patterns, methods and middleware.
+
+use akurai_http::{Method, Reply, Request, Response, Router, Status};
+use akurai_tests::{Answer, Client, TestServer};
+
+fn ask(client: &mut Client, method: &str, path: &str) -> Answer {
+    client.send(format!("{method} {path} HTTP/1.1\r\nHost: t\r\n\r\n"));
+    match method {
+        "HEAD" => client.read_response_to_head(),
+        _ => client.read_response(),
+    }
+}
+
+fn named(text: &'static str) -> impl Fn(&Request) -> Response {
+    move |_| Response::text(text)
+}
+
+fn param(name: &'static str) -> impl Fn(&Request) -> Response {
+    move |request| Response::text(request.param(name).expect("the pattern has it"))
+}
+
+#[test]
+fn patterns_match_whole_paths() {
+    let server = TestServer::start(
+        Router::new()
+            .get("/", named("root"))
+            .get("/users", named("users"))
+            .get("/users/{id}", param("id"))
+            .get("/users/me", named("me"))
+            .get("/users/{id}/posts/{post}", |request: &Request| {
+                let param = |name| request.param(name).expect("the pattern has it");
+                Response::text(format!("{} of {}", param("post"), param("id")))
+            })
+            .get("/files/{*rest}", param("rest"))
+            .get("/files/readme", named("readme")),
+    );
+    let mut client = server.connect();
+    for (path, text) in [
+        ("/", "root"),
+        ("/?a=b", "root"),
+        ("/users", "users"),
+        ("/users/7", "7"),
+        ("/users/7?a=/b", "7"),
+        // What is written out wins over a parameter, and a parameter over the rest, in whatever order they were added.
+        ("/users/me", "me"),
+        ("/users/me/posts/1", "1 of me"),
+        ("/users/7/posts/1", "1 of 7"),
+        ("/files/a", "a"),
+        ("/files/a/b/c", "a/b/c"),
+        ("/files/readme", "readme"),
+        ("/files/readme/a", "readme/a"),
+    ] {
+        let answer = ask(&mut client, "GET", path);
+        assert_eq!((answer.status, answer.text()), (200, text), "{path}");
+    }
+    for path in [
+        "/x",
+        "/user",
+        "/usersx",
+        "/users/7/8",
+        "/users/7/posts",
+        "/Users",
+        "/users/7/posts/1/2",
+        "//",
+    ] {
+        assert_eq!(ask(&mut client, "GET", path).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn params_are_percent_decoded_once() {
+    let server = TestServer::start(
+        Router::new()
+            .get("/users/{id}", param("id"))
+            .get("/files/{*rest}", param("rest")),
+    );
+    let mut client = server.connect();
+    for (path, text) in [
+        ("/users/a%20b", "a b"),
+        ("/users/a+b", "a+b"),
+        ("/users/%C3%A9", "\u{e9}"),
+        ("/users/%e2%82%ac%F0%9F%98%80", "\u{20ac}\u{1f600}"),
+        ("/users/%2541", "%41"),
+        // An encoded slash is no separator.
+        ("/users/a%2Fb", "a/b"),
+        ("/users/%7Bid%7D", "{id}"),
+        ("/files/a%20b/c", "a b/c"),
+    ] {
+        let answer = ask(&mut client, "GET", path);
+        assert_eq!((answer.status, answer.text()), (200, text), "{path}");
+    }
+}
+
+#[test]
+fn methods() {
+    let server = TestServer::start(
+        Router::new()
+            .get("/x", named("get"))
+            .post("/x", named("post"))
+            .delete("/x", named("delete"))
+            .put("/y", named("put"))
+            .patch("/y", named("patch"))
+            .route(Method::Head, "/z", |_: &Request| {
+                Response::new(Status::NO_CONTENT)
+            })
+            .route(Method::Options, "/z", named("options")),
+    );
+    let mut client = server.connect();
+    for (method, path, status, text) in [
+        ("GET", "/x", 200, "get"),
+        ("POST", "/x", 200, "post"),
+        ("DELETE", "/x", 200, "delete"),
+        ("PUT", "/y", 200, "put"),
+        ("PATCH", "/y", 200, "patch"),
+        ("OPTIONS", "/z", 200, "options"),
+        ("HEAD", "/x", 200, ""),
+        ("HEAD", "/z", 204, ""),
+    ] {
+        let answer = ask(&mut client, method, path);
+        assert_eq!(
+            (answer.status, answer.text()),
+            (status, text),
+            "{method} {path}"
+        );
+    }
+    for (method, path, allowed) in [
+        ("PUT", "/x", &["GET", "HEAD", "POST", "DELETE"][..]),
+        ("GET", "/y", &["PUT", "PATCH"]),
+        ("HEAD", "/y", &["PUT", "PATCH"]),
+        ("GET", "/z", &["HEAD", "OPTIONS"]),
+    ] {
+        let answer = ask(&mut client, method, path);
+        assert_eq!(answer.status, 405, "{method} {path}");
+        for name in allowed {
+            assert!(
+                answer.has_token("allow", name),
+                "{method} {path}: {answer:?}"
+            );
+        }
+        assert!(
+            !answer.has_token("allow", method),
+            "{method} {path}: {answer:?}"
+        );
+    }
+    // A path that nothing matches is 404 by any method.
+    for method in ["GET", "POST", "HEAD", "DELETE"] {
+        assert_eq!(ask(&mut client, method, "/absent").status, 404, "{method}");
+    }
+}
+
+#[test]
+fn middleware_sees_every_request_and_reply() {
+    let app = Router::new().get("/x", named("x")).wrap(|request, next| {
+        if request.header("x-stop").is_some() {
+            return Response::text("stopped")
+                .with_status(Status::FORBIDDEN)
+                .into();
+        }
+        let mut reply: Reply = next(request);
+        let response = reply.response_mut();
+        response
+            .add_header("X-Seen", request.path().as_bytes())
+            .expect("a path is a field value");
+        reply
+    });
+    let server = TestServer::start(app);
+    let mut client = server.connect();
+    let answer = ask(&mut client, "GET", "/x");
+    assert_eq!((answer.text(), answer.header("x-seen")), ("x", Some("/x")));
+    let answer = ask(&mut client, "GET", "/absent");
+    assert_eq!(
+        (answer.status, answer.header("x-seen")),
+        (404, Some("/absent"))
+    );
+    client.send("GET /x HTTP/1.1\r\nHost: t\r\nX-Stop: 1\r\n\r\n");
+    let answer = client.read_response();
+    assert_eq!((answer.status, answer.text()), (403, "stopped"));
+}
+
+#[test]
+fn a_router_answers_without_a_socket() {
+    let app = Router::new()
+        .get("/users/{id}", param("id"))
+        .post("/echo", |request: &Request| {
+            request.body().map(Response::text)
+        });
+    let reply = app.handle(&Request::get("/users/a%20b?c=d"));
+    assert_eq!(reply.response().body_bytes(), Some(&b"a b"[..]));
+    let reply = app.handle(&Request::new(Method::Post, "/echo").with_body("hello"));
+    assert_eq!(reply.response().body_bytes(), Some(&b"hello"[..]));
+    assert_eq!(
+        app.handle(&Request::get("/absent")).response().status(),
+        Status::NOT_FOUND
+    );
+    let reply = app.handle(&Request::get("/echo"));
+    assert_eq!(reply.response().status(), Status::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        reply
+            .response()
+            .headers()
+            .get("allow")
+            .map(|allow| allow.contains("POST")),
+        Some(true)
+    );
+}

@@ -1,0 +1,149 @@
+//! Threads and listeners: made on demand, used again, gone when they idle.
+
+use std::io::{Read, Write};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use akurai_http::{Limits, Request, Response, Server, TrustedProxies};
+use akurai_tests::{Client, TestServer, eventually};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+
+fn got(_: &Request) -> Response {
+    Response::text("got")
+}
+
+#[test]
+fn a_thread_for_each_connection_and_one_that_waits() {
+    let limits = Limits {
+        spare_time: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let server = TestServer::limited(limits, got);
+    let threads = || server.handle().stats().threads;
+    eventually("one thread waits", || threads() == 1);
+    let mut clients: Vec<Client> = (0..20).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(GET);
+        assert_eq!(client.read_response().text(), "got");
+    }
+    assert!((21..=22).contains(&threads()), "{}", threads());
+    drop(clients);
+    eventually("they are gone when they idled", || threads() == 1);
+    assert_eq!(server.handle().stats().connections, 0);
+}
+
+#[test]
+fn threads_are_used_again() {
+    let server = TestServer::start(got);
+    for _ in 0..50 {
+        let mut client = server.connect();
+        client.send(GET);
+        assert_eq!(client.read_response().text(), "got");
+        drop(client);
+        eventually("it is gone", || server.handle().stats().connections == 0);
+    }
+    assert!(server.handle().stats().threads <= 3);
+    assert_eq!(server.handle().stats().accepted, 50);
+}
+
+#[test]
+fn at_most_so_many_threads_wait() {
+    let limits = Limits {
+        spare_threads: 2,
+        spare_time: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let server = TestServer::limited(limits, got);
+    let clients: Vec<Client> = (0..10).map(|_| server.connect()).collect();
+    eventually("all are accepted", || {
+        server.handle().stats().connections == 10
+    });
+    drop(clients);
+    eventually("the rest ended", || server.handle().stats().threads <= 2);
+}
+
+#[test]
+fn several_listeners_are_one_server() {
+    let dir = std::env::temp_dir().join(format!("akurai-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("several.sock");
+    let _ = std::fs::remove_file(&path);
+    let proxies = TrustedProxies::x_forwarded_for(["unix"]).unwrap();
+    let server = Server::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|server| server.listen((Ipv4Addr::LOCALHOST, 0)))
+        .and_then(|server| server.listen_unix(&path))
+        .expect("all are free")
+        .trust(proxies);
+    let handle = server.handle();
+    let addrs: Vec<_> = server.local_addrs().map(Result::unwrap).collect();
+    assert_eq!(addrs.len(), 2);
+    let served = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&served);
+    let running = thread::spawn(move || {
+        server.run(move |request: &Request| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let client = request.client_addr().map(|addr| addr.to_string());
+            Response::text(client.unwrap_or_default())
+        })
+    });
+    for addr in addrs {
+        let mut client = Client::connect(addr);
+        client.send("GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n");
+        assert_eq!(client.read_response().text(), "127.0.0.1");
+    }
+    let mut unix = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    unix.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    unix.write_all(
+        b"GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 9.9.9.9\r\nConnection: close\r\n\r\n",
+    )
+    .unwrap();
+    let mut answer = String::new();
+    unix.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("\r\n\r\n9.9.9.9"), "{answer}");
+    handle.shutdown(Duration::from_secs(60));
+    running.join().unwrap().unwrap();
+    assert_eq!(served.load(Ordering::SeqCst), 3);
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn the_counts_tell_what_happened() {
+    let server = TestServer::start(|request: &Request| -> Response {
+        match request.path() {
+            "/panic" => panic!("on purpose"),
+            _ => Response::text("got"),
+        }
+    });
+    let mut client = server.connect();
+    client.send(GET.repeat(2));
+    client.read_response();
+    client.read_response();
+    client.send("GET /panic HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(client.read_response().status, 500);
+    client.expect_eof();
+    for _ in 0..2 {
+        let mut client = server.connect();
+        client.send("GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(client.read_response().status, 400);
+    }
+    eventually("all have ended", || {
+        server.handle().stats().connections == 0
+    });
+    let stats = server.handle().stats();
+    assert_eq!((stats.accepted, stats.requests, stats.panics), (3, 3, 1));
+    let refused: Vec<_> = stats
+        .refused
+        .iter()
+        .map(|(why, n)| (why.to_string(), *n))
+        .collect();
+    assert_eq!(
+        refused,
+        [("an HTTP/1.1 request needs a Host field".to_owned(), 2)]
+    );
+    let sent = 2 * GET.len() + "GET /panic HTTP/1.1\r\nHost: t\r\n\r\n".len() + 2 * 18;
+    assert_eq!(stats.bytes_in, sent as u64);
+    assert!(stats.bytes_out > 500, "{stats:?}");
+}

@@ -1,0 +1,170 @@
+//! The house rules that text can show, asked of the source tree itself. `rules` has them as functions over text,
+//! `planted` shows that each of them catches something.
+
+mod planted;
+mod rules;
+mod source;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The workspace's root.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the workspace")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The files under `dir` with one of these extensions, without what a build or a run leaves behind.
+fn files(dir: &Path, extensions: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    for entry in entries {
+        let path = entry.expect("the directory can be read").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() {
+            let left_behind = ["target", "node_modules", "out", "corpus", "artifacts"];
+            if !name.starts_with('.') && !left_behind.contains(&&*name) {
+                found.extend(files(&path, extensions));
+            }
+        } else if extensions
+            .iter()
+            .any(|end| path.extension().is_some_and(|e| e == *end))
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The Rust sources of the workspace's members, which are not what lies under tests/bench or tests/fuzz.
+fn rust_files() -> Vec<PathBuf> {
+    let members = [
+        "akurai-http",
+        "akurai-ws",
+        "akurai-server",
+        "tests/support",
+        "tests/it",
+    ];
+    let found: Vec<PathBuf> = members
+        .iter()
+        .flat_map(|member| files(&root().join(member), &["rs"]))
+        .collect();
+    assert!(
+        found.len() > 40,
+        "only {} sources found: the walk is broken",
+        found.len()
+    );
+    found
+}
+
+/// Fails with every violation that `rule` finds in `paths`.
+#[track_caller]
+fn check(paths: &[PathBuf], rule: impl Fn(&str) -> Vec<String>) {
+    assert!(!paths.is_empty(), "no file to look at: the walk is broken");
+    let mut violations = Vec::new();
+    for path in paths {
+        let name = path.strip_prefix(root()).unwrap_or(path).display();
+        violations.extend(
+            rule(&read(path))
+                .iter()
+                .map(|what| format!("{name}: {what}")),
+        );
+    }
+    assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+}
+
+fn manifests() -> Vec<PathBuf> {
+    ["", "akurai-http", "akurai-ws", "akurai-server", "tests"]
+        .iter()
+        .map(|member| root().join(member).join("Cargo.toml"))
+        .collect()
+}
+
+#[test]
+fn invariant_1_codecs_are_pure() {
+    let is_codec = |path: &PathBuf| {
+        path.components().any(|part| part.as_os_str() == "codec")
+            || path.file_name().is_some_and(|name| name == "codec.rs")
+    };
+    let codecs: Vec<PathBuf> = rust_files().into_iter().filter(is_codec).collect();
+    check(&codecs, rules::codec_is_pure);
+}
+
+#[test]
+fn invariant_2_no_dependency() {
+    check(&manifests(), rules::dependencies_are_ours);
+    let lock = root().join("Cargo.lock");
+    if lock.exists() {
+        check(&[lock], rules::lock_has_no_source);
+    }
+}
+
+#[test]
+fn invariant_2_no_unsafe() {
+    let root_manifest = read(&root().join("Cargo.toml"));
+    let libraries = ["akurai-http", "akurai-ws"].map(|name| root().join(name).join("Cargo.toml"));
+    check(&libraries, |manifest| {
+        rules::forbids_unsafe(&root_manifest, manifest)
+    });
+
+    let signal = root().join("akurai-server/src/signal.rs");
+    let safe: Vec<PathBuf> = rust_files()
+        .into_iter()
+        .filter(|path| *path != signal)
+        .collect();
+    check(&safe, rules::is_safe);
+}
+
+#[test]
+fn invariant_6_http_does_not_know_websocket() {
+    check(
+        &files(&root().join("akurai-http"), &["rs"]),
+        rules::knows_no_websocket,
+    );
+}
+
+#[test]
+fn the_top_level_holds_what_was_agreed() {
+    let names: Vec<String> = fs::read_dir(root())
+        .expect("the root can be read")
+        .map(|entry| {
+            entry
+                .expect("it can be read")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    let stray = rules::top_level_is_agreed(names.iter().map(String::as_str));
+    assert_eq!(stray, Vec::<String>::new());
+}
+
+#[test]
+fn no_file_is_long_without_a_reason() {
+    let all = files(root(), &["rs", "js", "mjs", "css", "html", "py", "sh"]);
+    check(&all, rules::is_short_or_says_why);
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let all = files(
+        root(),
+        &["rs", "js", "mjs", "css", "html", "py", "sh", "toml", "md"],
+    );
+    check(&all, rules::has_no_marker);
+}
+
+#[test]
+fn every_test_runs_and_none_sleeps() {
+    check(&rust_files(), rules::ignores_no_test);
+    check(
+        &files(&root().join("tests/it"), &["rs"]),
+        rules::never_sleeps,
+    );
+}

@@ -1,0 +1,226 @@
+//! The house rules as functions over text: each gives the violations it finds, one line each.
+
+use super::source::{code_alone, tokens, without_comments};
+
+/// Invariant 1: what a file under `codec/` may not name.
+pub(super) fn codec_is_pure(text: &str) -> Vec<String> {
+    const IMPURE: [&str; 6] = ["net", "io", "fs", "thread", "time", "sync"];
+    let code = code_alone(text);
+    modules_of_std(&tokens(&code))
+        .into_iter()
+        // A glob, `self` or a new name for std would let anything in unseen.
+        .filter(|(_, module)| IMPURE.contains(module) || ["*", "self", "as"].contains(module))
+        .map(|(line, module)| format!("line {line}: std::{module}"))
+        .collect()
+}
+
+/// The modules named in `std::module` and `std::{module, …}`, and `as` for a renamed std.
+fn modules_of_std<'a>(tokens: &[(usize, &'a str)]) -> Vec<(usize, &'a str)> {
+    let mut modules = Vec::new();
+    for (at, (line, token)) in tokens.iter().enumerate() {
+        if *token != "std" {
+            continue;
+        }
+        match (word(tokens, at + 1), word(tokens, at + 2)) {
+            ("as", _) => modules.push((*line, "as")),
+            ("::", "{") => modules.extend(heads_of_group(&tokens[at + 3..])),
+            ("::", module) => modules.push((*line, module)),
+            _ => {}
+        }
+    }
+    modules
+}
+
+/// The first name of each path of a `use` group, which begins after its brace.
+fn heads_of_group<'a>(tokens: &[(usize, &'a str)]) -> Vec<(usize, &'a str)> {
+    let mut heads = Vec::new();
+    let (mut depth, mut is_head) = (0, true);
+    for (line, token) in tokens {
+        match *token {
+            "{" => depth += 1,
+            "}" if depth == 0 => break,
+            "}" => depth -= 1,
+            "," if depth == 0 => is_head = true,
+            name if is_head => {
+                heads.push((*line, name));
+                is_head = false;
+            }
+            _ => {}
+        }
+    }
+    heads
+}
+
+fn word<'a>(tokens: &[(usize, &'a str)], at: usize) -> &'a str {
+    tokens.get(at).map_or("", |(_, token)| token)
+}
+
+/// Invariant 2: every dependency of a manifest is a path, and a path within the workspace.
+pub(super) fn dependencies_are_ours(manifest: &str) -> Vec<String> {
+    let mut violations = Vec::new();
+    let mut table = String::new();
+    let mut lacks_path: Option<String> = None;
+    for line in manifest.lines().map(str::trim).chain(["[end]"]) {
+        if line.starts_with('[') {
+            violations.extend(lacks_path.take());
+            table = line.trim_matches(['[', ']']).to_owned();
+            // `[dependencies.name]`: the keys of one dependency follow.
+            if let Some(parent) = table.rsplit_once('.').map(|(parent, _)| parent) {
+                if is_dependencies(parent) {
+                    lacks_path = Some(format!("[{table}] is no path"));
+                }
+            }
+        } else if line.is_empty() || line.starts_with('#') {
+            continue;
+        } else if is_dependencies(&table) {
+            let inherits = line.contains("workspace = true");
+            if !inherits && !has_inner_path(line) {
+                violations.push(format!("[{table}] {line}"));
+            }
+        } else if lacks_path.is_some() && (has_inner_path(line) || line == "workspace = true") {
+            lacks_path = None;
+        }
+    }
+    violations
+}
+
+fn is_dependencies(table: &str) -> bool {
+    ["dependencies", "dev-dependencies", "build-dependencies"]
+        .iter()
+        .any(|kind| table == *kind || table.ends_with(&format!(".{kind}")))
+}
+
+fn has_inner_path(line: &str) -> bool {
+    ["path = \"akurai", "path = \"../akurai", "path = \"tests"]
+        .iter()
+        .any(|path| line.contains(path))
+}
+
+/// Invariant 2, as cargo resolved it: no package of `Cargo.lock` came from anywhere.
+pub(super) fn lock_has_no_source(lock: &str) -> Vec<String> {
+    lock.lines()
+        .filter(|line| line.trim_start().starts_with("source"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Invariant 2: the library of this manifest forbids `unsafe`, by its own table or by the workspace's.
+pub(super) fn forbids_unsafe(root_manifest: &str, manifest: &str) -> Vec<String> {
+    const FORBID: &str = "unsafe_code = \"forbid\"";
+    let own = table(manifest, "lints.rust").contains(&FORBID);
+    let inherited = table(manifest, "lints").contains(&"workspace = true")
+        && table(root_manifest, "workspace.lints.rust").contains(&FORBID);
+    if own || inherited {
+        return Vec::new();
+    }
+    vec!["unsafe_code is not forbidden".to_owned()]
+}
+
+fn table<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
+    let title = format!("[{name}]");
+    manifest
+        .lines()
+        .map(str::trim)
+        .skip_while(|line| *line != title)
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .collect()
+}
+
+/// Invariant 2: the one token that only `signal.rs` may hold.
+pub(super) fn is_safe(text: &str) -> Vec<String> {
+    lines_of_token(text, &["unsafe"])
+}
+
+/// Invariant 6: `akurai-http` does not know that WebSocket exists; its comments may.
+pub(super) fn knows_no_websocket(text: &str) -> Vec<String> {
+    lines_where(&without_comments(text), |line| {
+        let line = line.to_ascii_lowercase();
+        line.contains("websocket") || line.contains("web_socket")
+    })
+}
+
+/// The top level holds what was agreed, and dotfiles.
+pub(super) fn top_level_is_agreed<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    const AGREED: [&str; 9] = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "LICENSE",
+        "README.md",
+        "akurai-http",
+        "akurai-ws",
+        "akurai-server",
+        "tests",
+        "target",
+    ];
+    names
+        .into_iter()
+        .filter(|name| !name.starts_with('.') && !AGREED.contains(name))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A file of over 500 lines says why.
+pub(super) fn is_short_or_says_why(text: &str) -> Vec<String> {
+    const MOST: usize = 500;
+    let lines = text.lines().count();
+    let says_why = text.lines().any(|line| {
+        line.split_once("long because:")
+            .is_some_and(|(before, reason)| {
+                ["//", "/*", "#", "<!--"].contains(&before.trim()) && reason.trim().len() > 10
+            })
+    });
+    if lines <= MOST || says_why {
+        return Vec::new();
+    }
+    vec![format!("{lines} lines, and no reason given")]
+}
+
+/// Nothing is left for later in a source file: that is what issues are for.
+pub(super) fn has_no_marker(text: &str) -> Vec<String> {
+    // In halves, since this file is read too.
+    const MARKERS: [&str; 3] = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("X", "XX"),
+    ];
+    lines_where(text, |line| {
+        line.split(|c: char| !c.is_alphanumeric() && c != '_')
+            .any(|word| MARKERS.contains(&word))
+    })
+}
+
+/// Every test runs.
+pub(super) fn ignores_no_test(text: &str) -> Vec<String> {
+    let code = code_alone(text);
+    let tokens = tokens(&code);
+    let at_ignore =
+        |window: &&[(usize, &str)]| matches!(window, [(_, "#"), (_, "["), (_, "ignore")]);
+    tokens
+        .windows(3)
+        .filter(at_ignore)
+        .map(|window| format!("line {}: ignore", window[0].0))
+        .collect()
+}
+
+/// No test sleeps: it waits for what it wants to see.
+pub(super) fn never_sleeps(text: &str) -> Vec<String> {
+    lines_of_token(text, &["sleep", "sleep_ms", "sleep_until"])
+}
+
+fn lines_of_token(text: &str, wanted: &[&str]) -> Vec<String> {
+    let code = code_alone(text);
+    tokens(&code)
+        .into_iter()
+        .filter(|(_, token)| wanted.contains(token))
+        .map(|(line, token)| format!("line {line}: {token}"))
+        .collect()
+}
+
+fn lines_where(text: &str, is_wrong: impl Fn(&str) -> bool) -> Vec<String> {
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| is_wrong(line))
+        .map(|(number, line)| format!("line {}: {}", number + 1, line.trim()))
+        .collect()
+}

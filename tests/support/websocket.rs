@@ -1,0 +1,147 @@
+//! The client's side of a WebSocket connection.
+
+use std::net::SocketAddr;
+
+use crate::{Answer, Client, Frame, Opcode, ServerFrame};
+
+/// The nonce of RFC 6455 §1.3.
+pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// What §1.3 says must answer [`KEY`].
+pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// A valid opening handshake for this path. The Host is `example.com`; there is no Origin.
+pub fn handshake(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+}
+
+/// A connection after its opening handshake.
+#[derive(Debug)]
+pub struct WsClient {
+    /// The connection itself, for raw bytes and for its end.
+    pub client: Client,
+}
+
+impl WsClient {
+    /// Connects and shakes hands at this path.
+    #[track_caller]
+    pub fn open(addr: SocketAddr, path: &str) -> WsClient {
+        let mut client = Client::connect(addr);
+        client.send(handshake(path));
+        WsClient::opened(client)
+    }
+
+    /// Reads the server's side of the handshake, of a client that has sent its own with [`KEY`].
+    #[track_caller]
+    pub fn opened(mut client: Client) -> WsClient {
+        let answer = client.read_head();
+        WsClient::assert_opening(&answer);
+        WsClient { client }
+    }
+
+    /// Fails unless `answer` is a server's opening handshake for [`KEY`] (RFC 6455 §4.2.2).
+    #[track_caller]
+    pub fn assert_opening(answer: &Answer) {
+        assert_eq!(answer.status, 101, "{answer:?}");
+        assert!(answer.has_token("upgrade", "websocket"), "{answer:?}");
+        assert!(answer.has_token("connection", "upgrade"), "{answer:?}");
+        assert_eq!(answer.header("sec-websocket-accept"), Some(ACCEPT));
+        // Nothing was offered, or nothing of what was offered is on by default.
+        assert_eq!(answer.header("sec-websocket-extensions"), None);
+        assert_eq!(answer.header("content-length"), None);
+        assert_eq!(answer.header("transfer-encoding"), None);
+    }
+
+    /// Sends a frame in one write.
+    #[track_caller]
+    pub fn send(&mut self, frame: &Frame) {
+        self.client.send(frame.to_bytes());
+    }
+
+    /// Reads a frame, and fails unless a server may send it: unmasked, no reserved bit, a known opcode, the length in
+    /// its shortest form, a control frame whole and of at most 125 bytes.
+    #[track_caller]
+    pub fn read_frame(&mut self) -> ServerFrame {
+        let head = self.client.read_exactly(2);
+        let (fin, opcode) = (head[0] & 0x80 != 0, Opcode(head[0] & 0xf));
+        assert_eq!(head[0] & 0x70, 0, "a reserved bit is set: {head:02x?}");
+        assert_eq!(head[1] & 0x80, 0, "the server masks: {head:02x?}");
+        assert!(matches!(opcode.0, 0..=2 | 8..=10), "{opcode:?}");
+        let len = match head[1] {
+            126 => {
+                let len = u16::from_be_bytes(array(self.client.read_exactly(2)));
+                assert!(len > 125, "{len} in two bytes");
+                u64::from(len)
+            }
+            127 => {
+                let len = u64::from_be_bytes(array(self.client.read_exactly(8)));
+                assert!(len > 0xffff && len >> 63 == 0, "{len} in eight bytes");
+                len
+            }
+            short => u64::from(short),
+        };
+        if opcode.0 >= 8 {
+            assert!(fin && len <= 125, "{opcode:?}, fin {fin}, {len} bytes");
+        }
+        let len = usize::try_from(len).expect("a frame that fits in memory");
+        ServerFrame {
+            fin,
+            opcode,
+            payload: self.client.read_exactly(len),
+        }
+    }
+
+    /// Reads a frame that must be whole and just this.
+    #[track_caller]
+    pub fn expect(&mut self, opcode: Opcode, payload: impl AsRef<[u8]>) {
+        let (frame, payload) = (self.read_frame(), payload.as_ref());
+        assert!(frame.fin, "a fragment: {:?}", frame.opcode);
+        assert_eq!(
+            frame.opcode,
+            opcode,
+            "payload {:?}",
+            crate::shown(&frame.payload)
+        );
+        // Not by assert_eq: a megabyte says nothing in a message.
+        assert_eq!(frame.payload.len(), payload.len());
+        assert!(
+            frame.payload == payload,
+            "other payload: {:?}",
+            crate::shown(&frame.payload)
+        );
+    }
+
+    /// Reads a Close that must carry this code.
+    #[track_caller]
+    pub fn expect_close(&mut self, code: u16) {
+        let frame = self.read_frame();
+        assert_eq!(
+            frame.close_code(),
+            Some(code),
+            "{}",
+            crate::shown(&frame.payload)
+        );
+    }
+
+    /// Reads a Close that must carry this code, then the end by FIN: the connection was failed (RFC 6455 §7.1.7), or
+    /// this side has sent its Close.
+    #[track_caller]
+    pub fn expect_close_and_eof(&mut self, code: u16) {
+        self.expect_close(code);
+        self.client.expect_eof();
+    }
+
+    /// Closes from this side with 1000, and fails unless the server answers in kind and ends the connection.
+    #[track_caller]
+    pub fn close(mut self) {
+        self.send(&Frame::close(1000, ""));
+        self.expect_close_and_eof(1000);
+    }
+}
+
+fn array<const N: usize>(bytes: Vec<u8>) -> [u8; N] {
+    bytes.try_into().expect("as many bytes as were read")
+}
