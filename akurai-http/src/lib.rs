@@ -33,6 +33,10 @@
 //! is such an upgrade; `akurai-ws` is another. A closure owns its connection's thread for as long as it likes, and the
 //! server makes another thread for the next connection.
 //!
+//! Around that: [`middleware`] (access log, CORS, security headers, timing), [`Cookie`]s, forms
+//! ([`Request::form`], [`Request::multipart`]), files ([`Router::files`], [`Response::file`]), a client's address behind
+//! proxies ([`TrustedProxies`]), and a server's counts ([`Handle::stats`]).
+//!
 //! # What it promises
 //!
 //! - **Strict.** A request that two parsers could read differently is refused (RFC 9112 §11.2): bare LF, obs-fold, a
@@ -41,6 +45,7 @@
 //!   bytes that arrived, never a length that was claimed.
 //! - **Nothing is lost.** One read buffer for a connection: pipelined requests are answered in order, and what came
 //!   behind an upgrade's request reaches its closure.
+//!   Answers to pipelined requests are written together, so that one may wait for the handler of the next.
 //! - **A panic costs one connection.** The client gets a 500, or an aborted connection if the answer was on its way;
 //!   the server and its other connections go on.
 //!
@@ -54,11 +59,16 @@
 mod body_writer;
 mod codec;
 mod connection;
+mod cookie;
 mod error;
 mod files;
+mod form;
+mod form_error;
 mod headers;
 mod limits;
 mod method;
+pub mod middleware;
+mod multipart;
 mod proxies;
 mod refusals;
 mod reply;
@@ -75,10 +85,14 @@ mod upgraded;
 mod wire;
 
 pub use body_writer::BodyWriter;
+pub use cookie::{Cookie, CookieError, SameSite};
 pub use error::{HeaderError, RequestError};
+pub use form::Pairs;
+pub use form_error::FormError;
 pub use headers::Headers;
 pub use limits::Limits;
 pub use method::Method;
+pub use multipart::{Multipart, Part};
 pub use proxies::{ProxyError, TrustedProxies};
 pub use reply::{Reply, Upgrade};
 pub use request::{BodyReader, Request, Version};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::error::refusal;
-use crate::{Response, Status, Upgraded};
+use crate::{FormError, Response, Status, Upgraded};
 
 /// A handler's answer: a response, or a connection that leaves HTTP.
 ///
@@ -70,9 +70,10 @@ impl<T: Into<Reply>, E: Into<Reply>> From<Result<T, E>> for Reply {
 
 impl From<io::Error> for Reply {
     fn from(error: io::Error) -> Reply {
-        let response = match refusal(&error) {
-            Some(refusal) => Response::refusal(refusal),
-            None => Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error"),
+        let response = match (refusal(&error), FormError::within(&error)) {
+            (Some(refusal), _) => Response::refusal(refusal),
+            (None, Some(refusal)) => refusal.response(),
+            (None, None) => Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error"),
         };
         Reply::Response(response)
     }

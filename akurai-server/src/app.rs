@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use akurai_http::{Reply, Request, Response, Router, Status, sse};
+use akurai_http::{Reply, Request, Response, Router, Status, middleware, sse};
 use akurai_ws::{Message, WsOptions};
 
 /// The demo's routes:
@@ -52,6 +52,7 @@ pub fn app() -> Router {
         .get("/api/health", |_| {
             Response::json("{\"status\":\"ok\"}\n").header("Cache-Control", "no-store")
         })
+        .wrap(middleware::security_headers())
 }
 
 fn upload(req: &Request) -> io::Result<Response> {
@@ -103,6 +104,5 @@ fn asset(media_type: &str, bytes: &'static [u8]) -> Response {
             "Content-Security-Policy",
             "default-src 'self'; frame-ancestors 'none'",
         )
-        .header("X-Content-Type-Options", "nosniff")
         .body(bytes)
 }

@@ -7,9 +7,9 @@ mod signal;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use akurai_http::{Handle, Router, Server};
+use akurai_http::{Handle, Server, middleware};
 use options::{Command, Options, USAGE};
 
 /// How long requests that are under way have after the server was asked to end.
@@ -56,7 +56,7 @@ fn serve(options: &Options) -> Result<(), String> {
         app = app.files("/files", dir);
     }
     if !options.quiet {
-        app = with_access_log(app);
+        app = app.wrap(middleware::access_log(|line| eprintln!("{line}")));
     }
     let server = bind(&options.addrs)?;
     for addr in server.local_addrs() {
@@ -103,23 +103,4 @@ fn stop_on_signal(handle: Handle) -> Result<(), String> {
     #[cfg(not(unix))]
     let _ = (handle, GRACE);
     Ok(())
-}
-
-/// A line on stderr for each request: the client, the request line, the status, and how long the handler took.
-fn with_access_log(app: Router) -> Router {
-    app.wrap(|req, next| {
-        let begun = Instant::now();
-        let reply = next(req);
-        let peer = req
-            .peer_addr()
-            .map_or_else(|| "-".to_owned(), |peer| peer.to_string());
-        let status = reply.response().status().code();
-        eprintln!(
-            "{peer} {} {} {status} {:.1?}",
-            req.method(),
-            req.path(),
-            begun.elapsed()
-        );
-        reply
-    })
 }

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::codec::body::Framing;
+use crate::codec::search::find_byte;
 use crate::codec::target::{self, Form};
 use crate::error::RequestError;
 use crate::headers::trim_ows;
@@ -93,7 +94,8 @@ impl HeadParser {
         limits: &HeadLimits,
     ) -> Result<Option<usize>, RequestError> {
         loop {
-            let Some(end) = find_lf(&input[self.searched..]).map(|n| n + self.searched) else {
+            let Some(end) = find_byte(b'\n', &input[self.searched..]).map(|n| n + self.searched)
+            else {
                 self.searched = input.len();
                 self.check_unfinished(input, limits)?;
                 return Ok(None);
@@ -424,26 +426,6 @@ pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
     !bytes.iter().fold(false, |bad, &byte| {
         bad | ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f)
     })
-}
-
-/// The first LF, eight bytes at a time.
-fn find_lf(bytes: &[u8]) -> Option<usize> {
-    const LF: u64 = 0x0a0a_0a0a_0a0a_0a0a;
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let mut words = bytes.chunks_exact(8);
-    let mut at = 0;
-    for word in &mut words {
-        let word = u64::from_le_bytes(word.try_into().expect("chunks of eight")) ^ LF;
-        // The lowest byte whose high bit is set here was zero, that is, an LF.
-        let zeros = word.wrapping_sub(LOW) & !word & HIGH;
-        if zeros != 0 {
-            return Some(at + zeros.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    let tail = words.remainder();
-    tail.iter().position(|&byte| byte == b'\n').map(|n| at + n)
 }
 
 #[cfg(test)]

@@ -1,11 +1,16 @@
 //! Bytes in, values out, and back: no socket, file, clock, thread or lock is named in here.
 
 pub(crate) mod body;
+pub(crate) mod cookie;
 pub(crate) mod date;
 pub(crate) mod event;
+pub(crate) mod form;
 pub(crate) mod forwarded;
 pub(crate) mod head;
 pub(crate) mod media;
+pub(crate) mod multipart;
+pub(crate) mod parameters;
 pub(crate) mod path;
 pub(crate) mod response;
+pub(crate) mod search;
 pub(crate) mod target;

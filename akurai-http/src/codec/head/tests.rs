@@ -408,16 +408,3 @@ fn another_protocol_is_known_by_its_first_byte() {
     );
     assert_eq!(parse_in_pieces(b"\r", 1), Ok(None));
 }
-
-#[test]
-fn a_line_feed_is_found_at_every_place() {
-    for len in 0..40 {
-        for at in 0..len {
-            let mut bytes = vec![0x8a; len];
-            bytes[at] = b'\n';
-            assert_eq!(find_lf(&bytes), Some(at));
-            bytes[at] = 0x0b;
-            assert_eq!(find_lf(&bytes), None);
-        }
-    }
-}

@@ -1,0 +1,201 @@
+//! One line for each request.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::codec::date::imf_fixdate;
+use crate::{Reply, Request, Status, Version};
+
+/// Gives one [`LogLine`] to `sink` for each request, when its handler has returned and before its answer is sent.
+///
+/// The sink is called on the connection's own thread, and the answer waits for it. A handler that panics is logged
+/// with 500, and the panic goes on. A request that the server itself refused, since its head was malformed for example,
+/// reaches no router and no log; [`Handle::stats`](crate::Handle::stats) counts it.
+///
+/// ```
+/// use akurai_http::{Response, Router, middleware};
+///
+/// let router = Router::new()
+///     .get("/", |_| Response::text("hello\n"))
+///     .wrap(middleware::access_log(|line| eprintln!("{line}")));
+/// # let _ = router;
+/// ```
+pub fn access_log(
+    sink: impl Fn(&LogLine<'_>) + Send + Sync + 'static,
+) -> impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync + 'static {
+    move |request, next| {
+        let (time, begun) = (SystemTime::now(), Instant::now());
+        // Nothing of ours is left half-done by a panic, and it goes on to whoever catches it.
+        let outcome = catch_unwind(AssertUnwindSafe(|| next(request)));
+        let (status, body_bytes) = match &outcome {
+            Ok(Reply::Response(response)) => {
+                (response.status(), response.body_bytes().map(<[u8]>::len))
+            }
+            Ok(Reply::Upgrade(upgrade)) => (upgrade.head.status(), None),
+            Err(_) => (Status::INTERNAL_SERVER_ERROR, None),
+        };
+        sink(&LogLine {
+            request,
+            time,
+            status,
+            body_bytes,
+            duration: begun.elapsed(),
+        });
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+/// What [`access_log`] tells about a request.
+///
+/// `Display` is the common log format, with the handler's duration in seconds behind it:
+///
+/// ```text
+/// 192.0.2.7 - - [06/Nov/1994:08:49:37 +0000] "GET /users/7 HTTP/1.1" 200 5 0.000042
+/// ```
+///
+/// It begins with the [client's address](Request::client_addr). The query is not in it, since it may hold what is
+/// secret; a sink that wants it has [`request`](LogLine::request). The path stands there as it came, percent-encoded:
+/// it holds no quote, space or control character, so that a client cannot forge a line or a part of one.
+#[derive(Debug)]
+pub struct LogLine<'a> {
+    request: &'a Request,
+    time: SystemTime,
+    status: Status,
+    body_bytes: Option<usize>,
+    duration: Duration,
+}
+
+impl LogLine<'_> {
+    /// The request. Its body may have been read.
+    pub fn request(&self) -> &Request {
+        self.request
+    }
+
+    /// When the handler was called.
+    pub fn time(&self) -> SystemTime {
+        self.time
+    }
+
+    /// The status of the answer, or of the head that an upgrade begins with.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The length of the answer's body, in bytes, before the server leaves it out for `HEAD`; `None` for a stream or
+    /// an upgrade, whose length nobody knows yet, and behind a panic.
+    pub fn body_bytes(&self) -> Option<usize> {
+        self.body_bytes
+    }
+
+    /// How long the handler took, with all middleware that the log goes around. A stream's own time is not in it.
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+}
+
+impl fmt::Display for LogLine<'_> {
+    // host ident authuser [day/month/year:hour:minute:second zone] "request" status bytes
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.request.client_addr() {
+            Some(address) => write!(f, "{}", address.to_canonical())?,
+            None => f.write_str("-")?,
+        }
+        let since_epoch = self.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        // Sun, 06 Nov 1994 08:49:37 GMT
+        let date = imf_fixdate(since_epoch.as_secs());
+        let date = std::str::from_utf8(&date).expect("a date is ASCII");
+        let (day, month, year, time) = (&date[5..7], &date[8..11], &date[12..16], &date[17..25]);
+        let request = self.request;
+        write!(
+            f,
+            " - - [{day}/{month}/{year}:{time} +0000] \"{} {} {}\" {} ",
+            request.method(),
+            request.path(),
+            match request.version() {
+                Version::Http10 => "HTTP/1.0",
+                Version::Http11 => "HTTP/1.1",
+            },
+            self.status.code(),
+        )?;
+        match self.body_bytes {
+            Some(bytes) => write!(f, "{bytes}")?,
+            None => f.write_str("-")?,
+        }
+        write!(f, " {:.6}", self.duration.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Method, Response, Upgrade, sse};
+    use std::sync::{Arc, Mutex};
+
+    #[track_caller]
+    fn check(request: Request, status: u16, body_bytes: Option<usize>, expected: &str) {
+        let line = LogLine {
+            request: &request,
+            time: UNIX_EPOCH + Duration::from_secs(784_111_777),
+            status: Status::new(status),
+            body_bytes,
+            duration: Duration::from_micros(1_234_567),
+        };
+        assert_eq!(line.to_string(), expected);
+    }
+
+    #[test]
+    fn the_common_log_format() {
+        check(
+            Request::get("/a%20b%22?token=secret"),
+            200,
+            Some(5),
+            "- - - [06/Nov/1994:08:49:37 +0000] \"GET /a%20b%22 HTTP/1.1\" 200 5 1.234567",
+        );
+        check(
+            Request::new(Method::Options, "*"),
+            799,
+            None,
+            "- - - [06/Nov/1994:08:49:37 +0000] \"OPTIONS * HTTP/1.1\" 799 - 1.234567",
+        );
+    }
+
+    /// What is logged of a request for which `next` answers.
+    fn logged(next: &dyn Fn(&Request) -> Reply) -> Vec<(String, u16, Option<usize>)> {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let log = access_log(move |line| {
+            let (path, status) = (line.request().path().to_owned(), line.status().code());
+            sink.lock().unwrap().push((path, status, line.body_bytes()));
+        });
+        let request = Request::get("/x");
+        let _ = catch_unwind(AssertUnwindSafe(|| log(&request, next)));
+        let lines = lines.lock().unwrap();
+        lines.clone()
+    }
+
+    #[test]
+    fn every_answer_is_one_line() {
+        let x = |status, body_bytes| vec![("/x".to_owned(), status, body_bytes)];
+        assert_eq!(logged(&|_| Response::text("12345").into()), x(200, Some(5)));
+        assert_eq!(
+            logged(&|_| Response::stream(|_| Ok(())).into()),
+            x(200, None)
+        );
+        assert_eq!(logged(&|_| sse(|_| Ok(()))), x(200, None));
+        let switching =
+            |_: &Request| Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {}).into();
+        assert_eq!(logged(&switching), x(101, None));
+    }
+
+    #[test]
+    fn a_panic_is_logged_and_goes_on() {
+        let quiet = |_: &Request| -> Reply { resume_unwind(Box::new("a handler's panic")) };
+        assert_eq!(logged(&quiet), [("/x".to_owned(), 500, None)]);
+        let log = access_log(|_| {});
+        let request = Request::get("/");
+        let panic = catch_unwind(AssertUnwindSafe(|| log(&request, &quiet)));
+        let payload = panic.expect_err("it goes on");
+        assert_eq!(payload.downcast_ref(), Some(&"a handler's panic"));
+    }
+}

@@ -1,0 +1,249 @@
+//! Which pages of other sites may read the answers (WHATWG Fetch, "CORS protocol").
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{add, http_head};
+use crate::codec::head::is_token;
+use crate::{Method, Reply, Request, Response, Status};
+
+/// Lets pages of other origins read the answers, by the CORS protocol of WHATWG Fetch.
+///
+/// The origins are a list, compared byte by byte. A page of another origin gets its answer without a word about CORS,
+/// and its browser keeps it from the page; the handler has run nevertheless, so this is no defence against forged
+/// requests. Credentials and `*` exclude each other.
+///
+/// A preflight (`OPTIONS` with `Origin` and `Access-Control-Request-Method`) is answered here with 204, whatever its
+/// path; every other request goes on to its handler. Where the answer depends on the origin, it says `Vary: Origin`,
+/// to those too that came without one. A handler that sets `Access-Control-Allow-Origin` itself is left alone.
+///
+/// ```
+/// use akurai_http::middleware::Cors;
+/// use akurai_http::{Method, Request, Response, Router};
+///
+/// let cors = Cors::origins(["https://app.example"]).credentials().methods([Method::Put]);
+/// let router = Router::new().get("/", |_| Response::text("")).wrap(cors.middleware());
+///
+/// let reply = router.handle(&Request::get("/").with_header("Origin", "https://app.example"));
+/// let headers = reply.response().headers();
+/// assert_eq!(headers.get("Access-Control-Allow-Origin"), Some("https://app.example"));
+/// assert_eq!(headers.get("Access-Control-Allow-Credentials"), Some("true"));
+/// assert_eq!(headers.get("Vary"), Some("Origin"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Cors {
+    /// None for any.
+    origins: Option<Vec<String>>,
+    credentials: bool,
+    methods: Vec<Method>,
+    headers: Vec<String>,
+    exposed: Vec<String>,
+    max_age: Option<Duration>,
+}
+
+impl Cors {
+    /// Lets the pages of these origins read, such as `https://app.example` or `http://localhost:3000`.
+    ///
+    /// # Panics
+    ///
+    /// If one could never match, since it is not written as browsers write it: scheme, host and a port that is not the
+    /// scheme's own, in lower case, with nothing behind them. `null` is no origin to trust: any page can have it.
+    #[track_caller]
+    pub fn origins<T: Into<String>>(origins: impl IntoIterator<Item = T>) -> Cors {
+        let origins: Vec<String> = origins.into_iter().map(Into::into).collect();
+        for origin in &origins {
+            assert!(
+                is_origin(origin),
+                "{origin:?} is not an origin as browsers write it, like https://app.example"
+            );
+        }
+        Cors::of(Some(origins))
+    }
+
+    /// Lets every page read, without credentials: for what is public anyway.
+    pub fn any_origin() -> Cors {
+        Cors::of(None)
+    }
+
+    fn of(origins: Option<Vec<String>>) -> Cors {
+        Cors {
+            origins,
+            credentials: false,
+            methods: vec![Method::Get, Method::Head, Method::Post],
+            headers: vec!["Last-Event-ID".to_owned()],
+            exposed: Vec::new(),
+            max_age: None,
+        }
+    }
+
+    /// Lets requests with cookies, client certificates or HTTP authentication be read too. Default no.
+    ///
+    /// # Panics
+    ///
+    /// With [`any_origin`](Cors::any_origin): every page could then read what is the user's alone.
+    #[track_caller]
+    pub fn credentials(mut self) -> Cors {
+        assert!(self.origins.is_some(), "credentials need a list of origins");
+        self.credentials = true;
+        self
+    }
+
+    /// Allows these methods as well. Default `GET`, `HEAD` and `POST`, which need no leave.
+    pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Cors {
+        self.methods.extend(methods);
+        self
+    }
+
+    /// Allows these request fields as well. Default `Last-Event-ID` alone: a browser's `EventSource` asks no leave for
+    /// it when it comes back to a stream, but a client that reads the stream by `fetch` must.
+    ///
+    /// A JSON body needs `Content-Type`, a token needs `Authorization`.
+    ///
+    /// # Panics
+    ///
+    /// If one is no field name, or `*`.
+    #[track_caller]
+    pub fn headers<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Cors {
+        self.headers.extend(names.into_iter().map(checked_name));
+        self
+    }
+
+    /// Lets scripts read these response fields. Default none but the seven that they always can, `Content-Type` and
+    /// `Cache-Control` among them.
+    ///
+    /// # Panics
+    ///
+    /// If one is no field name, or `*`.
+    #[track_caller]
+    pub fn expose<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Cors {
+        self.exposed.extend(names.into_iter().map(checked_name));
+        self
+    }
+
+    /// How long a browser may remember a preflight's answer, in whole seconds. Default not said, which is 5 s. Browsers
+    /// cut it to 2 hours (Chromium) or 24 hours (Firefox).
+    pub fn max_age(mut self, age: Duration) -> Cors {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// The function for [`Router::wrap`](crate::Router::wrap).
+    pub fn middleware(
+        self,
+    ) -> impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync + 'static {
+        let methods = list(&self.methods);
+        let headers = list(&self.headers);
+        let exposed = list(&self.exposed);
+        let max_age = self.max_age.map(|age| age.as_secs().to_string());
+        move |request, next| {
+            let preflight = is_preflight(request);
+            let mut reply = match preflight {
+                true => Response::new(Status::NO_CONTENT).into(),
+                false => next(request),
+            };
+            let Some(head) = http_head(&mut reply) else {
+                return reply;
+            };
+            if !self.allow(request, head) {
+                return reply;
+            }
+            if preflight {
+                add(head, "Access-Control-Allow-Methods", &methods);
+                add(head, "Access-Control-Allow-Headers", &headers);
+                if let Some(seconds) = &max_age {
+                    add(head, "Access-Control-Max-Age", seconds);
+                }
+            } else if !exposed.is_empty() {
+                add(head, "Access-Control-Expose-Headers", &exposed);
+            }
+            reply
+        }
+    }
+
+    /// Says in `head` who may read it, and returns whether `request` may.
+    fn allow(&self, request: &Request, head: &mut Response) -> bool {
+        let own = head
+            .headers()
+            .bytes("Access-Control-Allow-Origin")
+            .is_some();
+        let Some(origins) = &self.origins else {
+            if !own {
+                add(head, "Access-Control-Allow-Origin", "*");
+            }
+            return !own;
+        };
+        let varies = |element: &[u8]| element == b"*" || element.eq_ignore_ascii_case(b"Origin");
+        if !head.headers().tokens("Vary").any(varies) {
+            add(head, "Vary", "Origin");
+        }
+        let listed = origin(request)
+            .and_then(|origin| origins.iter().find(|listed| listed.as_bytes() == origin));
+        let Some(origin) = listed.filter(|_| !own) else {
+            return false;
+        };
+        add(head, "Access-Control-Allow-Origin", origin);
+        if self.credentials {
+            add(head, "Access-Control-Allow-Credentials", "true");
+        }
+        true
+    }
+}
+
+/// Where the request's page comes from; none if the request says so twice.
+fn origin(request: &Request) -> Option<&[u8]> {
+    let mut origins = request.headers().all("Origin");
+    let origin = origins.next()?;
+    origins.next().is_none().then_some(origin)
+}
+
+fn is_preflight(request: &Request) -> bool {
+    let has = |name| request.headers().bytes(name).is_some();
+    request.method() == Method::Options && has("Origin") && has("Access-Control-Request-Method")
+}
+
+#[track_caller]
+fn checked_name(name: impl Into<String>) -> String {
+    let name = name.into();
+    assert!(
+        is_token(name.as_bytes()) && name != "*",
+        "{name:?} is not a field name"
+    );
+    name
+}
+
+/// A comma-separated list, each element once.
+fn list(elements: &[impl fmt::Display]) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for element in elements {
+        let text = element.to_string();
+        if !texts.iter().any(|known| known.eq_ignore_ascii_case(&text)) {
+            texts.push(text);
+        }
+    }
+    texts.join(", ")
+}
+
+// serialized-origin = scheme "://" host [ ":" port ]                    RFC 6454 §6.2
+//
+// A browser writes it in lower case and leaves the scheme's own port out.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else {
+        return false;
+    };
+    let is_scheme = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
+    let is_host = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._:[]".contains(&b);
+    let port_is_own = match scheme {
+        "http" => authority.ends_with(":80"),
+        "https" => authority.ends_with(":443"),
+        _ => false,
+    };
+    !scheme.is_empty()
+        && !authority.is_empty()
+        && !authority.ends_with(':')
+        && !port_is_own
+        && scheme.bytes().all(is_scheme)
+        && authority.bytes().all(is_host)
+}
+
+#[cfg(test)]
+mod tests;

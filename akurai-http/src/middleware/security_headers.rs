@@ -1,0 +1,112 @@
+//! Fields that make a browser more careful.
+
+use super::{add, http_head};
+use crate::{Reply, Request, Response};
+
+/// Adds the fields that every site wants, where the handler has not set them itself:
+///
+/// | field | value | what it keeps from happening |
+/// |---|---|---|
+/// | `X-Content-Type-Options` | `nosniff` | an upload is run as a script |
+/// | `Content-Security-Policy` | `frame-ancestors 'self'` | another site shows this one in a frame |
+/// | `X-Frame-Options` | `SAMEORIGIN` | the same, in an old browser |
+/// | `Referrer-Policy` | `same-origin` | another site learns which page a user came from |
+/// | `Cross-Origin-Opener-Policy` | `same-origin` | another site steers the window that it opened this one in |
+///
+/// With a `Content-Security-Policy` or an `X-Frame-Options` of the handler's own, no policy is added: a browser obeys
+/// `frame-ancestors` in place of `X-Frame-Options`, and a `DENY` would become weaker.
+///
+/// `Strict-Transport-Security` is not among them: it belongs to the proxy that speaks TLS.
+///
+/// ```
+/// use akurai_http::{Request, Response, Router, middleware};
+///
+/// let router = Router::new()
+///     .get("/", |_| Response::text("").header("Referrer-Policy", "no-referrer"))
+///     .wrap(middleware::security_headers());
+/// let reply = router.handle(&Request::get("/"));
+/// let headers = reply.response().headers();
+/// assert_eq!(headers.get("X-Content-Type-Options"), Some("nosniff"));
+/// assert_eq!(headers.all("Referrer-Policy").collect::<Vec<_>>(), [b"no-referrer"]);
+/// ```
+pub fn security_headers()
+-> impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync + 'static {
+    |request, next| {
+        let mut reply = next(request);
+        if let Some(head) = http_head(&mut reply) {
+            secure(head);
+        }
+        reply
+    }
+}
+
+fn secure(head: &mut Response) {
+    let has = |head: &Response, name| head.headers().bytes(name).is_some();
+    if !has(head, "Content-Security-Policy") && !has(head, "X-Frame-Options") {
+        add(head, "Content-Security-Policy", "frame-ancestors 'self'");
+    }
+    for (name, value) in [
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "SAMEORIGIN"),
+        ("Referrer-Policy", "same-origin"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+    ] {
+        if !has(head, name) {
+            add(head, name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Status, Upgrade, sse};
+
+    #[track_caller]
+    fn check(own: &[(&'static str, &'static str)], expected: &[(&str, &str)]) {
+        let reply = security_headers()(&Request::get("/"), &|_| {
+            let plain = Response::new(Status::OK);
+            own.iter()
+                .fold(plain, |response, (name, value)| {
+                    response.header(name, value)
+                })
+                .into()
+        });
+        let got: Vec<_> = reply.response().headers().iter().collect();
+        let expected: Vec<_> = expected.iter().map(|&(n, v)| (n, v.as_bytes())).collect();
+        assert_eq!(got, expected);
+    }
+
+    const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+    const POLICY: (&str, &str) = ("Content-Security-Policy", "frame-ancestors 'self'");
+    const FRAMES: (&str, &str) = ("X-Frame-Options", "SAMEORIGIN");
+    const REFERRER: (&str, &str) = ("Referrer-Policy", "same-origin");
+    const OPENER: (&str, &str) = ("Cross-Origin-Opener-Policy", "same-origin");
+
+    #[test]
+    fn fields_are_added_once() {
+        check(&[], &[POLICY, NOSNIFF, FRAMES, REFERRER, OPENER]);
+        check(&[NOSNIFF], &[NOSNIFF, POLICY, FRAMES, REFERRER, OPENER]);
+        let own = ("referrer-policy", "no-referrer");
+        check(&[own], &[own, POLICY, NOSNIFF, FRAMES, OPENER]);
+    }
+
+    #[test]
+    fn a_handler_s_own_policy_is_not_weakened() {
+        let own = ("Content-Security-Policy", "default-src 'self'");
+        check(&[own], &[own, NOSNIFF, FRAMES, REFERRER, OPENER]);
+        let own = ("X-Frame-Options", "DENY");
+        check(&[own], &[own, NOSNIFF, REFERRER, OPENER]);
+    }
+
+    #[test]
+    fn upgrades_keep_their_nature() {
+        let stream = security_headers()(&Request::get("/"), &|_| sse(|_| Ok(())));
+        assert_eq!(stream.response().headers().get(NOSNIFF.0), Some(NOSNIFF.1));
+        assert!(matches!(stream, Reply::Upgrade(_)));
+        let switching = security_headers()(&Request::get("/"), &|_| {
+            Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {}).into()
+        });
+        assert!(switching.response().headers().is_empty());
+    }
+}

@@ -1,0 +1,65 @@
+//! How long a handler took, for the browser's developer tools.
+
+use std::time::Instant;
+
+use super::{add, http_head};
+use crate::{Reply, Request};
+
+/// Adds `Server-Timing: app;dur=1.234`: the time that the handler took until it returned, in milliseconds (W3C Server
+/// Timing §3). A stream's own time is not in it.
+///
+/// Everybody who can read the response sees it, so it may tell, for example, whether a name was found in a cache.
+///
+/// ```
+/// use akurai_http::{Request, Response, Router, middleware};
+///
+/// let router = Router::new().get("/", |_| Response::text("")).wrap(middleware::server_timing());
+/// let reply = router.handle(&Request::get("/"));
+/// assert!(reply.response().headers().get("Server-Timing").unwrap().starts_with("app;dur="));
+/// ```
+pub fn server_timing()
+-> impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync + 'static {
+    |request, next| {
+        let begun = Instant::now();
+        let mut reply = next(request);
+        let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+        if let Some(head) = http_head(&mut reply) {
+            add(head, "Server-Timing", &format!("app;dur={milliseconds:.3}"));
+        }
+        reply
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Response, Status, Upgrade, sse};
+
+    #[test]
+    fn the_time_is_a_number_of_milliseconds() {
+        let timed = |reply: Response| {
+            let mut reply = Some(Reply::from(reply));
+            let next = std::cell::RefCell::new(|| reply.take().expect("called once"));
+            server_timing()(&Request::get("/"), &|_| (next.borrow_mut())())
+        };
+        let reply = timed(Response::text("").header("Server-Timing", "db;dur=53"));
+        let fields: Vec<_> = reply.response().headers().all("Server-Timing").collect();
+        assert_eq!(fields[0], b"db;dur=53");
+        let duration = std::str::from_utf8(fields[1])
+            .unwrap()
+            .strip_prefix("app;dur=");
+        let (whole, fraction) = duration.and_then(|text| text.split_once('.')).unwrap();
+        assert!(whole.parse::<u32>().is_ok() && fraction.len() == 3);
+    }
+
+    #[test]
+    fn upgrades_keep_their_nature() {
+        let stream = server_timing()(&Request::get("/"), &|_| sse(|_| Ok(())));
+        assert!(stream.response().headers().get("Server-Timing").is_some());
+        assert!(matches!(stream, Reply::Upgrade(_)));
+        let switching = server_timing()(&Request::get("/"), &|_| {
+            Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {}).into()
+        });
+        assert!(switching.response().headers().is_empty());
+    }
+}
