@@ -161,7 +161,12 @@ impl Connection<'_> {
 
     fn answer(&mut self) -> Outcome {
         // The handler's state may be torn by a panic; it is the handler's own, as with any thread that panicked.
-        match catch_unwind(AssertUnwindSafe(|| self.ask_app())) {
+        let reply = catch_unwind(AssertUnwindSafe(|| self.ask_app()));
+        if let (Ok(Ok(_)), Err(error)) = (&reply, self.request.wire.get_mut().body.check()) {
+            // The handler has met it when it read the body, and most likely answers with it.
+            self.service.roster.counts.refuse(error);
+        }
+        match reply {
             Ok(Ok(Reply::Response(response))) => self.respond(response),
             Ok(Ok(Reply::Upgrade(upgrade))) => self.upgrade(upgrade),
             Ok(Err(error)) => self.refuse(error),
@@ -211,31 +216,13 @@ impl Connection<'_> {
     }
 
     fn respond(&mut self, mut response: Response) -> Outcome {
-        let head_only = self.request.method() == Method::Head;
-        let status = response.status();
-        if status.is_informational() {
-            return self.misused("a handler answered with an interim status");
+        if let Body::File(path) = &response.body {
+            let path = path.clone();
+            response = files::send(response, &path);
         }
-        let body = match std::mem::replace(&mut response.body, Body::Bytes(Vec::new())) {
-            Body::File(path) => return self.respond(files::send(response, &path)),
-            body => body,
-        };
-        let framing = match (&body, response.declared_length) {
-            _ if status.is_bodiless() => ResponseFraming::Bodiless,
-            // "A server MUST NOT generate content in a 205 response" (RFC 9110 §15.3.6).
-            _ if status == Status::RESET_CONTENT => ResponseFraming::Length(0),
-            (Body::Bytes(bytes), Some(declared)) if head_only && bytes.is_empty() => {
-                ResponseFraming::Length(declared)
-            }
-            (Body::Bytes(bytes), Some(declared)) if declared != bytes.len() as u64 => {
-                return self.misused("a handler declared another length than its body has");
-            }
-            (Body::Bytes(bytes), _) => ResponseFraming::Length(bytes.len() as u64),
-            (Body::Stream(_) | Body::File(_), Some(declared)) => ResponseFraming::Length(declared),
-            (Body::Stream(_), None) if self.request.version() == Version::Http11 => {
-                ResponseFraming::Chunked
-            }
-            (Body::Stream(_) | Body::File(_), None) => ResponseFraming::Close,
+        let framing = match self.framing(&response) {
+            Ok(framing) => framing,
+            Err(fault) => return self.misused(fault),
         };
         let persist = self.may_persist(&response) && framing != ResponseFraming::Close;
         let persistence = match (persist, self.request.version()) {
@@ -245,27 +232,50 @@ impl Connection<'_> {
         };
         let committed = self.request.wire.get_mut().output.len();
         self.append_head(&response, framing, persistence);
-        let wire = self.request.wire.get_mut();
-        let has_content = framing != ResponseFraming::Bodiless && status != Status::RESET_CONTENT;
-        if !head_only && has_content {
-            match body {
+        if self.request.method() != Method::Head && !is_empty(response.status()) {
+            let wire = self.request.wire.get_mut();
+            let failed = match response.body {
                 Body::Bytes(bytes) if bytes.len() < OUTPUT_BYTES => {
                     wire.output.extend_from_slice(&bytes);
+                    None
                 }
-                Body::Bytes(bytes) => {
-                    if wire.flush_with(&bytes).is_err() {
-                        return Outcome::Abort;
-                    }
-                }
+                Body::Bytes(bytes) => wire.flush_with(&bytes).err().map(|_| Outcome::Abort),
+                Body::Stream(write) => self.stream(write, framing, committed),
                 Body::File(_) => unreachable!("a file became a stream above"),
-                Body::Stream(write) => {
-                    if let Some(outcome) = self.stream(write, framing, committed) {
-                        return outcome;
-                    }
-                }
+            };
+            if let Some(outcome) = failed {
+                return outcome;
             }
         }
         self.after_response(persist)
+    }
+
+    /// How the end of this response is shown, or why it cannot be sent.
+    fn framing(&self, response: &Response) -> Result<ResponseFraming, &'static str> {
+        let status = response.status();
+        if status.is_informational() {
+            return Err("a handler answered with an interim status");
+        }
+        if is_empty(status) {
+            return Ok(match status {
+                Status::RESET_CONTENT => ResponseFraming::Length(0),
+                _ => ResponseFraming::Bodiless,
+            });
+        }
+        let length = response.body_bytes().map(|bytes| bytes.len() as u64);
+        match (length, response.declared_length) {
+            (Some(0), Some(declared)) if self.request.method() == Method::Head => {
+                Ok(ResponseFraming::Length(declared))
+            }
+            (Some(length), Some(declared)) if length != declared => {
+                Err("a handler declared another length than its body has")
+            }
+            (Some(length), _) | (None, Some(length)) => Ok(ResponseFraming::Length(length)),
+            (None, None) if self.request.version() == Version::Http11 => {
+                Ok(ResponseFraming::Chunked)
+            }
+            (None, None) => Ok(ResponseFraming::Close),
+        }
     }
 
     /// Writes a streamed body. `Some` if it failed.
@@ -281,13 +291,13 @@ impl Connection<'_> {
             let mut body = BodyWriter::new(wire, framing);
             write(&mut body).and_then(|()| body.finish())
         }));
-        let wire = self.request.wire.get_mut();
         if result.is_err() {
             self.count_panic();
-        } else if let Ok(Ok(())) = result {
-            return wire.is_broken().then_some(Outcome::Abort);
         }
         let wire = self.request.wire.get_mut();
+        if let Ok(Ok(())) = result {
+            return wire.is_broken().then_some(Outcome::Abort);
+        }
         if wire.writes > writes {
             return Some(Outcome::Abort);
         }
@@ -396,6 +406,11 @@ impl Connection<'_> {
             &mut wire.output,
         );
     }
+}
+
+/// Whether the status forbids content: 1xx, 204 and 304 (RFC 9110 §6.4.1), and 205 (§15.3.6).
+fn is_empty(status: Status) -> bool {
+    status.is_bodiless() || status == Status::RESET_CONTENT
 }
 
 /// The Date field's value, formatted once a second.
