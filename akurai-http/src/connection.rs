@@ -25,7 +25,7 @@ use crate::error::{RequestError, is_timeout};
 use crate::files;
 use crate::response::{Body, StreamFn};
 use crate::roster::Link;
-use crate::server::Service;
+use crate::service::Service;
 use crate::wire::{OUTPUT_BYTES, Wire};
 use crate::{Method, Reply, Request, Response, Status, Upgrade, Upgraded, Version};
 

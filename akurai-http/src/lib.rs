@@ -77,6 +77,7 @@ mod response;
 mod roster;
 mod router;
 mod server;
+mod service;
 mod sse;
 mod status;
 mod stream;

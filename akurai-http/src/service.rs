@@ -1,0 +1,223 @@
+//! A server at work: threads that accept and serve, and how they come to an end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::connection::{self, Departure, after};
+use crate::error::is_timeout;
+use crate::limits::Limits;
+use crate::refusals::Refusals;
+use crate::roster::{Link, Roster};
+use crate::stream::{Listener, Stream};
+use crate::threads::Threads;
+use crate::{App, TrustedProxies};
+
+/// How long after a forced end the threads have to notice it.
+const FORCED_TIME: Duration = Duration::from_secs(1);
+
+/// What the threads of a running server share.
+pub(crate) struct Service {
+    pub(crate) app: Box<dyn App>,
+    pub(crate) limits: Limits,
+    pub(crate) proxies: Option<Arc<TrustedProxies>>,
+    pub(crate) roster: Arc<Roster>,
+    acceptors: Vec<Acceptor>,
+    refusals: Refusals,
+    threads: Arc<Threads>,
+}
+
+/// A listener, and how many threads wait in its `accept` or are on their way there.
+struct Acceptor {
+    listener: Listener,
+    waiting: AtomicUsize,
+}
+
+impl Service {
+    pub(crate) fn new(
+        app: Box<dyn App>,
+        listeners: Vec<Listener>,
+        limits: Limits,
+        proxies: Option<Arc<TrustedProxies>>,
+        roster: Arc<Roster>,
+        threads: Arc<Threads>,
+    ) -> Arc<Service> {
+        let spare_time = limits.spare_time.max(Duration::from_millis(1));
+        let acceptors = listeners.into_iter().map(|listener| {
+            // A wait that cannot be bounded only means that spare threads stay.
+            let _ = listener.set_accept_timeout(spare_time);
+            Acceptor {
+                listener,
+                waiting: AtomicUsize::new(0),
+            }
+        });
+        Arc::new(Service {
+            app,
+            acceptors: acceptors.collect(),
+            limits,
+            proxies,
+            roster,
+            refusals: Refusals::default(),
+            threads,
+        })
+    }
+
+    /// Serves until somebody asks to stop, and until all threads have ended then.
+    pub(crate) fn run(self: &Arc<Service>) -> io::Result<()> {
+        for index in 0..self.acceptors.len() {
+            if let Err(error) = self.spawn_acceptor(index) {
+                self.roster.stop(Duration::ZERO);
+                self.stop(Duration::ZERO);
+                return Err(error);
+            }
+        }
+        let grace = self.roster.wait_for_stop();
+        self.stop(grace);
+        Ok(())
+    }
+
+    /// How long a connection may wait for its next request: less as the places run out, nothing when they have. The
+    /// wait for its first one never shrinks to nothing.
+    pub(crate) fn idle_wait(&self, first: bool) -> Duration {
+        let (open, limit) = (self.roster.open(), self.limits.connections);
+        // In four steps, so that the socket's timeout need not be set again for each connection that comes or goes.
+        if first && self.limits.idle_timeout.is_zero() {
+            return self.limits.head_deadline;
+        }
+        let free = limit
+            .saturating_sub(open)
+            .saturating_mul(8)
+            .div_ceil(limit.max(1));
+        self.limits.idle_timeout / 4 * free.clamp(usize::from(first), 4) as u32
+    }
+
+    fn spawn_acceptor(self: &Arc<Service>, index: usize) -> io::Result<()> {
+        let waiting = &self.acceptors[index].waiting;
+        waiting.fetch_add(1, Ordering::SeqCst);
+        let service = Arc::clone(self);
+        let result = self.threads.spawn(move || service.accept_and_serve(index));
+        result.inspect_err(|_| {
+            waiting.fetch_sub(1, Ordering::SeqCst);
+        })
+    }
+
+    /// A thread's life: it accepts a connection, sees that another thread waits for the next one, and serves its own.
+    /// So a connection costs no hand-over, and none waits for another's slowness.
+    fn accept_and_serve(self: Arc<Service>, index: usize) {
+        let acceptor = &self.acceptors[index];
+        while let Some((stream, peer)) = self.accept(acceptor) {
+            let last = acceptor.waiting.fetch_sub(1, Ordering::SeqCst) == 1;
+            if last && self.spawn_acceptor(index).is_err() {
+                // Without another thread, this one must go on accepting.
+                acceptor.waiting.fetch_add(1, Ordering::SeqCst);
+                self.refuse(stream);
+                continue;
+            }
+            match self.roster.admit(stream, peer, self.limits.connections) {
+                Ok(link) => self.serve(link),
+                Err(stream) => self.refuse(stream),
+            }
+            if self.roster.is_stopping() {
+                return;
+            }
+            // In one step: while this thread counted, another that accepts would take it for its successor.
+            let spare = |waiting| (waiting < self.limits.spare_threads).then_some(waiting + 1);
+            let order = Ordering::SeqCst;
+            if acceptor.waiting.fetch_update(order, order, spare).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn refuse(self: &Arc<Service>, stream: Stream) {
+        self.roster
+            .counts
+            .overloaded
+            .fetch_add(1, Ordering::Relaxed);
+        if self.refusals.refuse(stream, self.limits.drain_time) {
+            let service = Arc::clone(self);
+            if self
+                .threads
+                .spawn(move || service.refusals.watch(&service.roster))
+                .is_err()
+            {
+                self.refusals.forget();
+            }
+        }
+    }
+
+    fn serve(&self, link: Arc<Link>) {
+        let Some(Departure { run, upgraded }) = connection::serve(self, link) else {
+            return;
+        };
+        if catch_unwind(AssertUnwindSafe(|| run(upgraded))).is_err() {
+            self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The next connection; `None` if this thread is to end.
+    fn accept(&self, acceptor: &Acceptor) -> Option<(Stream, Option<SocketAddr>)> {
+        loop {
+            let accepted = match self.roster.is_stopping() {
+                true => Err(io::ErrorKind::ConnectionRefused.into()),
+                false => acceptor.listener.accept(),
+            };
+            if self.roster.is_stopping() {
+                acceptor.waiting.fetch_sub(1, Ordering::SeqCst);
+                return None;
+            }
+            match accepted {
+                Ok(accepted) => return Some(accepted),
+                Err(error) if is_timeout(&error) => {
+                    let spare = |waiting| (waiting > 1).then(|| waiting - 1);
+                    let order = Ordering::SeqCst;
+                    if acceptor.waiting.fetch_update(order, order, spare).is_ok() {
+                        return None;
+                    }
+                }
+                Err(error) if is_of_the_peer(&error) => {}
+                // The system lacks something, descriptors most likely. They come back when connections end.
+                Err(_) => thread::sleep(self.limits.accept_pause),
+            }
+        }
+    }
+
+    fn stop(&self, grace: Duration) {
+        let deadline = after(grace);
+        self.roster.close_idle();
+        loop {
+            for acceptor in &self.acceptors {
+                // Where a single call cannot wake all threads in accept, each call wakes one.
+                if acceptor.waiting.load(Ordering::SeqCst) > 0 {
+                    let _ = acceptor.listener.wake();
+                }
+            }
+            let soon = Instant::now() + Duration::from_millis(20);
+            // A closure may have given its socket to a thread of its own; that has the grace too.
+            if self.threads.join(deadline.min(soon)) {
+                if self.roster.upgraded() == 0 {
+                    return;
+                }
+                thread::sleep(soon.saturating_duration_since(Instant::now()));
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+        self.roster.close_all();
+        self.threads.join(Instant::now() + FORCED_TIME);
+    }
+}
+
+/// Whether an error of `accept` concerns the one connection that was to be accepted.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        Interrupted | ConnectionAborted | ConnectionReset
+    )
+}
