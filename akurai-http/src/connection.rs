@@ -325,7 +325,12 @@ impl Connection<'_> {
             response.close = true;
             return self.respond(response);
         }
-        let Upgrade { head, prelude, run } = upgrade;
+        let Upgrade {
+            head,
+            prelude,
+            when_full,
+            run,
+        } = upgrade;
         if self.request.method() == Method::Head {
             self.append_head(&head, ResponseFraming::Close, Persistence::Close);
             return Outcome::Close;
@@ -336,7 +341,7 @@ impl Connection<'_> {
                 .counts
                 .overloaded
                 .fetch_add(1, Ordering::Relaxed);
-            return self.respond(overloaded());
+            return self.respond(when_full());
         }
         let persistence = match head.status() {
             Status::SWITCHING_PROTOCOLS => Persistence::Upgrade,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::connection::overloaded;
 use crate::error::refusal;
 use crate::{FormError, Response, Status, Upgraded};
 
@@ -102,6 +103,8 @@ pub struct Upgrade {
     pub(crate) head: Response,
     /// Goes out in the head's own write.
     pub(crate) prelude: &'static [u8],
+    /// The answer if all places for upgraded connections are taken.
+    pub(crate) when_full: fn() -> Response,
     pub(crate) run: Box<dyn FnOnce(Upgraded) + Send>,
 }
 
@@ -120,6 +123,7 @@ impl Upgrade {
         Upgrade {
             head,
             prelude: b"",
+            when_full: overloaded,
             run: Box::new(run),
         }
     }

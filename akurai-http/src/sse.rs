@@ -1,11 +1,13 @@
 //! Server-Sent Events: a stream of events that a closure writes (WHATWG HTML §9.2).
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use crate::codec::event;
 use crate::error::is_timeout;
+use crate::sse_event::{SseEvent, check_id, check_name};
 use crate::{Reply, Response, Socket, Status, Upgrade, Upgraded};
 
 /// Answers with an event stream that `f` writes, on the connection's own thread, until it returns or the client leaves.
@@ -30,16 +32,56 @@ use crate::{Reply, Response, Socket, Status, Upgrade, Upgraded};
 /// # let _ = events();
 /// ```
 pub fn sse(f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static) -> Reply {
-    let head = Response::new(Status::OK)
-        .header("Content-Type", "text/event-stream")
-        .header("Cache-Control", "no-store, no-transform")
-        .header("X-Accel-Buffering", "no");
-    let mut upgrade = Upgrade::new(head, move |upgraded| {
+    event_stream(|upgraded| {
         // Its error is how the stream ended: the client left, or the closure gave up. Either way it is over.
         let _ = f(SseSink::new(upgraded));
-    });
+    })
+    .into()
+}
+
+/// An event stream whose socket a closure owns: what [`sse`] is made of, for those who write the bytes themselves
+/// ([`SseEvent::encode`]) and need not keep the thread.
+///
+/// If there is no place for it, the client is told to [come back](come_back_later) after one to three seconds: an error
+/// status would make an `EventSource` give up for good (WHATWG HTML §9.2.3).
+pub fn event_stream(run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
+    let mut upgrade = Upgrade::new(head(), run);
     upgrade.prelude = b": \n\n";
-    Reply::Upgrade(upgrade)
+    upgrade.when_full = || come_back_later(Duration::from_millis(1000 + random_below(2000)));
+    upgrade
+}
+
+/// Answers an `EventSource` that should come back after `wait`: an empty stream that says so and ends.
+///
+/// Any error status, and any other content type, would end it for good. To do just that, answer with
+/// [`Status::NO_CONTENT`] (WHATWG HTML §9.2.3).
+///
+/// ```
+/// use akurai_http::come_back_later;
+/// use std::time::Duration;
+///
+/// let response = come_back_later(Duration::from_secs(5));
+/// assert_eq!(response.body_bytes(), Some(&b"retry: 5000\n\n"[..]));
+/// ```
+pub fn come_back_later(wait: Duration) -> Response {
+    let mut body = Vec::new();
+    event::append_retry(wait.as_millis(), &mut body);
+    body.push(b'\n');
+    let mut response = head().body(body);
+    response.close = true;
+    response
+}
+
+fn head() -> Response {
+    Response::new(Status::OK)
+        .header("Content-Type", "text/event-stream")
+        .header("Cache-Control", "no-store, no-transform")
+        .header("X-Accel-Buffering", "no")
+}
+
+/// A number below `bound`, so that clients do not come back all at once. It need not be unpredictable, only spread.
+fn random_below(bound: u64) -> u64 {
+    RandomState::new().build_hasher().finish() % bound
 }
 
 /// Writes events to one client. Each verb is one write, on its way when the call returns.
@@ -56,6 +98,8 @@ pub fn sse(f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static) -> Reply 
 pub struct SseSink {
     socket: Socket,
     buffer: Vec<u8>,
+    keep_alive: Option<Duration>,
+    last_sent: Instant,
 }
 
 impl SseSink {
@@ -65,13 +109,15 @@ impl SseSink {
         SseSink {
             socket,
             buffer: Vec::new(),
+            keep_alive: None,
+            last_sent: Instant::now(),
         }
     }
 
     /// Sends a message: the browser dispatches `message` with this text.
     pub fn data(&mut self, text: &str) -> io::Result<()> {
         event::append_data(text, &mut self.buffer);
-        self.send()
+        self.write()
     }
 
     /// Sends a named event: the browser dispatches `name` with this text. An empty name is `message`.
@@ -80,12 +126,10 @@ impl SseSink {
     ///
     /// `InvalidInput`, and nothing is sent, if the name holds a line break.
     pub fn event(&mut self, name: &str, text: &str) -> io::Result<()> {
-        if !event::is_event_name(name) {
-            return Err(invalid("event name holds a line break"));
-        }
+        check_name(name)?;
         event::append_name(name, &mut self.buffer);
         event::append_data(text, &mut self.buffer);
-        self.send()
+        self.write()
     }
 
     /// Sets the id that the browser remembers, and sends as `Last-Event-ID` when it comes back. An empty one resets it.
@@ -95,25 +139,21 @@ impl SseSink {
     /// `InvalidInput`, and nothing is sent, if the id holds a line break or a NUL, or begins or ends with a space: it
     /// would not come back as it was sent.
     pub fn id(&mut self, id: &str) -> io::Result<()> {
-        if !event::is_event_id(id) {
-            return Err(invalid(
-                "event id holds a line break, a NUL or an outer space",
-            ));
-        }
+        check_id(id)?;
         event::append_id(id, &mut self.buffer);
-        self.send()
+        self.write()
     }
 
     /// Tells the browser how long to wait before it comes back, in whole milliseconds.
     pub fn retry(&mut self, wait: Duration) -> io::Result<()> {
         event::append_retry(wait.as_millis(), &mut self.buffer);
-        self.send()
+        self.write()
     }
 
     /// Sends a comment, which the browser ignores and proxies take for a sign of life.
     pub fn comment(&mut self, text: &str) -> io::Result<()> {
         event::append_comment(text, &mut self.buffer);
-        self.send()
+        self.write()
     }
 
     /// Sleeps, but ends at once when the client leaves or the server stops: the better `thread::sleep` of a stream. It may
@@ -130,6 +170,14 @@ impl SseSink {
             if left.is_zero() {
                 return self.check();
             }
+            let silence = self
+                .keep_alive
+                .map(|period| period.saturating_sub(self.last_sent.elapsed()));
+            if silence == Some(Duration::ZERO) {
+                self.comment("")?;
+                continue;
+            }
+            let left = silence.map_or(left, |silence| silence.min(left));
             // The kernel counts in jiffies and may wake a little early; then we wait for the rest.
             self.socket
                 .set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
@@ -146,9 +194,30 @@ impl SseSink {
         }
     }
 
+    /// Sends an event with any of its fields.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, and nothing is sent, if its name or id cannot stand on the wire; see [`SseEvent::encode`].
+    pub fn send(&mut self, event: &SseEvent) -> io::Result<()> {
+        event.append(&mut self.buffer)?;
+        self.write_buffer()
+    }
+
+    /// From now on, [`wait`](SseSink::wait) sends an empty comment whenever nothing was sent for `period`, so that no
+    /// proxy takes the stream for dead. Default never; proxies tend to give up after 60 s.
+    pub fn keep_alive(&mut self, period: Duration) {
+        self.keep_alive = Some(period);
+    }
+
     /// Ends the event that is in the buffer and writes it.
-    fn send(&mut self) -> io::Result<()> {
+    fn write(&mut self) -> io::Result<()> {
         self.buffer.push(b'\n');
+        self.write_buffer()
+    }
+
+    fn write_buffer(&mut self) -> io::Result<()> {
+        self.last_sent = Instant::now();
         let result = self.check().and_then(|()| {
             // After half an event, whatever followed would be read as its rest.
             (&self.socket)
@@ -185,8 +254,4 @@ impl Drop for SseSink {
             }
         }
     }
-}
-
-fn invalid(message: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, message)
 }

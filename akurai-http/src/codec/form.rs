@@ -1,7 +1,12 @@
 //! `application/x-www-form-urlencoded`, of a query or a body (WHATWG URL §5.1).
 
-/// The pairs of `input` in order; sequences without a byte are skipped.
+/// The pairs of `input` in order; sequences without a byte are skipped. What is not UTF-8 has U+FFFD in its place.
 pub(crate) fn pairs(input: &[u8]) -> impl Iterator<Item = (String, String)> {
+    byte_pairs(input).map(|(name, value)| (text(name), text(value)))
+}
+
+/// The pairs of `input` in order, as bytes.
+pub(crate) fn byte_pairs(input: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
     let sequences = input.split(|&byte| byte == b'&');
     sequences
         .filter(|sequence| !sequence.is_empty())
@@ -15,9 +20,8 @@ pub(crate) fn pairs(input: &[u8]) -> impl Iterator<Item = (String, String)> {
         })
 }
 
-/// `+` is a space, and `%XX` a byte; a `%` without two hex digits is itself. What comes out is UTF-8, with U+FFFD in
-/// place of what is not.
-fn decode(encoded: &[u8]) -> String {
+/// `+` is a space, and `%XX` a byte; a `%` without two hex digits is itself.
+fn decode(encoded: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
     while let [first, after @ ..] = rest {
@@ -31,7 +35,11 @@ fn decode(encoded: &[u8]) -> String {
             (&byte, _) => byte,
         });
     }
-    String::from_utf8(decoded)
+    decoded
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
