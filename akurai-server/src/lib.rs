@@ -9,9 +9,13 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod engine;
+mod hub;
 mod metrics;
 
 pub use app::app;
+pub use engine::{Batch, Engine, Event, EventId, EventIdError, Memory};
+pub use hub::{Hub, HubOptions};
 pub use metrics::metrics;
 
 #[doc = include_str!("../../README.md")]

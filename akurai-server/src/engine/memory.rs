@@ -1,0 +1,183 @@
+//! The engine of a single process: events in memory, gone when it ends.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::{Batch, Engine, Event, EventId};
+
+/// Keeps the last events in memory. Clones share them, so that several hubs of one process can be nodes of one engine.
+///
+/// ```
+/// use akurai_server::{Engine, Memory};
+/// use std::time::Duration;
+///
+/// let engine = Memory::new(10_000);
+/// let first = engine.publish("news", "", "one")?;
+/// engine.publish("news", "", "two")?;
+/// let batch = engine.next(first, Duration::ZERO, 10)?;
+/// assert_eq!(batch.events[0].data, "two");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Memory {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    published: Condvar,
+    events: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    events: VecDeque<Event>,
+    last: EventId,
+    /// The last id that is not kept any more; what comes after it is.
+    dropped: EventId,
+}
+
+impl Memory {
+    /// An empty engine that keeps the last `events`.
+    pub fn new(events: usize) -> Memory {
+        // An id of an earlier process lies before this one, so that a client which comes with it learns of the gap.
+        let origin = EventId {
+            ms: now_ms(),
+            seq: 0,
+        };
+        Memory {
+            shared: Arc::new(Shared {
+                state: Mutex::new(State {
+                    events: VecDeque::new(),
+                    last: origin,
+                    dropped: origin,
+                }),
+                published: Condvar::new(),
+                events: events.max(1),
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        let state = self.shared.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine for Memory {
+    fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
+        let mut state = self.state();
+        let id = next_id(state.last, now_ms());
+        state.last = id;
+        if state.events.len() == self.shared.events {
+            if let Some(oldest) = state.events.pop_front() {
+                state.dropped = oldest.id;
+            }
+        }
+        state.events.push_back(Event {
+            id,
+            topic: topic.to_owned(),
+            name: name.to_owned(),
+            data: data.to_owned(),
+        });
+        drop(state);
+        self.shared.published.notify_all();
+        Ok(id)
+    }
+
+    fn next(&self, after: EventId, wait: Duration, max: usize) -> io::Result<Batch> {
+        let deadline = Instant::now().checked_add(wait);
+        let mut state = self.state();
+        while state.last <= after {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(Batch::default());
+            }
+            let left = left.unwrap_or(Duration::MAX);
+            let waited = self.shared.published.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let start = state.events.partition_point(|event| event.id <= after);
+        Ok(Batch {
+            events: state.events.range(start..).take(max).cloned().collect(),
+            gap: after < state.dropped,
+        })
+    }
+
+    fn tail(&self, max: usize) -> io::Result<Vec<Event>> {
+        let state = self.state();
+        let start = state.events.len().saturating_sub(max);
+        Ok(state.events.range(start..).cloned().collect())
+    }
+}
+
+/// The id behind `last`, as close to the clock as the order allows: a clock that was set back does not turn it.
+pub(crate) fn next_id(last: EventId, now_ms: u64) -> EventId {
+    match now_ms > last.ms {
+        true => EventId { ms: now_ms, seq: 0 },
+        false => EventId {
+            ms: last.ms,
+            seq: last.seq + 1,
+        },
+    }
+}
+
+pub(crate) fn now_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn ids_only_grow() {
+        let id = |ms, seq| EventId { ms, seq };
+        assert_eq!(next_id(id(5, 3), 6), id(6, 0));
+        assert_eq!(next_id(id(5, 3), 5), id(5, 4));
+        assert_eq!(next_id(id(5, 3), 1), id(5, 4));
+    }
+
+    #[test]
+    fn what_was_dropped_is_a_gap() {
+        let engine = Memory::new(2);
+        let ids: Vec<_> = (0..4)
+            .map(|n| engine.publish("t", "", &n.to_string()).unwrap())
+            .collect();
+        let next = |after| {
+            let batch = engine.next(after, Duration::ZERO, 10).unwrap();
+            let data: Vec<_> = batch.events.into_iter().map(|event| event.data).collect();
+            (data.join(" "), batch.gap)
+        };
+        assert_eq!(next(ids[0]), ("2 3".into(), true));
+        assert_eq!(next(ids[1]), ("2 3".into(), false));
+        assert_eq!(next(ids[2]), ("3".into(), false));
+        assert_eq!(next(ids[3]), (String::new(), false));
+        assert_eq!(next(EventId::default()), ("2 3".into(), true));
+        assert_eq!(engine.tail(1).unwrap()[0].data, "3");
+    }
+
+    #[test]
+    fn a_reader_waits_for_the_next_event() {
+        let engine = Memory::new(2);
+        let reader = engine.clone();
+        let after = engine.publish("t", "", "seen").unwrap();
+        let waiting =
+            thread::spawn(move || reader.next(after, Duration::from_secs(5), 10).unwrap());
+        engine.publish("t", "", "new").unwrap();
+        let batch = waiting.join().unwrap();
+        assert_eq!(batch.events[0].data, "new");
+        assert!(
+            engine
+                .next(batch.events[0].id, Duration::from_millis(5), 1)
+                .unwrap()
+                .events
+                .is_empty()
+        );
+    }
+}

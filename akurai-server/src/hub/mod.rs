@@ -1,0 +1,287 @@
+//! One event to many: topics, subscribers that cost no thread, and replay for those who come back.
+
+mod core;
+mod options;
+mod ring;
+mod shard;
+mod subscriber;
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use akurai_http::{Reply, Request, SseEvent, event_stream, last_event_id};
+
+use self::core::Core;
+pub use self::options::HubOptions;
+use self::shard::{Arrival, Cursor, Inbox, Shard};
+use crate::engine::now_ms;
+use crate::{Engine, EventId};
+
+/// Spreads events to subscribers by topic.
+///
+/// A subscriber's connection is parked: after its head was written, its thread goes home, and a handful of threads, the
+/// shards, write to all of them. So a subscriber costs a socket and some hundred bytes, and a slow one holds up nobody.
+///
+/// Every event has an [id](EventId). A browser that lost its connection comes back with the last one it saw, and gets what
+/// it missed from the hub's ring; if that is gone, it gets an event named `reset`, and should load its state anew.
+///
+/// Clones are the same hub. Its threads end when the last clone is dropped.
+///
+/// ```no_run
+/// use akurai_http::{Response, Router, Server};
+/// use akurai_server::{Hub, HubOptions};
+///
+/// fn main() -> std::io::Result<()> {
+///     let hub = Hub::new(HubOptions::default())?;
+///     let publisher = hub.clone();
+///     let app = Router::new()
+///         .get("/news", move |req| hub.sse(req, &["news"]))
+///         .post("/news", move |req| -> std::io::Result<Response> {
+///             let text = String::from_utf8_lossy(&req.body()?).into_owned();
+///             Ok(Response::text(publisher.publish("news", "", &text)?.to_string()))
+///         });
+///     Server::bind("127.0.0.1:8090")?.run(app)
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    core: Arc<Core>,
+    inboxes: Vec<Arc<Inbox>>,
+    next_inbox: AtomicUsize,
+    engine: Option<Arc<dyn Engine>>,
+}
+
+impl Hub {
+    /// A hub on its own, with its events in memory.
+    ///
+    /// # Errors
+    ///
+    /// If its threads cannot be made.
+    pub fn new(options: HubOptions) -> io::Result<Hub> {
+        // An id of an earlier process lies before this one, so that a client which comes with it learns of the gap.
+        let origin = EventId {
+            ms: now_ms(),
+            seq: 0,
+        };
+        Hub::start(options, origin, None)
+    }
+
+    /// A hub whose events come from an engine, its own included, so that the order is the same on every node of it.
+    ///
+    /// # Errors
+    ///
+    /// If the engine cannot be asked for its last events, or the threads cannot be made.
+    pub fn with_engine(options: HubOptions, engine: impl Engine) -> io::Result<Hub> {
+        let engine: Arc<dyn Engine> = Arc::new(engine);
+        let tail = engine.tail(options.ring_events)?;
+        let origin = tail.first().map_or_else(EventId::default, |first| EventId {
+            // What comes before the first is not here; what comes with just this id has seen nothing.
+            ms: first.id.ms,
+            seq: first.id.seq.saturating_sub(1),
+        });
+        let hub = Hub::start(options, origin, Some(Arc::clone(&engine)))?;
+        let mut after = origin;
+        for event in tail {
+            after = event.id;
+            hub.shared
+                .core
+                .ring
+                .add(event.id, &event.topic, &event.name, &event.data)?;
+        }
+        let shared = Arc::downgrade(&hub.shared);
+        thread::Builder::new()
+            .name("akurai-hub".to_owned())
+            .spawn(move || {
+                loop {
+                    let batch = engine.next(after, POLL, BATCH);
+                    let Some(shared) = shared.upgrade() else {
+                        return;
+                    };
+                    match batch {
+                        Ok(batch) => {
+                            if let Some(last) = batch.events.last() {
+                                after = last.id;
+                            }
+                            shared.take(batch);
+                        }
+                        Err(_) => {
+                            drop(shared);
+                            thread::sleep(POLL / 10);
+                        }
+                    }
+                }
+            })?;
+        Ok(hub)
+    }
+
+    fn start(
+        options: HubOptions,
+        origin: EventId,
+        engine: Option<Arc<dyn Engine>>,
+    ) -> io::Result<Hub> {
+        let core = Arc::new(Core::new(options, origin));
+        let mut inboxes = Vec::new();
+        for _ in 0..core.options.shards.max(1) {
+            let inbox = Arc::new(Inbox::default());
+            let shard = Shard::new(Arc::clone(&core), Arc::clone(&inbox));
+            thread::Builder::new()
+                .name("akurai-hub".to_owned())
+                .spawn(move || shard.run())?;
+            inboxes.push(inbox);
+        }
+        Ok(Hub {
+            shared: Arc::new(Shared {
+                core,
+                inboxes,
+                next_inbox: AtomicUsize::new(0),
+                engine,
+            }),
+        })
+    }
+
+    /// Publishes an event to everybody who subscribed to `topic`, and returns its id. `name` is the one under which a browser
+    /// dispatches it; `""` is `message`. This waits for no subscriber.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the name holds a line break; and those of the engine.
+    pub fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
+        if let Some(engine) = &self.shared.engine {
+            // Refused here already, rather than by every node that would have to encode it.
+            SseEvent::data("").event(name).encode()?;
+            return engine.publish(topic, name, data);
+        }
+        let id = self.shared.core.ring.publish(topic, name, data)?;
+        self.shared.wake();
+        Ok(id)
+    }
+
+    /// Answers with an event stream of these topics, beginning behind the event that the client saw last (`Last-Event-ID`),
+    /// or now.
+    pub fn sse(&self, req: &Request, topics: &[&str]) -> Reply {
+        let cursor = match last_event_id(req).as_deref() {
+            None | Some(b"") => Cursor::Now,
+            Some(id) => match std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()) {
+                Some(id) => Cursor::After(id),
+                None => Cursor::Unknown,
+            },
+        };
+        let shared = Arc::clone(&self.shared);
+        let mut names: Vec<String> = topics.iter().map(|&topic| topic.to_owned()).collect();
+        names.sort();
+        names.dedup();
+        let upgrade = event_stream(move |upgraded| {
+            let (_, socket) = upgraded.into_parts();
+            if socket.set_nonblocking(true).is_ok() {
+                shared.arrive(Arrival {
+                    socket,
+                    topics: names.iter().map(|name| shared.core.joined(name)).collect(),
+                    cursor,
+                });
+            }
+        });
+        upgrade.into()
+    }
+
+    /// Makes a topic a gauge, of which only the last value matters: a subscriber who falls behind is sent no older ones, and
+    /// a new one is sent the last at once.
+    pub fn latest_only(&self, topic: &str) {
+        self.shared.core.add_gauge(topic);
+    }
+
+    /// How many are subscribed to this topic.
+    pub fn present(&self, topic: &str) -> usize {
+        self.shared.core.present(topic)
+    }
+
+    /// Subscribers that were dropped since they took too little.
+    pub fn dropped(&self) -> u64 {
+        self.shared.core.dropped()
+    }
+
+    /// Calls `notice` with the topic and the new count whenever somebody subscribes, on the connection's thread.
+    pub fn on_join(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) {
+        let mut slot = self
+            .shared
+            .core
+            .on_join
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(Box::new(notice));
+    }
+
+    /// Calls `notice` with the topic and the new count whenever somebody has left, on a thread that writes to others: it
+    /// should be quick. It may publish.
+    pub fn on_leave(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) {
+        let mut slot = self
+            .shared
+            .core
+            .on_leave
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(Box::new(notice));
+    }
+}
+
+/// How long a hub waits for its engine at a time.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Events taken from the engine at a time.
+const BATCH: usize = 256;
+
+impl Shared {
+    fn wake(&self) {
+        for inbox in &self.inboxes {
+            inbox.wake();
+        }
+    }
+
+    fn arrive(&self, arrival: Arrival) {
+        let next = self.next_inbox.fetch_add(1, Ordering::Relaxed);
+        self.inboxes[next % self.inboxes.len()].arrive(arrival);
+    }
+
+    fn take(&self, batch: crate::Batch) {
+        if batch.gap {
+            self.core.ring.lose();
+        }
+        for event in &batch.events {
+            // What another node let through and we cannot encode is as good as lost.
+            if self
+                .core
+                .ring
+                .add(event.id, &event.topic, &event.name, &event.data)
+                .is_err()
+            {
+                self.core.ring.lose();
+            }
+        }
+        if batch.gap || !batch.events.is_empty() {
+            self.wake();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for inbox in &self.inboxes {
+            inbox.end();
+        }
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("options", &self.shared.core.options)
+            .finish_non_exhaustive()
+    }
+}

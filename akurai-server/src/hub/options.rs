@@ -1,0 +1,62 @@
+//! What bounds a hub.
+
+use std::time::Duration;
+
+/// What a hub keeps and how long it waits. Sizes are in bytes.
+///
+/// ```
+/// use akurai_server::{Hub, HubOptions};
+///
+/// let hub = Hub::new(HubOptions { ring_events: 100, ..HubOptions::default() })?;
+/// # let _ = hub;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubOptions {
+    /// Threads that write to subscribers. Default one for each core, at most 4.
+    pub shards: usize,
+    /// Most events kept for those who come back. Default 10,000.
+    pub ring_events: usize,
+    /// Most bytes of them. Default 16 MiB.
+    pub ring_bytes: usize,
+    /// How long they are kept. Default 5 min.
+    pub ring_age: Duration,
+    /// Most events that wait for one subscriber who reads slowly. Default 1,000. With one more, its connection ends, and it
+    /// comes back with `Last-Event-ID`.
+    pub backlog_events: usize,
+    /// Most bytes of them. Default 1 MiB.
+    pub backlog_bytes: usize,
+    /// A subscriber who takes nothing for so long while something waits for it is dropped. Default 5 s.
+    pub no_progress: Duration,
+    /// A subscriber who was sent nothing for so long is sent where it stands (`id:` alone). Default 15 s.
+    pub heartbeat: Duration,
+    /// Every subscriber is looked at so often, and noticed if it has left. Default 5 s.
+    pub sweep: Duration,
+    /// How long a connection lasts, an eighth more or less, so that they move on to new servers little by little. Default
+    /// 1 h. The client comes back by itself.
+    pub lifetime: Duration,
+    /// How long a client waits before it comes back, half of it more or less. Default 2 s.
+    pub retry: Duration,
+    /// Over how long the connections are ended when the server stops. Default 2 s.
+    pub spread: Duration,
+}
+
+impl Default for HubOptions {
+    fn default() -> HubOptions {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        HubOptions {
+            shards: cores.min(4),
+            ring_events: 10_000,
+            ring_bytes: 16 << 20,
+            ring_age: Duration::from_secs(5 * 60),
+            backlog_events: 1_000,
+            backlog_bytes: 1 << 20,
+            no_progress: Duration::from_secs(5),
+            heartbeat: Duration::from_secs(15),
+            sweep: Duration::from_secs(5),
+            lifetime: Duration::from_secs(60 * 60),
+            retry: Duration::from_secs(2),
+            spread: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The last events of a hub, each encoded once.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use akurai_http::SseEvent;
+
+use crate::EventId;
+use crate::engine::{next_id, now_ms};
+
+/// What bounds a ring.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RingLimits {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+    pub(crate) age: Duration,
+}
+
+/// An event on its way to all subscribers.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) id: EventId,
+    pub(crate) topic: Arc<str>,
+    /// As it stands in an event stream.
+    pub(crate) sse: Box<[u8]>,
+    at: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ring {
+    limits: RingLimits,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    events: VecDeque<Arc<Stored>>,
+    /// The number of the first of them; they are numbered from 0 as they come.
+    first: u64,
+    bytes: usize,
+    last: EventId,
+    /// What comes after this is kept, or was never here.
+    dropped: EventId,
+}
+
+/// The event with the id that a client remembers is followed by some that are lost, or was never ours.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Gap;
+
+impl Ring {
+    /// An empty ring. Ids that are not after `origin` are of another time.
+    pub(crate) fn new(limits: RingLimits, origin: EventId) -> Ring {
+        Ring {
+            limits,
+            state: Mutex::new(State {
+                events: VecDeque::new(),
+                first: 0,
+                bytes: 0,
+                last: origin,
+                dropped: origin,
+            }),
+        }
+    }
+
+    /// Adds an event under the next id.
+    pub(crate) fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
+        // The text is encoded before the lock is taken; the id is a line behind it.
+        let mut sse = SseEvent::data(data).event(name).encode()?;
+        let mut state = self.state();
+        let id = next_id(state.last, now_ms());
+        finish(&mut sse, id);
+        state.push(id, topic, sse, self.limits);
+        Ok(id)
+    }
+
+    /// Adds an event that has its id; one that is not after the last is here already.
+    pub(crate) fn add(&self, id: EventId, topic: &str, name: &str, data: &str) -> io::Result<()> {
+        let mut sse = SseEvent::data(data).event(name).encode()?;
+        finish(&mut sse, id);
+        let mut state = self.state();
+        if id > state.last {
+            state.push(id, topic, sse, self.limits);
+        }
+        Ok(())
+    }
+
+    /// Says that events between the last one here and the next are lost.
+    pub(crate) fn lose(&self) {
+        let mut state = self.state();
+        state.first += state.events.len() as u64 + 1;
+        state.events.clear();
+        state.bytes = 0;
+        state.dropped = state.last;
+    }
+
+    /// The number that the next event will have, and the id of the last one.
+    pub(crate) fn end(&self) -> (u64, EventId) {
+        let state = self.state();
+        (state.first + state.events.len() as u64, state.last)
+    }
+
+    /// The events from this number on, at most `max`; and if some before them are lost, the id of the last one that is.
+    pub(crate) fn from(&self, number: u64, max: usize) -> (Vec<Arc<Stored>>, Option<EventId>) {
+        let state = self.state();
+        let start = number
+            .saturating_sub(state.first)
+            .min(state.events.len() as u64) as usize;
+        let events = state.events.range(start..).take(max).cloned().collect();
+        (events, (number < state.first).then_some(state.dropped))
+    }
+
+    /// The number of the first event after this id.
+    pub(crate) fn number_after(&self, id: EventId) -> u64 {
+        let state = self.state();
+        state.first + state.events.partition_point(|event| event.id <= id) as u64
+    }
+
+    /// The events that follow `after`, up to the one that has the number `end`.
+    pub(crate) fn replay(&self, after: EventId, end: u64) -> Result<Vec<Arc<Stored>>, Gap> {
+        let state = self.state();
+        if after < state.dropped || after > state.last {
+            return Err(Gap);
+        }
+        let start = state.events.partition_point(|event| event.id <= after);
+        let end = end
+            .saturating_sub(state.first)
+            .min(state.events.len() as u64) as usize;
+        Ok(state.events.range(start..end.max(start)).cloned().collect())
+    }
+
+    /// The last event of this topic, if it is still here and has a number below `end`.
+    pub(crate) fn latest(&self, topic: &str, end: u64) -> Option<Arc<Stored>> {
+        let state = self.state();
+        let end = end
+            .saturating_sub(state.first)
+            .min(state.events.len() as u64) as usize;
+        let mut events = state.events.range(..end).rev();
+        events.find(|event| &*event.topic == topic).cloned()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn push(&mut self, id: EventId, topic: &str, sse: Vec<u8>, limits: RingLimits) {
+        // Most events are about what the last one was about.
+        let topic = match self.events.back() {
+            Some(last) if &*last.topic == topic => Arc::clone(&last.topic),
+            _ => Arc::from(topic),
+        };
+        let at = Instant::now();
+        self.last = id;
+        self.bytes += sse.len();
+        self.events.push_back(Arc::new(Stored {
+            id,
+            topic,
+            sse: sse.into_boxed_slice(),
+            at,
+        }));
+        while self.events.len() > limits.events
+            || self.bytes > limits.bytes
+            || self
+                .events
+                .front()
+                .is_some_and(|oldest| at - oldest.at > limits.age)
+        {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.events.pop_front() {
+            self.first += 1;
+            self.bytes -= oldest.sse.len();
+            self.dropped = oldest.id;
+        }
+    }
+}
+
+/// Puts the id into an encoded event, before the empty line that ends it.
+fn finish(sse: &mut Vec<u8>, id: EventId) {
+    sse.truncate(sse.len() - 1);
+    sse.extend_from_slice(format!("id: {id}\n\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: RingLimits = RingLimits {
+        events: 3,
+        bytes: 1000,
+        age: Duration::from_secs(60),
+    };
+
+    fn ring() -> Ring {
+        Ring::new(LIMITS, EventId { ms: 1, seq: 0 })
+    }
+
+    fn text(events: &[Arc<Stored>]) -> String {
+        let text: Vec<_> = events
+            .iter()
+            .map(|event| {
+                std::str::from_utf8(&event.sse)
+                    .unwrap()
+                    .lines()
+                    .next()
+                    .unwrap()
+            })
+            .collect();
+        text.join(" ").replace("data: ", "")
+    }
+
+    #[test]
+    fn an_event_is_encoded_with_its_id() {
+        let ring = ring();
+        let id = ring.publish("t", "tick", "a\nb").unwrap();
+        let (events, gap) = ring.from(0, 10);
+        assert_eq!(gap, None);
+        let expected = format!("event: tick\ndata: a\ndata: b\nid: {id}\n\n");
+        assert_eq!(std::str::from_utf8(&events[0].sse), Ok(&*expected));
+        assert!(ring.publish("t", "a\nb", "").is_err());
+        assert_eq!(ring.end(), (1, id));
+    }
+
+    #[test]
+    fn what_is_lost_is_told() {
+        let ring = ring();
+        let ids: Vec<_> = (0..5)
+            .map(|n| ring.publish("t", "", &n.to_string()).unwrap())
+            .collect();
+        assert_eq!(text(&ring.from(2, 10).0), "2 3 4");
+        assert_eq!((ring.from(2, 10).1, ring.from(1, 10).1), (None, Some(ids[1])));
+        assert_eq!(text(&ring.from(3, 1).0), "3");
+        assert_eq!(text(&ring.from(9, 1).0), "");
+        assert_eq!(text(&ring.replay(ids[1], 5).unwrap()), "2 3 4");
+        assert_eq!(text(&ring.replay(ids[2], 4).unwrap()), "3");
+        assert_eq!(text(&ring.replay(ids[4], 5).unwrap()), "");
+        assert_eq!(ring.replay(ids[0], 5).unwrap_err(), Gap);
+        assert_eq!(ring.replay(EventId::default(), 5).unwrap_err(), Gap);
+        let later = EventId {
+            ms: u64::MAX,
+            seq: 0,
+        };
+        assert_eq!(ring.replay(later, 5).unwrap_err(), Gap);
+        ring.lose();
+        assert_eq!(ring.replay(ids[3], 9).unwrap_err(), Gap);
+        assert_eq!(ring.from(5, 10).1, Some(ids[4]));
+        assert_eq!(ring.end().0, 6);
+    }
+
+    #[test]
+    fn bounds_of_bytes_and_age() {
+        let large = "x".repeat(400);
+        let ring = ring();
+        for _ in 0..3 {
+            ring.publish("t", "", &large).unwrap();
+        }
+        assert_eq!(ring.from(0, 10).0.len(), 2);
+        let brief = RingLimits {
+            age: Duration::ZERO,
+            ..LIMITS
+        };
+        let ring = Ring::new(brief, EventId::default());
+        ring.publish("t", "", "1").unwrap();
+        while ring.end().1.ms == now_ms() {}
+        ring.publish("t", "", "2").unwrap();
+        assert_eq!(text(&ring.from(0, 10).0), "2");
+    }
+
+    #[test]
+    fn ids_of_others_come_in_order_and_once() {
+        let ring = ring();
+        let id = |ms| EventId { ms, seq: 0 };
+        for ms in [5, 7, 7, 6, 9] {
+            ring.add(id(ms), "t", "", &ms.to_string()).unwrap();
+        }
+        assert_eq!(text(&ring.from(0, 10).0), "5 7 9");
+        assert_eq!(ring.latest("t", 2).map(|event| event.id), Some(id(7)));
+        assert!(ring.latest("other", 9).is_none());
+    }
+}

@@ -1,0 +1,442 @@
+//! One thread that writes to many subscribers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use akurai_http::{Socket, SseEvent};
+
+use super::core::Core;
+use super::ring::Stored;
+use super::subscriber::{Flushed, Subscriber};
+use crate::EventId;
+
+/// Events taken from the ring at a time.
+const BATCH: usize = 256;
+
+/// How often a share of the subscribers is looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A stalled subscriber is tried again after this, and then ever less often, up to a tick.
+const FIRST_RETRY: Duration = Duration::from_millis(5);
+
+/// The shard as others see it.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    state: Mutex<InboxState>,
+    bell: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct InboxState {
+    new: Vec<Arrival>,
+    rung: bool,
+    waiting: bool,
+    over: bool,
+}
+
+/// Somebody who wants to subscribe.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) socket: Socket,
+    pub(crate) topics: Box<[Arc<str>]>,
+    pub(crate) cursor: Cursor,
+}
+
+/// Where a subscriber begins.
+#[derive(Debug)]
+pub(crate) enum Cursor {
+    Now,
+    After(EventId),
+    /// It names an event that is not of this order.
+    Unknown,
+}
+
+impl Inbox {
+    pub(crate) fn arrive(&self, arrival: Arrival) {
+        self.ring(|state| state.new.push(arrival));
+    }
+
+    /// Says that there are new events.
+    pub(crate) fn wake(&self) {
+        self.ring(|_| {});
+    }
+
+    /// Ends the shard.
+    pub(crate) fn end(&self) {
+        self.ring(|state| state.over = true);
+    }
+
+    fn ring(&self, change: impl FnOnce(&mut InboxState)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        state.rung = true;
+        // A thread that works will look by itself before it waits.
+        if state.waiting {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Waits until the bell rings, at most until `deadline`. `None` if the shard is over.
+    fn wait(&self, deadline: Instant) -> Option<Vec<Arrival>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while !state.rung {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state.waiting = true;
+            let waited = self.bell.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting = false;
+        }
+        state.rung = false;
+        (!state.over).then(|| std::mem::take(&mut state.new))
+    }
+}
+
+/// The shard as its own thread sees it.
+pub(crate) struct Shard {
+    core: Arc<Core>,
+    inbox: Arc<Inbox>,
+    slots: Vec<Option<Subscriber>>,
+    free: Vec<u32>,
+    by_topic: HashMap<Arc<str>, Vec<u32>>,
+    /// The number of the next event to deliver, and the id of the last one.
+    next: u64,
+    last: EventId,
+    dirty: Vec<u32>,
+    stalled: Vec<u32>,
+    scratch: Vec<u8>,
+    next_tick: Instant,
+    /// The slot at which the next look begins.
+    look_at: usize,
+    stopping: bool,
+}
+
+impl Shard {
+    pub(crate) fn new(core: Arc<Core>, inbox: Arc<Inbox>) -> Shard {
+        let (next, last) = core.ring.end();
+        Shard {
+            core,
+            inbox,
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_topic: HashMap::new(),
+            next,
+            last,
+            dirty: Vec::new(),
+            stalled: Vec::new(),
+            scratch: Vec::new(),
+            next_tick: Instant::now() + TICK,
+            look_at: 0,
+            stopping: false,
+        }
+    }
+
+    /// The thread's life.
+    pub(crate) fn run(mut self) {
+        loop {
+            let retry = self
+                .stalled
+                .iter()
+                .filter_map(|&slot| self.slots[slot as usize].as_ref()?.retry_at);
+            let deadline = retry
+                .min()
+                .map_or(self.next_tick, |retry| retry.min(self.next_tick));
+            let Some(arrivals) = self.inbox.wait(deadline) else {
+                return;
+            };
+            for arrival in arrivals {
+                self.admit(arrival);
+            }
+            self.deliver();
+            self.retry_stalled();
+            self.tick();
+        }
+    }
+
+    fn admit(&mut self, arrival: Arrival) {
+        let Arrival {
+            socket,
+            topics,
+            cursor,
+        } = arrival;
+        let options = &self.core.options;
+        let ends = Instant::now() + self.core.jitter(options.lifetime, 8);
+        let mut subscriber = Subscriber::new(socket, topics, ends);
+        self.greet(&mut subscriber, cursor);
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(None);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        for topic in &subscriber.topics {
+            self.by_topic
+                .entry(Arc::clone(topic))
+                .or_default()
+                .push(slot);
+        }
+        self.slots[slot as usize] = Some(subscriber);
+        self.flush(slot);
+    }
+
+    /// Queues what a new subscriber gets before anything else: when to come back, what it missed, and where it stands.
+    fn greet(&self, subscriber: &mut Subscriber, cursor: Cursor) {
+        let retry = self.core.jitter(self.core.options.retry, 2);
+        let own = |event: SseEvent| event.encode().expect("its name and id are ours");
+        subscriber.queue_own(own(SseEvent::default().retry(retry)));
+        let here = SseEvent::default().id(self.last.to_string());
+        let replay = match cursor {
+            Cursor::After(id) => self.core.ring.replay(id, self.next).ok(),
+            Cursor::Now | Cursor::Unknown => None,
+        };
+        if let Some(missed) = &replay {
+            for event in self.relevant(missed, &subscriber.topics) {
+                subscriber.queue(event);
+            }
+        } else {
+            // Whoever begins, or begins anew, sees what a gauge stands at.
+            let gauges = subscriber
+                .topics
+                .iter()
+                .filter(|topic| self.core.is_gauge(topic));
+            let latest: Vec<_> = gauges
+                .filter_map(|topic| self.core.ring.latest(topic, self.next))
+                .collect();
+            for event in &latest {
+                subscriber.queue(event);
+            }
+        }
+        subscriber.queue_own(match (replay, cursor) {
+            (None, Cursor::After(_) | Cursor::Unknown) => self.reset(),
+            _ => own(here),
+        });
+    }
+
+    /// Those of `events` that are about one of `topics`, and of a gauge's the last alone.
+    fn relevant<'a>(&self, events: &'a [Arc<Stored>], topics: &[Arc<str>]) -> Vec<&'a Arc<Stored>> {
+        let mut seen: Vec<&str> = Vec::new();
+        let mut relevant: Vec<_> = events
+            .iter()
+            .rev()
+            .filter(|event| topics.contains(&event.topic))
+            .filter(|event| {
+                let again = seen.contains(&&*event.topic);
+                let gauge = self.core.is_gauge(&event.topic);
+                if gauge && !again {
+                    seen.push(&event.topic);
+                }
+                !(gauge && again)
+            })
+            .collect();
+        relevant.reverse();
+        relevant
+    }
+
+    /// Tells that events are lost, and where the stream goes on.
+    fn reset(&self) -> Vec<u8> {
+        let reset = SseEvent::data("events were lost").event("reset");
+        let reset = reset.id(self.last.to_string());
+        reset.encode().expect("its name and id are ours")
+    }
+
+    /// Gives new events to everybody whom they concern.
+    fn deliver(&mut self) {
+        loop {
+            let (events, gap) = self.core.ring.from(self.next, BATCH);
+            if let Some(lost) = gap {
+                // We were so far behind that the ring went on without us.
+                self.last = lost;
+                self.next = self.core.ring.number_after(lost);
+                self.reset_all();
+            }
+            let Some(last) = events.last() else {
+                return;
+            };
+            self.last = last.id;
+            self.next += events.len() as u64;
+            for event in &events {
+                self.queue(event);
+            }
+            for slot in std::mem::take(&mut self.dirty) {
+                self.flush(slot);
+            }
+        }
+    }
+
+    fn queue(&mut self, event: &Arc<Stored>) {
+        let Some(slots) = self.by_topic.get(&event.topic) else {
+            return;
+        };
+        let gauge = self.core.is_gauge(&event.topic);
+        for &slot in slots {
+            let Some(subscriber) = &mut self.slots[slot as usize] else {
+                continue;
+            };
+            if subscriber.backlog().0 == 0 {
+                self.dirty.push(slot);
+            }
+            match gauge {
+                true => subscriber.queue_latest(event),
+                false => subscriber.queue(event),
+            }
+        }
+    }
+
+    fn reset_all(&mut self) {
+        let reset = self.reset();
+        for slot in 0..self.slots.len() {
+            if let Some(subscriber) = &mut self.slots[slot] {
+                subscriber.queue_own(reset.clone());
+                self.flush(slot as u32);
+            }
+        }
+    }
+
+    /// Writes to a subscriber what it takes, and lets it go if it takes too little.
+    fn flush(&mut self, slot: u32) {
+        let options = &self.core.options;
+        let Some(subscriber) = &mut self.slots[slot as usize] else {
+            return;
+        };
+        let known = subscriber.retry_at.is_some();
+        match subscriber.flush(&mut self.scratch) {
+            Flushed::All => subscriber.retry_at = None,
+            Flushed::Gone => self.remove(slot, Subscriber::cut),
+            Flushed::Stalled => {
+                let (events, bytes) = subscriber.backlog();
+                let stalled = subscriber
+                    .stalled
+                    .map_or(Duration::ZERO, |since| since.elapsed());
+                if events > options.backlog_events
+                    || bytes > options.backlog_bytes
+                    || stalled > options.no_progress
+                {
+                    self.core.count_dropped();
+                    self.remove(slot, Subscriber::cut);
+                    return;
+                }
+                let pause = (stalled / 4).clamp(FIRST_RETRY, TICK);
+                subscriber.retry_at = Some(Instant::now() + pause);
+                if !known {
+                    self.stalled.push(slot);
+                }
+            }
+        }
+    }
+
+    fn retry_stalled(&mut self) {
+        if self.stalled.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        for slot in std::mem::take(&mut self.stalled) {
+            let due = self.slots[slot as usize]
+                .as_ref()
+                .and_then(|subscriber| subscriber.retry_at);
+            match due {
+                None => {}
+                Some(at) if at > now => self.stalled.push(slot),
+                Some(_) => {
+                    if let Some(subscriber) = &mut self.slots[slot as usize] {
+                        // So that it counts as newly stalled if it still is.
+                        subscriber.retry_at = None;
+                    }
+                    self.flush(slot);
+                }
+            }
+        }
+    }
+
+    /// Looks at a share of the subscribers: at all of them within a sweep.
+    fn tick(&mut self) {
+        let now = Instant::now();
+        if now < self.next_tick {
+            return;
+        }
+        self.next_tick = now + TICK;
+        self.notice_stop(now);
+        let ticks = (self.core.options.sweep.as_millis() / TICK.as_millis()).max(1) as usize;
+        let share = self.slots.len().div_ceil(ticks);
+        for _ in 0..share {
+            if self.look_at >= self.slots.len() {
+                self.look_at = 0;
+            }
+            self.look(self.look_at as u32, now);
+            self.look_at += 1;
+        }
+        if self.stopping {
+            for slot in 0..self.slots.len() {
+                self.end_if_due(slot as u32, now);
+            }
+        }
+    }
+
+    fn look(&mut self, slot: u32, now: Instant) {
+        let Some(subscriber) = &mut self.slots[slot as usize] else {
+            return;
+        };
+        if !subscriber.is_there() {
+            return self.remove(slot, drop);
+        }
+        let idle = now.saturating_duration_since(subscriber.last_write);
+        if subscriber.backlog().0 == 0 && idle >= self.core.options.heartbeat {
+            let here = SseEvent::default().id(self.last.to_string());
+            subscriber.queue_own(here.encode().expect("an id of ours"));
+            self.flush(slot);
+        }
+        self.end_if_due(slot, now);
+    }
+
+    /// Ends a connection whose time is over; its client comes back, to another server perhaps.
+    fn end_if_due(&mut self, slot: u32, now: Instant) {
+        let Some(subscriber) = &mut self.slots[slot as usize] else {
+            return;
+        };
+        if now < subscriber.ends {
+            return;
+        }
+        let retry = SseEvent::default().retry(self.core.jitter(self.core.options.retry, 2));
+        subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
+        // Whether or not it takes this: what it has not taken, it will ask for.
+        let _ = subscriber.flush(&mut self.scratch);
+        self.remove(slot, Subscriber::end);
+    }
+
+    /// When the server stops, the ends are spread, so that the clients do not come to the next one all at once.
+    fn notice_stop(&mut self, now: Instant) {
+        if self.stopping {
+            return;
+        }
+        let mut subscribers = self.slots.iter_mut().flatten();
+        if !subscribers.next().is_some_and(|first| first.is_stopping()) {
+            return;
+        }
+        self.stopping = true;
+        for subscriber in self.slots.iter_mut().flatten() {
+            let spread = self.core.below(self.core.options.spread);
+            subscriber.ends = subscriber.ends.min(now + spread);
+        }
+    }
+
+    fn remove(&mut self, slot: u32, end: impl FnOnce(Subscriber)) {
+        let Some(subscriber) = self.slots[slot as usize].take() else {
+            return;
+        };
+        self.free.push(slot);
+        for topic in &subscriber.topics {
+            if let Some(slots) = self.by_topic.get_mut(topic) {
+                slots.retain(|&other| other != slot);
+                if slots.is_empty() {
+                    self.by_topic.remove(topic);
+                }
+            }
+        }
+        let topics = subscriber.topics.clone();
+        end(subscriber);
+        self.core.left(&topics);
+    }
+}

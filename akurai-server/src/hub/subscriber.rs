@@ -1,0 +1,194 @@
+//! One subscriber: its socket, and what waits to be written to it.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::Instant;
+
+use akurai_http::Socket;
+
+use super::ring::Stored;
+
+/// Queued events are joined into writes of about this size, in bytes.
+const JOINED_BYTES: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    /// Does not block.
+    socket: Socket,
+    pub(crate) topics: Box<[Arc<str>]>,
+    pending: VecDeque<Pending>,
+    /// How much of the first of them is written.
+    written: usize,
+    pending_bytes: usize,
+    pub(crate) last_write: Instant,
+    /// Since when it has taken nothing although something waits.
+    pub(crate) stalled: Option<Instant>,
+    /// When a stalled one is tried again.
+    pub(crate) retry_at: Option<Instant>,
+    /// When its connection ends.
+    pub(crate) ends: Instant,
+}
+
+#[derive(Debug)]
+enum Pending {
+    Event(Arc<Stored>),
+    /// Something for this subscriber alone.
+    Own(Box<[u8]>),
+}
+
+/// What came of writing to a subscriber.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    All,
+    /// It takes no more now.
+    Stalled,
+    Gone,
+}
+
+impl Pending {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Pending::Event(event) => &event.sse,
+            Pending::Own(bytes) => bytes,
+        }
+    }
+}
+
+impl Subscriber {
+    pub(crate) fn new(socket: Socket, topics: Box<[Arc<str>]>, ends: Instant) -> Subscriber {
+        Subscriber {
+            socket,
+            topics,
+            pending: VecDeque::new(),
+            written: 0,
+            pending_bytes: 0,
+            last_write: Instant::now(),
+            stalled: None,
+            retry_at: None,
+            ends,
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.socket.is_stopping()
+    }
+
+    /// How many events wait, and how many bytes.
+    pub(crate) fn backlog(&self) -> (usize, usize) {
+        (self.pending.len(), self.pending_bytes)
+    }
+
+    pub(crate) fn queue(&mut self, event: &Arc<Stored>) {
+        self.pending_bytes += event.sse.len();
+        self.pending.push_back(Pending::Event(Arc::clone(event)));
+    }
+
+    /// Queues an event in the place of one of the same topic that still waits.
+    pub(crate) fn queue_latest(&mut self, event: &Arc<Stored>) {
+        let begun = usize::from(self.written > 0);
+        let same = |waiting: &Pending| match waiting {
+            Pending::Event(waiting) => waiting.topic == event.topic,
+            Pending::Own(_) => false,
+        };
+        if let Some(index) = self.pending.iter().skip(begun).position(same) {
+            // What comes later in the order must not stand before what came earlier: the id is a cursor.
+            if let Some(old) = self.pending.remove(index + begun) {
+                self.pending_bytes -= old.bytes().len();
+            }
+        }
+        self.queue(event);
+    }
+
+    pub(crate) fn queue_own(&mut self, bytes: Vec<u8>) {
+        self.pending_bytes += bytes.len();
+        self.pending
+            .push_back(Pending::Own(bytes.into_boxed_slice()));
+    }
+
+    /// Writes what waits, as much as the socket takes now. `scratch` is for joining several events into one write.
+    pub(crate) fn flush(&mut self, scratch: &mut Vec<u8>) -> Flushed {
+        while let Some(first) = self.pending.front() {
+            let written = if self.pending.len() == 1 {
+                self.write(&first.bytes()[self.written..])
+            } else {
+                scratch.clear();
+                scratch.extend_from_slice(&first.bytes()[self.written..]);
+                for next in self.pending.iter().skip(1) {
+                    if scratch.len() + next.bytes().len() > JOINED_BYTES {
+                        break;
+                    }
+                    scratch.extend_from_slice(next.bytes());
+                }
+                self.write(scratch)
+            };
+            match written {
+                Ok(count) => self.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stalled.get_or_insert_with(Instant::now);
+                    return Flushed::Stalled;
+                }
+                Err(_) => return Flushed::Gone,
+            }
+        }
+        Flushed::All
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match (&self.socket).write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        self.stalled = None;
+        self.last_write = Instant::now();
+        self.pending_bytes -= count;
+        while let Some(first) = self.pending.front() {
+            let left = first.bytes().len() - self.written;
+            if count < left {
+                self.written += count;
+                return;
+            }
+            count -= left;
+            self.written = 0;
+            self.pending.pop_front();
+        }
+        // One who caught up again costs no more than one who never fell behind.
+        if self.pending.capacity() > 16 {
+            self.pending = VecDeque::new();
+        }
+    }
+
+    /// Whether the client is still there; what it sends means nothing and is thrown away.
+    pub(crate) fn is_there(&self) -> bool {
+        let mut scratch = [0; 256];
+        for _ in 0..16 {
+            match (&self.socket).read(&mut scratch) {
+                // A server that stops ends the input of all, and they are told properly.
+                Ok(0) => return self.socket.is_stopping(),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+        }
+        // An event stream's client has nothing to say, and this one does not stop.
+        false
+    }
+
+    /// Ends the stream behind what was written.
+    pub(crate) fn end(self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+        let _ = self.is_there();
+    }
+
+    /// Cuts the stream off; the browser discards an event without its end, and comes back.
+    pub(crate) fn cut(self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
