@@ -8,6 +8,7 @@ mod closing;
 mod deadlines;
 mod demo;
 mod faults;
+mod hub;
 mod limits;
 mod rfc6455;
 mod rfc9112;

@@ -43,17 +43,12 @@ struct State {
 impl Memory {
     /// An empty engine that keeps the last `events`.
     pub fn new(events: usize) -> Memory {
-        // An id of an earlier process lies before this one, so that a client which comes with it learns of the gap.
-        let origin = EventId {
-            ms: now_ms(),
-            seq: 0,
-        };
         Memory {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
                     events: VecDeque::new(),
-                    last: origin,
-                    dropped: origin,
+                    last: EventId::default(),
+                    dropped: EventId::default(),
                 }),
                 published: Condvar::new(),
                 events: events.max(1),
@@ -159,6 +154,8 @@ mod tests {
         assert_eq!(next(ids[2]), ("3".into(), false));
         assert_eq!(next(ids[3]), (String::new(), false));
         assert_eq!(next(EventId::default()), ("2 3".into(), true));
+        let empty = Memory::new(2).next(EventId::default(), Duration::ZERO, 10);
+        assert_eq!(empty.unwrap(), Batch::default());
         assert_eq!(engine.tail(1).unwrap()[0].data, "3");
     }
 

@@ -82,13 +82,9 @@ impl Hub {
     pub fn with_engine(options: HubOptions, engine: impl Engine) -> io::Result<Hub> {
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let tail = engine.tail(options.ring_events)?;
-        let origin = tail.first().map_or_else(EventId::default, |first| EventId {
-            // What comes before the first is not here; what comes with just this id has seen nothing.
-            ms: first.id.ms,
-            seq: first.id.seq.saturating_sub(1),
-        });
-        let hub = Hub::start(options, origin, Some(Arc::clone(&engine)))?;
-        let mut after = origin;
+        // What came before the ring's first event is not here: who comes with an older id learns of the gap.
+        let hub = Hub::start(options, EventId::default(), Some(Arc::clone(&engine)))?;
+        let mut after = EventId::default();
         for event in tail {
             after = event.id;
             hub.shared

@@ -80,6 +80,13 @@ impl Ring {
         let mut sse = SseEvent::data(data).event(name).encode()?;
         finish(&mut sse, id);
         let mut state = self.state();
+        if state.events.is_empty() && state.dropped == EventId::default() {
+            // Whatever came before the first event that we see is lost to us, or was never there.
+            state.dropped = EventId {
+                ms: id.ms,
+                seq: id.seq.saturating_sub(1),
+            };
+        }
         if id > state.last {
             state.push(id, topic, sse, self.limits);
         }
@@ -234,7 +241,10 @@ mod tests {
             .map(|n| ring.publish("t", "", &n.to_string()).unwrap())
             .collect();
         assert_eq!(text(&ring.from(2, 10).0), "2 3 4");
-        assert_eq!((ring.from(2, 10).1, ring.from(1, 10).1), (None, Some(ids[1])));
+        assert_eq!(
+            (ring.from(2, 10).1, ring.from(1, 10).1),
+            (None, Some(ids[1]))
+        );
         assert_eq!(text(&ring.from(3, 1).0), "3");
         assert_eq!(text(&ring.from(9, 1).0), "");
         assert_eq!(text(&ring.replay(ids[1], 5).unwrap()), "2 3 4");

@@ -147,10 +147,11 @@ impl Shard {
             let Some(arrivals) = self.inbox.wait(deadline) else {
                 return;
             };
+            // What was published is delivered to those who were here; who arrives begins behind it.
+            self.deliver();
             for arrival in arrivals {
                 self.admit(arrival);
             }
-            self.deliver();
             self.retry_stalled();
             self.tick();
         }

@@ -1,0 +1,393 @@
+//! The hub: one event to many, who cost no thread, miss nothing they are not told of, and hold up nobody.
+
+use std::io;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use akurai_http::{Request, Router};
+use akurai_server::{EventId, Hub, HubOptions, Memory};
+use akurai_tests::{Client, DEADLINE, End, EventStream, TestServer, eventually};
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// A server with a hub at `/events/{topic}`; every subscriber is looked at every 250 ms.
+fn serving(options: HubOptions) -> (TestServer, Hub) {
+    let hub = Hub::new(options).expect("threads can be made");
+    (serve(&hub), hub)
+}
+
+fn serve(hub: &Hub) -> TestServer {
+    let hub = hub.clone();
+    TestServer::start(Router::new().get("/events/{topics}", move |req: &Request| {
+        let topics: Vec<&str> = req.param("topics").unwrap_or("").split(',').collect();
+        hub.sse(req, &topics)
+    }))
+}
+
+fn quick() -> HubOptions {
+    HubOptions {
+        shards: 2,
+        sweep: Duration::from_millis(250),
+        heartbeat: LONG,
+        lifetime: LONG,
+        ..HubOptions::default()
+    }
+}
+
+/// A client that has subscribed, and has read as far as its first cursor.
+struct Reader {
+    client: Client,
+    stream: EventStream,
+}
+
+fn subscribe(server: &TestServer, topics: &str, last_event_id: Option<&str>) -> Reader {
+    let mut client = server.connect();
+    let id = last_event_id.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
+    client.send(format!(
+        "GET /events/{topics} HTTP/1.1\r\nHost: t\r\n{id}\r\n"
+    ));
+    let head = client.read_head();
+    assert_eq!(head.status, 200, "{head:?}");
+    assert_eq!(head.header("content-type"), Some("text/event-stream"));
+    Reader {
+        client,
+        stream: EventStream::default(),
+    }
+}
+
+impl Reader {
+    /// Reads until there are so many events; their data.
+    #[track_caller]
+    fn read(&mut self, count: usize) -> Vec<String> {
+        while self.stream.dispatched.len() < count {
+            let bytes = self.client.read_some();
+            self.stream.feed(&bytes);
+        }
+        self.data()
+    }
+
+    /// Reads until the stream has told where it stands.
+    #[track_caller]
+    fn read_cursor(&mut self) -> EventId {
+        loop {
+            if let Ok(id) = self.stream.last_event_id.parse() {
+                return id;
+            }
+            let bytes = self.client.read_some();
+            self.stream.feed(&bytes);
+        }
+    }
+
+    fn data(&self) -> Vec<String> {
+        self.stream
+            .dispatched
+            .iter()
+            .map(|event| event.data.clone())
+            .collect()
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.stream
+            .dispatched
+            .iter()
+            .map(|event| event.last_event_id.clone())
+            .collect()
+    }
+}
+
+#[test]
+fn events_reach_all_subscribers_of_their_topic_in_order() {
+    let (server, hub) = serving(quick());
+    let mut readers: Vec<Reader> = (0..20).map(|_| subscribe(&server, "a", None)).collect();
+    let mut other = subscribe(&server, "b,a", None);
+    for reader in readers.iter_mut().chain([&mut other]) {
+        reader.read_cursor();
+    }
+    let ids: Vec<String> = (0..50)
+        .map(|n| hub.publish("a", "", &n.to_string()).unwrap().to_string())
+        .collect();
+    hub.publish("b", "named", "of b\nin two lines").unwrap();
+    hub.publish("c", "", "of c").unwrap();
+    let expected: Vec<String> = (0..50).map(|n| n.to_string()).collect();
+    for reader in &mut readers {
+        assert_eq!(reader.read(50), expected);
+        assert_eq!(reader.ids(), ids);
+    }
+    other.read(51);
+    let last = other.stream.dispatched.last().unwrap();
+    assert_eq!((&*last.event, &*last.data), ("named", "of b\nin two lines"));
+    assert!(readers[0].client.is_silent_for(Duration::from_millis(50)));
+}
+
+#[test]
+fn a_parked_subscriber_has_no_thread() {
+    let (server, hub) = serving(quick());
+    let mut readers: Vec<Reader> = (0..50).map(|_| subscribe(&server, "a", None)).collect();
+    for reader in &mut readers {
+        reader.read_cursor();
+    }
+    eventually("all threads wait for connections", || {
+        let stats = server.handle().stats();
+        stats.upgraded == 50 && stats.connections == 0 && stats.threads <= 33
+    });
+    assert_eq!(hub.present("a"), 50);
+    drop(readers);
+    eventually("all have left", || {
+        hub.present("a") == 0 && server.handle().stats().upgraded == 0
+    });
+}
+
+#[test]
+fn who_comes_back_gets_what_it_missed_and_nothing_twice() {
+    let (server, hub) = serving(quick());
+    let mut reader = subscribe(&server, "a", None);
+    let start = reader.read_cursor();
+    hub.publish("a", "", "1").unwrap();
+    hub.publish("b", "", "not this").unwrap();
+    reader.read(1);
+    let seen = reader.stream.last_event_id.clone();
+    drop(reader);
+    hub.publish("a", "", "2").unwrap();
+    let mut back = subscribe(&server, "a", Some(&seen));
+    hub.publish("a", "", "3").unwrap();
+    assert_eq!(back.read(2), ["2", "3"]);
+    // From a cursor that came without an event, too.
+    let mut again = subscribe(&server, "a", Some(&start.to_string()));
+    assert_eq!(again.read(3), ["1", "2", "3"]);
+    // And a first connection may begin where it likes.
+    let mut query = server.connect();
+    query.send(format!(
+        "GET /events/a?last_event_id={start} HTTP/1.1\r\nHost: t\r\n\r\n"
+    ));
+    query.read_through(b"data: 3");
+}
+
+#[test]
+fn a_gap_is_told() {
+    let options = HubOptions {
+        ring_events: 2,
+        ..quick()
+    };
+    let (server, hub) = serving(options);
+    let mut reader = subscribe(&server, "a", None);
+    let start = reader.read_cursor().to_string();
+    for n in 0..5 {
+        hub.publish("a", "", &n.to_string()).unwrap();
+    }
+    for cursor in [&*start, "1-0", "99999999999999-0", "nonsense"] {
+        let mut back = subscribe(&server, "a", Some(cursor));
+        back.read(1);
+        let reset = &back.stream.dispatched[0];
+        assert_eq!(reset.event, "reset", "{cursor}");
+        // It goes on from now.
+        let id = hub.publish("a", "", "next").unwrap();
+        assert_eq!(back.read(2)[1], "next");
+        assert_eq!(back.ids()[1], id.to_string());
+    }
+}
+
+#[test]
+fn an_idle_subscriber_is_sent_its_cursor() {
+    let options = HubOptions {
+        heartbeat: Duration::from_millis(300),
+        ..quick()
+    };
+    let (server, hub) = serving(options);
+    let mut reader = subscribe(&server, "a", None);
+    reader.read_cursor();
+    // An event of another topic moves the cursor, and the heartbeat tells.
+    let id = hub.publish("b", "", "other").unwrap();
+    reader
+        .client
+        .read_through(format!("id: {id}\n\n").as_bytes());
+}
+
+#[test]
+fn who_has_left_is_noticed_without_a_publish() {
+    let (server, hub) = serving(quick());
+    let mut by_fin = subscribe(&server, "a", None);
+    let mut by_reset = subscribe(&server, "a", None);
+    by_fin.read_cursor();
+    by_reset.read_cursor();
+    assert_eq!(hub.present("a"), 2);
+    drop(by_fin);
+    eventually("the FIN was noticed", || hub.present("a") == 1);
+    hub.publish("a", "", "unread").unwrap();
+    by_reset.client.leave_by_reset();
+    eventually("the RST was noticed", || hub.present("a") == 0);
+}
+
+#[test]
+fn one_who_does_not_read_is_dropped_and_comes_back_without_loss() {
+    let options = HubOptions {
+        backlog_events: 100,
+        ring_bytes: 1 << 30,
+        ..quick()
+    };
+    let (server, hub) = serving(options);
+    let mut slow = subscribe(&server, "a", None);
+    let mut reader = subscribe(&server, "a", None);
+    let start = slow.read_cursor();
+    reader.read_cursor();
+    let text = "x".repeat(100_000);
+    let mut count = 0;
+    let begun = std::time::Instant::now();
+    while hub.dropped() == 0 {
+        assert!(begun.elapsed() < DEADLINE, "the slow one is never dropped");
+        hub.publish("a", "", &format!("{count} {text}")).unwrap();
+        count += 1;
+        // The one who reads is not held up by it.
+        reader.read(count);
+    }
+    assert_eq!(reader.stream.dispatched.len(), count);
+    let (bytes, _) = slow.client.read_to_end();
+    slow.stream.feed(&bytes);
+    let seen = slow.stream.dispatched.len();
+    assert!(seen < count, "{seen} of {count}");
+    let cursor = match &*slow.stream.last_event_id {
+        "" => start.to_string(),
+        id => id.to_owned(),
+    };
+    let mut back = subscribe(&server, "a", Some(&cursor));
+    let rest = back.read(count - seen);
+    let numbers = slow.data().into_iter().chain(rest);
+    let numbers: Vec<usize> = numbers
+        .map(|data| data.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(numbers, (0..count).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_who_takes_nothing_is_dropped_in_time() {
+    let options = HubOptions {
+        no_progress: Duration::from_millis(300),
+        backlog_events: usize::MAX,
+        backlog_bytes: usize::MAX,
+        ..quick()
+    };
+    let (server, hub) = serving(options);
+    let mut slow = subscribe(&server, "a", None);
+    slow.read_cursor();
+    hub.publish("a", "", &"x".repeat(15_000_000)).unwrap();
+    eventually("it is dropped", || hub.dropped() == 1);
+    eventually("its place is free", || {
+        server.handle().stats().upgraded == 0
+    });
+}
+
+#[test]
+fn of_a_gauge_only_the_last_value_matters() {
+    let (server, hub) = serving(quick());
+    hub.latest_only("gauge");
+    for n in 0..3 {
+        hub.publish("gauge", "", &n.to_string()).unwrap();
+        hub.publish("a", "", &format!("a{n}")).unwrap();
+    }
+    let mut fresh = subscribe(&server, "gauge,a", None);
+    assert_eq!(fresh.read(1), ["2"]);
+    let cursor = fresh.read_cursor();
+    let first = hub.publish("gauge", "", "3").unwrap();
+    hub.publish("a", "", "a3").unwrap();
+    hub.publish("gauge", "", "4").unwrap();
+    assert!(first > cursor);
+    let mut back = subscribe(&server, "gauge,a", Some(&cursor.to_string()));
+    assert_eq!(back.read(2), ["a3", "4"]);
+}
+
+#[test]
+fn connections_end_when_their_time_is_over() {
+    let options = HubOptions {
+        lifetime: Duration::from_millis(100),
+        retry: Duration::from_millis(400),
+        ..quick()
+    };
+    let (server, _hub) = serving(options);
+    let mut reader = subscribe(&server, "a", None);
+    let (bytes, end) = reader.client.read_to_end();
+    assert_eq!(end, End::Fin);
+    reader.stream.feed(&bytes);
+    let retry = reader.stream.retry.expect("it says when to come back");
+    assert!((200..=600).contains(&retry), "{retry:?}");
+}
+
+#[test]
+fn when_the_server_stops_all_are_told_when_to_come_back() {
+    let options = HubOptions {
+        spread: Duration::from_millis(200),
+        ..quick()
+    };
+    let (server, hub) = serving(options);
+    let mut readers: Vec<Reader> = (0..20).map(|_| subscribe(&server, "a", None)).collect();
+    for reader in &mut readers {
+        reader.read_cursor();
+    }
+    server.handle().shutdown(LONG);
+    for reader in &mut readers {
+        let (bytes, end) = reader.client.read_to_end();
+        assert_eq!(end, End::Fin);
+        assert!(
+            bytes.starts_with(b"retry: "),
+            "{}",
+            String::from_utf8_lossy(&bytes)
+        );
+    }
+    eventually("all have left", || hub.present("a") == 0);
+}
+
+#[test]
+fn presence_is_told() {
+    let (server, hub) = serving(quick());
+    let (tell, told) = mpsc::channel();
+    let joined = tell.clone();
+    hub.on_join(move |topic, count| drop(joined.send(format!("+{topic}{count}"))));
+    hub.on_leave(move |topic, count| drop(tell.send(format!("-{topic}{count}"))));
+    let mut first = subscribe(&server, "a", None);
+    first.read_cursor();
+    let mut second = subscribe(&server, "a,b", None);
+    second.read_cursor();
+    drop(second);
+    let mut notices: Vec<String> = (0..5)
+        .map(|_| told.recv_timeout(DEADLINE).expect("a notice"))
+        .collect();
+    notices[1..3].sort();
+    notices[3..].sort();
+    assert_eq!(notices, ["+a1", "+a2", "+b1", "-a1", "-b0"]);
+}
+
+#[test]
+fn two_nodes_of_one_engine_have_the_same_order() {
+    let engine = Memory::new(1000);
+    let nodes: Vec<Hub> = (0..2)
+        .map(|_| Hub::with_engine(quick(), engine.clone()).unwrap())
+        .collect();
+    let servers: Vec<TestServer> = nodes.iter().map(serve).collect();
+    let mut readers: Vec<Reader> = servers
+        .iter()
+        .map(|server| subscribe(server, "a", None))
+        .collect();
+    let cursors: Vec<EventId> = readers.iter_mut().map(Reader::read_cursor).collect();
+    for n in 0..100 {
+        nodes[n % 2].publish("a", "", &n.to_string()).unwrap();
+    }
+    let expected: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    for reader in &mut readers {
+        assert_eq!(reader.read(100), expected);
+    }
+    assert_eq!(readers[0].ids(), readers[1].ids());
+    // Who loses one node goes on at the other.
+    let mut moved = subscribe(&servers[1], "a", Some(&readers[0].ids()[89]));
+    assert_eq!(moved.read(10), expected[90..]);
+    assert_eq!(cursors[0], cursors[1]);
+    // A node that comes later has what the engine has.
+    let third = Hub::with_engine(quick(), engine).unwrap();
+    let server = serve(&third);
+    let mut late = subscribe(&server, "a", Some(&readers[0].ids()[49]));
+    assert_eq!(late.read(50), expected[50..]);
+}
+
+#[test]
+fn an_event_that_cannot_be_encoded_is_refused() {
+    let hub = Hub::new(quick()).unwrap();
+    let error = hub.publish("a", "two\nlines", "").unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+}
