@@ -25,6 +25,7 @@ pub(crate) struct Channel {
     socket: Socket,
     protocol: Protocol,
     input: ReadBuffer,
+    subprotocol: Option<String>,
     close_info: Option<CloseInfo>,
     write_failed: bool,
     /// Once a Close was sent, until when it is worth reading on.
@@ -32,7 +33,11 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn new(upgraded: Upgraded, limits: Limits) -> io::Result<Self> {
+    pub(crate) fn new(
+        upgraded: Upgraded,
+        limits: Limits,
+        subprotocol: Option<String>,
+    ) -> io::Result<Self> {
         let (leftover, socket) = upgraded.into_parts();
         // Set once, so that a message costs one read and one write and no other call. Reads wait without end already.
         socket.set_write_timeout(Some(WRITE_DEADLINE))?;
@@ -40,6 +45,7 @@ impl Channel {
             socket,
             protocol: Protocol::new(limits),
             input: ReadBuffer::new(leftover),
+            subprotocol,
             close_info: None,
             write_failed: false,
             read_until: None,
@@ -48,6 +54,10 @@ impl Channel {
 
     pub(crate) fn close_info(&self) -> Option<&CloseInfo> {
         self.close_info.as_ref()
+    }
+
+    pub(crate) fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
     }
 
     pub(crate) fn recv(&mut self) -> Result<Option<Message>, Error> {

@@ -79,6 +79,13 @@ impl WsConn {
             .and_then(|channel| channel.close_info())
     }
 
+    /// The subprotocol that both sides speak: see [`WsOptions::subprotocols`](crate::WsOptions::subprotocols).
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.channel
+            .as_ref()
+            .and_then(|channel| channel.subprotocol())
+    }
+
     /// The connection, and where it comes back to.
     pub(crate) fn lend(channel: Channel) -> (Self, Lent) {
         let slot = Arc::new(Mutex::new(Slot::Lent));

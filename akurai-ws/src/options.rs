@@ -2,6 +2,8 @@
 
 use akurai_http::{Reply, Request};
 
+use crate::codec::handshake::{self, Admission};
+use crate::codec::origin::Origin;
 use crate::codec::protocol::Limits;
 use crate::conn::WsConn;
 use crate::error::Error;
@@ -22,7 +24,7 @@ use crate::error::Error;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct WsOptions {
-    any_origin: bool,
+    admission: Admission,
     limits: Limits,
 }
 
@@ -32,11 +34,47 @@ impl WsOptions {
         Self::default()
     }
 
-    /// Admits pages of every origin. By default a request whose Origin is another host than its Host is refused with 403,
-    /// since a browser sends the user's cookies along wherever the page came from (RFC 6455 §10.2). A request without
-    /// Origin comes from no browser and is always admitted.
+    /// Admits pages of these origins beside those of the server's own host: `https://app.example.org`, with a port if it
+    /// is not the scheme's default; also `app://bundle` and `null`. Case does not matter. Default: none, and then a request
+    /// whose Origin is another host than its Host is refused with 403, since a browser sends the user's cookies along
+    /// wherever the page came from (RFC 6455 §10.2). A request without Origin comes from no browser and is always admitted.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is no origin: without a scheme, with a path, or with a wildcard.
+    #[track_caller]
+    pub fn allow_origins<O: AsRef<str>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
+        for origin in origins {
+            let origin = origin.as_ref();
+            let parsed = Origin::parse(origin);
+            let parsed = parsed.unwrap_or_else(|| panic!("not an origin: {origin:?}"));
+            self.admission.origins.push(parsed);
+        }
+        self
+    }
+
+    /// Admits pages of every origin.
     pub fn any_origin(mut self) -> Self {
-        self.any_origin = true;
+        self.admission.any_origin = true;
+        self
+    }
+
+    /// The subprotocols that this server speaks, the preferred one first. The first that the client offers as well is
+    /// spoken, and [`WsConn::subprotocol`] tells it. Default: none. Where nothing is spoken on both sides, the connection
+    /// is opened without (RFC 6455 §4.2.2). Case matters.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is not a token (RFC 9110 §5.6.2).
+    #[track_caller]
+    pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.admission.subprotocols = names.into_iter().map(S::into).collect();
+        for name in &self.admission.subprotocols {
+            assert!(
+                handshake::is_subprotocol(name),
+                "not a subprotocol: {name:?}"
+            );
+        }
         self
     }
 
@@ -67,7 +105,7 @@ impl WsOptions {
         req: &Request,
         f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
     ) -> Reply {
-        crate::upgrade::reply(req, self.any_origin, self.limits.clone(), f)
+        crate::upgrade::reply(req, &self.admission, self.limits.clone(), f)
     }
 }
 

@@ -1,5 +1,6 @@
 //! WebSocket as bytes (RFC 6455): what each input gets.
 
+mod admission;
 mod close_codes;
 mod frames;
 mod handshake;
