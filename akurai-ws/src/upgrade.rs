@@ -10,7 +10,7 @@ use crate::codec::handshake::{self, Admission, HandshakeError, Opening};
 use crate::codec::protocol::Limits;
 use crate::conn::WsConn;
 use crate::error::Error;
-use crate::options::WsOptions;
+use crate::options::{Settings, WsOptions};
 
 /// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of its own.
 ///
@@ -28,6 +28,7 @@ pub(crate) fn reply(
     req: &Request,
     admission: &Admission,
     limits: Limits,
+    settings: Settings,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) -> Reply {
     let opening = Opening {
@@ -49,17 +50,21 @@ pub(crate) fn reply(
         head = head.header("Sec-WebSocket-Protocol", subprotocol);
     }
     let subprotocol = accepted.subprotocol;
-    Upgrade::new(head, move |upgraded| run(upgraded, limits, subprotocol, f)).into()
+    Upgrade::new(head, move |upgraded| {
+        run(upgraded, limits, settings, subprotocol, f)
+    })
+    .into()
 }
 
 // The closing code depends on how `f` ends, which is why the connection comes back from it.
 fn run(
     upgraded: Upgraded,
     limits: Limits,
+    settings: Settings,
     subprotocol: Option<String>,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) {
-    let Ok(channel) = Channel::new(upgraded, limits, subprotocol) else {
+    let Ok(channel) = Channel::new(upgraded, limits, settings, subprotocol) else {
         return; // The peer was gone before the connection began.
     };
     let (conn, lent) = WsConn::lend(channel);
