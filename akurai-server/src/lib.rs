@@ -15,7 +15,7 @@ mod metrics;
 
 pub use app::app;
 pub use engine::{Batch, Engine, Event, EventId, EventIdError, Memory};
-pub use hub::{Hub, HubOptions};
+pub use hub::{Hub, HubOptions, Membership};
 pub use metrics::metrics;
 
 #[doc = include_str!("../../README.md")]

@@ -53,6 +53,19 @@ impl Sender {
         })
     }
 
+    /// Sends a message that was encoded before, and does not wait for the peer: for one who sends to many.
+    ///
+    /// What the peer does not take within 5 ms is left to a thread of its own, which waits for the write deadline and ends
+    /// when the peer has caught up; meanwhile, messages wait in the queue. A full queue closes the connection with 1008,
+    /// unless [`WsOptions::when_full`](crate::WsOptions::when_full) says to refuse the message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Slow`] if the queue is full, and those of [`send_text`](Self::send_text).
+    pub fn post(&self, message: &Prepared) -> Result<(), Error> {
+        self.shared.post(message.frame())
+    }
+
     /// Sends a ping, with up to 125 bytes that come back in the peer's pong (RFC 6455 §5.5.2). It does not overtake a
     /// message that was sent before it, but may go between the parts of one that a [`MessageWriter`] sends.
     ///

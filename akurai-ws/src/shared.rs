@@ -15,6 +15,8 @@
 //!
 //! The lock is held while a frame is queued or the wire is passed on, never during a write.
 
+mod post;
+
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -95,6 +95,32 @@ impl<O: Outlet> Wire<O> {
         Ok(())
     }
 
+    /// Writes as much of `bytes` as the peer takes within `patience`; how much that was.
+    pub(crate) fn write_within(
+        &mut self,
+        patience: Duration,
+        bytes: &[u8],
+    ) -> Result<usize, Error> {
+        let begun = Instant::now();
+        let mut written = 0;
+        self.set_timeout(patience)?;
+        while written < bytes.len() {
+            match self.socket.write_slices(&[IoSlice::new(&bytes[written..])]) {
+                Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
+                Ok(count) => written += count,
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => break,
+                    _ => return Err(error.into()),
+                },
+            }
+            if begun.elapsed() >= patience {
+                break;
+            }
+        }
+        Ok(written)
+    }
+
     pub(crate) fn shutdown(&self, how: Shutdown) {
         self.socket.shutdown(how);
     }
@@ -177,6 +203,18 @@ mod tests {
         wire.write([b"", b"\x81\x05", b"Hello"]).unwrap();
         assert_eq!(wire.socket.taken, b"\x81\x05Hello");
         assert_eq!(wire.socket.writes, 4);
+    }
+
+    #[test]
+    fn patience_ends_before_the_deadline() {
+        let mut wire = wire(&[2, 1], ErrorKind::WouldBlock);
+        let patience = Duration::from_secs(1);
+        assert_eq!(wire.write_within(patience, b"hello").unwrap(), 3);
+        assert_eq!(wire.socket.timeouts, [DEADLINE, patience]);
+        wire.socket.takes = vec![1000];
+        wire.write([b"lo", b"", b""]).unwrap();
+        assert_eq!(wire.socket.taken, b"hello");
+        assert_eq!(wire.socket.timeouts, [DEADLINE, patience, DEADLINE]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod core;
 mod options;
+mod relay;
 mod ring;
 mod shard;
 mod subscriber;
@@ -14,9 +15,11 @@ use std::thread;
 use std::time::Duration;
 
 use akurai_http::{Reply, Request, SseEvent, event_stream, last_event_id};
+use akurai_ws::Sender;
 
 use self::core::Core;
 pub use self::options::HubOptions;
+use self::relay::{Door, relay};
 use self::shard::{Arrival, Cursor, Inbox, Shard};
 use crate::engine::now_ms;
 use crate::{Engine, EventId};
@@ -56,7 +59,16 @@ struct Shared {
     core: Arc<Core>,
     inboxes: Vec<Arc<Inbox>>,
     next_inbox: AtomicUsize,
+    door: Arc<Door>,
     engine: Option<Arc<dyn Engine>>,
+}
+
+/// A WebSocket's subscription to a topic, which ends when this is dropped; see [`Hub::join`].
+#[must_use = "the subscription ends when this is dropped"]
+pub struct Membership {
+    door: Arc<Door>,
+    topic: Arc<str>,
+    id: u64,
 }
 
 impl Hub {
@@ -133,11 +145,17 @@ impl Hub {
                 .spawn(move || shard.run())?;
             inboxes.push(inbox);
         }
+        let door = Arc::new(Door::default());
+        let (relay_core, relay_door) = (Arc::clone(&core), Arc::clone(&door));
+        thread::Builder::new()
+            .name("akurai-hub".to_owned())
+            .spawn(move || relay(&relay_core, &relay_door))?;
         Ok(Hub {
             shared: Arc::new(Shared {
                 core,
                 inboxes,
                 next_inbox: AtomicUsize::new(0),
+                door,
                 engine,
             }),
         })
@@ -185,6 +203,36 @@ impl Hub {
             }
         });
         upgrade.into()
+    }
+
+    /// Subscribes a WebSocket connection to a topic from now on, until the [`Membership`] is dropped: it gets the data of each
+    /// event as a text message, by [`Sender::post`]. One that reads too slowly is closed as its
+    /// [`WsOptions::when_full`](akurai_ws::WsOptions::when_full) says; one that missed events, with 1013.
+    ///
+    /// ```
+    /// use akurai_http::{Reply, Request};
+    /// use akurai_server::Hub;
+    /// use akurai_ws::{Message, upgrade};
+    ///
+    /// fn room(hub: &Hub, req: &Request) -> Reply {
+    ///     let hub = hub.clone();
+    ///     upgrade(req, move |mut conn| {
+    ///         let _member = hub.join("room", conn.sender());
+    ///         while let Some(message) = conn.recv()? {
+    ///             if let Message::Text(text) = message {
+    ///                 hub.publish("room", "", &text)?;
+    ///             }
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// }
+    /// # let _ = room;
+    /// ```
+    pub fn join(&self, topic: &str, sender: Sender) -> Membership {
+        let topic = self.shared.core.joined(topic);
+        let door = Arc::clone(&self.shared.door);
+        let id = door.join(Arc::clone(&topic), sender);
+        Membership { door, topic, id }
     }
 
     /// Makes a topic a gauge, of which only the last value matters: a subscriber who falls behind is sent no older ones, and
@@ -238,6 +286,7 @@ impl Shared {
         for inbox in &self.inboxes {
             inbox.wake();
         }
+        self.door.wake();
     }
 
     fn arrive(&self, arrival: Arrival) {
@@ -271,6 +320,21 @@ impl Drop for Shared {
         for inbox in &self.inboxes {
             inbox.end();
         }
+        self.door.end();
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.door.leave(Arc::clone(&self.topic), self.id);
+    }
+}
+
+impl fmt::Debug for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
     }
 }
 

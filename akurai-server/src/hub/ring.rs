@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use akurai_http::SseEvent;
+use akurai_ws::Prepared;
 
 use crate::EventId;
 use crate::engine::{next_id, now_ms};
@@ -25,7 +26,17 @@ pub(crate) struct Stored {
     pub(crate) topic: Arc<str>,
     /// As it stands in an event stream.
     pub(crate) sse: Box<[u8]>,
+    /// What a WebSocket subscriber gets, encoded when the first one does.
+    data: Box<str>,
+    message: OnceLock<Prepared>,
     at: Instant,
+}
+
+impl Stored {
+    /// The data as a WebSocket message.
+    pub(crate) fn message(&self) -> &Prepared {
+        self.message.get_or_init(|| Prepared::text(&self.data))
+    }
 }
 
 #[derive(Debug)]
@@ -71,7 +82,7 @@ impl Ring {
         let mut state = self.state();
         let id = next_id(state.last, now_ms());
         finish(&mut sse, id);
-        state.push(id, topic, sse, self.limits);
+        state.push(id, topic, sse, data, self.limits);
         Ok(id)
     }
 
@@ -88,7 +99,7 @@ impl Ring {
             };
         }
         if id > state.last {
-            state.push(id, topic, sse, self.limits);
+            state.push(id, topic, sse, data, self.limits);
         }
         Ok(())
     }
@@ -153,7 +164,7 @@ impl Ring {
 }
 
 impl State {
-    fn push(&mut self, id: EventId, topic: &str, sse: Vec<u8>, limits: RingLimits) {
+    fn push(&mut self, id: EventId, topic: &str, sse: Vec<u8>, data: &str, limits: RingLimits) {
         // Most events are about what the last one was about.
         let topic = match self.events.back() {
             Some(last) if &*last.topic == topic => Arc::clone(&last.topic),
@@ -161,11 +172,13 @@ impl State {
         };
         let at = Instant::now();
         self.last = id;
-        self.bytes += sse.len();
+        self.bytes += sse.len() + data.len();
         self.events.push_back(Arc::new(Stored {
             id,
             topic,
             sse: sse.into_boxed_slice(),
+            data: data.into(),
+            message: OnceLock::new(),
             at,
         }));
         while self.events.len() > limits.events
@@ -182,7 +195,7 @@ impl State {
     fn drop_oldest(&mut self) {
         if let Some(oldest) = self.events.pop_front() {
             self.first += 1;
-            self.bytes -= oldest.sse.len();
+            self.bytes -= oldest.sse.len() + oldest.data.len();
             self.dropped = oldest.id;
         }
     }
@@ -265,7 +278,7 @@ mod tests {
 
     #[test]
     fn bounds_of_bytes_and_age() {
-        let large = "x".repeat(400);
+        let large = "x".repeat(200);
         let ring = ring();
         for _ in 0..3 {
             ring.publish("t", "", &large).unwrap();

@@ -1,0 +1,156 @@
+//! One thread that gives events to WebSocket subscribers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use akurai_ws::Sender;
+
+use super::core::Core;
+
+/// Events taken from the ring at a time.
+const BATCH: usize = 256;
+
+/// The close code of a subscriber that missed events, and should come back (RFC 6455 §7.4, IANA: "Try Again Later").
+const TRY_AGAIN_LATER: u16 = 1013;
+
+/// The relay as others see it.
+#[derive(Debug, Default)]
+pub(crate) struct Door {
+    state: Mutex<State>,
+    bell: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    changes: Vec<Change>,
+    /// How many members there are, counted by those who come and go.
+    members: usize,
+    next_id: u64,
+    rung: bool,
+    over: bool,
+}
+
+#[derive(Debug)]
+enum Change {
+    Join(Member),
+    Leave(Arc<str>, u64),
+}
+
+#[derive(Debug)]
+struct Member {
+    topic: Arc<str>,
+    id: u64,
+    sender: Sender,
+}
+
+impl Door {
+    /// Lets somebody in, and returns the number under which it leaves.
+    pub(crate) fn join(&self, topic: Arc<str>, sender: Sender) -> u64 {
+        self.ring(|state| {
+            let id = state.next_id;
+            state.next_id += 1;
+            state.members += 1;
+            state
+                .changes
+                .push(Change::Join(Member { topic, id, sender }));
+            id
+        })
+    }
+
+    pub(crate) fn leave(&self, topic: Arc<str>, id: u64) {
+        self.ring(|state| {
+            state.members -= 1;
+            state.changes.push(Change::Leave(topic, id));
+        });
+    }
+
+    /// Says that there are new events; nobody is woken where nobody listens.
+    pub(crate) fn wake(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.members > 0 {
+            state.rung = true;
+            self.bell.notify_one();
+        }
+    }
+
+    /// Ends the relay.
+    pub(crate) fn end(&self) {
+        self.ring(|state| state.over = true);
+    }
+
+    fn ring<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut state);
+        state.rung = true;
+        self.bell.notify_one();
+        result
+    }
+
+    /// Waits until the bell rings. `None` if the relay is over.
+    fn wait(&self) -> Option<Vec<Change>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while !state.rung {
+            state = self
+                .bell
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.rung = false;
+        (!state.over).then(|| std::mem::take(&mut state.changes))
+    }
+}
+
+/// The thread's life.
+pub(crate) fn relay(core: &Core, door: &Door) {
+    let mut members: HashMap<Arc<str>, Vec<Member>> = HashMap::new();
+    let mut next = core.ring.end().0;
+    while let Some(changes) = door.wait() {
+        if members.is_empty() {
+            // Nobody was here to hear what came since.
+            next = core.ring.end().0;
+        }
+        for change in changes {
+            match change {
+                Change::Join(member) => {
+                    members
+                        .entry(Arc::clone(&member.topic))
+                        .or_default()
+                        .push(member);
+                }
+                Change::Leave(topic, id) => {
+                    if let Some(of_topic) = members.get_mut(&topic) {
+                        of_topic.retain(|member| member.id != id);
+                        if of_topic.is_empty() {
+                            members.remove(&topic);
+                        }
+                    }
+                    core.left(&[topic]);
+                }
+            }
+        }
+        deliver(core, &members, &mut next);
+    }
+}
+
+fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64) {
+    loop {
+        let (events, gap) = core.ring.from(*next, BATCH);
+        if let Some(lost) = gap {
+            // A WebSocket subscriber has no cursor to come back with, but it can be told to load its state anew.
+            for member in members.values().flatten() {
+                let _ = member.sender.close(TRY_AGAIN_LATER, "events were lost");
+            }
+            *next = core.ring.number_after(lost);
+        }
+        if events.is_empty() {
+            return;
+        }
+        *next += events.len() as u64;
+        for event in &events {
+            for member in members.get(&event.topic).into_iter().flatten() {
+                // Who is gone or too slow leaves when its own thread notices.
+                let _ = member.sender.post(event.message());
+            }
+        }
+    }
+}
