@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use akurai_http::{Request, Router};
 use akurai_server::{EventId, Hub, HubOptions, Memory};
-use akurai_tests::{Client, DEADLINE, End, EventStream, TestServer, eventually};
+use akurai_tests::{
+    Client, DEADLINE, End, EventStream, Frame, Opcode, TestServer, WsClient, eventually,
+};
+use akurai_ws::{Message, WsOptions};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -268,7 +271,7 @@ fn one_who_takes_nothing_is_dropped_in_time() {
     let (server, hub) = serving(options);
     let mut slow = subscribe(&server, "a", None);
     slow.read_cursor();
-    hub.publish("a", "", &"x".repeat(15_000_000)).unwrap();
+    hub.publish("a", "", &"x".repeat(7_000_000)).unwrap();
     eventually("it is dropped", || hub.dropped() == 1);
     eventually("its place is free", || {
         server.handle().stats().upgraded == 0
@@ -390,4 +393,78 @@ fn an_event_that_cannot_be_encoded_is_refused() {
     let hub = Hub::new(quick()).unwrap();
     let error = hub.publish("a", "two\nlines", "").unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    // Nor can one that would not fit into the ring, and so would be lost at once.
+    let error = hub.publish("a", "", &"x".repeat(9 << 20)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+}
+
+/// A server whose WebSockets join the topic of their path, and publish what they are sent there.
+fn rooms(options: HubOptions) -> (TestServer, Hub) {
+    // Who does not read is let go soon, for the tests' sake.
+    let websocket = WsOptions::new().write_deadline(Duration::from_millis(500));
+    let hub = Hub::new(options).unwrap();
+    let room = hub.clone();
+    let server = TestServer::start(move |req: &Request| {
+        let (hub, topic) = (room.clone(), req.path()[1..].to_owned());
+        websocket.upgrade(req, move |mut conn| {
+            let _member = hub.join(&topic, conn.sender());
+            while let Some(message) = conn.recv()? {
+                if let Message::Text(text) = message {
+                    hub.publish(&topic, "", &text)?;
+                }
+            }
+            Ok(())
+        })
+    });
+    (server, hub)
+}
+
+#[test]
+fn websockets_join_a_topic_and_leave_it() {
+    let (server, hub) = rooms(quick());
+    let mut members: Vec<WsClient> = (0..10)
+        .map(|_| WsClient::open(server.addr(), "/a"))
+        .collect();
+    let mut other = WsClient::open(server.addr(), "/b");
+    eventually("all have joined", || {
+        hub.present("a") == 10 && hub.present("b") == 1
+    });
+    for n in 0..20 {
+        members[n % 10].send(&Frame::text(n.to_string()));
+        // In the order in which they were published, for everybody.
+        for member in &mut members {
+            member.expect(Opcode::TEXT, n.to_string());
+        }
+    }
+    other.send(&Frame::text("in b"));
+    other.expect(Opcode::TEXT, "in b");
+    members.pop().unwrap().close();
+    drop(members.pop());
+    eventually("two have left", || hub.present("a") == 8);
+    hub.publish("a", "", "for those who stay").unwrap();
+    members[0].expect(Opcode::TEXT, "for those who stay");
+}
+
+#[test]
+fn a_websocket_that_does_not_read_holds_up_nobody_and_is_closed() {
+    let (server, hub) = rooms(quick());
+    let slow: Vec<WsClient> = (0..5)
+        .map(|_| WsClient::open(server.addr(), "/a"))
+        .collect();
+    let mut reader = WsClient::open(server.addr(), "/a");
+    eventually("all have joined", || hub.present("a") == 6);
+    let text = "x".repeat(100_000);
+    let begun = std::time::Instant::now();
+    let mut longest = Duration::ZERO;
+    while hub.present("a") > 1 {
+        assert!(begun.elapsed() < DEADLINE, "the slow ones are never closed");
+        let sent = std::time::Instant::now();
+        hub.publish("a", "", &text).unwrap();
+        reader.expect(Opcode::TEXT, &text);
+        longest = longest.max(sent.elapsed());
+    }
+    drop(slow);
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    hub.publish("a", "", "still here").unwrap();
+    reader.expect(Opcode::TEXT, "still here");
 }

@@ -166,7 +166,8 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the name holds a line break; and those of the engine.
+    /// `InvalidInput` if the name holds a line break, or if the event would not fit into the ring
+    /// ([`HubOptions::ring_bytes`], in which it counts about twice); and those of the engine.
     pub fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
         if let Some(engine) = &self.shared.engine {
             // Refused here already, rather than by every node that would have to encode it.

@@ -11,6 +11,9 @@ use akurai_ws::Prepared;
 use crate::EventId;
 use crate::engine::{next_id, now_ms};
 
+/// Longest id with its field name and line end, in bytes.
+const ID_BYTES: usize = 46;
+
 /// What bounds a ring.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RingLimits {
@@ -79,6 +82,10 @@ impl Ring {
     pub(crate) fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
         // The text is encoded before the lock is taken; the id is a line behind it.
         let mut sse = SseEvent::data(data).event(name).encode()?;
+        if sse.len() + data.len() + ID_BYTES > self.limits.bytes {
+            let message = "event is larger than the hub's ring";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         let mut state = self.state();
         let id = next_id(state.last, now_ms());
         finish(&mut sse, id);
