@@ -1,0 +1,26 @@
+//! Akurai's Hub: `/events` is one topic, `/stats` says how many are there and how many were dropped.
+
+use std::io;
+
+use akurai_bench::publish_as_told;
+use akurai_http::{Limits, Response, Router, Server};
+use akurai_server::{Hub, HubOptions};
+
+fn main() -> io::Result<()> {
+    let hub = Hub::new(HubOptions::default())?;
+    let (publisher, stats) = (hub.clone(), hub.clone());
+    let app = Router::new()
+        .get("/events", move |req| hub.sse(req, &["bench"]))
+        .get("/stats", move |_| {
+            Response::text(format!("{} {}\n", stats.present("bench"), stats.dropped()))
+        });
+    let server = Server::bind("127.0.0.1:0")?.limits(Limits {
+        upgrades: 19_000,
+        ..Limits::default()
+    });
+    println!("{}", server.local_addr()?);
+    publish_as_told(move |_, text| {
+        let _ = publisher.publish("bench", "", &text);
+    });
+    server.run(app)
+}
