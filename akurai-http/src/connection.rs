@@ -26,7 +26,7 @@ use crate::files;
 use crate::response::{Body, StreamFn};
 use crate::roster::Link;
 use crate::service::Service;
-use crate::wire::{OUTPUT_BYTES, Wire};
+use crate::wire::{OUTPUT_BYTES, Wire, write_wait};
 use crate::{Method, Reply, Request, Response, Status, Upgrade, Upgraded, Version};
 
 /// What a refused or closing client may still send before we stop listening, in bytes for each byte of
@@ -43,8 +43,8 @@ pub(crate) struct Departure {
 pub(crate) fn serve(service: &Service, link: Arc<Link>) -> Option<Departure> {
     let limits = &service.limits;
     link.stream.set_nodelay().ok()?;
-    let write_stall = limits.write_stall.max(Duration::from_millis(1));
-    link.stream.set_write_timeout(Some(write_stall)).ok()?;
+    let write_wait = Some(write_wait(limits.write_stall));
+    link.stream.set_write_timeout(write_wait).ok()?;
     let wire = Wire::new(Arc::clone(&link), limits);
     let mut connection = Connection {
         service,
@@ -350,13 +350,25 @@ impl Connection<'_> {
         self.append_head(&head, ResponseFraming::Bodiless, persistence);
         let wire = self.request.wire.get_mut();
         wire.output.extend_from_slice(prelude);
-        if wire.flush().is_err() || self.link.stream.set_read_timeout(None).is_err() {
+        if wire.flush().is_err() || self.release_timeouts().is_err() {
             return Outcome::Abort;
         }
+        let wire = self.request.wire.get_mut();
         Outcome::Depart(Departure {
             run,
             upgraded: Upgraded::new(wire.take_buffered(), Arc::clone(&self.link)),
         })
+    }
+
+    /// Lets reads wait for ever and a single write as long as it may, as an upgrade's closure is promised.
+    fn release_timeouts(&self) -> io::Result<()> {
+        let write_stall = self
+            .service
+            .limits
+            .write_stall
+            .max(Duration::from_millis(1));
+        self.link.stream.set_read_timeout(None)?;
+        self.link.stream.set_write_timeout(Some(write_stall))
     }
 
     /// Whether another request may follow this response, as far as can be told before it is written.

@@ -46,11 +46,12 @@ pub struct Limits {
     pub body_rate_bytes: u64,
     /// How long a handler has waited for a body before its rate is judged. Default 5 s.
     pub body_rate_grace: Duration,
-    /// Longest wait for room to write. Default 30 s without a byte of progress. Then the connection is dropped.
+    /// Longest time without a byte of progress while a response is written. Default 30 s. Then the connection is dropped. The
+    /// system's own buffers count as progress while they fill.
     pub write_stall: Duration,
-    /// Least rate at which a client takes a long response, in bytes for each second of waiting for it, once that wait has
-    /// been [`write_stall`](Limits::write_stall) in all. Default 1 KiB. Below it the connection is dropped. 0 asks for
-    /// nothing.
+    /// Least rate at which a client takes a long response, in bytes for each second of waiting for it, judged whenever that
+    /// wait has been [`write_stall`](Limits::write_stall) again. Default 1 KiB. Below it the connection is dropped. 0 asks
+    /// for nothing.
     pub write_rate_bytes: u64,
     /// How much of a body that the handler left unread is read and thrown away, so that the connection may go on.
     /// Default 64 KiB. With more left, the connection closes.

@@ -42,16 +42,23 @@ pub(crate) struct Wire {
     rate_grace: Duration,
     waited: Duration,
     received: u64,
-    write_rate: Rate,
+    write_rate: WriteRate,
 }
 
-/// How fast the client takes a response.
+/// How fast the client takes what is written.
+///
+/// A write's own timeout cannot tell: when it expires, the system says how much it took before it waited, and much of what
+/// it takes only goes into its own buffers. So each write waits for a part of the time, and what counts is a window of at
+/// least the whole: no byte in all of it, or fewer than the rate asks for, is too slow.
 #[derive(Debug)]
-struct Rate {
+struct WriteRate {
     bytes_per_second: u64,
-    grace: Duration,
+    stall: Duration,
+    /// In the present window, which ends with so much waiting.
     waited: Duration,
     written: u64,
+    /// Since the last byte.
+    idle: Duration,
 }
 
 impl Wire {
@@ -61,7 +68,7 @@ impl Wire {
             stall: limits.body_stall,
             rate_bytes: limits.body_rate_bytes,
             rate_grace: limits.body_rate_grace,
-            write_rate: Rate::new(limits.write_rate_bytes, limits.write_stall),
+            write_rate: WriteRate::new(limits.write_rate_bytes, limits.write_stall),
             ..Wire::of_bytes(Some(link), Vec::new())
         }
     }
@@ -97,7 +104,7 @@ impl Wire {
             rate_grace: Duration::ZERO,
             waited: Duration::ZERO,
             received: 0,
-            write_rate: Rate::new(0, Duration::ZERO),
+            write_rate: WriteRate::new(0, Duration::MAX),
         }
     }
 
@@ -189,8 +196,6 @@ impl Wire {
         self.owes_continue = owes_continue;
         self.waited = Duration::ZERO;
         self.received = 0;
-        self.write_rate.waited = Duration::ZERO;
-        self.write_rate.written = 0;
     }
 
     /// Reads data of the body. 0 is its end.
@@ -330,7 +335,12 @@ fn read(link: Option<&Link>, buf: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-fn write_both(link: &Link, mut first: &[u8], mut second: &[u8], rate: &mut Rate) -> io::Result<()> {
+fn write_both(
+    link: &Link,
+    mut first: &[u8],
+    mut second: &[u8],
+    rate: &mut WriteRate,
+) -> io::Result<()> {
     while !first.is_empty() || !second.is_empty() {
         // A short answer is not worth two looks at the clock.
         let begun = (first.len() + second.len() >= OUTPUT_BYTES).then(Instant::now);
@@ -341,42 +351,61 @@ fn write_both(link: &Link, mut first: &[u8], mut second: &[u8], rate: &mut Rate)
         } else {
             link.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
         };
-        match written {
+        let count = match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => {
-                if let Some(begun) = begun {
-                    rate.check(begun.elapsed(), count)?;
-                }
-                let of_first = count.min(first.len());
-                first = &first[of_first..];
-                second = &second[count - of_first..];
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) if is_timeout(&error) => {
+                rate.count(write_wait(rate.stall), 0)?;
+                continue;
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
+        };
+        if let Some(begun) = begun {
+            rate.count(begun.elapsed(), count)?;
         }
+        let of_first = count.min(first.len());
+        first = &first[of_first..];
+        second = &second[count - of_first..];
     }
     Ok(())
 }
 
-impl Rate {
-    fn new(bytes_per_second: u64, grace: Duration) -> Rate {
-        Rate {
+/// How long a single write waits: a part of the wait without progress that is allowed.
+pub(crate) fn write_wait(stall: Duration) -> Duration {
+    (stall / 4).max(Duration::from_millis(1))
+}
+
+impl WriteRate {
+    fn new(bytes_per_second: u64, stall: Duration) -> WriteRate {
+        WriteRate {
             bytes_per_second,
-            grace,
+            stall,
             waited: Duration::ZERO,
             written: 0,
+            idle: Duration::ZERO,
         }
     }
 
-    /// Counts a write that waited so long for so many bytes; an error if the client is too slow in all.
-    fn check(&mut self, waited: Duration, bytes: usize) -> io::Result<()> {
+    /// Counts a write that waited so long for so many bytes; an error if the client is too slow.
+    fn count(&mut self, waited: Duration, bytes: usize) -> io::Result<()> {
+        self.idle = match bytes {
+            0 => self.idle + waited,
+            _ => Duration::ZERO,
+        };
         self.waited += waited;
         self.written += bytes as u64;
-        match is_below(self.bytes_per_second, self.written, self.waited) && self.waited > self.grace
-        {
-            true => Err(io::ErrorKind::TimedOut.into()),
-            false => Ok(()),
+        if self.idle >= self.stall {
+            return Err(io::ErrorKind::TimedOut.into());
         }
+        if self.waited >= self.stall {
+            if is_below(self.bytes_per_second, self.written, self.waited) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.waited = Duration::ZERO;
+            self.written = 0;
+        }
+        Ok(())
     }
 }
 

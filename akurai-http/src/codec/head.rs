@@ -141,7 +141,7 @@ impl HeadParser {
     fn check_unfinished(&self, input: &[u8], limits: &HeadLimits) -> Result<(), RequestError> {
         let line = &input[self.at..];
         match self.section_start {
-            None if line.len() > limits.request_line_bytes + 1 => Err(RequestError::TargetTooLong),
+            None if line.len() > limits.request_line_bytes + 1 => Err(too_long(line)),
             // What speaks another protocol (TLS, say) need not send a line's end for us to know.
             None if !line.is_empty() && line[0] != b'\r' && !is_tchar(line[0]) => {
                 Err(RequestError::Method)
@@ -167,7 +167,7 @@ impl HeadParser {
             };
         }
         if line.len() > limits.request_line_bytes {
-            return Err(RequestError::TargetTooLong);
+            return Err(too_long(&input[line]));
         }
         self.lines.clear();
         self.section_start = Some(self.at);
@@ -306,6 +306,14 @@ impl HeadParser {
         // An HTTP/1.0 client cannot wait for a 100 (RFC 9110 §10.1.1).
         head.expects_continue &= is_1_1 && head.framing != Framing::None;
         Ok(())
+    }
+}
+
+/// Why a request line is too long: for its target (RFC 9112 §3), or already for its method.
+fn too_long(line: &[u8]) -> RequestError {
+    match line[..line.len().min(METHOD_BYTES + 1)].contains(&b' ') {
+        true => RequestError::TargetTooLong,
+        false => RequestError::Method,
     }
 }
 

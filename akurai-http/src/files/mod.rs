@@ -109,7 +109,8 @@ fn not_found() -> Response {
 /// Copies exactly `length` bytes: a file that grew meanwhile is cut, one that shrank is an error.
 fn copy(file: File, length: u64, out: &mut impl Write) -> io::Result<()> {
     let mut file = file.take(length);
-    let mut buffer = vec![0; READ_BYTES.min(usize::try_from(length).unwrap_or(READ_BYTES))];
+    // On the stack, which goes back to the system with its thread; what is freed on the heap may stay with the process.
+    let mut buffer = [0; READ_BYTES];
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(()),

@@ -183,10 +183,16 @@ fn case_06_length_of_the_request_line() {
     assert!(line(&target(8000)).is_ok());
     assert!(line(&target(8192 - 13)).is_ok());
     assert_eq!(line(&target(8192 - 12)), Err(RequestError::TargetTooLong));
-    let endless = vec![b'a'; 8194];
+    let mut endless = b"GET /".to_vec();
+    endless.resize(8194, b'a');
+    let too_long = Err(RequestError::TargetTooLong);
+    assert_eq!(parse_in_pieces(&endless, 1), too_long);
+    // What is too long already as a method has no target.
+    let method = vec![b'a'; 8194];
+    assert_eq!(parse_in_pieces(&method, 1), Err(RequestError::Method));
     assert_eq!(
-        parse_in_pieces(&endless, 1),
-        Err(RequestError::TargetTooLong)
+        line(&format!("{} / HTTP/1.1", "A".repeat(9000))),
+        Err(RequestError::Method)
     );
 }
 

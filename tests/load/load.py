@@ -1,0 +1,45 @@
+"""What `run` starts: the parts that were asked for, one after the other, and the closing line."""
+
+import argparse
+import resource
+import signal
+import sys
+from pathlib import Path
+
+import descriptors
+import slow
+import soak
+import stop
+from demo import Checks
+
+PARTS = {"slow": slow.check, "descriptors": descriptors.check, "stop": stop.check, "soak": soak.check}
+
+# The clients of one part, and the demo's side of them, with room to spare.
+DESCRIPTORS = 4096
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--server", required=True, help="the demo's binary")
+    parser.add_argument("--out", required=True, type=Path, help="directory for logs and the files that the demo serves")
+    parser.add_argument("--minutes", type=int, default=10, help="length of the soak")
+    parser.add_argument("parts", nargs="+", choices=PARTS)
+    arguments = parser.parse_args()
+
+    # So that SIGTERM, too, runs the `with` blocks' ends, which stop what was started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        sys.exit(f"tests/load: {DESCRIPTORS} descriptors are needed, and the limit is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, hard))
+
+    checks = Checks()
+    for part in arguments.parts:
+        print(f"# {part}", flush=True)
+        PARTS[part](arguments, checks)
+    print(f"{checks.passed} passed, {checks.failed} failed")
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
