@@ -11,6 +11,7 @@ import time
 
 SERVERS = {"akurai": "hub", "axum": "axum-broadcast"}
 PINNED = {"server": "0", "client": "1"}
+NICE = 0
 
 
 class Process:
@@ -19,7 +20,7 @@ class Process:
     def __init__(self, core, program, *args):
         self.name = os.path.basename(program)
         self.process = subprocess.Popen(
-            ["taskset", "-c", core, program, *map(str, args)],
+            ["nice", "-n", str(NICE), "taskset", "-c", core, program, *map(str, args)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def read(self):
@@ -186,9 +187,15 @@ COLUMNS = [("cpu_us", "CPU µs/delivery", 2), ("rate", "deliveries/s", 0), ("p50
            ("rss", "RSS B/subscriber", 0), ("threads", "threads", 0)]
 
 
-def side_by_side(args, title, measure):
+def title(text):
+    load = os.getloadavg()[0]
+    print(f"\n### {text}\n\nLoad of the machine before: {load:.1f}\n", flush=True)
+
+
+def side_by_side(args, what, measure):
     """Interleaved rounds in alternating order; prints medians, and the medians of the rounds' ratios."""
     rounds = []
+    title(f"{what}, {args.rounds} rounds")
     for number in range(args.rounds):
         order = list(SERVERS) if number % 2 == 0 else list(SERVERS)[::-1]
         cells = {}
@@ -202,7 +209,6 @@ def side_by_side(args, title, measure):
                 cells[server] = result
             print(f"  round {number + 1} {server}: " + ", ".join(f"{k} {v:.2f}" for k, v in result.items()), file=sys.stderr)
         rounds.append(cells)
-    print(f"\n### {title}, {args.rounds} rounds\n")
     print("| | " + " | ".join(head for _, head, _ in COLUMNS) + " |")
     print("|---|" + "---|" * len(COLUMNS))
     for server in SERVERS:
@@ -242,7 +248,7 @@ def kernel_kib():
 
 def parked(args):
     n = args.subscribers
-    print(f"\n### {n:,} subscribers, parked\n")
+    title(f"{n:,} subscribers, parked")
     print("| | RSS B/subscriber | after an event to all | slab KiB/connection, both ends | threads | idle CPU % of a core |")
     print("|---|---|---|---|---|---|")
     for server in SERVERS:
@@ -266,30 +272,42 @@ def parked(args):
 
 def slow(args):
     n, m = args.subscribers, args.unread
-    print(f"\n### {m} that stop reading among {n:,} that read, {args.rate} events/s of 1,000 bytes\n")
+    title(f"{m} that stop reading among {n:,} that read, {args.rate} events/s of 1,000 bytes")
+    plan = f"{args.rate} 1 1000"
+    with Cell(args.target, "akurai", (n,)) as cell:
+        cell.publish(plan)
+        time.sleep(1)
+        control = [cell.window(1) for _ in range(args.seconds)]
     with Cell(args.target, "akurai", (n, m)) as cell:
-        # The slow ones are there but take nothing; their kernel's buffers fill before the hub sees any of it.
-        cell.begin()
-        cell.publish(f"{args.rate} 1 1000")
-        print("| second | p50 ms | p99 ms | events to readers | RSS MiB | subscribers | dropped | server core % |")
-        print("|---|---|---|---|---|---|---|---|")
+        cell.publish(plan)
+        print("| second | p50 ms | p99 ms | events to readers | RSS MiB | TCP buffers MiB | subscribers | dropped | server core % |")
+        print("|---|---|---|---|---|---|---|---|---|")
+        during, after = [], []
         for second in range(args.seconds):
             result = cell.window(1)
             present, dropped = cell.present()
+            (during if dropped < m else after).append(result)
             print(f"| {second + 1} | {result['p50']:.2f} | {result['p99']:.2f} | {result['rate']:,.0f}/s, {result['lost']:.0f} lost | "
-                  f"{cell.server.rss() / 2**20:.1f} | {present} | {dropped} | {result['server']:.0f} |", flush=True)
+                  f"{cell.server.rss() / 2**20:.1f} | {kernel_kib()[1] / 1024:.1f} | {present} | {dropped} | {result['server']:.0f} |",
+                  flush=True)
         cell.begin()
         cell.clients[0].ask("resume")
         time.sleep(8)
         seen = cell.report()[0]
         present, dropped = cell.present()
-        print(f"\nThen they read on: {seen['resumed']} came back with Last-Event-ID, {seen['lost']} events lost, "
-              f"{seen['twice']} twice, {seen['resets']} resets; {present} subscribers, {dropped} dropped in all")
+    print("\n| medians of the seconds | p50 ms | p99 ms | server core % |\n|---|---|---|---|")
+    for name, results in [("without slow ones, another server", control), ("until all of them are dropped", during),
+                          ("afterwards", after)]:
+        if results:
+            middle = {key: statistics.median(result[key] for result in results) for key in ("p50", "p99", "server")}
+            print(f"| {name} | {middle['p50']:.2f} | {middle['p99']:.2f} | {middle['server']:.0f} |")
+    print(f"\nThen they read on: {seen['resumed']} came back with Last-Event-ID, {seen['lost']} events lost, "
+          f"{seen['twice']} twice, {seen['resets']} resets; {present} subscribers, {dropped} dropped in all")
 
 
 def leave(args):
     n = args.subscribers
-    print(f"\n### Half of {n:,} leave, and nothing is published\n")
+    title(f"Half of {n:,} leave, and nothing is published")
     print("| | how | half of them noticed after s | all of them after s |")
     print("|---|---|---|---|")
     for server in SERVERS:
@@ -327,10 +345,14 @@ def main():
     parser.add_argument("--events", type=int, default=1000, help="of a burst")
     parser.add_argument("--bursts", type=int, default=5)
     parser.add_argument("--unread", type=int, default=100)
+    parser.add_argument("--nice", type=int, default=0, help="of server and client, on a machine that others use; below 0 as root")
     chosen = parser.parse_args().scenario
     run, defaults = scenarios[chosen]
     parser.set_defaults(**defaults)
-    run(parser.parse_args())
+    args = parser.parse_args()
+    global NICE
+    NICE = args.nice
+    run(args)
 
 
 main()
