@@ -6,24 +6,64 @@ use std::time::{Duration, Instant};
 use akurai_http::{Reply, Request, Response, Router, Status, middleware, sse};
 use akurai_ws::{Message, WsOptions};
 
-/// The demo's routes:
+use crate::Hub;
+use crate::chat::{self, CHAT, PEOPLE};
+use crate::dashboard::{BOTH, STATS};
+
+/// The demo's routes. What the live ones among them tell comes through `hub`:
 ///
 /// | path | answer |
 /// |---|---|
-/// | `/` | a page that shows the two below |
+/// | `/` | a page that shows what is below |
 /// | `/api/events` | Server-Sent Events: `tick` with 1, 2, 3 …, one each second |
 /// | `/api/ws` | WebSocket: an echo of text and binary, for any origin |
+/// | `/api/stats` | Server-Sent Events: `stats`, the server's numbers as JSON, each second; see [`Publisher`](crate::Publisher) |
+/// | `/api/chat?name=…` | WebSocket: a chat room; a text message is said to everybody, who get it as JSON |
+/// | `/api/chat/events` | Server-Sent Events: `chat`, what is said there, and `people`, how many are there |
+/// | `/api/live` | `/api/stats` and `/api/chat/events` on one connection |
 /// | `/api/upload` | the number of bytes that were posted, at most 4 GiB |
 /// | `/api/health` | `{"status":"ok"}` |
 ///
 /// ```
 /// use akurai_http::Request;
 ///
-/// let reply = akurai_server::app().handle(&Request::get("/api/health"));
+/// let hub = akurai_server::Hub::new(akurai_server::HubOptions::default())?;
+/// let reply = akurai_server::app(&hub).handle(&Request::get("/api/health"));
 /// assert_eq!(reply.response().status().code(), 200);
+/// # Ok::<(), std::io::Error>(())
 /// ```
-pub fn app() -> Router {
-    Router::new()
+pub fn app(hub: &Hub) -> Router {
+    live(page(Router::new()), hub)
+        .get("/api/events", |_| events())
+        .get("/api/ws", echo)
+        .post("/api/upload", upload)
+        .body_bytes("/api/upload", 4 << 30)
+        .get("/api/health", |_| {
+            Response::json("{\"status\":\"ok\"}\n").header("Cache-Control", "no-store")
+        })
+        .wrap(middleware::security_headers())
+}
+
+/// What the hub feeds.
+fn live(router: Router, hub: &Hub) -> Router {
+    hub.latest_only(STATS);
+    hub.latest_only(PEOPLE);
+    let stream = |topics: &'static [&'static str]| {
+        let hub = hub.clone();
+        move |req: &Request| hub.sse(req, topics)
+    };
+    let room = hub.clone();
+    router
+        .get("/api/stats", stream(&[STATS]))
+        .get("/api/chat/events", stream(&[CHAT, PEOPLE]))
+        // A browser opens six connections to a host at most, for all its tabs together, and a stream keeps its own.
+        .get("/api/live", stream(&[STATS, CHAT, PEOPLE, BOTH]))
+        .get("/api/chat", move |req| chat::room(req, &room))
+}
+
+/// The page and its parts.
+fn page(router: Router) -> Router {
+    router
         .get("/", |_| {
             asset(
                 "text/html; charset=utf-8",
@@ -36,23 +76,12 @@ pub fn app() -> Router {
                 include_bytes!("../web/style.css"),
             )
         })
-        .get("/app.js", |_| {
-            asset(
-                "text/javascript; charset=utf-8",
-                include_bytes!("../web/app.js"),
-            )
-        })
+        .get("/app.js", |_| script(include_bytes!("../web/app.js")))
+        .get("/live.js", |_| script(include_bytes!("../web/live.js")))
+        .get("/chat.js", |_| script(include_bytes!("../web/chat.js")))
         .get("/icon.svg", |_| {
             asset("image/svg+xml", include_bytes!("../web/icon.svg"))
         })
-        .get("/api/events", |_| events())
-        .get("/api/ws", echo)
-        .post("/api/upload", upload)
-        .body_bytes("/api/upload", 4 << 30)
-        .get("/api/health", |_| {
-            Response::json("{\"status\":\"ok\"}\n").header("Cache-Control", "no-store")
-        })
-        .wrap(middleware::security_headers())
 }
 
 fn upload(req: &Request) -> io::Result<Response> {
@@ -93,6 +122,10 @@ fn echo(req: &Request) -> Reply {
         }
         Ok(())
     })
+}
+
+fn script(bytes: &'static [u8]) -> Response {
+    asset("text/javascript; charset=utf-8", bytes)
 }
 
 /// A file of the page. The policy lets it load from this server alone.

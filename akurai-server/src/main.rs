@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use akurai_http::{Handle, Server, middleware};
+use akurai_server::{Hub, HubOptions, Publisher};
 use options::{Command, Options, USAGE};
 
 /// How long requests that are under way have after the server was asked to end.
@@ -48,7 +49,8 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: &Options) -> Result<(), String> {
-    let mut app = akurai_server::app();
+    let hub = Hub::new(HubOptions::default()).map_err(|error| format!("no hub: {error}"))?;
+    let mut app = akurai_server::app(&hub);
     if let Some(dir) = &options.dir {
         if !dir.is_dir() {
             return Err(format!("{} is not a directory", dir.display()));
@@ -65,6 +67,8 @@ fn serve(options: &Options) -> Result<(), String> {
     }
     let handle = server.handle();
     let app = app.get("/metrics", move |_| akurai_server::metrics(&handle.stats()));
+    let _publisher = Publisher::start(&hub, server.handle())
+        .map_err(|error| format!("cannot watch the server: {error}"))?;
     stop_on_signal(server.handle())?;
     server
         .run(app)

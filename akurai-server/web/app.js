@@ -1,4 +1,4 @@
-// The demo page: ticks by EventSource, and a console for the WebSocket echo.
+// The demo page: ticks by EventSource, and a console for the WebSocket echo. live.js and chat.js use what is on top.
 // What comes from the network reaches the page by textContent alone.
 "use strict";
 

@@ -1,10 +1,20 @@
 //! The demo's routes, as a browser and curl meet them.
 
 use akurai_http::Limits;
+use akurai_server::{Hub, HubOptions, Publisher, app};
 use akurai_tests::{Answer, Client, EventStream, Frame, Opcode, TestServer, WsClient, handshake};
 
 fn demo() -> TestServer {
-    TestServer::limited(Limits::default(), akurai_server::app())
+    let hub = Hub::new(HubOptions::default()).expect("its threads can be made");
+    TestServer::limited(Limits::default(), app(&hub))
+}
+
+/// The demo with its numbers. They end before the server does.
+fn live_demo() -> (Publisher, TestServer) {
+    let hub = Hub::new(HubOptions::default()).expect("its threads can be made");
+    let server = TestServer::limited(Limits::default(), app(&hub));
+    let publisher = Publisher::start(&hub, server.handle().clone());
+    (publisher.expect("its thread can be made"), server)
 }
 
 fn ask(client: &mut Client, method: &str, path: &str) -> Answer {
@@ -20,6 +30,8 @@ fn the_page_is_whole_and_loads_nothing_from_outside() {
         ("/", "text/html; charset=utf-8"),
         ("/style.css", "text/css; charset=utf-8"),
         ("/app.js", "text/javascript; charset=utf-8"),
+        ("/live.js", "text/javascript; charset=utf-8"),
+        ("/chat.js", "text/javascript; charset=utf-8"),
     ] {
         let answer = ask(&mut client, "GET", path);
         assert_eq!(
@@ -42,7 +54,7 @@ fn the_page_is_whole_and_loads_nothing_from_outside() {
         assert!(!text.contains("TBD"), "{path}");
     }
     let page = ask(&mut client, "GET", "/");
-    for part in ["/style.css", "/app.js"] {
+    for part in ["/style.css", "/app.js", "/live.js", "/chat.js"] {
         assert!(page.text().contains(part), "the page does not load {part}");
     }
 }
@@ -97,6 +109,144 @@ fn the_echo_admits_any_origin() {
     ws.expect(Opcode::BINARY, [0, 255]);
     ws.send(&Frame::close(3000, "bye"));
     ws.expect_close_and_eof(3000);
+}
+
+/// An event stream that is open.
+fn follow(server: &TestServer, path: &str) -> (Client, EventStream) {
+    let mut client = server.connect();
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n"));
+    let head = client.read_head();
+    assert_eq!(head.header("content-type"), Some("text/event-stream"));
+    (client, EventStream::default())
+}
+
+/// Reads on until an event of this name has come whose data holds `part`, and returns its data.
+#[track_caller]
+fn read_event((client, stream): &mut (Client, EventStream), name: &str, part: &str) -> String {
+    loop {
+        let events = stream.dispatched.iter();
+        let found = events
+            .filter(|event| event.event == name)
+            .find(|event| event.data.contains(part));
+        if let Some(event) = found {
+            return event.data.clone();
+        }
+        stream.feed(&client.read_some());
+    }
+}
+
+#[test]
+fn the_numbers_come_each_second() {
+    let (_publisher, server) = live_demo();
+    let mut stats = follow(&server, "/api/stats");
+    let first = read_event(&mut stats, "stats", "\"requests_per_s\":null");
+    for part in ["{\"at\":", "\"subscribers\":1,", "\"threads\":"] {
+        assert!(first.contains(part), "{part} is not in {first}");
+    }
+    // With a second one there is a rate.
+    let next = read_event(&mut stats, "stats", "\"requests_per_s\":0");
+    assert!(next.contains("\"bytes_out_per_s\":"), "{next}");
+    // Who gets both on one connection is one subscriber.
+    let _both = follow(&server, "/api/live");
+    read_event(&mut stats, "stats", "\"subscribers\":2,");
+}
+
+fn enter(server: &TestServer, name: &str) -> WsClient {
+    let mut client = server.connect();
+    client.send(handshake(&format!("/api/chat?name={name}")));
+    WsClient::opened(client)
+}
+
+#[test]
+fn what_one_says_all_hear() {
+    let (_publisher, server) = live_demo();
+    let mut follower = follow(&server, "/api/chat/events");
+    let (mut ann, mut bob) = (enter(&server, "Ann"), enter(&server, "B%C3%B6b"));
+    read_event(&mut follower, "people", "{\"in_room\":2,\"following\":1}");
+
+    bob.send(&Frame::text("<b>\"hi\"</b>\n\u{1f600}"));
+    let said = read_event(&mut follower, "chat", "");
+    assert!(
+        said.ends_with(",\"name\":\"Böb\",\"text\":\"<b>\\\"hi\\\"</b>\\n\u{1f600}\"}"),
+        "{said}"
+    );
+    ann.expect(Opcode::TEXT, &said);
+    bob.expect(Opcode::TEXT, &said);
+
+    drop(ann);
+    read_event(&mut follower, "people", "{\"in_room\":1,\"following\":1}");
+}
+
+#[test]
+fn what_is_not_valid_is_told_to_its_client_alone() {
+    let (_publisher, server) = live_demo();
+    let mut follower = follow(&server, "/api/chat/events");
+    let (mut ann, mut bob) = (enter(&server, "Ann"), enter(&server, "Bob"));
+    read_event(&mut follower, "people", "{\"in_room\":2,\"following\":1}");
+    for (frame, error) in [
+        (
+            Frame::text("a".repeat(501)),
+            "a message has 500 characters at most",
+        ),
+        (Frame::text(" "), "a message is not empty"),
+        (Frame::binary([1]), "a message is text"),
+    ] {
+        ann.send(&frame);
+        ann.expect(Opcode::TEXT, format!("{{\"error\":\"{error}\"}}"));
+    }
+    ann.send(&Frame::text("\u{1f980}".repeat(500)));
+    // The first that the others get is what was valid.
+    let said = read_event(&mut follower, "chat", "");
+    assert!(said.contains("\u{1f980}"), "{said}");
+    bob.expect(Opcode::TEXT, &said);
+
+    for name in ["", "%0A", &"x".repeat(31)] {
+        let mut nobody = enter(&server, name);
+        let refusal = nobody.read_frame();
+        assert!(refusal.payload.starts_with(b"{\"error\":"), "{refusal:?}");
+        nobody.expect_close(1008);
+    }
+}
+
+#[test]
+fn who_comes_back_to_the_room_gets_what_was_said_meanwhile() {
+    let (_publisher, server) = live_demo();
+    let mut follower = follow(&server, "/api/chat/events");
+    let mut ann = enter(&server, "Ann");
+    read_event(&mut follower, "people", "{\"in_room\":1,\"following\":1}");
+    ann.send(&Frame::text("one"));
+    read_event(&mut follower, "chat", "one");
+    let last = follower
+        .1
+        .dispatched
+        .last()
+        .expect("one came")
+        .last_event_id
+        .clone();
+    drop(follower);
+    for text in ["two", "three"] {
+        ann.send(&Frame::text(text));
+    }
+    let mut back = follow(&server, &format!("/api/chat/events?last_event_id={last}"));
+    read_event(&mut back, "chat", "three");
+    let chat: Vec<&str> = (back.1.dispatched.iter())
+        .filter(|event| event.event == "chat")
+        .map(|event| event.data.as_str())
+        .collect();
+    assert_eq!(chat.len(), 2, "{chat:?}");
+    assert!(chat[0].contains("two"), "{chat:?}");
+}
+
+#[test]
+fn the_room_is_closed_to_pages_of_other_origins() {
+    let server = demo();
+    let mut client = server.connect();
+    client.send(handshake("/api/chat?name=Eve").replacen(
+        "\r\n\r\n",
+        "\r\nOrigin: https://elsewhere.example\r\n\r\n",
+        1,
+    ));
+    assert_eq!(client.read_response().status, 403);
 }
 
 #[test]
