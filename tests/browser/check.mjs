@@ -1,12 +1,15 @@
-// Drives the demo in headless Chromium: the APIs first, then the page's own controls.
+// Drives the demo in headless Chromium: the APIs first, then the page's own controls, then what has a file of its own beside.
 // Each check prints a line; the last line counts them. Every wait has a deadline.
 
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createWriteStream, rmSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
+import { RECONNECT_MS, WAIT_MS, assert, assertEqual, check, counts, kill, start, within } from "./harness.mjs";
+import { live, lostAndTold } from "./live.mjs";
+import { sseTable } from "./sse_table.mjs";
+import { twoNodes } from "./two_nodes.mjs";
 
 const { values: args } = parseArgs({
   options: {
@@ -14,83 +17,29 @@ const { values: args } = parseArgs({
     chromium: { type: "string" },
     profile: { type: "string" },
     out: { type: "string" },
+    examples: { type: "string" },
   },
 });
-
-const WAIT_MS = 15_000;
-// A reconnection waits for the browser's own retry time, 3 s, perhaps several times.
-const RECONNECT_MS = 40_000;
-
-let passed = 0;
-let failed = 0;
-
-async function check(name, body) {
-  try {
-    const note = await within(60_000, body(), name);
-    passed += 1;
-    console.log(`ok - ${name}${note ? ` (${note})` : ""}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`not ok - ${name}`);
-    console.log(String(error.stack ?? error).replace(/^/gm, "    "));
-  }
-}
-
-function within(ms, promise, what) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not within ${ms} ms`)), ms);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-function assert(condition, message) {
-  if (!condition) throw new Error(message);
-}
-
-function assertEqual(actual, expected, what) {
-  const [a, e] = [JSON.stringify(actual), JSON.stringify(expected)];
-  assert(a === e, `${what}: expected ${e}, got ${a}`);
-}
 
 // ---- The server ------------------------------------------------------------------------------------------------
 
 const log = createWriteStream(path.join(args.out, "server.log"));
-let server = null; // { child, port, exited }
+let server = null;
 
 // Resolves once the server has said where it listens.
 async function startServer(port) {
-  const child = spawn(args.server, ["--addr", `127.0.0.1:${port}`], { stdio: ["ignore", "ignore", "pipe"] });
-  server = { child, port: null, exited: new Promise((resolve) => child.once("exit", resolve)) };
-  const listening = new Promise((resolve, reject) => {
-    let text = "";
-    child.once("error", reject);
-    child.once("exit", (code, signal) => reject(new Error(`the server ended (${code ?? signal}): ${text}`)));
-    child.stderr.setEncoding("utf8");
-    child.stderr.on("data", (chunk) => {
-      log.write(chunk);
-      if (server.port !== null) return;
-      text += chunk;
-      const found = /akurai-server listening on http:\/\/127\.0\.0\.1:(\d+)\s/.exec(text);
-      if (found) resolve(Number(found[1]));
-    });
-  });
-  server.port = await within(WAIT_MS, listening, "the server's line on stderr");
-  return server.port;
+  const said = /akurai-server listening on http:\/\/127\.0\.0\.1:(\d+)\s/;
+  server = await start(args.server, ["--addr", `127.0.0.1:${port}`], "stderr", said, log);
+  return Number(server.match[1]);
 }
 
-// As a crash would: no farewell to anyone.
-async function killServer() {
-  server.child.kill("SIGKILL");
-  await within(WAIT_MS, server.exited, "the server's end");
-}
+const killServer = () => kill(server);
 
 process.on("uncaughtException", (error) => {
   console.log(`not ok - ${error.stack}`);
-  console.log(`${passed} passed, ${failed + 1} failed`);
+  console.log(`${counts.passed} passed, ${counts.failed + 1} failed`);
   process.exit(1);
 });
-process.on("exit", () => server?.child.kill("SIGKILL"));
 for (const signal of ["SIGTERM", "SIGINT"]) {
   process.on(signal, async () => {
     await within(5_000, browser?.close() ?? Promise.resolve(), "the browser's end").catch(() => {});
@@ -128,6 +77,7 @@ browser.setDefaultTimeout(WAIT_MS);
 let serverIsDown = false;
 const complaints = [];
 const foreign = [];
+const hosts = new Set([`127.0.0.1:${port}`]);
 
 function watch(page) {
   page.on("console", (message) => {
@@ -140,7 +90,7 @@ function watch(page) {
 }
 function noteHost(address) {
   const url = new URL(address);
-  if (!["data:", "blob:", "about:"].includes(url.protocol) && url.host !== `127.0.0.1:${port}`) foreign.push(address);
+  if (!["data:", "blob:", "about:"].includes(url.protocol) && !hosts.has(url.host)) foreign.push(address);
 }
 browser.on("request", (request) => noteHost(request.url()));
 
@@ -382,6 +332,9 @@ await check("page: every control has a name", async () => {
   assertEqual(nameless, [], "without a name");
 });
 
+const context = { browser, page, origin, out: args.out, watch, state, log, down: (is) => (serverIsDown = is), own: (host) => hosts.add(host) };
+await live(context);
+
 await check("screenshots: light, dark, phone", async () => {
   await page.click("#ws-toggle");
   await state("#ws-state", "open");
@@ -466,10 +419,15 @@ await check("page: the killed connection shows as 1006, not clean; the console c
   await state("#ws-state", "closed");
 });
 
+await lostAndTold({ ...context, killServer, startServer: () => startServer(port) });
+const example = (name) => ({ ...context, program: path.join(args.examples, name) });
+await sseTable(example("sse_table"));
+await twoNodes(example("two_nodes"));
+
 await check("no error or warning in the console", async () => assertEqual(complaints, [], "console"));
 await check("no request to another host", async () => assertEqual(foreign, [], "requests"));
 
 await within(WAIT_MS, browser.close(), "the browser's end").catch((error) => console.log(String(error)));
 await killServer();
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 && passed > 0 ? 0 : 1);
+console.log(`${counts.passed} passed, ${counts.failed} failed`);
+process.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);
