@@ -40,11 +40,21 @@ function chatComplain(text) {
 }
 
 // The newest row stands last, as in a conversation; who has scrolled back is left there.
+let atEnd = true;
+function keepAtEnd() {
+  if (atEnd) chat.box.scrollTop = chat.box.scrollHeight;
+}
+chat.box.addEventListener("scroll", () => {
+  atEnd = chat.box.scrollHeight - chat.box.scrollTop - chat.box.clientHeight < 40;
+});
+const resized = new ResizeObserver(keepAtEnd);
+resized.observe(chat.box);
+resized.observe(chat.log);
+
 function appendRow(row) {
-  const atEnd = chat.box.scrollHeight - chat.box.scrollTop - chat.box.clientHeight < 40;
   chat.log.append(row);
   while (chat.log.childElementCount > CHAT_ROWS) chat.log.firstElementChild.remove();
-  if (atEnd) chat.box.scrollTop = chat.box.scrollHeight;
+  keepAtEnd();
 }
 
 function note(kind, text) {
@@ -146,7 +156,7 @@ live.addEventListener("people", (event) => {
   chat.people.dataset.inRoom = String(inRoom);
   chat.people.dataset.following = String(following);
 });
-live.addEventListener("reset", () => note("reset", "Messages were lost here: the server began anew, or this page was away for too long."));
+live.addEventListener("reset", () => note("reset", "Messages may be missing here: the server began anew, or this page was away for too long."));
 onLiveState((state) => {
   chat.stream = state;
   // The room is back as soon as the stream is.

@@ -12,7 +12,7 @@ const server = { panel: byId("server"), pill: byId("server-state"), samples: [],
 
 const whole = (count) => count.toLocaleString("en");
 const TILES = [
-  { key: "connections", label: "Connections", show: whole },
+  { key: "connections", label: "Connections", show: whole, hint: "in HTTP" },
   { key: "upgraded", label: "Upgraded", show: whole, hint: "SSE and WebSocket" },
   { key: "subscribers", label: "Subscribers", show: whole, hint: "of the hub" },
   { key: "requests_per_s", label: "Requests", show: whole, unit: "/s" },
