@@ -3,16 +3,19 @@
 
 mod feeds;
 mod mirror;
+mod serving;
 
 mod closing;
 mod deadlines;
 mod demo;
 mod faults;
+mod keepalive;
 mod limits;
 mod rfc6455;
 mod rfc9112;
 mod router;
 mod shutdown;
+mod slow_readers;
 mod smuggling;
 mod sse;
 mod threads;
