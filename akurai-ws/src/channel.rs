@@ -1,137 +1,192 @@
-//! The protocol on its socket: reads, answers, writes, and ends in the right order.
+//! The protocol on its socket: reads, answers, and ends in the right order.
+
+mod closing;
 
 use std::io::{self, ErrorKind};
-use std::net::Shutdown;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use akurai_http::{Socket, Upgraded};
 
 use crate::codec::close;
-use crate::codec::frame::Opcode;
 use crate::codec::protocol::{Limits, Protocol, State};
 use crate::error::{Error, Violation};
-use crate::message::{CloseFrame, CloseInfo, Message};
+use crate::message::{Kind, Message};
+use crate::options::Settings;
 use crate::read::ReadBuffer;
-use crate::write::{WRITE_DEADLINE, write_frame};
+use crate::shared::{Place, Shared};
+use crate::waits::{Due, Waits};
 
-/// How long the peer may take to answer our Close, and then to end the connection.
-const CLOSE_WAIT: Duration = Duration::from_secs(5);
-/// How much of what it still sends meanwhile is read and thrown away. With bytes unread, closing the socket would reset
-/// the connection, and a reset may overtake our Close.
-const DRAIN_MAX_BYTES: usize = 256 * 1024;
-
+/// The reading side. What is written goes through [`Shared`].
 #[derive(Debug)]
 pub(crate) struct Channel {
     socket: Socket,
+    shared: Arc<Shared>,
     protocol: Protocol,
     input: ReadBuffer,
-    close_info: Option<CloseInfo>,
-    write_failed: bool,
-    /// Once a Close was sent, until when it is worth reading on.
-    read_until: Option<Instant>,
+    waits: Waits,
+    /// What the socket's own timeout is, so that it is set only when it changes.
+    read_timeout: Duration,
+    /// Our Close is sent or queued: since when we know.
+    closing_since: Option<Instant>,
+}
+
+/// What a wait brought.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Filled {
+    Bytes(usize),
+    /// Nothing more comes, and the protocol is closed.
+    End,
+    /// The caller's time is over.
+    TimedOut,
+}
+
+/// What has come of a message that is read in parts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Part {
+    /// More of it follows.
+    Some,
+    /// It ends with this.
+    Last,
+    /// The connection ended, in the message or before it.
+    End,
 }
 
 impl Channel {
-    pub(crate) fn new(upgraded: Upgraded, limits: Limits) -> io::Result<Self> {
+    pub(crate) fn new(
+        upgraded: Upgraded,
+        limits: Limits,
+        settings: Settings,
+        subprotocol: Option<String>,
+    ) -> io::Result<Self> {
         let (leftover, socket) = upgraded.into_parts();
-        // Set once, so that a message costs one read and one write and no other call. Reads wait without end already.
-        socket.set_write_timeout(Some(WRITE_DEADLINE))?;
+        let now = Instant::now();
         Ok(Self {
+            shared: Shared::new(socket.clone(), settings, subprotocol)?,
             socket,
             protocol: Protocol::new(limits),
             input: ReadBuffer::new(leftover),
-            close_info: None,
-            write_failed: false,
-            read_until: None,
+            waits: Waits::new(&settings, now),
+            read_timeout: Duration::ZERO,
+            closing_since: None,
         })
     }
 
-    pub(crate) fn close_info(&self) -> Option<&CloseInfo> {
-        self.close_info.as_ref()
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
-    pub(crate) fn recv(&mut self) -> Result<Option<Message>, Error> {
+    /// The next message or control frame; waits for it until then.
+    pub(crate) fn recv(&mut self, until: Option<Instant>) -> Result<Option<Message>, Error> {
+        let mut is_late = false;
         loop {
-            let (used, result) = self.protocol.receive(self.input.unread());
-            self.input.consume(used);
-            match result {
-                Ok(Some(message)) => {
-                    self.answer(&message)?;
-                    return Ok(Some(message));
-                }
-                Err(violation) => {
-                    self.fail(violation);
-                    return Err(violation.into());
-                }
-                Ok(None) if self.protocol.state() == State::Closed => return Ok(None),
-                Ok(None) => {
-                    self.fill()?;
-                }
+            if let Some(message) = self.take_message()? {
+                return Ok(Some(message));
             }
-        }
-    }
-
-    pub(crate) fn send(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Error> {
-        if self.protocol.state() != State::Open {
-            return Err(Error::Closed);
-        }
-        self.write(opcode, payload)
-    }
-
-    /// Sends Close, unless one has gone either way.
-    pub(crate) fn start_closing(&mut self, code: u16, reason: &str) -> Result<(), Error> {
-        let payload = close::encode(code, reason)?;
-        if self.protocol.state() != State::Open {
-            return Ok(());
-        }
-        self.protocol.start_closing();
-        self.close_info = Some(CloseInfo {
-            code,
-            reason: reason.to_owned(),
-            clean: false,
-        });
-        self.read_until = Some(Instant::now() + CLOSE_WAIT);
-        self.write(Opcode::Close, &payload)
-    }
-
-    /// Closes with `code`, unless that has begun; waits for the peer's Close and then for its FIN, within bounds.
-    pub(crate) fn finish(mut self, code: u16) {
-        let stopping = code == close::NORMAL && self.socket.is_stopping();
-        let _ = self.start_closing(if stopping { close::GOING_AWAY } else { code }, "");
-        if self.write_failed {
-            // Either the peer is gone, or it takes nothing, and would not take a FIN.
-            return;
-        }
-        self.read_until = Some(Instant::now() + CLOSE_WAIT);
-        let mut drained_bytes = 0;
-        let mut said_fin = false;
-        while drained_bytes < DRAIN_MAX_BYTES {
-            let (used, _) = self.protocol.receive(self.input.unread());
-            self.input.consume(used);
             if self.protocol.state() == State::Closed {
-                self.input.clear();
-                if !said_fin {
-                    // §7.1.1: the server closes first. Its FIN says so, while what the peer sent is still read.
-                    let _ = self.socket.shutdown(Shutdown::Write);
-                    said_fin = true;
-                }
+                return Ok(None);
             }
-            match self.fill() {
-                Ok(read @ 1..) => drained_bytes += read,
-                _ => break,
+            if is_late {
+                return Err(Error::Timeout);
             }
+            self.fill(until)?;
+            is_late = until.is_some_and(|until| Instant::now() >= until);
         }
-        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// The next data message, in `buffer`; control frames are answered and passed over.
+    pub(crate) fn recv_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Kind>, Error> {
+        self.protocol.lend(std::mem::take(buffer));
+        let outcome = loop {
+            let (kind, bytes) = match self.recv(None) {
+                Ok(Some(Message::Text(text))) => (Kind::Text, text.into_bytes()),
+                Ok(Some(Message::Binary(bytes))) => (Kind::Binary, bytes),
+                Ok(Some(_)) => continue,
+                Ok(None) => break Ok(None),
+                Err(error) => break Err(error),
+            };
+            *buffer = bytes;
+            return Ok(Some(kind));
+        };
+        *buffer = self.protocol.take_back();
+        buffer.clear();
+        outcome
+    }
+
+    /// What a message is that has begun, whether it is all there or not; waits for it.
+    pub(crate) fn recv_begun(&mut self, part: &mut Vec<u8>) -> Result<Option<(Kind, Part)>, Error> {
+        loop {
+            if let Some(begun) = self.take_begun(part)? {
+                return Ok(Some(begun));
+            }
+            if self.protocol.state() == State::Closed {
+                return Ok(None);
+            }
+            self.fill(None)?;
+        }
+    }
+
+    /// More of the message that has begun.
+    pub(crate) fn recv_part(&mut self, part: &mut Vec<u8>) -> Result<Part, Error> {
+        loop {
+            match self.take_begun(part)? {
+                Some((_, Part::Some)) if part.is_empty() => {}
+                Some((_, arrived)) => return Ok(arrived),
+                None if self.protocol.state() == State::Closed => return Ok(Part::End),
+                None => {}
+            }
+            self.fill(None)?;
+        }
+    }
+
+    /// Nobody wants the rest of the message that has begun.
+    pub(crate) fn discard_message(&mut self) {
+        self.protocol.discard_message();
+    }
+
+    // A message or control frame that the unread bytes complete, answered.
+    fn take_message(&mut self) -> Result<Option<Message>, Error> {
+        self.notice_close();
+        let (used, result) = self.protocol.receive(self.input.unread());
+        self.input.consume(used);
+        let message = match result {
+            Ok(Some(message)) => message,
+            Ok(None) => return Ok(None),
+            Err(violation) => return Err(self.fail(violation)),
+        };
+        if !self.protocol.is_in_message() {
+            self.waits.message_over();
+        }
+        if matches!(message, Message::Text(_) | Message::Binary(_)) {
+            self.waits.data_came();
+        }
+        self.answer(&message)?;
+        Ok(Some(message))
+    }
+
+    // What the unread bytes have of a data message; `None` if they have none of it.
+    fn take_begun(&mut self, part: &mut Vec<u8>) -> Result<Option<(Kind, Part)>, Error> {
+        while let Some(message) = self.take_message()? {
+            let (kind, bytes) = match message {
+                Message::Text(text) => (Kind::Text, text.into_bytes()),
+                Message::Binary(bytes) => (Kind::Binary, bytes),
+                _ => continue,
+            };
+            *part = bytes;
+            return Ok(Some((kind, Part::Last)));
+        }
+        let kind = self.protocol.kind_under_way();
+        self.protocol.take_part(part);
+        Ok(kind.map(|kind| (kind, Part::Some)))
     }
 
     // §5.5.1 and §5.5.2: a Close is answered with a Close, a Ping with a Pong.
     fn answer(&mut self, message: &Message) -> Result<(), Error> {
         match message {
-            Message::Ping(payload) => match self.write(Opcode::Pong, payload) {
-                // Whoever left before the answer came has just left: the next read says so.
-                Err(Error::Io(error)) if is_gone(&error) => Ok(()),
-                result => result,
-            },
+            Message::Ping(payload) => {
+                let result = self.shared.pong(payload);
+                self.written(result)
+            }
             Message::Close(frame) => {
                 self.answer_close(frame.as_ref());
                 Ok(())
@@ -140,101 +195,130 @@ impl Channel {
         }
     }
 
-    fn answer_close(&mut self, frame: Option<&CloseFrame>) {
-        if let Some(ours) = &mut self.close_info {
-            ours.clean = true;
-            return;
-        }
-        // §5.5.1: "the endpoint typically echos the status code it received". We echo the reason too: a browser's
-        // CloseEvent shows the reason of the Close that comes back.
-        let (code, reason) = match frame {
-            Some(frame) => (frame.code, frame.reason.as_str()),
-            None => (close::NO_STATUS, ""),
-        };
-        let payload = match frame {
-            Some(_) => close::encode(code, reason).unwrap_or_default(),
-            None => Vec::new(),
-        };
-        // A peer that sent Close and left has no use for the echo: no error.
-        let clean = self.write(Opcode::Close, &payload).is_ok();
-        self.close_info = Some(CloseInfo {
-            code,
-            reason: reason.to_owned(),
-            clean,
-        });
-    }
-
-    // §7.1.7: Close with the code that says why, then FIN. What the peer still sends is read when the connection is
-    // given back.
-    fn fail(&mut self, violation: Violation) {
-        if self.close_info.is_none() {
-            let (code, reason) = (violation.code(), violation.reason());
-            if let Ok(payload) = close::encode(code, reason) {
-                let _ = self.write(Opcode::Close, &payload);
+    // What came of a write of the reader's own.
+    fn written(&mut self, result: Result<(), Error>) -> Result<(), Error> {
+        match result {
+            // Whoever left before the answer came has just left: the next read says so.
+            Err(Error::Io(error)) if is_gone(&error) => {
+                self.protocol.end();
+                Ok(())
             }
-            self.close_info = Some(CloseInfo {
-                code,
-                reason: reason.to_owned(),
-                clean: false,
-            });
+            // Another thread's write has failed, and has told why.
+            Err(Error::Closed) => Ok(()),
+            Err(error) => {
+                self.protocol.end();
+                Err(error)
+            }
+            Ok(()) => Ok(()),
         }
-        let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    fn write(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Error> {
-        if self.write_failed {
-            return Err(Error::Closed);
+    // Another thread, or a wait that ran out, may have sent Close.
+    fn notice_close(&mut self) {
+        if self.closing_since.is_none() && !self.shared.is_open() {
+            self.closing_since = self.shared.close_sent_at().or_else(|| Some(Instant::now()));
         }
-        let result = write_frame(&mut &self.socket, opcode, payload);
-        if result.is_err() {
-            self.write_failed = true;
-            self.end();
+        if self.closing_since.is_some() {
+            self.protocol.start_closing();
         }
-        result
     }
 
-    // Reads once; 0 when nothing more comes, and then the protocol is closed.
-    fn fill(&mut self) -> Result<usize, Error> {
+    // Reads once, after whatever is due.
+    fn fill(&mut self, until: Option<Instant>) -> Result<Filled, Error> {
+        let in_message = self.protocol.is_in_message() || !self.input.unread().is_empty();
         loop {
-            if let Some(until) = self.read_until {
-                let left = until.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    self.end();
-                    return Ok(0);
-                }
-                self.socket.set_read_timeout(Some(left))?;
-            }
-            let wanted_bytes = self.protocol.wanted_bytes();
-            let error = match self.input.fill(&mut &self.socket, wanted_bytes) {
-                Ok(0) => break,
-                Ok(read) => return Ok(read),
-                Err(error) => error,
+            self.notice_close();
+            let now = Instant::now();
+            let next = match self.closing_since {
+                Some(since) => self.next_while_closing(since, now),
+                None => self.waits.next(now).map(Some),
             };
-            match error.kind() {
-                // A timeout: the deadline above decides.
-                ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
-                _ if is_gone(&error) => break,
-                _ => {
-                    self.end();
-                    return Err(error.into());
+            let wait = match next {
+                Ok(Some(wait)) => wait,
+                Ok(None) => break,
+                Err(due) => {
+                    self.act(due)?;
+                    if self.protocol.state() == State::Closed {
+                        return Ok(Filled::End);
+                    }
+                    continue;
                 }
+            };
+            let left = until.map_or(wait, |until| until.saturating_duration_since(now));
+            self.set_read_timeout(wait.min(left))?;
+
+            let wanted_bytes = self.protocol.wanted_bytes();
+            let result = self.input.fill(&mut &self.socket, wanted_bytes);
+            let bytes_came = matches!(result, Ok(1..));
+            let later = Instant::now();
+            self.waits.waited(later - now, bytes_came, in_message);
+            match result {
+                Ok(0) => break,
+                Ok(read) => return Ok(Filled::Bytes(read)),
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
+                    _ if is_gone(&error) => break,
+                    _ => {
+                        self.end();
+                        return Err(error.into());
+                    }
+                },
+            }
+            if until.is_some_and(|until| later >= until) {
+                return Ok(Filled::TimedOut);
             }
         }
         if self.socket.is_stopping() {
-            let _ = self.start_closing(close::GOING_AWAY, "");
+            let _ = self.shared.close(close::GOING_AWAY, "", Place::Behind);
+            self.protocol.end();
+        } else {
+            self.end();
         }
-        self.end();
-        Ok(0)
+        Ok(Filled::End)
+    }
+
+    fn act(&mut self, due: Due) -> Result<(), Error> {
+        match due {
+            Due::Ping => {
+                self.waits.asked();
+                let result = self.shared.keepalive();
+                self.written(result)
+            }
+            Due::PeerGone if !self.shared.has_asked() => {
+                // It cannot have seen the question yet. The write deadline bounds this.
+                self.waits.excuse();
+                Ok(())
+            }
+            Due::PeerGone => {
+                self.protocol.end();
+                self.shared.lose(&self.socket);
+                Ok(())
+            }
+            Due::MessageDeadline => Err(self.fail(Violation::MessageTooSlow)),
+            // §7.4.1: this end "is going away"; whether the purpose was fulfilled (1000), it cannot know.
+            Due::Idle | Due::Lifetime => {
+                let reason = if due == Due::Idle { "idle" } else { "lifetime" };
+                let result = self.shared.close(close::GOING_AWAY, reason, Place::Behind);
+                self.written(result)
+            }
+        }
+    }
+
+    // Rounded up to a millisecond, so that equal waits are equal although the clock went on meanwhile.
+    fn set_read_timeout(&mut self, wait: Duration) -> io::Result<()> {
+        let millis = wait.as_nanos().div_ceil(1_000_000).max(1);
+        let wait = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
+        if wait != self.read_timeout {
+            self.socket.set_read_timeout(Some(wait))?;
+            self.read_timeout = wait;
+        }
+        Ok(())
     }
 
     // The transport is at its end.
     fn end(&mut self) {
         self.protocol.end();
-        self.close_info.get_or_insert_with(|| CloseInfo {
-            code: close::ABNORMAL,
-            reason: String::new(),
-            clean: false,
-        });
+        self.shared.end();
     }
 }
 

@@ -15,6 +15,14 @@ pub enum Error {
     WriteDeadline,
     /// Nothing can be sent after a Close, nor on a connection that ended.
     Closed,
+    /// Too much waits for a peer that is slow to take it. This message was not sent; whether the connection goes on is
+    /// what [`WhenFull`](crate::WhenFull) says.
+    Slow,
+    /// Nothing came within the time given to [`recv_timeout`](crate::WsConn::recv_timeout). The connection is as it was,
+    /// also where a message has begun.
+    Timeout,
+    /// A text message of our own is not UTF-8 (RFC 6455 §5.6). What was wrong was not sent.
+    NotUtf8,
     /// A Close may not carry this code (RFC 6455 §7.4). Nothing was sent.
     CloseCode(u16),
     /// A Close's reason of this many bytes is longer than 123. Nothing was sent.
@@ -61,6 +69,8 @@ pub enum Violation {
     MessageTooLong,
     /// A message of more frames than [`WsOptions::max_fragments`](crate::WsOptions::max_fragments).
     TooManyFragments,
+    /// A message that did not end within [`WsOptions::message_deadline`](crate::WsOptions::message_deadline).
+    MessageTooSlow,
 }
 
 impl Violation {
@@ -68,7 +78,7 @@ impl Violation {
     pub fn code(self) -> u16 {
         match self {
             Self::CloseReason | Self::TextNotUtf8 => 1007,
-            Self::TooManyFragments => 1008,
+            Self::TooManyFragments | Self::MessageTooSlow => 1008,
             Self::FrameTooLong | Self::MessageTooLong => 1009,
             _ => 1002,
         }
@@ -93,6 +103,7 @@ impl Violation {
             Self::FrameTooLong => "frame: too long",
             Self::MessageTooLong => "message: too long",
             Self::TooManyFragments => "message: too many fragments",
+            Self::MessageTooSlow => "message: not complete in time",
         }
     }
 }
@@ -111,6 +122,9 @@ impl fmt::Display for Error {
             Self::Violation(violation) => write!(f, "peer's {violation}"),
             Self::WriteDeadline => f.write_str("send: the peer did not take the frame in time"),
             Self::Closed => f.write_str("send: the connection is closed"),
+            Self::Slow => f.write_str("send: the peer is slow, and the queue is full"),
+            Self::Timeout => f.write_str("recv: nothing came in time"),
+            Self::NotUtf8 => f.write_str("send: the text is not utf-8"),
             Self::CloseCode(code) => write!(f, "close: code {code} may not be sent"),
             Self::ReasonTooLong(bytes) => {
                 write!(f, "close: the reason has {bytes} bytes, more than 123")
@@ -133,9 +147,27 @@ impl error::Error for Error {
     }
 }
 
+/// An [`Error`] that came through [`Read`](io::Read) or [`Write`](io::Write) is itself again.
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        error.downcast().unwrap_or_else(Self::Io)
+    }
+}
+
+/// With a kind that says roughly the same, and the error itself as the source.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error {
+            Error::Io(error) => return error,
+            Error::Violation(_) => io::ErrorKind::InvalidData,
+            Error::Closed => io::ErrorKind::BrokenPipe,
+            Error::WriteDeadline | Error::Slow | Error::Timeout => io::ErrorKind::TimedOut,
+            Error::CloseCode(_)
+            | Error::ReasonTooLong(_)
+            | Error::PingTooLong(_)
+            | Error::NotUtf8 => io::ErrorKind::InvalidInput,
+        };
+        Self::new(kind, error)
     }
 }
 
@@ -176,6 +208,7 @@ mod tests {
             FrameTooLong,
             MessageTooLong,
             TooManyFragments,
+            MessageTooSlow,
         ] {
             assert!(crate::codec::close::encode(violation.code(), violation.reason()).is_ok());
         }
@@ -211,9 +244,27 @@ mod tests {
             false,
         );
         check(
+            Error::Slow,
+            "send: the peer is slow, and the queue is full",
+            false,
+        );
+        check(Error::Timeout, "recv: nothing came in time", false);
+        check(Error::NotUtf8, "send: the text is not utf-8", false);
+        check(
             io::Error::other("no route").into(),
             "connection: no route",
             true,
         );
+    }
+
+    #[test]
+    fn through_io_and_back() {
+        let error = io::Error::from(Error::from(Violation::Unmasked));
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        let back = Error::from(error);
+        assert!(matches!(back, Error::Violation(Violation::Unmasked)));
+        let error = io::Error::from(Error::Io(io::ErrorKind::NotFound.into()));
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(matches!(Error::from(error), Error::Io(_)));
     }
 }

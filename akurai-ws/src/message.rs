@@ -16,6 +16,15 @@ pub enum Message {
     Close(Option<CloseFrame>),
 }
 
+/// What a data message is: see [`WsConn::recv_into`](crate::WsConn::recv_into).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8 (RFC 6455 §5.6).
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
 /// A Close frame's payload (RFC 6455 §5.5.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {

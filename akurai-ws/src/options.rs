@@ -1,7 +1,11 @@
 //! What an application may set.
 
+use std::time::Duration;
+
 use akurai_http::{Reply, Request};
 
+use crate::codec::handshake::{self, Admission};
+use crate::codec::origin::Origin;
 use crate::codec::protocol::Limits;
 use crate::conn::WsConn;
 use crate::error::Error;
@@ -22,8 +26,58 @@ use crate::error::Error;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct WsOptions {
-    any_origin: bool,
+    admission: Admission,
     limits: Limits,
+    settings: Settings,
+}
+
+/// What happens to a message while another thread is writing, and the queue has no room for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// Its thread waits for room, for [`WsOptions::write_deadline`] at most; then it gets [`Error::Slow`], and the message
+    /// is not sent.
+    Wait,
+    /// It is not sent: [`Error::Slow`] at once, and the connection goes on.
+    Refuse,
+    /// It is not sent, nor is what waits in the queue: [`Error::Slow`], and the connection is closed with 1008. A peer
+    /// that cannot keep up is better served by a new connection than by old news.
+    #[default]
+    Close,
+}
+
+/// What a connection needs to know of the options while it lives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) pong_wait: Duration,
+    pub(crate) message_deadline: Option<Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) write_deadline: Duration,
+    pub(crate) close_wait: Duration,
+    pub(crate) max_drain_bytes: usize,
+    pub(crate) max_queue_bytes: usize,
+    pub(crate) max_queue_messages: usize,
+    pub(crate) when_full: WhenFull,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ping_interval: Some(Duration::from_secs(20)),
+            pong_wait: Duration::from_secs(20),
+            message_deadline: Some(Duration::from_secs(60)),
+            idle_timeout: None,
+            max_lifetime: None,
+            write_deadline: Duration::from_secs(20),
+            close_wait: Duration::from_secs(5),
+            max_drain_bytes: 256 * 1024,
+            max_queue_bytes: 1024 * 1024,
+            max_queue_messages: 1024,
+            when_full: WhenFull::default(),
+        }
+    }
 }
 
 impl WsOptions {
@@ -32,11 +86,47 @@ impl WsOptions {
         Self::default()
     }
 
-    /// Admits pages of every origin. By default a request whose Origin is another host than its Host is refused with 403,
-    /// since a browser sends the user's cookies along wherever the page came from (RFC 6455 §10.2). A request without
-    /// Origin comes from no browser and is always admitted.
+    /// Admits pages of these origins beside those of the server's own host: `https://app.example.org`, with a port if it
+    /// is not the scheme's default; also `app://bundle` and `null`. Case does not matter. Default: none, and then a request
+    /// whose Origin is another host than its Host is refused with 403, since a browser sends the user's cookies along
+    /// wherever the page came from (RFC 6455 §10.2). A request without Origin comes from no browser and is always admitted.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is no origin: without a scheme, with a path, or with a wildcard.
+    #[track_caller]
+    pub fn allow_origins<O: AsRef<str>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
+        for origin in origins {
+            let origin = origin.as_ref();
+            let parsed = Origin::parse(origin);
+            let parsed = parsed.unwrap_or_else(|| panic!("not an origin: {origin:?}"));
+            self.admission.origins.push(parsed);
+        }
+        self
+    }
+
+    /// Admits pages of every origin.
     pub fn any_origin(mut self) -> Self {
-        self.any_origin = true;
+        self.admission.any_origin = true;
+        self
+    }
+
+    /// The subprotocols that this server speaks, the preferred one first. The first that the client offers as well is
+    /// spoken, and [`WsConn::subprotocol`] tells it. Default: none. Where nothing is spoken on both sides, the connection
+    /// is opened without (RFC 6455 §4.2.2). Case matters.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is not a token (RFC 9110 §5.6.2).
+    #[track_caller]
+    pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.admission.subprotocols = names.into_iter().map(S::into).collect();
+        for name in &self.admission.subprotocols {
+            assert!(
+                handshake::is_subprotocol(name),
+                "not a subprotocol: {name:?}"
+            );
+        }
         self
     }
 
@@ -61,14 +151,103 @@ impl WsOptions {
         self
     }
 
+    /// Longest time from the first byte of a message to its end, of which only what `recv` spent waiting counts. Default
+    /// 60 s; `None` for no limit. A longer one fails the connection with 1008 (RFC 6455 §7.4.1).
+    pub fn message_deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
+        self.settings.message_deadline = deadline.into().map(bounded);
+        self
+    }
+
+    /// How long `recv` waits in silence before it asks by a ping whether the peer is alive (RFC 6455 §5.5.2). Default 20 s;
+    /// `None` never asks. The reader asks in its own wait: while the application is busy outside of `recv`, nothing is
+    /// asked, and nobody is dropped.
+    pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.settings.ping_interval = interval.into().map(bounded);
+        self
+    }
+
+    /// How long `recv` waits for any byte after it asked. Default 20 s. Then the connection is dropped without a Close,
+    /// and [`CloseInfo::code`](crate::CloseInfo::code) is 1006 (RFC 6455 §7.1.5).
+    pub fn pong_wait(mut self, wait: Duration) -> Self {
+        self.settings.pong_wait = bounded(wait);
+        self
+    }
+
+    /// How long a peer may send no data message, whatever its pings and pongs, of which only what `recv` spent waiting
+    /// counts. Default `None`: as long as it likes. Then the connection is closed with 1001, for this end goes away
+    /// (RFC 6455 §7.4.1).
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.idle_timeout = timeout.into().map(bounded);
+        self
+    }
+
+    /// How old a connection may become, so that its user is let in anew from time to time. Default `None`: as old as it
+    /// likes. Then the next `recv` closes it with 1001 (RFC 6455 §7.4.1).
+    pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.settings.max_lifetime = lifetime.into().map(bounded);
+        self
+    }
+
+    /// How long the peer may take for a whole frame that we send, beginning anew with each MiB it took. Default 20 s. Then
+    /// that send is [`Error::WriteDeadline`], and the connection is dropped: half a frame can be followed by nothing.
+    pub fn write_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.write_deadline = bounded(deadline);
+        self
+    }
+
+    /// How long the peer may take to answer our Close, and then to end the connection. Default 5 s. Then the socket is
+    /// closed (RFC 6455 §7.1.1).
+    pub fn close_wait(mut self, wait: Duration) -> Self {
+        self.settings.close_wait = bounded(wait);
+        self
+    }
+
+    /// How much of what a peer still sends is read and thrown away before the socket is closed, in bytes. Default 256 KiB.
+    /// With bytes unread, closing the socket would reset the connection, and a reset may overtake our Close.
+    pub fn max_drain_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_drain_bytes = bytes;
+        self
+    }
+
+    /// How much may wait while another thread is writing, in bytes with the frames' headers. Default 1 MiB. Beyond it,
+    /// [`when_full`](Self::when_full) says; but a message that is longer than this by itself waits for its turn to be
+    /// written directly.
+    pub fn max_queue_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_queue_bytes = bytes;
+        self
+    }
+
+    /// How many messages may wait while another thread is writing. Default 1024; 0 is taken as 1.
+    pub fn max_queue_messages(mut self, messages: usize) -> Self {
+        self.settings.max_queue_messages = messages.max(1);
+        self
+    }
+
+    /// What happens to a message that finds the queue full. Default [`WhenFull::Close`]. While a
+    /// [`MessageWriter`](crate::MessageWriter) is at work it is always [`WhenFull::Wait`], since that is no fault of the
+    /// peer's.
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.settings.when_full = when_full;
+        self
+    }
+
     /// As [`upgrade`](crate::upgrade), with these options.
+    ///
+    /// There is no deadline for the opening handshake among them: that is a request's head and its answer, bounded by
+    /// [`akurai_http::Limits::head_deadline`] and [`akurai_http::Limits::write_stall`].
     pub fn upgrade(
         &self,
         req: &Request,
         f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
     ) -> Reply {
-        crate::upgrade::reply(req, self.any_origin, self.limits.clone(), f)
+        crate::upgrade::reply(req, &self.admission, self.limits.clone(), self.settings, f)
     }
+}
+
+// A socket knows no wait of nothing, and a clock no end of time.
+fn bounded(wait: Duration) -> Duration {
+    const DECADE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    wait.clamp(Duration::from_millis(1), DECADE)
 }
 
 #[cfg(test)]

@@ -6,17 +6,17 @@ use akurai_http::{Reply, Request, Response, Status, Upgrade, Upgraded};
 
 use crate::channel::Channel;
 use crate::codec::close;
-use crate::codec::handshake::{self, HandshakeError, Opening};
+use crate::codec::handshake::{self, Admission, HandshakeError, Opening};
 use crate::codec::protocol::Limits;
 use crate::conn::WsConn;
 use crate::error::Error;
-use crate::options::WsOptions;
+use crate::options::{Settings, WsOptions};
 
 /// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of its own.
 ///
 /// A request that is not a valid upgrade gets 400 and a text that names the fault; with the wrong version also
-/// `Sec-WebSocket-Version: 13`. One from a page of another host gets 403; [`WsOptions::any_origin`] admits it. In
-/// neither case does `f` run.
+/// `Sec-WebSocket-Version: 13`. One from a page of another host gets 403; [`WsOptions::allow_origins`] and
+/// [`WsOptions::any_origin`] admit it. In neither case does `f` run.
 pub fn upgrade(
     req: &Request,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
@@ -26,8 +26,9 @@ pub fn upgrade(
 
 pub(crate) fn reply(
     req: &Request,
-    any_origin: bool,
+    admission: &Admission,
     limits: Limits,
+    settings: Settings,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) -> Reply {
     let opening = Opening {
@@ -37,25 +38,33 @@ pub(crate) fn reply(
         headers: req.headers(),
         announces_body: req.announces_body(),
     };
-    match handshake::accept(&opening, any_origin) {
-        Ok(accept) => {
-            // The server itself says `Connection: Upgrade` with a 101.
-            let head = Response::new(Status::SWITCHING_PROTOCOLS)
-                .header("Upgrade", "websocket")
-                .header("Sec-WebSocket-Accept", accept);
-            Upgrade::new(head, move |upgraded| run(upgraded, limits, f)).into()
-        }
-        Err(error) => refusal(error).into(),
+    let accepted = match handshake::accept(&opening, admission) {
+        Ok(accepted) => accepted,
+        Err(error) => return refusal(error).into(),
+    };
+    // The server itself says `Connection: Upgrade` with a 101.
+    let mut head = Response::new(Status::SWITCHING_PROTOCOLS)
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Accept", accepted.accept);
+    if let Some(subprotocol) = &accepted.subprotocol {
+        head = head.header("Sec-WebSocket-Protocol", subprotocol);
     }
+    let subprotocol = accepted.subprotocol;
+    Upgrade::new(head, move |upgraded| {
+        run(upgraded, limits, settings, subprotocol, f)
+    })
+    .into()
 }
 
 // The closing code depends on how `f` ends, which is why the connection comes back from it.
 fn run(
     upgraded: Upgraded,
     limits: Limits,
+    settings: Settings,
+    subprotocol: Option<String>,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) {
-    let Ok(channel) = Channel::new(upgraded, limits) else {
+    let Ok(channel) = Channel::new(upgraded, limits, settings, subprotocol) else {
         return; // The peer was gone before the connection began.
     };
     let (conn, lent) = WsConn::lend(channel);
@@ -160,9 +169,33 @@ mod tests {
     fn case_6_any_origin_admits_another_host() {
         let foreign = request().with_header("Origin", "https://evil-example.com");
         let fault = "websocket handshake: Origin is another host than Host; \
-                     WsOptions::any_origin on the server admits it\n";
+                     WsOptions::allow_origins or any_origin on the server admits it\n";
         check_refused(&foreign, 403, fault);
         let reply = answer(&WsOptions::new().any_origin(), &foreign);
         assert_eq!(reply.response().status().code(), 101);
+    }
+
+    #[test]
+    fn case_6_a_list_of_origins() {
+        let options = WsOptions::new().allow_origins(["https://app.example.org"]);
+        let listed = request().with_header("Origin", "https://APP.example.org:443");
+        assert_eq!(answer(&options, &listed).response().status().code(), 101);
+        let foreign = request().with_header("Origin", "https://evil-example.org");
+        assert_eq!(answer(&options, &foreign).response().status().code(), 403);
+    }
+
+    #[test]
+    fn case_7_the_chosen_subprotocol_is_told() {
+        let options = WsOptions::new().subprotocols(["v2.chat", "v1.chat"]);
+        let told = |offer: &str| {
+            let reply = answer(
+                &options,
+                &request().with_header("Sec-WebSocket-Protocol", offer),
+            );
+            let field = reply.response().headers().get("Sec-WebSocket-Protocol");
+            field.map(str::to_owned)
+        };
+        assert_eq!(told("v1.chat, v2.chat").as_deref(), Some("v2.chat"));
+        assert_eq!(told("v0.chat"), None);
     }
 }

@@ -137,7 +137,7 @@ fn ws_16_one_who_left_before_its_pings_were_answered_is_none_too() {
                     Err(error) => break Err(error.to_string()),
                 }
             };
-            (outcome, conn.close_info().cloned())
+            (outcome, conn.close_info())
         });
         let mut ws = WsClient::open(server.addr(), "/");
         ws.client
@@ -158,7 +158,7 @@ fn ws_16_one_who_left_before_its_pings_were_answered_is_none_too() {
 
 #[test]
 fn a_closure_that_returns_closes_with_1000() {
-    let server = serving(|mut conn| conn.send_text("hello"));
+    let server = serving(|conn| conn.send_text("hello"));
     let mut ws = WsClient::open(server.addr(), "/");
     ws.expect(Opcode::TEXT, "hello");
     ws.expect_close(1000);
@@ -196,10 +196,7 @@ fn the_closing_side_waits_for_the_peers_close() {
     let (server, infos) = reporting(|mut conn: WsConn| {
         conn.close(4001, "enough").expect("it is open");
         let rest = conn.recv();
-        (
-            rest.map_err(|error| error.to_string()),
-            conn.close_info().cloned(),
-        )
+        (rest.map_err(|error| error.to_string()), conn.close_info())
     });
     let mut ws = WsClient::open(server.addr(), "/");
     let close = ws.read_frame();
@@ -224,7 +221,7 @@ fn a_peer_that_ends_without_an_answer_is_not_clean() {
     let (server, infos) = reporting(|mut conn: WsConn| {
         conn.close(4001, "enough").expect("it is open");
         while let Ok(Some(_)) = conn.recv() {}
-        conn.close_info().cloned()
+        conn.close_info()
     });
     let mut ws = WsClient::open(server.addr(), "/");
     ws.expect_close(4001);
@@ -269,7 +266,7 @@ fn closes_that_cross_are_both_answered() {
 
 #[test]
 fn nothing_is_sent_after_close() {
-    let (server, tried) = reporting(|mut conn: WsConn| {
+    let (server, tried) = reporting(|conn: WsConn| {
         conn.close(1000, "").expect("it is open");
         let sent = [
             conn.send_text("x").is_ok(),
@@ -291,7 +288,7 @@ fn nothing_is_sent_after_close() {
 
 #[test]
 fn codes_and_reasons_that_may_not_be_sent_are_not() {
-    let (server, tried) = reporting(|mut conn: WsConn| {
+    let (server, tried) = reporting(|conn: WsConn| {
         let refused = [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535]
             .map(|code| conn.close(code, "").is_err());
         let too_long = conn.close(1000, &"r".repeat(124)).is_err();

@@ -10,6 +10,7 @@ pub(crate) const NORMAL: u16 = 1000;
 pub(crate) const GOING_AWAY: u16 = 1001;
 pub(crate) const NO_STATUS: u16 = 1005;
 pub(crate) const ABNORMAL: u16 = 1006;
+pub(crate) const POLICY: u16 = 1008;
 pub(crate) const INTERNAL_ERROR: u16 = 1011;
 
 /// Longest reason in bytes: a control frame's 125 without the code's two.

@@ -12,6 +12,7 @@
 //! ```
 
 use crate::error::Violation;
+use crate::message::Kind;
 
 /// Longest payload of a control frame, in bytes (§5.5).
 pub(crate) const CONTROL_MAX_BYTES: usize = 125;
@@ -28,6 +29,14 @@ pub(crate) enum Opcode {
 }
 
 impl Opcode {
+    /// That of a message's first frame.
+    pub(crate) fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Text => Self::Text,
+            Kind::Binary => Self::Binary,
+        }
+    }
+
     pub(crate) fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
@@ -139,8 +148,13 @@ impl HeaderBytes {
 
 /// Writes the header of a frame that is a whole message, or a control frame.
 pub(crate) fn encode_header(opcode: Opcode, payload_len: usize) -> HeaderBytes {
+    encode_fragment_header(opcode, true, payload_len)
+}
+
+/// Writes the header of a fragment; `fin` says that it is the message's last (§5.4).
+pub(crate) fn encode_fragment_header(opcode: Opcode, fin: bool, payload_len: usize) -> HeaderBytes {
     let mut bytes = [0; 10];
-    bytes[0] = 0x80 | opcode as u8;
+    bytes[0] = if fin { 0x80 } else { 0 } | opcode as u8;
     let len = match payload_len {
         0..=125 => {
             bytes[1] = payload_len as u8;
@@ -265,6 +279,14 @@ mod tests {
         ] {
             assert_eq!(encode_header(opcode, payload_len).as_slice(), bytes);
         }
+    }
+
+    #[test]
+    fn rfc6455_5_4_fragments() {
+        let first = encode_fragment_header(Opcode::Text, false, 3);
+        assert_eq!(first.as_slice(), b"\x01\x03");
+        let last = encode_fragment_header(Opcode::Continuation, true, 2);
+        assert_eq!(last.as_slice(), b"\x80\x02");
     }
 
     #[test]

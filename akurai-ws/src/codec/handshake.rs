@@ -5,7 +5,8 @@ use std::{error, fmt};
 
 use akurai_http::{Headers, Method, Status, Version};
 
-use super::{base64, origin, sha1};
+use super::origin::{self, Origin};
+use super::{base64, sha1};
 
 /// What of a request the opening handshake looks at.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,25 @@ pub(crate) struct Opening<'r> {
     pub(crate) authority: &'r str,
     pub(crate) headers: &'r Headers,
     pub(crate) announces_body: bool,
+}
+
+/// What the application admits and speaks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Admission {
+    pub(crate) any_origin: bool,
+    /// Beside the server's own.
+    pub(crate) origins: Vec<Origin>,
+    /// The preferred one first.
+    pub(crate) subprotocols: Vec<String>,
+}
+
+/// What a valid opening handshake is answered with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Accepted {
+    /// The value of `Sec-WebSocket-Accept`.
+    pub(crate) accept: String,
+    /// The value of `Sec-WebSocket-Protocol`; without one the field is left out.
+    pub(crate) subprotocol: Option<String>,
 }
 
 /// Why a request does not become a WebSocket.
@@ -33,8 +53,11 @@ pub(crate) enum HandshakeError {
     Origin,
 }
 
-/// The value of `Sec-WebSocket-Accept` for a request that is a valid opening handshake.
-pub(crate) fn accept(opening: &Opening<'_>, any_origin: bool) -> Result<String, HandshakeError> {
+/// The answer to a request that is a valid opening handshake.
+pub(crate) fn accept(
+    opening: &Opening<'_>,
+    admission: &Admission,
+) -> Result<Accepted, HandshakeError> {
     let headers = opening.headers;
     // §4.2.1: "An HTTP/1.1 or higher GET request", with a Host.
     if opening.method != Method::Get {
@@ -69,10 +92,18 @@ pub(crate) fn accept(opening: &Opening<'_>, any_origin: bool) -> Result<String, 
     if !are_protocols(headers) {
         return Err(HandshakeError::Protocol);
     }
-    if !any_origin && !is_own_origin(headers, opening.authority) {
+    if !is_admitted(headers, opening.authority, admission) {
         return Err(HandshakeError::Origin);
     }
-    Ok(accept_value(key))
+    Ok(Accepted {
+        accept: accept_value(key),
+        subprotocol: choose(headers, &admission.subprotocols),
+    })
+}
+
+/// Whether `name` may stand in `Sec-WebSocket-Protocol`.
+pub(crate) fn is_subprotocol(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(is_token_byte)
 }
 
 impl HandshakeError {
@@ -104,7 +135,8 @@ impl fmt::Display for HandshakeError {
             Self::Body => "the request must not have a body",
             Self::Protocol => "Sec-WebSocket-Protocol must list tokens, none of them twice",
             Self::Origin => {
-                "Origin is another host than Host; WsOptions::any_origin on the server admits it"
+                "Origin is another host than Host; WsOptions::allow_origins or any_origin on the server \
+                 admits it"
             }
         })
     }
@@ -145,11 +177,24 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte)
 }
 
+// §4.2.2: "The value chosen MUST be derived from the client's handshake", and "the absence of such a field is equivalent
+// to the null value": there is none where nothing is spoken on both sides. Which of several it is, the server says.
+fn choose(headers: &Headers, spoken: &[String]) -> Option<String> {
+    let offered: HashSet<&[u8]> = match spoken {
+        [] => return None,
+        _ => headers.tokens("Sec-WebSocket-Protocol").collect(),
+    };
+    let chosen = spoken.iter().find(|name| offered.contains(name.as_bytes()));
+    chosen.cloned()
+}
+
 // §10.2. A client that is no browser sends no Origin, and could send any.
-fn is_own_origin(headers: &Headers, authority: &str) -> bool {
-    headers
-        .all("Origin")
-        .all(|origin| origin::is_same_host(origin, authority))
+fn is_admitted(headers: &Headers, authority: &str, admission: &Admission) -> bool {
+    admission.any_origin
+        || headers.all("Origin").all(|origin| {
+            origin::is_same_host(origin, authority)
+                || admission.origins.iter().any(|own| own.is(origin))
+        })
 }
 
 #[cfg(test)]

@@ -3,6 +3,62 @@
 // A plain value from `core`: an address that is parsed, never one that is talked to.
 use core::net::Ipv6Addr;
 
+/// An origin that the application names.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Origin {
+    Http(Place),
+    /// `null`, or one of another scheme: `app://bundle`.
+    Other(String),
+}
+
+/// Where a page of the web is from.
+///
+/// ```text
+/// origin = scheme "://" host [ ":" port ]    RFC 6454 §7.1
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Place {
+    is_secure: bool,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// `None` for what no browser sends as an Origin.
+    pub(crate) fn parse(origin: &str) -> Option<Self> {
+        let Some((scheme, behind)) = origin.split_once("://") else {
+            return (origin == "null").then(|| Self::Other(origin.to_owned()));
+        };
+        let Some((is_secure, default_port)) = http_scheme(scheme) else {
+            let is_plain = !scheme.is_empty() && !behind.is_empty() && !behind.contains('/');
+            return is_plain.then(|| Self::Other(origin.to_owned()));
+        };
+        let (host, port) = split(behind, default_port)?;
+        let is_host = !host.contains(['/', '?', '#', '@', ' ', ',', '*']);
+        is_host.then(|| {
+            Self::Http(Place {
+                is_secure,
+                host: host.to_owned(),
+                port,
+            })
+        })
+    }
+
+    /// Whether an Origin field's value is this one.
+    pub(crate) fn is(&self, value: &[u8]) -> bool {
+        let Some(other) = std::str::from_utf8(value).ok().and_then(Self::parse) else {
+            return false;
+        };
+        match (self, &other) {
+            (Self::Http(a), Self::Http(b)) => {
+                a.is_secure == b.is_secure && a.port == b.port && is_same_name(&a.host, &b.host)
+            }
+            (Self::Other(a), Self::Other(b)) => a.eq_ignore_ascii_case(b),
+            _ => false,
+        }
+    }
+}
+
 /// Whether `origin` (an Origin field's value) names the host and port that `authority` (the request's Host) names.
 ///
 /// ```text
@@ -19,11 +75,7 @@ pub(crate) fn is_same_host(origin: &[u8], authority: &str) -> bool {
     else {
         return false;
     };
-    let default_port = if scheme.eq_ignore_ascii_case("https") {
-        443
-    } else if scheme.eq_ignore_ascii_case("http") {
-        80
-    } else {
+    let Some((_, default_port)) = http_scheme(scheme) else {
         return false;
     };
     match (split(origin, default_port), split(authority, default_port)) {
@@ -31,6 +83,17 @@ pub(crate) fn is_same_host(origin: &[u8], authority: &str) -> bool {
             origin_port == port && is_same_name(origin_host, host)
         }
         _ => false,
+    }
+}
+
+// Whether the scheme is the secure one of the two, and its port.
+fn http_scheme(scheme: &str) -> Option<(bool, u16)> {
+    if scheme.eq_ignore_ascii_case("https") {
+        Some((true, 443))
+    } else if scheme.eq_ignore_ascii_case("http") {
+        Some((false, 80))
+    } else {
+        None
     }
 }
 
@@ -130,6 +193,33 @@ mod tests {
         check("chrome-extension://example.com", "example.com", false);
         check("http://", "", false);
         check("http://:80", ":80", false);
+    }
+
+    #[test]
+    fn case_6_named_origins() {
+        let named = |origin: &str| Origin::parse(origin).unwrap();
+        assert!(named("https://a.example").is(b"HTTPS://A.example:443"));
+        assert!(!named("https://a.example").is(b"http://a.example"));
+        assert!(named("app://bundle").is(b"APP://Bundle"));
+        assert!(!named("app://bundle").is(b"app://bundle2"));
+        assert!(named("null").is(b"null"));
+        assert!(!named("null").is(b"\xff"));
+        for no_origin in [
+            "",
+            "a.example",
+            "*",
+            "https://",
+            "https://*.example",
+            "https://a.example/",
+            "https://a.example/path",
+            "https://user@a.example",
+            "https://a.example:port",
+            "https://a.example, https://b.example",
+            "app://",
+            "app://bundle/path",
+        ] {
+            assert_eq!(Origin::parse(no_origin), None, "{no_origin}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! caller until it is complete. Nothing is allocated for a length that a header claims.
 
 use crate::error::Violation;
-use crate::message::Message;
+use crate::message::{Kind, Message};
 
 use super::frame::{self, Expect, Header, Opcode};
 use super::{close, mask, utf8};
@@ -58,6 +58,8 @@ pub(crate) struct Protocol {
     message: Option<Assembly>,
     message_bytes: u64,
     fragments: usize,
+    /// Where the next data message goes, so that a caller's buffer may be used again.
+    spare: Vec<u8>,
 }
 
 impl Protocol {
@@ -69,6 +71,7 @@ impl Protocol {
             message: None,
             message_bytes: 0,
             fragments: 0,
+            spare: Vec::new(),
         }
     }
 
@@ -81,7 +84,7 @@ impl Protocol {
         if self.state == State::Open {
             self.state = State::Closing;
             // What was received of a message is of no use any more, only that there is one.
-            self.message = self.message.take().map(|_| Assembly::Discarded);
+            self.discard_message();
         }
     }
 
@@ -97,6 +100,59 @@ impl Protocol {
         self.frame
             .as_ref()
             .map_or(0, |frame| frame.payload_len - frame.received)
+    }
+
+    /// Whether a data message has begun and not ended.
+    pub(crate) fn is_in_message(&self) -> bool {
+        self.message.is_some() || self.frame.is_some()
+    }
+
+    /// The next data message that begins will be put into `buffer`, whatever is in it, and carry it away.
+    pub(crate) fn lend(&mut self, buffer: Vec<u8>) {
+        self.spare = buffer;
+    }
+
+    /// What was lent, if no message took it.
+    pub(crate) fn take_back(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.spare)
+    }
+
+    /// What the message under way is, unless it is discarded.
+    pub(crate) fn kind_under_way(&self) -> Option<Kind> {
+        match self.message {
+            Some(Assembly::Text(..)) => Some(Kind::Text),
+            Some(Assembly::Binary(_)) => Some(Kind::Binary),
+            Some(Assembly::Discarded) | None => None,
+        }
+    }
+
+    /// Moves what has come of the message under way to `part`, and goes on with the buffer that `part` was. Of text,
+    /// only whole code points are there.
+    pub(crate) fn take_part(&mut self, part: &mut Vec<u8>) {
+        part.clear();
+        match &mut self.message {
+            Some(Assembly::Text(text, _)) => {
+                let empty = text_in(std::mem::take(part));
+                *part = std::mem::replace(text, empty).into_bytes();
+            }
+            Some(Assembly::Binary(bytes)) => std::mem::swap(bytes, part),
+            Some(Assembly::Discarded) | None => {}
+        }
+    }
+
+    #[cfg(test)]
+    fn held_bytes(&self) -> usize {
+        self.spare.capacity()
+            + match &self.message {
+                Some(Assembly::Text(text, _)) => text.capacity(),
+                Some(Assembly::Binary(bytes)) => bytes.capacity(),
+                Some(Assembly::Discarded) | None => 0,
+            }
+    }
+
+    /// Nobody wants the rest of the message under way.
+    pub(crate) fn discard_message(&mut self) {
+        self.message = self.message.take().map(|_| Assembly::Discarded);
     }
 
     /// Uses up bytes from the start of `input`, which it unmasks in place, until a message is complete. Returns how many,
@@ -194,7 +250,7 @@ impl Protocol {
             // Most messages: one frame, all of it here. One pass to unmask, one to check, one to copy.
             let payload = &mut payload[..payload_len as usize];
             mask::unmask(payload, masking_key, 0);
-            let message = whole_message(opcode, payload)?;
+            let message = whole_message(opcode, payload, self.take_back())?;
             return Ok(Step::Message(header_len + payload_len as usize, message));
         }
 
@@ -202,7 +258,7 @@ impl Protocol {
             self.message = Some(if discarding {
                 Assembly::Discarded
             } else {
-                Assembly::new(opcode)
+                Assembly::new(opcode, self.take_back())
             });
             self.message_bytes = 0;
             self.fragments = 0;
@@ -275,10 +331,13 @@ enum Assembly {
 }
 
 impl Assembly {
-    fn new(opcode: Opcode) -> Self {
+    fn new(opcode: Opcode, mut buffer: Vec<u8>) -> Self {
         match opcode {
-            Opcode::Text => Self::Text(String::new(), utf8::Decoder::default()),
-            _ => Self::Binary(Vec::new()),
+            Opcode::Text => Self::Text(text_in(buffer), utf8::Decoder::default()),
+            _ => {
+                buffer.clear();
+                Self::Binary(buffer)
+            }
         }
     }
 
@@ -314,12 +373,26 @@ impl Assembly {
     }
 }
 
-fn whole_message(opcode: Opcode, payload: &[u8]) -> Result<Message, Violation> {
+fn whole_message(
+    opcode: Opcode,
+    payload: &[u8],
+    mut buffer: Vec<u8>,
+) -> Result<Message, Violation> {
     if opcode == Opcode::Binary {
-        return Ok(Message::Binary(payload.to_vec()));
+        buffer.clear();
+        buffer.extend_from_slice(payload);
+        return Ok(Message::Binary(buffer));
     }
-    let text = std::str::from_utf8(payload).map_err(|_| Violation::TextNotUtf8)?;
-    Ok(Message::Text(text.to_owned()))
+    let checked = std::str::from_utf8(payload).map_err(|_| Violation::TextNotUtf8)?;
+    let mut text = text_in(buffer);
+    text.push_str(checked);
+    Ok(Message::Text(text))
+}
+
+/// An empty text in this buffer.
+fn text_in(mut buffer: Vec<u8>) -> String {
+    buffer.clear();
+    String::from_utf8(buffer).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 /// of the text has come (RFC 6455 §8.1 asks for failing, not for when; a peer that withholds the rest learns it at once).
 ///
 /// Each byte is checked once. What is left over is a code point whose last bytes are still to come: three at most.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Decoder {
     pending: [u8; 4],
     pending_len: usize,
@@ -17,10 +17,19 @@ pub(crate) struct NotUtf8;
 impl Decoder {
     /// Appends to `text` what `bytes` completes.
     pub(crate) fn push(&mut self, bytes: &[u8], text: &mut String) -> Result<(), NotUtf8> {
-        let bytes = self.finish_code_point(bytes, text)?;
+        self.decode(bytes, |valid| text.push_str(valid))
+    }
+
+    /// Only looks at them.
+    pub(crate) fn check(&mut self, bytes: &[u8]) -> Result<(), NotUtf8> {
+        self.decode(bytes, |_| ())
+    }
+
+    fn decode(&mut self, bytes: &[u8], mut found: impl FnMut(&str)) -> Result<(), NotUtf8> {
+        let bytes = self.finish_code_point(bytes, &mut found)?;
         let error = match std::str::from_utf8(bytes) {
             Ok(valid) => {
-                text.push_str(valid);
+                found(valid);
                 return Ok(());
             }
             Err(error) => error,
@@ -30,7 +39,7 @@ impl Decoder {
             return Err(NotUtf8);
         }
         let (valid, begun) = bytes.split_at(error.valid_up_to());
-        text.push_str(std::str::from_utf8(valid).map_err(|_| NotUtf8)?);
+        found(std::str::from_utf8(valid).map_err(|_| NotUtf8)?);
         self.pending[..begun.len()].copy_from_slice(begun);
         self.pending_len = begun.len();
         Ok(())
@@ -45,7 +54,7 @@ impl Decoder {
     fn finish_code_point<'b>(
         &mut self,
         bytes: &'b [u8],
-        text: &mut String,
+        mut found: impl FnMut(&str),
     ) -> Result<&'b [u8], NotUtf8> {
         let mut rest = bytes;
         while self.pending_len > 0 {
@@ -58,7 +67,7 @@ impl Decoder {
             self.pending_len += 1;
             match std::str::from_utf8(&self.pending[..self.pending_len]) {
                 Ok(code_point) => {
-                    text.push_str(code_point);
+                    found(code_point);
                     self.pending_len = 0;
                 }
                 Err(error) if error.error_len().is_some() => return Err(NotUtf8),

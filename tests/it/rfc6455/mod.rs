@@ -1,5 +1,6 @@
 //! WebSocket as bytes (RFC 6455): what each input gets.
 
+mod admission;
 mod close_codes;
 mod frames;
 mod handshake;
@@ -36,7 +37,7 @@ pub(crate) fn echo_with(options: WsOptions) -> (TestServer, Receiver<Report>) {
         options.upgrade(request, move |mut conn| {
             let mut messages = Vec::new();
             let outcome = echo_messages(&mut conn, &mut messages);
-            let info = conn.close_info().cloned();
+            let info = conn.close_info();
             let told = match &outcome {
                 Ok(()) => Ok(()),
                 Err(error) => Err(error.to_string()),

@@ -25,7 +25,17 @@ fn opening(request: &Request) -> Opening<'_> {
 }
 
 fn answer(fields: &[(&str, &str)]) -> Result<String, HandshakeError> {
-    accept(&opening(&request(fields)), false)
+    let accepted = accept(&opening(&request(fields)), &Admission::default())?;
+    assert_eq!(accepted.subprotocol, None);
+    Ok(accepted.accept)
+}
+
+/// The default, and that of `any_origin`.
+fn admission(any_origin: bool) -> Admission {
+    Admission {
+        any_origin,
+        ..Admission::default()
+    }
 }
 
 #[track_caller]
@@ -59,7 +69,7 @@ fn case_1_method_version_host() {
     let complete = opening(&request);
     for method in [Method::Post, Method::Head, Method::Options, Method::Connect] {
         assert_eq!(
-            accept(&Opening { method, ..complete }, false),
+            accept(&Opening { method, ..complete }, &admission(false)),
             Err(HandshakeError::Method)
         );
     }
@@ -67,12 +77,18 @@ fn case_1_method_version_host() {
         version: Version::Http10,
         ..complete
     };
-    assert_eq!(accept(&old, false), Err(HandshakeError::HttpVersion));
+    assert_eq!(
+        accept(&old, &admission(false)),
+        Err(HandshakeError::HttpVersion)
+    );
     let nowhere = Opening {
         authority: "",
         ..complete
     };
-    assert_eq!(accept(&nowhere, true), Err(HandshakeError::Host));
+    assert_eq!(
+        accept(&nowhere, &admission(true)),
+        Err(HandshakeError::Host)
+    );
 }
 
 #[test]
@@ -155,7 +171,10 @@ fn case_5_body() {
         announces_body: true,
         ..opening(&request)
     };
-    assert_eq!(accept(&with_body, false), Err(HandshakeError::Body));
+    assert_eq!(
+        accept(&with_body, &admission(false)),
+        Err(HandshakeError::Body)
+    );
     assert_eq!(HandshakeError::Body.status().code(), 400);
 }
 
@@ -169,15 +188,47 @@ fn case_6_origin() {
     check_accepted(&with(&["https://example.com"]));
     for foreign in ["null", "https://evil-example.com", ""] {
         check_refused(&with(&[foreign]), HandshakeError::Origin, 403);
-        assert!(accept(&opening(&request(&with(&[foreign]))), true).is_ok());
+        assert!(accept(&opening(&request(&with(&[foreign]))), &admission(true)).is_ok());
     }
     let two = with(&["https://example.com", "https://evil-example.com"]);
     check_refused(&two, HandshakeError::Origin, 403);
-    assert!(
-        HandshakeError::Origin
-            .to_string()
-            .contains("WsOptions::any_origin")
-    );
+    let told = HandshakeError::Origin.to_string();
+    assert!(told.contains("WsOptions::allow_origins") && told.contains("any_origin"));
+}
+
+#[test]
+fn case_6_listed_origins() {
+    let listed = Admission {
+        origins: ["https://app.example.org", "http://[::1]:3000", "null"]
+            .map(|origin| Origin::parse(origin).unwrap())
+            .into(),
+        ..Admission::default()
+    };
+    let is_admitted = |origins: &[&str]| {
+        let mut fields = COMPLETE.to_vec();
+        fields.extend(origins.iter().map(|origin| ("Origin", *origin)));
+        accept(&opening(&request(&fields)), &listed).is_ok()
+    };
+    // The server's own host needs no place in the list.
+    for admitted in [
+        "https://app.example.org",
+        "HTTPS://APP.example.org:443",
+        "http://[0:0::1]:3000",
+        "null",
+        "https://example.com",
+    ] {
+        assert!(is_admitted(&[admitted]), "{admitted}");
+    }
+    for foreign in [
+        "http://app.example.org",
+        "https://app.example.org:8443",
+        "https://app.example.org.evil.net",
+        "http://[::1]",
+        "",
+    ] {
+        assert!(!is_admitted(&[foreign]), "{foreign}");
+    }
+    assert!(!is_admitted(&["null", "https://evil.net"]));
 }
 
 #[test]
@@ -197,6 +248,33 @@ fn case_7_subprotocols() {
     check_refused(&with(&["chat,chat"]), HandshakeError::Protocol, 400);
     check_refused(&with(&["a chat"]), HandshakeError::Protocol, 400);
     check_refused(&with(&["chat/2"]), HandshakeError::Protocol, 400);
+}
+
+#[test]
+fn case_7_the_servers_preference() {
+    let chosen = |spoken: &[&str], lines: &[&'static str]| {
+        let mut fields = COMPLETE.to_vec();
+        fields.extend(lines.iter().map(|line| ("Sec-WebSocket-Protocol", *line)));
+        let admission = Admission {
+            subprotocols: spoken.iter().map(|name| (*name).to_owned()).collect(),
+            ..Admission::default()
+        };
+        let accepted = accept(&opening(&request(&fields)), &admission).unwrap();
+        accepted.subprotocol
+    };
+    let both = ["v2.chat", "v1.chat"];
+    assert_eq!(
+        chosen(&both, &["v1.chat, v2.chat"]).as_deref(),
+        Some("v2.chat")
+    );
+    assert_eq!(
+        chosen(&both, &["x", "v1.chat", "v2.chat"]).as_deref(),
+        Some("v2.chat")
+    );
+    assert_eq!(chosen(&both, &["v1.chat"]).as_deref(), Some("v1.chat"));
+    assert_eq!(chosen(&both, &["V2.chat, v3.chat"]), None);
+    assert_eq!(chosen(&both, &[]), None);
+    assert_eq!(chosen(&[], &["v1.chat"]), None);
 }
 
 #[test]

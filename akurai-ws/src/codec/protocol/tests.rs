@@ -214,3 +214,85 @@ fn property_any_cut_gives_the_same_events() {
         }
     }
 }
+
+#[test]
+fn a_lent_buffer_carries_the_next_message() {
+    let mut protocol = fresh();
+    let buffer = Vec::with_capacity(1000);
+    let lent = buffer.as_ptr();
+    protocol.lend(buffer);
+    let mut bytes = [masked(FIN | PING, b"?"), masked(FIN | TEXT, b"hello")].concat();
+    let (used, ping) = protocol.receive(&mut bytes);
+    assert_eq!(ping, Ok(Some(Message::Ping(b"?".to_vec()))));
+    let (_, hello) = protocol.receive(&mut bytes[used..]);
+    let Ok(Some(Message::Text(hello))) = hello else {
+        panic!("{hello:?}");
+    };
+    assert_eq!((hello.as_str(), hello.as_ptr()), ("hello", lent));
+
+    // In fragments too, and whatever it held before.
+    protocol.lend(hello.into_bytes());
+    let mut bytes = [masked(BINARY, b"a"), masked(FIN, b"b")].concat();
+    let (_, ab) = protocol.receive(&mut bytes);
+    let Ok(Some(Message::Binary(ab))) = ab else {
+        panic!("{ab:?}");
+    };
+    assert_eq!((&ab[..], ab.as_ptr()), (&b"ab"[..], lent));
+
+    protocol.lend(ab);
+    let back = protocol.take_back();
+    assert_eq!(back.as_ptr(), lent);
+}
+
+#[test]
+fn a_message_in_parts() {
+    let mut protocol = fresh();
+    let mut part = b"old".to_vec();
+    assert_eq!(protocol.kind_under_way(), None);
+    // The last byte of a code point is still to come.
+    assert_eq!(protocol.receive(&mut masked(TEXT, b"h\xc3")).1, Ok(None));
+    assert_eq!(protocol.kind_under_way(), Some(Kind::Text));
+    protocol.take_part(&mut part);
+    assert_eq!(part, b"h");
+    protocol.take_part(&mut part);
+    assert_eq!(part, b"");
+    let rest = protocol.receive(&mut masked(FIN, b"\xa9!")).1;
+    assert_eq!(rest, Ok(Some(text("\u{e9}!"))));
+    assert!(!protocol.is_in_message());
+
+    assert_eq!(protocol.receive(&mut masked(BINARY, b"ab")).1, Ok(None));
+    assert_eq!(protocol.kind_under_way(), Some(Kind::Binary));
+    protocol.take_part(&mut part);
+    assert_eq!(part, b"ab");
+    assert!(protocol.is_in_message());
+    protocol.discard_message();
+    assert_eq!(protocol.kind_under_way(), None);
+    let behind = [masked(FIN, b"unwanted"), masked(FIN | TEXT, b"next")].concat();
+    let next = protocol.receive(&mut behind.clone()).1;
+    assert_eq!(next, Ok(Some(text("next"))));
+}
+
+// Memory follows the bytes that came, however long a message its headers claim.
+#[test]
+fn property_held_bytes_follow_received_bytes() {
+    for seed in 1..=100 {
+        let mut random = Random::new(seed);
+        let mut bytes = masked(BINARY, b"");
+        for _ in 0..random.below(4) {
+            bytes.extend(masked(CONTINUATION, &vec![7; random.below(2000)]));
+        }
+        let claim = 1 + random.below(8 << 20);
+        bytes.extend(header(CONTINUATION, claim as u64));
+        bytes.extend(vec![7; 4 + random.below(claim.min(50_000))]);
+
+        let (mut protocol, mut buffer, mut received) = (fresh(), Vec::new(), 0);
+        for cut in random.cuts(&bytes) {
+            received += cut.len();
+            buffer.extend_from_slice(cut);
+            let (used, result) = protocol.receive(&mut buffer);
+            assert_eq!(result, Ok(None));
+            buffer.drain(..used);
+            assert!(protocol.held_bytes() <= 64 + 2 * received, "seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A message that is written in parts.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use crate::codec::close;
+use crate::codec::frame::{self, Opcode};
+use crate::codec::utf8;
+use crate::error::Error;
+use crate::message::Kind;
+use crate::shared::{Lane, Outgoing, Place, Shared};
+
+/// A message that goes out in fragments as it is written: see [`Sender::send_stream`](crate::Sender::send_stream).
+///
+/// Each [`write`](Write::write) is one frame and one system call, so wrap it in a [`BufWriter`](io::BufWriter) to write
+/// little by little. [`finish`](Self::finish) ends the message. Dropped without that, it closes the connection with 1011:
+/// RFC 6455 has no way to take back a message that has begun, and the peer must not take half of it for the whole.
+///
+/// ```
+/// use std::io::{self, Read};
+/// use akurai_ws::{Error, Kind, Sender};
+///
+/// fn send_all(sender: &Sender, mut source: impl Read) -> Result<(), Error> {
+///     let mut message = sender.send_stream(Kind::Binary)?;
+///     io::copy(&mut source, &mut message)?;
+///     message.finish()
+/// }
+/// # let _ = |sender: Sender| send_all(&sender, io::empty());
+/// ```
+#[derive(Debug)]
+pub struct MessageWriter {
+    shared: Arc<Shared>,
+    /// What the next fragment is.
+    opcode: Opcode,
+    /// For text.
+    decoder: Option<utf8::Decoder>,
+    is_finished: bool,
+}
+
+impl MessageWriter {
+    pub(crate) fn begin(shared: Arc<Shared>, kind: Kind) -> Result<Self, Error> {
+        shared.begin_stream()?;
+        Ok(Self {
+            shared,
+            opcode: Opcode::of(kind),
+            decoder: (kind == Kind::Text).then(utf8::Decoder::default),
+            is_finished: false,
+        })
+    }
+
+    /// Ends the message with an empty last frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotUtf8`] if a text ends within a code point: the connection is closed then, with 1011. Otherwise those of
+    /// [`Sender::send_text`](crate::Sender::send_text).
+    pub fn finish(mut self) -> Result<(), Error> {
+        if self
+            .decoder
+            .as_ref()
+            .is_some_and(|decoder| !decoder.is_complete())
+        {
+            return Err(Error::NotUtf8);
+        }
+        self.send(b"", true)?;
+        self.is_finished = true;
+        Ok(())
+    }
+
+    fn send(&mut self, payload: &[u8], fin: bool) -> Result<(), Error> {
+        self.shared.send(Outgoing {
+            head: frame::encode_fragment_header(self.opcode, fin, payload.len()).as_slice(),
+            payload,
+            lane: Lane::Fragment { fin },
+        })?;
+        self.opcode = Opcode::Continuation;
+        Ok(())
+    }
+}
+
+impl Write for MessageWriter {
+    /// Sends all of `bytes` as one fragment; of nothing, none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sender::send_text`](crate::Sender::send_text) as an [`io::Error`], out of which
+    /// [`Error::from`] takes them again; [`Error::NotUtf8`] if it is text and these bytes cannot be a part of any, of
+    /// which then nothing was sent. A code point may be split over two writes.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let mut checked = self.decoder.clone();
+        if let Some(decoder) = &mut checked {
+            decoder.check(bytes).map_err(|_| Error::NotUtf8)?;
+        }
+        self.send(bytes, false)?;
+        self.decoder = checked;
+        Ok(bytes.len())
+    }
+
+    /// Nothing is held back.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for MessageWriter {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            let reason = "message abandoned";
+            let _ = self
+                .shared
+                .close(close::INTERNAL_ERROR, reason, Place::InFront);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The half of a connection that receives, and at whose end the connection closes.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::channel::Channel;
+use crate::codec::close;
+use crate::error::Error;
+use crate::message::{CloseInfo, Kind, Message};
+use crate::message_reader::MessageReader;
+
+/// The receiving half of a [`WsConn`](crate::WsConn) that was [`split`](crate::WsConn::split): it cannot send, and
+/// receives as that does. The connection closes when it is dropped, whoever holds a [`Sender`](crate::Sender).
+pub struct Receiver {
+    // `None` only while it is dropped.
+    channel: Option<Box<Channel>>,
+    slot: Arc<Mutex<Slot>>,
+}
+
+impl Receiver {
+    /// As [`WsConn::recv`](crate::WsConn::recv).
+    pub fn recv(&mut self) -> Result<Option<Message>, Error> {
+        self.channel_mut().recv(None)
+    }
+
+    /// As [`WsConn::recv_timeout`](crate::WsConn::recv_timeout).
+    pub fn recv_timeout(&mut self, wait: Duration) -> Result<Option<Message>, Error> {
+        // A wait beyond what a clock can say is one without end.
+        let until = Instant::now().checked_add(wait);
+        self.channel_mut().recv(until)
+    }
+
+    /// As [`WsConn::recv_into`](crate::WsConn::recv_into).
+    pub fn recv_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Kind>, Error> {
+        self.channel_mut().recv_into(buffer)
+    }
+
+    /// As [`WsConn::recv_stream`](crate::WsConn::recv_stream).
+    pub fn recv_stream(&mut self) -> Result<Option<MessageReader<'_>>, Error> {
+        MessageReader::begin(self.channel_mut())
+    }
+
+    /// As [`WsConn::close_info`](crate::WsConn::close_info).
+    pub fn close_info(&self) -> Option<CloseInfo> {
+        self.channel().shared().close_info()
+    }
+
+    /// As [`WsConn::subprotocol`](crate::WsConn::subprotocol).
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.channel().shared().subprotocol.as_deref()
+    }
+
+    /// The connection, and where it comes back to.
+    pub(crate) fn lend(channel: Channel) -> (Self, Lent) {
+        let slot = Arc::new(Mutex::new(Slot::Lent));
+        let receiver = Self {
+            channel: Some(Box::new(channel)),
+            slot: Arc::clone(&slot),
+        };
+        (receiver, Lent(slot))
+    }
+
+    fn channel(&self) -> &Channel {
+        self.channel.as_ref().expect(TAKEN_IN_DROP)
+    }
+
+    fn channel_mut(&mut self) -> &mut Channel {
+        self.channel.as_mut().expect(TAKEN_IN_DROP)
+    }
+}
+
+const TAKEN_IN_DROP: &str = "it is taken only when the connection is dropped";
+
+impl Drop for Receiver {
+    // The code to close with follows from what the closure returns, which is known only after its values are dropped: so
+    // the connection goes back to whoever called the closure.
+    fn drop(&mut self) {
+        let Some(channel) = self.channel.take() else {
+            return;
+        };
+        let mut slot = lock(&self.slot);
+        if matches!(*slot, Slot::Lent) {
+            *slot = Slot::Returned(channel);
+            return;
+        }
+        drop(slot);
+        let panicking = std::thread::panicking();
+        channel.finish(if panicking {
+            close::INTERNAL_ERROR
+        } else {
+            close::NORMAL
+        });
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("close_info", &self.close_info())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection that the application holds for now.
+pub(crate) struct Lent(Arc<Mutex<Slot>>);
+
+impl Lent {
+    /// The connection, if it was dropped. If it was not, it will close itself.
+    pub(crate) fn take_back(self) -> Option<Box<Channel>> {
+        match std::mem::replace(&mut *lock(&self.0), Slot::GivenAway) {
+            Slot::Returned(channel) => Some(channel),
+            Slot::Lent | Slot::GivenAway => None,
+        }
+    }
+}
+
+enum Slot {
+    Lent,
+    Returned(Box<Channel>),
+    GivenAway,
+}
+
+// No code of the application runs under this lock, and a slot is whole at any time.
+fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}

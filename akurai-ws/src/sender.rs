@@ -1,0 +1,140 @@
+//! The half of a connection that any thread may hold.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::codec::frame::{self, CONTROL_MAX_BYTES, Opcode};
+use crate::error::Error;
+use crate::message::{CloseInfo, Kind};
+use crate::message_writer::MessageWriter;
+use crate::prepared::Prepared;
+use crate::shared::{Lane, Outgoing, Place, Shared};
+
+/// Sends on a connection while another thread receives. Clones are the same connection, and any number of threads may
+/// send at once: frames never interleave, and what one thread sends arrives in its order.
+///
+/// There is no thread behind it. Whoever finds nobody else writing writes to the socket itself, and waits while the peer
+/// is slow, for [`WsOptions::write_deadline`](crate::WsOptions::write_deadline) at most. Whoever finds another thread
+/// writing leaves its message to that one in a queue, and returns at once; what a full queue means is
+/// [`WsOptions::when_full`](crate::WsOptions::when_full). So `Ok` says that a message is on its way, in order, and not
+/// that it has arrived. A message longer than the whole queue waits for its turn to be written directly, and so does
+/// each part of a [`MessageWriter`].
+///
+/// It does not keep the connection open: when the [`WsConn`](crate::WsConn) is dropped or the connection ends otherwise,
+/// each send is [`Error::Closed`].
+#[derive(Clone)]
+pub struct Sender {
+    shared: Arc<Shared>,
+}
+
+impl Sender {
+    /// Sends a text message as one frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] after a Close, in whichever direction, and after the end of the connection; [`Error::Slow`] when
+    /// too much waits already; [`Error::WriteDeadline`] and [`Error::Io`] when the peer does not take what is written, or
+    /// is gone. After these two nothing more can be sent, and everyone else who tries gets `Closed` at once.
+    pub fn send_text(&self, text: &str) -> Result<(), Error> {
+        self.send(Opcode::Text, text.as_bytes(), Lane::Data)
+    }
+
+    /// Sends a binary message as one frame, as [`send_text`](Self::send_text) does.
+    pub fn send_binary(&self, bytes: &[u8]) -> Result<(), Error> {
+        self.send(Opcode::Binary, bytes, Lane::Data)
+    }
+
+    /// Sends a message that was encoded before, as [`send_text`](Self::send_text) does.
+    pub fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
+        self.shared.send(Outgoing {
+            head: message.frame(),
+            payload: b"",
+            lane: Lane::Data,
+        })
+    }
+
+    /// Sends a ping, with up to 125 bytes that come back in the peer's pong (RFC 6455 §5.5.2). It does not overtake a
+    /// message that was sent before it, but may go between the parts of one that a [`MessageWriter`] sends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PingTooLong`], and those of [`send_text`](Self::send_text).
+    pub fn send_ping(&self, payload: &[u8]) -> Result<(), Error> {
+        if payload.len() > CONTROL_MAX_BYTES {
+            return Err(Error::PingTooLong(payload.len()));
+        }
+        self.send(Opcode::Ping, payload, Lane::Control)
+    }
+
+    /// Begins a message that is sent in fragments, each as it is written (RFC 6455 §5.4), so that no side need hold it
+    /// whole. Until it is finished, other messages wait in the queue; control frames go between.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Slow`] if another such message is still under way after the write deadline; [`Error::Closed`].
+    pub fn send_stream(&self, kind: Kind) -> Result<MessageWriter, Error> {
+        MessageWriter::begin(Arc::clone(&self.shared), kind)
+    }
+
+    /// Sends Close behind what was sent before, with a code and a reason of 123 bytes at most, and does not wait for the
+    /// answer. Nothing can be sent after it, from no thread. A message that a [`MessageWriter`] has begun is cut off, and
+    /// what waits behind it is not sent. On a connection that is closing or closed already this does nothing.
+    ///
+    /// The thread that receives gets the peer's Close as usual. If none comes within
+    /// [`WsOptions::close_wait`](crate::WsOptions::close_wait) it gives up; where it waited already when this was called,
+    /// it looks at the clock every 20 s, or at each ping interval if that is shorter.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CloseCode`] for a code that RFC 6455 §7.4 keeps off the wire: 1004–1006, 1015, and those it leaves
+    /// undefined. [`Error::ReasonTooLong`]. Nothing was sent then. Otherwise as for [`send_text`](Self::send_text).
+    pub fn close(&self, code: u16, reason: &str) -> Result<(), Error> {
+        self.shared.close(code, reason, Place::Behind)
+    }
+
+    /// Whether something can be sent: no Close has gone either way, and nothing has failed.
+    pub fn is_open(&self) -> bool {
+        self.shared.is_open()
+    }
+
+    /// How the connection ended, or is ending: `None` while it is open.
+    pub fn close_info(&self) -> Option<CloseInfo> {
+        self.shared.close_info()
+    }
+
+    /// The subprotocol that both sides speak: see [`WsOptions::subprotocols`](crate::WsOptions::subprotocols).
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.shared.subprotocol.as_deref()
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    fn send(&self, opcode: Opcode, payload: &[u8], lane: Lane) -> Result<(), Error> {
+        self.shared.send(Outgoing {
+            head: frame::encode_header(opcode, payload.len()).as_slice(),
+            payload,
+            lane,
+        })
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("close_info", &self.close_info())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_thread_may_hold_it() {
+        fn check<T: Clone + Send + Sync + 'static>() {}
+        check::<Sender>();
+    }
+}

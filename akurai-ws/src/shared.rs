@@ -1,0 +1,297 @@
+//! What all holders of a connection share: who writes, what waits to be written, how it closes.
+//!
+//! There is no writer thread. Whoever finds the [`Wire`] at its place takes it out and writes, its own frame without a
+//! copy. Whoever does not puts its frame into the queue and goes on. The writing thread writes what waits before it puts
+//! the wire back; and when it has done so for a whole queue's worth, the next that comes to wait takes over. So frames
+//! follow each other whole, and those of one thread in its own order.
+//!
+//! ```text
+//!          send ──▶ wire there? ──yes──▶ take it, write, drain the queue, put it back
+//!                        │no
+//!                        └──▶ room in the queue? ──yes──▶ push
+//!                                   │no
+//!                                   └──▶ WhenFull: wait, refuse, or close with 1008
+//! ```
+//!
+//! The lock is held while a frame is queued or the wire is passed on, never during a write.
+
+mod sending;
+
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use akurai_http::Socket;
+
+use crate::codec::close;
+use crate::error::Error;
+use crate::message::CloseInfo;
+use crate::options::Settings;
+use crate::queue::{Batch, Queue};
+use crate::wire::Wire;
+
+/// A frame as a caller has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing<'f> {
+    /// The header, or a whole encoded frame.
+    pub(crate) head: &'f [u8],
+    pub(crate) payload: &'f [u8],
+    pub(crate) lane: Lane,
+}
+
+/// Where a frame may go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Lane {
+    /// A whole message: not into a fragmented one.
+    Data,
+    /// A ping of the application: anywhere.
+    Control,
+    /// A part of the fragmented message under way, written by its owner and never queued.
+    Fragment { fin: bool },
+}
+
+/// Which messages a Close waits for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Place {
+    /// For those that wait already.
+    Behind,
+    /// For none: they are forgotten.
+    InFront,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) subprotocol: Option<String>,
+    /// As the phase says, for those who have no lock.
+    open: AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// `None` while a thread writes, and after the end: no `Sender` keeps the socket.
+    wire: Option<Wire>,
+    /// It is in use.
+    is_writing: bool,
+    queue: Queue,
+    /// A fragmented message of ours is under way.
+    is_streaming: bool,
+    /// Threads that wait for a change.
+    waiting: usize,
+    /// Those of them that will take the wire themselves.
+    takers: usize,
+    /// The writing thread has drained a queue's worth for others.
+    is_tired: bool,
+    /// A write failed: nobody knows what the peer has of it.
+    has_failed: bool,
+    close_info: Option<CloseInfo>,
+    close_sent_at: Option<Instant>,
+    peer_closed: bool,
+    /// FIN follows our Close.
+    fin_wanted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    Open,
+    /// Our Close is queued or sent.
+    Closing,
+    /// Nothing can be written any more.
+    Ended,
+}
+
+type Guard<'s> = MutexGuard<'s, State>;
+
+impl Shared {
+    pub(crate) fn new(
+        socket: Socket,
+        settings: Settings,
+        subprotocol: Option<String>,
+    ) -> std::io::Result<Arc<Self>> {
+        let wire = Wire::new(socket, settings.write_deadline)?;
+        Ok(Arc::new(Self {
+            settings,
+            subprotocol,
+            open: AtomicBool::new(true),
+            state: Mutex::new(State {
+                phase: Phase::Open,
+                wire: Some(wire),
+                is_writing: false,
+                queue: Queue::default(),
+                is_streaming: false,
+                waiting: 0,
+                takers: 0,
+                is_tired: false,
+                has_failed: false,
+                close_info: None,
+                close_sent_at: None,
+                peer_closed: false,
+                fin_wanted: false,
+            }),
+            changed: Condvar::new(),
+        }))
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn close_info(&self) -> Option<CloseInfo> {
+        self.lock().close_info.clone()
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.lock().has_failed
+    }
+
+    /// When our Close went out.
+    pub(crate) fn close_sent_at(&self) -> Option<Instant> {
+        self.lock().close_sent_at
+    }
+
+    /// Sends Close, unless one has gone either way.
+    pub(crate) fn close(&self, code: u16, reason: &str, place: Place) -> Result<(), Error> {
+        let payload = close::encode(code, reason)?;
+        self.close_with(&payload, code, reason, place)
+    }
+
+    /// The same with a payload that may be empty, as the echo of an empty one is.
+    pub(crate) fn close_with(
+        &self,
+        payload: &[u8],
+        code: u16,
+        reason: &str,
+        place: Place,
+    ) -> Result<(), Error> {
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return Ok(());
+        }
+        state.phase = Phase::Closing;
+        self.open.store(false, Ordering::Release);
+        state.set_close_info(code, reason);
+        if place == Place::InFront || state.is_streaming {
+            state.queue.drop_data();
+        }
+        state.queue.set_close(payload);
+        self.wake(&state);
+        self.settle(state)
+    }
+
+    /// The peer's Close came.
+    pub(crate) fn peer_closed(&self) {
+        let mut state = self.lock();
+        state.peer_closed = true;
+        state.judge_clean();
+    }
+
+    /// FIN, once our Close is out.
+    pub(crate) fn fin(&self, socket: &Socket) {
+        let mut state = self.lock();
+        if state.phase == Phase::Closing && state.close_sent_at.is_none() {
+            state.fin_wanted = true;
+            return;
+        }
+        drop(state);
+        let _ = socket.shutdown(Shutdown::Write);
+    }
+
+    /// The transport is at its end. A thread that writes is left to find that out.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        self.finish(&mut state);
+    }
+
+    /// The connection is given up: also whoever still writes.
+    pub(crate) fn abandon(&self, socket: &Socket) {
+        let mut state = self.lock();
+        let is_writing = state.is_writing;
+        state.has_failed |= is_writing;
+        self.finish(&mut state);
+        drop(state);
+        if is_writing {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// The peer is gone without a word.
+    pub(crate) fn lose(&self, socket: &Socket) {
+        let mut state = self.lock();
+        state.has_failed = true;
+        self.finish(&mut state);
+        drop(state);
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+
+    fn close_is_out(&self, state: &mut State) {
+        state.close_sent_at = Some(Instant::now());
+        state.judge_clean();
+        if state.fin_wanted {
+            if let Some(wire) = &state.wire {
+                wire.shutdown(Shutdown::Write);
+            }
+        }
+    }
+
+    fn finish(&self, state: &mut State) {
+        state.phase = Phase::Ended;
+        self.open.store(false, Ordering::Release);
+        state.wire = None;
+        state.queue = Queue::default();
+        state.set_close_info(close::ABNORMAL, "");
+        self.wake(state);
+    }
+
+    // A notice costs a system call, also when nobody listens.
+    fn wake(&self, state: &State) {
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    // Each change under this lock is whole.
+    fn lock(&self) -> Guard<'_> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take_wire(&mut self) -> Option<Wire> {
+        let wire = self.wire.take();
+        self.is_writing |= wire.is_some();
+        wire
+    }
+
+    fn take_batch(&mut self) -> Batch {
+        self.queue.take(self.is_streaming)
+    }
+
+    fn is_free_for(&self, lane: Lane) -> bool {
+        let is_barred = match lane {
+            Lane::Data => self.is_streaming,
+            // A ping stays behind what was sent before it.
+            Lane::Control => self.is_streaming && self.queue.has_data(),
+            Lane::Fragment { .. } => false,
+        };
+        self.wire.is_some() && !is_barred
+    }
+
+    fn set_close_info(&mut self, code: u16, reason: &str) {
+        self.close_info.get_or_insert_with(|| CloseInfo {
+            code,
+            reason: reason.to_owned(),
+            clean: false,
+        });
+    }
+
+    fn judge_clean(&mut self) {
+        let both = self.peer_closed && self.close_sent_at.is_some();
+        if let Some(info) = &mut self.close_info {
+            info.clean |= both;
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The sending side of a connection: whole frames, in time or not at all.
+
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use akurai_http::Socket;
+
+use crate::error::Error;
+
+/// The write deadline begins again with each MiB that the peer took.
+const REARMING_BYTES: usize = 1024 * 1024;
+
+/// What a [`Wire`] needs of a socket.
+pub(crate) trait Outlet {
+    fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Longest wait of one write.
+    fn set_write_timeout(&mut self, wait: Duration) -> io::Result<()>;
+    fn shutdown(&self, how: Shutdown);
+}
+
+impl Outlet for Socket {
+    fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_vectored(slices)
+    }
+
+    fn set_write_timeout(&mut self, wait: Duration) -> io::Result<()> {
+        Socket::set_write_timeout(self, Some(wait))
+    }
+
+    fn shutdown(&self, how: Shutdown) {
+        let _ = Socket::shutdown(self, how);
+    }
+}
+
+/// Whoever holds it is the one who writes.
+#[derive(Debug)]
+pub(crate) struct Wire<O = Socket> {
+    socket: O,
+    /// How long the peer may take for a whole frame, and for each MiB of a longer one.
+    deadline: Duration,
+    /// What the socket's own timeout is, so that it is set only when it changes.
+    timeout: Duration,
+}
+
+impl<O: Outlet> Wire<O> {
+    pub(crate) fn new(mut socket: O, deadline: Duration) -> io::Result<Self> {
+        socket.set_write_timeout(deadline)?;
+        Ok(Self {
+            socket,
+            deadline,
+            timeout: deadline,
+        })
+    }
+
+    /// Writes all of `parts`, in one write if the peer takes it, and without a copy. After an error, nobody knows how
+    /// much of it arrived, and nothing more may be written.
+    pub(crate) fn write(&mut self, parts: [&[u8]; 3]) -> Result<(), Error> {
+        let mut slices = parts.map(IoSlice::new);
+        let mut rest = &mut slices[..];
+        IoSlice::advance_slices(&mut rest, 0); // Those in front that are empty.
+        let mut since = Instant::now();
+        let mut progress_bytes = 0;
+        let mut wait = self.deadline;
+        while !rest.is_empty() {
+            self.set_timeout(wait)?;
+            let written = match self.socket.write_slices(rest) {
+                Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
+                Ok(written) => written,
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => 0,
+                    // Linux says the former, others the latter.
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                        return Err(Error::WriteDeadline);
+                    }
+                    _ => return Err(error.into()),
+                },
+            };
+            IoSlice::advance_slices(&mut rest, written);
+            if rest.is_empty() {
+                break;
+            }
+
+            // One write lasts no longer than the socket's timeout, but a peer that dribbles makes it several.
+            progress_bytes += written;
+            if progress_bytes >= REARMING_BYTES {
+                since = Instant::now();
+                progress_bytes = 0;
+            }
+            wait = self.deadline.saturating_sub(since.elapsed());
+            if wait.is_zero() {
+                return Err(Error::WriteDeadline);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        self.socket.shutdown(how);
+    }
+
+    fn set_timeout(&mut self, wait: Duration) -> io::Result<()> {
+        if self.timeout != wait {
+            self.socket.set_write_timeout(wait)?;
+            self.timeout = wait;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes with each write, and then fails.
+    struct Peer {
+        takes: Vec<usize>,
+        fails: ErrorKind,
+        taken: Vec<u8>,
+        writes: usize,
+        timeouts: Vec<Duration>,
+    }
+
+    impl Outlet for Peer {
+        fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.writes += 1;
+            if self.takes.is_empty() {
+                return Err(self.fails.into());
+            }
+            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            let taken = all.len().min(self.takes.remove(0));
+            self.taken.extend(&all[..taken]);
+            Ok(taken)
+        }
+
+        fn set_write_timeout(&mut self, wait: Duration) -> io::Result<()> {
+            self.timeouts.push(wait);
+            Ok(())
+        }
+
+        fn shutdown(&self, _: Shutdown) {}
+    }
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    fn wire(takes: &[usize], fails: ErrorKind) -> Wire<Peer> {
+        let peer = Peer {
+            takes: takes.to_vec(),
+            fails,
+            taken: Vec::new(),
+            writes: 0,
+            timeouts: Vec::new(),
+        };
+        Wire::new(peer, DEADLINE).unwrap()
+    }
+
+    #[test]
+    fn one_write_for_all_parts() {
+        for parts in [
+            [&b""[..], b"\x81\x05", b"Hello"],
+            [b"", b"\x81\x00", b""],
+            [b"queued", b"", b""],
+            [b"queued", b"\x81\x05", b"Hello"],
+        ] {
+            let mut wire = wire(&[usize::MAX], ErrorKind::BrokenPipe);
+            wire.write(parts).unwrap();
+            assert_eq!(wire.socket.writes, 1);
+            assert_eq!(wire.socket.taken, parts.concat());
+            assert_eq!(wire.socket.timeouts, [DEADLINE]);
+        }
+        wire(&[], ErrorKind::BrokenPipe).write([b""; 3]).unwrap();
+    }
+
+    #[test]
+    fn partial_writes_are_finished() {
+        let mut wire = wire(&[1, 2, 1, 3, 1000], ErrorKind::BrokenPipe);
+        wire.write([b"", b"\x81\x05", b"Hello"]).unwrap();
+        assert_eq!(wire.socket.taken, b"\x81\x05Hello");
+        assert_eq!(wire.socket.writes, 4);
+    }
+
+    #[test]
+    fn what_is_left_of_the_deadline_bounds_the_next_write() {
+        let mut dribbler = wire(&[1, 1, 1000], ErrorKind::BrokenPipe);
+        dribbler.write([b"", b"\x81\x05", b"Hello"]).unwrap();
+        let timeouts = &dribbler.socket.timeouts;
+        assert!(timeouts.is_sorted_by(|a, b| a > b), "{timeouts:?}");
+        // The next frame has all of it again, and with each MiB the same.
+        dribbler.socket.takes = vec![1000];
+        dribbler.write([b"", b"\x81\x00", b""]).unwrap();
+        assert_eq!(dribbler.socket.timeouts.last(), Some(&DEADLINE));
+
+        let mut hasty = wire(&[1, 1], ErrorKind::BrokenPipe);
+        hasty.deadline = Duration::from_nanos(1);
+        assert!(matches!(
+            hasty.write([b"", b"\x81\x05", b"Hello"]),
+            Err(Error::WriteDeadline)
+        ));
+        assert_eq!(hasty.socket.writes, 1);
+    }
+
+    #[test]
+    fn a_timeout_is_the_write_deadline() {
+        for timeout in [ErrorKind::WouldBlock, ErrorKind::TimedOut] {
+            let result = wire(&[3], timeout).write([b"", b"\x81\x05", b"Hello"]);
+            assert!(matches!(result, Err(Error::WriteDeadline)));
+        }
+        let result = wire(&[3, 0], ErrorKind::Other).write([b"", b"\x81\x05", b"Hello"]);
+        assert!(matches!(result, Err(Error::Io(error)) if error.kind() == ErrorKind::WriteZero));
+        let result = wire(&[3], ErrorKind::BrokenPipe).write([b"", b"\x81\x05", b"Hello"]);
+        assert!(matches!(result, Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
+    }
+}

@@ -1,0 +1,79 @@
+//! What the application admits and speaks: origins and subprotocols (RFC 6455 §4.2.2, §10.2).
+
+use akurai_http::Request;
+use akurai_tests::{Opcode, TestServer, WsClient, handshake};
+use akurai_ws::WsOptions;
+
+use super::echo_with;
+
+/// The handshake with more field lines.
+fn and(fields: &str) -> String {
+    handshake("/").replacen("Host:", &format!("{fields}Host:"), 1)
+}
+
+#[test]
+fn ws_06_listed_origins_are_admitted_beside_the_own() {
+    let options = WsOptions::new().allow_origins(["https://app.example.org", "null"]);
+    let (server, _) = echo_with(options);
+    let status = |origin: &str| {
+        let mut client = server.connect();
+        client.send(and(&format!("Origin: {origin}\r\n")));
+        client.read_head().status
+    };
+    for origin in [
+        "https://app.example.org",
+        "https://APP.EXAMPLE.ORG:443",
+        "null",
+        "http://example.com",
+    ] {
+        assert_eq!(status(origin), 101, "{origin}");
+    }
+    for origin in [
+        "http://app.example.org",
+        "https://app.example.org:8443",
+        "https://evil-app.example.org",
+        "https://example.org",
+    ] {
+        assert_eq!(status(origin), 403, "{origin}");
+    }
+}
+
+#[test]
+fn ws_07_the_servers_preference_wins() {
+    let options = WsOptions::new().subprotocols(["v2.chat", "v1.chat"]);
+    // The handler tells what it was told.
+    let server = TestServer::start(move |request: &Request| {
+        options.upgrade(request, |mut conn| {
+            let told = conn.subprotocol().unwrap_or("none").to_owned();
+            conn.send_text(&told)?;
+            while conn.recv()?.is_some() {}
+            Ok(())
+        })
+    });
+    for (fields, chosen) in [
+        (
+            "Sec-WebSocket-Protocol: v1.chat, v2.chat\r\n",
+            Some("v2.chat"),
+        ),
+        (
+            "Sec-WebSocket-Protocol: v1.chat\r\nSec-WebSocket-Protocol: x\r\nSec-WebSocket-Protocol: v2.chat\r\n",
+            Some("v2.chat"),
+        ),
+        ("Sec-WebSocket-Protocol: x, v1.chat\r\n", Some("v1.chat")),
+        ("Sec-WebSocket-Protocol: V2.chat, x\r\n", None),
+        ("", None),
+    ] {
+        let mut client = server.connect();
+        client.send(and(fields));
+        let answer = client.read_head();
+        WsClient::assert_opening(&answer);
+        assert_eq!(
+            answer.header("sec-websocket-protocol"),
+            chosen,
+            "{fields:?}"
+        );
+        let mut ws = WsClient { client };
+        ws.expect(Opcode::TEXT, chosen.unwrap_or("none"));
+        ws.close();
+    }
+}
