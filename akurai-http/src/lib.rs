@@ -64,6 +64,9 @@ mod error;
 mod files;
 mod form;
 mod form_error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod limits;
 mod method;

@@ -119,9 +119,14 @@ impl Wire {
     }
 
     /// What was read and not yet used, for whoever owns the connection from now on.
+    ///
+    /// It is the read buffer itself, so that its owner may go on reading into it: one that was freed here and allocated
+    /// there would leave a hole in every idle connection's memory.
     pub(crate) fn take_buffered(&mut self) -> Vec<u8> {
-        let leftover = self.buffered().to_vec();
-        self.start = self.end;
+        let mut leftover = std::mem::take(&mut self.input);
+        leftover.truncate(self.end);
+        leftover.drain(..self.start);
+        (self.start, self.end) = (0, 0);
         leftover
     }
 

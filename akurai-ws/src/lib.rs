@@ -76,6 +76,9 @@ mod channel;
 mod codec;
 mod conn;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod message;
 mod message_reader;
 mod message_writer;

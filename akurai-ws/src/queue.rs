@@ -43,12 +43,16 @@ impl Queue {
     /// Whether something may be written; `only_control` while a fragmented message is under way, which other messages may
     /// not interrupt (RFC 6455 §5.4).
     pub(crate) fn is_ready(&self, only_control: bool) -> bool {
-        let has_data = !only_control && !self.data.is_empty();
+        let has_data = !only_control && self.has_data();
         has_data
             || self.keepalive
             || self.pong.is_some()
             || self.close.is_some()
             || !self.control.is_empty()
+    }
+
+    pub(crate) fn has_data(&self) -> bool {
+        !self.data.is_empty()
     }
 
     pub(crate) fn push_data(&mut self, head: &[u8], payload: &[u8]) {

@@ -65,12 +65,15 @@ impl ReadBuffer {
 
     // Moves the unread bytes to the front of a buffer of this size.
     fn make_room(&mut self, size: usize) {
-        if self.bytes.capacity() != size || self.bytes.len() != size {
+        if self.bytes.capacity() != size {
             let mut bytes = vec![0; size];
             bytes[..self.unread.len()].copy_from_slice(&self.bytes[self.unread.clone()]);
             self.bytes = bytes;
-        } else if self.unread.start > 0 {
-            self.bytes.copy_within(self.unread.clone(), 0);
+        } else {
+            if self.unread.start > 0 {
+                self.bytes.copy_within(self.unread.clone(), 0);
+            }
+            self.bytes.resize(size, 0);
         }
         self.unread = 0..self.unread.len();
     }

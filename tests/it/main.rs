@@ -3,17 +3,23 @@
 
 mod feeds;
 mod mirror;
+mod serving;
 
 mod closing;
 mod deadlines;
 mod demo;
 mod faults;
+mod fragments_out;
 mod hub;
+mod keepalive;
 mod limits;
+mod receiving;
 mod rfc6455;
 mod rfc9112;
 mod router;
+mod senders;
 mod shutdown;
+mod slow_readers;
 mod smuggling;
 mod sse;
 mod threads;

@@ -40,8 +40,16 @@ impl Net {
 }
 
 /// The elements of a `Forwarded` field: separated by commas, but not by those within quotes.
+///
+/// A field that leaves a quote open is one element without a word. A client can send such a quote to swallow what the
+/// proxy appends behind it, and then its own words would stand where the proxy's are looked for.
 pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    split_outside_quotes(value, b',')
+    let mut quotes = Quotes::default();
+    for &byte in value {
+        quotes.pass(byte);
+    }
+    let closed = if quotes.are_open { b"" } else { value };
+    split_outside_quotes(closed, b',')
 }
 
 // forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )    RFC 7239 §4
@@ -85,13 +93,26 @@ fn is_port(port: &str) -> bool {
 }
 
 fn split_outside_quotes(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    let (mut quoted, mut escaped) = (false, false);
-    value.split(move |&byte| {
-        let splits = byte == separator && !quoted;
-        quoted ^= byte == b'"' && !escaped;
-        escaped = quoted && byte == b'\\' && !escaped;
-        splits
-    })
+    let mut quotes = Quotes::default();
+    value.split(move |&byte| !quotes.pass(byte) && byte == separator)
+}
+
+// quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE               RFC 9110 §5.6.4
+/// Whether bytes that go by stand within quotes.
+#[derive(Default)]
+struct Quotes {
+    are_open: bool,
+    escape: bool,
+}
+
+impl Quotes {
+    /// Takes one byte, and tells whether quotes are open before it.
+    fn pass(&mut self, byte: u8) -> bool {
+        let were_open = self.are_open;
+        self.are_open ^= byte == b'"' && !self.escape;
+        self.escape = self.are_open && byte == b'\\' && !self.escape;
+        were_open
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +136,30 @@ mod tests {
                 !parsed.contains(outside.parse().unwrap()),
                 "{net} {outside}"
             );
+        }
+    }
+
+    #[test]
+    fn rfc7239_4_elements() {
+        let split = |value: &'static str| -> Vec<_> {
+            let elements = elements(value.as_bytes());
+            elements
+                .map(|element| std::str::from_utf8(element).unwrap())
+                .collect()
+        };
+        assert_eq!(split("for=a, for=b"), ["for=a", " for=b"]);
+        assert_eq!(
+            split(r#"for="a,b";by="\"," , for=c"#),
+            [r#"for="a,b";by="\"," "#, " for=c"]
+        );
+        // What a client forged, and what the proxy appended.
+        for forged in [
+            r#"for=192.0.2.66;x=", for=203.0.113.7"#,
+            r#"for=192.0.2.66;x="\", for=203.0.113.7"#,
+            r#"for=192.0.2.66;x=", for="[2001:db8::7]""#,
+            r#"for=1.2.3.4, for=192.0.2.66;x=", for=203.0.113.7"#,
+        ] {
+            assert_eq!(split(forged), [""], "{forged}");
         }
     }
 

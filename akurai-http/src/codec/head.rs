@@ -100,6 +100,8 @@ impl HeadParser {
                 self.check_unfinished(input, limits)?;
                 return Ok(None);
             };
+            // As if it had come without its end first, so that a fault is the same however the bytes arrive.
+            self.check_unfinished(&input[..end], limits)?;
             // We refuse a bare LF as a line's end, which RFC 9112 §2.2 merely allows to accept: parsers disagree
             // about it, and that is smuggling.
             if end == self.at || input[end - 1] != b'\r' {
@@ -141,11 +143,11 @@ impl HeadParser {
     fn check_unfinished(&self, input: &[u8], limits: &HeadLimits) -> Result<(), RequestError> {
         let line = &input[self.at..];
         match self.section_start {
-            None if line.len() > limits.request_line_bytes + 1 => Err(too_long(line)),
             // What speaks another protocol (TLS, say) need not send a line's end for us to know.
             None if !line.is_empty() && line[0] != b'\r' && !is_tchar(line[0]) => {
                 Err(RequestError::Method)
             }
+            None if line.len() > limits.request_line_bytes + 1 => Err(too_long(line)),
             Some(start) if input.len() - start > limits.header_section_bytes + 2 => {
                 Err(RequestError::FieldsTooLarge)
             }

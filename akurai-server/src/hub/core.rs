@@ -21,6 +21,7 @@ pub(crate) struct Core {
     pub(crate) on_join: RwLock<Option<Notice>>,
     pub(crate) on_leave: RwLock<Option<Notice>>,
     dropped: AtomicU64,
+    deliveries: AtomicU64,
 }
 
 impl Core {
@@ -38,6 +39,7 @@ impl Core {
             on_join: RwLock::default(),
             on_leave: RwLock::default(),
             dropped: AtomicU64::new(0),
+            deliveries: AtomicU64::new(0),
         }
     }
 
@@ -93,6 +95,14 @@ impl Core {
 
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_deliveries(&self, count: usize) {
+        self.deliveries.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn deliveries(&self) -> u64 {
+        self.deliveries.load(Ordering::Relaxed)
     }
 
     /// `duration`, and up to a `part` of it more or less.

@@ -183,7 +183,8 @@ impl Hub {
     /// or now.
     pub fn sse(&self, req: &Request, topics: &[&str]) -> Reply {
         let cursor = match last_event_id(req).as_deref() {
-            None | Some(b"") => Cursor::Now,
+            // From now on, and not from when the head has reached the client.
+            None | Some(b"") => Cursor::Now(self.shared.core.ring.end().1),
             Some(id) => match std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()) {
                 Some(id) => Cursor::After(id),
                 None => Cursor::Unknown,
@@ -230,9 +231,11 @@ impl Hub {
     /// # let _ = room;
     /// ```
     pub fn join(&self, topic: &str, sender: Sender) -> Membership {
+        // Before the others are told: an event that they publish on hearing it is one that comes after.
+        let (from, _) = self.shared.core.ring.end();
         let topic = self.shared.core.joined(topic);
         let door = Arc::clone(&self.shared.door);
-        let id = door.join(Arc::clone(&topic), sender);
+        let id = door.join(Arc::clone(&topic), sender, from);
         Membership { door, topic, id }
     }
 
@@ -250,6 +253,11 @@ impl Hub {
     /// Subscribers that were dropped since they took too little.
     pub fn dropped(&self) -> u64 {
         self.shared.core.dropped()
+    }
+
+    /// Events given to subscribers: each event once for each of them.
+    pub fn deliveries(&self) -> u64 {
+        self.shared.core.deliveries()
     }
 
     /// Calls `notice` with the topic and the new count whenever somebody subscribes, on the connection's thread.

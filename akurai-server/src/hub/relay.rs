@@ -41,18 +41,23 @@ struct Member {
     topic: Arc<str>,
     id: u64,
     sender: Sender,
+    /// The number of the first event that was published after it joined.
+    from: u64,
 }
 
 impl Door {
-    /// Lets somebody in, and returns the number under which it leaves.
-    pub(crate) fn join(&self, topic: Arc<str>, sender: Sender) -> u64 {
+    /// Lets somebody in, for the events from this number on, and returns the number under which it leaves.
+    pub(crate) fn join(&self, topic: Arc<str>, sender: Sender, from: u64) -> u64 {
         self.ring(|state| {
             let id = state.next_id;
             state.next_id += 1;
             state.members += 1;
-            state
-                .changes
-                .push(Change::Join(Member { topic, id, sender }));
+            state.changes.push(Change::Join(Member {
+                topic,
+                id,
+                sender,
+                from,
+            }));
             id
         })
     }
@@ -105,13 +110,13 @@ pub(crate) fn relay(core: &Core, door: &Door) {
     let mut members: HashMap<Arc<str>, Vec<Member>> = HashMap::new();
     let mut next = core.ring.end().0;
     while let Some(changes) = door.wait() {
-        if members.is_empty() {
-            // Nobody was here to hear what came since.
-            next = core.ring.end().0;
-        }
         for change in changes {
             match change {
                 Change::Join(member) => {
+                    if members.is_empty() {
+                        // Nobody was here to hear what came before.
+                        next = member.from;
+                    }
                     members
                         .entry(Arc::clone(&member.topic))
                         .or_default()
@@ -145,12 +150,14 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
         if events.is_empty() {
             return;
         }
-        *next += events.len() as u64;
-        for event in &events {
-            for member in members.get(&event.topic).into_iter().flatten() {
+        for (number, event) in (*next..).zip(&events) {
+            let of_topic = members.get(&event.topic).into_iter().flatten();
+            for member in of_topic.filter(|member| member.from <= number) {
                 // Who is gone or too slow leaves when its own thread notices.
                 let _ = member.sender.post(event.message());
+                core.count_deliveries(1);
             }
         }
+        *next += events.len() as u64;
     }
 }

@@ -46,7 +46,8 @@ pub(crate) struct Arrival {
 /// Where a subscriber begins.
 #[derive(Debug)]
 pub(crate) enum Cursor {
-    Now,
+    /// At the end of the order, as it was when it asked.
+    Now(EventId),
     After(EventId),
     /// It names an event that is not of this order.
     Unknown,
@@ -191,27 +192,29 @@ impl Shard {
         subscriber.queue_own(own(SseEvent::default().retry(retry)));
         let here = SseEvent::default().id(self.last.to_string());
         let replay = match cursor {
-            Cursor::After(id) => self.core.ring.replay(id, self.next).ok(),
-            Cursor::Now | Cursor::Unknown => None,
+            Cursor::Now(id) | Cursor::After(id) => self.core.ring.replay(id, self.next).ok(),
+            Cursor::Unknown => None,
         };
-        if let Some(missed) = &replay {
-            for event in self.relevant(missed, &subscriber.topics) {
-                subscriber.queue(event);
-            }
-        } else {
+        let missed = replay.as_deref().unwrap_or_default();
+        let missed = self.relevant(missed, &subscriber.topics);
+        if !matches!((&replay, &cursor), (Some(_), Cursor::After(_))) {
             // Whoever begins, or begins anew, sees what a gauge stands at.
             let gauges = subscriber
                 .topics
                 .iter()
                 .filter(|topic| self.core.is_gauge(topic));
             let latest: Vec<_> = gauges
+                .filter(|topic| missed.iter().all(|event| event.topic != **topic))
                 .filter_map(|topic| self.core.ring.latest(topic, self.next))
                 .collect();
             for event in &latest {
                 subscriber.queue(event);
             }
         }
-        subscriber.queue_own(match (replay, cursor) {
+        for event in missed {
+            subscriber.queue(event);
+        }
+        subscriber.queue_own(match (&replay, cursor) {
             (None, Cursor::After(_) | Cursor::Unknown) => self.reset(),
             _ => own(here),
         });
@@ -273,6 +276,7 @@ impl Shard {
             return;
         };
         let gauge = self.core.is_gauge(&event.topic);
+        self.core.count_deliveries(slots.len());
         for &slot in slots {
             let Some(subscriber) = &mut self.slots[slot as usize] else {
                 continue;

@@ -64,6 +64,26 @@ fn fields(section: &[u8]) -> Result<Head, RequestError> {
 }
 
 #[test]
+fn a_fault_is_the_same_however_the_bytes_arrive() {
+    let long = "x".repeat(LIMITS.request_line_bytes);
+    let longer = "x".repeat(LIMITS.header_section_bytes);
+    for (input, error) in [
+        (format!(" GET /{long} HTTP/1.1\r\n"), RequestError::Method),
+        (" GET / HTTP/1.1\n".to_owned(), RequestError::Method),
+        (
+            format!("GET /{long} HTTP/1.1\n"),
+            RequestError::TargetTooLong,
+        ),
+        (
+            format!("GET / HTTP/1.1\r\nA: {longer}\n"),
+            RequestError::FieldsTooLarge,
+        ),
+    ] {
+        assert_eq!(parse(input.as_bytes()), Err(error));
+    }
+}
+
+#[test]
 fn case_01_empty_lines_before_the_request() {
     for lead in ["", "\r\n", "\r\n\r\n"] {
         assert!(line(&format!("{lead}GET / HTTP/1.1")).is_ok());

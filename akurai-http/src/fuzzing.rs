@@ -1,0 +1,94 @@
+//! What the fuzzer in `tests/fuzz` asks of the codecs: each function takes bytes and asserts properties.
+//!
+//! Nothing of this is in a normal build; cargo-fuzz alone sets the cfg. Most properties compare a codec with a second
+//! reading of the same RFC, written plainly and without regard to speed; others compare it with itself, on bytes that
+//! were cut differently or that must mean the same.
+
+mod body;
+mod head;
+mod multipart;
+mod proxies;
+mod values;
+
+use crate::Headers;
+
+pub use body::body;
+pub use head::head;
+pub use multipart::multipart;
+pub use proxies::forwarded;
+pub use values::{cookie, path, query};
+
+/// How bytes arrive: where each read ends. All in one, one by one, and in pieces of the fuzzer's choice, which are longer
+/// where there are many bytes.
+pub fn cuts(plan: [u8; 4], len: usize) -> [Vec<usize>; 3] {
+    let mut own = Vec::new();
+    let mut end = 0;
+    for piece in plan.into_iter().cycle() {
+        end += (usize::from(piece) + 1) * (1 + len / 8192);
+        own.push(end.min(len));
+        if end >= len {
+            break;
+        }
+    }
+    let single = (1..len.max(1)).chain([len]).collect();
+    [vec![len], single, own]
+}
+
+/// These fields, if they are fields.
+pub fn headers(fields: &[(&str, &[u8])]) -> Option<Headers> {
+    let mut headers = Headers::default();
+    for (name, value) in fields {
+        headers.append(name.as_bytes(), value).ok()?;
+    }
+    Some(headers)
+}
+
+// tchar, as RFC 9110 §5.6.2 lists it
+fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+// field-vchar, SP and HTAB of RFC 9110 §5.5
+fn is_field_byte(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
+}
+
+fn trim(bytes: &[u8]) -> &[u8] {
+    let from = bytes.iter().position(|byte| !b" \t".contains(byte));
+    let to = bytes.iter().rposition(|byte| !b" \t".contains(byte));
+    from.zip(to).map_or(b"", |(from, to)| &bytes[from..=to])
+}
+
+fn find(wanted: &[u8], bytes: &[u8]) -> Option<usize> {
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
+}
+
+/// A field line without its CRLF, as RFC 9112 §5 has it: name and value.
+fn field_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    let is_name = !name.is_empty() && name.iter().all(|&byte| is_tchar(byte));
+    let is_value = value.iter().all(|&byte| is_field_byte(byte));
+    (is_name && is_value).then(|| (name, trim(value)))
+}
+
+/// `%XX` as the byte it stands for, with `otherwise` for a `%` that has no two digits.
+fn percent_decoded(text: &[u8], otherwise: impl Fn() -> Option<u8>) -> Option<Vec<u8>> {
+    let digit = |at: usize| text.get(at).and_then(|byte| (*byte as char).to_digit(16));
+    let mut bytes = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let pair = digit(at + 1)
+            .zip(digit(at + 2))
+            .filter(|_| text[at] == b'%');
+        match pair {
+            Some((high, low)) => bytes.push((high * 16 + low) as u8),
+            None if text[at] == b'%' => bytes.push(otherwise()?),
+            None => bytes.push(text[at]),
+        }
+        at += if pair.is_some() { 3 } else { 1 };
+    }
+    Some(bytes)
+}

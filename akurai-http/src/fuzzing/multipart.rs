@@ -1,0 +1,217 @@
+//! A form with files.
+
+use std::io::{self, Read};
+
+use super::{cuts, field_line, find};
+use crate::codec::multipart::{PART_HEAD_BYTES, disposition};
+use crate::{FormError, Multipart};
+
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What a form gave before it ended, in an error or not.
+#[derive(Debug, Default, PartialEq)]
+struct Form {
+    parts: Vec<Part>,
+    error: Option<FormError>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Part {
+    name: String,
+    file_name: Option<String>,
+    fields: Fields,
+    /// What came of it, all if there was no error.
+    content: Vec<u8>,
+}
+
+/// Longest body that is fed byte by byte, in bytes.
+const SINGLE_BYTES: usize = 4 * 1024;
+
+/// Seven bytes of circumstances, then the body. The boundary is `b` or `b--`.
+pub fn multipart(data: &[u8]) {
+    let Some((&[kind, fill, read, a, b, c, d], bytes)) = data.split_first_chunk() else {
+        return;
+    };
+    let boundary: &[u8] = if kind & 1 == 0 { b"b" } else { b"b--" };
+    // A preamble that brings the rest to the end of the reader's buffer, and around it.
+    let fill = match kind & 2 {
+        0 => 0,
+        _ => usize::from(fill) * 70,
+    };
+    let body = [&vec![b'\r'; fill], bytes].concat();
+    let expected = reference(&body, boundary);
+    let [whole, single, own] = cuts([a, b, c, d], body.len());
+    let check = |ends: Vec<usize>, read: u8| {
+        let form = receive(&body, boundary, &ends, usize::from(read) + 1);
+        assert_eq!(form, expected, "cut at {ends:?}, read by {read}");
+    };
+    check(whole, u8::MAX);
+    check(own, read);
+    if body.len() <= SINGLE_BYTES {
+        check(single, read);
+    }
+}
+
+/// Gives what arrived with one read after the other.
+struct Pieces<'p> {
+    body: &'p [u8],
+    ends: std::slice::Iter<'p, usize>,
+    arrived: usize,
+    given: usize,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.given == self.arrived {
+            self.arrived = self.ends.next().copied().unwrap_or(self.body.len());
+        }
+        let count = buf.len().min(self.arrived - self.given);
+        buf[..count].copy_from_slice(&self.body[self.given..self.given + count]);
+        self.given += count;
+        Ok(count)
+    }
+}
+
+fn receive(body: &[u8], boundary: &[u8], ends: &[usize], read: usize) -> Form {
+    let pieces = Pieces {
+        body,
+        ends: ends.iter(),
+        arrived: 0,
+        given: 0,
+    };
+    let mut form = Form::default();
+    let mut multipart = Multipart::new(pieces, boundary).expect("it is a boundary");
+    if let Err(error) = read_parts(&mut multipart, read, &mut form) {
+        form.error = FormError::within(&error);
+        assert!(form.error.is_some(), "{error}");
+        let again = multipart.next_part().expect_err("an error stays");
+        assert_eq!(FormError::within(&again), form.error);
+    }
+    form
+}
+
+fn read_parts(
+    multipart: &mut Multipart<Pieces<'_>>,
+    read: usize,
+    form: &mut Form,
+) -> io::Result<()> {
+    let mut buf = vec![0; read];
+    while let Some(mut part) = multipart.next_part()? {
+        let fields = part.headers().iter();
+        form.parts.push(Part {
+            name: part.name().to_owned(),
+            file_name: part.file_name().map(str::to_owned),
+            fields: fields
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            content: Vec::new(),
+        });
+        let held = form.parts.last_mut().expect("it was pushed");
+        loop {
+            match part.read(&mut buf)? {
+                0 => break,
+                count => held.content.extend_from_slice(&buf[..count]),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// RFC 2046 §5.1.1 on a body that is all there: every boundary is a delimiter once a CRLF stands before the first, and
+/// the empty line behind a head is one that content or a delimiter follows.
+fn reference(body: &[u8], boundary: &[u8]) -> Form {
+    let body = [b"\r\n", body].concat();
+    let mut form = Form::default();
+    let mut rest = &body[..];
+    form.error = loop {
+        let (content, next) = content(rest, boundary);
+        if let Some(part) = form.parts.last_mut() {
+            part.content = content.get(2..).unwrap_or_default().to_vec();
+        }
+        rest = match next {
+            Ok(Some(rest)) => rest,
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        };
+        match part_head(rest) {
+            Ok((part, len)) => {
+                form.parts.push(part);
+                rest = &rest[len..];
+            }
+            Err(error) => break Some(error),
+        }
+    };
+    form
+}
+
+/// The content up to a delimiter, and what follows it: a part, nothing more, or an error.
+fn content<'b>(rest: &'b [u8], boundary: &[u8]) -> (&'b [u8], Result<Option<&'b [u8]>, FormError>) {
+    let delimiter = [b"\r\n--", boundary].concat();
+    let Some(at) = find(&delimiter, rest) else {
+        // What may be the beginning of a delimiter is not given as content.
+        let begun = (0..delimiter.len())
+            .rev()
+            .find(|&len| rest.ends_with(&delimiter[..len]));
+        let content = &rest[..rest.len() - begun.unwrap_or(0)];
+        return (content, Err(FormError::Truncated));
+    };
+    let (content, behind) = (&rest[..at], &rest[at + delimiter.len()..]);
+    let line_end = find(b"\r\n", behind);
+    let is_blank = |bytes: &[u8]| bytes.iter().all(|byte| b" \t".contains(byte));
+    let next = match (behind.strip_prefix(b"--"), line_end) {
+        (Some([] | [b' ' | b'\t' | b'\r', ..]), _) => Ok(None),
+        (Some(_), _) => Err(FormError::Delimiter),
+        (None, Some(end)) if end <= 64 && is_blank(&behind[..end]) => Ok(Some(&behind[end + 2..])),
+        // It is cut off where it could have gone on well.
+        (None, None) if behind == b"-" => Err(FormError::Truncated),
+        (None, None) if is_cut_padding(behind) => Err(FormError::Truncated),
+        (None, _) => Err(FormError::Delimiter),
+    };
+    (content, next)
+}
+
+fn is_cut_padding(behind: &[u8]) -> bool {
+    let padding = behind.strip_suffix(b"\r").unwrap_or(behind);
+    padding.len() <= 64 && padding.iter().all(|byte| b" \t".contains(byte))
+}
+
+/// A part's head, and its length without the last CRLF.
+fn part_head(rest: &[u8]) -> Result<(Part, usize), FormError> {
+    let mut fields = Fields::new();
+    let mut at = 0;
+    loop {
+        let end = rest[at..]
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .map(|n| at + n);
+        let Some(end) = end.filter(|&end| end < PART_HEAD_BYTES) else {
+            return Err(match rest.len() >= PART_HEAD_BYTES {
+                true => FormError::PartHeadTooLarge,
+                false => FormError::Truncated,
+            });
+        };
+        let line = rest[at..end]
+            .strip_suffix(b"\r")
+            .ok_or(FormError::PartHead)?;
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = field_line(line).ok_or(FormError::PartHead)?;
+        fields.push((name.to_vec(), value.to_vec()));
+        at = end + 1;
+    }
+    let is_named =
+        |(name, _): &&(Vec<u8>, Vec<u8>)| name.eq_ignore_ascii_case(b"content-disposition");
+    let mut named = fields.iter().filter(is_named);
+    let (name, file_name) = match (named.next(), named.next()) {
+        (Some((_, value)), None) => disposition(value)?,
+        _ => return Err(FormError::Disposition),
+    };
+    let part = Part {
+        name,
+        file_name,
+        fields,
+        content: Vec::new(),
+    };
+    Ok((part, at))
+}

@@ -1,0 +1,77 @@
+//! A chat between browsers: `cargo run --example chat`, then http://127.0.0.1:8090 in several windows.
+//!
+//! Each connection's thread receives, and sends what it received to everyone. A message is encoded once, however many
+//! there are.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use akurai_http::{Reply, Request, Response, Router, Server};
+use akurai_ws::{Message, Prepared, Sender, WsOptions};
+
+/// Those who are here.
+#[derive(Clone, Default)]
+struct Room(Arc<Mutex<Vec<Sender>>>);
+
+impl Room {
+    fn enter(&self, sender: Sender) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(sender);
+    }
+
+    /// Says it to everyone. One who is slow to listen is closed with 1008, which is the default; those who are gone are
+    /// forgotten.
+    fn say(&self, text: &str) {
+        let message = Prepared::text(text);
+        let everyone = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for sender in &everyone {
+            let _ = sender.send_prepared(&message);
+        }
+        let mut here = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        here.retain(Sender::is_open);
+    }
+}
+
+fn main() -> std::io::Result<()> {
+    println!("http://127.0.0.1:8090");
+    let room = Room::default();
+    Server::bind("127.0.0.1:8090")?.run(
+        Router::new()
+            .get("/", |_| Response::html(PAGE))
+            .get("/chat", move |req: &Request| chat(req, room.clone())),
+    )
+}
+
+fn chat(req: &Request, room: Room) -> Reply {
+    let options = WsOptions::new().max_message_bytes(4 * 1024);
+    options.upgrade(req, move |mut conn| {
+        room.enter(conn.sender());
+        room.say("(someone came in)");
+        while let Some(message) = conn.recv()? {
+            if let Message::Text(text) = message {
+                room.say(&text);
+            }
+        }
+        room.say("(someone left)");
+        Ok(())
+    })
+}
+
+const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>chat</title>
+<form><input autofocus maxlength="1000"> <button>Say</button></form><pre></pre>
+<script>
+const [form, input, log] = ["form", "input", "pre"].map(name => document.querySelector(name));
+const socket = new WebSocket(`ws://${location.host}/chat`);
+socket.onmessage = event => log.append(event.data + "\n");
+socket.onclose = event => log.append(`(closed: ${event.code} ${event.reason})\n`);
+form.onsubmit = event => {
+  event.preventDefault();
+  socket.send(input.value);
+  input.value = "";
+};
+</script>"#;

@@ -1,0 +1,139 @@
+//! What the fuzzer in `tests/fuzz` asks of the codecs: each function takes bytes and asserts properties.
+//!
+//! Nothing of this is in a normal build; cargo-fuzz alone sets the cfg. The codecs are compared with [`reference`],
+//! which is written a second time from the RFC, a byte or a bit at a time and without regard to speed.
+
+mod handshake;
+mod payload;
+mod reference;
+mod session;
+
+use crate::codec::frame::{self, Expect, Header, HeaderBytes, Opcode};
+use crate::codec::mask;
+
+pub use handshake::handshake;
+pub use payload::{close, utf8};
+pub use session::session;
+
+const OPCODES: [Opcode; 6] = [
+    Opcode::Continuation,
+    Opcode::Text,
+    Opcode::Binary,
+    Opcode::Close,
+    Opcode::Ping,
+    Opcode::Pong,
+];
+
+/// A frame's header and its mask: three bytes say what the connection expects, the rest is the frame.
+pub fn frame(data: &[u8]) {
+    let Some((&[flags, frame_bits, message_bits], bytes)) = data.split_first_chunk() else {
+        return;
+    };
+    let expect = Expect {
+        in_message: flags & 1 == 1,
+        frame_max_bytes: u64::MAX >> (frame_bits % 64),
+        message_left_bytes: u64::MAX >> (message_bits % 64),
+    };
+    check_every_prefix(bytes, expect);
+    check_encoding(flags, bytes, expect);
+    check_mask(bytes);
+}
+
+// Incomplete, until one byte decides; and nothing behind that byte changes the decision.
+fn check_every_prefix(bytes: &[u8], expect: Expect) {
+    let mut decided = None;
+    for len in 0..=bytes.len().min(20) {
+        let outcome = frame::decode_header(&bytes[..len], expect);
+        assert_eq!(outcome, reference::header(&bytes[..len], expect), "{len}");
+        match decided {
+            None if outcome == Ok(None) => {}
+            None => {
+                if let Ok(Some((header, header_len))) = outcome {
+                    assert_eq!(header_len, len, "as soon as it is whole");
+                    assert_eq!(client_header(&header), bytes[..len], "encode∘decode");
+                }
+                decided = Some(outcome);
+            }
+            Some(decided) => assert_eq!(outcome, decided, "{len}"),
+        }
+    }
+    assert_eq!(
+        frame::decode_header(bytes, expect),
+        decided.unwrap_or(Ok(None))
+    );
+}
+
+/// The header as a client writes it, the length in its shortest form.
+fn client_header(header: &Header) -> Vec<u8> {
+    let mut bytes = vec![u8::from(header.fin) << 7 | header.opcode as u8];
+    match header.payload_len {
+        len @ 0..=125 => bytes.push(0x80 | len as u8),
+        len @ 126..=65535 => {
+            bytes.push(0x80 | 126);
+            bytes.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            bytes.push(0x80 | 127);
+            bytes.extend(len.to_be_bytes());
+        }
+    }
+    bytes.extend(header.masking_key);
+    bytes
+}
+
+// What we write is what a client would write, but for the mask; and reads as what it was.
+fn check_encoding(flags: u8, bytes: &[u8], expect: Expect) {
+    let Some((&len, behind)) = bytes.split_first_chunk::<8>() else {
+        return;
+    };
+    let opcode = OPCODES[usize::from(flags >> 1) % OPCODES.len()];
+    let longest = match opcode.is_control() {
+        true => frame::CONTROL_MAX_BYTES as u64,
+        false => u64::MAX >> 1,
+    };
+    let header = Header {
+        fin: true,
+        opcode,
+        masking_key: *b"mask",
+        payload_len: (u64::from_be_bytes(len) >> (behind.len() % 64)).min(longest),
+    };
+    let Ok(payload_len) = usize::try_from(header.payload_len) else {
+        return;
+    };
+    let written = frame::encode_header(opcode, payload_len);
+    let mut masked = client_header(&header);
+    let decoded = frame::decode_header(
+        &masked,
+        Expect {
+            in_message: opcode == Opcode::Continuation,
+            frame_max_bytes: header.payload_len.max(expect.frame_max_bytes),
+            message_left_bytes: header.payload_len.max(expect.message_left_bytes),
+        },
+    );
+    assert_eq!(decoded, Ok(Some((header, masked.len()))), "decode∘encode");
+    masked[1] &= 0x7f;
+    masked.truncate(masked.len() - 4);
+    assert_eq!(HeaderBytes::as_slice(&written), masked);
+}
+
+fn check_mask(bytes: &[u8]) {
+    let Some((&offset, bytes)) = bytes.split_first_chunk::<8>() else {
+        return;
+    };
+    let Some((&masking_key, payload)) = bytes.split_first_chunk::<4>() else {
+        return;
+    };
+    let offset = u64::from_be_bytes(offset);
+    let mut unmasked = payload.to_vec();
+    mask::unmask(&mut unmasked, masking_key, offset);
+    for (i, (byte, masked)) in unmasked.iter().zip(payload).enumerate() {
+        let j = (i as u64).wrapping_add(offset) % 4;
+        assert_eq!(*byte, masked ^ masking_key[j as usize], "{i}");
+    }
+    let cut = offset as usize % (payload.len() + 1);
+    let mut in_two = payload.to_vec();
+    let (head, tail) = in_two.split_at_mut(cut);
+    mask::unmask(head, masking_key, offset);
+    mask::unmask(tail, masking_key, offset.wrapping_add(cut as u64));
+    assert_eq!(in_two, unmasked, "cut at {cut}");
+}

@@ -1,0 +1,225 @@
+//! Frames into the socket: by whom, and in which order.
+
+use std::net::Shutdown;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use crate::codec::close;
+use crate::codec::frame::{self, Opcode};
+use crate::error::Error;
+use crate::options::WhenFull;
+use crate::wire::Wire;
+
+use super::{Guard, Lane, Outgoing, Phase, Place, Shared, State};
+
+impl Shared {
+    /// Writes a frame, or leaves it to the thread that writes.
+    pub(crate) fn send(&self, frame: Outgoing<'_>) -> Result<(), Error> {
+        let len = frame.head.len() + frame.payload.len();
+        let is_fragment = matches!(frame.lane, Lane::Fragment { .. });
+        // What would never fit is written by its own thread.
+        let may_be_queued = !is_fragment && len <= self.settings.max_queue_bytes;
+        let mut until = None;
+        let mut state = self.lock();
+        loop {
+            if state.phase != Phase::Open {
+                let _ = self.settle(state);
+                return Err(Error::Closed);
+            }
+            if state.is_free_for(frame.lane) {
+                return self.write_now(state, frame);
+            }
+            if may_be_queued && self.has_room(&state, len) {
+                match frame.lane {
+                    Lane::Control => state.queue.push_control(frame.head, frame.payload),
+                    _ => state.queue.push_data(frame.head, frame.payload),
+                }
+                return self.relieve(state);
+            }
+            // That our own fragmented message is in the way is no fault of the peer's.
+            let may_wait = !may_be_queued || state.is_streaming;
+            match self.settings.when_full {
+                WhenFull::Refuse if !may_wait => return Err(Error::Slow),
+                WhenFull::Close if !may_wait => {
+                    drop(state);
+                    self.close(close::POLICY, "too slow", Place::InFront)?;
+                    return Err(Error::Slow);
+                }
+                _ => state = self.wait(state, &mut until, !may_be_queued)?,
+            }
+        }
+    }
+
+    /// Begins a fragmented message, behind what was sent before; waits for one that is under way.
+    pub(crate) fn begin_stream(&self) -> Result<(), Error> {
+        let mut until = None;
+        let mut state = self.lock();
+        loop {
+            if state.phase != Phase::Open {
+                let _ = self.settle(state);
+                return Err(Error::Closed);
+            }
+            if state.is_free_for(Lane::Data) && !state.queue.is_ready(false) {
+                state.is_streaming = true;
+                return Ok(());
+            }
+            if state.is_free_for(Lane::Data) {
+                self.settle(state)?;
+                state = self.lock();
+            } else {
+                state = self.wait(state, &mut until, true)?;
+            }
+        }
+    }
+
+    /// Answers a ping (RFC 6455 §5.5.3); after Close, with nothing.
+    pub(crate) fn pong(&self, payload: &[u8]) -> Result<(), Error> {
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return Ok(());
+        }
+        if state.wire.is_some() {
+            let header = frame::encode_header(Opcode::Pong, payload.len());
+            let head = header.as_slice();
+            let lane = Lane::Control;
+            return self.write_now(
+                state,
+                Outgoing {
+                    head,
+                    payload,
+                    lane,
+                },
+            );
+        }
+        state.queue.set_pong(payload);
+        Ok(())
+    }
+
+    /// Asks whether the peer is alive.
+    pub(crate) fn keepalive(&self) -> Result<(), Error> {
+        let mut state = self.lock();
+        if state.phase == Phase::Open {
+            state.queue.set_keepalive();
+        }
+        self.settle(state)
+    }
+
+    /// Whether the question is on its way, and not behind what another thread writes.
+    pub(crate) fn has_asked(&self) -> bool {
+        let state = self.lock();
+        state.wire.is_some() && !state.queue.has_keepalive()
+    }
+
+    // The caller's own frame, behind what waits.
+    fn write_now(&self, mut state: Guard<'_>, frame: Outgoing<'_>) -> Result<(), Error> {
+        let mut wire = state.take_wire().expect("the caller saw it");
+        let batch = state.take_batch();
+        drop(state);
+        let result = wire.write([&batch.bytes, frame.head, frame.payload]);
+        let mut state = self.put_back(wire, result)?;
+        state.queue.recycle(batch.bytes);
+        if frame.lane == (Lane::Fragment { fin: true }) {
+            state.is_streaming = false;
+            self.wake(&state);
+        }
+        self.settle(state)
+    }
+
+    // Writes what waits, if nobody does. Wherever a frame was queued or the wire was put back, this comes last.
+    pub(super) fn settle<'s>(&'s self, mut state: Guard<'s>) -> Result<(), Error> {
+        let mut drained_bytes = 0;
+        while state.queue.is_ready(state.is_streaming) {
+            if state.is_tired && state.takers > 0 && !state.is_streaming {
+                break;
+            }
+            let Some(mut wire) = state.take_wire() else {
+                return Ok(());
+            };
+            let batch = state.take_batch();
+            self.wake(&state);
+            drop(state);
+            let result = wire.write([&batch.bytes, b"", b""]);
+            state = self.put_back(wire, result)?;
+            if batch.has_close {
+                self.close_is_out(&mut state);
+            }
+            drained_bytes += batch.bytes.len();
+            state.queue.recycle(batch.bytes);
+            state.is_tired = drained_bytes >= self.settings.max_queue_bytes;
+        }
+        if state.wire.is_some() {
+            state.is_tired = false;
+            state.queue.shrink();
+            self.wake(&state);
+        }
+        Ok(())
+    }
+
+    // After a frame was queued: takes over from a thread that has written enough for others.
+    fn relieve<'s>(&'s self, mut state: Guard<'s>) -> Result<(), Error> {
+        let mut until = None;
+        while state.is_tired && state.takers == 0 && state.phase == Phase::Open {
+            match self.wait(state, &mut until, true) {
+                Ok(changed) => state = changed,
+                // The frame is in the queue all the same.
+                Err(_) => return Ok(()),
+            }
+        }
+        self.settle(state)
+    }
+
+    pub(super) fn put_back(
+        &self,
+        wire: Wire,
+        result: Result<(), Error>,
+    ) -> Result<Guard<'_>, Error> {
+        let mut state = self.lock();
+        state.is_writing = false;
+        let has_ended = state.phase == Phase::Ended;
+        match result {
+            Ok(()) => {
+                if !has_ended {
+                    state.wire = Some(wire);
+                }
+                Ok(state)
+            }
+            Err(error) => {
+                state.has_failed = true;
+                self.finish(&mut state);
+                drop(state);
+                // Half a frame is out: nothing can follow it, and the reader need not wait for anything.
+                wire.shutdown(Shutdown::Both);
+                Err(if has_ended { Error::Closed } else { error })
+            }
+        }
+    }
+
+    pub(super) fn has_room(&self, state: &State, len: usize) -> bool {
+        state.queue.messages() < self.settings.max_queue_messages
+            && state.queue.bytes() + len <= self.settings.max_queue_bytes
+    }
+
+    // Until something changes: for the write deadline in all.
+    fn wait<'s>(
+        &'s self,
+        mut state: Guard<'s>,
+        until: &mut Option<Instant>,
+        is_taker: bool,
+    ) -> Result<Guard<'s>, Error> {
+        let now = Instant::now();
+        let until = *until.get_or_insert(now + self.settings.write_deadline);
+        let left = until.saturating_duration_since(now);
+        if left == Duration::ZERO {
+            return Err(Error::Slow);
+        }
+        state.waiting += 1;
+        state.takers += usize::from(is_taker);
+        let (mut state, _) = self
+            .changed
+            .wait_timeout(state, left)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state.takers -= usize::from(is_taker);
+        Ok(state)
+    }
+}

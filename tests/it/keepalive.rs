@@ -1,0 +1,240 @@
+//! The waits that a WebSocket's reader runs itself: pings, idleness, age, and the time of one message.
+
+use std::time::{Duration, Instant};
+
+use akurai_tests::{DEADLINE, Frame, Gate, Opcode, WsClient};
+use akurai_ws::{Message, WsOptions};
+
+use crate::rfc6455::echo_with;
+use crate::serving::{expect_info, next, recv_all, reporting_with, serving_with};
+
+/// Short enough to wait for, long enough for a busy machine.
+const SHORT: Duration = Duration::from_millis(60);
+
+#[test]
+fn ws_18_no_pong_drops_the_connection() {
+    let options = WsOptions::new().ping_interval(SHORT).pong_wait(SHORT);
+    let (server, ends) =
+        reporting_with(options, |mut conn| (recv_all(&mut conn), conn.close_info()));
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.expect(Opcode::PING, "");
+    // No Close: nobody is there to read it.
+    ws.client.expect_eof();
+    let (outcome, info) = next(&ends);
+    assert_eq!(outcome, Ok(()));
+    expect_info(info, 1006, "", false);
+}
+
+#[test]
+fn ws_18_any_byte_is_an_answer() {
+    let options = WsOptions::new().ping_interval(SHORT).pong_wait(DEADLINE);
+    let (server, _) = echo_with(options);
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.expect(Opcode::PING, "");
+    ws.send(&Frame::pong(""));
+    ws.expect(Opcode::PING, "");
+    ws.send(&Frame::text("hello"));
+    ws.expect(Opcode::TEXT, "hello");
+    ws.expect(Opcode::PING, "");
+    // Half a header, and the silence begins anew.
+    let frame = Frame::text("hello").to_bytes();
+    ws.client.send(&frame[..1]);
+    ws.expect(Opcode::PING, "");
+    ws.client.send(&frame[1..]);
+    ws.expect(Opcode::TEXT, "hello");
+    ws.close();
+}
+
+#[test]
+fn ws_18_a_handler_busy_outside_recv_blames_nobody() {
+    let gate = Gate::new();
+    let waiter = gate.waiter();
+    let options = WsOptions::new().ping_interval(SHORT).pong_wait(SHORT);
+    let (server, ends) = reporting_with(
+        options.message_deadline(SHORT).idle_timeout(DEADLINE),
+        move |mut conn| {
+            let first = conn.recv().map_err(|error| error.to_string());
+            waiter.wait();
+            conn.send_text("back").expect("the client is there");
+            (first, conn.recv().map_err(|error| error.to_string()))
+        },
+    );
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.send(&Frame::text("one"));
+    let two = Frame::text("two").to_bytes();
+    ws.client.send(&two[..3]);
+    // Many times the ping's interval, the pong's wait and the message's deadline.
+    assert!(ws.client.is_silent_for(8 * SHORT), "nobody asks meanwhile");
+    ws.client.send(&two[3..]);
+    gate.open();
+    ws.expect(Opcode::TEXT, "back");
+    let text = |text: &str| Ok(Some(Message::Text(text.into())));
+    assert_eq!(next(&ends), (text("one"), text("two")));
+    ws.expect_close(1000);
+}
+
+#[test]
+fn ws_18_pings_can_be_switched_off() {
+    let options = WsOptions::new().ping_interval(None).pong_wait(SHORT);
+    let (server, _) = echo_with(options);
+    let mut ws = WsClient::open(server.addr(), "/");
+    assert!(ws.client.is_silent_for(6 * SHORT));
+    ws.close();
+}
+
+#[test]
+fn ws_18_polls_of_recv_timeout_add_up_to_silence() {
+    let options = WsOptions::new().ping_interval(SHORT).pong_wait(SHORT);
+    let (server, ends) = reporting_with(options, |mut conn| {
+        let outcome = loop {
+            match conn.recv_timeout(SHORT / 10) {
+                Ok(Some(_)) | Err(akurai_ws::Error::Timeout) => {}
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.to_string()),
+            }
+        };
+        (outcome, conn.close_info())
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.expect(Opcode::PING, "");
+    ws.client.expect_eof();
+    let (outcome, info) = next(&ends);
+    assert_eq!(outcome, Ok(()));
+    expect_info(info, 1006, "", false);
+}
+
+#[test]
+fn a_message_that_dribbles_is_1008() {
+    let options = WsOptions::new().message_deadline(2 * SHORT);
+    let (server, ends) =
+        reporting_with(options, |mut conn| (recv_all(&mut conn), conn.close_info()));
+    // Stalled: in the header, in the payload, between fragments.
+    let frame = Frame::text("hello").to_bytes();
+    let fragment = Frame::text("hello").unfinished().to_bytes();
+    for beginning in [&frame[..1], &frame[..8], &fragment] {
+        let mut ws = WsClient::open(server.addr(), "/");
+        ws.client.send(beginning);
+        ws.expect_close_and_eof(1008);
+        let (outcome, info) = next(&ends);
+        assert_eq!(outcome.unwrap_err(), "peer's message: not complete in time");
+        expect_info(info, 1008, "message: not complete in time", false);
+    }
+    // Dribbled: each piece in good time, and a ping answered between.
+    let mut ws = WsClient::open(server.addr(), "/");
+    let begun = Instant::now();
+    ws.send(&Frame::binary("").unfinished());
+    loop {
+        assert!(begun.elapsed() < DEADLINE, "it was never refused");
+        ws.client
+            .send(Frame::continuation("x").unfinished().to_bytes());
+        if !ws.client.is_silent_for(SHORT / 4) {
+            break;
+        }
+    }
+    ws.expect_close_and_eof(1008);
+
+    // Another message begins its own time, however many there were.
+    let mut ws = WsClient::open(server.addr(), "/");
+    for _ in 0..12 {
+        ws.client.send(&frame[..3]);
+        assert!(ws.client.is_silent_for(SHORT / 3));
+        // With the beginning of the next behind it.
+        ws.client.send([&frame[3..], &frame[..2]].concat());
+        ws.client.send(&frame[2..]);
+    }
+    ws.close();
+}
+
+#[test]
+fn a_message_may_take_its_time_without_a_deadline() {
+    let options = WsOptions::new().message_deadline(None);
+    let (server, _) = echo_with(options);
+    let mut ws = WsClient::open(server.addr(), "/");
+    let frame = Frame::text("hello").to_bytes();
+    ws.client.send(&frame[..8]);
+    assert!(ws.client.is_silent_for(4 * SHORT));
+    ws.client.send(&frame[8..]);
+    ws.expect(Opcode::TEXT, "hello");
+    ws.close();
+}
+
+#[test]
+fn an_idle_connection_is_closed_with_1001() {
+    let options = WsOptions::new()
+        .idle_timeout(3 * SHORT)
+        .ping_interval(SHORT);
+    let (server, ends) =
+        reporting_with(options, |mut conn| (recv_all(&mut conn), conn.close_info()));
+    let mut ws = WsClient::open(server.addr(), "/");
+    // Data keeps it open; pongs alone do not.
+    for _ in 0..8 {
+        ws.send(&Frame::text("hello"));
+        assert!(ws.client.is_silent_for(SHORT / 2));
+    }
+    let mut frame = ws.read_frame();
+    while frame.opcode == Opcode::PING {
+        ws.send(&Frame::pong(""));
+        frame = ws.read_frame();
+    }
+    assert_eq!(frame.close_code(), Some(1001));
+    assert_eq!(&frame.payload[2..], b"idle");
+    ws.send(&Frame::close(1001, ""));
+    ws.client.expect_eof();
+    let (outcome, info) = next(&ends);
+    assert_eq!(outcome, Ok(()));
+    expect_info(info, 1001, "idle", true);
+}
+
+#[test]
+fn an_old_connection_is_closed_with_1001() {
+    let options = WsOptions::new().max_lifetime(4 * SHORT);
+    let (server, _) = echo_with(options);
+    let mut ws = WsClient::open(server.addr(), "/");
+    let begun = Instant::now();
+    // However busy it is.
+    let close = loop {
+        assert!(begun.elapsed() < DEADLINE, "it grew too old");
+        ws.send(&Frame::text("hello"));
+        let frame = ws.read_frame();
+        if frame.opcode == Opcode::CLOSE {
+            break frame;
+        }
+    };
+    assert!(begun.elapsed() >= 3 * SHORT, "too early");
+    assert_eq!(close.close_code(), Some(1001));
+    ws.send(&Frame::close(1001, ""));
+    ws.client.expect_eof();
+}
+
+#[test]
+fn a_close_that_nobody_answers_is_waited_for_so_long() {
+    let options = WsOptions::new().close_wait(SHORT);
+    let server = serving_with(options, |_| Ok(()));
+    let mut ws = WsClient::open(server.addr(), "/");
+    let begun = Instant::now();
+    ws.expect_close_and_eof(1000);
+    assert!(begun.elapsed() < Duration::from_secs(4), "the default");
+
+    let options = WsOptions::new().close_wait(SHORT);
+    let (server, ends) = reporting_with(options, |mut conn| {
+        conn.close(4000, "").expect("it is open");
+        (recv_all(&mut conn), conn.close_info())
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.expect_close(4000);
+    let (outcome, info) = next(&ends);
+    assert_eq!(outcome, Ok(()));
+    expect_info(info, 4000, "", false);
+    ws.client.expect_eof();
+}
+
+#[test]
+fn so_much_is_drained_and_no_more() {
+    let options = WsOptions::new().max_drain_bytes(1000).close_wait(DEADLINE);
+    let server = serving_with(options, |_| Ok(()));
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.expect_close(1000);
+    ws.client.send(Frame::binary(vec![0; 10_000]).to_bytes());
+    // Long before the wait for our Close is over.
+    ws.client.expect_no_more();
+}

@@ -1,0 +1,226 @@
+//! Peers that do not take what is sent to them.
+
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use akurai_tests::{DEADLINE, Frame, Opcode, WsClient, eventually};
+use akurai_ws::{Error, WhenFull, WsOptions};
+
+use crate::serving::{expect_info, next, recv_all, reporting_with};
+
+/// More than the sockets' buffers take.
+const LOTS: usize = 64 << 20;
+
+fn impatient() -> WsOptions {
+    WsOptions::new().write_deadline(Duration::from_millis(200))
+}
+
+#[test]
+fn ws_17_one_who_never_reads_is_ended_by_the_write_deadline() {
+    let (server, ends) = reporting_with(impatient(), |mut conn| {
+        let sent = conn.send_binary(&vec![7; LOTS]);
+        let after = conn.sender().send_text("more");
+        (sent, after, recv_all(&mut conn), conn.close_info())
+    });
+    let ws = WsClient::open(server.addr(), "/");
+    let (sent, after, outcome, info) = next(&ends);
+    assert!(matches!(sent, Err(Error::WriteDeadline)), "{sent:?}");
+    assert!(matches!(after, Err(Error::Closed)), "{after:?}");
+    assert_eq!(outcome, Ok(()));
+    expect_info(info, 1006, "", false);
+    eventually("its place is free", || {
+        server.handle().stats().upgraded == 0
+    });
+    drop(ws);
+}
+
+#[test]
+fn ws_17_one_who_dribbles_is_ended_too() {
+    let (server, ends) = reporting_with(impatient(), |conn| conn.send_binary(&vec![7; LOTS]));
+    let mut ws = WsClient::open(server.addr(), "/");
+    let begun = Instant::now();
+    // Each write makes progress, but the frame would take its time: 64 KiB in 50 ms are less than 1 MiB in 200 ms.
+    let sent = loop {
+        match ends.recv_timeout(Duration::from_millis(50)) {
+            Ok(sent) => break sent,
+            Err(RecvTimeoutError::Timeout) => {
+                ws.client.read_some();
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert!(begun.elapsed() < 2 * DEADLINE, "it may dribble for ever");
+    };
+    assert!(matches!(sent, Err(Error::WriteDeadline)), "{sent:?}");
+}
+
+#[test]
+fn ws_17_one_who_is_merely_slow_is_not() {
+    // The whole takes longer than the deadline, each MiB of it does not.
+    let options = WsOptions::new().write_deadline(Duration::from_millis(400));
+    let (server, ends) = reporting_with(options, |conn| conn.send_binary(&vec![7; LOTS]));
+    let mut ws = WsClient::open(server.addr(), "/");
+    let header = ws.client.read_exactly(10);
+    assert_eq!(header[..2], [0x82, 127]);
+    let (mut left, begun) = (LOTS, Instant::now());
+    while left > 0 {
+        // 4 MiB in each 50 ms or more.
+        let _ = ends.recv_timeout(Duration::from_millis(50));
+        let piece = left.min(4 << 20);
+        ws.client.read_exactly(piece);
+        left -= piece;
+    }
+    assert!(begun.elapsed() > Duration::from_millis(400));
+    ws.expect_close(1000);
+}
+
+#[test]
+fn ws_17_other_senders_fail_fast() {
+    let options = impatient().when_full(WhenFull::Wait);
+    let (server, ends) = reporting_with(options, |mut conn| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let sender = conn.sender();
+                std::thread::spawn(move || {
+                    let message = vec![7; 300_000];
+                    // Whoever waited in vain for its turn may try again.
+                    while let Ok(()) | Err(Error::Slow) = sender.send_binary(&message) {}
+                    let begun = Instant::now();
+                    let again = sender.send_text("again");
+                    (again, begun.elapsed())
+                })
+            })
+            .collect();
+        let outcome = recv_all(&mut conn);
+        let ends: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+        (outcome, conn.close_info(), ends)
+    });
+    let _ws = WsClient::open(server.addr(), "/");
+    let (outcome, info, ends) = next(&ends);
+    assert_eq!(outcome, Ok(()), "the reader hears of it too");
+    expect_info(info, 1006, "", false);
+    for (again, took) in ends {
+        assert!(matches!(again, Err(Error::Closed)), "{again:?}");
+        assert!(took < Duration::from_millis(100), "it took {took:?}");
+    }
+}
+
+#[test]
+fn ws_17_a_full_queue_closes_with_1008_by_default() {
+    let options = WsOptions::new().max_queue_messages(10);
+    let (server, ends) = reporting_with(options, |mut conn| {
+        let (sender, blocked) = (conn.sender(), conn.sender());
+        let writer = std::thread::spawn(move || blocked.send_binary(&vec![7; LOTS]));
+        // Queued once that one writes.
+        let mut queued = 0;
+        let refused = loop {
+            match sender.send_text("x") {
+                Ok(()) => queued += 1,
+                Err(error) => break error,
+            }
+        };
+        let closed = (sender.is_open(), sender.close_info());
+        let after = sender.send_text("x");
+        let outcome = recv_all(&mut conn);
+        let written = writer.join().unwrap();
+        (refused, closed, after, outcome, written, queued >= 10)
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    // Now it reads after all: what was being written, whole, then the Close, and nothing of the queue between.
+    ws.client.await_unread();
+    let close = loop {
+        let frame = ws.read_frame();
+        match frame.opcode {
+            Opcode::BINARY => assert_eq!(frame.payload.len(), LOTS),
+            Opcode::TEXT => assert_eq!(frame.payload, b"x"),
+            _ => break frame,
+        }
+    };
+    assert_eq!(close.close_code(), Some(1008));
+    ws.send(&Frame::close(1008, ""));
+    ws.client.expect_eof();
+    let (refused, (is_open, info), after, outcome, written, was_full) = next(&ends);
+    assert!(matches!(refused, Error::Slow), "{refused:?}");
+    assert!(!is_open && was_full);
+    assert_eq!(info.map(|info| info.code), Some(1008));
+    assert!(matches!(after, Err(Error::Closed)), "{after:?}");
+    assert_eq!(outcome, Ok(()));
+    assert!(written.is_ok(), "{written:?}");
+}
+
+#[test]
+fn ws_17_a_full_queue_may_refuse_and_go_on() {
+    let options = WsOptions::new()
+        .max_queue_bytes(100)
+        .when_full(WhenFull::Refuse);
+    let (server, ends) = reporting_with(options, |conn| {
+        let (sender, blocked) = (conn.sender(), conn.sender());
+        let writer = std::thread::spawn(move || blocked.send_binary(&vec![7; LOTS]));
+        let mut n = 0u32;
+        let refused = loop {
+            match sender.send_text(&n.to_string()) {
+                Ok(()) => n += 1,
+                Err(error) => break error,
+            }
+        };
+        let still_open = sender.is_open();
+        (
+            writer.join().unwrap(),
+            refused,
+            still_open,
+            n,
+            conn.send_text("last"),
+        )
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.client.await_unread();
+    let mut texts = Vec::new();
+    let close = loop {
+        let frame = ws.read_frame();
+        match frame.opcode {
+            Opcode::BINARY => assert_eq!(frame.payload.len(), LOTS),
+            Opcode::TEXT => texts.push(String::from_utf8(frame.payload).unwrap()),
+            _ => break frame,
+        }
+    };
+    assert_eq!(close.close_code(), Some(1000));
+    let (written, refused, still_open, accepted, last) = next(&ends);
+    assert!(written.is_ok() && last.is_ok() && still_open);
+    assert!(matches!(refused, Error::Slow), "{refused:?}");
+    // Each that was accepted came, in order, and none that was refused.
+    let mut expected: Vec<String> = (0..accepted).map(|n| n.to_string()).collect();
+    expected.push("last".to_owned());
+    assert_eq!(texts, expected);
+}
+
+#[test]
+fn ws_17_a_full_queue_may_wait_for_the_write_deadline() {
+    // The writer's frame takes longer than that, but makes progress.
+    let options = WsOptions::new()
+        .max_queue_messages(1)
+        .write_deadline(Duration::from_millis(300))
+        .when_full(WhenFull::Wait);
+    let (server, ends) = reporting_with(options, |conn| {
+        let (sender, blocked) = (conn.sender(), conn.sender());
+        let writer = std::thread::spawn(move || blocked.send_binary(&vec![7; LOTS]));
+        let refused = loop {
+            let begun = Instant::now();
+            if let Err(error) = sender.send_text("x") {
+                break (error, begun.elapsed());
+            }
+        };
+        (refused, sender.is_open(), writer.join().unwrap())
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.client.await_unread();
+    let report = loop {
+        match ends.recv_timeout(Duration::from_millis(30)) {
+            Ok(report) => break report,
+            Err(RecvTimeoutError::Timeout) => drop(ws.client.read_exactly(1 << 20)),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let ((refused, waited), still_open, written) = report;
+    assert!(matches!(refused, Error::Slow), "{refused:?}");
+    assert!(waited >= Duration::from_millis(300), "only {waited:?}");
+    assert!(still_open && written.is_ok());
+}
