@@ -195,6 +195,7 @@ struct Sample {
     at_ms: u64,
     stats: Stats,
     subscribers: usize,
+    deliveries: u64,
     memory_bytes: Option<u64>,
 }
 
@@ -205,6 +206,7 @@ impl Sample {
             at_ms: now_ms(),
             stats: handle.stats(),
             subscribers: (hub.present(STATS) + hub.present(CHAT)).saturating_sub(hub.present(BOTH)),
+            deliveries: hub.deliveries(),
             memory_bytes: resident_bytes(),
         }
     }
@@ -212,19 +214,20 @@ impl Sample {
     /// The numbers, with rates since the sample `before`; without one they are null.
     fn json(&self, before: Option<&Sample>) -> String {
         let seconds = before.map_or(0.0, |before| (self.at - before.at).as_secs_f64());
-        let rate = |count: fn(&Stats) -> u64| {
+        let rate = |count: fn(&Sample) -> u64| {
             let before = before.filter(|_| seconds > 0.0)?;
-            let more = count(&self.stats).saturating_sub(count(&before.stats));
+            let more = count(self).saturating_sub(count(before));
             Some((more as f64 / seconds).round() as u64)
         };
+        let connections = self.stats.connections + self.stats.upgraded;
         let mut json = format!("{{\"at\":{}", self.at_ms);
         for (name, value) in [
-            ("connections", Some(self.stats.connections as u64)),
-            ("upgraded", Some(self.stats.upgraded as u64)),
+            ("connections", Some(connections as u64)),
             ("subscribers", Some(self.subscribers as u64)),
-            ("requests_per_s", rate(|stats| stats.requests)),
-            ("bytes_in_per_s", rate(|stats| stats.bytes_in)),
-            ("bytes_out_per_s", rate(|stats| stats.bytes_out)),
+            ("requests_per_s", rate(|sample| sample.stats.requests)),
+            ("deliveries_per_s", rate(|sample| sample.deliveries)),
+            ("bytes_in_per_s", rate(|sample| sample.stats.bytes_in)),
+            ("bytes_out_per_s", rate(|sample| sample.stats.bytes_out)),
             ("threads", Some(self.stats.threads as u64)),
             ("memory_bytes", self.memory_bytes),
         ] {
@@ -278,7 +281,7 @@ mod tests {
         before.memory_bytes = None;
         assert_eq!(
             before.json(None),
-            "{\"at\":7,\"connections\":0,\"upgraded\":0,\"subscribers\":0,\"requests_per_s\":null,\
+            "{\"at\":7,\"connections\":0,\"subscribers\":0,\"requests_per_s\":null,\"deliveries_per_s\":null,\
              \"bytes_in_per_s\":null,\"bytes_out_per_s\":null,\"threads\":0,\"memory_bytes\":null}"
         );
         let mut after = Sample::take(&hub, &server.handle());

@@ -12,10 +12,10 @@ const server = { panel: byId("server"), pill: byId("server-state"), samples: [],
 
 const whole = (count) => count.toLocaleString("en");
 const TILES = [
-  { key: "connections", label: "Connections", show: whole, hint: "in HTTP" },
-  { key: "upgraded", label: "Upgraded", show: whole, hint: "SSE and WebSocket" },
+  { key: "connections", label: "Connections", show: whole, hint: "open now" },
   { key: "subscribers", label: "Subscribers", show: whole, hint: "of the hub" },
   { key: "requests_per_s", label: "Requests", show: whole, unit: "/s" },
+  { key: "deliveries_per_s", label: "Deliveries", show: whole, unit: "/s" },
   { key: "bytes_in_per_s", label: "Received", show: formatBytes, unit: "/s" },
   { key: "bytes_out_per_s", label: "Sent", show: formatBytes, unit: "/s" },
   { key: "threads", label: "Threads", show: whole, hint: "busy or spare" },

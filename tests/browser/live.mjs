@@ -5,9 +5,9 @@ import { RECONNECT_MS, assert, assertEqual, check } from "./harness.mjs";
 
 const KEYS = [
   "connections",
-  "upgraded",
   "subscribers",
   "requests_per_s",
+  "deliveries_per_s",
   "bytes_in_per_s",
   "bytes_out_per_s",
   "threads",
@@ -64,7 +64,7 @@ export async function live({ browser, page, origin, watch, state }) {
     // The first one may be the last of the past; then one each second.
     const pauses = samples.slice(2).map((sample, i) => sample.at - samples[i + 1].at);
     assert(pauses.every((ms) => ms > 800 && ms < 1500), `not each second: ${pauses} ms apart`);
-    assert(last.subscribers >= 2 && last.upgraded >= 2, `the page and this stream are not counted: ${JSON.stringify(last)}`);
+    assert(last.subscribers >= 2 && last.connections >= 2, `the page and this stream are not counted: ${JSON.stringify(last)}`);
     assert(last.memory_bytes > 500_000, `memory is ${last.memory_bytes}`);
   });
 
