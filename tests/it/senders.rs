@@ -314,6 +314,23 @@ fn what_was_accepted_goes_out_before_the_close() {
 }
 
 #[test]
+fn a_server_that_stops_lets_the_frame_under_way_be_finished() {
+    const LEN: usize = 32 << 20;
+    let server = serving_with(WsOptions::new(), |mut conn| {
+        let sender = conn.sender();
+        // Nobody joins it: the connection ends while it writes.
+        thread::spawn(move || sender.send_binary(&vec![7; LEN]));
+        assert_eq!(recv_all(&mut conn), Ok(()));
+        Ok(())
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.client.await_unread();
+    server.handle().shutdown(DEADLINE);
+    assert_eq!(ws.read_frame().payload.len(), LEN);
+    ws.expect_close(1001);
+}
+
+#[test]
 fn a_violation_while_another_thread_writes_shows_close_and_then_fin() {
     let (server, ends) = reporting_with(WsOptions::new(), |mut conn| {
         let sender = conn.sender();

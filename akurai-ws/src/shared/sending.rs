@@ -110,6 +110,18 @@ impl Shared {
         state.wire.is_some() && !state.queue.has_keepalive()
     }
 
+    /// Waits until our Close is out, if it stands behind what another thread writes; no longer than that may take.
+    pub(crate) fn await_close(&self) {
+        let mut until = None;
+        let mut state = self.lock();
+        while state.phase == Phase::Closing && state.close_sent_at.is_none() {
+            match self.wait(state, &mut until, false) {
+                Ok(changed) => state = changed,
+                Err(_) => return,
+            }
+        }
+    }
+
     // The caller's own frame, behind what waits.
     fn write_now(&self, mut state: Guard<'_>, frame: Outgoing<'_>) -> Result<(), Error> {
         let mut wire = state.take_wire().expect("the caller saw it");
