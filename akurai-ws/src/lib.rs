@@ -30,14 +30,45 @@
 //! # What it does
 //!
 //! - The handshake: `Upgrade`, `Connection`, `Sec-WebSocket-Key` and `-Version` are checked to the letter, and the Origin
-//!   of a page must be the server's own host unless [`WsOptions::any_origin`] says otherwise.
+//!   of a page must be the server's own host unless [`WsOptions::allow_origins`] or [`WsOptions::any_origin`] says
+//!   otherwise. Of the [subprotocols](WsOptions::subprotocols) the server's preference is spoken.
 //! - Frames: a client's must be masked and in their shortest form; fragments are put together before you see a message.
 //! - Text is checked to be UTF-8 as it arrives: the first wrong byte fails the connection.
-//! - Pings are answered with pongs.
+//! - Pings are answered with pongs, and a silent peer is asked whether it is alive.
 //! - Closing: a Close is echoed; a violation is answered with the Close that names it, then FIN, never a reset.
 //! - One read and one write for a message that goes there and back.
 //!
 //! What it does not do: the client's side, TLS (an edge proxy ends that), extensions such as permessage-deflate.
+//!
+//! # To send while another thread receives
+//!
+//! [`WsConn::sender`] gives a [`Sender`], which any thread may clone and hold. This one ticks, whatever the peer says:
+//!
+//! ```
+//! # fn ticker(req: &akurai_http::Request) -> akurai_http::Reply {
+//! # use akurai_ws::upgrade;
+//! upgrade(req, |mut conn| {
+//!     let sender = conn.sender();
+//!     std::thread::spawn(move || {
+//!         // It does not keep the connection open: once that has ended, sending fails.
+//!         while sender.send_text("tick").is_ok() {
+//!             std::thread::sleep(std::time::Duration::from_secs(1));
+//!         }
+//!     });
+//!     while let Some(_message) = conn.recv()? {}
+//!     Ok(())
+//! })
+//! # }
+//! # let _ = ticker;
+//! ```
+//!
+//! Frames never interleave, and what one thread sends arrives in its order. To send the same to many, encode it once as
+//! [`Prepared`]. The examples have an echo, a chat between browsers, a ticker, and an upload that tells how far it is.
+//!
+//! # Messages larger than one wants to hold
+//!
+//! [`WsConn::recv_stream`] reads a message as it comes, through [`Read`](std::io::Read); [`Sender::send_stream`] writes one
+//! in fragments, through [`Write`](std::io::Write). [`WsConn::recv_into`] receives into the same buffer again and again.
 //!
 //! # How a connection ends
 //!
@@ -45,11 +76,17 @@
 //! |---|---|---|---|
 //! | the peer sends Close | `Message::Close`, then `Ok(None)` | its code and reason | its code; 1005 without one |
 //! | it just ends | `Ok(None)` | – | 1006 |
+//! | it answers no ping | `Ok(None)` | – | 1006 |
+//! | it does not take what is sent | `Ok(None)`; [`Error::WriteDeadline`] where that was sent | – | 1006 |
+//! | too much waits for it | `Message::Close`, then `Ok(None)`; [`Error::Slow`] where that was sent | 1008 | 1008 |
 //! | it breaks the protocol | `Err(Error::Violation)` | 1002, 1007, 1008 or 1009 | the same |
+//! | it is idle, or the connection old | `Message::Close`, then `Ok(None)` | 1001 | 1001 |
 //! | the server stops | `Ok(None)` | 1001 | 1001 |
-//! | [`WsConn::close`] | `Message::Close`, then `Ok(None)` | the given code | the same |
+//! | [`WsConn::close`], [`Sender::close`] | `Message::Close`, then `Ok(None)` | the given code | the same |
 //! | the closure returns `Ok` | – | 1000 | – |
 //! | it returns `Err`, or panics | – | 1011 | – |
+//!
+//! Where the peer does not answer our Close in time, there is no `Message::Close` before the `Ok(None)`.
 //!
 //! # Limits
 //!
@@ -59,16 +96,26 @@
 //! | data frame | 16 MiB | 1009 at its header | [`WsOptions::max_frame_bytes`] |
 //! | frames of one message, empty ones counted | 131,072 | 1008 | [`WsOptions::max_fragments`] |
 //! | control frame | 125 bytes | 1002 | RFC 6455 §5.5 |
-//! | write deadline of a frame, anew with each MiB | 20 s | [`Error::WriteDeadline`] | fixed |
-//! | wait for the peer's Close and FIN | 5 s | the socket is closed | fixed |
-//! | bytes discarded meanwhile | 256 KiB | the socket is closed | fixed |
+//! | message, from its first byte to its end | 60 s | 1008 | [`WsOptions::message_deadline`] |
+//! | silence before a ping | 20 s | a ping | [`WsOptions::ping_interval`] |
+//! | wait for any byte after it | 20 s | dropped, 1006 | [`WsOptions::pong_wait`] |
+//! | no data message | none | 1001 | [`WsOptions::idle_timeout`] |
+//! | age of a connection | none | 1001 | [`WsOptions::max_lifetime`] |
+//! | write deadline of a frame, anew with each MiB | 20 s | [`Error::WriteDeadline`], dropped | [`WsOptions::write_deadline`] |
+//! | what waits while another thread writes | 1 MiB, 1024 messages | [`Error::Slow`], 1008 | [`WsOptions::max_queue_bytes`], [`max_queue_messages`](WsOptions::max_queue_messages), [`when_full`](WsOptions::when_full) |
+//! | wait for the peer's Close and FIN | 5 s | the socket is closed | [`WsOptions::close_wait`] |
+//! | bytes discarded meanwhile | 256 KiB | the socket is closed | [`WsOptions::max_drain_bytes`] |
 //! | read buffer, waiting / in a long frame | 4 KiB / 64 KiB | – | fixed |
+//! | queue's buffer at rest | 4 KiB | – | fixed |
 //!
-//! Nothing is allocated for a length that a peer claims: memory follows the bytes that came.
+//! Waits for the peer count only while the application is in `recv`: one who is busy elsewhere blames nobody. The opening
+//! handshake is a request, with the deadlines of [`akurai_http::Limits`]. Nothing is allocated for a length that a peer
+//! claims: memory follows the bytes that came.
 //!
 //! # The public list
 //!
-//! [`upgrade`] · [`WsOptions`] · [`WsConn`] · [`Message`], [`CloseFrame`] · [`CloseInfo`] · [`Error`], [`Violation`]
+//! [`upgrade`] · [`WsOptions`], [`WhenFull`] · [`WsConn`], [`Receiver`], [`Sender`] · [`Message`], [`Kind`], [`CloseFrame`] ·
+//! [`MessageReader`], [`MessageWriter`], [`Prepared`] · [`CloseInfo`] · [`Error`], [`Violation`]
 
 #![forbid(unsafe_code)]
 

@@ -87,6 +87,8 @@ struct State {
     takers: usize,
     /// The writing thread has drained a queue's worth for others.
     is_tired: bool,
+    /// It has put the wire back for one of the takers.
+    is_reserved: bool,
     /// A write failed: nobody knows what the peer has of it.
     has_failed: bool,
     close_info: Option<CloseInfo>,
@@ -127,6 +129,7 @@ impl Shared {
                 waiting: 0,
                 takers: 0,
                 is_tired: false,
+                is_reserved: false,
                 has_failed: false,
                 close_info: None,
                 close_sent_at: None,
@@ -267,6 +270,10 @@ impl State {
         wire
     }
 
+    fn is_free(&self) -> bool {
+        self.wire.is_some() && !self.is_reserved
+    }
+
     fn take_batch(&mut self) -> Batch {
         self.queue.take(self.is_streaming)
     }
@@ -278,7 +285,7 @@ impl State {
             Lane::Control => self.is_streaming && self.queue.has_data(),
             Lane::Fragment { .. } => false,
         };
-        self.wire.is_some() && !is_barred
+        self.is_free() && !is_barred
     }
 
     fn set_close_info(&mut self, code: u16, reason: &str) {

@@ -230,7 +230,9 @@ fn a_close_that_nobody_answers_is_waited_for_so_long() {
 
 #[test]
 fn so_much_is_drained_and_no_more() {
-    let options = WsOptions::new().max_drain_bytes(1000).close_wait(DEADLINE);
+    let options = WsOptions::new()
+        .max_drain_bytes(1000)
+        .close_wait(4 * DEADLINE);
     let server = serving_with(options, |_| Ok(()));
     let mut ws = WsClient::open(server.addr(), "/");
     ws.expect_close(1000);

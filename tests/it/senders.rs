@@ -1,11 +1,12 @@
 //! Threads that send on a WebSocket while another receives.
 
 use std::io::Write;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use akurai_tests::{Frame, Gate, Opcode, Random, WsClient, eventually};
+use akurai_tests::{DEADLINE, Frame, Gate, Opcode, Random, WsClient, eventually};
 use akurai_ws::{Error, Kind, Message, Prepared, Sender, WhenFull, WsOptions};
 
 use crate::serving::{expect_info, next, recv_all, reporting_with, serving_with};
@@ -313,6 +314,23 @@ fn what_was_accepted_goes_out_before_the_close() {
 }
 
 #[test]
+fn a_server_that_stops_lets_the_frame_under_way_be_finished() {
+    const LEN: usize = 32 << 20;
+    let server = serving_with(WsOptions::new(), |mut conn| {
+        let sender = conn.sender();
+        // Nobody joins it: the connection ends while it writes.
+        thread::spawn(move || sender.send_binary(&vec![7; LEN]));
+        assert_eq!(recv_all(&mut conn), Ok(()));
+        Ok(())
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.client.await_unread();
+    server.handle().shutdown(DEADLINE);
+    assert_eq!(ws.read_frame().payload.len(), LEN);
+    ws.expect_close(1001);
+}
+
+#[test]
 fn a_violation_while_another_thread_writes_shows_close_and_then_fin() {
     let (server, ends) = reporting_with(WsOptions::new(), |mut conn| {
         let sender = conn.sender();
@@ -354,4 +372,44 @@ fn both_halves_of_a_split_connection() {
     ws.send(&Frame::text("hello"));
     ws.expect(Opcode::TEXT, "hello");
     ws.close();
+}
+
+#[test]
+fn nobody_writes_for_the_others_for_ever() {
+    let options = WsOptions::new()
+        .max_queue_bytes(1 << 20)
+        .when_full(WhenFull::Wait);
+    let (server, ends) = reporting_with(options, |conn| {
+        let flooding = Arc::new(AtomicBool::new(true));
+        let flood: Vec<_> = (0..8)
+            .map(|_| {
+                let (sender, flooding) = (conn.sender(), Arc::clone(&flooding));
+                thread::spawn(move || {
+                    while flooding.load(Ordering::Relaxed) {
+                        sender.send_binary(&[7; 1000])?;
+                    }
+                    Ok::<(), Error>(())
+                })
+            })
+            .collect();
+        // The flood ends only when this thread has sent all of its own, and has written for the others meanwhile.
+        let long = vec![7; 8 << 20];
+        let sent = (0..3).try_for_each(|_| conn.send_binary(&long));
+        flooding.store(false, Ordering::Relaxed);
+        let flooded = flood
+            .into_iter()
+            .all(|thread| thread.join().unwrap().is_ok());
+        (sent.is_ok(), flooded)
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    let begun = Instant::now();
+    // Slower than the flood, so that whoever writes always finds the queue full again.
+    let ends = loop {
+        match ends.recv_timeout(Duration::from_millis(5)) {
+            Ok(ends) => break ends,
+            Err(_) => drop(ws.client.read_exactly(1 << 20)),
+        }
+        assert!(begun.elapsed() < 2 * DEADLINE, "it still writes for others");
+    };
+    assert_eq!(ends, (true, true));
 }

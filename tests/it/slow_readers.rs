@@ -3,7 +3,7 @@
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use akurai_tests::{DEADLINE, Frame, Opcode, WsClient, eventually};
+use akurai_tests::{DEADLINE, Frame, Gate, Opcode, WsClient, eventually};
 use akurai_ws::{Error, WhenFull, WsOptions};
 
 use crate::serving::{expect_info, next, recv_all, reporting_with};
@@ -107,10 +107,12 @@ fn ws_17_other_senders_fail_fast() {
 #[test]
 fn ws_17_a_full_queue_closes_with_1008_by_default() {
     let options = WsOptions::new().max_queue_messages(10);
-    let (server, ends) = reporting_with(options, |mut conn| {
+    let gate = Gate::new();
+    let is_writing = gate.waiter();
+    let (server, ends) = reporting_with(options, move |mut conn| {
         let (sender, blocked) = (conn.sender(), conn.sender());
         let writer = std::thread::spawn(move || blocked.send_binary(&vec![7; LOTS]));
-        // Queued once that one writes.
+        is_writing.wait();
         let mut queued = 0;
         let refused = loop {
             match sender.send_text("x") {
@@ -122,25 +124,19 @@ fn ws_17_a_full_queue_closes_with_1008_by_default() {
         let after = sender.send_text("x");
         let outcome = recv_all(&mut conn);
         let written = writer.join().unwrap();
-        (refused, closed, after, outcome, written, queued >= 10)
+        (refused, closed, after, outcome, written, queued)
     });
     let mut ws = WsClient::open(server.addr(), "/");
-    // Now it reads after all: what was being written, whole, then the Close, and nothing of the queue between.
     ws.client.await_unread();
-    let close = loop {
-        let frame = ws.read_frame();
-        match frame.opcode {
-            Opcode::BINARY => assert_eq!(frame.payload.len(), LOTS),
-            Opcode::TEXT => assert_eq!(frame.payload, b"x"),
-            _ => break frame,
-        }
-    };
-    assert_eq!(close.close_code(), Some(1008));
+    gate.open();
+    // Now it reads after all: what was being written, whole, then the Close, and nothing of the queue between.
+    assert_eq!(ws.read_frame().payload.len(), LOTS);
+    ws.expect_close(1008);
     ws.send(&Frame::close(1008, ""));
     ws.client.expect_eof();
-    let (refused, (is_open, info), after, outcome, written, was_full) = next(&ends);
+    let (refused, (is_open, info), after, outcome, written, queued) = next(&ends);
     assert!(matches!(refused, Error::Slow), "{refused:?}");
-    assert!(!is_open && was_full);
+    assert_eq!((is_open, queued), (false, 10));
     assert_eq!(info.map(|info| info.code), Some(1008));
     assert!(matches!(after, Err(Error::Closed)), "{after:?}");
     assert_eq!(outcome, Ok(()));
@@ -152,9 +148,12 @@ fn ws_17_a_full_queue_may_refuse_and_go_on() {
     let options = WsOptions::new()
         .max_queue_bytes(100)
         .when_full(WhenFull::Refuse);
-    let (server, ends) = reporting_with(options, |conn| {
+    let gate = Gate::new();
+    let is_writing = gate.waiter();
+    let (server, ends) = reporting_with(options, move |conn| {
         let (sender, blocked) = (conn.sender(), conn.sender());
         let writer = std::thread::spawn(move || blocked.send_binary(&vec![7; LOTS]));
+        is_writing.wait();
         let mut n = 0u32;
         let refused = loop {
             match sender.send_text(&n.to_string()) {
@@ -173,6 +172,7 @@ fn ws_17_a_full_queue_may_refuse_and_go_on() {
     });
     let mut ws = WsClient::open(server.addr(), "/");
     ws.client.await_unread();
+    gate.open();
     let mut texts = Vec::new();
     let close = loop {
         let frame = ws.read_frame();
@@ -186,6 +186,8 @@ fn ws_17_a_full_queue_may_refuse_and_go_on() {
     let (written, refused, still_open, accepted, last) = next(&ends);
     assert!(written.is_ok() && last.is_ok() && still_open);
     assert!(matches!(refused, Error::Slow), "{refused:?}");
+    // Ten of 3 bytes with their headers and 17 of 4 are 98.
+    assert_eq!(accepted, 27);
     // Each that was accepted came, in order, and none that was refused.
     let mut expected: Vec<String> = (0..accepted).map(|n| n.to_string()).collect();
     expected.push("last".to_owned());

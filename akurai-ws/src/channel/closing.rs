@@ -21,6 +21,8 @@ impl Channel {
         // If a write failed, the peer is gone, or it takes nothing and would not take a FIN.
         if !self.shared.has_failed() {
             self.drain();
+            // A server that stops has ended our input, and a peer may push more than we drain.
+            self.shared.await_close();
             let _ = self.socket.shutdown(Shutdown::Write);
         }
         self.shared.abandon(&self.socket);

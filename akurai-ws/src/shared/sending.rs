@@ -78,7 +78,7 @@ impl Shared {
         if state.phase != Phase::Open {
             return Ok(());
         }
-        if state.wire.is_some() {
+        if state.is_free() {
             let header = frame::encode_header(Opcode::Pong, payload.len());
             let head = header.as_slice();
             let lane = Lane::Control;
@@ -110,31 +110,56 @@ impl Shared {
         state.wire.is_some() && !state.queue.has_keepalive()
     }
 
+    /// Waits until our Close is out, if it stands behind what another thread writes; no longer than that may take.
+    pub(crate) fn await_close(&self) {
+        let mut until = None;
+        let mut state = self.lock();
+        while state.phase == Phase::Closing && state.close_sent_at.is_none() {
+            match self.wait(state, &mut until, false) {
+                Ok(changed) => state = changed,
+                Err(_) => return,
+            }
+        }
+    }
+
     // The caller's own frame, behind what waits.
     fn write_now(&self, mut state: Guard<'_>, frame: Outgoing<'_>) -> Result<(), Error> {
         let mut wire = state.take_wire().expect("the caller saw it");
         let batch = state.take_batch();
+        if !batch.bytes.is_empty() {
+            self.wake(&state); // There is room again.
+        }
         drop(state);
         let result = wire.write([&batch.bytes, frame.head, frame.payload]);
         let mut state = self.put_back(wire, result)?;
+        let drained_bytes = batch.bytes.len();
         state.queue.recycle(batch.bytes);
         if frame.lane == (Lane::Fragment { fin: true }) {
             state.is_streaming = false;
             self.wake(&state);
         }
-        self.settle(state)
+        self.settle_after(drained_bytes, state)
     }
 
     // Writes what waits, if nobody does. Wherever a frame was queued or the wire was put back, this comes last.
-    pub(super) fn settle<'s>(&'s self, mut state: Guard<'s>) -> Result<(), Error> {
-        let mut drained_bytes = 0;
-        while state.queue.is_ready(state.is_streaming) {
+    pub(super) fn settle<'s>(&'s self, state: Guard<'s>) -> Result<(), Error> {
+        self.settle_after(0, state)
+    }
+
+    // The same for a thread that has written so many bytes for others already.
+    fn settle_after<'s>(
+        &'s self,
+        mut drained_bytes: usize,
+        mut state: Guard<'s>,
+    ) -> Result<(), Error> {
+        while state.is_free() && state.queue.is_ready(state.is_streaming) {
+            state.is_tired = drained_bytes >= self.settings.max_queue_bytes;
             if state.is_tired && state.takers > 0 && !state.is_streaming {
+                // Kept for one of them, or whoever comes first would have it.
+                state.is_reserved = true;
                 break;
             }
-            let Some(mut wire) = state.take_wire() else {
-                return Ok(());
-            };
+            let mut wire = state.take_wire().expect("it is free");
             let batch = state.take_batch();
             self.wake(&state);
             drop(state);
@@ -145,7 +170,6 @@ impl Shared {
             }
             drained_bytes += batch.bytes.len();
             state.queue.recycle(batch.bytes);
-            state.is_tired = drained_bytes >= self.settings.max_queue_bytes;
         }
         if state.wire.is_some() {
             state.is_tired = false;
@@ -219,7 +243,11 @@ impl Shared {
             .wait_timeout(state, left)
             .unwrap_or_else(PoisonError::into_inner);
         state.waiting -= 1;
-        state.takers -= usize::from(is_taker);
+        if is_taker {
+            state.takers -= 1;
+            // What this thread does now, it does before the lock is free again.
+            state.is_reserved = false;
+        }
         Ok(state)
     }
 }

@@ -155,6 +155,22 @@ fn ws_14_a_claim_without_bytes_holds_little() {
 }
 
 #[test]
+fn ws_19_one_who_still_pushes_sees_1009_and_then_the_end() {
+    let (server, reports) = echo();
+    let mut ws = WsClient::open(server.addr(), "/");
+    let claim = 17 * MIB as u64;
+    ws.client.send(Frame::binary("").claiming(claim).header());
+    // Less than what is drained, in pieces that come while the server closes.
+    for _ in 0..25 {
+        ws.client.send([0x55; 10_000]);
+    }
+    ws.expect_close_and_eof(1009);
+    ws.client.send([0x55; 1000]);
+    let report = reports.recv_timeout(DEADLINE).expect("the closure ended");
+    assert_eq!(report.outcome, Err("peer's frame: too long".to_owned()));
+}
+
+#[test]
 fn ws_15_too_many_fragments_are_1008() {
     let (server, _) = echo();
     let empty = Frame::continuation("").unfinished().to_bytes();
