@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 
-use super::{cuts, field_line, find};
-use crate::codec::multipart::{PART_HEAD_BYTES, disposition};
+use super::{cuts, field_line, find, is_tchar, trim};
+use crate::codec::multipart::PART_HEAD_BYTES;
 use crate::{FormError, Multipart};
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
@@ -33,10 +33,11 @@ pub fn multipart(data: &[u8]) {
         return;
     };
     let boundary: &[u8] = if kind & 1 == 0 { b"b" } else { b"b--" };
-    // A preamble that brings the rest to the end of the reader's buffer, and around it.
-    let fill = match kind & 2 {
-        0 => 0,
-        _ => usize::from(fill) * 70,
+    // A preamble that brings the rest to the end of the reader's buffer, and around it. Seldom, since that takes ten times
+    // as long.
+    let fill = match kind >> 1 {
+        1 => usize::from(fill) * 70,
+        _ => 0,
     };
     let body = [&vec![b'\r'; fill], bytes].concat();
     let expected = reference(&body, boundary);
@@ -204,7 +205,7 @@ fn part_head(rest: &[u8]) -> Result<(Part, usize), FormError> {
         |(name, _): &&(Vec<u8>, Vec<u8>)| name.eq_ignore_ascii_case(b"content-disposition");
     let mut named = fields.iter().filter(is_named);
     let (name, file_name) = match (named.next(), named.next()) {
-        (Some((_, value)), None) => disposition(value)?,
+        (Some((_, value)), None) => disposition(value).ok_or(FormError::Disposition)?,
         _ => return Err(FormError::Disposition),
     };
     let part = Part {
@@ -214,4 +215,70 @@ fn part_head(rest: &[u8]) -> Result<(Part, usize), FormError> {
         content: Vec::new(),
     };
     Ok((part, at))
+}
+
+/// The name of a part and of its file. Both are looked for among all parameters, so that each fault counts.
+fn disposition(value: &[u8]) -> Option<(String, Option<String>)> {
+    let pieces = outside_quotes(value)?;
+    if !trim(pieces[0]).eq_ignore_ascii_case(b"form-data") {
+        return None;
+    }
+    let (mut name, mut file_name) = (None, None);
+    for parameter in pieces[1..].iter().map(|piece| trim(piece)) {
+        if parameter.is_empty() {
+            continue;
+        }
+        let equals = parameter.iter().position(|&byte| byte == b'=')?;
+        let (known, value) = (&parameter[..equals], &parameter[equals + 1..]);
+        let is_token = |bytes: &[u8]| !bytes.is_empty() && bytes.iter().all(|&b| is_tchar(b));
+        if !is_token(known) {
+            return None;
+        }
+        let value = match value {
+            [b'"', quoted @ ..] => unescaped(quoted)?,
+            token => Some(token.to_vec()).filter(|token| is_token(token))?,
+        };
+        let text = String::from_utf8_lossy(&value).into_owned();
+        let is_twice = match &*known.to_ascii_lowercase() {
+            b"name" => name.replace(text).is_some(),
+            b"filename" => file_name.replace(text).is_some(),
+            _ => false,
+        };
+        if is_twice {
+            return None;
+        }
+    }
+    Some((name?, file_name))
+}
+
+/// The pieces between semicolons that stand outside of quotes, which are all closed.
+fn outside_quotes(value: &[u8]) -> Option<Vec<&[u8]>> {
+    let (mut pieces, mut start, mut at, mut quoted) = (Vec::new(), 0, 0, false);
+    while at < value.len() {
+        match &value[at..] {
+            [b'\\', b'\\' | b'"', ..] if quoted => at += 1,
+            [b'"', ..] => quoted = !quoted,
+            [b';', ..] if !quoted => {
+                pieces.push(&value[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    pieces.push(&value[start..]);
+    (!quoted).then_some(pieces)
+}
+
+/// What stands before the closing quote, if that is the end. A backslash escapes a quote and itself.
+fn unescaped(quoted: &[u8]) -> Option<Vec<u8>> {
+    match quoted {
+        [b'"'] => Some(Vec::new()),
+        [] | [b'"', ..] => None,
+        [b'\\', byte @ (b'"' | b'\\'), rest @ ..] | [byte, rest @ ..] => {
+            let mut bytes = unescaped(rest)?;
+            bytes.insert(0, *byte);
+            Some(bytes)
+        }
+    }
 }

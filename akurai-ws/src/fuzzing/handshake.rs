@@ -107,19 +107,20 @@ fn reshaped(fields: &[(&str, &[u8])]) -> Headers {
     headers(&trimmed).expect("they were fields before")
 }
 
+// The first field alone, since this takes a hundred times as long as all else here.
 fn check_long(
     fields: &[(&str, &[u8])],
     answer: impl Fn(&Headers) -> Result<String, HandshakeError>,
 ) {
-    for (name, value) in fields {
-        let repeated = [*value, b","]
-            .concat()
-            .repeat(LONG_BYTES / (value.len() + 1));
-        let others = fields.iter().filter(|(known, _)| known != name).copied();
-        let long: Vec<_> = others.chain([(*name, &repeated[..])]).collect();
-        let long = headers(&long).expect("it was a field before");
-        let _ = answer(&long);
-    }
+    let [(name, value), others @ ..] = fields else {
+        return;
+    };
+    let repeated = [*value, b","]
+        .concat()
+        .repeat(LONG_BYTES / (value.len() + 1));
+    let others = others.iter().filter(|(known, _)| known != name).copied();
+    let long: Vec<_> = others.chain([(*name, &repeated[..])]).collect();
+    let _ = answer(&headers(&long).expect("it was a field before"));
 }
 
 fn check_accept_value(value: &str, fields: &[(&str, &[u8])]) {
