@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use akurai_http::{Socket, SseEvent};
@@ -13,6 +14,11 @@ use crate::EventId;
 
 /// Events taken from the ring at a time.
 const BATCH: usize = 256;
+
+/// After a pass over many subscribers, a shard rests as long as that took, at most so long: what is published meanwhile
+/// goes out in one write for each of them. A pass that was shorter than a [`SHORT_PASS`] needs no rest.
+const LONGEST_REST: Duration = Duration::from_millis(5);
+const SHORT_PASS: Duration = Duration::from_micros(300);
 
 /// How often a share of the subscribers is looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -110,6 +116,7 @@ pub(crate) struct Shard {
     stalled: Vec<u32>,
     scratch: Vec<u8>,
     next_tick: Instant,
+    rests_until: Instant,
     /// The slot at which the next look begins.
     look_at: usize,
     stopping: bool,
@@ -130,6 +137,7 @@ impl Shard {
             stalled: Vec::new(),
             scratch: Vec::new(),
             next_tick: Instant::now() + TICK,
+            rests_until: Instant::now(),
             look_at: 0,
             stopping: false,
         }
@@ -148,8 +156,17 @@ impl Shard {
             let Some(arrivals) = self.inbox.wait(deadline) else {
                 return;
             };
+            let rest = self.rests_until.saturating_duration_since(Instant::now());
+            if !rest.is_zero() {
+                thread::sleep(rest);
+            }
             // What was published is delivered to those who were here; who arrives begins behind it.
+            let begun = Instant::now();
             self.deliver();
+            let worked = begun.elapsed();
+            if worked >= SHORT_PASS {
+                self.rests_until = Instant::now() + worked.min(LONGEST_REST);
+            }
             for arrival in arrivals {
                 self.admit(arrival);
             }
@@ -267,6 +284,10 @@ impl Shard {
             }
             for slot in std::mem::take(&mut self.dirty) {
                 self.flush(slot);
+            }
+            if events.len() < BATCH {
+                // For what comes later, the bell rings.
+                return;
             }
         }
     }
