@@ -1,6 +1,7 @@
 //! Server-Sent Events through the server: the bytes on the wire, and what a browser makes of them (WHATWG HTML §9.2).
 
 mod events;
+mod resuming;
 mod streams;
 
 use std::io;
