@@ -1,4 +1,11 @@
-//! The demo server of the akurai crates, as a library: its routes, to embed or to test.
+//! One event to many, on top of `akurai-http` and `akurai-ws`; and the demo of all three.
+//!
+//! A [`Hub`] has topics. [`Hub::publish`] gives an event to everybody who subscribed to one: event streams by [`Hub::sse`],
+//! whose connections are parked and cost no thread, and WebSockets by [`Hub::join`]. Each event has an [`EventId`], which a
+//! browser sends back when it lost its connection, so that it gets what it missed. Events live in the hub itself, or in an
+//! [`Engine`] that several nodes share.
+//!
+//! The demo's routes are [`app`], to embed or to test:
 //!
 //! ```no_run
 //! # fn main() -> std::io::Result<()> {
