@@ -171,8 +171,10 @@ fn an_idle_connection_is_closed_with_1001() {
         ws.send(&Frame::text("hello"));
         assert!(ws.client.is_silent_for(SHORT / 2));
     }
+    let begun = Instant::now();
     let mut frame = ws.read_frame();
     while frame.opcode == Opcode::PING {
+        assert!(begun.elapsed() < DEADLINE, "it may be idle for ever");
         ws.send(&Frame::pong(""));
         frame = ws.read_frame();
     }
