@@ -81,6 +81,7 @@ impl Drop for Receiver {
         };
         let mut slot = lock(&self.slot);
         if matches!(*slot, Slot::Lent) {
+            channel.shared().retire();
             *slot = Slot::Returned(channel);
             return;
         }

@@ -15,7 +15,8 @@ use crate::shared::{Lane, Outgoing, Place, Shared};
 ///
 /// There is no thread behind it. Whoever finds nobody else writing writes to the socket itself, and waits while the peer
 /// is slow, for [`WsOptions::write_deadline`](crate::WsOptions::write_deadline) at most. Whoever finds another thread
-/// writing leaves its message to that one in a queue, and returns at once; what a full queue means is
+/// writing leaves its message to that one in a queue, and returns at once, unless that one has written a whole queue's worth
+/// for others: then it takes over. What a full queue means is
 /// [`WsOptions::when_full`](crate::WsOptions::when_full). So `Ok` says that a message is on its way, in order, and not
 /// that it has arrived. A message longer than the whole queue waits for its turn to be written directly, and so does
 /// each part of a [`MessageWriter`].
@@ -57,7 +58,8 @@ impl Sender {
     ///
     /// What the peer does not take within 5 ms is left to a thread of its own, which waits for the write deadline and ends
     /// when the peer has caught up; meanwhile, messages wait in the queue. A full queue closes the connection with 1008,
-    /// unless [`WsOptions::when_full`](crate::WsOptions::when_full) says to refuse the message.
+    /// unless [`WsOptions::when_full`](crate::WsOptions::when_full) says to refuse the message. A message longer than the
+    /// whole queue, and any behind a [`MessageWriter`] whose queue is full, is refused and closes nothing.
     ///
     /// # Errors
     ///

@@ -96,6 +96,10 @@ struct State {
     peer_closed: bool,
     /// FIN follows our Close.
     fin_wanted: bool,
+    /// Nobody receives any more: what is left is to close.
+    is_retired: bool,
+    /// A thread is on its way to take over from one that is tired.
+    has_relief: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -135,6 +139,8 @@ impl Shared {
                 close_sent_at: None,
                 peer_closed: false,
                 fin_wanted: false,
+                is_retired: false,
+                has_relief: false,
             }),
             changed: Condvar::new(),
         }))
@@ -175,6 +181,18 @@ impl Shared {
         if state.phase != Phase::Open {
             return Ok(());
         }
+        self.queue_close(&mut state, payload, code, reason, place);
+        self.settle(state)
+    }
+
+    fn queue_close(
+        &self,
+        state: &mut State,
+        payload: &[u8],
+        code: u16,
+        reason: &str,
+        place: Place,
+    ) {
         state.phase = Phase::Closing;
         self.open.store(false, Ordering::Release);
         state.set_close_info(code, reason);
@@ -182,8 +200,15 @@ impl Shared {
             state.queue.drop_data();
         }
         state.queue.set_close(payload);
+        self.wake(state);
+    }
+
+    /// Nobody receives any more, so that nobody may send: the peer's Close would not be answered.
+    pub(crate) fn retire(&self) {
+        let mut state = self.lock();
+        state.is_retired = true;
+        self.open.store(false, Ordering::Release);
         self.wake(&state);
-        self.settle(state)
     }
 
     /// The peer's Close came.
@@ -272,6 +297,13 @@ impl State {
 
     fn is_free(&self) -> bool {
         self.wire.is_some() && !self.is_reserved
+    }
+
+    // The buffer of a batch that was written, unless nothing will be written any more.
+    fn recycle(&mut self, bytes: Vec<u8>) {
+        if self.phase != Phase::Ended {
+            self.queue.recycle(bytes);
+        }
     }
 
     fn take_batch(&mut self) -> Batch {

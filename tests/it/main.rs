@@ -13,6 +13,7 @@ mod fragments_out;
 mod hub;
 mod keepalive;
 mod limits;
+mod posting;
 mod receiving;
 mod rfc6455;
 mod rfc9112;

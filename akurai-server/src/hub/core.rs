@@ -3,19 +3,26 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::options::HubOptions;
 use super::ring::{Ring, RingLimits};
 use crate::EventId;
+use crate::engine::now_ms;
 
-type Notice = Box<dyn Fn(&str, usize) + Send + Sync>;
+/// How far another node's clock may be ahead of ours, in milliseconds.
+const AHEAD_MS: u64 = 60_000;
+
+type Notice = Arc<dyn Fn(&str, usize) + Send + Sync>;
 
 pub(crate) struct Core {
     pub(crate) options: HubOptions,
     pub(crate) ring: Ring,
+    /// The events come from an engine, which other nodes have too.
+    has_engine: bool,
     gauges: RwLock<HashSet<String>>,
     present: Mutex<HashMap<Arc<str>, usize>>,
     pub(crate) on_join: RwLock<Option<Notice>>,
@@ -25,7 +32,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(options: HubOptions, origin: EventId) -> Core {
+    pub(crate) fn new(options: HubOptions, origin: EventId, has_engine: bool) -> Core {
         let limits = RingLimits {
             events: options.ring_events.max(1),
             bytes: options.ring_bytes,
@@ -34,6 +41,7 @@ impl Core {
         Core {
             ring: Ring::new(limits, origin),
             options,
+            has_engine,
             gauges: RwLock::default(),
             present: Mutex::default(),
             on_join: RwLock::default(),
@@ -89,6 +97,11 @@ impl Core {
         present.get(topic).copied().unwrap_or(0)
     }
 
+    /// Whether a client that stands behind `last` may come from another node which was ahead, and not from another time.
+    pub(crate) fn may_be_ahead(&self, id: EventId, last: EventId) -> bool {
+        self.has_engine && id > last && id.ms <= now_ms().saturating_add(AHEAD_MS)
+    }
+
     pub(crate) fn count_dropped(&self) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
     }
@@ -119,8 +132,19 @@ impl Core {
 }
 
 fn notify(notice: &RwLock<Option<Notice>>, topic: &str, count: usize) {
-    let notice = notice.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some(notice) = &*notice {
-        notice(topic, count);
+    // The application's own code runs without a lock of ours, and its panic is its own: a shard has others to serve.
+    let notice = notice
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    if let Some(notice) = notice {
+        let _ = catch_unwind(AssertUnwindSafe(|| notice(topic, count)));
     }
+}
+
+/// The moment after this wait; a wait without end ends in a hundred years.
+pub(crate) fn after(wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(wait)
+        .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400))
 }

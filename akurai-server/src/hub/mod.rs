@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use akurai_http::{Reply, Request, SseEvent, event_stream, last_event_id};
+use akurai_http::{Reply, Request, event_stream, last_event_id};
 use akurai_ws::Sender;
 
 use self::core::Core;
@@ -97,13 +97,13 @@ impl Hub {
         // What came before the ring's first event is not here: who comes with an older id learns of the gap.
         let hub = Hub::start(options, EventId::default(), Some(Arc::clone(&engine)))?;
         let mut after = EventId::default();
-        for event in tail {
-            after = event.id;
-            hub.shared
-                .core
-                .ring
-                .add(event.id, &event.topic, &event.name, &event.data)?;
+        if let Some(last) = tail.last() {
+            after = last.id;
         }
+        hub.shared.take(crate::Batch {
+            events: tail,
+            gap: false,
+        });
         let shared = Arc::downgrade(&hub.shared);
         thread::Builder::new()
             .name("akurai-hub".to_owned())
@@ -135,7 +135,7 @@ impl Hub {
         origin: EventId,
         engine: Option<Arc<dyn Engine>>,
     ) -> io::Result<Hub> {
-        let core = Arc::new(Core::new(options, origin));
+        let core = Arc::new(Core::new(options, origin, engine.is_some()));
         let mut inboxes = Vec::new();
         for _ in 0..core.options.shards.max(1) {
             let inbox = Arc::new(Inbox::default());
@@ -170,8 +170,8 @@ impl Hub {
     /// ([`HubOptions::ring_bytes`], in which it counts about twice); and those of the engine.
     pub fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
         if let Some(engine) = &self.shared.engine {
-            // Refused here already, rather than by every node that would have to encode it.
-            SseEvent::data("").event(name).encode()?;
+            // Refused here already, rather than by every node that would have to keep it.
+            self.shared.core.ring.check(name, data)?;
             return engine.publish(topic, name, data);
         }
         let id = self.shared.core.ring.publish(topic, name, data)?;
@@ -240,7 +240,7 @@ impl Hub {
     }
 
     /// Makes a topic a gauge, of which only the last value matters: a subscriber who falls behind is sent no older ones, and
-    /// a new one is sent the last at once.
+    /// a new one is sent the last at once, if the ring still has it.
     pub fn latest_only(&self, topic: &str) {
         self.shared.core.add_gauge(topic);
     }
@@ -260,7 +260,9 @@ impl Hub {
         self.shared.core.deliveries()
     }
 
-    /// Calls `notice` with the topic and the new count whenever somebody subscribes, on the connection's thread.
+    /// Calls `notice` with the topic and the new count whenever somebody subscribes, on the connection's thread. Notices of
+    /// several threads may overtake each other; [`present`](Hub::present) tells what is. A notice that holds a clone of the
+    /// hub keeps it alive.
     pub fn on_join(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) {
         let mut slot = self
             .shared
@@ -268,7 +270,7 @@ impl Hub {
             .on_join
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *slot = Some(Box::new(notice));
+        *slot = Some(Arc::new(notice));
     }
 
     /// Calls `notice` with the topic and the new count whenever somebody has left, on a thread that writes to others: it
@@ -280,7 +282,7 @@ impl Hub {
             .on_leave
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *slot = Some(Box::new(notice));
+        *slot = Some(Arc::new(notice));
     }
 }
 

@@ -19,7 +19,7 @@ pub struct HubOptions {
     pub ring_events: usize,
     /// Most bytes of them. Default 16 MiB.
     pub ring_bytes: usize,
-    /// How long they are kept. Default 5 min.
+    /// How long they are kept at least, if there is room; older ones go when the next is published. Default 5 min.
     pub ring_age: Duration,
     /// Most events that wait for one subscriber who reads slowly. Default 1,000. With one more, its connection ends, and it
     /// comes back with `Last-Event-ID`.
@@ -28,7 +28,7 @@ pub struct HubOptions {
     pub backlog_bytes: usize,
     /// A subscriber who takes nothing for so long while something waits for it is dropped. Default 5 s.
     pub no_progress: Duration,
-    /// A subscriber who was sent nothing for so long is sent where it stands (`id:` alone). Default 15 s.
+    /// A subscriber who was sent nothing for so long is sent where it stands (`id:` alone) at the next sweep. Default 15 s.
     pub heartbeat: Duration,
     /// Every subscriber is looked at so often, and noticed if it has left. Default 5 s.
     pub sweep: Duration,

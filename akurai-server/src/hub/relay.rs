@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use akurai_ws::Sender;
 
 use super::core::Core;
+use super::ring::{Run, Stored};
 
 /// Events taken from the ring at a time.
 const BATCH: usize = 256;
@@ -117,6 +118,7 @@ pub(crate) fn relay(core: &Core, door: &Door) {
                         // Nobody was here to hear what came before.
                         next = member.from;
                     }
+                    catch_up(core, &member, next);
                     members
                         .entry(Arc::clone(&member.topic))
                         .or_default()
@@ -137,27 +139,58 @@ pub(crate) fn relay(core: &Core, door: &Door) {
     }
 }
 
+/// Gives a new member what was published after it joined and has been given to the others already.
+fn catch_up(core: &Core, member: &Member, next: u64) {
+    let Run {
+        first,
+        events,
+        lost,
+    } = core.ring.from(
+        member.from,
+        usize::try_from(next - member.from).unwrap_or(0),
+    );
+    if lost.is_some() && first <= next {
+        let _ = member.sender.close(TRY_AGAIN_LATER, "events were lost");
+        return;
+    }
+    for (_, event) in (first..next).zip(&events) {
+        if event.topic == member.topic {
+            give(core, member, event);
+        }
+    }
+}
+
 fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64) {
     loop {
-        let (events, gap) = core.ring.from(*next, BATCH);
-        if let Some(lost) = gap {
+        let Run {
+            first,
+            events,
+            lost,
+        } = core.ring.from(*next, BATCH);
+        if lost.is_some() {
             // A WebSocket subscriber has no cursor to come back with, but it can be told to load its state anew.
-            for member in members.values().flatten() {
+            let those = members.values().flatten();
+            for member in those.filter(|member| member.from < first) {
                 let _ = member.sender.close(TRY_AGAIN_LATER, "events were lost");
             }
-            *next = core.ring.number_after(lost);
         }
-        if events.is_empty() {
-            return;
-        }
-        for (number, event) in (*next..).zip(&events) {
+        for (number, event) in (first..).zip(&events) {
             let of_topic = members.get(&event.topic).into_iter().flatten();
             for member in of_topic.filter(|member| member.from <= number) {
-                // Who is gone or too slow leaves when its own thread notices.
-                let _ = member.sender.post(event.message());
-                core.count_deliveries(1);
+                give(core, member, event);
             }
         }
-        *next += events.len() as u64;
+        *next = first + events.len() as u64;
+        if events.len() < BATCH {
+            // For what comes later, the bell rings.
+            return;
+        }
+    }
+}
+
+fn give(core: &Core, member: &Member, event: &Stored) {
+    // Who is gone or too slow leaves when its own thread notices.
+    if member.sender.post(event.message()).is_ok() {
+        core.count_deliveries(1);
     }
 }

@@ -59,6 +59,16 @@ struct State {
     dropped: EventId,
 }
 
+/// Events that follow one another.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// The number of the first of them, or of the next one that will be published.
+    pub(crate) first: u64,
+    pub(crate) events: Vec<Arc<Stored>>,
+    /// If some before them are lost, the id of the last one that is.
+    pub(crate) lost: Option<EventId>,
+}
+
 /// The event with the id that a client remembers is followed by some that are lost, or was never ours.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Gap;
@@ -81,11 +91,7 @@ impl Ring {
     /// Adds an event under the next id.
     pub(crate) fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
         // The text is encoded before the lock is taken; the id is a line behind it.
-        let mut sse = SseEvent::data(data).event(name).encode()?;
-        if sse.len() + data.len() + ID_BYTES > self.limits.bytes {
-            let message = "event is larger than the hub's ring";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
+        let mut sse = self.encode(name, data)?;
         let mut state = self.state();
         let id = next_id(state.last, now_ms());
         finish(&mut sse, id);
@@ -93,17 +99,19 @@ impl Ring {
         Ok(id)
     }
 
+    /// Whether an event with this name and text fits.
+    pub(crate) fn check(&self, name: &str, data: &str) -> io::Result<()> {
+        self.encode(name, data).map(drop)
+    }
+
     /// Adds an event that has its id; one that is not after the last is here already.
     pub(crate) fn add(&self, id: EventId, topic: &str, name: &str, data: &str) -> io::Result<()> {
-        let mut sse = SseEvent::data(data).event(name).encode()?;
+        let mut sse = self.encode(name, data)?;
         finish(&mut sse, id);
         let mut state = self.state();
-        if state.events.is_empty() && state.dropped == EventId::default() {
-            // Whatever came before the first event that we see is lost to us, or was never there.
-            state.dropped = EventId {
-                ms: id.ms,
-                seq: id.seq.saturating_sub(1),
-            };
+        if state.first == 0 && state.events.is_empty() && state.dropped == EventId::default() {
+            // What came before the first event that we see is not here: who comes with an older id learns of that.
+            state.dropped = before(id);
         }
         if id > state.last {
             state.push(id, topic, sse, data, self.limits);
@@ -117,6 +125,11 @@ impl Ring {
         state.first += state.events.len() as u64 + 1;
         state.events.clear();
         state.bytes = 0;
+        // Behind the last one that anybody has seen, so that whoever stands there learns of it; and before what comes.
+        state.last = EventId {
+            ms: state.last.ms,
+            seq: state.last.seq + 1,
+        };
         state.dropped = state.last;
     }
 
@@ -126,26 +139,25 @@ impl Ring {
         (state.first + state.events.len() as u64, state.last)
     }
 
-    /// The events from this number on, at most `max`; and if some before them are lost, the id of the last one that is.
-    pub(crate) fn from(&self, number: u64, max: usize) -> (Vec<Arc<Stored>>, Option<EventId>) {
+    /// The events from this number on, at most `max`.
+    pub(crate) fn from(&self, number: u64, max: usize) -> Run {
         let state = self.state();
         let start = number
             .saturating_sub(state.first)
             .min(state.events.len() as u64) as usize;
-        let events = state.events.range(start..).take(max).cloned().collect();
-        (events, (number < state.first).then_some(state.dropped))
-    }
-
-    /// The number of the first event after this id.
-    pub(crate) fn number_after(&self, id: EventId) -> u64 {
-        let state = self.state();
-        state.first + state.events.partition_point(|event| event.id <= id) as u64
+        Run {
+            first: number.max(state.first),
+            lost: (number < state.first).then_some(state.dropped),
+            events: state.events.range(start..).take(max).cloned().collect(),
+        }
     }
 
     /// The events that follow `after`, up to the one that has the number `end`.
     pub(crate) fn replay(&self, after: EventId, end: u64) -> Result<Vec<Arc<Stored>>, Gap> {
         let state = self.state();
-        if after < state.dropped || after > state.last {
+        // Who began before there was any event has missed none as long as the first is here.
+        let from_the_first = after == EventId::default() && state.first == 0;
+        if (after < state.dropped && !from_the_first) || after > state.last {
             return Err(Gap);
         }
         let start = state.events.partition_point(|event| event.id <= after);
@@ -163,6 +175,15 @@ impl Ring {
             .min(state.events.len() as u64) as usize;
         let mut events = state.events.range(..end).rev();
         events.find(|event| &*event.topic == topic).cloned()
+    }
+
+    fn encode(&self, name: &str, data: &str) -> io::Result<Vec<u8>> {
+        let sse = SseEvent::data(data).event(name).encode()?;
+        if sse.len() + data.len() + ID_BYTES > self.limits.bytes {
+            let message = "event is larger than the hub's ring";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        Ok(sse)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -208,6 +229,17 @@ impl State {
     }
 }
 
+/// The last id before this one.
+fn before(id: EventId) -> EventId {
+    match id.seq.checked_sub(1) {
+        Some(seq) => EventId { ms: id.ms, seq },
+        None => EventId {
+            ms: id.ms.saturating_sub(1),
+            seq: u64::MAX,
+        },
+    }
+}
+
 /// Puts the id into an encoded event, before the empty line that ends it.
 fn finish(sse: &mut Vec<u8>, id: EventId) {
     sse.truncate(sse.len() - 1);
@@ -246,8 +278,8 @@ mod tests {
     fn an_event_is_encoded_with_its_id() {
         let ring = ring();
         let id = ring.publish("t", "tick", "a\nb").unwrap();
-        let (events, gap) = ring.from(0, 10);
-        assert_eq!(gap, None);
+        let Run { events, lost, .. } = ring.from(0, 10);
+        assert_eq!(lost, None);
         let expected = format!("event: tick\ndata: a\ndata: b\nid: {id}\n\n");
         assert_eq!(std::str::from_utf8(&events[0].sse), Ok(&*expected));
         assert!(ring.publish("t", "a\nb", "").is_err());
@@ -260,13 +292,13 @@ mod tests {
         let ids: Vec<_> = (0..5)
             .map(|n| ring.publish("t", "", &n.to_string()).unwrap())
             .collect();
-        assert_eq!(text(&ring.from(2, 10).0), "2 3 4");
+        assert_eq!(text(&ring.from(2, 10).events), "2 3 4");
         assert_eq!(
-            (ring.from(2, 10).1, ring.from(1, 10).1),
+            (ring.from(2, 10).lost, ring.from(1, 10).lost),
             (None, Some(ids[1]))
         );
-        assert_eq!(text(&ring.from(3, 1).0), "3");
-        assert_eq!(text(&ring.from(9, 1).0), "");
+        assert_eq!(text(&ring.from(3, 1).events), "3");
+        assert_eq!(text(&ring.from(9, 1).events), "");
         assert_eq!(text(&ring.replay(ids[1], 5).unwrap()), "2 3 4");
         assert_eq!(text(&ring.replay(ids[2], 4).unwrap()), "3");
         assert_eq!(text(&ring.replay(ids[4], 5).unwrap()), "");
@@ -279,7 +311,11 @@ mod tests {
         assert_eq!(ring.replay(later, 5).unwrap_err(), Gap);
         ring.lose();
         assert_eq!(ring.replay(ids[3], 9).unwrap_err(), Gap);
-        assert_eq!(ring.from(5, 10).1, Some(ids[4]));
+        // Whoever had seen all is told as well: the next may not be the one that follows.
+        assert_eq!(ring.replay(ids[4], 9).unwrap_err(), Gap);
+        let run = ring.from(5, 10);
+        assert!(run.lost.is_some_and(|lost| lost > ids[4]));
+        assert_eq!((run.first, run.events.len()), (6, 0));
         assert_eq!(ring.end().0, 6);
     }
 
@@ -290,7 +326,7 @@ mod tests {
         for _ in 0..3 {
             ring.publish("t", "", &large).unwrap();
         }
-        assert_eq!(ring.from(0, 10).0.len(), 2);
+        assert_eq!(ring.from(0, 10).events.len(), 2);
         let brief = RingLimits {
             age: Duration::ZERO,
             ..LIMITS
@@ -299,7 +335,7 @@ mod tests {
         ring.publish("t", "", "1").unwrap();
         while ring.end().1.ms == now_ms() {}
         ring.publish("t", "", "2").unwrap();
-        assert_eq!(text(&ring.from(0, 10).0), "2");
+        assert_eq!(text(&ring.from(0, 10).events), "2");
     }
 
     #[test]
@@ -309,8 +345,14 @@ mod tests {
         for ms in [5, 7, 7, 6, 9] {
             ring.add(id(ms), "t", "", &ms.to_string()).unwrap();
         }
-        assert_eq!(text(&ring.from(0, 10).0), "5 7 9");
+        assert_eq!(text(&ring.from(0, 10).events), "5 7 9");
         assert_eq!(ring.latest("t", 2).map(|event| event.id), Some(id(7)));
         assert!(ring.latest("other", 9).is_none());
+
+        let empty = Ring::new(LIMITS, EventId::default());
+        empty.add(id(5), "t", "", "5").unwrap();
+        assert_eq!(text(&empty.replay(EventId::default(), 1).unwrap()), "5");
+        assert_eq!(empty.replay(id(4), 1).unwrap_err(), Gap);
+        assert_eq!(text(&empty.replay(before(id(5)), 1).unwrap()), "5");
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use akurai_http::{Socket, SseEvent};
 
-use super::core::Core;
-use super::ring::Stored;
+use super::core::{Core, after};
+use super::ring::{Run, Stored};
 use super::subscriber::{Flushed, Subscriber};
 use crate::EventId;
 
@@ -182,9 +182,10 @@ impl Shard {
             cursor,
         } = arrival;
         let options = &self.core.options;
-        let ends = Instant::now() + self.core.jitter(options.lifetime, 8);
+        let ends = after(self.core.jitter(options.lifetime, 8));
         let mut subscriber = Subscriber::new(socket, topics, ends);
         self.greet(&mut subscriber, cursor);
+        subscriber.allow_backlog();
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -209,6 +210,11 @@ impl Shard {
         subscriber.queue_own(own(SseEvent::default().retry(retry)));
         let here = SseEvent::default().id(self.last.to_string());
         let replay = match cursor {
+            // Another node was ahead of this one: what it has given already is on its way here.
+            Cursor::After(id) if self.core.may_be_ahead(id, self.last) => {
+                subscriber.skip_until = id;
+                return;
+            }
             Cursor::Now(id) | Cursor::After(id) => self.core.ring.replay(id, self.next).ok(),
             Cursor::Unknown => None,
         };
@@ -220,10 +226,11 @@ impl Shard {
                 .topics
                 .iter()
                 .filter(|topic| self.core.is_gauge(topic));
-            let latest: Vec<_> = gauges
+            let mut latest: Vec<_> = gauges
                 .filter(|topic| missed.iter().all(|event| event.topic != **topic))
                 .filter_map(|topic| self.core.ring.latest(topic, self.next))
                 .collect();
+            latest.sort_by_key(|event| event.id);
             for event in &latest {
                 subscriber.queue(event);
             }
@@ -231,9 +238,9 @@ impl Shard {
         for event in missed {
             subscriber.queue(event);
         }
-        subscriber.queue_own(match (&replay, cursor) {
-            (None, Cursor::After(_) | Cursor::Unknown) => self.reset(),
-            _ => own(here),
+        subscriber.queue_own(match replay {
+            None => self.reset(),
+            Some(_) => own(here),
         });
     }
 
@@ -267,11 +274,15 @@ impl Shard {
     /// Gives new events to everybody whom they concern.
     fn deliver(&mut self) {
         loop {
-            let (events, gap) = self.core.ring.from(self.next, BATCH);
-            if let Some(lost) = gap {
+            let Run {
+                first,
+                events,
+                lost,
+            } = self.core.ring.from(self.next, BATCH);
+            self.next = first;
+            if let Some(lost) = lost {
                 // We were so far behind that the ring went on without us.
                 self.last = lost;
-                self.next = self.core.ring.number_after(lost);
                 self.reset_all();
             }
             let Some(last) = events.last() else {
@@ -302,7 +313,10 @@ impl Shard {
             let Some(subscriber) = &mut self.slots[slot as usize] else {
                 continue;
             };
-            if subscriber.backlog().0 == 0 {
+            if event.id <= subscriber.skip_until {
+                continue;
+            }
+            if subscriber.is_idle() {
                 self.dirty.push(slot);
             }
             match gauge {
@@ -409,7 +423,7 @@ impl Shard {
             return self.remove(slot, drop);
         }
         let idle = now.saturating_duration_since(subscriber.last_write);
-        if subscriber.backlog().0 == 0 && idle >= self.core.options.heartbeat {
+        if subscriber.is_idle() && idle >= self.core.options.heartbeat {
             let here = SseEvent::default().id(self.last.to_string());
             subscriber.queue_own(here.encode().expect("an id of ours"));
             self.flush(slot);
@@ -434,17 +448,13 @@ impl Shard {
 
     /// When the server stops, the ends are spread, so that the clients do not come to the next one all at once.
     fn notice_stop(&mut self, now: Instant) {
-        if self.stopping {
-            return;
-        }
-        let mut subscribers = self.slots.iter_mut().flatten();
-        if !subscribers.next().is_some_and(|first| first.is_stopping()) {
-            return;
-        }
-        self.stopping = true;
         for subscriber in self.slots.iter_mut().flatten() {
-            let spread = self.core.below(self.core.options.spread);
-            subscriber.ends = subscriber.ends.min(now + spread);
+            if !subscriber.is_ending && subscriber.is_stopping() {
+                subscriber.is_ending = true;
+                let spread = self.core.below(self.core.options.spread);
+                subscriber.ends = subscriber.ends.min(now + spread);
+                self.stopping = true;
+            }
         }
     }
 

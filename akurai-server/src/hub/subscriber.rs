@@ -9,6 +9,7 @@ use std::time::Instant;
 use akurai_http::Socket;
 
 use super::ring::Stored;
+use crate::EventId;
 
 /// Queued events are joined into writes of about this size, in bytes.
 const JOINED_BYTES: usize = 64 * 1024;
@@ -29,6 +30,13 @@ pub(crate) struct Subscriber {
     pub(crate) retry_at: Option<Instant>,
     /// When its connection ends.
     pub(crate) ends: Instant,
+    /// Its server stops, and its end is near.
+    pub(crate) is_ending: bool,
+    /// What comes up to here, it has got from another node.
+    pub(crate) skip_until: EventId,
+    /// What it was greeted with and has not taken yet: that is not for being slow.
+    allowed_events: usize,
+    allowed_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -68,16 +76,38 @@ impl Subscriber {
             stalled: None,
             retry_at: None,
             ends,
+            is_ending: false,
+            skip_until: EventId::default(),
+            allowed_events: 0,
+            allowed_bytes: 0,
         }
+    }
+
+    /// What waits now may wait, until all of it is taken.
+    pub(crate) fn allow_backlog(&mut self) {
+        self.allowed_events = self.pending.len();
+        self.allowed_bytes = self.pending_bytes;
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.pending.is_empty()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.socket.is_stopping()
     }
 
-    /// How many events wait, and how many bytes.
+    /// How many events wait behind the one that is being written, and how many bytes; beside what it was greeted with.
     pub(crate) fn backlog(&self) -> (usize, usize) {
-        (self.pending.len(), self.pending_bytes)
+        let first = self.pending.front().map_or(0, |first| first.bytes().len());
+        let waiting = self
+            .pending_bytes
+            .saturating_sub(first - self.written.min(first));
+        (
+            self.pending.len().saturating_sub(1 + self.allowed_events),
+            waiting.saturating_sub(self.allowed_bytes),
+        )
     }
 
     pub(crate) fn queue(&mut self, event: &Arc<Stored>) {
@@ -159,6 +189,8 @@ impl Subscriber {
             self.written = 0;
             self.pending.pop_front();
         }
+        self.allowed_events = 0;
+        self.allowed_bytes = 0;
         // One who caught up again costs no more than one who never fell behind.
         if self.pending.capacity() > 16 {
             self.pending = VecDeque::new();

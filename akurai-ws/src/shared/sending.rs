@@ -22,7 +22,7 @@ impl Shared {
         let mut until = None;
         let mut state = self.lock();
         loop {
-            if state.phase != Phase::Open {
+            if state.is_closed() {
                 let _ = self.settle(state);
                 return Err(Error::Closed);
             }
@@ -55,7 +55,7 @@ impl Shared {
         let mut until = None;
         let mut state = self.lock();
         loop {
-            if state.phase != Phase::Open {
+            if state.is_closed() {
                 let _ = self.settle(state);
                 return Err(Error::Closed);
             }
@@ -133,7 +133,7 @@ impl Shared {
         let result = wire.write([&batch.bytes, frame.head, frame.payload]);
         let mut state = self.put_back(wire, result)?;
         let drained_bytes = batch.bytes.len();
-        state.queue.recycle(batch.bytes);
+        state.recycle(batch.bytes);
         if frame.lane == (Lane::Fragment { fin: true }) {
             state.is_streaming = false;
             self.wake(&state);
@@ -169,18 +169,23 @@ impl Shared {
                 self.close_is_out(&mut state);
             }
             drained_bytes += batch.bytes.len();
-            state.queue.recycle(batch.bytes);
+            state.recycle(batch.bytes);
         }
+        self.rest(state);
+        Ok(())
+    }
+
+    // Nothing more is to be written now, unless another thread does.
+    pub(super) fn rest(&self, mut state: Guard<'_>) {
         if state.wire.is_some() {
             state.is_tired = false;
             state.queue.shrink();
             self.wake(&state);
         }
-        Ok(())
     }
 
     // After a frame was queued: takes over from a thread that has written enough for others.
-    fn relieve<'s>(&'s self, mut state: Guard<'s>) -> Result<(), Error> {
+    pub(super) fn relieve<'s>(&'s self, mut state: Guard<'s>) -> Result<(), Error> {
         let mut until = None;
         while state.is_tired && state.takers == 0 && state.phase == Phase::Open {
             match self.wait(state, &mut until, true) {

@@ -1,0 +1,114 @@
+//! `Sender::post`: for one who sends to many, and waits for none of them.
+
+use std::time::{Duration, Instant};
+
+use akurai_tests::{DEADLINE, Frame, Opcode, WsClient};
+use akurai_ws::{Error, Kind, Prepared, WsOptions};
+use std::io::Write;
+use std::sync::mpsc;
+
+use crate::serving::serving_with;
+
+#[test]
+fn posts_arrive_in_order_and_one_longer_than_the_queue_too() {
+    let options = WsOptions::new().max_queue_bytes(1000);
+    let server = serving_with(options, |mut conn| {
+        let sender = conn.sender();
+        for n in 0..10 {
+            sender.post(&Prepared::text(&n.to_string()))?;
+        }
+        sender.post(&Prepared::binary(&[7; 5000]))?;
+        while conn.recv()?.is_some() {}
+        Ok(())
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    for n in 0..10 {
+        ws.expect(Opcode::TEXT, n.to_string());
+    }
+    ws.expect(Opcode::BINARY, [7; 5000]);
+    ws.close();
+}
+
+#[test]
+fn a_post_waits_for_nobody_and_closes_who_is_too_slow() {
+    let (tell, told) = mpsc::channel();
+    let options = WsOptions::new().write_deadline(Duration::from_millis(500));
+    let server = serving_with(options, move |mut conn| {
+        let (sender, message) = (conn.sender(), Prepared::binary(&[7; 100_000]));
+        let (mut longest, begun) = (Duration::ZERO, Instant::now());
+        let error = loop {
+            assert!(begun.elapsed() < DEADLINE, "the queue is never full");
+            let posted = Instant::now();
+            let result = sender.post(&message);
+            longest = longest.max(posted.elapsed());
+            if let Err(error) = result {
+                break error;
+            }
+        };
+        let _ = tell.send((longest, matches!(error, Error::Slow), sender.is_open()));
+        while conn.recv()?.is_some() {}
+        Ok(())
+    });
+    let ws = WsClient::open(server.addr(), "/");
+    let (longest, is_slow, is_open) = told.recv_timeout(DEADLINE).expect("it was told");
+    assert!(is_slow && !is_open);
+    assert!(longest < Duration::from_millis(400), "{longest:?}");
+    drop(ws);
+}
+
+#[test]
+fn a_fragmented_message_of_ours_in_the_way_closes_nothing() {
+    let options = WsOptions::new().max_queue_messages(3);
+    let server = serving_with(options, |mut conn| {
+        let sender = conn.sender();
+        let mut stream = sender.send_stream(Kind::Text)?;
+        stream.write_all(b"first ")?;
+        stream.flush()?;
+        for n in 0..3 {
+            sender.post(&Prepared::text(&n.to_string()))?;
+        }
+        assert!(matches!(
+            sender.post(&Prepared::text("one more")),
+            Err(Error::Slow)
+        ));
+        stream.write_all(b"last")?;
+        stream.finish()?;
+        while conn.recv()?.is_some() {}
+        Ok(())
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    let mut text = Vec::new();
+    loop {
+        let frame = ws.read_frame();
+        text.extend_from_slice(&frame.payload);
+        if frame.fin {
+            break;
+        }
+    }
+    assert_eq!(text, b"first last");
+    for n in 0..3 {
+        ws.expect(Opcode::TEXT, n.to_string());
+    }
+    ws.close();
+}
+
+#[test]
+fn where_nobody_receives_any_more_nobody_sends() {
+    let server = serving_with(WsOptions::new(), |conn| {
+        let sender = conn.sender();
+        sender.send_text("before")?;
+        drop(conn);
+        assert!(!sender.is_open());
+        assert!(matches!(sender.send_text("after"), Err(Error::Closed)));
+        assert!(matches!(
+            sender.post(&Prepared::text("after")),
+            Err(Error::Closed)
+        ));
+        Ok(())
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.expect(Opcode::TEXT, "before");
+    ws.expect_close(1000);
+    ws.send(&Frame::close(1000, ""));
+    ws.client.expect_eof();
+}
