@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use akurai_http::{Request, Router};
 use akurai_server::{EventId, Hub, HubOptions, Memory};
-use akurai_tests::{
-    Client, DEADLINE, End, EventStream, Frame, Opcode, TestServer, WsClient, eventually,
-};
-use akurai_ws::{Message, WsOptions};
+use akurai_tests::{Client, DEADLINE, End, EventStream, TestServer, eventually};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -27,7 +24,7 @@ fn serve(hub: &Hub) -> TestServer {
     }))
 }
 
-fn quick() -> HubOptions {
+pub(crate) fn quick() -> HubOptions {
     HubOptions {
         shards: 2,
         sweep: Duration::from_millis(250),
@@ -398,73 +395,43 @@ fn an_event_that_cannot_be_encoded_is_refused() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 
-/// A server whose WebSockets join the topic of their path, and publish what they are sent there.
-fn rooms(options: HubOptions) -> (TestServer, Hub) {
-    // Who does not read is let go soon, for the tests' sake.
-    let websocket = WsOptions::new().write_deadline(Duration::from_millis(500));
-    let hub = Hub::new(options).unwrap();
-    let room = hub.clone();
-    let server = TestServer::start(move |req: &Request| {
-        let (hub, topic) = (room.clone(), req.path()[1..].to_owned());
-        websocket.upgrade(req, move |mut conn| {
-            let _member = hub.join(&topic, conn.sender());
-            while let Some(message) = conn.recv()? {
-                if let Message::Text(text) = message {
-                    hub.publish(&topic, "", &text)?;
-                }
-            }
-            Ok(())
-        })
-    });
-    (server, hub)
+#[test]
+fn what_was_missed_may_be_more_than_a_backlog() {
+    let options = HubOptions {
+        backlog_events: 2,
+        backlog_bytes: 100_000,
+        ring_bytes: 1 << 30,
+        ..quick()
+    };
+    let (server, hub) = serving(options);
+    let mut reader = subscribe(&server, "a", None);
+    let start = reader.read_cursor();
+    drop(reader);
+    let text = "x".repeat(1_500_000);
+    for n in 0..8 {
+        hub.publish("a", "", &format!("{n} {text}")).unwrap();
+    }
+    let mut back = subscribe(&server, "a", Some(&start.to_string()));
+    let data = back.read(8);
+    assert!(
+        data.iter()
+            .enumerate()
+            .all(|(n, data)| data.starts_with(&format!("{n} ")))
+    );
+    assert_eq!(hub.dropped(), 0);
 }
 
 #[test]
-fn websockets_join_a_topic_and_leave_it() {
-    let (server, hub) = rooms(quick());
-    let mut members: Vec<WsClient> = (0..10)
-        .map(|_| WsClient::open(server.addr(), "/a"))
-        .collect();
-    let mut other = WsClient::open(server.addr(), "/b");
-    eventually("all have joined", || {
-        hub.present("a") == 10 && hub.present("b") == 1
-    });
-    for n in 0..20 {
-        members[n % 10].send(&Frame::text(n.to_string()));
-        // In the order in which they were published, for everybody.
-        for member in &mut members {
-            member.expect(Opcode::TEXT, n.to_string());
-        }
-    }
-    other.send(&Frame::text("in b"));
-    other.expect(Opcode::TEXT, "in b");
-    members.pop().unwrap().close();
-    drop(members.pop());
-    eventually("two have left", || hub.present("a") == 8);
-    hub.publish("a", "", "for those who stay").unwrap();
-    members[0].expect(Opcode::TEXT, "for those who stay");
-}
-
-#[test]
-fn a_websocket_that_does_not_read_holds_up_nobody_and_is_closed() {
-    let (server, hub) = rooms(quick());
-    let slow: Vec<WsClient> = (0..5)
-        .map(|_| WsClient::open(server.addr(), "/a"))
-        .collect();
-    let mut reader = WsClient::open(server.addr(), "/a");
-    eventually("all have joined", || hub.present("a") == 6);
-    let text = "x".repeat(100_000);
-    let begun = std::time::Instant::now();
-    let mut longest = Duration::ZERO;
-    while hub.present("a") > 1 {
-        assert!(begun.elapsed() < DEADLINE, "the slow ones are never closed");
-        let sent = std::time::Instant::now();
-        hub.publish("a", "", &text).unwrap();
-        reader.expect(Opcode::TEXT, &text);
-        longest = longest.max(sent.elapsed());
-    }
-    drop(slow);
-    assert!(longest < Duration::from_secs(2), "{longest:?}");
+fn a_notice_that_panics_harms_nobody() {
+    let (server, hub) = serving(quick());
+    hub.on_join(|_, _| panic!("on purpose"));
+    hub.on_leave(|_, _| panic!("on purpose"));
+    let mut leaver = subscribe(&server, "a", None);
+    let mut reader = subscribe(&server, "a", None);
+    leaver.read_cursor();
+    reader.read_cursor();
+    drop(leaver);
+    eventually("one has left", || hub.present("a") == 1);
     hub.publish("a", "", "still here").unwrap();
-    reader.expect(Opcode::TEXT, "still here");
+    assert_eq!(reader.read(1), ["still here"]);
 }

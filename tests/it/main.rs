@@ -17,6 +17,7 @@ mod posting;
 mod receiving;
 mod rfc6455;
 mod rfc9112;
+mod rooms;
 mod router;
 mod senders;
 mod shutdown;

@@ -141,14 +141,16 @@ pub(crate) fn relay(core: &Core, door: &Door) {
 
 /// Gives a new member what was published after it joined and has been given to the others already.
 fn catch_up(core: &Core, member: &Member, next: u64) {
+    let Some(missed) = next.checked_sub(member.from).filter(|&missed| missed > 0) else {
+        return;
+    };
     let Run {
         first,
         events,
         lost,
-    } = core.ring.from(
-        member.from,
-        usize::try_from(next - member.from).unwrap_or(0),
-    );
+    } = core
+        .ring
+        .from(member.from, usize::try_from(missed).unwrap_or(usize::MAX));
     if lost.is_some() && first <= next {
         let _ = member.sender.close(TRY_AGAIN_LATER, "events were lost");
         return;

@@ -1,0 +1,117 @@
+//! The hub's WebSocket subscribers.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use akurai_http::Request;
+use akurai_server::{Hub, HubOptions};
+use akurai_tests::{DEADLINE, Frame, Opcode, TestServer, WsClient, eventually, handshake};
+use akurai_ws::{Message, WsOptions};
+
+use crate::hub::quick;
+
+/// A server whose WebSockets join the topic of their path, and publish what they are sent there.
+fn rooms(options: HubOptions) -> (TestServer, Hub) {
+    // Who does not read is let go soon, for the tests' sake.
+    let websocket = WsOptions::new().write_deadline(Duration::from_millis(500));
+    let hub = Hub::new(options).unwrap();
+    let room = hub.clone();
+    let server = TestServer::start(move |req: &Request| {
+        let (hub, topic) = (room.clone(), req.path()[1..].to_owned());
+        websocket.upgrade(req, move |mut conn| {
+            let _member = hub.join(&topic, conn.sender());
+            while let Some(message) = conn.recv()? {
+                if let Message::Text(text) = message {
+                    hub.publish(&topic, "", &text)?;
+                }
+            }
+            Ok(())
+        })
+    });
+    (server, hub)
+}
+
+#[test]
+fn websockets_join_a_topic_and_leave_it() {
+    let (server, hub) = rooms(quick());
+    let mut members: Vec<WsClient> = (0..10)
+        .map(|_| WsClient::open(server.addr(), "/a"))
+        .collect();
+    let mut other = WsClient::open(server.addr(), "/b");
+    eventually("all have joined", || {
+        hub.present("a") == 10 && hub.present("b") == 1
+    });
+    for n in 0..20 {
+        members[n % 10].send(&Frame::text(n.to_string()));
+        // In the order in which they were published, for everybody.
+        for member in &mut members {
+            member.expect(Opcode::TEXT, n.to_string());
+        }
+    }
+    other.send(&Frame::text("in b"));
+    other.expect(Opcode::TEXT, "in b");
+    members.pop().unwrap().close();
+    drop(members.pop());
+    eventually("two have left", || hub.present("a") == 8);
+    hub.publish("a", "", "for those who stay").unwrap();
+    members[0].expect(Opcode::TEXT, "for those who stay");
+}
+
+#[test]
+fn a_websocket_that_does_not_read_holds_up_nobody_and_is_closed() {
+    let (server, hub) = rooms(quick());
+    let slow: Vec<WsClient> = (0..5)
+        .map(|_| WsClient::open(server.addr(), "/a"))
+        .collect();
+    let mut reader = WsClient::open(server.addr(), "/a");
+    eventually("all have joined", || hub.present("a") == 6);
+    let text = "x".repeat(100_000);
+    let begun = std::time::Instant::now();
+    let mut longest = Duration::ZERO;
+    while hub.present("a") > 1 {
+        assert!(begun.elapsed() < DEADLINE, "the slow ones are never closed");
+        let sent = std::time::Instant::now();
+        hub.publish("a", "", &text).unwrap();
+        reader.expect(Opcode::TEXT, &text);
+        longest = longest.max(sent.elapsed());
+    }
+    drop(slow);
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    hub.publish("a", "", "still here").unwrap();
+    reader.expect(Opcode::TEXT, "still here");
+}
+
+#[test]
+fn who_joins_hears_what_is_published_from_then_on() {
+    let (server, hub) = rooms(quick());
+    let mut members: Vec<WsClient> = (0..4)
+        .map(|_| WsClient::open(server.addr(), "/a"))
+        .collect();
+    eventually("all have joined", || hub.present("a") == 4);
+    let (stop, stopped) = mpsc::channel::<()>();
+    let publisher = std::thread::spawn(move || {
+        while let Err(mpsc::TryRecvError::Empty) = stopped.try_recv() {
+            hub.publish("a", "", "noise").unwrap();
+            std::thread::yield_now();
+        }
+    });
+    let readers: Vec<_> = members
+        .drain(..)
+        .map(|mut member| {
+            std::thread::spawn(move || while member.client.try_read_exactly(1).is_ok() {})
+        })
+        .collect();
+    for n in 0..30 {
+        let mine = format!("mine {n}");
+        let mut client = server.connect();
+        // Its first message comes with its handshake, so that it is published as soon as it has joined.
+        client.send([handshake("/a").as_bytes(), &Frame::text(&*mine).to_bytes()].concat());
+        client.read_through(mine.as_bytes());
+    }
+    drop(stop);
+    publisher.join().unwrap();
+    drop(server);
+    for reader in readers {
+        reader.join().unwrap();
+    }
+}
