@@ -27,8 +27,8 @@ pub(crate) struct Channel {
     waits: Waits,
     /// What the socket's own timeout is, so that it is set only when it changes.
     read_timeout: Duration,
-    /// Our Close is sent or queued: since when we know.
-    closing_since: Option<Instant>,
+    /// How long reads have waited since our Close went out.
+    closing: Duration,
 }
 
 /// What a wait brought.
@@ -68,7 +68,7 @@ impl Channel {
             input: ReadBuffer::new(leftover),
             waits: Waits::new(&settings, now),
             read_timeout: Duration::ZERO,
-            closing_since: None,
+            closing: Duration::ZERO,
         })
     }
 
@@ -215,10 +215,7 @@ impl Channel {
 
     // Another thread, or a wait that ran out, may have sent Close.
     fn notice_close(&mut self) {
-        if self.closing_since.is_none() && !self.shared.is_open() {
-            self.closing_since = self.shared.close_sent_at().or_else(|| Some(Instant::now()));
-        }
-        if self.closing_since.is_some() {
+        if !self.shared.is_open() {
             self.protocol.start_closing();
         }
     }
@@ -229,9 +226,10 @@ impl Channel {
         loop {
             self.notice_close();
             let now = Instant::now();
-            let next = match self.closing_since {
-                Some(since) => self.next_while_closing(since, now),
-                None => self.waits.next(now).map(Some),
+            let next = if self.shared.is_open() {
+                self.waits.next(now).map(Some)
+            } else {
+                Ok(self.next_while_closing())
             };
             let wait = match next {
                 Ok(Some(wait)) => wait,
@@ -252,6 +250,7 @@ impl Channel {
             let bytes_came = matches!(result, Ok(1..));
             let later = Instant::now();
             self.waits.waited(later - now, bytes_came, in_message);
+            self.waited_while_closing(now, later);
             match result {
                 Ok(0) => break,
                 Ok(read) => return Ok(Filled::Bytes(read)),

@@ -195,8 +195,8 @@ impl WsOptions {
         self
     }
 
-    /// How long the peer may take to answer our Close, and then to end the connection. Default 5 s. Then the socket is
-    /// closed (RFC 6455 §7.1.1).
+    /// How long the peer may take to answer our Close, and then to end the connection, of which only what `recv` spent
+    /// waiting counts. Default 5 s. Then the socket is closed (RFC 6455 §7.1.1).
     pub fn close_wait(mut self, wait: Duration) -> Self {
         self.settings.close_wait = bounded(wait);
         self

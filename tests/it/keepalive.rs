@@ -1,9 +1,10 @@
 //! The waits that a WebSocket's reader runs itself: pings, idleness, age, and the time of one message.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use akurai_tests::{DEADLINE, Frame, Gate, Opcode, WsClient};
-use akurai_ws::{Message, WsOptions};
+use akurai_ws::{CloseFrame, Message, WsOptions};
 
 use crate::rfc6455::echo_with;
 use crate::serving::{expect_info, next, recv_all, reporting_with, serving_with};
@@ -228,6 +229,40 @@ fn a_close_that_nobody_answers_is_waited_for_so_long() {
     assert_eq!(outcome, Ok(()));
     expect_info(info, 4000, "", false);
     ws.client.expect_eof();
+}
+
+#[test]
+fn a_close_answered_while_the_handler_is_busy_is_clean() {
+    for by_another_thread in [false, true] {
+        let gate = Gate::new();
+        let waiter = gate.waiter();
+        let options = WsOptions::new().close_wait(SHORT);
+        let (server, ends) = reporting_with(options, move |mut conn| {
+            if by_another_thread {
+                let sender = conn.sender();
+                let closer = thread::spawn(move || sender.close(4000, ""));
+                closer.join().expect("no panic").expect("it is open");
+            } else {
+                conn.close(4000, "").expect("it is open");
+            }
+            waiter.wait();
+            let answer = conn.recv().map_err(|error| error.to_string());
+            (answer, conn.close_info())
+        });
+        let mut ws = WsClient::open(server.addr(), "/");
+        ws.expect_close(4000);
+        ws.send(&Frame::close(4000, ""));
+        assert!(ws.client.is_silent_for(4 * SHORT), "the handler is busy");
+        gate.open();
+        let (answer, info) = next(&ends);
+        let frame = CloseFrame {
+            code: 4000,
+            reason: String::new(),
+        };
+        assert_eq!(answer, Ok(Some(Message::Close(Some(frame)))));
+        expect_info(info, 4000, "", true);
+        ws.client.expect_eof();
+    }
 }
 
 #[test]
