@@ -198,11 +198,8 @@ impl Channel {
     // What came of a write of the reader's own.
     fn written(&mut self, result: Result<(), Error>) -> Result<(), Error> {
         match result {
-            // Whoever left before the answer came has just left: the next read says so.
-            Err(Error::Io(error)) if is_gone(&error) => {
-                self.protocol.end();
-                Ok(())
-            }
+            // Whoever left before the answer came has just left: a read says so, behind what came before that.
+            Err(Error::Io(error)) if is_gone(&error) => Ok(()),
             // Another thread's write has failed, and has told why.
             Err(Error::Closed) => Ok(()),
             Err(error) => {
@@ -213,10 +210,14 @@ impl Channel {
         }
     }
 
-    // Another thread, or a wait that ran out, may have sent Close.
+    // Another thread, or a wait that ran out, may have sent Close. A write that failed is no Close of ours: what the peer
+    // sent before it left still counts.
     fn notice_close(&mut self) {
-        if !self.shared.is_open() {
-            self.protocol.start_closing();
+        if self.protocol.state() == State::Open && !self.shared.is_open() {
+            let info = self.shared.close_info();
+            if info.is_some_and(|info| info.code != close::ABNORMAL) {
+                self.protocol.start_closing();
+            }
         }
     }
 
