@@ -147,19 +147,23 @@ impl Channel {
     // A message or control frame that the unread bytes complete, answered.
     fn take_message(&mut self) -> Result<Option<Message>, Error> {
         self.notice_close();
+        let before = self.protocol.progress();
         let (used, result) = self.protocol.receive(self.input.unread());
         self.input.consume(used);
+        let progress = self.protocol.progress();
+        if progress != before {
+            self.waits.data_came();
+        }
+        // One that is discarded may end unseen, with the next behind it; and a control frame may stand alone.
+        let stands_alone = matches!(result, Ok(Some(_))) && !self.protocol.is_in_message();
+        if stands_alone || progress.ended_messages != before.ended_messages {
+            self.waits.message_over();
+        }
         let message = match result {
             Ok(Some(message)) => message,
             Ok(None) => return Ok(None),
             Err(violation) => return Err(self.fail(violation)),
         };
-        if !self.protocol.is_in_message() {
-            self.waits.message_over();
-        }
-        if matches!(message, Message::Text(_) | Message::Binary(_)) {
-            self.waits.data_came();
-        }
         self.answer(&message)?;
         Ok(Some(message))
     }

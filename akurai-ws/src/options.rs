@@ -173,8 +173,8 @@ impl WsOptions {
         self
     }
 
-    /// How long a peer may send no data message, whatever its pings and pongs, of which only what `recv` spent waiting
-    /// counts. Default `None`: as long as it likes. Then the connection is closed with 1001, for this end goes away
+    /// How long a peer may send nothing of a data message, whatever its pings and pongs, of which only what `recv` spent
+    /// waiting counts. Default `None`: as long as it likes. Then the connection is closed with 1001, for this end goes away
     /// (RFC 6455 §7.4.1).
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.idle_timeout = timeout.into().map(bounded);
