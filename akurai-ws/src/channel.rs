@@ -27,8 +27,8 @@ pub(crate) struct Channel {
     waits: Waits,
     /// What the socket's own timeout is, so that it is set only when it changes.
     read_timeout: Duration,
-    /// Our Close is sent or queued: since when we know.
-    closing_since: Option<Instant>,
+    /// How long reads have waited since our Close went out.
+    closing: Duration,
 }
 
 /// What a wait brought.
@@ -68,7 +68,7 @@ impl Channel {
             input: ReadBuffer::new(leftover),
             waits: Waits::new(&settings, now),
             read_timeout: Duration::ZERO,
-            closing_since: None,
+            closing: Duration::ZERO,
         })
     }
 
@@ -147,19 +147,23 @@ impl Channel {
     // A message or control frame that the unread bytes complete, answered.
     fn take_message(&mut self) -> Result<Option<Message>, Error> {
         self.notice_close();
+        let before = self.protocol.progress();
         let (used, result) = self.protocol.receive(self.input.unread());
         self.input.consume(used);
+        let progress = self.protocol.progress();
+        if progress != before {
+            self.waits.data_came();
+        }
+        // One that is discarded may end unseen, with the next behind it; and a control frame may stand alone.
+        let stands_alone = matches!(result, Ok(Some(_))) && !self.protocol.is_in_message();
+        if stands_alone || progress.ended_messages != before.ended_messages {
+            self.waits.message_over();
+        }
         let message = match result {
             Ok(Some(message)) => message,
             Ok(None) => return Ok(None),
             Err(violation) => return Err(self.fail(violation)),
         };
-        if !self.protocol.is_in_message() {
-            self.waits.message_over();
-        }
-        if matches!(message, Message::Text(_) | Message::Binary(_)) {
-            self.waits.data_came();
-        }
         self.answer(&message)?;
         Ok(Some(message))
     }
@@ -198,11 +202,8 @@ impl Channel {
     // What came of a write of the reader's own.
     fn written(&mut self, result: Result<(), Error>) -> Result<(), Error> {
         match result {
-            // Whoever left before the answer came has just left: the next read says so.
-            Err(Error::Io(error)) if is_gone(&error) => {
-                self.protocol.end();
-                Ok(())
-            }
+            // Whoever left before the answer came has just left: a read says so, behind what came before that.
+            Err(Error::Io(error)) if is_gone(&error) => Ok(()),
             // Another thread's write has failed, and has told why.
             Err(Error::Closed) => Ok(()),
             Err(error) => {
@@ -213,13 +214,14 @@ impl Channel {
         }
     }
 
-    // Another thread, or a wait that ran out, may have sent Close.
+    // Another thread, or a wait that ran out, may have sent Close. A write that failed is no Close of ours: what the peer
+    // sent before it left still counts.
     fn notice_close(&mut self) {
-        if self.closing_since.is_none() && !self.shared.is_open() {
-            self.closing_since = self.shared.close_sent_at().or_else(|| Some(Instant::now()));
-        }
-        if self.closing_since.is_some() {
-            self.protocol.start_closing();
+        if self.protocol.state() == State::Open && !self.shared.is_open() {
+            let info = self.shared.close_info();
+            if info.is_some_and(|info| info.code != close::ABNORMAL) {
+                self.protocol.start_closing();
+            }
         }
     }
 
@@ -229,9 +231,10 @@ impl Channel {
         loop {
             self.notice_close();
             let now = Instant::now();
-            let next = match self.closing_since {
-                Some(since) => self.next_while_closing(since, now),
-                None => self.waits.next(now).map(Some),
+            let next = if self.shared.is_open() {
+                self.waits.next(now).map(Some)
+            } else {
+                Ok(self.next_while_closing())
             };
             let wait = match next {
                 Ok(Some(wait)) => wait,
@@ -252,6 +255,7 @@ impl Channel {
             let bytes_came = matches!(result, Ok(1..));
             let later = Instant::now();
             self.waits.waited(later - now, bytes_came, in_message);
+            self.waited_while_closing(now, later);
             match result {
                 Ok(0) => break,
                 Ok(read) => return Ok(Filled::Bytes(read)),

@@ -99,7 +99,7 @@
 //! | message, from its first byte to its end | 60 s | 1008 | [`WsOptions::message_deadline`] |
 //! | silence before a ping | 20 s | a ping | [`WsOptions::ping_interval`] |
 //! | wait for any byte after it | 20 s | dropped, 1006 | [`WsOptions::pong_wait`] |
-//! | no data message | none | 1001 | [`WsOptions::idle_timeout`] |
+//! | nothing of a data message | none | 1001 | [`WsOptions::idle_timeout`] |
 //! | age of a connection | none | 1001 | [`WsOptions::max_lifetime`] |
 //! | write deadline of a frame, anew with each MiB | 20 s | [`Error::WriteDeadline`], dropped | [`WsOptions::write_deadline`] |
 //! | what waits while another thread writes | 1 MiB, 1024 messages | [`Error::Slow`], 1008 | [`WsOptions::max_queue_bytes`], [`max_queue_messages`](WsOptions::max_queue_messages), [`when_full`](WsOptions::when_full) |

@@ -173,8 +173,8 @@ impl WsOptions {
         self
     }
 
-    /// How long a peer may send no data message, whatever its pings and pongs, of which only what `recv` spent waiting
-    /// counts. Default `None`: as long as it likes. Then the connection is closed with 1001, for this end goes away
+    /// How long a peer may send nothing of a data message, whatever its pings and pongs, of which only what `recv` spent
+    /// waiting counts. Default `None`: as long as it likes. Then the connection is closed with 1001, for this end goes away
     /// (RFC 6455 §7.4.1).
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.idle_timeout = timeout.into().map(bounded);
@@ -195,8 +195,8 @@ impl WsOptions {
         self
     }
 
-    /// How long the peer may take to answer our Close, and then to end the connection. Default 5 s. Then the socket is
-    /// closed (RFC 6455 §7.1.1).
+    /// How long the peer may take to answer our Close, and then to end the connection, of which only what `recv` spent
+    /// waiting counts. Default 5 s. Then the socket is closed (RFC 6455 §7.1.1).
     pub fn close_wait(mut self, wait: Duration) -> Self {
         self.settings.close_wait = bounded(wait);
         self

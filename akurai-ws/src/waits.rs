@@ -20,7 +20,7 @@ pub(crate) enum Due {
     PeerGone,
     /// A message began and did not end in time.
     MessageDeadline,
-    /// No data message came for too long.
+    /// Nothing of a data message came for too long.
     Idle,
     /// The connection is old enough.
     Lifetime,
@@ -39,7 +39,7 @@ pub(crate) struct Waits {
     is_asked: bool,
     /// How long the message under way takes.
     message: Duration,
-    /// How long no data message has come.
+    /// How long nothing of a data message has come.
     idle: Duration,
 }
 
@@ -98,12 +98,12 @@ impl Waits {
         };
     }
 
-    /// No message is under way.
+    /// The message that was under way has ended.
     pub(crate) fn message_over(&mut self) {
         self.message = Duration::ZERO;
     }
 
-    /// A data message came.
+    /// A data message came, or some of its payload.
     pub(crate) fn data_came(&mut self) {
         self.idle = Duration::ZERO;
     }

@@ -157,6 +157,47 @@ fn ws_16_one_who_left_before_its_pings_were_answered_is_none_too() {
 }
 
 #[test]
+fn what_one_sent_before_it_left_is_received_though_no_pong_reaches_it() {
+    let (opened, left) = (Gate::new(), Gate::new());
+    let (until_opened, until_left) = (opened.waiter(), left.waiter());
+    let (server, ends) = reporting(move |mut conn: WsConn| {
+        until_opened.wait();
+        conn.send_text("hello").expect("the client is there");
+        until_left.wait();
+        let mut messages = Vec::new();
+        let outcome = loop {
+            match conn.recv() {
+                Ok(Some(Message::Ping(_))) => {}
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.to_string()),
+            }
+        };
+        (outcome, messages)
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    // The first pong is answered by a reset, and one of the others fails.
+    let mut bytes = Frame::ping("anybody there").to_bytes().repeat(5);
+    bytes.extend(Frame::text("bye").to_bytes());
+    bytes.extend(Frame::close(1000, "").to_bytes());
+    ws.client.send(bytes);
+    opened.open();
+    ws.expect(Opcode::TEXT, "hello");
+    drop(ws);
+    left.open();
+    let (outcome, messages) = ends.recv_timeout(DEADLINE).expect("the closure ended");
+    assert_eq!(outcome, Ok(()));
+    let close = CloseFrame {
+        code: 1000,
+        reason: String::new(),
+    };
+    assert_eq!(
+        messages,
+        [Message::Text("bye".into()), Message::Close(Some(close))]
+    );
+}
+
+#[test]
 fn a_closure_that_returns_closes_with_1000() {
     let server = serving(|conn| conn.send_text("hello"));
     let mut ws = WsClient::open(server.addr(), "/");

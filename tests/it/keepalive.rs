@@ -1,9 +1,11 @@
 //! The waits that a WebSocket's reader runs itself: pings, idleness, age, and the time of one message.
 
+use std::io::Read;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use akurai_tests::{DEADLINE, Frame, Gate, Opcode, WsClient};
-use akurai_ws::{Message, WsOptions};
+use akurai_ws::{CloseFrame, Message, WsOptions};
 
 use crate::rfc6455::echo_with;
 use crate::serving::{expect_info, next, recv_all, reporting_with, serving_with};
@@ -132,6 +134,15 @@ fn a_message_that_dribbles_is_1008() {
         }
     }
     ws.expect_close_and_eof(1008);
+    // A control frame too, whose bytes come one by one.
+    let mut ws = WsClient::open(server.addr(), "/");
+    for byte in Frame::ping([b'x'; 100]).to_bytes() {
+        ws.client.send([byte]);
+        if !ws.client.is_silent_for(SHORT / 4) {
+            break;
+        }
+    }
+    ws.expect_close_and_eof(1008);
 
     // Another message begins its own time, however many there were.
     let mut ws = WsClient::open(server.addr(), "/");
@@ -188,6 +199,63 @@ fn an_idle_connection_is_closed_with_1001() {
 }
 
 #[test]
+fn a_long_upload_is_not_idle() {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Way {
+        Whole,
+        InParts,
+        Discarded,
+    }
+    for way in [Way::Whole, Way::InParts, Way::Discarded] {
+        let options = WsOptions::new().idle_timeout(4 * SHORT);
+        let (server, ends) = reporting_with(options, move |mut conn| {
+            if way != Way::Whole {
+                let mut reader = conn.recv_stream().expect("open").expect("a message");
+                let mut buffer = Vec::new();
+                if way == Way::InParts {
+                    reader.read_to_end(&mut buffer).expect("all of it");
+                }
+            }
+            let last = conn.recv().map_err(|error| error.to_string());
+            (last, conn.close_info().map(|info| info.reason))
+        });
+        let mut ws = WsClient::open(server.addr(), "/");
+        ws.send(&Frame::binary("").unfinished());
+        for _ in 0..12 {
+            ws.send(&Frame::continuation("x").unfinished());
+            assert!(ws.client.is_silent_for(SHORT / 2), "{way:?}");
+        }
+        ws.send(&Frame::continuation(""));
+        if way != Way::Whole {
+            ws.send(&Frame::binary(vec![b'x'; 12]));
+        }
+        let all = Message::Binary(vec![b'x'; 12]);
+        assert_eq!(next(&ends), (Ok(Some(all)), None), "{way:?}");
+        ws.expect_close(1000);
+    }
+}
+
+#[test]
+fn the_time_of_a_discarded_message_is_not_the_nexts() {
+    let options = WsOptions::new().message_deadline(6 * SHORT);
+    let (server, ends) = reporting_with(options, |mut conn| {
+        drop(conn.recv_stream().expect("open").expect("a message"));
+        conn.recv().map_err(|error| error.to_string())
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.send(&Frame::text("unwanted").unfinished());
+    assert!(ws.client.is_silent_for(4 * SHORT));
+    // One ends and the other begins in the same read.
+    let frame = Frame::text("wanted").to_bytes();
+    let end = Frame::continuation("rest").to_bytes();
+    ws.client.send([&end, &frame[..3]].concat());
+    assert!(ws.client.is_silent_for(4 * SHORT), "it has its own time");
+    ws.client.send(&frame[3..]);
+    assert_eq!(next(&ends), Ok(Some(Message::Text("wanted".into()))));
+    ws.expect_close(1000);
+}
+
+#[test]
 fn an_old_connection_is_closed_with_1001() {
     let options = WsOptions::new().max_lifetime(4 * SHORT);
     let (server, _) = echo_with(options);
@@ -228,6 +296,40 @@ fn a_close_that_nobody_answers_is_waited_for_so_long() {
     assert_eq!(outcome, Ok(()));
     expect_info(info, 4000, "", false);
     ws.client.expect_eof();
+}
+
+#[test]
+fn a_close_answered_while_the_handler_is_busy_is_clean() {
+    for by_another_thread in [false, true] {
+        let gate = Gate::new();
+        let waiter = gate.waiter();
+        let options = WsOptions::new().close_wait(SHORT);
+        let (server, ends) = reporting_with(options, move |mut conn| {
+            if by_another_thread {
+                let sender = conn.sender();
+                let closer = thread::spawn(move || sender.close(4000, ""));
+                closer.join().expect("no panic").expect("it is open");
+            } else {
+                conn.close(4000, "").expect("it is open");
+            }
+            waiter.wait();
+            let answer = conn.recv().map_err(|error| error.to_string());
+            (answer, conn.close_info())
+        });
+        let mut ws = WsClient::open(server.addr(), "/");
+        ws.expect_close(4000);
+        ws.send(&Frame::close(4000, ""));
+        assert!(ws.client.is_silent_for(4 * SHORT), "the handler is busy");
+        gate.open();
+        let (answer, info) = next(&ends);
+        let frame = CloseFrame {
+            code: 4000,
+            reason: String::new(),
+        };
+        assert_eq!(answer, Ok(Some(Message::Close(Some(frame)))));
+        expect_info(info, 4000, "", true);
+        ws.client.expect_eof();
+    }
 }
 
 #[test]

@@ -8,7 +8,6 @@ use crate::codec::protocol::State;
 use crate::error::{Error, Violation};
 use crate::message::{CloseFrame, Message};
 use crate::shared::Place;
-use crate::waits::Due;
 
 use super::{Channel, Filled};
 
@@ -29,7 +28,7 @@ impl Channel {
     }
 
     fn drain(&mut self) {
-        self.closing_since = Some(Instant::now());
+        self.closing = Duration::ZERO;
         let mut drained_bytes = 0;
         let mut said_fin = false;
         while drained_bytes < self.shared.settings.max_drain_bytes {
@@ -82,22 +81,24 @@ impl Channel {
         violation.into()
     }
 
-    // `None` when the peer has had its time to answer our Close, counted from when that went out.
-    pub(super) fn next_while_closing(
-        &mut self,
-        since: Instant,
-        now: Instant,
-    ) -> Result<Option<Duration>, Due> {
-        let close_wait = self.shared.settings.close_wait;
-        let left = (since + close_wait).saturating_duration_since(now);
-        if !left.is_zero() {
-            return Ok(Some(left));
+    // `None` when the peer has had its time to answer our Close, or to end the connection.
+    pub(super) fn next_while_closing(&self) -> Option<Duration> {
+        let left = self.shared.settings.close_wait.saturating_sub(self.closing);
+        (!left.is_zero()).then_some(left)
+    }
+
+    // Only what reads have waited counts: the answer of a peer may lie there unread while the handler is busy.
+    pub(super) fn waited_while_closing(&mut self, from: Instant, until: Instant) {
+        if self.shared.is_open() {
+            return;
         }
-        if self.shared.close_sent_at().is_none() && !self.shared.has_failed() {
+        let since = match self.shared.close_sent_at() {
+            // Another thread may have sent it during the read.
+            Some(sent_at) => sent_at.max(from),
+            None if self.shared.has_failed() => from,
             // It waits for what another thread writes, which has a deadline of its own.
-            self.closing_since = Some(now);
-            return Ok(Some(close_wait));
-        }
-        Ok(None)
+            None => return,
+        };
+        self.closing += until.saturating_duration_since(since);
     }
 }

@@ -48,10 +48,18 @@ pub(crate) enum State {
     Closed,
 }
 
+/// What has come of data messages so far, discarded ones too.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Progress {
+    pub(crate) ended_messages: u64,
+    pub(crate) payload_bytes: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Protocol {
     limits: Limits,
     state: State,
+    progress: Progress,
     /// The data frame whose payload is arriving.
     frame: Option<DataFrame>,
     /// The message that this frame, or the next continuation, belongs to.
@@ -67,6 +75,7 @@ impl Protocol {
         Self {
             limits,
             state: State::Open,
+            progress: Progress::default(),
             frame: None,
             message: None,
             message_bytes: 0,
@@ -77,6 +86,10 @@ impl Protocol {
 
     pub(crate) fn state(&self) -> State {
         self.state
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress
     }
 
     /// We sent Close.
@@ -251,6 +264,8 @@ impl Protocol {
             let payload = &mut payload[..payload_len as usize];
             mask::unmask(payload, masking_key, 0);
             let message = whole_message(opcode, payload, self.take_back())?;
+            self.progress.payload_bytes += payload_len;
+            self.progress.ended_messages += 1;
             return Ok(Step::Message(header_len + payload_len as usize, message));
         }
 
@@ -288,6 +303,7 @@ impl Protocol {
             message.push(&mut input[..arrived], frame.masking_key, frame.received)?;
         }
         frame.received += arrived as u64;
+        self.progress.payload_bytes += arrived as u64;
         if frame.received < frame.payload_len {
             self.frame = Some(frame);
             return Ok(if arrived > 0 {
@@ -300,6 +316,7 @@ impl Protocol {
             return Ok(Step::Used(arrived));
         }
         self.message_bytes = 0;
+        self.progress.ended_messages += 1;
         let message = self.message.take().map_or(Ok(None), Assembly::finish)?;
         Ok(match message {
             Some(message) => Step::Message(arrived, message),

@@ -272,6 +272,33 @@ fn a_message_in_parts() {
     assert_eq!(next, Ok(Some(text("next"))));
 }
 
+#[test]
+fn progress_counts_data_and_discarded_data_too() {
+    let mut protocol = fresh();
+    let mut expect = |bytes: &[u8], ended_messages, payload_bytes| {
+        let _ = protocol.receive(&mut bytes.to_vec());
+        let expected = Progress {
+            ended_messages,
+            payload_bytes,
+        };
+        assert_eq!(protocol.progress(), expected);
+        protocol.discard_message();
+    };
+    expect(&masked(FIN | TEXT, b""), 1, 0);
+    expect(&masked(FIN | TEXT, b"whole"), 2, 5);
+    expect(&masked(FIN | PING, b"ping"), 2, 5);
+    expect(&masked(BINARY, b"begun"), 2, 10);
+    expect(&masked(CONTINUATION, b"unwanted"), 2, 18);
+    // In one read with the next one's beginning.
+    expect(
+        &[masked(FIN, b"rest"), masked(TEXT, b"next")].concat(),
+        3,
+        26,
+    );
+    let cut = &masked(FIN, b"discarded too")[..10];
+    expect(cut, 3, 30);
+}
+
 // Memory follows the bytes that came, however long a message its headers claim.
 #[test]
 fn property_held_bytes_follow_received_bytes() {
