@@ -8,7 +8,7 @@ mod payload;
 mod reference;
 mod session;
 
-use crate::codec::frame::{self, Expect, Header, HeaderBytes, Opcode};
+use crate::codec::frame::{self, Expect, Header, Opcode};
 use crate::codec::mask;
 
 pub use handshake::handshake;
@@ -92,7 +92,7 @@ fn check_encoding(flags: u8, bytes: &[u8], expect: Expect) {
         false => u64::MAX >> 1,
     };
     let header = Header {
-        fin: true,
+        fin: opcode.is_control() || flags & 0x80 == 0,
         opcode,
         masking_key: *b"mask",
         payload_len: (u64::from_be_bytes(len) >> (behind.len() % 64)).min(longest),
@@ -100,7 +100,11 @@ fn check_encoding(flags: u8, bytes: &[u8], expect: Expect) {
     let Ok(payload_len) = usize::try_from(header.payload_len) else {
         return;
     };
-    let written = frame::encode_header(opcode, payload_len);
+    let written = frame::encode_fragment_header(opcode, header.fin, payload_len);
+    if header.fin {
+        let whole = frame::encode_header(opcode, payload_len);
+        assert_eq!(whole.as_slice(), written.as_slice());
+    }
     let mut masked = client_header(&header);
     let decoded = frame::decode_header(
         &masked,
@@ -113,7 +117,7 @@ fn check_encoding(flags: u8, bytes: &[u8], expect: Expect) {
     assert_eq!(decoded, Ok(Some((header, masked.len()))), "decode∘encode");
     masked[1] &= 0x7f;
     masked.truncate(masked.len() - 4);
-    assert_eq!(HeaderBytes::as_slice(&written), masked);
+    assert_eq!(written.as_slice(), masked);
 }
 
 fn check_mask(bytes: &[u8]) {

@@ -111,7 +111,7 @@ impl HeadParser {
             self.at = end + 1;
             self.searched = self.at;
             match self.section_start {
-                None => self.first_line(input, line, limits)?,
+                None => self.first_line(input, line)?,
                 Some(_) if line.is_empty() => {
                     self.finish(input)?;
                     return Ok(Some(self.at));
@@ -147,7 +147,9 @@ impl HeadParser {
             None if !line.is_empty() && line[0] != b'\r' && !is_tchar(line[0]) => {
                 Err(RequestError::Method)
             }
-            None if line.len() > limits.request_line_bytes + 1 => Err(too_long(line)),
+            None if line.len() > limits.request_line_bytes + 1 => {
+                Err(too_long(&line[..limits.request_line_bytes + 2]))
+            }
             Some(start) if input.len() - start > limits.header_section_bytes + 2 => {
                 Err(RequestError::FieldsTooLarge)
             }
@@ -155,21 +157,13 @@ impl HeadParser {
         }
     }
 
-    fn first_line(
-        &mut self,
-        input: &[u8],
-        line: Range<usize>,
-        limits: &HeadLimits,
-    ) -> Result<(), RequestError> {
+    fn first_line(&mut self, input: &[u8], line: Range<usize>) -> Result<(), RequestError> {
         if line.is_empty() {
             self.empty_lines += 1;
             return match self.empty_lines > EMPTY_LINES {
                 true => Err(RequestError::RequestLine),
                 false => Ok(()),
             };
-        }
-        if line.len() > limits.request_line_bytes {
-            return Err(too_long(&input[line]));
         }
         self.lines.clear();
         self.section_start = Some(self.at);
@@ -311,7 +305,8 @@ impl HeadParser {
     }
 }
 
-/// Why a request line is too long: for its target (RFC 9112 §3), or already for its method.
+/// Why a request line that begins with these bytes, as many as show it, is too long: for its target (RFC 9112 §3), or
+/// already for its method.
 fn too_long(line: &[u8]) -> RequestError {
     match line[..line.len().min(METHOD_BYTES + 1)].contains(&b' ') {
         true => RequestError::TargetTooLong,

@@ -4,7 +4,10 @@ use std::net::Ipv6Addr;
 
 use akurai_http::{Headers, Method, Version, fuzzing::headers};
 
-use crate::codec::handshake::{HandshakeError, Opening, accept};
+use crate::codec::handshake::{
+    Accepted, Admission, HandshakeError, Opening, accept, is_subprotocol,
+};
+use crate::codec::origin::Origin;
 
 /// A long field has at least this many bytes: a time that is not linear in it runs into the fuzzer's own limit.
 const LONG_BYTES: usize = 256 * 1024;
@@ -18,58 +21,48 @@ const COMPLETE: [(&str, &[u8]); 4] = [
 const SAMPLE_KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
 const SAMPLE_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
+/// A request, and what the application admits.
+struct Case<'c> {
+    fields: Vec<(&'c str, &'c [u8])>,
+    authority: &'c str,
+    announces_body: bool,
+    any_origin: bool,
+    origins: Vec<&'c str>,
+    subprotocols: Vec<&'c str>,
+}
+
 /// One byte of circumstances, then lines: the first letter names the field, the rest is its value.
 pub fn handshake(data: &[u8]) {
     let Some((flags, lines)) = data.split_first() else {
         return;
     };
-    let (any_origin, announces_body) = (flags & 1 != 0, flags & 2 != 0);
-    let mut authority = "example.com";
-    let mut fields = Vec::new();
-    for line in lines.split(|&byte| byte == b'\n') {
-        let Some((letter, value)) = line.split_first() else {
-            continue;
-        };
-        let name = match letter {
-            b'u' => "Upgrade",
-            b'c' => "Connection",
-            b'v' => "Sec-WebSocket-Version",
-            b'k' => "Sec-WebSocket-Key",
-            b'p' => "Sec-WebSocket-Protocol",
-            b'o' => "Origin",
-            b'h' => {
-                authority = std::str::from_utf8(value).unwrap_or("");
-                continue;
-            }
-            _ => "X-Other",
-        };
-        // As a parsed head has it.
-        fields.push((name, value.trim_ascii()));
-    }
-    if flags & 4 != 0 {
-        let absent = |(name, _): &(&str, &[u8])| fields.iter().all(|(known, _)| known != name);
-        let others: Vec<_> = COMPLETE.into_iter().filter(absent).collect();
-        fields.extend(others);
-    }
-    let Some(as_sent) = headers(&fields) else {
+    let case = Case::read(*flags, lines);
+    let Some(as_sent) = headers(&case.fields) else {
         return;
+    };
+    let admission = Admission {
+        any_origin: case.any_origin,
+        origins: parsed(&case.origins),
+        subprotocols: case.subprotocols.iter().map(|&name| name.into()).collect(),
     };
     let answer = |headers: &Headers| {
         let opening = Opening {
             method: Method::Get,
             version: Version::Http11,
-            authority,
+            authority: case.authority,
             headers,
-            announces_body,
+            announces_body: case.announces_body,
         };
-        accept(&opening, any_origin)
+        accept(&opening, &admission)
     };
 
     let answered = answer(&as_sent);
-    let expected = refusal(&fields, authority, any_origin, announces_body);
-    assert_eq!(answered.as_ref().err(), expected.as_ref());
+    assert_eq!(answered.as_ref().err(), case.refusal().as_ref());
     match &answered {
-        Ok(value) => check_accept_value(value, &fields),
+        Ok(accepted) => {
+            check_accept_value(&accepted.accept, &case.fields);
+            assert_eq!(accepted.subprotocol.as_deref(), case.subprotocol());
+        }
         Err(error) => {
             let code = if *error == HandshakeError::Origin {
                 403
@@ -81,10 +74,138 @@ pub fn handshake(data: &[u8]) {
             assert!(error.to_string().len() > "websocket handshake: ".len());
         }
     }
-    assert_eq!(answer(&reshaped(&fields)), answered, "lists on one line");
+    assert_eq!(
+        answer(&reshaped(&case.fields)),
+        answered,
+        "lists on one line"
+    );
     if flags & 0xf8 == 0xf8 {
-        check_long(&fields, answer);
+        check_long(&case.fields, answer);
     }
+}
+
+/// What an application may name as origins, which are those that the second reading takes.
+fn parsed(origins: &[&str]) -> Vec<Origin> {
+    let parsed = origins.iter().filter_map(|text| {
+        let origin = Origin::parse(text);
+        assert_eq!(origin.is_some(), origin_of(text).is_some(), "{text}");
+        origin
+    });
+    parsed.collect()
+}
+
+impl<'c> Case<'c> {
+    fn read(flags: u8, lines: &'c [u8]) -> Self {
+        let mut case = Case {
+            fields: Vec::new(),
+            authority: "example.com",
+            announces_body: flags & 2 != 0,
+            any_origin: flags & 1 != 0,
+            origins: Vec::new(),
+            subprotocols: Vec::new(),
+        };
+        for line in lines.split(|&byte| byte == b'\n') {
+            let Some((letter, value)) = line.split_first() else {
+                continue;
+            };
+            // As a parsed head has it.
+            let value = value.trim_ascii();
+            let text = std::str::from_utf8(value).unwrap_or("");
+            let name = match letter {
+                b'u' => "Upgrade",
+                b'c' => "Connection",
+                b'v' => "Sec-WebSocket-Version",
+                b'k' => "Sec-WebSocket-Key",
+                b'p' => "Sec-WebSocket-Protocol",
+                b'o' => "Origin",
+                b'h' => {
+                    case.authority = text;
+                    continue;
+                }
+                b'a' => {
+                    case.origins.push(text);
+                    continue;
+                }
+                b's' => {
+                    let is_token = !text.is_empty() && text.bytes().all(is_tchar);
+                    assert_eq!(is_subprotocol(text), is_token);
+                    case.subprotocols.extend(is_token.then_some(text));
+                    continue;
+                }
+                _ => "X-Other",
+            };
+            case.fields.push((name, value));
+        }
+        if flags & 4 != 0 {
+            let fields = &case.fields;
+            let absent = |(name, _): &(&str, &[u8])| fields.iter().all(|(known, _)| known != name);
+            let others: Vec<_> = COMPLETE.into_iter().filter(absent).collect();
+            case.fields.extend(others);
+        }
+        case
+    }
+
+    /// Why RFC 6455 §4.2.1 has it refused; the first reason in the order in which the codec looks.
+    fn refusal(&self) -> Option<HandshakeError> {
+        let fields = &self.fields[..];
+        let lists = |name, token: &str| {
+            list(fields, name)
+                .iter()
+                .any(|element| element.to_ascii_lowercase() == token.as_bytes())
+        };
+        let is_key = |key: &[u8]| base64(key).is_some_and(|decoded| decoded.len() == 16);
+        let protocols = list(fields, "Sec-WebSocket-Protocol");
+        let is_protocol = |at: usize| {
+            let is_token = protocols[at].iter().all(|&byte| is_tchar(byte));
+            is_token && !protocols[..at].contains(&protocols[at])
+        };
+        let mut origins = values(fields, "Origin").into_iter();
+        let checks = [
+            (!self.authority.is_empty(), HandshakeError::Host),
+            (lists("Upgrade", "websocket"), HandshakeError::Upgrade),
+            (lists("Connection", "upgrade"), HandshakeError::Connection),
+            (
+                values(fields, "Sec-WebSocket-Version") == [b"13"],
+                HandshakeError::Version,
+            ),
+            (
+                matches!(values(fields, "Sec-WebSocket-Key")[..], [key] if is_key(key)),
+                HandshakeError::Key,
+            ),
+            (!self.announces_body, HandshakeError::Body),
+            (
+                (0..protocols.len()).all(is_protocol),
+                HandshakeError::Protocol,
+            ),
+            (
+                self.any_origin || origins.all(|origin| self.admits(origin)),
+                HandshakeError::Origin,
+            ),
+        ];
+        let refused = checks.into_iter().find(|(holds, _)| !holds);
+        refused.map(|(_, error)| error)
+    }
+
+    fn admits(&self, origin: &[u8]) -> bool {
+        let Ok(origin) = std::str::from_utf8(origin) else {
+            return false;
+        };
+        let named = origin_of(origin);
+        let is_named = self.origins.iter().any(|text| origin_of(text) == named);
+        is_own(origin, self.authority) || (named.is_some() && is_named)
+    }
+
+    /// The first that is spoken on both sides, in the server's order.
+    fn subprotocol(&self) -> Option<&'c str> {
+        let offered = list(&self.fields, "Sec-WebSocket-Protocol");
+        let is_offered = |name: &&&str| offered.contains(&name.as_bytes().to_vec());
+        self.subprotocols.iter().find(is_offered).copied()
+    }
+}
+
+// tchar, as RFC 9110 §5.6.2 lists it
+fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 // The same by RFC 9110 §5.2 and §5.1: a list's lines are one line, and a field's name has no case.
@@ -110,7 +231,7 @@ fn reshaped(fields: &[(&str, &[u8])]) -> Headers {
 // The first field alone, since this takes a hundred times as long as all else here.
 fn check_long(
     fields: &[(&str, &[u8])],
-    answer: impl Fn(&Headers) -> Result<String, HandshakeError>,
+    answer: impl Fn(&Headers) -> Result<Accepted, HandshakeError>,
 ) {
     let [(name, value), others @ ..] = fields else {
         return;
@@ -127,51 +248,6 @@ fn check_accept_value(value: &str, fields: &[(&str, &[u8])]) {
     assert_eq!(base64(value.as_bytes()).map(|hash| hash.len()), Some(20));
     let key = values(fields, "Sec-WebSocket-Key")[0];
     assert_eq!(key == SAMPLE_KEY, value == SAMPLE_ACCEPT);
-}
-
-/// Why RFC 6455 §4.2.1 has it refused; the first reason in the order in which the codec looks.
-fn refusal(
-    fields: &[(&str, &[u8])],
-    authority: &str,
-    any_origin: bool,
-    announces_body: bool,
-) -> Option<HandshakeError> {
-    let lists = |name, token: &str| {
-        list(fields, name)
-            .iter()
-            .any(|element| element.to_ascii_lowercase() == token.as_bytes())
-    };
-    let is_key = |key: &[u8]| base64(key).is_some_and(|decoded| decoded.len() == 16);
-    let protocols = list(fields, "Sec-WebSocket-Protocol");
-    let is_protocol = |at: usize| {
-        let tchar = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
-        protocols[at].iter().all(tchar) && !protocols[..at].contains(&protocols[at])
-    };
-    let mut origins = values(fields, "Origin").into_iter();
-    let checks = [
-        (!authority.is_empty(), HandshakeError::Host),
-        (lists("Upgrade", "websocket"), HandshakeError::Upgrade),
-        (lists("Connection", "upgrade"), HandshakeError::Connection),
-        (
-            values(fields, "Sec-WebSocket-Version") == [b"13"],
-            HandshakeError::Version,
-        ),
-        (
-            matches!(values(fields, "Sec-WebSocket-Key")[..], [key] if is_key(key)),
-            HandshakeError::Key,
-        ),
-        (!announces_body, HandshakeError::Body),
-        (
-            (0..protocols.len()).all(is_protocol),
-            HandshakeError::Protocol,
-        ),
-        (
-            any_origin || origins.all(|origin| is_own(origin, authority)),
-            HandshakeError::Origin,
-        ),
-    ];
-    let refused = checks.into_iter().find(|(holds, _)| !holds);
-    refused.map(|(_, error)| error)
 }
 
 fn values<'f>(fields: &[(&str, &'f [u8])], name: &str) -> Vec<&'f [u8]> {
@@ -225,21 +301,39 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Whether a page of this origin comes from this authority: scheme, host and port compared as text or address.
-fn is_own(origin: &[u8], authority: &str) -> bool {
-    let Ok(origin) = std::str::from_utf8(origin) else {
-        return false;
-    };
+fn is_own(origin: &str, authority: &str) -> bool {
     let origin = origin.to_ascii_lowercase();
-    let (rest, default_port) = match (
-        origin.strip_prefix("http://"),
-        origin.strip_prefix("https://"),
-    ) {
-        (Some(rest), _) => (rest, 80),
-        (_, Some(rest)) => (rest, 443),
-        _ => return false,
+    let Some((rest, default_port)) = web(&origin) else {
+        return false;
     };
     let place = place(rest, default_port);
     place.is_some() && place == self::place(&authority.to_ascii_lowercase(), default_port)
+}
+
+/// An origin in one spelling; `None` if an application may not name it.
+fn origin_of(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let Some((scheme, behind)) = lower.split_once("://") else {
+        return (text == "null").then_some(lower);
+    };
+    let Some((rest, default_port)) = web(&lower) else {
+        let is_plain = !scheme.is_empty() && !behind.is_empty() && !behind.contains('/');
+        return is_plain.then_some(lower);
+    };
+    let (host, port) = place(rest, default_port)?;
+    let is_host = !host.contains(['/', '?', '#', '@', ' ', ',', '*']);
+    is_host.then(|| format!("{scheme}://{host}:{port}"))
+}
+
+fn web(origin: &str) -> Option<(&str, u16)> {
+    match (
+        origin.strip_prefix("http://"),
+        origin.strip_prefix("https://"),
+    ) {
+        (Some(rest), _) => Some((rest, 80)),
+        (_, Some(rest)) => Some((rest, 443)),
+        _ => None,
+    }
 }
 
 fn place(authority: &str, default_port: u16) -> Option<(String, u16)> {

@@ -80,10 +80,12 @@ pub fn utf8(data: &[u8]) {
     });
     for ends in cuts(plan, bytes.len()) {
         let (mut decoder, mut text) = (decoder::Decoder::default(), String::new());
+        let mut checker = decoder.clone();
         let mut start = 0;
         for end in ends {
             let result = decoder.push(&bytes[start..end], &mut text);
             assert_eq!(result.is_ok(), end <= good, "{start}..{end} of {good}");
+            assert_eq!(checker.check(&bytes[start..end]), result);
             if result.is_err() {
                 break;
             }
@@ -93,6 +95,7 @@ pub fn utf8(data: &[u8]) {
             };
             assert_eq!(text.as_bytes(), &bytes[..whole], "up to {end}");
             assert_eq!(decoder.is_complete(), whole == end);
+            assert_eq!(checker.is_complete(), whole == end);
             start = end;
         }
     }

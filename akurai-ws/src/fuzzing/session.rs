@@ -6,6 +6,7 @@ use super::client_header;
 use super::reference::{Event, Session};
 use crate::codec::frame::{CONTROL_MAX_BYTES, Header, Opcode};
 use crate::codec::protocol::{Limits, Protocol, State};
+use crate::message::{Kind, Message};
 
 /// A description ends with the frame that takes the wire beyond this, in bytes.
 const WIRE_BYTES: usize = 64 * 1024;
@@ -48,6 +49,7 @@ pub fn session(data: &[u8], live_bytes: impl Fn() -> usize) {
     if wire.len() <= SINGLE_BYTES {
         run.check(single);
     }
+    run.check_parts(own.clone());
     run.check_memory(own, live_bytes);
 }
 
@@ -156,6 +158,38 @@ impl Run<'_> {
         }
     }
 
+    // A message that is taken in parts as it comes is the same, text in whole code points; and what was in the buffers it
+    // comes in is no part of it.
+    fn check_parts(&self, ends: Vec<usize>) {
+        let mut protocol = Protocol::new(self.limits.clone());
+        let mut expected = self.reference.events.iter();
+        let (mut buffer, mut arrived) = (Vec::new(), 0);
+        let (mut part, mut gathered) = (Vec::new(), Vec::new());
+        for end in self.with_closing(ends) {
+            self.close(&mut protocol, arrived);
+            buffer.extend_from_slice(&self.wire[arrived..end]);
+            arrived = end;
+            protocol.lend(b"lent".to_vec());
+            while let Some(event) = receive(&mut protocol, &mut buffer) {
+                let event = with_start(event, &mut gathered);
+                assert_eq!(Some(&event), expected.next().map(|(_, event)| event));
+                protocol.lend(b"lent".to_vec());
+            }
+            let is_text = match protocol.kind_under_way() {
+                Some(kind) => kind == Kind::Text,
+                None => {
+                    gathered.clear();
+                    continue;
+                }
+            };
+            protocol.take_part(&mut part);
+            assert!(!is_text || std::str::from_utf8(&part).is_ok());
+            gathered.extend_from_slice(&part);
+        }
+        let next = expected.next();
+        assert!(next.is_none(), "late: {next:?}");
+    }
+
     // What is held follows what has arrived, whatever was claimed.
     fn check_memory(&self, ends: Vec<usize>, live_bytes: impl Fn() -> usize) {
         const SMALL_BYTES: usize = 256;
@@ -198,7 +232,7 @@ impl Run<'_> {
     }
 
     fn check_limits(&self, event: &Event) {
-        use crate::message::Message::*;
+        use Message::*;
         let (bytes, most) = match event {
             Event::Message(Text(text)) => (text.len(), self.limits.max_message_bytes),
             Event::Message(Binary(bytes)) => (bytes.len(), self.limits.max_message_bytes),
@@ -210,6 +244,20 @@ impl Run<'_> {
             Event::Violation(_) => return,
         };
         assert!(bytes <= most);
+    }
+}
+
+/// A data message with what was taken of it before.
+fn with_start(event: Event, gathered: &mut Vec<u8>) -> Event {
+    match event {
+        Event::Message(Message::Text(text)) => {
+            let start = String::from_utf8(std::mem::take(gathered)).expect("whole code points");
+            Event::Message(Message::Text(start + &text))
+        }
+        Event::Message(Message::Binary(bytes)) => {
+            Event::Message(Message::Binary([std::mem::take(gathered), bytes].concat()))
+        }
+        other => other,
     }
 }
 

@@ -84,6 +84,23 @@ fn a_fault_is_the_same_however_the_bytes_arrive() {
 }
 
 #[test]
+fn what_is_too_long_shows_in_as_many_bytes_as_are_allowed() {
+    let input = b"ABCDEFGHIJKL / HTTP/1.1\r\n";
+    let limits = HeadLimits {
+        request_line_bytes: 8,
+        ..LIMITS
+    };
+    for piece in [1, 7, input.len()] {
+        let mut parser = HeadParser::default();
+        let arrived = (piece..input.len()).step_by(piece).chain([input.len()]);
+        let error = arrived
+            .map(|end| parser.advance(&input[..end], &limits))
+            .find_map(Result::err);
+        assert_eq!(error, Some(RequestError::Method), "in pieces of {piece}");
+    }
+}
+
+#[test]
 fn case_01_empty_lines_before_the_request() {
     for lead in ["", "\r\n", "\r\n\r\n"] {
         assert!(line(&format!("{lead}GET / HTTP/1.1")).is_ok());
