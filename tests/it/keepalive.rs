@@ -11,7 +11,7 @@ use crate::rfc6455::echo_with;
 use crate::serving::{expect_info, next, recv_all, reporting_with, serving_with};
 
 /// Short enough to wait for, long enough for a busy machine.
-const SHORT: Duration = Duration::from_millis(60);
+const SHORT: Duration = Duration::from_millis(120);
 
 #[test]
 fn ws_18_no_pong_drops_the_connection() {
