@@ -64,10 +64,17 @@ fn is_device_name(name: &str) -> bool {
             .is_some_and(|start| start.eq_ignore_ascii_case(device))
             && matches!(
                 &stem[3..],
-                "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9"
+                "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"
             )
     };
-    is("con") || is("prn") || is("aux") || is("nul") || numbered("com") || numbered("lpt")
+    is("con")
+        || is("conin$")
+        || is("conout$")
+        || is("prn")
+        || is("aux")
+        || is("nul")
+        || numbered("com")
+        || numbered("lpt")
 }
 
 #[cfg(test)]
@@ -128,6 +135,8 @@ mod tests {
             ("/NUL.txt", None),
             ("/COM1.log", None),
             ("/lpt9", None),
+            ("/com%C2%B9", None),
+            ("/CONIN$", None),
             ("/%ff", None),
             ("/%c0%ae%c0%ae", None),
         ] {
