@@ -5,7 +5,8 @@ mod options;
 #[allow(unsafe_code)]
 mod signal;
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -35,14 +36,14 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("akurai-server: {error}; see --help");
+            say(&format_args!("akurai-server: {error}; see --help"));
             return ExitCode::from(EXIT_USAGE);
         }
     };
     match serve(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("akurai-server: {message}");
+            say(&format_args!("akurai-server: {message}"));
             ExitCode::FAILURE
         }
     }
@@ -58,12 +59,12 @@ fn serve(options: &Options) -> Result<(), String> {
         app = app.files("/files", dir);
     }
     if !options.quiet {
-        app = app.wrap(middleware::access_log(|line| eprintln!("{line}")));
+        app = app.wrap(middleware::access_log(|line| say(line)));
     }
     let server = bind(&options.addrs)?;
     for addr in server.local_addrs() {
         let addr = addr.map_err(|error| format!("no address: {error}"))?;
-        eprintln!("akurai-server listening on http://{addr}");
+        say(&format_args!("akurai-server listening on http://{addr}"));
     }
     let handle = server.handle();
     let app = app.get("/metrics", move |_| akurai_server::metrics(&handle.stats()));
@@ -100,11 +101,16 @@ fn bind(addrs: &[String]) -> Result<Server, String> {
 fn stop_on_signal(handle: Handle) -> Result<(), String> {
     #[cfg(unix)]
     signal::on_stop(move || {
-        eprintln!("akurai-server: stopping; again to stop at once");
         handle.shutdown(GRACE);
+        say(&"akurai-server: stopping; again to stop at once");
     })
     .map_err(|error| format!("cannot catch signals: {error}"))?;
     #[cfg(not(unix))]
     let _ = (handle, GRACE);
     Ok(())
+}
+
+/// Writes a line to stderr. Whoever read that may be gone, which must stop neither a request nor the end: `eprintln` panics.
+fn say(line: &dyn fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -1,0 +1,71 @@
+//! The demo as its user starts it. It stands here, since Cargo tells only a package's own tests where its binary is.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+fn demo(args: &[&str]) -> Command {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_akurai-server"));
+    demo.args(args).stdin(Stdio::null());
+    demo
+}
+
+fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = demo(args).output().expect("the demo runs");
+    let text = |bytes| String::from_utf8(bytes).expect("it speaks UTF-8");
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn what_it_says_and_how_it_exits() {
+    let version = format!("akurai-server {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(&["--version"]), (Some(0), version, String::new()));
+    let (code, help, _) = run(&["--help"]);
+    assert!(code == Some(0) && help.contains("--addr"), "{help}");
+    let (code, _, error) = run(&["--port", "1"]);
+    let expected = "akurai-server: unknown argument '--port'; see --help\n";
+    assert_eq!((code, &*error), (Some(2), expected));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let (code, _, error) = run(&["--addr", &addr]);
+    let expected = format!("akurai-server: {addr} is in use by another program\n");
+    assert_eq!((code, error), (Some(1), expected));
+}
+
+/// Ends a demo that a failing test leaves behind.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn whoever_read_its_stderr_may_leave() {
+    let mut demo = demo(&["--addr", "127.0.0.1:0"]);
+    let mut running = Running(demo.stderr(Stdio::piped()).spawn().expect("the demo runs"));
+    let mut stderr = BufReader::new(running.0.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let addr = line.trim_end().rsplit_once('/').expect("an address").1;
+    drop(stderr);
+    // Each has a line in the access log, which now goes nowhere.
+    for _ in 0..2 {
+        let mut client = TcpStream::connect(addr).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        let request = "GET /api/health HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+}
