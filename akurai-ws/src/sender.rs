@@ -56,7 +56,7 @@ impl Sender {
 
     /// Sends a message that was encoded before, and does not wait for the peer: for one who sends to many.
     ///
-    /// What the peer does not take within 5 ms is left to a thread of its own, which waits for the write deadline and ends
+    /// What the peer does not take within 5 to 10 ms is left to a thread of its own, which waits for the write deadline and ends
     /// when the peer has caught up; meanwhile, messages wait in the queue. A full queue closes the connection with 1008,
     /// unless [`WsOptions::when_full`](crate::WsOptions::when_full) says to refuse the message. A message longer than the
     /// whole queue, and any behind a [`MessageWriter`] whose queue is full, is refused and closes nothing.

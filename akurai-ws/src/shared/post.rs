@@ -54,11 +54,11 @@ impl Shared {
             let batch = state.take_batch();
             self.wake(&state); // There is room again.
             drop(state);
-            let left = PATIENCE.saturating_sub(begun.elapsed());
-            let result = match left.is_zero() {
+            let result = match begun.elapsed() >= PATIENCE {
                 // Others keep the queue full: a thread of its own is better at that.
                 true => Ok(0),
-                false => wire.write_within(left, &batch.bytes),
+                // Always the same wait, so that the socket's timeout need not be set for each frame.
+                false => wire.write_within(PATIENCE, &batch.bytes),
             };
             match result {
                 Ok(written) if written < batch.bytes.len() => {
