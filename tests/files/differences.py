@@ -22,8 +22,10 @@ class Difference:
 
 TYPES_WITH_VARY = (
     "page.html page.htm style.css app.js module.mjs data.json app.js.map site.webmanifest code.wasm notes.md table.csv "
-    "feed.xml logo.svg UPPER.TXT blob.unknown noextension two..dots.txt"
+    "feed.xml logo.svg icon.ico font.ttf font.otf sound.wav UPPER.TXT blob.unknown noextension two..dots.txt"
 )
+
+KNOWN = "nginx's list of types does not have it: RFC 9110 §8.3"
 
 TABLE = [
     # Methods
@@ -36,6 +38,62 @@ TABLE = [
     ),
     Difference(
         "method/options", "status", "204", "405", "OPTIONS asks which methods there are, and gets Allow: RFC 9110 §9.3.7"
+    ),
+    Difference(
+        "method/unknown", "status", "501", "405", "A method that the server does not know at all SHOULD get 501: RFC 9110 §9.1"
+    ),
+    # Paths
+    Difference(
+        "name/unicode-raw name/quote-raw",
+        "status",
+        "400",
+        "200",
+        "Neither is a character of a request-target: RFC 9112 §3.2, RFC 3986 §3.3; an invalid request-line gets 400",
+    ),
+    Difference(
+        "name/colon name/dot-end name/space-end name/backslash name/device name/three-dots name/tab",
+        "status",
+        "404",
+        "200",
+        "Names that some system reads as a stream, a device, a separator or another name are refused on all: RFC 9110 §17.3",
+    ),
+    Difference("name/nul", "status", "404", "400", "The path names no file; which of its bytes is why, is nobody's business"),
+    Difference(
+        "path/dot-dot path/dot-dot-enc path/dot path/slash-enc path/slashes-dir",
+        "status",
+        "404",
+        "200",
+        "Dot segments are the client's to remove (RFC 3986 §5.2.4), %2F is data and no separator (§2.2), and an empty segment "
+        "is a segment (§3.3): one file, one path",
+    ),
+    Difference("path/above path/above-enc", "status", "404", "400", "As any other path with dot segments"),
+    Difference(
+        "path/hidden path/hidden-dir path/hidden-below",
+        "status",
+        "404",
+        "200",
+        "Hidden files (.git, .env) are not meant to be published; /.well-known is (RFC 8615): RFC 9110 §17.3",
+    ),
+    Difference(
+        "link/out link/out-dir",
+        "status",
+        "404",
+        "200",
+        "What is served lies below the root: a link that leaves it leads nowhere: RFC 9110 §17.3",
+    ),
+    Difference(
+        "link/out-no-slash", "status", "404", "301", "A redirect would tell that there is a directory outside: RFC 9110 §17.3"
+    ),
+    Difference(
+        "dir/root",
+        "body, Content-Length",
+        "/files/.well-known/",
+        r"/files/back\slash.txt /files/colon:x.txt /files/con.txt /files/dot. /files/link-nowhere /files/link-out.txt "
+        "/files/link-out/ /files/space  /files/tab\t.txt",
+        "A listing shows what can be had, and nothing else",
+    ),
+    Difference(
+        "dir/listing dir/empty", "Content-Length", "known", "none", "Ours is made before it is sent, nginx's is chunked"
     ),
     # Conditions
     Difference(
@@ -145,7 +203,8 @@ TABLE = [
         "status",
         "200",
         "416",
-        "An invalid ranges-specifier MUST be ignored (RFC 9110 §14.1.1); 416 is for valid ones that do not overlap (§15.5.17)",
+        "An invalid Range MAY be ignored or rejected (RFC 9110 §14.1.1, §14.2); 416 would claim that it lies beyond the end, and "
+        "have a client think that it has all",
         whole="kib.txt",
     ),
     Difference(
@@ -153,7 +212,7 @@ TABLE = [
         "status",
         "200",
         "206",
-        "An invalid ranges-specifier is ignored as a whole: RFC 9110 §14.1.1",
+        "One invalid range-spec makes the whole Range invalid: RFC 9110 §14.1.1; that is then ignored: §14.2",
         whole="kib.txt",
     ),
     Difference(
@@ -161,7 +220,7 @@ TABLE = [
         "status",
         "200",
         "206",
-        "Range is no list, so two lines are an invalid field: RFC 9110 §5.3, §14.2",
+        "Range is no list, so a sender MUST NOT send two lines, and which of them counts is a guess: RFC 9110 §5.3",
         whole="kib.txt",
     ),
     Difference(
@@ -182,19 +241,78 @@ TABLE = [
     # Codings
     Difference(
         "get/* head/* dir/index* dir/space-index name/* path/* link/* inm/* im/* ims/* ius/* order/* range/* bad/* "
-        "multi/* !multi/type if-range/* coding/no-sidecar coding/br-only "
+        "multi/* !multi/type if-range/* coding/no-sidecar "
         + " ".join(f"type/{name}" for name in TYPES_WITH_VARY.split()),
         "Vary",
         "Accept-Encoding",
         "none",
-        "A sidecar may come tomorrow: a cache must not take today's answer for all codings: RFC 9110 §12.5.5, RFC 9111 §4.1",
+        "A sidecar may come tomorrow, and a cache must not take today's answer for all codings: RFC 9110 §12.5.5",
     ),
     Difference(
-        "coding/br-both coding/br-only",
-        "Content-Encoding, Content-Length, body, Vary, Accept-Ranges",
+        "coding/gzip coding/case coding/list coding/browser coding/identity-0 coding/head coding/1.0 coding/gzip-first",
+        "Accept-Ranges",
+        "bytes",
+        "none",
+        "Ranges count the coded bytes, as of any representation: RFC 9110 §14.1.2",
+    ),
+    Difference(
+        "coding/range coding/multi coding/suffix coding/if-range",
+        "status",
+        "206",
+        "200",
+        "Ranges count the coded bytes, as of any representation: RFC 9110 §14.1.2",
+    ),
+    Difference("coding/416", "status", "416", "200", "The coded bytes end before that: RFC 9110 §14.1.2, §15.5.17"),
+    Difference(
+        "coding/br-both",
+        "Content-Encoding, Content-Length, body, Accept-Ranges",
         "br",
         "gzip",
-        "nginx looks for .gz alone; of those equally welcome br is the smallest: RFC 9110 §12.5.3",
+        "nginx looks for .gz alone; of those that are equally welcome we send br, then zstd, then gzip: RFC 9110 §12.5.3",
+    ),
+    Difference(
+        "coding/br coding/br-only",
+        "Content-Encoding, Content-Length, body, Vary",
+        "br",
+        "none",
+        "nginx looks for .gz alone",
+    ),
+    Difference("coding/zstd", "Content-Encoding, body, Accept-Ranges", "zstd", "gzip", "nginx looks for .gz alone"),
+    Difference(
+        "coding/x-gzip",
+        "Content-Encoding, Content-Length, body",
+        "gzip",
+        "none",
+        "x-gzip SHOULD be taken for gzip: RFC 9110 §8.4.1.3",
+    ),
+    Difference(
+        "coding/star",
+        "Content-Encoding, Content-Length, body",
+        "gzip",
+        "none",
+        "`*` stands for every coding that is not named: RFC 9110 §12.5.3",
+    ),
+    Difference(
+        "coding/lines",
+        "Content-Encoding, Content-Length, body",
+        "gzip",
+        "none",
+        "A list may stand on several lines: RFC 9110 §5.3",
+    ),
+    Difference(
+        "coding/identity-1",
+        "Content-Encoding, Content-Length, body, Accept-Ranges",
+        "none",
+        "gzip",
+        "identity has the higher weight: RFC 9110 §12.4.2, §12.5.3",
+        whole="side.txt",
+    ),
+    Difference(
+        "coding/star-q0 coding/no-other",
+        "status",
+        "406",
+        "200",
+        "The client refuses the only form that there is: RFC 9110 §12.5.3, §15.5.7",
     ),
     Difference(
         "coding/png",
@@ -206,12 +324,25 @@ TABLE = [
     ),
     Difference(
         "coding/stale",
-        "Content-Encoding, Content-Length, body, Accept-Ranges",
+        "Content-Encoding, Content-Length, body, Accept-Ranges, Last-Modified",
         "none",
         "gzip",
         "A sidecar that is older than its file is a coding of something else: RFC 9110 §8.8.3.3",
         whole="stale.txt",
     ),
+    # Types
+    Difference(
+        "type/app.js", "Content-Type", "text/javascript", "application/javascript", "The latter is obsolete: RFC 9239 §6"
+    ),
+    Difference("type/module.mjs", "Content-Type", "text/javascript", "application/octet-stream", "A script of octet-stream does not run with nosniff: RFC 9239 §6"),
+    Difference("type/app.js.map", "Content-Type", "application/json", "application/octet-stream", KNOWN),
+    Difference("type/site.webmanifest", "Content-Type", "application/manifest+json", "application/octet-stream", KNOWN),
+    Difference("type/notes.md", "Content-Type", "text/markdown", "application/octet-stream", KNOWN),
+    Difference("type/table.csv", "Content-Type", "text/csv", "application/octet-stream", KNOWN),
+    Difference("type/font.ttf", "Content-Type", "font/ttf", "application/octet-stream", KNOWN),
+    Difference("type/font.otf", "Content-Type", "font/otf", "application/octet-stream", KNOWN),
+    Difference("type/sound.wav", "Content-Type", "audio/wav", "application/octet-stream", KNOWN),
+    Difference("coding/sidecar coding/sidecar-ae", "Content-Type", "application/gzip", "application/octet-stream", "Asked for by its own name, a .gz is a file of its own type: RFC 6713"),
 ]
 
 

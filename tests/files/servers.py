@@ -138,6 +138,7 @@ http {{
     scgi_temp_path "{out}/nginx-scgi";
     sendfile on;
     gzip_static on;
+    gzip_http_version 1.0;
     gzip_vary on;
     if_modified_since before;
     autoindex on;
