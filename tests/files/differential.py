@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -9,7 +10,7 @@ import cases
 import tree
 from client import Closed, ask, essence, parts
 from differences import TABLE, rendered
-from servers import Demo, Nginx
+from servers import Nginx
 
 FIELDS = (
     "Content-Type Content-Length Content-Range Location Last-Modified Accept-Ranges Allow Vary Content-Encoding ETag"
@@ -100,7 +101,9 @@ def compared(case, ours, nginxs):
     if ours.status < 300 or ours.status == 304:
         one, other = content(case, ours), content(case, nginxs)
         if isinstance(one, set) and one != other:
-            only = (" ".join(quote(path) for path in sorted(only)) or "nothing more" for only in (one - other, other - one))
+            only = (
+                " ".join(quote(path) for path in sorted(only)) or "nothing more" for only in (one - other, other - one)
+            )
             differing.append(("body", *only))
         elif one != other:
             differing.append(("body", told(one), told(other)))
@@ -127,6 +130,16 @@ class Row:
         if what == first:
             self.seen.update(names)
         return True
+
+
+def head_says_the_same(side, case, answer):
+    """What HEAD says otherwise than GET did; nothing, if that is empty (RFC 9110 §9.3.2)."""
+    head = side.ask(replace(case, method="HEAD"))
+    if head.status != answer.status:
+        return [f"HEAD: status {head.status}, GET's {answer.status}"]
+    fields = (sorted(field for field in one.fields if field[0] != "date") for one in (head, answer))
+    ours, gets = fields
+    return [f"HEAD: {ours}, GET's {gets}"] if ours != gets or head.excess else []
 
 
 def is_whole(case, answer, path):
@@ -167,6 +180,8 @@ def check(arguments, checks):
             try:
                 answers = {side.name: side.ask(case) for side in sides}
                 wrong = judge(root, case, answers, rows)
+                if case.method == "GET" and not any(line.startswith("Range:") for line in case.lines):
+                    wrong += head_says_the_same(sides[0], case, answers["ours"])
             except (Closed, OSError, ValueError) as error:
                 wrong = [repr(error)]
             checks.that(not wrong, f"nginx: {case.name}: {'; '.join(wrong)}", quiet=True)

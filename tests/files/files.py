@@ -32,7 +32,9 @@ def main():
     parser.add_argument("--server", help="the demo's binary")
     parser.add_argument("--nginx", default="nginx", help="nginx's binary")
     parser.add_argument("--out", required=True, type=Path, help="directory for logs and the files that are served")
-    parser.add_argument("--subject", choices=SUBJECTS, default="demo", help="who is tested: nginx shows what the tests see")
+    parser.add_argument(
+        "--subject", choices=SUBJECTS, default="demo", help="who is tested: nginx shows what the tests see"
+    )
     parser.add_argument("parts", nargs="+", choices=PARTS)
     arguments = parser.parse_args()
     arguments.here = Path(__file__).resolve().parent

@@ -23,6 +23,10 @@ def swap(number, outside):
         # A second name of a file that stays: one that was written now would go to the disk at each rename.
         os.link("swapped/data.txt", "swap-file.new")
         os.rename("swap-file.new", "swap-file.txt")
+    # Neither a FIFO nor a device may be waited for or read, however late it is seen.
+    odd = ("swapped/data.txt", "fifo", "swapped/data.txt", "/dev/zero")[number % 4]
+    rename_in(odd, "swap-odd.txt")
+    rename_in(f"{outside}/data.txt" if out else "swapped/data.txt", "swap-side.txt.gz")
     # The same with a directory, which no rename can replace by a symlink in one step.
     if out:
         os.rename("swap-real", "swap-away")

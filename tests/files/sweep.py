@@ -14,15 +14,21 @@ import targets
 from client import Client, Closed, request
 from servers import Nginx
 
-# In the outer files' contents and names, and nowhere else.
+# In the outer files' contents and names, and nowhere else; and how long they are, for a listing could tell.
 MARKER = "MARKER-7f3a-outside"
+OUTER_BYTES = 31337
 ANSWER_SECONDS = 2
 BACK_SECONDS = 15
 # As many requests and as long as this at least, while names are swapped; and not much longer than this.
 SWAP_REQUESTS = 6000
-SWAP_SECONDS = 4
+SWAP_SECONDS = 8
 SWAP_MOST_SECONDS = 30
 SWAP_CLIENTS = 2
+# A listing is the longest look at a directory, so it is asked for most.
+SWAPPED = (
+    "swap-link.txt swap-dir/ . swap-dir/data.txt swap-real/ swap-file.txt swap-dir/ swap-real/data.txt swap-odd.txt swap-real/ "
+    "swap-side.txt swap-dir/"
+).split()
 CODINGS = ["Accept-Encoding: gzip, br, zstd"]
 
 # What is beside ordinary files below the root: target, and whether the file of this name may be sent.
@@ -71,15 +77,25 @@ def build(base):
     """The root, reached through a symlink of its own, and the directory beside it, whose name begins like the root's."""
     shutil.rmtree(base, ignore_errors=True)
     inside, outside = base / "inside", base / "inside-not"
-    for directory in ("sub/deep", "swapped", "swap-real", "swap-away", "index-link", "index-fifo", "index-dir/index.html"):
+    for directory in (
+        "sub/deep",
+        "swapped",
+        "swap-real",
+        "swap-away",
+        "index-link",
+        "index-fifo",
+        "index-dir/index.html",
+    ):
         (inside / directory).mkdir(parents=True)
     (inside / "swap-away").rmdir()
     outside.mkdir()
     for name in ("data.txt", "index.html", "INSIDE.txt.gz", f"{MARKER}.txt"):
-        (outside / name).write_text(f"{MARKER}\n")
+        (outside / name).write_text(f"{MARKER}\n".ljust(OUTER_BYTES, "-"))
     for name in ("INSIDE.txt", "sub/INSIDE.txt", "sub/deep/INSIDE.txt", "swapped/data.txt", "swap-real/data.txt"):
         (inside / name).write_text(f"INSIDE {name}\n")
-    for name in ("swapped/INSIDE.txt", "swap-real/INSIDE.txt", "swap-file.txt", "index-dir/INSIDE.txt"):
+    for name in ("swapped", "swap-real", "index-link", "index-fifo", "index-dir"):
+        (inside / name / "INSIDE.txt").write_text(f"INSIDE {name}\n")
+    for name in ("swap-file.txt", "swap-side.txt"):
         (inside / name).write_text(f"INSIDE {name}\n")
 
     links = {
@@ -104,6 +120,8 @@ def build(base):
         "index-link/index.html": "../../inside-not/index.html",
         "swap-link.txt": "swapped/data.txt",
         "swap-dir": "swapped",
+        "swap-odd.txt": "swapped/data.txt",
+        "swap-side.txt.gz": "swapped/data.txt",
         "side-link.txt.gz": "../inside-not/INSIDE.txt.gz",
         "side-link.txt.br": "../inside-not/INSIDE.txt.gz",
         "side-zero.txt.gz": "/dev/zero",
@@ -169,6 +187,8 @@ def wrong_with(target, answer):
     location = urlsplit(answer.first("location", ""))
     if MARKER.encode() in said:
         return "the outer file's marker"
+    if str(OUTER_BYTES).encode() in answer.body:
+        return "the outer file's length"
     if b"root:" in answer.body or b"PATH=" in answer.body:
         return "a file of the system"
     if answer.status not in allowed:
@@ -232,14 +252,15 @@ def listing(address, checks):
         links = [link for link in links if link.startswith("/files/")]
         found = [asker.ask(link).status for link in links]
     bad = [link for link, status in zip(links, found) if status != 200]
-    checks.that(len(found) > 5 and not bad, f"sweep: the listing's {len(found)} links lead somewhere {bad or ''}".strip())
+    checks.that(
+        len(found) > 5 and not bad, f"sweep: the listing's {len(found)} links lead somewhere {bad or ''}".strip()
+    )
 
 
 def swapped(address, inside, arguments, requests, seconds):
     """Requests for names that are swapped meanwhile: how many swaps, the answers' statuses, what was wrong with them."""
     outside = inside.parent / "inside-not"
     command = [sys.executable, "-B", str(arguments.here / "swap.py"), str(inside), str(outside), str(SWAP_MOST_SECONDS)]
-    names = ["swap-link.txt", "swap-dir/data.txt", "swap-file.txt", "swap-real/data.txt", "swap-dir/", "swap-real/"]
     statuses, wrong, lock = {}, [], threading.Lock()
     begun = time.monotonic()
 
@@ -252,10 +273,10 @@ def swapped(address, inside, arguments, requests, seconds):
             turn = number
             while not over():
                 turn += 1
-                target = f"/files/{names[turn % len(names)]}"
+                target = f"/files/{SWAPPED[turn % len(SWAPPED)]}".removesuffix(".")
                 answer = None
                 try:
-                    answer = asker.ask(target, ["Range: bytes=0-"] if turn % 7 == 0 else ())
+                    answer = asker.ask(target, [*CODINGS, "Range: bytes=0-"][: turn % 3])
                     if answer.status == 206:
                         answer.status = 200
                     fault = wrong_with(target, answer)
@@ -313,7 +334,7 @@ def check(arguments, checks):
             print(line)
         told = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
         checks.that(
-            not wrong and swaps > 1000 and statuses.get(200, 0) > 100 and statuses.get(404, 0) > 100,
+            not wrong and swaps > 200 and statuses.get(200, 0) > 100 and statuses.get(404, 0) > 100,
             f"sweep: {swaps} swaps: {told}; {len(wrong)} wrong",
         )
         usage, back = subject.wait_until_back_at(start, BACK_SECONDS)

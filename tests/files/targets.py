@@ -80,6 +80,13 @@ def targets(outside, absolute):
         add(b"/" + up + b"/../files/INSIDE.txt", prefix=b"")
         add(b"/files/" + up + b"/" + goal, prefix=b"http://files")
         add(b"/x/" + up + b"/files/" + up + b"/" + goal, prefix=b"")
-    for odd in (b"*", b"files/INSIDE.txt", b"//files/INSIDE.txt", b"/files\\INSIDE.txt", b"/FILES/INSIDE.txt", b"/%66iles/INSIDE.txt"):
+    for odd in (
+        b"*",
+        b"files/INSIDE.txt",
+        b"//files/INSIDE.txt",
+        b"/files\\INSIDE.txt",
+        b"/FILES/INSIDE.txt",
+        b"/%66iles/INSIDE.txt",
+    ):
         add(odd, prefix=b"")
     return list(found)
