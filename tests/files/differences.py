@@ -217,8 +217,8 @@ TABLE = [
         "status",
         "200",
         "416",
-        "An invalid Range MAY be ignored or rejected (RFC 9110 §14.1.1, §14.2); 416 would claim that it lies beyond the end, and "
-        "have a client think that it has all",
+        "An invalid Range MAY be ignored or rejected (RFC 9110 §14.1.1, §14.2); 416 would claim that it lies beyond the "
+        "end, and have a client think that it has all",
         whole="kib.txt",
     ),
     Difference(

@@ -288,7 +288,7 @@ def swapped(address, inside, arguments, requests, seconds):
                     if fault:
                         wrong.append(f"{target}: {fault}")
 
-    clients = [threading.Thread(target=client, args=(number,)) for number in range(SWAP_CLIENTS)]
+    clients = [threading.Thread(target=client, args=(number,), daemon=True) for number in range(SWAP_CLIENTS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as swapper:
         try:
             swapper.stdout.readline()
