@@ -341,7 +341,7 @@ TABLE = [
         "Content-Encoding, Content-Length, body, Accept-Ranges, Last-Modified",
         "none",
         "gzip",
-        "A sidecar that is older than its file is a coding of something else: RFC 9110 §8.8.3.3",
+        "A sidecar that is older than its file is a coding of something else: RFC 9110 §8.4",
         whole="stale.txt",
     ),
     # Types
