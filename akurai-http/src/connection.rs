@@ -11,6 +11,7 @@
 //!                               └─ Reply::Upgrade ──► head written ──► the closure's
 //! ```
 
+use std::fmt;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -208,15 +209,10 @@ impl Connection<'_> {
             .fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An answer that cannot be sent is a fault of the program, which stderr should show; the client learns nothing of it.
-    fn misused(&mut self, fault: &str) -> Outcome {
-        let _ = writeln!(
-            io::stderr(),
-            "akurai-http: {} {}: {fault}",
-            self.request.method(),
-            self.request.path()
-        );
-        self.respond(internal_error())
+    /// A fault of the program's, which stderr should show; the client learns nothing of it.
+    fn blame(&self, fault: &dyn fmt::Display) {
+        let (method, path) = (self.request.method(), self.request.path());
+        let _ = writeln!(io::stderr(), "akurai-http: {method} {path}: {fault}");
     }
 
     fn refuse(&mut self, error: RequestError) -> Outcome {
@@ -229,7 +225,10 @@ impl Connection<'_> {
         let response = files::settle_response(&self.request, response);
         let framing = match self.framing(&response) {
             Ok(framing) => framing,
-            Err(fault) => return self.misused(fault),
+            Err(fault) => {
+                self.blame(&fault);
+                return self.respond(internal_error());
+            }
         };
         let persist = self.may_persist(&response) && framing != ResponseFraming::Close;
         let persistence = match (persist, self.request.version()) {
@@ -299,18 +298,21 @@ impl Connection<'_> {
             self.count_panic();
         }
         let wire = self.request.wire.get_mut();
-        if let Ok(Ok(())) = result {
-            return wire.is_broken().then_some(Outcome::Abort);
+        let (is_broken, is_committed) = (wire.is_broken(), wire.writes > writes);
+        if is_broken {
+            return Some(Outcome::Abort);
         }
-        if wire.writes > writes {
+        match result {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => self.blame(&format_args!("the body failed: {error}")),
+            Err(_) => {}
+        }
+        if is_committed {
             return Some(Outcome::Abort);
         }
         // Nothing of it was sent yet, so that the client can still be told properly.
-        wire.output.truncate(committed);
-        Some(match result {
-            Ok(_) => self.misused("a handler's stream failed"),
-            Err(_) => self.respond(internal_error()),
-        })
+        self.request.wire.get_mut().output.truncate(committed);
+        Some(self.respond(internal_error()))
     }
 
     fn upgrade(&mut self, upgrade: Upgrade) -> Outcome {

@@ -1,4 +1,4 @@
-//! Which handler answers a request: patterns of paths, methods, and middleware around them. No I/O.
+//! Which handler answers a request: patterns of paths, methods, and middleware around them.
 
 use std::fmt;
 use std::sync::Arc;

@@ -52,6 +52,13 @@ TABLE = [
     ),
     # Paths
     Difference(
+        "path/slashes",
+        "status",
+        "404",
+        "200",
+        "An empty segment is a segment like any other, and names no file: RFC 3986 §3.3",
+    ),
+    Difference(
         "name/unicode-raw name/quote-raw",
         "status",
         "400",

@@ -59,19 +59,29 @@ pub(crate) fn file_segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
         return Some(Vec::new());
     }
     let path = path.strip_suffix('/').unwrap_or(path);
+    let is_allowed = |at: usize, name: &str| is_plain_name(name) || at == 0 && name == WELL_KNOWN;
     path.split('/')
-        .map(|segment| percent_decode(segment).filter(|name| is_plain_name(name)))
+        .enumerate()
+        .map(|(at, segment)| percent_decode(segment).filter(|name| is_allowed(at, name)))
         .collect()
 }
 
+/// The one hidden directory that is meant for others, at the root alone (RFC 8615 §3).
+const WELL_KNOWN: &str = ".well-known";
+
 pub(crate) fn is_plain_name(name: &str) -> bool {
-    let hidden = name.starts_with('.') && name != ".well-known";
     !name.is_empty()
-        && !hidden
+        && !name.starts_with('.')
         && !name.ends_with(['.', ' '])
         && !name.contains(['/', '\\', ':'])
         && !name.contains(|c: char| c.is_ascii_control())
         && !is_device_name(name)
+        && !is_short_name(name)
+}
+
+/// On Windows `GIT~1` may be another name of `.git`.
+fn is_short_name(name: &str) -> bool {
+    cfg!(windows) && name.contains('~')
 }
 
 /// Names that Windows opens as devices in any directory, with any extension. Refused on every system, so that a tree
@@ -140,6 +150,7 @@ mod tests {
             ("a%20b", Some(vec!["a b"])),
             ("%252e%252e/x", Some(vec!["%2e%2e", "x"])),
             (".well-known/acme", Some(vec![".well-known", "acme"])),
+            ("a/.well-known/acme", None),
             ("com", Some(vec!["com"])),
             ("console", Some(vec!["console"])),
             ("com10", Some(vec!["com10"])),
