@@ -55,8 +55,7 @@ impl TempDir {
     ) -> PathBuf {
         let path = self.join(name);
         let parent = path.parent().expect("it lies in the directory");
-        let written =
-            fs::create_dir_all(parent).and_then(|()| fs::write(&path, content.as_ref()));
+        let written = fs::create_dir_all(parent).and_then(|()| fs::write(&path, content.as_ref()));
         if let Err(error) = written {
             panic!("{}: {error}", path.display());
         }

@@ -38,7 +38,11 @@ pub(super) fn boundary(media_type: &str) -> Result<String, String> {
     let fits = (1..=70).contains(&boundary.len())
         && boundary.chars().all(is_bchar)
         && !boundary.ends_with(' ');
-    if fits { Ok(boundary.to_owned()) } else { Err(wrong()) }
+    if fits {
+        Ok(boundary.to_owned())
+    } else {
+        Err(wrong())
+    }
 }
 
 /// The parts of an answer, in their order, or why it is no multipart/byteranges.
@@ -92,10 +96,19 @@ fn parse_part(bytes: &[u8]) -> Result<(Part, &[u8]), String> {
     let len = usize::try_from(last - first + 1).map_err(|_| wrong())?;
     let (start, whole) = (end + 4, bytes.len());
     if whole < start + len {
-        return Err(format!("a part of {len} bytes, cut after {}", whole - start));
+        return Err(format!(
+            "a part of {len} bytes, cut after {}",
+            whole - start
+        ));
     }
     let content = bytes[start..start + len].to_vec();
-    let part = Part { media_type, first, last, complete, content };
+    let part = Part {
+        media_type,
+        first,
+        last,
+        complete,
+        content,
+    };
     Ok((part, &bytes[start + len..]))
 }
 
@@ -126,7 +139,10 @@ fn this_parser_is_strict() {
         complete: 9,
         content: content.into(),
     };
-    assert_eq!(parts, [part(Some("a/b"), 0, 1, "ab"), part(None, 3, 3, "d")]);
+    assert_eq!(
+        parts,
+        [part(Some("a/b"), 0, 1, "ab"), part(None, 3, 3, "d")]
+    );
     for (from, to) in [
         ("0-1", "0-2"),
         ("0-1/9", "0-0/9"),

@@ -32,11 +32,15 @@ impl Large {
         fill(&path);
         dir.write("letters.txt", LETTERS);
         let root = dir.path().to_path_buf();
-        let app = Router::new().files("/files", dir.path()).get(
-            "/one/{name}",
-            move |request: &Request| Response::file(root.join(request.param("name").unwrap())),
-        );
-        Large { dir, server: TestServer::start(app) }
+        let app = Router::new()
+            .files("/files", dir.path())
+            .get("/one/{name}", move |request: &Request| {
+                Response::file(root.join(request.param("name").unwrap()))
+            });
+        Large {
+            dir,
+            server: TestServer::start(app),
+        }
     }
 
     /// A client that has asked for the file and has read no more than the head and the first MiB.
@@ -44,11 +48,17 @@ impl Large {
     fn beginning(&self, way: &str, version: &str, range: Option<&str>) -> (Client, usize) {
         let mut client = self.server.connect().patience(4 * DEADLINE);
         let range = range.map_or(String::new(), |range| format!("Range: {range}\r\n"));
-        client.send(format!("GET {way}large.bin HTTP/{version}\r\nHost: t\r\n{range}\r\n"));
+        client.send(format!(
+            "GET {way}large.bin HTTP/{version}\r\nHost: t\r\n{range}\r\n"
+        ));
         let head = client.read_head();
         let expected = if range.is_empty() { 200 } else { 206 };
         assert_eq!(head.status, expected);
-        let length: usize = head.header("content-length").expect("a length").parse().unwrap();
+        let length: usize = head
+            .header("content-length")
+            .expect("a length")
+            .parse()
+            .unwrap();
         let first = client.read_exactly(MIB);
         if !range.contains(',') {
             assert!(first.starts_with(marker(0).as_bytes()));
@@ -81,7 +91,10 @@ fn expect_whole(client: &mut Client) {
     for mib in 1..SIZE / MIB {
         let piece = client.read_exactly(MIB);
         let marker = marker(mib);
-        assert!(piece.starts_with(marker.as_bytes()), "MiB {mib} is of another file");
+        assert!(
+            piece.starts_with(marker.as_bytes()),
+            "MiB {mib} is of another file"
+        );
         let is_empty = piece[marker.len()..].iter().all(|byte| *byte == 0);
         assert!(is_empty, "MiB {mib} is of another file");
     }
@@ -93,7 +106,11 @@ fn expect_whole(client: &mut Client) {
 #[track_caller]
 fn expect_aborted(client: &mut Client, length: usize, what: &str) -> End {
     let (rest, end) = client.read_to_end();
-    assert!(rest.len() < length, "{what}: {} of {length} bytes look whole", rest.len());
+    assert!(
+        rest.len() < length,
+        "{what}: {} of {length} bytes look whole",
+        rest.len()
+    );
     end
 }
 
@@ -114,15 +131,23 @@ const CHANGES: &[(&str, Change)] = &[
     ("truncated", |path| truncate(path, 2 * MIB)),
     ("truncated by one byte", |path| truncate(path, SIZE - 1)),
     ("emptied", |path| truncate(path, 0)),
-    ("rewritten, shorter", |path| fs::write(path, "short").unwrap()),
+    ("rewritten, shorter", |path| {
+        fs::write(path, "short").unwrap()
+    }),
     ("truncated and refilled", |path| {
         truncate(path, 0);
         truncate(path, SIZE);
     }),
     ("appended to", |path| write_at(path, SIZE, "more")),
-    ("overwritten at its end", |path| write_at(path, SIZE - 5, "other")),
-    ("overwritten at its beginning", |path| write_at(path, 0, "other")),
-    ("touched", |path| set_modified(path, std::time::SystemTime::now())),
+    ("overwritten at its end", |path| {
+        write_at(path, SIZE - 5, "other")
+    }),
+    ("overwritten at its beginning", |path| {
+        write_at(path, 0, "other")
+    }),
+    ("touched", |path| {
+        set_modified(path, std::time::SystemTime::now())
+    }),
     // As a restored backup is: another length with the time of before.
     ("longer with its old time", |path| {
         write_at(path, SIZE, "more");
@@ -151,7 +176,11 @@ fn files_09_so_it_is_for_http_1_0_and_for_parts() {
     let path = large.dir.join("large.bin");
     let half = format!("bytes=0-{}", SIZE / 2 + 5);
     let two = format!("bytes=0-{},{}-{}", SIZE / 3, SIZE / 2, SIZE - 10);
-    let cases = [("1.0", None), ("1.1", Some(half.as_str())), ("1.1", Some(two.as_str()))];
+    let cases = [
+        ("1.0", None),
+        ("1.1", Some(half.as_str())),
+        ("1.1", Some(two.as_str())),
+    ];
     for (version, range) in cases {
         for (what, change) in &CHANGES[..3] {
             let (mut client, rest) = large.beginning("/files/", version, range);
@@ -175,7 +204,9 @@ fn files_09_a_file_that_is_replaced_or_deleted_comes_whole() {
             fs::rename(&next, path).unwrap();
         }),
         ("deleted", |path| fs::remove_file(path).unwrap()),
-        ("moved", |path| fs::rename(path, path.with_extension("moved")).unwrap()),
+        ("moved", |path| {
+            fs::rename(path, path.with_extension("moved")).unwrap()
+        }),
     ];
     for (what, change) in changes {
         for way in ["/files/", "/one/"] {
@@ -199,13 +230,23 @@ fn files_09_a_large_file_comes_whole_and_in_parts() {
         assert_eq!(rest, SIZE - MIB);
         expect_whole(&mut client);
         let range = format!("bytes={}-{}", 5 * MIB, 9 * MIB - 1);
-        let answer = ask(&mut client, "GET", &format!("{way}large.bin"), &[("Range", &range)]);
+        let answer = ask(
+            &mut client,
+            "GET",
+            &format!("{way}large.bin"),
+            &[("Range", &range)],
+        );
         assert_eq!((answer.status, answer.body.len()), (206, 4 * MIB));
         for mib in 0..4 {
             assert!(answer.body[mib * MIB..].starts_with(marker(5 + mib).as_bytes()));
         }
         let range = format!("bytes={}-{},-{MIB},0-{}", 2 * MIB, 4 * MIB, MIB - 1);
-        let answer = ask(&mut client, "GET", &format!("{way}large.bin"), &[("Range", &range)]);
+        let answer = ask(
+            &mut client,
+            "GET",
+            &format!("{way}large.bin"),
+            &[("Range", &range)],
+        );
         let parts = super::byteranges::parse(&answer).unwrap();
         for (part, mib) in parts.iter().zip([2, SIZE / MIB - 1, 0]) {
             assert!(part.content.starts_with(marker(mib).as_bytes()), "{mib}");
@@ -224,24 +265,43 @@ fn files_09_memory_does_not_follow_the_files_size() {
     set_modified(&path, TempDir::long_ago());
     let server = TestServer::start(Router::new().files("/files", dir.path()));
     let mut client = server.connect();
-    for range in [None, Some(format!("bytes=1-{}", HUGE - 2)), Some("bytes=1-".to_owned())] {
+    for range in [
+        None,
+        Some(format!("bytes=1-{}", HUGE - 2)),
+        Some("bytes=1-".to_owned()),
+    ] {
         let field = range.as_ref().map(|range| ("Range", range.as_str()));
         client.send(super::request("GET", "/files/huge.bin", field.as_slice()));
         let head = client.read_head();
-        assert!(head.header("content-length").unwrap().parse::<u64>().unwrap() >= HUGE - 2);
+        assert!(
+            head.header("content-length")
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+                >= HUGE - 2
+        );
         assert!(client.read_exactly(MIB).iter().all(|byte| *byte == 0));
         client = server.connect();
     }
     let several = format!("bytes=0-{},{}-{}", HUGE / 4, HUGE / 2, HUGE - 1);
-    client.send(super::request("GET", "/files/huge.bin", &[("Range", &several)]));
+    client.send(super::request(
+        "GET",
+        "/files/huge.bin",
+        &[("Range", &several)],
+    ));
     let head = client.read_head();
     let length: u64 = head.header("content-length").unwrap().parse().unwrap();
     let content = HUGE / 4 + 1 + HUGE / 2;
-    assert!((content..content + 1000).contains(&length), "{length} bytes with {content} of content");
+    assert!(
+        (content..content + 1000).contains(&length),
+        "{length} bytes with {content} of content"
+    );
     client.read_exactly(MIB);
     drop(client);
     // Whoever has left is not sent the rest.
-    eventually("the connections are gone", || server.handle().stats().connections == 0);
+    eventually("the connections are gone", || {
+        server.handle().stats().connections == 0
+    });
     assert_eq!(server.handle().stats().panics, 0);
 }
 
@@ -254,12 +314,25 @@ fn files_09_the_next_request_sees_the_file_as_it_is_now() {
     for n in 0..50 {
         let content = format!("version {n}");
         fs::write(&path, &content).unwrap();
-        set_modified(&path, TempDir::long_ago() + std::time::Duration::from_secs(n));
-        let answer = ask(&mut client, "GET", "/files/letters.txt", &[("If-None-Match", &last)]);
+        set_modified(
+            &path,
+            TempDir::long_ago() + std::time::Duration::from_secs(n),
+        );
+        let answer = ask(
+            &mut client,
+            "GET",
+            "/files/letters.txt",
+            &[("If-None-Match", &last)],
+        );
         assert_eq!((answer.status, answer.text()), (200, content.as_str()));
         last = tag(&answer);
     }
     fs::remove_file(&path).unwrap();
-    let answer = ask(&mut client, "GET", "/files/letters.txt", &[("If-None-Match", &last)]);
+    let answer = ask(
+        &mut client,
+        "GET",
+        "/files/letters.txt",
+        &[("If-None-Match", &last)],
+    );
     super::assert_not_found(&answer, "it is gone");
 }

@@ -55,8 +55,10 @@ fn check(site: &Site, way: &str, cases: &[Case]) {
             .iter()
             .map(|(name, value)| (*name, validators.fill(value)))
             .collect();
-        let filled: Vec<(&str, &str)> =
-            filled.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let filled: Vec<(&str, &str)> = filled
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
         let answer = ask(&mut client, "GET", &target, &filled);
         assert_eq!(answer.status, *status, "{way} {filled:?}: {answer:?}");
         if *status == 200 {
@@ -199,9 +201,26 @@ fn files_03_the_order_of_conditions() {
         (&[("Range", "bytes=0-0"), (IF_MATCH, "T")], 206),
         (&[("Range", "bytes=99-"), (NONE, "T")], 304),
         (&[("Range", "bytes=99-"), (IF_MATCH, "\"other\"")], 412),
-        (&[("Range", "bytes=0-0"), ("If-Range", "T"), (NONE, "T")], 304),
-        (&[("Range", "bytes=0-0"), ("If-Range", "\"other\""), (IF_MATCH, "T")], 200),
-        (&[("Range", "bytes=0-0"), ("If-Range", "T"), (IF_MATCH, "\"other\"")], 412),
+        (
+            &[("Range", "bytes=0-0"), ("If-Range", "T"), (NONE, "T")],
+            304,
+        ),
+        (
+            &[
+                ("Range", "bytes=0-0"),
+                ("If-Range", "\"other\""),
+                (IF_MATCH, "T"),
+            ],
+            200,
+        ),
+        (
+            &[
+                ("Range", "bytes=0-0"),
+                ("If-Range", "T"),
+                (IF_MATCH, "\"other\""),
+            ],
+            412,
+        ),
     ];
     let site = Site::start();
     for way in WAYS {
@@ -247,7 +266,11 @@ fn files_03_what_is_not_there_has_no_conditions() {
 fn files_03_a_304_carries_the_fields_that_a_cache_needs() {
     let site = Site::configured(|_| {}, |files| files.cache_control("public, max-age=60"));
     let mut client = site.connect();
-    for (way, file) in [(DIR, "letters.txt"), (BUILT_IN, "letters.txt"), (DIR, "picture.png")] {
+    for (way, file) in [
+        (DIR, "letters.txt"),
+        (BUILT_IN, "letters.txt"),
+        (DIR, "picture.png"),
+    ] {
         let target = format!("{way}{file}");
         let whole = ask(&mut client, "GET", &target, &[]);
         let etag = tag(&whole);
@@ -281,7 +304,11 @@ fn assert_only_needed(answer: &Answer, whole: &Answer) {
     let date = answer.header("date").expect("a 304 has a Date");
     assert!(imf_fixdate_seconds(date).is_some(), "{date}");
     if let Some(length) = answer.header("content-length") {
-        assert_eq!(Some(length), whole.header("content-length"), "of the 200 (RFC 9110 §8.6)");
+        assert_eq!(
+            Some(length),
+            whole.header("content-length"),
+            "of the 200 (RFC 9110 §8.6)"
+        );
     }
     for name in names(answer) {
         let needed = ["date", "etag", "vary", "cache-control"].contains(&name.as_str());

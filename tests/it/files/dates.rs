@@ -28,7 +28,8 @@ fn files_03_all_three_forms_of_a_date() {
             assert_eq!(seconds(answer.header("last-modified")), modified);
             for (moved, since, unmodified) in [(-1, 200, 412), (0, 304, 200), (1, 304, 200)] {
                 for date in http_dates(modified.saturating_add_signed(moved)) {
-                    let mut status = |name| ask(&mut client, "GET", &target, &[(name, &date)]).status;
+                    let mut status =
+                        |name| ask(&mut client, "GET", &target, &[(name, &date)]).status;
                     assert_eq!(status("If-Modified-Since"), since, "{target} {date}");
                     assert_eq!(status("If-Unmodified-Since"), unmodified, "{target} {date}");
                 }
@@ -115,12 +116,34 @@ fn files_03_an_invalid_date_does_not_shade_the_other_conditions() {
     let whole = site.get("/files/letters.txt", &[]);
     let etag = tag(&whole);
     for (fields, status) in [
-        ([("If-Modified-Since", "0"), ("If-None-Match", etag.as_str())], 304),
-        ([("If-Unmodified-Since", "0"), ("If-None-Match", etag.as_str())], 304),
-        ([("If-Unmodified-Since", "0"), ("If-Match", "\"other\"")], 412),
-        ([("If-Unmodified-Since", "0"), ("If-Modified-Since", "Tue, 14 Nov 2023 22:13:20 GMT")], 304),
+        (
+            [("If-Modified-Since", "0"), ("If-None-Match", etag.as_str())],
+            304,
+        ),
+        (
+            [
+                ("If-Unmodified-Since", "0"),
+                ("If-None-Match", etag.as_str()),
+            ],
+            304,
+        ),
+        (
+            [("If-Unmodified-Since", "0"), ("If-Match", "\"other\"")],
+            412,
+        ),
+        (
+            [
+                ("If-Unmodified-Since", "0"),
+                ("If-Modified-Since", "Tue, 14 Nov 2023 22:13:20 GMT"),
+            ],
+            304,
+        ),
     ] {
-        assert_eq!(site.get("/files/letters.txt", &fields).status, status, "{fields:?}");
+        assert_eq!(
+            site.get("/files/letters.txt", &fields).status,
+            status,
+            "{fields:?}"
+        );
     }
 }
 
@@ -167,7 +190,11 @@ fn files_04_odd_times_of_modification_break_nothing() {
         for way in [DIR, SINGLE] {
             let target = format!("{way}letters.txt");
             let answer = ask(&mut client, "GET", &target, &[]);
-            assert_eq!((answer.status, answer.text()), (200, super::LETTERS), "{modified:?}");
+            assert_eq!(
+                (answer.status, answer.text()),
+                (200, super::LETTERS),
+                "{modified:?}"
+            );
             let etag = tag(&answer);
             if let Some(date) = answer.header("last-modified") {
                 assert!(imf_fixdate_seconds(date).is_some(), "{modified:?}: {date}");
@@ -183,7 +210,10 @@ fn files_04_last_modified_is_the_files_time_in_whole_seconds() {
     let site = Site::start();
     for way in [DIR, SINGLE] {
         let answer = site.get(&format!("{way}letters.txt"), &[]);
-        assert_eq!(answer.header("last-modified"), Some("Tue, 14 Nov 2023 22:13:20 GMT"));
+        assert_eq!(
+            answer.header("last-modified"),
+            Some("Tue, 14 Nov 2023 22:13:20 GMT")
+        );
     }
     let answer = site.get("/built/letters.txt", &[]);
     assert_eq!(answer.header("last-modified"), None);

@@ -3,9 +3,7 @@
 use akurai_http::Router;
 use akurai_tests::{TempDir, TestServer};
 
-use super::{
-    BUILT_IN, DIR, SECRET, SINGLE, Site, ask, assert_no_secret, assert_not_found, values,
-};
+use super::{BUILT_IN, DIR, SECRET, SINGLE, Site, ask, assert_no_secret, assert_not_found, values};
 
 #[test]
 fn files_02_dotfiles_are_404_well_known_aside() {
@@ -68,7 +66,14 @@ fn files_02_dotfiles_are_404_well_known_aside() {
 #[test]
 fn files_02_a_directory_without_slash_is_redirected() {
     let site = Site::filled(|outer| {
-        for name in ["two words", "\u{fc}ber", "a?b#c", "a%2fb", "a\"<b>", "line\r\nX-Evil: 1"] {
+        for name in [
+            "two words",
+            "\u{fc}ber",
+            "a?b#c",
+            "a%2fb",
+            "a\"<b>",
+            "line\r\nX-Evil: 1",
+        ] {
             outer.write(format!("root/{name}/index.html"), name);
         }
     });
@@ -100,7 +105,11 @@ fn files_02_a_directory_without_slash_is_redirected() {
             // An empty query is as good as none.
             let same = same || format!("{given}?") == location;
             assert!(same, "{method} {path}: {given}");
-            assert_eq!(values(&answer, ["etag", "last-modified"]), [None, None], "{path}");
+            assert_eq!(
+                values(&answer, ["etag", "last-modified"]),
+                [None, None],
+                "{path}"
+            );
         }
     }
     // A name that would end the field line.
@@ -149,11 +158,22 @@ fn files_02_no_redirect_leads_to_another_host() {
                     "{target} leads to {location}"
                 );
             }
-            assert!(matches!(answer.status, 301 | 400 | 404), "{target}: {answer:?}");
+            assert!(
+                matches!(answer.status, 301 | 400 | 404),
+                "{target}: {answer:?}"
+            );
         }
-        let answer = ask(&mut server.connect(), "GET", &format!("{at}/evil.example"), &[]);
+        let answer = ask(
+            &mut server.connect(),
+            "GET",
+            &format!("{at}/evil.example"),
+            &[],
+        );
         let location = format!("{at}/evil.example/");
-        assert_eq!((answer.status, answer.header("location")), (301, Some(location.as_str())));
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (301, Some(location.as_str()))
+        );
     }
 }
 
@@ -175,7 +195,13 @@ fn files_02_index_html_answers_for_its_directory() {
             assert_eq!(media_type, Some("text/html; charset=utf-8"), "{way}{path}");
         }
         // There is no listing unless it was asked for, and a file is no directory.
-        for path in ["bare/", "bare/?x", "letters.txt/", "index.html/", "sub/index.html/"] {
+        for path in [
+            "bare/",
+            "bare/?x",
+            "letters.txt/",
+            "index.html/",
+            "sub/index.html/",
+        ] {
             let target = format!("{way}{path}");
             assert_not_found(&ask(&mut client, "GET", &target, &[]), &target);
         }
@@ -231,7 +257,13 @@ fn files_02_head_has_the_fields_of_get_and_no_content() {
     let site = Site::start();
     let mut client = site.connect();
     for way in [DIR, SINGLE, BUILT_IN] {
-        for path in ["letters.txt", "empty.txt", "index.html", "picture.png", "absent"] {
+        for path in [
+            "letters.txt",
+            "empty.txt",
+            "index.html",
+            "picture.png",
+            "absent",
+        ] {
             let target = format!("{way}{path}");
             let get = ask(&mut client, "GET", &target, &[]);
             let head = ask(&mut client, "HEAD", &target, &[]);
@@ -243,7 +275,11 @@ fn files_02_head_has_the_fields_of_get_and_no_content() {
             };
             assert_eq!(without_date(&get), without_date(&head), "{target}");
             let length = get.body.len().to_string();
-            assert_eq!(head.header("content-length"), Some(length.as_str()), "{target}");
+            assert_eq!(
+                head.header("content-length"),
+                Some(length.as_str()),
+                "{target}"
+            );
         }
     }
 }

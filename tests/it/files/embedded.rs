@@ -13,7 +13,13 @@ fn files_10_embedded_files_are_served_as_those_of_a_directory() {
         let built = ask(&mut client, "GET", &format!("/built/{name}"), &[]);
         let of_dir = ask(&mut client, "GET", &format!("/files/{name}"), &[]);
         assert_eq!((built.status, &built.body[..]), (200, *content), "{name}");
-        for field in ["content-type", "content-length", "accept-ranges", "vary", "x-content-type-options"] {
+        for field in [
+            "content-type",
+            "content-length",
+            "accept-ranges",
+            "vary",
+            "x-content-type-options",
+        ] {
             assert_eq!(built.header(field), of_dir.header(field), "{name}: {field}");
         }
         assert!(tag(&built).starts_with('"'), "{name}");
@@ -39,10 +45,22 @@ fn files_10_embedded_names_are_exact() {
         "bare/",
         "sub/index.html/",
     ] {
-        assert_not_found(&ask(&mut client, "GET", &format!("/built/{path}"), &[]), path);
+        assert_not_found(
+            &ask(&mut client, "GET", &format!("/built/{path}"), &[]),
+            path,
+        );
     }
-    for path in ["/sub/index.html", "sub//index.html", "./letters.txt", "sub/../letters.txt", "sub%2findex.html"] {
-        assert_refused(&ask(&mut client, "GET", &format!("/built/{path}"), &[]), path);
+    for path in [
+        "/sub/index.html",
+        "sub//index.html",
+        "./letters.txt",
+        "sub/../letters.txt",
+        "sub%2findex.html",
+    ] {
+        assert_refused(
+            &ask(&mut client, "GET", &format!("/built/{path}"), &[]),
+            path,
+        );
     }
 }
 
@@ -80,7 +98,11 @@ fn files_10_embedded_files_know_codings_by_name_only() {
         assert_eq!(answer.header("content-encoding"), None, "{accept}");
         if status == 200 {
             let fields = ["vary", "content-length"];
-            assert_eq!(values(&answer, fields), [Some("Accept-Encoding"), Some("26")], "{accept}");
+            assert_eq!(
+                values(&answer, fields),
+                [Some("Accept-Encoding"), Some("26")],
+                "{accept}"
+            );
         }
     }
 }
@@ -89,11 +111,16 @@ fn files_10_embedded_files_know_codings_by_name_only() {
 fn files_09_a_large_embedded_file_comes_whole() {
     let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n * 7 % 251) as u8).collect();
     let leaked: &'static [u8] = Box::leak(content.into_boxed_slice());
-    let files: &'static [(&'static str, &'static [u8])] = Box::leak(Box::new([("large.bin", leaked)]));
+    let files: &'static [(&'static str, &'static [u8])] =
+        Box::leak(Box::new([("large.bin", leaked)]));
     let server = TestServer::start(Router::new().files("/built", Files::embedded(files)));
     let mut client = server.connect();
     let answer = ask(&mut client, "GET", "/built/large.bin", &[]);
-    assert!(answer.body == leaked, "not the same {} bytes", answer.body.len());
+    assert!(
+        answer.body == leaked,
+        "not the same {} bytes",
+        answer.body.len()
+    );
     let range = [("Range", "bytes=262143-1000000")];
     let answer = ask(&mut client, "GET", "/built/large.bin", &range);
     assert!(answer.status == 206 && answer.body == leaked[262_143..=1_000_000]);

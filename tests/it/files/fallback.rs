@@ -5,9 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use akurai_http::{Files, Response, Router};
 use akurai_tests::{TempDir, TestServer};
 
-use super::{
-    BUILT_IN, DIR, SECRET, Site, ask, assert_not_found, assert_refused, tag, values,
-};
+use super::{BUILT_IN, DIR, SECRET, Site, ask, assert_not_found, assert_refused, tag, values};
 
 const HTML: (&str, &str) = ("Accept", "text/html");
 const INDEX: &str = "<title>index</title>";
@@ -19,7 +17,11 @@ fn start() -> Site {
             outer.write("root/.git/config", SECRET);
             outer.write("secret.txt", SECRET);
         },
-        |files| files.fallback("index.html").cache_control("public, max-age=60"),
+        |files| {
+            files
+                .fallback("index.html")
+                .cache_control("public, max-age=60")
+        },
     )
 }
 
@@ -28,24 +30,45 @@ fn files_07_a_route_gets_the_fallback() {
     let site = start();
     let mut client = site.connect();
     for way in [DIR, BUILT_IN] {
-        for path in ["route", "deep/er/route", "v1.2/route", "a%20b", "route?x=y.z", "sub/route", "%C3%BC"] {
+        for path in [
+            "route",
+            "deep/er/route",
+            "v1.2/route",
+            "a%20b",
+            "route?x=y.z",
+            "sub/route",
+            "%C3%BC",
+        ] {
             let target = format!("{way}{path}");
             let answer = ask(&mut client, "GET", &target, &[HTML]);
             assert_eq!((answer.status, answer.text()), (200, INDEX), "{target}");
             assert_eq!(
-                values(&answer, ["content-type", "cache-control", "x-content-type-options"]),
-                [Some("text/html; charset=utf-8"), Some("no-cache"), Some("nosniff")],
+                values(
+                    &answer,
+                    ["content-type", "cache-control", "x-content-type-options"]
+                ),
+                [
+                    Some("text/html; charset=utf-8"),
+                    Some("no-cache"),
+                    Some("nosniff")
+                ],
                 "{target}"
             );
             let head = ask(&mut client, "HEAD", &target, &[HTML]);
             assert_eq!(
-                (head.status, values(&head, ["content-length", "cache-control"])),
+                (
+                    head.status,
+                    values(&head, ["content-length", "cache-control"])
+                ),
                 (200, [Some("20"), Some("no-cache")]),
                 "{target}"
             );
             let fields = [HTML, ("If-None-Match", &tag(&answer))];
             let again = ask(&mut client, "GET", &target, &fields);
-            assert_eq!((again.status, again.header("cache-control")), (304, Some("no-cache")));
+            assert_eq!(
+                (again.status, again.header("cache-control")),
+                (304, Some("no-cache"))
+            );
         }
     }
 }
@@ -57,7 +80,10 @@ fn files_07_accept_must_list_html() {
     for way in [DIR, BUILT_IN] {
         for (accept, status) in [
             (&["text/html"][..], 200),
-            (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], 200),
+            (
+                &["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
+                200,
+            ),
             (&["TEXT/HTML"], 200),
             (&["application/json, text/html;q=0.001"], 200),
             (&["application/json , text/html ; q=0.5"], 200),
@@ -151,7 +177,12 @@ fn files_07_other_routes_go_before_it() {
         .files("/", Files::dir(dir.path()).fallback("index.html"));
     let server = TestServer::start(app);
     let mut client = server.connect();
-    for (path, text) in [("/api/users", "users"), ("/users", INDEX), ("/", INDEX), ("/a/b/c", INDEX)] {
+    for (path, text) in [
+        ("/api/users", "users"),
+        ("/users", INDEX),
+        ("/", INDEX),
+        ("/a/b/c", INDEX),
+    ] {
         let answer = ask(&mut client, "GET", path, &[HTML]);
         assert_eq!((answer.status, answer.text()), (200, text), "{path}");
     }
@@ -164,7 +195,12 @@ fn files_07_a_fallback_lies_inside_the_root() {
     outer.write("secret.html", SECRET);
     outer.write("root/index.html", INDEX);
     let absolute = outer.join("secret.html").to_str().unwrap().to_owned();
-    for name in ["../secret.html", absolute.as_str(), "sub/../../secret.html", "./../secret.html"] {
+    for name in [
+        "../secret.html",
+        absolute.as_str(),
+        "sub/../../secret.html",
+        "./../secret.html",
+    ] {
         // To refuse it when it is named is as good as to refuse each request.
         let files = || Files::dir(outer.join("root")).fallback(name);
         let built = catch_unwind(AssertUnwindSafe(|| Router::new().files("/files", files())));

@@ -42,10 +42,14 @@ fn files_08_types_by_extension_and_a_charset_on_text() {
             let answer = ask(&mut client, "GET", &format!("{way}{name}"), &[]);
             let given = answer.header("content-type").expect("a type");
             // A charset on what is text though its type does not say so does no harm.
-            let is_given = given == media_type
-                || (name == "a.svg" && given == "image/svg+xml; charset=utf-8");
+            let is_given =
+                given == media_type || (name == "a.svg" && given == "image/svg+xml; charset=utf-8");
             assert!(is_given, "{way}{name} is {given}");
-            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{name}");
+            assert_eq!(
+                answer.header("x-content-type-options"),
+                Some("nosniff"),
+                "{name}"
+            );
         }
     }
 }
@@ -56,7 +60,13 @@ fn files_08_a_plain_get_in_all_its_fields() {
     for way in WAYS {
         let answer = site.get(&format!("{way}letters.txt"), &[]);
         let is_dated = way != BUILT_IN;
-        let mut expected = vec!["accept-ranges", "content-length", "content-type", "date", "etag"];
+        let mut expected = vec![
+            "accept-ranges",
+            "content-length",
+            "content-type",
+            "date",
+            "etag",
+        ];
         expected.extend(is_dated.then_some("last-modified"));
         expected.extend(["vary", "x-content-type-options"]);
         let mut names = super::names(&answer);
@@ -74,7 +84,11 @@ fn files_08_nosniff_on_parts_and_both_ends_of_a_range() {
         for range in ["bytes=0-0", "bytes=0-0,2-2", "bytes=-1"] {
             let answer = site.get(&format!("{way}letters.txt"), &[("Range", range)]);
             let nosniff = answer.header("x-content-type-options");
-            assert_eq!((answer.status, nosniff), (206, Some("nosniff")), "{way} {range}");
+            assert_eq!(
+                (answer.status, nosniff),
+                (206, Some("nosniff")),
+                "{way} {range}"
+            );
         }
     }
 }
@@ -110,7 +124,11 @@ fn files_08_cache_control_is_an_option() {
         ] {
             let answer = ask(&mut client, "GET", path, fields);
             let given = answer.header("cache-control");
-            assert_eq!((answer.status, given), (status, Some(expected)), "{path} {fields:?}");
+            assert_eq!(
+                (answer.status, given),
+                (status, Some(expected)),
+                "{path} {fields:?}"
+            );
         }
     }
     // What is not there today may be there tomorrow, and what was refused is not for a year.
@@ -119,13 +137,20 @@ fn files_08_cache_control_is_an_option() {
         ("/files/absent.js", &[], 404),
         ("/files/assets/app.js", &[("If-Match", "\"x\"")], 412),
         ("/files/assets/app.js", &[("Range", "bytes=9-")], 416),
-        ("/files/assets/app.js", &[("Accept-Encoding", "identity;q=0")], 406),
+        (
+            "/files/assets/app.js",
+            &[("Accept-Encoding", "identity;q=0")],
+            406,
+        ),
         ("/files/assets", &[], 301),
     ] {
         let answer = ask(&mut client, "GET", path, fields);
         let given = answer.header("cache-control").unwrap_or("");
         assert_eq!(answer.status, status, "{path} {fields:?}");
-        assert!(!given.contains("immutable") && !given.contains("max-age=60"), "{path}: {given}");
+        assert!(
+            !given.contains("immutable") && !given.contains("max-age=60"),
+            "{path}: {given}"
+        );
     }
     let site = Site::start();
     for way in WAYS {
@@ -150,16 +175,19 @@ fn files_08_names_with_a_hash() {
         ("", false),
         ("a/", false),
     ] {
-        assert_eq!(Files::hashed_name(name), is_hashed, "{name}");
+        assert_eq!(Files::is_hashed(name), is_hashed, "{name}");
     }
     let dir = TempDir::new();
     dir.write("app.3f2a9c1b.js", "x");
     dir.write("app.js", "x");
-    let files = Files::dir(dir.path()).immutable(Files::hashed_name);
+    let files = Files::dir(dir.path()).immutable(Files::is_hashed);
     let server = TestServer::start(Router::new().files("/files", files));
     let mut client = server.connect();
     for (name, cached) in [
-        ("app.3f2a9c1b.js", Some("public, max-age=31536000, immutable")),
+        (
+            "app.3f2a9c1b.js",
+            Some("public, max-age=31536000, immutable"),
+        ),
         ("app.js", None),
     ] {
         let answer = ask(&mut client, "GET", &format!("/files/{name}"), &[]);
@@ -200,7 +228,9 @@ fn files_08_further_fields_stand_on_every_file() {
 /// The name that a client saves the file under (RFC 6266 §4.3), and whether it may show it instead.
 #[track_caller]
 fn download_name(answer: &Answer) -> String {
-    let value = answer.header("content-disposition").expect("Content-Disposition");
+    let value = answer
+        .header("content-disposition")
+        .expect("Content-Disposition");
     let mut rest = value.strip_prefix("attachment").expect("a download");
     let (mut plain, mut extended) = (None, None);
     while let Some(parameter) = rest.strip_prefix(';') {
@@ -287,10 +317,16 @@ fn files_08_downloads_keep_their_names() {
         let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
         for (fields, status) in [(&[][..], 200), (&[("Range", "bytes=0-0")], 206)] {
             let answer = ask(&mut client, "GET", &format!("/files/{encoded}"), fields);
-            assert_eq!((answer.status, download_name(&answer)), (status, (*name).to_owned()));
+            assert_eq!(
+                (answer.status, download_name(&answer)),
+                (status, (*name).to_owned())
+            );
         }
     }
-    for (path, name) in [("/files/sub/leaf.txt", "leaf.txt"), ("/built/letters.txt", "letters.txt")] {
+    for (path, name) in [
+        ("/files/sub/leaf.txt", "leaf.txt"),
+        ("/built/letters.txt", "letters.txt"),
+    ] {
         let answer = ask(&mut client, "GET", path, &[]);
         assert_eq!(download_name(&answer), name);
         let media_type = answer.header("content-type");
@@ -316,7 +352,10 @@ fn files_08_any_response_may_be_a_download() {
         let mut client = server.connect();
         for (target, text) in [("/text", "text"), ("/file", "0123456789")] {
             let answer = ask(&mut client, "GET", target, &[]);
-            assert_eq!((answer.text(), download_name(&answer)), (text, (*name).to_owned()));
+            assert_eq!(
+                (answer.text(), download_name(&answer)),
+                (text, (*name).to_owned())
+            );
         }
         let answer = ask(&mut client, "GET", "/file", &[("Range", "bytes=3-4")]);
         assert_eq!((answer.status, answer.text()), (206, "34"));
@@ -328,12 +367,26 @@ fn files_08_any_response_may_be_a_download() {
 
 #[test]
 fn files_08_no_name_of_a_download_forges_a_field() {
-    for name in ["a\r\nX-Evil: 1", "a\"; filename=\"evil.exe", "a\0b", "a\\", "a\\\"", "\u{7f}", ""] {
+    for name in [
+        "a\r\nX-Evil: 1",
+        "a\"; filename=\"evil.exe",
+        "a\0b",
+        "a\\",
+        "a\\\"",
+        "\u{7f}",
+        "",
+    ] {
         let app = Router::new().get("/", |_| Response::text("text").attachment(name));
         let server = TestServer::start(app);
         let answer = ask(&mut server.connect(), "GET", "/", &[]);
-        assert_eq!((answer.status, answer.header("x-evil")), (200, None), "{name:?}");
-        let given = answer.header("content-disposition").expect("it is a download");
+        assert_eq!(
+            (answer.status, answer.header("x-evil")),
+            (200, None),
+            "{name:?}"
+        );
+        let given = answer
+            .header("content-disposition")
+            .expect("it is a download");
         assert!(given.starts_with("attachment"), "{name:?}: {given}");
         if !name.is_empty() && !name.contains(char::is_control) {
             assert_eq!(download_name(&answer), name);

@@ -22,16 +22,27 @@ fn check(site: &Site, way: &str, cases: &[(&str, u16)]) {
         let fields = [("If-Range", value.as_str()), ("Range", "bytes=0-0")];
         let answer = ask(&mut client, "GET", &target, &fields);
         let text = if *status == 206 { "a" } else { LETTERS };
-        assert_eq!((answer.status, answer.text()), (*status, text), "{way} If-Range: {value}");
+        assert_eq!(
+            (answer.status, answer.text()),
+            (*status, text),
+            "{way} If-Range: {value}"
+        );
         assert_eq!(tag(&answer), etag);
         // Where it does not hold, Range does not count, satisfiable or not.
         let fields = [("If-Range", value.as_str()), ("Range", "bytes=99-")];
         let answer = ask(&mut client, "GET", &target, &fields);
         let unsatisfied = if *status == 206 { 416 } else { 200 };
-        assert_eq!(answer.status, unsatisfied, "{way} If-Range: {value}, bytes=99-");
+        assert_eq!(
+            answer.status, unsatisfied,
+            "{way} If-Range: {value}, bytes=99-"
+        );
         // Without Range it is nothing at all (§13.1.5), nor to HEAD.
         let answer = ask(&mut client, "GET", &target, &[("If-Range", &value)]);
-        assert_eq!((answer.status, answer.text()), (200, LETTERS), "{way} {value} alone");
+        assert_eq!(
+            (answer.status, answer.text()),
+            (200, LETTERS),
+            "{way} {value} alone"
+        );
         let fields = [("If-Range", value.as_str()), ("Range", "bytes=0-0")];
         let answer = ask(&mut client, "HEAD", &target, &fields);
         assert_eq!(answer.status, 200, "HEAD {way} {value}");
@@ -83,10 +94,18 @@ fn files_05_if_range_more_than_once_never_holds() {
     for way in WAYS {
         let target = format!("{way}letters.txt");
         let etag = tag(&site.get(&target, &[]));
-        for (one, two) in [(etag.as_str(), etag.as_str()), (&etag, MODIFIED), (MODIFIED, &etag)] {
+        for (one, two) in [
+            (etag.as_str(), etag.as_str()),
+            (&etag, MODIFIED),
+            (MODIFIED, &etag),
+        ] {
             let fields = [("If-Range", one), ("If-Range", two), ("Range", "bytes=0-0")];
             let answer = site.get(&target, &fields);
-            assert_eq!((answer.status, answer.text()), (200, LETTERS), "{way} {one} {two}");
+            assert_eq!(
+                (answer.status, answer.text()),
+                (200, LETTERS),
+                "{way} {one} {two}"
+            );
         }
     }
 }
@@ -109,7 +128,11 @@ fn files_05_a_date_of_this_second_is_too_weak_for_if_range() {
             let answer = ask(&mut client, "GET", &target, &fields);
             // The clock may have gone on to the next second between the two, which makes it good enough.
             if answer.header("date") == Some(&date) {
-                assert_eq!((answer.status, answer.text()), (200, LETTERS), "{way} {date}");
+                assert_eq!(
+                    (answer.status, answer.text()),
+                    (200, LETTERS),
+                    "{way} {date}"
+                );
                 break;
             }
             attempts += 1;

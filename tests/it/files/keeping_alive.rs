@@ -13,14 +13,32 @@ const SEQUENCE: &[(&str, &str, &[(&str, &str)], u16, &str)] = &[
     ("GET", "letters.txt", &[("If-None-Match", "*")], 304, ""),
     ("GET", "letters.txt", &[("If-Match", "\"other\"")], 412, ""),
     ("GET", "letters.txt", &[("Range", "bytes=99-")], 416, ""),
-    ("GET", "letters.txt", &[("Accept-Encoding", "identity;q=0")], 406, ""),
+    (
+        "GET",
+        "letters.txt",
+        &[("Accept-Encoding", "identity;q=0")],
+        406,
+        "",
+    ),
     ("GET", "absent.txt", &[], 404, "not found\n"),
-    ("GET", "letters.txt", &[("Range", "bytes=0-0,25-25")], 206, ""),
+    (
+        "GET",
+        "letters.txt",
+        &[("Range", "bytes=0-0,25-25")],
+        206,
+        "",
+    ),
     ("HEAD", "letters.txt", &[("Range", "bytes=0-0")], 200, ""),
     ("GET", "empty.txt", &[], 200, ""),
     ("HEAD", "letters.txt", &[("If-None-Match", "*")], 304, ""),
     ("HEAD", "letters.txt", &[("If-Match", "\"other\"")], 412, ""),
-    ("HEAD", "letters.txt", &[("Accept-Encoding", "identity;q=0")], 406, ""),
+    (
+        "HEAD",
+        "letters.txt",
+        &[("Accept-Encoding", "identity;q=0")],
+        406,
+        "",
+    ),
     ("HEAD", "absent.txt", &[], 404, ""),
     ("GET", "empty.txt", &[("Range", "bytes=0-")], 416, ""),
     ("GET", "letters.txt", &[("Range", "bytes=-1")], 206, "z"),
@@ -36,14 +54,21 @@ fn check(answer: &Answer, at: usize, way: &str) {
     if !text.is_empty() {
         assert_eq!(answer.text(), text, "{what}");
     }
-    if answer.header("content-type").is_some_and(|of| of.starts_with("multipart")) {
+    if answer
+        .header("content-type")
+        .is_some_and(|of| of.starts_with("multipart"))
+    {
         assert_eq!(parse(answer).unwrap().len(), 2, "{what}");
     }
     if method == "HEAD" || status == 304 {
         assert!(answer.body.is_empty(), "{what}");
     } else {
         let length = answer.body.len().to_string();
-        assert_eq!(answer.header("content-length"), Some(length.as_str()), "{what}");
+        assert_eq!(
+            answer.header("content-length"),
+            Some(length.as_str()),
+            "{what}"
+        );
     }
 }
 
@@ -71,8 +96,9 @@ fn files_09_pipelined_requests_are_answered_in_order() {
     let site = Site::start();
     let mut client = site.connect();
     for round in 0..20 {
-        let asked: Vec<(usize, &str)> =
-            (0..40).map(|_| (random.below(SEQUENCE.len()), WAYS[random.below(3)])).collect();
+        let asked: Vec<(usize, &str)> = (0..40)
+            .map(|_| (random.below(SEQUENCE.len()), WAYS[random.below(3)]))
+            .collect();
         let all: String = asked.iter().map(|(at, way)| request_at(*at, way)).collect();
         // All at once, and cut anywhere.
         let longest = if round % 2 == 0 { all.len() } else { 200 };
@@ -108,7 +134,11 @@ fn files_09_http_1_0_gets_the_same_and_the_end() {
             // Without its length a body that was cut would look whole to HTTP/1.0.
             if *method == "GET" && *status != 304 {
                 let length = answer.body.len().to_string();
-                assert_eq!(answer.header("content-length"), Some(length.as_str()), "{what}");
+                assert_eq!(
+                    answer.header("content-length"),
+                    Some(length.as_str()),
+                    "{what}"
+                );
             }
             assert_eq!(answer.header("transfer-encoding"), None, "{what}");
             client.expect_eof();
@@ -148,6 +178,9 @@ fn files_09_a_body_in_a_get_is_read_past() {
             client.send(request("GET", &format!("{way}letters.txt"), fields) + "hello");
             assert_eq!(client.read_response().status, status, "{way}");
         }
-        assert_eq!(ask(&mut client, "GET", &format!("{way}letters.txt"), &[]).text(), LETTERS);
+        assert_eq!(
+            ask(&mut client, "GET", &format!("{way}letters.txt"), &[]).text(),
+            LETTERS
+        );
     }
 }

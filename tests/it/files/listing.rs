@@ -13,7 +13,11 @@ fn links(page: &str) -> Vec<String> {
     page.split("href=\"")
         .skip(1)
         .map(|rest| rest.split('"').next().unwrap())
-        .map(|href| href.replace("&amp;", "&").replace("&#39;", "'").replace("&quot;", "\""))
+        .map(|href| {
+            href.replace("&amp;", "&")
+                .replace("&#39;", "'")
+                .replace("&quot;", "\"")
+        })
         .filter(|href| href != "../" && href != "..")
         .map(|href| href.trim_start_matches("./").to_owned())
         .collect()
@@ -65,27 +69,50 @@ fn files_02_a_listing_names_what_can_be_requested() {
         for name in ["zoo", "<b>", "den"] {
             outer.write(format!("root/list/{name}/x.txt"), "x");
         }
-        for name in [".hidden", ".git/config", "a:b.txt", "con", "trailing.", "nul.txt"] {
+        for name in [
+            ".hidden",
+            ".git/config",
+            "a:b.txt",
+            "con",
+            "trailing.",
+            "nul.txt",
+        ] {
             outer.write(format!("root/list/{name}"), SECRET);
         }
     });
     let mut client = site.connect();
     let answer = ask(&mut client, "GET", "/files/list/", &[]);
     assert_eq!(
-        (answer.status, values(&answer, ["content-type", "cache-control"])),
+        (
+            answer.status,
+            values(&answer, ["content-type", "cache-control"])
+        ),
         (200, [Some("text/html; charset=utf-8"), Some("no-cache")])
     );
     let policy = answer.header("content-security-policy").unwrap_or("");
     assert!(policy.contains("default-src 'none'"), "{policy}");
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     let page = answer.text();
-    for raw in ["<img", "<script", "<b>", "onerror=alert(1)>", ".hidden", ".git", "a:b", "trailing", "nul"] {
+    for raw in [
+        "<img",
+        "<script",
+        "<b>",
+        "onerror=alert(1)>",
+        ".hidden",
+        ".git",
+        "a:b",
+        "trailing",
+        "nul",
+    ] {
         assert!(!page.contains(raw), "{raw} in {page}");
     }
     let hrefs = links(page);
     let mut listed: Vec<String> = hrefs.iter().map(|href| decoded(href)).collect();
     for name in ODD.iter().filter(|name| !name.contains('\n')) {
-        assert!(listed.contains(&(*name).to_owned()), "{name} is not in {listed:?}");
+        assert!(
+            listed.contains(&(*name).to_owned()),
+            "{name} is not in {listed:?}"
+        );
     }
     // Directories first, and then all by name.
     let (dirs, files): (Vec<String>, Vec<String>) =
@@ -101,7 +128,10 @@ fn files_02_a_listing_names_what_can_be_requested() {
     assert_eq!(listed.len(), hrefs.len());
     // Each link leads where it says.
     for href in &hrefs {
-        assert!(!href.contains([':', '?', '#', '<', '>', ' ', '\n']), "{href}");
+        assert!(
+            !href.contains([':', '?', '#', '<', '>', ' ', '\n']),
+            "{href}"
+        );
         let answer = ask(&mut client, "GET", &format!("/files/list/{href}"), &[]);
         assert_eq!(answer.status, 200, "{href}");
         if !href.ends_with('/') {
@@ -122,7 +152,10 @@ fn files_02_a_listing_tells_sizes_and_dates() {
     }
     let head = ask(&mut site.connect(), "HEAD", "/files/list/", &[]);
     let length = page.len().to_string();
-    assert_eq!((head.status, head.header("content-length")), (200, Some(length.as_str())));
+    assert_eq!(
+        (head.status, head.header("content-length")),
+        (200, Some(length.as_str()))
+    );
 }
 
 #[test]
@@ -133,18 +166,36 @@ fn files_02_a_listing_stands_in_for_index_html_alone() {
         outer.write("outside/x.txt", SECRET);
     });
     let mut client = site.connect();
-    for (path, text) in [("/files/", "<title>index</title>"), ("/files/sub/", "<title>sub</title>")] {
+    for (path, text) in [
+        ("/files/", "<title>index</title>"),
+        ("/files/sub/", "<title>sub</title>"),
+    ] {
         assert_eq!(ask(&mut client, "GET", path, &[]).text(), text);
     }
     let answer = ask(&mut client, "GET", "/files/empty/", &[]);
     assert_eq!((answer.status, links(answer.text())), (200, Vec::new()));
     let answer = ask(&mut client, "GET", "/files/bare/", &[]);
-    assert_eq!((answer.status, links(answer.text())), (200, vec!["leaf.txt".to_owned()]));
+    assert_eq!(
+        (answer.status, links(answer.text())),
+        (200, vec!["leaf.txt".to_owned()])
+    );
     let answer = ask(&mut client, "GET", "/files/bare?x", &[]);
-    assert_eq!((answer.status, answer.header("location")), (301, Some("/files/bare/?x")));
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (301, Some("/files/bare/?x"))
+    );
     let fields = [("Content-Length", "0")];
-    assert_eq!(ask(&mut client, "POST", "/files/bare/", &fields).status, 405);
-    for path in ["/files/.hidden/", "/files/absent/", "/files/letters.txt/", "/files/%2e%2e/", "/files/sub%2f"] {
+    assert_eq!(
+        ask(&mut client, "POST", "/files/bare/", &fields).status,
+        405
+    );
+    for path in [
+        "/files/.hidden/",
+        "/files/absent/",
+        "/files/letters.txt/",
+        "/files/%2e%2e/",
+        "/files/sub%2f",
+    ] {
         assert_not_found(&ask(&mut client, "GET", path, &[]), path);
     }
 }
@@ -164,7 +215,11 @@ fn files_02_a_listing_leaves_out_what_is_no_file() {
         fs::create_dir(&list).unwrap();
         super::special::make_fifo(&list.join("fifo"));
         socket = Some(UnixListener::bind(list.join("socket")).unwrap());
-        for (to, name) in [("../../secret.txt", "out"), ("../..", "up"), ("/dev/zero", "zero")] {
+        for (to, name) in [
+            ("../../secret.txt", "out"),
+            ("../..", "up"),
+            ("/dev/zero", "zero"),
+        ] {
             symlink(to, list.join(name)).unwrap();
         }
         for (to, name) in [("nowhere", "dangling"), ("loop", "loop")] {
@@ -174,7 +229,10 @@ fn files_02_a_listing_leaves_out_what_is_no_file() {
         outer.write("root/list/fine.txt", "fine");
     });
     let answer = site.get("/files/list/", &[]);
-    assert_eq!((answer.status, links(answer.text())), (200, vec!["fine.txt".to_owned()]));
+    assert_eq!(
+        (answer.status, links(answer.text())),
+        (200, vec!["fine.txt".to_owned()])
+    );
     for name in ["fifo", "socket", "zero", "dangling", "loop", "not-utf8"] {
         assert!(!answer.text().contains(name), "{name}");
     }

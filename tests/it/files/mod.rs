@@ -155,9 +155,16 @@ fn tag(answer: &Answer) -> String {
 /// Asserts the answer that a refused or missing file gets: the same for both.
 #[track_caller]
 fn assert_not_found(answer: &Answer, what: &str) {
-    assert_eq!((answer.status, answer.text()), (404, "not found\n"), "{what}");
     assert_eq!(
-        values(answer, ["content-type", "content-length", "etag", "last-modified"]),
+        (answer.status, answer.text()),
+        (404, "not found\n"),
+        "{what}"
+    );
+    assert_eq!(
+        values(
+            answer,
+            ["content-type", "content-length", "etag", "last-modified"]
+        ),
         [Some("text/plain; charset=utf-8"), Some("10"), None, None],
         "{what}"
     );
@@ -183,5 +190,8 @@ fn assert_no_secret(answer: &Answer, what: &str) {
         .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
         .collect();
     let body = String::from_utf8_lossy(&answer.body);
-    assert!(!head.contains(SECRET) && !body.contains(SECRET), "{what}: {answer:?}");
+    assert!(
+        !head.contains(SECRET) && !body.contains(SECRET),
+        "{what}: {answer:?}"
+    );
 }

@@ -24,15 +24,21 @@ fn check(name: &str, codings: &[&str], cases: &[(&[&str], &str)]) {
     let mut client = site.connect();
     for way in [DIR, SINGLE] {
         for (lines, gets) in cases {
-            let fields: Vec<(&str, &str)> =
-                lines.iter().map(|line| ("Accept-Encoding", *line)).collect();
+            let fields: Vec<(&str, &str)> = lines
+                .iter()
+                .map(|line| ("Accept-Encoding", *line))
+                .collect();
             let target = format!("{way}{name}");
             for method in ["GET", "HEAD"] {
                 let answer = ask(&mut client, method, &target, &fields);
                 let what = format!("{method} {target} with {lines:?} of {codings:?}");
                 if *gets == "406" {
                     assert_eq!(answer.status, 406, "{what}");
-                    assert_eq!(values(&answer, ["content-encoding", "etag"]), [None; 2], "{what}");
+                    assert_eq!(
+                        values(&answer, ["content-encoding", "etag"]),
+                        [None; 2],
+                        "{what}"
+                    );
                     assert!(!answer.has_token("connection", "close"), "{what}");
                     continue;
                 }
@@ -41,7 +47,11 @@ fn check(name: &str, codings: &[&str], cases: &[(&[&str], &str)]) {
                 assert_eq!(answer.status, 200, "{what}");
                 assert_eq!(answer.header("content-encoding"), coding, "{what}");
                 let length = content.len().to_string();
-                assert_eq!(answer.header("content-length"), Some(length.as_str()), "{what}");
+                assert_eq!(
+                    answer.header("content-length"),
+                    Some(length.as_str()),
+                    "{what}"
+                );
                 if method == "GET" {
                     assert_eq!(answer.text(), content, "{what}");
                 }
@@ -178,7 +188,12 @@ fn qvalue(thousandths: usize) -> String {
 /// The coding for these weights, by name or `*`, of what there is; none if nothing is acceptable.
 fn expected<'a>(weights: &[(&str, usize)], there: &[&'a str]) -> Option<&'a str> {
     let weight = |coding: &str| {
-        let of = |name: &str| weights.iter().find(|(listed, _)| *listed == name).map(|w| w.1);
+        let of = |name: &str| {
+            weights
+                .iter()
+                .find(|(listed, _)| *listed == name)
+                .map(|w| w.1)
+        };
         of(coding).or_else(|| of("*"))
     };
     // Those which the client ranks equal stay in this order.
@@ -217,7 +232,11 @@ fn files_06_random_weights_are_those_of_the_model() {
                 weights.push((name, [0, 1, 500, 500, 999, 1000][random.below(6)]));
             }
             // Whether `*` speaks of an identity that is not listed, or that is acceptable but last, is open.
-            let has = |name: &str| weights.iter().any(|(listed, weight)| *listed == name && *weight > 0);
+            let has = |name: &str| {
+                weights
+                    .iter()
+                    .any(|(listed, weight)| *listed == name && *weight > 0)
+            };
             let lists_identity = weights.iter().any(|(listed, _)| *listed == "identity");
             if has("*") && !lists_identity {
                 continue;
@@ -227,7 +246,12 @@ fn files_06_random_weights_are_those_of_the_model() {
                 .map(|(name, weight)| format!("{name};q={}", qvalue(*weight)))
                 .collect();
             let field = elements.join(", ");
-            let answer = ask(&mut client, "GET", "/files/app.js", &[("Accept-Encoding", &field)]);
+            let answer = ask(
+                &mut client,
+                "GET",
+                "/files/app.js",
+                &[("Accept-Encoding", &field)],
+            );
             let got = match answer.status {
                 406 => None,
                 _ => Some(answer.header("content-encoding").unwrap_or("-")),

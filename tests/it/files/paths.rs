@@ -29,7 +29,10 @@ const NAMED: &[(&str, &[&str])] = &[
     ("com10", &["com10"]),
     ("lpt", &["lpt"]),
     ("a.con", &["a.con"]),
-    ("deep/er/and/deeper.txt", &["deep/er/and/deeper.txt", "d%65ep/er/%61nd/deeper.txt"]),
+    (
+        "deep/er/and/deeper.txt",
+        &["deep/er/and/deeper.txt", "d%65ep/er/%61nd/deeper.txt"],
+    ),
 ];
 
 fn content(name: &str) -> String {
@@ -91,7 +94,14 @@ fn files_01_an_embedded_path_is_decoded_once() {
         let answer = ask(&mut client, "GET", &format!("/built/{path}"), &[]);
         assert_eq!((answer.status, answer.text()), (200, name), "{path}");
     }
-    for path in ["d%2fe/f.txt", "d/e%2Ff.txt", "%41.txt", "A.txt", "d//e/f.txt", "d/./e/f.txt"] {
+    for path in [
+        "d%2fe/f.txt",
+        "d/e%2Ff.txt",
+        "%41.txt",
+        "A.txt",
+        "d//e/f.txt",
+        "d/./e/f.txt",
+    ] {
         let answer = ask(&mut client, "GET", &format!("/built/{path}"), &[]);
         assert_refused(&answer, path);
     }
@@ -241,12 +251,21 @@ fn files_01_refused_and_missing_look_the_same() {
         for path in &paths {
             let target = format!("{way}{path}");
             let head = ask(&mut client, "HEAD", &target, &[]);
-            assert_eq!((head.status, head.header("content-length")), (404, Some("10")));
+            assert_eq!(
+                (head.status, head.header("content-length")),
+                (404, Some("10"))
+            );
             let answer = ask(&mut client, "GET", &target, &[]);
             assert_not_found(&answer, &target);
         }
     }
-    for path in ["absent.txt", "absent/letters.txt", "letters.txt/x", "sub", long.as_str()] {
+    for path in [
+        "absent.txt",
+        "absent/letters.txt",
+        "letters.txt/x",
+        "sub",
+        long.as_str(),
+    ] {
         let target = format!("{SINGLE}{path}");
         assert_not_found(&ask(&mut client, "GET", &target, &[]), &target);
     }
@@ -268,7 +287,10 @@ fn files_01_a_root_may_be_relative_and_several_may_stand_side_by_side() {
     );
     let mut client = server.connect();
     let source = ask(&mut client, "GET", "/source/files/paths.rs", &[]);
-    assert_eq!((source.status, source.text()), (200, include_str!("paths.rs")));
+    assert_eq!(
+        (source.status, source.text()),
+        (200, include_str!("paths.rs"))
+    );
     for (path, text) in [
         ("/one/x.txt", "one"),
         ("/one/two/x.txt", "two"),
@@ -277,7 +299,11 @@ fn files_01_a_root_may_be_relative_and_several_may_stand_side_by_side() {
         let answer = ask(&mut client, "GET", path, &[]);
         assert_eq!((answer.status, answer.text()), (200, text), "{path}");
     }
-    for path in ["/source/Cargo.toml", "/source/..%2fCargo.toml", "/one/letters.txt"] {
+    for path in [
+        "/source/Cargo.toml",
+        "/source/..%2fCargo.toml",
+        "/one/letters.txt",
+    ] {
         assert_not_found(&ask(&mut client, "GET", path, &[]), path);
     }
 }
@@ -295,9 +321,20 @@ fn files_01_a_root_serves_at_the_top_too() {
         let mut client = server.connect();
         for (path, text) in [("/", "top"), ("/x.txt", "x"), ("/api/7", "api")] {
             let answer = ask(&mut client, "GET", path, &[]);
-            assert_eq!((answer.status, answer.text()), (200, text), "{prefix:?} {path}");
+            assert_eq!(
+                (answer.status, answer.text()),
+                (200, text),
+                "{prefix:?} {path}"
+            );
         }
-        for path in ["/absent", "//", "//x.txt", "/x.txt/", "//etc/passwd", "/%2e%2e/x.txt"] {
+        for path in [
+            "/absent",
+            "//",
+            "//x.txt",
+            "/x.txt/",
+            "//etc/passwd",
+            "/%2e%2e/x.txt",
+        ] {
             let answer = ask(&mut client, "GET", path, &[]);
             assert_refused(&answer, path);
             assert_eq!(answer.header("location"), None, "{path}");

@@ -53,13 +53,23 @@ fn check_answer(answer: &Answer, whole: &Answer, gets: Gets, what: &str) {
     assert_eq!(answer.status, status, "{what}: {answer:?}");
     assert!(!answer.has_token("connection", "close"), "{what}");
     let length = answer.body.len().to_string();
-    assert_eq!(answer.header("content-length"), Some(length.as_str()), "{what}");
+    assert_eq!(
+        answer.header("content-length"),
+        Some(length.as_str()),
+        "{what}"
+    );
     if matches!(gets, Nothing) {
         let fields = ["content-range", "etag"];
         assert_eq!(values(answer, fields), [Some("bytes */26"), None], "{what}");
         return;
     }
-    for name in ["etag", "last-modified", "vary", "accept-ranges", "x-content-type-options"] {
+    for name in [
+        "etag",
+        "last-modified",
+        "vary",
+        "accept-ranges",
+        "x-content-type-options",
+    ] {
         assert_eq!(answer.header(name), whole.header(name), "{what}: {name}");
     }
     let (media_type, range) = (whole.header("content-type"), answer.header("content-range"));
@@ -70,7 +80,11 @@ fn check_answer(answer: &Answer, whole: &Answer, gets: Gets, what: &str) {
         }
         One(first, last) => {
             assert_eq!(answer.text(), &LETTERS[first..=last], "{what}");
-            assert_eq!(range, Some(format!("bytes {first}-{last}/26").as_str()), "{what}");
+            assert_eq!(
+                range,
+                Some(format!("bytes {first}-{last}/26").as_str()),
+                "{what}"
+            );
             assert_eq!(answer.header("content-type"), media_type, "{what}");
         }
         Several(ranges) => {
@@ -111,12 +125,21 @@ fn files_05_one_range() {
             ("bytes=-27", One(0, 25)),
             ("bytes=-18446744073709551615", One(0, 25)),
             ("bytes=-18446744073709551616", One(0, 25)),
-            ("bytes=-99999999999999999999999999999999999999999", One(0, 25)),
+            (
+                "bytes=-99999999999999999999999999999999999999999",
+                One(0, 25),
+            ),
             ("bytes=20-26", One(20, 25)),
             ("bytes=20-18446744073709551615", One(20, 25)),
             ("bytes=20-18446744073709551616", One(20, 25)),
-            ("bytes=20-99999999999999999999999999999999999999999", One(20, 25)),
-            ("bytes=00000000000000000000000000000000000005-0009", One(5, 9)),
+            (
+                "bytes=20-99999999999999999999999999999999999999999",
+                One(20, 25),
+            ),
+            (
+                "bytes=00000000000000000000000000000000000005-0009",
+                One(5, 9),
+            ),
             ("bytes=-00000000000000000000000000000000000001", One(25, 25)),
             // RFC 9110 §14.1: a unit's name is case-insensitive.
             ("BYTES=5-9", One(5, 9)),
@@ -206,7 +229,10 @@ fn files_05_several_ranges() {
             ("bytes=0-0,25-25", Several(&[(0, 0), (25, 25)])),
             ("bytes=0-1,4-5,-1", Several(&[(0, 1), (4, 5), (25, 25)])),
             // In the order in which they were asked for.
-            ("bytes=20-21,0-1,10-11", Several(&[(20, 21), (0, 1), (10, 11)])),
+            (
+                "bytes=20-21,0-1,10-11",
+                Several(&[(20, 21), (0, 1), (10, 11)]),
+            ),
             ("bytes=-2,0-1", Several(&[(24, 25), (0, 1)])),
             ("bytes=0-12,13-25", Several(&[(0, 12), (13, 25)])),
             // White space around the commas and empty elements (RFC 9110 §5.6.1.2).
@@ -245,7 +271,11 @@ fn files_05_several_range_lines_are_ignored() {
         for second in ["bytes=0-0", "bytes=1-1", "bytes=99-", "junk"] {
             let fields = [("Range", "bytes=0-0"), ("Range", second)];
             let answer = site.get(&target, &fields);
-            assert_eq!((answer.status, answer.text()), (200, LETTERS), "{way} {second}");
+            assert_eq!(
+                (answer.status, answer.text()),
+                (200, LETTERS),
+                "{way} {second}"
+            );
         }
     }
 }
@@ -258,7 +288,9 @@ fn files_05_at_most_sixteen_ranges() {
     let mut client = site.connect();
     for way in [DIR, SINGLE] {
         for (count, status) in [(2, 206), (15, 206), (16, 206), (17, 200), (500, 200)] {
-            let specs: Vec<String> = (0..count).map(|n| format!("{}-{}", n * 10, n * 10)).collect();
+            let specs: Vec<String> = (0..count)
+                .map(|n| format!("{}-{}", n * 10, n * 10))
+                .collect();
             let range = format!("bytes={}", specs.join(","));
             let target = format!("{way}long.bin");
             let answer = ask(&mut client, "GET", &target, &[("Range", &range)]);
@@ -267,7 +299,10 @@ fn files_05_at_most_sixteen_ranges() {
                 let parts = parse(&answer).unwrap();
                 assert_eq!(parts.len(), count);
                 let firsts: Vec<u64> = parts.iter().map(|part| part.first).collect();
-                assert_eq!(firsts, (0..count as u64).map(|n| n * 10).collect::<Vec<_>>());
+                assert_eq!(
+                    firsts,
+                    (0..count as u64).map(|n| n * 10).collect::<Vec<_>>()
+                );
             } else {
                 assert_eq!(answer.body.len(), 10_000);
             }
@@ -280,17 +315,30 @@ fn files_05_an_empty_file_has_no_range() {
     let site = Site::start();
     for way in WAYS {
         let target = format!("{way}empty.txt");
-        for range in ["bytes=0-", "bytes=0-0", "bytes=-0", "bytes=5-9", "bytes=0-,1-"] {
+        for range in [
+            "bytes=0-",
+            "bytes=0-0",
+            "bytes=-0",
+            "bytes=5-9",
+            "bytes=0-,1-",
+        ] {
             let answer = site.get(&target, &[("Range", range)]);
             assert_eq!(answer.status, 416, "{way} {range}");
             let fields = ["content-range", "etag"];
-            assert_eq!(values(&answer, fields), [Some("bytes */0"), None], "{way} {range}");
+            assert_eq!(
+                values(&answer, fields),
+                [Some("bytes */0"), None],
+                "{way} {range}"
+            );
         }
         // A suffix is of the whole, which is nothing: no Content-Range could say so.
         for range in ["bytes=-1", "bytes=-5", "bytes=1-0", "junk"] {
             let answer = site.get(&target, &[("Range", range)]);
             assert_eq!((answer.status, answer.text()), (200, ""), "{way} {range}");
-            assert_eq!(values(&answer, ["content-length", "content-range"]), [Some("0"), None]);
+            assert_eq!(
+                values(&answer, ["content-length", "content-range"]),
+                [Some("0"), None]
+            );
         }
     }
 }
@@ -309,7 +357,10 @@ fn files_05_every_byte_by_itself_and_every_split() {
         let singly: String = (0..26).map(|n| get(format!("bytes={n}-{n}"))).collect();
         assert_eq!(singly, LETTERS);
         for split in 1..26 {
-            let (head, tail) = (get(format!("bytes=0-{}", split - 1)), get(format!("bytes={split}-")));
+            let (head, tail) = (
+                get(format!("bytes=0-{}", split - 1)),
+                get(format!("bytes={split}-")),
+            );
             assert_eq!(head + &tail, LETTERS, "split at {split}");
             assert_eq!(get(format!("bytes=-{split}")), &LETTERS[26 - split..]);
         }
@@ -356,8 +407,16 @@ fn files_05_ranges_past_four_gigabytes() {
     for way in [DIR, SINGLE] {
         let target = format!("{way}huge.bin");
         for (range, content, content_range) in [
-            (format!("bytes={FAR}-{}", FAR + 3), "far!", format!("bytes {FAR}-{}/{SIZE}", FAR + 3)),
-            ("bytes=-1".to_owned(), "$", format!("bytes {}-{}/{SIZE}", SIZE - 1, SIZE - 1)),
+            (
+                format!("bytes={FAR}-{}", FAR + 3),
+                "far!",
+                format!("bytes {FAR}-{}/{SIZE}", FAR + 3),
+            ),
+            (
+                "bytes=-1".to_owned(),
+                "$",
+                format!("bytes {}-{}/{SIZE}", SIZE - 1, SIZE - 1),
+            ),
         ] {
             let answer = ask(&mut client, "GET", &target, &[("Range", &range)]);
             assert_eq!((answer.status, answer.text()), (206, content), "{range}");
@@ -369,11 +428,17 @@ fn files_05_ranges_past_four_gigabytes() {
         assert_eq!(answer.status, 416);
         assert_eq!(answer.header("content-range"), Some(unsatisfied.as_str()));
         let head = ask(&mut client, "HEAD", &target, &[]);
-        assert_eq!(head.header("content-length"), Some(SIZE.to_string().as_str()));
+        assert_eq!(
+            head.header("content-length"),
+            Some(SIZE.to_string().as_str())
+        );
         let several = format!("bytes=-1,{FAR}-{}", FAR + 3);
         let answer = ask(&mut client, "GET", &target, &[("Range", &several)]);
         let parts = parse(&answer).unwrap();
-        assert_eq!((&parts[0].content[..], &parts[1].content[..]), (&b"$"[..], &b"far!"[..]));
+        assert_eq!(
+            (&parts[0].content[..], &parts[1].content[..]),
+            (&b"$"[..], &b"far!"[..])
+        );
     }
 }
 

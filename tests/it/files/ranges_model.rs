@@ -3,8 +3,8 @@
 use akurai_http::{Files, Request, Response, Router};
 use akurai_tests::{Random, TempDir, TestServer};
 
-use super::byteranges::{parse, parse_content_range};
 use super::ask;
+use super::byteranges::{parse, parse_content_range};
 
 /// `range-spec` (RFC 9110 §14.1.1), as it was made rather than as it was parsed.
 #[derive(Debug, Clone, Copy)]
@@ -112,9 +112,8 @@ fn files_05_random_ranges_are_those_of_the_model() {
                 let target = format!("{way}data.bin");
                 let answer = ask(&mut client, "GET", &target, &[("Range", &range)]);
                 assert_eq!(answer.status, status, "{target} of {len} bytes, {range}");
-                let pick = |part: &[usize]| -> Vec<u8> {
-                    part.iter().map(|at| content[*at]).collect()
-                };
+                let pick =
+                    |part: &[usize]| -> Vec<u8> { part.iter().map(|at| content[*at]).collect() };
                 let range_of =
                     |part: &[usize]| (part[0] as u64, part[part.len() - 1] as u64, len as u64);
                 match (status, parts.as_slice()) {
@@ -140,5 +139,8 @@ fn files_05_random_ranges_are_those_of_the_model() {
             }
         }
     }
-    assert!(statuses.iter().all(|count| *count > 20), "too few of one kind: {statuses:?}");
+    assert!(
+        statuses.iter().all(|count| *count > 20),
+        "too few of one kind: {statuses:?}"
+    );
 }

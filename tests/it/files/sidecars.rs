@@ -27,7 +27,10 @@ fn files_06_a_sidecar_is_the_file_in_another_coding() {
         assert_eq!((plain.text(), coded.text()), (PLAIN, CODED));
         for (answer, coding, length) in [(&plain, None, "28"), (&coded, Some("gzip"), "27")] {
             assert_eq!(
-                values(answer, ["content-encoding", "content-length", "content-type"]),
+                values(
+                    answer,
+                    ["content-encoding", "content-length", "content-type"]
+                ),
                 [coding, Some(length), Some("text/javascript; charset=utf-8")],
                 "{target}"
             );
@@ -88,26 +91,47 @@ fn files_06_ranges_count_the_coded_bytes() {
             ("bytes=26-99", "p", "bytes 26-26/27"),
         ] {
             let answer = site.get(&target, &[GZIP, ("Range", range), ("If-Range", &coded)]);
-            assert_eq!((answer.status, answer.text()), (206, text), "{target} {range}");
             assert_eq!(
-                values(&answer, ["content-range", "content-encoding", "vary", "etag"]),
-                [Some(content_range), Some("gzip"), Some("Accept-Encoding"), Some(&coded)],
+                (answer.status, answer.text()),
+                (206, text),
+                "{target} {range}"
+            );
+            assert_eq!(
+                values(
+                    &answer,
+                    ["content-range", "content-encoding", "vary", "etag"]
+                ),
+                [
+                    Some(content_range),
+                    Some("gzip"),
+                    Some("Accept-Encoding"),
+                    Some(&coded)
+                ],
                 "{target} {range}"
             );
         }
         // Byte 27 is there in the plain file alone.
         let answer = site.get(&target, &[GZIP, ("Range", "bytes=27-27")]);
-        assert_eq!((answer.status, answer.header("content-range")), (416, Some("bytes */27")));
+        assert_eq!(
+            (answer.status, answer.header("content-range")),
+            (416, Some("bytes */27"))
+        );
         let answer = site.get(&target, &[("Range", "bytes=27-27")]);
         assert_eq!((answer.status, answer.text()), (206, ";"));
         // A part of one variant never completes the other.
-        let answer = site.get(&target, &[GZIP, ("Range", "bytes=0-9"), ("If-Range", &plain)]);
+        let answer = site.get(
+            &target,
+            &[GZIP, ("Range", "bytes=0-9"), ("If-Range", &plain)],
+        );
         assert_eq!((answer.status, answer.text()), (200, CODED));
         let answer = site.get(&target, &[("Range", "bytes=0-2"), ("If-Range", &coded)]);
         assert_eq!((answer.status, answer.text()), (200, PLAIN));
         let answer = site.get(&target, &[GZIP, ("Range", "bytes=0-2,-4")]);
-        let contents: Vec<Vec<u8>> =
-            parse(&answer).unwrap().into_iter().map(|part| part.content).collect();
+        let contents: Vec<Vec<u8>> = parse(&answer)
+            .unwrap()
+            .into_iter()
+            .map(|part| part.content)
+            .collect();
         assert_eq!(contents, [&b"012"[..], b"gzip"]);
     }
 }
@@ -117,20 +141,38 @@ fn files_06_a_sidecar_that_is_older_than_its_file_does_not_count() {
     let site = Site::filled(with_gzip);
     let sidecar = site.outer.join("root/app.js.gz");
     for (nanos_older, coding) in [(0, Some("gzip")), (1, None), (2_000_000_000, None)] {
-        set_modified(&sidecar, TempDir::long_ago() - Duration::from_nanos(nanos_older));
+        set_modified(
+            &sidecar,
+            TempDir::long_ago() - Duration::from_nanos(nanos_older),
+        );
         for way in [DIR, SINGLE] {
             let answer = site.get(&format!("{way}app.js"), &[GZIP]);
-            assert_eq!(answer.header("content-encoding"), coding, "{way} {nanos_older} ns older");
+            assert_eq!(
+                answer.header("content-encoding"),
+                coding,
+                "{way} {nanos_older} ns older"
+            );
             assert_eq!(answer.header("vary"), Some("Accept-Encoding"));
         }
     }
     set_modified(&sidecar, TempDir::long_ago() + Duration::from_secs(3600));
     let answer = site.get("/files/app.js", &[GZIP]);
-    assert_eq!((answer.text(), answer.header("content-encoding")), (CODED, Some("gzip")));
+    assert_eq!(
+        (answer.text(), answer.header("content-encoding")),
+        (CODED, Some("gzip"))
+    );
     // Of several, one that is too old leaves the choice to the others.
-    site.outer.write_at("root/app.js.br", "old", TempDir::long_ago() - Duration::from_secs(1));
+    site.outer.write_at(
+        "root/app.js.br",
+        "old",
+        TempDir::long_ago() - Duration::from_secs(1),
+    );
     let fields = [("Accept-Encoding", "br, gzip;q=0.5")];
-    assert_eq!(site.get("/files/app.js", &fields).header("content-encoding"), Some("gzip"));
+    assert_eq!(
+        site.get("/files/app.js", &fields)
+            .header("content-encoding"),
+        Some("gzip")
+    );
     let fields = [("Accept-Encoding", "br, identity;q=0")];
     assert_eq!(site.get("/files/app.js", &fields).status, 406);
 }
@@ -149,10 +191,18 @@ fn files_06_a_sidecar_alone_is_no_file() {
         let answer = site.get(&format!("{way}app.js.gz"), &[GZIP]);
         assert_eq!((answer.status, answer.text()), (200, CODED), "{way}");
         let fields = ["content-type", "content-encoding", "vary"];
-        assert_eq!(values(&answer, fields), [Some("application/gzip"), None, None], "{way}");
+        assert_eq!(
+            values(&answer, fields),
+            [Some("application/gzip"), None, None],
+            "{way}"
+        );
         // What is compressed already has none.
         let answer = site.get(&format!("{way}picture.png"), &[GZIP]);
-        assert_eq!((answer.status, answer.header("content-encoding")), (200, None), "{way}");
+        assert_eq!(
+            (answer.status, answer.header("content-encoding")),
+            (200, None),
+            "{way}"
+        );
         super::assert_no_secret(&answer, way);
     }
 }
@@ -165,8 +215,15 @@ fn files_06_an_index_has_sidecars_too() {
     });
     for path in ["/files/", "/files/index.html", "/files/sub/"] {
         let answer = site.get(path, &[GZIP]);
-        assert_eq!((answer.text(), answer.header("content-encoding")), (CODED, Some("gzip")));
-        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+        assert_eq!(
+            (answer.text(), answer.header("content-encoding")),
+            (CODED, Some("gzip"))
+        );
+        assert_eq!(
+            answer.header("content-type"),
+            Some("text/html; charset=utf-8"),
+            "{path}"
+        );
     }
 }
 
@@ -209,15 +266,22 @@ fn files_06_vary_stands_on_whatever_could_have_a_sidecar() {
         for name in ["a.css", "a.json", "a.svg", "a.wasm", "a.unknown", "none"] {
             outer.write(format!("root/{name}"), "x");
         }
-        for name in ["a.jpg", "a.gif", "a.webp", "a.mp4", "a.woff2", "a.zip", "a.gz", "a.pdf"] {
+        for name in [
+            "a.jpg", "a.gif", "a.webp", "a.mp4", "a.woff2", "a.zip", "a.gz", "a.pdf",
+        ] {
             outer.write(format!("root/{name}"), "x");
         }
     });
     let mut client = site.connect();
     let varies = ["letters.txt", "index.html", "app.js"];
-    let varies = varies.into_iter().chain(["a.css", "a.json", "a.svg", "a.wasm", "a.unknown", "none"]);
+    let varies =
+        varies
+            .into_iter()
+            .chain(["a.css", "a.json", "a.svg", "a.wasm", "a.unknown", "none"]);
     let does_not = ["picture.png", "a.jpg", "a.gif", "a.webp", "a.mp4"];
-    let does_not = does_not.into_iter().chain(["a.woff2", "a.zip", "a.gz", "a.pdf"]);
+    let does_not = does_not
+        .into_iter()
+        .chain(["a.woff2", "a.zip", "a.gz", "a.pdf"]);
     let cases = varies.map(|name| (name, Some("Accept-Encoding")));
     for (name, vary) in cases.chain(does_not.map(|name| (name, None))) {
         for way in [DIR, SINGLE] {

@@ -21,7 +21,10 @@ impl Single {
         let app = Router::new()
             .get("/", move |_: &Request| respond(path.clone()))
             .post("/", move |_: &Request| again.1(again.0.clone()));
-        Single { dir, server: TestServer::start(app) }
+        Single {
+            dir,
+            server: TestServer::start(app),
+        }
     }
 
     fn connect(&self) -> Client {
@@ -64,11 +67,18 @@ fn files_10_another_status_knows_neither_conditions_nor_ranges() {
             &[("If-Modified-Since", "Tue, 14 Nov 2023 22:13:20 GMT")],
         ] {
             let answer = ask(&mut client, "GET", "/", fields);
-            assert_eq!((answer.status, answer.text()), (status.code(), LETTERS), "{fields:?}");
+            assert_eq!(
+                (answer.status, answer.text()),
+                (status.code(), LETTERS),
+                "{fields:?}"
+            );
             let media_type = answer.header("content-type");
             assert_eq!(media_type, Some("text/plain; charset=utf-8"));
             let head = ask(&mut client, "HEAD", "/", fields);
-            assert_eq!((head.status, head.header("content-length")), (status.code(), Some("26")));
+            assert_eq!(
+                (head.status, head.header("content-length")),
+                (status.code(), Some("26"))
+            );
         }
     }
 }
@@ -97,7 +107,10 @@ fn files_10_the_handlers_own_fields_stay() {
             "{fields:?}"
         );
         if status != 304 {
-            assert_eq!(values(&answer, ["content-type", "x-own"]), [media_type, Some("1")]);
+            assert_eq!(
+                values(&answer, ["content-type", "x-own"]),
+                [media_type, Some("1")]
+            );
         }
     }
 }
@@ -156,7 +169,12 @@ fn files_10_what_the_handler_says_of_its_coding_stays() {
     let single = Single::start(|path| Response::file(path).header("Content-Encoding", "br"));
     single.dir.write("letters.txt.gz", "as coded by gzip");
     for accept in ["gzip", "br", "gzip, br", "identity"] {
-        let answer = ask(&mut single.connect(), "GET", "/", &[("Accept-Encoding", accept)]);
+        let answer = ask(
+            &mut single.connect(),
+            "GET",
+            "/",
+            &[("Accept-Encoding", accept)],
+        );
         // One coding, and it is that of the bytes.
         assert_eq!(answer.header("content-encoding"), Some("br"), "{accept}");
         assert_eq!(answer.text(), LETTERS, "{accept}");
@@ -178,7 +196,11 @@ fn files_10_a_missing_file_is_404_whatever_was_set() {
     for path in ["/absent", "/directory", "/empty", "/nul"] {
         assert_not_found(&ask(&mut client, "GET", path, &[]), path);
         let head = ask(&mut client, "HEAD", path, &[]);
-        assert_eq!((head.status, head.header("content-length")), (404, Some("10")), "{path}");
+        assert_eq!(
+            (head.status, head.header("content-length")),
+            (404, Some("10")),
+            "{path}"
+        );
     }
     let single = Single::start(|path| {
         let gone = path.with_file_name("gone.txt");
@@ -186,7 +208,11 @@ fn files_10_a_missing_file_is_404_whatever_was_set() {
     });
     let answer = ask(&mut single.connect(), "GET", "/", &[]);
     assert_eq!(answer.status, 404);
-    assert_eq!(answer.header("cache-control"), None, "no cache is to keep it for a year");
+    assert_eq!(
+        answer.header("cache-control"),
+        None,
+        "no cache is to keep it for a year"
+    );
 }
 
 #[test]
@@ -197,7 +223,10 @@ fn files_10_middleware_may_still_add_fields() {
         .get("/", move |_: &Request| Response::file(&path))
         .wrap(|request, next| {
             let mut reply = next(request);
-            reply.response_mut().add_header("X-Seen", b"1").expect("it is well-formed");
+            reply
+                .response_mut()
+                .add_header("X-Seen", b"1")
+                .expect("it is well-formed");
             reply
         });
     let server = TestServer::start(app);
@@ -208,6 +237,9 @@ fn files_10_middleware_may_still_add_fields() {
         (&[("Range", "bytes=0-0,2-2")], 206),
     ] {
         let answer = ask(&mut client, "GET", "/", fields);
-        assert_eq!((answer.status, answer.header("x-seen")), (status, Some("1")));
+        assert_eq!(
+            (answer.status, answer.header("x-seen")),
+            (status, Some("1"))
+        );
     }
 }

@@ -17,7 +17,11 @@ use super::{SECRET, Site, ask, assert_not_found};
 #[track_caller]
 pub(super) fn make_fifo(path: &Path) {
     let status = Command::new("mkfifo").arg(path).status();
-    assert!(status.expect("mkfifo can be run").success(), "{}", path.display());
+    assert!(
+        status.expect("mkfifo can be run").success(),
+        "{}",
+        path.display()
+    );
 }
 
 #[test]
@@ -103,7 +107,10 @@ fn files_01_a_symlink_that_stays_inside_is_followed() {
         assert_eq!((answer.status, answer.text()), (200, text), "{path}");
     }
     let answer = ask(&mut client, "GET", "/files/dir", &[]);
-    assert_eq!((answer.status, answer.header("location")), (301, Some("/files/dir/")));
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (301, Some("/files/dir/"))
+    );
 }
 
 #[test]
@@ -142,7 +149,15 @@ fn files_01_only_regular_files_and_a_fifo_never_hangs() {
     let mut socket = None;
     let site = Site::configured(|outer| socket = Some(zoo(outer)), |files| files);
     let mut client = site.connect();
-    for name in ["fifo", "fifo.html", "fifo-link", "fifo-index/", "zero", "tty", "socket"] {
+    for name in [
+        "fifo",
+        "fifo.html",
+        "fifo-link",
+        "fifo-index/",
+        "zero",
+        "tty",
+        "socket",
+    ] {
         for method in ["GET", "HEAD"] {
             let target = format!("/files/{name}");
             let answer = ask(&mut client, method, &target, &[("Range", "bytes=0-0")]);
@@ -152,7 +167,15 @@ fn files_01_only_regular_files_and_a_fifo_never_hangs() {
         assert_not_found(&ask(&mut client, "GET", &target, &[]), &target);
     }
     // The program may have a FIFO's path too; it is refused all the same.
-    for name in ["fifo", "fifo-link", "fifo-index/index.html", "zero", "socket", "sub", "sub/"] {
+    for name in [
+        "fifo",
+        "fifo-link",
+        "fifo-index/index.html",
+        "zero",
+        "socket",
+        "sub",
+        "sub/",
+    ] {
         let target = format!("/one/{name}");
         assert_not_found(&ask(&mut client, "GET", &target, &[]), &target);
     }
@@ -160,7 +183,11 @@ fn files_01_only_regular_files_and_a_fifo_never_hangs() {
     for way in super::WAYS {
         let fields = [("Accept-Encoding", "br, zstd, gzip")];
         let answer = ask(&mut client, "GET", &format!("{way}app.js"), &fields);
-        assert_eq!((answer.status, answer.header("content-encoding")), (200, None), "{way}");
+        assert_eq!(
+            (answer.status, answer.header("content-encoding")),
+            (200, None),
+            "{way}"
+        );
     }
 }
 
@@ -205,7 +232,11 @@ fn files_01_a_program_may_name_any_regular_file_itself() {
     });
     let server = TestServer::start(app);
     let mut client = server.connect();
-    for (path, text) in [("/.hidden", "hidden"), ("/a:b.txt", "colon"), ("/link.txt", "real")] {
+    for (path, text) in [
+        ("/.hidden", "hidden"),
+        ("/a:b.txt", "colon"),
+        ("/link.txt", "real"),
+    ] {
         let answer = ask(&mut client, "GET", path, &[]);
         assert_eq!((answer.status, answer.text()), (200, text), "{path}");
     }

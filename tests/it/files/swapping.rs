@@ -32,7 +32,10 @@ impl Swapper {
                 swap();
             }
         });
-        Swapper { done, thread: Some(thread) }
+        Swapper {
+            done,
+            thread: Some(thread),
+        }
     }
 }
 
@@ -41,7 +44,10 @@ impl Drop for Swapper {
         self.done.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
-            assert!(thread::panicking() || ended.is_ok(), "the swapping thread failed");
+            assert!(
+                thread::panicking() || ended.is_ok(),
+                "the swapping thread failed"
+            );
         }
     }
 }
@@ -56,7 +62,12 @@ fn relink(path: &Path, to: &Path) {
 
 /// Asks for `target` until both outcomes were seen, at least 1500 times and at most 30,000 times.
 #[track_caller]
-fn ask_often(site: &Site, target: &str, fields: &[(&str, &str)], mut is_file: impl FnMut(&Answer) -> bool) {
+fn ask_often(
+    site: &Site,
+    target: &str,
+    fields: &[(&str, &str)],
+    mut is_file: impl FnMut(&Answer) -> bool,
+) {
     let mut client: Client = site.connect();
     let (mut files, mut others) = (0, 0);
     for _ in 0..30_000 {
@@ -124,14 +135,23 @@ fn files_06_a_sidecar_swapped_back_and_forth_never_leads_out() {
         fs::copy(&sidecar, &next).expect("the name is free");
         fs::rename(&next, &link).expect("both lie in one directory");
     });
-    ask_often(&site, "/files/app.js", &[("Accept-Encoding", "gzip")], |answer| {
-        assert_eq!(answer.status, 200);
-        let is_coded = answer.header("content-encoding").is_some();
-        let text = if is_coded { "coded" } else { "let plain = 'an application';" };
-        // The copy is empty for a moment before it is renamed, never after.
-        assert_eq!(answer.text(), text);
-        is_coded
-    });
+    ask_often(
+        &site,
+        "/files/app.js",
+        &[("Accept-Encoding", "gzip")],
+        |answer| {
+            assert_eq!(answer.status, 200);
+            let is_coded = answer.header("content-encoding").is_some();
+            let text = if is_coded {
+                "coded"
+            } else {
+                "let plain = 'an application';"
+            };
+            // The copy is empty for a moment before it is renamed, never after.
+            assert_eq!(answer.text(), text);
+            is_coded
+        },
+    );
     drop(swapper);
 }
 
@@ -164,7 +184,11 @@ fn files_04_a_tag_is_that_of_the_bytes_it_comes_with() {
     // Two versions, put in place by rename: whatever is served is one of them in all its fields.
     let site = Site::start();
     let root = site.outer.join("root");
-    let versions = [("a".repeat(1000), 1), ("b".repeat(1000), 2), ("c".repeat(700_000), 3)];
+    let versions = [
+        ("a".repeat(1000), 1),
+        ("b".repeat(1000), 2),
+        ("c".repeat(700_000), 3),
+    ];
     let mut tags = Vec::new();
     for (content, age) in &versions {
         let modified = TempDir::long_ago() + std::time::Duration::from_secs(*age);
@@ -187,16 +211,28 @@ fn files_04_a_tag_is_that_of_the_bytes_it_comes_with() {
     for n in 0..600 {
         let target = ["/files/swap.bin", "/one/swap.bin"][n % 2];
         let fields = [("Range", "bytes=0-99")];
-        let answer = ask(&mut client, "GET", target, if n % 3 == 0 { &fields } else { &[] });
+        let answer = ask(
+            &mut client,
+            "GET",
+            target,
+            if n % 3 == 0 { &fields } else { &[] },
+        );
         let etag = tag(&answer);
-        let version = tags.iter().position(|of| *of == etag).expect("one of the three tags");
+        let version = tags
+            .iter()
+            .position(|of| *of == etag)
+            .expect("one of the three tags");
         let content = &versions[version].0;
         let (status, expected) = match n % 3 {
             0 => (206, &content[..100]),
             _ => (200, content.as_str()),
         };
         assert_eq!(answer.status, status);
-        assert!(answer.text() == expected, "tag {version} on {} bytes", answer.body.len());
+        assert!(
+            answer.text() == expected,
+            "tag {version} on {} bytes",
+            answer.body.len()
+        );
         if let Some(range) = answer.header("content-range") {
             assert_eq!(range, format!("bytes 0-99/{}", content.len()));
         }
@@ -225,7 +261,10 @@ fn files_09_a_file_written_in_place_is_never_framed_wrongly() {
             Ok(answer) => {
                 assert_eq!(answer.status, 200);
                 let text = answer.text();
-                assert!(LETTERS.repeat(1 + text.len() / 26).starts_with(text), "{text}");
+                assert!(
+                    LETTERS.repeat(1 + text.len() / 26).starts_with(text),
+                    "{text}"
+                );
                 whole += 1;
             }
             Err(akurai_tests::ReadError::Ended(..)) => {

@@ -55,7 +55,10 @@ fn files_04_whatever_changes_gets_another_tag() {
         let of_single = tag(&ask(&mut client, "GET", "/one/letters.txt", &[]));
         assert_eq!(of_dir, of_single, "one file, one tag");
         assert!(of_dir.starts_with('"'), "it is old, hence strong: {of_dir}");
-        assert!(seen.insert(of_dir), "{content:?} at {nanos} has a tag that was there");
+        assert!(
+            seen.insert(of_dir),
+            "{content:?} at {nanos} has a tag that was there"
+        );
     }
 }
 
@@ -126,10 +129,16 @@ fn files_04_a_weak_tag_still_matches_when_the_file_is_old() {
     set_modified(&path, TempDir::long_ago());
     let strong = tag(&site.get("/files/letters.txt", &[]));
     let fields = [("If-None-Match", format!("W/{strong}"))];
-    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let fields = fields
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
     assert_eq!(site.get("/files/letters.txt", &fields).status, 304);
     let fields = [("If-None-Match", weak.as_str())];
-    assert_eq!(site.get("/files/letters.txt", &fields).status, 200, "of another time");
+    assert_eq!(
+        site.get("/files/letters.txt", &fields).status,
+        200,
+        "of another time"
+    );
 }
 
 #[test]
@@ -166,12 +175,21 @@ fn files_04_an_embedded_tag_is_of_length_and_content() {
     let start = |files| TestServer::start(Router::new().files("/built", Files::embedded(files)));
     let (one, two) = (start(ONE), start(TWO));
     let of = |server: &TestServer, name| {
-        let etag = tag(&ask(&mut server.connect(), "GET", &format!("/built/{name}"), &[]));
+        let etag = tag(&ask(
+            &mut server.connect(),
+            "GET",
+            &format!("/built/{name}"),
+            &[],
+        ));
         assert!(etag.starts_with('"'), "{etag} is weak");
         etag
     };
     let a = of(&one, "a.txt");
-    assert_eq!(a, of(&two, "a.txt"), "another start of the program, the same tag");
+    assert_eq!(
+        a,
+        of(&two, "a.txt"),
+        "another start of the program, the same tag"
+    );
     for (server, name) in [(&one, "c.txt"), (&two, "d.txt"), (&two, "e.txt")] {
         assert_ne!(a, of(server, name), "{name}");
     }
@@ -191,7 +209,11 @@ fn files_04_every_answer_with_the_file_names_its_tag() {
             ("GET", &[("If-None-Match", "*")], 304),
         ] {
             let answer = ask(&mut client, method, &target, fields);
-            assert_eq!((answer.status, tag(&answer)), (status, etag.clone()), "{way}");
+            assert_eq!(
+                (answer.status, tag(&answer)),
+                (status, etag.clone()),
+                "{way}"
+            );
         }
         let answer = ask(&mut client, "GET", &target, &[("Range", "bytes=99-")]);
         assert_eq!((answer.status, answer.header("etag")), (416, None), "{way}");

@@ -67,7 +67,16 @@ const SLASH: &[&str] = &[
 ];
 
 /// What may stand before it.
-const BEFORE: &[&str] = &["", "sub/", "sub%2f", "/", "%2f", "%5c", "absent/", "letters.txt/"];
+const BEFORE: &[&str] = &[
+    "",
+    "sub/",
+    "sub%2f",
+    "/",
+    "%2f",
+    "%5c",
+    "absent/",
+    "letters.txt/",
+];
 
 /// Beginnings of absolute paths, before that of the secret.
 const ABSOLUTE: &[&str] = &[
@@ -120,14 +129,22 @@ impl Sweep {
             .files("/built", Files::embedded(CONTENT));
         let server = TestServer::start(app);
         let client = server.connect();
-        let sweep = Sweep { _outer: outer, server, client, asked: 0 };
+        let sweep = Sweep {
+            _outer: outer,
+            server,
+            client,
+            asked: 0,
+        };
         (sweep, secret)
     }
 
     /// Asks for `targets`, several at once, and asserts that none of them gives a file.
     #[track_caller]
     fn refused(&mut self, targets: &[String]) {
-        let requests: String = targets.iter().map(|target| request("GET", target, &[])).collect();
+        let requests: String = targets
+            .iter()
+            .map(|target| request("GET", target, &[]))
+            .collect();
         // The server may have closed the connection after the last one.
         let _ = self.client.try_send(&requests);
         for target in targets {
@@ -165,7 +182,10 @@ fn files_01_no_encoding_of_a_traversal_leads_out() {
                     .iter()
                     .flat_map(|ups| {
                         let path = format!("{before}{ups}");
-                        [format!("/files/{path}secret.txt"), format!("/built/{path}secret.txt")]
+                        [
+                            format!("/files/{path}secret.txt"),
+                            format!("/built/{path}secret.txt"),
+                        ]
                     })
                     .collect();
                 sweep.refused(&targets);
@@ -182,11 +202,19 @@ fn files_01_no_absolute_path_leads_out() {
     for begin in ABSOLUTE {
         for slash in SLASH {
             let path = bare.replace('/', slash);
-            sweep.refused(&[format!("/files/{begin}{path}"), format!("/built/{begin}{path}")]);
+            sweep.refused(&[
+                format!("/files/{begin}{path}"),
+                format!("/built/{begin}{path}"),
+            ]);
             sweep.refused(&[format!("/files{begin}{slash}{path}")]);
         }
     }
-    for path in ["/etc/passwd", "%2fetc%2fpasswd", "//etc/passwd", "\\windows\\win.ini"] {
+    for path in [
+        "/etc/passwd",
+        "%2fetc%2fpasswd",
+        "//etc/passwd",
+        "\\windows\\win.ini",
+    ] {
         sweep.refused(&[format!("/files/{path}"), format!("/built/{path}")]);
     }
     // As the whole target, absolute form included.
