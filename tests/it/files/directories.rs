@@ -120,6 +120,41 @@ fn files_02_a_directory_without_slash_is_redirected() {
 }
 
 #[test]
+fn files_02_a_redirect_knows_the_whole_path() {
+    let dir = TempDir::new();
+    dir.write("sub/index.html", "sub");
+    let inner = Router::new().files("/files", dir.path());
+    let outer = Router::new().nest("/api/{version}", inner);
+    let server = TestServer::start(outer);
+    let mut client = server.connect();
+    for (target, location) in [
+        ("/api/v1/files", "/api/v1/files/"),
+        ("/api/v1/files/sub?a", "/api/v1/files/sub/?a"),
+        ("http://t/api/v1/files/sub?a", "/api/v1/files/sub/?a"),
+        (
+            "http://other.example/api/v%201/files/sub",
+            "/api/v%201/files/sub/",
+        ),
+    ] {
+        // A target in absolute form has its own authority, which Host repeats.
+        let host = if target.contains("other") {
+            "other.example"
+        } else {
+            "t"
+        };
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        let answer = client.read_response();
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (301, Some(location)),
+            "{target}"
+        );
+    }
+    let answer = ask(&mut client, "GET", "/api/v1/files/sub/", &[]);
+    assert_eq!((answer.status, answer.text()), (200, "sub"));
+}
+
+#[test]
 fn files_02_no_redirect_leads_to_another_host() {
     let site = |prefix: &str| {
         let dir = TempDir::new();

@@ -172,6 +172,10 @@ fn files_08_names_with_a_hash() {
         ("bootstrap.min.css", false),
         ("service-worker.js", false),
         ("3f2a9c1b/app.js", false),
+        ("report-20261125.pdf", false),
+        ("site-settings.js", false),
+        ("my-component.js", false),
+        ("3f2a9c1b.js", false),
         ("", false),
         ("a/", false),
     ] {
@@ -213,9 +217,10 @@ fn files_08_further_fields_stand_on_every_file() {
             ("GET", "", &[]),
             ("GET", "letters.txt", &[("Range", "bytes=0-0")]),
             ("GET", "letters.txt", &[("Range", "bytes=0-0,2-2")]),
+            ("GET", "letters.txt", &[("If-None-Match", "*")]),
         ] {
             let answer = ask(&mut client, method, &format!("{way}{path}"), fields);
-            assert!(matches!(answer.status, 200 | 206));
+            assert!(matches!(answer.status, 200 | 206 | 304));
             assert_eq!(
                 values(&answer, ["cross-origin-resource-policy", "x-served-by"]),
                 [Some("same-origin"), Some("akurai")],
@@ -389,7 +394,12 @@ fn files_08_no_name_of_a_download_forges_a_field() {
             .expect("it is a download");
         assert!(given.starts_with("attachment"), "{name:?}: {given}");
         if !name.is_empty() && !name.contains(char::is_control) {
-            assert_eq!(download_name(&answer), name);
+            // A backslash leads to a directory on some systems: it may be replaced.
+            let saved = download_name(&answer);
+            assert!(
+                saved == name || saved == name.replace('\\', "_"),
+                "{name:?} is saved as {saved:?}"
+            );
         }
     }
 }

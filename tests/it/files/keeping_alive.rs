@@ -5,8 +5,17 @@ use akurai_tests::{Answer, Random};
 use super::byteranges::parse;
 use super::{LETTERS, Site, WAYS, ask, request};
 
+/// Method, name, fields; status and body.
+type Exchange = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    u16,
+    &'static str,
+);
+
 /// Requests for what stands under `way`, and the status and body of each, empty where the body does not matter.
-const SEQUENCE: &[(&str, &str, &[(&str, &str)], u16, &str)] = &[
+const SEQUENCE: &[Exchange] = &[
     ("GET", "letters.txt", &[], 200, LETTERS),
     ("GET", "letters.txt", &[("Range", "bytes=3-5")], 206, "def"),
     ("HEAD", "letters.txt", &[], 200, ""),

@@ -163,15 +163,33 @@ fn files_06_a_malformed_field_is_as_if_absent() {
             (&["gzip;q="], "-"),
             (&["gzip;q"], "-"),
             (&["gzip;q=-1"], "-"),
-            (&["gzip;q=\"1\""], "-"),
             (&["gzip;q=1e0"], "-"),
             (&["gzip br"], "-"),
             (&["gz/ip"], "-"),
             (&[";q=1"], "-"),
             (&["gzip, ;q=0"], "-"),
             (&["identity;q=0, gzip;q=x"], "-"),
-            (&["*;q=0;"], "-"),
             (&["gzip", "br;q=x"], "-"),
+        ],
+    );
+}
+
+#[test]
+fn files_06_a_weight_is_no_parameter() {
+    // `weight = OWS ";" OWS "q=" qvalue` (RFC 9110 §12.4.2): neither a quoted string nor a lone semicolon, which
+    // parameters (§5.6.6) may have.
+    check(
+        "app.js",
+        &["gzip"],
+        &[
+            (&["*;q=0;"], "-"),
+            (&["gzip;"], "-"),
+            (&["gzip;;q=1"], "-"),
+            (&["gzip;q =1"], "-"),
+            (&["gzip;q= 1"], "-"),
+            (&["gzip;q=1;x=y"], "-"),
+            (&["gzip;q=1;q=1"], "-"),
+            (&["gzip;q=\"1\""], "-"),
         ],
     );
 }

@@ -25,7 +25,7 @@ fn files_06_a_sidecar_is_the_file_in_another_coding() {
         let plain = site.get(&target, &[]);
         let coded = site.get(&target, &[GZIP]);
         assert_eq!((plain.text(), coded.text()), (PLAIN, CODED));
-        for (answer, coding, length) in [(&plain, None, "28"), (&coded, Some("gzip"), "27")] {
+        for (answer, coding, length) in [(&plain, None, "29"), (&coded, Some("gzip"), "27")] {
             assert_eq!(
                 values(
                     answer,
@@ -110,13 +110,13 @@ fn files_06_ranges_count_the_coded_bytes() {
                 "{target} {range}"
             );
         }
-        // Byte 27 is there in the plain file alone.
-        let answer = site.get(&target, &[GZIP, ("Range", "bytes=27-27")]);
+        // Byte 28 is there in the plain file alone.
+        let answer = site.get(&target, &[GZIP, ("Range", "bytes=28-28")]);
         assert_eq!(
             (answer.status, answer.header("content-range")),
             (416, Some("bytes */27"))
         );
-        let answer = site.get(&target, &[("Range", "bytes=27-27")]);
+        let answer = site.get(&target, &[("Range", "bytes=28-28")]);
         assert_eq!((answer.status, answer.text()), (206, ";"));
         // A part of one variant never completes the other.
         let answer = site.get(
@@ -295,6 +295,50 @@ fn files_06_vary_stands_on_whatever_could_have_a_sidecar() {
                 assert_eq!(answer.status, status, "{way}{name} {fields:?}");
                 assert_eq!(answer.header("vary"), vary, "{way}{name} {fields:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn files_06_a_sidecar_of_the_same_bytes_and_time_has_a_tag_of_its_own() {
+    let site = Site::filled(|outer| {
+        for name in ["same.js", "same.js.br", "same.js.zst", "same.js.gz"] {
+            outer.write(format!("root/{name}"), "the same");
+        }
+    });
+    for way in [DIR, SINGLE] {
+        let mut tags: Vec<String> = ["identity", "br", "zstd", "gzip"]
+            .iter()
+            .map(|coding| tag(&site.get(&format!("{way}same.js"), &[("Accept-Encoding", coding)])))
+            .collect();
+        tags.sort();
+        tags.dedup();
+        assert_eq!(tags.len(), 4, "{tags:?}");
+    }
+}
+
+#[test]
+fn files_06_the_date_of_each_variant_comes_back() {
+    let site = Site::filled(|outer| {
+        let later = TempDir::long_ago() + Duration::from_secs(3600);
+        outer.write_at("root/app.js.gz", CODED, later);
+    });
+    for way in [DIR, SINGLE] {
+        let target = format!("{way}app.js");
+        for accept in ["identity", "gzip"] {
+            let accept = ("Accept-Encoding", accept);
+            let answer = site.get(&target, &[accept]);
+            let date = answer.header("last-modified").expect("a date");
+            for (name, status) in [("If-Modified-Since", 304), ("If-Unmodified-Since", 200)] {
+                let answer = site.get(&target, &[accept, (name, date)]);
+                assert_eq!(answer.status, status, "{target} {accept:?} {name}: {date}");
+            }
+            let fields = [accept, ("Range", "bytes=0-0"), ("If-Range", date)];
+            assert_eq!(
+                site.get(&target, &fields).status,
+                206,
+                "{target} {accept:?}"
+            );
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use akurai_http::{Request, Response, Router, Status};
 use akurai_tests::{Client, TempDir, TestServer};
 
+use super::byteranges::parse;
 use super::{LETTERS, ask, assert_not_found, tag, values};
 
 struct Single {
@@ -242,4 +243,79 @@ fn files_10_middleware_may_still_add_fields() {
             (status, Some("1"))
         );
     }
+}
+
+#[test]
+fn files_10_the_handlers_own_type_is_that_of_each_part() {
+    let single = Single::start(|path| Response::file(path).header("Content-Type", "text/x-own"));
+    let fields = [("Range", "bytes=0-0,2-2")];
+    let answer = ask(&mut single.connect(), "GET", "/", &fields);
+    let parts = parse(&answer).expect("one Content-Type, and it is multipart/byteranges");
+    for part in parts {
+        assert_eq!(part.media_type.as_deref(), Some("text/x-own"));
+    }
+}
+
+#[test]
+fn files_10_vary_names_all_that_the_answer_depends_on() {
+    // RFC 9110 §12.5.5: a cache that knew of one only would give a coded file to a client that asked for none.
+    let dir = TempDir::new();
+    let path = dir.write("letters.txt", LETTERS);
+    dir.write("letters.txt.gz", "as coded by gzip");
+    let app = Router::new()
+        .files("/files", dir.path())
+        .get("/own", move |_: &Request| {
+            Response::file(&path).header("Vary", "Origin")
+        })
+        .wrap(|request, next| {
+            let mut reply = next(request);
+            if request.path() != "/own" {
+                let added = reply.response_mut().add_header("Vary", b"Origin");
+                added.expect("it is well-formed");
+            }
+            reply
+        });
+    let server = TestServer::start(app);
+    let mut client = server.connect();
+    for path in ["/own", "/files/letters.txt"] {
+        for (fields, status) in [
+            (&[][..], 200),
+            (&[("Accept-Encoding", "gzip")], 200),
+            (&[("Range", "bytes=0-0")], 206),
+            (&[("If-None-Match", "*")], 304),
+        ] {
+            let answer = ask(&mut client, "GET", path, fields);
+            assert_eq!(answer.status, status, "{path} {fields:?}");
+            for name in ["Origin", "Accept-Encoding"] {
+                assert!(answer.has_token("vary", name), "{path} {fields:?}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn files_10_no_length_that_the_handler_claims_is_kept_against_the_file() {
+    let single = Single::start(|path| Response::file(path).content_length(5));
+    let mut client = single.connect();
+    for (fields, text) in [(&[][..], LETTERS), (&[("Range", "bytes=3-4")], "de")] {
+        client.send(super::request("GET", "/", fields));
+        // A failure is an answer too; a body that is cut or runs over is none.
+        match client.try_read_response(false) {
+            Ok(answer) if answer.status == 500 => {}
+            Ok(answer) => assert_eq!(answer.text(), text),
+            Err(_) => client = single.connect(),
+        }
+    }
+}
+
+#[test]
+fn files_10_the_handlers_own_date_stands_alone() {
+    let own = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let single = Single::start(move |path| Response::file(path).header("Last-Modified", own));
+    let answer = ask(&mut single.connect(), "GET", "/", &[]);
+    assert_eq!(answer.header("last-modified"), Some(own));
+    // What was sent is what comes back: nothing changed since.
+    let fields = [("If-Modified-Since", own)];
+    let answer = ask(&mut single.connect(), "GET", "/", &fields);
+    assert_eq!(answer.status, 304);
 }

@@ -128,6 +128,22 @@ fn files_01_the_root_itself_may_be_a_symlink() {
     assert_not_found(&answer, "out of a linked root");
 }
 
+#[test]
+fn files_01_a_linked_root_may_move_on_to_the_next_release() {
+    let outer = TempDir::new();
+    outer.write("one/x.txt", "one");
+    outer.write("two/x.txt", "two");
+    symlink("one", outer.join("current")).unwrap();
+    let server = TestServer::start(Router::new().files("/files", outer.join("current")));
+    let mut client = server.connect();
+    for name in ["one", "two", "one"] {
+        symlink(name, outer.join("next")).unwrap();
+        fs::rename(outer.join("next"), outer.join("current")).unwrap();
+        let answer = ask(&mut client, "GET", "/files/x.txt", &[]);
+        assert_eq!((answer.status, answer.text()), (200, name));
+    }
+}
+
 /// A directory with everything in it that is no regular file.
 fn zoo(outer: &TempDir) -> UnixListener {
     let root = outer.join("root");
@@ -239,5 +255,30 @@ fn files_01_a_program_may_name_any_regular_file_itself() {
     ] {
         let answer = ask(&mut client, "GET", path, &[]);
         assert_eq!((answer.status, answer.text()), (200, text), "{path}");
+    }
+}
+
+#[test]
+fn files_01_a_name_that_is_not_utf_8_cannot_be_asked_for() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let site = Site::filled(|outer| {
+        for name in [&b"\xff.txt"[..], b"\xc0\xae\xc0\xae", b"\xed\xa0\x80"] {
+            outer.write("root/placeholder", SECRET);
+            let name = outer.join("root").join(OsStr::from_bytes(name));
+            fs::rename(outer.join("root/placeholder"), name).unwrap();
+        }
+    });
+    for path in [
+        "%ff.txt",
+        "%FF.txt",
+        "%c0%ae%c0%ae",
+        "%ed%a0%80",
+        "%EF%BF%BD.txt",
+    ] {
+        let target = format!("/files/{path}");
+        let answer = ask(&mut site.connect(), "GET", &target, &[]);
+        super::assert_refused(&answer, &target);
     }
 }

@@ -242,8 +242,8 @@ fn files_04_a_tag_is_that_of_the_bytes_it_comes_with() {
 
 #[test]
 fn files_09_a_file_written_in_place_is_never_framed_wrongly() {
-    // It is empty, cut or whole when it is opened: the client of these tests takes a length that is kept, or an end
-    // before it.
+    // It is empty, cut or whole when it is opened. The client gets a length that is kept, or an end before it, or hears
+    // that it failed.
     let site = Site::start();
     let path = site.outer.join("root/busy.txt");
     fs::write(&path, LETTERS).unwrap();
@@ -253,12 +253,17 @@ fn files_09_a_file_written_in_place_is_never_framed_wrongly() {
         fs::write(&writer, LETTERS).expect("it is there");
     });
     let mut client = site.connect();
-    let (mut whole, mut aborted) = (0, 0);
+    let (mut whole, mut failed) = (0, 0);
     for n in 0..1500 {
         let target = ["/files/busy.txt", "/one/busy.txt"][n % 2];
         client.send(super::request("GET", target, &[]));
         match client.try_read_response(false) {
             Ok(answer) => {
+                if answer.status == 500 {
+                    // It was cut between its head and its only piece, when nothing had been sent yet.
+                    failed += 1;
+                    continue;
+                }
                 assert_eq!(answer.status, 200);
                 let text = answer.text();
                 assert!(
@@ -268,7 +273,7 @@ fn files_09_a_file_written_in_place_is_never_framed_wrongly() {
                 whole += 1;
             }
             Err(akurai_tests::ReadError::Ended(..)) => {
-                aborted += 1;
+                failed += 1;
                 client = site.connect();
             }
             Err(error) => panic!("{error}"),
@@ -277,5 +282,5 @@ fn files_09_a_file_written_in_place_is_never_framed_wrongly() {
     drop(swapper);
     set_modified(&path, TempDir::long_ago());
     assert_eq!(site.get("/files/busy.txt", &[]).text(), LETTERS);
-    assert!(whole > 0, "{aborted} of 1500 were aborted");
+    assert!(whole > 0, "all {failed} of 1500 failed");
 }

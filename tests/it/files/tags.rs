@@ -22,7 +22,7 @@ fn files_04_a_tag_is_of_length_time_and_coding() {
         for (file, coding, expected) in [
             ("letters.txt", "", format!("\"{:x}-{nanos:x}\"", 26)),
             ("empty.txt", "", format!("\"0-{nanos:x}\"")),
-            ("app.js", "", format!("\"{:x}-{nanos:x}\"", 28)),
+            ("app.js", "", format!("\"{:x}-{nanos:x}\"", 29)),
             ("app.js", "br", format!("\"{:x}-{nanos:x}-br\"", 11)),
             ("app.js", "zstd", format!("\"{:x}-{nanos:x}-zstd\"", 13)),
             ("app.js", "gzip", format!("\"{:x}-{nanos:x}-gzip\"", 17)),
