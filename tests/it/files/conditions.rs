@@ -107,6 +107,8 @@ fn files_03_if_none_match_compares_weakly() {
         (&[(NONE, ",T,")], 304),
         (&[(NONE, "\"a,b\", T")], 304),
         (&[(NONE, "\"a\\\", T")], 304),
+        (&[(NONE, "\"\u{e9}\", T")], 304),
+        (&[(NONE, "\"other\"\t,\tT")], 304),
         (&[(NONE, "\"other\""), (NONE, "T")], 304),
         (&[("if-none-match", "T")], 304),
         (&[(NONE, "\"other\"")], 200),
@@ -138,6 +140,8 @@ fn files_03_a_malformed_list_matches_nothing() {
         "T, *",
         "**",
         "T;x=y",
+        "\"a b\", T",
+        "T,\"a\tb\"",
         "'T'",
         "",
     ];

@@ -250,3 +250,38 @@ fn files_02_a_listing_is_bounded() {
     let answer = ask(&mut client, "GET", "/files/", &[]);
     assert_eq!((answer.status, links(answer.text()).len()), (200, 10_000));
 }
+
+#[test]
+fn files_02_embedded_directories_can_be_listed_too() {
+    const FILES: &[(&str, &[u8])] = &[
+        ("z.txt", b"z"),
+        ("a b.txt", b"ab"),
+        ("<b>/x.txt", b"x"),
+        ("den/er/deep.txt", b"deep"),
+        ("den/index.html", b"den"),
+    ];
+    let files = Files::embedded(FILES).listing();
+    let server = TestServer::start(Router::new().files("/built", files));
+    let mut client = server.connect();
+    let answer = ask(&mut client, "GET", "/built/", &[]);
+    assert_eq!(
+        (
+            answer.status,
+            values(&answer, ["content-type", "cache-control"])
+        ),
+        (200, [Some("text/html; charset=utf-8"), Some("no-cache")])
+    );
+    assert!(!answer.text().contains("<b>"));
+    let listed: Vec<String> = links(answer.text())
+        .iter()
+        .map(|href| decoded(href))
+        .collect();
+    assert_eq!(listed, ["<b>/", "den/", "a b.txt", "z.txt"]);
+    for (path, expected) in [("%3Cb%3E/", "x.txt"), ("den/er/", "deep.txt")] {
+        let answer = ask(&mut client, "GET", &format!("/built/{path}"), &[]);
+        assert_eq!(links(answer.text()), [expected]);
+    }
+    let answer = ask(&mut client, "GET", "/built/den/", &[]);
+    assert_eq!(answer.text(), "den");
+    assert_not_found(&ask(&mut client, "GET", "/built/absent/", &[]), "absent");
+}
