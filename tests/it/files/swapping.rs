@@ -284,3 +284,29 @@ fn files_09_a_file_written_in_place_is_never_framed_wrongly() {
     assert_eq!(site.get("/files/busy.txt", &[]).text(), LETTERS);
     assert!(whole > 0, "all {failed} of 1500 failed");
 }
+
+#[test]
+fn files_02_a_directory_swapped_back_and_forth_is_never_listed_from_outside() {
+    let site = Site::configured(
+        |outer| {
+            outer.write(format!("outside/{SECRET}.txt"), SECRET);
+            outer.write("root/inside/leaf.txt", LETTERS);
+        },
+        akurai_http::Files::listing,
+    );
+    let link = site.outer.join("root/swapped");
+    relink(&link, Path::new("inside"));
+    let swapper = Swapper::start(move || {
+        relink(&link, Path::new("../outside"));
+        relink(&link, Path::new("inside"));
+    });
+    ask_often(&site, "/files/swapped/", &[], |answer| {
+        if answer.status == 200 {
+            assert!(answer.text().contains("leaf.txt"), "{}", answer.text());
+            return true;
+        }
+        assert_not_found(answer, "a directory that leads out");
+        false
+    });
+    drop(swapper);
+}
