@@ -36,6 +36,7 @@ export const NAMES = [
   "<base href=.txt",
   "<title><style><textarea>.txt",
   "javascript.txt",
+  "a link inside.txt",
   `${"long ".repeat(20)}.txt`,
   `${"unbroken".repeat(30)}.txt`,
 ];
@@ -52,6 +53,7 @@ export const UNLISTED = [
   "line\nbreak.txt",
   "tab\there.txt",
   "a queue",
+  "leads out",
   "leads out.txt",
 ];
 
@@ -152,15 +154,20 @@ export function writeTree(root) {
   write("again/style.css", "#p { color: rgb(1, 2, 3) }\n");
   write("again/app.js", "window.version = 1;\n");
 
-  for (const name of NAMES) write(`names/${name}`, name);
-  for (const name of UNLISTED) {
-    if (name === ".git") write("names/.git/config", "[core]");
-    else if (name === "a queue") execFileSync("mkfifo", [path.join(root, "names", name)]);
-    else if (name === "leads out.txt") symlinkSync("/etc/hostname", path.join(root, "names", name));
+  write("linked/to.txt", "a link inside.txt");
+  const special = {
+    "a link inside.txt": (file) => symlinkSync("../linked/to.txt", file),
+    ".git": () => write("names/.git/config", "[core]"),
+    "a queue": (file) => execFileSync("mkfifo", [file]),
+    "leads out": (file) => symlinkSync("/etc", file),
+    "leads out.txt": (file) => symlinkSync("/etc/hostname", file),
+  };
+  for (const name of [...NAMES, ...UNLISTED]) {
+    if (special[name]) special[name](path.join(root, "names", name));
     else write(`names/${name}`, name);
   }
   writeFileSync(Buffer.concat([Buffer.from(path.join(root, "names", "no UTF-8 ")), Buffer.from([0xff, 0xfe])]), "odd");
-  mkdirSync(path.join(root, "names", "an empty directory"));
+  mkdirSync(path.join(root, "names/an empty directory"));
   write("names/<b>directory<b>/inside & out.txt", "inside & out.txt");
   write("names/Zoo/10 bytes.bin", Buffer.alloc(10));
   write("names/Zoo/five MiB.bin", Buffer.alloc(5 * 1024 * 1024));
