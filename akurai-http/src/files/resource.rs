@@ -1,0 +1,121 @@
+//! What a path led to: content that can be sent, and what tells its versions apart.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::Headers;
+use crate::codec::coding::{AcceptedCodings, ContentCoding};
+use crate::codec::media::Media;
+
+/// A file that was changed a shorter while ago may change again without its time showing it: systems count time in ticks.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Content, opened.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    pub(crate) content: Content,
+    /// In bytes.
+    pub(crate) len: u64,
+    /// When a file was changed last.
+    pub(crate) modified: Option<SystemTime>,
+    /// With the length, tells versions apart.
+    version: i128,
+}
+
+#[derive(Debug)]
+pub(crate) enum Content {
+    File(File),
+    Static(&'static [u8]),
+}
+
+impl Resource {
+    pub(crate) fn of_file(file: File) -> io::Result<Resource> {
+        let metadata = file.metadata()?;
+        // A FIFO has no length, and a device no end.
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let modified = metadata.modified().ok();
+        Ok(Resource {
+            content: Content::File(file),
+            len: metadata.len(),
+            modified,
+            version: modified.map_or(0, nanoseconds),
+        })
+    }
+
+    pub(crate) fn of_bytes(bytes: &'static [u8], hash: u64) -> Resource {
+        Resource {
+            content: Content::Static(bytes),
+            len: bytes.len() as u64,
+            modified: None,
+            version: hash.into(),
+        }
+    }
+
+    /// The entity tag of this content in `coding` (RFC 9110 §8.8.3): weak while the file's time cannot be relied on.
+    pub(crate) fn etag(&self, coding: Option<ContentCoding>, now: SystemTime) -> String {
+        let is_settled = match (&self.content, self.modified) {
+            (Content::Static(_), _) => true,
+            (Content::File(_), None) => false,
+            (Content::File(_), Some(modified)) => {
+                now.duration_since(modified).is_ok_and(|age| age >= SETTLED)
+            }
+        };
+        let weak = if is_settled { "" } else { "W/" };
+        let sign = if self.version < 0 { "-" } else { "" };
+        let (dash, coding) = coding.map_or(("", ""), |coding| ("-", coding.name()));
+        let (len, version) = (self.len, self.version.unsigned_abs());
+        format!("{weak}\"{len:x}-{sign}{version:x}{dash}{coding}\"")
+    }
+
+    /// Whether the file is another than when it was opened; what is part of the program never is.
+    pub(crate) fn has_changed(&self) -> bool {
+        let is_same = |metadata: &Metadata| {
+            metadata.len() == self.len && metadata.modified().ok() == self.modified
+        };
+        match &self.content {
+            Content::Static(_) => false,
+            Content::File(file) => !file.metadata().is_ok_and(|metadata| is_same(&metadata)),
+        }
+    }
+}
+
+/// Since 1970; before it, below zero.
+fn nanoseconds(time: SystemTime) -> i128 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_nanos() as i128,
+        Err(before) => -(before.duration().as_nanos() as i128),
+    }
+}
+
+/// In seconds since 1970, a part of one left out.
+pub(crate) fn seconds(time: SystemTime) -> i64 {
+    nanoseconds(time).div_euclid(1_000_000_000) as i64
+}
+
+/// The client refuses content as it is, and there is none in a coding that it accepts.
+#[derive(Debug)]
+pub(crate) struct NotAcceptable;
+
+/// The variant in a coding that the client prefers to content as it is; `open` gives what lies ready in a coding, by the
+/// extension of its name.
+pub(crate) fn variant(
+    headers: &Headers,
+    media: Media,
+    open: impl Fn(&str) -> Option<Resource>,
+) -> Result<Option<(ContentCoding, Resource)>, NotAcceptable> {
+    let accepted = AcceptedCodings::of(headers);
+    if !media.is_compressed {
+        for coding in accepted.preferred() {
+            if let Some(sidecar) = open(coding.extension()) {
+                return Ok(Some((coding, sidecar)));
+            }
+        }
+    }
+    match accepted.takes_identity() {
+        true => Ok(None),
+        false => Err(NotAcceptable),
+    }
+}
