@@ -6,11 +6,10 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use super::add;
-use super::resource::{Content, Resource, seconds};
+use super::resource::{Content, Resource, is_negotiable, seconds};
 use super::transfer;
-use crate::codec::coding::ContentCoding;
 use crate::codec::conditional::{EntityTag, Validators, Verdict, evaluate, range_applies};
-use crate::codec::date::imf_fixdate;
+use crate::codec::date::{http_date, imf_fixdate};
 use crate::codec::media::Media;
 use crate::codec::range::{Multipart, Selection, content_range, select, unsatisfied_range};
 use crate::response::Body;
@@ -31,10 +30,9 @@ pub(crate) fn answer(
     mut response: Response,
     media: Media,
     resource: Resource,
-    coding: Option<ContentCoding>,
 ) -> Response {
     let now = SystemTime::now();
-    describe(&mut response, media, &resource, coding, now);
+    describe(&mut response, media, &resource, now);
     let reads = matches!(request.method(), Method::Get | Method::Head);
     // The conditions are of the resource that the target names; what a handler answers with another status is none
     // (RFC 9110 §13.2.1).
@@ -75,13 +73,8 @@ pub(crate) fn answer(
 }
 
 /// Adds the fields that say what the content is and which version of it.
-fn describe(
-    response: &mut Response,
-    media: Media,
-    resource: &Resource,
-    coding: Option<ContentCoding>,
-    now: SystemTime,
-) {
+fn describe(response: &mut Response, media: Media, resource: &Resource, now: SystemTime) {
+    let is_negotiable = is_negotiable(response, media);
     let mut set = |name: &str, value: &str| {
         if response.headers().bytes(name).is_none() {
             add(response, name, value);
@@ -89,10 +82,10 @@ fn describe(
     };
     set("Content-Type", media.content_type);
     set("X-Content-Type-Options", "nosniff");
-    if let Some(coding) = coding {
+    if let Some(coding) = resource.coding {
         set("Content-Encoding", coding.name());
     }
-    set("ETag", &resource.etag(coding, now));
+    set("ETag", &resource.etag(now));
     if let Some(modified) = resource.modified {
         // Not later than Date, whatever the file's time says (RFC 9110 §8.8.2.1).
         if let Ok(seconds) = u64::try_from(seconds(modified.min(now))) {
@@ -107,7 +100,7 @@ fn describe(
         .headers()
         .tokens("Vary")
         .any(|field| field == b"*" || field.eq_ignore_ascii_case(b"Accept-Encoding"));
-    if !media.is_compressed && !varies {
+    if is_negotiable && !varies {
         add(response, "Vary", "Accept-Encoding");
     }
 }
@@ -119,7 +112,7 @@ fn validators(response: &Response, now: u64) -> Validators<'_> {
         etag: headers.bytes("ETag").and_then(EntityTag::parse),
         last_modified: headers
             .bytes("Last-Modified")
-            .and_then(|date| crate::codec::date::http_date(date, now)),
+            .and_then(|date| http_date(date, now)),
     }
 }
 

@@ -327,14 +327,14 @@ impl Files {
         if self.attachments {
             add(&mut response, "Content-Disposition", &attachment(name));
         }
-        let media = Media::of(name);
         let open = |extension: &str| match &self.source {
             Source::Dir(dir) => dir.sidecar(path, extension, &file),
             Source::Embedded(embedded) => embedded.sidecar(path, extension),
         };
-        match variant(request.headers(), media, open) {
-            Ok(Some((coding, sidecar))) => answer(request, response, media, sidecar, Some(coding)),
-            Ok(None) => answer(request, response, media, file, None),
+        let media = Media::of(name);
+        match variant(request, &response, media, open) {
+            Ok(Some(sidecar)) => answer(request, response, media, sidecar),
+            Ok(None) => answer(request, response, media, file),
             Err(NotAcceptable) => not_acceptable(),
         }
     }
@@ -378,9 +378,9 @@ pub(crate) fn settle_response(request: &Request, mut response: Response) -> Resp
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let media = Media::of(&name);
     let open = |extension: &str| dir::open_sidecar(&path, extension, &file);
-    match variant(request.headers(), media, open) {
-        Ok(Some((coding, sidecar))) => answer(request, response, media, sidecar, Some(coding)),
-        Ok(None) => answer(request, response, media, file, None),
+    match variant(request, &response, media, open) {
+        Ok(Some(sidecar)) => answer(request, response, media, sidecar),
+        Ok(None) => answer(request, response, media, file),
         Err(NotAcceptable) => not_acceptable(),
     }
 }

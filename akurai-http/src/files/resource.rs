@@ -4,9 +4,9 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::Headers;
 use crate::codec::coding::{AcceptedCodings, ContentCoding};
 use crate::codec::media::Media;
+use crate::{Request, Response};
 
 /// A file that was changed a shorter while ago may change again without its time showing it: systems count time in ticks.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -21,6 +21,8 @@ pub(crate) struct Resource {
     pub(crate) modified: Option<SystemTime>,
     /// With the length, tells versions apart.
     version: i128,
+    /// What the content is coded in: this is a sidecar.
+    pub(crate) coding: Option<ContentCoding>,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,7 @@ impl Resource {
             len: metadata.len(),
             modified,
             version: modified.map_or(0, nanoseconds),
+            coding: None,
         })
     }
 
@@ -51,11 +54,12 @@ impl Resource {
             len: bytes.len() as u64,
             modified: None,
             version: hash.into(),
+            coding: None,
         }
     }
 
-    /// The entity tag of this content in `coding` (RFC 9110 §8.8.3): weak while the file's time cannot be relied on.
-    pub(crate) fn etag(&self, coding: Option<ContentCoding>, now: SystemTime) -> String {
+    /// The entity tag of this content (RFC 9110 §8.8.3): weak while the file's time cannot be relied on.
+    pub(crate) fn etag(&self, now: SystemTime) -> String {
         let is_settled = match (&self.content, self.modified) {
             (Content::Static(_), _) => true,
             (Content::File(_), None) => false,
@@ -65,7 +69,7 @@ impl Resource {
         };
         let weak = if is_settled { "" } else { "W/" };
         let sign = if self.version < 0 { "-" } else { "" };
-        let (dash, coding) = coding.map_or(("", ""), |coding| ("-", coding.name()));
+        let (dash, coding) = self.coding.map_or(("", ""), |coding| ("-", coding.name()));
         let (len, version) = (self.len, self.version.unsigned_abs());
         format!("{weak}\"{len:x}-{sign}{version:x}{dash}{coding}\"")
     }
@@ -99,22 +103,31 @@ pub(crate) fn seconds(time: SystemTime) -> i64 {
 #[derive(Debug)]
 pub(crate) struct NotAcceptable;
 
+/// Whether other codings of the file count: not if it is compressed already, nor if the handler has said which version or
+/// coding its bytes are.
+pub(crate) fn is_negotiable(response: &Response, media: Media) -> bool {
+    let says = |name| response.headers().bytes(name).is_some();
+    !media.is_compressed && !says("ETag") && !says("Content-Encoding")
+}
+
 /// The variant in a coding that the client prefers to content as it is; `open` gives what lies ready in a coding, by the
 /// extension of its name.
 pub(crate) fn variant(
-    headers: &Headers,
+    request: &Request,
+    response: &Response,
     media: Media,
     open: impl Fn(&str) -> Option<Resource>,
-) -> Result<Option<(ContentCoding, Resource)>, NotAcceptable> {
-    let accepted = AcceptedCodings::of(headers);
-    if !media.is_compressed {
+) -> Result<Option<Resource>, NotAcceptable> {
+    let accepted = AcceptedCodings::of(request.headers());
+    if is_negotiable(response, media) {
         for coding in accepted.preferred() {
-            if let Some(sidecar) = open(coding.extension()) {
-                return Ok(Some((coding, sidecar)));
+            if let Some(mut sidecar) = open(coding.extension()) {
+                sidecar.coding = Some(coding);
+                return Ok(Some(sidecar));
             }
         }
     }
-    match accepted.takes_identity() {
+    match accepted.takes_identity() || response.headers().bytes("Content-Encoding").is_some() {
         true => Ok(None),
         false => Err(NotAcceptable),
     }

@@ -17,7 +17,7 @@ pub(crate) fn send_part(
     out: &mut BodyWriter<'_>,
 ) -> io::Result<()> {
     let in_pieces = part.end - part.start > PIECE_BYTES as u64;
-    copy(resource, part, in_pieces, &mut Vec::new(), out)
+    Transfer::of(resource).send(part, in_pieces, out)
 }
 
 /// Sends several parts as `multipart/byteranges`.
@@ -27,53 +27,63 @@ pub(crate) fn send_parts(
     multipart: &Multipart,
     out: &mut BodyWriter<'_>,
 ) -> io::Result<()> {
-    let mut buffer = Vec::new();
+    let mut transfer = Transfer::of(resource);
     let in_pieces = multipart.body_bytes(parts) > PIECE_BYTES as u64;
     for (at, (part, head)) in parts.iter().zip(&multipart.heads).enumerate() {
         let is_last = at + 1 == parts.len();
         out.write_all(head.as_bytes())?;
-        copy(
-            resource,
-            part.clone(),
-            in_pieces && is_last,
-            &mut buffer,
-            out,
-        )?;
+        transfer.send(part.clone(), in_pieces && is_last, out)?;
     }
     out.write_all(multipart.end.as_bytes())
 }
 
-/// Copies a part through this buffer. If asked, it makes sure before the last piece that all came from one version.
-fn copy(
-    resource: &Resource,
-    part: Range<u64>,
-    make_sure: bool,
-    buffer: &mut Vec<u8>,
-    out: &mut BodyWriter<'_>,
-) -> io::Result<()> {
-    let mut file = match &resource.content {
-        Content::Static(bytes) => {
-            return out.write_all(&bytes[part.start as usize..part.end as usize]);
-        }
-        Content::File(file) => file,
-    };
-    file.seek(SeekFrom::Start(part.start))?;
-    let mut left = part.end - part.start;
-    while left > 0 {
-        let len = PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES));
-        if buffer.len() < len {
-            buffer.resize(len, 0);
-        }
-        file.read_exact(&mut buffer[..len])?;
-        left -= len as u64;
-        if left == 0 && make_sure && resource.has_changed() {
-            return Err(changed());
-        }
-        out.write_all(&buffer[..len])?;
-    }
-    Ok(())
+struct Transfer<'a> {
+    resource: &'a Resource,
+    /// Where the file is read next.
+    position: u64,
+    buffer: Vec<u8>,
 }
 
-fn changed() -> io::Error {
-    io::Error::other("the file changed while it was sent")
+impl Transfer<'_> {
+    fn of(resource: &Resource) -> Transfer<'_> {
+        Transfer {
+            resource,
+            position: 0,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Sends a part. If asked, it makes sure before the last piece that all came from one version.
+    fn send(
+        &mut self,
+        part: Range<u64>,
+        make_sure: bool,
+        out: &mut BodyWriter<'_>,
+    ) -> io::Result<()> {
+        let mut file = match &self.resource.content {
+            Content::Static(bytes) => {
+                return out.write_all(&bytes[part.start as usize..part.end as usize]);
+            }
+            Content::File(file) => file,
+        };
+        if self.position != part.start {
+            file.seek(SeekFrom::Start(part.start))?;
+            self.position = part.start;
+        }
+        while self.position < part.end {
+            let left = part.end - self.position;
+            let len = PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES));
+            if self.buffer.len() < len {
+                self.buffer.resize(len, 0);
+            }
+            let piece = &mut self.buffer[..len];
+            file.read_exact(piece)?;
+            self.position += len as u64;
+            if self.position == part.end && make_sure && self.resource.has_changed() {
+                return Err(io::Error::other("the file changed while it was sent"));
+            }
+            out.write_all(piece)?;
+        }
+        Ok(())
+    }
 }
