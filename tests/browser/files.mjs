@@ -239,13 +239,16 @@ async function video({ page, base, directory, out, wire }) {
     const clip = await makeClip(page);
     size = clip.length;
     assert(size > 4 * 1024 * 1024, `${size} bytes`);
-    writeFileSync(path.join(directory, "video", "clip.webm"), clip);
-    aged(path.join(directory, "video", "clip.webm"), 3600);
+    // The same under another name, of which the browser's cache holds nothing.
+    for (const name of ["clip.webm", "again.webm"]) {
+      writeFileSync(path.join(directory, "video", name), clip);
+      aged(path.join(directory, "video", name), 3600);
+    }
     return `${size} bytes`;
   });
 
-  const spans = async () =>
-    (await wire.of("clip.webm")).map(({ status, asked, fields, bytes }) => {
+  const spans = async (name = "clip.webm") =>
+    (await wire.of(name)).map(({ status, asked, fields, bytes }) => {
       const [, first, last, total] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(fields["content-range"] ?? "") ?? [];
       return { status, range: asked.range, ifRange: asked["if-range"], first: +first, last: +last, total: +total, fields, bytes };
     });
@@ -317,15 +320,17 @@ async function video({ page, base, directory, out, wire }) {
   });
 
   await check("files: dragged about faster than it can follow, it ends at the right frame", async () => {
+    await page.evaluate(() => (document.querySelector("video").src = "again.webm"));
+    await page.waitForFunction(() => document.querySelector("video").readyState >= 1);
     for (let i = 0; i < 40; i += 1) {
       await page.evaluate((to) => (document.querySelector("video").currentTime = to), ((i * 37) % 590) / 10 + 0.05);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     await page.waitForFunction(() => !document.querySelector("video").seeking);
     shows(await page.evaluate(seek, { to: 37.45, deadline: WAIT_MS }), 37.45);
-    const answers = await spans();
+    const answers = await spans("again.webm");
     assertEqual([...new Set(answers.map(({ status, total }) => `${status} of ${total}`))], [`206 of ${size}`], "answers");
-    return `${answers.length} requests in all`;
+    return `${answers.length} requests`;
   });
 }
 

@@ -104,6 +104,7 @@ export async function listing({ page, base, out, wire }) {
       const over = await page.evaluate(() => document.scrollingElement.scrollWidth - window.innerWidth);
       if (over > 0) wide.push(`${over} pixels too wide at ${width}`);
     }
+    await page.mouse.move(0, 0);
     const shots = [
       ["listing", "light", 1280, 900],
       ["listing-dark", "dark", 1280, 900],
