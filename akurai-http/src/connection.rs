@@ -185,8 +185,17 @@ impl Connection<'_> {
             false => None,
         };
         request.begin_body(limits.body(own_bytes.unwrap_or(limits.body_bytes)))?;
-        if request.is_asterisk() || request.method() == Method::Trace {
-            return Ok(about_the_server(request).into());
+        if request.is_asterisk() {
+            return Ok(Response::new(Status::NO_CONTENT)
+                .header("Allow", all_methods())
+                .into());
+        }
+        // It would show a page the credentials that its browser adds.
+        if request.method() == Method::Trace {
+            let allow = app.allow(request).unwrap_or_else(all_methods);
+            return Ok(Response::new(Status::METHOD_NOT_ALLOWED)
+                .header("Allow", allow)
+                .into());
         }
         Ok(app.handle(request))
     }
@@ -447,18 +456,13 @@ impl Date {
     }
 }
 
-/// `OPTIONS *` asks what the server can (RFC 9110 §9.3.7); `TRACE` is not among it, since it would show a page the
-/// credentials that its browser adds.
-fn about_the_server(request: &Request) -> Response {
-    let status = match request.method() {
-        Method::Options => Status::NO_CONTENT,
-        _ => Status::METHOD_NOT_ALLOWED,
-    };
-    let allowed = Method::ALL
+/// What the server can, which is what `OPTIONS *` asks (RFC 9110 §9.3.7).
+fn all_methods() -> String {
+    let routable = Method::ALL
         .into_iter()
         .filter(|method| method.is_routable());
-    let allowed: Vec<_> = allowed.map(Method::as_str).collect();
-    Response::new(status).header("Allow", allowed.join(", "))
+    let names: Vec<_> = routable.map(Method::as_str).collect();
+    names.join(", ")
 }
 
 fn internal_error() -> Response {

@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Found;
 use super::resource::Resource;
@@ -116,11 +116,9 @@ impl Dir {
     /// The entries of the directory at `path` that can be asked for, at most so many, and how many more there are.
     pub(crate) fn list(&self, path: &str, most: usize) -> Option<(Vec<Entry>, usize)> {
         let dir = self.root.join(path);
-        if !self.holds_path(&dir) {
-            return None;
-        }
+        let directory = self.open_directory(&dir)?;
         let (mut entries, mut left_out) = (Vec::new(), 0);
-        for entry in fs::read_dir(&dir).ok()? {
+        for entry in directory.entries().ok()? {
             let Some(entry) = entry.ok().and_then(|entry| self.entry(&entry)) else {
                 continue;
             };
@@ -138,24 +136,78 @@ impl Dir {
         if !is_plain_name(&name) {
             return None;
         }
-        let path = entry.path();
-        let is_link = entry.file_type().ok()?.is_symlink();
-        if is_link && !self.holds_path(&path) {
-            return None;
+        // That of the entry itself, from the directory that was opened.
+        let mut metadata = entry.metadata().ok()?;
+        if metadata.is_symlink() {
+            metadata = self.target_of_link(&entry.path())?;
         }
-        let metadata = fs::metadata(&path).ok()?;
         let kind = match metadata.is_dir() {
             true => EntryKind::Directory,
             false if metadata.is_file() => EntryKind::File(metadata.len()),
             false => return None,
         };
-        let since_epoch = |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).ok();
+        let since_epoch = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok();
         let modified = metadata.modified().ok().and_then(since_epoch);
         Some(Entry {
             name,
             kind,
             modified: modified.map(|since| since.as_secs()),
         })
+    }
+
+    /// What a symbolic link leads to, if that lies below the root.
+    fn target_of_link(&self, link: &Path) -> Option<Metadata> {
+        let metadata = fs::metadata(link).ok()?;
+        if metadata.is_dir() {
+            return self.open_directory(link)?.metadata();
+        }
+        let file = open_without_waiting(link, &metadata).ok()?;
+        let metadata = file.metadata().ok()?;
+        self.holds(&file, link).then_some(metadata)
+    }
+
+    /// Opens a directory and makes sure that what was opened lies below the root.
+    fn open_directory(&self, path: &Path) -> Option<Directory> {
+        let directory = Directory::open(path)?;
+        let holds = match &directory.handle {
+            Some(handle) => self.holds(handle, path),
+            None => self.holds_path(path),
+        };
+        holds.then_some(directory)
+    }
+}
+
+/// A directory that stays the same whatever becomes of its name, where the system opens directories as files.
+struct Directory {
+    handle: Option<File>,
+    path: PathBuf,
+}
+
+impl Directory {
+    fn open(path: &Path) -> Option<Directory> {
+        let handle = match cfg!(unix) {
+            true => Some(File::open(path).ok()?),
+            false => None,
+        };
+        let path = path.to_owned();
+        Some(Directory { handle, path })
+    }
+
+    fn entries(&self) -> io::Result<fs::ReadDir> {
+        #[cfg(target_os = "linux")]
+        if let Some(handle) = &self.handle {
+            if let Ok(entries) = fs::read_dir(path_of_handle(handle)) {
+                return Ok(entries);
+            }
+        }
+        fs::read_dir(&self.path)
+    }
+
+    fn metadata(&self) -> Option<Metadata> {
+        match &self.handle {
+            Some(handle) => handle.metadata().ok(),
+            None => fs::metadata(&self.path).ok(),
+        }
     }
 }
 
@@ -234,12 +286,9 @@ const O_NONBLOCK: Option<i32> = if cfg!(all(
 /// Where the file that was opened at `path` really lies.
 fn real_path(file: &File, path: &Path) -> io::Result<PathBuf> {
     #[cfg(target_os = "linux")]
-    {
-        use std::os::fd::AsRawFd;
-        // The kernel's own word for this very handle. Without /proc, the long way.
-        if let Ok(real) = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
-            return Ok(real);
-        }
+    // The kernel's own word for this very handle. Without /proc, the long way.
+    if let Ok(real) = fs::read_link(path_of_handle(file)) {
+        return Ok(real);
     }
     let real = fs::canonicalize(path)?;
     // What has this path must be what was opened.
@@ -247,6 +296,12 @@ fn real_path(file: &File, path: &Path) -> io::Result<PathBuf> {
         true => Ok(real),
         false => Err(io::ErrorKind::NotFound.into()),
     }
+}
+
+#[cfg(target_os = "linux")]
+fn path_of_handle(file: &File) -> PathBuf {
+    use std::os::fd::AsRawFd;
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 #[cfg(unix)]
