@@ -136,6 +136,7 @@ async function site({ browser, page, base, wire }) {
       return [await load("script", { src }), await load("link", { rel: "stylesheet", href: src })];
     }, `${base}names/plain.txt`);
     await other.close();
+    await page.bringToFront();
     assertEqual(told, ["error", "error"], "text/plain as a script, and as a style");
   });
 }
@@ -301,8 +302,9 @@ async function video({ page, base, directory, out, wire }) {
     for (const seconds of [0.05, 30.05, 59.45, 12.75, 44.35]) shows(await page.evaluate(seek, { to: seconds, deadline: WAIT_MS }), seconds);
     await page.evaluate(() => document.querySelector("video").play());
     await page.waitForFunction(() => document.querySelector("video").currentTime > 45.5);
-    await page.locator("video").screenshot({ path: path.join(out, "video.png") });
     await page.evaluate(() => document.querySelector("video").pause());
+    const clip = { x: 0, y: 0, width: CLIP.width + 16, height: CLIP.height + 16 };
+    await page.screenshot({ path: path.join(out, "video.png"), clip, timeout: WAIT_MS });
     const answers = await spans();
     assertEqual([...new Set(answers.map(({ status, total }) => `${status} of ${total}`))], [`206 of ${size}`], "answers");
     return `${answers.length} requests`;
@@ -348,7 +350,7 @@ async function download({ page, base }, big) {
 }
 
 // The page reads the first bytes, and no more until the file was changed: by then the server has sent what buffers hold.
-async function changing({ browser, base, directory }, big) {
+async function changing({ browser, page: front, base, directory }, big) {
   const file = path.join(directory, "download", "big.bin");
   // Not watched: the browser complains of what is cut off, as it should.
   const page = await browser.newPage();
@@ -395,4 +397,5 @@ async function changing({ browser, base, directory }, big) {
     return `after ${length} bytes`;
   });
   await page.close();
+  await front.bringToFront();
 }

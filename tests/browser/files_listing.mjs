@@ -62,11 +62,13 @@ export async function listing({ page, base, out, wire }) {
   });
 
   await check("listing: the strangest of them, clicked, are plain text", async () => {
-    const strange = NAMES.filter((name) => /[<"'#%]/.test(name));
+    const strange = NAMES.filter((name) => /^(<script|<img|" on|' on|#|%41|100%)/.test(name));
+    assertEqual(strange.length, 7, "names");
     for (const name of strange) {
       await page.goto(names);
       const at = (await links(page)).findIndex(([text]) => text === name);
-      await page.locator("a").nth(at).click();
+      // The element's own click: the mouse waits for frames to be drawn, of which a busy machine has few.
+      await page.locator("a").nth(at).evaluate((a) => a.click());
       await page.waitForURL((url) => url.href !== names);
       const shown = await page.evaluate(() => [document.contentType, document.body.textContent, window.pwned ?? null]);
       assertEqual(shown, ["text/plain", name, null], page.url());
