@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use akurai_tests::{TempDir, set_modified};
 
-use super::byteranges::parse;
 use super::{DIR, SECRET, SINGLE, Site, ask, tag, values};
 
 const PLAIN: &str = "let plain = 'an application';";
@@ -126,13 +125,9 @@ fn files_06_ranges_count_the_coded_bytes() {
         assert_eq!((answer.status, answer.text()), (200, CODED));
         let answer = site.get(&target, &[("Range", "bytes=0-2"), ("If-Range", &coded)]);
         assert_eq!((answer.status, answer.text()), (200, PLAIN));
+        // Content-Encoding would seem to be that of the multipart body, which it is not.
         let answer = site.get(&target, &[GZIP, ("Range", "bytes=0-2,-4")]);
-        let contents: Vec<Vec<u8>> = parse(&answer)
-            .unwrap()
-            .into_iter()
-            .map(|part| part.content)
-            .collect();
-        assert_eq!(contents, [&b"012"[..], b"gzip"]);
+        assert_eq!((answer.status, answer.text()), (200, CODED));
     }
 }
 
