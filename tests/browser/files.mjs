@@ -306,7 +306,7 @@ async function video({ page, base, directory, out, wire }) {
     const clip = { x: 0, y: 0, width: CLIP.width + 16, height: CLIP.height + 16 };
     await page.screenshot({ path: path.join(out, "video.png"), clip, timeout: WAIT_MS });
     const answers = await spans();
-    assertEqual([...new Set(answers.map(({ status, total }) => `${status} of ${total}`))], [`206 of ${size}`], "answers");
+    allOf(size, answers);
     return `${answers.length} requests`;
   });
 
@@ -331,9 +331,15 @@ async function video({ page, base, directory, out, wire }) {
     await page.waitForFunction(() => !document.querySelector("video").seeking);
     shows(await page.evaluate(seek, { to: 37.45, deadline: WAIT_MS }), 37.45);
     const answers = await spans("again.webm");
-    assertEqual([...new Set(answers.map(({ status, total }) => `${status} of ${total}`))], [`206 of ${size}`], "answers");
+    allOf(size, answers);
     return `${answers.length} requests`;
   });
+}
+
+/** Each answer is a part of these many bytes, or says that the browser has that part. */
+function allOf(size, answers) {
+  const parts = answers.filter(({ status }) => status !== 304).map(({ status, total }) => `${status} of ${total}`);
+  assertEqual([...new Set(parts)], [`206 of ${size}`], "answers");
 }
 
 async function download({ page, base }, big) {
