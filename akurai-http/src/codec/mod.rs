@@ -5,6 +5,7 @@ pub(crate) mod coding;
 pub(crate) mod conditional;
 pub(crate) mod cookie;
 pub(crate) mod date;
+pub(crate) mod deflate;
 pub(crate) mod disposition;
 pub(crate) mod event;
 pub(crate) mod form;
