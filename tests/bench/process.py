@@ -44,15 +44,21 @@ class Process:
             self.process.kill()
             self.process.wait()
 
+    def pids(self):
+        """The process and its children."""
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as file:
+            return [self.process.pid, *map(int, file.read().split())]
+
     def cpu(self):
-        """Seconds on a core, of all its threads that still run."""
+        """Seconds on a core, of all its threads that still run and its children's."""
         total = 0
-        for task in os.listdir(f"/proc/{self.process.pid}/task"):
-            try:
-                with open(f"/proc/{self.process.pid}/task/{task}/schedstat") as file:
-                    total += int(file.read().split()[0])
-            except FileNotFoundError:
-                pass
+        for pid in self.pids():
+            for task in os.listdir(f"/proc/{pid}/task"):
+                try:
+                    with open(f"/proc/{pid}/task/{task}/schedstat") as file:
+                        total += int(file.read().split()[0])
+                except FileNotFoundError:
+                    pass
         return total / 1e9
 
     def status(self, field):
