@@ -215,11 +215,9 @@ impl Connection<'_> {
         self.respond(Response::refusal(error))
     }
 
-    fn respond(&mut self, mut response: Response) -> Outcome {
-        if let Body::File(path) = &response.body {
-            let path = path.clone();
-            response = files::send(response, &path);
-        }
+    fn respond(&mut self, response: Response) -> Outcome {
+        // A router has done so already, so that middleware sees what is sent.
+        let response = files::settle_response(&self.request, response);
         let framing = match self.framing(&response) {
             Ok(framing) => framing,
             Err(fault) => return self.misused(fault),
@@ -235,13 +233,10 @@ impl Connection<'_> {
         if self.request.method() != Method::Head && !is_empty(response.status()) {
             let wire = self.request.wire.get_mut();
             let failed = match response.body {
-                Body::Bytes(bytes) if bytes.len() < OUTPUT_BYTES => {
-                    wire.output.extend_from_slice(&bytes);
-                    None
-                }
-                Body::Bytes(bytes) => wire.flush_with(&bytes).err().map(|_| Outcome::Abort),
+                Body::Bytes(bytes) => wire.put(&bytes).err().map(|_| Outcome::Abort),
+                Body::Static(bytes) => wire.put(bytes).err().map(|_| Outcome::Abort),
                 Body::Stream(write) => self.stream(write, framing, committed),
-                Body::File(_) => unreachable!("a file became a stream above"),
+                Body::File(_) => unreachable!("a file was opened above"),
             };
             if let Some(outcome) = failed {
                 return outcome;

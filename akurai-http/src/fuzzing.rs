@@ -5,6 +5,7 @@
 //! were cut differently or that must mean the same.
 
 mod body;
+mod files;
 mod head;
 mod multipart;
 mod proxies;
@@ -13,6 +14,7 @@ mod values;
 use crate::Headers;
 
 pub use body::body;
+pub use files::{codings_and_names, conditions, ranges};
 pub use head::head;
 pub use multipart::multipart;
 pub use proxies::forwarded;

@@ -34,7 +34,7 @@
 //! server makes another thread for the next connection.
 //!
 //! Around that: [`middleware`] (access log, CORS, security headers, timing), [`Cookie`]s, forms
-//! ([`Request::form`], [`Request::multipart`]), files ([`Router::files`], [`Response::file`]), a client's address behind
+//! ([`Request::form`], [`Request::multipart`]), static files ([`Files`], [`Response::file`]), a client's address behind
 //! proxies ([`TrustedProxies`]), and a server's counts ([`Handle::stats`]).
 //!
 //! # What it promises
@@ -92,6 +92,7 @@ mod wire;
 pub use body_writer::BodyWriter;
 pub use cookie::{Cookie, CookieError, SameSite};
 pub use error::{HeaderError, RequestError};
+pub use files::Files;
 pub use form::Pairs;
 pub use form_error::FormError;
 pub use headers::Headers;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::body_writer::BodyWriter;
+use crate::codec::disposition::attachment;
 use crate::codec::head::content_length;
 use crate::error::{HeaderError, RequestError};
 use crate::{Headers, Status};
@@ -36,8 +37,10 @@ pub struct Response {
 /// A response's content.
 pub(crate) enum Body {
     Bytes(Vec<u8>),
+    /// A part of the program.
+    Static(&'static [u8]),
     Stream(Box<StreamFn>),
-    /// Opened when the response is sent, since what it is depends on the request.
+    /// Opened when the handler has returned, since what is sent of it depends on the request.
     File(PathBuf),
 }
 
@@ -97,12 +100,22 @@ impl Response {
         Response::new(Status::OK).with_stream(write)
     }
 
-    /// The file at `path`, with the media type of its name and `Last-Modified`, in constant memory. It is opened when the
-    /// response is sent: 404 if it is missing or no regular file. If it shrinks meanwhile, the client sees an aborted
-    /// connection.
+    /// The file at `path`, under the rules of [`Files`](crate::Files): its media type and validators, conditions, ranges,
+    /// `HEAD` and sidecars, in constant memory. 404 if it is missing or no regular file.
+    ///
+    /// It is opened when the handler has returned. Fields that the handler sets stay: with an `ETag` of its own, that is what
+    /// conditions are compared with. Conditions and ranges are for `GET` and `HEAD` and for status 200; with another status
+    /// the whole file is sent.
     ///
     /// The path is the program's own: nothing confines it. For paths that clients choose there is
     /// [`Router::files`](crate::Router::files).
+    ///
+    /// ```
+    /// use akurai_http::Response;
+    ///
+    /// let response = Response::file("/var/log/report.pdf").attachment("Überblick.pdf");
+    /// # let _ = response;
+    /// ```
     pub fn file(path: impl Into<PathBuf>) -> Response {
         let mut response = Response::new(Status::OK);
         response.body = Body::File(path.into());
@@ -172,6 +185,14 @@ impl Response {
         Ok(())
     }
 
+    /// Has browsers save the content under this name instead of showing it: `Content-Disposition: attachment` with
+    /// `filename`, and `filename*` where the name needs it (RFC 6266). A slash, backslash or control character in it becomes
+    /// `_`.
+    pub fn attachment(mut self, file_name: &str) -> Response {
+        self.headers.remove("Content-Disposition");
+        self.header("Content-Disposition", attachment(file_name))
+    }
+
     /// Removes every field of this name; for `Content-Length`, what was declared.
     pub fn without_header(mut self, name: &str) -> Response {
         if name.eq_ignore_ascii_case("Content-Length") {
@@ -207,6 +228,7 @@ impl Response {
     pub fn body_bytes(&self) -> Option<&[u8]> {
         match &self.body {
             Body::Bytes(bytes) => Some(bytes),
+            Body::Static(bytes) => Some(bytes),
             Body::Stream(_) | Body::File(_) => None,
         }
     }
@@ -241,6 +263,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Body::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Body::Static(bytes) => write!(f, "{} static bytes", bytes.len()),
             Body::Stream(_) => f.write_str("a stream"),
             Body::File(path) => write!(f, "file {}", path.display()),
         }

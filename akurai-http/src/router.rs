@@ -1,11 +1,10 @@
 //! Which handler answers a request: patterns of paths, methods, and middleware around them. No I/O.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::codec::path::percent_decode;
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::{Method, Reply, Request, Response, Status};
 
 type Handler = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
@@ -145,27 +144,37 @@ impl Router {
         node.routes.push(Route {
             method,
             names,
-            handler: Box::new(move |request| handler(request).into()),
+            handler: Box::new(move |request| files::settle(request, handler(request).into())),
         });
         self
     }
 
-    /// Serves the files below `dir` under `prefix`, with `index.html` for a directory. Hidden files and what leads out
-    /// of `dir`, by `..` or by a symbolic link, are 404.
+    /// Serves a tree of [`Files`] under `prefix`; a path alone stands for [`Files::dir`]. The prefix without its final slash
+    /// is redirected to the one with it.
     ///
     /// ```
-    /// use akurai_http::Router;
+    /// use akurai_http::{Files, Router};
     ///
-    /// let router = Router::new().files("/static", "/srv/site");
+    /// let router = Router::new()
+    ///     .files("/static", "/srv/site")
+    ///     .files("/pub", Files::dir("/srv/pub").listing());
     /// # let _ = router;
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`route`](Router::route), for the prefix and for the prefix with a slash and anything behind it.
     #[track_caller]
-    pub fn files(self, prefix: &str, dir: impl AsRef<Path>) -> Router {
-        let files = Files::new(dir.as_ref());
-        let pattern = format!("{}/{{*path}}", prefix.trim_end_matches('/'));
-        self.get(&pattern, move |request| {
+    pub fn files(self, prefix: &str, files: impl Into<Files>) -> Router {
+        let files = files.into();
+        let prefix = prefix.trim_end_matches('/');
+        let router = self.get(&format!("{prefix}/{{*path}}"), move |request| {
             files.respond(request, request.rest())
-        })
+        });
+        match prefix {
+            "" => router,
+            prefix => router.get(prefix, files::redirect_to_directory),
+        }
     }
 
     /// Lets the routes of this pattern, which stand already, take bodies of so many bytes instead of

@@ -176,6 +176,15 @@ impl Wire {
         self.flush_with(&[])
     }
 
+    /// Makes `data` part of the output: a copy if it is short, otherwise it is written at once with what is due.
+    pub(crate) fn put(&mut self, data: &[u8]) -> io::Result<()> {
+        if data.len() >= OUTPUT_BYTES {
+            return self.flush_with(data);
+        }
+        self.output.extend_from_slice(data);
+        Ok(())
+    }
+
     /// Writes all output that is due and `more` behind it, in one write if the system takes it whole.
     pub(crate) fn flush_with(&mut self, more: &[u8]) -> io::Result<()> {
         if self.output.is_empty() && more.is_empty() {

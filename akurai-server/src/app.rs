@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use akurai_http::{Reply, Request, Response, Router, Status, middleware, sse};
+use akurai_http::{Files, Reply, Request, Response, Router, middleware, sse};
 use akurai_ws::{Message, WsOptions};
 
 use crate::Hub;
@@ -61,27 +61,21 @@ fn live(router: Router, hub: &Hub) -> Router {
         .get("/api/chat", move |req| chat::room(req, &room))
 }
 
-/// The page and its parts.
+/// The page and its parts. The policy lets it load from this server alone.
 fn page(router: Router) -> Router {
-    router
-        .get("/", |_| {
-            asset(
-                "text/html; charset=utf-8",
-                include_bytes!("../web/index.html"),
-            )
-        })
-        .get("/style.css", |_| {
-            asset(
-                "text/css; charset=utf-8",
-                include_bytes!("../web/style.css"),
-            )
-        })
-        .get("/app.js", |_| script(include_bytes!("../web/app.js")))
-        .get("/live.js", |_| script(include_bytes!("../web/live.js")))
-        .get("/chat.js", |_| script(include_bytes!("../web/chat.js")))
-        .get("/icon.svg", |_| {
-            asset("image/svg+xml", include_bytes!("../web/icon.svg"))
-        })
+    const PAGE: &[(&str, &[u8])] = &[
+        ("index.html", include_bytes!("../web/index.html")),
+        ("style.css", include_bytes!("../web/style.css")),
+        ("app.js", include_bytes!("../web/app.js")),
+        ("live.js", include_bytes!("../web/live.js")),
+        ("chat.js", include_bytes!("../web/chat.js")),
+        ("icon.svg", include_bytes!("../web/icon.svg")),
+    ];
+    let files = Files::embedded(PAGE).cache_control("no-cache").header(
+        "Content-Security-Policy",
+        "default-src 'self'; frame-ancestors 'none'",
+    );
+    router.files("/", files)
 }
 
 fn upload(req: &Request) -> io::Result<Response> {
@@ -122,20 +116,4 @@ fn echo(req: &Request) -> Reply {
         }
         Ok(())
     })
-}
-
-fn script(bytes: &'static [u8]) -> Response {
-    asset("text/javascript; charset=utf-8", bytes)
-}
-
-/// A file of the page. The policy lets it load from this server alone.
-fn asset(media_type: &str, bytes: &'static [u8]) -> Response {
-    Response::new(Status::OK)
-        .header("Content-Type", media_type)
-        .header("Cache-Control", "no-cache")
-        .header(
-            "Content-Security-Policy",
-            "default-src 'self'; frame-ancestors 'none'",
-        )
-        .body(bytes)
 }

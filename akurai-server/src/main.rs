@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use akurai_http::{Handle, Server, middleware};
+use akurai_http::{Files, Handle, Server, middleware};
 use akurai_server::{Hub, HubOptions, Publisher};
 use options::{Command, Options, USAGE};
 
@@ -56,7 +56,8 @@ fn serve(options: &Options) -> Result<(), String> {
         if !dir.is_dir() {
             return Err(format!("{} is not a directory", dir.display()));
         }
-        app = app.files("/files", dir);
+        let files = Files::dir(dir);
+        app = app.files("/files", if options.list { files.listing() } else { files });
     }
     if !options.quiet {
         app = app.wrap(middleware::access_log(|line| say(line)));

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 pub(crate) const USAGE: &str = "\
 akurai-server: live events and a WebSocket echo, on std alone
 
-Usage: akurai-server [--addr ADDR:PORT]... [--dir DIR] [--quiet]
+Usage: akurai-server [--addr ADDR:PORT]... [--dir DIR [--list]] [--quiet]
 
 Options:
   --addr ADDR:PORT  Listen there; port 0 takes a free one   [default: 127.0.0.1:8090]
   --addr unix:PATH  Listen at a Unix socket; both may be given several times
   --dir DIR         Also serve the files of DIR, under /files/
+  --list            Show what is in a directory that has no index.html
   --quiet           Write no access log
   --help            Print this
   --version         Print the version
@@ -31,6 +32,7 @@ pub(crate) struct Options {
     /// Where to listen; at least one.
     pub(crate) addrs: Vec<String>,
     pub(crate) dir: Option<PathBuf>,
+    pub(crate) list: bool,
     pub(crate) quiet: bool,
 }
 
@@ -40,6 +42,7 @@ pub(crate) enum UsageError {
     Unknown(String),
     MissingValue(&'static str),
     UnwantedValue(String),
+    ListWithoutDir,
 }
 
 impl Command {
@@ -47,6 +50,7 @@ impl Command {
         let mut options = Options {
             addrs: Vec::new(),
             dir: None,
+            list: false,
             quiet: false,
         };
         let mut args = args.into_iter();
@@ -66,6 +70,7 @@ impl Command {
                     let dir = value.take().or_else(|| args.next());
                     options.dir = Some(dir.ok_or(UsageError::MissingValue("--dir"))?.into());
                 }
+                "--list" => options.list = true,
                 "--quiet" => options.quiet = true,
                 "--help" if value.is_none() => return Ok(Command::Help),
                 "--version" if value.is_none() => return Ok(Command::Version),
@@ -75,6 +80,9 @@ impl Command {
             if value.is_some() {
                 return Err(UsageError::UnwantedValue(arg));
             }
+        }
+        if options.list && options.dir.is_none() {
+            return Err(UsageError::ListWithoutDir);
         }
         if options.addrs.is_empty() {
             options.addrs.push("127.0.0.1:8090".to_owned());
@@ -89,6 +97,7 @@ impl fmt::Display for UsageError {
             UsageError::Unknown(arg) => write!(f, "unknown argument '{arg}'"),
             UsageError::MissingValue(flag) => write!(f, "{flag} needs a value"),
             UsageError::UnwantedValue(arg) => write!(f, "'{arg}': this option takes no value"),
+            UsageError::ListWithoutDir => f.write_str("--list goes with --dir"),
         }
     }
 }
@@ -105,6 +114,7 @@ mod tests {
         Ok(Command::Serve(Options {
             addrs: addr.split(' ').map(str::to_owned).collect(),
             dir: dir.map(PathBuf::from),
+            list: false,
             quiet,
         }))
     }
@@ -122,6 +132,11 @@ mod tests {
             serve("a unix:b", None, false)
         );
         assert_eq!(parse("--dir d"), serve("127.0.0.1:8090", Some("d"), false));
+        let Ok(Command::Serve(options)) = parse("--list --dir d") else {
+            panic!("--list goes with --dir");
+        };
+        assert!(options.list && options.dir.is_some());
+        assert_eq!(parse("--list"), Err(UsageError::ListWithoutDir));
         assert_eq!(parse("--quiet --help"), Ok(Command::Help));
         assert_eq!(parse("--version"), Ok(Command::Version));
         assert_eq!(parse("--addr"), Err(UsageError::MissingValue("--addr")));

@@ -1,61 +1,235 @@
-//! Media types by file name extension.
+//! Media types by the extension of a file's name.
 
-/// The `Content-Type` of a file of this name; text types say that they are UTF-8.
-pub(crate) fn content_type(file_name: &str) -> &'static str {
-    let extension = file_name
-        .rsplit_once('.')
-        .map_or("", |(_, extension)| extension);
-    let known = TYPES
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(extension));
-    known.map_or("application/octet-stream", |(_, media)| media)
+use crate::codec::path::is_plain_name;
+
+/// What a file's name says of its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Media {
+    /// The value of `Content-Type`; text says that it is UTF-8.
+    pub(crate) content_type: &'static str,
+    /// It is compressed already, so that no coding would make it smaller.
+    pub(crate) is_compressed: bool,
 }
 
-const TYPES: &[(&str, &str)] = &[
+impl Media {
+    /// That of a file of this name.
+    pub(crate) fn of(file_name: &str) -> Media {
+        let extension = file_name
+            .rsplit_once('.')
+            .map_or("", |(_, extension)| extension);
+        let find = |types: &[(&str, &'static str)]| {
+            let known = types
+                .iter()
+                .find(|(known, _)| known.eq_ignore_ascii_case(extension));
+            known.map(|(_, content_type)| *content_type)
+        };
+        let plain = find(PLAIN);
+        Media {
+            content_type: plain
+                .or_else(|| find(COMPRESSED))
+                .unwrap_or("application/octet-stream"),
+            is_compressed: plain.is_none() && find(COMPRESSED).is_some(),
+        }
+    }
+}
+
+/// Whether the name holds a hash of its file's content, as bundlers write it: `app.3f2a9c1b.js`, `index-BxYz12_3.css`.
+///
+/// That is a part of at least 8 characters behind a `-` or `.`, before the extension, either of hexadecimal digits with
+/// letters and numerals among them, or of exactly 8 characters of the base64url alphabet with a capital, a small letter and
+/// a numeral. A hash that happens to have no numeral is not seen.
+pub(crate) fn is_hashed(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if !is_plain_name(name) {
+        return false;
+    }
+    // The last part is the extension, `map` in `app.3f2a9c1b.js.map` may have one before it.
+    let parts: Vec<&str> = name.split('.').collect();
+    let Some((_, before)) = parts.split_last() else {
+        return false;
+    };
+    before.iter().enumerate().any(|(at, part)| {
+        let word = part.rsplit('-').next().unwrap_or(part);
+        let stands_behind = at > 0 || word.len() < part.len();
+        let tail = part.len().checked_sub(8).and_then(|start| {
+            let is_behind = match start {
+                0 => at > 0,
+                start => part.as_bytes()[start - 1] == b'-',
+            };
+            part.get(start..).filter(|_| is_behind)
+        });
+        stands_behind && is_hex_hash(word) || tail.is_some_and(is_base64_hash)
+    })
+}
+
+fn is_hex_hash(word: &str) -> bool {
+    word.len() >= 8
+        && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && word.bytes().any(|byte| byte.is_ascii_digit())
+        && word.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
+fn is_base64_hash(word: &str) -> bool {
+    word.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && word.bytes().any(|byte| byte.is_ascii_digit())
+        && word.bytes().any(|byte| byte.is_ascii_lowercase())
+        && word.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+const PLAIN: &[(&str, &str)] = &[
     ("html", "text/html; charset=utf-8"),
     ("htm", "text/html; charset=utf-8"),
+    ("xhtml", "application/xhtml+xml"),
     ("css", "text/css; charset=utf-8"),
     ("js", "text/javascript; charset=utf-8"),
     ("mjs", "text/javascript; charset=utf-8"),
+    ("cjs", "text/javascript; charset=utf-8"),
     ("json", "application/json"),
+    ("jsonld", "application/ld+json"),
+    ("geojson", "application/geo+json"),
+    ("ndjson", "application/x-ndjson"),
     ("map", "application/json"),
     ("webmanifest", "application/manifest+json"),
     ("wasm", "application/wasm"),
     ("txt", "text/plain; charset=utf-8"),
+    ("log", "text/plain; charset=utf-8"),
     ("md", "text/markdown; charset=utf-8"),
     ("csv", "text/csv; charset=utf-8"),
+    ("tsv", "text/tab-separated-values; charset=utf-8"),
+    ("ics", "text/calendar; charset=utf-8"),
+    ("vcf", "text/vcard; charset=utf-8"),
+    ("vtt", "text/vtt; charset=utf-8"),
     ("xml", "text/xml; charset=utf-8"),
+    ("xsl", "text/xml; charset=utf-8"),
+    ("rss", "application/rss+xml"),
+    ("atom", "application/atom+xml"),
+    ("yaml", "application/yaml"),
+    ("yml", "application/yaml"),
+    ("toml", "application/toml"),
+    ("sh", "text/x-shellscript; charset=utf-8"),
+    ("rtf", "application/rtf"),
     ("svg", "image/svg+xml"),
+    ("bmp", "image/bmp"),
+    ("ico", "image/x-icon"),
+    ("tif", "image/tiff"),
+    ("tiff", "image/tiff"),
+    ("wav", "audio/wav"),
+    ("mid", "audio/midi"),
+    ("ttf", "font/ttf"),
+    ("otf", "font/otf"),
+    ("ttc", "font/collection"),
+    ("gltf", "model/gltf+json"),
+    ("glb", "model/gltf-binary"),
+    ("m3u8", "application/vnd.apple.mpegurl"),
+    ("mpd", "application/dash+xml"),
+    ("tar", "application/x-tar"),
+];
+
+const COMPRESSED: &[(&str, &str)] = &[
     ("png", "image/png"),
+    ("apng", "image/apng"),
     ("jpg", "image/jpeg"),
     ("jpeg", "image/jpeg"),
     ("gif", "image/gif"),
     ("webp", "image/webp"),
     ("avif", "image/avif"),
-    ("ico", "image/x-icon"),
+    ("jxl", "image/jxl"),
+    ("heic", "image/heic"),
     ("woff", "font/woff"),
     ("woff2", "font/woff2"),
-    ("ttf", "font/ttf"),
-    ("otf", "font/otf"),
     ("mp3", "audio/mpeg"),
+    ("m4a", "audio/mp4"),
+    ("aac", "audio/aac"),
+    ("flac", "audio/flac"),
+    ("oga", "audio/ogg"),
     ("ogg", "audio/ogg"),
-    ("wav", "audio/wav"),
+    ("opus", "audio/ogg"),
+    ("weba", "audio/webm"),
     ("mp4", "video/mp4"),
+    ("m4v", "video/mp4"),
+    ("mov", "video/quicktime"),
+    ("ogv", "video/ogg"),
     ("webm", "video/webm"),
+    ("mkv", "video/x-matroska"),
+    ("ts", "video/mp2t"),
     ("pdf", "application/pdf"),
+    ("epub", "application/epub+zip"),
+    (
+        "docx",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ),
+    (
+        "xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
+    (
+        "pptx",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ),
+    ("odt", "application/vnd.oasis.opendocument.text"),
+    ("jar", "application/java-archive"),
+    ("apk", "application/vnd.android.package-archive"),
     ("zip", "application/zip"),
     ("gz", "application/gzip"),
+    ("tgz", "application/gzip"),
+    ("br", "application/octet-stream"),
+    ("zst", "application/zstd"),
+    ("bz2", "application/x-bzip2"),
+    ("xz", "application/x-xz"),
+    ("7z", "application/x-7z-compressed"),
 ];
 
 #[cfg(test)]
 mod tests {
-    use super::content_type;
+    use super::*;
 
     #[test]
     fn by_extension_in_any_case() {
-        assert_eq!(content_type("a.HTML"), "text/html; charset=utf-8");
-        assert_eq!(content_type("a.min.js"), "text/javascript; charset=utf-8");
-        assert_eq!(content_type("html"), "application/octet-stream");
-        assert_eq!(content_type("a."), "application/octet-stream");
+        for (name, content_type, is_compressed) in [
+            ("a.HTML", "text/html; charset=utf-8", false),
+            ("a.min.js", "text/javascript; charset=utf-8", false),
+            ("a.mjs", "text/javascript; charset=utf-8", false),
+            ("a.wasm", "application/wasm", false),
+            ("a.svg", "image/svg+xml", false),
+            ("a.tar.gz", "application/gzip", true),
+            ("a.woff2", "font/woff2", true),
+            ("html", "application/octet-stream", false),
+            ("a.", "application/octet-stream", false),
+            ("a.unknown", "application/octet-stream", false),
+        ] {
+            let expected = Media {
+                content_type,
+                is_compressed,
+            };
+            assert_eq!(Media::of(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_with_a_hash() {
+        for (path, expected) in [
+            ("app.3f2a9c1b.js", true),
+            ("assets/app.3f2a9c1b.js.map", true),
+            ("app-3F2A9C1B.css", true),
+            ("main.0123456789abcdef0123.chunk.js", true),
+            ("index-BxYz12_3.js", true),
+            ("index-B-Yz12_3.js", true),
+            ("my-page.BxYz1283.css", true),
+            ("app.js", false),
+            ("3f2a9c1b.js", false),
+            ("3f2a9c1b", false),
+            ("app.3f2a9c1b", false),
+            ("app.3f2a9c1.js", false),
+            ("report-20261125.pdf", false),
+            ("jQuery3x.js", false),
+            ("deadbeef-facade.js", false),
+            ("index-component.js", false),
+            ("3f2a9c1b/app.js", false),
+            ("a/..3f2a9c1b.js", false),
+            ("", false),
+        ] {
+            assert_eq!(is_hashed(path), expected, "{path}");
+        }
     }
 }

@@ -24,6 +24,27 @@ pub(crate) fn percent_decode(segment: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
+/// `text` with every byte encoded that `is_kept` does not keep.
+pub(crate) fn percent_encode(text: &str, is_kept: impl Fn(u8) -> bool) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if is_kept(byte) && byte.is_ascii() {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.push(char::from(HEX[usize::from(byte >> 4)]));
+            encoded.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+    encoded
+}
+
+// unreserved = ALPHA / DIGIT / "-" / "." / "_" / "~"                    RFC 3986 §2.3
+pub(crate) fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
 fn hex_digit(byte: u8) -> Option<u8> {
     (byte as char).to_digit(16).map(|digit| digit as u8)
 }
@@ -44,7 +65,7 @@ pub(crate) fn file_segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
         .collect()
 }
 
-fn is_plain_name(name: &str) -> bool {
+pub(crate) fn is_plain_name(name: &str) -> bool {
     let hidden = name.starts_with('.') && name != ".well-known";
     !name.is_empty()
         && !hidden
@@ -98,6 +119,14 @@ mod tests {
         ] {
             assert_eq!(percent_decode(segment).as_deref(), decoded, "{segment}");
         }
+    }
+
+    #[test]
+    fn rfc3986_2_1_encoded_and_back() {
+        let text = "a-b_c.d~e /%\"<é€";
+        let encoded = percent_encode(text, is_unreserved);
+        assert_eq!(encoded, "a-b_c.d~e%20%2F%25%22%3C%C3%A9%E2%82%AC");
+        assert_eq!(percent_decode(&encoded).as_deref(), Some(text));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::codec::date::imf_fixdate;
-use crate::{Reply, Request, Status, Version};
+use crate::{Reply, Request, Response, Status, Version};
 
 /// Gives one [`LogLine`] to `sink` for each request, when its handler has returned and before its answer is sent.
 ///
@@ -29,9 +29,7 @@ pub fn access_log(
         // Nothing of ours is left half-done by a panic, and it goes on to whoever catches it.
         let outcome = catch_unwind(AssertUnwindSafe(|| next(request)));
         let (status, body_bytes) = match &outcome {
-            Ok(Reply::Response(response)) => {
-                (response.status(), response.body_bytes().map(<[u8]>::len))
-            }
+            Ok(Reply::Response(response)) => (response.status(), length(response)),
             Ok(Reply::Upgrade(upgrade)) => (upgrade.head.status(), None),
             Err(_) => (Status::INTERNAL_SERVER_ERROR, None),
         };
@@ -44,6 +42,11 @@ pub fn access_log(
         });
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
+}
+
+fn length(response: &Response) -> Option<u64> {
+    let known = response.body_bytes().map(|bytes| bytes.len() as u64);
+    response.declared_length.or(known)
 }
 
 /// What [`access_log`] tells about a request.
@@ -62,7 +65,7 @@ pub struct LogLine<'a> {
     request: &'a Request,
     time: SystemTime,
     status: Status,
-    body_bytes: Option<usize>,
+    body_bytes: Option<u64>,
     duration: Duration,
 }
 
@@ -82,9 +85,9 @@ impl LogLine<'_> {
         self.status
     }
 
-    /// The length of the answer's body, in bytes, before the server leaves it out for `HEAD`; `None` for a stream or
-    /// an upgrade, whose length nobody knows yet, and behind a panic.
-    pub fn body_bytes(&self) -> Option<usize> {
+    /// The length of the answer's body, in bytes, before the server leaves it out for `HEAD`; `None` for an
+    /// upgrade or a stream without a declared length, which nobody knows yet, and behind a panic.
+    pub fn body_bytes(&self) -> Option<u64> {
         self.body_bytes
     }
 
@@ -133,7 +136,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     #[track_caller]
-    fn check(request: Request, status: u16, body_bytes: Option<usize>, expected: &str) {
+    fn check(request: Request, status: u16, body_bytes: Option<u64>, expected: &str) {
         let line = LogLine {
             request: &request,
             time: UNIX_EPOCH + Duration::from_secs(784_111_777),
@@ -161,7 +164,7 @@ mod tests {
     }
 
     /// What is logged of a request for which `next` answers.
-    fn logged(next: &dyn Fn(&Request) -> Reply) -> Vec<(String, u16, Option<usize>)> {
+    fn logged(next: &dyn Fn(&Request) -> Reply) -> Vec<(String, u16, Option<u64>)> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
         let log = access_log(move |line| {

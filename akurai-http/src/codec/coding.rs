@@ -1,0 +1,244 @@
+//! What a client accepts: content codings and media types, by weight (RFC 9110 §12.4, §12.5).
+
+use crate::codec::parameters::{essence, parameter};
+use crate::headers::{Headers, trim_ows};
+
+/// A content coding that a file may lie ready in (RFC 9110 §8.4.1), the ones that save more first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ContentCoding {
+    Brotli,
+    Zstandard,
+    Gzip,
+}
+
+impl ContentCoding {
+    pub(crate) const ALL: [ContentCoding; 3] = [
+        ContentCoding::Brotli,
+        ContentCoding::Zstandard,
+        ContentCoding::Gzip,
+    ];
+
+    /// As it stands in `Content-Encoding`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            ContentCoding::Brotli => "br",
+            ContentCoding::Zstandard => "zstd",
+            ContentCoding::Gzip => "gzip",
+        }
+    }
+
+    /// As it ends a file's name.
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            ContentCoding::Brotli => "br",
+            ContentCoding::Zstandard => "zst",
+            ContentCoding::Gzip => "gz",
+        }
+    }
+
+    fn is_named(self, name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(self.name().as_bytes())
+            || self == ContentCoding::Gzip && name.eq_ignore_ascii_case(b"x-gzip")
+    }
+}
+
+/// What an `Accept-Encoding` field says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AcceptedCodings {
+    /// In thousandths, in the order of [`ContentCoding::ALL`].
+    weights: [u16; 3],
+    /// Content as it is. `None`: nothing was said of it, so that it is accepted, after all that is named.
+    identity: Option<u16>,
+}
+
+impl AcceptedCodings {
+    // Accept-Encoding = #( codings [ weight ] )                         RFC 9110 §12.5.3
+    // codings         = content-coding / "identity" / "*"
+    /// A field that is absent or malformed accepts content as it is.
+    pub(crate) fn of(headers: &Headers) -> AcceptedCodings {
+        let nothing = AcceptedCodings {
+            weights: [0; 3],
+            identity: None,
+        };
+        let (mut weights, mut identity, mut others) = ([None; 3], None, None);
+        for element in headers.tokens("Accept-Encoding") {
+            let Some((name, weight)) = weighted(element) else {
+                return nothing;
+            };
+            let place = match name {
+                b"*" => &mut others,
+                name if name.eq_ignore_ascii_case(b"identity") => &mut identity,
+                name => match ContentCoding::ALL
+                    .iter()
+                    .position(|known| known.is_named(name))
+                {
+                    Some(at) => &mut weights[at],
+                    None => continue,
+                },
+            };
+            place.get_or_insert(weight);
+        }
+        AcceptedCodings {
+            weights: weights.map(|weight| weight.or(others).unwrap_or(0)),
+            identity: identity.or(others),
+        }
+    }
+
+    /// The codings that are better than none, the best first: by weight, and those that save more where it is the same.
+    pub(crate) fn preferred(self) -> impl Iterator<Item = ContentCoding> {
+        let least = self.identity.unwrap_or(0).max(1);
+        let mut best = ContentCoding::ALL;
+        best.sort_by_key(|&coding| std::cmp::Reverse(self.weight(coding)));
+        best.into_iter()
+            .filter(move |&coding| self.weight(coding) >= least)
+    }
+
+    /// Whether content may be sent as it is.
+    pub(crate) fn takes_identity(self) -> bool {
+        self.identity != Some(0)
+    }
+
+    fn weight(self, coding: ContentCoding) -> u16 {
+        self.weights[coding as usize]
+    }
+}
+
+/// Whether `Accept` names `text/html` itself, as a browser does that opens a page; scripts mostly say `*/*`.
+pub(crate) fn accepts_html(headers: &Headers) -> bool {
+    headers
+        .tokens("Accept")
+        .filter_map(weighted)
+        .any(|(range, weight)| range.eq_ignore_ascii_case(b"text/html") && weight > 0)
+}
+
+// weight = OWS ";" OWS "q=" qvalue                                      RFC 9110 §12.4.2
+/// What stands before the parameters, and its weight in thousandths; `None` if it is malformed.
+fn weighted(element: &[u8]) -> Option<(&[u8], u16)> {
+    let weight = match parameter(element, "q").ok()? {
+        Some(value) => qvalue(&value)?,
+        None => 1000,
+    };
+    let name = trim_ows(essence(element));
+    (!name.is_empty()).then_some((name, weight))
+}
+
+// qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
+fn qvalue(value: &[u8]) -> Option<u16> {
+    let (&whole, rest) = value.split_first()?;
+    let digits = match rest {
+        [] => rest,
+        [b'.', digits @ ..] if digits.len() <= 3 => digits,
+        _ => return None,
+    };
+    let mut thousandths = 0;
+    for at in 0..3 {
+        let digit = digits.get(at).copied().unwrap_or(b'0');
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        thousandths = thousandths * 10 + u16::from(digit - b'0');
+    }
+    match (whole, thousandths) {
+        (b'0', _) => Some(thousandths),
+        (b'1', 0) => Some(1000),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &str, values: &[&str]) -> Headers {
+        let mut headers = Headers::default();
+        for value in values {
+            headers.append(name.as_bytes(), value.as_bytes()).unwrap();
+        }
+        headers
+    }
+
+    /// The codings in order, and whether identity is accepted.
+    #[track_caller]
+    fn check(values: &[&str], preferred: &str, identity: bool) {
+        let accepted = AcceptedCodings::of(&headers("Accept-Encoding", values));
+        let names: Vec<&str> = accepted.preferred().map(ContentCoding::name).collect();
+        assert_eq!(names.join(" "), preferred, "{values:?}");
+        assert_eq!(accepted.takes_identity(), identity, "{values:?}");
+    }
+
+    #[test]
+    fn rfc9110_12_5_3_accept_encoding() {
+        check(&[], "", true);
+        check(&[""], "", true);
+        check(&["gzip"], "gzip", true);
+        check(&["GZip, BR"], "br gzip", true);
+        check(&["x-gzip"], "gzip", true);
+        check(&["gzip, deflate, br, zstd"], "br zstd gzip", true);
+        check(&["gzip", "br"], "br gzip", true);
+        check(&["gzip;q=1.0, br;q=0.9"], "gzip br", true);
+        check(&["gzip;q=0.5, zstd;q=0.501"], "zstd gzip", true);
+        check(&["gzip;q=0"], "", true);
+        check(&["gzip;q=0.000"], "", true);
+        check(&["gzip;q=0.001"], "gzip", true);
+        check(&["gzip ; Q=0.5"], "gzip", true);
+        check(&["*"], "br zstd gzip", true);
+        check(&["*, br;q=0"], "zstd gzip", true);
+        check(&["*;q=0.1, gzip"], "gzip br zstd", true);
+        check(&["deflate"], "", true);
+    }
+
+    #[test]
+    fn identity_has_its_own_weight() {
+        check(&["identity;q=0"], "", false);
+        check(&["gzip, identity;q=0"], "gzip", false);
+        check(&["*;q=0"], "", false);
+        check(&["gzip, *;q=0"], "gzip", false);
+        check(&["identity, *;q=0"], "", true);
+        check(&["identity;q=0.5, gzip;q=0.4, br;q=0.6"], "br", true);
+        check(&["identity, gzip"], "gzip", true);
+        check(&["identity;q=1, gzip;q=0.9"], "", true);
+    }
+
+    #[test]
+    fn what_is_malformed_says_nothing() {
+        for value in [
+            "gzip;q",
+            "gzip;q=",
+            "gzip;q=2",
+            "gzip;q=1.5",
+            "gzip;q=1.0000",
+            "gzip;q=.5",
+            "gzip;q=-1",
+            "gzip;q=0.1234",
+            "gzip;q=1.001",
+            "gzip;q=0,5",
+            ";q=1",
+            "br, gzip;q=x, identity;q=0",
+        ] {
+            check(&[value], "", true);
+        }
+    }
+
+    #[test]
+    fn rfc9110_12_5_1_accept() {
+        for (value, expected) in [
+            ("text/html", true),
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                true,
+            ),
+            ("application/json, TEXT/HTML;level=1;q=0.1", true),
+            ("text/html;q=0", false),
+            ("*/*", false),
+            ("text/*", false),
+            ("text/plain", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                accepts_html(&headers("Accept", &[value])),
+                expected,
+                "{value}"
+            );
+        }
+    }
+}

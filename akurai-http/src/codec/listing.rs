@@ -1,0 +1,135 @@
+//! A directory as a page of HTML.
+
+use std::fmt::Write;
+
+use crate::codec::date::iso_minutes;
+use crate::codec::path::{is_unreserved, percent_encode};
+
+/// What stands in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) kind: EntryKind,
+    /// In seconds since 1970.
+    pub(crate) modified: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EntryKind {
+    Directory,
+    /// Of so many bytes.
+    File(u64),
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}\
+body{max-width:60rem;margin:2rem auto;padding:0 1rem}\
+h1{font-size:1.25rem;overflow-wrap:anywhere}\
+table{border-collapse:collapse;width:100%}\
+th,td{padding:.25rem .75rem .25rem 0;text-align:left;border-bottom:1px solid #8883}\
+th{font-weight:600;font-size:.875rem}\
+td:first-child{overflow-wrap:anywhere}\
+.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\
+a{text-decoration:none}a:hover,a:focus-visible{text-decoration:underline}\
+@media(max-width:36rem){.d{display:none}}";
+
+/// The page for a directory whose path, decoded, is `path`. `left_out` more entries are not shown; `parent` is whether there
+/// is one to go up to.
+pub(crate) fn page(path: &str, mut entries: Vec<Entry>, left_out: usize, parent: bool) -> String {
+    entries.sort_by(|a, b| {
+        let is_file = |entry: &Entry| entry.kind != EntryKind::Directory;
+        is_file(a)
+            .cmp(&is_file(b))
+            .then_with(|| a.name.cmp(&b.name))
+    });
+    let title = escape(path);
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
+         <h1>{title}</h1>\n<table>\n<tr><th>Name<th class=\"n\">Bytes<th class=\"n d\">Modified (UTC)\n"
+    );
+    if parent {
+        page.push_str("<tr><td><a href=\"../\">../</a><td class=\"n\"><td class=\"n d\">\n");
+    }
+    for entry in &entries {
+        append_row(entry, &mut page);
+    }
+    page.push_str("</table>\n");
+    if left_out > 0 {
+        let _ = writeln!(page, "<p>{left_out} more are not shown.</p>");
+    }
+    page
+}
+
+fn append_row(entry: &Entry, page: &mut String) {
+    let (slash, bytes) = match entry.kind {
+        EntryKind::Directory => ("/", String::new()),
+        EntryKind::File(bytes) => ("", bytes.to_string()),
+    };
+    let modified = entry.modified.map(iso_minutes).unwrap_or_default();
+    let href = percent_encode(&entry.name, is_unreserved);
+    let name = escape(&entry.name);
+    let _ = writeln!(
+        page,
+        "<tr><td><a href=\"{href}{slash}\">{name}{slash}</a><td class=\"n\">{bytes}<td class=\"n d\">{modified}"
+    );
+}
+
+/// Text that stays text, in an element or a quoted attribute.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_first_then_by_name_and_nothing_is_markup() {
+        let file = |name: &str, bytes| Entry {
+            name: name.to_owned(),
+            kind: EntryKind::File(bytes),
+            modified: Some(784_111_777),
+        };
+        let directory = Entry {
+            name: "z".to_owned(),
+            kind: EntryKind::Directory,
+            modified: None,
+        };
+        let page = page(
+            "/<b>/",
+            vec![file("b", 0), file("a&\"'<x> %é", 5), directory],
+            3,
+            true,
+        );
+        let rows: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("<tr><td>"))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                "<tr><td><a href=\"../\">../</a><td class=\"n\"><td class=\"n d\">",
+                "<tr><td><a href=\"z/\">z/</a><td class=\"n\"><td class=\"n d\">",
+                "<tr><td><a href=\"a%26%22%27%3Cx%3E%20%25%C3%A9\">a&amp;&quot;&#39;&lt;x&gt; %é</a>\
+                 <td class=\"n\">5<td class=\"n d\">1994-11-06 08:49",
+                "<tr><td><a href=\"b\">b</a><td class=\"n\">0<td class=\"n d\">1994-11-06 08:49",
+            ]
+        );
+        assert!(
+            page.contains("<title>/&lt;b&gt;/</title>") && page.contains("<h1>/&lt;b&gt;/</h1>")
+        );
+        assert!(page.ends_with("</table>\n<p>3 more are not shown.</p>\n"));
+    }
+}

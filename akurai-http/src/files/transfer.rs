@@ -1,0 +1,89 @@
+//! Content on its way to the client: constant memory, and never a mixture of two versions that looks whole.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+
+use super::resource::{Content, Resource};
+use crate::BodyWriter;
+use crate::codec::range::Multipart;
+
+/// One read of a file and one write to the socket, in bytes. Smaller pieces cost more calls, larger ones more of the cache.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Sends a part of `resource`, all of it perhaps. An error before the last byte aborts the connection.
+pub(crate) fn send_part(
+    resource: &Resource,
+    part: Range<u64>,
+    out: &mut BodyWriter<'_>,
+) -> io::Result<()> {
+    let in_pieces = part.end - part.start > PIECE_BYTES as u64;
+    Transfer::of(resource).send(part, in_pieces, out)
+}
+
+/// Sends several parts as `multipart/byteranges`.
+pub(crate) fn send_parts(
+    resource: &Resource,
+    parts: &[Range<u64>],
+    multipart: &Multipart,
+    out: &mut BodyWriter<'_>,
+) -> io::Result<()> {
+    let mut transfer = Transfer::of(resource);
+    let in_pieces = multipart.body_bytes(parts) > PIECE_BYTES as u64;
+    for (at, (part, head)) in parts.iter().zip(&multipart.heads).enumerate() {
+        let is_last = at + 1 == parts.len();
+        out.write_all(head.as_bytes())?;
+        transfer.send(part.clone(), in_pieces && is_last, out)?;
+    }
+    out.write_all(multipart.end.as_bytes())
+}
+
+struct Transfer<'a> {
+    resource: &'a Resource,
+    /// Where the file is read next.
+    position: u64,
+    buffer: Vec<u8>,
+}
+
+impl Transfer<'_> {
+    fn of(resource: &Resource) -> Transfer<'_> {
+        Transfer {
+            resource,
+            position: 0,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Sends a part. If asked, it makes sure before the last piece that all came from one version.
+    fn send(
+        &mut self,
+        part: Range<u64>,
+        make_sure: bool,
+        out: &mut BodyWriter<'_>,
+    ) -> io::Result<()> {
+        let mut file = match &self.resource.content {
+            Content::Static(bytes) => {
+                return out.write_all(&bytes[part.start as usize..part.end as usize]);
+            }
+            Content::File(file) => file,
+        };
+        if self.position != part.start {
+            file.seek(SeekFrom::Start(part.start))?;
+            self.position = part.start;
+        }
+        while self.position < part.end {
+            let left = part.end - self.position;
+            let len = PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES));
+            if self.buffer.len() < len {
+                self.buffer.resize(len, 0);
+            }
+            let piece = &mut self.buffer[..len];
+            file.read_exact(piece)?;
+            self.position += len as u64;
+            if self.position == part.end && make_sure && self.resource.has_changed() {
+                return Err(io::Error::other("the file changed while it was sent"));
+            }
+            out.write_all(piece)?;
+        }
+        Ok(())
+    }
+}
