@@ -11,6 +11,7 @@
 //!                               └─ Reply::Upgrade ──► head written ──► the closure's
 //! ```
 
+use std::fmt;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -185,8 +186,17 @@ impl Connection<'_> {
             false => None,
         };
         request.begin_body(limits.body(own_bytes.unwrap_or(limits.body_bytes)))?;
-        if request.is_asterisk() || request.method() == Method::Trace {
-            return Ok(about_the_server(request).into());
+        if request.is_asterisk() {
+            return Ok(Response::new(Status::NO_CONTENT)
+                .header("Allow", all_methods())
+                .into());
+        }
+        // It would show a page the credentials that its browser adds.
+        if request.method() == Method::Trace {
+            let allow = app.allow(request).unwrap_or_else(all_methods);
+            return Ok(Response::new(Status::METHOD_NOT_ALLOWED)
+                .header("Allow", allow)
+                .into());
         }
         Ok(app.handle(request))
     }
@@ -199,15 +209,10 @@ impl Connection<'_> {
             .fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An answer that cannot be sent is a fault of the program, which stderr should show; the client learns nothing of it.
-    fn misused(&mut self, fault: &str) -> Outcome {
-        let _ = writeln!(
-            io::stderr(),
-            "akurai-http: {} {}: {fault}",
-            self.request.method(),
-            self.request.path()
-        );
-        self.respond(internal_error())
+    /// A fault of the program's, which stderr should show; the client learns nothing of it.
+    fn blame(&self, fault: &dyn fmt::Display) {
+        let (method, path) = (self.request.method(), self.request.path());
+        let _ = writeln!(io::stderr(), "akurai-http: {method} {path}: {fault}");
     }
 
     fn refuse(&mut self, error: RequestError) -> Outcome {
@@ -220,7 +225,10 @@ impl Connection<'_> {
         let response = files::settle_response(&self.request, response);
         let framing = match self.framing(&response) {
             Ok(framing) => framing,
-            Err(fault) => return self.misused(fault),
+            Err(fault) => {
+                self.blame(&fault);
+                return self.respond(internal_error());
+            }
         };
         let persist = self.may_persist(&response) && framing != ResponseFraming::Close;
         let persistence = match (persist, self.request.version()) {
@@ -290,18 +298,21 @@ impl Connection<'_> {
             self.count_panic();
         }
         let wire = self.request.wire.get_mut();
-        if let Ok(Ok(())) = result {
-            return wire.is_broken().then_some(Outcome::Abort);
+        let (is_broken, is_committed) = (wire.is_broken(), wire.writes > writes);
+        if is_broken {
+            return Some(Outcome::Abort);
         }
-        if wire.writes > writes {
+        match result {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => self.blame(&format_args!("the body failed: {error}")),
+            Err(_) => {}
+        }
+        if is_committed {
             return Some(Outcome::Abort);
         }
         // Nothing of it was sent yet, so that the client can still be told properly.
-        wire.output.truncate(committed);
-        Some(match result {
-            Ok(_) => self.misused("a handler's stream failed"),
-            Err(_) => self.respond(internal_error()),
-        })
+        self.request.wire.get_mut().output.truncate(committed);
+        Some(self.respond(internal_error()))
     }
 
     fn upgrade(&mut self, upgrade: Upgrade) -> Outcome {
@@ -447,18 +458,13 @@ impl Date {
     }
 }
 
-/// `OPTIONS *` asks what the server can (RFC 9110 §9.3.7); `TRACE` is not among it, since it would show a page the
-/// credentials that its browser adds.
-fn about_the_server(request: &Request) -> Response {
-    let status = match request.method() {
-        Method::Options => Status::NO_CONTENT,
-        _ => Status::METHOD_NOT_ALLOWED,
-    };
-    let allowed = Method::ALL
+/// What the server can, which is what `OPTIONS *` asks (RFC 9110 §9.3.7).
+fn all_methods() -> String {
+    let routable = Method::ALL
         .into_iter()
         .filter(|method| method.is_routable());
-    let allowed: Vec<_> = allowed.map(Method::as_str).collect();
-    Response::new(status).header("Allow", allowed.join(", "))
+    let names: Vec<_> = routable.map(Method::as_str).collect();
+    names.join(", ")
 }
 
 fn internal_error() -> Response {

@@ -263,11 +263,11 @@ impl Request {
         self.head.form == crate::codec::target::Form::Asterisk
     }
 
-    /// Sets what the route's pattern matched; the first match stays.
+    /// Sets what the route's pattern matched. Of routers that call one another the first one's parameters stay, and the rest of
+    /// the path is the last one's.
     pub(crate) fn set_params(&self, params: Vec<(String, String)>, rest_bytes: usize) {
-        if self.params.set(params).is_ok() {
-            self.rest_bytes.set(rest_bytes);
-        }
+        let _ = self.params.set(params);
+        self.rest_bytes.set(rest_bytes);
     }
 
     /// What `{*name}` matched, percent-encoded as it came.

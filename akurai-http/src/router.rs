@@ -1,4 +1,4 @@
-//! Which handler answers a request: patterns of paths, methods, and middleware around them. No I/O.
+//! Which handler answers a request: patterns of paths, methods, and middleware around them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -257,8 +257,16 @@ impl Router {
     }
 
     pub(crate) fn body_bytes_of(&self, request: &Request) -> Option<u64> {
+        self.node_of(request)?.body_bytes
+    }
+
+    pub(crate) fn allow_of(&self, request: &Request) -> Option<String> {
+        self.node_of(request).map(Node::allow)
+    }
+
+    fn node_of(&self, request: &Request) -> Option<&Node> {
         let path = request.path().get(1..)?;
-        self.root.find(path, &mut Matched::default())?.body_bytes
+        self.root.find(path, &mut Matched::default())
     }
 
     fn dispatch(&self, request: &Request) -> Reply {
@@ -412,16 +420,20 @@ impl Node {
 
     /// The answer to a method that has no route here.
     fn without_route(&self, method: Method) -> Response {
+        let response = match method {
+            Method::Options => Response::new(Status::NO_CONTENT),
+            _ => Response::plain(Status::METHOD_NOT_ALLOWED, "method not allowed"),
+        };
+        response.header("Allow", self.allow())
+    }
+
+    fn allow(&self) -> String {
         let allowed: Vec<&str> = Method::ALL
             .into_iter()
             .filter(|&known| known == Method::Options || self.route(known).is_some())
             .map(Method::as_str)
             .collect();
-        let response = match method {
-            Method::Options => Response::new(Status::NO_CONTENT),
-            _ => Response::plain(Status::METHOD_NOT_ALLOWED, "method not allowed"),
-        };
-        response.header("Allow", allowed.join(", "))
+        allowed.join(", ")
     }
 }
 

@@ -33,6 +33,13 @@ pub trait App: Send + Sync + 'static {
         let _ = request;
         None
     }
+
+    /// The methods that this request's target has, for `Allow` in the answer to `TRACE`, which no app is given (RFC 9110
+    /// §15.5.6); `None` names all methods.
+    fn allow(&self, request: &Request) -> Option<String> {
+        let _ = request;
+        None
+    }
 }
 
 impl App for Router {
@@ -42,6 +49,10 @@ impl App for Router {
 
     fn body_bytes(&self, request: &Request) -> Option<u64> {
         Router::body_bytes_of(self, request)
+    }
+
+    fn allow(&self, request: &Request) -> Option<String> {
+        Router::allow_of(self, request)
     }
 }
 

@@ -104,7 +104,8 @@ pub(crate) fn evaluate(headers: &Headers, reads: bool, own: Validators<'_>, now:
 }
 
 /// Whether a `Range` is to be honoured, as far as `If-Range` says (RFC 9110 §13.1.5): its entity tag is ours and both are
-/// strong, or its date is exactly ours and a strong validator, since it lies at least a second back.
+/// strong, or its date is exactly ours and lies at least a second back. A date cannot tell two changes within its second
+/// apart, and a client that was given a tag must not send one.
 pub(crate) fn range_applies(headers: &Headers, own: Validators<'_>, now: u64) -> bool {
     if !has(headers, "If-Range") {
         return true;

@@ -3,13 +3,15 @@
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, always 29 bytes.
 pub(crate) const DATE_BYTES: usize = 29;
 
+/// 9999-12-31 23:59:59 UTC
+const LAST_SECOND: u64 = 253_402_300_799;
+
 const DAYS: &[u8; 21] = b"ThuFriSatSunMonTueWed";
 const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 
 /// The date of this many seconds since 1970-01-01 00:00:00 UTC. Years past 9999 do not fit and are shown as 9999.
 pub(crate) fn imf_fixdate(unix_seconds: u64) -> [u8; DATE_BYTES] {
-    // 9999-12-31 23:59:59 UTC
-    let seconds = unix_seconds.min(253_402_300_799);
+    let seconds = unix_seconds.min(LAST_SECOND);
     let (days, time) = ((seconds / 86_400) as usize, (seconds % 86_400) as usize);
     let (year, month, day) = civil_from_days(days);
 
@@ -27,7 +29,8 @@ pub(crate) fn imf_fixdate(unix_seconds: u64) -> [u8; DATE_BYTES] {
 
 /// `1994-11-06 08:49`, for people.
 pub(crate) fn iso_minutes(unix_seconds: u64) -> String {
-    let (days, time) = (unix_seconds / 86_400, unix_seconds % 86_400);
+    let seconds = unix_seconds.min(LAST_SECOND);
+    let (days, time) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil_from_days(days as usize);
     let (hour, minute) = (time / 3600, time / 60 % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")

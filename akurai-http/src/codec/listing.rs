@@ -33,9 +33,9 @@ td:first-child{overflow-wrap:anywhere}\
 a{text-decoration:none}a:hover,a:focus-visible{text-decoration:underline}\
 @media(max-width:36rem){.d{display:none}}";
 
-/// The page for a directory whose path, decoded, is `path`. `left_out` more entries are not shown; `parent` is whether there
-/// is one to go up to.
-pub(crate) fn page(path: &str, mut entries: Vec<Entry>, left_out: usize, parent: bool) -> String {
+/// The page for a directory whose path, decoded, is `path`. `is_whole` is false if there are more entries than these, and
+/// `parent` is whether there is a directory to go up to.
+pub(crate) fn page(path: &str, mut entries: Vec<Entry>, is_whole: bool, parent: bool) -> String {
     entries.sort_by(|a, b| {
         let is_file = |entry: &Entry| entry.kind != EntryKind::Directory;
         is_file(a)
@@ -55,8 +55,8 @@ pub(crate) fn page(path: &str, mut entries: Vec<Entry>, left_out: usize, parent:
         append_row(entry, &mut page);
     }
     page.push_str("</table>\n");
-    if left_out > 0 {
-        let _ = writeln!(page, "<p>{left_out} more are not shown.</p>");
+    if !is_whole {
+        page.push_str("<p>There are more, which are not shown.</p>\n");
     }
     page
 }
@@ -110,7 +110,7 @@ mod tests {
         let page = page(
             "/<b>/",
             vec![file("b", 0), file("a&\"'<x> %é", 5), directory],
-            3,
+            false,
             true,
         );
         let rows: Vec<&str> = page
@@ -130,6 +130,6 @@ mod tests {
         assert!(
             page.contains("<title>/&lt;b&gt;/</title>") && page.contains("<h1>/&lt;b&gt;/</h1>")
         );
-        assert!(page.ends_with("</table>\n<p>3 more are not shown.</p>\n"));
+        assert!(page.ends_with("</table>\n<p>There are more, which are not shown.</p>\n"));
     }
 }

@@ -1,7 +1,5 @@
 //! Media types by the extension of a file's name.
 
-use crate::codec::path::is_plain_name;
-
 /// What a file's name says of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Media {
@@ -31,50 +29,6 @@ impl Media {
             is_compressed: plain.is_none() && find(COMPRESSED).is_some(),
         }
     }
-}
-
-/// Whether the name holds a hash of its file's content, as bundlers write it: `app.3f2a9c1b.js`, `index-BxYz12_3.css`.
-///
-/// That is a part of at least 8 characters behind a `-` or `.`, before the extension, either of hexadecimal digits with
-/// letters and numerals among them, or of exactly 8 characters of the base64url alphabet with a capital, a small letter and
-/// a numeral. A hash that happens to have no numeral is not seen.
-pub(crate) fn is_hashed(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    if !is_plain_name(name) {
-        return false;
-    }
-    // The last part is the extension, `map` in `app.3f2a9c1b.js.map` may have one before it.
-    let parts: Vec<&str> = name.split('.').collect();
-    let Some((_, before)) = parts.split_last() else {
-        return false;
-    };
-    before.iter().enumerate().any(|(at, part)| {
-        let word = part.rsplit('-').next().unwrap_or(part);
-        let stands_behind = at > 0 || word.len() < part.len();
-        let tail = part.len().checked_sub(8).and_then(|start| {
-            let is_behind = match start {
-                0 => at > 0,
-                start => part.as_bytes()[start - 1] == b'-',
-            };
-            part.get(start..).filter(|_| is_behind)
-        });
-        stands_behind && is_hex_hash(word) || tail.is_some_and(is_base64_hash)
-    })
-}
-
-fn is_hex_hash(word: &str) -> bool {
-    word.len() >= 8
-        && word.bytes().all(|byte| byte.is_ascii_hexdigit())
-        && word.bytes().any(|byte| byte.is_ascii_digit())
-        && word.bytes().any(|byte| byte.is_ascii_alphabetic())
-}
-
-fn is_base64_hash(word: &str) -> bool {
-    word.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-        && word.bytes().any(|byte| byte.is_ascii_digit())
-        && word.bytes().any(|byte| byte.is_ascii_lowercase())
-        && word.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 const PLAIN: &[(&str, &str)] = &[
@@ -203,33 +157,6 @@ mod tests {
                 is_compressed,
             };
             assert_eq!(Media::of(name), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn names_with_a_hash() {
-        for (path, expected) in [
-            ("app.3f2a9c1b.js", true),
-            ("assets/app.3f2a9c1b.js.map", true),
-            ("app-3F2A9C1B.css", true),
-            ("main.0123456789abcdef0123.chunk.js", true),
-            ("index-BxYz12_3.js", true),
-            ("index-B-Yz12_3.js", true),
-            ("my-page.BxYz1283.css", true),
-            ("app.js", false),
-            ("3f2a9c1b.js", false),
-            ("3f2a9c1b", false),
-            ("app.3f2a9c1b", false),
-            ("app.3f2a9c1.js", false),
-            ("report-20261125.pdf", false),
-            ("jQuery3x.js", false),
-            ("deadbeef-facade.js", false),
-            ("index-component.js", false),
-            ("3f2a9c1b/app.js", false),
-            ("a/..3f2a9c1b.js", false),
-            ("", false),
-        ] {
-            assert_eq!(is_hashed(path), expected, "{path}");
         }
     }
 }

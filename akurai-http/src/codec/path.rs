@@ -51,28 +51,37 @@ fn hex_digit(byte: u8) -> Option<u8> {
 
 /// The names that lead from a served directory to the file that `path` asks for, or `None` if it names none there.
 ///
-/// `path` is what follows the directory's prefix, still percent-encoded. It is decoded once. Nothing that any system
+/// `path` is what follows the directory's prefix and its slash, still percent-encoded. It is decoded once. Nothing that any system
 /// reads as more than a plain name passes: no separator, drive, stream or device, no `.` or `..`, no hidden file but
 /// `/.well-known` (RFC 8615). A last segment that is empty is left out: the caller sees the slash in `path`.
 pub(crate) fn file_segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    let path = path.strip_suffix('/').unwrap_or(path);
     if path.is_empty() {
         return Some(Vec::new());
     }
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let is_allowed = |at: usize, name: &str| is_plain_name(name) || at == 0 && name == WELL_KNOWN;
     path.split('/')
-        .map(|segment| percent_decode(segment).filter(|name| is_plain_name(name)))
+        .enumerate()
+        .map(|(at, segment)| percent_decode(segment).filter(|name| is_allowed(at, name)))
         .collect()
 }
 
+/// The one hidden directory that is meant for others, at the root alone (RFC 8615 §3).
+const WELL_KNOWN: &str = ".well-known";
+
 pub(crate) fn is_plain_name(name: &str) -> bool {
-    let hidden = name.starts_with('.') && name != ".well-known";
     !name.is_empty()
-        && !hidden
+        && !name.starts_with('.')
         && !name.ends_with(['.', ' '])
         && !name.contains(['/', '\\', ':'])
         && !name.contains(|c: char| c.is_ascii_control())
         && !is_device_name(name)
+        && !is_short_name(name)
+}
+
+/// On Windows `GIT~1` may be another name of `.git`.
+fn is_short_name(name: &str) -> bool {
+    cfg!(windows) && name.contains('~')
 }
 
 /// Names that Windows opens as devices in any directory, with any extension. Refused on every system, so that a tree
@@ -132,42 +141,44 @@ mod tests {
     #[test]
     fn only_plain_names_lead_into_a_directory() {
         for (path, names) in [
-            ("/", Some(vec![])),
             ("", Some(vec![])),
-            ("/a", Some(vec!["a"])),
-            ("/a/b.txt", Some(vec!["a", "b.txt"])),
-            ("/a/", Some(vec!["a"])),
-            ("/a%20b", Some(vec!["a b"])),
-            ("/%252e%252e/x", Some(vec!["%2e%2e", "x"])),
-            ("/.well-known/acme", Some(vec![".well-known", "acme"])),
-            ("/com", Some(vec!["com"])),
-            ("/console", Some(vec!["console"])),
-            ("/com10", Some(vec!["com10"])),
-            ("/..", None),
-            ("/a/../b", None),
-            ("/./a", None),
-            ("/%2e%2e/x", None),
-            ("/.%2e", None),
-            ("/a%2fb", None),
-            ("/a%5cb", None),
-            ("/a%00", None),
-            ("/a%0a", None),
-            ("//a", None),
-            ("/a//b", None),
-            ("/.git/config", None),
-            ("/.env", None),
-            ("/c:", None),
-            ("/a:stream", None),
-            ("/a.", None),
-            ("/a%20", None),
-            ("/nul", None),
-            ("/NUL.txt", None),
-            ("/COM1.log", None),
-            ("/lpt9", None),
-            ("/com%C2%B9", None),
-            ("/CONIN$", None),
-            ("/%ff", None),
-            ("/%c0%ae%c0%ae", None),
+            ("/", None),
+            ("a//", None),
+            ("a", Some(vec!["a"])),
+            ("a/b.txt", Some(vec!["a", "b.txt"])),
+            ("a/", Some(vec!["a"])),
+            ("a%20b", Some(vec!["a b"])),
+            ("%252e%252e/x", Some(vec!["%2e%2e", "x"])),
+            (".well-known/acme", Some(vec![".well-known", "acme"])),
+            ("a/.well-known/acme", None),
+            ("com", Some(vec!["com"])),
+            ("console", Some(vec!["console"])),
+            ("com10", Some(vec!["com10"])),
+            ("..", None),
+            ("a/../b", None),
+            ("./a", None),
+            ("%2e%2e/x", None),
+            (".%2e", None),
+            ("a%2fb", None),
+            ("a%5cb", None),
+            ("a%00", None),
+            ("a%0a", None),
+            ("/a", None),
+            ("a//b", None),
+            (".git/config", None),
+            (".env", None),
+            ("c:", None),
+            ("a:stream", None),
+            ("a.", None),
+            ("a%20", None),
+            ("nul", None),
+            ("NUL.txt", None),
+            ("COM1.log", None),
+            ("lpt9", None),
+            ("com%C2%B9", None),
+            ("CONIN$", None),
+            ("%ff", None),
+            ("%c0%ae%c0%ae", None),
         ] {
             let got = file_segments(path);
             let got = got

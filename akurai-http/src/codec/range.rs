@@ -32,9 +32,6 @@ pub(crate) fn select(field: &[u8], len: u64) -> Selection {
     let Some(specs) = range_set(field) else {
         return Selection::Whole;
     };
-    if specs.len() > MOST_RANGES {
-        return Selection::Whole;
-    }
     // The end of nothing is nothing, and Content-Range has no form for it.
     if len == 0 && specs.iter().any(|spec| matches!(spec, Spec::Suffix(1..))) {
         return Selection::Whole;
@@ -82,6 +79,7 @@ impl Spec {
     }
 }
 
+/// `None` if it is malformed, of another unit, or longer than is honoured.
 fn range_set(field: &[u8]) -> Option<Vec<Spec>> {
     let equals = field.iter().position(|&byte| byte == b'=')?;
     let (unit, set) = (&field[..equals], &field[equals + 1..]);
@@ -90,9 +88,13 @@ fn range_set(field: &[u8]) -> Option<Vec<Spec>> {
     }
     let mut specs = Vec::new();
     for element in set.split(|&byte| byte == b',').map(trim_ows) {
-        if !element.is_empty() {
-            specs.push(spec(element)?);
+        if element.is_empty() {
+            continue;
         }
+        if specs.len() == MOST_RANGES {
+            return None;
+        }
+        specs.push(spec(element)?);
     }
     (!specs.is_empty()).then_some(specs)
 }

@@ -6,14 +6,15 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use super::add;
-use super::resource::{Content, Resource, is_negotiable, seconds};
+use super::resource::{Content, Resource, seconds};
 use super::transfer;
+use crate::codec::coding::AcceptedCodings;
 use crate::codec::conditional::{EntityTag, Validators, Verdict, evaluate, range_applies};
 use crate::codec::date::{http_date, imf_fixdate};
 use crate::codec::media::Media;
 use crate::codec::range::{Multipart, Selection, content_range, select, unsatisfied_range};
 use crate::response::Body;
-use crate::{Method, Request, Response, Status};
+use crate::{Headers, Method, Request, Response, Status};
 
 /// What describes content and has no place in a response without it.
 const CONTENT_FIELDS: [&str; 5] = [
@@ -31,6 +32,17 @@ pub(crate) fn answer(
     media: Media,
     resource: Resource,
 ) -> Response {
+    if is_negotiable(&response, media) {
+        let accepted = AcceptedCodings::of(request.headers());
+        if resource.coding.is_none() && !accepted.takes_identity() {
+            return Response::plain(
+                Status::NOT_ACCEPTABLE,
+                "no coding of this file is acceptable",
+            )
+            .header("Vary", "Accept-Encoding");
+        }
+        vary_by_coding(&mut response);
+    }
     let now = SystemTime::now();
     describe(&mut response, media, &resource, now);
     let reads = matches!(request.method(), Method::Get | Method::Head);
@@ -39,7 +51,7 @@ pub(crate) fn answer(
     if !reads || response.status() != Status::OK {
         return whole(request, response, resource);
     }
-    add(&mut response, "Accept-Ranges", "bytes");
+    add_if_absent(&mut response, "Accept-Ranges", "bytes");
     let headers = request.headers();
     let now = u64::try_from(seconds(now)).unwrap_or(0);
     let own = validators(&response, now);
@@ -50,70 +62,86 @@ pub(crate) fn answer(
             return refused(response, Status::PRECONDITION_FAILED, "precondition failed");
         }
     }
-    let mut fields = headers.all("Range");
-    let selection = match (request.method(), fields.next(), fields.next()) {
-        (Method::Get, Some(field), None) if range_applies(headers, own, now) => {
+    let selection = match only_range(headers) {
+        Some(field)
+            if request.method() == Method::Get
+                && response.headers().bytes("Accept-Ranges") == Some(b"bytes")
+                && range_applies(headers, own, now) =>
+        {
             select(field, resource.len)
         }
         _ => Selection::Whole,
     };
     match selection {
         Selection::Whole => whole(request, response, resource),
+        // Content-Encoding would seem to speak of the multipart body and not of its parts.
+        Selection::Parts(parts) if parts.len() > 1 && is_coded(&response) => {
+            whole(request, response, resource)
+        }
         Selection::Parts(parts) => partial(response, resource, parts),
         Selection::Unsatisfiable => {
             let unsatisfied = unsatisfied_range(resource.len);
-            refused(
-                response,
-                Status::RANGE_NOT_SATISFIABLE,
-                "range not satisfiable",
-            )
-            .header("Content-Range", unsatisfied)
+            let status = Status::RANGE_NOT_SATISFIABLE;
+            refused(response, status, "range not satisfiable").header("Content-Range", unsatisfied)
         }
+    }
+}
+
+/// Whether other codings of the file count: not if it is compressed already, nor if the handler has said which version or
+/// coding its bytes are.
+pub(crate) fn is_negotiable(response: &Response, media: Media) -> bool {
+    let says_version = response.headers().bytes("ETag").is_some();
+    !media.is_compressed && !says_version && !is_coded(response)
+}
+
+fn is_coded(response: &Response) -> bool {
+    response.headers().bytes("Content-Encoding").is_some()
+}
+
+fn vary_by_coding(response: &mut Response) {
+    let names_it = |field: &[u8]| field == b"*" || field.eq_ignore_ascii_case(b"Accept-Encoding");
+    if !response.headers().tokens("Vary").any(names_it) {
+        add(response, "Vary", "Accept-Encoding");
     }
 }
 
 /// Adds the fields that say what the content is and which version of it.
 fn describe(response: &mut Response, media: Media, resource: &Resource, now: SystemTime) {
-    let is_negotiable = is_negotiable(response, media);
-    let mut set = |name: &str, value: &str| {
-        if response.headers().bytes(name).is_none() {
-            add(response, name, value);
-        }
-    };
-    set("Content-Type", media.content_type);
-    set("X-Content-Type-Options", "nosniff");
+    add_if_absent(response, "Content-Type", media.content_type);
+    add_if_absent(response, "X-Content-Type-Options", "nosniff");
     if let Some(coding) = resource.coding {
-        set("Content-Encoding", coding.name());
+        add_if_absent(response, "Content-Encoding", coding.name());
     }
-    set("ETag", &resource.etag(now));
-    if let Some(modified) = resource.modified {
-        // Not later than Date, whatever the file's time says (RFC 9110 §8.8.2.1).
-        if let Ok(seconds) = u64::try_from(seconds(modified.min(now))) {
-            let date = imf_fixdate(seconds);
-            set(
-                "Last-Modified",
-                std::str::from_utf8(&date).expect("a date is ASCII"),
-            );
-        }
+    add_if_absent(response, "ETag", &resource.etag(now));
+    // Not later than Date, whatever the file's time says (RFC 9110 §8.8.2.1).
+    let modified = resource.modified.map(|modified| seconds(modified.min(now)));
+    if let Some(Ok(seconds)) = modified.map(u64::try_from) {
+        let date = imf_fixdate(seconds);
+        let date = std::str::from_utf8(&date).expect("a date is ASCII");
+        add_if_absent(response, "Last-Modified", date);
     }
-    let varies = response
-        .headers()
-        .tokens("Vary")
-        .any(|field| field == b"*" || field.eq_ignore_ascii_case(b"Accept-Encoding"));
-    if is_negotiable && !varies {
-        add(response, "Vary", "Accept-Encoding");
+}
+
+fn add_if_absent(response: &mut Response, name: &str, value: &str) {
+    if response.headers().bytes(name).is_none() {
+        add(response, name, value);
     }
 }
 
 /// Those that the response shows, be they the file's or the handler's.
 fn validators(response: &Response, now: u64) -> Validators<'_> {
-    let headers = response.headers();
+    let field = |name| response.headers().bytes(name);
     Validators {
-        etag: headers.bytes("ETag").and_then(EntityTag::parse),
-        last_modified: headers
-            .bytes("Last-Modified")
-            .and_then(|date| http_date(date, now)),
+        etag: field("ETag").and_then(EntityTag::parse),
+        last_modified: field("Last-Modified").and_then(|date| http_date(date, now)),
     }
+}
+
+/// The value of `Range`; no list, so that two of them mean nothing.
+fn only_range(headers: &Headers) -> Option<&[u8]> {
+    let mut values = headers.all("Range");
+    let first = values.next();
+    first.filter(|_| values.next().is_none())
 }
 
 fn whole(request: &Request, response: Response, resource: Resource) -> Response {
@@ -124,29 +152,21 @@ fn whole(request: &Request, response: Response, resource: Resource) -> Response 
     with_content(response, resource, 0..len)
 }
 
-fn partial(mut response: Response, resource: Resource, mut parts: Vec<Range<u64>>) -> Response {
+fn partial(mut response: Response, resource: Resource, parts: Vec<Range<u64>>) -> Response {
     response = response.with_status(Status::PARTIAL_CONTENT);
-    if let [part] = &mut parts[..] {
-        let part = std::mem::take(part);
-        let content_range = content_range(&part, resource.len);
-        return with_content(
-            response.header("Content-Range", content_range),
-            resource,
-            part,
-        );
+    if let [part] = &parts[..] {
+        let response = response.header("Content-Range", content_range(part, resource.len));
+        return with_content(response, resource, part.clone());
     }
     let boundary = boundary();
-    let media_type = response
-        .headers()
-        .get("Content-Type")
-        .unwrap_or("application/octet-stream");
+    let content_type = response.headers().get("Content-Type");
+    let media_type = content_type.unwrap_or("application/octet-stream");
     let multipart = Multipart::new(&parts, resource.len, &boundary, media_type);
     let len = multipart.body_bytes(&parts);
-    let response = response.without_header("Content-Type").header(
-        "Content-Type",
-        format!("multipart/byteranges; boundary={boundary}"),
-    );
+    let media_type = format!("multipart/byteranges; boundary={boundary}");
     response
+        .without_header("Content-Type")
+        .header("Content-Type", media_type)
         .with_stream(move |out| transfer::send_parts(&resource, &parts, &multipart, out))
         .content_length(len)
 }
@@ -173,8 +193,10 @@ fn not_modified(response: Response) -> Response {
 /// An answer without the content, which must not be kept in its place.
 fn refused(response: Response, status: Status, message: &str) -> Response {
     let response = without(response, &CONTENT_FIELDS);
-    without(response, &["ETag", "Cache-Control", "Accept-Ranges"])
+    let of_content = ["ETag", "Cache-Control", "Expires", "Accept-Ranges"];
+    without(response, &of_content)
         .with_status(status)
+        .header("Cache-Control", "no-store")
         .header("Content-Type", "text/plain; charset=utf-8")
         .body(format!("{message}\n"))
 }

@@ -4,10 +4,11 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Found;
 use super::resource::Resource;
+use crate::codec::coding::ContentCoding;
 use crate::codec::listing::{Entry, EntryKind};
 use crate::codec::path::is_plain_name;
 
@@ -40,97 +41,82 @@ impl Dir {
         &self.root
     }
 
-    /// What `path` leads to, which is made of plain names. Whether a directory lies below the root is left open.
-    pub(crate) fn find(&self, path: &str) -> Option<Found> {
+    /// What `path` leads to, which is made of plain names: a file in the first of these codings that it lies ready in, or as
+    /// it is. Whether a directory lies below the root is left open.
+    pub(crate) fn find(
+        &self,
+        path: &str,
+        codings: impl Iterator<Item = ContentCoding>,
+    ) -> io::Result<Option<Found>> {
         let wanted = self.root.join(path);
-        let metadata = fs::metadata(&wanted).ok()?;
-        if metadata.is_dir() {
-            return Some(Found::Directory);
+        if_there(find_variant(&wanted, codings, |path| self.open(path)))
+    }
+
+    /// Opens a file and makes sure that what was opened lies below the root: a symbolic link may lead anywhere, and may be
+    /// another one by the time that its file is opened.
+    fn open(&self, wanted: &Path) -> io::Result<File> {
+        let file = open_without_waiting(wanted)?;
+        match self.holds(&file, wanted)? {
+            true => Ok(file),
+            false => Err(io::ErrorKind::NotFound.into()),
         }
-        self.open(&wanted, &metadata).map(Found::File)
     }
 
-    /// The sibling of the file at `path` with one more extension, if it is not older than `file`.
-    pub(crate) fn sidecar(&self, path: &str, extension: &str, file: &Resource) -> Option<Resource> {
-        sidecar_of(&self.root.join(path), extension, file, |path, metadata| {
-            self.open(path, metadata)
-        })
-    }
-
-    /// Opens a regular file and makes sure that what was opened lies below the root: a symbolic link may lead anywhere, and
-    /// may be another one by the time that its file is opened.
-    fn open(&self, wanted: &Path, metadata: &Metadata) -> Option<Resource> {
-        let file = open_without_waiting(wanted, metadata).ok()?;
-        if !self.holds(&file, wanted) {
-            return None;
-        }
-        Resource::of_file(file).ok()
-    }
-
-    fn holds(&self, file: &File, path: &Path) -> bool {
-        let Ok(real) = real_path(file, path) else {
-            return false;
-        };
-        self.real_root().is_some_and(|root| real.starts_with(root))
-            // The root itself may have been moved, which leaves it the same directory.
-            || self.find_real_root().is_some_and(|root| real.starts_with(root))
+    fn holds(&self, file: &File, path: &Path) -> io::Result<bool> {
+        let real = real_path(file, path)?;
+        // The root itself may have been moved, which leaves it the same directory.
+        Ok(real.starts_with(self.real_root()?) || real.starts_with(self.find_real_root()?))
     }
 
     /// Whether the directory at `path` lies below the root.
     pub(crate) fn holds_directory(&self, path: &str) -> bool {
-        self.holds_path(&self.root.join(path))
+        self.holds_path(&self.root.join(path)).unwrap_or(false)
     }
 
-    fn holds_path(&self, path: &Path) -> bool {
-        let (real, root) = (fs::canonicalize(path), self.find_real_root());
-        real.ok()
-            .zip(root)
-            .is_some_and(|(real, root)| real.starts_with(root))
+    fn holds_path(&self, path: &Path) -> io::Result<bool> {
+        Ok(fs::canonicalize(path)?.starts_with(self.find_real_root()?))
     }
 
-    /// The root's real path. One look tells whether it is still the directory that it was.
-    fn real_root(&self) -> Option<Arc<Path>> {
-        let id = id_of(&fs::metadata(&self.root).ok()?);
-        let known = self
-            .real
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        match known {
-            Some(known) if id.is_some() && known.id == id => Some(known.path),
-            _ => self.find_real_root(),
+    /// The root's real path. A look or two tell whether it is still the directory that it was, and still there.
+    fn real_root(&self) -> io::Result<Arc<Path>> {
+        let id = id_of(&fs::metadata(&self.root)?);
+        let known = self.real.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Real { id: known_id, path }) = known.clone().filter(|_| id.is_some()) {
+            drop(known);
+            let is_there = || fs::metadata(&path).is_ok_and(|metadata| id_of(&metadata) == id);
+            if known_id == id && (*path == *self.root || is_there()) {
+                return Ok(path);
+            }
+            return self.find_real_root();
         }
+        drop(known);
+        self.find_real_root()
     }
 
-    fn find_real_root(&self) -> Option<Arc<Path>> {
-        let path: Arc<Path> = fs::canonicalize(&self.root).ok()?.into();
-        let id = id_of(&fs::metadata(&path).ok()?);
+    fn find_real_root(&self) -> io::Result<Arc<Path>> {
+        let path: Arc<Path> = fs::canonicalize(&self.root)?.into();
         let real = Real {
-            id,
+            id: id_of(&fs::metadata(&path)?),
             path: Arc::clone(&path),
         };
         *self.real.lock().unwrap_or_else(PoisonError::into_inner) = Some(real);
-        Some(path)
+        Ok(path)
     }
 
-    /// The entries of the directory at `path` that can be asked for, at most so many, and how many more there are.
-    pub(crate) fn list(&self, path: &str, most: usize) -> Option<(Vec<Entry>, usize)> {
-        let dir = self.root.join(path);
-        if !self.holds_path(&dir) {
-            return None;
-        }
-        let (mut entries, mut left_out) = (Vec::new(), 0);
-        for entry in fs::read_dir(&dir).ok()? {
+    /// The entries of the directory at `path` that can be asked for, at most so many, and whether these are all.
+    pub(crate) fn list(&self, path: &str, most: usize) -> Option<(Vec<Entry>, bool)> {
+        let directory = self.open_directory(&self.root.join(path))?;
+        let mut entries = Vec::new();
+        for entry in directory.entries().ok()? {
             let Some(entry) = entry.ok().and_then(|entry| self.entry(&entry)) else {
                 continue;
             };
-            if entries.len() < most {
-                entries.push(entry);
-            } else {
-                left_out += 1;
+            if entries.len() == most {
+                return Some((entries, false));
             }
+            entries.push(entry);
         }
-        Some((entries, left_out))
+        Some((entries, true))
     }
 
     fn entry(&self, entry: &fs::DirEntry) -> Option<Entry> {
@@ -138,18 +124,17 @@ impl Dir {
         if !is_plain_name(&name) {
             return None;
         }
-        let path = entry.path();
-        let is_link = entry.file_type().ok()?.is_symlink();
-        if is_link && !self.holds_path(&path) {
-            return None;
+        // That of the entry itself, from the directory that was opened.
+        let mut metadata = entry.metadata().ok()?;
+        if metadata.is_symlink() {
+            metadata = self.target_of_link(&entry.path())?;
         }
-        let metadata = fs::metadata(&path).ok()?;
         let kind = match metadata.is_dir() {
             true => EntryKind::Directory,
             false if metadata.is_file() => EntryKind::File(metadata.len()),
             false => return None,
         };
-        let since_epoch = |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).ok();
+        let since_epoch = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok();
         let modified = metadata.modified().ok().and_then(since_epoch);
         Some(Entry {
             name,
@@ -157,32 +142,137 @@ impl Dir {
             modified: modified.map(|since| since.as_secs()),
         })
     }
+
+    /// What a symbolic link leads to, if that lies below the root.
+    fn target_of_link(&self, link: &Path) -> Option<Metadata> {
+        let metadata = fs::metadata(link).ok()?;
+        if metadata.is_dir() {
+            return self.open_directory(link)?.metadata();
+        }
+        self.open(link).ok()?.metadata().ok()
+    }
+
+    /// Opens a directory and makes sure that what was opened lies below the root.
+    fn open_directory(&self, path: &Path) -> Option<Directory> {
+        let directory = Directory::open(path)?;
+        let holds = match &directory.handle {
+            Some(handle) => self.holds(handle, path),
+            None => self.holds_path(path),
+        };
+        holds.ok()?.then_some(directory)
+    }
 }
 
-/// Opens the regular file at a path of the program's own; nothing confines it.
-pub(crate) fn open_regular(path: &Path) -> Option<Resource> {
-    open_anywhere(path, &fs::metadata(path).ok()?)
+/// A directory that stays the same whatever becomes of its name, where the system opens directories as files.
+struct Directory {
+    handle: Option<File>,
+    path: PathBuf,
 }
 
-fn open_anywhere(path: &Path, metadata: &Metadata) -> Option<Resource> {
-    let file = open_without_waiting(path, metadata).ok()?;
-    Resource::of_file(file).ok()
+impl Directory {
+    fn open(path: &Path) -> Option<Directory> {
+        let handle = match cfg!(unix) {
+            true => Some(File::open(path).ok()?),
+            false => None,
+        };
+        let path = path.to_owned();
+        Some(Directory { handle, path })
+    }
+
+    fn entries(&self) -> io::Result<fs::ReadDir> {
+        #[cfg(target_os = "linux")]
+        if let Some(handle) = &self.handle {
+            if let Ok(entries) = fs::read_dir(path_of_handle(handle)) {
+                return Ok(entries);
+            }
+        }
+        fs::read_dir(&self.path)
+    }
+
+    fn metadata(&self) -> Option<Metadata> {
+        match &self.handle {
+            Some(handle) => handle.metadata().ok(),
+            None => fs::metadata(&self.path).ok(),
+        }
+    }
 }
 
-/// The sibling of the file at `path` with one more extension, if it is not older than `file`.
-pub(crate) fn open_sidecar(path: &Path, extension: &str, file: &Resource) -> Option<Resource> {
-    sidecar_of(path, extension, file, open_anywhere)
-}
-
-fn sidecar_of(
+/// The file at a path of the program's own, in the first of these codings that it lies ready in, or as it is; nothing confines
+/// it.
+pub(crate) fn find_anywhere(
     path: &Path,
-    extension: &str,
-    file: &Resource,
-    open: impl Fn(&Path, &Metadata) -> Option<Resource>,
-) -> Option<Resource> {
-    let path = with_extension(path, extension);
-    let sidecar = open(&path, &fs::metadata(&path).ok()?)?;
-    (sidecar.modified >= file.modified).then_some(sidecar)
+    codings: impl Iterator<Item = ContentCoding>,
+) -> io::Result<Option<Resource>> {
+    Ok(
+        match if_there(find_variant(path, codings, open_without_waiting))? {
+            Some(Found::File(file)) => Some(file),
+            Some(Found::Directory) | None => None,
+        },
+    )
+}
+
+/// What is at `path`; a regular file in the first of these codings of which a sibling lies there that is not older, or as it is.
+fn find_variant(
+    path: &Path,
+    codings: impl Iterator<Item = ContentCoding>,
+    open: impl Fn(&Path) -> io::Result<File>,
+) -> io::Result<Found> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Ok(Found::Directory);
+    }
+    for coding in codings {
+        let sidecar = with_extension(path, coding.extension());
+        let Ok(beside) = fs::metadata(&sidecar) else {
+            continue;
+        };
+        if beside.is_file() && beside.modified().ok() >= metadata.modified().ok() {
+            // It may lead out, or go away: then there is still the file itself.
+            let opened = open(&sidecar).and_then(|file| Resource::of_file(file, Some(coding)));
+            if let Ok(resource) = opened {
+                return Ok(Found::File(resource));
+            }
+        }
+    }
+    // Opening a FIFO waits for its writer, and opening a device may do anything, so the name was asked first.
+    if !metadata.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Resource::of_file(open(path)?, None).map(Found::File)
+}
+
+/// `None` if there is nothing, or nothing that may be told; an error if the system could not say so.
+fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    use io::ErrorKind;
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound
+            | ErrorKind::NotADirectory
+            | ErrorKind::IsADirectory
+            | ErrorKind::PermissionDenied
+            | ErrorKind::InvalidInput => Ok(None),
+            _ if is_of_the_name(&error) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+/// A name that is too long or that the system does not take, or symbolic links in a circle: the kinds `InvalidFilename` and
+/// `FilesystemLoop` are newer than our Rust.
+fn is_of_the_name(error: &io::Error) -> bool {
+    let codes: &[i32] = if cfg!(any(target_os = "linux", target_os = "android")) {
+        &[36, 40]
+    } else if cfg!(unix) {
+        &[63, 62]
+    } else if cfg!(windows) {
+        &[123, 206]
+    } else {
+        &[]
+    };
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&code))
 }
 
 fn with_extension(path: &Path, extension: &str) -> PathBuf {
@@ -192,12 +282,8 @@ fn with_extension(path: &Path, extension: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens what `metadata` shows to be a regular file. Opening a FIFO waits for its writer, and opening a device may do anything,
-/// so the name is asked first; and since another may have taken its place meanwhile, the opening never waits.
-fn open_without_waiting(path: &Path, metadata: &Metadata) -> io::Result<File> {
-    if !metadata.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
+/// Opens what was a regular file a moment ago. Another may have taken its place, a FIFO perhaps: so the opening never waits.
+fn open_without_waiting(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
@@ -212,11 +298,18 @@ fn open_without_waiting(path: &Path, metadata: &Metadata) -> io::Result<File> {
 #[cfg(unix)]
 const O_NONBLOCK: Option<i32> = if cfg!(all(
     any(target_os = "linux", target_os = "android"),
-    not(any(
-        target_arch = "mips",
-        target_arch = "mips64",
-        target_arch = "sparc64"
-    ))
+    any(
+        target_arch = "x86",
+        target_arch = "x86_64",
+        target_arch = "arm",
+        target_arch = "aarch64",
+        target_arch = "riscv32",
+        target_arch = "riscv64",
+        target_arch = "powerpc",
+        target_arch = "powerpc64",
+        target_arch = "loongarch64",
+        target_arch = "s390x",
+    )
 )) {
     Some(0o4000)
 } else if cfg!(any(
@@ -234,12 +327,9 @@ const O_NONBLOCK: Option<i32> = if cfg!(all(
 /// Where the file that was opened at `path` really lies.
 fn real_path(file: &File, path: &Path) -> io::Result<PathBuf> {
     #[cfg(target_os = "linux")]
-    {
-        use std::os::fd::AsRawFd;
-        // The kernel's own word for this very handle. Without /proc, the long way.
-        if let Ok(real) = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
-            return Ok(real);
-        }
+    // The kernel's own word for this very handle. Without /proc, the long way.
+    if let Ok(real) = fs::read_link(path_of_handle(file)) {
+        return Ok(real);
     }
     let real = fs::canonicalize(path)?;
     // What has this path must be what was opened.
@@ -247,6 +337,12 @@ fn real_path(file: &File, path: &Path) -> io::Result<PathBuf> {
         true => Ok(real),
         false => Err(io::ErrorKind::NotFound.into()),
     }
+}
+
+#[cfg(target_os = "linux")]
+fn path_of_handle(file: &File) -> PathBuf {
+    use std::os::fd::AsRawFd;
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 #[cfg(unix)]

@@ -2,6 +2,7 @@
 
 use super::Found;
 use super::resource::Resource;
+use crate::codec::coding::ContentCoding;
 use crate::codec::listing::{Entry, EntryKind};
 use crate::codec::path::is_plain_name;
 
@@ -41,56 +42,69 @@ impl Embedded {
         Embedded { files: embeds }
     }
 
-    pub(crate) fn find(&self, path: &str) -> Option<Found> {
-        match self.file(path) {
-            Some(file) => Some(Found::File(file)),
-            None => self.below(path).next().map(|_| Found::Directory),
+    pub(crate) fn find(
+        &self,
+        path: &str,
+        codings: impl Iterator<Item = ContentCoding>,
+    ) -> Option<Found> {
+        let Some(file) = self.file(path) else {
+            return self.below(path).next().map(|_| Found::Directory);
+        };
+        for coding in codings {
+            if let Some(sidecar) = self.file(&format!("{path}.{}", coding.extension())) {
+                return Some(Found::File(sidecar.resource(Some(coding))));
+            }
         }
+        Some(Found::File(file.resource(None)))
     }
 
-    pub(crate) fn sidecar(&self, path: &str, extension: &str) -> Option<Resource> {
-        self.file(&format!("{path}.{extension}"))
-    }
-
-    /// The entries of the directory at `path`, at most so many, and how many more there are.
-    pub(crate) fn list(&self, path: &str, most: usize) -> (Vec<Entry>, usize) {
+    /// The entries of the directory at `path`, at most so many, and whether these are all.
+    pub(crate) fn list(&self, path: &str, most: usize) -> (Vec<Entry>, bool) {
         let mut entries: Vec<Entry> = Vec::new();
         for (embed, name) in self.below(path) {
             let (name, kind) = match name.split_once('/') {
                 Some((directory, _)) => (directory, EntryKind::Directory),
                 None => (name, EntryKind::File(embed.bytes.len() as u64)),
             };
-            if entries.iter().all(|entry| entry.name != name) {
-                entries.push(Entry {
-                    name: name.to_owned(),
-                    kind,
-                    modified: None,
-                });
+            // What a directory holds stands together.
+            if entries.last().is_some_and(|last| last.name == name) {
+                continue;
             }
+            if entries.len() == most {
+                return (entries, false);
+            }
+            entries.push(Entry {
+                name: name.to_owned(),
+                kind,
+                modified: None,
+            });
         }
-        let left_out = entries.len().saturating_sub(most);
-        entries.truncate(most);
-        (entries, left_out)
+        (entries, true)
     }
 
-    fn file(&self, path: &str) -> Option<Resource> {
-        let at = self
-            .files
-            .binary_search_by_key(&path, |embed| embed.path)
-            .ok()?;
-        let embed = &self.files[at];
-        Some(Resource::of_bytes(embed.bytes, embed.hash))
+    fn file(&self, path: &str) -> Option<&Embed> {
+        let at = self.files.binary_search_by_key(&path, |embed| embed.path);
+        Some(&self.files[at.ok()?])
     }
 
     /// The files below a directory, and their paths from there.
-    fn below<'a>(&'a self, directory: &'a str) -> impl Iterator<Item = (&'a Embed, &'static str)> {
-        self.files.iter().filter_map(move |embed| {
-            let below = match directory {
-                "" => Some(embed.path),
-                directory => embed.path.strip_prefix(directory)?.strip_prefix('/'),
-            };
-            below.map(|below| (embed, below))
-        })
+    fn below(&self, directory: &str) -> impl Iterator<Item = (&Embed, &'static str)> {
+        let prefix = match directory {
+            "" => String::new(),
+            directory => format!("{directory}/"),
+        };
+        let first = self
+            .files
+            .partition_point(|embed| embed.path < prefix.as_str());
+        self.files[first..]
+            .iter()
+            .map_while(move |embed| Some((embed, embed.path.strip_prefix(&*prefix)?)))
+    }
+}
+
+impl Embed {
+    fn resource(&self, coding: Option<ContentCoding>) -> Resource {
+        Resource::of_bytes(self.bytes, self.hash, coding)
     }
 }
 
@@ -128,23 +142,21 @@ mod tests {
             ("ab", b"2"),
             ("a/b/y", b"3"),
             ("a/b/z", b"4"),
+            ("c", b"5"),
         ]);
-        assert!(matches!(files.find(""), Some(Found::Directory)));
-        assert!(matches!(files.find("a"), Some(Found::Directory)));
-        assert!(matches!(files.find("ab"), Some(Found::File(_))));
-        assert!(
-            files.find("b").is_none()
-                && files.find("a/").is_none()
-                && files.find("a/b/yz").is_none()
-        );
+        let find = |path| files.find(path, std::iter::empty());
+        assert!(matches!(find(""), Some(Found::Directory)));
+        assert!(matches!(find("a"), Some(Found::Directory)));
+        assert!(matches!(find("ab"), Some(Found::File(_))));
+        assert!(find("b").is_none() && find("a/").is_none() && find("a/b/yz").is_none());
         let names = |path| {
-            let (entries, left_out) = files.list(path, 2);
+            let (entries, is_whole) = files.list(path, 2);
             let names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
-            (names.join(" "), left_out)
+            (names.join(" "), is_whole)
         };
-        assert_eq!(names(""), ("a ab".to_owned(), 0));
-        assert_eq!(names("a"), ("b x".to_owned(), 0));
-        assert_eq!(names("a/b"), ("y z".to_owned(), 0));
+        assert_eq!(names(""), ("a ab".to_owned(), false));
+        assert_eq!(names("a"), ("b x".to_owned(), true));
+        assert_eq!(names("a/b"), ("y z".to_owned(), true));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Static files: from a path to the response that the request's conditions and ranges ask for.
 //!
 //! ```text
-//! path ─ codec::path ─► names ─► Source (dir, embedded) ─► Resource ─► variant (sidecars) ─► answer ─► Response
-//!                          │                                            codec::coding      codec::conditional
-//!                          └─ fallback, listing, redirect                                   codec::range
+//! path ─ codec::path ─► names ─► Source (dir, embedded) ─► Resource ─► answer ─► Response
+//!                          │     codec::media, codec::coding            codec::conditional, codec::range
+//!                          └─ fallback, listing, redirect
 //! ```
 
 mod answer;
@@ -13,20 +13,21 @@ mod resource;
 mod transfer;
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use crate::codec::coding::accepts_html;
+use crate::codec::coding::{AcceptedCodings, accepts_html};
 use crate::codec::disposition::attachment;
 use crate::codec::listing;
-use crate::codec::media::{self, Media};
+use crate::codec::media::Media;
 use crate::codec::path::{file_segments, percent_decode};
-use crate::error::HeaderError;
 use crate::response::Body;
 use crate::{Headers, Reply, Request, Response, Status};
-use answer::answer;
+use answer::{answer, is_negotiable};
 use dir::Dir;
 use embedded::Embedded;
-use resource::{NotAcceptable, Resource, variant};
+use resource::Resource;
 
 /// What a file may be kept for whose name changes with its content (RFC 8246): a year.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -39,15 +40,19 @@ const LISTED_ENTRIES: usize = 10_000;
 /// A request gets what RFC 9110 promises: validators (`ETag`, `Last-Modified`) and the conditions that go with them (§13),
 /// ranges of bytes, one or several (§14), `HEAD`, and a media type by the file's name. Where a file has a sibling of the same
 /// name with `.br`, `.zst` or `.gz` behind it that is not older, a client that accepts that coding gets the sibling's bytes
-/// (§12.5.3); types that are compressed already (images, video, archives) are not looked up.
+/// (§12.5.3); what is compressed already (most pictures, video, archives) is not looked up.
 ///
 /// What the path names is opened, and only what really lies below the directory is sent: `..`, a symbolic link that leads
 /// out, a hidden file (but for `/.well-known`, RFC 8615), a name that some system reads as more than a name, or anything that is
 /// no regular file gets 404, the same as a file that is not there. A directory gets its `index.html`; without its final slash,
 /// 301 to the path with it.
 ///
-/// Large files are sent in pieces of 256 KiB. A file that changes meanwhile ends the connection, so that nobody takes the
-/// mixture for a whole.
+/// Files are sent in pieces of 256 KiB. One that changes meanwhile, in length or time, ends the connection, so that nobody
+/// takes the mixture for a whole; one that is replaced or deleted is sent as it was. So deploy by renaming. A file that cannot be
+/// read at the moment, for want of descriptors for example, is 503 and not 404.
+///
+/// An entity tag is made of the file's length and time (and of its inode's, should the time be one that build tools set:
+/// before 1980), and weak until that time lies 2 s back.
 ///
 /// ```
 /// use akurai_http::{Files, Router};
@@ -55,7 +60,7 @@ const LISTED_ENTRIES: usize = 10_000;
 /// let site = Files::dir("/srv/site")
 ///     .fallback("index.html")
 ///     .cache_control("no-cache")
-///     .immutable(Files::is_hashed);
+///     .immutable(|path| path.starts_with("assets/"));
 /// let router = Router::new().files("/", site).files("/downloads", "/srv/downloads");
 /// # let _ = router;
 /// ```
@@ -134,14 +139,14 @@ impl Files {
     /// If the value is malformed.
     #[track_caller]
     pub fn cache_control(mut self, value: &str) -> Files {
-        check_field("Cache-Control", value);
+        check_value("Cache-Control", value);
         self.cache_control = Some(value.to_owned());
         self
     }
 
     /// Lets browsers keep the files for a year, unasked, whose path below the prefix `is_immutable` accepts: those whose
-    /// names change with their content. Instead of [`cache_control`](Files::cache_control) they get `public, max-age=31536000,
-    /// immutable` (RFC 8246).
+    /// names hold a hash of their content, as bundlers write them. Instead of [`cache_control`](Files::cache_control) they get
+    /// `public, max-age=31536000, immutable` (RFC 8246), or `no-cache` while they are younger than 2 s and may still be written.
     ///
     /// ```
     /// use akurai_http::Files;
@@ -157,28 +162,11 @@ impl Files {
         self
     }
 
-    /// Whether the name at the end of this path holds a hash of the file's content, as bundlers write it: for
-    /// [`immutable`](Files::immutable).
-    ///
-    /// That is a part before the extension and behind a `-` or `.`, either of 8 or more hexadecimal digits with letters and
-    /// numerals among them, or of exactly 8 characters of the base64url alphabet with a capital, a small letter and a numeral.
-    /// A hash that happens to have no numeral is not seen, and a date is none.
-    ///
-    /// ```
-    /// use akurai_http::Files;
-    ///
-    /// assert!(Files::is_hashed("assets/app.3f2a9c1b.js") && Files::is_hashed("index-BxYz12_3.css"));
-    /// assert!(!Files::is_hashed("index.html") && !Files::is_hashed("report-20261125.pdf"));
-    /// ```
-    pub fn is_hashed(path: &str) -> bool {
-        media::is_hashed(path)
-    }
-
     /// The file that answers where nothing else is found, for an application whose paths are the page's own to read: 200 with
     /// `Cache-Control: no-cache`.
     ///
     /// Only for a request by `GET` or `HEAD` whose `Accept` names `text/html` and whose path has no extension, so that a script
-    /// or picture that is missing stays 404.
+    /// or picture that is missing stays 404. Since it depends on `Accept`, `Vary` says so, on that 404 too.
     ///
     /// # Panics
     ///
@@ -192,7 +180,8 @@ impl Files {
 
     /// Shows the entries of a directory without `index.html` as a page: names, sizes, times. Default: 404.
     ///
-    /// At most 10,000 entries, directories first and then by name. Those that could not be asked for are left out.
+    /// Directories first and then by name; of more than 10,000 entries, those that the system names first. Entries that could not
+    /// be asked for are left out.
     pub fn listing(mut self) -> Files {
         self.listing = true;
         self
@@ -205,11 +194,12 @@ impl Files {
         self
     }
 
-    /// Adds a field to every response that carries a file, or says that it did not change.
+    /// Adds a field to every response about a file that is there: those that carry it or a part of it, and 304, 412 and 416.
     ///
     /// # Panics
     ///
-    /// If it is malformed, or `Content-Length` or `Transfer-Encoding`, which are the server's.
+    /// If it is malformed, or says what differs from file to file (`ETag`, `Last-Modified`, `Content-Type`, `Content-Length`
+    /// …), or is `Cache-Control`, for which there is [`cache_control`](Files::cache_control).
     #[track_caller]
     pub fn header(mut self, name: &str, value: &str) -> Files {
         check_field(name, value);
@@ -223,27 +213,26 @@ impl Files {
         let Some(names) = file_segments(path) else {
             return not_found();
         };
-        let path_below = names.join("/");
+        let below = names.join("/");
         let has_slash = path.is_empty() || path.ends_with('/');
-        match (self.find(&path_below), has_slash) {
-            (Some(Found::File(file)), false) => self.send(
-                request,
-                &path_below,
-                file,
-                self.cache_control_of(&path_below),
-            ),
-            (Some(Found::Directory), false) if self.holds_directory(&path_below) => {
-                redirect_to_directory(request)
+        let found = match self.find(request, &below) {
+            Ok(Some(Found::Directory)) if has_slash => return self.directory(request, &below),
+            Ok(Some(Found::Directory)) if self.holds_directory(&below) => {
+                return redirect_to_directory(request);
             }
-            (Some(Found::Directory), true) => self.directory(request, &path_below),
-            _ => self.fall_back(request, &path_below),
-        }
+            Ok(Some(Found::File(file))) if !has_slash => Ok(Some(file)),
+            Ok(_) => Ok(None),
+            Err(error) => Err(error),
+        };
+        self.answer(request, &below, found)
     }
 
-    fn find(&self, path: &str) -> Option<Found> {
+    fn find(&self, request: &Request, path: &str) -> io::Result<Option<Found>> {
+        let (media, codings) = (Media::of(path), AcceptedCodings::of(request.headers()));
+        let codings = codings.preferred().filter(|_| !media.is_compressed);
         match &self.source {
-            Source::Dir(dir) => dir.find(path),
-            Source::Embedded(embedded) => embedded.find(path),
+            Source::Dir(dir) => dir.find(path, codings),
+            Source::Embedded(embedded) => Ok(embedded.find(path, codings)),
         }
     }
 
@@ -259,24 +248,41 @@ impl Files {
             "" => "index.html".to_owned(),
             path => format!("{path}/index.html"),
         };
-        if let Some(Found::File(file)) = self.find(&index) {
-            return self.send(request, &index, file, self.cache_control_of(&index));
+        let found = match self.find(request, &index) {
+            Ok(Some(Found::File(file))) => Ok(Some(file)),
+            Ok(_) => match self.list(request, path) {
+                Some(response) => return response,
+                None => Ok(None),
+            },
+            Err(error) => Err(error),
+        };
+        self.answer(request, &index, found)
+    }
+
+    /// The file at `path`, or what there is in its place.
+    fn answer(
+        &self,
+        request: &Request,
+        path: &str,
+        found: io::Result<Option<Resource>>,
+    ) -> Response {
+        match found {
+            Ok(Some(file)) => self.send(request, path, file, self.cache_control_of(path)),
+            Ok(None) => self.fall_back(request),
+            Err(_) => unavailable(),
         }
-        if self.listing {
-            if let Some(response) = self.list(request, path) {
-                return response;
-            }
-        }
-        self.fall_back(request, path)
     }
 
     fn list(&self, request: &Request, path: &str) -> Option<Response> {
-        let (entries, left_out) = match &self.source {
+        if !self.listing {
+            return None;
+        }
+        let (entries, is_whole) = match &self.source {
             Source::Dir(dir) => dir.list(path, LISTED_ENTRIES)?,
             Source::Embedded(embedded) => embedded.list(path, LISTED_ENTRIES),
         };
         let title = percent_decode(request.path()).unwrap_or_default();
-        let page = listing::page(&title, entries, left_out, !path.is_empty());
+        let page = listing::page(&title, entries, is_whole, !path.is_empty());
         Some(
             Response::html(page)
                 .header("Cache-Control", "no-cache")
@@ -288,16 +294,21 @@ impl Files {
         )
     }
 
-    fn fall_back(&self, request: &Request, path: &str) -> Response {
-        let last = path.rsplit('/').next().unwrap_or(path);
-        match &self.fallback {
-            Some(fallback) if !last.contains('.') && accepts_html(request.headers()) => {
-                match self.find(fallback) {
-                    Some(Found::File(file)) => self.send(request, fallback, file, Some("no-cache")),
-                    _ => not_found(),
-                }
-            }
-            _ => not_found(),
+    fn fall_back(&self, request: &Request) -> Response {
+        let last = request.path().trim_end_matches('/').rsplit('/').next();
+        let has_extension = last.is_some_and(|last| last.contains('.'));
+        let Some(fallback) = self.fallback.as_deref().filter(|_| !has_extension) else {
+            return not_found();
+        };
+        let is_html = accepts_html(request.headers());
+        match self.find(request, fallback) {
+            Ok(Some(Found::File(file))) if is_html => self
+                .send(request, fallback, file, Some("no-cache"))
+                .header("Vary", "Accept"),
+            Ok(_) => not_found()
+                .header("Vary", "Accept")
+                .header("Cache-Control", "no-cache"),
+            Err(_) => unavailable(),
         }
     }
 
@@ -316,27 +327,22 @@ impl Files {
         cache_control: Option<&str>,
     ) -> Response {
         let mut response = Response::new(Status::OK);
-        let own = self
-            .fields
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        for (name, value) in own.chain(cache_control.map(|value| ("Cache-Control", value))) {
+        for (name, value) in &self.fields {
             add(&mut response, name, value);
         }
-        let name = path.rsplit('/').next().unwrap_or(path);
+        // What is still being written must not be kept for a year.
+        let cache_control = match cache_control {
+            Some(IMMUTABLE) if !file.is_settled(SystemTime::now()) => Some("no-cache"),
+            other => other,
+        };
+        if let Some(value) = cache_control {
+            add(&mut response, "Cache-Control", value);
+        }
         if self.attachments {
+            let name = path.rsplit('/').next().unwrap_or(path);
             add(&mut response, "Content-Disposition", &attachment(name));
         }
-        let open = |extension: &str| match &self.source {
-            Source::Dir(dir) => dir.sidecar(path, extension, &file),
-            Source::Embedded(embedded) => embedded.sidecar(path, extension),
-        };
-        let media = Media::of(name);
-        match variant(request, &response, media, open) {
-            Ok(Some(sidecar)) => answer(request, response, media, sidecar),
-            Ok(None) => answer(request, response, media, file),
-            Err(NotAcceptable) => not_acceptable(),
-        }
+        answer(request, response, Media::of(path), file)
     }
 }
 
@@ -372,16 +378,18 @@ pub(crate) fn settle_response(request: &Request, mut response: Response) -> Resp
     };
     let path = std::mem::take(path);
     response.body = Body::Bytes(Vec::new());
-    let Some(file) = dir::open_regular(&path) else {
-        return not_found();
-    };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let media = Media::of(&name);
-    let open = |extension: &str| dir::open_sidecar(&path, extension, &file);
-    match variant(request, &response, media, open) {
-        Ok(Some(sidecar)) => answer(request, response, media, sidecar),
-        Ok(None) => answer(request, response, media, file),
-        Err(NotAcceptable) => not_acceptable(),
+    // The file's length is the file's to say.
+    let response = response.without_header("Content-Length");
+    let media = Media::of(&path.file_name().unwrap_or_default().to_string_lossy());
+    let is_negotiable = is_negotiable(&response, media);
+    let codings = AcceptedCodings::of(request.headers());
+    let codings = codings.preferred().filter(|_| is_negotiable);
+    match dir::find_anywhere(&path, codings) {
+        Ok(Some(file)) => answer(request, response, media, file),
+        // The handler's own status goes before what became of the page that explains it.
+        Ok(None) if response.status() != Status::OK => response,
+        Ok(None) => not_found(),
+        Err(_) => unavailable(),
     }
 }
 
@@ -400,23 +408,40 @@ fn not_found() -> Response {
     Response::plain(Status::NOT_FOUND, "not found")
 }
 
-fn not_acceptable() -> Response {
+/// The system could not say what is there, or read it. Nobody is to remember that.
+fn unavailable() -> Response {
     Response::plain(
-        Status::NOT_ACCEPTABLE,
-        "no coding of this file is acceptable",
+        Status::SERVICE_UNAVAILABLE,
+        "the file cannot be read at the moment",
     )
-    .header("Vary", "Accept-Encoding")
+    .header("Cache-Control", "no-store")
+    .header("Retry-After", "1")
 }
 
 #[track_caller]
 fn check_field(name: &str, value: &str) {
-    let framing = ["Content-Length", "Transfer-Encoding"];
-    let is_framing = framing.iter().any(|known| known.eq_ignore_ascii_case(name));
-    let checked = match is_framing {
-        true => Err(HeaderError::Framing),
-        false => Headers::default().append(name.as_bytes(), value.as_bytes()),
-    };
-    if let Err(error) = checked {
+    const NOT_FOR_ALL: [&str; 9] = [
+        "Accept-Ranges",
+        "Cache-Control",
+        "Content-Encoding",
+        "Content-Length",
+        "Content-Range",
+        "Content-Type",
+        "ETag",
+        "Last-Modified",
+        "Transfer-Encoding",
+    ];
+    let is_known = |known: &&str| known.eq_ignore_ascii_case(name);
+    assert!(
+        !NOT_FOR_ALL.iter().any(is_known),
+        "header {name:?} is no field that all files have alike"
+    );
+    check_value(name, value);
+}
+
+#[track_caller]
+fn check_value(name: &str, value: &str) {
+    if let Err(error) = Headers::default().append(name.as_bytes(), value.as_bytes()) {
         panic!("header {name:?}: {error}");
     }
 }

@@ -4,12 +4,14 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::codec::coding::{AcceptedCodings, ContentCoding};
-use crate::codec::media::Media;
-use crate::{Request, Response};
+use crate::codec::coding::ContentCoding;
 
 /// A file that was changed a shorter while ago may change again without its time showing it: systems count time in ticks.
 const SETTLED: Duration = Duration::from_secs(2);
+
+/// 1980-01-02, the first day that no archive uses for want of a date; in nanoseconds since 1970.
+#[cfg(unix)]
+const CONSTANT_TIMES: i128 = 315_619_200 * 1_000_000_000;
 
 /// Content, opened.
 #[derive(Debug)]
@@ -32,42 +34,50 @@ pub(crate) enum Content {
 }
 
 impl Resource {
-    pub(crate) fn of_file(file: File) -> io::Result<Resource> {
+    /// A file that is open, if it is a regular one: a FIFO has no length, and a device no end.
+    pub(crate) fn of_file(file: File, coding: Option<ContentCoding>) -> io::Result<Resource> {
         let metadata = file.metadata()?;
-        // A FIFO has no length, and a device no end.
         if !metadata.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let modified = metadata.modified().ok();
         Ok(Resource {
             content: Content::File(file),
             len: metadata.len(),
-            modified,
-            version: modified.map_or(0, nanoseconds),
-            coding: None,
+            modified: metadata.modified().ok(),
+            version: version(&metadata),
+            coding,
         })
     }
 
-    pub(crate) fn of_bytes(bytes: &'static [u8], hash: u64) -> Resource {
+    pub(crate) fn of_bytes(
+        bytes: &'static [u8],
+        hash: u64,
+        coding: Option<ContentCoding>,
+    ) -> Resource {
         Resource {
             content: Content::Static(bytes),
             len: bytes.len() as u64,
             modified: None,
             version: hash.into(),
-            coding: None,
+            coding,
+        }
+    }
+
+    /// Whether a further change would show in the file's time.
+    pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
+        match (&self.content, self.modified) {
+            (Content::Static(_), _) => true,
+            (Content::File(_), None) => false,
+            (Content::File(_), Some(modified)) => {
+                let age = now.duration_since(modified);
+                age.is_ok_and(|age| age >= SETTLED)
+            }
         }
     }
 
     /// The entity tag of this content (RFC 9110 §8.8.3): weak while the file's time cannot be relied on.
     pub(crate) fn etag(&self, now: SystemTime) -> String {
-        let is_settled = match (&self.content, self.modified) {
-            (Content::Static(_), _) => true,
-            (Content::File(_), None) => false,
-            (Content::File(_), Some(modified)) => {
-                now.duration_since(modified).is_ok_and(|age| age >= SETTLED)
-            }
-        };
-        let weak = if is_settled { "" } else { "W/" };
+        let weak = if self.is_settled(now) { "" } else { "W/" };
         let sign = if self.version < 0 { "-" } else { "" };
         let (dash, coding) = self.coding.map_or(("", ""), |coding| ("-", coding.name()));
         let (len, version) = (self.len, self.version.unsigned_abs());
@@ -86,6 +96,20 @@ impl Resource {
     }
 }
 
+/// When the file was changed last, in nanoseconds; where build tools have set that time to a constant so as to build the same
+/// bytes from the same sources, mixed with the inode's time, which nobody sets.
+fn version(metadata: &Metadata) -> i128 {
+    let modified = metadata.modified().map_or(0, nanoseconds);
+    #[cfg(unix)]
+    if modified < CONSTANT_TIMES {
+        use std::os::unix::fs::MetadataExt;
+        let changed =
+            i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec());
+        return modified ^ changed;
+    }
+    modified
+}
+
 /// Since 1970; before it, below zero.
 fn nanoseconds(time: SystemTime) -> i128 {
     match time.duration_since(UNIX_EPOCH) {
@@ -97,38 +121,4 @@ fn nanoseconds(time: SystemTime) -> i128 {
 /// In seconds since 1970, a part of one left out.
 pub(crate) fn seconds(time: SystemTime) -> i64 {
     nanoseconds(time).div_euclid(1_000_000_000) as i64
-}
-
-/// The client refuses content as it is, and there is none in a coding that it accepts.
-#[derive(Debug)]
-pub(crate) struct NotAcceptable;
-
-/// Whether other codings of the file count: not if it is compressed already, nor if the handler has said which version or
-/// coding its bytes are.
-pub(crate) fn is_negotiable(response: &Response, media: Media) -> bool {
-    let says = |name| response.headers().bytes(name).is_some();
-    !media.is_compressed && !says("ETag") && !says("Content-Encoding")
-}
-
-/// The variant in a coding that the client prefers to content as it is; `open` gives what lies ready in a coding, by the
-/// extension of its name.
-pub(crate) fn variant(
-    request: &Request,
-    response: &Response,
-    media: Media,
-    open: impl Fn(&str) -> Option<Resource>,
-) -> Result<Option<Resource>, NotAcceptable> {
-    let accepted = AcceptedCodings::of(request.headers());
-    if is_negotiable(response, media) {
-        for coding in accepted.preferred() {
-            if let Some(mut sidecar) = open(coding.extension()) {
-                sidecar.coding = Some(coding);
-                return Ok(Some(sidecar));
-            }
-        }
-    }
-    match accepted.takes_identity() || response.headers().bytes("Content-Encoding").is_some() {
-        true => Ok(None),
-        false => Err(NotAcceptable),
-    }
 }

@@ -16,8 +16,7 @@ pub(crate) fn send_part(
     part: Range<u64>,
     out: &mut BodyWriter<'_>,
 ) -> io::Result<()> {
-    let in_pieces = part.end - part.start > PIECE_BYTES as u64;
-    Transfer::of(resource).send(part, in_pieces, out)
+    Transfer::of(resource).send(part, true, out)
 }
 
 /// Sends several parts as `multipart/byteranges`.
@@ -28,11 +27,10 @@ pub(crate) fn send_parts(
     out: &mut BodyWriter<'_>,
 ) -> io::Result<()> {
     let mut transfer = Transfer::of(resource);
-    let in_pieces = multipart.body_bytes(parts) > PIECE_BYTES as u64;
     for (at, (part, head)) in parts.iter().zip(&multipart.heads).enumerate() {
         let is_last = at + 1 == parts.len();
         out.write_all(head.as_bytes())?;
-        transfer.send(part.clone(), in_pieces && is_last, out)?;
+        transfer.send(part.clone(), is_last, out)?;
     }
     out.write_all(multipart.end.as_bytes())
 }
@@ -53,11 +51,12 @@ impl Transfer<'_> {
         }
     }
 
-    /// Sends a part. If asked, it makes sure before the last piece that all came from one version.
+    /// Sends a part. Before the last piece of the last one it makes sure that all came from one version, the one that the
+    /// validators are of.
     fn send(
         &mut self,
         part: Range<u64>,
-        make_sure: bool,
+        is_last: bool,
         out: &mut BodyWriter<'_>,
     ) -> io::Result<()> {
         let mut file = match &self.resource.content {
@@ -79,7 +78,7 @@ impl Transfer<'_> {
             let piece = &mut self.buffer[..len];
             file.read_exact(piece)?;
             self.position += len as u64;
-            if self.position == part.end && make_sure && self.resource.has_changed() {
+            if self.position == part.end && is_last && self.resource.has_changed() {
                 return Err(io::Error::other("the file changed while it was sent"));
             }
             out.write_all(piece)?;

@@ -20,11 +20,11 @@ pub fn path(data: &[u8]) {
     let encoded: String = data.iter().map(|byte| format!("%{byte:02x}")).collect();
     assert_eq!(decoder::percent_decode(&encoded).as_deref(), Some(text));
 
-    let inside = text.strip_prefix('/').unwrap_or(text);
-    let inside = inside.strip_suffix('/').unwrap_or(inside);
-    let expected: Option<Vec<String>> = match inside {
+    let expected: Option<Vec<String>> = match text {
         "" => Some(Vec::new()),
-        inside => inside
+        text => text
+            .strip_suffix('/')
+            .unwrap_or(text)
             .split('/')
             .map(|name| decoded(name).filter(|name| is_plain(name)))
             .collect(),
