@@ -56,7 +56,8 @@ fn serve(options: &Options) -> Result<(), String> {
         if !dir.is_dir() {
             return Err(format!("{} is not a directory", dir.display()));
         }
-        let files = Files::dir(dir);
+        // Whoever looks at a directory of his own wants to see what he has just changed.
+        let files = Files::dir(dir).cache_control("no-cache");
         app = app.files("/files", if options.list { files.listing() } else { files });
     }
     if !options.quiet {

@@ -75,7 +75,7 @@ def content(case, answer):
     """What the body is, in a form that can be compared."""
     if case.name in LISTINGS:
         base = f"http://files{case.target}"
-        links = re.findall(r'href="([^"]*)"', answer.body.decode())
+        links = re.findall(r'<a[^>]* href="([^"]*)"', answer.body.decode())
         paths = (unquote(urlsplit(urljoin(base, link)).path, errors="strict") for link in links)
         return {path for path in paths if path.startswith(case.target) and path != case.target}
     if essence(answer.first("content-type")) == "multipart/byteranges" and case.method != "HEAD":

@@ -248,7 +248,7 @@ def listing(address, checks):
     """A listing names only what can be had."""
     with Asker(address) as asker:
         page = asker.ask("/files/").body.decode()
-        links = [urljoin("/files/", link) for link in re.findall(r'href="([^"]*)"', page)]
+        links = [urljoin("/files/", link) for link in re.findall(r'<a[^>]* href="([^"]*)"', page)]
         links = [link for link in links if link.startswith("/files/")]
         found = [asker.ask(link).status for link in links]
     bad = [link for link, status in zip(links, found) if status != 200]

@@ -9,6 +9,7 @@ mod closing;
 mod deadlines;
 mod demo;
 mod faults;
+mod files;
 mod fragments_out;
 mod hub;
 mod keepalive;

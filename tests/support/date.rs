@@ -1,4 +1,4 @@
-//! The date of a response, read back to seconds.
+//! Dates of HTTP: that of a response read back to seconds, and those of a request written.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -39,6 +39,40 @@ pub fn imf_fixdate_seconds(text: &str) -> Option<u64> {
         return None;
     }
     Some(((days * 24 + hour) * 60 + minute) * 60 + second)
+}
+
+/// The same second in the three forms of RFC 9110 §5.6.7, in its order: IMF-fixdate, RFC 850, asctime.
+pub fn http_dates(seconds: u64) -> [String; 3] {
+    const LONG_DAYS: [&str; 7] = [
+        "Thursday",
+        "Friday",
+        "Saturday",
+        "Sunday",
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+    ];
+    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    let weekday = (days % 7) as usize;
+    let mut year = 1970;
+    while days >= days_of(year) {
+        days -= days_of(year);
+        year += 1;
+    }
+    let mut month = 0;
+    while days >= days_in(month, year) {
+        days -= days_in(month, year);
+        month += 1;
+    }
+    let (day, month, short) = (days + 1, MONTHS[month], year % 100);
+    let (name, long_name) = (DAYS[weekday], LONG_DAYS[weekday]);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let time = format!("{hour:02}:{minute:02}:{second:02}");
+    [
+        format!("{name}, {day:02} {month} {year:04} {time} GMT"),
+        format!("{long_name}, {day:02}-{month}-{short:02} {time} GMT"),
+        format!("{name} {month} {day:2} {time} {year:04}"),
+    ]
 }
 
 /// The seconds since 1970 by the system's clock.
@@ -85,6 +119,21 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(imf_fixdate_seconds(text), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn rfc9110_5_6_7_three_forms() {
+        assert_eq!(
+            http_dates(784_111_777),
+            [
+                "Sun, 06 Nov 1994 08:49:37 GMT",
+                "Sunday, 06-Nov-94 08:49:37 GMT",
+                "Sun Nov  6 08:49:37 1994"
+            ]
+        );
+        for seconds in [0, 951_825_600, 1_700_000_000, 4_102_444_799, 4_102_444_800] {
+            assert_eq!(imf_fixdate_seconds(&http_dates(seconds)[0]), Some(seconds));
         }
     }
 }

@@ -18,11 +18,12 @@ mod names;
 mod poll;
 mod random;
 mod server;
+mod temp;
 mod websocket;
 
 pub use answer::{Answer, Framing};
 pub use client::{Client, End, ReadError};
-pub use date::{imf_fixdate_seconds, unix_seconds_now};
+pub use date::{http_dates, imf_fixdate_seconds, unix_seconds_now};
 pub use events::{Dispatched, EventStream};
 pub use frame::{Frame, LengthForm, Opcode, ServerFrame};
 pub use gate::{Gate, Waiter};
@@ -30,6 +31,7 @@ pub use names::shown;
 pub use poll::eventually;
 pub use random::Random;
 pub use server::TestServer;
+pub use temp::{TempDir, set_modified};
 pub use websocket::{ACCEPT, KEY, WsClient, handshake};
 
 use std::time::Duration;

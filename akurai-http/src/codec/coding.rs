@@ -1,5 +1,6 @@
 //! What a client accepts: content codings and media types, by weight (RFC 9110 §12.4, §12.5).
 
+use crate::codec::head::is_token;
 use crate::codec::parameters::{essence, parameter};
 use crate::headers::{Headers, trim_ows};
 
@@ -105,21 +106,28 @@ impl AcceptedCodings {
 
 /// Whether `Accept` names `text/html` itself, as a browser does that opens a page; scripts mostly say `*/*`.
 pub(crate) fn accepts_html(headers: &Headers) -> bool {
-    headers
-        .tokens("Accept")
-        .filter_map(weighted)
-        .any(|(range, weight)| range.eq_ignore_ascii_case(b"text/html") && weight > 0)
+    headers.tokens("Accept").any(|range| {
+        let weight = match parameter(range, "q") {
+            Ok(Some(value)) => qvalue(&value),
+            Ok(None) => Some(1000),
+            Err(_) => None,
+        };
+        essence(range).eq_ignore_ascii_case(b"text/html") && weight.is_some_and(|weight| weight > 0)
+    })
 }
 
 // weight = OWS ";" OWS "q=" qvalue                                      RFC 9110 §12.4.2
-/// What stands before the parameters, and its weight in thousandths; `None` if it is malformed.
+/// A coding and its weight in thousandths; `None` if it is malformed.
 fn weighted(element: &[u8]) -> Option<(&[u8], u16)> {
-    let weight = match parameter(element, "q").ok()? {
-        Some(value) => qvalue(&value)?,
+    let name = essence(element);
+    let weight = match element.iter().position(|&byte| byte == b';') {
         None => 1000,
+        Some(semicolon) => match trim_ows(&element[semicolon + 1..]) {
+            [b'q' | b'Q', b'=', value @ ..] => qvalue(value)?,
+            _ => return None,
+        },
     };
-    let name = trim_ows(essence(element));
-    (!name.is_empty()).then_some((name, weight))
+    is_token(name).then_some((name, weight))
 }
 
 // qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
@@ -202,6 +210,11 @@ mod tests {
     #[test]
     fn what_is_malformed_says_nothing() {
         for value in [
+            "gzip;",
+            "gzip;;q=1",
+            "gzip;q=1;x=y",
+            "gzip;q=\"1\"",
+            "*;q=0;",
             "gzip;q",
             "gzip;q=",
             "gzip;q=2",

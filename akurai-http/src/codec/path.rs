@@ -59,11 +59,21 @@ pub(crate) fn file_segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
         return Some(Vec::new());
     }
     let path = path.strip_suffix('/').unwrap_or(path);
-    let is_allowed = |at: usize, name: &str| is_plain_name(name) || at == 0 && name == WELL_KNOWN;
     path.split('/')
         .enumerate()
         .map(|(at, segment)| percent_decode(segment).filter(|name| is_allowed(at, name)))
         .collect()
+}
+
+/// Whether a request can ask for this path, which is not encoded and begins below the prefix.
+pub(crate) fn is_path_of_file(path: &str) -> bool {
+    path.split('/')
+        .enumerate()
+        .all(|(at, name)| is_allowed(at, name))
+}
+
+fn is_allowed(at: usize, name: &str) -> bool {
+    is_plain_name(name) || at == 0 && name == WELL_KNOWN
 }
 
 /// The one hidden directory that is meant for others, at the root alone (RFC 8615 §3).

@@ -107,15 +107,18 @@ fn spec(element: &[u8]) -> Option<Spec> {
     if first.is_empty() {
         return Some(Spec::Suffix(position(last)?));
     }
-    let first = position(first)?;
-    let last = match last {
-        [] => None,
-        digits => Some(position(digits)?),
+    let spec = match last {
+        [] => Spec::Int(position(first)?, None),
+        last => Spec::Int(position(first)?, Some(position(last)?)),
     };
-    match last {
-        Some(last) if last < first => None,
-        _ => Some(Spec::Int(first, last)),
-    }
+    (last.is_empty() || !is_less(last, first)).then_some(spec)
+}
+
+/// Whether one number is less than another, however long both are.
+fn is_less(one: &[u8], other: &[u8]) -> bool {
+    let zeros = |digits: &[u8]| digits.iter().take_while(|&&digit| digit == b'0').count();
+    let (one, other) = (&one[zeros(one)..], &other[zeros(other)..]);
+    (one.len(), one) < (other.len(), other)
 }
 
 /// A number of any length; what a u64 cannot hold lies behind every end alike.
@@ -254,6 +257,8 @@ mod tests {
             "items=0-0",
             "bytes=0-0,x",
             "bytes:0-0",
+            "bytes=18446744073709551616-18446744073709551615",
+            "bytes=018446744073709551617-18446744073709551616",
         ] {
             check(field, 10, Whole);
         }

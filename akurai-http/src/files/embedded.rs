@@ -4,7 +4,7 @@ use super::Found;
 use super::resource::Resource;
 use crate::codec::coding::ContentCoding;
 use crate::codec::listing::{Entry, EntryKind};
-use crate::codec::path::is_plain_name;
+use crate::codec::path::is_path_of_file;
 
 #[derive(Debug)]
 pub(crate) struct Embedded {
@@ -112,7 +112,7 @@ impl Embed {
 #[track_caller]
 pub(crate) fn check_path(path: &str) {
     assert!(
-        path.split('/').all(is_plain_name),
+        is_path_of_file(path),
         "{path:?} is no path of plain names below the prefix"
     );
 }

@@ -289,7 +289,7 @@ impl Files {
                 .header("X-Content-Type-Options", "nosniff")
                 .header(
                     "Content-Security-Policy",
-                    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+                    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
                 ),
         )
     }
