@@ -219,16 +219,18 @@ def cross_check(args, size, connections):
             with Cell(args, server, size, connections) as cell:
                 url = f"http://{cell.server.address}/files/{size}.bin"
                 headers = [word for line in args.header for word in ("-H", line)]
-                before = cell.server.cpu()
-                wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", f"-c{connections}", f"-d{args.seconds}s", *headers, url)
+                wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", f"-c{connections}", f"-d{args.seconds + 1}s", *headers, url)
+                # Amid the run: a thread that ends takes its count with it.
+                time.sleep(0.5)
+                start, before = time.monotonic(), cell.server.cpu()
+                time.sleep(args.seconds)
+                busy = (cell.server.cpu() - before) / (time.monotonic() - start)
                 text = wrk.process.stdout.read()
                 wrk.close()
-                cpu = cell.server.cpu() - before
             if "Non-2xx" in text or "Socket errors" in text:
                 raise SystemExit(f"tests/bench: wrk and {server}:\n{text}")
-            requests = int(re.search(r"(\d+) requests in", text)[1])
             rate = float(re.search(r"Requests/sec: +([\d.]+)", text)[1])
-            cells[server] = {"rate": rate, "cpu_us": cpu / requests * 1e6}
+            cells[server] = {"rate": rate, "cpu_us": busy / rate * 1e6}
         rounds.append(cells)
     print("| | requests/s | CPU µs/request |\n|---|---|---|")
     for server in args.servers:
