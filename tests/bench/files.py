@@ -219,7 +219,8 @@ def cross_check(args, size, connections):
             with Cell(args, server, size, connections) as cell:
                 url = f"http://{cell.server.address}/files/{size}.bin"
                 headers = [word for line in args.header for word in ("-H", line)]
-                wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", f"-c{connections}", f"-d{args.seconds + 1}s", *headers, url)
+                wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", f"-c{connections}",
+                              f"-d{args.seconds + 1}s", *headers, url)
                 # Amid the run: a thread that ends takes its count with it.
                 time.sleep(0.5)
                 start, before = time.monotonic(), cell.server.cpu()
