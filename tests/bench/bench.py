@@ -1,75 +1,17 @@
-"""The rounds, the readings from /proc, and the tables: see README.md beside this file."""
+"""The rounds and the tables: see README.md beside this file."""
 
 import argparse
 import json
 import os
 import socket
 import statistics
-import subprocess
 import sys
 import time
 
+import process
+from process import PINNED, Process, title
+
 SERVERS = {"akurai": "hub", "axum": "axum-broadcast"}
-PINNED = {"server": "0", "client": "1"}
-NICE = 0
-
-
-class Process:
-    """A process on a core of its own that is told lines and answers with lines."""
-
-    def __init__(self, core, program, *args):
-        self.name = os.path.basename(program)
-        # A session of its own, since Linux shares a core among sessions first: only a session's nice counts to others.
-        self.process = subprocess.Popen(
-            ["taskset", "-c", core, program, *map(str, args)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
-        if NICE:
-            os.setpriority(os.PRIO_PROCESS, self.process.pid, NICE)
-            with open(f"/proc/{self.process.pid}/autogroup", "w") as file:
-                file.write(str(NICE))
-
-    def read(self):
-        line = self.process.stdout.readline().strip()
-        if not line:
-            raise SystemExit(f"tests/bench: {self.name} ended with status {self.process.wait()}")
-        return line
-
-    def tell(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def ask(self, line):
-        self.tell(line)
-        return self.read()
-
-    def close(self):
-        """Both programs end with their input."""
-        self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def cpu(self):
-        """Seconds on a core, of all its threads that still run."""
-        total = 0
-        for task in os.listdir(f"/proc/{self.process.pid}/task"):
-            try:
-                with open(f"/proc/{self.process.pid}/task/{task}/schedstat") as file:
-                    total += int(file.read().split()[0])
-            except FileNotFoundError:
-                pass
-        return total / 1e9
-
-    def status(self, field):
-        with open(f"/proc/{self.process.pid}/status") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith(field + ":"))
-
-    def rss(self):
-        """Resident bytes, exactly: VmRSS of /proc/PID/status may be some pages off for each thread."""
-        with open(f"/proc/{self.process.pid}/smaps_rollup") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("Rss:")) * 1024
 
 
 class Cell:
@@ -98,8 +40,8 @@ class Cell:
         self.close()
 
     def close(self):
-        for process in [*self.clients, self.server]:
-            process.close()
+        for child in [*self.clients, self.server]:
+            child.close()
 
     def present(self):
         host, port = self.address.split(":")
@@ -190,11 +132,6 @@ def burst(cell, args, events):
 COLUMNS = [("cpu_us", "CPU µs/delivery", 2), ("rate", "deliveries/s", 0), ("p50", "p50 ms", 2), ("p99", "p99 ms", 2),
            ("lost", "lost", 0), ("joined", "events/read", 1), ("server", "server core %", 0), ("client", "client core %", 0),
            ("rss", "RSS B/subscriber", 0), ("threads", "threads", 0)]
-
-
-def title(text):
-    load = os.getloadavg()[0]
-    print(f"\n### {text}\n\nLoad of the machine before: {load:.1f}\n", flush=True)
 
 
 def side_by_side(args, what, measure):
@@ -356,8 +293,7 @@ def main():
     run, defaults = scenarios[chosen]
     parser.set_defaults(**defaults)
     args = parser.parse_args()
-    global NICE
-    NICE = args.nice
+    process.NICE = args.nice
     run(args)
 
 

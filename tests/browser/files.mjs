@@ -274,7 +274,8 @@ async function video({ page, base, directory, out, wire }) {
     });
     const told = await page.evaluate(seek, { to: 52.25, deadline: WAIT_MS });
     shows(told, 52.25);
-    const answers = await spans();
+    // A part that the browser holds already is only revalidated.
+    const answers = (await spans()).filter(({ status }) => status !== 304);
     for (const { status, range, first, last, total, fields } of answers) {
       const what = `${range}: ${status}, ${fields["content-range"]}`;
       assertEqual([status, total, fields["accept-ranges"]], [206, size, "bytes"], what);

@@ -1,4 +1,4 @@
-//! What the servers have in common: the events, and when they are published.
+//! What the servers have in common: the events, and when they are published; and how long they live.
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -79,4 +79,17 @@ fn parse(line: &str) -> Option<Plan> {
             .next()
             .map_or(Some(u64::MAX), |times| times.parse().ok())?,
     })
+}
+
+/// The directory that a server of files is told as its first argument.
+pub fn root() -> String {
+    std::env::args().nth(1).expect("the directory to serve")
+}
+
+/// The process ends with its standard input.
+pub fn end_with_input() {
+    thread::spawn(|| {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        std::process::exit(0);
+    });
 }

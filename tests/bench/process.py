@@ -1,0 +1,76 @@
+"""What the scenarios share: a process on a core of its own, and what /proc says of it."""
+
+import os
+import subprocess
+
+PINNED = {"server": "0", "client": "1"}
+NICE = 0
+
+
+class Process:
+    """A process on a core of its own that is told lines and answers with lines."""
+
+    def __init__(self, core, program, *args):
+        self.name = os.path.basename(program)
+        # A session of its own, since Linux shares a core among sessions first: only a session's nice counts to others.
+        self.process = subprocess.Popen(
+            ["taskset", "-c", core, program, *map(str, args)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        if NICE:
+            os.setpriority(os.PRIO_PROCESS, self.process.pid, NICE)
+            with open(f"/proc/{self.process.pid}/autogroup", "w") as file:
+                file.write(str(NICE))
+
+    def read(self):
+        line = self.process.stdout.readline().strip()
+        if not line:
+            raise SystemExit(f"tests/bench: {self.name} ended with status {self.process.wait()}")
+        return line
+
+    def tell(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def ask(self, line):
+        self.tell(line)
+        return self.read()
+
+    def close(self):
+        """Both programs end with their input."""
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def pids(self):
+        """The process and its children."""
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as file:
+            return [self.process.pid, *map(int, file.read().split())]
+
+    def cpu(self):
+        """Seconds on a core, of all its threads that still run and its children's."""
+        total = 0
+        for pid in self.pids():
+            for task in os.listdir(f"/proc/{pid}/task"):
+                try:
+                    with open(f"/proc/{pid}/task/{task}/schedstat") as file:
+                        total += int(file.read().split()[0])
+                except FileNotFoundError:
+                    pass
+        return total / 1e9
+
+    def status(self, field):
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith(field + ":"))
+
+    def rss(self):
+        """Resident bytes, exactly: VmRSS of /proc/PID/status may be some pages off for each thread."""
+        with open(f"/proc/{self.process.pid}/smaps_rollup") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("Rss:")) * 1024
+
+
+def title(text):
+    load = os.getloadavg()[0]
+    print(f"\n### {text}\n\nLoad of the machine before: {load:.1f}\n", flush=True)

@@ -1,0 +1,15 @@
+//! Akurai's files: what is below `DIR/files` at `/files`.
+
+use std::io;
+use std::path::Path;
+
+use akurai_bench::{end_with_input, root};
+use akurai_http::{Router, Server};
+
+fn main() -> io::Result<()> {
+    let app = Router::new().files("/files", Path::new(&root()).join("files"));
+    let server = Server::bind("127.0.0.1:0")?;
+    println!("{}", server.local_addr()?);
+    end_with_input();
+    server.run(app)
+}
