@@ -33,7 +33,7 @@
 //! is such an upgrade; `akurai-ws` is another. A closure owns its connection's thread for as long as it likes, and the
 //! server makes another thread for the next connection.
 //!
-//! Around that: [`middleware`] (access log, CORS, security headers, timing), [`Cookie`]s, forms
+//! Around that: [`middleware`] (access log, CORS, gzip, security headers, timing), [`Cookie`]s, forms
 //! ([`Request::form`], [`Request::multipart`]), static files ([`Files`], [`Response::file`]), a client's address behind
 //! proxies ([`TrustedProxies`]), and a server's counts ([`Handle::stats`]).
 //!
