@@ -1,5 +1,6 @@
 //! The protocol without its transport: bytes or values in, bytes or values out. No socket, file, clock, thread or lock.
 
+pub(crate) mod assembly;
 pub(crate) mod base64;
 pub(crate) mod close;
 pub(crate) mod compression;
