@@ -100,6 +100,11 @@ impl Frame {
         self
     }
 
+    /// The same with RSV1: the message that it begins is compressed (RFC 7692 §6).
+    pub fn compressed(self) -> Frame {
+        self.rsv(4)
+    }
+
     /// The same without a mask.
     pub fn unmasked(mut self) -> Frame {
         self.masking_key = None;
@@ -158,8 +163,8 @@ impl Frame {
     }
 }
 
-/// A frame that the server sent. That it was unmasked, that no reserved bit was set and that its length had the
-/// shortest form was asserted when it was read.
+/// A frame that the server sent. That it was unmasked, that no reserved bit was set for which there is no extension and
+/// that its length had the shortest form was asserted when it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerFrame {
     /// Whether it ends its message.
