@@ -88,6 +88,12 @@ impl Frame {
         Frame::opcode(Opcode::CLOSE, payload)
     }
 
+    /// The same with another payload.
+    pub fn with_payload(mut self, payload: impl Into<Vec<u8>>) -> Frame {
+        self.payload = payload.into();
+        self
+    }
+
     /// The same without FIN: more fragments follow.
     pub fn unfinished(mut self) -> Frame {
         self.fin = false;

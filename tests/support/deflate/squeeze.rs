@@ -1,7 +1,5 @@
 //! A compressor that finds what was said before.
 
-use std::collections::HashMap;
-
 use super::{Blocks, Piece};
 
 /// Compresses one message after the other, each in one block of the fixed codes unless it is told otherwise.
@@ -10,6 +8,10 @@ pub struct Squeezer {
     window: usize,
     takeover: bool,
     history: Vec<u8>,
+    /// How many bytes have been dropped from its front.
+    dropped: usize,
+    /// Where three bytes of this hash were last seen, counted from the first byte of all.
+    seen: Vec<usize>,
 }
 
 impl Squeezer {
@@ -19,6 +21,8 @@ impl Squeezer {
             window: 1 << window_bits,
             takeover,
             history: Vec::new(),
+            dropped: 0,
+            seen: vec![usize::MAX; 1 << 15],
         }
     }
 
@@ -32,24 +36,34 @@ impl Squeezer {
     pub fn fixed(&mut self, blocks: Blocks, bytes: &[u8]) -> Blocks {
         let begin = self.history.len();
         self.history.extend_from_slice(bytes);
-        let mut seen: HashMap<&[u8], usize> = HashMap::new();
-        let mut pieces = Vec::new();
-        let mut known = 0;
-        let (mut at, mut literals) = (begin, begin);
         let all = &self.history[..];
+        let hash = |at: usize| {
+            let three = all.get(at..at + 3)?;
+            let hash = three
+                .iter()
+                .fold(0, |hash, byte| hash << 5 ^ usize::from(*byte));
+            Some(hash & 0x7fff)
+        };
+        let mut pieces = Vec::new();
+        let (mut at, mut literals) = (begin, begin);
         while at < all.len() {
-            for known in known..at {
-                seen.insert(&all[known..all.len().min(known + 3)], known);
-            }
-            known = at;
-            let from = seen.get(&all[at..all.len().min(at + 3)]);
-            let reach = from.filter(|from| at - **from <= self.window && at + 3 <= all.len());
-            let Some(from) = reach else {
+            let place = hash(at).map(|hash| &mut self.seen[hash]);
+            let last = place.map(|place| std::mem::replace(place, self.dropped + at));
+            let from = last.and_then(|last| last.checked_sub(self.dropped));
+            let from = from.filter(|from| *from < at && at - from <= self.window);
+            let length = from.map_or(0, |from| {
+                let same = all[at..].iter().zip(&all[from..]).take(258);
+                same.take_while(|(one, other)| one == other).count()
+            });
+            let (Some(from), 3..) = (from, length) else {
                 at += 1;
                 continue;
             };
-            let same = all[at..].iter().zip(&all[*from..]).take(258);
-            let length = same.take_while(|(one, other)| one == other).count();
+            for passed in at + 1..at + length {
+                if let Some(hash) = hash(passed) {
+                    self.seen[hash] = self.dropped + passed;
+                }
+            }
             if literals < at {
                 pieces.push(Piece::Literals(&all[literals..at]));
             }
@@ -64,7 +78,13 @@ impl Squeezer {
 
     /// `bytes` in one more block without compression.
     pub fn stored(&mut self, blocks: Blocks, bytes: &[u8]) -> Blocks {
+        let begin = self.history.len();
         self.history.extend_from_slice(bytes);
+        for at in begin..self.history.len() {
+            if let Some(hash) = hash(&self.history, at) {
+                self.seen[hash] = self.dropped + at;
+            }
+        }
         blocks.stored(bytes)
     }
 
@@ -73,6 +93,14 @@ impl Squeezer {
         let kept = if self.takeover { self.window } else { 0 };
         let beyond = self.history.len().saturating_sub(kept);
         self.history.drain(..beyond);
+        self.dropped += beyond;
         blocks.into_message()
     }
+}
+
+/// Of three bytes at this place, if there are as many.
+fn hash(all: &[u8], at: usize) -> Option<usize> {
+    let three = all.get(at..at + 3)?;
+    let mix = |hash: usize, byte: &u8| hash << 5 ^ usize::from(*byte);
+    Some(three.iter().fold(0, mix) & 0x7fff)
 }
