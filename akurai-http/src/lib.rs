@@ -109,7 +109,7 @@ pub use request::{BodyReader, Request, Version};
 pub use response::Response;
 pub use router::Router;
 pub use server::{App, Handle, Server, Stats};
-pub use sse::{SseSink, come_back_later, event_stream, sse};
+pub use sse::{SseSink, come_back_later, event_stream, sse, sse_gzip};
 pub use sse_event::{SseEvent, last_event_id};
 pub use status::Status;
 pub use upgraded::{Socket, Upgraded};

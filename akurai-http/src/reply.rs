@@ -102,7 +102,7 @@ impl From<io::Error> for Reply {
 pub struct Upgrade {
     pub(crate) head: Response,
     /// Goes out in the head's own write.
-    pub(crate) prelude: &'static [u8],
+    pub(crate) prelude: Vec<u8>,
     /// The answer if all places for upgraded connections are taken.
     pub(crate) when_full: fn() -> Response,
     pub(crate) run: Box<dyn FnOnce(Upgraded) + Send>,
@@ -122,7 +122,7 @@ impl Upgrade {
         );
         Upgrade {
             head,
-            prelude: b"",
+            prelude: Vec::new(),
             when_full: overloaded,
             run: Box::new(run),
         }

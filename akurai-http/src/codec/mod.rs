@@ -10,6 +10,7 @@ pub(crate) mod disposition;
 pub(crate) mod event;
 pub(crate) mod form;
 pub(crate) mod forwarded;
+pub(crate) mod gzip;
 pub(crate) mod head;
 pub(crate) mod listing;
 pub(crate) mod media;
