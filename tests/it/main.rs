@@ -17,6 +17,7 @@ mod limits;
 mod posting;
 mod receiving;
 mod rfc6455;
+mod rfc7692;
 mod rfc9112;
 mod rooms;
 mod router;
