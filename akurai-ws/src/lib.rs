@@ -92,7 +92,7 @@
 //!
 //! | what | default | beyond it | set by |
 //! |---|---|---|---|
-//! | message, reassembled | 16 MiB | 1009 at the header that shows it | [`WsOptions::max_message_bytes`] |
+//! | message, reassembled and decompressed | 16 MiB | 1009 at the header or the byte that shows it | [`WsOptions::max_message_bytes`] |
 //! | data frame | 16 MiB | 1009 at its header | [`WsOptions::max_frame_bytes`] |
 //! | frames of one message, empty ones counted | 131,072 | 1008 | [`WsOptions::max_fragments`] |
 //! | control frame | 125 bytes | 1002 | RFC 6455 §5.5 |
@@ -114,7 +114,7 @@
 //!
 //! # The public list
 //!
-//! [`upgrade`] · [`WsOptions`], [`WhenFull`] · [`WsConn`], [`Receiver`], [`Sender`] · [`Message`], [`Kind`], [`CloseFrame`] ·
+//! [`upgrade`] · [`WsOptions`], [`WhenFull`], [`Deflate`], [`Level`] · [`WsConn`], [`Receiver`], [`Sender`] · [`Message`], [`Kind`], [`CloseFrame`] ·
 //! [`MessageReader`], [`MessageWriter`], [`Prepared`] · [`CloseInfo`] · [`Error`], [`Violation`]
 
 #![forbid(unsafe_code)]
@@ -122,6 +122,7 @@
 mod channel;
 mod codec;
 mod conn;
+mod deflate;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -141,6 +142,7 @@ mod waits;
 mod wire;
 
 pub use conn::WsConn;
+pub use deflate::{Deflate, Level};
 pub use error::{Error, Violation};
 pub use message::{CloseFrame, CloseInfo, Kind, Message};
 pub use message_reader::MessageReader;

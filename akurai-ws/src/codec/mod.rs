@@ -2,6 +2,8 @@
 
 pub(crate) mod base64;
 pub(crate) mod close;
+pub(crate) mod compression;
+pub(crate) mod extensions;
 pub(crate) mod frame;
 pub(crate) mod handshake;
 pub(crate) mod mask;

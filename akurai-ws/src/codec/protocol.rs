@@ -16,7 +16,8 @@
 use crate::error::Violation;
 use crate::message::{Kind, Message};
 
-use super::frame::{self, Expect, Header, Opcode};
+use super::compression::{Inbound, Progress as Inflated};
+use super::frame::{self, Compression, Expect, Header, Opcode};
 use super::{close, mask, utf8};
 
 /// What a message may measure.
@@ -66,6 +67,12 @@ pub(crate) struct Protocol {
     message: Option<Assembly>,
     message_bytes: u64,
     fragments: usize,
+    /// Decompresses, if that was agreed on.
+    inbound: Option<Inbound>,
+    /// The message under way is compressed.
+    is_compressed: bool,
+    /// With so much of a message here that is read in parts, it goes on when that was taken.
+    part_bytes: usize,
     /// Where the next data message goes, so that a caller's buffer may be used again.
     spare: Vec<u8>,
 }
@@ -80,8 +87,22 @@ impl Protocol {
             message: None,
             message_bytes: 0,
             fragments: 0,
+            inbound: None,
+            is_compressed: false,
+            part_bytes: usize::MAX,
             spare: Vec::new(),
         }
+    }
+
+    /// Messages may be compressed.
+    pub(crate) fn with_compression(mut self, inbound: Option<Inbound>) -> Self {
+        self.inbound = inbound;
+        self
+    }
+
+    /// A message that is read in parts is decompressed no further than to about so many bytes at a time.
+    pub(crate) fn limit_parts(&mut self, bytes: usize) {
+        self.part_bytes = bytes;
     }
 
     pub(crate) fn state(&self) -> State {
@@ -182,6 +203,7 @@ impl Protocol {
             match self.step(&mut input[used..]) {
                 Ok(Step::NeedMore) => return (used, Ok(None)),
                 Ok(Step::Used(bytes)) => used += bytes,
+                Ok(Step::Paused(bytes)) => return (used + bytes, Ok(None)),
                 Ok(Step::Message(bytes, message)) => return (used + bytes, Ok(Some(message))),
                 Err(violation) => {
                     self.end();
@@ -220,12 +242,22 @@ impl Protocol {
                 in_message,
                 frame_max_bytes: u64::MAX,
                 message_left_bytes: u64::MAX,
+                compression: self.compression(in_message),
             };
         }
         Expect {
             in_message,
             frame_max_bytes: self.limits.max_frame_bytes as u64,
             message_left_bytes: self.limits.max_message_bytes as u64 - self.message_bytes,
+            compression: self.compression(in_message),
+        }
+    }
+
+    fn compression(&self, in_message: bool) -> Compression {
+        match self.inbound {
+            None => Compression::No,
+            Some(_) if in_message && self.is_compressed => Compression::UnderWay,
+            Some(_) => Compression::Agreed,
         }
     }
 
@@ -253,13 +285,14 @@ impl Protocol {
         let Header {
             fin,
             opcode,
+            is_compressed,
             masking_key,
             payload_len,
         } = header;
         let discarding = self.state == State::Closing;
         let payload = &mut input[header_len..];
         let whole = fin && opcode != Opcode::Continuation && payload_len <= payload.len() as u64;
-        if whole && !discarding {
+        if whole && !discarding && !is_compressed {
             // Most messages: one frame, all of it here. One pass to unmask, one to check, one to copy.
             let payload = &mut payload[..payload_len as usize];
             mask::unmask(payload, masking_key, 0);
@@ -277,6 +310,7 @@ impl Protocol {
             });
             self.message_bytes = 0;
             self.fragments = 0;
+            self.is_compressed = is_compressed;
         }
         if !discarding {
             self.fragments += 1;
@@ -284,13 +318,14 @@ impl Protocol {
                 return Err(Violation::TooManyFragments);
             }
             // No overflow: the header was refused if this were above the limit.
-            self.message_bytes += payload_len;
+            self.message_bytes += if self.is_compressed { 0 } else { payload_len };
         }
         self.frame = Some(DataFrame {
             fin,
             masking_key,
             payload_len,
             received: 0,
+            tail: 0,
         });
         Ok(Step::Used(header_len))
     }
@@ -299,8 +334,21 @@ impl Protocol {
         let missing = frame.payload_len - frame.received;
         let arrived =
             usize::try_from(missing).map_or(input.len(), |missing| missing.min(input.len()));
-        if let Some(message) = &mut self.message {
-            message.push(&mut input[..arrived], frame.masking_key, frame.received)?;
+        let payload = &mut input[..arrived];
+        // After our Close, nothing is looked at any more.
+        let is_compressed = self.is_compressed && self.state == State::Open;
+        if is_compressed {
+            mask::unmask(payload, frame.masking_key, frame.received);
+            if let Inflated::Paused(used) = self.inflate(payload, None)? {
+                frame.received += used as u64;
+                self.progress.payload_bytes += used as u64;
+                // What is left comes again as it came.
+                mask::unmask(&mut payload[used..], frame.masking_key, frame.received);
+                self.frame = Some(frame);
+                return Ok(Step::Paused(used));
+            }
+        } else if let Some(message) = &mut self.message {
+            message.push_masked(payload, frame.masking_key, frame.received)?;
         }
         frame.received += arrived as u64;
         self.progress.payload_bytes += arrived as u64;
@@ -315,6 +363,14 @@ impl Protocol {
         if !frame.fin {
             return Ok(Step::Used(arrived));
         }
+        if is_compressed {
+            if let Inflated::Paused(used) = self.inflate(&[], Some(frame.tail))? {
+                frame.tail += used;
+                self.frame = Some(frame);
+                return Ok(Step::Paused(arrived));
+            }
+            self.inbound_mut().end_message()?;
+        }
         self.message_bytes = 0;
         self.progress.ended_messages += 1;
         let message = self.message.take().map_or(Ok(None), Assembly::finish)?;
@@ -323,11 +379,43 @@ impl Protocol {
             None => Step::Used(arrived),
         })
     }
+
+    /// Decompresses a part of the message's payload; or what its end has left out, but for so many bytes.
+    fn inflate(&mut self, payload: &[u8], tail: Option<usize>) -> Result<Inflated, Violation> {
+        let most_bytes = self.limits.max_message_bytes as u64;
+        let part_bytes = self.part_bytes;
+        let (message, bytes) = (&mut self.message, &mut self.message_bytes);
+        let sink = |output: &[u8]| {
+            // The output comes in pieces, so that no more than one of them is over the limit.
+            if output.len() as u64 > most_bytes - *bytes {
+                return Err(Violation::MessageTooLong);
+            }
+            *bytes += output.len() as u64;
+            let Some(message) = message else {
+                return Ok(true);
+            };
+            message.push(output)?;
+            Ok(message.len() < part_bytes)
+        };
+        let inbound = self.inbound.as_mut().expect(AGREED);
+        match tail {
+            None => inbound.push(payload, sink),
+            Some(from) => inbound.push_tail(from, sink),
+        }
+    }
+
+    fn inbound_mut(&mut self) -> &mut Inbound {
+        self.inbound.as_mut().expect(AGREED)
+    }
 }
+
+const AGREED: &str = "a header without agreement was refused";
 
 enum Step {
     NeedMore,
     Used(usize),
+    /// Enough is here of a message that is read in parts.
+    Paused(usize),
     Message(usize, Message),
 }
 
@@ -337,6 +425,8 @@ struct DataFrame {
     masking_key: [u8; 4],
     payload_len: u64,
     received: u64,
+    /// How much was decompressed of what a compressed message's end has left out.
+    tail: usize,
 }
 
 /// A message under way. Text grows as a `String`, so that its bytes are checked once, as they come.
@@ -358,25 +448,35 @@ impl Assembly {
         }
     }
 
-    fn push(
+    fn push_masked(
         &mut self,
         masked: &mut [u8],
         masking_key: [u8; 4],
         offset: u64,
     ) -> Result<(), Violation> {
+        if !matches!(self, Self::Discarded) {
+            mask::unmask(masked, masking_key, offset);
+        }
+        self.push(masked)
+    }
+
+    fn push(&mut self, content: &[u8]) -> Result<(), Violation> {
         match self {
-            Self::Text(text, decoder) => {
-                mask::unmask(masked, masking_key, offset);
-                decoder
-                    .push(masked, text)
-                    .map_err(|_| Violation::TextNotUtf8)
-            }
-            Self::Binary(bytes) => {
-                mask::unmask(masked, masking_key, offset);
-                bytes.extend_from_slice(masked);
-                Ok(())
-            }
-            Self::Discarded => Ok(()),
+            Self::Text(text, decoder) => decoder
+                .push(content, text)
+                .map_err(|_| Violation::TextNotUtf8)?,
+            Self::Binary(bytes) => bytes.extend_from_slice(content),
+            Self::Discarded => {}
+        }
+        Ok(())
+    }
+
+    /// How many bytes of it are here.
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text, _) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+            Self::Discarded => 0,
         }
     }
 

@@ -159,6 +159,11 @@ impl Inflate {
         }
     }
 
+    /// Whether a block has ended and nothing of another has come, which no input has left out.
+    pub fn is_between_blocks(&self) -> bool {
+        matches!(self.state, State::Header | State::End) && self.count == 0
+    }
+
     /// Between two messages: keeps the window and gives all other memory back.
     pub fn rest(&mut self) {
         self.keep_window();
