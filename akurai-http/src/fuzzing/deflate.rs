@@ -79,6 +79,9 @@ fn inflated(inflate: &mut Inflate, input: &[u8], ends: &[usize], rests: bool) ->
             match status {
                 Inflated::NeedInput => {
                     assert_eq!(count, given.len(), "what is there is used");
+                    if rests && inflate.is_between_blocks() {
+                        inflate.rest();
+                    }
                     break;
                 }
                 Inflated::HasOutput => assert!(!piece.is_empty(), "it leads on"),
