@@ -72,8 +72,10 @@ def made(random, pipe, checks):
                 if distance <= 32768:
                     data = streams.far(random, distance, have)
                     outcomes[compare(random, pipe, checks, f"distance {distance} of {have}", data, bits)] += 1
-    for tail in b"", b"\xff", bytes(60):
-        outcomes[compare(random, pipe, checks, "no precode", streams.no_precode() + tail, 15)] += 1
+    for lengths in streams.NO_PRECODES:
+        for tail in b"", b"\x00", b"\xff", bytes(60), b"\xff" * 60:
+            data = streams.precode(lengths) + tail
+            outcomes[compare(random, pipe, checks, f"precode {lengths}", data, 15)] += 1
     tell(outcomes)
 
 

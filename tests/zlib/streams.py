@@ -238,10 +238,15 @@ def far(random, distance, have):
     return bits.bytes()
 
 
-def no_precode():
-    """A dynamic block whose precode has no code at all."""
+# No code at all, a single one, too few or too many: lengths of the precode that are none, by symbol.
+NO_PRECODES = [{}, {0: 1}, {8: 1}, {18: 1}, {1: 2, 18: 2}, {1: 7, 18: 1}, {0: 1, 1: 1, 18: 1}, {0: 1, 1: 2, 2: 2, 18: 3}]
+
+
+def precode(lengths):
+    """A dynamic block up to the lengths of its precode."""
     bits = Bits()
     bits.put(1 | 2 << 1, 3)
-    bits.put(0, 14)
-    bits.put(0, 12)
+    bits.put(15 << 10, 14)
+    for symbol in PRECODE_ORDER:
+        bits.put(lengths.get(symbol, 0), 3)
     return bits.bytes()
