@@ -2,7 +2,8 @@
 
 use super::super::codes::{DISTANCE_EXCEPTION, EXCEPTION, IS_END, IS_TABLE, LITERAL, Table};
 use super::super::format::MAX_MATCH;
-use super::{Inflate, InflateError, Inflated, Reader, Tables};
+use super::blocks::{Reader, Tables};
+use super::{Inflate, InflateError, Inflated};
 
 /// A copy is made in pieces of so many bytes, the last of which may write behind its end.
 const COPY_BYTES: usize = 16;
