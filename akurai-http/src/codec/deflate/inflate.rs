@@ -8,6 +8,7 @@ use std::fmt;
 use super::codes::NoCode;
 use super::format::WINDOW_BYTES;
 use blocks::{Reader, Tables};
+use symbols::SYMBOL_BYTES;
 
 /// The buffer of a short message, in bytes.
 const LEAST_BUFFER_BYTES: usize = 2 * 1024;
@@ -69,6 +70,10 @@ pub enum InflateError {
     Symbol,
     /// A reference to what lies before the window, or before the beginning.
     Distance,
+    /// The input ends within a block. Only [`inflate`] says so.
+    Unfinished,
+    /// More comes out than is allowed. Only [`inflate`] says so.
+    TooLong,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +89,52 @@ enum State {
     Lengths(usize),
     Symbols,
     End,
+}
+
+/// Decompresses what is there as a whole and stands by itself, into at most `most_bytes`.
+///
+/// It may end behind a last block or, as a message of a WebSocket does, with a sync flush, whose `00 00 ff ff` may be left off
+/// (RFC 7692 §7.2.1). What follows a last block goes on with further ones. Memory grows with what has come out.
+///
+/// ```
+/// use akurai_http::deflate::{InflateError, inflate};
+///
+/// let message = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+/// assert_eq!(inflate(&message, 5).as_deref(), Ok(&b"Hello"[..]));
+/// assert_eq!(inflate(&message, 4), Err(InflateError::TooLong));
+/// ```
+///
+/// # Errors
+///
+/// If this is no DEFLATE data, ends too early, or becomes too long.
+pub fn inflate(input: &[u8], most_bytes: usize) -> Result<Vec<u8>, InflateError> {
+    let mut inflate = Inflate::new();
+    let mut reader = Reader { input, at: 0 };
+    loop {
+        inflate.grow(input.len(), most_bytes);
+        let status = inflate.blocks(&mut reader)?;
+        if inflate.end > most_bytes {
+            return Err(InflateError::TooLong);
+        }
+        match status {
+            Inflated::HasOutput => {}
+            Inflated::End => {
+                reader.at -= (inflate.count / 8) as usize;
+                inflate.reset(false);
+                if reader.at == input.len() {
+                    break;
+                }
+            }
+            // The padding of the empty block that a sync flush consists of may be all that there is of it.
+            Inflated::NeedInput => match inflate.state {
+                State::Header | State::StoredLength if inflate.count < 8 => break,
+                _ => return Err(InflateError::Unfinished),
+            },
+        }
+    }
+    let mut output = inflate.buffer;
+    output.truncate(inflate.end);
+    Ok(output)
 }
 
 impl Inflate {
@@ -168,6 +219,16 @@ impl Inflate {
         }
     }
 
+    /// Room for more, with all that there is kept: up to `most_bytes`, and one symbol that would be too much.
+    fn grow(&mut self, input_bytes: usize, most_bytes: usize) {
+        let least = self.end + LEAST_BUFFER_BYTES / 2;
+        let likely = input_bytes.saturating_mul(3).max(self.end * 2);
+        let len = likely.max(least).min(most_bytes.saturating_add(SYMBOL_BYTES));
+        if len > self.buffer.len() {
+            self.buffer.resize(len, 0);
+        }
+    }
+
     fn keep_window(&mut self) {
         let start = self.end.saturating_sub(self.window_bytes);
         if start > 0 {
@@ -202,6 +263,8 @@ impl fmt::Display for InflateError {
             InflateError::Code => "deflate: code lengths are of no code",
             InflateError::Symbol => "deflate: bits that the code has no symbol for",
             InflateError::Distance => "deflate: distance reaches before the window",
+            InflateError::Unfinished => "deflate: input ends within a block",
+            InflateError::TooLong => "deflate: output is longer than allowed",
         })
     }
 }

@@ -9,7 +9,7 @@ use super::{Inflate, InflateError, Inflated};
 const COPY_BYTES: usize = 16;
 
 /// Room for whatever one symbol stands for.
-const SYMBOL_BYTES: usize = MAX_MATCH + COPY_BYTES;
+pub(super) const SYMBOL_BYTES: usize = MAX_MATCH + COPY_BYTES;
 
 impl Inflate {
     /// Symbols up to the block's end. `None` when it is reached.
