@@ -11,7 +11,10 @@
 //! bits 0..=5    bits to take in all, extra bits included
 //! ```
 
-use super::format::{DISTANCES, END_OF_BLOCK, LENGTHS, LITLEN_SYMBOLS, MAX_CODE_BITS};
+use super::format::{
+    DISTANCE_SYMBOLS, DISTANCE_USED, DISTANCES, END_OF_BLOCK, FIXED_LITLEN_MOST_BITS, LENGTHS,
+    LITLEN_SYMBOLS, LITLEN_USED, MAX_CODE_BITS, fixed_litlen_bits,
+};
 
 pub(super) const LITERAL: u32 = 1 << 31;
 pub(super) const EXCEPTION: u32 = 1 << 30;
@@ -69,6 +72,16 @@ impl<const N: usize> Table<N> {
     pub(super) fn second(&self, entry: u32, bits: u64) -> u32 {
         let index = bits & ((1 << (entry >> 8 & 15)) - 1);
         self.entries[((entry >> 16 & 0x3fff) as usize + index as usize) & (N - 1)]
+    }
+
+    /// Makes this the table for the fixed code.
+    pub(super) fn build_fixed(&mut self, alphabet: Alphabet) {
+        let fixed = match alphabet {
+            Alphabet::Distance => &FIXED_DISTANCE[..],
+            _ => &FIXED_LITLEN[..],
+        };
+        self.entries[..fixed.len()].copy_from_slice(fixed);
+        self.index_bits = fixed.len().ilog2();
     }
 
     /// Makes this the table for the code whose lengths are `lengths`, one for each symbol, 0 for those that it lacks.
@@ -201,23 +214,62 @@ fn check_complete(
     }
 }
 
-fn entry(alphabet: Alphabet, symbol: usize, bits: u32) -> u32 {
-    let simple = |value: usize| (value as u32) << 16 | bits << 8 | bits;
-    let extended =
-        |(base, extra): (u16, u8)| u32::from(base) << 16 | bits << 8 | (bits + u32::from(extra));
-    match (alphabet, symbol) {
-        (Alphabet::Precode, symbol) => simple(symbol),
-        (Alphabet::LitLen, 0..=255) => LITERAL | simple(symbol),
-        (Alphabet::LitLen, END_OF_BLOCK) => EXCEPTION | IS_END | bits,
-        (Alphabet::LitLen, symbol) => match LENGTHS.get(symbol - END_OF_BLOCK - 1) {
-            Some(&length) => extended(length),
-            None => EXCEPTION | bits,
-        },
-        (Alphabet::Distance, symbol) => match DISTANCES.get(symbol) {
-            Some(&distance) => extended(distance),
-            None => DISTANCE_EXCEPTION | bits,
-        },
+/// The fixed litlen code (§3.2.6) as the first table.
+static FIXED_LITLEN: [u32; 1 << FIXED_LITLEN_MOST_BITS] = {
+    let mut entries = [EXCEPTION; 1 << FIXED_LITLEN_MOST_BITS];
+    let lengths = fixed_litlen_bits();
+    let (mut bits, mut code) = (1, 0u32);
+    while bits <= FIXED_LITLEN_MOST_BITS {
+        code <<= 1;
+        let mut symbol = 0;
+        while symbol < LITLEN_SYMBOLS {
+            if lengths[symbol] as usize == bits {
+                let mut at = (code.reverse_bits() >> (32 - bits)) as usize;
+                while at < entries.len() {
+                    entries[at] = entry(Alphabet::LitLen, symbol, bits as u32);
+                    at += 1 << bits;
+                }
+                code += 1;
+            }
+            symbol += 1;
+        }
+        bits += 1;
     }
+    entries
+};
+
+/// The fixed distance code, whose symbols have 5 bits each.
+static FIXED_DISTANCE: [u32; DISTANCE_SYMBOLS] = {
+    let mut entries = [0; DISTANCE_SYMBOLS];
+    let mut symbol = 0;
+    while symbol < DISTANCE_SYMBOLS {
+        let at = (symbol as u32).reverse_bits() >> 27;
+        entries[at as usize] = entry(Alphabet::Distance, symbol, 5);
+        symbol += 1;
+    }
+    entries
+};
+
+const fn entry(alphabet: Alphabet, symbol: usize, bits: u32) -> u32 {
+    match alphabet {
+        Alphabet::Precode => simple(symbol, bits),
+        Alphabet::LitLen if symbol < END_OF_BLOCK => LITERAL | simple(symbol, bits),
+        Alphabet::LitLen if symbol == END_OF_BLOCK => EXCEPTION | IS_END | bits,
+        Alphabet::LitLen if symbol < LITLEN_USED => {
+            extended(LENGTHS[symbol - END_OF_BLOCK - 1], bits)
+        }
+        Alphabet::LitLen => EXCEPTION | bits,
+        Alphabet::Distance if symbol < DISTANCE_USED => extended(DISTANCES[symbol], bits),
+        Alphabet::Distance => DISTANCE_EXCEPTION | bits,
+    }
+}
+
+const fn simple(value: usize, bits: u32) -> u32 {
+    (value as u32) << 16 | bits << 8 | bits
+}
+
+const fn extended((base, extra): (u16, u8), bits: u32) -> u32 {
+    (base as u32) << 16 | bits << 8 | (bits + extra as u32)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::super::codes::{Alphabet, NoCode, Table};
 use super::super::format::{
-    DISTANCE_SYMBOLS, DISTANCE_USED, DYNAMIC, END_OF_BLOCK, FIXED, FIXED_DISTANCE_BITS,
-    LITLEN_SYMBOLS, LITLEN_USED, PRECODE_ORDER, PRECODE_SYMBOLS, STORED, fixed_litlen_bits,
+    DISTANCE_SYMBOLS, DISTANCE_USED, DYNAMIC, END_OF_BLOCK, FIXED, LITLEN_SYMBOLS, LITLEN_USED,
+    PRECODE_ORDER, PRECODE_SYMBOLS, STORED,
 };
 use super::{Inflate, InflateError, Inflated, State};
 
@@ -61,9 +61,8 @@ impl Inflate {
             STORED => State::StoredLength,
             FIXED => {
                 let tables = self.tables();
-                tables.lengths[..LITLEN_SYMBOLS].copy_from_slice(&fixed_litlen_bits());
-                tables.lengths[LITLEN_SYMBOLS..].copy_from_slice(&FIXED_DISTANCE_BITS);
-                tables.build(LITLEN_SYMBOLS, DISTANCE_SYMBOLS)?;
+                tables.litlen.build_fixed(Alphabet::LitLen);
+                tables.distance.build_fixed(Alphabet::Distance);
                 State::Symbols
             }
             DYNAMIC => State::Counts,
