@@ -92,7 +92,9 @@ mod wire;
 pub use body_writer::BodyWriter;
 /// DEFLATE (RFC 1951), by hand: what `gzip` responses and WebSocket's `permessage-deflate` are made of.
 pub mod deflate {
-    pub use crate::codec::deflate::{Deflate, Flush, Inflate, InflateError, Inflated, Level};
+    pub use crate::codec::deflate::{
+        Deflate, Flush, Inflate, InflateError, Inflated, Level, inflate,
+    };
 }
 pub use cookie::{Cookie, CookieError, SameSite};
 pub use error::{HeaderError, RequestError};

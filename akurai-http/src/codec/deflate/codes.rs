@@ -11,7 +11,10 @@
 //! bits 0..=5    bits to take in all, extra bits included
 //! ```
 
-use super::format::{DISTANCES, END_OF_BLOCK, LENGTHS, LITLEN_SYMBOLS, MAX_CODE_BITS};
+use super::format::{
+    DISTANCE_SYMBOLS, DISTANCE_USED, DISTANCES, END_OF_BLOCK, FIXED_LITLEN_MOST_BITS, LENGTHS,
+    LITLEN_SYMBOLS, LITLEN_USED, MAX_CODE_BITS, PRECODE_SYMBOLS, fixed_litlen_bits,
+};
 
 pub(super) const LITERAL: u32 = 1 << 31;
 pub(super) const EXCEPTION: u32 = 1 << 30;
@@ -32,7 +35,7 @@ pub(super) enum Alphabet {
 /// A table for one code, in `N` entries, a power of two. Its memory is used again for the next.
 #[derive(Debug)]
 pub(super) struct Table<const N: usize> {
-    entries: Box<[u32; N]>,
+    entries: [u32; N],
     index_bits: u32,
 }
 
@@ -42,9 +45,8 @@ pub(super) struct NoCode;
 
 impl<const N: usize> Default for Table<N> {
     fn default() -> Self {
-        let entries = vec![0; N].into_boxed_slice();
         Self {
-            entries: entries.try_into().expect("N entries were made"),
+            entries: [0; N],
             index_bits: 0,
         }
     }
@@ -71,6 +73,16 @@ impl<const N: usize> Table<N> {
         self.entries[((entry >> 16 & 0x3fff) as usize + index as usize) & (N - 1)]
     }
 
+    /// Makes this the table for the fixed code.
+    pub(super) fn build_fixed(&mut self, alphabet: Alphabet) {
+        let fixed = match alphabet {
+            Alphabet::Distance => &FIXED_DISTANCE[..],
+            _ => &FIXED_LITLEN[..],
+        };
+        self.entries[..fixed.len()].copy_from_slice(fixed);
+        self.index_bits = fixed.len().ilog2();
+    }
+
     /// Makes this the table for the code whose lengths are `lengths`, one for each symbol, 0 for those that it lacks.
     pub(super) fn build(&mut self, alphabet: Alphabet, lengths: &[u8]) -> Result<(), NoCode> {
         let mut counts = [0u16; MAX_CODE_BITS + 1];
@@ -84,11 +96,12 @@ impl<const N: usize> Table<N> {
 
         let index_bits = longest.clamp(1, most_index_bits(alphabet));
         self.index_bits = index_bits as u32;
-        // What no code leads to stays an exception.
-        let nothing = match alphabet {
-            Alphabet::Distance => DISTANCE_EXCEPTION,
-            _ => EXCEPTION,
+        let (symbols, nothing) = match alphabet {
+            Alphabet::Precode => (&PRECODE_ENTRIES[..], EXCEPTION),
+            Alphabet::LitLen => (&LITLEN_ENTRIES[..], EXCEPTION),
+            Alphabet::Distance => (&DISTANCE_ENTRIES[..], DISTANCE_EXCEPTION),
         };
+        // What no code leads to stays an exception.
         self.entries[..1 << index_bits].fill(nothing);
         let mut end = 1 << index_bits;
         let mut second = Second::default();
@@ -119,7 +132,7 @@ impl<const N: usize> Table<N> {
                     rest,
                 )
             };
-            let entry = entry(alphabet, usize::from(symbol), bits as u32);
+            let entry = of_bits(symbols[usize::from(symbol)], bits as u32);
             for place in place[step..].iter_mut().step_by(1 << bits) {
                 *place = entry;
             }
@@ -201,27 +214,79 @@ fn check_complete(
     }
 }
 
-fn entry(alphabet: Alphabet, symbol: usize, bits: u32) -> u32 {
-    let simple = |value: usize| (value as u32) << 16 | bits << 8 | bits;
-    let extended =
-        |(base, extra): (u16, u8)| u32::from(base) << 16 | bits << 8 | (bits + u32::from(extra));
-    match (alphabet, symbol) {
-        (Alphabet::Precode, symbol) => simple(symbol),
-        (Alphabet::LitLen, 0..=255) => LITERAL | simple(symbol),
-        (Alphabet::LitLen, END_OF_BLOCK) => EXCEPTION | IS_END | bits,
-        (Alphabet::LitLen, symbol) => match LENGTHS.get(symbol - END_OF_BLOCK - 1) {
-            Some(&length) => extended(length),
-            None => EXCEPTION | bits,
-        },
-        (Alphabet::Distance, symbol) => match DISTANCES.get(symbol) {
-            Some(&distance) => extended(distance),
-            None => DISTANCE_EXCEPTION | bits,
-        },
+/// The fixed litlen code (§3.2.6) as the first table.
+static FIXED_LITLEN: [u32; 1 << FIXED_LITLEN_MOST_BITS] = {
+    let mut entries = [EXCEPTION; 1 << FIXED_LITLEN_MOST_BITS];
+    let lengths = fixed_litlen_bits();
+    let (mut bits, mut code) = (1, 0u32);
+    while bits <= FIXED_LITLEN_MOST_BITS {
+        code <<= 1;
+        let mut symbol = 0;
+        while symbol < LITLEN_SYMBOLS {
+            if lengths[symbol] as usize == bits {
+                let mut at = (code.reverse_bits() >> (32 - bits)) as usize;
+                while at < entries.len() {
+                    entries[at] = of_bits(LITLEN_ENTRIES[symbol], bits as u32);
+                    at += 1 << bits;
+                }
+                code += 1;
+            }
+            symbol += 1;
+        }
+        bits += 1;
     }
+    entries
+};
+
+/// The fixed distance code, whose symbols have 5 bits each.
+static FIXED_DISTANCE: [u32; DISTANCE_SYMBOLS] = {
+    let mut entries = [0; DISTANCE_SYMBOLS];
+    let mut symbol = 0;
+    while symbol < DISTANCE_SYMBOLS {
+        let at = (symbol as u32).reverse_bits() >> 27;
+        entries[at as usize] = of_bits(DISTANCE_ENTRIES[symbol], 5);
+        symbol += 1;
+    }
+    entries
+};
+
+/// The entries of all symbols, but for the bits of their codes.
+static LITLEN_ENTRIES: [u32; LITLEN_SYMBOLS] = entries(Alphabet::LitLen);
+static DISTANCE_ENTRIES: [u32; DISTANCE_SYMBOLS] = entries(Alphabet::Distance);
+static PRECODE_ENTRIES: [u32; PRECODE_SYMBOLS] = entries(Alphabet::Precode);
+
+const fn entries<const N: usize>(alphabet: Alphabet) -> [u32; N] {
+    let mut entries = [0; N];
+    let mut symbol = 0;
+    while symbol < N {
+        entries[symbol] = match alphabet {
+            Alphabet::Precode => (symbol as u32) << 16,
+            Alphabet::LitLen if symbol < END_OF_BLOCK => LITERAL | (symbol as u32) << 16,
+            Alphabet::LitLen if symbol == END_OF_BLOCK => EXCEPTION | IS_END,
+            Alphabet::LitLen if symbol < LITLEN_USED => {
+                extended(LENGTHS[symbol - END_OF_BLOCK - 1])
+            }
+            Alphabet::LitLen => EXCEPTION,
+            Alphabet::Distance if symbol < DISTANCE_USED => extended(DISTANCES[symbol]),
+            Alphabet::Distance => DISTANCE_EXCEPTION,
+        };
+        symbol += 1;
+    }
+    entries
+}
+
+const fn extended((base, extra): (u16, u8)) -> u32 {
+    (base as u32) << 16 | extra as u32
+}
+
+/// An entry whose code has so many bits.
+const fn of_bits(entry: u32, bits: u32) -> u32 {
+    entry + (bits << 8 | bits)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::format::FIXED_DISTANCE_BITS;
     use super::*;
 
     /// Every code of the lengths, bit by bit, leads to its symbol.
@@ -258,6 +323,21 @@ mod tests {
     fn rfc1951_3_2_2_example() {
         // A to H have the lengths (3, 3, 3, 3, 3, 2, 4, 4).
         check(&[3, 3, 3, 3, 3, 2, 4, 4]);
+    }
+
+    #[test]
+    fn rfc1951_3_2_6_fixed_codes() {
+        let (mut built, mut fixed) = (Table::<1024>::default(), Table::<1024>::default());
+        for (alphabet, lengths) in [
+            (Alphabet::LitLen, &fixed_litlen_bits()[..]),
+            (Alphabet::Distance, &FIXED_DISTANCE_BITS),
+        ] {
+            built.build(alphabet, lengths).expect("a code");
+            fixed.build_fixed(alphabet);
+            assert_eq!(built.index_bits, fixed.index_bits);
+            let used = ..1 << built.index_bits;
+            assert_eq!(built.entries[used], fixed.entries[used]);
+        }
     }
 
     #[test]

@@ -114,6 +114,8 @@ pub(super) const fn fixed_litlen_bits() -> [u8; LITLEN_SYMBOLS] {
     bits
 }
 
+pub(super) const FIXED_LITLEN_MOST_BITS: usize = 9;
+
 pub(super) const FIXED_DISTANCE_BITS: [u8; DISTANCE_SYMBOLS] = [5; DISTANCE_SYMBOLS];
 
 #[cfg(test)]

@@ -1,18 +1,22 @@
 //! Decompression.
 
+mod blocks;
+mod reader;
 mod symbols;
 
 use std::fmt;
 
-use super::codes::{Alphabet, NoCode, Table};
-use super::format::{
-    DISTANCE_SYMBOLS, DISTANCE_USED, DYNAMIC, END_OF_BLOCK, FIXED, FIXED_DISTANCE_BITS,
-    LITLEN_SYMBOLS, LITLEN_USED, PRECODE_ORDER, PRECODE_SYMBOLS, STORED, WINDOW_BYTES,
-    fixed_litlen_bits,
-};
+use super::codes::NoCode;
+use super::format::WINDOW_BYTES;
+use blocks::Tables;
+use reader::Reader;
+use symbols::SYMBOL_BYTES;
 
 /// The buffer of a short message, in bytes.
 const LEAST_BUFFER_BYTES: usize = 2 * 1024;
+
+/// So much of a whole input's output is waited for, in bytes, before all of it is estimated.
+const FIRST_BYTES: u64 = 64 * 1024;
 
 /// The buffer of a long one: the window, and what is decoded behind it before it moves.
 const MOST_BUFFER_BYTES: usize = WINDOW_BYTES + 64 * 1024;
@@ -71,6 +75,10 @@ pub enum InflateError {
     Symbol,
     /// A reference to what lies before the window, or before the beginning.
     Distance,
+    /// The input ends within a block. Only [`inflate`] says so.
+    Unfinished,
+    /// More comes out than is allowed. Only [`inflate`] says so.
+    TooLong,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,16 +96,56 @@ enum State {
     End,
 }
 
-/// What a block is read with.
-#[derive(Debug)]
-struct Tables {
-    litlen: Table<4096>,
-    distance: Table<1024>,
-    precode: Table<128>,
-    lengths: [u8; LITLEN_SYMBOLS + DISTANCE_SYMBOLS],
-    litlen_count: usize,
-    distance_count: usize,
-    precode_count: usize,
+/// Decompresses what is there as a whole and stands by itself, into at most `most_bytes`.
+///
+/// It may end behind a last block or, as a message of a WebSocket does, with a sync flush, whose `00 00 ff ff` may be left off
+/// (RFC 7692 §7.2.1). What follows a last block goes on with further ones. Memory grows with what has come out.
+///
+/// ```
+/// use akurai_http::deflate::{InflateError, inflate};
+///
+/// let message = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+/// assert_eq!(inflate(&message, 5).as_deref(), Ok(&b"Hello"[..]));
+/// assert_eq!(inflate(&message, 4), Err(InflateError::TooLong));
+/// ```
+///
+/// # Errors
+///
+/// If this is no DEFLATE data, ends too early, or becomes too long.
+pub fn inflate(input: &[u8], most_bytes: usize) -> Result<Vec<u8>, InflateError> {
+    let mut inflate = Inflate::new();
+    let mut reader = Reader {
+        input,
+        at: 0,
+        bits: 0,
+        count: 0,
+    };
+    loop {
+        inflate.grow(&reader, most_bytes);
+        let status = inflate.blocks(&mut reader)?;
+        if inflate.end > most_bytes {
+            return Err(InflateError::TooLong);
+        }
+        match status {
+            Inflated::HasOutput => {}
+            Inflated::End => {
+                reader.give_back();
+                (reader.bits, reader.count) = (0, 0);
+                inflate.reset(false);
+                if reader.at == input.len() {
+                    break;
+                }
+            }
+            // The padding of the empty block that a sync flush consists of may be all that there is of it.
+            Inflated::NeedInput => match inflate.state {
+                State::Header | State::StoredLength if reader.count < 8 => break,
+                _ => return Err(InflateError::Unfinished),
+            },
+        }
+    }
+    let mut output = inflate.buffer;
+    output.truncate(inflate.end);
+    Ok(output)
 }
 
 impl Inflate {
@@ -133,17 +181,19 @@ impl Inflate {
     pub fn advance(&mut self, input: &[u8]) -> Result<(usize, Inflated, &[u8]), InflateError> {
         self.make_room();
         let begun = self.end;
-        let mut reader = Reader { input, at: 0 };
+        let mut reader = Reader {
+            input,
+            at: 0,
+            bits: self.bits,
+            count: self.count,
+        };
         let status = self.blocks(&mut reader)?;
-        let mut used = reader.at;
-        if status != Inflated::NeedInput {
-            // Whole bytes that were read ahead go back. They are of this input: of an earlier one, only less than the next symbol
-            // needs was left over.
-            used -= (self.count / 8) as usize;
-            self.count %= 8;
-            self.bits &= (1 << self.count) - 1;
+        match status {
+            Inflated::NeedInput => reader.clear_above(),
+            _ => reader.give_back(),
         }
-        Ok((used, status, &self.buffer[begun..self.end]))
+        (self.bits, self.count) = (reader.bits, reader.count);
+        Ok((reader.at, status, &self.buffer[begun..self.end]))
     }
 
     /// Behind the last block: further blocks may refer to what came before them. `true` forgets that too, and all memory.
@@ -187,232 +237,30 @@ impl Inflate {
         }
     }
 
+    /// Room for more, with all that there is kept: for as much as the input so far lets expect of the rest. Up to `most_bytes`, and
+    /// one symbol that would be too much.
+    fn grow(&mut self, reader: &Reader<'_>, most_bytes: usize) {
+        let input_bytes = reader.input.len() as u64;
+        let expected = match self.end {
+            0 => (input_bytes * 2).min(FIRST_BYTES),
+            end => (end as u64 + 1024) * input_bytes / (reader.at as u64 + 1),
+        };
+        let least = self.end + self.end / 4 + LEAST_BUFFER_BYTES / 2;
+        let most = least.max(self.end * 4).max(FIRST_BYTES as usize);
+        let len = (expected as usize).saturating_add(SYMBOL_BYTES * 4);
+        let len = len.clamp(least, most);
+        let len = len.min(most_bytes.saturating_add(SYMBOL_BYTES));
+        if len > self.buffer.len() {
+            self.buffer.resize(len, 0);
+        }
+    }
+
     fn keep_window(&mut self) {
         let start = self.end.saturating_sub(self.window_bytes);
         if start > 0 {
             self.buffer.copy_within(start..self.end, 0);
             self.end -= start;
         }
-    }
-
-    fn blocks(&mut self, reader: &mut Reader<'_>) -> Result<Inflated, InflateError> {
-        loop {
-            let more = match self.state {
-                State::Header => self.header(reader)?,
-                State::StoredLength => self.stored_length(reader)?,
-                State::Stored(left) => {
-                    if self.end == self.buffer.len() {
-                        return Ok(Inflated::HasOutput);
-                    }
-                    self.stored(left, reader)
-                }
-                State::Counts => self.counts(reader)?,
-                State::Precode(read) => self.precode(read, reader)?,
-                State::Lengths(read) => self.lengths(read, reader)?,
-                State::Symbols => {
-                    let tables = self.tables.take().expect("a block's tables come first");
-                    let status = self.symbols(&tables, reader);
-                    self.tables = Some(tables);
-                    match status? {
-                        Some(status) => return Ok(status),
-                        None => More::Yes,
-                    }
-                }
-                State::End => return Ok(Inflated::End),
-            };
-            if more == More::No {
-                return Ok(Inflated::NeedInput);
-            }
-        }
-    }
-
-    // BFINAL (1 bit), BTYPE (2 bits)                                    §3.2.3
-    fn header(&mut self, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        let Some(header) = self.take(3, reader) else {
-            return Ok(More::No);
-        };
-        self.is_last = header & 1 != 0;
-        self.state = match header >> 1 {
-            STORED => State::StoredLength,
-            FIXED => {
-                let tables = self.tables();
-                tables.lengths[..LITLEN_SYMBOLS].copy_from_slice(&fixed_litlen_bits());
-                tables.lengths[LITLEN_SYMBOLS..].copy_from_slice(&FIXED_DISTANCE_BITS);
-                tables.build(LITLEN_SYMBOLS, DISTANCE_SYMBOLS)?;
-                State::Symbols
-            }
-            DYNAMIC => State::Counts,
-            _ => return Err(InflateError::BlockType),
-        };
-        Ok(More::Yes)
-    }
-
-    // LEN and NLEN, two bytes each, from the next byte on               §3.2.4
-    fn stored_length(&mut self, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        let padding = self.count % 8;
-        self.refill(reader);
-        if self.count < padding + 32 {
-            return Ok(More::No);
-        }
-        self.drop_bits(padding);
-        let lengths = self.peek(32);
-        self.drop_bits(32);
-        let (len, complement) = (lengths & 0xffff, lengths >> 16);
-        if len != !complement & 0xffff {
-            return Err(InflateError::StoredLength);
-        }
-        self.state = State::Stored(len as usize);
-        Ok(More::Yes)
-    }
-
-    fn stored(&mut self, mut left: usize, reader: &mut Reader<'_>) -> More {
-        // First what was read ahead.
-        while left > 0 && self.count > 0 && self.end < self.buffer.len() {
-            self.buffer[self.end] = self.peek(8) as u8;
-            self.drop_bits(8);
-            self.end += 1;
-            left -= 1;
-        }
-        let rest = &reader.input[reader.at..];
-        let room = self.buffer.len() - self.end;
-        let count = if self.count > 0 {
-            0
-        } else {
-            left.min(rest.len()).min(room)
-        };
-        self.buffer[self.end..self.end + count].copy_from_slice(&rest[..count]);
-        self.end += count;
-        reader.at += count;
-        left -= count;
-        self.state = State::Stored(left);
-        if left == 0 {
-            self.end_block();
-            return More::Yes;
-        }
-        match self.end == self.buffer.len() {
-            true => More::Yes,
-            false => More::No,
-        }
-    }
-
-    // HLIT (5 bits), HDIST (5 bits), HCLEN (4 bits)                     §3.2.7
-    fn counts(&mut self, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        let Some(counts) = self.take(14, reader) else {
-            return Ok(More::No);
-        };
-        let tables = self.tables();
-        tables.litlen_count = 257 + (counts & 31) as usize;
-        tables.distance_count = 1 + (counts >> 5 & 31) as usize;
-        tables.precode_count = 4 + (counts >> 10) as usize;
-        if tables.litlen_count > LITLEN_USED || tables.distance_count > DISTANCE_USED {
-            return Err(InflateError::Code);
-        }
-        tables.lengths = [0; LITLEN_SYMBOLS + DISTANCE_SYMBOLS];
-        self.state = State::Precode(0);
-        Ok(More::Yes)
-    }
-
-    fn precode(&mut self, mut read: usize, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        while read < self.tables().precode_count {
-            let Some(length) = self.take(3, reader) else {
-                self.state = State::Precode(read);
-                return Ok(More::No);
-            };
-            self.tables().lengths[PRECODE_ORDER[read]] = length as u8;
-            read += 1;
-        }
-        let tables = self.tables();
-        let lengths = &tables.lengths[..PRECODE_SYMBOLS];
-        tables.precode.build(Alphabet::Precode, lengths)?;
-        self.state = State::Lengths(0);
-        Ok(More::Yes)
-    }
-
-    /// Lengths in the precode: 0 to 15 are themselves, 16 repeats the last one 3 to 6 times, 17 and 18 are 3 to 10 and 11 to 138
-    /// zeros.
-    fn lengths(&mut self, mut read: usize, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        let all = self.tables().litlen_count + self.tables().distance_count;
-        while read < all {
-            self.refill(reader);
-            let bits = self.bits;
-            let entry = self.tables().precode.first(bits);
-            let (symbol, code_bits) = (entry >> 16 & 0xff, entry & 0x3f);
-            let (extra_bits, least) = match symbol {
-                16 => (2, 3),
-                17 => (3, 3),
-                18 => (7, 11),
-                _ => (0, 1),
-            };
-            if self.count < code_bits + extra_bits {
-                self.state = State::Lengths(read);
-                return Ok(More::No);
-            }
-            self.drop_bits(code_bits);
-            let count = least + self.peek(extra_bits) as usize;
-            self.drop_bits(extra_bits);
-            let tables = self.tables();
-            let length = match symbol {
-                16 if read == 0 => return Err(InflateError::Code),
-                16 => tables.lengths[read - 1],
-                17 | 18 => 0,
-                length => length as u8,
-            };
-            if read + count > all {
-                return Err(InflateError::Code);
-            }
-            tables.lengths[read..read + count].fill(length);
-            read += count;
-        }
-        let tables = self.tables();
-        let (litlen_count, distance_count) = (tables.litlen_count, tables.distance_count);
-        if tables.lengths[END_OF_BLOCK] == 0 {
-            return Err(InflateError::Code);
-        }
-        tables.build(litlen_count, distance_count)?;
-        self.state = State::Symbols;
-        Ok(More::Yes)
-    }
-
-    fn end_block(&mut self) {
-        self.state = match self.is_last {
-            true => State::End,
-            false => State::Header,
-        };
-    }
-
-    fn tables(&mut self) -> &mut Tables {
-        self.tables.get_or_insert_with(Box::default)
-    }
-
-    /// The next `count` bits, 32 at most, once they are here.
-    fn take(&mut self, count: u32, reader: &mut Reader<'_>) -> Option<u64> {
-        self.refill(reader);
-        if self.count < count {
-            return None;
-        }
-        let bits = self.peek(count);
-        self.drop_bits(count);
-        Some(bits)
-    }
-
-    fn refill(&mut self, reader: &mut Reader<'_>) {
-        while self.count <= 55 {
-            let Some(&byte) = reader.input.get(reader.at) else {
-                return;
-            };
-            self.bits |= u64::from(byte) << self.count;
-            self.count += 8;
-            reader.at += 1;
-        }
-    }
-
-    fn peek(&self, count: u32) -> u64 {
-        self.bits & ((1 << count) - 1)
-    }
-
-    fn drop_bits(&mut self, count: u32) {
-        self.bits >>= count;
-        self.count -= count;
     }
 }
 
@@ -441,6 +289,8 @@ impl fmt::Display for InflateError {
             InflateError::Code => "deflate: code lengths are of no code",
             InflateError::Symbol => "deflate: bits that the code has no symbol for",
             InflateError::Distance => "deflate: distance reaches before the window",
+            InflateError::Unfinished => "deflate: input ends within a block",
+            InflateError::TooLong => "deflate: output is longer than allowed",
         })
     }
 }
@@ -451,42 +301,6 @@ impl From<NoCode> for InflateError {
     fn from(_: NoCode) -> InflateError {
         InflateError::Code
     }
-}
-
-impl Default for Tables {
-    fn default() -> Tables {
-        Tables {
-            litlen: Table::default(),
-            distance: Table::default(),
-            precode: Table::default(),
-            lengths: [0; LITLEN_SYMBOLS + DISTANCE_SYMBOLS],
-            litlen_count: 0,
-            distance_count: 0,
-            precode_count: 0,
-        }
-    }
-}
-
-impl Tables {
-    /// The tables of the two codes whose lengths stand one behind the other.
-    fn build(&mut self, litlen_count: usize, distance_count: usize) -> Result<(), NoCode> {
-        let (litlen, rest) = self.lengths.split_at(litlen_count);
-        self.litlen.build(Alphabet::LitLen, litlen)?;
-        self.distance
-            .build(Alphabet::Distance, &rest[..distance_count])
-    }
-}
-
-struct Reader<'a> {
-    input: &'a [u8],
-    at: usize,
-}
-
-/// Whether a step has led on, or waits for input.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum More {
-    Yes,
-    No,
 }
 
 #[cfg(test)]

@@ -16,4 +16,4 @@ mod lengths;
 mod matches;
 
 pub use compress::{Deflate, Flush, Level};
-pub use inflate::{Inflate, InflateError, Inflated};
+pub use inflate::{Inflate, InflateError, Inflated, inflate};

@@ -2,13 +2,21 @@
 
 use super::super::codes::{DISTANCE_EXCEPTION, EXCEPTION, IS_END, IS_TABLE, LITERAL, Table};
 use super::super::format::MAX_MATCH;
-use super::{Inflate, InflateError, Inflated, Reader, Tables};
+use super::blocks::Tables;
+use super::reader::Reader;
+use super::{Inflate, InflateError, Inflated};
 
 /// A copy is made in pieces of so many bytes, the last of which may write behind its end.
-const COPY_BYTES: usize = 16;
+const COPY_BYTES: usize = 32;
+
+/// Input that two turns of the fast loop may read, in bytes.
+const FAST_INPUT_BYTES: usize = 32;
+
+/// What a turn of the fast loop may write, in bytes.
+const FAST_BYTES: usize = SYMBOL_BYTES + 2;
 
 /// Room for whatever one symbol stands for.
-const SYMBOL_BYTES: usize = MAX_MATCH + COPY_BYTES;
+pub(super) const SYMBOL_BYTES: usize = MAX_MATCH + COPY_BYTES;
 
 impl Inflate {
     /// Symbols up to the block's end. `None` when it is reached.
@@ -26,8 +34,8 @@ impl Inflate {
                 return Ok(Some(Inflated::HasOutput));
             }
             // Near the end of the input: one symbol, if all of it is here.
-            self.refill(reader);
-            match self.symbol(tables)? {
+            reader.refill();
+            match self.symbol(tables, reader)? {
                 Symbol::Missing => return Ok(Some(Inflated::NeedInput)),
                 Symbol::End => {
                     self.end_block();
@@ -44,112 +52,101 @@ impl Inflate {
         tables: &Tables,
         reader: &mut Reader<'_>,
     ) -> Result<bool, InflateError> {
-        let Tables {
-            litlen, distance, ..
-        } = tables;
+        let (litlen, distance) = (&tables.litlen, &tables.distance);
         let window_bytes = self.window_bytes;
         let buffer = &mut self.buffer[..];
-        let (mut bits, mut count, mut end) = (self.bits, self.count, self.end);
-        let mut at = reader.at;
-        let input = reader.input;
-        let last_room = buffer.len().saturating_sub(SYMBOL_BYTES + 2);
-        let mut is_over = false;
-        let mut fault = None;
-        while end <= last_room {
-            // Twice is the input read for a reference.
-            if input.len() - at < 16 {
-                break;
-            }
-            bits |= eight_bytes(input, at) << count;
-            at += ((63 - count) >> 3) as usize;
-            count |= 56;
-
-            let mut entry = litlen.first(bits);
-            // After two literals, of 15 bits at most, the longest reference might want more than is left.
+        let mut end = self.end;
+        let last_room = buffer.len().saturating_sub(FAST_BYTES);
+        let last_at = reader.input.len().saturating_sub(FAST_INPUT_BYTES);
+        if end > last_room || reader.at >= last_at {
+            return Ok(false);
+        }
+        let mut ahead = *reader;
+        let mut over = None;
+        ahead.refill_fast();
+        // The next entry is looked up as soon as its bits are known, and what is left to do of the last one goes on meanwhile.
+        let mut entry = litlen.first(ahead.bits);
+        while end <= last_room && ahead.at < last_at {
+            // Of the 56 bits, each literal takes 11 at most.
             if entry & LITERAL != 0 {
-                bits >>= entry & 0x3f;
-                count -= entry & 0x3f;
-                buffer[end] = (entry >> 16) as u8;
+                let room = &mut buffer[end..end + 3];
+                ahead.drop_bits(entry & 0x3f);
+                room[0] = (entry >> 16) as u8;
                 end += 1;
-                entry = litlen.first(bits);
+                entry = litlen.first(ahead.bits);
                 if entry & LITERAL != 0 {
-                    bits >>= entry & 0x3f;
-                    count -= entry & 0x3f;
-                    buffer[end] = (entry >> 16) as u8;
+                    ahead.drop_bits(entry & 0x3f);
+                    room[1] = (entry >> 16) as u8;
                     end += 1;
-                    continue;
+                    entry = litlen.first(ahead.bits);
+                    if entry & LITERAL != 0 {
+                        ahead.drop_bits(entry & 0x3f);
+                        room[2] = (entry >> 16) as u8;
+                        end += 1;
+                        entry = litlen.first(ahead.bits);
+                        ahead.refill_fast();
+                        continue;
+                    }
                 }
             }
             if entry & EXCEPTION != 0 {
                 if entry & IS_TABLE != 0 {
-                    let index_bits = litlen.index_bits();
-                    bits >>= index_bits;
-                    count -= index_bits;
-                    entry = litlen.second(entry, bits);
+                    ahead.drop_bits(litlen.index_bits());
+                    entry = litlen.second(entry, ahead.bits);
                 }
                 if entry & LITERAL != 0 {
-                    bits >>= entry & 0x3f;
-                    count -= entry & 0x3f;
+                    ahead.drop_bits(entry & 0x3f);
                     buffer[end] = (entry >> 16) as u8;
                     end += 1;
+                    entry = litlen.first(ahead.bits);
+                    ahead.refill_fast();
                     continue;
                 }
                 if entry & EXCEPTION != 0 {
-                    bits >>= entry & 0x3f;
-                    count -= entry & 0x3f;
-                    match entry & IS_END != 0 {
-                        true => is_over = true,
-                        false => fault = Some(InflateError::Symbol),
-                    }
+                    ahead.drop_bits(entry & 0x3f);
+                    over = Some(match entry & IS_END != 0 {
+                        true => Ok(true),
+                        false => Err(InflateError::Symbol),
+                    });
                     break;
                 }
             }
-            let len = value(entry, bits);
-            bits >>= entry & 0x3f;
-            count -= entry & 0x3f;
+            let len = value(entry, ahead.bits);
+            ahead.drop_bits(entry & 0x3f);
 
-            // Of the 56 bits, a literal and a length have taken 35 at most, and a distance may need 28.
-            if count < 28 {
-                bits |= eight_bytes(input, at) << count;
-                at += ((63 - count) >> 3) as usize;
-                count |= 56;
-            }
-            let mut entry = distance.first(bits);
-            if entry & DISTANCE_EXCEPTION != 0 {
-                if entry & IS_TABLE != 0 {
-                    let index_bits = distance.index_bits();
-                    bits >>= index_bits;
-                    count -= index_bits;
-                    entry = distance.second(entry, bits);
+            // Two literals and a length have taken 42 bits at most, so that those which the first table wants are there; in all, a
+            // distance may need 28.
+            let mut entry_of_distance = distance.first(ahead.bits);
+            ahead.refill_fast();
+            if entry_of_distance & DISTANCE_EXCEPTION != 0 {
+                if entry_of_distance & IS_TABLE != 0 {
+                    ahead.drop_bits(distance.index_bits());
+                    entry_of_distance = distance.second(entry_of_distance, ahead.bits);
                 }
-                if entry & DISTANCE_EXCEPTION != 0 {
-                    fault = Some(InflateError::Symbol);
+                if entry_of_distance & DISTANCE_EXCEPTION != 0 {
+                    over = Some(Err(InflateError::Symbol));
                     break;
                 }
             }
-            let back = value(entry, bits);
-            bits >>= entry & 0x3f;
-            count -= entry & 0x3f;
+            let back = value(entry_of_distance, ahead.bits);
+            ahead.drop_bits(entry_of_distance & 0x3f);
             if back > end || back > window_bytes {
-                fault = Some(InflateError::Distance);
+                over = Some(Err(InflateError::Distance));
                 break;
             }
+            entry = litlen.first(ahead.bits);
+            ahead.refill_fast();
             copy(buffer, end, back, len);
             end += len;
         }
         self.end = end;
-        self.count = count;
-        self.bits = bits & ((1 << count) - 1);
-        reader.at = at;
-        match fault {
-            Some(fault) => Err(fault),
-            None => Ok(is_over),
-        }
+        *reader = ahead;
+        over.unwrap_or(Ok(false))
     }
 
     /// The next symbol, if all of its bits are here.
-    fn symbol(&mut self, tables: &Tables) -> Result<Symbol, InflateError> {
-        let (mut bits, mut left) = (self.bits, self.count);
+    fn symbol(&mut self, tables: &Tables, reader: &mut Reader<'_>) -> Result<Symbol, InflateError> {
+        let (mut bits, mut left) = (reader.bits, reader.count);
         let entry = match next_entry(&tables.litlen, EXCEPTION, &mut bits, &mut left) {
             Some(entry) => entry,
             None => return Ok(Symbol::Missing),
@@ -182,7 +179,7 @@ impl Inflate {
             copy(&mut self.buffer, self.end, back, value_of_length);
             self.end += value_of_length;
         }
-        (self.bits, self.count) = (bits, left);
+        (reader.bits, reader.count) = (bits, left);
         Ok(match is_end {
             true => Symbol::End,
             false => Symbol::Done,
@@ -222,32 +219,67 @@ fn value(entry: u32, bits: u64) -> usize {
     (entry >> 16 & 0x7fff) as usize + (taken >> (entry >> 8 & 15)) as usize
 }
 
-#[inline(always)]
-fn eight_bytes(input: &[u8], at: usize) -> u64 {
-    let bytes = &input[at..at + 8];
-    u64::from_le_bytes(bytes.try_into().expect("there are eight"))
-}
+/// Eight bytes that go on as the first 1 to 7 of them, by how many.
+const REPEATED: [u64; 8] = {
+    let mut factors = [0; 8];
+    let mut back = 1;
+    while back < 8 {
+        let mut at = 0;
+        while at < 8 {
+            factors[back] |= 1 << (8 * at);
+            at += back;
+        }
+        back += 1;
+    }
+    factors
+};
 
-/// Copies `len` bytes from `back` before `end` to there; what is copied may overlap what it makes (§3.2.3). Up to 15 bytes more
+/// Copies `len` bytes from `back` before `end` to there; what is copied may overlap what it makes (§3.2.3). Up to 31 bytes more
 /// may change behind it.
 #[inline(always)]
 fn copy(buffer: &mut [u8], end: usize, back: usize, len: usize) {
-    let from = end - back;
+    let (mut from, mut to) = (end - back, end);
+    let stop = end + len;
     if back >= COPY_BYTES {
-        let mut done = 0;
-        while done < len {
-            let piece: [u8; COPY_BYTES] = buffer[from + done..from + done + COPY_BYTES]
-                .try_into()
-                .expect("a piece is as long as it is");
-            buffer[end + done..end + done + COPY_BYTES].copy_from_slice(&piece);
-            done += COPY_BYTES;
-        }
-    } else if back == 1 {
-        let byte = buffer[from];
-        buffer[end..end + len].fill(byte);
-    } else {
-        for at in 0..len {
-            buffer[end + at] = buffer[from + at];
+        loop {
+            copy_piece::<COPY_BYTES>(buffer, from, to);
+            from += COPY_BYTES;
+            to += COPY_BYTES;
+            if to >= stop {
+                return;
+            }
         }
     }
+    if back >= 16 {
+        loop {
+            copy_piece::<16>(buffer, from, to);
+            from += 16;
+            to += 16;
+            if to >= stop {
+                return;
+            }
+        }
+    }
+    if back >= 8 {
+        while to < stop {
+            copy_piece::<8>(buffer, from, to);
+            from += 8;
+            to += 8;
+        }
+        return;
+    }
+    let first = &buffer[from..from + 8];
+    let first = u64::from_le_bytes(first.try_into().expect("eight bytes"));
+    let repeated = (first & ((1 << (8 * back)) - 1)).wrapping_mul(REPEATED[back & 7]);
+    let step = 8 / back * back;
+    while to < stop {
+        buffer[to..to + 8].copy_from_slice(&repeated.to_le_bytes());
+        to += step;
+    }
+}
+
+#[inline(always)]
+fn copy_piece<const N: usize>(buffer: &mut [u8], from: usize, to: usize) {
+    let piece: [u8; N] = buffer[from..from + N].try_into().expect("N bytes");
+    buffer[to..to + N].copy_from_slice(&piece);
 }
