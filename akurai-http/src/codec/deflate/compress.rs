@@ -4,13 +4,19 @@ use std::fmt;
 
 use super::block::{self, Bits, Token};
 use super::format::WINDOW_BYTES;
-use super::matches::{Effort, Match, Matches};
+use super::matches::{Candidates, Effort, Match, Matches};
 
 /// A block ends with so many tokens: later ones may want other codes.
 const BLOCK_TOKENS: usize = 24 * 1024;
 
 /// Input is gathered until there is so much, in bytes, unless it is flushed.
 const GATHERED_BYTES: usize = 64 * 1024;
+
+/// With less effort than this, matches of three bytes are not looked for.
+const LEAST_CHAIN_FOR_SHORT: usize = 8;
+
+/// Most bytes that are passed over without a search, where many searches have found nothing.
+const MOST_SKIPPED: usize = 15;
 
 /// How much time is spent for how small an output: 1 is the fastest, 9 the smallest. Default 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,15 +87,15 @@ impl Level {
 
     fn effort(self) -> Effort {
         let (good, lazy, nice, chain) = match self.0 {
-            1 => (4, 4, 8, 4),
+            1 => (4, 4, 8, 2),
             2 => (4, 5, 16, 8),
             3 => (4, 6, 32, 32),
             4 => (4, 4, 16, 16),
             5 => (8, 16, 32, 32),
             6 => (8, 16, 128, 128),
             7 => (8, 32, 128, 256),
-            8 => (32, 128, 258, 1024),
-            _ => (32, 258, 258, 4096),
+            8 => (32, 128, 258, 512),
+            _ => (32, 258, 258, 1024),
         };
         Effort {
             good,
@@ -177,6 +183,7 @@ impl Deflate {
             effort: level.effort(),
             is_lazy: level.is_lazy(),
             base: 1,
+            misses: 0,
             matches: &mut matches,
             tokens: &mut deflate.tokens,
             bits: &mut deflate.bits,
@@ -203,6 +210,7 @@ impl Deflate {
             effort: self.level.effort(),
             is_lazy: self.level.is_lazy(),
             base: self.base,
+            misses: 0,
             matches,
             tokens: &mut self.tokens,
             bits: &mut self.bits,
@@ -238,6 +246,8 @@ struct Blocks<'a> {
     effort: Effort,
     is_lazy: bool,
     base: u32,
+    /// Searches in a row that found nothing.
+    misses: usize,
     matches: &'a mut Matches,
     tokens: &'a mut Vec<Token>,
     bits: &'a mut Bits,
@@ -249,6 +259,7 @@ impl Blocks<'_> {
         self.tokens.clear();
         let mut at = start;
         let mut block_start = start;
+        self.prepare(&data[start..]);
         while at < data.len() {
             at = match self.is_lazy {
                 true => self.step_lazily(data, at),
@@ -258,6 +269,7 @@ impl Blocks<'_> {
                 block::write(&data[block_start..at], self.tokens, false, self.bits, out);
                 self.tokens.clear();
                 block_start = at;
+                self.prepare(&data[at..]);
             }
         }
         if !self.tokens.is_empty() || is_last {
@@ -267,12 +279,12 @@ impl Blocks<'_> {
 
     /// One token, of the first match that there is. Where the next one begins.
     fn step(&mut self, data: &[u8], at: usize) -> usize {
-        let candidate = self.matches.insert(data, at, self.base);
-        let found = self.longest(data, at, candidate, 0);
+        let candidates = self.matches.insert(data, at, self.base);
+        let found = self.longest(data, at, candidates, 0);
         if found.length == 0 {
-            self.tokens.push(Token::literal(data[at]));
-            return at + 1;
+            return self.miss(data, at);
         }
+        self.misses = 0;
         self.tokens
             .push(Token::reference(found.length, found.distance));
         // What a long match consists of is likely to be found with it.
@@ -285,17 +297,16 @@ impl Blocks<'_> {
     /// A token, of a match that the next position has no longer one than; before it, literals where it had. Where the next one
     /// begins.
     fn step_lazily(&mut self, data: &[u8], mut at: usize) -> usize {
-        let candidate = self.matches.insert(data, at, self.base);
-        let mut found = self.longest(data, at, candidate, 0);
+        let candidates = self.matches.insert(data, at, self.base);
+        let mut found = self.longest(data, at, candidates, 0);
         if found.length == 0 {
-            self.tokens.push(Token::literal(data[at]));
-            return at + 1;
+            return self.miss(data, at);
         }
         let mut inserted = at + 1;
         while found.length < self.effort.lazy && at + 1 < data.len() {
-            let candidate = self.matches.insert(data, at + 1, self.base);
+            let candidates = self.matches.insert(data, at + 1, self.base);
             inserted = at + 2;
-            let next = self.longest(data, at + 1, candidate, found.length);
+            let next = self.longest(data, at + 1, candidates, found.length);
             if next.length <= found.length {
                 break;
             }
@@ -303,6 +314,7 @@ impl Blocks<'_> {
             at += 1;
             found = next;
         }
+        self.misses = 0;
         self.tokens
             .push(Token::reference(found.length, found.distance));
         let end = at + found.length;
@@ -310,9 +322,27 @@ impl Blocks<'_> {
         end
     }
 
-    fn longest(&self, data: &[u8], at: usize, candidate: u32, least: usize) -> Match {
+    /// Before the block that begins with `data`.
+    fn prepare(&mut self, data: &[u8]) {
+        if self.effort.chain >= LEAST_CHAIN_FOR_SHORT {
+            self.matches.prepare(data);
+        }
+    }
+
+    /// A literal; after many in a row several, since what comes next is most likely as incompressible. Where the next token begins.
+    fn miss(&mut self, data: &[u8], at: usize) -> usize {
+        let patience = if self.is_lazy { 8 } else { 6 };
+        let count = 1 + (self.misses >> patience).min(MOST_SKIPPED);
+        let literals = &data[at..data.len().min(at + count)];
+        self.tokens
+            .extend(literals.iter().map(|&byte| Token::literal(byte)));
+        self.misses += 1;
+        at + literals.len()
+    }
+
+    fn longest(&self, data: &[u8], at: usize, candidates: Candidates, least: usize) -> Match {
         self.matches
-            .longest(data, at, self.base, candidate, least, self.effort)
+            .longest(data, at, self.base, candidates, least, self.effort)
     }
 
     fn insert(&mut self, data: &[u8], positions: std::ops::Range<usize>) {
