@@ -1,6 +1,7 @@
 """Streams that nobody's encoder wrote: made by hand, and mutated. We accept what zlib accepts, with the same output, and refuse
 what it refuses, for the same reason, but for `DIFFERENCES`."""
 
+import time
 import zlib
 from collections import Counter
 
@@ -10,6 +11,10 @@ from pipe import ALONE, CODE, DISTANCE, FINISH, INFLATE, NEED_INPUT, NONE, STATU
 
 MADE = 12000
 MUTATED = 100_000
+
+# So much input of the smallest blocks may take so long, at its fastest of three times.
+COST_BYTES = 256 * 1024
+COST_SECONDS = 0.4
 
 # What is different, and may be; each must occur. README.md says why.
 DIFFERENCES = {
@@ -92,6 +97,22 @@ def mutated(random, pipe, checks):
         data = mutate(random, bytearray(random.choice(pool)), pool)
         outcomes[compare(random, pipe, checks, "mutated", data, window(random))] += 1
     tell(outcomes)
+
+
+def cost(random, pipe, checks):
+    """Blocks that hold nothing must cost little: whoever sends them pays next to nothing."""
+    for name, block in streams.SMALLEST.items():
+        data = streams.many_blocks(block, COST_BYTES)
+        compare(random, pipe, checks, f"smallest blocks, {name}", data, 15)
+        least = None
+        for _ in range(3):
+            begun = time.monotonic()
+            pipe.ask(INFLATE, data)
+            took = time.monotonic() - begun
+            least = took if least is None else min(least, took)
+        print(f"  {len(data)} bytes of {name} blocks take {least * 1000:.0f} ms")
+        late = f"took {least:.2f} s" if least > COST_SECONDS else None
+        checks.check(f"cost of the smallest blocks, {name}", b"", late)
 
 
 def tell(outcomes):
