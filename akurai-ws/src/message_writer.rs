@@ -6,7 +6,7 @@ use std::sync::Arc;
 use akurai_http::deflate::Deflate;
 
 use crate::codec::close;
-use crate::codec::compression;
+use crate::codec::compression::{self, Outbound};
 use crate::codec::frame::{self, Opcode};
 use crate::codec::utf8;
 use crate::error::Error;
@@ -19,8 +19,8 @@ use crate::shared::{Context, Lane, Outgoing, Place, Shared};
 /// little by little. [`finish`](Self::finish) ends the message. Dropped without that, it closes the connection with 1011:
 /// RFC 6455 has no way to take back a message that has begun, and the peer must not take half of it for the whole.
 ///
-/// Where compression was agreed on without context takeover, each part is compressed behind those before it; with it, such a
-/// message is sent as it is.
+/// Where compression was agreed on without context takeover, each part is compressed behind those before it and ends at a byte,
+/// whatever it gains: small parts grow by some bytes. With context takeover, such a message is sent as it is.
 ///
 /// ```
 /// use std::io::{self, Read};
@@ -40,7 +40,8 @@ pub struct MessageWriter {
     opcode: Opcode,
     /// For text.
     decoder: Option<utf8::Decoder>,
-    /// Where compression was agreed on.
+    /// Where compression was agreed on, how, and the parts so far.
+    outbound: Option<Outbound>,
     deflate: Option<Deflate>,
     is_finished: bool,
 }
@@ -56,6 +57,7 @@ impl MessageWriter {
         Ok(Self {
             shared,
             deflate: outbound.map(|outbound| outbound.stream()),
+            outbound,
             opcode: Opcode::of(kind),
             decoder: (kind == Kind::Text).then(utf8::Decoder::default),
             is_finished: false,
@@ -120,7 +122,10 @@ impl Write for MessageWriter {
         match &mut self.deflate {
             Some(deflate) => {
                 let part = compression::compress_part(deflate, bytes);
-                self.send(&part, false)?;
+                // What did not go out, the peer cannot be referred to.
+                self.send(&part, false).inspect_err(|_| {
+                    self.deflate = self.outbound.map(|outbound| outbound.stream())
+                })?;
             }
             None => self.send(bytes, false)?,
         }

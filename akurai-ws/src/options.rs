@@ -144,7 +144,8 @@ impl WsOptions {
     }
 
     /// Longest accepted payload of one data frame, in bytes. Default 16 MiB. A longer one fails the connection with 1009
-    /// at its header (RFC 6455 §7.4.1). Control frames have 125 bytes at most, whatever is set here.
+    /// at its header (RFC 6455 §7.4.1). Control frames have 125 bytes at most, whatever is set here; a compressed frame may be
+    /// longer by what stored blocks add to content that compresses badly: a 2048th and 64 bytes.
     pub fn max_frame_bytes(mut self, bytes: usize) -> Self {
         self.limits.max_frame_bytes = bytes;
         self

@@ -11,6 +11,7 @@ mod demo;
 mod faults;
 mod files;
 mod fragments_out;
+mod gzip;
 mod hub;
 mod keepalive;
 mod limits;

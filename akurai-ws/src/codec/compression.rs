@@ -150,3 +150,49 @@ impl Inbound {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn inflated(payload: &[u8]) -> Result<Vec<u8>, Violation> {
+        let direction = Direction {
+            takeover: false,
+            window_bits: 15,
+        };
+        let mut inbound = Inbound::new(direction);
+        let mut content = Vec::new();
+        let mut sink = |output: &[u8]| {
+            content.extend_from_slice(output);
+            Ok(true)
+        };
+        assert_eq!(inbound.push(payload, &mut sink)?, Progress::Whole);
+        assert_eq!(inbound.push_tail(0, &mut sink)?, Progress::Whole);
+        inbound.end_message()?;
+        Ok(content)
+    }
+
+    #[test]
+    fn rfc7692_7_2_3_4_a_last_block() {
+        let last = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+        // With the empty block that the RFC puts behind it, and without.
+        assert_eq!(
+            inflated(&[&last[..], &[0x00]].concat()),
+            Ok(b"Hello".to_vec())
+        );
+        assert_eq!(inflated(&last), Ok(b"Hello".to_vec()));
+        assert_eq!(inflated(&[last, last].concat()), Ok(b"HelloHello".to_vec()));
+    }
+
+    #[test]
+    fn a_message_ends_where_a_block_does() {
+        assert_eq!(inflated(&[0x00]), Ok(Vec::new()));
+        assert_eq!(
+            inflated(&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]),
+            Ok(b"Hello".to_vec())
+        );
+        assert_eq!(inflated(&[0xf2, 0x48, 0xcd]), Err(Violation::Compression));
+        assert_eq!(inflated(&[]), Err(Violation::Compression));
+    }
+}
