@@ -15,10 +15,11 @@
 //! | 0 | `Deflate`, each piece flushed: 0 `None`, 1 `Sync`, 2 `Finish` | 0 |
 //! | 1 | `compress_alone` of all data, flushed as the last piece is | 0 |
 //! | 2 | `Inflate`; a flush of 1 gives memory back (`rest`) once the piece is used up | 0 `End`, 1 `NeedInput`, 2 and on an error |
+//! | 3 | `inflate` of all data, into at most as many bytes as the first piece is long | 0, or 2 and on an error |
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
-use akurai_http::deflate::{Deflate, Flush, Inflate, InflateError, Inflated, Level};
+use akurai_http::deflate::{self, Deflate, Flush, Inflate, InflateError, Inflated, Level};
 
 struct Request {
     operation: u8,
@@ -45,7 +46,8 @@ fn main() -> io::Result<()> {
         let answer = match request.operation {
             0 => compress(&request),
             1 => compress_alone(&request),
-            _ => inflate(&request),
+            2 => inflate(&request),
+            _ => inflate_whole(&request),
         };
         answer.write(&mut output)?;
         output.flush()?;
@@ -112,6 +114,16 @@ fn inflate(request: &Request) -> Answer {
     answer
 }
 
+fn inflate_whole(request: &Request) -> Answer {
+    let most = request.pieces.first().map_or(0, |&(len, _)| len);
+    let mut answer = Answer::default();
+    match deflate::inflate(&request.data, most) {
+        Ok(output) => answer.output = output,
+        Err(error) => answer.status = number(error),
+    }
+    answer
+}
+
 fn flush(kind: u32) -> Flush {
     match kind {
         0 => Flush::None,
@@ -127,7 +139,9 @@ fn number(error: InflateError) -> u8 {
         InflateError::Code => 4,
         InflateError::Symbol => 5,
         InflateError::Distance => 6,
-        _ => 7,
+        InflateError::Unfinished => 7,
+        InflateError::TooLong => 8,
+        _ => 9,
     }
 }
 

@@ -1,15 +1,23 @@
 """Streams that nobody's encoder wrote: made by hand, and mutated. We accept what zlib accepts, with the same output, and refuse
 what it refuses, for the same reason, but for `DIFFERENCES`."""
 
+import time
 import zlib
 from collections import Counter
 
 import inputs
 import streams
-from pipe import ALONE, CODE, DISTANCE, FINISH, INFLATE, NEED_INPUT, NONE, STATUS, SYNC, by_zlib
+from pipe import ALONE, CODE, DISTANCE, END, FINISH, INFLATE, NEED_INPUT, NONE, STATUS, SYNC, TOO_LONG, WHOLE, by_zlib
 
-MADE = 12000
+MADE = 8000
 MUTATED = 100_000
+
+# So much input of the smallest blocks may take so long, at its fastest of three times.
+COST_BYTES = 256 * 1024
+COST_SECONDS = 0.4
+
+# More comes of no stream here.
+MOST_BYTES = 1 << 26
 
 # What is different, and may be; each must occur. README.md says why.
 DIFFERENCES = {
@@ -36,8 +44,24 @@ def compare(random, pipe, checks, name, data, bits):
     words = f"{STATUS[ours.status]} ({ours.used} bytes become {len(ours.output)}), zlib says {STATUS[theirs.status]}"
     if theirs.output is not None:
         words += f" ({theirs.used} become {len(theirs.output)})"
-    checks.check(f"{name} window {bits}", data, None if same else words)
+    fault = None
+    if bits == 15 and theirs.status != NEED_INPUT:
+        fault = fault_of_whole(pipe, data, theirs)
+    checks.check(f"{name} window {bits}", data, None if same else words, fault)
     return theirs.status
+
+
+def fault_of_whole(pipe, data, theirs):
+    """The same by our `inflate`, which reads what stands by itself, up to a limit."""
+    if theirs.status != END:
+        whole = pipe.ask(WHOLE, data, pieces=[(MOST_BYTES, NONE)])
+        return None if whole.status == theirs.status else f"as a whole it is {STATUS[whole.status]}"
+    data, length = data[: theirs.used], len(theirs.output)
+    whole = pipe.ask(WHOLE, data, pieces=[(length, NONE)])
+    if (whole.status, whole.output) != (END, theirs.output):
+        return f"as a whole it is {STATUS[whole.status]}, {len(whole.output)} bytes"
+    less = pipe.ask(WHOLE, data, pieces=[(length - 1, NONE)]) if length else None
+    return f"with one byte less it is {STATUS[less.status]}" if less and less.status != TOO_LONG else None
 
 
 def is_precode(data, ours, theirs):
@@ -57,7 +81,7 @@ def is_precode(data, ours, theirs):
 
 
 def window(random):
-    return 15 if random.random() < 0.7 else random.randrange(8, 15)
+    return 15 if random.random() < 0.8 else random.randrange(8, 15)
 
 
 def made(random, pipe, checks):
@@ -92,6 +116,22 @@ def mutated(random, pipe, checks):
         data = mutate(random, bytearray(random.choice(pool)), pool)
         outcomes[compare(random, pipe, checks, "mutated", data, window(random))] += 1
     tell(outcomes)
+
+
+def cost(random, pipe, checks):
+    """Blocks that hold nothing must cost little: whoever sends them pays next to nothing."""
+    for name, block in streams.SMALLEST.items():
+        data = streams.many_blocks(block, COST_BYTES)
+        compare(random, pipe, checks, f"smallest blocks, {name}", data, 15)
+        least = None
+        for _ in range(3):
+            begun = time.monotonic()
+            pipe.ask(INFLATE, data)
+            took = time.monotonic() - begun
+            least = took if least is None else min(least, took)
+        print(f"  {len(data)} bytes of {name} blocks take {least * 1000:.0f} ms")
+        late = f"took {least:.2f} s" if least > COST_SECONDS else None
+        checks.check(f"cost of the smallest blocks, {name}", b"", late)
 
 
 def tell(outcomes):

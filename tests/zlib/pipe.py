@@ -6,11 +6,11 @@ import subprocess
 import zlib
 from collections import namedtuple
 
-COMPRESS, ALONE, INFLATE = range(3)
+COMPRESS, ALONE, INFLATE, WHOLE = range(4)
 NONE, SYNC, FINISH = range(3)
 
-END, NEED_INPUT, BLOCK_TYPE, STORED_LENGTH, CODE, SYMBOL, DISTANCE = range(7)
-STATUS = ["end", "more", "block type", "stored length", "code", "symbol", "distance", "unknown error"]
+END, NEED_INPUT, BLOCK_TYPE, STORED_LENGTH, CODE, SYMBOL, DISTANCE, UNFINISHED, TOO_LONG = range(9)
+STATUS = ["end", "more", "block type", "stored length", "code", "symbol", "distance", "unfinished", "too long"]
 
 # zlib's words, each for what we call it.
 REASONS = {

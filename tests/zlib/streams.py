@@ -250,3 +250,26 @@ def precode(lengths):
     for symbol in PRECODE_ORDER:
         bits.put(lengths.get(symbol, 0), 3)
     return bits.bytes()
+
+
+def many_blocks(block_bits, length):
+    """The same block, over and over, up to about so many bytes."""
+    bits = Bits()
+    while len(bits.out) < length:
+        for value, count in block_bits:
+            bits.put(value, count)
+        if block_bits[0] == (0, 3):
+            bits.align()
+            bits.put(0xFFFF << 16, 32)
+    return bits.bytes()
+
+
+# The smallest blocks of each type: stored and fixed ones with nothing in them, and a dynamic one with two codes, each of one
+# bit. Its precode has two as well, for 1 and 18: 138 and 117 zeros, then the literal 255, the end, and a distance.
+SMALLEST = {
+    "stored": [(0, 3)],
+    "fixed": [(0, 1), (1, 2), (0, 7)],
+    "dynamic": [(0, 1), (2, 2), (0, 5), (0, 5), (14, 4)]
+    + [(int(symbol in (1, 18)), 3) for symbol in PRECODE_ORDER[:18]]
+    + [(1, 1), (127, 7), (1, 1), (106, 7), (0, 1), (0, 1), (0, 1), (1, 1)],
+}

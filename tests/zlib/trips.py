@@ -149,7 +149,7 @@ def compressed_by_zlib(random, pipe, checks, name, data, level, bits, memory, st
     checks.check(f"zlib {name} level {level} window {bits} memory {memory} strategy {strategy}", out + behind, *faults)
 
 
-PARTS = {"ours": ours_to_zlib, "zlib": zlib_to_ours, "made": mutated.made, "mutated": mutated.mutated}
+PARTS = {"ours": ours_to_zlib, "zlib": zlib_to_ours, "made": mutated.made, "mutated": mutated.mutated, "cost": mutated.cost}
 
 
 def play(arguments, pipe, checks, seed):

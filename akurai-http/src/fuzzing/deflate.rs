@@ -5,7 +5,7 @@ mod reading;
 use std::ops::Range;
 
 use super::cuts;
-use crate::deflate::{Deflate, Flush, Inflate, Inflated, Level};
+use crate::deflate::{self as codec, Deflate, Flush, Inflate, InflateError, Inflated, Level};
 use reading::{Outcome, Stop, read};
 
 /// More output than this of one input is not waited for, in bytes.
@@ -21,6 +21,9 @@ const DEFLATE_BYTES: usize = 640 * 1024;
 /// Longest input that is compressed at once as well; and byte by byte, each flushed or not.
 const WHOLE_BYTES: usize = 4 * 1024;
 const SINGLE_BYTES: usize = 64;
+
+/// What is longer is compressed in so many pieces at most.
+const MOST_PIECES: usize = 48;
 
 /// Five bytes of circumstances, then what may be compressed. `live_bytes` gives what is allocated just now.
 pub fn inflate(data: &[u8], live_bytes: impl Fn() -> usize) {
@@ -38,6 +41,7 @@ pub fn inflate(data: &[u8], live_bytes: impl Fn() -> usize) {
         let outcome = inflated(&mut inflate, input, ends, window & 8 != 0);
         check(&outcome, &expected);
     }
+    check_whole(input);
     drop((inflate, expected));
     check_inflate_memory(window_bits, input, &own, live_bytes);
 }
@@ -55,12 +59,40 @@ fn check(outcome: &Outcome, expected: &Outcome) {
     assert!(expected.output.starts_with(&outcome.output));
 }
 
+/// All at once, with what a sync flush ends with there or left off. The limit is exact.
+fn check_whole(input: &[u8]) {
+    let expected = read(input, 1 << 15, LARGE_BYTES);
+    let whole = codec::inflate(input, LARGE_BYTES);
+    let (len, is_over) = (expected.output.len(), expected.is_between_blocks);
+    let was_flushed = || {
+        let all = [input, &[0, 0, 0xff, 0xff]].concat();
+        read(&all, 1 << 15, LARGE_BYTES).is_between_blocks
+    };
+    match (whole, expected.stop) {
+        (Ok(output), Stop::More) => {
+            assert!(output == expected.output);
+            assert!(is_over || was_flushed(), "it is not over");
+            assert_eq!(codec::inflate(input, len).as_ref(), Ok(&output));
+            if let Some(less) = len.checked_sub(1) {
+                assert_eq!(codec::inflate(input, less), Err(InflateError::TooLong));
+            }
+        }
+        (Err(InflateError::Unfinished), Stop::More) => assert!(!is_over),
+        (Err(InflateError::TooLong), stop) => assert_ne!(stop, Stop::More),
+        // An error within a piece behind the limit comes before the limit is noticed.
+        (Err(error), Stop::Failed(expected)) => assert_eq!(error, expected),
+        (Err(_), Stop::Large) => {}
+        (whole, stop) => panic!("{:?}, but {stop:?}", whole.map(|output| output.len())),
+    }
+}
+
 /// What our decoder makes of it. What follows a last block is read on with all that came before it.
 fn inflated(inflate: &mut Inflate, input: &[u8], ends: &[usize], rests: bool) -> Outcome {
     let mut outcome = Outcome {
         output: Vec::new(),
         ends: Vec::new(),
         stop: Stop::More,
+        is_between_blocks: false,
     };
     let mut used = 0;
     for &arrived in ends {
@@ -100,6 +132,7 @@ fn inflated(inflate: &mut Inflate, input: &[u8], ends: &[usize], rests: bool) ->
             }
         }
     }
+    outcome.is_between_blocks = inflate.is_between_blocks();
     outcome
 }
 
@@ -151,6 +184,7 @@ pub fn deflate(data: &[u8], live_bytes: impl Fn() -> usize) {
     let (level, window_bits) = (Level::new(1 + level % 9), 8 + window % 8);
     let input = stretched(bytes, stretch, window);
     let [whole, single, own] = cuts([a, b, c, d], input.len());
+    let own = thinned(own);
     for (ends, is_wanted) in [
         (whole, input.len() <= WHOLE_BYTES),
         (own, true),
@@ -169,6 +203,14 @@ pub fn deflate(data: &[u8], live_bytes: impl Fn() -> usize) {
         _ => Flush::Sync,
     };
     check_alone(level, window_bits, &input, flush);
+}
+
+/// So few pieces that they may all be flushed.
+fn thinned(ends: Vec<usize>) -> Vec<usize> {
+    let step = ends.len().div_ceil(MOST_PIECES);
+    let (last, before) = ends.split_last().expect("there is a piece");
+    let kept = before.iter().step_by(step).chain([last]);
+    kept.copied().collect()
 }
 
 /// Longer data has more than one block, moves the window, and has matches that are far away.
@@ -310,6 +352,12 @@ fn check_alone(level: Level, window_bits: u8, input: &[u8], flush: Flush) {
         }
     );
     assert!(is_finished == 1 || trip.compressed.ends_with(&[0, 0, 0xff, 0xff]));
+    let mut whole = &trip.compressed[..];
+    assert!(codec::inflate(whole, input.len()).as_deref() == Ok(input));
+    if flush == Flush::Sync {
+        whole = &whole[..whole.len() - 4];
+        assert!(codec::inflate(whole, input.len()).as_deref() == Ok(input));
+    }
     let most = input.len() + input.len() * 5 / 16384 + 11;
     assert!(trip.compressed.len() <= most);
 }

@@ -9,6 +9,8 @@ pub(super) struct Outcome {
     /// Where a last block ended. What follows it begins with the next byte, and may refer to what came before.
     pub(super) ends: Vec<usize>,
     pub(super) stop: Stop,
+    /// The data ends where a block does, and with a whole byte.
+    pub(super) is_between_blocks: bool,
 }
 
 /// Why it did not go on.
@@ -29,9 +31,12 @@ pub(super) fn read(data: &[u8], window_bytes: usize, most: usize) -> Outcome {
         window_bytes,
         most,
         output: Vec::new(),
+        fixed: None,
     };
     let mut ends = Vec::new();
+    let mut block;
     let stop = loop {
+        block = reading.bit;
         match reading.block() {
             Ok(false) => {}
             Ok(true) => {
@@ -45,6 +50,7 @@ pub(super) fn read(data: &[u8], window_bytes: usize, most: usize) -> Outcome {
         output: reading.output,
         ends,
         stop,
+        is_between_blocks: stop == Stop::More && block == data.len() * 8,
     }
 }
 
@@ -54,6 +60,8 @@ struct Reading<'d> {
     window_bytes: usize,
     most: usize,
     output: Vec<u8>,
+    /// The fixed codes, once they were used.
+    fixed: Option<(Code, Code)>,
 }
 
 impl Reading<'_> {
@@ -63,14 +71,12 @@ impl Reading<'_> {
         match self.number(2)? {
             0 => self.stored()?,
             1 => {
-                let litlen = (0..288).map(|symbol| match symbol {
-                    0..=143 => 8,
-                    144..=255 => 9,
-                    256..=279 => 7,
-                    _ => 8,
-                });
-                let litlen = Code::new(litlen.collect(), true)?;
-                self.symbols(&litlen, &Code::new(vec![5; 32], true)?)?;
+                let (litlen, distance) = match self.fixed.take() {
+                    Some(fixed) => fixed,
+                    None => fixed_codes()?,
+                };
+                self.symbols(&litlen, &distance)?;
+                self.fixed = Some((litlen, distance));
             }
             2 => {
                 let (litlen, distance) = self.codes()?;
@@ -201,6 +207,17 @@ impl Reading<'_> {
             false => Ok(()),
         }
     }
+}
+
+fn fixed_codes() -> Result<(Code, Code), Stop> {
+    let litlen = (0..288).map(|symbol| match symbol {
+        0..=143 => 8,
+        144..=255 => 9,
+        256..=279 => 7,
+        _ => 8,
+    });
+    let litlen = Code::new(litlen.collect(), true)?;
+    Ok((litlen, Code::new(vec![5; 32], true)?))
 }
 
 /// Lengths, and distances, are spaced alike: after twice as many symbols as `group` has without, each `group` has one more
