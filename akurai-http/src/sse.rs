@@ -46,7 +46,7 @@ pub fn sse(f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static) -> Reply 
 }
 
 /// As [`sse`], compressed with gzip where the client accepts that (RFC 9110 §12.5.3); each event goes out whole and at once, so
-/// that a browser dispatches it as soon as without. For streams of large events that are alike: a stream holds about 500 KiB for
+/// that a browser dispatches it as soon as without. For streams of large events that are alike: a stream holds about 600 KiB for
 /// it.
 ///
 /// What is secret should not stand beside what an attacker may choose: the length of an event tells whether the two are alike.
@@ -83,7 +83,7 @@ pub fn sse_gzip(
         .head
         .header("Content-Encoding", "gzip")
         .header("Vary", "Accept-Encoding");
-    upgrade.prelude = prelude;
+    upgrade.prelude = prelude.into();
     upgrade.into()
 }
 
@@ -94,7 +94,7 @@ pub fn sse_gzip(
 /// status would make an `EventSource` give up for good (WHATWG HTML §9.2.3).
 pub fn event_stream(run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
     let mut upgrade = Upgrade::new(head(), run);
-    upgrade.prelude = PRELUDE.to_vec();
+    upgrade.prelude = PRELUDE.into();
     upgrade.when_full = || come_back_later(Duration::from_millis(1000 + random_below(2000)));
     upgrade
 }
@@ -301,8 +301,14 @@ impl Drop for SseSink {
     /// connection when it is closed.
     fn drop(&mut self) {
         let mut scratch = [0; 512];
-        let _ = self.socket.shutdown(Shutdown::Write);
         let _ = self.socket.set_nonblocking(true);
+        if let Some(gzip) = &mut self.gzip {
+            // Where an event could not be written, neither can the end.
+            let mut end = Vec::new();
+            gzip.compress(b"", Flush::Finish, &mut end);
+            let _ = (&self.socket).write(&end);
+        }
+        let _ = self.socket.shutdown(Shutdown::Write);
         for _ in 0..64 {
             match (&self.socket).read(&mut scratch) {
                 Ok(1..) => {}

@@ -244,6 +244,8 @@ impl WsOptions {
     /// The limits are of messages as they are before they are compressed and after: one of 1 KiB that stands for 1 GiB fails the
     /// connection with 1009 at [`max_message_bytes`](Self::max_message_bytes), and what no compressor has made with 1007.
     ///
+    /// A peer may so make this end hold a thousand times what it has sent, up to that limit: lower it where strangers connect.
+    ///
     /// What is secret should not be compressed together with what an attacker may choose: the length tells whether the two are
     /// alike (RFC 7692 §8).
     ///

@@ -57,14 +57,18 @@ impl Prepared {
         self.kind
     }
 
-    /// The frame for a connection that has agreed on this: compressed once for all that have agreed on the same.
-    pub(crate) fn frame_for(&self, outbound: Option<Outbound>) -> (Arc<[u8]>, Context) {
-        let compressed = outbound
-            .filter(|outbound| outbound.is_for(self.payload()))
-            .and_then(|outbound| self.compressed(outbound));
+    /// The compressed frame for a connection that has agreed on this, made once for all that have agreed on the same; `None` if
+    /// it is sent as it is.
+    pub(crate) fn compressed_for(&self, outbound: Option<Outbound>) -> Option<Arc<[u8]>> {
+        let outbound = outbound.filter(|outbound| outbound.is_for(self.payload()))?;
+        self.compressed(outbound)
+    }
+
+    /// What goes out, and what it is to a compression context.
+    pub(crate) fn frame_of<'f>(&'f self, compressed: Option<&'f [u8]>) -> (&'f [u8], Context) {
         match compressed {
             Some(frame) => (frame, Context::Anew),
-            None => (Arc::clone(&self.frame), Context::Apart),
+            None => (&self.frame, Context::Apart),
         }
     }
 

@@ -47,9 +47,10 @@ impl Sender {
 
     /// Sends a message that was encoded before, as [`send_text`](Self::send_text) does.
     pub fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
-        let (frame, context) = message.frame_for(self.shared.settings.outbound);
+        let compressed = message.compressed_for(self.shared.settings.outbound);
+        let (head, context) = message.frame_of(compressed.as_deref());
         self.shared.send(Outgoing {
-            head: &frame,
+            head,
             payload: b"",
             lane: Lane::Data,
             context,
@@ -67,8 +68,9 @@ impl Sender {
     ///
     /// [`Error::Slow`] if the queue is full, and those of [`send_text`](Self::send_text).
     pub fn post(&self, message: &Prepared) -> Result<(), Error> {
-        let (frame, context) = message.frame_for(self.shared.settings.outbound);
-        self.shared.post(&frame, context)
+        let compressed = message.compressed_for(self.shared.settings.outbound);
+        let (frame, context) = message.frame_of(compressed.as_deref());
+        self.shared.post(frame, context)
     }
 
     /// Sends a ping, with up to 125 bytes that come back in the peer's pong (RFC 6455 §5.5.2). It does not overtake a
@@ -131,7 +133,8 @@ impl Sender {
 
     fn send(&self, opcode: Opcode, payload: &[u8], lane: Lane) -> Result<(), Error> {
         let outbound = self.shared.settings.outbound;
-        let outbound = outbound.filter(|outbound| lane == Lane::Data && outbound.is_for(payload));
+        let is_worth_it = lane == Lane::Data && self.shared.is_open();
+        let outbound = outbound.filter(|outbound| is_worth_it && outbound.is_for(payload));
         let header = frame::encode_header(opcode, payload.len());
         let plain = Outgoing {
             head: header.as_slice(),
@@ -142,7 +145,7 @@ impl Sender {
         match outbound {
             None => self.shared.send(plain),
             // Only when it is its turn is it known what it follows.
-            Some(outbound) if outbound.direction.takeover => self.shared.send(Outgoing {
+            Some(outbound) if outbound.is_behind_others(payload) => self.shared.send(Outgoing {
                 context: Context::Behind(opcode),
                 ..plain
             }),
@@ -151,6 +154,7 @@ impl Sender {
                 Some(payload) => self.shared.send(Outgoing {
                     head: frame::encode_compressed_header(opcode, true, payload.len()).as_slice(),
                     payload: &payload,
+                    context: Context::Anew,
                     ..plain
                 }),
             },

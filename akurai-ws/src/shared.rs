@@ -13,7 +13,8 @@
 //!                                   └──▶ WhenFull: wait, refuse, or close with 1008
 //! ```
 //!
-//! The lock is held while a frame is queued or the wire is passed on, never during a write.
+//! The lock is held while a frame is queued or the wire is passed on, never during a write; and with context takeover, while a
+//! message of at most 128 KiB is compressed, since only its turn says what it follows.
 
 mod post;
 mod sending;
@@ -212,6 +213,7 @@ impl Shared {
         place: Place,
     ) {
         state.phase = Phase::Closing;
+        state.deflate = None;
         self.open.store(false, Ordering::Release);
         state.set_close_info(code, reason);
         if place == Place::InFront || state.is_streaming {

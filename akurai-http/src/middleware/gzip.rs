@@ -12,8 +12,8 @@ use crate::{Reply, Request, Response, Status};
 ///
 /// `Accept-Encoding` is read with its weights (RFC 9110 §12.5.3), and `Vary` says so on every response that could have been
 /// compressed. Left as they are: what is short, of a type that is compressed already, in a coding already, a part (206) or an
-/// answer without content, and what says `Cache-Control: no-transform`. An entity tag becomes weak (§8.8.1), and ranges are
-/// no longer offered, since what is sent is not what they would count.
+/// answer without content, and what says `Cache-Control: no-transform` or has a digest. An entity tag becomes weak (§8.8.1), and
+/// ranges are no longer offered: a client that asks for one all the same, without `If-Range`, gets a part of what is not compressed.
 ///
 /// A streamed body is compressed while it is written; what its handler [flushes](std::io::Write::flush) goes out at once. Event
 /// streams are left alone: for those there is [`sse_gzip`](crate::sse_gzip). It costs time for each response, so files are
@@ -76,20 +76,17 @@ impl Gzip {
         let is_accepted = accepted
             .preferred()
             .any(|coding| coding == ContentCoding::Gzip);
-        // It speaks of what would have been sent, whose tag is weak.
-        if response.status() == Status::NOT_MODIFIED && is_accepted {
-            return with_weak_tag(response);
+        // It speaks of what the client was sent before, which was compressed if its tag is weak now.
+        if response.status() == Status::NOT_MODIFIED {
+            return match has_weak_tag_of(request, &response) {
+                true => with_weak_tag(with_vary(response)),
+                false => response,
+            };
         }
         if !self.is_worth_it(&response) {
             return response;
         }
-        let varies = response
-            .headers()
-            .tokens("Vary")
-            .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"Accept-Encoding"));
-        if !varies {
-            add(&mut response, "Vary", "Accept-Encoding");
-        }
+        response = with_vary(response);
         match is_accepted {
             true => self.compress(response),
             false => response,
@@ -116,6 +113,10 @@ impl Gzip {
             && status != Status::RESET_CONTENT
             && !has("Content-Encoding")
             && !has("Content-Range")
+            && !has("Content-Digest")
+            && !has("Content-MD5")
+            && !matches!(response.body, Body::File(_))
+            && length > 0
             && length >= self.threshold_bytes
             && headers.bytes("Content-Type").is_some_and(is_compressible)
     }
@@ -153,6 +154,28 @@ impl Default for Gzip {
     fn default() -> Gzip {
         Gzip::new()
     }
+}
+
+fn with_vary(mut response: Response) -> Response {
+    let names_it = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"Accept-Encoding");
+    if !response.headers().tokens("Vary").any(names_it) {
+        add(&mut response, "Vary", "Accept-Encoding");
+    }
+    response
+}
+
+/// Whether the request names the response's entity tag, but weak.
+fn has_weak_tag_of(request: &Request, response: &Response) -> bool {
+    let Some(tag) = response
+        .headers()
+        .bytes("ETag")
+        .filter(|tag| tag.starts_with(b"\""))
+    else {
+        return false;
+    };
+    let weak = [b"W/", tag].concat();
+    let lists = |field: &[u8]| field.windows(weak.len()).any(|part| part == weak);
+    request.headers().all("If-None-Match").any(lists)
 }
 
 /// With the entity tag made weak, if it has one: the same content in other bytes.
@@ -279,11 +302,21 @@ mod tests {
         assert_eq!(response.declared_length, None);
         let response = answer("", tagged);
         assert_eq!(response.headers().get("ETag"), Some("\"a\""));
-        let unchanged = || Response::new(Status::NOT_MODIFIED).header("ETag", "\"a\"");
-        assert_eq!(
-            answer("gzip", unchanged).headers().get("ETag"),
-            Some("W/\"a\"")
-        );
+        let unchanged = |sent: &str| {
+            let request = Request::get("/").with_header("If-None-Match", sent);
+            let reply = Gzip::new().middleware()(&request, &|_| {
+                Response::new(Status::NOT_MODIFIED)
+                    .header("ETag", "\"a\"")
+                    .into()
+            });
+            let headers = reply.response().headers();
+            (
+                headers.get("ETag").map(str::to_owned),
+                headers.get("Vary").is_some(),
+            )
+        };
+        assert_eq!(unchanged("\"b\", W/\"a\""), (Some("W/\"a\"".into()), true));
+        assert_eq!(unchanged("\"a\""), (Some("\"a\"".into()), false));
         let weak = || {
             text()
                 .header("ETag", "W/\"a\"")

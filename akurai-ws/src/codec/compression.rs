@@ -22,6 +22,13 @@ impl Outbound {
         message.len() >= self.threshold_bytes
     }
 
+    /// Whether it is compressed behind the messages before it. That happens when it is its turn, while all who send wait; so a long
+    /// one, which gains little by it, is compressed by itself.
+    pub(crate) fn is_behind_others(&self, message: &[u8]) -> bool {
+        const MOST_BYTES: usize = 128 * 1024;
+        self.direction.takeover && message.len() <= MOST_BYTES
+    }
+
     /// The payload that stands for `message` by itself, if it is shorter than that.
     pub(crate) fn compress_alone(&self, message: &[u8]) -> Option<Vec<u8>> {
         let mut payload = Vec::new();

@@ -88,7 +88,7 @@ pub(crate) enum Compression {
 
 /// How much longer than its content a compressed payload may be, in bytes: stored blocks have heads (RFC 1951 §3.2.4), and
 /// no compressor lets them grow a frame by more.
-fn expanded(bytes: u64) -> u64 {
+pub(super) fn expanded(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 2048 + 64)
 }
 

@@ -67,6 +67,8 @@ pub(crate) struct Protocol {
     /// The message that this frame, or the next continuation, belongs to.
     message: Option<Assembly>,
     message_bytes: u64,
+    /// What its frames hold, if it is compressed.
+    compressed_bytes: u64,
     fragments: usize,
     /// Decompresses, if that was agreed on.
     inbound: Option<Inbound>,
@@ -87,6 +89,7 @@ impl Protocol {
             frame: None,
             message: None,
             message_bytes: 0,
+            compressed_bytes: 0,
             fragments: 0,
             inbound: None,
             is_compressed: false,
@@ -310,6 +313,7 @@ impl Protocol {
                 Assembly::new(opcode, self.take_back())
             });
             self.message_bytes = 0;
+            self.compressed_bytes = 0;
             self.fragments = 0;
             self.is_compressed = is_compressed;
         }
@@ -319,7 +323,11 @@ impl Protocol {
                 return Err(Violation::TooManyFragments);
             }
             // No overflow: the header was refused if this were above the limit.
-            self.message_bytes += if self.is_compressed { 0 } else { payload_len };
+            if self.is_compressed {
+                self.count_compressed(payload_len)?;
+            } else {
+                self.message_bytes += payload_len;
+            }
         }
         self.frame = Some(DataFrame {
             fin,
@@ -329,6 +337,19 @@ impl Protocol {
             tail: 0,
         });
         Ok(Step::Used(header_len))
+    }
+
+    /// Blocks that stand for nothing would otherwise never end.
+    fn count_compressed(&mut self, payload_len: u64) -> Result<(), Violation> {
+        // Each fragment may end with an empty block.
+        const FRAGMENT_BYTES: u64 = 16;
+        self.compressed_bytes += payload_len;
+        let most_bytes = frame::expanded(self.limits.max_message_bytes as u64)
+            .saturating_add(FRAGMENT_BYTES * self.fragments as u64);
+        match self.compressed_bytes > most_bytes {
+            true => Err(Violation::MessageTooLong),
+            false => Ok(()),
+        }
     }
 
     fn payload(&mut self, mut frame: DataFrame, input: &mut [u8]) -> Result<Step, Violation> {

@@ -34,7 +34,7 @@ pub enum Flush {
 }
 
 /// Compresses to DEFLATE data (RFC 1951) by LZ77 with lazy matching, in blocks of whichever type is the smallest. A stream takes
-/// about 500 KiB, most of it for what may be referred to.
+/// about 600 KiB, most of it for what may be referred to.
 ///
 /// ```
 /// use akurai_http::deflate::{Deflate, Flush, Inflate, Level};

@@ -223,7 +223,11 @@ impl Inflate {
             return;
         }
         self.keep_window();
-        let len = (self.buffer.len() * 4).clamp(LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES);
+        let len = self
+            .buffer
+            .len()
+            .saturating_mul(4)
+            .clamp(LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES);
         if self.buffer.len() - self.end < LEAST_BUFFER_BYTES.max(len / 2) {
             let len = len
                 .max(self.end + LEAST_BUFFER_BYTES)
