@@ -274,6 +274,7 @@ const fn extended((base, extra): (u16, u8), bits: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::format::FIXED_DISTANCE_BITS;
     use super::*;
 
     /// Every code of the lengths, bit by bit, leads to its symbol.
@@ -310,6 +311,21 @@ mod tests {
     fn rfc1951_3_2_2_example() {
         // A to H have the lengths (3, 3, 3, 3, 3, 2, 4, 4).
         check(&[3, 3, 3, 3, 3, 2, 4, 4]);
+    }
+
+    #[test]
+    fn rfc1951_3_2_6_fixed_codes() {
+        let (mut built, mut fixed) = (Table::<1024>::default(), Table::<1024>::default());
+        for (alphabet, lengths) in [
+            (Alphabet::LitLen, &fixed_litlen_bits()[..]),
+            (Alphabet::Distance, &FIXED_DISTANCE_BITS),
+        ] {
+            built.build(alphabet, lengths).expect("a code");
+            fixed.build_fixed(alphabet);
+            assert_eq!(built.index_bits, fixed.index_bits);
+            let used = ..1 << built.index_bits;
+            assert_eq!(built.entries[used], fixed.entries[used]);
+        }
     }
 
     #[test]

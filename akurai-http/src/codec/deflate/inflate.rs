@@ -1,13 +1,15 @@
 //! Decompression.
 
 mod blocks;
+mod reader;
 mod symbols;
 
 use std::fmt;
 
 use super::codes::NoCode;
 use super::format::WINDOW_BYTES;
-use blocks::{Reader, Tables};
+use blocks::Tables;
+use reader::Reader;
 use symbols::SYMBOL_BYTES;
 
 /// The buffer of a short message, in bytes.
@@ -109,7 +111,12 @@ enum State {
 /// If this is no DEFLATE data, ends too early, or becomes too long.
 pub fn inflate(input: &[u8], most_bytes: usize) -> Result<Vec<u8>, InflateError> {
     let mut inflate = Inflate::new();
-    let mut reader = Reader { input, at: 0 };
+    let mut reader = Reader {
+        input,
+        at: 0,
+        bits: 0,
+        count: 0,
+    };
     loop {
         inflate.grow(input.len(), most_bytes);
         let status = inflate.blocks(&mut reader)?;
@@ -119,7 +126,8 @@ pub fn inflate(input: &[u8], most_bytes: usize) -> Result<Vec<u8>, InflateError>
         match status {
             Inflated::HasOutput => {}
             Inflated::End => {
-                reader.at -= (inflate.count / 8) as usize;
+                reader.give_back();
+                (reader.bits, reader.count) = (0, 0);
                 inflate.reset(false);
                 if reader.at == input.len() {
                     break;
@@ -127,7 +135,7 @@ pub fn inflate(input: &[u8], most_bytes: usize) -> Result<Vec<u8>, InflateError>
             }
             // The padding of the empty block that a sync flush consists of may be all that there is of it.
             Inflated::NeedInput => match inflate.state {
-                State::Header | State::StoredLength if inflate.count < 8 => break,
+                State::Header | State::StoredLength if reader.count < 8 => break,
                 _ => return Err(InflateError::Unfinished),
             },
         }
@@ -170,17 +178,19 @@ impl Inflate {
     pub fn advance(&mut self, input: &[u8]) -> Result<(usize, Inflated, &[u8]), InflateError> {
         self.make_room();
         let begun = self.end;
-        let mut reader = Reader { input, at: 0 };
+        let mut reader = Reader {
+            input,
+            at: 0,
+            bits: self.bits,
+            count: self.count,
+        };
         let status = self.blocks(&mut reader)?;
-        let mut used = reader.at;
-        if status != Inflated::NeedInput {
-            // Whole bytes that were read ahead go back. They are of this input: of an earlier one, only less than the next symbol
-            // needs was left over.
-            used -= (self.count / 8) as usize;
-            self.count %= 8;
-            self.bits &= (1 << self.count) - 1;
+        match status {
+            Inflated::NeedInput => reader.clear_above(),
+            _ => reader.give_back(),
         }
-        Ok((used, status, &self.buffer[begun..self.end]))
+        (self.bits, self.count) = (reader.bits, reader.count);
+        Ok((reader.at, status, &self.buffer[begun..self.end]))
     }
 
     /// Behind the last block: further blocks may refer to what came before them. `true` forgets that too, and all memory.
@@ -223,7 +233,9 @@ impl Inflate {
     fn grow(&mut self, input_bytes: usize, most_bytes: usize) {
         let least = self.end + LEAST_BUFFER_BYTES / 2;
         let likely = input_bytes.saturating_mul(3).max(self.end * 2);
-        let len = likely.max(least).min(most_bytes.saturating_add(SYMBOL_BYTES));
+        let len = likely
+            .max(least)
+            .min(most_bytes.saturating_add(SYMBOL_BYTES));
         if len > self.buffer.len() {
             self.buffer.resize(len, 0);
         }

@@ -5,6 +5,7 @@ use super::super::format::{
     DISTANCE_SYMBOLS, DISTANCE_USED, DYNAMIC, END_OF_BLOCK, FIXED, LITLEN_SYMBOLS, LITLEN_USED,
     PRECODE_ORDER, PRECODE_SYMBOLS, STORED,
 };
+use super::reader::Reader;
 use super::{Inflate, InflateError, Inflated, State};
 
 /// What a block is read with.
@@ -53,7 +54,7 @@ impl Inflate {
 
     // BFINAL (1 bit), BTYPE (2 bits)                                    §3.2.3
     fn header(&mut self, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        let Some(header) = self.take(3, reader) else {
+        let Some(header) = reader.take(3) else {
             return Ok(More::No);
         };
         self.is_last = header & 1 != 0;
@@ -73,14 +74,14 @@ impl Inflate {
 
     // LEN and NLEN, two bytes each, from the next byte on               §3.2.4
     fn stored_length(&mut self, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        let padding = self.count % 8;
-        self.refill(reader);
-        if self.count < padding + 32 {
+        let padding = reader.count % 8;
+        reader.refill();
+        if reader.count < padding + 32 {
             return Ok(More::No);
         }
-        self.drop_bits(padding);
-        let lengths = self.peek(32);
-        self.drop_bits(32);
+        reader.drop_bits(padding);
+        let lengths = reader.peek(32);
+        reader.drop_bits(32);
         let (len, complement) = (lengths & 0xffff, lengths >> 16);
         if len != !complement & 0xffff {
             return Err(InflateError::StoredLength);
@@ -91,15 +92,17 @@ impl Inflate {
 
     fn stored(&mut self, mut left: usize, reader: &mut Reader<'_>) -> More {
         // First what was read ahead.
-        while left > 0 && self.count > 0 && self.end < self.buffer.len() {
-            self.buffer[self.end] = self.peek(8) as u8;
-            self.drop_bits(8);
+        while left > 0 && reader.count > 0 && self.end < self.buffer.len() {
+            self.buffer[self.end] = reader.peek(8) as u8;
+            reader.drop_bits(8);
             self.end += 1;
             left -= 1;
         }
+        // What goes past them leaves none to go on with.
+        reader.clear_above();
         let rest = &reader.input[reader.at..];
         let room = self.buffer.len() - self.end;
-        let count = if self.count > 0 {
+        let count = if reader.count > 0 {
             0
         } else {
             left.min(rest.len()).min(room)
@@ -121,7 +124,7 @@ impl Inflate {
 
     // HLIT (5 bits), HDIST (5 bits), HCLEN (4 bits)                     §3.2.7
     fn counts(&mut self, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        let Some(counts) = self.take(14, reader) else {
+        let Some(counts) = reader.take(14) else {
             return Ok(More::No);
         };
         let tables = self.tables();
@@ -137,15 +140,15 @@ impl Inflate {
     }
 
     fn precode(&mut self, mut read: usize, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        while read < self.tables().precode_count {
-            let Some(length) = self.take(3, reader) else {
+        let tables = self.tables.get_or_insert_with(Box::default);
+        while read < tables.precode_count {
+            let Some(length) = reader.take(3) else {
                 self.state = State::Precode(read);
                 return Ok(More::No);
             };
-            self.tables().lengths[PRECODE_ORDER[read]] = length as u8;
+            tables.lengths[PRECODE_ORDER[read]] = length as u8;
             read += 1;
         }
-        let tables = self.tables();
         let lengths = &tables.lengths[..PRECODE_SYMBOLS];
         tables.precode.build(Alphabet::Precode, lengths)?;
         self.state = State::Lengths(0);
@@ -155,11 +158,13 @@ impl Inflate {
     /// Lengths in the precode: 0 to 15 are themselves, 16 repeats the last one 3 to 6 times, 17 and 18 are 3 to 10 and 11 to 138
     /// zeros.
     fn lengths(&mut self, mut read: usize, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        let all = self.tables().litlen_count + self.tables().distance_count;
+        let tables = self.tables.get_or_insert_with(Box::default);
+        let all = tables.litlen_count + tables.distance_count;
         while read < all {
-            self.refill(reader);
-            let bits = self.bits;
-            let entry = self.tables().precode.first(bits);
+            if reader.count < 14 {
+                reader.refill();
+            }
+            let entry = tables.precode.first(reader.bits);
             let (symbol, code_bits) = (entry >> 16 & 0xff, entry & 0x3f);
             let (extra_bits, least) = match symbol {
                 16 => (2, 3),
@@ -167,19 +172,22 @@ impl Inflate {
                 18 => (7, 11),
                 _ => (0, 1),
             };
-            if self.count < code_bits + extra_bits {
+            if reader.count < code_bits + extra_bits {
                 self.state = State::Lengths(read);
                 return Ok(More::No);
             }
-            self.drop_bits(code_bits);
-            let count = least + self.peek(extra_bits) as usize;
-            self.drop_bits(extra_bits);
-            let tables = self.tables();
+            reader.drop_bits(code_bits);
+            if symbol < 16 {
+                tables.lengths[read] = symbol as u8;
+                read += 1;
+                continue;
+            }
+            let count = least + reader.peek(extra_bits) as usize;
+            reader.drop_bits(extra_bits);
             let length = match symbol {
                 16 if read == 0 => return Err(InflateError::Code),
                 16 => tables.lengths[read - 1],
-                17 | 18 => 0,
-                length => length as u8,
+                _ => 0,
             };
             if read + count > all {
                 return Err(InflateError::Code);
@@ -187,12 +195,10 @@ impl Inflate {
             tables.lengths[read..read + count].fill(length);
             read += count;
         }
-        let tables = self.tables();
-        let (litlen_count, distance_count) = (tables.litlen_count, tables.distance_count);
         if tables.lengths[END_OF_BLOCK] == 0 {
             return Err(InflateError::Code);
         }
-        tables.build(litlen_count, distance_count)?;
+        tables.build()?;
         self.state = State::Symbols;
         Ok(More::Yes)
     }
@@ -206,37 +212,6 @@ impl Inflate {
 
     fn tables(&mut self) -> &mut Tables {
         self.tables.get_or_insert_with(Box::default)
-    }
-
-    /// The next `count` bits, 32 at most, once they are here.
-    fn take(&mut self, count: u32, reader: &mut Reader<'_>) -> Option<u64> {
-        self.refill(reader);
-        if self.count < count {
-            return None;
-        }
-        let bits = self.peek(count);
-        self.drop_bits(count);
-        Some(bits)
-    }
-
-    pub(super) fn refill(&mut self, reader: &mut Reader<'_>) {
-        while self.count <= 55 {
-            let Some(&byte) = reader.input.get(reader.at) else {
-                return;
-            };
-            self.bits |= u64::from(byte) << self.count;
-            self.count += 8;
-            reader.at += 1;
-        }
-    }
-
-    fn peek(&self, count: u32) -> u64 {
-        self.bits & ((1 << count) - 1)
-    }
-
-    fn drop_bits(&mut self, count: u32) {
-        self.bits >>= count;
-        self.count -= count;
     }
 }
 
@@ -256,17 +231,12 @@ impl Default for Tables {
 
 impl Tables {
     /// The tables of the two codes whose lengths stand one behind the other.
-    fn build(&mut self, litlen_count: usize, distance_count: usize) -> Result<(), NoCode> {
-        let (litlen, rest) = self.lengths.split_at(litlen_count);
+    fn build(&mut self) -> Result<(), NoCode> {
+        let (litlen, rest) = self.lengths.split_at(self.litlen_count);
         self.litlen.build(Alphabet::LitLen, litlen)?;
         self.distance
-            .build(Alphabet::Distance, &rest[..distance_count])
+            .build(Alphabet::Distance, &rest[..self.distance_count])
     }
-}
-
-pub(super) struct Reader<'a> {
-    pub(super) input: &'a [u8],
-    pub(super) at: usize,
 }
 
 /// Whether a step has led on, or waits for input.

@@ -2,7 +2,8 @@
 
 use super::super::codes::{DISTANCE_EXCEPTION, EXCEPTION, IS_END, IS_TABLE, LITERAL, Table};
 use super::super::format::MAX_MATCH;
-use super::blocks::{Reader, Tables};
+use super::blocks::Tables;
+use super::reader::Reader;
 use super::{Inflate, InflateError, Inflated};
 
 /// A copy is made in pieces of so many bytes, the last of which may write behind its end.
@@ -33,8 +34,8 @@ impl Inflate {
                 return Ok(Some(Inflated::HasOutput));
             }
             // Near the end of the input: one symbol, if all of it is here.
-            self.refill(reader);
-            match self.symbol(tables)? {
+            reader.refill();
+            match self.symbol(tables, reader)? {
                 Symbol::Missing => return Ok(Some(Inflated::NeedInput)),
                 Symbol::End => {
                     self.end_block();
@@ -60,35 +61,30 @@ impl Inflate {
         if end > last_room || reader.at >= last_at {
             return Ok(false);
         }
-        let mut ahead = Ahead {
-            input: reader.input,
-            at: reader.at,
-            bits: self.bits,
-            count: self.count,
-        };
+        let mut ahead = *reader;
         let mut over = None;
-        ahead.refill();
+        ahead.refill_fast();
         // The next entry is looked up as soon as its bits are known, and what is left to do of the last one goes on meanwhile.
         let mut entry = litlen.first(ahead.bits);
         while end <= last_room && ahead.at < last_at {
             // Of the 56 bits, each literal takes 11 at most.
             if entry & LITERAL != 0 {
                 let room = &mut buffer[end..end + 3];
-                ahead.take(entry);
+                ahead.drop_bits(entry & 0x3f);
                 room[0] = (entry >> 16) as u8;
                 end += 1;
                 entry = litlen.first(ahead.bits);
                 if entry & LITERAL != 0 {
-                    ahead.take(entry);
+                    ahead.drop_bits(entry & 0x3f);
                     room[1] = (entry >> 16) as u8;
                     end += 1;
                     entry = litlen.first(ahead.bits);
                     if entry & LITERAL != 0 {
-                        ahead.take(entry);
+                        ahead.drop_bits(entry & 0x3f);
                         room[2] = (entry >> 16) as u8;
                         end += 1;
                         entry = litlen.first(ahead.bits);
-                        ahead.refill();
+                        ahead.refill_fast();
                         continue;
                     }
                 }
@@ -99,15 +95,15 @@ impl Inflate {
                     entry = litlen.second(entry, ahead.bits);
                 }
                 if entry & LITERAL != 0 {
-                    ahead.take(entry);
+                    ahead.drop_bits(entry & 0x3f);
                     buffer[end] = (entry >> 16) as u8;
                     end += 1;
                     entry = litlen.first(ahead.bits);
-                    ahead.refill();
+                    ahead.refill_fast();
                     continue;
                 }
                 if entry & EXCEPTION != 0 {
-                    ahead.take(entry);
+                    ahead.drop_bits(entry & 0x3f);
                     over = Some(match entry & IS_END != 0 {
                         true => Ok(true),
                         false => Err(InflateError::Symbol),
@@ -116,12 +112,12 @@ impl Inflate {
                 }
             }
             let len = value(entry, ahead.bits);
-            ahead.take(entry);
+            ahead.drop_bits(entry & 0x3f);
 
             // Two literals and a length have taken 42 bits at most, so that those which the first table wants are there; in all, a
             // distance may need 28.
             let mut entry_of_distance = distance.first(ahead.bits);
-            ahead.refill();
+            ahead.refill_fast();
             if entry_of_distance & DISTANCE_EXCEPTION != 0 {
                 if entry_of_distance & IS_TABLE != 0 {
                     ahead.drop_bits(distance.index_bits());
@@ -133,26 +129,24 @@ impl Inflate {
                 }
             }
             let back = value(entry_of_distance, ahead.bits);
-            ahead.take(entry_of_distance);
+            ahead.drop_bits(entry_of_distance & 0x3f);
             if back > end || back > window_bytes {
                 over = Some(Err(InflateError::Distance));
                 break;
             }
             entry = litlen.first(ahead.bits);
-            ahead.refill();
+            ahead.refill_fast();
             copy(buffer, end, back, len);
             end += len;
         }
         self.end = end;
-        self.count = ahead.count;
-        self.bits = ahead.bits & ((1 << ahead.count) - 1);
-        reader.at = ahead.at;
+        *reader = ahead;
         over.unwrap_or(Ok(false))
     }
 
     /// The next symbol, if all of its bits are here.
-    fn symbol(&mut self, tables: &Tables) -> Result<Symbol, InflateError> {
-        let (mut bits, mut left) = (self.bits, self.count);
+    fn symbol(&mut self, tables: &Tables, reader: &mut Reader<'_>) -> Result<Symbol, InflateError> {
+        let (mut bits, mut left) = (reader.bits, reader.count);
         let entry = match next_entry(&tables.litlen, EXCEPTION, &mut bits, &mut left) {
             Some(entry) => entry,
             None => return Ok(Symbol::Missing),
@@ -185,7 +179,7 @@ impl Inflate {
             copy(&mut self.buffer, self.end, back, value_of_length);
             self.end += value_of_length;
         }
-        (self.bits, self.count) = (bits, left);
+        (reader.bits, reader.count) = (bits, left);
         Ok(match is_end {
             true => Symbol::End,
             false => Symbol::Done,
@@ -223,38 +217,6 @@ fn next_entry<const N: usize>(
 fn value(entry: u32, bits: u64) -> usize {
     let taken = bits & ((1 << (entry & 0x3f)) - 1);
     (entry >> 16 & 0x7fff) as usize + (taken >> (entry >> 8 & 15)) as usize
-}
-
-/// Input on its way to bits, without a look at its end.
-struct Ahead<'a> {
-    input: &'a [u8],
-    at: usize,
-    bits: u64,
-    count: u32,
-}
-
-impl Ahead<'_> {
-    /// To at least 56 bits.
-    #[inline(always)]
-    fn refill(&mut self) {
-        let bytes = &self.input[self.at..self.at + 8];
-        let bytes = bytes.try_into().expect("there are eight");
-        self.bits |= u64::from_le_bytes(bytes) << (self.count & 63);
-        self.at += ((63 - self.count) >> 3) as usize;
-        self.count |= 56;
-    }
-
-    /// The bits that an entry is about.
-    #[inline(always)]
-    fn take(&mut self, entry: u32) {
-        self.drop_bits(entry & 0x3f);
-    }
-
-    #[inline(always)]
-    fn drop_bits(&mut self, count: u32) {
-        self.bits >>= count;
-        self.count -= count;
-    }
 }
 
 /// Eight bytes that go on as the first 1 to 7 of them, by how many.

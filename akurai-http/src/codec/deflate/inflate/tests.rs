@@ -166,3 +166,60 @@ fn a_bomb_is_handed_over_in_pieces() {
     }
     assert_eq!(bytes, 50 << 20);
 }
+
+#[test]
+fn inflate_takes_what_is_whole() {
+    let text: Vec<u8> = (0..60_000u32)
+        .flat_map(|n| (n * n % 65_537).to_le_bytes())
+        .collect();
+    for text in [&b""[..], b"a", &text[..1000], &text] {
+        for flush in [Flush::Finish, Flush::Sync] {
+            let mut compressed = Vec::new();
+            Deflate::compress_alone(Level::default(), 15, text, flush, &mut compressed);
+            assert!(inflate(&compressed, text.len()).as_deref() == Ok(text));
+            if !text.is_empty() {
+                let refused = inflate(&compressed, text.len() - 1);
+                assert_eq!(refused, Err(InflateError::TooLong));
+            }
+            if flush == Flush::Sync {
+                let message = &compressed[..compressed.len() - 4];
+                assert!(inflate(message, text.len()).as_deref() == Ok(text));
+            } else if text.len() > 1 {
+                let cut = inflate(&compressed[..compressed.len() / 2], text.len());
+                assert_eq!(cut, Err(InflateError::Unfinished));
+            }
+        }
+    }
+    // A last block, and another behind it.
+    let last = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    let twice = [last, last].concat();
+    assert_eq!(inflate(&twice, 10).as_deref(), Ok(&b"HelloHello"[..]));
+}
+
+#[test]
+fn inflate_stops_a_bomb_at_its_limit() {
+    let mut compressed = Vec::new();
+    Deflate::new(Level::default()).compress(&vec![0; 50 << 20], Flush::Finish, &mut compressed);
+    assert_eq!(inflate(&compressed, 1 << 20), Err(InflateError::TooLong));
+}
+
+#[test]
+fn stored_blocks_among_others() {
+    let mut state = 1u32;
+    let mut bytes = Vec::new();
+    for n in 0..200 {
+        for _ in 0..n * 7 % 1500 {
+            state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+            bytes.push((state >> 16) as u8);
+        }
+        bytes.extend_from_slice(&b"and again and again "[n % 5..]);
+    }
+    let mut compressed = Vec::new();
+    let mut deflate = Deflate::new(Level::default());
+    for piece in bytes.chunks(997) {
+        deflate.compress(piece, Flush::Sync, &mut compressed);
+    }
+    deflate.compress(b"", Flush::Finish, &mut compressed);
+    check(&compressed, &bytes);
+    assert!(inflate(&compressed, bytes.len()).as_deref() == Ok(&bytes));
+}
