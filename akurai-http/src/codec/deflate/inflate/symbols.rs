@@ -7,7 +7,7 @@ use super::reader::Reader;
 use super::{Inflate, InflateError, Inflated};
 
 /// A copy is made in pieces of so many bytes, the last of which may write behind its end.
-const COPY_BYTES: usize = 16;
+const COPY_BYTES: usize = 32;
 
 /// Input that two turns of the fast loop may read, in bytes.
 const FAST_INPUT_BYTES: usize = 32;
@@ -234,7 +234,7 @@ const REPEATED: [u64; 8] = {
     factors
 };
 
-/// Copies `len` bytes from `back` before `end` to there; what is copied may overlap what it makes (§3.2.3). Up to 15 bytes more
+/// Copies `len` bytes from `back` before `end` to there; what is copied may overlap what it makes (§3.2.3). Up to 31 bytes more
 /// may change behind it.
 #[inline(always)]
 fn copy(buffer: &mut [u8], end: usize, back: usize, len: usize) {
@@ -245,6 +245,16 @@ fn copy(buffer: &mut [u8], end: usize, back: usize, len: usize) {
             copy_piece::<COPY_BYTES>(buffer, from, to);
             from += COPY_BYTES;
             to += COPY_BYTES;
+            if to >= stop {
+                return;
+            }
+        }
+    }
+    if back >= 16 {
+        loop {
+            copy_piece::<16>(buffer, from, to);
+            from += 16;
+            to += 16;
             if to >= stop {
                 return;
             }
