@@ -13,7 +13,7 @@
 
 use super::format::{
     DISTANCE_SYMBOLS, DISTANCE_USED, DISTANCES, END_OF_BLOCK, FIXED_LITLEN_MOST_BITS, LENGTHS,
-    LITLEN_SYMBOLS, LITLEN_USED, MAX_CODE_BITS, fixed_litlen_bits,
+    LITLEN_SYMBOLS, LITLEN_USED, MAX_CODE_BITS, PRECODE_SYMBOLS, fixed_litlen_bits,
 };
 
 pub(super) const LITERAL: u32 = 1 << 31;
@@ -97,11 +97,12 @@ impl<const N: usize> Table<N> {
 
         let index_bits = longest.clamp(1, most_index_bits(alphabet));
         self.index_bits = index_bits as u32;
-        // What no code leads to stays an exception.
-        let nothing = match alphabet {
-            Alphabet::Distance => DISTANCE_EXCEPTION,
-            _ => EXCEPTION,
+        let (symbols, nothing) = match alphabet {
+            Alphabet::Precode => (&PRECODE_ENTRIES[..], EXCEPTION),
+            Alphabet::LitLen => (&LITLEN_ENTRIES[..], EXCEPTION),
+            Alphabet::Distance => (&DISTANCE_ENTRIES[..], DISTANCE_EXCEPTION),
         };
+        // What no code leads to stays an exception.
         self.entries[..1 << index_bits].fill(nothing);
         let mut end = 1 << index_bits;
         let mut second = Second::default();
@@ -132,7 +133,7 @@ impl<const N: usize> Table<N> {
                     rest,
                 )
             };
-            let entry = entry(alphabet, usize::from(symbol), bits as u32);
+            let entry = of_bits(symbols[usize::from(symbol)], bits as u32);
             for place in place[step..].iter_mut().step_by(1 << bits) {
                 *place = entry;
             }
@@ -226,7 +227,7 @@ static FIXED_LITLEN: [u32; 1 << FIXED_LITLEN_MOST_BITS] = {
             if lengths[symbol] as usize == bits {
                 let mut at = (code.reverse_bits() >> (32 - bits)) as usize;
                 while at < entries.len() {
-                    entries[at] = entry(Alphabet::LitLen, symbol, bits as u32);
+                    entries[at] = of_bits(LITLEN_ENTRIES[symbol], bits as u32);
                     at += 1 << bits;
                 }
                 code += 1;
@@ -244,32 +245,44 @@ static FIXED_DISTANCE: [u32; DISTANCE_SYMBOLS] = {
     let mut symbol = 0;
     while symbol < DISTANCE_SYMBOLS {
         let at = (symbol as u32).reverse_bits() >> 27;
-        entries[at as usize] = entry(Alphabet::Distance, symbol, 5);
+        entries[at as usize] = of_bits(DISTANCE_ENTRIES[symbol], 5);
         symbol += 1;
     }
     entries
 };
 
-const fn entry(alphabet: Alphabet, symbol: usize, bits: u32) -> u32 {
-    match alphabet {
-        Alphabet::Precode => simple(symbol, bits),
-        Alphabet::LitLen if symbol < END_OF_BLOCK => LITERAL | simple(symbol, bits),
-        Alphabet::LitLen if symbol == END_OF_BLOCK => EXCEPTION | IS_END | bits,
-        Alphabet::LitLen if symbol < LITLEN_USED => {
-            extended(LENGTHS[symbol - END_OF_BLOCK - 1], bits)
-        }
-        Alphabet::LitLen => EXCEPTION | bits,
-        Alphabet::Distance if symbol < DISTANCE_USED => extended(DISTANCES[symbol], bits),
-        Alphabet::Distance => DISTANCE_EXCEPTION | bits,
+/// The entries of all symbols, but for the bits of their codes.
+static LITLEN_ENTRIES: [u32; LITLEN_SYMBOLS] = entries(Alphabet::LitLen);
+static DISTANCE_ENTRIES: [u32; DISTANCE_SYMBOLS] = entries(Alphabet::Distance);
+static PRECODE_ENTRIES: [u32; PRECODE_SYMBOLS] = entries(Alphabet::Precode);
+
+const fn entries<const N: usize>(alphabet: Alphabet) -> [u32; N] {
+    let mut entries = [0; N];
+    let mut symbol = 0;
+    while symbol < N {
+        entries[symbol] = match alphabet {
+            Alphabet::Precode => (symbol as u32) << 16,
+            Alphabet::LitLen if symbol < END_OF_BLOCK => LITERAL | (symbol as u32) << 16,
+            Alphabet::LitLen if symbol == END_OF_BLOCK => EXCEPTION | IS_END,
+            Alphabet::LitLen if symbol < LITLEN_USED => {
+                extended(LENGTHS[symbol - END_OF_BLOCK - 1])
+            }
+            Alphabet::LitLen => EXCEPTION,
+            Alphabet::Distance if symbol < DISTANCE_USED => extended(DISTANCES[symbol]),
+            Alphabet::Distance => DISTANCE_EXCEPTION,
+        };
+        symbol += 1;
     }
+    entries
 }
 
-const fn simple(value: usize, bits: u32) -> u32 {
-    (value as u32) << 16 | bits << 8 | bits
+const fn extended((base, extra): (u16, u8)) -> u32 {
+    (base as u32) << 16 | extra as u32
 }
 
-const fn extended((base, extra): (u16, u8), bits: u32) -> u32 {
-    (base as u32) << 16 | bits << 8 | (bits + extra as u32)
+/// An entry whose code has so many bits.
+const fn of_bits(entry: u32, bits: u32) -> u32 {
+    entry + (bits << 8 | bits)
 }
 
 #[cfg(test)]

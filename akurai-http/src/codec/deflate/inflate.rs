@@ -15,6 +15,9 @@ use symbols::SYMBOL_BYTES;
 /// The buffer of a short message, in bytes.
 const LEAST_BUFFER_BYTES: usize = 2 * 1024;
 
+/// So much of a whole input's output is waited for, in bytes, before all of it is estimated.
+const FIRST_BYTES: u64 = 64 * 1024;
+
 /// The buffer of a long one: the window, and what is decoded behind it before it moves.
 const MOST_BUFFER_BYTES: usize = WINDOW_BYTES + 64 * 1024;
 
@@ -118,7 +121,7 @@ pub fn inflate(input: &[u8], most_bytes: usize) -> Result<Vec<u8>, InflateError>
         count: 0,
     };
     loop {
-        inflate.grow(input.len(), most_bytes);
+        inflate.grow(&reader, most_bytes);
         let status = inflate.blocks(&mut reader)?;
         if inflate.end > most_bytes {
             return Err(InflateError::TooLong);
@@ -229,13 +232,19 @@ impl Inflate {
         }
     }
 
-    /// Room for more, with all that there is kept: up to `most_bytes`, and one symbol that would be too much.
-    fn grow(&mut self, input_bytes: usize, most_bytes: usize) {
-        let least = self.end + LEAST_BUFFER_BYTES / 2;
-        let likely = input_bytes.saturating_mul(3).max(self.end * 2);
-        let len = likely
-            .max(least)
-            .min(most_bytes.saturating_add(SYMBOL_BYTES));
+    /// Room for more, with all that there is kept: for as much as the input so far lets expect of the rest. Up to `most_bytes`, and
+    /// one symbol that would be too much.
+    fn grow(&mut self, reader: &Reader<'_>, most_bytes: usize) {
+        let input_bytes = reader.input.len() as u64;
+        let expected = match self.end {
+            0 => (input_bytes * 2).min(FIRST_BYTES),
+            end => (end as u64 + 1024) * input_bytes / (reader.at as u64 + 1),
+        };
+        let least = self.end + self.end / 4 + LEAST_BUFFER_BYTES / 2;
+        let most = least.max(self.end * 4).max(FIRST_BYTES as usize);
+        let len = (expected as usize).saturating_add(SYMBOL_BYTES * 4);
+        let len = len.clamp(least, most);
+        let len = len.min(most_bytes.saturating_add(SYMBOL_BYTES));
         if len > self.buffer.len() {
             self.buffer.resize(len, 0);
         }
