@@ -35,7 +35,7 @@ pub(super) enum Alphabet {
 /// A table for one code, in `N` entries, a power of two. Its memory is used again for the next.
 #[derive(Debug)]
 pub(super) struct Table<const N: usize> {
-    entries: Box<[u32; N]>,
+    entries: [u32; N],
     index_bits: u32,
 }
 
@@ -45,9 +45,8 @@ pub(super) struct NoCode;
 
 impl<const N: usize> Default for Table<N> {
     fn default() -> Self {
-        let entries = vec![0; N].into_boxed_slice();
         Self {
-            entries: entries.try_into().expect("N entries were made"),
+            entries: [0; N],
             index_bits: 0,
         }
     }
