@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::block::{self, Bits, Token};
 use super::format::WINDOW_BYTES;
-use super::matches::{Effort, Match, Matches};
+use super::matches::{Candidates, Effort, Match, Matches};
 
 /// A block ends with so many tokens: later ones may want other codes.
 const BLOCK_TOKENS: usize = 24 * 1024;
@@ -249,6 +249,7 @@ impl Blocks<'_> {
         self.tokens.clear();
         let mut at = start;
         let mut block_start = start;
+        self.matches.prepare(&data[start..]);
         while at < data.len() {
             at = match self.is_lazy {
                 true => self.step_lazily(data, at),
@@ -258,6 +259,7 @@ impl Blocks<'_> {
                 block::write(&data[block_start..at], self.tokens, false, self.bits, out);
                 self.tokens.clear();
                 block_start = at;
+                self.matches.prepare(&data[at..]);
             }
         }
         if !self.tokens.is_empty() || is_last {
@@ -267,8 +269,8 @@ impl Blocks<'_> {
 
     /// One token, of the first match that there is. Where the next one begins.
     fn step(&mut self, data: &[u8], at: usize) -> usize {
-        let candidate = self.matches.insert(data, at, self.base);
-        let found = self.longest(data, at, candidate, 0);
+        let candidates = self.matches.insert(data, at, self.base);
+        let found = self.longest(data, at, candidates, 0);
         if found.length == 0 {
             self.tokens.push(Token::literal(data[at]));
             return at + 1;
@@ -285,17 +287,17 @@ impl Blocks<'_> {
     /// A token, of a match that the next position has no longer one than; before it, literals where it had. Where the next one
     /// begins.
     fn step_lazily(&mut self, data: &[u8], mut at: usize) -> usize {
-        let candidate = self.matches.insert(data, at, self.base);
-        let mut found = self.longest(data, at, candidate, 0);
+        let candidates = self.matches.insert(data, at, self.base);
+        let mut found = self.longest(data, at, candidates, 0);
         if found.length == 0 {
             self.tokens.push(Token::literal(data[at]));
             return at + 1;
         }
         let mut inserted = at + 1;
         while found.length < self.effort.lazy && at + 1 < data.len() {
-            let candidate = self.matches.insert(data, at + 1, self.base);
+            let candidates = self.matches.insert(data, at + 1, self.base);
             inserted = at + 2;
-            let next = self.longest(data, at + 1, candidate, found.length);
+            let next = self.longest(data, at + 1, candidates, found.length);
             if next.length <= found.length {
                 break;
             }
@@ -310,9 +312,9 @@ impl Blocks<'_> {
         end
     }
 
-    fn longest(&self, data: &[u8], at: usize, candidate: u32, least: usize) -> Match {
+    fn longest(&self, data: &[u8], at: usize, candidates: Candidates, least: usize) -> Match {
         self.matches
-            .longest(data, at, self.base, candidate, least, self.effort)
+            .longest(data, at, self.base, candidates, least, self.effort)
     }
 
     fn insert(&mut self, data: &[u8], positions: std::ops::Range<usize>) {

@@ -1,6 +1,6 @@
 //! Where bytes stood before: chains of positions with the same hash.
 
-use super::format::{MAX_MATCH, WINDOW_BYTES};
+use super::format::{MAX_MATCH, MIN_MATCH, WINDOW_BYTES};
 
 /// How hard a search tries. The names and numbers are those that zlib has made customary.
 #[derive(Debug, Clone, Copy)]
@@ -15,8 +15,20 @@ pub(super) struct Effort {
     pub(super) chain: usize,
 }
 
-/// A hash is of so many bytes: no shorter match is found.
-pub(super) const HASHED_BYTES: usize = 4;
+/// The hash of a chain is of so many bytes.
+const HASHED_BYTES: usize = 4;
+
+/// Three bytes that come back from farther away take more bits as a reference than by themselves, mostly.
+const SHORT_REACH: u32 = 4096;
+
+/// A sample of data, in bytes.
+const SAMPLE_BYTES: usize = 4096;
+
+/// So many bytes are frequent where matches of three are worth it.
+const LEAST_FREQUENT_BYTES: usize = 72;
+
+/// Of a multiplicative hash: 2 to the power of 32, divided by the golden ratio.
+const FACTOR: u32 = 0x9e37_79b1;
 
 /// No position: chains begin and end with it.
 const NONE: u32 = 0;
@@ -27,9 +39,21 @@ pub(super) struct Matches {
     /// The last position of each hash.
     heads: Vec<u32>,
     hash_shift: u32,
+    /// The last position of each hash of three bytes.
+    short_heads: Vec<u32>,
+    short_hash_shift: u32,
+    /// Whether matches of three bytes are looked for.
+    wants_short: bool,
     /// For a position, the one before it of the same hash; by its lowest bits.
     previous: Vec<u32>,
     window_bytes: usize,
+}
+
+/// Positions before one: where its chain goes on, and where its first three bytes may have stood last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidates {
+    chain: u32,
+    short: u32,
 }
 
 /// A match: how long, and how far back. Of length 0, none.
@@ -47,36 +71,61 @@ impl Matches {
         Matches {
             heads: vec![NONE; measure],
             hash_shift: 32 - hash_bits,
+            short_heads: vec![NONE; measure.min(SHORT_REACH as usize)],
+            short_hash_shift: 32 - hash_bits.min(SHORT_REACH.ilog2()),
+            wants_short: false,
             previous: vec![NONE; window_bytes.min(measure)],
             window_bytes,
         }
     }
 
-    /// Notes the position `at`, whose place among all positions is `base` more; the last one of the same hash before.
-    #[inline(always)]
-    pub(super) fn insert(&mut self, data: &[u8], at: usize, base: u32) -> u32 {
-        let Some(bytes) = data.get(at..at + HASHED_BYTES) else {
-            return NONE;
-        };
-        let word = u32::from_le_bytes(bytes.try_into().expect("four bytes"));
-        let hash = word.wrapping_mul(0x9e37_79b1) >> self.hash_shift;
-        let position = at as u32 + base;
-        let mask = self.previous.len() - 1;
-        let head = &mut self.heads[hash as usize];
-        let before = *head;
-        *head = position;
-        self.previous[position as usize & mask] = before;
-        before
+    /// Looks at a sample of what comes next: where few bytes make up most of it, as in text, three of them by themselves take fewer
+    /// bits than a reference.
+    pub(super) fn prepare(&mut self, data: &[u8]) {
+        let sample = &data[..data.len().min(SAMPLE_BYTES)];
+        let mut counts = [0u16; 256];
+        for &byte in sample {
+            counts[usize::from(byte)] += 1;
+        }
+        let least = (sample.len() / 1024) as u16;
+        let frequent = counts.iter().filter(|&&count| count > least).count();
+        self.wants_short = frequent >= LEAST_FREQUENT_BYTES;
     }
 
-    /// The longest match for what stands at `at`, if it is longer than `least`, from `candidate` down its chain.
+    /// Notes the position `at`, whose place among all positions is `base` more; those before it with the same hashes.
+    #[inline(always)]
+    pub(super) fn insert(&mut self, data: &[u8], at: usize, base: u32) -> Candidates {
+        let Some(bytes) = data.get(at..at + HASHED_BYTES) else {
+            return Candidates {
+                chain: NONE,
+                short: NONE,
+            };
+        };
+        let word = u32::from_le_bytes(bytes.try_into().expect("four bytes"));
+        let position = at as u32 + base;
+        let short = match self.wants_short {
+            true => {
+                let hash = (word << 8).wrapping_mul(FACTOR) >> self.short_hash_shift;
+                std::mem::replace(&mut self.short_heads[hash as usize], position)
+            }
+            false => NONE,
+        };
+        let hash = word.wrapping_mul(FACTOR) >> self.hash_shift;
+        let head = &mut self.heads[hash as usize];
+        let chain = std::mem::replace(head, position);
+        let mask = self.previous.len() - 1;
+        self.previous[position as usize & mask] = chain;
+        Candidates { chain, short }
+    }
+
+    /// The longest match for what stands at `at`, if it is longer than `least`, among the candidates and down their chain.
     #[inline]
     pub(super) fn longest(
         &self,
         data: &[u8],
         at: usize,
         base: u32,
-        mut candidate: u32,
+        candidates: Candidates,
         least: usize,
         effort: Effort,
     ) -> Match {
@@ -97,6 +146,7 @@ impl Matches {
         let here = &data[at..at + most];
         // A longer match must have the same bytes up to one behind the longest so far.
         let mut wanted = tail(here, longest);
+        let mut candidate = candidates.chain;
         while candidate != NONE {
             let distance = position.wrapping_sub(candidate);
             if distance > reach || distance == 0 {
@@ -128,7 +178,27 @@ impl Matches {
             }
             candidate = before;
         }
+        if best.length == 0 && least < MIN_MATCH && candidates.short != NONE {
+            return self.short(here, data, at, position.wrapping_sub(candidates.short));
+        }
         best
+    }
+
+    /// A match of three bytes, or of more that the chain's end hid, `distance` before `at`.
+    #[inline]
+    fn short(&self, here: &[u8], data: &[u8], at: usize, distance: u32) -> Match {
+        let reach = (self.window_bytes.min(at) as u32).min(SHORT_REACH);
+        if distance == 0 || distance > reach {
+            return Match::default();
+        }
+        let there = &data[at - distance as usize..][..here.len()];
+        match common(there, here) {
+            length @ MIN_MATCH.. => Match {
+                length,
+                distance: distance as usize,
+            },
+            _ => Match::default(),
+        }
     }
 }
 

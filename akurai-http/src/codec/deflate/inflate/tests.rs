@@ -223,3 +223,26 @@ fn stored_blocks_among_others() {
     check(&compressed, &bytes);
     assert!(inflate(&compressed, bytes.len()).as_deref() == Ok(&bytes));
 }
+
+#[test]
+fn three_bytes_that_come_back_are_found() {
+    let mut state = 1u32;
+    let mut bytes = Vec::new();
+    for n in 0..20_000u32 {
+        state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+        bytes.extend_from_slice(&[(state >> 16) as u8, (n >> 8) as u8, 0xf0, 0x9f]);
+    }
+    for level in [1, 6, 9] {
+        let mut compressed = Vec::new();
+        Deflate::compress_alone(
+            Level::new(level),
+            15,
+            &bytes,
+            Flush::Finish,
+            &mut compressed,
+        );
+        assert!(inflate(&compressed, bytes.len()).as_deref() == Ok(&bytes));
+        let share = compressed.len() * 100 / bytes.len();
+        assert!(share < 45, "{share} %");
+    }
+}
