@@ -12,6 +12,9 @@ const BLOCK_TOKENS: usize = 24 * 1024;
 /// Input is gathered until there is so much, in bytes, unless it is flushed.
 const GATHERED_BYTES: usize = 64 * 1024;
 
+/// Most bytes that are passed over without a search, where many searches have found nothing.
+const MOST_SKIPPED: usize = 15;
+
 /// How much time is spent for how small an output: 1 is the fastest, 9 the smallest. Default 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Level(u8);
@@ -177,6 +180,7 @@ impl Deflate {
             effort: level.effort(),
             is_lazy: level.is_lazy(),
             base: 1,
+            misses: 0,
             matches: &mut matches,
             tokens: &mut deflate.tokens,
             bits: &mut deflate.bits,
@@ -203,6 +207,7 @@ impl Deflate {
             effort: self.level.effort(),
             is_lazy: self.level.is_lazy(),
             base: self.base,
+            misses: 0,
             matches,
             tokens: &mut self.tokens,
             bits: &mut self.bits,
@@ -238,6 +243,8 @@ struct Blocks<'a> {
     effort: Effort,
     is_lazy: bool,
     base: u32,
+    /// Searches in a row that found nothing.
+    misses: usize,
     matches: &'a mut Matches,
     tokens: &'a mut Vec<Token>,
     bits: &'a mut Bits,
@@ -272,9 +279,9 @@ impl Blocks<'_> {
         let candidates = self.matches.insert(data, at, self.base);
         let found = self.longest(data, at, candidates, 0);
         if found.length == 0 {
-            self.tokens.push(Token::literal(data[at]));
-            return at + 1;
+            return self.miss(data, at);
         }
+        self.misses = 0;
         self.tokens
             .push(Token::reference(found.length, found.distance));
         // What a long match consists of is likely to be found with it.
@@ -290,8 +297,7 @@ impl Blocks<'_> {
         let candidates = self.matches.insert(data, at, self.base);
         let mut found = self.longest(data, at, candidates, 0);
         if found.length == 0 {
-            self.tokens.push(Token::literal(data[at]));
-            return at + 1;
+            return self.miss(data, at);
         }
         let mut inserted = at + 1;
         while found.length < self.effort.lazy && at + 1 < data.len() {
@@ -305,11 +311,23 @@ impl Blocks<'_> {
             at += 1;
             found = next;
         }
+        self.misses = 0;
         self.tokens
             .push(Token::reference(found.length, found.distance));
         let end = at + found.length;
         self.insert(data, inserted..end);
         end
+    }
+
+    /// A literal; after many in a row several, since what comes next is most likely as incompressible. Where the next token begins.
+    fn miss(&mut self, data: &[u8], at: usize) -> usize {
+        let patience = if self.is_lazy { 8 } else { 6 };
+        let count = 1 + (self.misses >> patience).min(MOST_SKIPPED);
+        let literals = &data[at..data.len().min(at + count)];
+        self.tokens
+            .extend(literals.iter().map(|&byte| Token::literal(byte)));
+        self.misses += 1;
+        at + literals.len()
     }
 
     fn longest(&self, data: &[u8], at: usize, candidates: Candidates, least: usize) -> Match {

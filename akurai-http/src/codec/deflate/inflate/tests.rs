@@ -246,3 +246,27 @@ fn three_bytes_that_come_back_are_found() {
         assert!(share < 45, "{share} %");
     }
 }
+
+#[test]
+fn what_follows_noise_is_found() {
+    let mut state = 1u32;
+    let mut bytes: Vec<u8> = (0..100_000)
+        .map(|_| {
+            state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+            (state >> 16) as u8
+        })
+        .collect();
+    bytes.extend(b"and again ".repeat(10_000));
+    for level in [1, 6] {
+        let mut compressed = Vec::new();
+        Deflate::compress_alone(
+            Level::new(level),
+            15,
+            &bytes,
+            Flush::Finish,
+            &mut compressed,
+        );
+        assert!(inflate(&compressed, bytes.len()).as_deref() == Ok(&bytes));
+        assert!(compressed.len() < 101_000, "{} bytes", compressed.len());
+    }
+}
