@@ -10,13 +10,9 @@ use super::codes::NoCode;
 use super::format::WINDOW_BYTES;
 use blocks::Tables;
 use reader::Reader;
-use symbols::SYMBOL_BYTES;
 
 /// The buffer of a short message, in bytes.
 const LEAST_BUFFER_BYTES: usize = 2 * 1024;
-
-/// So much of a whole input's output is waited for, in bytes, before all of it is estimated.
-const FIRST_BYTES: u64 = 64 * 1024;
 
 /// The buffer of a long one: the window, and what is decoded behind it before it moves.
 const MOST_BUFFER_BYTES: usize = WINDOW_BYTES + 64 * 1024;
@@ -99,7 +95,7 @@ enum State {
 /// Decompresses what is there as a whole and stands by itself, into at most `most_bytes`.
 ///
 /// It may end behind a last block or, as a message of a WebSocket does, with a sync flush, whose `00 00 ff ff` may be left off
-/// (RFC 7692 §7.2.1). What follows a last block goes on with further ones. Memory grows with what has come out.
+/// (RFC 7692 §7.2.1). What follows a last block goes on with further ones. Memory grows with what has come out, and 120 KiB.
 ///
 /// ```
 /// use akurai_http::deflate::{InflateError, inflate};
@@ -114,38 +110,37 @@ enum State {
 /// If this is no DEFLATE data, ends too early, or becomes too long.
 pub fn inflate(input: &[u8], most_bytes: usize) -> Result<Vec<u8>, InflateError> {
     let mut inflate = Inflate::new();
-    let mut reader = Reader {
-        input,
-        at: 0,
-        bits: 0,
-        count: 0,
-    };
+    let mut output = Vec::new();
+    let mut at = 0;
     loop {
-        inflate.grow(&reader, most_bytes);
-        let status = inflate.blocks(&mut reader)?;
-        if inflate.end > most_bytes {
+        // By way of the window, which stays in the cache: a result to decode into would have to be filled with zeros first.
+        let (used, status, piece) = inflate.advance(&input[at..])?;
+        at += used;
+        if piece.len() > most_bytes - output.len() {
             return Err(InflateError::TooLong);
         }
+        output.extend_from_slice(piece);
         match status {
-            Inflated::HasOutput => {}
-            Inflated::End => {
-                reader.give_back();
-                (reader.bits, reader.count) = (0, 0);
-                inflate.reset(false);
-                if reader.at == input.len() {
-                    break;
-                }
+            Inflated::HasOutput => {
+                let rest = likely(output.len(), at, input.len() - at);
+                output.reserve(rest.min(most_bytes - output.len()));
             }
+            Inflated::End if at == input.len() => return Ok(output),
+            Inflated::End => inflate.reset(false),
             // The padding of the empty block that a sync flush consists of may be all that there is of it.
             Inflated::NeedInput => match inflate.state {
-                State::Header | State::StoredLength if reader.count < 8 => break,
+                State::Header | State::StoredLength if inflate.count < 8 => return Ok(output),
                 _ => return Err(InflateError::Unfinished),
             },
         }
     }
-    let mut output = inflate.buffer;
-    output.truncate(inflate.end);
-    Ok(output)
+}
+
+/// How much the rest of an input is likely to become, as far as what it became so far tells; not more than three times that.
+fn likely(output_bytes: usize, used_bytes: usize, rest_bytes: usize) -> usize {
+    let ratio = output_bytes as f64 / used_bytes.max(1) as f64;
+    let rest = (ratio * rest_bytes as f64) as usize;
+    rest.min(output_bytes * 3)
 }
 
 impl Inflate {
@@ -228,24 +223,6 @@ impl Inflate {
             let len = len
                 .max(self.end + LEAST_BUFFER_BYTES)
                 .min(MOST_BUFFER_BYTES);
-            self.buffer.resize(len, 0);
-        }
-    }
-
-    /// Room for more, with all that there is kept: for as much as the input so far lets expect of the rest. Up to `most_bytes`, and
-    /// one symbol that would be too much.
-    fn grow(&mut self, reader: &Reader<'_>, most_bytes: usize) {
-        let input_bytes = reader.input.len() as u64;
-        let expected = match self.end {
-            0 => (input_bytes * 2).min(FIRST_BYTES),
-            end => (end as u64 + 1024) * input_bytes / (reader.at as u64 + 1),
-        };
-        let least = self.end + self.end / 4 + LEAST_BUFFER_BYTES / 2;
-        let most = least.max(self.end * 4).max(FIRST_BYTES as usize);
-        let len = (expected as usize).saturating_add(SYMBOL_BYTES * 4);
-        let len = len.clamp(least, most);
-        let len = len.min(most_bytes.saturating_add(SYMBOL_BYTES));
-        if len > self.buffer.len() {
             self.buffer.resize(len, 0);
         }
     }

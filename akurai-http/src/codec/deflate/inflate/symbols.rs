@@ -16,7 +16,7 @@ const FAST_INPUT_BYTES: usize = 32;
 const FAST_BYTES: usize = SYMBOL_BYTES + 2;
 
 /// Room for whatever one symbol stands for.
-pub(super) const SYMBOL_BYTES: usize = MAX_MATCH + COPY_BYTES;
+const SYMBOL_BYTES: usize = MAX_MATCH + COPY_BYTES;
 
 impl Inflate {
     /// Symbols up to the block's end. `None` when it is reached.
