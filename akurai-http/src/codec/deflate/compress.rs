@@ -12,6 +12,9 @@ const BLOCK_TOKENS: usize = 24 * 1024;
 /// Input is gathered until there is so much, in bytes, unless it is flushed.
 const GATHERED_BYTES: usize = 64 * 1024;
 
+/// With less effort than this, matches of three bytes are not looked for.
+const LEAST_CHAIN_FOR_SHORT: usize = 8;
+
 /// Most bytes that are passed over without a search, where many searches have found nothing.
 const MOST_SKIPPED: usize = 15;
 
@@ -84,15 +87,15 @@ impl Level {
 
     fn effort(self) -> Effort {
         let (good, lazy, nice, chain) = match self.0 {
-            1 => (4, 4, 8, 4),
+            1 => (4, 4, 8, 2),
             2 => (4, 5, 16, 8),
             3 => (4, 6, 32, 32),
             4 => (4, 4, 16, 16),
             5 => (8, 16, 32, 32),
             6 => (8, 16, 128, 128),
             7 => (8, 32, 128, 256),
-            8 => (32, 128, 258, 1024),
-            _ => (32, 258, 258, 4096),
+            8 => (32, 128, 258, 512),
+            _ => (32, 258, 258, 1024),
         };
         Effort {
             good,
@@ -256,7 +259,7 @@ impl Blocks<'_> {
         self.tokens.clear();
         let mut at = start;
         let mut block_start = start;
-        self.matches.prepare(&data[start..]);
+        self.prepare(&data[start..]);
         while at < data.len() {
             at = match self.is_lazy {
                 true => self.step_lazily(data, at),
@@ -266,7 +269,7 @@ impl Blocks<'_> {
                 block::write(&data[block_start..at], self.tokens, false, self.bits, out);
                 self.tokens.clear();
                 block_start = at;
-                self.matches.prepare(&data[at..]);
+                self.prepare(&data[at..]);
             }
         }
         if !self.tokens.is_empty() || is_last {
@@ -317,6 +320,13 @@ impl Blocks<'_> {
         let end = at + found.length;
         self.insert(data, inserted..end);
         end
+    }
+
+    /// Before the block that begins with `data`.
+    fn prepare(&mut self, data: &[u8]) {
+        if self.effort.chain >= LEAST_CHAIN_FOR_SHORT {
+            self.matches.prepare(data);
+        }
     }
 
     /// A literal; after many in a row several, since what comes next is most likely as incompressible. Where the next token begins.
