@@ -50,6 +50,10 @@ def ours_to_zlib(random, pipe, checks):
     for name, data in inputs.inputs(random):
         for _ in range(2 if len(data) <= 70000 else 1):
             compressed_by_us(random, pipe, checks, name, data, *next(ways))
+    # So long a message goes as a stream.
+    data = inputs.records(random, (2 << 20) + random.randrange(1, 100_000))
+    for plan in ("alone", "none"):
+        compressed_by_us(random, pipe, checks, "records, over 2 MiB", data, 6, 15, plan)
     # Each level with each window and each plan, on data that all of them matter to.
     for kind in (inputs.text, inputs.records, inputs.short_matches, inputs.fibonacci):
         data = kind(random, random.randrange(8000, 16000))
