@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use akurai_http::{
-    Reply, Request, Response, Router, Server, SseEvent, SseSink, last_event_id, sse,
+    Reply, Request, Response, Router, Server, SseEvent, SseSink, last_event_id, sse, sse_gzip,
 };
 
 /// One call of a verb.
@@ -27,8 +27,19 @@ fn main() -> io::Result<()> {
             .get("/", |_| {
                 Response::html("<!doctype html><link rel=icon href=data:,><title>Rows</title>")
             })
-            .get("/rows/{row}/{how}", row),
+            .get("/rows/{row}/{how}", row)
+            .get("/gzip", gzip),
     )
+}
+
+/// An event, and another one that waits until long after the first was read.
+fn gzip(req: &Request) -> Reply {
+    sse_gzip(req, |mut sink| {
+        sink.event("first", "1")?;
+        sink.wait(Duration::from_secs(3))?;
+        sink.event("second", &"2".repeat(100_000))?;
+        sink.wait(Duration::from_secs(60))
+    })
 }
 
 /// Writes a row and an event `end`. A client that comes back is told what it came back with.

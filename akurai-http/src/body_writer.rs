@@ -3,7 +3,10 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use crate::codec::gzip::Gzip;
 use crate::codec::response::{LAST_CHUNK, ResponseFraming, append_chunk, begin_chunk};
+use crate::deflate::Flush;
+use crate::response::Coded;
 use crate::wire::{OUTPUT_BYTES, Wire};
 
 /// Where the closure of [`Response::stream`](crate::Response::stream) writes the body.
@@ -14,24 +17,32 @@ pub struct BodyWriter<'a> {
     wire: &'a mut Wire,
     framing: ResponseFraming,
     /// What the declared length still asks for, in bytes.
-    due: u64,
+    due: Option<u64>,
     /// More was written than the declared length has room for.
     overrun: bool,
     /// Data of the chunk that is being gathered.
     chunk: Vec<u8>,
+    /// What compresses the body, if anything does.
+    gzip: Option<Box<Gzip>>,
 }
 
 impl<'a> BodyWriter<'a> {
-    pub(crate) fn new(wire: &'a mut Wire, framing: ResponseFraming) -> BodyWriter<'a> {
+    pub(crate) fn new(
+        wire: &'a mut Wire,
+        framing: ResponseFraming,
+        coded: Option<Coded>,
+    ) -> BodyWriter<'a> {
         BodyWriter {
             wire,
-            due: match framing {
-                ResponseFraming::Length(length) => length,
-                _ => 0,
+            due: match (framing, coded) {
+                (_, Some(coded)) => coded.content_bytes,
+                (ResponseFraming::Length(length), None) => Some(length),
+                _ => None,
             },
             framing,
             overrun: false,
             chunk: Vec::new(),
+            gzip: coded.map(|coded| Box::new(Gzip::new(coded.level))),
         }
     }
 
@@ -40,15 +51,55 @@ impl<'a> BodyWriter<'a> {
         if self.overrun {
             return Err(overrun());
         }
-        if self.due > 0 {
-            let short = format!("{} bytes fewer than the declared Content-Length", self.due);
+        if let Some(due @ 1..) = self.due {
+            let short = format!("{due} bytes fewer than the declared Content-Length");
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, short));
         }
+        self.compress(b"", Flush::Finish)?;
         if self.framing == ResponseFraming::Chunked {
             self.end_chunk();
             self.wire.output.extend_from_slice(LAST_CHUNK);
         }
         Ok(())
+    }
+
+    /// Compresses more of the body and writes what is ready, if it is compressed at all.
+    fn compress(&mut self, data: &[u8], flush: Flush) -> io::Result<bool> {
+        let Some(gzip) = &mut self.gzip else {
+            return Ok(false);
+        };
+        let mut ready = Vec::new();
+        gzip.compress(data, flush, &mut ready);
+        self.put(&ready)?;
+        Ok(true)
+    }
+
+    /// Frames data and writes it, or gathers it.
+    fn put(&mut self, data: &[u8]) -> io::Result<()> {
+        if self.framing == ResponseFraming::Chunked && data.len() >= OUTPUT_BYTES {
+            self.end_chunk();
+            begin_chunk(data.len(), &mut self.wire.output);
+            self.wire.flush_with(data)?;
+            self.wire.output.extend_from_slice(b"\r\n");
+        } else if self.framing == ResponseFraming::Chunked {
+            self.chunk.extend_from_slice(data);
+            if self.chunk.len() >= OUTPUT_BYTES {
+                self.send_gathered()?;
+            }
+        } else if data.len() >= OUTPUT_BYTES {
+            self.wire.flush_with(data)?;
+        } else {
+            self.wire.output.extend_from_slice(data);
+            if self.wire.output.len() >= OUTPUT_BYTES {
+                self.wire.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send_gathered(&mut self) -> io::Result<()> {
+        self.end_chunk();
+        self.wire.flush()
     }
 
     fn end_chunk(&mut self) {
@@ -69,37 +120,22 @@ impl fmt::Debug for BodyWriter<'_> {
 
 impl Write for BodyWriter<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if let ResponseFraming::Length(_) = self.framing {
-            let Some(due) = self.due.checked_sub(data.len() as u64) else {
+        if let Some(due) = self.due {
+            let Some(due) = due.checked_sub(data.len() as u64) else {
                 self.overrun = true;
                 return Err(overrun());
             };
-            self.due = due;
+            self.due = Some(due);
         }
-        if self.framing == ResponseFraming::Chunked && data.len() >= OUTPUT_BYTES {
-            self.end_chunk();
-            begin_chunk(data.len(), &mut self.wire.output);
-            self.wire.flush_with(data)?;
-            self.wire.output.extend_from_slice(b"\r\n");
-        } else if self.framing == ResponseFraming::Chunked {
-            self.chunk.extend_from_slice(data);
-            if self.chunk.len() >= OUTPUT_BYTES {
-                self.flush()?;
-            }
-        } else if data.len() >= OUTPUT_BYTES {
-            self.wire.flush_with(data)?;
-        } else {
-            self.wire.output.extend_from_slice(data);
-            if self.wire.output.len() >= OUTPUT_BYTES {
-                self.wire.flush()?;
-            }
+        if !self.compress(data, Flush::None)? {
+            self.put(data)?;
         }
         Ok(data.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.end_chunk();
-        self.wire.flush()
+        self.compress(b"", Flush::Sync)?;
+        self.send_gathered()
     }
 }
 

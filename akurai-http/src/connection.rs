@@ -24,7 +24,7 @@ use crate::codec::head::{HeadLimits, HeadParser};
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
 use crate::error::{RequestError, is_timeout};
 use crate::files;
-use crate::response::{Body, StreamFn};
+use crate::response::{Body, Coded, StreamFn};
 use crate::roster::Link;
 use crate::service::Service;
 use crate::wire::{OUTPUT_BYTES, Wire, write_wait};
@@ -243,7 +243,7 @@ impl Connection<'_> {
             let failed = match response.body {
                 Body::Bytes(bytes) => wire.put(&bytes).err().map(|_| Outcome::Abort),
                 Body::Static(bytes) => wire.put(bytes).err().map(|_| Outcome::Abort),
-                Body::Stream(write) => self.stream(write, framing, committed),
+                Body::Stream(write) => self.stream(write, framing, response.coded, committed),
                 Body::File(_) => unreachable!("a file was opened above"),
             };
             if let Some(outcome) = failed {
@@ -286,12 +286,13 @@ impl Connection<'_> {
         &mut self,
         write: Box<StreamFn>,
         framing: ResponseFraming,
+        coded: Option<Coded>,
         committed: usize,
     ) -> Option<Outcome> {
         let wire = self.request.wire.get_mut();
         let writes = wire.writes;
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut body = BodyWriter::new(wire, framing);
+            let mut body = BodyWriter::new(wire, framing, coded);
             write(&mut body).and_then(|()| body.finish())
         }));
         if result.is_err() {
@@ -355,7 +356,7 @@ impl Connection<'_> {
         };
         self.append_head(&head, ResponseFraming::Bodiless, persistence);
         let wire = self.request.wire.get_mut();
-        wire.output.extend_from_slice(prelude);
+        wire.output.extend_from_slice(&prelude);
         if wire.flush().is_err() || self.release_timeouts().is_err() {
             return Outcome::Abort;
         }

@@ -5,6 +5,7 @@
 //! were cut differently or that must mean the same.
 
 mod body;
+mod deflate;
 mod files;
 mod head;
 mod multipart;
@@ -14,6 +15,7 @@ mod values;
 use crate::Headers;
 
 pub use body::body;
+pub use deflate::{deflate, inflate};
 pub use files::{codings_and_names, conditions, ranges};
 pub use head::head;
 pub use multipart::multipart;

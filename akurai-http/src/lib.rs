@@ -33,7 +33,7 @@
 //! is such an upgrade; `akurai-ws` is another. A closure owns its connection's thread for as long as it likes, and the
 //! server makes another thread for the next connection.
 //!
-//! Around that: [`middleware`] (access log, CORS, security headers, timing), [`Cookie`]s, forms
+//! Around that: [`middleware`] (access log, CORS, gzip, security headers, timing), [`Cookie`]s, forms
 //! ([`Request::form`], [`Request::multipart`]), static files ([`Files`], [`Response::file`]), a client's address behind
 //! proxies ([`TrustedProxies`]), and a server's counts ([`Handle::stats`]).
 //!
@@ -90,6 +90,12 @@ mod upgraded;
 mod wire;
 
 pub use body_writer::BodyWriter;
+/// DEFLATE (RFC 1951), by hand: what `gzip` responses and WebSocket's `permessage-deflate` are made of.
+pub mod deflate {
+    pub use crate::codec::deflate::{
+        Deflate, Flush, Inflate, InflateError, Inflated, Level, inflate,
+    };
+}
 pub use cookie::{Cookie, CookieError, SameSite};
 pub use error::{HeaderError, RequestError};
 pub use files::Files;
@@ -105,7 +111,7 @@ pub use request::{BodyReader, Request, Version};
 pub use response::Response;
 pub use router::Router;
 pub use server::{App, Handle, Server, Stats};
-pub use sse::{SseSink, come_back_later, event_stream, sse};
+pub use sse::{SseSink, come_back_later, event_stream, sse, sse_gzip};
 pub use sse_event::{SseEvent, last_event_id};
 pub use status::Status;
 pub use upgraded::{Socket, Upgraded};

@@ -1,5 +1,6 @@
 //! What a handler gives back.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -102,7 +103,7 @@ impl From<io::Error> for Reply {
 pub struct Upgrade {
     pub(crate) head: Response,
     /// Goes out in the head's own write.
-    pub(crate) prelude: &'static [u8],
+    pub(crate) prelude: Cow<'static, [u8]>,
     /// The answer if all places for upgraded connections are taken.
     pub(crate) when_full: fn() -> Response,
     pub(crate) run: Box<dyn FnOnce(Upgraded) + Send>,
@@ -122,7 +123,7 @@ impl Upgrade {
         );
         Upgrade {
             head,
-            prelude: b"",
+            prelude: Cow::Borrowed(b""),
             when_full: overloaded,
             run: Box::new(run),
         }

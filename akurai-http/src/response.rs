@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::body_writer::BodyWriter;
 use crate::codec::disposition::attachment;
 use crate::codec::head::content_length;
+use crate::deflate::Level;
 use crate::error::{HeaderError, RequestError};
 use crate::{Headers, Status};
 
@@ -31,7 +32,17 @@ pub struct Response {
     pub(crate) body: Body,
     /// What the application said of the body's length, in bytes.
     pub(crate) declared_length: Option<u64>,
+    /// The body is compressed while it is streamed.
+    pub(crate) coded: Option<Coded>,
     pub(crate) close: bool,
+}
+
+/// How a streamed body is compressed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Coded {
+    pub(crate) level: Level,
+    /// What was declared of its length before that, in bytes.
+    pub(crate) content_bytes: Option<u64>,
 }
 
 /// A response's content.
@@ -54,6 +65,7 @@ impl Response {
             headers: Headers::default(),
             body: Body::Bytes(Vec::new()),
             declared_length: None,
+            coded: None,
             close: false,
         }
     }

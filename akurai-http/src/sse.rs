@@ -5,10 +5,16 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
+use crate::codec::coding::{AcceptedCodings, ContentCoding};
 use crate::codec::event;
+use crate::codec::gzip::Gzip;
+use crate::deflate::{Flush, Level};
 use crate::error::is_timeout;
 use crate::sse_event::{SseEvent, check_id, check_name};
-use crate::{Reply, Response, Socket, Status, Upgrade, Upgraded};
+use crate::{Reply, Request, Response, Socket, Status, Upgrade, Upgraded};
+
+/// The comment that goes out with the head.
+const PRELUDE: &[u8] = b": \n\n";
 
 /// Answers with an event stream that `f` writes, on the connection's own thread, until it returns or the client leaves.
 ///
@@ -39,6 +45,48 @@ pub fn sse(f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static) -> Reply 
     .into()
 }
 
+/// As [`sse`], compressed with gzip where the client accepts that (RFC 9110 §12.5.3); each event goes out whole and at once, so
+/// that a browser dispatches it as soon as without. For streams of large events that are alike: a stream holds about 600 KiB for
+/// it.
+///
+/// What is secret should not stand beside what an attacker may choose: the length of an event tells whether the two are alike.
+///
+/// ```
+/// use akurai_http::{Router, sse_gzip};
+///
+/// let router = Router::new().get("/prices", |req| sse_gzip(req, |mut sink| sink.data("{\"akurai\":1}")));
+/// # let _ = router;
+/// ```
+pub fn sse_gzip(
+    request: &Request,
+    f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static,
+) -> Reply {
+    let accepted = AcceptedCodings::of(request.headers());
+    let is_accepted = accepted
+        .preferred()
+        .any(|coding| coding == ContentCoding::Gzip);
+    if !is_accepted {
+        let mut reply = sse(f);
+        let added = reply.response_mut().add_header("Vary", b"Accept-Encoding");
+        added.expect("the field is well-formed");
+        return reply;
+    }
+    let mut gzip = Gzip::new(Level::default());
+    let mut prelude = Vec::new();
+    gzip.compress(PRELUDE, Flush::Sync, &mut prelude);
+    let mut upgrade = event_stream(|upgraded| {
+        let mut sink = SseSink::new(upgraded);
+        sink.gzip = Some(Box::new(gzip));
+        let _ = f(sink);
+    });
+    upgrade.head = upgrade
+        .head
+        .header("Content-Encoding", "gzip")
+        .header("Vary", "Accept-Encoding");
+    upgrade.prelude = prelude.into();
+    upgrade.into()
+}
+
 /// An event stream whose socket a closure owns: what [`sse`] is made of, for those who write the bytes themselves
 /// ([`SseEvent::encode`]) and need not keep the thread.
 ///
@@ -46,7 +94,7 @@ pub fn sse(f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static) -> Reply 
 /// status would make an `EventSource` give up for good (WHATWG HTML §9.2.3).
 pub fn event_stream(run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
     let mut upgrade = Upgrade::new(head(), run);
-    upgrade.prelude = b": \n\n";
+    upgrade.prelude = PRELUDE.into();
     upgrade.when_full = || come_back_later(Duration::from_millis(1000 + random_below(2000)));
     upgrade
 }
@@ -100,6 +148,8 @@ pub struct SseSink {
     buffer: Vec<u8>,
     keep_alive: Option<Duration>,
     last_sent: Instant,
+    /// What compresses the stream, if anything does.
+    gzip: Option<Box<Gzip>>,
 }
 
 impl SseSink {
@@ -111,6 +161,7 @@ impl SseSink {
             buffer: Vec::new(),
             keep_alive: None,
             last_sent: Instant::now(),
+            gzip: None,
         }
     }
 
@@ -218,6 +269,11 @@ impl SseSink {
 
     fn write_buffer(&mut self) -> io::Result<()> {
         self.last_sent = Instant::now();
+        if let Some(gzip) = &mut self.gzip {
+            let mut coded = Vec::new();
+            gzip.compress(&self.buffer, Flush::Sync, &mut coded);
+            self.buffer = coded;
+        }
         let result = self.check().and_then(|()| {
             // After half an event, whatever followed would be read as its rest.
             (&self.socket)
@@ -245,8 +301,14 @@ impl Drop for SseSink {
     /// connection when it is closed.
     fn drop(&mut self) {
         let mut scratch = [0; 512];
-        let _ = self.socket.shutdown(Shutdown::Write);
         let _ = self.socket.set_nonblocking(true);
+        if let Some(gzip) = &mut self.gzip {
+            // Where an event could not be written, neither can the end.
+            let mut end = Vec::new();
+            gzip.compress(b"", Flush::Finish, &mut end);
+            let _ = (&self.socket).write(&end);
+        }
+        let _ = self.socket.shutdown(Shutdown::Write);
         for _ in 0..64 {
             match (&self.socket).read(&mut scratch) {
                 Ok(1..) => {}

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use akurai_http::{Files, Reply, Request, Response, Router, middleware, sse};
-use akurai_ws::{Message, WsOptions};
+use akurai_ws::{Deflate, Message, WsOptions};
 
 use crate::Hub;
 use crate::chat::{self, CHAT, PEOPLE};
@@ -16,7 +16,7 @@ use crate::dashboard::{BOTH, STATS};
 /// |---|---|
 /// | `/` | a page that shows what is below |
 /// | `/api/events` | Server-Sent Events: `tick` with 1, 2, 3 …, one each second |
-/// | `/api/ws` | WebSocket: an echo of text and binary, for any origin |
+/// | `/api/ws` | WebSocket: an echo of text and binary, for any origin, compressed where the client can do so |
 /// | `/api/stats` | Server-Sent Events: `stats`, the server's numbers as JSON, each second; see [`Publisher`](crate::Publisher) |
 /// | `/api/chat?name=…` | WebSocket: a chat room; a text message is said to everybody, who get it as JSON |
 /// | `/api/chat/events` | Server-Sent Events: `chat`, what is said there, and `people`, how many are there |
@@ -105,7 +105,8 @@ fn events() -> Reply {
 
 /// Any origin is admitted: an echo has nothing to protect. What reads a cookie should keep to its own.
 fn echo(req: &Request) -> Reply {
-    WsOptions::new().any_origin().upgrade(req, |mut conn| {
+    let options = WsOptions::new().any_origin().deflate(Deflate::default());
+    options.upgrade(req, |mut conn| {
         while let Some(message) = conn.recv()? {
             match message {
                 Message::Text(text) => conn.send_text(&text)?,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use akurai_http::{Socket, Upgraded};
 
 use crate::codec::close;
-use crate::codec::protocol::{Limits, Protocol, State};
+use crate::codec::protocol::{Protocol, State};
 use crate::error::{Error, Violation};
 use crate::message::{Kind, Message};
 use crate::options::Settings;
@@ -30,6 +30,9 @@ pub(crate) struct Channel {
     /// How long reads have waited since our Close went out.
     closing: Duration,
 }
+
+/// How much of a compressed message is decompressed before its reader takes it, in bytes; as much as one read brings of another.
+const PART_BYTES: usize = 64 * 1024;
 
 /// What a wait brought.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +58,7 @@ pub(crate) enum Part {
 impl Channel {
     pub(crate) fn new(
         upgraded: Upgraded,
-        limits: Limits,
+        protocol: Protocol,
         settings: Settings,
         subprotocol: Option<String>,
     ) -> io::Result<Self> {
@@ -64,7 +67,7 @@ impl Channel {
         Ok(Self {
             shared: Shared::new(socket.clone(), settings, subprotocol)?,
             socket,
-            protocol: Protocol::new(limits),
+            protocol,
             input: ReadBuffer::new(leftover),
             waits: Waits::new(&settings, now),
             read_timeout: Duration::ZERO,
@@ -78,6 +81,7 @@ impl Channel {
 
     /// The next message or control frame; waits for it until then.
     pub(crate) fn recv(&mut self, until: Option<Instant>) -> Result<Option<Message>, Error> {
+        self.protocol.limit_parts(usize::MAX);
         let mut is_late = false;
         loop {
             if let Some(message) = self.take_message()? {
@@ -115,6 +119,7 @@ impl Channel {
 
     /// What a message is that has begun, whether it is all there or not; waits for it.
     pub(crate) fn recv_begun(&mut self, part: &mut Vec<u8>) -> Result<Option<(Kind, Part)>, Error> {
+        self.protocol.limit_parts(PART_BYTES);
         loop {
             if let Some(begun) = self.take_begun(part)? {
                 return Ok(Some(begun));

@@ -37,7 +37,7 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A reserved bit is set, and no extension was negotiated (RFC 6455 §5.2).
+    /// A reserved bit is set that no extension that was negotiated gives a meaning to, or not there (RFC 6455 §5.2, RFC 7692 §6).
     ReservedBits,
     /// The opcode is 3–7 or B–F (§5.2).
     ReservedOpcode,
@@ -63,6 +63,8 @@ pub enum Violation {
     CloseReason,
     /// A text message that is not UTF-8 (§8.1).
     TextNotUtf8,
+    /// A compressed message that is no DEFLATE data, or refers to what lies before its window (RFC 7692 §7.2.2).
+    Compression,
     /// A frame longer than [`WsOptions::max_frame_bytes`](crate::WsOptions::max_frame_bytes).
     FrameTooLong,
     /// A message longer than [`WsOptions::max_message_bytes`](crate::WsOptions::max_message_bytes).
@@ -77,7 +79,7 @@ impl Violation {
     /// The close code that the peer was sent: 1002, 1007, 1008 or 1009 (RFC 6455 §7.4.1).
     pub fn code(self) -> u16 {
         match self {
-            Self::CloseReason | Self::TextNotUtf8 => 1007,
+            Self::CloseReason | Self::TextNotUtf8 | Self::Compression => 1007,
             Self::TooManyFragments | Self::MessageTooSlow => 1008,
             Self::FrameTooLong | Self::MessageTooLong => 1009,
             _ => 1002,
@@ -87,7 +89,7 @@ impl Violation {
     // Also the Close frame's reason, so it stays below 124 bytes.
     pub(crate) fn reason(self) -> &'static str {
         match self {
-            Self::ReservedBits => "frame: a reserved bit is set, but no extension was negotiated",
+            Self::ReservedBits => "frame: a reserved bit is set that means nothing there",
             Self::ReservedOpcode => "frame: reserved opcode",
             Self::Unmasked => "frame: not masked",
             Self::FragmentedControl => "control frame: fragmented",
@@ -100,6 +102,7 @@ impl Violation {
             Self::CloseCode => "close: a code that may not be sent",
             Self::CloseReason => "close: the reason is not utf-8",
             Self::TextNotUtf8 => "text message: not utf-8",
+            Self::Compression => "message: compressed data is malformed",
             Self::FrameTooLong => "frame: too long",
             Self::MessageTooLong => "message: too long",
             Self::TooManyFragments => "message: too many fragments",

@@ -8,7 +8,7 @@ mod payload;
 mod reference;
 mod session;
 
-use crate::codec::frame::{self, Expect, Header, Opcode};
+use crate::codec::frame::{self, Compression, Expect, Header, Opcode};
 use crate::codec::mask;
 
 pub use handshake::handshake;
@@ -33,6 +33,11 @@ pub fn frame(data: &[u8]) {
         in_message: flags & 1 == 1,
         frame_max_bytes: u64::MAX >> (frame_bits % 64),
         message_left_bytes: u64::MAX >> (message_bits % 64),
+        compression: match (frame_bits >> 6, flags & 1) {
+            (0 | 1, _) => Compression::No,
+            (3, 1) => Compression::UnderWay,
+            _ => Compression::Agreed,
+        },
     };
     check_every_prefix(bytes, expect);
     check_encoding(flags, bytes, expect);
@@ -65,7 +70,8 @@ fn check_every_prefix(bytes: &[u8], expect: Expect) {
 
 /// The header as a client writes it, the length in its shortest form.
 fn client_header(header: &Header) -> Vec<u8> {
-    let mut bytes = vec![u8::from(header.fin) << 7 | header.opcode as u8];
+    let rsv1 = u8::from(header.is_compressed) << 6;
+    let mut bytes = vec![u8::from(header.fin) << 7 | rsv1 | header.opcode as u8];
     match header.payload_len {
         len @ 0..=125 => bytes.push(0x80 | len as u8),
         len @ 126..=65535 => {
@@ -94,6 +100,7 @@ fn check_encoding(flags: u8, bytes: &[u8], expect: Expect) {
     let header = Header {
         fin: opcode.is_control() || flags & 0x80 == 0,
         opcode,
+        is_compressed: false,
         masking_key: *b"mask",
         payload_len: (u64::from_be_bytes(len) >> (behind.len() % 64)).min(longest),
     };
@@ -112,6 +119,7 @@ fn check_encoding(flags: u8, bytes: &[u8], expect: Expect) {
             in_message: opcode == Opcode::Continuation,
             frame_max_bytes: header.payload_len.max(expect.frame_max_bytes),
             message_left_bytes: header.payload_len.max(expect.message_left_bytes),
+            compression: Compression::No,
         },
     );
     assert_eq!(decoded, Ok(Some((header, masked.len()))), "decode∘encode");

@@ -38,7 +38,9 @@
 //! - Closing: a Close is echoed; a violation is answered with the Close that names it, then FIN, never a reset.
 //! - One read and one write for a message that goes there and back.
 //!
-//! What it does not do: the client's side, TLS (an edge proxy ends that), extensions such as permessage-deflate.
+//! - Compression, if [`WsOptions::deflate`] asks for it: permessage-deflate (RFC 7692), by hand and bounded.
+//!
+//! What it does not do: the client's side, TLS (an edge proxy ends that), any other extension.
 //!
 //! # To send while another thread receives
 //!
@@ -92,8 +94,9 @@
 //!
 //! | what | default | beyond it | set by |
 //! |---|---|---|---|
-//! | message, reassembled | 16 MiB | 1009 at the header that shows it | [`WsOptions::max_message_bytes`] |
+//! | message, reassembled and decompressed | 16 MiB | 1009 at the header or the byte that shows it | [`WsOptions::max_message_bytes`] |
 //! | data frame | 16 MiB | 1009 at its header | [`WsOptions::max_frame_bytes`] |
+//! | compression, where [`WsOptions::deflate`] switches it on | from 512 bytes, no context takeover | sent as it is | [`Deflate`] |
 //! | frames of one message, empty ones counted | 131,072 | 1008 | [`WsOptions::max_fragments`] |
 //! | control frame | 125 bytes | 1002 | RFC 6455 §5.5 |
 //! | message, from its first byte to its end | 60 s | 1008 | [`WsOptions::message_deadline`] |
@@ -114,7 +117,7 @@
 //!
 //! # The public list
 //!
-//! [`upgrade`] · [`WsOptions`], [`WhenFull`] · [`WsConn`], [`Receiver`], [`Sender`] · [`Message`], [`Kind`], [`CloseFrame`] ·
+//! [`upgrade`] · [`WsOptions`], [`WhenFull`], [`Deflate`], [`Level`] · [`WsConn`], [`Receiver`], [`Sender`] · [`Message`], [`Kind`], [`CloseFrame`] ·
 //! [`MessageReader`], [`MessageWriter`], [`Prepared`] · [`CloseInfo`] · [`Error`], [`Violation`]
 
 #![forbid(unsafe_code)]
@@ -122,6 +125,7 @@
 mod channel;
 mod codec;
 mod conn;
+mod deflate;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -141,6 +145,7 @@ mod waits;
 mod wire;
 
 pub use conn::WsConn;
+pub use deflate::{Deflate, Level};
 pub use error::{Error, Violation};
 pub use message::{CloseFrame, CloseInfo, Kind, Message};
 pub use message_reader::MessageReader;

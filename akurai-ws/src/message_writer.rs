@@ -3,18 +3,24 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use akurai_http::deflate::Deflate;
+
 use crate::codec::close;
+use crate::codec::compression::{self, Outbound};
 use crate::codec::frame::{self, Opcode};
 use crate::codec::utf8;
 use crate::error::Error;
 use crate::message::Kind;
-use crate::shared::{Lane, Outgoing, Place, Shared};
+use crate::shared::{Context, Lane, Outgoing, Place, Shared};
 
 /// A message that goes out in fragments as it is written: see [`Sender::send_stream`](crate::Sender::send_stream).
 ///
 /// Each [`write`](Write::write) is one frame and one system call, so wrap it in a [`BufWriter`](io::BufWriter) to write
 /// little by little. [`finish`](Self::finish) ends the message. Dropped without that, it closes the connection with 1011:
 /// RFC 6455 has no way to take back a message that has begun, and the peer must not take half of it for the whole.
+///
+/// Where compression was agreed on without context takeover, each part is compressed behind those before it and ends at a byte,
+/// whatever it gains: small parts grow by some bytes. With context takeover, such a message is sent as it is.
 ///
 /// ```
 /// use std::io::{self, Read};
@@ -34,14 +40,24 @@ pub struct MessageWriter {
     opcode: Opcode,
     /// For text.
     decoder: Option<utf8::Decoder>,
+    /// Where compression was agreed on, how, and the parts so far.
+    outbound: Option<Outbound>,
+    deflate: Option<Deflate>,
     is_finished: bool,
 }
 
 impl MessageWriter {
     pub(crate) fn begin(shared: Arc<Shared>, kind: Kind) -> Result<Self, Error> {
         shared.begin_stream()?;
+        // With context takeover, the peer's window would hold what ours has not seen.
+        let outbound = shared
+            .settings
+            .outbound
+            .filter(|outbound| !outbound.direction.takeover);
         Ok(Self {
             shared,
+            deflate: outbound.map(|outbound| outbound.stream()),
+            outbound,
             opcode: Opcode::of(kind),
             decoder: (kind == Kind::Text).then(utf8::Decoder::default),
             is_finished: false,
@@ -62,16 +78,25 @@ impl MessageWriter {
         {
             return Err(Error::NotUtf8);
         }
-        self.send(b"", true)?;
+        match self.deflate.is_some() {
+            true => self.send(compression::LAST_PART, true)?,
+            false => self.send(b"", true)?,
+        }
         self.is_finished = true;
         Ok(())
     }
 
     fn send(&mut self, payload: &[u8], fin: bool) -> Result<(), Error> {
+        let is_first = self.opcode != Opcode::Continuation;
+        let head = match self.deflate.is_some() && is_first {
+            true => frame::encode_compressed_header(self.opcode, fin, payload.len()),
+            false => frame::encode_fragment_header(self.opcode, fin, payload.len()),
+        };
         self.shared.send(Outgoing {
-            head: frame::encode_fragment_header(self.opcode, fin, payload.len()).as_slice(),
+            head: head.as_slice(),
             payload,
             lane: Lane::Fragment { fin },
+            context: Context::Apart,
         })?;
         self.opcode = Opcode::Continuation;
         Ok(())
@@ -94,7 +119,16 @@ impl Write for MessageWriter {
         if let Some(decoder) = &mut checked {
             decoder.check(bytes).map_err(|_| Error::NotUtf8)?;
         }
-        self.send(bytes, false)?;
+        match &mut self.deflate {
+            Some(deflate) => {
+                let part = compression::compress_part(deflate, bytes);
+                // What did not go out, the peer cannot be referred to.
+                self.send(&part, false).inspect_err(|_| {
+                    self.deflate = self.outbound.map(|outbound| outbound.stream())
+                })?;
+            }
+            None => self.send(bytes, false)?,
+        }
         self.decoder = checked;
         Ok(bytes.len())
     }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use akurai_http::{Reply, Request};
 
+use crate::codec::compression::Outbound;
 use crate::codec::handshake::{self, Admission};
 use crate::codec::origin::Origin;
 use crate::codec::protocol::Limits;
 use crate::conn::WsConn;
+use crate::deflate::Deflate;
 use crate::error::Error;
 
 /// What a WebSocket admits, with a default for everything. A value may be kept and used for any number of upgrades.
@@ -26,9 +28,10 @@ use crate::error::Error;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct WsOptions {
-    admission: Admission,
-    limits: Limits,
-    settings: Settings,
+    pub(crate) admission: Admission,
+    pub(crate) limits: Limits,
+    pub(crate) settings: Settings,
+    pub(crate) deflate: Deflate,
 }
 
 /// What happens to a message while another thread is writing, and the queue has no room for it.
@@ -60,6 +63,8 @@ pub(crate) struct Settings {
     pub(crate) max_queue_bytes: usize,
     pub(crate) max_queue_messages: usize,
     pub(crate) when_full: WhenFull,
+    /// What was agreed on for the messages that go out.
+    pub(crate) outbound: Option<Outbound>,
 }
 
 impl Default for Settings {
@@ -76,6 +81,7 @@ impl Default for Settings {
             max_queue_bytes: 1024 * 1024,
             max_queue_messages: 1024,
             when_full: WhenFull::default(),
+            outbound: None,
         }
     }
 }
@@ -138,7 +144,8 @@ impl WsOptions {
     }
 
     /// Longest accepted payload of one data frame, in bytes. Default 16 MiB. A longer one fails the connection with 1009
-    /// at its header (RFC 6455 §7.4.1). Control frames have 125 bytes at most, whatever is set here.
+    /// at its header (RFC 6455 §7.4.1). Control frames have 125 bytes at most, whatever is set here; a compressed frame may be
+    /// longer by what stored blocks add to content that compresses badly: a 2048th and 64 bytes.
     pub fn max_frame_bytes(mut self, bytes: usize) -> Self {
         self.limits.max_frame_bytes = bytes;
         self
@@ -231,6 +238,27 @@ impl WsOptions {
         self
     }
 
+    /// Compresses messages where the client can do so too: permessage-deflate (RFC 7692), both ways. Default: off. It costs
+    /// time for each message, and is worth it for text of some length over a slow network.
+    ///
+    /// The limits are of messages as they are before they are compressed and after: one of 1 KiB that stands for 1 GiB fails the
+    /// connection with 1009 at [`max_message_bytes`](Self::max_message_bytes), and what no compressor has made with 1007.
+    ///
+    /// A peer may so make this end hold a thousand times what it has sent, up to that limit: lower it where strangers connect.
+    ///
+    /// What is secret should not be compressed together with what an attacker may choose: the length tells whether the two are
+    /// alike (RFC 7692 §8).
+    ///
+    /// # Panics
+    ///
+    /// If a window has not 8 to 15 bits.
+    #[track_caller]
+    pub fn deflate(mut self, deflate: Deflate) -> Self {
+        self.admission.compression = Some(deflate.wanted());
+        self.deflate = deflate;
+        self
+    }
+
     /// As [`upgrade`](crate::upgrade), with these options.
     ///
     /// There is no deadline for the opening handshake among them: that is a request's head and its answer, bounded by
@@ -240,7 +268,7 @@ impl WsOptions {
         req: &Request,
         f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
     ) -> Reply {
-        crate::upgrade::reply(req, &self.admission, self.limits.clone(), self.settings, f)
+        crate::upgrade::reply(req, self, f)
     }
 }
 

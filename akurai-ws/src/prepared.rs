@@ -1,12 +1,17 @@
 //! A message that goes to many.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use akurai_http::deflate::Level;
+
+use crate::codec::compression::Outbound;
 use crate::codec::frame::{self, Opcode};
 use crate::message::Kind;
+use crate::shared::Context;
 
 /// A message that is encoded once, for any number of connections: see [`Sender::send_prepared`](crate::Sender::send_prepared).
-/// Clones share its bytes.
+/// Clones share its bytes. For connections that compress ([`WsOptions::deflate`](crate::WsOptions::deflate)) it is compressed once,
+/// by itself, for all that have agreed on the same.
 ///
 /// ```
 /// use akurai_ws::{Error, Prepared, Sender};
@@ -23,6 +28,17 @@ use crate::message::Kind;
 pub struct Prepared {
     kind: Kind,
     frame: Arc<[u8]>,
+    payload_len: usize,
+    /// The same compressed, for each way that a connection has asked for.
+    compressed: Arc<Mutex<Vec<Variant>>>,
+}
+
+#[derive(Debug)]
+struct Variant {
+    level: Level,
+    window_bits: u8,
+    /// `None` if that is no shorter.
+    frame: Option<Arc<[u8]>>,
 }
 
 impl Prepared {
@@ -41,8 +57,47 @@ impl Prepared {
         self.kind
     }
 
-    pub(crate) fn frame(&self) -> &[u8] {
-        &self.frame
+    /// The compressed frame for a connection that has agreed on this, made once for all that have agreed on the same; `None` if
+    /// it is sent as it is.
+    pub(crate) fn compressed_for(&self, outbound: Option<Outbound>) -> Option<Arc<[u8]>> {
+        let outbound = outbound.filter(|outbound| outbound.is_for(self.payload()))?;
+        self.compressed(outbound)
+    }
+
+    /// What goes out, and what it is to a compression context.
+    pub(crate) fn frame_of<'f>(&'f self, compressed: Option<&'f [u8]>) -> (&'f [u8], Context) {
+        match compressed {
+            Some(frame) => (frame, Context::Anew),
+            None => (&self.frame, Context::Apart),
+        }
+    }
+
+    fn compressed(&self, outbound: Outbound) -> Option<Arc<[u8]>> {
+        let mut variants = self
+            .compressed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (level, window_bits) = (outbound.level, outbound.direction.window_bits);
+        let is_wanted =
+            |variant: &&Variant| (variant.level, variant.window_bits) == (level, window_bits);
+        if let Some(known) = variants.iter().find(is_wanted) {
+            return known.frame.clone();
+        }
+        let frame = outbound.compress_alone(self.payload()).map(|payload| {
+            let opcode = Opcode::of(self.kind);
+            let header = frame::encode_compressed_header(opcode, true, payload.len());
+            [header.as_slice(), &payload].concat().into()
+        });
+        variants.push(Variant {
+            level,
+            window_bits,
+            frame: Option::clone(&frame),
+        });
+        frame
+    }
+
+    fn payload(&self) -> &[u8] {
+        &self.frame[self.frame.len() - self.payload_len..]
     }
 
     fn new(kind: Kind, payload: &[u8]) -> Self {
@@ -50,6 +105,8 @@ impl Prepared {
         Self {
             kind,
             frame: [header.as_slice(), payload].concat().into(),
+            payload_len: payload.len(),
+            compressed: Arc::default(),
         }
     }
 }
@@ -61,12 +118,9 @@ mod tests {
     #[test]
     fn rfc6455_5_7_examples() {
         let hello = Prepared::text("Hello");
-        assert_eq!(hello.frame(), b"\x81\x05Hello");
+        assert_eq!(&*hello.frame, b"\x81\x05Hello");
         assert_eq!(hello.kind(), Kind::Text);
-        assert_eq!(
-            Prepared::binary(&[7; 126]).frame()[..4],
-            [0x82, 126, 0, 126]
-        );
-        assert!(std::ptr::eq(hello.clone().frame(), hello.frame()));
+        assert_eq!(Prepared::binary(&[7; 126]).frame[..4], [0x82, 126, 0, 126]);
+        assert!(Arc::ptr_eq(&hello.clone().frame, &hello.frame));
     }
 }

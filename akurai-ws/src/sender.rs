@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::message::{CloseInfo, Kind};
 use crate::message_writer::MessageWriter;
 use crate::prepared::Prepared;
-use crate::shared::{Lane, Outgoing, Place, Shared};
+use crate::shared::{Context, Lane, Outgoing, Place, Shared};
 
 /// Sends on a connection while another thread receives. Clones are the same connection, and any number of threads may
 /// send at once: frames never interleave, and what one thread sends arrives in its order.
@@ -47,10 +47,13 @@ impl Sender {
 
     /// Sends a message that was encoded before, as [`send_text`](Self::send_text) does.
     pub fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
+        let compressed = message.compressed_for(self.shared.settings.outbound);
+        let (head, context) = message.frame_of(compressed.as_deref());
         self.shared.send(Outgoing {
-            head: message.frame(),
+            head,
             payload: b"",
             lane: Lane::Data,
+            context,
         })
     }
 
@@ -65,7 +68,9 @@ impl Sender {
     ///
     /// [`Error::Slow`] if the queue is full, and those of [`send_text`](Self::send_text).
     pub fn post(&self, message: &Prepared) -> Result<(), Error> {
-        self.shared.post(message.frame())
+        let compressed = message.compressed_for(self.shared.settings.outbound);
+        let (frame, context) = message.frame_of(compressed.as_deref());
+        self.shared.post(frame, context)
     }
 
     /// Sends a ping, with up to 125 bytes that come back in the peer's pong (RFC 6455 §5.5.2). It does not overtake a
@@ -127,11 +132,33 @@ impl Sender {
     }
 
     fn send(&self, opcode: Opcode, payload: &[u8], lane: Lane) -> Result<(), Error> {
-        self.shared.send(Outgoing {
-            head: frame::encode_header(opcode, payload.len()).as_slice(),
+        let outbound = self.shared.settings.outbound;
+        let is_worth_it = lane == Lane::Data && self.shared.is_open();
+        let outbound = outbound.filter(|outbound| is_worth_it && outbound.is_for(payload));
+        let header = frame::encode_header(opcode, payload.len());
+        let plain = Outgoing {
+            head: header.as_slice(),
             payload,
             lane,
-        })
+            context: Context::Apart,
+        };
+        match outbound {
+            None => self.shared.send(plain),
+            // Only when it is its turn is it known what it follows.
+            Some(outbound) if outbound.is_behind_others(payload) => self.shared.send(Outgoing {
+                context: Context::Behind(opcode),
+                ..plain
+            }),
+            Some(outbound) => match outbound.compress_alone(payload) {
+                None => self.shared.send(plain),
+                Some(payload) => self.shared.send(Outgoing {
+                    head: frame::encode_compressed_header(opcode, true, payload.len()).as_slice(),
+                    payload: &payload,
+                    context: Context::Anew,
+                    ..plain
+                }),
+            },
+        }
     }
 }
 

@@ -13,7 +13,8 @@
 //!                                   └──▶ WhenFull: wait, refuse, or close with 1008
 //! ```
 //!
-//! The lock is held while a frame is queued or the wire is passed on, never during a write.
+//! The lock is held while a frame is queued or the wire is passed on, never during a write; and with context takeover, while a
+//! message of at most 128 KiB is compressed, since only its turn says what it follows.
 
 mod post;
 mod sending;
@@ -24,8 +25,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use akurai_http::Socket;
+use akurai_http::deflate::Deflate;
 
 use crate::codec::close;
+use crate::codec::compression::Outbound;
+use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
 use crate::message::CloseInfo;
 use crate::options::Settings;
@@ -39,6 +43,18 @@ pub(crate) struct Outgoing<'f> {
     pub(crate) head: &'f [u8],
     pub(crate) payload: &'f [u8],
     pub(crate) lane: Lane,
+    pub(crate) context: Context,
+}
+
+/// What a frame has to do with the compression context that our messages share (RFC 7692 §7.1.1), if they do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Context {
+    /// Nothing: it is not compressed.
+    Apart,
+    /// It is compressed by itself, and the peer's window moves on all the same.
+    Anew,
+    /// It is to be compressed behind those that were sent before it, when it is its turn.
+    Behind(Opcode),
 }
 
 /// Where a frame may go.
@@ -81,6 +97,8 @@ struct State {
     queue: Queue,
     /// A fragmented message of ours is under way.
     is_streaming: bool,
+    /// What our next compressed message may refer to, if that was agreed on.
+    deflate: Option<Deflate>,
     /// Threads that wait for a change.
     waiting: usize,
     /// Those of them that will take the wire themselves.
@@ -130,6 +148,7 @@ impl Shared {
                 is_writing: false,
                 queue: Queue::default(),
                 is_streaming: false,
+                deflate: None,
                 waiting: 0,
                 takers: 0,
                 is_tired: false,
@@ -194,6 +213,7 @@ impl Shared {
         place: Place,
     ) {
         state.phase = Phase::Closing;
+        state.deflate = None;
         self.open.store(false, Ordering::Release);
         state.set_close_info(code, reason);
         if place == Place::InFront || state.is_streaming {
@@ -270,6 +290,7 @@ impl Shared {
         state.phase = Phase::Ended;
         self.open.store(false, Ordering::Release);
         state.wire = None;
+        state.deflate = None;
         state.queue = Queue::default();
         state.set_close_info(close::ABNORMAL, "");
         self.wake(state);
@@ -289,6 +310,23 @@ impl Shared {
 }
 
 impl State {
+    /// A frame in the place in the order of all frames that is its own from now on: compressed behind those before it, if it
+    /// wants that, and if that makes it shorter.
+    fn compressed(&mut self, frame: &Outgoing<'_>, outbound: Option<Outbound>) -> Option<Vec<u8>> {
+        match (frame.context, outbound) {
+            (Context::Behind(opcode), Some(outbound)) => {
+                let payload = outbound.compress_behind(&mut self.deflate, frame.payload)?;
+                let header = frame::encode_compressed_header(opcode, true, payload.len());
+                Some([header.as_slice(), &payload].concat())
+            }
+            (Context::Anew, _) => {
+                self.deflate = None;
+                None
+            }
+            _ => None,
+        }
+    }
+
     fn take_wire(&mut self) -> Option<Wire> {
         let wire = self.wire.take();
         self.is_writing |= wire.is_some();

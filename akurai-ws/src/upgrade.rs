@@ -6,8 +6,9 @@ use akurai_http::{Reply, Request, Response, Status, Upgrade, Upgraded};
 
 use crate::channel::Channel;
 use crate::codec::close;
-use crate::codec::handshake::{self, Admission, HandshakeError, Opening};
-use crate::codec::protocol::Limits;
+use crate::codec::compression::{Inbound, Outbound};
+use crate::codec::handshake::{self, HandshakeError, Opening};
+use crate::codec::protocol::Protocol;
 use crate::conn::WsConn;
 use crate::error::Error;
 use crate::options::{Settings, WsOptions};
@@ -26,9 +27,7 @@ pub fn upgrade(
 
 pub(crate) fn reply(
     req: &Request,
-    admission: &Admission,
-    limits: Limits,
-    settings: Settings,
+    options: &WsOptions,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) -> Reply {
     let opening = Opening {
@@ -38,7 +37,7 @@ pub(crate) fn reply(
         headers: req.headers(),
         announces_body: req.announces_body(),
     };
-    let accepted = match handshake::accept(&opening, admission) {
+    let accepted = match handshake::accept(&opening, &options.admission) {
         Ok(accepted) => accepted,
         Err(error) => return refusal(error).into(),
     };
@@ -49,9 +48,22 @@ pub(crate) fn reply(
     if let Some(subprotocol) = &accepted.subprotocol {
         head = head.header("Sec-WebSocket-Protocol", subprotocol);
     }
+    if let Some(agreed) = &accepted.compression {
+        head = head.header("Sec-WebSocket-Extensions", &agreed.response);
+    }
+    let mut settings = options.settings;
+    settings.outbound = accepted.compression.as_ref().map(|agreed| Outbound {
+        level: options.deflate.level,
+        threshold_bytes: options.deflate.threshold_bytes,
+        direction: agreed.server,
+    });
+    let inbound = accepted
+        .compression
+        .map(|agreed| Inbound::new(agreed.client));
+    let protocol = Protocol::new(options.limits.clone()).with_compression(inbound);
     let subprotocol = accepted.subprotocol;
     Upgrade::new(head, move |upgraded| {
-        run(upgraded, limits, settings, subprotocol, f)
+        run(upgraded, protocol, settings, subprotocol, f)
     })
     .into()
 }
@@ -59,12 +71,12 @@ pub(crate) fn reply(
 // The closing code depends on how `f` ends, which is why the connection comes back from it.
 fn run(
     upgraded: Upgraded,
-    limits: Limits,
+    protocol: Protocol,
     settings: Settings,
     subprotocol: Option<String>,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) {
-    let Ok(channel) = Channel::new(upgraded, limits, settings, subprotocol) else {
+    let Ok(channel) = Channel::new(upgraded, protocol, settings, subprotocol) else {
         return; // The peer was gone before the connection began.
     };
     let (conn, lent) = WsConn::lend(channel);

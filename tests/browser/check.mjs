@@ -172,7 +172,7 @@ function converse({ payloads, code, reason, deadline }) {
     const socket = new WebSocket(`ws://${location.host}/api/ws`);
     socket.binaryType = "arraybuffer";
     const results = [];
-    let next = 0;
+    let [next, extensions] = [0, null];
     let sent;
     setTimeout(() => reject(new Error(`only ${results.length} echoes in time`)), deadline);
 
@@ -196,7 +196,10 @@ function converse({ payloads, code, reason, deadline }) {
       next += 1;
       socket.send(sent);
     };
-    socket.onopen = step;
+    socket.onopen = () => {
+      extensions = socket.extensions;
+      step();
+    };
     socket.onmessage = ({ data }) => {
       if (typeof sent === "string") {
         results.push({ same: data === sent, length: data.length });
@@ -208,7 +211,7 @@ function converse({ payloads, code, reason, deadline }) {
       step();
     };
     socket.onclose = (event) =>
-      resolve({ results, code: event.code, reason: event.reason, wasClean: event.wasClean });
+      resolve({ results, extensions, code: event.code, reason: event.reason, wasClean: event.wasClean });
   });
 }
 
@@ -216,6 +219,15 @@ await check("WebSocket echoes text with emoji", async () => {
   const payloads = ["Grüße 👋🏽", "👩‍👩‍👧‍👦 日本語 🦀", "\u0000\ufeff\u2028\u{10ffff}", "🦀".repeat(20_000)].map((text) => ({ text }));
   const told = await page.evaluate(converse, { payloads, deadline: WAIT_MS });
   assertEqual(told.results.map((result) => result.same), payloads.map(() => true), "identical");
+});
+
+await check("WebSocket negotiates permessage-deflate, and echoes text of 3 and of 1,048,576 characters", async () => {
+  const line = "GET /api/events HTTP/1.1 Grüße 🦀\n";
+  const payloads = [{ text: "abc" }, { text: line.repeat(40_000).slice(0, 1024 * 1024) }, { bytes: 100_000 }];
+  const told = await page.evaluate(converse, { payloads, deadline: WAIT_MS });
+  assertEqual(told.results.map((result) => result.same), [true, true, true], "identical");
+  assertEqual(told.extensions.split("; ")[0], "permessage-deflate", "extensions");
+  return told.extensions;
 });
 
 await check("WebSocket echoes 1 MiB of binary, byte for byte", async () => {

@@ -85,6 +85,31 @@ export async function sseTable({ browser, program, log, watch, own }) {
       return `2500 → ${long.pause.toFixed(0)} ms, 200 → ${short.pause.toFixed(0)} ms`;
     });
   }
+  await check("event stream with gzip: an event is dispatched at once, and not when the next one fills a block", async () => {
+    const told = await page.evaluate(async (deadline) => {
+      const begun = performance.now();
+      const source = new EventSource("/gzip");
+      const event = (name) =>
+        new Promise((resolve, reject) => {
+          setTimeout(() => reject(new Error(`no ${name}`)), deadline);
+          source.addEventListener(name, ({ data }) => resolve({ data, ms: performance.now() - begun }));
+        });
+      const [first, second] = await Promise.all([event("first"), event("second")]);
+      source.close();
+      return { first, second };
+    }, 15_000);
+    assertEqual([told.first.data, told.second.data.length], ["1", 100_000], "data");
+    assert(told.second.ms - told.first.ms > 1500, `the first came ${told.second.ms - told.first.ms} ms before the second`);
+    const head = await page.evaluate(async () => {
+      const stop = new AbortController();
+      const response = await fetch("/gzip", { signal: stop.signal });
+      const told = [response.headers.get("content-encoding"), response.headers.get("content-type")];
+      stop.abort();
+      return told;
+    });
+    assertEqual(head, ["gzip", "text/event-stream"], "coding and type");
+    return `after ${told.first.ms.toFixed(0)} and ${told.second.ms.toFixed(0)} ms`;
+  });
   await page.close();
   await kill(server);
 }

@@ -6,13 +6,20 @@ import signal
 import sys
 from pathlib import Path
 
+import bomb
 import descriptors
 import slow
 import soak
 import stop
 from demo import Checks
 
-PARTS = {"slow": slow.check, "descriptors": descriptors.check, "stop": stop.check, "soak": soak.check}
+PARTS = {
+    "slow": slow.check,
+    "descriptors": descriptors.check,
+    "stop": stop.check,
+    "bomb": bomb.check,
+    "soak": soak.check,
+}
 
 # The clients of one part, and the demo's side of them, with room to spare.
 DESCRIPTORS = 4096

@@ -88,6 +88,12 @@ impl Frame {
         Frame::opcode(Opcode::CLOSE, payload)
     }
 
+    /// The same with another payload.
+    pub fn with_payload(mut self, payload: impl Into<Vec<u8>>) -> Frame {
+        self.payload = payload.into();
+        self
+    }
+
     /// The same without FIN: more fragments follow.
     pub fn unfinished(mut self) -> Frame {
         self.fin = false;
@@ -98,6 +104,11 @@ impl Frame {
     pub fn rsv(mut self, bits: u8) -> Frame {
         self.rsv = bits & 7;
         self
+    }
+
+    /// The same with RSV1: the message that it begins is compressed (RFC 7692 §6).
+    pub fn compressed(self) -> Frame {
+        self.rsv(4)
     }
 
     /// The same without a mask.
@@ -158,8 +169,8 @@ impl Frame {
     }
 }
 
-/// A frame that the server sent. That it was unmasked, that no reserved bit was set and that its length had the
-/// shortest form was asserted when it was read.
+/// A frame that the server sent. That it was unmasked, that no reserved bit was set for which there is no extension and
+/// that its length had the shortest form was asserted when it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerFrame {
     /// Whether it ends its message.

@@ -1,7 +1,7 @@
 //! What the integration tests stand on: a server on a port of its own, a raw client with a deadline on every wait,
-//! frames built by hand, an event stream parser by the book, a seeded source of numbers.
+//! frames and DEFLATE blocks built by hand, an event stream parser by the book, a seeded source of numbers.
 //!
-//! Of the crates under test it uses the public server alone. Responses, chunks, frames and events are read here by
+//! Of the crates under test it uses the public server alone. Responses, chunks, frames, compressed messages and events are read here by
 //! code that shares nothing with theirs, so that two bugs cannot cancel each other out. What it reads it reads
 //! strictly: a response that a lenient client would have taken is a failed test.
 //!
@@ -11,6 +11,8 @@
 mod answer;
 mod client;
 mod date;
+pub mod deflate;
+mod deflate_client;
 mod events;
 mod frame;
 mod gate;
@@ -24,6 +26,7 @@ mod websocket;
 pub use answer::{Answer, Framing};
 pub use client::{Client, End, ReadError};
 pub use date::{http_dates, imf_fixdate_seconds, unix_seconds_now};
+pub use deflate_client::{Agreement, DeflateClient, Received, offering};
 pub use events::{Dispatched, EventStream};
 pub use frame::{Frame, LengthForm, Opcode, ServerFrame};
 pub use gate::{Gate, Waiter};

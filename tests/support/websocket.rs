@@ -45,12 +45,18 @@ impl WsClient {
     /// Fails unless `answer` is a server's opening handshake for [`KEY`] (RFC 6455 §4.2.2).
     #[track_caller]
     pub fn assert_opening(answer: &Answer) {
+        // Nothing was offered, or nothing of what was offered is on by default.
+        WsClient::assert_opening_with(answer, None);
+    }
+
+    /// Fails unless `answer` is a server's opening handshake for [`KEY`] that agrees on just these extensions.
+    #[track_caller]
+    pub fn assert_opening_with(answer: &Answer, extensions: Option<&str>) {
         assert_eq!(answer.status, 101, "{answer:?}");
         assert!(answer.has_token("upgrade", "websocket"), "{answer:?}");
         assert!(answer.has_token("connection", "upgrade"), "{answer:?}");
         assert_eq!(answer.header("sec-websocket-accept"), Some(ACCEPT));
-        // Nothing was offered, or nothing of what was offered is on by default.
-        assert_eq!(answer.header("sec-websocket-extensions"), None);
+        assert_eq!(answer.header("sec-websocket-extensions"), extensions);
         assert_eq!(answer.header("content-length"), None);
         assert_eq!(answer.header("transfer-encoding"), None);
     }
@@ -65,9 +71,17 @@ impl WsClient {
     /// its shortest form, a control frame whole and of at most 125 bytes.
     #[track_caller]
     pub fn read_frame(&mut self) -> ServerFrame {
+        let (rsv, frame) = self.read_frame_and_rsv();
+        assert_eq!(rsv, 0, "a reserved bit is set: {:?}", frame.opcode);
+        frame
+    }
+
+    /// The same for a connection with extensions: the reserved bits, RSV1 being 4 and RSV3 being 1, and the frame.
+    #[track_caller]
+    pub fn read_frame_and_rsv(&mut self) -> (u8, ServerFrame) {
         let head = self.client.read_exactly(2);
         let (fin, opcode) = (head[0] & 0x80 != 0, Opcode(head[0] & 0xf));
-        assert_eq!(head[0] & 0x70, 0, "a reserved bit is set: {head:02x?}");
+        let rsv = head[0] >> 4 & 7;
         assert_eq!(head[1] & 0x80, 0, "the server masks: {head:02x?}");
         assert!(matches!(opcode.0, 0..=2 | 8..=10), "{opcode:?}");
         let len = match head[1] {
@@ -87,11 +101,13 @@ impl WsClient {
             assert!(fin && len <= 125, "{opcode:?}, fin {fin}, {len} bytes");
         }
         let len = usize::try_from(len).expect("a frame that fits in memory");
-        ServerFrame {
+        let payload = self.client.read_exactly(len);
+        let frame = ServerFrame {
             fin,
             opcode,
-            payload: self.client.read_exactly(len),
-        }
+            payload,
+        };
+        (rsv, frame)
     }
 
     /// Reads a frame that must be whole and just this.

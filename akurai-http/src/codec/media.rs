@@ -1,5 +1,7 @@
 //! Media types by the extension of a file's name.
 
+use crate::codec::parameters::essence;
+
 /// What a file's name says of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Media {
@@ -29,6 +31,29 @@ impl Media {
             is_compressed: plain.is_none() && find(COMPRESSED).is_some(),
         }
     }
+}
+
+/// Whether content of this type, the value of `Content-Type`, is likely to become smaller: text, and what is written as text.
+pub(crate) fn is_compressible(content_type: &[u8]) -> bool {
+    const OTHERS: [&[u8]; 9] = [
+        b"application/json",
+        b"application/javascript",
+        b"application/xml",
+        b"application/wasm",
+        b"application/x-ndjson",
+        b"application/yaml",
+        b"application/toml",
+        b"image/bmp",
+        b"image/x-icon",
+    ];
+    let essence = essence(content_type).to_ascii_lowercase();
+    let is_event_stream = essence == b"text/event-stream";
+    !is_event_stream
+        && (essence.starts_with(b"text/")
+            || essence.ends_with(b"+json")
+            || essence.ends_with(b"+xml")
+            || OTHERS.contains(&&essence[..])
+            || matches!(&essence[..], b"font/ttf" | b"font/otf"))
 }
 
 const PLAIN: &[(&str, &str)] = &[
@@ -157,6 +182,27 @@ mod tests {
                 is_compressed,
             };
             assert_eq!(Media::of(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn text_and_what_is_written_as_text() {
+        for (content_type, expected) in [
+            ("text/html; charset=utf-8", true),
+            ("TEXT/css", true),
+            ("application/json", true),
+            ("application/manifest+json", true),
+            ("image/svg+xml", true),
+            ("text/event-stream", false),
+            ("image/png", false),
+            ("application/octet-stream", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                is_compressible(content_type.as_bytes()),
+                expected,
+                "{content_type}"
+            );
         }
     }
 }

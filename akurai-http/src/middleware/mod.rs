@@ -20,6 +20,7 @@
 
 mod access_log;
 mod cors;
+mod gzip;
 mod security_headers;
 mod timing;
 
@@ -27,6 +28,7 @@ use crate::{Reply, Response, Status};
 
 pub use access_log::{LogLine, access_log};
 pub use cors::Cors;
+pub use gzip::Gzip;
 pub use security_headers::security_headers;
 pub use timing::server_timing;
 

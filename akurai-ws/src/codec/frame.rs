@@ -59,6 +59,8 @@ impl Opcode {
 pub(crate) struct Header {
     pub(crate) fin: bool,
     pub(crate) opcode: Opcode,
+    /// RSV1: the message that begins with this frame is compressed (RFC 7692 §6).
+    pub(crate) is_compressed: bool,
     pub(crate) masking_key: [u8; 4],
     pub(crate) payload_len: u64,
 }
@@ -70,8 +72,24 @@ pub(crate) struct Expect {
     pub(crate) in_message: bool,
     /// Longest payload of a data frame.
     pub(crate) frame_max_bytes: u64,
-    /// What is left of the longest message.
+    /// What is left of the longest message. How long a compressed one is, its frames do not tell.
     pub(crate) message_left_bytes: u64,
+    /// A message may be compressed; the one under way is.
+    pub(crate) compression: Compression,
+}
+
+/// Whether compression was agreed on, and used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Compression {
+    No,
+    Agreed,
+    UnderWay,
+}
+
+/// How much longer than its content a compressed payload may be, in bytes: stored blocks have heads (RFC 1951 §3.2.4), and
+/// no compressor lets them grow a frame by more.
+pub(super) fn expanded(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / 2048 + 64)
 }
 
 /// Reads the header at the start of `bytes`, and how many bytes it takes; `None` while it is not all there.
@@ -85,7 +103,10 @@ pub(crate) fn decode_header(
     let Some(&first) = bytes.first() else {
         return Ok(None);
     };
-    if first & 0x70 != 0 {
+    // RFC 7692 §6: RSV1 stands on the first frame of a message.
+    let is_compressed = first & 0x40 != 0;
+    let may_be_compressed = expect.compression != Compression::No && matches!(first & 0x0f, 1 | 2);
+    if first & 0x30 != 0 || is_compressed && !may_be_compressed {
         return Err(Violation::ReservedBits);
     }
     let fin = first & 0x80 != 0;
@@ -111,10 +132,15 @@ pub(crate) fn decode_header(
     let Some((payload_len, end)) = decode_payload_len(second & 0x7f, &bytes[2..])? else {
         return Ok(None);
     };
-    if !opcode.is_control() && payload_len > expect.frame_max_bytes {
+    let (frame_max_bytes, message_left_bytes) =
+        match is_compressed || expect.compression == Compression::UnderWay {
+            true => (expanded(expect.frame_max_bytes), u64::MAX),
+            false => (expect.frame_max_bytes, expect.message_left_bytes),
+        };
+    if !opcode.is_control() && payload_len > frame_max_bytes {
         return Err(Violation::FrameTooLong);
     }
-    if !opcode.is_control() && payload_len > expect.message_left_bytes {
+    if !opcode.is_control() && payload_len > message_left_bytes {
         return Err(Violation::MessageTooLong);
     }
 
@@ -126,6 +152,7 @@ pub(crate) fn decode_header(
         Header {
             fin,
             opcode,
+            is_compressed,
             masking_key,
             payload_len,
         },
@@ -149,6 +176,17 @@ impl HeaderBytes {
 /// Writes the header of a frame that is a whole message, or a control frame.
 pub(crate) fn encode_header(opcode: Opcode, payload_len: usize) -> HeaderBytes {
     encode_fragment_header(opcode, true, payload_len)
+}
+
+/// The same for a message that is compressed, or the first fragment of one (RFC 7692 §6).
+pub(crate) fn encode_compressed_header(
+    opcode: Opcode,
+    fin: bool,
+    payload_len: usize,
+) -> HeaderBytes {
+    let mut header = encode_fragment_header(opcode, fin, payload_len);
+    header.bytes[0] |= 0x40;
+    header
 }
 
 /// Writes the header of a fragment; `fin` says that it is the message's last (§5.4).
@@ -205,6 +243,7 @@ mod tests {
         in_message: false,
         frame_max_bytes: u64::MAX,
         message_left_bytes: u64::MAX,
+        compression: Compression::No,
     };
     const INSIDE: Expect = Expect {
         in_message: true,
@@ -219,6 +258,7 @@ mod tests {
         let header = Header {
             fin,
             opcode,
+            is_compressed: bytes[0] & 0x40 != 0,
             masking_key,
             payload_len,
         };
@@ -287,6 +327,36 @@ mod tests {
         assert_eq!(first.as_slice(), b"\x01\x03");
         let last = encode_fragment_header(Opcode::Continuation, true, 2);
         assert_eq!(last.as_slice(), b"\x80\x02");
+    }
+
+    #[test]
+    fn rfc7692_6_rsv1_on_the_first_frame_of_a_data_message() {
+        let agreed = Expect {
+            compression: Compression::Agreed,
+            ..START
+        };
+        check(agreed, b"\xc1\x85", true, Opcode::Text, 5);
+        check(agreed, b"\x42\x85", false, Opcode::Binary, 5);
+        check(agreed, b"\x81\x85", true, Opcode::Text, 5);
+        let inside = Expect {
+            compression: Compression::UnderWay,
+            ..INSIDE
+        };
+        check(inside, b"\x80\x85", true, Opcode::Continuation, 5);
+        check_refused(inside, b"\xc0", Violation::ReservedBits);
+        for first in [0xc8, 0xc9, 0xca, 0xc3, 0xe1, 0xd1, 0xa1] {
+            check_refused(agreed, &[first], Violation::ReservedBits);
+        }
+        let narrow = Expect {
+            frame_max_bytes: 100,
+            message_left_bytes: 10,
+            ..inside
+        };
+        // What a frame holds is not yet what it stands for.
+        check(narrow, b"\x80\xfe\x00\xa4", true, Opcode::Continuation, 164);
+        check_refused(narrow, b"\x80\xfe\x00\xa5", Violation::FrameTooLong);
+        let header = encode_compressed_header(Opcode::Text, true, 7);
+        assert_eq!(header.as_slice(), b"\xc1\x07");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{error, fmt};
 
 use akurai_http::{Headers, Method, Status, Version};
 
+use super::extensions::{self, Agreed, Wanted};
 use super::origin::{self, Origin};
 use super::{base64, sha1};
 
@@ -27,6 +28,8 @@ pub(crate) struct Admission {
     pub(crate) origins: Vec<Origin>,
     /// The preferred one first.
     pub(crate) subprotocols: Vec<String>,
+    /// Whether and how messages may be compressed.
+    pub(crate) compression: Option<Wanted>,
 }
 
 /// What a valid opening handshake is answered with.
@@ -36,6 +39,8 @@ pub(crate) struct Accepted {
     pub(crate) accept: String,
     /// The value of `Sec-WebSocket-Protocol`; without one the field is left out.
     pub(crate) subprotocol: Option<String>,
+    /// With the value of `Sec-WebSocket-Extensions`; without it, no message is compressed.
+    pub(crate) compression: Option<Agreed>,
 }
 
 /// Why a request does not become a WebSocket.
@@ -50,6 +55,7 @@ pub(crate) enum HandshakeError {
     Key,
     Body,
     Protocol,
+    Extensions,
     Origin,
 }
 
@@ -92,12 +98,15 @@ pub(crate) fn accept(
     if !are_protocols(headers) {
         return Err(HandshakeError::Protocol);
     }
+    let compression = extensions::negotiate(headers, admission.compression);
+    let compression = compression.map_err(|_| HandshakeError::Extensions)?;
     if !is_admitted(headers, opening.authority, admission) {
         return Err(HandshakeError::Origin);
     }
     Ok(Accepted {
         accept: accept_value(key),
         subprotocol: choose(headers, &admission.subprotocols),
+        compression,
     })
 }
 
@@ -134,6 +143,7 @@ impl fmt::Display for HandshakeError {
             Self::Key => "Sec-WebSocket-Key must be 16 bytes in base64, once",
             Self::Body => "the request must not have a body",
             Self::Protocol => "Sec-WebSocket-Protocol must list tokens, none of them twice",
+            Self::Extensions => "Sec-WebSocket-Extensions is no list of extensions",
             Self::Origin => {
                 "Origin is another host than Host; WsOptions::allow_origins or any_origin on the server \
                  admits it"
@@ -173,7 +183,7 @@ fn are_protocols(headers: &Headers) -> bool {
 }
 
 // tchar = any VCHAR, except delimiters     RFC 9110 §5.6.2
-fn is_token_byte(byte: u8) -> bool {
+pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte)
 }
 

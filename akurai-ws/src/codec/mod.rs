@@ -1,7 +1,10 @@
 //! The protocol without its transport: bytes or values in, bytes or values out. No socket, file, clock, thread or lock.
 
+pub(crate) mod assembly;
 pub(crate) mod base64;
 pub(crate) mod close;
+pub(crate) mod compression;
+pub(crate) mod extensions;
 pub(crate) mod frame;
 pub(crate) mod handshake;
 pub(crate) mod mask;

@@ -16,8 +16,10 @@
 use crate::error::Violation;
 use crate::message::{Kind, Message};
 
-use super::frame::{self, Expect, Header, Opcode};
-use super::{close, mask, utf8};
+use super::assembly::{Assembly, text_in, whole_message};
+use super::compression::{Inbound, Progress as Inflated};
+use super::frame::{self, Compression, Expect, Header, Opcode};
+use super::{close, mask};
 
 /// What a message may measure.
 #[derive(Clone, Debug)]
@@ -65,7 +67,15 @@ pub(crate) struct Protocol {
     /// The message that this frame, or the next continuation, belongs to.
     message: Option<Assembly>,
     message_bytes: u64,
+    /// What its frames hold, if it is compressed.
+    compressed_bytes: u64,
     fragments: usize,
+    /// Decompresses, if that was agreed on.
+    inbound: Option<Inbound>,
+    /// The message under way is compressed.
+    is_compressed: bool,
+    /// With so much of a message here that is read in parts, it goes on when that was taken.
+    part_bytes: usize,
     /// Where the next data message goes, so that a caller's buffer may be used again.
     spare: Vec<u8>,
 }
@@ -79,9 +89,24 @@ impl Protocol {
             frame: None,
             message: None,
             message_bytes: 0,
+            compressed_bytes: 0,
             fragments: 0,
+            inbound: None,
+            is_compressed: false,
+            part_bytes: usize::MAX,
             spare: Vec::new(),
         }
+    }
+
+    /// Messages may be compressed.
+    pub(crate) fn with_compression(mut self, inbound: Option<Inbound>) -> Self {
+        self.inbound = inbound;
+        self
+    }
+
+    /// A message that is read in parts is decompressed no further than to about so many bytes at a time.
+    pub(crate) fn limit_parts(&mut self, bytes: usize) {
+        self.part_bytes = bytes;
     }
 
     pub(crate) fn state(&self) -> State {
@@ -182,6 +207,7 @@ impl Protocol {
             match self.step(&mut input[used..]) {
                 Ok(Step::NeedMore) => return (used, Ok(None)),
                 Ok(Step::Used(bytes)) => used += bytes,
+                Ok(Step::Paused(bytes)) => return (used + bytes, Ok(None)),
                 Ok(Step::Message(bytes, message)) => return (used + bytes, Ok(Some(message))),
                 Err(violation) => {
                     self.end();
@@ -220,12 +246,22 @@ impl Protocol {
                 in_message,
                 frame_max_bytes: u64::MAX,
                 message_left_bytes: u64::MAX,
+                compression: self.compression(in_message),
             };
         }
         Expect {
             in_message,
             frame_max_bytes: self.limits.max_frame_bytes as u64,
             message_left_bytes: self.limits.max_message_bytes as u64 - self.message_bytes,
+            compression: self.compression(in_message),
+        }
+    }
+
+    fn compression(&self, in_message: bool) -> Compression {
+        match self.inbound {
+            None => Compression::No,
+            Some(_) if in_message && self.is_compressed => Compression::UnderWay,
+            Some(_) => Compression::Agreed,
         }
     }
 
@@ -253,13 +289,14 @@ impl Protocol {
         let Header {
             fin,
             opcode,
+            is_compressed,
             masking_key,
             payload_len,
         } = header;
         let discarding = self.state == State::Closing;
         let payload = &mut input[header_len..];
         let whole = fin && opcode != Opcode::Continuation && payload_len <= payload.len() as u64;
-        if whole && !discarding {
+        if whole && !discarding && !is_compressed {
             // Most messages: one frame, all of it here. One pass to unmask, one to check, one to copy.
             let payload = &mut payload[..payload_len as usize];
             mask::unmask(payload, masking_key, 0);
@@ -276,7 +313,9 @@ impl Protocol {
                 Assembly::new(opcode, self.take_back())
             });
             self.message_bytes = 0;
+            self.compressed_bytes = 0;
             self.fragments = 0;
+            self.is_compressed = is_compressed;
         }
         if !discarding {
             self.fragments += 1;
@@ -284,23 +323,54 @@ impl Protocol {
                 return Err(Violation::TooManyFragments);
             }
             // No overflow: the header was refused if this were above the limit.
-            self.message_bytes += payload_len;
+            if self.is_compressed {
+                self.count_compressed(payload_len)?;
+            } else {
+                self.message_bytes += payload_len;
+            }
         }
         self.frame = Some(DataFrame {
             fin,
             masking_key,
             payload_len,
             received: 0,
+            tail: 0,
         });
         Ok(Step::Used(header_len))
+    }
+
+    /// Blocks that stand for nothing would otherwise never end.
+    fn count_compressed(&mut self, payload_len: u64) -> Result<(), Violation> {
+        // Each fragment may end with an empty block.
+        const FRAGMENT_BYTES: u64 = 16;
+        self.compressed_bytes += payload_len;
+        let most_bytes = frame::expanded(self.limits.max_message_bytes as u64)
+            .saturating_add(FRAGMENT_BYTES * self.fragments as u64);
+        match self.compressed_bytes > most_bytes {
+            true => Err(Violation::MessageTooLong),
+            false => Ok(()),
+        }
     }
 
     fn payload(&mut self, mut frame: DataFrame, input: &mut [u8]) -> Result<Step, Violation> {
         let missing = frame.payload_len - frame.received;
         let arrived =
             usize::try_from(missing).map_or(input.len(), |missing| missing.min(input.len()));
-        if let Some(message) = &mut self.message {
-            message.push(&mut input[..arrived], frame.masking_key, frame.received)?;
+        let payload = &mut input[..arrived];
+        // After our Close, nothing is looked at any more.
+        let is_compressed = self.is_compressed && self.state == State::Open;
+        if is_compressed {
+            mask::unmask(payload, frame.masking_key, frame.received);
+            if let Inflated::Paused(used) = self.inflate(payload, None)? {
+                frame.received += used as u64;
+                self.progress.payload_bytes += used as u64;
+                // What is left comes again as it came.
+                mask::unmask(&mut payload[used..], frame.masking_key, frame.received);
+                self.frame = Some(frame);
+                return Ok(Step::Paused(used));
+            }
+        } else if let Some(message) = &mut self.message {
+            message.push_masked(payload, frame.masking_key, frame.received)?;
         }
         frame.received += arrived as u64;
         self.progress.payload_bytes += arrived as u64;
@@ -315,6 +385,14 @@ impl Protocol {
         if !frame.fin {
             return Ok(Step::Used(arrived));
         }
+        if is_compressed {
+            if let Inflated::Paused(used) = self.inflate(&[], Some(frame.tail))? {
+                frame.tail += used;
+                self.frame = Some(frame);
+                return Ok(Step::Paused(arrived));
+            }
+            self.inbound_mut().end_message()?;
+        }
         self.message_bytes = 0;
         self.progress.ended_messages += 1;
         let message = self.message.take().map_or(Ok(None), Assembly::finish)?;
@@ -323,11 +401,43 @@ impl Protocol {
             None => Step::Used(arrived),
         })
     }
+
+    /// Decompresses a part of the message's payload; or what its end has left out, but for so many bytes.
+    fn inflate(&mut self, payload: &[u8], tail: Option<usize>) -> Result<Inflated, Violation> {
+        let most_bytes = self.limits.max_message_bytes as u64;
+        let part_bytes = self.part_bytes;
+        let (message, bytes) = (&mut self.message, &mut self.message_bytes);
+        let sink = |output: &[u8]| {
+            // The output comes in pieces, so that no more than one of them is over the limit.
+            if output.len() as u64 > most_bytes - *bytes {
+                return Err(Violation::MessageTooLong);
+            }
+            *bytes += output.len() as u64;
+            let Some(message) = message else {
+                return Ok(true);
+            };
+            message.push(output)?;
+            Ok(message.len() < part_bytes)
+        };
+        let inbound = self.inbound.as_mut().expect(AGREED);
+        match tail {
+            None => inbound.push(payload, sink),
+            Some(from) => inbound.push_tail(from, sink),
+        }
+    }
+
+    fn inbound_mut(&mut self) -> &mut Inbound {
+        self.inbound.as_mut().expect(AGREED)
+    }
 }
+
+const AGREED: &str = "a header without agreement was refused";
 
 enum Step {
     NeedMore,
     Used(usize),
+    /// Enough is here of a message that is read in parts.
+    Paused(usize),
     Message(usize, Message),
 }
 
@@ -337,79 +447,8 @@ struct DataFrame {
     masking_key: [u8; 4],
     payload_len: u64,
     received: u64,
-}
-
-/// A message under way. Text grows as a `String`, so that its bytes are checked once, as they come.
-#[derive(Debug)]
-enum Assembly {
-    Text(String, utf8::Decoder),
-    Binary(Vec<u8>),
-    Discarded,
-}
-
-impl Assembly {
-    fn new(opcode: Opcode, mut buffer: Vec<u8>) -> Self {
-        match opcode {
-            Opcode::Text => Self::Text(text_in(buffer), utf8::Decoder::default()),
-            _ => {
-                buffer.clear();
-                Self::Binary(buffer)
-            }
-        }
-    }
-
-    fn push(
-        &mut self,
-        masked: &mut [u8],
-        masking_key: [u8; 4],
-        offset: u64,
-    ) -> Result<(), Violation> {
-        match self {
-            Self::Text(text, decoder) => {
-                mask::unmask(masked, masking_key, offset);
-                decoder
-                    .push(masked, text)
-                    .map_err(|_| Violation::TextNotUtf8)
-            }
-            Self::Binary(bytes) => {
-                mask::unmask(masked, masking_key, offset);
-                bytes.extend_from_slice(masked);
-                Ok(())
-            }
-            Self::Discarded => Ok(()),
-        }
-    }
-
-    fn finish(self) -> Result<Option<Message>, Violation> {
-        match self {
-            Self::Text(text, decoder) if decoder.is_complete() => Ok(Some(Message::Text(text))),
-            Self::Text(..) => Err(Violation::TextNotUtf8),
-            Self::Binary(bytes) => Ok(Some(Message::Binary(bytes))),
-            Self::Discarded => Ok(None),
-        }
-    }
-}
-
-fn whole_message(
-    opcode: Opcode,
-    payload: &[u8],
-    mut buffer: Vec<u8>,
-) -> Result<Message, Violation> {
-    if opcode == Opcode::Binary {
-        buffer.clear();
-        buffer.extend_from_slice(payload);
-        return Ok(Message::Binary(buffer));
-    }
-    let checked = std::str::from_utf8(payload).map_err(|_| Violation::TextNotUtf8)?;
-    let mut text = text_in(buffer);
-    text.push_str(checked);
-    Ok(Message::Text(text))
-}
-
-/// An empty text in this buffer.
-fn text_in(mut buffer: Vec<u8>) -> String {
-    buffer.clear();
-    String::from_utf8(buffer).unwrap_or_default()
+    /// How much was decompressed of what a compressed message's end has left out.
+    tail: usize,
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ pub fn handshake(data: &[u8]) {
         any_origin: case.any_origin,
         origins: parsed(&case.origins),
         subprotocols: case.subprotocols.iter().map(|&name| name.into()).collect(),
+        compression: None,
     };
     let answer = |headers: &Headers| {
         let opening = Opening {

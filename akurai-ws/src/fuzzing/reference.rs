@@ -3,7 +3,7 @@
 use std::ops::{Range, RangeInclusive};
 
 use super::OPCODES;
-use crate::codec::frame::{Expect, Header, Opcode};
+use crate::codec::frame::{Compression, Expect, Header, Opcode};
 use crate::codec::protocol::Limits;
 use crate::error::Violation;
 use crate::message::{CloseFrame, Message};
@@ -17,7 +17,10 @@ pub(super) fn header(bytes: &[u8], expect: Expect) -> Result<Option<(Header, usi
     if !has(8) {
         return Ok(None);
     }
-    if bit(1) || bit(2) || bit(3) {
+    let is_compressed = bit(1);
+    let begins_data = number(4..8) == 1 || number(4..8) == 2;
+    let may_be = expect.compression != Compression::No && begins_data;
+    if is_compressed && !may_be || bit(2) || bit(3) {
         return Err(Violation::ReservedBits);
     }
     let fin = bit(0);
@@ -63,10 +66,16 @@ pub(super) fn header(bytes: &[u8], expect: Expect) -> Result<Option<(Header, usi
     if payload_len < least {
         return Err(Violation::LengthNotShortest);
     }
-    if !is_control && payload_len > expect.frame_max_bytes {
+    // What is compressed may be a little longer than its content, and may stand for any amount of it.
+    let in_compressed = is_compressed || expect.compression == Compression::UnderWay;
+    let slack = match in_compressed {
+        true => u128::from(expect.frame_max_bytes / 2048 + 64),
+        false => 0,
+    };
+    if !is_control && u128::from(payload_len) > u128::from(expect.frame_max_bytes) + slack {
         return Err(Violation::FrameTooLong);
     }
-    if !is_control && payload_len > expect.message_left_bytes {
+    if !is_control && !in_compressed && payload_len > expect.message_left_bytes {
         return Err(Violation::MessageTooLong);
     }
     if !has(length.end + 32) {
@@ -76,6 +85,7 @@ pub(super) fn header(bytes: &[u8], expect: Expect) -> Result<Option<(Header, usi
     let header = Header {
         fin,
         opcode,
+        is_compressed,
         masking_key,
         payload_len,
     };
@@ -255,6 +265,7 @@ impl<'l> Session<'l> {
             in_message: self.message.is_some(),
             frame_max_bytes: limit(self.limits.max_frame_bytes as u64),
             message_left_bytes: limit((self.limits.max_message_bytes as u64).wrapping_sub(claimed)),
+            compression: Compression::No,
         }
     }
 

@@ -79,6 +79,7 @@ fn described(mut bytes: &[u8], long: bool) -> Vec<u8> {
         let mut header = client_header(&Header {
             fin: true,
             opcode: Opcode::Binary,
+            is_compressed: false,
             masking_key,
             // 255 claims far more than ever comes.
             payload_len: match len {

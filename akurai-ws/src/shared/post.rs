@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Guard, Phase, Place, Shared};
+use super::{Context, Guard, Phase, Place, Shared};
 use crate::codec::close;
 use crate::error::Error;
 use crate::options::WhenFull;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(5);
 
 impl Shared {
     /// Writes a frame, or leaves it to the thread that writes; and if the peer does not take it soon, to a new one.
-    pub(crate) fn post(self: &Arc<Self>, frame: &[u8]) -> Result<(), Error> {
+    pub(crate) fn post(self: &Arc<Self>, frame: &[u8], context: Context) -> Result<(), Error> {
         let mut state = self.lock();
         if state.is_closed() {
             return Err(Error::Closed);
@@ -39,6 +39,9 @@ impl Shared {
                 self.settle_soon(state)?;
             }
             return Err(Error::Slow);
+        }
+        if context == Context::Anew {
+            state.deflate = None;
         }
         state.queue.push_data(frame, b"");
         if !state.is_free() && state.is_tired && state.takers == 0 && !state.has_relief {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::options::WhenFull;
 use crate::wire::Wire;
 
-use super::{Guard, Lane, Outgoing, Phase, Place, Shared, State};
+use super::{Context, Guard, Lane, Outgoing, Phase, Place, Shared, State};
 
 impl Shared {
     /// Writes a frame, or leaves it to the thread that writes.
@@ -26,13 +26,26 @@ impl Shared {
                 let _ = self.settle(state);
                 return Err(Error::Closed);
             }
-            if state.is_free_for(frame.lane) {
-                return self.write_now(state, frame);
-            }
-            if may_be_queued && self.has_room(&state, len) {
+            let is_free = state.is_free_for(frame.lane);
+            if is_free || may_be_queued && self.has_room(&state, len) {
+                let compressed = state.compressed(&frame, self.settings.outbound);
+                let (head, payload) = match &compressed {
+                    Some(whole) => (&whole[..], &[][..]),
+                    None => (frame.head, frame.payload),
+                };
+                if is_free {
+                    return self.write_now(
+                        state,
+                        Outgoing {
+                            head,
+                            payload,
+                            ..frame
+                        },
+                    );
+                }
                 match frame.lane {
-                    Lane::Control => state.queue.push_control(frame.head, frame.payload),
-                    _ => state.queue.push_data(frame.head, frame.payload),
+                    Lane::Control => state.queue.push_control(head, payload),
+                    _ => state.queue.push_data(head, payload),
                 }
                 return self.relieve(state);
             }
@@ -81,15 +94,13 @@ impl Shared {
         if state.is_free() {
             let header = frame::encode_header(Opcode::Pong, payload.len());
             let head = header.as_slice();
-            let lane = Lane::Control;
-            return self.write_now(
-                state,
-                Outgoing {
-                    head,
-                    payload,
-                    lane,
-                },
-            );
+            let pong = Outgoing {
+                head,
+                payload,
+                lane: Lane::Control,
+                context: Context::Apart,
+            };
+            return self.write_now(state, pong);
         }
         state.queue.set_pong(payload);
         Ok(())

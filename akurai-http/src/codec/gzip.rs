@@ -1,0 +1,146 @@
+//! The gzip file format around DEFLATE data (RFC 1952).
+
+use crate::codec::deflate::{Deflate, Flush, Level};
+
+/// A gzip stream under way: one member.
+#[derive(Debug)]
+pub(crate) struct Gzip {
+    deflate: Deflate,
+    has_begun: bool,
+    crc: u32,
+    /// Of the content, modulo 2^32.
+    bytes: u32,
+}
+
+// ID1 ID2 CM FLG MTIME XFL OS: no name, no time, and a system that matters to nobody     §2.3
+const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+impl Gzip {
+    pub(crate) fn new(level: Level) -> Gzip {
+        Gzip {
+            deflate: Deflate::new(level),
+            has_begun: false,
+            crc: !0,
+            bytes: 0,
+        }
+    }
+
+    /// Appends what is ready of the content, to which `input` is added. The end comes with [`Flush::Finish`].
+    pub(crate) fn compress(&mut self, input: &[u8], flush: Flush, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            out.extend_from_slice(&HEAD);
+        }
+        self.crc = crc32(self.crc, input);
+        self.bytes = self.bytes.wrapping_add(input.len() as u32);
+        self.deflate.compress(input, flush, out);
+        if flush == Flush::Finish {
+            append_end(self.crc, self.bytes, out);
+        }
+    }
+
+    /// All of `content` in one.
+    pub(crate) fn whole(level: Level, content: &[u8]) -> Vec<u8> {
+        let mut out = HEAD.to_vec();
+        Deflate::compress_alone(level, 15, content, Flush::Finish, &mut out);
+        append_end(crc32(!0, content), content.len() as u32, &mut out);
+        out
+    }
+}
+
+// CRC32 ISIZE
+fn append_end(crc: u32, bytes: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&(!crc).to_le_bytes());
+    out.extend_from_slice(&bytes.to_le_bytes());
+}
+
+/// What each byte does to the CRC, and what it does when so many zeros follow it (§8).
+static TABLES: [[u32; 256]; 8] = {
+    let mut tables = [[0; 256]; 8];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 1 == 1 {
+                0xedb8_8320 ^ crc >> 1
+            } else {
+                crc >> 1
+            };
+            bit += 1;
+        }
+        tables[0][byte] = crc;
+        byte += 1;
+    }
+    let mut zeros = 1;
+    while zeros < 8 {
+        let mut byte = 0;
+        while byte < 256 {
+            let crc = tables[zeros - 1][byte];
+            tables[zeros][byte] = tables[0][(crc & 0xff) as usize] ^ crc >> 8;
+            byte += 1;
+        }
+        zeros += 1;
+    }
+    tables
+};
+
+/// Goes on with a CRC, which begins and ends inverted; eight bytes at a time.
+fn crc32(mut crc: u32, bytes: &[u8]) -> u32 {
+    let mut words = bytes.chunks_exact(8);
+    for word in &mut words {
+        let word = u64::from_le_bytes(word.try_into().expect("chunks of eight")) ^ u64::from(crc);
+        crc = 0;
+        for (at, byte) in word.to_le_bytes().into_iter().enumerate() {
+            crc ^= TABLES[7 - at][usize::from(byte)];
+        }
+    }
+    for byte in words.remainder() {
+        crc = TABLES[0][usize::from(crc as u8 ^ byte)] ^ crc >> 8;
+    }
+    crc
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::deflate::{Inflate, Inflated};
+
+    #[test]
+    fn published_check_values_of_the_crc() {
+        assert_eq!(!crc32(!0, b""), 0);
+        assert_eq!(!crc32(!0, b"123456789"), 0xcbf4_3926);
+        assert_eq!(
+            !crc32(!0, b"The quick brown fox jumps over the lazy dog"),
+            0x414f_a339
+        );
+        let bytes: Vec<u8> = (0..1000u32).map(|n| (n * n) as u8).collect();
+        for cut in 0..20 {
+            let (head, tail) = bytes.split_at(cut);
+            assert_eq!(crc32(crc32(!0, head), tail), crc32(!0, &bytes));
+        }
+    }
+
+    #[test]
+    fn rfc1952_2_3_a_member() {
+        let content = b"to be or not to be, to be or not to be";
+        let whole = Gzip::whole(Level::default(), content);
+        let mut parts = Vec::new();
+        let mut gzip = Gzip::new(Level::default());
+        gzip.compress(&content[..5], Flush::None, &mut parts);
+        gzip.compress(&content[5..9], Flush::Sync, &mut parts);
+        assert!(parts.ends_with(&[0, 0, 0xff, 0xff]));
+        gzip.compress(&content[9..], Flush::Finish, &mut parts);
+        for member in [whole, parts] {
+            assert_eq!(&member[..4], &[0x1f, 0x8b, 8, 0]);
+            let (deflated, end) = member[10..].split_at(member.len() - 18);
+            let mut inflate = Inflate::new();
+            let (used, status, out) = inflate.advance(deflated).expect("it is valid");
+            assert_eq!(
+                (used, status, out),
+                (deflated.len(), Inflated::End, &content[..])
+            );
+            let expected = [(!crc32(!0, content)).to_le_bytes(), 38u32.to_le_bytes()].concat();
+            assert_eq!(end, expected);
+        }
+    }
+}

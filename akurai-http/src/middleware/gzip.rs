@@ -1,0 +1,332 @@
+//! Responses compressed for clients that accept it.
+
+use super::add;
+use crate::codec::coding::{AcceptedCodings, ContentCoding};
+use crate::codec::gzip;
+use crate::codec::media::is_compressible;
+use crate::deflate::Level;
+use crate::response::{Body, Coded};
+use crate::{Reply, Request, Response, Status};
+
+/// Compresses responses with gzip (RFC 1952) for clients that accept it, for [`Router::wrap`](crate::Router::wrap).
+///
+/// `Accept-Encoding` is read with its weights (RFC 9110 §12.5.3), and `Vary` says so on every response that could have been
+/// compressed. Left as they are: what is short, of a type that is compressed already, in a coding already, a part (206) or an
+/// answer without content, and what says `Cache-Control: no-transform` or has a digest. An entity tag becomes weak (§8.8.1), and
+/// ranges are no longer offered: a client that asks for one all the same, without `If-Range`, gets a part of what is not compressed.
+///
+/// A streamed body is compressed while it is written; what its handler [flushes](std::io::Write::flush) goes out at once. Event
+/// streams are left alone: for those there is [`sse_gzip`](crate::sse_gzip). It costs time for each response, so files are
+/// better compressed once, beside themselves ([`Files`](crate::Files)).
+///
+/// A page that holds a secret and something that its visitor's attacker may choose should not be compressed: its length tells
+/// whether the two are alike (the BREACH attack).
+///
+/// ```
+/// use akurai_http::{Request, Response, Router, middleware::Gzip};
+///
+/// let router = Router::new()
+///     .get("/", |_| Response::text("to be or not to be, ".repeat(100)))
+///     .wrap(Gzip::new().middleware());
+/// let reply = router.handle(&Request::get("/").with_header("Accept-Encoding", "gzip, br"));
+/// let response = reply.response();
+/// assert_eq!(response.headers().get("Content-Encoding"), Some("gzip"));
+/// assert_eq!(response.headers().get("Vary"), Some("Accept-Encoding"));
+/// assert!(response.body_bytes().unwrap().len() < 100);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Gzip {
+    level: Level,
+    threshold_bytes: u64,
+}
+
+impl Gzip {
+    /// With level 6, from 1 KiB on.
+    pub fn new() -> Gzip {
+        Gzip {
+            level: Level::default(),
+            threshold_bytes: 1024,
+        }
+    }
+
+    /// How hard to try. Default 6.
+    pub fn level(mut self, level: Level) -> Gzip {
+        self.level = level;
+        self
+    }
+
+    /// Shortest body that is compressed, in bytes. Default 1 KiB. A stream of unknown length counts as long.
+    pub fn threshold_bytes(mut self, bytes: u64) -> Gzip {
+        self.threshold_bytes = bytes;
+        self
+    }
+
+    /// The middleware.
+    pub fn middleware(
+        self,
+    ) -> impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync + 'static {
+        move |request, next| match next(request) {
+            Reply::Response(response) => Reply::Response(self.respond(request, response)),
+            upgrade => upgrade,
+        }
+    }
+
+    fn respond(&self, request: &Request, mut response: Response) -> Response {
+        let accepted = AcceptedCodings::of(request.headers());
+        let is_accepted = accepted
+            .preferred()
+            .any(|coding| coding == ContentCoding::Gzip);
+        // It speaks of what the client was sent before, which was compressed if its tag is weak now.
+        if response.status() == Status::NOT_MODIFIED {
+            return match has_weak_tag_of(request, &response) {
+                true => with_weak_tag(with_vary(response)),
+                false => response,
+            };
+        }
+        if !self.is_worth_it(&response) {
+            return response;
+        }
+        response = with_vary(response);
+        match is_accepted {
+            true => self.compress(response),
+            false => response,
+        }
+    }
+
+    fn is_worth_it(&self, response: &Response) -> bool {
+        let headers = response.headers();
+        let has = |name| headers.bytes(name).is_some();
+        let may_transform = !headers
+            .tokens("Cache-Control")
+            .any(|directive| directive.eq_ignore_ascii_case(b"no-transform"));
+        let known = response.body_bytes().map(|bytes| bytes.len() as u64);
+        let length = match (response.declared_length, known) {
+            // An answer to HEAD that says what GET would send.
+            (Some(declared), _) => declared,
+            (None, Some(known)) => known,
+            (None, None) => u64::MAX,
+        };
+        let status = response.status();
+        may_transform
+            && !status.is_bodiless()
+            && status != Status::PARTIAL_CONTENT
+            && status != Status::RESET_CONTENT
+            && !has("Content-Encoding")
+            && !has("Content-Range")
+            && !has("Content-Digest")
+            && !has("Content-MD5")
+            && !matches!(response.body, Body::File(_))
+            && length > 0
+            && length >= self.threshold_bytes
+            && headers.bytes("Content-Type").is_some_and(is_compressible)
+    }
+
+    fn compress(&self, mut response: Response) -> Response {
+        let coded = match response.body_bytes() {
+            Some([]) | None => None,
+            Some(content) => Some(gzip::Gzip::whole(self.level, content)),
+        };
+        match (coded, response.body_bytes()) {
+            (Some(coded), Some(content)) if coded.len() >= content.len() => return response,
+            (Some(coded), _) => {
+                response.declared_length = None;
+                response.body = Body::Bytes(coded);
+            }
+            // A stream, or an answer to HEAD: how long it becomes is not known before.
+            (None, _) => {
+                let content_bytes = response.declared_length.take();
+                if let Body::Bytes(_) | Body::Static(_) = response.body {
+                    response = response.with_stream(|_| Ok(()));
+                }
+                response.coded = Some(Coded {
+                    level: self.level,
+                    content_bytes,
+                });
+            }
+        }
+        with_weak_tag(response)
+            .without_header("Accept-Ranges")
+            .header("Content-Encoding", "gzip")
+    }
+}
+
+impl Default for Gzip {
+    fn default() -> Gzip {
+        Gzip::new()
+    }
+}
+
+fn with_vary(mut response: Response) -> Response {
+    let names_it = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"Accept-Encoding");
+    if !response.headers().tokens("Vary").any(names_it) {
+        add(&mut response, "Vary", "Accept-Encoding");
+    }
+    response
+}
+
+/// Whether the request names the response's entity tag, but weak.
+fn has_weak_tag_of(request: &Request, response: &Response) -> bool {
+    let Some(tag) = response
+        .headers()
+        .bytes("ETag")
+        .filter(|tag| tag.starts_with(b"\""))
+    else {
+        return false;
+    };
+    let weak = [b"W/", tag].concat();
+    let lists = |field: &[u8]| field.windows(weak.len()).any(|part| part == weak);
+    request.headers().all("If-None-Match").any(lists)
+}
+
+/// With the entity tag made weak, if it has one: the same content in other bytes.
+fn with_weak_tag(response: Response) -> Response {
+    let Some(tag) = response.headers().get("ETag").map(str::to_owned) else {
+        return response;
+    };
+    if tag.starts_with("W/") {
+        return response;
+    }
+    response
+        .without_header("ETag")
+        .header("ETag", format!("W/{tag}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Router, sse};
+
+    fn text() -> Response {
+        Response::text("to be or not to be, ".repeat(100))
+    }
+
+    /// The response of a handler behind the middleware.
+    fn answer(accept: &str, make: fn() -> Response) -> Response {
+        let router = Router::new()
+            .get("/", move |_| make())
+            .wrap(Gzip::new().middleware());
+        let request = match accept {
+            "" => Request::get("/"),
+            accept => Request::get("/").with_header("Accept-Encoding", accept),
+        };
+        match router.handle(&request) {
+            Reply::Response(response) => response,
+            Reply::Upgrade(_) => panic!("no upgrade was made"),
+        }
+    }
+
+    #[track_caller]
+    fn check(accept: &str, make: fn() -> Response, coding: Option<&str>, varies: bool) {
+        let response = answer(accept, make);
+        let headers = response.headers();
+        assert_eq!(headers.get("Content-Encoding"), coding);
+        assert_eq!(headers.get("Vary").is_some(), varies);
+    }
+
+    #[test]
+    fn rfc9110_12_5_3_who_gets_it() {
+        check("gzip", text, Some("gzip"), true);
+        check("br, x-gzip;q=0.1", text, Some("gzip"), true);
+        check("*", text, Some("gzip"), true);
+        for accept in ["", "br", "gzip;q=0", "identity, gzip;q=0.5", "*;q=0"] {
+            check(accept, text, None, true);
+        }
+    }
+
+    #[test]
+    fn what_is_left_as_it_is() {
+        check("gzip", || Response::text("short"), None, false);
+        check(
+            "gzip",
+            || text().header("Content-Encoding", "br"),
+            Some("br"),
+            false,
+        );
+        check(
+            "gzip",
+            || text().header("Cache-Control", "public, no-transform"),
+            None,
+            false,
+        );
+        check(
+            "gzip",
+            || text().with_status(Status::PARTIAL_CONTENT),
+            None,
+            false,
+        );
+        check(
+            "gzip",
+            || text().with_status(Status::NO_CONTENT),
+            None,
+            false,
+        );
+        let picture = || {
+            text()
+                .without_header("Content-Type")
+                .header("Content-Type", "image/png")
+        };
+        check("gzip", picture, None, false);
+        check(
+            "gzip",
+            || text().without_header("Content-Type"),
+            None,
+            false,
+        );
+        let noise = || {
+            let mut seed = 1u64;
+            let mut next = || {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (seed >> 56) as u8
+            };
+            Response::text((0..2000).map(|_| next()).collect::<Vec<u8>>())
+        };
+        check("gzip", noise, None, true);
+        let events = Gzip::new().middleware()(
+            &Request::get("/").with_header("Accept-Encoding", "gzip"),
+            &|_| sse(|_| Ok(())),
+        );
+        assert_eq!(events.response().headers().get("Content-Encoding"), None);
+    }
+
+    #[test]
+    fn fields_that_spoke_of_the_bytes() {
+        let tagged = || {
+            text()
+                .header("ETag", "\"a\"")
+                .header("Accept-Ranges", "bytes")
+                .content_length(2000)
+        };
+        let response = answer("gzip", tagged);
+        assert_eq!(response.headers().get("ETag"), Some("W/\"a\""));
+        assert_eq!(response.headers().get("Accept-Ranges"), None);
+        assert_eq!(response.declared_length, None);
+        let response = answer("", tagged);
+        assert_eq!(response.headers().get("ETag"), Some("\"a\""));
+        let unchanged = |sent: &str| {
+            let request = Request::get("/").with_header("If-None-Match", sent);
+            let reply = Gzip::new().middleware()(&request, &|_| {
+                Response::new(Status::NOT_MODIFIED)
+                    .header("ETag", "\"a\"")
+                    .into()
+            });
+            let headers = reply.response().headers();
+            (
+                headers.get("ETag").map(str::to_owned),
+                headers.get("Vary").is_some(),
+            )
+        };
+        assert_eq!(unchanged("\"b\", W/\"a\""), (Some("W/\"a\"".into()), true));
+        assert_eq!(unchanged("\"a\""), (Some("\"a\"".into()), false));
+        let weak = || {
+            text()
+                .header("ETag", "W/\"a\"")
+                .header("Vary", "accept-encoding")
+        };
+        let response = answer("gzip", weak);
+        assert_eq!(
+            response.headers().all("ETag").collect::<Vec<_>>(),
+            [b"W/\"a\""]
+        );
+        assert_eq!(response.headers().all("Vary").count(), 1);
+    }
+}

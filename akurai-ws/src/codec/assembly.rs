@@ -1,0 +1,89 @@
+//! A message that is put together from what its frames bring.
+
+use super::frame::Opcode;
+use super::{mask, utf8};
+use crate::error::Violation;
+use crate::message::Message;
+
+/// A message under way. Text grows as a `String`, so that its bytes are checked once, as they come.
+#[derive(Debug)]
+pub(super) enum Assembly {
+    Text(String, utf8::Decoder),
+    Binary(Vec<u8>),
+    Discarded,
+}
+
+impl Assembly {
+    pub(super) fn new(opcode: Opcode, mut buffer: Vec<u8>) -> Self {
+        match opcode {
+            Opcode::Text => Self::Text(text_in(buffer), utf8::Decoder::default()),
+            _ => {
+                buffer.clear();
+                Self::Binary(buffer)
+            }
+        }
+    }
+
+    pub(super) fn push_masked(
+        &mut self,
+        masked: &mut [u8],
+        masking_key: [u8; 4],
+        offset: u64,
+    ) -> Result<(), Violation> {
+        if !matches!(self, Self::Discarded) {
+            mask::unmask(masked, masking_key, offset);
+        }
+        self.push(masked)
+    }
+
+    pub(super) fn push(&mut self, content: &[u8]) -> Result<(), Violation> {
+        match self {
+            Self::Text(text, decoder) => decoder
+                .push(content, text)
+                .map_err(|_| Violation::TextNotUtf8)?,
+            Self::Binary(bytes) => bytes.extend_from_slice(content),
+            Self::Discarded => {}
+        }
+        Ok(())
+    }
+
+    /// How many bytes of it are here.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Text(text, _) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+            Self::Discarded => 0,
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Option<Message>, Violation> {
+        match self {
+            Self::Text(text, decoder) if decoder.is_complete() => Ok(Some(Message::Text(text))),
+            Self::Text(..) => Err(Violation::TextNotUtf8),
+            Self::Binary(bytes) => Ok(Some(Message::Binary(bytes))),
+            Self::Discarded => Ok(None),
+        }
+    }
+}
+
+pub(super) fn whole_message(
+    opcode: Opcode,
+    payload: &[u8],
+    mut buffer: Vec<u8>,
+) -> Result<Message, Violation> {
+    if opcode == Opcode::Binary {
+        buffer.clear();
+        buffer.extend_from_slice(payload);
+        return Ok(Message::Binary(buffer));
+    }
+    let checked = std::str::from_utf8(payload).map_err(|_| Violation::TextNotUtf8)?;
+    let mut text = text_in(buffer);
+    text.push_str(checked);
+    Ok(Message::Text(text))
+}
+
+/// An empty text in this buffer.
+pub(super) fn text_in(mut buffer: Vec<u8>) -> String {
+    buffer.clear();
+    String::from_utf8(buffer).unwrap_or_default()
+}

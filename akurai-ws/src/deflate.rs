@@ -1,0 +1,82 @@
+//! What an application may set of permessage-deflate.
+
+pub use akurai_http::deflate::Level;
+
+use crate::codec::extensions::{Direction, Wanted};
+
+/// How messages are compressed (permessage-deflate, RFC 7692), where the client can do it: for
+/// [`WsOptions::deflate`](crate::WsOptions::deflate).
+///
+/// Without context takeover, which is the default, each message is compressed by itself, and a connection between two messages
+/// holds nothing for it. With it, a message may refer to those before it, which makes short ones that are alike much smaller, and
+/// holds memory for as long as the connection lives: about 600 KiB for what we send, and the window for what we receive. A message
+/// of over 128 KiB, or one that is [`Prepared`](crate::Prepared), is compressed by itself all the same, and the next one then
+/// refers to none before it. While a message is compressed behind others, whoever else sends on the connection waits.
+///
+/// ```
+/// use akurai_ws::{Deflate, WsOptions};
+///
+/// let options = WsOptions::new().deflate(Deflate {
+///     server_context_takeover: true,
+///     threshold_bytes: 64,
+///     ..Deflate::default()
+/// });
+/// # let _ = options;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deflate {
+    /// How hard to try. Default 6, of 1 to 9.
+    pub level: Level,
+    /// Shortest message that is compressed, in bytes. Default 512. One that compression makes no smaller is sent as it is.
+    pub threshold_bytes: usize,
+    /// Whether what we send may refer to earlier messages (RFC 7692 §7.1.1.1). Default false. The client may refuse it.
+    pub server_context_takeover: bool,
+    /// Whether what the client sends may do so (§7.1.1.2). Default false.
+    pub client_context_takeover: bool,
+    /// How far back our references go at most, as a power of two: 8 to 15 (§7.1.2.1). Default 15, which is 32 KiB. The client may
+    /// ask for less.
+    pub server_max_window_bits: u8,
+    /// How far back the client's references may go, likewise (§7.1.2.2). Default 15. With less, a client that cannot be told so
+    /// gets no compression.
+    pub client_max_window_bits: u8,
+}
+
+impl Default for Deflate {
+    fn default() -> Self {
+        Self {
+            level: Level::default(),
+            threshold_bytes: 512,
+            server_context_takeover: false,
+            client_context_takeover: false,
+            server_max_window_bits: 15,
+            client_max_window_bits: 15,
+        }
+    }
+}
+
+impl Deflate {
+    /// What to negotiate for.
+    ///
+    /// # Panics
+    ///
+    /// If a window has not 8 to 15 bits.
+    #[track_caller]
+    pub(crate) fn wanted(&self) -> Wanted {
+        for bits in [self.server_max_window_bits, self.client_max_window_bits] {
+            assert!(
+                (8..=15).contains(&bits),
+                "a window has 8 to 15 bits, not {bits}"
+            );
+        }
+        Wanted {
+            server: Direction {
+                takeover: self.server_context_takeover,
+                window_bits: self.server_max_window_bits,
+            },
+            client: Direction {
+                takeover: self.client_context_takeover,
+                window_bits: self.client_max_window_bits,
+            },
+        }
+    }
+}

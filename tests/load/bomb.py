@@ -1,0 +1,72 @@
+"""Small compressed messages that stand for large ones (RFC 7692)."""
+
+import struct
+import zlib
+
+from client import CLOSE, Client
+from demo import MIB, Demo
+
+GIB = 1 << 30
+# The demo's longest message is 16 MiB. Its buffer grows to that from half as much, and both exist for a moment.
+PEAK_BYTES = 32 * MIB
+# The allocator keeps for each thread what that has given back.
+LASTING_BYTES = 96 * MIB
+CONNECTIONS = 20
+
+HANDSHAKE = (
+    "GET /api/ws HTTP/1.1\r\nHost: load\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+)
+
+
+def bomb():
+    """What stands for 1 GiB of zeros: DEFLATE makes nothing smaller than a thousandth, so it is 1 MiB."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    payload = b"".join(compressor.compress(bytes(MIB)) for _ in range(GIB // MIB))
+    return payload + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+
+
+def compressed_frame(payload):
+    """A whole binary message with RSV1, masked with zeros."""
+    return bytes([0xC2, 0x80 | 127]) + struct.pack("!Q", len(payload)) + bytes(4) + payload
+
+
+def peak(demo):
+    with open(f"/proc/{demo.pid}/status") as status:
+        fields = dict(line.split(":", 1) for line in status)
+    return int(fields["VmHWM"].split()[0]) * 1024
+
+
+def answer(demo, payload):
+    """What comes back: opcode and close code."""
+    with Client(demo.address) as client:
+        client.send(HANDSHAKE.encode())
+        status, fields = client.head()
+        agreed = fields.get("sec-websocket-extensions", "")
+        if status != 101 or not agreed.startswith("permessage-deflate"):
+            raise SystemExit(f"tests/load: handshake: {status} {fields}")
+        client.send(compressed_frame(payload))
+        opcode, close = client.frame()
+        return opcode, struct.unpack("!H", close[:2])[0]
+
+
+def check(arguments, checks):
+    payload = bomb()
+    with Demo(arguments) as demo:
+        start = demo.usage()
+        codes = [answer(demo, payload)]
+        first = peak(demo)
+        codes += [answer(demo, payload) for _ in range(CONNECTIONS - 1)]
+        checks.that(
+            set(codes) == {(CLOSE, 1009)},
+            f"{CONNECTIONS} messages of {len(payload):,} bytes that stand for {GIB:,} get {sorted(set(codes))}",
+        )
+        checks.that(
+            first < PEAK_BYTES,
+            f"peak RSS {first / MIB:.1f} MiB, from {start.rss / MIB:.1f} MiB, with messages of 16 MiB at most",
+        )
+        most = peak(demo)
+        checks.that(most < LASTING_BYTES, f"peak RSS {most / MIB:.1f} MiB after {CONNECTIONS} of them")
+        with Client(demo.address) as client:
+            client.send(b"GET /api/health HTTP/1.1\r\nHost: load\r\n\r\n")
+            checks.that(client.response()[0] == 200, "the demo goes on")
