@@ -2,6 +2,7 @@
 //! `http_05_target_characters`, `ws_10_framing_violations_are_1002`.
 
 mod feeds;
+mod labels;
 mod mirror;
 mod serving;
 

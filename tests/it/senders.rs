@@ -9,26 +9,8 @@ use std::time::{Duration, Instant};
 use akurai_tests::{DEADLINE, Frame, Gate, Opcode, Random, WsClient, eventually};
 use akurai_ws::{Error, Kind, Message, Prepared, Sender, WhenFull, WsOptions};
 
+use crate::labels::{labelled, read_label};
 use crate::serving::{expect_info, next, recv_all, reporting_with, serving_with};
-
-/// A message that tells whose it is, which it is, and whether it is whole.
-fn labelled(thread: usize, n: usize, len: usize) -> Vec<u8> {
-    let mut bytes = format!("{thread}:{n}:{len}:").into_bytes();
-    bytes.resize(bytes.len() + len, (thread * 31 + n) as u8);
-    bytes
-}
-
-#[track_caller]
-fn read_label(bytes: &[u8]) -> (usize, usize) {
-    let mut fields = bytes.splitn(4, |&byte| byte == b':');
-    let mut number = || {
-        let field = std::str::from_utf8(fields.next().expect("a field")).expect("digits");
-        field.parse::<usize>().expect("a number")
-    };
-    let (thread, n, len) = (number(), number(), number());
-    assert!(bytes == labelled(thread, n, len), "torn: {thread}:{n}");
-    (thread, n)
-}
 
 /// Sends as many messages as `lens` from each of so many threads, in every way there is.
 fn send_from_threads(sender: &Sender, threads: usize, lens: &[usize]) {

@@ -7,28 +7,8 @@ use akurai_tests::{Frame, Opcode, Random};
 use akurai_ws::{Deflate, Error, Kind, Message, Prepared, Sender, WhenFull, WsOptions};
 
 use super::{open, taking_over};
+use crate::labels::{labelled, read_label};
 use crate::serving::{next, recv_all, reporting_with, serving_with};
-
-/// A message that tells whose it is and which it is, and otherwise says what others say too.
-fn labelled(thread: usize, n: usize, len: usize) -> Vec<u8> {
-    let mut bytes = format!("{thread}:{n}:{len}:").into_bytes();
-    while bytes.len() < len {
-        bytes.extend_from_slice(format!("{thread} and {n}, ").as_bytes());
-    }
-    bytes
-}
-
-#[track_caller]
-fn read_label(bytes: &[u8]) -> (usize, usize) {
-    let mut fields = bytes.splitn(4, |&byte| byte == b':');
-    let mut number = || {
-        let field = std::str::from_utf8(fields.next().expect("a field")).expect("digits");
-        field.parse::<usize>().expect("a number")
-    };
-    let (thread, n, len) = (number(), number(), number());
-    assert!(bytes == labelled(thread, n, len), "torn: {thread}:{n}");
-    (thread, n)
-}
 
 /// Sends as many messages as `lens` from each of so many threads, in every way there is.
 fn send_from_threads(sender: &Sender, threads: usize, lens: &[usize]) {
