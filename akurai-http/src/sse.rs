@@ -46,7 +46,7 @@ pub fn sse(f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static) -> Reply 
 }
 
 /// As [`sse`], compressed with gzip where the client accepts that (RFC 9110 §12.5.3); each event goes out whole and at once, so
-/// that a browser dispatches it as soon as without. For streams of large events that are alike: a stream holds about 600 KiB for
+/// that a browser dispatches it as soon as without. For streams of large events that are alike: a stream holds about 640 KiB for
 /// it.
 ///
 /// What is secret should not stand beside what an attacker may choose: the length of an event tells whether the two are alike.

@@ -9,7 +9,7 @@ use crate::codec::extensions::{Direction, Wanted};
 ///
 /// Without context takeover, which is the default, each message is compressed by itself, and a connection between two messages
 /// holds nothing for it. With it, a message may refer to those before it, which makes short ones that are alike much smaller, and
-/// holds memory for as long as the connection lives: about 600 KiB for what we send, and the window for what we receive. A message
+/// holds memory for as long as the connection lives: about 640 KiB for what we send, and the window for what we receive. A message
 /// of over 128 KiB, or one that is [`Prepared`](crate::Prepared), is compressed by itself all the same, and the next one then
 /// refers to none before it. While a message is compressed behind others, whoever else sends on the connection waits.
 ///

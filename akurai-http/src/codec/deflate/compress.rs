@@ -34,7 +34,7 @@ pub enum Flush {
 }
 
 /// Compresses to DEFLATE data (RFC 1951) by LZ77 with lazy matching, in blocks of whichever type is the smallest. A stream takes
-/// about 600 KiB, most of it for what may be referred to.
+/// about 640 KiB, most of it for what may be referred to.
 ///
 /// ```
 /// use akurai_http::deflate::{Deflate, Flush, Inflate, Level};
@@ -173,6 +173,11 @@ impl Deflate {
         out: &mut Vec<u8>,
     ) {
         let mut deflate = Deflate::with_window_bits(level, window_bits);
+        // Nothing follows that it could wait for.
+        let flush = match flush {
+            Flush::None => Flush::Sync,
+            flush => flush,
+        };
         if input.len() > WINDOW_BYTES * 64 {
             // Positions are numbers of 32 bits.
             return deflate.compress(input, flush, out);

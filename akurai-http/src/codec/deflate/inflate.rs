@@ -20,7 +20,7 @@ const MOST_BUFFER_BYTES: usize = WINDOW_BYTES + 64 * 1024;
 /// Decompresses DEFLATE data (RFC 1951), however it is cut, in bounded memory: at most about 120 KiB, and nothing before the
 /// first byte.
 ///
-/// What comes out is handed over in pieces of 64 KiB at most, so that whoever takes them can stop a small input that becomes a
+/// What comes out is handed over in pieces of 96 KiB at most, so that whoever takes them can stop a small input that becomes a
 /// large output at any limit.
 ///
 /// ```
@@ -129,7 +129,8 @@ pub fn inflate(input: &[u8], most_bytes: usize) -> Result<Vec<u8>, InflateError>
             Inflated::End => inflate.reset(false),
             // The padding of the empty block that a sync flush consists of may be all that there is of it.
             Inflated::NeedInput => match inflate.state {
-                State::Header | State::StoredLength if inflate.count < 8 => return Ok(output),
+                State::Header if inflate.count == 0 => return Ok(output),
+                State::StoredLength if inflate.count < 8 => return Ok(output),
                 _ => return Err(InflateError::Unfinished),
             },
         }
@@ -209,12 +210,14 @@ impl Inflate {
         matches!(self.state, State::Header | State::End) && self.count == 0
     }
 
-    /// Between two messages: keeps the window and gives all other memory back.
+    /// Between two messages: keeps the window and gives all other memory back; within a block, what that needs too.
     pub fn rest(&mut self) {
         self.keep_window();
         self.buffer.truncate(self.end);
         self.buffer.shrink_to_fit();
-        self.tables = None;
+        if matches!(self.state, State::Header | State::End) {
+            self.tables = None;
+        }
     }
 
     /// Moves the window to the front, and grows the buffer while that is still short.

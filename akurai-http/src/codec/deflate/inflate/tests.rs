@@ -270,3 +270,37 @@ fn what_follows_noise_is_found() {
         assert!(compressed.len() < 101_000, "{} bytes", compressed.len());
     }
 }
+
+#[test]
+fn bits_that_are_left_over_between_blocks_are_an_end_too_early() {
+    for last in [0x00, 0x80, 0xc0] {
+        let input = [0x9a, 0x30, 0x61, 0xc2, 0x04, last];
+        assert_eq!(inflate(&input, 10), Err(InflateError::Unfinished));
+    }
+}
+
+#[test]
+fn rest_within_a_block_keeps_what_the_block_needs() {
+    let mut compressed = Vec::new();
+    let mut deflate = Deflate::new(Level::default());
+    let text = b"to be or not to be, that is the question";
+    deflate.compress(text, Flush::Finish, &mut compressed);
+    let mut inflate = Inflate::new();
+    let mut out = Vec::new();
+    for byte in compressed {
+        let (_, _, piece) = inflate.advance(&[byte]).expect("it is valid");
+        out.extend_from_slice(piece);
+        inflate.rest();
+    }
+    assert_eq!(out, text);
+}
+
+#[test]
+fn what_stands_alone_waits_for_nothing() {
+    let long = vec![7; WINDOW_BYTES * 64 + 1];
+    for content in [&long[..], b"short"] {
+        let mut compressed = Vec::new();
+        Deflate::compress_alone(Level::default(), 15, content, Flush::None, &mut compressed);
+        assert!(inflate(&compressed, content.len()).as_deref() == Ok(content));
+    }
+}
