@@ -6,9 +6,7 @@
 use std::mem::{MaybeUninit, size_of};
 
 use akurai_http::deflate::{Deflate, Flush, Inflate, Inflated, Level, inflate};
-use miniz_oxide::deflate::core::{
-    self as miniz, CompressionStrategy, CompressorOxide, TDEFLFlush,
-};
+use miniz_oxide::deflate::core::{self as miniz, CompressionStrategy, CompressorOxide, TDEFLFlush};
 use miniz_oxide::inflate::stream::InflateState;
 use miniz_oxide::{DataFormat, MZFlush, MZStatus};
 
@@ -70,10 +68,13 @@ impl Codec for Akurai {
 
     fn decompress(&self, kind: Kind, pieces: &[Vec<u8>], lengths: &[usize]) -> Vec<Vec<u8>> {
         let mut stream = Inflate::new();
-        let each = pieces.iter().zip(lengths).map(|(piece, length)| match kind {
-            Kind::TakenOver => advance(&mut stream, piece, *length),
-            _ => inflate(piece, 1 << 30).expect("it is valid"),
-        });
+        let each = pieces
+            .iter()
+            .zip(lengths)
+            .map(|(piece, length)| match kind {
+                Kind::TakenOver => advance(&mut stream, piece, *length),
+                _ => inflate(piece, 1 << 30).expect("it is valid"),
+            });
         each.collect()
     }
 }
@@ -150,9 +151,9 @@ impl Codec for MinizOxide {
 
     fn decompress(&self, kind: Kind, pieces: &[Vec<u8>], lengths: &[usize]) -> Vec<Vec<u8>> {
         if kind == Kind::Whole {
-            let all = pieces.iter().map(|piece| {
-                miniz_oxide::inflate::decompress_to_vec(piece).expect("it is valid")
-            });
+            let all = pieces
+                .iter()
+                .map(|piece| miniz_oxide::inflate::decompress_to_vec(piece).expect("it is valid"));
             return all.collect();
         }
         let mut stream = InflateState::new_boxed(DataFormat::Raw);
@@ -269,10 +270,9 @@ impl Codec for Zlib {
             Kind::Whole => libz_sys::Z_FINISH,
             _ => libz_sys::Z_SYNC_FLUSH,
         };
-        let each = pieces
-            .iter()
-            .zip(lengths)
-            .map(|(piece, length)| stream.run(kind == Kind::Alone, flush, piece, vec![0; length + 1]));
+        let each = pieces.iter().zip(lengths).map(|(piece, length)| {
+            stream.run(kind == Kind::Alone, flush, piece, vec![0; length + 1])
+        });
         each.collect()
     }
 }

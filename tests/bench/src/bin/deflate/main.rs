@@ -51,7 +51,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let wanted = |name: &str| {
-        options.names.is_empty() || options.names.iter().any(|part| name.contains(part.as_str()))
+        options.names.is_empty()
+            || options
+                .names
+                .iter()
+                .any(|part| name.contains(part.as_str()))
     };
     samples.retain(|(_, sample)| wanted(&sample.name));
     for &level in &options.levels {
@@ -167,7 +171,9 @@ fn print(level: u8, rows: &[Row]) {
         cells.extend(row.times.iter().map(|times| speed(&times.decompress)));
         println!("| {} |", cells.join(" | "));
     }
-    println!("\n| | bytes | pieces | size to zlib's | compress to miniz_oxide's | to zlib-rs's | decompress to zlib-rs's | in reads |");
+    println!(
+        "\n| | bytes | pieces | size to zlib's | compress to miniz_oxide's | to zlib-rs's | decompress to zlib-rs's | in reads |"
+    );
     println!("|---|{}", "---|".repeat(7));
     for row in rows {
         let [ours, miniz, zlib_rs, _, reads] = &row.times[..] else {
