@@ -17,7 +17,7 @@ CASES = {
     "echo": {"16B-1": (16, 1, 1), "16B-64": (16, 64, 1), "16B-64x16": (16, 64, 16), "64KiB-64": (65536, 64, 1)},
 }
 
-# That strace counts, at least.
+# That strace counts, more or less.
 CALLED_REQUESTS = 2000
 
 
@@ -34,7 +34,7 @@ def system_calls(args):
     for case in args.cases:
         _, connections, depth = CASES[args.scenario][case]
         for server in args.servers:
-            times = max(1, CALLED_REQUESTS // (connections * depth))
+            times = max(20, CALLED_REQUESTS // (connections * depth))
             with open_cell(args, server, case) as cell:
                 calls = cell.calls(times)
             cells.print_calls(case, server, calls, times * connections * depth)
