@@ -187,7 +187,11 @@ impl<A: Answers> Client<A> {
         let mut events = Events::with_capacity(1024);
         let deadline = Instant::now() + DEADLINE;
         self.ask(times)?;
-        while self.connections.iter().any(|connection| connection.owed > 0) {
+        while self
+            .connections
+            .iter()
+            .any(|connection| connection.owed > 0)
+        {
             self.turn(&mut events)?;
             if Instant::now() > deadline {
                 return Err("an answer did not come".into());

@@ -10,12 +10,10 @@ use axum::serve::ListenerExt;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
-    let app = Router::new()
-        .route("/", get(async || TEXT))
-        .route(
-            "/echo",
-            get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(echo)),
-        );
+    let app = Router::new().route("/", get(async || TEXT)).route(
+        "/echo",
+        get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(echo)),
+    );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     end_with_input();

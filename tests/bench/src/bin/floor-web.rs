@@ -92,8 +92,14 @@ fn echo(mut stream: TcpStream, mut buffer: Vec<u8>) -> io::Result<()> {
 /// The lengths of header, without the key, and payload of a frame that is here whole.
 fn frame(bytes: &[u8]) -> Option<(usize, usize)> {
     let (head, payload) = match bytes.get(1)? & 0x7f {
-        126 => (4, u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?).into()),
-        127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize),
+        126 => (
+            4,
+            u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?).into(),
+        ),
+        127 => (
+            10,
+            u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize,
+        ),
         short => (2, short.into()),
     };
     (bytes.len() >= head + 4 + payload).then_some((head, payload))
