@@ -1,18 +1,15 @@
 """Downloads of files, by us and by others: see README.md beside this file."""
 
 import argparse
-import json
 import os
 import re
 import shutil
-import signal
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 
+import cells
 import process
 from process import PINNED, Process, title
 
@@ -22,7 +19,6 @@ UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 # One connection is enough for what takes a good part of a second.
 LARGE_BYTES = 64 * 2**20
-WARM_UP_SECONDS = 1
 
 NGINX = """
 daemon off;
@@ -44,17 +40,6 @@ http {{
   server {{ listen {address}; root {root}; }}
 }}
 """
-
-
-class Program(Process):
-    """A server of this package: it says where it listens."""
-
-    def __init__(self, args, name, work):
-        super().__init__(PINNED["server"], os.path.join(args.target, PROGRAMS[name]), work)
-        self.address = self.read()
-
-    def peak(self):
-        return self.status("VmHWM") * 1024
 
 
 class Nginx(Process):
@@ -96,105 +81,17 @@ class Nginx(Process):
         super().close()
 
 
-class Cell:
-    """A fresh server, and a client that has had the file once on each connection."""
-
-    def __init__(self, args, server, size, connections):
-        kind = Nginx if server.startswith("nginx") else Program
-        self.server, self.client = kind(args, server, args.work), None
-        try:
-            fetch = os.path.join(args.target, "fetch")
-            self.client = Process(PINNED["client"], fetch, self.server.address, f"/files/{size}.bin", bytes_of(size),
-                                  connections, *args.header)
-            if self.client.read() != "ready":
-                raise SystemExit("tests/bench: the client is not ready")
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def close(self):
-        for child in filter(None, [self.client, self.server]):
-            child.close()
-
-    def window(self, seconds):
-        """What happens in so many seconds, once the load is there."""
-        self.client.ask("run")
-        time.sleep(WARM_UP_SECONDS)
-        self.client.ask("begin")
-        start, server = time.monotonic(), self.server.cpu()
-        time.sleep(seconds)
-        server = self.server.cpu() - server
-        took = time.monotonic() - start
-        seen = json.loads(self.client.ask("report"))
-        # Of a large file only a part may be here: then the bytes count.
-        requests = max(seen["requests"], 1)
-        return {
-            "rate": seen["requests"] / took,
-            "gb": seen["bytes"] / took / 1e9,
-            "cpu_us": server / requests * 1e6,
-            "cpu_gb": server / max(seen["bytes"], 1) * 1e9,
-            "p50": seen["p50_us"],
-            "p99": seen["p99_us"],
-            "server": server / took * 100,
-            "client": 100 - seen["idle_us"] / took / 1e4,
-            "peak": self.server.peak() / 2**20,
-            "threads": sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.server.pids()),
-        }
-
-    def calls(self, requests):
-        """System calls of so many requests by name, as strace sees them."""
-        with tempfile.NamedTemporaryFile("r") as counts:
-            pids = [word for pid in self.server.pids() for word in ("-p", str(pid))]
-            strace = subprocess.Popen(["strace", "-f", "-c", "-o", counts.name, *pids], stderr=subprocess.PIPE, text=True)
-            for _ in self.server.pids():
-                if "attached" not in strace.stderr.readline():
-                    raise SystemExit("tests/bench: strace may not attach to the server")
-            self.client.ask(f"do {requests}")
-            strace.send_signal(signal.SIGINT)
-            strace.wait(10)
-            rows = [line.split() for line in counts]
-        found = {row[-1]: int(row[3]) for row in rows if len(row) >= 5 and row[3].isdigit() and row[-1] != "total"}
-        return dict(sorted(found.items(), key=lambda item: -item[1]))
-
-
-COLUMNS = [("rate", "requests/s", 0), ("gb", "GB/s", 2), ("cpu_us", "CPU µs/request", 1), ("cpu_gb", "CPU s/GB", 3),
-           ("p50", "p50 µs", 0), ("p99", "p99 µs", 0), ("server", "server busy %", 0), ("client", "client busy %", 0),
-           ("peak", "peak RSS MiB", 1), ("threads", "threads", 0)]
+def open_cell(args, server, size, connections):
+    if server.startswith("nginx"):
+        program = Nginx(args, server, args.work)
+    else:
+        program = cells.Program(args, PROGRAMS[server], args.work)
+    return cells.Cell(args, program, "fetch", f"/files/{size}.bin", bytes_of(size), connections, 1, *args.header)
 
 
 def side_by_side(args, size, connections):
-    """Interleaved rounds in alternating order; prints medians, and the medians of the rounds' ratios."""
-    rounds = []
-    title(f"{size}, {connections} connection{'s' if connections > 1 else ''}, {args.rounds} rounds")
-    for number in range(args.rounds):
-        order = args.servers if number % 2 == 0 else args.servers[::-1]
-        cells = {}
-        for server in order:
-            with Cell(args, server, size, connections) as cell:
-                cells[server] = cell.window(args.seconds)
-            print(f"  round {number + 1} {server}: " + ", ".join(f"{k} {v:.2f}" for k, v in cells[server].items()),
-                  file=sys.stderr)
-        rounds.append(cells)
-    print("| | " + " | ".join(head for _, head, _ in COLUMNS) + " |")
-    print("|---|" + "---|" * len(COLUMNS))
-    for server in args.servers:
-        cells = [statistics.median(cells[server][key] for cells in rounds) for key, _, _ in COLUMNS]
-        print(f"| {server} | " + " | ".join(f"{cell:,.{d}f}" for cell, (_, _, d) in zip(cells, COLUMNS)) + " |")
-    ours, *peers = args.servers
-    print(f"\n| {ours} to | CPU/byte, median (least to most) | throughput, median (least to most) |\n|---|---|---|")
-    for peer in peers:
-        cells = []
-        for key in ("cpu_gb", "gb"):
-            ratios = [cells[ours][key] / max(cells[peer][key], 1e-9) for cells in rounds]
-            cells.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-        print(f"| {peer} | " + " | ".join(cells) + " |")
-    sys.stdout.flush()
+    heading = f"{size}, {connections} connection{'s' if connections > 1 else ''}"
+    cells.side_by_side(args, heading, args.servers, lambda server: open_cell(args, server, size, connections), ["cpu_gb", "gb"])
 
 
 def system_calls(args):
@@ -203,39 +100,37 @@ def system_calls(args):
     for size in args.sizes:
         requests = max(1, min(1000, 64 * 2**20 // bytes_of(size)))
         for server in args.servers:
-            with Cell(args, server, size, 1) as cell:
+            with open_cell(args, server, size, 1) as cell:
                 calls = cell.calls(requests)
-            named = ", ".join(f"{name} {count / requests:.1f}" for name, count in calls.items() if count / requests >= 0.05)
-            print(f"| {size} | {server} | {sum(calls.values()) / requests:,.1f} | {named} |", flush=True)
+            cells.print_calls(size, server, calls, requests)
 
 
 def cross_check(args, size, connections):
     """The same by another client."""
     title(f"{size}, {connections} connections, by wrk, {args.rounds} rounds")
-    rounds = []
-    for number in range(args.rounds):
-        cells = {}
-        for server in args.servers if number % 2 == 0 else args.servers[::-1]:
-            with Cell(args, server, size, connections) as cell:
-                url = f"http://{cell.server.address}/files/{size}.bin"
-                headers = [word for line in args.header for word in ("-H", line)]
-                wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", f"-c{connections}",
-                              f"-d{args.seconds + 1}s", *headers, url)
-                # Amid the run: a thread that ends takes its count with it.
-                time.sleep(0.5)
-                start, before = time.monotonic(), cell.server.cpu()
-                time.sleep(args.seconds)
-                busy = (cell.server.cpu() - before) / (time.monotonic() - start)
-                text = wrk.process.stdout.read()
-                wrk.close()
-            if "Non-2xx" in text or "Socket errors" in text:
-                raise SystemExit(f"tests/bench: wrk and {server}:\n{text}")
-            rate = float(re.search(r"Requests/sec: +([\d.]+)", text)[1])
-            cells[server] = {"rate": rate, "cpu_us": busy / rate * 1e6}
-        rounds.append(cells)
+
+    def measure(server):
+        with open_cell(args, server, size, connections) as cell:
+            url = f"http://{cell.server.address}/files/{size}.bin"
+            headers = [word for line in args.header for word in ("-H", line)]
+            wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", f"-c{connections}",
+                          f"-d{args.seconds + 1}s", *headers, url)
+            # Amid the run: a thread that ends takes its count with it.
+            time.sleep(0.5)
+            start, before = time.monotonic(), cell.server.cpu()
+            time.sleep(args.seconds)
+            busy = (cell.server.cpu() - before) / (time.monotonic() - start)
+            text = wrk.process.stdout.read()
+            wrk.close()
+        if "Non-2xx" in text or "Socket errors" in text:
+            raise SystemExit(f"tests/bench: wrk and {server}:\n{text}")
+        rate = float(re.search(r"Requests/sec: +([\d.]+)", text)[1])
+        return {"rate": rate, "cpu_us": busy / rate * 1e6}
+
+    rounds = cells.interleaved(args, args.servers, measure)
     print("| | requests/s | CPU µs/request |\n|---|---|---|")
     for server in args.servers:
-        rate, cpu = (statistics.median(cells[server][key] for cells in rounds) for key in ("rate", "cpu_us"))
+        rate, cpu = (statistics.median(found[server][key] for found in rounds) for key in ("rate", "cpu_us"))
         print(f"| {server} | {rate:,.0f} | {cpu:.1f} |", flush=True)
 
 
@@ -283,7 +178,7 @@ def main():
         for size in [] if args.calls else args.sizes:
             for connections in args.connections if bytes_of(size) < LARGE_BYTES else [1]:
                 (cross_check if args.wrk else side_by_side)(args, size, connections)
-        if args.calls or not args.wrk and shutil.which("strace"):
+        if args.calls or not args.wrk and cells.has_strace():
             system_calls(args)
 
 

@@ -61,6 +61,18 @@ class Process:
                     pass
         return total / 1e9
 
+    def switches(self):
+        """How often threads that still run have slept."""
+        total = 0
+        for pid in self.pids():
+            for task in os.listdir(f"/proc/{pid}/task"):
+                try:
+                    with open(f"/proc/{pid}/task/{task}/status") as file:
+                        total += next(int(line.split()[1]) for line in file if line.startswith("voluntary"))
+                except FileNotFoundError:
+                    pass
+        return total
+
     def status(self, field):
         with open(f"/proc/{self.process.pid}/status") as file:
             return next(int(line.split()[1]) for line in file if line.startswith(field + ":"))

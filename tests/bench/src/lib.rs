@@ -1,5 +1,7 @@
 //! What the servers have in common: the events, and when they are published; and how long they live.
 
+pub mod client;
+
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -85,6 +87,9 @@ fn parse(line: &str) -> Option<Plan> {
 pub fn root() -> String {
     std::env::args().nth(1).expect("the directory to serve")
 }
+
+/// What `GET /` is answered with.
+pub const TEXT: &str = "Hello, World!";
 
 /// The process ends with its standard input.
 pub fn end_with_input() {

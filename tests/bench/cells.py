@@ -1,0 +1,148 @@
+"""A fresh server and its client, and rounds of them side by side: what `files`, `http` and `echo` share."""
+
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from process import PINNED, Process, title
+
+WARM_UP_SECONDS = 1
+
+
+class Program(Process):
+    """A server of this package: it says where it listens."""
+
+    def __init__(self, args, program, *words):
+        super().__init__(PINNED["server"], os.path.join(args.target, program), *words)
+        self.address = self.read()
+
+    def peak(self):
+        return self.status("VmHWM") * 1024
+
+
+class Cell:
+    """A server, and a client that has had an answer on each connection: `words` follow the address."""
+
+    def __init__(self, args, server, client, *words):
+        self.server, self.client = server, None
+        try:
+            self.client = Process(PINNED["client"], os.path.join(args.target, client), server.address, *words)
+            if self.client.read() != "ready":
+                raise SystemExit("tests/bench: the client is not ready")
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        for child in filter(None, [self.client, self.server]):
+            child.close()
+
+    def window(self, seconds):
+        """What happens in so many seconds, once the load is there."""
+        self.client.ask("run")
+        time.sleep(WARM_UP_SECONDS)
+        self.client.ask("begin")
+        start, server, switches = time.monotonic(), self.server.cpu(), self.server.switches()
+        time.sleep(seconds)
+        server = self.server.cpu() - server
+        took = time.monotonic() - start
+        seen = json.loads(self.client.ask("report"))
+        switches = self.server.switches() - switches
+        # Of a large file only a part may be here: then the bytes count.
+        requests = max(seen["requests"], 1)
+        return {
+            "rate": seen["requests"] / took,
+            "gb": seen["bytes"] / took / 1e9,
+            "cpu_us": server / requests * 1e6,
+            "cpu_gb": server / max(seen["bytes"], 1) * 1e9,
+            "switches": switches / requests,
+            "p50": seen["p50_us"],
+            "p99": seen["p99_us"],
+            "server": server / took * 100,
+            "client": 100 - seen["idle_us"] / took / 1e4,
+            "peak": self.server.peak() / 2**20,
+            "threads": sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.server.pids()),
+        }
+
+    def calls(self, times):
+        """System calls by name, as strace sees them, while the client asks so many times on each connection."""
+        with tempfile.NamedTemporaryFile("r") as counts:
+            pids = [word for pid in self.server.pids() for word in ("-p", str(pid))]
+            strace = subprocess.Popen(["strace", "-f", "-c", "-o", counts.name, *pids], stderr=subprocess.PIPE, text=True)
+            for _ in self.server.pids():
+                if "attached" not in strace.stderr.readline():
+                    raise SystemExit("tests/bench: strace may not attach to the server")
+            self.client.ask(f"do {times}")
+            strace.send_signal(signal.SIGINT)
+            strace.wait(10)
+            rows = [line.split() for line in counts]
+        found = {row[-1]: int(row[3]) for row in rows if len(row) >= 5 and row[3].isdigit() and row[-1] != "total"}
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+COLUMNS = {
+    "rate": ("requests/s", 0), "gb": ("GB/s", 2), "cpu_us": ("CPU µs/request", 2), "cpu_gb": ("CPU s/GB", 3),
+    "switches": ("switches/request", 2), "p50": ("p50 µs", 0), "p99": ("p99 µs", 0), "server": ("server busy %", 0),
+    "client": ("client busy %", 0), "peak": ("peak RSS MiB", 1), "threads": ("threads", 0),
+}
+
+
+def interleaved(args, servers, measure):
+    """Rounds of what `measure` says of each server, in alternating order."""
+    rounds = []
+    for number in range(args.rounds):
+        cells = {}
+        for server in servers if number % 2 == 0 else servers[::-1]:
+            cells[server] = measure(server)
+            print(f"  round {number + 1} {server}: " + ", ".join(f"{k} {v:.2f}" for k, v in cells[server].items()),
+                  file=sys.stderr)
+        rounds.append(cells)
+    return rounds
+
+
+def side_by_side(args, heading, servers, open_cell, ratios):
+    """Prints medians, and the medians of the rounds' ratios of what `ratios` names."""
+    title(f"{heading}, {args.rounds} rounds")
+
+    def measure(server):
+        with open_cell(server) as cell:
+            return cell.window(args.seconds)
+
+    rounds = interleaved(args, servers, measure)
+    print("| | " + " | ".join(head for head, _ in COLUMNS.values()) + " |")
+    print("|---|" + "---|" * len(COLUMNS))
+    for server in servers:
+        cells = [f"{statistics.median(cells[server][key] for cells in rounds):,.{digits}f}"
+                 for key, (_, digits) in COLUMNS.items()]
+        print(f"| {server} | " + " | ".join(cells) + " |")
+    ours, *peers = servers
+    print(f"\n| {ours} to | " + " | ".join(f"{COLUMNS[key][0]}, median (least to most)" for key in ratios) + " |")
+    print("|---|" + "---|" * len(ratios))
+    for peer in peers:
+        cells = []
+        for key in ratios:
+            found = [cells[ours][key] / max(cells[peer][key], 1e-9) for cells in rounds]
+            cells.append(f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})")
+        print(f"| {peer} | " + " | ".join(cells) + " |")
+    sys.stdout.flush()
+
+
+def has_strace():
+    return shutil.which("strace") is not None
+
+
+def print_calls(label, server, calls, requests):
+    named = ", ".join(f"{name} {count / requests:.2f}" for name, count in calls.items() if count / requests >= 0.02)
+    print(f"| {label} | {server} | {sum(calls.values()) / requests:,.2f} | {named} |", flush=True)
