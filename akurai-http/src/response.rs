@@ -245,6 +245,15 @@ impl Response {
         }
     }
 
+    /// Says that the content depends on `Accept-Encoding` (RFC 9110 §12.5.5), unless it says so already.
+    pub(crate) fn vary_by_coding(&mut self) {
+        let names_it = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"Accept-Encoding");
+        if !self.headers.tokens("Vary").any(names_it) {
+            let added = self.headers.append(b"Vary", b"Accept-Encoding");
+            added.expect("the field is well-formed");
+        }
+    }
+
     pub(crate) fn with_stream(
         mut self,
         write: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,

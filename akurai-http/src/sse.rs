@@ -61,14 +61,9 @@ pub fn sse_gzip(
     request: &Request,
     f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static,
 ) -> Reply {
-    let accepted = AcceptedCodings::of(request.headers());
-    let is_accepted = accepted
-        .preferred()
-        .any(|coding| coding == ContentCoding::Gzip);
-    if !is_accepted {
+    if !AcceptedCodings::of(request.headers()).prefers(ContentCoding::Gzip) {
         let mut reply = sse(f);
-        let added = reply.response_mut().add_header("Vary", b"Accept-Encoding");
-        added.expect("the field is well-formed");
+        reply.response_mut().vary_by_coding();
         return reply;
     }
     let mut gzip = Gzip::new(Level::default());
@@ -79,10 +74,8 @@ pub fn sse_gzip(
         sink.gzip = Some(Box::new(gzip));
         let _ = f(sink);
     });
-    upgrade.head = upgrade
-        .head
-        .header("Content-Encoding", "gzip")
-        .header("Vary", "Accept-Encoding");
+    upgrade.head = upgrade.head.header("Content-Encoding", "gzip");
+    upgrade.head.vary_by_coding();
     upgrade.prelude = prelude.into();
     upgrade.into()
 }

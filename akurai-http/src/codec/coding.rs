@@ -94,6 +94,11 @@ impl AcceptedCodings {
             .filter(move |&coding| self.weight(coding) >= least)
     }
 
+    /// Whether content in this coding is welcome, at least as much as content as it is.
+    pub(crate) fn prefers(self, coding: ContentCoding) -> bool {
+        self.preferred().any(|preferred| preferred == coding)
+    }
+
     /// Whether content may be sent as it is.
     pub(crate) fn takes_identity(self) -> bool {
         self.identity != Some(0)

@@ -41,7 +41,7 @@ pub(crate) fn answer(
             )
             .header("Vary", "Accept-Encoding");
         }
-        vary_by_coding(&mut response);
+        response.vary_by_coding();
     }
     let now = SystemTime::now();
     describe(&mut response, media, &resource, now);
@@ -96,13 +96,6 @@ pub(crate) fn is_negotiable(response: &Response, media: Media) -> bool {
 
 fn is_coded(response: &Response) -> bool {
     response.headers().bytes("Content-Encoding").is_some()
-}
-
-fn vary_by_coding(response: &mut Response) {
-    let names_it = |field: &[u8]| field == b"*" || field.eq_ignore_ascii_case(b"Accept-Encoding");
-    if !response.headers().tokens("Vary").any(names_it) {
-        add(response, "Vary", "Accept-Encoding");
-    }
 }
 
 /// Adds the fields that say what the content is and which version of it.

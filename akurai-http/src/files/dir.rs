@@ -80,17 +80,16 @@ impl Dir {
     /// The root's real path. A look or two tell whether it is still the directory that it was, and still there.
     fn real_root(&self) -> io::Result<Arc<Path>> {
         let id = id_of(&fs::metadata(&self.root)?);
-        let known = self.real.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Real { id: known_id, path }) = known.clone().filter(|_| id.is_some()) {
-            drop(known);
-            let is_there = || fs::metadata(&path).is_ok_and(|metadata| id_of(&metadata) == id);
-            if known_id == id && (*path == *self.root || is_there()) {
-                return Ok(path);
-            }
-            return self.find_real_root();
+        let real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = real.clone().filter(|known| id.is_some() && known.id == id);
+        drop(real);
+        let is_there = |path: &Path| {
+            *path == *self.root || fs::metadata(path).is_ok_and(|metadata| id_of(&metadata) == id)
+        };
+        match known.filter(|known| is_there(&known.path)) {
+            Some(known) => Ok(known.path),
+            None => self.find_real_root(),
         }
-        drop(known);
-        self.find_real_root()
     }
 
     fn find_real_root(&self) -> io::Result<Arc<Path>> {

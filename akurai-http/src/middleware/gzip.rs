@@ -1,6 +1,5 @@
 //! Responses compressed for clients that accept it.
 
-use super::add;
 use crate::codec::coding::{AcceptedCodings, ContentCoding};
 use crate::codec::gzip;
 use crate::codec::media::is_compressible;
@@ -72,22 +71,19 @@ impl Gzip {
     }
 
     fn respond(&self, request: &Request, mut response: Response) -> Response {
-        let accepted = AcceptedCodings::of(request.headers());
-        let is_accepted = accepted
-            .preferred()
-            .any(|coding| coding == ContentCoding::Gzip);
         // It speaks of what the client was sent before, which was compressed if its tag is weak now.
         if response.status() == Status::NOT_MODIFIED {
-            return match has_weak_tag_of(request, &response) {
-                true => with_weak_tag(with_vary(response)),
-                false => response,
-            };
+            if !has_weak_tag_of(request, &response) {
+                return response;
+            }
+            response.vary_by_coding();
+            return with_weak_tag(response);
         }
         if !self.is_worth_it(&response) {
             return response;
         }
-        response = with_vary(response);
-        match is_accepted {
+        response.vary_by_coding();
+        match AcceptedCodings::of(request.headers()).prefers(ContentCoding::Gzip) {
             true => self.compress(response),
             false => response,
         }
@@ -122,27 +118,23 @@ impl Gzip {
     }
 
     fn compress(&self, mut response: Response) -> Response {
-        let coded = match response.body_bytes() {
-            Some([]) | None => None,
-            Some(content) => Some(gzip::Gzip::whole(self.level, content)),
-        };
-        match (coded, response.body_bytes()) {
-            (Some(coded), Some(content)) if coded.len() >= content.len() => return response,
-            (Some(coded), _) => {
-                response.declared_length = None;
-                response.body = Body::Bytes(coded);
+        if let Some(content @ [_, ..]) = response.body_bytes() {
+            let coded = gzip::Gzip::whole(self.level, content);
+            if coded.len() >= content.len() {
+                return response;
             }
+            response.declared_length = None;
+            response.body = Body::Bytes(coded);
+        } else {
             // A stream, or an answer to HEAD: how long it becomes is not known before.
-            (None, _) => {
-                let content_bytes = response.declared_length.take();
-                if let Body::Bytes(_) | Body::Static(_) = response.body {
-                    response = response.with_stream(|_| Ok(()));
-                }
-                response.coded = Some(Coded {
-                    level: self.level,
-                    content_bytes,
-                });
+            let content_bytes = response.declared_length.take();
+            if response.body_bytes().is_some() {
+                response = response.with_stream(|_| Ok(()));
             }
+            response.coded = Some(Coded {
+                level: self.level,
+                content_bytes,
+            });
         }
         with_weak_tag(response)
             .without_header("Accept-Ranges")
@@ -154,14 +146,6 @@ impl Default for Gzip {
     fn default() -> Gzip {
         Gzip::new()
     }
-}
-
-fn with_vary(mut response: Response) -> Response {
-    let names_it = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"Accept-Encoding");
-    if !response.headers().tokens("Vary").any(names_it) {
-        add(&mut response, "Vary", "Accept-Encoding");
-    }
-    response
 }
 
 /// Whether the request names the response's entity tag, but weak.
