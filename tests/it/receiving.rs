@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use akurai_tests::{DEADLINE, Frame, Gate, Opcode, Random, WsClient};
 use akurai_ws::{Error, Kind, Message, Violation, WsOptions};
 
-use crate::serving::{next, reporting_with, serving_with};
+use crate::serving::{next, receive_in_every_way, reporting_with, serving_with};
 
 const MIB: usize = 1 << 20;
 
@@ -77,23 +77,7 @@ fn property_any_cut_with_timeouts_between_gives_the_same_messages() {
     let mut random = Random::announced();
     for round in 0..16 {
         let (server, ends) = reporting_with(WsOptions::new(), move |mut conn| {
-            let (mut messages, mut timeouts) = (Vec::new(), 0);
-            loop {
-                let received = match messages.len() % 4 {
-                    // A message that begins in one way of receiving may end in another.
-                    0 | 3 => conn.recv_timeout(Duration::from_micros(200)),
-                    1 => conn.recv(),
-                    _ => read_in_parts(&mut conn),
-                };
-                match received {
-                    Ok(Some(Message::Ping(_) | Message::Pong(_))) => {}
-                    Ok(Some(Message::Close(_)) | None) => break,
-                    Ok(Some(message)) => messages.push(message),
-                    Err(Error::Timeout) => timeouts += 1,
-                    Err(error) => panic!("{error}"),
-                }
-            }
-            (messages, timeouts)
+            receive_in_every_way(&mut conn)
         });
         let (mut bytes, mut expected) = (Vec::new(), Vec::new());
         for _ in 0..12 {
@@ -133,24 +117,6 @@ fn property_any_cut_with_timeouts_between_gives_the_same_messages() {
         println!("round {round}: {timeouts} timeouts");
         assert!(messages == expected, "round {round}");
     }
-}
-
-fn read_in_parts(conn: &mut akurai_ws::WsConn) -> Result<Option<Message>, Error> {
-    let Some(mut reader) = conn.recv_stream()? else {
-        return Ok(None);
-    };
-    let (mut bytes, mut buffer) = (Vec::new(), [0; 37]);
-    loop {
-        let count = reader.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        bytes.extend_from_slice(&buffer[..count]);
-    }
-    Ok(Some(match reader.kind() {
-        Kind::Text => Message::Text(String::from_utf8(bytes).expect("checked")),
-        Kind::Binary => Message::Binary(bytes),
-    }))
 }
 
 #[test]

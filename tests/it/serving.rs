@@ -1,10 +1,12 @@
 //! WebSocket servers whose closure a test writes itself.
 
+use std::io::Read;
 use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use akurai_http::Request;
 use akurai_tests::{DEADLINE, TestServer};
-use akurai_ws::{CloseInfo, Error, WsConn, WsOptions};
+use akurai_ws::{CloseInfo, Error, Kind, Message, WsConn, WsOptions};
 
 /// A server whose connections are given to `serve`.
 pub(crate) fn serving_with(
@@ -51,4 +53,44 @@ pub(crate) fn expect_info(info: Option<CloseInfo>, code: u16, reason: &str, clea
         (info.code, info.reason.as_str(), info.clean),
         (code, reason, clean)
     );
+}
+
+/// Receives all messages, one in each way after the other, with so short waits that some run out; and how many did.
+pub(crate) fn receive_in_every_way(conn: &mut WsConn) -> (Vec<Message>, usize) {
+    let (mut messages, mut timeouts) = (Vec::new(), 0);
+    loop {
+        let received = match messages.len() % 4 {
+            // A message that begins in one way of receiving may end in another.
+            0 | 3 => conn.recv_timeout(Duration::from_micros(200)),
+            1 => conn.recv(),
+            _ => read_in_parts(conn),
+        };
+        match received {
+            Ok(Some(Message::Ping(_) | Message::Pong(_))) => {}
+            Ok(Some(Message::Close(_)) | None) => break,
+            Ok(Some(message)) => messages.push(message),
+            Err(Error::Timeout) => timeouts += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    (messages, timeouts)
+}
+
+/// A message as its reader has it, in parts that fit nothing.
+pub(crate) fn read_in_parts(conn: &mut WsConn) -> Result<Option<Message>, Error> {
+    let Some(mut reader) = conn.recv_stream()? else {
+        return Ok(None);
+    };
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 37]);
+    loop {
+        let count = reader.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        bytes.extend_from_slice(&buffer[..count]);
+    }
+    Ok(Some(match reader.kind() {
+        Kind::Text => Message::Text(String::from_utf8(bytes).expect("checked")),
+        Kind::Binary => Message::Binary(bytes),
+    }))
 }

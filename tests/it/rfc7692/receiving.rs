@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use akurai_tests::deflate::{Blocks, Piece, Squeezer};
 use akurai_tests::{Frame, Opcode, Random};
-use akurai_ws::{Error, Kind, Message, WsConn, WsOptions};
+use akurai_ws::{Error, Kind, Message, WsOptions};
 
 use super::{HELLO, HELLO_AGAIN, compressed_fragments, deflating, open, squeezed, taking_over};
-use crate::serving::{next, reporting_with, serving_with};
+use crate::serving::{next, receive_in_every_way, reporting_with, serving_with};
 
 const MIB: usize = 1 << 20;
 
@@ -284,25 +284,8 @@ fn property_any_cut_with_timeouts_between_gives_the_same_messages() {
             true => WsOptions::new().deflate(taking_over()),
             false => deflating(),
         };
-        let (server, ends) = reporting_with(options, move |mut conn| {
-            let (mut messages, mut timeouts) = (Vec::new(), 0);
-            loop {
-                let received = match messages.len() % 4 {
-                    // A message that begins in one way of receiving may end in another.
-                    0 | 3 => conn.recv_timeout(Duration::from_micros(200)),
-                    1 => conn.recv(),
-                    _ => read_in_parts(&mut conn),
-                };
-                match received {
-                    Ok(Some(Message::Ping(_) | Message::Pong(_))) => {}
-                    Ok(Some(Message::Close(_)) | None) => break,
-                    Ok(Some(message)) => messages.push(message),
-                    Err(Error::Timeout) => timeouts += 1,
-                    Err(error) => panic!("{error}"),
-                }
-            }
-            (messages, timeouts)
-        });
+        let (server, ends) =
+            reporting_with(options, move |mut conn| receive_in_every_way(&mut conn));
         let mut client = open(&server);
         let mut squeezer = Squeezer::new(15, takeover);
         let (mut bytes, mut expected) = (Vec::new(), Vec::new());
@@ -350,22 +333,4 @@ fn property_any_cut_with_timeouts_between_gives_the_same_messages() {
         println!("round {round}: {timeouts} timeouts");
         assert!(messages == expected, "round {round}");
     }
-}
-
-fn read_in_parts(conn: &mut WsConn) -> Result<Option<Message>, Error> {
-    let Some(mut reader) = conn.recv_stream()? else {
-        return Ok(None);
-    };
-    let (mut bytes, mut buffer) = (Vec::new(), [0; 37]);
-    loop {
-        let count = reader.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        bytes.extend_from_slice(&buffer[..count]);
-    }
-    Ok(Some(match reader.kind() {
-        Kind::Text => Message::Text(String::from_utf8(bytes).expect("checked")),
-        Kind::Binary => Message::Binary(bytes),
-    }))
 }
