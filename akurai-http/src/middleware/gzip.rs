@@ -313,4 +313,26 @@ mod tests {
         );
         assert_eq!(response.headers().all("Vary").count(), 1);
     }
+
+    #[test]
+    fn options_are_kept() {
+        let lines = || {
+            (0..400)
+                .map(|n| format!("{} of {n}\n", n * n % 97))
+                .collect::<String>()
+        };
+        let bytes = |gzip: Gzip, text: String| {
+            let request = Request::get("/").with_header("Accept-Encoding", "gzip");
+            let reply = gzip.middleware()(&request, &|_| Response::text(text.clone()).into());
+            let coding = reply.response().headers().get("Content-Encoding");
+            let length = reply.response().body_bytes().map_or(0, <[u8]>::len);
+            coding.is_some().then_some(length)
+        };
+        let fastest = bytes(Gzip::new().level(Level::FASTEST), lines());
+        let smallest = bytes(Gzip::new().level(Level::SMALLEST), lines());
+        assert!(fastest > smallest && smallest.is_some());
+        let short = || "a".repeat(100);
+        assert!(bytes(Gzip::new().threshold_bytes(100), short()).is_some());
+        assert_eq!(bytes(Gzip::new().threshold_bytes(101), short()), None);
+    }
 }
