@@ -1,15 +1,16 @@
 //! One thread that gives events to WebSocket subscribers.
 
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
-use akurai_ws::Sender;
+use akurai_ws::{Error, Prepared, Sender};
 
+use super::bell::Bell;
 use super::core::Core;
-use super::ring::{Run, Stored};
-
-/// Events taken from the ring at a time.
-const BATCH: usize = 256;
+use super::ring::{BATCH, Run, Stored};
 
 /// The close code of a subscriber that missed events, and should come back (RFC 6455 §7.4, IANA: "Try Again Later").
 const TRY_AGAIN_LATER: u16 = 1013;
@@ -17,18 +18,10 @@ const TRY_AGAIN_LATER: u16 = 1013;
 /// The relay as others see it.
 #[derive(Debug, Default)]
 pub(crate) struct Door {
-    state: Mutex<State>,
-    bell: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    changes: Vec<Change>,
+    bell: Bell<Change>,
     /// How many members there are, counted by those who come and go.
-    members: usize,
-    next_id: u64,
-    rung: bool,
-    over: bool,
+    members: AtomicUsize,
+    next_id: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -44,65 +37,41 @@ struct Member {
     sender: Sender,
     /// The number of the first event that was published after it joined.
     from: u64,
+    /// Messages wait to be written to it.
+    is_due: Cell<bool>,
 }
 
 impl Door {
     /// Lets somebody in, for the events from this number on, and returns the number under which it leaves.
     pub(crate) fn join(&self, topic: Arc<str>, sender: Sender, from: u64) -> u64 {
-        self.ring(|state| {
-            let id = state.next_id;
-            state.next_id += 1;
-            state.members += 1;
-            state.changes.push(Change::Join(Member {
-                topic,
-                id,
-                sender,
-                from,
-            }));
-            id
-        })
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        // Whoever publishes and does not see this yet does so before the relay hears of it, which then finds the event.
+        self.members.fetch_add(1, Ordering::Relaxed);
+        self.bell.leave(Change::Join(Member {
+            topic,
+            id,
+            sender,
+            from,
+            is_due: Cell::new(false),
+        }));
+        id
     }
 
     pub(crate) fn leave(&self, topic: Arc<str>, id: u64) {
-        self.ring(|state| {
-            state.members -= 1;
-            state.changes.push(Change::Leave(topic, id));
-        });
+        self.members.fetch_sub(1, Ordering::Relaxed);
+        self.bell.leave(Change::Leave(topic, id));
     }
 
-    /// Says that there are new events; nobody is woken where nobody listens.
-    pub(crate) fn wake(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.members > 0 {
-            state.rung = true;
-            self.bell.notify_one();
+    /// Says that there is a new event; nobody is woken where nobody listens.
+    pub(crate) fn ring(&self) {
+        if self.members.load(Ordering::Relaxed) > 0 {
+            self.bell.ring();
         }
     }
 
     /// Ends the relay.
     pub(crate) fn end(&self) {
-        self.ring(|state| state.over = true);
-    }
-
-    fn ring<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = change(&mut state);
-        state.rung = true;
-        self.bell.notify_one();
-        result
-    }
-
-    /// Waits until the bell rings. `None` if the relay is over.
-    fn wait(&self) -> Option<Vec<Change>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while !state.rung {
-            state = self
-                .bell
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        state.rung = false;
-        (!state.over).then(|| std::mem::take(&mut state.changes))
+        self.bell.end();
     }
 }
 
@@ -110,7 +79,7 @@ impl Door {
 pub(crate) fn relay(core: &Core, door: &Door) {
     let mut members: HashMap<Arc<str>, Vec<Member>> = HashMap::new();
     let mut next = core.ring.end().0;
-    while let Some(changes) = door.wait() {
+    while let Some(changes) = door.bell.wait(None) {
         for change in changes {
             match change {
                 Change::Join(member) => {
@@ -135,7 +104,9 @@ pub(crate) fn relay(core: &Core, door: &Door) {
                 }
             }
         }
+        let begun = Instant::now();
         deliver(core, &members, &mut next);
+        door.bell.rest(begun.elapsed());
     }
 }
 
@@ -152,18 +123,24 @@ fn catch_up(core: &Core, member: &Member, next: u64) {
         .ring
         .from(member.from, usize::try_from(missed).unwrap_or(usize::MAX));
     if lost.is_some() && first <= next {
-        let _ = member.sender.close(TRY_AGAIN_LATER, "events were lost");
+        let _ = member
+            .sender
+            .post_close(TRY_AGAIN_LATER, "events were lost");
         return;
     }
     for (_, event) in (first..next).zip(&events) {
         if event.topic == member.topic {
-            give(core, member, event);
+            give(core, member, event, Sender::post_later);
         }
     }
+    let _ = member.sender.post_now();
 }
 
 fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64) {
-    loop {
+    let mut due: Vec<&Member> = Vec::new();
+    // For what is published meanwhile, the bell rings.
+    let (end, _) = core.ring.end();
+    while *next < end {
         let Run {
             first,
             events,
@@ -173,26 +150,42 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
             // A WebSocket subscriber has no cursor to come back with, but it can be told to load its state anew.
             let those = members.values().flatten();
             for member in those.filter(|member| member.from < first) {
-                let _ = member.sender.close(TRY_AGAIN_LATER, "events were lost");
+                let _ = member
+                    .sender
+                    .post_close(TRY_AGAIN_LATER, "events were lost");
             }
         }
+        let is_alone = events.len() == 1;
         for (number, event) in (first..).zip(&events) {
             let of_topic = members.get(&event.topic).into_iter().flatten();
             for member in of_topic.filter(|member| member.from <= number) {
-                give(core, member, event);
+                if is_alone {
+                    give(core, member, event, Sender::post);
+                    continue;
+                }
+                give(core, member, event, Sender::post_later);
+                if !member.is_due.replace(true) {
+                    due.push(member);
+                }
             }
         }
-        *next = first + events.len() as u64;
-        if events.len() < BATCH {
-            // For what comes later, the bell rings.
-            return;
+        for member in due.drain(..) {
+            member.is_due.set(false);
+            let _ = member.sender.post_now();
         }
+        *next = first + events.len() as u64;
     }
 }
 
-fn give(core: &Core, member: &Member, event: &Stored) {
+/// Gives an event to a member at once, or for later, to be written together with what else there is for it.
+fn give(
+    core: &Core,
+    member: &Member,
+    event: &Stored,
+    post: impl FnOnce(&Sender, &Prepared) -> Result<(), Error>,
+) {
     // Who is gone or too slow leaves when its own thread notices.
-    if member.sender.post(event.message()).is_ok() {
+    if post(&member.sender, event.message()).is_ok() {
         core.count_deliveries(1);
     }
 }
