@@ -1,10 +1,10 @@
 //! One thread that gives events to WebSocket subscribers.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use akurai_ws::{Error, Prepared, Sender};
 
@@ -14,6 +14,12 @@ use super::ring::{BATCH, Run, Stored};
 
 /// The close code of a subscriber that missed events, and should come back (RFC 6455 §7.4, IANA: "Try Again Later").
 const TRY_AGAIN_LATER: u16 = 1013;
+
+/// A post that takes so long has waited for its peer; a write that does not wait takes some microseconds.
+const STALL: Duration = Duration::from_millis(4);
+
+/// Threads among which the rest of a pass is shared then.
+const HELPERS: usize = 16;
 
 /// The relay as others see it.
 #[derive(Debug, Default)]
@@ -38,7 +44,7 @@ struct Member {
     /// The number of the first event that was published after it joined.
     from: u64,
     /// Messages wait to be written to it.
-    is_due: Cell<bool>,
+    is_due: AtomicBool,
 }
 
 impl Door {
@@ -52,7 +58,7 @@ impl Door {
             id,
             sender,
             from,
-            is_due: Cell::new(false),
+            is_due: AtomicBool::new(false),
         }));
         id
     }
@@ -155,25 +161,50 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
                     .post_close(TRY_AGAIN_LATER, "events were lost");
             }
         }
-        let is_alone = events.len() == 1;
         for (number, event) in (first..).zip(&events) {
             let of_topic = members.get(&event.topic).into_iter().flatten();
             for member in of_topic.filter(|member| member.from <= number) {
-                if is_alone {
-                    give(core, member, event, Sender::post);
-                    continue;
+                if events.len() > 1 {
+                    give(core, member, event, Sender::post_later);
                 }
-                give(core, member, event, Sender::post_later);
-                if !member.is_due.replace(true) {
+                if !member.is_due.swap(true, Ordering::Relaxed) {
                     due.push(member);
                 }
             }
         }
-        for member in due.drain(..) {
-            member.is_due.set(false);
-            let _ = member.sender.post_now();
-        }
+        each(&due, |member| {
+            member.is_due.store(false, Ordering::Relaxed);
+            match &events[..] {
+                // Straight from where it is shared.
+                [event] => give(core, member, event, Sender::post),
+                _ => drop(member.sender.post_now()),
+            }
+        });
+        due.clear();
         *next = first + events.len() as u64;
+    }
+}
+
+/// Writes to each of them. A peer that takes nothing costs a post's patience before it is left to a thread of its own; when
+/// there is one there may be many, so those behind it are shared among some threads for this time.
+fn each(members: &[&Member], write: impl Fn(&Member) + Sync) {
+    for (at, member) in members.iter().enumerate() {
+        let begun = Instant::now();
+        write(member);
+        let rest = &members[at + 1..];
+        if begun.elapsed() >= STALL && !rest.is_empty() {
+            let write = &write;
+            thread::scope(|scope| {
+                for part in rest.chunks(rest.len().div_ceil(HELPERS)) {
+                    let work = move || part.iter().for_each(|member| write(member));
+                    let builder = thread::Builder::new().name("akurai-hub".to_owned());
+                    if builder.spawn_scoped(scope, work).is_err() {
+                        work();
+                    }
+                }
+            });
+            return;
+        }
     }
 }
 
