@@ -53,6 +53,9 @@ pub(crate) fn answer(
     }
     add_if_absent(&mut response, "Accept-Ranges", "bytes");
     let headers = request.headers();
+    if !asks_for_less(headers) {
+        return whole(request, response, resource);
+    }
     let now = u64::try_from(seconds(now)).unwrap_or(0);
     let own = validators(&response, now);
     match evaluate(headers, reads, own, now) {
@@ -119,6 +122,17 @@ fn add_if_absent(response: &mut Response, name: &str, value: &str) {
     if response.headers().bytes(name).is_none() {
         add(response, name, value);
     }
+}
+
+/// Whether a field may make the answer another than the whole content: a range, or a condition, all of which begin alike
+/// (RFC 9110 §13.1).
+fn asks_for_less(headers: &Headers) -> bool {
+    headers.lines().any(|(name, _)| {
+        let is_condition = name
+            .get(..3)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"If-"));
+        is_condition || name.eq_ignore_ascii_case(b"Range")
+    })
 }
 
 /// Those that the response shows, be they the file's or the handler's.
