@@ -292,6 +292,9 @@ impl Wire {
 
     /// Reads and throws away what is left of the body, at most so many bytes for so long. Whether all of it is gone.
     pub(crate) fn drain_body(&mut self, bytes: u64, time: Duration) -> bool {
+        if self.body.is_over() {
+            return true;
+        }
         let deadline = after(time);
         let mut left = bytes;
         loop {

@@ -116,8 +116,11 @@ fn split_port(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 
 // port = *DIGIT, and no number that TCP does not have
 fn is_port(port: &[u8]) -> bool {
-    port.iter().all(u8::is_ascii_digit)
-        && std::str::from_utf8(port).is_ok_and(|digits| digits.parse::<u16>().is_ok())
+    let number = port.iter().try_fold(0u16, |number, byte| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u16::from(byte - b'0')),
+        _ => None,
+    });
+    number.is_some()
 }
 
 // uri-host = IP-literal / IPv4address / reg-name                        RFC 3986 §3.2.2
@@ -125,14 +128,22 @@ fn is_host_name(host: &[u8]) -> bool {
     match host {
         [] => false,
         [b'[', inner @ .., b']'] => is_ip_literal(inner),
-        name => {
-            has_whole_triplets(name)
-                && name
-                    .iter()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte))
-        }
+        name => name.iter().all(|&byte| NAME[byte as usize]) && has_whole_triplets(name),
     }
 }
+
+// reg-name = *( unreserved / pct-encoded / sub-delims )
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' | b'%'
+            | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=');
+        byte += 1;
+    }
+    table
+};
 
 // IP-literal = "[" ( IPv6address / IPvFuture ) "]"
 //

@@ -373,11 +373,11 @@ pub(crate) fn settle(request: &Request, reply: Reply) -> Reply {
 
 /// As [`settle`], for a response.
 pub(crate) fn settle_response(request: &Request, mut response: Response) -> Response {
-    let Body::File(path) = &mut response.body else {
+    let Body::File(path) = &mut response.parts.body else {
         return response;
     };
     let path = std::mem::take(path);
-    response.body = Body::Bytes(Vec::new());
+    response.parts.body = Body::Short;
     // The file's length is the file's to say.
     let response = response.without_header("Content-Length");
     let media = Media::of(&path.file_name().unwrap_or_default().to_string_lossy());
