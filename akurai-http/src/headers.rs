@@ -147,7 +147,8 @@ impl Headers {
     }
 
     fn is_named(&self, line: &FieldLine, name: &str) -> bool {
-        self.name(line).eq_ignore_ascii_case(name.as_bytes())
+        // The lengths decide for most.
+        line.name.len() == name.len() && self.name(line).eq_ignore_ascii_case(name.as_bytes())
     }
 
     fn name(&self, line: &FieldLine) -> &[u8] {

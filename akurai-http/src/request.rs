@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::codec::body::{BodyLimits, Framing};
 use crate::codec::head::{Head, HeadLimits, HeadParser};
+use crate::params::Params;
 use crate::wire::Wire;
 use crate::{Headers, Method, RequestError, TrustedProxies};
 
@@ -39,7 +40,9 @@ pub struct Request {
     headers: Headers,
     peer: Option<SocketAddr>,
     proxies: Option<Arc<TrustedProxies>>,
-    params: OnceCell<Vec<(String, String)>>,
+    params: OnceCell<Params>,
+    /// For those of the next match.
+    spare_params: Cell<Params>,
     /// How many bytes at the end of the path `{*name}` matched.
     rest_bytes: Cell<usize>,
     /// A handler reads the body through a shared reference; nobody else touches the wire meanwhile.
@@ -89,9 +92,7 @@ impl Request {
 
     /// What stood in the place of `{name}` in the route's pattern, percent-decoded.
     pub fn param(&self, name: &str) -> Option<&str> {
-        let params = self.params.get()?;
-        let found = params.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str())
+        self.params.get()?.value(name)
     }
 
     /// The address at the other end of the connection, which may be a proxy's; `None` on a Unix socket.
@@ -223,6 +224,7 @@ impl Request {
             peer,
             proxies,
             params: OnceCell::new(),
+            spare_params: Cell::default(),
             rest_bytes: Cell::new(0),
             wire: RefCell::new(wire),
         }
@@ -233,9 +235,11 @@ impl Request {
         let wire = self.wire.get_mut();
         let (head, lines) = parser.take();
         self.headers.assign(&wire.buffered()[..len], lines);
-        self.params.take();
         wire.consume(len);
         self.head = head;
+        if let Some(params) = self.params.take() {
+            self.leave_params(params);
+        }
     }
 
     /// Becomes what `parser` has read of a head before it refused it, as far as the answer depends on it.
@@ -263,11 +267,24 @@ impl Request {
         self.head.form == crate::codec::target::Form::Asterisk
     }
 
+    /// No parameters, and the memory of earlier ones.
+    pub(crate) fn take_params(&self) -> Params {
+        self.spare_params.take()
+    }
+
+    /// Leaves the memory of parameters to those of the next match.
+    pub(crate) fn leave_params(&self, mut params: Params) {
+        params.clear();
+        self.spare_params.set(params);
+    }
+
     /// Sets what the route's pattern matched. Of routers that call one another the first one's parameters stay, and the rest of
     /// the path is the last one's.
-    pub(crate) fn set_params(&self, params: Vec<(String, String)>, rest_bytes: usize) {
-        let _ = self.params.set(params);
-        self.rest_bytes.set(rest_bytes);
+    pub(crate) fn set_params(&self, params: Params) {
+        self.rest_bytes.set(params.rest_bytes);
+        if let Err(params) = self.params.set(params) {
+            self.leave_params(params);
+        }
     }
 
     /// What `{*name}` matched, percent-encoded as it came.
