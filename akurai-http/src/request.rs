@@ -22,6 +22,12 @@ pub enum Version {
     Http11,
 }
 
+/// What a body's announced length is believed to be before anything of it came, in bytes.
+const CLAIMED_BYTES: usize = 64 * 1024;
+
+/// Room for a chunked body, whose length nobody announced, in bytes.
+const CHUNKED_BYTES: usize = 1024;
+
 /// A request: its head, and its body to be read.
 ///
 /// ```
@@ -127,13 +133,27 @@ impl Request {
     /// [`RequestError`](crate::RequestError), and as a [`Reply`](crate::Reply) becomes its status. A body that is cut
     /// off is never taken for a whole one.
     pub fn body(&self) -> io::Result<Vec<u8>> {
-        // A client may claim any length: we take the claim's word for 64 KiB and then follow what arrives.
-        let claimed = match self.head.framing {
-            Framing::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
-            _ => 0,
+        let mut wire = self.wire.borrow_mut();
+        let least = match self.head.framing {
+            Framing::Chunked => CHUNKED_BYTES,
+            Framing::None | Framing::Length(_) => 0,
         };
-        let mut body = Vec::with_capacity(claimed.min(64 * 1024));
-        self.body_reader().read_to_end(&mut body)?;
+        // What stands behind `filled` has room for the next read, and is zero already when a read was short.
+        let (mut body, mut filled) = (Vec::new(), 0);
+        loop {
+            wire.body.check()?;
+            if wire.body.is_over() {
+                break;
+            }
+            if filled == body.len() {
+                // A client may claim any length: we take its word for as much as has come, or a little in the beginning.
+                let due = usize::try_from(wire.body.due()).unwrap_or(usize::MAX);
+                let room = due.max(least).min(filled.max(CLAIMED_BYTES));
+                body.resize(filled + room, 0);
+            }
+            filled += wire.read_body(&mut body[filled..])?;
+        }
+        body.truncate(filled);
         Ok(body)
     }
 
