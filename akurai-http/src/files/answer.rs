@@ -182,7 +182,7 @@ fn with_content(mut response: Response, resource: Resource, part: Range<u64>) ->
     let len = part.end - part.start;
     match resource.content {
         Content::Static(bytes) => {
-            response.body = Body::Static(&bytes[part.start as usize..part.end as usize]);
+            response.parts.body = Body::Static(&bytes[part.start as usize..part.end as usize]);
             response
         }
         Content::File(_) => response

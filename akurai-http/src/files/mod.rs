@@ -380,19 +380,25 @@ pub(crate) fn settle(request: &Request, reply: Reply) -> Reply {
 }
 
 /// As [`settle`], for a response.
+#[inline]
 pub(crate) fn settle_response(request: &Request, mut response: Response) -> Response {
-    let Body::File(path) = &mut response.body else {
-        return response;
-    };
-    let path = std::mem::take(path);
-    response.body = Body::Bytes(Vec::new());
+    match &mut response.parts.body {
+        Body::File(path) => {
+            let path = std::mem::take(path);
+            send_file(request, response.body(""), &path)
+        }
+        _ => response,
+    }
+}
+
+fn send_file(request: &Request, response: Response, path: &Path) -> Response {
     // The file's length is the file's to say.
     let response = response.without_header("Content-Length");
     let media = Media::of(&path.file_name().unwrap_or_default().to_string_lossy());
     let is_negotiable = is_negotiable(&response, media);
     let codings = AcceptedCodings::of(request.headers());
     let codings = codings.preferred().filter(|_| is_negotiable);
-    match dir::find_anywhere(&path, codings) {
+    match dir::find_anywhere(path, codings) {
         Ok(Some(file)) => answer(request, response, media, file),
         // The handler's own status goes before what became of the page that explains it.
         Ok(None) if response.status() != Status::OK => response,
