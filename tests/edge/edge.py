@@ -1,23 +1,24 @@
 """What `run` starts: the parts that were asked for, one after the other, and the closing line."""
 
 import argparse
+import asyncio
 import re
 import shutil
 import signal
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import browser
 import faults
 import features
 import races
+from clients import Closed
 from places import FILES, HERE, PROXIES, Certificate, Checks, version
 
 PARTS = {"features": features.check, "faults": faults.check, "races": races.check, "browser": browser.check}
-
-
 README = HERE.parent.parent / "README.md"
 
 
@@ -47,7 +48,11 @@ def main():
         shown(checks)
         for part in arguments.parts:
             begun = time.monotonic()
-            PARTS[part](arguments, checks)
+            try:
+                PARTS[part](arguments, checks)
+            except (Closed, OSError, asyncio.TimeoutError):
+                traceback.print_exc()
+                checks.that(False, f"{part} came to its end")
             print(f"# {part}: {time.monotonic() - begun:.0f} s", flush=True)
     finally:
         shutil.rmtree(arguments.scratch, ignore_errors=True)
