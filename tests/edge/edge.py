@@ -1,0 +1,64 @@
+"""What `run` starts: the parts that were asked for, one after the other, and the closing line."""
+
+import argparse
+import asyncio
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import browser
+import faults
+import features
+import races
+from clients import Closed
+from places import FILES, HERE, PROXIES, Certificate, Checks, version
+
+PARTS = {"features": features.check, "faults": faults.check, "races": races.check, "browser": browser.check}
+README = HERE.parent.parent / "README.md"
+
+
+def shown(checks):
+    """Whether the project's README shows what is tested."""
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    for tag, kind in (("nginx", "nginx"), ("caddyfile", "Caddy"), ("haproxy", "HAProxy")):
+        texts = [text for name, text in blocks if name == tag]
+        tested = (HERE / "conf" / FILES[kind]).read_text()
+        checks.that(texts == [tested], f"README.md shows conf/{FILES[kind]} as it is tested")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--server", required=True, help="the example behind_proxy")
+    parser.add_argument("--out", required=True, type=Path, help="directory for logs")
+    parser.add_argument("parts", nargs="+", choices=PARTS)
+    arguments = parser.parse_args()
+
+    # So that SIGTERM, too, runs the `with` blocks' ends, which stop what was started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    checks = Checks()
+    arguments.scratch = Path(tempfile.mkdtemp(prefix="akurai-edge-"))
+    try:
+        arguments.certificate = Certificate(arguments.scratch)
+        print("# " + ", ".join(f"{kind} {version(kind)}" for kind in PROXIES), flush=True)
+        shown(checks)
+        for part in arguments.parts:
+            begun = time.monotonic()
+            try:
+                PARTS[part](arguments, checks)
+            except (Closed, OSError, asyncio.TimeoutError):
+                traceback.print_exc()
+                checks.that(False, f"{part} came to its end")
+            print(f"# {part}: {time.monotonic() - begun:.0f} s", flush=True)
+    finally:
+        shutil.rmtree(arguments.scratch, ignore_errors=True)
+    print(f"{checks.passed} passed, {checks.failed} failed")
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""What must pass a proxy: event streams, WebSockets, the client's address, the origin, and the end of a connection."""
+
+import os
+import re
+import time
+
+from clients import ACCEPT, BINARY, CLOSE, TEXT, Client, Closed, Http2, Tls, http3_events, opening
+from places import PROXIES, Proxy, Server
+
+# An address of loopback that is neither the proxy's nor the server's.
+ELSEWHERE = "127.0.0.3"
+FORGED = "192.0.2.66"
+TICKS = 3
+
+
+def check(arguments, checks):
+    with Server(arguments) as server:
+        for kind in PROXIES:
+            for upstream, name in ((server.address, "to TCP"), (server.path, "to Unix")):
+                with Proxy(arguments, kind, upstream, name) as proxy:
+                    streams(proxy, checks)
+                    sockets(proxy, checks)
+                    addresses(proxy, checks)
+                    leaving(proxy, server, checks)
+                    origins(proxy, checks)
+            with Proxy(arguments, kind, server.address, "with another Host", REWRITING[kind]) as proxy:
+                rewritten_host(proxy, checks)
+        addresses_without_proxy(server, checks)
+
+
+# ---- Event streams -----------------------------------------------------------------------------------------------
+
+
+def is_live(status, times):
+    """The demo ticks at once and then each second. What is gathered anywhere comes later, or together."""
+    steps = [after - before for before, after in zip(times, times[1:])]
+    return status == 200 and len(times) == TICKS and times[0] < 1 and all(0.5 < step < 1.5 for step in steps)
+
+
+def told(times):
+    return "ticks after " + ", ".join(f"{t * 1000:.0f}" for t in times) + " ms"
+
+
+def ticks(stream):
+    begun = time.monotonic()
+    status, fields = stream.head()
+    times = []
+    while len(times) < TICKS:
+        stream.until(b"data: ")
+        times.append(time.monotonic() - begun)
+    return status, times
+
+
+def over_http1(proxy):
+    with Tls(proxy.address) as client:
+        request = f"GET /api/events HTTP/1.1\r\nHost: {client.host}\r\nAccept: text/event-stream\r\n\r\n"
+        client.send(request.encode())
+        return ticks(client)
+
+
+def over_http2(proxy):
+    """One of two on the same connection, if the other has come as far."""
+    with Http2(proxy.address) as client:
+        first, second = [client.ask("/api/events", [("accept", "text/event-stream")]) for _ in range(2)]
+        status, times = ticks(first)
+        both = second.head()[0] == 200 and second.buffer.count(b"data: ") >= TICKS - 1
+        return status if both else 0, times
+
+
+def over_http3(proxy):
+    return http3_events(proxy.address, "/api/events", TICKS)
+
+
+def streams(proxy, checks):
+    ways = [("an event stream over HTTP/1.1", over_http1), ("two event streams on one HTTP/2 connection", over_http2)]
+    if proxy.kind == "Caddy":
+        ways.append(("an event stream over HTTP/3", over_http3))
+    for text, way in ways:
+        # What is buffered is late each time; what is late once may be the machine's doing.
+        for _ in range(3):
+            status, times = way(proxy)
+            if is_live(status, times):
+                break
+        checks.that(is_live(status, times), f"{proxy.name}: {text}: {told(times)}")
+
+
+# ---- WebSocket ---------------------------------------------------------------------------------------------------
+
+
+def talks(client):
+    """Whether an echo echoes, long messages too, and closes as RFC 6455 §7 has it."""
+    megabyte = os.urandom(1 << 20)
+    client.send_frame(TEXT, "grüße".encode())
+    if client.frame() != (TEXT, "grüße".encode()):
+        return False
+    client.send_frame(BINARY, megabyte)
+    if client.frame() != (BINARY, megabyte):
+        return False
+    client.send_frame(CLOSE, b"\x03\xe8bye")
+    return client.frame() == (CLOSE, b"\x03\xe8bye")
+
+
+def sockets(proxy, checks):
+    with Tls(proxy.address) as client:
+        client.send(opening(client.host, "/api/ws", proxy.origin))
+        status, fields = client.head()
+        holds = status == 101 and fields.get("sec-websocket-accept") == ACCEPT and talks(client)
+    checks.that(holds, f"{proxy.name}: a WebSocket over HTTP/1.1: text, 1 MiB, close")
+
+    with Http2(proxy.address) as client:
+        announced = client.has_extended_connect()
+        if proxy.kind != "HAProxy":
+            # A browser then opens a connection of HTTP/1.1 for it, which is tested above and in Chromium.
+            checks.that(not announced, f"{proxy.name}: does not offer WebSocket over HTTP/2 (RFC 8441)")
+            return
+        stream = client.websocket("/api/ws", proxy.origin)
+        events = client.ask("/api/events", [("accept", "text/event-stream")])
+        status, _ = stream.head()
+        holds = announced and status == 200 and talks(stream) and events.head()[0] == 200
+        text = "a WebSocket over HTTP/2 (RFC 8441), beside an event stream: text, 1 MiB, close"
+        checks.that(holds, f"{proxy.name}: {text}")
+        foreign = client.websocket("/api/chat?name=x", "https://elsewhere.example")
+        checks.that(foreign.head()[0] == 403, f"{proxy.name}: over HTTP/2, too, a foreign page is refused")
+
+
+# ---- The client's address ----------------------------------------------------------------------------------------
+
+
+def addresses(proxy, checks):
+    forged = f"X-Forwarded-For: {FORGED}\r\nForwarded: for={FORGED}\r\nX-Real-IP: {FORGED}\r\n"
+    # Event streams may have a way of their own through the configuration.
+    for fields, text in (
+        ("", "the client's address is told"),
+        (forged, "a forged one is not believed"),
+        (forged + "Accept: text/event-stream\r\n", "nor for an event stream"),
+    ):
+        with Tls(proxy.address, ELSEWHERE) as client:
+            _, head = client.ask("/api/client", fields)
+            got = client.body(head).decode()
+        checks.that(got == ELSEWHERE, f"{proxy.name}: {text} ({got})")
+
+
+def addresses_without_proxy(server, checks):
+    """The server trusts 127.0.0.1; whoever else says X-Forwarded-For is not believed."""
+    for source, expected, who in (("127.0.0.1", FORGED, "the proxy's address"), (ELSEWHERE, ELSEWHERE, "another")):
+        with Client(server.address, source) as client:
+            client.send(f"GET /api/client HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {FORGED}\r\n\r\n".encode())
+            got = client.response()[2].decode()
+        checks.that(got == expected, f"no proxy: X-Forwarded-For from {who} gives {got}")
+
+
+# ---- A client that leaves ----------------------------------------------------------------------------------------
+
+
+def upgraded(server):
+    with Client(server.address) as client:
+        client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        return int(re.search(rb"^akurai_upgraded_connections (\d+)$", client.response()[2], re.MULTILINE)[1])
+
+
+def is_alone(server, seconds=5):
+    """Whether no stream and no WebSocket is left, `seconds` from now at most."""
+    deadline = time.monotonic() + seconds
+    while left := upgraded(server):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return left == 0
+
+
+def leaving(proxy, server, checks):
+    """A proxy that does not tell at once lets the server find out at its next tick, or the one after."""
+    for _ in range(3):
+        there, took = leave(proxy, server)
+        if took < 0.9:
+            break
+    text = f"{proxy.name}: clients that leave are noticed before the next tick"
+    checks.that(there == 3 and took < 0.9, f"{text}, after {took * 1000:.0f} ms")
+
+
+def leave(proxy, server):
+    """How many streams and WebSockets there were, and how long it took until none was left."""
+    is_alone(server)
+    with Tls(proxy.address) as client, Tls(proxy.address) as socket, Http2(proxy.address) as http2:
+        client.ask("/api/events", "Accept: text/event-stream\r\n")
+        socket.send(opening(socket.host, "/api/ws", proxy.origin))
+        socket.head()
+        stream = http2.ask("/api/events", [("accept", "text/event-stream")])
+        stream.head()
+        there = upgraded(server)
+        begun = time.monotonic()
+        stream.cancel()
+        client.socket.close()
+        socket.socket.close()
+        is_alone(server)
+        return there, time.monotonic() - begun
+
+
+# ---- The origin --------------------------------------------------------------------------------------------------
+
+# Each proxy so that the server sees another Host than the page's: what nginx does unless told otherwise.
+REWRITING = {
+    "nginx": [(r"^ *proxy_set_header Host .*\n", "")],
+    "Caddy": [(r"(?=^ *transport http)", "        header_up Host {upstream_hostport}\n")],
+    "HAProxy": [(r"(?=^ *server one)", "    http-request set-header Host internal\n")],
+}
+
+
+def ask_to_upgrade(proxy, path, origin, extra=""):
+    with Tls(proxy.address) as client:
+        client.send(opening(client.host, path, origin, extra))
+        status, fields = client.head()
+        return status, "" if status == 101 else client.body(fields).decode()
+
+
+def origins(proxy, checks):
+    status, _ = ask_to_upgrade(proxy, "/api/chat?name=x", proxy.origin)
+    checks.that(status == 101, f"{proxy.name}: a page of the public name opens a WebSocket")
+    status, text = ask_to_upgrade(proxy, "/api/chat?name=x", "https://elsewhere.example")
+    checks.that(status == 403, f"{proxy.name}: a page of another origin is refused")
+
+
+def rewritten_host(proxy, checks):
+    host = proxy.origin.removeprefix("https://")
+    for extra, text in (
+        ("", "the page is refused, and told why"),
+        (f"X-Forwarded-Host: {host}\r\n", "whatever X-Forwarded-Host says"),
+    ):
+        status, said = ask_to_upgrade(proxy, "/api/chat?name=x", proxy.origin, extra)
+        holds = status == 403 and "allow_origins" in said
+        checks.that(holds, f"{proxy.name}: {text} ({status})")
+    status, _ = ask_to_upgrade(proxy, "/api/named", "https://example.org")
+    checks.that(status == 101, f"{proxy.name}: an origin that the server names is admitted")
+    status, _ = ask_to_upgrade(proxy, "/api/named", "https://elsewhere.example")
+    checks.that(status == 403, f"{proxy.name}: any other is not")
