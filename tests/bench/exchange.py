@@ -13,7 +13,9 @@ CALLED_BYTES = 2**30
 
 
 def open_cell(args, server, case):
-    program = cells.Program(args, servers.PROGRAMS[server])
+    # To its favour: see there.
+    words = ["pipelined"] if server == "hyper" and case.depth > 1 else []
+    program = cells.Program(args, servers.PROGRAMS[server], *words)
     return cells.Cell(args, program, case.client, *case.words(server))
 
 
@@ -55,6 +57,8 @@ def main():
     process.NICE = args.nice
     for case in [] if args.calls else args.cases:
         present = list(filter(case.has, args.servers))
+        if not present:
+            parser.error(f"none of these has {case.name} {' '.join(options)}".rstrip())
         heading = " ".join([args.scenario, case.name, *(option[2:] for option in options)])
 
         def opened(server, case=case):
