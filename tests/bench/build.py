@@ -101,7 +101,6 @@ def measure(path, package, work):
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
-    parser.add_argument("--target", help=argparse.SUPPRESS)
     parser.add_argument("scenario", choices=["build"])
     parser.add_argument("packages", nargs="*", metavar="PACKAGE",
                         help=f"{' '.join(PACKAGES)}; all by default, and the first is compared with the others")
