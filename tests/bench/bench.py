@@ -17,7 +17,8 @@ SERVERS = {"akurai": "hub", "axum": "axum-broadcast"}
 class Cell:
     """A fresh server and its clients."""
 
-    def __init__(self, target, server, *clients):
+    def __init__(self, target, server, *clients, ws=False):
+        words = ["--ws"] if ws else []
         self.server = Process(PINNED["server"], os.path.join(target, SERVERS[server]))
         self.clients = []
         try:
@@ -25,7 +26,7 @@ class Cell:
             self.present()
             self.empty = self.server.rss()
             for client in clients:
-                client = Process(PINNED["client"], os.path.join(target, "listen"), self.address, *client)
+                client = Process(PINNED["client"], os.path.join(target, "listen"), self.address, *client, *words)
                 self.clients.append(client)
                 if client.read() != "ready":
                     raise SystemExit("tests/bench: the subscribers are not ready")
@@ -137,12 +138,12 @@ COLUMNS = [("cpu_us", "CPU µs/delivery", 2), ("rate", "deliveries/s", 0), ("p50
 def side_by_side(args, what, measure):
     """Interleaved rounds in alternating order; prints medians, and the medians of the rounds' ratios."""
     rounds = []
-    title(f"{what}, {args.rounds} rounds")
+    title(f"{what}{' by WebSocket' if args.ws else ''}, {args.rounds} rounds")
     for number in range(args.rounds):
         order = list(SERVERS) if number % 2 == 0 else list(SERVERS)[::-1]
         cells = {}
         for server in order:
-            with Cell(args.target, server, (args.subscribers,)) as cell:
+            with Cell(args.target, server, (args.subscribers,), ws=args.ws) as cell:
                 time.sleep(0.5)
                 rss = (cell.server.rss() - cell.empty) / args.subscribers
                 result = measure(cell)
@@ -220,13 +221,13 @@ def slow(args):
     with Cell(args.target, "akurai", (n,)) as cell:
         cell.publish(plan)
         time.sleep(1)
-        control = [cell.window(1) for _ in range(args.seconds)]
+        control = [cell.window(1) for _ in range(max(1, int(args.seconds)))]
     with Cell(args.target, "akurai", (n, m)) as cell:
         cell.publish(plan)
         print("| second | p50 ms | p99 ms | events to readers | RSS MiB | TCP buffers MiB | subscribers | dropped | server core % |")
         print("|---|---|---|---|---|---|---|---|---|")
         during, after = [], []
-        for second in range(args.seconds):
+        for second in range(max(1, int(args.seconds))):
             result = cell.window(1)
             present, dropped = cell.present()
             (during if dropped < m else after).append(result)
@@ -280,21 +281,26 @@ def main():
     }
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
     parser.add_argument("--target", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("scenario", choices=scenarios)
+    parser.add_argument("scenario", choices=scenarios, help="how many: "
+                        + ", ".join(f"{name} {had['subscribers']:,}" for name, (_, had) in scenarios.items()))
     parser.add_argument("subscribers", type=int, nargs="?")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=8, help="that a round measures")
+    parser.add_argument("--seconds", type=float, default=8, help="that a round measures")
     parser.add_argument("--rate", type=int, default=10, help="events a second")
     parser.add_argument("--events", type=int, default=1000, help="of a burst")
     parser.add_argument("--bursts", type=int, default=5)
-    parser.add_argument("--unread", type=int, default=100)
+    parser.add_argument("--unread", type=int, default=100, help="that stop reading, of slow")
+    parser.add_argument("--ws", action="store_true", help="of fanout, rate and bursts: by WebSocket instead of SSE")
     parser.add_argument("--nice", type=int, default=0, help="of server and client, on a machine that others use; below 0 as root")
     chosen = parser.parse_args().scenario
     run, defaults = scenarios[chosen]
     parser.set_defaults(**defaults)
     args = parser.parse_args()
+    if args.ws and run not in (fanout, rate, bursts):
+        parser.error(f"{args.scenario} has no --ws")
     process.NICE = args.nice
     run(args)
 
 
-main()
+if __name__ == "__main__":
+    main()

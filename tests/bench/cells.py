@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -52,7 +53,7 @@ class Cell:
     def window(self, seconds):
         """What happens in so many seconds, once the load is there."""
         self.client.ask("run")
-        time.sleep(WARM_UP_SECONDS)
+        time.sleep(min(WARM_UP_SECONDS, seconds))
         self.client.ask("begin")
         start, server, switches = time.monotonic(), self.server.cpu(), self.server.switches()
         time.sleep(seconds)
@@ -112,6 +113,15 @@ def interleaved(args, servers, measure):
     return rounds
 
 
+def print_medians(servers, rounds, columns):
+    """A table of (heading, key, digits)."""
+    print("| | " + " | ".join(head for head, _, _ in columns) + " |")
+    print("|---|" + "---|" * len(columns))
+    for server in servers:
+        medians = (f"{statistics.median(cells[server][key] for cells in rounds):,.{digits}f}" for _, key, digits in columns)
+        print(f"| {server} | " + " | ".join(medians) + " |", flush=True)
+
+
 def side_by_side(args, heading, servers, open_cell, ratios):
     """Prints medians, and the medians of the rounds' ratios of what `ratios` names."""
     title(f"{heading}, {args.rounds} rounds")
@@ -121,13 +131,10 @@ def side_by_side(args, heading, servers, open_cell, ratios):
             return cell.window(args.seconds)
 
     rounds = interleaved(args, servers, measure)
-    print("| | " + " | ".join(head for head, _ in COLUMNS.values()) + " |")
-    print("|---|" + "---|" * len(COLUMNS))
-    for server in servers:
-        cells = [f"{statistics.median(cells[server][key] for cells in rounds):,.{digits}f}"
-                 for key, (_, digits) in COLUMNS.items()]
-        print(f"| {server} | " + " | ".join(cells) + " |")
+    print_medians(servers, rounds, [(head, key, digits) for key, (head, digits) in COLUMNS.items()])
     ours, *peers = servers
+    if not peers:
+        return
     print(f"\n| {ours} to | " + " | ".join(f"{COLUMNS[key][0]}, median (least to most)" for key in ratios) + " |")
     print("|---|" + "---|" * len(ratios))
     for peer in peers:
@@ -137,6 +144,32 @@ def side_by_side(args, heading, servers, open_cell, ratios):
             cells.append(f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})")
         print(f"| {peer} | " + " | ".join(cells) + " |")
     sys.stdout.flush()
+
+
+def by_wrk(args, heading, servers, open_cell, path, connections, fields=()):
+    """The same by another client."""
+    title(f"{heading}, {connections} connection{'s' if connections > 1 else ''}, by wrk, {args.rounds} rounds")
+
+    def measure(server):
+        with open_cell(server) as cell:
+            url = f"http://{cell.server.address}{path}"
+            headers = [word for line in fields for word in ("-H", line)]
+            wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", f"-c{connections}",
+                          f"-d{int(args.seconds) + 2}s", *headers, url)
+            # Amid the run, since wrk's rate is that of all of it.
+            time.sleep(0.5)
+            start, before = time.monotonic(), cell.server.cpu()
+            time.sleep(args.seconds)
+            busy = (cell.server.cpu() - before) / (time.monotonic() - start)
+            text = wrk.process.stdout.read()
+            wrk.close()
+        if "Non-2xx" in text or "Socket errors" in text:
+            raise SystemExit(f"tests/bench: wrk and {server}:\n{text}")
+        rate = float(re.search(r"Requests/sec: +([\d.]+)", text)[1])
+        return {"rate": rate, "cpu_us": busy / rate * 1e6}
+
+    rounds = interleaved(args, servers, measure)
+    print_medians(servers, rounds, [("requests/s", "rate", 0), ("CPU µs/request", "cpu_us", 2)])
 
 
 def has_strace():

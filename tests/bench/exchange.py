@@ -1,67 +1,76 @@
-"""A text by GET, and messages that come back: see README.md beside this file."""
+"""Requests, and messages that come back: see README.md beside this file."""
 
 import argparse
 
 import cells
 import process
+import servers
 from process import title
 
-SERVERS = {
-    "http": {"akurai": "web", "floor": "floor-web", "axum": "axum-web", "tiny_http": "tiny-web"},
-    "echo": {"akurai": "web", "floor": "floor-web", "tungstenite": "tungstenite-web", "axum": "axum-web"},
-}
-
-# Bytes, connections, in flight on each.
-CASES = {
-    "http": {"1": (13, 1, 1), "64": (13, 64, 1), "64x16": (13, 64, 16)},
-    "echo": {"16B-1": (16, 1, 1), "16B-64": (16, 64, 1), "16B-64x16": (16, 64, 16), "64KiB-64": (65536, 64, 1)},
-}
-
-# That strace counts, more or less.
+# That strace counts, more or less, and how many bytes in all.
 CALLED_REQUESTS = 2000
+CALLED_BYTES = 2**30
 
 
 def open_cell(args, server, case):
-    length, connections, depth = CASES[args.scenario][case]
-    program = cells.Program(args, SERVERS[args.scenario][server])
-    client, path = {"http": ("fetch", "/"), "echo": ("chat", "/echo")}[args.scenario]
-    return cells.Cell(args, program, client, path, length, connections, depth)
+    # To its favour: see there.
+    words = ["pipelined"] if server == "hyper" and case.depth > 1 else []
+    program = cells.Program(args, servers.PROGRAMS[server], *words)
+    return cells.Cell(args, program, case.client, *case.words(server))
 
 
 def system_calls(args):
     title(f"System calls: {args.scenario}")
     print("| | | calls/request | of which |\n|---|---|---|---|")
     for case in args.cases:
-        _, connections, depth = CASES[args.scenario][case]
-        for server in args.servers:
-            times = max(20, CALLED_REQUESTS // (connections * depth))
+        together = case.connections * case.depth
+        times = max(1, min(CALLED_REQUESTS, CALLED_BYTES // max(case.bytes, 1)) // together)
+        for server in filter(case.has, args.servers):
             with open_cell(args, server, case) as cell:
                 calls = cell.calls(times)
-            cells.print_calls(case, server, calls, times * connections * depth)
+            cells.print_calls(case.name, server, calls, times * together)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
     parser.add_argument("--target", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("scenario", choices=CASES)
-    parser.add_argument("cases", nargs="*", metavar="CASE",
-                        help="; ".join(f"{name}: {' '.join(cases)}" for name, cases in CASES.items()) + "; all by default")
-    parser.add_argument("--servers", nargs="+", help="the first is compared with the others")
+    parser.add_argument("scenario", choices=servers.CASES)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=" ".join(
+        f"{name}: {' '.join(cases)} by default; {servers.FORMS[name]}." for name, cases in servers.CASES.items()))
+    parser.add_argument("--servers", nargs="+", help="the first is compared with the others; all is everybody. " + " ".join(
+        f"{name}: {' '.join(default)} by default, and {' '.join(others)}."
+        for name, (default, others) in servers.SERVERS.items() if name in servers.CASES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="that a round measures")
+    parser.add_argument("--binary", action="store_true", help="of echo: messages are not text")
+    parser.add_argument("--deflate", action="store_true", help="of echo: permessage-deflate, by those who have it")
+    parser.add_argument("--wrk", action="store_true", help="of http: by wrk, as a cross-check, a GET that is not pipelined")
     parser.add_argument("--calls", action="store_true", help="count system calls alone")
     parser.add_argument("--nice", type=int, default=0, help="of server and client, on a machine that others use; below 0 as root")
     args = parser.parse_args()
-    args.cases = args.cases or list(CASES[args.scenario])
-    args.servers = args.servers or list(SERVERS[args.scenario])
-    for given, known in (args.cases, CASES), (args.servers, SERVERS):
-        for name in set(given) - set(known[args.scenario]):
-            parser.error(f"{args.scenario} has no {name}, but {' '.join(known[args.scenario])}")
+    if args.scenario == "http" and (args.binary or args.deflate) or args.scenario == "echo" and args.wrk:
+        parser.error(f"that is no option of {args.scenario}")
+    names = args.cases or servers.CASES[args.scenario]
+    options = [option for option in ("--binary", "--deflate") if getattr(args, option[2:])]
+    args.cases = [servers.http_case(name) if args.scenario == "http" else servers.echo_case(name, *options) for name in names]
+    args.servers = servers.chosen(args, args.scenario)
     process.NICE = args.nice
     for case in [] if args.calls else args.cases:
-        cells.side_by_side(args, f"{args.scenario} {case}", args.servers,
-                           lambda server, case=case: open_cell(args, server, case), ["cpu_us", "rate"])
-    if args.calls or cells.has_strace():
+        present = list(filter(case.has, args.servers))
+        if not present:
+            parser.error(f"none of these has {case.name} {' '.join(options)}".rstrip())
+        heading = " ".join([args.scenario, case.name, *(option[2:] for option in options)])
+
+        def opened(server, case=case):
+            return open_cell(args, server, case)
+
+        if args.wrk and (case.path != "/" or case.depth > 1 or "--churn" in case.options):
+            continue
+        if args.wrk:
+            cells.by_wrk(args, heading, present, opened, case.path, case.connections)
+        else:
+            cells.side_by_side(args, heading, present, opened, ["cpu_gb", "gb"] if case.long else ["cpu_us", "rate"])
+    if args.calls or not args.wrk and cells.has_strace():
         system_calls(args)
 
 

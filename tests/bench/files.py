@@ -2,20 +2,18 @@
 
 import argparse
 import os
-import re
 import shutil
 import socket
-import statistics
 import tempfile
 import time
 
 import cells
 import process
 from process import PINNED, Process, title
+from servers import bytes_of
 
 SERVERS = ["akurai", "nginx", "nginx-sendfile", "axum", "tiny_http", "floor"]
 PROGRAMS = {"akurai": "files", "axum": "axum-files", "tiny_http": "tiny-files", "floor": "floor-files"}
-UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 # One connection is enough for what takes a good part of a second.
 LARGE_BYTES = 64 * 2**20
@@ -86,7 +84,8 @@ def open_cell(args, server, size, connections):
         program = Nginx(args, server, args.work)
     else:
         program = cells.Program(args, PROGRAMS[server], args.work)
-    return cells.Cell(args, program, "fetch", f"/files/{size}.bin", bytes_of(size), connections, 1, *args.header)
+    return cells.Cell(args, program, "fetch", f"/files/{size}.bin", bytes_of(size), connections, 1,
+                      *(word for line in args.header for word in ("--header", line)))
 
 
 def side_by_side(args, size, connections):
@@ -106,39 +105,8 @@ def system_calls(args):
 
 
 def cross_check(args, size, connections):
-    """The same by another client."""
-    title(f"{size}, {connections} connections, by wrk, {args.rounds} rounds")
-
-    def measure(server):
-        with open_cell(args, server, size, connections) as cell:
-            url = f"http://{cell.server.address}/files/{size}.bin"
-            headers = [word for line in args.header for word in ("-H", line)]
-            wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", f"-c{connections}",
-                          f"-d{args.seconds + 1}s", *headers, url)
-            # Amid the run: a thread that ends takes its count with it.
-            time.sleep(0.5)
-            start, before = time.monotonic(), cell.server.cpu()
-            time.sleep(args.seconds)
-            busy = (cell.server.cpu() - before) / (time.monotonic() - start)
-            text = wrk.process.stdout.read()
-            wrk.close()
-        if "Non-2xx" in text or "Socket errors" in text:
-            raise SystemExit(f"tests/bench: wrk and {server}:\n{text}")
-        rate = float(re.search(r"Requests/sec: +([\d.]+)", text)[1])
-        return {"rate": rate, "cpu_us": busy / rate * 1e6}
-
-    rounds = cells.interleaved(args, args.servers, measure)
-    print("| | requests/s | CPU µs/request |\n|---|---|---|")
-    for server in args.servers:
-        rate, cpu = (statistics.median(found[server][key] for found in rounds) for key in ("rate", "cpu_us"))
-        print(f"| {server} | {rate:,.0f} | {cpu:.1f} |", flush=True)
-
-
-def bytes_of(size):
-    found = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB)", size)
-    if not found:
-        raise SystemExit(f"tests/bench: {size} is no size, such as 1KiB, 64KiB, 1MiB or 1GiB")
-    return int(found[1]) * UNITS[found[2]]
+    cells.by_wrk(args, size, args.servers, lambda server: open_cell(args, server, size, connections), f"/files/{size}.bin",
+                 connections, args.header)
 
 
 def make_files(args):
@@ -164,7 +132,7 @@ def main():
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16], help="but one alone for 64 MiB and more")
     parser.add_argument("--servers", nargs="+", choices=SERVERS, default=SERVERS, help="the first is compared with the others")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4, help="that a round measures")
+    parser.add_argument("--seconds", type=float, default=4, help="that a round measures")
     parser.add_argument("--header", action="append", default=[], help="a field line to send, such as 'Accept-Encoding: gzip'")
     parser.add_argument("--dir", help="where the files are made and removed again; the system's temporary directory by default")
     parser.add_argument("--wrk", action="store_true", help="measure with wrk, as a cross-check")

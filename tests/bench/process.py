@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 
 PINNED = {"server": "0", "client": "1"}
 NICE = 0
@@ -50,16 +51,9 @@ class Process:
             return [self.process.pid, *map(int, file.read().split())]
 
     def cpu(self):
-        """Seconds on a core, of all its threads that still run and its children's."""
-        total = 0
-        for pid in self.pids():
-            for task in os.listdir(f"/proc/{pid}/task"):
-                try:
-                    with open(f"/proc/{pid}/task/{task}/schedstat") as file:
-                        total += int(file.read().split()[0])
-                except FileNotFoundError:
-                    pass
-        return total / 1e9
+        """Seconds on a core, of all its threads, those that ended as well, and its children's: the clock that Linux has for a
+        process, as `clock_getcpuclockid` names it."""
+        return sum(time.clock_gettime(~pid << 3 | 2) for pid in self.pids())
 
     def switches(self):
         """How often threads that still run have slept."""

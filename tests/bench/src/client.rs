@@ -8,11 +8,12 @@
 //! - `report`: what was counted, as JSON
 //! - `do N`: once every connection has asked N times and has its answers
 //!
-//! It ends with its input. While it waits for an answer it does not sleep: the server's writes would pay for waking it, on a
+//! It ends with its input, and what goes wrong when that has ended is not told. While it waits for an answer it does not sleep: the server's writes would pay for waking it, on a
 //! virtual machine up to a third of what they cost.
 
 use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,29 +29,80 @@ const READ_BYTES: usize = 256 * 1024;
 /// The longest wait for answers that are counted.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long an error waits for the end of the input, which may explain it: who ends us may have ended the server as well.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// A long body is this again and again.
+static FILL: [u8; READ_BYTES] = [b'x'; READ_BYTES];
+
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What a client's `main` does.
+pub fn told(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    work().inspect_err(|_| thread::sleep(GRACE))
+}
 
 /// What comes back on one connection.
 pub trait Answers {
     /// How many answers end in these bytes, and how much content they have. Anything but an answer is an error.
     fn take(&mut self, bytes: &[u8]) -> Result<(u64, u64)>;
+
+    /// The connection is a new one.
+    fn renew(&mut self) {}
+
+    /// What to send when bytes came though nothing was asked, if they may.
+    fn reply(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// What is sent whenever the answers are there.
+#[derive(Default)]
+pub struct Request {
+    /// As it goes out in one piece: `depth` requests.
+    pub bytes: Vec<u8>,
+    /// Bytes of a body that follow; with a depth of 1.
+    pub body: u64,
+    pub depth: u64,
+    /// Where to connect anew, since the server closes the connection when it has answered.
+    pub churn: Option<SocketAddr>,
+    /// Sent on an answer, before the server closes.
+    pub farewell: Vec<u8>,
+}
+
+impl Request {
+    /// `depth` times this, together.
+    pub fn repeated(request: &[u8], depth: usize) -> Self {
+        Self {
+            bytes: request.repeat(depth),
+            depth: depth as u64,
+            ..Self::default()
+        }
+    }
+
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64 + self.body
+    }
 }
 
 struct Connection<A> {
     stream: TcpStream,
     answers: A,
     /// Of the request, what is not sent yet begins here.
-    sent: usize,
-    /// Answers that are still to come to what was asked.
+    sent: u64,
+    /// Answers that are still to come to what was asked; and then, of one that churns, its end.
     owed: u64,
     /// How often to ask once they are here.
     todo: u64,
     asked: Instant,
+    /// Closed by the server, or about to be.
+    used: bool,
 }
 
 #[derive(Default)]
 struct Counts {
     answers: u64,
+    /// Content, both ways.
     bytes: u64,
     reads: u64,
     /// Time in which no answer was there to be read.
@@ -59,84 +111,113 @@ struct Counts {
 }
 
 pub struct Client<A> {
-    /// As it goes out in one piece: `depth` requests.
-    request: Vec<u8>,
-    depth: u64,
+    request: Request,
     poll: Poll,
+    commands: mpsc::Receiver<String>,
     connections: Vec<Connection<A>>,
+    /// Connections that are owed something.
+    waiting: usize,
     counts: Counts,
     /// The end of the last turn.
     turned: Instant,
+    events: Events,
     buffer: Vec<u8>,
 }
 
 impl<A: Answers> Client<A> {
-    /// `depth` times this request whenever the answers are there.
-    pub fn new(request: &[u8], depth: usize) -> Result<Self> {
+    pub fn new(request: Request) -> Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let (told, commands) = mpsc::channel();
+        thread::spawn(move || {
+            for line in std::io::stdin().lines().map_while(std::result::Result::ok) {
+                let _ = told.send(line);
+                let _ = waker.wake();
+            }
+            std::process::exit(0);
+        });
         Ok(Self {
-            request: request.repeat(depth),
-            depth: depth as u64,
-            poll: Poll::new()?,
+            request,
+            poll,
+            commands,
             connections: Vec::new(),
+            waiting: 0,
             counts: Counts::default(),
             turned: Instant::now(),
+            events: Events::with_capacity(1024),
             buffer: vec![0; READ_BYTES],
         })
     }
 
     /// One more connection, which has had its answers once afterwards.
     pub fn add(&mut self, stream: std::net::TcpStream, answers: A) -> Result<()> {
-        stream.set_nodelay(true)?;
+        let name = self.connections.len();
         stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
-        let name = Token(self.connections.len());
-        let both = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, name, both)?;
+        let stream = self.register(name, TcpStream::from_std(stream))?;
         self.connections.push(Connection {
             stream,
             answers,
             sent: self.request.len(),
             owed: 0,
-            todo: 0,
+            todo: 1,
             asked: Instant::now(),
+            used: false,
         });
-        self.exactly(1)
+        self.ask(name)?;
+        self.settle()
+    }
+
+    fn register(&self, name: usize, mut stream: TcpStream) -> Result<TcpStream> {
+        stream.set_nodelay(true)?;
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        registry.register(&mut stream, Token(name), both)?;
+        Ok(stream)
     }
 
     /// Obeys the standard input to its end.
     pub fn obey_input(mut self) -> Result<()> {
         println!("ready");
-        let waker = Waker::new(self.poll.registry(), WAKER)?;
-        let (commands, commanded) = mpsc::channel();
-        thread::spawn(move || {
-            for line in std::io::stdin().lines().map_while(std::result::Result::ok) {
-                let _ = commands.send(line);
-                let _ = waker.wake();
-            }
-            std::process::exit(0);
-        });
-        let mut events = Events::with_capacity(1024);
         loop {
-            self.turn(&mut events)?;
-            for line in commanded.try_iter() {
-                println!("{}", self.obey(&line)?);
+            self.turn()?;
+            while let Ok(line) = self.commands.try_recv() {
+                self.obey(&line)?;
             }
         }
     }
 
-    fn turn(&mut self, events: &mut Events) -> Result<()> {
-        let awaited = self.connections.iter().any(|each| each.owed > 0);
-        let wait = match awaited {
-            true => Duration::ZERO,
-            false => Duration::from_secs(1),
+    fn obey(&mut self, line: &str) -> Result<()> {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some("run"), None) => self.ask_all(u64::MAX)?,
+            (Some("begin"), None) => self.counts = Counts::default(),
+            (Some("do"), Some(times)) => {
+                self.ask_all(times.parse()?)?;
+                self.settle()?;
+            }
+            (Some("report"), None) => {
+                println!("{}", self.counts.report());
+                return Ok(());
+            }
+            _ => return Err("no such command".into()),
+        }
+        println!("done");
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        let wait = match self.waiting {
+            0 => Duration::from_secs(1),
+            _ => Duration::ZERO,
         };
-        match self.poll.poll(events, Some(wait)) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        match self.poll.poll(&mut events, Some(wait)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             other => other?,
         }
         for event in events.iter().filter(|event| event.token() != WAKER) {
             let name = event.token().0;
-            self.connections[name].write(&self.request)?;
+            self.connections[name].write(&self.request, &mut self.counts)?;
             if event.is_readable() {
                 self.read(name)?;
             }
@@ -146,22 +227,25 @@ impl<A: Answers> Client<A> {
             self.counts.idle += now - self.turned;
         }
         self.turned = now;
+        self.events = events;
         Ok(())
     }
 
     fn read(&mut self, name: usize) -> Result<()> {
-        let connection = &mut self.connections[name];
         loop {
+            let connection = &mut self.connections[name];
             match connection.stream.read(&mut self.buffer) {
-                Ok(0) => return Err("the server closed a connection".into()),
+                Ok(0) => return self.ended(name),
                 Ok(count) => {
                     self.counts.reads += 1;
-                    let answered = connection.take(&self.buffer[..count], &mut self.counts)?;
-                    if answered && connection.todo > 0 {
-                        connection.ask(&self.request, self.depth)?;
+                    let bytes = &self.buffer[..count];
+                    let answered = connection.take(bytes, &self.request, &mut self.counts)?;
+                    if answered {
+                        self.answered(name)?;
                     }
-                    // A buffer that was not filled has drained the socket: what comes later is an event of its own.
-                    if count < self.buffer.len() {
+                    // A buffer that was not filled has drained the socket: what comes later is an event of its own. But
+                    // an end that came with it is none.
+                    if count < self.buffer.len() && self.request.churn.is_none() {
                         return Ok(());
                     }
                 }
@@ -172,61 +256,84 @@ impl<A: Answers> Client<A> {
         }
     }
 
+    /// The server closed the connection, which only one that churns has to expect.
+    fn ended(&mut self, name: usize) -> Result<()> {
+        let connection = &mut self.connections[name];
+        match connection.owed {
+            1 if connection.used => {}
+            // Told of once more.
+            0 if connection.used => return Ok(()),
+            _ => return Err("the server closed a connection".into()),
+        }
+        connection.owed = 0;
+        self.counts.latency(connection.asked);
+        self.answered(name)
+    }
+
+    /// The connection has all that it was owed.
+    fn answered(&mut self, name: usize) -> Result<()> {
+        self.waiting -= 1;
+        match self.connections[name].todo {
+            0 => Ok(()),
+            _ => self.ask(name),
+        }
+    }
+
+    fn ask(&mut self, name: usize) -> Result<()> {
+        let asked = Instant::now();
+        if let (Some(address), true) = (self.request.churn, self.connections[name].used) {
+            let stream = self.register(name, TcpStream::connect(address)?)?;
+            self.connections[name].stream = stream;
+            self.connections[name].answers.renew();
+        }
+        self.waiting += 1;
+        let connection = &mut self.connections[name];
+        connection.used = self.request.churn.is_some();
+        connection.todo -= 1;
+        connection.owed = self.request.depth + u64::from(connection.used);
+        connection.asked = asked;
+        connection.sent = 0;
+        connection.write(&self.request, &mut self.counts)
+    }
+
     /// Asks on each connection, and goes on asking there until it was so many times.
-    fn ask(&mut self, times: u64) -> Result<()> {
-        for connection in &mut self.connections {
-            connection.todo = times;
-            if connection.owed == 0 && times > 0 {
-                connection.ask(&self.request, self.depth)?;
+    fn ask_all(&mut self, times: u64) -> Result<()> {
+        for name in 0..self.connections.len() {
+            self.connections[name].todo = times;
+            if self.connections[name].owed == 0 && times > 0 {
+                self.ask(name)?;
             }
         }
         Ok(())
     }
 
-    fn exactly(&mut self, times: u64) -> Result<()> {
-        let mut events = Events::with_capacity(1024);
+    /// Until nobody is owed anything.
+    fn settle(&mut self) -> Result<()> {
         let deadline = Instant::now() + DEADLINE;
-        self.ask(times)?;
-        while self
-            .connections
-            .iter()
-            .any(|connection| connection.owed > 0)
-        {
-            self.turn(&mut events)?;
+        while self.waiting > 0 {
+            self.turn()?;
             if Instant::now() > deadline {
                 return Err("an answer did not come".into());
             }
         }
         Ok(())
     }
-
-    fn obey(&mut self, line: &str) -> Result<String> {
-        let mut words = line.split_whitespace();
-        match (words.next(), words.next()) {
-            (Some("run"), None) => self.ask(u64::MAX)?,
-            (Some("begin"), None) => self.counts = Counts::default(),
-            (Some("report"), None) => return Ok(self.counts.report()),
-            (Some("do"), Some(times)) => self.exactly(times.parse()?)?,
-            _ => return Err("no such command".into()),
-        }
-        Ok("done".into())
-    }
 }
 
 impl<A: Answers> Connection<A> {
-    fn ask(&mut self, request: &[u8], depth: u64) -> Result<()> {
-        self.todo -= 1;
-        self.owed = depth;
-        self.asked = Instant::now();
-        self.sent = 0;
-        self.write(request)
-    }
-
     /// Sends what there is room for; an event tells when there is more.
-    fn write(&mut self, request: &[u8]) -> Result<()> {
+    fn write(&mut self, request: &Request, counts: &mut Counts) -> Result<()> {
         while self.sent < request.len() {
-            match self.stream.write(&request[self.sent..]) {
-                Ok(count) => self.sent += count,
+            let left = (request.len() - self.sent) as usize;
+            let (here, content) = match request.bytes.get(self.sent as usize..) {
+                Some(here) if !here.is_empty() => (here, false),
+                _ => (&FILL[..left.min(FILL.len())], true),
+            };
+            match self.stream.write(here) {
+                Ok(count) => {
+                    self.sent += count as u64;
+                    counts.bytes += if content { count as u64 } else { 0 };
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error.into()),
@@ -236,26 +343,39 @@ impl<A: Answers> Connection<A> {
     }
 
     /// Whether the last of the answers ends here.
-    fn take(&mut self, bytes: &[u8], counts: &mut Counts) -> Result<bool> {
+    fn take(&mut self, bytes: &[u8], request: &Request, counts: &mut Counts) -> Result<bool> {
         let (answers, content) = self.answers.take(bytes)?;
         counts.answers += answers;
         counts.bytes += content;
-        if self.owed == 0 || answers > self.owed {
-            return Err("bytes that nobody asked for".into());
+        if self.owed == 0 && answers == 0 {
+            let reply = self.answers.reply().ok_or("bytes that nobody asked for")?;
+            self.stream.write_all(&reply)?;
+            return Ok(false);
+        }
+        if answers > self.owed.saturating_sub(u64::from(self.used)) {
+            return Err("more answers than requests".into());
+        }
+        if answers > 0 && self.sent < request.len() {
+            return Err("an answer to half a request".into());
         }
         self.owed -= answers;
+        if self.used && self.owed == 1 && answers > 0 {
+            self.stream.write_all(&request.farewell)?;
+        }
         if self.owed > 0 {
             return Ok(false);
         }
-        let latency = self.asked.elapsed().as_micros();
-        counts
-            .latencies_us
-            .push(latency.min(u128::from(u32::MAX)) as u32);
+        counts.latency(self.asked);
         Ok(true)
     }
 }
 
 impl Counts {
+    fn latency(&mut self, since: Instant) {
+        let latency = since.elapsed().as_micros().min(u128::from(u32::MAX));
+        self.latencies_us.push(latency as u32);
+    }
+
     fn report(&mut self) -> String {
         self.latencies_us.sort_unstable();
         let at = |part: f64| {

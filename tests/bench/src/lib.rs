@@ -1,6 +1,8 @@
-//! What the servers have in common: the events, and when they are published; and how long they live.
+//! What the servers have in common: the events, and when they are published; and the load.
 
 pub mod client;
+pub mod floor;
+pub mod frame;
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -86,15 +88,4 @@ fn parse(line: &str) -> Option<Plan> {
 /// The directory that a server of files is told as its first argument.
 pub fn root() -> String {
     std::env::args().nth(1).expect("the directory to serve")
-}
-
-/// What `GET /` is answered with.
-pub const TEXT: &str = "Hello, World!";
-
-/// The process ends with its standard input.
-pub fn end_with_input() {
-    thread::spawn(|| {
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        std::process::exit(0);
-    });
 }

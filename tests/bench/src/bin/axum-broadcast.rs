@@ -1,4 +1,5 @@
-//! The same server the way one writes it with axum: a broadcast channel, and a stream of it for each subscriber.
+//! The same server the way one writes it with axum: a broadcast channel, and a stream of it for each subscriber; and
+//! by WebSocket, a task for each that waits for the channel and for the socket.
 //!
 //! To its favour, an event is formatted once, by the publisher, and no subscriber pays for that.
 
@@ -7,12 +8,14 @@ use std::io;
 
 use akurai_bench::publish_as_told;
 use axum::Router;
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use futures_util::StreamExt;
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{self, Receiver};
 use tokio_stream::wrappers::BroadcastStream;
 
 /// As many as wait for one of the Hub's subscribers, rounded up to a power of two as the channel does by itself.
@@ -21,7 +24,9 @@ const CAPACITY: usize = 1024;
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let (sender, _) = broadcast::channel::<Event>(CAPACITY);
-    let (events, stats) = (sender.clone(), sender.clone());
+    let (texts, _) = broadcast::channel::<Utf8Bytes>(CAPACITY);
+    let (events, event_stats) = (sender.clone(), sender.clone());
+    let (sockets, socket_stats) = (texts.clone(), texts.clone());
     let app = Router::new()
         .route(
             "/events",
@@ -33,12 +38,23 @@ async fn main() -> io::Result<()> {
             }),
         )
         .route(
+            "/ws",
+            get(async move |upgrade: WebSocketUpgrade| {
+                let texts = sockets.subscribe();
+                upgrade.on_upgrade(|socket| subscribed(socket, texts))
+            }),
+        )
+        .route(
             "/stats",
-            get(async move || format!("{} 0\n", stats.receiver_count())),
+            get(async move || {
+                let count = event_stats.receiver_count() + socket_stats.receiver_count();
+                format!("{count} 0\n")
+            }),
         );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     publish_as_told(move |number, text| {
+        let _ = texts.send(text.as_str().into());
         // An id as long as the Hub's, so that both write as much.
         let event = Event::default().data(text).id(format!("{:015}", number));
         let _ = sender.send(event);
@@ -47,4 +63,25 @@ async fn main() -> io::Result<()> {
         let _ = stream.set_nodelay(true);
     });
     axum::serve(listener, app).await
+}
+
+async fn subscribed(mut socket: WebSocket, mut texts: Receiver<Utf8Bytes>) {
+    loop {
+        let text = tokio::select! {
+            text = texts.recv() => text,
+            message = socket.recv() => match message {
+                Some(Ok(_)) => continue,
+                _ => return,
+            },
+        };
+        let message = match text {
+            Ok(text) => Message::Text(text),
+            // Who lagged goes on, as above.
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return,
+        };
+        if socket.send(message).await.is_err() {
+            return;
+        }
+    }
 }

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use akurai_bench::{end_with_input, root};
 use axum::Router;
 use axum::serve::ListenerExt;
+use bench_task::{end_with_input, root};
 use tower_http::services::ServeDir;
 
 #[tokio::main]

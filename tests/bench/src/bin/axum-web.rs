@@ -1,19 +1,31 @@
 //! The same with axum, its runtime on one thread.
 
+use std::convert::Infallible;
 use std::io;
 
-use akurai_bench::{TEXT, end_with_input};
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::routing::get;
+use axum::extract::{DefaultBodyLimit, Path};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
 use axum::serve::ListenerExt;
+use bench_task::{TEXT, end_with_input, pieces};
+use futures_util::{StreamExt, stream};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
-    let app = Router::new().route("/", get(async || TEXT)).route(
-        "/echo",
-        get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(echo)),
-    );
+    let app = Router::new()
+        .route("/", get(async || TEXT))
+        .route("/post", post(async |body: Bytes| body))
+        .route("/upload", post(upload).layer(DefaultBodyLimit::disable()))
+        .route("/download/{bytes}", get(download))
+        .route(
+            "/echo",
+            get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(echo)),
+        );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     end_with_input();
@@ -21,6 +33,20 @@ async fn main() -> io::Result<()> {
         let _ = stream.set_nodelay(true);
     });
     axum::serve(listener, app).await
+}
+
+async fn upload(body: Body) -> Result<String, StatusCode> {
+    let (mut body, mut total) = (body.into_data_stream(), 0);
+    while let Some(piece) = body.next().await {
+        total += piece.map_err(|_| StatusCode::BAD_REQUEST)?.len();
+    }
+    Ok(total.to_string())
+}
+
+async fn download(Path(bytes): Path<u64>) -> impl IntoResponse {
+    let pieces = pieces(bytes).map(|piece| Ok::<_, Infallible>(Bytes::from_static(piece)));
+    let body = Body::from_stream(stream::iter(pieces));
+    ([(CONTENT_LENGTH, bytes)], body)
 }
 
 async fn echo(mut socket: WebSocket) {

@@ -1,61 +1,110 @@
-//! Messages that come back: `chat ADDRESS PATH BYTES CONNECTIONS DEPTH`, as told on the standard input (see `client`).
+//! Messages that come back: `chat ADDRESS PATH BYTES CONNECTIONS DEPTH [OPTION...]`, as told on the standard input (see `client`).
 //!
-//! The masked frame is made once, of ASCII text. Of the DEPTH messages in flight, all are sent at once, and again when all are
+//! - `--binary`: instead of text
+//! - `--deflate`: compressed, and the server is to compress what it finds worth it
+//! - `--handshake`: no message, but a connection for each opening handshake and the closing one
+//!
+//! The masked frame is made once, of rows of JSON. Of the DEPTH messages in flight, all are sent at once, and again when all are
 //! back. The first are compared with what was sent; later ones by their frames' headers, and counted.
 
+use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::rc::Rc;
 
-use akurai_bench::client::{Answers, Client, Result};
+use akurai_bench::client::{Answers, Client, Request, Result, told};
+use akurai_bench::frame::{
+    BINARY, CLOSE, Frames, PING, PONG, Reader, TEXT, check, closed, masked, opening,
+};
+use miniz_oxide::MZFlush;
+use miniz_oxide::deflate::core::{CompressorOxide, create_comp_flags_from_zip_params};
+use miniz_oxide::deflate::stream::deflate;
+use miniz_oxide::inflate::decompress_to_vec;
 
-/// RFC 6455's own, §1.3.
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+const EXTENSION: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover\r\n";
 
 fn main() -> Result<()> {
+    told(run)
+}
+
+fn run() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let address = args.next().ok_or("no address")?;
     let path = args.next().ok_or("no path")?;
     let bytes: usize = args.next().ok_or("no length")?.parse()?;
     let count: usize = args.next().ok_or("no count")?.parse()?;
     let depth = args.next().ok_or("no depth")?.parse()?;
-    let text: Vec<u8> = (b'a'..=b'z').cycle().take(bytes).collect();
-    let masked = text.iter().zip(MASK.iter().cycle()).map(|(a, b)| a ^ b);
-    let mut request = header(bytes, 0x80);
-    let echo = [header(bytes, 0), text.clone()].concat();
-    request.extend(MASK);
-    request.extend(masked);
-    let mut client = Client::new(&request, depth)?;
+    let (mut first, mut compressed, mut handshake) = (TEXT, false, false);
+    for option in args {
+        match option.as_str() {
+            "--binary" => first = BINARY,
+            "--deflate" => compressed = true,
+            "--handshake" => handshake = true,
+            _ => return Err(format!("{option} is no option").into()),
+        }
+    }
+    let opening = opening(&path, if compressed { EXTENSION } else { "" });
+    if handshake {
+        let mut client = Client::new(Request {
+            churn: Some(address.parse()?),
+            farewell: masked(CLOSE, &1000_u16.to_be_bytes()),
+            ..Request::repeated(opening.as_bytes(), 1)
+        })?;
+        for _ in 0..count {
+            client.add(TcpStream::connect(&address)?, Handshakes::default())?;
+        }
+        return client.obey_input();
+    }
+    let text: Rc<[u8]> = rows(bytes).into();
+    let request = match compressed {
+        true => masked(first | 0x40, &compress(&text)),
+        false => masked(first, &text),
+    };
+    let mut client = Client::new(Request::repeated(&request, depth))?;
     for _ in 0..count {
-        let echoes = Echoes {
-            head: echo.len() - bytes,
-            echo: echo.clone(),
-            at: 0,
+        let check = Check {
+            text: Rc::clone(&text),
+            first,
+            compressed,
             unchecked: depth as u64,
+            answers: 0,
+            pong: None,
         };
-        client.add(shake_hands(&address, &path)?, echoes)?;
+        let frames = Frames::default();
+        let echoes = Echoes { frames, check };
+        client.add(open(&address, &opening, compressed)?, echoes)?;
     }
     client.obey_input()
 }
 
-/// A text frame's, without the key.
-fn header(bytes: usize, mask_bit: u8) -> Vec<u8> {
-    match bytes {
-        0..=125 => vec![0x81, mask_bit | bytes as u8],
-        126..=0xffff => [&[0x81, mask_bit | 126], &(bytes as u16).to_be_bytes()[..]].concat(),
-        _ => [&[0x81, mask_bit | 127], &(bytes as u64).to_be_bytes()[..]].concat(),
+/// So many bytes of ASCII.
+fn rows(bytes: usize) -> Vec<u8> {
+    let (mut text, mut seed, mut id) = (Vec::new(), 1_u32, 0);
+    while text.len() < bytes {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (user, value) = (seed >> 22, seed >> 8 & 0x3fff);
+        text.extend(format!("{{\"id\":{id},\"user\":\"u{user}\",\"value\":{value}}}\n").bytes());
+        id += 1;
     }
+    text.truncate(bytes);
+    text
 }
 
-fn shake_hands(address: &str, path: &str) -> Result<TcpStream> {
+/// As RFC 7692 §7.2.1 has it.
+fn compress(text: &[u8]) -> Vec<u8> {
+    let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(6, -15, 0));
+    let mut out = vec![0; text.len() + 1024];
+    let result = deflate(&mut compressor, text, &mut out, MZFlush::Sync);
+    assert_eq!(result.bytes_consumed, text.len());
+    out.truncate(result.bytes_written);
+    assert!(out.ends_with(&[0, 0, 0xff, 0xff]));
+    out.truncate(out.len() - 4);
+    out
+}
+
+fn open(address: &str, opening: &str, compressed: bool) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
-    )?;
+    stream.write_all(opening.as_bytes())?;
     let mut head = Vec::new();
     // A byte each: what follows is the connection's.
     while !head.ends_with(b"\r\n\r\n") {
@@ -63,44 +112,118 @@ fn shake_hands(address: &str, path: &str) -> Result<TcpStream> {
         stream.read_exact(&mut byte)?;
         head.extend(byte);
     }
-    let head = String::from_utf8(head)?;
-    match head.starts_with("HTTP/1.1 101 ") && head.contains(ACCEPT) {
+    check(&head)?;
+    let agreed = String::from_utf8(head)?.contains("permessage-deflate");
+    match agreed == compressed {
         true => Ok(stream),
-        false => Err(format!("not a 101 with {ACCEPT}:\n{head}").into()),
+        false => Err("the server does not compress".into()),
     }
 }
 
 struct Echoes {
-    /// The frame as it comes back, and its header's length.
-    echo: Vec<u8>,
-    head: usize,
-    /// Up to where it came.
-    at: usize,
+    frames: Frames,
+    check: Check,
+}
+
+struct Check {
+    text: Rc<[u8]>,
+    /// The first byte of what was sent, uncompressed.
+    first: u8,
+    compressed: bool,
     /// Frames whose content is to be compared.
     unchecked: u64,
+    answers: u64,
+    /// The answer to a ping.
+    pong: Option<Vec<u8>>,
 }
 
 impl Answers for Echoes {
-    fn take(&mut self, mut bytes: &[u8]) -> Result<(u64, u64)> {
-        let (mut answers, total) = (0, bytes.len() as u64);
-        while !bytes.is_empty() {
-            let count = bytes.len().min(self.echo.len() - self.at);
-            let (here, after) = bytes.split_at(count);
-            let compared = match self.unchecked {
-                0 => count.min(self.head.saturating_sub(self.at)),
-                _ => count,
-            };
-            if here[..compared] != self.echo[self.at..][..compared] {
-                return Err("not what was sent".into());
-            }
-            self.at += count;
-            if self.at == self.echo.len() {
-                self.at = 0;
-                answers += 1;
-                self.unchecked = self.unchecked.saturating_sub(1);
-            }
-            bytes = after;
+    fn take(&mut self, bytes: &[u8]) -> Result<(u64, u64)> {
+        self.frames.take(bytes, &mut self.check)?;
+        Ok((std::mem::take(&mut self.check.answers), bytes.len() as u64))
+    }
+
+    fn reply(&mut self) -> Option<Vec<u8>> {
+        self.check.pong.take()
+    }
+}
+
+impl Reader for Check {
+    fn begins(&mut self, first: u8, bytes: u64) -> Result<bool> {
+        let plain = first == self.first && bytes == self.text.len() as u64;
+        let echo = plain || self.compressed && first == self.first | 0x40;
+        match echo || first == CLOSE || first == PING {
+            true => Ok(!echo || self.unchecked > 0),
+            false => Err(format!("not what was sent: {first:#x}, {bytes} bytes").into()),
         }
-        Ok((answers, total))
+    }
+
+    fn ends(&mut self, first: u8, payload: &[u8]) -> Result<()> {
+        match first {
+            CLOSE => return Err(closed(payload).into()),
+            PING => self.pong = Some(masked(PONG, payload)),
+            _ => {
+                self.answers += 1;
+                if self.unchecked > 0 {
+                    self.unchecked -= 1;
+                    if *text_of(first, payload) != *self.text {
+                        return Err("not what was sent".into());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text_of(first: u8, payload: &[u8]) -> Cow<'_, [u8]> {
+    match first & 0x40 {
+        0 => payload.into(),
+        _ => {
+            // What RFC 7692 §7.2.2 appends, and an empty block that is the last.
+            let ended = [payload, &[0, 0, 0xff, 0xff, 3, 0]].concat();
+            decompress_to_vec(&ended).unwrap_or_default().into()
+        }
+    }
+}
+
+/// Of one connection, of which the head is the answer.
+#[derive(Default)]
+struct Handshakes {
+    head: Vec<u8>,
+    frames: Frames,
+}
+
+impl Answers for Handshakes {
+    fn take(&mut self, bytes: &[u8]) -> Result<(u64, u64)> {
+        if self.head.ends_with(b"\r\n\r\n") {
+            self.frames.take(bytes, &mut OnlyClose)?;
+            return Ok((0, 0));
+        }
+        self.head.extend_from_slice(bytes);
+        if !self.head.ends_with(b"\r\n\r\n") {
+            return Ok((0, 0));
+        }
+        check(&self.head)?;
+        Ok((1, 0))
+    }
+
+    fn renew(&mut self) {
+        *self = Self::default();
+    }
+}
+
+struct OnlyClose;
+
+impl Reader for OnlyClose {
+    fn begins(&mut self, first: u8, bytes: u64) -> Result<bool> {
+        match first {
+            CLOSE => Ok(false),
+            _ => Err(format!("not a Close: {first:#x}, {bytes} bytes").into()),
+        }
+    }
+
+    fn ends(&mut self, _: u8, _: &[u8]) -> Result<()> {
+        Ok(())
     }
 }

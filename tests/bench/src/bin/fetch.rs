@@ -1,34 +1,76 @@
-//! Downloads: `fetch ADDRESS PATH LENGTH CONNECTIONS DEPTH [HEADER...]`, as told on the standard input (see `client`).
+//! Requests: `fetch ADDRESS PATH LENGTH CONNECTIONS DEPTH [OPTION...]`, as told on the standard input (see `client`).
+//!
+//! - `--header LINE`: one more field
+//! - `--expect TEXT`: what the answer is, which is compared
+//! - `--post BYTES`: a body, made once and sent with its head
+//! - `--upload BYTES`: a body, sent in pieces
+//! - `--churn`: a connection for each request, which the server closes
 //!
 //! Of the DEPTH requests that are pipelined, all are sent at once, and again when all their answers are here. A body is counted,
-//! not looked at. Any answer but a 200 of this length is an error.
+//! not looked at unless `--expect` says what it is. Any answer but a 200 of this length is an error.
 
 use std::net::TcpStream;
 
-use akurai_bench::client::{Answers, Client, Result};
+use akurai_bench::client::{Answers, Client, Request, Result, told};
 use memchr::memmem;
 
 fn main() -> Result<()> {
+    told(run)
+}
+
+fn run() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let address = args.next().ok_or("no address")?;
     let path = args.next().ok_or("no path")?;
     let length = args.next().ok_or("no length")?.parse()?;
     let count: usize = args.next().ok_or("no count")?.parse()?;
     let depth = args.next().ok_or("no depth")?.parse()?;
-    let headers: String = args.map(|line| line + "\r\n").collect();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\n{headers}\r\n");
-    let mut client = Client::new(request.as_bytes(), depth)?;
+    let (mut method, mut fields, mut body, mut expect) = ("GET", String::new(), vec![], vec![]);
+    let (mut upload, mut churn) = (0, None);
+    while let Some(option) = args.next() {
+        if option == "--churn" {
+            churn = Some(address.parse()?);
+            fields += "Connection: close\r\n";
+            continue;
+        }
+        let value = args.next().ok_or("an option has no value")?;
+        match option.as_str() {
+            "--header" => fields += &(value + "\r\n"),
+            "--expect" => expect = value.into_bytes(),
+            "--post" | "--upload" => {
+                method = "POST";
+                fields += &format!("Content-Length: {value}\r\n");
+                match option.as_str() {
+                    "--post" => body = vec![b'x'; value.parse()?],
+                    _ => upload = value.parse()?,
+                }
+            }
+            _ => return Err(format!("{option} is no option").into()),
+        }
+    }
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: bench\r\n{fields}\r\n");
+    let mut client = Client::new(Request {
+        body: upload,
+        churn,
+        ..Request::repeated(&[head.as_bytes(), &body].concat(), depth)
+    })?;
     for _ in 0..count {
-        let head = Vec::new();
-        let left = 0;
+        let bodies = Bodies {
+            length,
+            expect: expect.clone(),
+            head: Vec::new(),
+            left: 0,
+        };
         // One after the other, since tiny_http forgets a connection now and then when two of them come at once.
-        client.add(TcpStream::connect(&address)?, Bodies { length, head, left })?;
+        client.add(TcpStream::connect(&address)?, bodies)?;
     }
     client.obey_input()
 }
 
 struct Bodies {
     length: u64,
+    /// What they are, or nothing if it does not matter.
+    expect: Vec<u8>,
     /// The beginning of a head of which the end is not here yet.
     head: Vec<u8>,
     /// What is still to come of a body, in bytes.
@@ -47,6 +89,13 @@ impl Answers for Bodies {
                 self.left = self.length;
             }
             let count = self.left.min(bytes.len() as u64);
+            if !self.expect.is_empty() {
+                let at = (self.length - self.left) as usize;
+                let here = &bytes[..count as usize];
+                if self.expect.get(at..at + here.len()) != Some(here) {
+                    return Err(format!("not the text: {}", String::from_utf8_lossy(here)).into());
+                }
+            }
             self.left -= count;
             content += count;
             answers += u64::from(self.left == 0);

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use akurai_bench::{end_with_input, root};
 use akurai_http::{Router, Server};
+use bench_task::{end_with_input, root};
 
 fn main() -> io::Result<()> {
     let app = Router::new().files("/files", Path::new(&root()).join("files"));

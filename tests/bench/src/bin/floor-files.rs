@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use akurai_bench::{end_with_input, root};
+use bench_task::{end_with_input, root};
 
 const DEFAULT_PIECE_BYTES: usize = 256 * 1024;
 

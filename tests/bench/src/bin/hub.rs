@@ -1,16 +1,25 @@
-//! Akurai's Hub: `/events` is one topic, `/stats` says how many are there and how many were dropped.
+//! Akurai's Hub: `/events` is one topic, `/ws` the same by WebSocket, `/stats` says how many are there and how many were dropped.
 
 use std::io;
 
 use akurai_bench::publish_as_told;
 use akurai_http::{Limits, Response, Router, Server};
 use akurai_server::{Hub, HubOptions};
+use akurai_ws::upgrade;
 
 fn main() -> io::Result<()> {
     let hub = Hub::new(HubOptions::default())?;
-    let (publisher, stats) = (hub.clone(), hub.clone());
+    let (publisher, stats, sockets) = (hub.clone(), hub.clone(), hub.clone());
     let app = Router::new()
         .get("/events", move |req| hub.sse(req, &["bench"]))
+        .get("/ws", move |req| {
+            let hub = sockets.clone();
+            upgrade(req, move |mut conn| {
+                let _member = hub.join("bench", conn.sender());
+                while conn.recv()?.is_some() {}
+                Ok(())
+            })
+        })
         .get("/stats", move |_| {
             Response::text(format!("{} {}\n", stats.present("bench"), stats.dropped()))
         });

@@ -1,4 +1,4 @@
-//! Subscribers, all on one thread: `listen ADDRESS READING [UNREAD]`.
+//! Subscribers, all on one thread: `listen ADDRESS READING [UNREAD] [--ws]`, of an event stream or by WebSocket.
 //!
 //! It says `ready` when all of them have their heads. Then it takes commands, a line each, and answers each with a line:
 //!
@@ -17,6 +17,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use akurai_bench::client;
+use akurai_bench::frame::{self, Frames, PING, PONG, Reader, TEXT};
 use akurai_bench::now_ns;
 use memchr::{memchr, memmem};
 use mio::net::TcpStream;
@@ -33,6 +35,8 @@ struct Subscriber {
     /// The line of which the end is not here yet.
     carry: Vec<u8>,
     head: bool,
+    /// Of one by WebSocket.
+    frames: Option<Frames>,
     next: Option<u64>,
     /// Comes back when its stream ends, from this id on.
     resumes: Option<Vec<u8>>,
@@ -55,6 +59,7 @@ struct Counts {
 
 struct Client {
     address: SocketAddr,
+    sockets: bool,
     poll: Poll,
     subscribers: HashMap<usize, Subscriber>,
     unread: Vec<usize>,
@@ -64,12 +69,16 @@ struct Client {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = std::env::args().skip(1);
+    let (options, args): (Vec<_>, Vec<_>) = std::env::args()
+        .skip(1)
+        .partition(|word| word.starts_with("--"));
+    let mut args = args.into_iter();
     let address = args.next().ok_or("no address")?.parse()?;
     let reading: usize = args.next().ok_or("no count")?.parse()?;
     let unread: usize = args.next().unwrap_or("0".into()).parse()?;
     let mut client = Client {
         address,
+        sockets: options.iter().any(|option| option == "--ws"),
         poll: Poll::new()?,
         subscribers: HashMap::new(),
         unread: (reading..reading + unread).collect(),
@@ -117,13 +126,18 @@ impl Client {
             socket.set_recv_buffer_size(4096)?;
         }
         socket.connect(&self.address.into())?;
-        let mut request = b"GET /events HTTP/1.1\r\nHost: bench\r\n".to_vec();
+        let mut request = match self.sockets {
+            true => frame::opening("/ws", "").into_bytes(),
+            false => b"GET /events HTTP/1.1\r\nHost: bench\r\n".to_vec(),
+        };
         if let Some(id) = &resumes {
             request.extend_from_slice(b"Last-Event-ID: ");
             request.extend_from_slice(id);
             request.extend_from_slice(b"\r\n");
         }
-        request.extend_from_slice(b"\r\n");
+        if !self.sockets {
+            request.extend_from_slice(b"\r\n");
+        }
         let mut stream: std::net::TcpStream = socket.into();
         stream.write_all(&request)?;
         stream.set_nonblocking(true)?;
@@ -135,6 +149,7 @@ impl Client {
             stream,
             carry: Vec::new(),
             head: false,
+            frames: self.sockets.then(Frames::default),
             next,
             resumes,
         };
@@ -275,6 +290,23 @@ impl Subscriber {
             bytes = &bytes[bytes.len() - (self.carry.len() - end - 4)..];
             self.carry = Vec::new();
         }
+        match self.frames.take() {
+            Some(mut frames) => {
+                let mut messages = Messages {
+                    subscriber: self,
+                    now,
+                    counts,
+                };
+                // It takes whatever comes, so that nothing fails.
+                let _ = frames.take(bytes, &mut messages);
+                self.frames = Some(frames);
+            }
+            None => self.lines(bytes, now, counts),
+        }
+        ended
+    }
+
+    fn lines(&mut self, mut bytes: &[u8], now: u64, counts: &mut Counts) {
         while let Some(end) = memchr(b'\n', bytes) {
             if self.carry.is_empty() {
                 self.line(&bytes[..end], now, counts);
@@ -286,35 +318,62 @@ impl Subscriber {
             bytes = &bytes[end + 1..];
         }
         self.carry.extend_from_slice(bytes);
-        ended
     }
 
     fn line(&mut self, line: &[u8], now: u64, counts: &mut Counts) {
         if let Some(data) = line.strip_prefix(b"data: ") {
-            let (Some(sent), Some(number)) = (digits(data, 0, 19), digits(data, 20, 10)) else {
-                return;
-            };
-            match self.next {
-                Some(next) if number > next => counts.lost += number - next,
-                Some(next) if number < next => counts.twice += 1,
-                _ => {}
-            }
-            self.next = Some(number + 1);
-            counts.deliveries += 1;
-            if counts.first_sent == 0 || sent < counts.first_sent {
-                counts.first_sent = sent;
-            }
-            counts.last_seen = now;
-            let latency = now.saturating_sub(sent) / 1000;
-            counts
-                .latencies_us
-                .push(latency.min(u64::from(u32::MAX)) as u32);
+            self.event(data, now, counts);
         } else if let (Some(id), Some(slot)) = (line.strip_prefix(b"id: "), &mut self.resumes) {
             slot.clear();
             slot.extend_from_slice(id);
         } else if line == b"event: reset" {
             counts.resets += 1;
         }
+    }
+
+    fn event(&mut self, data: &[u8], now: u64, counts: &mut Counts) {
+        let (Some(sent), Some(number)) = (digits(data, 0, 19), digits(data, 20, 10)) else {
+            return;
+        };
+        match self.next {
+            Some(next) if number > next => counts.lost += number - next,
+            Some(next) if number < next => counts.twice += 1,
+            _ => {}
+        }
+        self.next = Some(number + 1);
+        counts.deliveries += 1;
+        if counts.first_sent == 0 || sent < counts.first_sent {
+            counts.first_sent = sent;
+        }
+        counts.last_seen = now;
+        let latency = now.saturating_sub(sent) / 1000;
+        counts
+            .latencies_us
+            .push(latency.min(u64::from(u32::MAX)) as u32);
+    }
+}
+
+struct Messages<'a> {
+    subscriber: &'a mut Subscriber,
+    now: u64,
+    counts: &'a mut Counts,
+}
+
+impl Reader for Messages<'_> {
+    fn begins(&mut self, _: u8, _: u64) -> client::Result<bool> {
+        Ok(true)
+    }
+
+    fn ends(&mut self, first: u8, payload: &[u8]) -> client::Result<()> {
+        match first {
+            PING => {
+                let pong = frame::masked(PONG, payload);
+                self.subscriber.stream.write_all(&pong)?;
+            }
+            TEXT => self.subscriber.event(payload, self.now, self.counts),
+            _ => {}
+        }
+        Ok(())
     }
 }
 

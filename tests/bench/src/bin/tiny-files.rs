@@ -7,7 +7,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::thread;
 
-use akurai_bench::{end_with_input, root};
+use bench_task::{end_with_input, root};
 use tiny_http::{Response, Server};
 
 /// As many as the connections that are measured at most.

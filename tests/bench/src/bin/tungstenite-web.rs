@@ -4,7 +4,7 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use akurai_bench::end_with_input;
+use bench_task::end_with_input;
 use tungstenite::Message;
 
 fn main() -> io::Result<()> {

@@ -1,28 +1,60 @@
-//! Akurai's `GET /` with a text, and `/echo` for WebSocket, with the limits and deadlines that both have by default.
+//! Akurai's answers to what a server is asked, with the limits and deadlines that it has by default; but for uploads, which may
+//! have any length, and for `/echo-deflate`, the echo with permessage-deflate.
 
-use std::io;
+use std::io::{self, Read, Write};
 
-use akurai_bench::{TEXT, end_with_input};
-use akurai_http::{Response, Router, Server};
-use akurai_ws::{Message, upgrade};
+use akurai_http::{Reply, Request, Response, Router, Server};
+use akurai_ws::{Deflate, Error, Message, WsConn, WsOptions, upgrade};
+use bench_task::{PIECE_BYTES, TEXT, asked, end_with_input, pieces};
 
 fn main() -> io::Result<()> {
     let app = Router::new()
         .get("/", |_| Response::text(TEXT))
-        .get("/echo", |req| {
-            upgrade(req, |mut conn| {
-                while let Some(message) = conn.recv()? {
-                    match message {
-                        Message::Text(text) => conn.send_text(&text)?,
-                        Message::Binary(bytes) => conn.send_binary(&bytes)?,
-                        _ => {}
-                    }
-                }
-                Ok(())
-            })
-        });
+        .post("/post", post)
+        .post("/upload", upload)
+        .body_bytes("/upload", u64::MAX)
+        .get("/download/{bytes}", download)
+        .get("/echo", |req| upgrade(req, echo))
+        .get("/echo-deflate", deflated);
     let server = Server::bind("127.0.0.1:0")?;
     println!("{}", server.local_addr()?);
     end_with_input();
     server.run(app)
+}
+
+fn post(req: &Request) -> io::Result<Response> {
+    Ok(Response::text(req.body()?))
+}
+
+fn upload(req: &Request) -> io::Result<Response> {
+    let (mut body, mut piece, mut total) = (req.body_reader(), vec![0; PIECE_BYTES], 0);
+    loop {
+        match body.read(&mut piece)? {
+            0 => return Ok(Response::text(total.to_string())),
+            count => total += count,
+        }
+    }
+}
+
+fn download(req: &Request) -> Response {
+    let bytes = asked(req.path());
+    Response::stream(move |out| pieces(bytes).try_for_each(|piece| out.write_all(piece)))
+        .content_length(bytes)
+}
+
+fn deflated(req: &Request) -> Reply {
+    WsOptions::new()
+        .deflate(Deflate::default())
+        .upgrade(req, echo)
+}
+
+fn echo(mut conn: WsConn) -> Result<(), Error> {
+    while let Some(message) = conn.recv()? {
+        match message {
+            Message::Text(text) => conn.send_text(&text)?,
+            Message::Binary(bytes) => conn.send_binary(&bytes)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }

@@ -1,0 +1,107 @@
+"""Who is measured in `http`, `echo` and `idle`, and what they are asked: see README.md beside this file."""
+
+import re
+
+PROGRAMS = {
+    "akurai": "web", "akurai-joined": "web", "floor": "floor-web", "floor-epoll": "floor-epoll", "axum": "axum-web",
+    "tiny_http": "tiny-web", "tungstenite": "tungstenite-web", "hyper": "hyper-web", "actix": "actix-web", "tako": "tako-web",
+    "http-net": "http-net-web",
+}
+
+# By default, and the others, which `run` builds when they are named or all are asked for.
+SERVERS = {
+    "http": (["akurai", "floor", "floor-epoll", "axum", "tiny_http"], ["hyper", "actix", "tako", "http-net"]),
+    "echo": (["akurai", "floor", "floor-epoll", "axum", "tungstenite"], ["akurai-joined", "hyper", "actix", "tako"]),
+    "idle": (["akurai", "tungstenite", "axum"], ["floor", "floor-epoll", "hyper", "actix", "tako"]),
+}
+
+UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+TEXT = "Hello, World!"
+
+
+def bytes_of(size):
+    found = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB)", size)
+    if not found:
+        raise SystemExit(f"tests/bench: {size} is no size, such as 16B, 1KiB, 64KiB, 1MiB or 1GiB")
+    return int(found[1]) * UNITS[found[2]]
+
+
+def chosen(args, scenario):
+    """The servers that the arguments name."""
+    default, others = SERVERS[scenario]
+    if not args.servers:
+        return default
+    if args.servers == ["all"]:
+        # Its route is not everybody's echo, but an option of ours beside it.
+        return [name for name in default + others if name != "akurai-joined"]
+    for name in args.servers:
+        if name not in default + others:
+            raise SystemExit(f"tests/bench: {scenario} has no {name}, but {' '.join(default + others)}")
+    return args.servers
+
+
+class Case:
+    """What is asked: `words` are the client's after the address, for each server."""
+
+    def __init__(self, name, client, bytes, connections, depth, path, *options):
+        self.name, self.client, self.bytes = name, client, bytes
+        self.connections, self.depth = connections, depth
+        self.path, self.options = path, options
+        # Of what is long, only a part may be done in a round: then bytes are what counts.
+        self.long = bytes >= 64 * 2**20
+
+    def words(self, server):
+        path = self.path
+        if server.startswith("floor") and "--churn" in self.options:
+            path = "/close"
+        elif server == "akurai-joined":
+            path = "/echo-joined"
+        elif "--deflate" in self.options:
+            path = "/echo-deflate"
+        length = len(self.options[-1]) if "--upload" in self.options else self.bytes
+        return path, length, self.connections, self.depth, *self.options
+
+    def has(self, server):
+        """Whether that server can do it at all."""
+        if server == "http-net":
+            return not self.long and not self.path.startswith(("/upload", "/download"))
+        # Actix ends the connection a second after the Close: that is no rate.
+        if server == "actix" and "--handshake" in self.options:
+            return False
+        return "--deflate" not in self.options or server == "akurai"
+
+
+def http_case(name):
+    if found := re.fullmatch(r"(\d+)(?:x(\d+))?", name):
+        return Case(name, "fetch", len(TEXT), int(found[1]), int(found[2] or 1), "/", "--expect", TEXT)
+    if found := re.fullmatch(r"churn(?:-(\d+))?", name):
+        return Case(name, "fetch", len(TEXT), int(found[1] or 16), 1, "/", "--churn", "--expect", TEXT)
+    if found := re.fullmatch(r"(post|upload|download)-(\d+[A-Za-z]+)(?:-(\d+))?", name):
+        bytes = bytes_of(found[2])
+        if found[1] == "post":
+            return Case(name, "fetch", bytes, int(found[3] or 64), 1, "/post", "--post", bytes)
+        connections = int(found[3] or 1)
+        if found[1] == "upload":
+            return Case(name, "fetch", bytes, connections, 1, "/upload", "--upload", bytes, "--expect", str(bytes))
+        return Case(name, "fetch", bytes, connections, 1, f"/download/{bytes}")
+    raise SystemExit(f"tests/bench: http has no {name}: see --help")
+
+
+def echo_case(name, *options):
+    if found := re.fullmatch(r"handshake(?:-(\d+))?", name):
+        return Case(name, "chat", 0, int(found[1] or 16), 1, "/echo", "--handshake")
+    if found := re.fullmatch(r"(\d+[A-Za-z]+)-(\d+)(?:x(\d+))?", name):
+        return Case(name, "chat", bytes_of(found[1]), int(found[2]), int(found[3] or 1), "/echo", *options)
+    raise SystemExit(f"tests/bench: echo has no {name}: see --help")
+
+
+CASES = {
+    "http": "1 64 256 64x16 post-1KiB post-64KiB churn upload-1GiB download-1GiB".split(),
+    "echo": "16B-1 16B-64 16B-256 16B-64x16 1KiB-64 64KiB-1 64KiB-64 1MiB-1 1MiB-64 handshake".split(),
+}
+FORMS = {
+    "http": "CONNECTIONS[xPIPELINED] is a GET of 13 bytes, post-SIZE[-CONNECTIONS] a body that comes back, churn[-CONNECTIONS] "
+            "a GET and a connection for each, upload-SIZE and download-SIZE[-CONNECTIONS] are streamed",
+    "echo": "SIZE-CONNECTIONS[xIN_FLIGHT] is a message that comes back, handshake[-CONNECTIONS] a connection that is opened "
+            "and closed",
+}

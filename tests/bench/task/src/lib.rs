@@ -1,0 +1,55 @@
+//! What every server is asked to do, without any other crate, so that a peer's package has what that peer needs and no more.
+//!
+//! | | |
+//! |---|---|
+//! | `GET /` | [`TEXT`] |
+//! | `POST /post` | the body comes back |
+//! | `POST /upload` | the body is read in pieces and dropped; its length comes back, in digits |
+//! | `GET /download/N` | N bytes, in pieces of [`PIECE_BYTES`], with a `Content-Length` |
+//! | `GET /echo` | WebSocket messages come back, text as text and binary as binary |
+
+use std::io;
+use std::thread;
+
+/// What `GET /` is answered with.
+pub const TEXT: &str = "Hello, World!";
+
+/// Longest body of a `POST /post`, in bytes.
+pub const POST_BYTES: usize = 1024 * 1024;
+
+/// Longest WebSocket message, in bytes.
+pub const MESSAGE_BYTES: usize = 2 * 1024 * 1024;
+
+/// What is read or written at once of a long body.
+pub const PIECE_BYTES: usize = 64 * 1024;
+
+static PIECE: [u8; PIECE_BYTES] = [b'x'; PIECE_BYTES];
+
+/// How much `GET /download/N` asks for; nothing if it is no number.
+pub fn asked(path: &str) -> u64 {
+    let number = path.rsplit('/').next().and_then(|word| word.parse().ok());
+    number.unwrap_or(0)
+}
+
+/// So many bytes.
+pub fn pieces(bytes: u64) -> impl Iterator<Item = &'static [u8]> + Send + 'static {
+    let mut left = bytes;
+    std::iter::from_fn(move || {
+        let count = left.min(PIECE_BYTES as u64);
+        left -= count;
+        (count > 0).then(|| &PIECE[..count as usize])
+    })
+}
+
+/// The process ends with its standard input.
+pub fn end_with_input() {
+    thread::spawn(|| {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        std::process::exit(0);
+    });
+}
+
+/// The directory that a server of files is told as its first argument.
+pub fn root() -> String {
+    std::env::args().nth(1).expect("the directory to serve")
+}
