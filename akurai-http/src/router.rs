@@ -121,11 +121,18 @@ impl Router {
     /// used twice), or if it has a handler for this method already.
     #[track_caller]
     pub fn route<R: Into<Reply>>(
-        mut self,
+        self,
         method: Method,
         pattern: &str,
         handler: impl Fn(&Request) -> R + Send + Sync + 'static,
     ) -> Router {
+        let handler = move |request: &Request| files::settle(request, handler(request).into());
+        self.add(method, pattern, Box::new(handler))
+    }
+
+    /// As [`route`](Router::route), in one copy for all handlers.
+    #[track_caller]
+    fn add(mut self, method: Method, pattern: &str, handler: Handler) -> Router {
         assert!(
             method.is_routable(),
             "{method} is answered by the server itself"
@@ -138,7 +145,7 @@ impl Router {
         node.routes.push(Route {
             method,
             names,
-            handler: Box::new(move |request| files::settle(request, handler(request).into())),
+            handler,
         });
         self
     }
@@ -160,7 +167,11 @@ impl Router {
     /// As [`route`](Router::route), for the prefix and for the prefix with a slash and anything behind it.
     #[track_caller]
     pub fn files(self, prefix: &str, files: impl Into<Files>) -> Router {
-        let files = files.into();
+        self.add_files(prefix, files.into())
+    }
+
+    #[track_caller]
+    fn add_files(self, prefix: &str, files: Files) -> Router {
         let prefix = prefix.trim_end_matches('/');
         let router = self.get(&format!("{prefix}/{{*path}}"), move |request| {
             files.respond(request, request.rest())

@@ -104,7 +104,9 @@ impl Service {
         let waiting = &self.acceptors[index].waiting;
         waiting.fetch_add(1, Ordering::SeqCst);
         let service = Arc::clone(self);
-        let result = self.threads.spawn(move || service.accept_and_serve(index));
+        let result = self
+            .threads
+            .spawn(Box::new(move || service.accept_and_serve(index)));
         result.inspect_err(|_| {
             waiting.fetch_sub(1, Ordering::SeqCst);
         })
@@ -147,7 +149,7 @@ impl Service {
             let service = Arc::clone(self);
             if self
                 .threads
-                .spawn(move || service.refusals.watch(&service.roster))
+                .spawn(Box::new(move || service.refusals.watch(&service.roster)))
                 .is_err()
             {
                 self.refusals.forget();

@@ -25,10 +25,7 @@ struct State {
 
 impl Threads {
     /// Runs `work` on a thread of its own.
-    pub(crate) fn spawn(
-        self: &Arc<Threads>,
-        work: impl FnOnce() + Send + 'static,
-    ) -> io::Result<()> {
+    pub(crate) fn spawn(self: &Arc<Threads>, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
         let threads = Arc::clone(self);
         // The thread cannot leave before it is entered here, since leaving takes the same lock.
         let mut state = lock(&self.state);

@@ -112,7 +112,8 @@ fn stop_on_signal(handle: Handle) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes a line to stderr. Whoever read that may be gone, which must stop neither a request nor the end: `eprintln` panics.
+/// Writes a line to stderr, at once: that has no buffer, and would be written to for each piece of a line, 30 in the log's.
+/// Whoever read it may be gone, which must stop neither a request nor the end: `eprintln` panics.
 fn say(line: &dyn fmt::Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

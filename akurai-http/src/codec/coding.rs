@@ -89,7 +89,12 @@ impl AcceptedCodings {
     pub(crate) fn preferred(self) -> impl Iterator<Item = ContentCoding> {
         let least = self.identity.unwrap_or(0).max(1);
         let mut best = ContentCoding::ALL;
-        best.sort_by_key(|&coding| std::cmp::Reverse(self.weight(coding)));
+        // Three are in order once the first two, the last two and the first two again are.
+        for at in [0, 1, 0] {
+            if self.weight(best[at]) < self.weight(best[at + 1]) {
+                best.swap(at, at + 1);
+            }
+        }
         best.into_iter()
             .filter(move |&coding| self.weight(coding) >= least)
     }

@@ -39,11 +39,9 @@ a:hover,a:focus-visible{text-decoration:underline}\
 /// The page for a directory whose path, decoded, is `path`. `is_whole` is false if there are more entries than these, and
 /// `parent` is whether there is a directory to go up to.
 pub(crate) fn page(path: &str, mut entries: Vec<Entry>, is_whole: bool, parent: bool) -> String {
-    entries.sort_by(|a, b| {
+    entries.sort_unstable_by(|a, b| {
         let is_file = |entry: &Entry| entry.kind != EntryKind::Directory;
-        is_file(a)
-            .cmp(&is_file(b))
-            .then_with(|| a.name.cmp(&b.name))
+        (is_file(a), &a.name).cmp(&(is_file(b), &b.name))
     });
     let title = escape(path);
     let mut page = format!(

@@ -22,22 +22,14 @@ struct Embed {
 impl Embedded {
     #[track_caller]
     pub(crate) fn new(files: &'static [(&'static str, &'static [u8])]) -> Embedded {
-        let mut embeds = Vec::with_capacity(files.len());
+        let mut embeds: Vec<Embed> = Vec::with_capacity(files.len());
         for (path, bytes) in files {
             check_path(path);
-            embeds.push(Embed {
-                path,
-                bytes,
-                hash: fnv1a(bytes),
-            });
-        }
-        embeds.sort_by_key(|embed| embed.path);
-        for pair in embeds.windows(2) {
-            assert!(
-                pair[0].path != pair[1].path,
-                "{:?} is embedded twice",
-                pair[0].path
-            );
+            let Err(at) = embeds.binary_search_by_key(path, |embed| embed.path) else {
+                panic!("{path:?} is embedded twice");
+            };
+            let hash = fnv1a(bytes);
+            embeds.insert(at, Embed { path, bytes, hash });
         }
         Embedded { files: embeds }
     }

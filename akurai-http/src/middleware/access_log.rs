@@ -125,7 +125,8 @@ impl fmt::Display for LogLine<'_> {
             Some(bytes) => write!(f, "{bytes}")?,
             None => f.write_str("-")?,
         }
-        write!(f, " {:.6}", self.duration.as_secs_f64())
+        let (seconds, micros) = (self.duration.as_secs(), self.duration.subsec_micros());
+        write!(f, " {seconds}.{micros:06}")
     }
 }
 

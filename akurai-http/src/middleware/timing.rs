@@ -22,9 +22,14 @@ pub fn server_timing()
     |request, next| {
         let begun = Instant::now();
         let mut reply = next(request);
-        let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+        let micros = begun.elapsed().as_micros() as u64;
         if let Some(head) = http_head(&mut reply) {
-            add(head, "Server-Timing", &format!("app;dur={milliseconds:.3}"));
+            let (millis, micros) = (micros / 1000, micros % 1000);
+            add(
+                head,
+                "Server-Timing",
+                &format!("app;dur={millis}.{micros:03}"),
+            );
         }
         reply
     }

@@ -135,7 +135,7 @@ impl Shared {
         // Whoever gets it: the thread, or we again if it cannot be made.
         let cargo = Arc::new(Mutex::new(Some((wire, batch))));
         let carried = Arc::clone(&cargo);
-        let spawned = spawn(move || {
+        let spawned = spawn(Box::new(move || {
             let Some((mut wire, batch)) = take(&carried) else {
                 return;
             };
@@ -148,7 +148,7 @@ impl Shared {
             }
             state.recycle(batch.bytes);
             let _ = shared.settle(state);
-        });
+        }));
         let Err(error) = spawned else {
             return Ok(());
         };
@@ -164,10 +164,10 @@ impl Shared {
         state.has_relief = true;
         drop(state);
         let shared = Arc::clone(self);
-        let spawned = spawn(move || {
+        let spawned = spawn(Box::new(move || {
             let _ = shared.relieve(shared.lock());
             shared.lock().has_relief = false;
-        });
+        }));
         if spawned.is_err() {
             // Then it goes on as before.
             self.lock().has_relief = false;
@@ -178,7 +178,7 @@ impl Shared {
 
 const TOO_SLOW: &str = "too slow";
 
-fn spawn(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+fn spawn(work: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
     let builder = thread::Builder::new().name("akurai-ws".to_owned());
     builder.spawn(work).map(drop)
 }
