@@ -36,3 +36,7 @@ pub use metrics::metrics;
 #[doc = include_str!("../../README.md")]
 #[cfg(doctest)]
 struct Readme;
+
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct CrateReadme;
