@@ -109,7 +109,7 @@ impl Connection<'_> {
             match self.parser.advance(wire.buffered(), &self.head_limits) {
                 Ok(Some(len)) => {
                     self.request.begin(len, &mut self.parser);
-                    self.link.traffic.requests.fetch_add(1, Ordering::Relaxed);
+                    self.link.count_request();
                     self.first = false;
                     return Next::Request;
                 }
@@ -222,7 +222,7 @@ impl Connection<'_> {
 
     fn respond(&mut self, response: Response) -> Outcome {
         // A router has done so already, so that middleware sees what is sent.
-        let response = files::settle_response(&self.request, response);
+        let mut response = files::settle_response(&self.request, response);
         let framing = match self.framing(&response) {
             Ok(framing) => framing,
             Err(fault) => {
@@ -240,16 +240,18 @@ impl Connection<'_> {
         self.append_head(&response, framing, persistence);
         if self.request.method() != Method::Head && !is_empty(response.status()) {
             let wire = self.request.wire.get_mut();
-            let failed = match response.body {
-                Body::Bytes(bytes) => wire.put(&bytes).err().map(|_| Outcome::Abort),
-                Body::Static(bytes) => wire.put(bytes).err().map(|_| Outcome::Abort),
-                Body::Stream(write) => self.stream(write, framing, response.coded, committed),
-                Body::File(_) => unreachable!("a file was opened above"),
-            };
-            if let Some(outcome) = failed {
-                return outcome;
+            if let Some(bytes) = response.body_bytes() {
+                if wire.put(bytes).is_err() {
+                    return Outcome::Abort;
+                }
+            } else if let Body::Stream(write) = response.parts.take_body() {
+                let coded = response.parts.coded;
+                if let Some(outcome) = self.stream(write, framing, coded, committed) {
+                    return outcome;
+                }
             }
         }
+        response.recycle();
         self.after_response(persist)
     }
 
@@ -266,7 +268,7 @@ impl Connection<'_> {
             });
         }
         let length = response.body_bytes().map(|bytes| bytes.len() as u64);
-        match (length, response.declared_length) {
+        match (length, response.parts.declared_length) {
             (Some(0), Some(declared)) if self.request.method() == Method::Head => {
                 Ok(ResponseFraming::Length(declared))
             }
@@ -328,9 +330,8 @@ impl Connection<'_> {
             return self.refuse(error);
         }
         if !gone {
-            let mut response = Response::plain(Status::BAD_REQUEST, "an upgrade takes no body");
-            response.close = true;
-            return self.respond(response);
+            let told = Response::plain(Status::BAD_REQUEST, "an upgrade takes no body");
+            return self.respond(told.closing());
         }
         let Upgrade {
             head,
@@ -360,6 +361,7 @@ impl Connection<'_> {
         if wire.flush().is_err() || self.release_timeouts().is_err() {
             return Outcome::Abort;
         }
+        Response::free_spare();
         let wire = self.request.wire.get_mut();
         Outcome::Depart(Departure {
             run,
@@ -389,9 +391,9 @@ impl Connection<'_> {
                 && wire.body.due() <= self.service.limits.drain_bytes;
         body_may_end
             && self.request.head().keep_alive
-            && !response.close
+            && !response.parts.close
             && !self.link.is_stopping()
-            && !self.service.idle_wait(false).is_zero()
+            && self.service.may_wait()
     }
 
     fn after_response(&mut self, persist: bool) -> Outcome {
@@ -469,9 +471,7 @@ fn all_methods() -> String {
 }
 
 fn internal_error() -> Response {
-    let mut response = Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error");
-    response.close = true;
-    response
+    Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error").closing()
 }
 
 /// The moment after this wait; a wait without end ends in a hundred years.
@@ -483,8 +483,7 @@ pub(crate) fn after(wait: Duration) -> Instant {
 
 /// The answer when all places are taken.
 pub(crate) fn overloaded() -> Response {
-    let mut response = Response::plain(Status::SERVICE_UNAVAILABLE, "too many connections")
-        .header("Retry-After", "1");
-    response.close = true;
-    response
+    Response::plain(Status::SERVICE_UNAVAILABLE, "too many connections")
+        .header("Retry-After", "1")
+        .closing()
 }

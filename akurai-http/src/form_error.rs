@@ -108,7 +108,7 @@ mod tests {
             assert_eq!(reply.response().status().code(), code, "{error}");
             let body = format!("{error}\n");
             assert_eq!(reply.response().body_bytes(), Some(body.as_bytes()));
-            assert!(!reply.response().close, "{error}");
+            assert!(!reply.response().parts.close, "{error}");
         }
     }
 }

@@ -5,6 +5,10 @@ use std::fmt;
 use crate::codec::head::{FieldLine, is_field_value, is_token};
 use crate::error::HeaderError;
 
+/// What [`Headers::clear`] keeps memory for.
+const KEPT_BYTES: usize = 1024;
+const KEPT_LINES: usize = 16;
+
 /// The fields of one message, in the order in which they stand on the wire.
 ///
 /// Names compare without regard to case (RFC 9110 §5.1). Values are bytes: an HTTP value may hold 0x80 to 0xFF, which
@@ -20,7 +24,8 @@ use crate::error::HeaderError;
 /// ```
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// What the lines point into. A request keeps its whole head here, one copy and no allocation for each field.
+    /// What the lines point into. A request keeps its whole head here, one copy and no allocation for each field; of a
+    /// response these are the lines themselves, as they are sent.
     bytes: Vec<u8>,
     lines: Vec<FieldLine>,
 }
@@ -81,21 +86,45 @@ impl Headers {
         if !is_field_value(value) || trim_ows(value).len() != value.len() {
             return Err(HeaderError::Value);
         }
-        let name_start = self.bytes.len();
-        self.bytes.extend_from_slice(name);
-        let value_start = self.bytes.len();
-        self.bytes.extend_from_slice(value);
-        self.lines.push(FieldLine {
-            name: name_start..value_start,
-            value: value_start..self.bytes.len(),
-        });
+        self.append_known(name, value);
         Ok(())
     }
 
+    /// As [`append`](Headers::append), for a field that is known to be well-formed.
+    pub(crate) fn append_known(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.reserve(name.len() + value.len() + 4);
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(b": ");
+        let value_start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.lines.push(FieldLine {
+            name: start..start + name.len(),
+            value: value_start..self.bytes.len(),
+        });
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// Removes every field of this name from a response.
     pub(crate) fn remove(&mut self, name: &str) {
-        let bytes = &self.bytes;
-        self.lines
-            .retain(|line| !bytes[line.name.clone()].eq_ignore_ascii_case(name.as_bytes()));
+        while let Some(at) = self.lines.iter().position(|line| self.is_named(line, name)) {
+            let line = self.lines.remove(at);
+            let removed = line.name.start..line.value.end + 2;
+            for later in &mut self.lines[at..] {
+                for range in [&mut later.name, &mut later.value] {
+                    *range = range.start - removed.len()..range.end - removed.len();
+                }
+            }
+            self.bytes.drain(removed);
+        }
+    }
+
+    /// Removes all fields, and keeps what memory those of a usual response need.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.lines.clear();
+        self.lines.shrink_to(KEPT_LINES);
     }
 
     /// Takes a parsed head: its bytes, and lines that point into them. Both keep their allocations.
@@ -105,7 +134,8 @@ impl Headers {
         std::mem::swap(&mut self.lines, lines);
     }
 
-    /// All the bytes that the lines point into; for a request, its whole head.
+    /// All the bytes that the lines point into: of a request its whole head, of a response its field lines as they are
+    /// sent.
     pub(crate) fn source(&self) -> &[u8] {
         &self.bytes
     }
@@ -117,7 +147,8 @@ impl Headers {
     }
 
     fn is_named(&self, line: &FieldLine, name: &str) -> bool {
-        self.name(line).eq_ignore_ascii_case(name.as_bytes())
+        // The lengths decide for most.
+        line.name.len() == name.len() && self.name(line).eq_ignore_ascii_case(name.as_bytes())
     }
 
     fn name(&self, line: &FieldLine) -> &[u8] {

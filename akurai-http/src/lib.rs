@@ -72,6 +72,7 @@ mod limits;
 mod method;
 pub mod middleware;
 mod multipart;
+mod params;
 mod proxies;
 mod refusals;
 mod reply;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::codec::body::{BodyLimits, Framing};
 use crate::codec::head::{Head, HeadLimits, HeadParser};
+use crate::params::Params;
 use crate::wire::Wire;
 use crate::{Headers, Method, RequestError, TrustedProxies};
 
@@ -20,6 +21,12 @@ pub enum Version {
     #[default]
     Http11,
 }
+
+/// What a body's announced length is believed to be before anything of it came, in bytes.
+const CLAIMED_BYTES: usize = 64 * 1024;
+
+/// Room for a chunked body, whose length nobody announced, in bytes.
+const CHUNKED_BYTES: usize = 1024;
 
 /// A request: its head, and its body to be read.
 ///
@@ -39,7 +46,9 @@ pub struct Request {
     headers: Headers,
     peer: Option<SocketAddr>,
     proxies: Option<Arc<TrustedProxies>>,
-    params: OnceCell<Vec<(String, String)>>,
+    params: OnceCell<Params>,
+    /// For those of the next match.
+    spare_params: Cell<Params>,
     /// How many bytes at the end of the path `{*name}` matched.
     rest_bytes: Cell<usize>,
     /// A handler reads the body through a shared reference; nobody else touches the wire meanwhile.
@@ -89,9 +98,7 @@ impl Request {
 
     /// What stood in the place of `{name}` in the route's pattern, percent-decoded.
     pub fn param(&self, name: &str) -> Option<&str> {
-        let params = self.params.get()?;
-        let found = params.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str())
+        self.params.get()?.value(name)
     }
 
     /// The address at the other end of the connection, which may be a proxy's; `None` on a Unix socket.
@@ -126,13 +133,27 @@ impl Request {
     /// [`RequestError`](crate::RequestError), and as a [`Reply`](crate::Reply) becomes its status. A body that is cut
     /// off is never taken for a whole one.
     pub fn body(&self) -> io::Result<Vec<u8>> {
-        // A client may claim any length: we take the claim's word for 64 KiB and then follow what arrives.
-        let claimed = match self.head.framing {
-            Framing::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
-            _ => 0,
+        let mut wire = self.wire.borrow_mut();
+        let least = match self.head.framing {
+            Framing::Chunked => CHUNKED_BYTES,
+            Framing::None | Framing::Length(_) => 0,
         };
-        let mut body = Vec::with_capacity(claimed.min(64 * 1024));
-        self.body_reader().read_to_end(&mut body)?;
+        // What stands behind `filled` has room for the next read, and is zero already when a read was short.
+        let (mut body, mut filled) = (Vec::new(), 0);
+        loop {
+            wire.body.check()?;
+            if wire.body.is_over() {
+                break;
+            }
+            if filled == body.len() {
+                // A client may claim any length: we take its word for as much as has come, or a little in the beginning.
+                let due = usize::try_from(wire.body.due()).unwrap_or(usize::MAX);
+                let room = due.max(least).min(filled.max(CLAIMED_BYTES));
+                body.resize(filled + room, 0);
+            }
+            filled += wire.read_body(&mut body[filled..])?;
+        }
+        body.truncate(filled);
         Ok(body)
     }
 
@@ -223,6 +244,7 @@ impl Request {
             peer,
             proxies,
             params: OnceCell::new(),
+            spare_params: Cell::default(),
             rest_bytes: Cell::new(0),
             wire: RefCell::new(wire),
         }
@@ -233,9 +255,11 @@ impl Request {
         let wire = self.wire.get_mut();
         let (head, lines) = parser.take();
         self.headers.assign(&wire.buffered()[..len], lines);
-        self.params.take();
         wire.consume(len);
         self.head = head;
+        if let Some(params) = self.params.take() {
+            self.leave_params(params);
+        }
     }
 
     /// Becomes what `parser` has read of a head before it refused it, as far as the answer depends on it.
@@ -263,11 +287,24 @@ impl Request {
         self.head.form == crate::codec::target::Form::Asterisk
     }
 
+    /// No parameters, and the memory of earlier ones.
+    pub(crate) fn take_params(&self) -> Params {
+        self.spare_params.take()
+    }
+
+    /// Leaves the memory of parameters to those of the next match.
+    pub(crate) fn leave_params(&self, mut params: Params) {
+        params.clear();
+        self.spare_params.set(params);
+    }
+
     /// Sets what the route's pattern matched. Of routers that call one another the first one's parameters stay, and the rest of
     /// the path is the last one's.
-    pub(crate) fn set_params(&self, params: Vec<(String, String)>, rest_bytes: usize) {
-        let _ = self.params.set(params);
-        self.rest_bytes.set(rest_bytes);
+    pub(crate) fn set_params(&self, params: Params) {
+        self.rest_bytes.set(params.rest_bytes);
+        if let Err(params) = self.params.set(params) {
+            self.leave_params(params);
+        }
     }
 
     /// What `{*name}` matched, percent-encoded as it came.

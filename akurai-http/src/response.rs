@@ -1,5 +1,6 @@
 //! A response, as a handler builds it.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -25,16 +26,31 @@ use crate::{Headers, Status};
 ///     .header("Cache-Control", "no-store");
 /// assert_eq!(response.headers().get("content-type"), Some("text/plain; charset=utf-8"));
 /// ```
-#[derive(Debug)]
 pub struct Response {
+    pub(crate) parts: Box<Parts>,
+}
+
+/// What a response consists of. It stays in its place while the response goes from hand to hand, and is used again for the
+/// thread's next one, so that a short answer costs no allocation.
+pub(crate) struct Parts {
     status: Status,
     headers: Headers,
     pub(crate) body: Body,
+    /// The body, if it is [`Body::Short`].
+    pub(crate) short: Vec<u8>,
     /// What the application said of the body's length, in bytes.
     pub(crate) declared_length: Option<u64>,
     /// The body is compressed while it is streamed.
     pub(crate) coded: Option<Coded>,
     pub(crate) close: bool,
+}
+
+/// A body of so many bytes at most is copied to where the last one was.
+const SHORT_BYTES: usize = 1024;
+
+thread_local! {
+    /// What this thread's last response consisted of, empty again.
+    static SPARE: Cell<Option<Box<Parts>>> = const { Cell::new(None) };
 }
 
 /// How a streamed body is compressed.
@@ -47,6 +63,8 @@ pub(crate) struct Coded {
 
 /// A response's content.
 pub(crate) enum Body {
+    /// In [`Parts::short`].
+    Short,
     Bytes(Vec<u8>),
     /// A part of the program.
     Static(&'static [u8]),
@@ -60,28 +78,23 @@ pub(crate) type StreamFn = dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + S
 impl Response {
     /// A response without content.
     pub fn new(status: Status) -> Response {
-        Response {
-            status,
-            headers: Headers::default(),
-            body: Body::Bytes(Vec::new()),
-            declared_length: None,
-            coded: None,
-            close: false,
-        }
+        let mut parts = SPARE.take().unwrap_or_else(|| Box::new(Parts::empty()));
+        parts.status = status;
+        Response { parts }
     }
 
     /// 200 with `text/plain; charset=utf-8`.
-    pub fn text(body: impl Into<Vec<u8>>) -> Response {
+    pub fn text(body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
         Response::of_type("text/plain; charset=utf-8", body)
     }
 
     /// 200 with `text/html; charset=utf-8`.
-    pub fn html(body: impl Into<Vec<u8>>) -> Response {
+    pub fn html(body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
         Response::of_type("text/html; charset=utf-8", body)
     }
 
     /// 200 with `application/json`; the bytes are the caller's, and are not checked.
-    pub fn json(body: impl Into<Vec<u8>>) -> Response {
+    pub fn json(body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
         Response::of_type("application/json", body)
     }
 
@@ -130,13 +143,13 @@ impl Response {
     /// ```
     pub fn file(path: impl Into<PathBuf>) -> Response {
         let mut response = Response::new(Status::OK);
-        response.body = Body::File(path.into());
+        response.parts.body = Body::File(path.into());
         response
     }
 
     /// The same response with another status.
     pub fn with_status(mut self, status: Status) -> Response {
-        self.status = status;
+        self.parts.status = status;
         self
     }
 
@@ -183,16 +196,16 @@ impl Response {
         }
         if name.eq_ignore_ascii_case("Content-Length") {
             let length = content_length(value).map_err(|_| HeaderError::Framing)?;
-            self.declared_length = Some(length);
+            self.parts.declared_length = Some(length);
             return Ok(());
         }
-        self.headers.append(name.as_bytes(), value)?;
+        let headers = &mut self.parts.headers;
+        headers.append(name.as_bytes(), value)?;
         if name.eq_ignore_ascii_case("Connection") {
-            self.close |= self
-                .headers
+            self.parts.close |= headers
                 .tokens("Connection")
                 .any(|option| option.eq_ignore_ascii_case(b"close"));
-            self.headers.remove("Connection");
+            headers.remove("Connection");
         }
         Ok(())
     }
@@ -201,44 +214,52 @@ impl Response {
     /// `filename`, and `filename*` where the name needs it (RFC 6266). A slash, backslash or control character in it becomes
     /// `_`.
     pub fn attachment(mut self, file_name: &str) -> Response {
-        self.headers.remove("Content-Disposition");
+        self.parts.headers.remove("Content-Disposition");
         self.header("Content-Disposition", attachment(file_name))
     }
 
     /// Removes every field of this name; for `Content-Length`, what was declared.
     pub fn without_header(mut self, name: &str) -> Response {
         if name.eq_ignore_ascii_case("Content-Length") {
-            self.declared_length = None;
+            self.parts.declared_length = None;
         }
-        self.headers.remove(name);
+        self.parts.headers.remove(name);
         self
     }
 
     /// Declares the length of a streamed body, in bytes; or, in an answer to `HEAD`, what `GET` would send.
     pub fn content_length(mut self, bytes: u64) -> Response {
-        self.declared_length = Some(bytes);
+        self.parts.declared_length = Some(bytes);
         self
     }
 
     /// The same response with this body.
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Response {
-        self.body = Body::Bytes(body.into());
+    pub fn body(mut self, body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
+        let bytes = body.as_ref();
+        if bytes.len() <= SHORT_BYTES {
+            self.parts.short.clear();
+            self.parts.short.extend_from_slice(bytes);
+            self.parts.body = Body::Short;
+        } else {
+            self.parts.body = Body::Bytes(body.into());
+        }
         self
     }
 
     /// The status.
     pub fn status(&self) -> Status {
-        self.status
+        self.parts.status
     }
 
     /// The fields that were set, without those that the server adds when it sends them.
     pub fn headers(&self) -> &Headers {
-        &self.headers
+        &self.parts.headers
     }
 
     /// The body; `None` if it is a stream or a file.
     pub fn body_bytes(&self) -> Option<&[u8]> {
-        match &self.body {
+        match &self.parts.body {
+            Body::Short => Some(&self.parts.short),
             Body::Bytes(bytes) => Some(bytes),
             Body::Static(bytes) => Some(bytes),
             Body::Stream(_) | Body::File(_) => None,
@@ -248,9 +269,8 @@ impl Response {
     /// Says that the content depends on `Accept-Encoding` (RFC 9110 §12.5.5), unless it says so already.
     pub(crate) fn vary_by_coding(&mut self) {
         let names_it = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"Accept-Encoding");
-        if !self.headers.tokens("Vary").any(names_it) {
-            let added = self.headers.append(b"Vary", b"Accept-Encoding");
-            added.expect("the field is well-formed");
+        if !self.headers().tokens("Vary").any(names_it) {
+            self.parts.headers.append_known(b"Vary", b"Accept-Encoding");
         }
     }
 
@@ -258,7 +278,7 @@ impl Response {
         mut self,
         write: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
     ) -> Response {
-        self.body = Body::Stream(Box::new(write));
+        self.parts.body = Body::Stream(Box::new(write));
         self
     }
 
@@ -268,21 +288,80 @@ impl Response {
     }
 
     pub(crate) fn refusal(error: RequestError) -> Response {
-        let mut response = Response::plain(error.status(), &error.to_string());
-        response.close = true;
-        response
+        Response::plain(error.status(), &error.to_string()).closing()
     }
 
-    fn of_type(media_type: &str, body: impl Into<Vec<u8>>) -> Response {
-        Response::new(Status::OK)
-            .header("Content-Type", media_type)
-            .body(body)
+    /// Closes the connection after this response.
+    pub(crate) fn closing(mut self) -> Response {
+        self.parts.close = true;
+        self
+    }
+
+    /// Leaves what it consists of to the thread's next response.
+    pub(crate) fn recycle(mut self) {
+        self.parts.clear();
+        SPARE.set(Some(self.parts));
+    }
+
+    /// Frees what [`recycle`](Response::recycle) has left.
+    pub(crate) fn free_spare() {
+        SPARE.take();
+    }
+
+    fn of_type(media_type: &'static str, body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
+        let mut response = Response::new(Status::OK);
+        response
+            .parts
+            .headers
+            .append_known(b"Content-Type", media_type.as_bytes());
+        response.body(body)
     }
 }
 
-impl fmt::Debug for Body {
+impl Parts {
+    fn empty() -> Parts {
+        Parts {
+            status: Status::OK,
+            headers: Headers::default(),
+            body: Body::Short,
+            short: Vec::new(),
+            declared_length: None,
+            coded: None,
+            close: false,
+        }
+    }
+
+    /// The body, which leaves an empty one behind.
+    pub(crate) fn take_body(&mut self) -> Body {
+        std::mem::replace(&mut self.body, Body::Short)
+    }
+
+    /// Becomes empty, and keeps what memory a usual response needs.
+    fn clear(&mut self) {
+        self.headers.clear();
+        self.body = Body::Short;
+        self.short.clear();
+        self.declared_length = None;
+        self.coded = None;
+        self.close = false;
+    }
+}
+
+impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        f.debug_struct("Response")
+            .field("status", &self.status())
+            .field("headers", self.headers())
+            .field("body", &self.parts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The body's kind and length.
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.body {
+            Body::Short => write!(f, "{} bytes", self.short.len()),
             Body::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
             Body::Static(bytes) => write!(f, "{} static bytes", bytes.len()),
             Body::Stream(_) => f.write_str("a stream"),

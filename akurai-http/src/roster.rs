@@ -214,6 +214,12 @@ impl Link {
         Ok(count)
     }
 
+    /// Counts a request. Only the thread that serves the connection does so.
+    pub(crate) fn count_request(&self) {
+        let requests = &self.traffic.requests;
+        requests.store(requests.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
     /// Says that the connection waits for a request. False if it should not, since the server stops.
     pub(crate) fn set_idle(&self) -> bool {
         // Whoever stops the server sets its flag before it looks for idle links, and we look at the flag after we
@@ -224,7 +230,8 @@ impl Link {
 
     /// Says that a request has arrived.
     pub(crate) fn set_busy(&self) {
-        self.phase.store(BUSY, Ordering::SeqCst);
+        // A shutdown that does not see it yet is one that came a moment earlier.
+        self.phase.store(BUSY, Ordering::Release);
     }
 
     /// Moves from the connections' count to the upgrades'. False if all `limit` places there are taken.

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::codec::path::percent_decode;
+use crate::codec::search::find_byte;
 use crate::files::{self, Files};
+use crate::params::Params;
 use crate::{Method, Reply, Request, Response, Status};
 
 type Handler = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
@@ -53,14 +55,6 @@ struct Route {
     /// The names of the parameters on the way here, in order.
     names: Vec<String>,
     handler: Handler,
-}
-
-/// What the parameters on the way to a node matched.
-#[derive(Default)]
-struct Matched {
-    values: Vec<String>,
-    /// Bytes at the end of the path that `{*name}` matched, before they were decoded.
-    rest_bytes: usize,
 }
 
 impl Router {
@@ -266,21 +260,24 @@ impl Router {
 
     fn node_of(&self, request: &Request) -> Option<&Node> {
         let path = request.path().get(1..)?;
-        self.root.find(path, &mut Matched::default())
+        let mut params = request.take_params();
+        let found = self.root.find(path, &mut params);
+        request.leave_params(params);
+        found
     }
 
     fn dispatch(&self, request: &Request) -> Reply {
         let path = request.path();
-        let mut matched = Matched::default();
-        let Some(node) = self.root.find(path.get(1..).unwrap_or(""), &mut matched) else {
+        let mut params = request.take_params();
+        let Some(node) = self.root.find(path.get(1..).unwrap_or(""), &mut params) else {
             return Response::plain(Status::NOT_FOUND, "not found").into();
         };
         let Some(route) = node.route(request.method()) else {
             return node.without_route(request.method()).into();
         };
         if !route.names.is_empty() {
-            let params = route.names.iter().cloned().zip(matched.values);
-            request.set_params(params.collect(), matched.rest_bytes);
+            route.names.iter().for_each(|name| params.push(name));
+            request.set_params(params);
         }
         (route.handler)(request)
     }
@@ -382,33 +379,33 @@ impl Node {
     }
 
     /// The best place for `path`, which is percent-encoded and begins behind a slash; and what its parameters matched.
-    fn find(&self, path: &str, matched: &mut Matched) -> Option<&Node> {
-        let (segment, after) = match path.split_once('/') {
-            Some((segment, after)) => (segment, Some(after)),
+    fn find(&self, path: &str, params: &mut Params) -> Option<&Node> {
+        let (segment, after) = match find_byte(b'/', path.as_bytes()) {
+            Some(slash) => (&path[..slash], Some(&path[slash + 1..])),
             None => (path, None),
         };
         let decoded = percent_decode(segment)?;
         if let Some((_, child)) = self.plain.iter().find(|(known, _)| *known == *decoded) {
-            if let Some(found) = child.onward(after, matched) {
+            if let Some(found) = child.onward(after, params) {
                 return Some(found);
             }
         }
         if let Some(child) = self.any.as_deref().filter(|_| !decoded.is_empty()) {
-            matched.values.push(decoded.into_owned());
-            if let Some(found) = child.onward(after, matched) {
+            params.push(&decoded);
+            if let Some(found) = child.onward(after, params) {
                 return Some(found);
             }
-            matched.values.pop();
+            params.pop();
         }
         let child = self.rest.as_deref()?;
-        matched.values.push(percent_decode(path)?.into_owned());
-        matched.rest_bytes = path.len();
+        params.push(&percent_decode(path)?);
+        params.rest_bytes = path.len();
         Some(child)
     }
 
-    fn onward(&self, after: Option<&str>, matched: &mut Matched) -> Option<&Node> {
+    fn onward(&self, after: Option<&str>, params: &mut Params) -> Option<&Node> {
         match after {
-            Some(after) => self.find(after, matched),
+            Some(after) => self.find(after, params),
             None => (!self.routes.is_empty()).then_some(self),
         }
     }

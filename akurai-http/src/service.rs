@@ -95,6 +95,11 @@ impl Service {
         self.limits.idle_timeout / 4 * free.clamp(usize::from(first), 4) as u32
     }
 
+    /// Whether a connection may wait for another request at all.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.roster.open() < self.limits.connections && !self.limits.idle_timeout.is_zero()
+    }
+
     fn spawn_acceptor(self: &Arc<Service>, index: usize) -> io::Result<()> {
         let waiting = &self.acceptors[index].waiting;
         waiting.fetch_add(1, Ordering::SeqCst);

@@ -108,9 +108,7 @@ pub fn come_back_later(wait: Duration) -> Response {
     let mut body = Vec::new();
     event::append_retry(wait.as_millis(), &mut body);
     body.push(b'\n');
-    let mut response = head().body(body);
-    response.close = true;
-    response
+    head().body(body).closing()
 }
 
 fn head() -> Response {

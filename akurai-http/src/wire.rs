@@ -118,15 +118,11 @@ impl Wire {
         debug_assert!(self.start <= self.end);
     }
 
-    /// What was read and not yet used, for whoever owns the connection from now on.
-    ///
-    /// It is the read buffer itself, so that its owner may go on reading into it: one that was freed here and allocated
-    /// there would leave a hole in every idle connection's memory.
+    /// What was read and not yet used, for whoever owns the connection from now on: most often nothing. The read buffer
+    /// itself is freed with the rest, before its owner allocates one of its own.
     pub(crate) fn take_buffered(&mut self) -> Vec<u8> {
-        let mut leftover = std::mem::take(&mut self.input);
-        leftover.truncate(self.end);
-        leftover.drain(..self.start);
-        (self.start, self.end) = (0, 0);
+        let leftover = self.buffered().to_vec();
+        self.start = self.end;
         leftover
     }
 
@@ -292,6 +288,9 @@ impl Wire {
 
     /// Reads and throws away what is left of the body, at most so many bytes for so long. Whether all of it is gone.
     pub(crate) fn drain_body(&mut self, bytes: u64, time: Duration) -> bool {
+        if self.body.is_over() {
+            return true;
+        }
         let deadline = after(time);
         let mut left = bytes;
         loop {

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM, which std does not hand out. The workspace's only `unsafe`.
+//! SIGINT and SIGTERM, which std does not hand out. The only `unsafe` beside the tests' counting allocator.
 
 use std::ffi::{c_int, c_void};
 use std::io::{self, Read};

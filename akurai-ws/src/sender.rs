@@ -73,6 +73,36 @@ impl Sender {
         self.shared.post(frame, context)
     }
 
+    /// Posts a message and leaves it in the queue, so that several go out in one write: with [`post_now`](Self::post_now), or
+    /// with whatever else is sent. When the queue is full, it is written at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`post`](Self::post).
+    pub fn post_later(&self, message: &Prepared) -> Result<(), Error> {
+        let compressed = message.compressed_for(self.shared.settings.outbound);
+        let (frame, context) = message.frame_of(compressed.as_deref());
+        self.shared.post_later(frame, context)
+    }
+
+    /// Writes what [`post_later`](Self::post_later) left in the queue, and does not wait for the peer either.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`post`](Self::post); on a connection that has ended there is nothing to write.
+    pub fn post_now(&self) -> Result<(), Error> {
+        self.shared.post_now()
+    }
+
+    /// Sends Close as [`close`](Self::close) does, and does not wait for the peer, as [`post`](Self::post).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`close`](Self::close).
+    pub fn post_close(&self, code: u16, reason: &str) -> Result<(), Error> {
+        self.shared.post_close(code, reason)
+    }
+
     /// Sends a ping, with up to 125 bytes that come back in the peer's pong (RFC 6455 §5.5.2). It does not overtake a
     /// message that was sent before it, but may go between the parts of one that a [`MessageWriter`] sends.
     ///

@@ -1,6 +1,8 @@
 //! The hub: one event to many, who cost no thread, miss nothing they are not told of, and hold up nobody.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -117,6 +119,35 @@ fn events_reach_all_subscribers_of_their_topic_in_order() {
     let last = other.stream.dispatched.last().unwrap();
     assert_eq!((&*last.event, &*last.data), ("named", "of b\nin two lines"));
     assert!(readers[0].client.is_silent_for(Duration::from_millis(50)));
+}
+
+#[test]
+fn who_comes_while_events_never_cease_has_its_turn() {
+    let (server, hub) = serving(quick());
+    // They read nothing, and of a gauge one value waits for each: a pass over them takes longer than a batch to publish.
+    hub.latest_only("gauge");
+    let mut idle: Vec<Reader> = (0..100)
+        .map(|_| subscribe(&server, "gauge", None))
+        .collect();
+    idle.iter_mut().for_each(|reader| {
+        reader.read_cursor();
+    });
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                hub.publish("gauge", "", "1").unwrap();
+            }
+        });
+        for _ in 0..10 {
+            let came = catch_unwind(AssertUnwindSafe(|| {
+                subscribe(&server, "a", None).read_cursor()
+            }));
+            over.store(came.is_err(), Ordering::Relaxed);
+            assert!(came.is_ok(), "it waits for a silence");
+        }
+        over.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]

@@ -112,3 +112,29 @@ fn where_nobody_receives_any_more_nobody_sends() {
     ws.send(&Frame::close(1000, ""));
     ws.client.expect_eof();
 }
+
+#[test]
+fn what_is_posted_for_later_goes_with_what_comes_next() {
+    let options = WsOptions::new().max_queue_messages(4);
+    let server = serving_with(options, |conn| {
+        let sender = conn.sender();
+        let later = |text: &str| sender.post_later(&Prepared::text(text));
+        // Behind those that wait, by whoever sends next.
+        later("1")?;
+        later("2")?;
+        sender.send_text("3")?;
+        // A queue that is full for want of a writer is no fault of the peer's.
+        for n in 4..16 {
+            later(&n.to_string())?;
+        }
+        sender.post_now()?;
+        later("last")?;
+        sender.post_close(4000, "enough")?;
+        assert!(matches!(later("too late"), Err(Error::Closed)));
+        sender.post_now()
+    });
+    let mut client = WsClient::open(server.addr(), "/");
+    (1..16).for_each(|n: u32| client.expect(Opcode::TEXT, n.to_string()));
+    client.expect(Opcode::TEXT, "last");
+    client.expect_close(4000);
+}

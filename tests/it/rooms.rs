@@ -115,3 +115,33 @@ fn who_joins_hears_what_is_published_from_then_on() {
         reader.join().unwrap();
     }
 }
+
+#[test]
+fn of_several_topics_events_come_in_one_order() {
+    let hub = Hub::new(quick()).unwrap();
+    let room = hub.clone();
+    let server = TestServer::start(move |req: &Request| {
+        let hub = room.clone();
+        akurai_ws::upgrade(req, move |mut conn| {
+            let _a = hub.join("a", conn.sender());
+            let _b = hub.join("b", conn.sender());
+            while conn.recv()?.is_some() {}
+            Ok(())
+        })
+    });
+    let mut members: Vec<WsClient> = (0..20)
+        .map(|_| WsClient::open(server.addr(), "/"))
+        .collect();
+    eventually("all have joined", || {
+        (hub.present("a"), hub.present("b")) == (20, 20)
+    });
+    // More than are taken at a time, so that many wait for each member.
+    for n in 0..600 {
+        let topic = if n % 3 == 0 { "a" } else { "b" };
+        hub.publish(topic, "", &n.to_string()).unwrap();
+    }
+    for member in &mut members {
+        (0..600).for_each(|n| member.expect(Opcode::TEXT, n.to_string()));
+    }
+    assert_eq!(hub.deliveries(), 20 * 600);
+}

@@ -17,18 +17,15 @@ impl Media {
         let extension = file_name
             .rsplit_once('.')
             .map_or("", |(_, extension)| extension);
-        let find = |types: &[(&str, &'static str)]| {
-            let known = types
-                .iter()
-                .find(|(known, _)| known.eq_ignore_ascii_case(extension));
-            known.map(|(_, content_type)| *content_type)
-        };
-        let plain = find(PLAIN);
+        let mut room = [0; LONGEST_EXTENSION];
+        let known = lower_case(extension, &mut room).and_then(|extension| {
+            let plain = find(PLAIN, extension).map(|content_type| (content_type, false));
+            plain.or_else(|| Some((find(COMPRESSED, extension)?, true)))
+        });
+        let (content_type, is_compressed) = known.unwrap_or(("application/octet-stream", false));
         Media {
-            content_type: plain
-                .or_else(|| find(COMPRESSED))
-                .unwrap_or("application/octet-stream"),
-            is_compressed: plain.is_none() && find(COMPRESSED).is_some(),
+            content_type,
+            is_compressed,
         }
     }
 }
@@ -56,107 +53,125 @@ pub(crate) fn is_compressible(content_type: &[u8]) -> bool {
             || matches!(&essence[..], b"font/ttf" | b"font/otf"))
 }
 
+/// `extension` in the case of the tables, written to `room`; `None` if it is longer than all of theirs.
+fn lower_case<'a>(extension: &str, room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let place = room.get_mut(..extension.len())?;
+    place.copy_from_slice(extension.as_bytes());
+    place.make_ascii_lowercase();
+    Some(place)
+}
+
+fn find(types: &[(&str, &'static str)], extension: &[u8]) -> Option<&'static str> {
+    let by_extension = |(known, _): &(&str, &str)| known.as_bytes().cmp(extension);
+    let at = types.binary_search_by(by_extension).ok()?;
+    Some(types[at].1)
+}
+
+/// In bytes: `webmanifest`.
+const LONGEST_EXTENSION: usize = 11;
+
+// Both tables in the order of their extensions, which are looked up for every request.
 const PLAIN: &[(&str, &str)] = &[
-    ("html", "text/html; charset=utf-8"),
-    ("htm", "text/html; charset=utf-8"),
-    ("xhtml", "application/xhtml+xml"),
-    ("css", "text/css; charset=utf-8"),
-    ("js", "text/javascript; charset=utf-8"),
-    ("mjs", "text/javascript; charset=utf-8"),
+    ("atom", "application/atom+xml"),
+    ("bmp", "image/bmp"),
     ("cjs", "text/javascript; charset=utf-8"),
+    ("css", "text/css; charset=utf-8"),
+    ("csv", "text/csv; charset=utf-8"),
+    ("geojson", "application/geo+json"),
+    ("glb", "model/gltf-binary"),
+    ("gltf", "model/gltf+json"),
+    ("htm", "text/html; charset=utf-8"),
+    ("html", "text/html; charset=utf-8"),
+    ("ico", "image/x-icon"),
+    ("ics", "text/calendar; charset=utf-8"),
+    ("js", "text/javascript; charset=utf-8"),
     ("json", "application/json"),
     ("jsonld", "application/ld+json"),
-    ("geojson", "application/geo+json"),
-    ("ndjson", "application/x-ndjson"),
-    ("map", "application/json"),
-    ("webmanifest", "application/manifest+json"),
-    ("wasm", "application/wasm"),
-    ("txt", "text/plain; charset=utf-8"),
     ("log", "text/plain; charset=utf-8"),
+    ("m3u8", "application/vnd.apple.mpegurl"),
+    ("map", "application/json"),
     ("md", "text/markdown; charset=utf-8"),
-    ("csv", "text/csv; charset=utf-8"),
-    ("tsv", "text/tab-separated-values; charset=utf-8"),
-    ("ics", "text/calendar; charset=utf-8"),
-    ("vcf", "text/vcard; charset=utf-8"),
-    ("vtt", "text/vtt; charset=utf-8"),
-    ("xml", "text/xml; charset=utf-8"),
-    ("xsl", "text/xml; charset=utf-8"),
+    ("mid", "audio/midi"),
+    ("mjs", "text/javascript; charset=utf-8"),
+    ("mpd", "application/dash+xml"),
+    ("ndjson", "application/x-ndjson"),
+    ("otf", "font/otf"),
     ("rss", "application/rss+xml"),
-    ("atom", "application/atom+xml"),
-    ("yaml", "application/yaml"),
-    ("yml", "application/yaml"),
-    ("toml", "application/toml"),
-    ("sh", "text/x-shellscript; charset=utf-8"),
     ("rtf", "application/rtf"),
+    ("sh", "text/x-shellscript; charset=utf-8"),
     ("svg", "image/svg+xml"),
-    ("bmp", "image/bmp"),
-    ("ico", "image/x-icon"),
+    ("tar", "application/x-tar"),
     ("tif", "image/tiff"),
     ("tiff", "image/tiff"),
-    ("wav", "audio/wav"),
-    ("mid", "audio/midi"),
-    ("ttf", "font/ttf"),
-    ("otf", "font/otf"),
+    ("toml", "application/toml"),
+    ("tsv", "text/tab-separated-values; charset=utf-8"),
     ("ttc", "font/collection"),
-    ("gltf", "model/gltf+json"),
-    ("glb", "model/gltf-binary"),
-    ("m3u8", "application/vnd.apple.mpegurl"),
-    ("mpd", "application/dash+xml"),
-    ("tar", "application/x-tar"),
+    ("ttf", "font/ttf"),
+    ("txt", "text/plain; charset=utf-8"),
+    ("vcf", "text/vcard; charset=utf-8"),
+    ("vtt", "text/vtt; charset=utf-8"),
+    ("wasm", "application/wasm"),
+    ("wav", "audio/wav"),
+    ("webmanifest", "application/manifest+json"),
+    ("xhtml", "application/xhtml+xml"),
+    ("xml", "text/xml; charset=utf-8"),
+    ("xsl", "text/xml; charset=utf-8"),
+    ("yaml", "application/yaml"),
+    ("yml", "application/yaml"),
 ];
 
 const COMPRESSED: &[(&str, &str)] = &[
-    ("png", "image/png"),
-    ("apng", "image/apng"),
-    ("jpg", "image/jpeg"),
-    ("jpeg", "image/jpeg"),
-    ("gif", "image/gif"),
-    ("webp", "image/webp"),
-    ("avif", "image/avif"),
-    ("jxl", "image/jxl"),
-    ("heic", "image/heic"),
-    ("woff", "font/woff"),
-    ("woff2", "font/woff2"),
-    ("mp3", "audio/mpeg"),
-    ("m4a", "audio/mp4"),
+    ("7z", "application/x-7z-compressed"),
     ("aac", "audio/aac"),
-    ("flac", "audio/flac"),
-    ("oga", "audio/ogg"),
-    ("ogg", "audio/ogg"),
-    ("opus", "audio/ogg"),
-    ("weba", "audio/webm"),
-    ("mp4", "video/mp4"),
-    ("m4v", "video/mp4"),
-    ("mov", "video/quicktime"),
-    ("ogv", "video/ogg"),
-    ("webm", "video/webm"),
-    ("mkv", "video/x-matroska"),
-    ("ts", "video/mp2t"),
-    ("pdf", "application/pdf"),
-    ("epub", "application/epub+zip"),
+    ("apk", "application/vnd.android.package-archive"),
+    ("apng", "image/apng"),
+    ("avif", "image/avif"),
+    ("br", "application/octet-stream"),
+    ("bz2", "application/x-bzip2"),
     (
         "docx",
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ),
-    (
-        "xlsx",
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ),
+    ("epub", "application/epub+zip"),
+    ("flac", "audio/flac"),
+    ("gif", "image/gif"),
+    ("gz", "application/gzip"),
+    ("heic", "image/heic"),
+    ("jar", "application/java-archive"),
+    ("jpeg", "image/jpeg"),
+    ("jpg", "image/jpeg"),
+    ("jxl", "image/jxl"),
+    ("m4a", "audio/mp4"),
+    ("m4v", "video/mp4"),
+    ("mkv", "video/x-matroska"),
+    ("mov", "video/quicktime"),
+    ("mp3", "audio/mpeg"),
+    ("mp4", "video/mp4"),
+    ("odt", "application/vnd.oasis.opendocument.text"),
+    ("oga", "audio/ogg"),
+    ("ogg", "audio/ogg"),
+    ("ogv", "video/ogg"),
+    ("opus", "audio/ogg"),
+    ("pdf", "application/pdf"),
+    ("png", "image/png"),
     (
         "pptx",
         "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     ),
-    ("odt", "application/vnd.oasis.opendocument.text"),
-    ("jar", "application/java-archive"),
-    ("apk", "application/vnd.android.package-archive"),
-    ("zip", "application/zip"),
-    ("gz", "application/gzip"),
     ("tgz", "application/gzip"),
-    ("br", "application/octet-stream"),
-    ("zst", "application/zstd"),
-    ("bz2", "application/x-bzip2"),
+    ("ts", "video/mp2t"),
+    ("weba", "audio/webm"),
+    ("webm", "video/webm"),
+    ("webp", "image/webp"),
+    ("woff", "font/woff"),
+    ("woff2", "font/woff2"),
+    (
+        "xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
     ("xz", "application/x-xz"),
-    ("7z", "application/x-7z-compressed"),
+    ("zip", "application/zip"),
+    ("zst", "application/zstd"),
 ];
 
 #[cfg(test)]
@@ -176,12 +191,29 @@ mod tests {
             ("html", "application/octet-stream", false),
             ("a.", "application/octet-stream", false),
             ("a.unknown", "application/octet-stream", false),
+            ("a.WebManifest", "application/manifest+json", false),
+            ("a.webmanifesto", "application/octet-stream", false),
         ] {
             let expected = Media {
                 content_type,
                 is_compressed,
             };
             assert_eq!(Media::of(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_extension_is_found() {
+        for (types, is_compressed) in [(PLAIN, false), (COMPRESSED, true)] {
+            for (extension, content_type) in types {
+                let media = Media::of(&format!("a.{extension}"));
+                assert_eq!(
+                    (media.content_type, media.is_compressed),
+                    (*content_type, is_compressed),
+                    "{extension}"
+                );
+            }
+            assert!(types.is_sorted_by(|one, next| one.0 < next.0));
         }
     }
 

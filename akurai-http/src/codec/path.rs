@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use crate::codec::search::find_byte;
+
 /// `segment` with every `%XX` decoded, once (RFC 3986 §2.4); `None` if what comes out is not UTF-8 or a triplet is cut.
 pub(crate) fn percent_decode(segment: &str) -> Option<Cow<'_, str>> {
-    if !segment.contains('%') {
+    if find_byte(b'%', segment.as_bytes()).is_none() {
         return Some(Cow::Borrowed(segment));
     }
     let mut decoded = Vec::with_capacity(segment.len());

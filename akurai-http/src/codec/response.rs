@@ -29,7 +29,10 @@ pub(crate) enum Persistence {
     Upgrade,
 }
 
-/// Appends a whole response head, the empty line included.
+/// What a head has besides the fields of the application, in bytes, at most: status line, Date, framing and Connection.
+const OWN_BYTES: usize = 256;
+
+/// Appends a whole response head, the empty line included; `headers` are those of a response.
 pub(crate) fn append_head(
     status: Status,
     headers: &Headers,
@@ -38,13 +41,14 @@ pub(crate) fn append_head(
     date: &[u8],
     out: &mut Vec<u8>,
 ) {
+    out.reserve(OWN_BYTES + headers.source().len());
     append_status_line(status, out);
     if !status.is_informational() && headers.bytes("Date").is_none() {
-        append_field(b"Date", date, out);
+        out.extend_from_slice(b"Date: ");
+        out.extend_from_slice(date);
+        out.extend_from_slice(b"\r\n");
     }
-    for (name, value) in headers.lines() {
-        append_field(name, value, out);
-    }
+    out.extend_from_slice(headers.source());
     match framing {
         ResponseFraming::Bodiless | ResponseFraming::Close => {}
         ResponseFraming::Length(length) => {
@@ -68,17 +72,13 @@ pub(crate) fn append_head(
 
 // status-line = HTTP-version SP status-code SP [ reason-phrase ]        RFC 9112 §4
 fn append_status_line(status: Status, out: &mut Vec<u8>) {
+    if status == Status::OK {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
     out.extend_from_slice(b"HTTP/1.1 ");
     append_decimal(u64::from(status.code()), out);
     out.push(b' ');
     out.extend_from_slice(status.reason().as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
-fn append_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -100,21 +100,21 @@ pub(crate) fn begin_chunk(len: usize, out: &mut Vec<u8>) {
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 fn append_decimal(number: u64, out: &mut Vec<u8>) {
-    append_digits(number, 10, out);
+    append_digits::<10>(number, out);
 }
 
 fn append_hex(number: u64, out: &mut Vec<u8>) {
-    append_digits(number, 16, out);
+    append_digits::<16>(number, out);
 }
 
-fn append_digits(mut number: u64, base: u64, out: &mut Vec<u8>) {
+fn append_digits<const BASE: u64>(mut number: u64, out: &mut Vec<u8>) {
     // A u64 has at most 20 decimal digits.
     let mut digits = [0; 20];
     let mut start = digits.len();
     loop {
         start -= 1;
-        digits[start] = b"0123456789abcdef"[(number % base) as usize];
-        number /= base;
+        digits[start] = b"0123456789abcdef"[(number % BASE) as usize];
+        number /= BASE;
         if number == 0 {
             return out.extend_from_slice(&digits[start..]);
         }

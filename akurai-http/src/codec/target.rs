@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::codec::search::find_byte;
 use crate::error::RequestError;
 
 /// Which form a target has (RFC 9112 §3.2). The fourth, CONNECT's, is never served.
@@ -44,8 +45,8 @@ pub(crate) fn parse(target: &[u8], is_options: bool) -> Result<Target, RequestEr
 
 // authority-form = uri-host ":" port                                    RFC 9112 §3.2.3
 pub(crate) fn is_authority_form(target: &[u8]) -> bool {
-    match split_port(target) {
-        Some((host, Some(port))) => !port.is_empty() && is_host_name(host) && is_port(port),
+    match host_bytes(target).map(|len| &target[len..]) {
+        Some([b':', port @ ..]) => !port.is_empty() && is_port(port),
         _ => false,
     }
 }
@@ -77,7 +78,7 @@ fn absolute_form(target: &[u8]) -> Result<Target, RequestError> {
 }
 
 fn with_path(target: &[u8], form: Form, start: usize, authority: Range<usize>) -> Target {
-    let question = target[start..].iter().position(|&byte| byte == b'?');
+    let question = find_byte(b'?', &target[start..]);
     let path_end = question.map_or(target.len(), |n| start + n);
     Target {
         form,
@@ -91,47 +92,48 @@ fn with_path(target: &[u8], form: Form, start: usize, authority: Range<usize>) -
 //
 // We refuse an empty one and one with a comma, which the grammar allows: a comma there is two Hosts folded into one.
 pub(crate) fn is_host(value: &[u8]) -> bool {
-    match split_port(value) {
-        Some((host, None)) => is_host_name(host),
-        Some((host, Some(port))) => is_host_name(host) && (port.is_empty() || is_port(port)),
+    match host_bytes(value).map(|len| &value[len..]) {
+        Some([b':', port @ ..]) => is_port(port),
+        Some(rest) => rest.is_empty(),
         None => false,
     }
 }
 
-/// A host and what stands behind its colon; `None` if a bracket is not closed or followed by something else.
-fn split_port(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
-    let host_len = match authority.first() {
-        Some(b'[') => authority.iter().position(|&byte| byte == b']')? + 1,
-        _ => authority
-            .iter()
-            .position(|&byte| byte == b':')
-            .unwrap_or(authority.len()),
-    };
-    match &authority[host_len..] {
-        [] => Some((authority, None)),
-        [b':', port @ ..] => Some((&authority[..host_len], Some(port))),
-        _ => None,
+// uri-host = IP-literal / IPv4address / reg-name                        RFC 3986 §3.2.2
+//
+/// The length of the host that `authority` begins with; `None` if it begins with none.
+fn host_bytes(authority: &[u8]) -> Option<usize> {
+    if let [b'[', rest @ ..] = authority {
+        let len = rest.iter().position(|&byte| byte == b']')?;
+        return is_ip_literal(&rest[..len]).then_some(len + 2);
+    }
+    let end = authority.iter().position(|&byte| !NAME[byte as usize]);
+    match end.unwrap_or(authority.len()) {
+        0 => None,
+        len => has_whole_triplets(&authority[..len]).then_some(len),
     }
 }
+
+// reg-name = *( unreserved / pct-encoded / sub-delims )
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' | b'%'
+            | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=');
+        byte += 1;
+    }
+    table
+};
 
 // port = *DIGIT, and no number that TCP does not have
 fn is_port(port: &[u8]) -> bool {
-    port.iter().all(u8::is_ascii_digit)
-        && std::str::from_utf8(port).is_ok_and(|digits| digits.parse::<u16>().is_ok())
-}
-
-// uri-host = IP-literal / IPv4address / reg-name                        RFC 3986 §3.2.2
-fn is_host_name(host: &[u8]) -> bool {
-    match host {
-        [] => false,
-        [b'[', inner @ .., b']'] => is_ip_literal(inner),
-        name => {
-            has_whole_triplets(name)
-                && name
-                    .iter()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte))
-        }
-    }
+    let number = port.iter().try_fold(0u16, |number, byte| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u16::from(byte - b'0')),
+        _ => None,
+    });
+    number.is_some()
 }
 
 // IP-literal = "[" ( IPv6address / IPvFuture ) "]"
@@ -160,7 +162,7 @@ const TARGET: [bool; 256] = {
 // pct-encoded = "%" HEXDIG HEXDIG                                       RFC 3986 §2.1
 fn has_whole_triplets(bytes: &[u8]) -> bool {
     let mut rest = bytes;
-    while let Some(percent) = rest.iter().position(|&byte| byte == b'%') {
+    while let Some(percent) = find_byte(b'%', rest) {
         match &rest[percent + 1..] {
             [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 rest = after;

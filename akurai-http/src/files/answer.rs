@@ -53,6 +53,9 @@ pub(crate) fn answer(
     }
     add_if_absent(&mut response, "Accept-Ranges", "bytes");
     let headers = request.headers();
+    if !asks_for_less(headers) {
+        return whole(request, response, resource);
+    }
     let now = u64::try_from(seconds(now)).unwrap_or(0);
     let own = validators(&response, now);
     match evaluate(headers, reads, own, now) {
@@ -121,6 +124,17 @@ fn add_if_absent(response: &mut Response, name: &str, value: &str) {
     }
 }
 
+/// Whether a field may make the answer another than the whole content: a range, or a condition, all of which begin alike
+/// (RFC 9110 §13.1).
+fn asks_for_less(headers: &Headers) -> bool {
+    headers.lines().any(|(name, _)| {
+        let is_condition = name
+            .get(..3)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"If-"));
+        is_condition || name.eq_ignore_ascii_case(b"Range")
+    })
+}
+
 /// Those that the response shows, be they the file's or the handler's.
 fn validators(response: &Response, now: u64) -> Validators<'_> {
     let field = |name| response.headers().bytes(name);
@@ -168,7 +182,7 @@ fn with_content(mut response: Response, resource: Resource, part: Range<u64>) ->
     let len = part.end - part.start;
     match resource.content {
         Content::Static(bytes) => {
-            response.body = Body::Static(&bytes[part.start as usize..part.end as usize]);
+            response.parts.body = Body::Static(&bytes[part.start as usize..part.end as usize]);
             response
         }
         Content::File(_) => response

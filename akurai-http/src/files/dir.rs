@@ -49,7 +49,20 @@ impl Dir {
         codings: impl Iterator<Item = ContentCoding>,
     ) -> io::Result<Option<Found>> {
         let wanted = self.root.join(path);
-        if_there(find_variant(&wanted, codings, |path| self.open(path)))
+        // An empty path leads to no directory, whatever it is put in front of.
+        let is_entry = !path.contains('/') && !self.root.as_os_str().is_empty();
+        if_there(find_variant(&wanted, codings, |path| match is_entry {
+            true => self.open_entry(path),
+            false => self.open(path),
+        }))
+    }
+
+    /// Opens an entry of the root itself. What was opened without following a symbolic link lies in the directory that the root's
+    /// own path led to, so that nobody need ask where.
+    fn open_entry(&self, wanted: &Path) -> io::Result<File> {
+        let flags = O_NONBLOCK.zip(O_NOFOLLOW);
+        let opened = flags.and_then(|(wait, follow)| open_with(wanted, wait | follow).ok());
+        opened.map_or_else(|| self.open(wanted), Ok)
     }
 
     /// Opens a file and makes sure that what was opened lies below the root: a symbolic link may lead anywhere, and may be
@@ -64,6 +77,10 @@ impl Dir {
 
     fn holds(&self, file: &File, path: &Path) -> io::Result<bool> {
         let real = real_path(file, path)?;
+        // A real path holds no symbolic link: if it leads through the root's own, so did the file when the system said so.
+        if self.root.is_absolute() && real.starts_with(&self.root) {
+            return Ok(true);
+        }
         // The root itself may have been moved, which leaves it the same directory.
         Ok(real.starts_with(self.real_root()?) || real.starts_with(self.find_real_root()?))
     }
@@ -283,19 +300,21 @@ fn with_extension(path: &Path, extension: &str) -> PathBuf {
 
 /// Opens what was a regular file a moment ago. Another may have taken its place, a FIFO perhaps: so the opening never waits.
 fn open_without_waiting(path: &Path) -> io::Result<File> {
+    open_with(path, O_NONBLOCK.unwrap_or(0))
+}
+
+fn open_with(path: &Path, flags: i32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
-    if let Some(flag) = O_NONBLOCK {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags(flag);
-    }
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+    #[cfg(not(unix))]
+    let _ = flags;
     options.open(path)
 }
 
-/// open(2)'s flag of this name, which std does not name, where its value is known.
-#[cfg(unix)]
-const O_NONBLOCK: Option<i32> = if cfg!(all(
+/// Whether the values of open(2)'s flags are known: std does not name them.
+const IS_LINUX: bool = cfg!(all(
     any(target_os = "linux", target_os = "android"),
     any(
         target_arch = "x86",
@@ -309,19 +328,35 @@ const O_NONBLOCK: Option<i32> = if cfg!(all(
         target_arch = "loongarch64",
         target_arch = "s390x",
     )
-)) {
-    Some(0o4000)
-} else if cfg!(any(
+));
+const IS_BSD: bool = cfg!(any(
     target_vendor = "apple",
     target_os = "freebsd",
     target_os = "netbsd",
     target_os = "openbsd",
     target_os = "dragonfly"
-)) {
-    Some(4)
-} else {
-    None
+));
+
+const O_NONBLOCK: Option<i32> = match (IS_LINUX, IS_BSD) {
+    (true, _) => Some(0o4000),
+    (_, true) => Some(4),
+    _ => None,
 };
+
+const O_NOFOLLOW: Option<i32> = match (IS_LINUX, IS_BSD) {
+    // Linux has numbers of its own where it took them over with the processor.
+    (true, _) if LINUX_FOLLOWS_OLDER => Some(0o100_000),
+    (true, _) => Some(0o400_000),
+    (_, true) => Some(0x100),
+    _ => None,
+};
+
+const LINUX_FOLLOWS_OLDER: bool = cfg!(any(
+    target_arch = "arm",
+    target_arch = "aarch64",
+    target_arch = "powerpc",
+    target_arch = "powerpc64"
+));
 
 /// Where the file that was opened at `path` really lies.
 fn real_path(file: &File, path: &Path) -> io::Result<PathBuf> {

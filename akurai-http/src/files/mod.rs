@@ -214,8 +214,9 @@ impl Files {
             return not_found();
         };
         let below = names.join("/");
+        let media = Media::of(&below);
         let has_slash = path.is_empty() || path.ends_with('/');
-        let found = match self.find(request, &below) {
+        let found = match self.find(request, &below, media) {
             Ok(Some(Found::Directory)) if has_slash => return self.directory(request, &below),
             Ok(Some(Found::Directory)) if self.holds_directory(&below) => {
                 return redirect_to_directory(request);
@@ -224,11 +225,11 @@ impl Files {
             Ok(_) => Ok(None),
             Err(error) => Err(error),
         };
-        self.answer(request, &below, found)
+        self.answer(request, &below, media, found)
     }
 
-    fn find(&self, request: &Request, path: &str) -> io::Result<Option<Found>> {
-        let (media, codings) = (Media::of(path), AcceptedCodings::of(request.headers()));
+    fn find(&self, request: &Request, path: &str, media: Media) -> io::Result<Option<Found>> {
+        let codings = AcceptedCodings::of(request.headers());
         let codings = codings.preferred().filter(|_| !media.is_compressed);
         match &self.source {
             Source::Dir(dir) => dir.find(path, codings),
@@ -248,7 +249,8 @@ impl Files {
             "" => "index.html".to_owned(),
             path => format!("{path}/index.html"),
         };
-        let found = match self.find(request, &index) {
+        let media = Media::of(&index);
+        let found = match self.find(request, &index, media) {
             Ok(Some(Found::File(file))) => Ok(Some(file)),
             Ok(_) => match self.list(request, path) {
                 Some(response) => return response,
@@ -256,7 +258,7 @@ impl Files {
             },
             Err(error) => Err(error),
         };
-        self.answer(request, &index, found)
+        self.answer(request, &index, media, found)
     }
 
     /// The file at `path`, or what there is in its place.
@@ -264,10 +266,14 @@ impl Files {
         &self,
         request: &Request,
         path: &str,
+        media: Media,
         found: io::Result<Option<Resource>>,
     ) -> Response {
         match found {
-            Ok(Some(file)) => self.send(request, path, file, self.cache_control_of(path)),
+            Ok(Some(file)) => {
+                let cache_control = self.cache_control_of(path);
+                self.send(request, path, media, file, cache_control)
+            }
             Ok(None) => self.fall_back(request),
             Err(_) => unavailable(),
         }
@@ -301,9 +307,10 @@ impl Files {
             return not_found();
         };
         let is_html = accepts_html(request.headers());
-        match self.find(request, fallback) {
+        let media = Media::of(fallback);
+        match self.find(request, fallback, media) {
             Ok(Some(Found::File(file))) if is_html => self
-                .send(request, fallback, file, Some("no-cache"))
+                .send(request, fallback, media, file, Some("no-cache"))
                 .header("Vary", "Accept"),
             Ok(_) => not_found()
                 .header("Vary", "Accept")
@@ -323,6 +330,7 @@ impl Files {
         &self,
         request: &Request,
         path: &str,
+        media: Media,
         file: Resource,
         cache_control: Option<&str>,
     ) -> Response {
@@ -342,7 +350,7 @@ impl Files {
             let name = path.rsplit('/').next().unwrap_or(path);
             add(&mut response, "Content-Disposition", &attachment(name));
         }
-        answer(request, response, Media::of(path), file)
+        answer(request, response, media, file)
     }
 }
 
@@ -372,19 +380,25 @@ pub(crate) fn settle(request: &Request, reply: Reply) -> Reply {
 }
 
 /// As [`settle`], for a response.
+#[inline]
 pub(crate) fn settle_response(request: &Request, mut response: Response) -> Response {
-    let Body::File(path) = &mut response.body else {
-        return response;
-    };
-    let path = std::mem::take(path);
-    response.body = Body::Bytes(Vec::new());
+    match &mut response.parts.body {
+        Body::File(path) => {
+            let path = std::mem::take(path);
+            send_file(request, response.body(""), &path)
+        }
+        _ => response,
+    }
+}
+
+fn send_file(request: &Request, response: Response, path: &Path) -> Response {
     // The file's length is the file's to say.
     let response = response.without_header("Content-Length");
     let media = Media::of(&path.file_name().unwrap_or_default().to_string_lossy());
     let is_negotiable = is_negotiable(&response, media);
     let codings = AcceptedCodings::of(request.headers());
     let codings = codings.preferred().filter(|_| is_negotiable);
-    match dir::find_anywhere(&path, codings) {
+    match dir::find_anywhere(path, codings) {
         Ok(Some(file)) => answer(request, response, media, file),
         // The handler's own status goes before what became of the page that explains it.
         Ok(None) if response.status() != Status::OK => response,

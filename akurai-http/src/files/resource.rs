@@ -13,6 +13,9 @@ const SETTLED: Duration = Duration::from_secs(2);
 #[cfg(unix)]
 const CONSTANT_TIMES: i128 = 315_619_200 * 1_000_000_000;
 
+/// Room for nearly every entity tag.
+const TAG_BYTES: usize = 48;
+
 /// Content, opened.
 #[derive(Debug)]
 pub(crate) struct Resource {
@@ -77,11 +80,17 @@ impl Resource {
 
     /// The entity tag of this content (RFC 9110 §8.8.3): weak while the file's time cannot be relied on.
     pub(crate) fn etag(&self, now: SystemTime) -> String {
-        let weak = if self.is_settled(now) { "" } else { "W/" };
-        let sign = if self.version < 0 { "-" } else { "" };
-        let (dash, coding) = self.coding.map_or(("", ""), |coding| ("-", coding.name()));
-        let (len, version) = (self.len, self.version.unsigned_abs());
-        format!("{weak}\"{len:x}-{sign}{version:x}{dash}{coding}\"")
+        let mut tag = String::with_capacity(TAG_BYTES);
+        tag.push_str(if self.is_settled(now) { "\"" } else { "W/\"" });
+        push_hex(self.len.into(), &mut tag);
+        tag.push_str(if self.version < 0 { "--" } else { "-" });
+        push_hex(self.version.unsigned_abs(), &mut tag);
+        if let Some(coding) = self.coding {
+            tag.push('-');
+            tag.push_str(coding.name());
+        }
+        tag.push('"');
+        tag
     }
 
     /// Whether the file is another than when it was opened; what is part of the program never is.
@@ -93,6 +102,15 @@ impl Resource {
             Content::Static(_) => false,
             Content::File(file) => !file.metadata().is_ok_and(|metadata| is_same(&metadata)),
         }
+    }
+}
+
+/// Appends the number's hexadecimal digits. `format!` takes its time, and every answer has a tag.
+fn push_hex(number: u128, text: &mut String) {
+    let digits = (u128::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    for at in (0..digits).rev() {
+        let digit = (number >> (4 * at)) as usize & 15;
+        text.push(char::from(b"0123456789abcdef"[digit]));
     }
 }
 
@@ -121,4 +139,18 @@ fn nanoseconds(time: SystemTime) -> i128 {
 /// In seconds since 1970, a part of one left out.
 pub(crate) fn seconds(time: SystemTime) -> i64 {
     nanoseconds(time).div_euclid(1_000_000_000) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_digits() {
+        for number in [0, 1, 15, 16, 0xfedc_ba98_7654_3210, 1 << 64, u128::MAX] {
+            let mut text = String::new();
+            push_hex(number, &mut text);
+            assert_eq!(text, format!("{number:x}"));
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use super::resource::{Content, Resource};
 use crate::BodyWriter;
@@ -35,11 +36,45 @@ pub(crate) fn send_parts(
     out.write_all(multipart.end.as_bytes())
 }
 
+/// Pieces that nobody uses at the moment. Who needs one takes the last that was given back: the processor's cache still holds it,
+/// and neither is memory asked for nor zeroed for each body. No more are kept than [`SPARE_PIECES`].
+static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// At most 4 MiB in all. Those of further bodies that are sent at the same time are freed behind them.
+const SPARE_PIECES: usize = 16;
+
+/// Room for a piece of a body, lent from [`SPARE`].
+struct Room(Vec<u8>);
+
+impl Room {
+    fn lend() -> Room {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        Room(spare.pop().unwrap_or_default())
+    }
+
+    /// The first `len` bytes, whatever they hold.
+    fn first(&mut self, len: usize) -> &mut [u8] {
+        if self.0.len() < len {
+            self.0.resize(len, 0);
+        }
+        &mut self.0[..len]
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARE_PIECES {
+            spare.push(std::mem::take(&mut self.0));
+        }
+    }
+}
+
 struct Transfer<'a> {
     resource: &'a Resource,
     /// Where the file is read next.
     position: u64,
-    buffer: Vec<u8>,
+    room: Room,
 }
 
 impl Transfer<'_> {
@@ -47,7 +82,7 @@ impl Transfer<'_> {
         Transfer {
             resource,
             position: 0,
-            buffer: Vec::new(),
+            room: Room::lend(),
         }
     }
 
@@ -72,10 +107,7 @@ impl Transfer<'_> {
         while self.position < part.end {
             let left = part.end - self.position;
             let len = PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES));
-            if self.buffer.len() < len {
-                self.buffer.resize(len, 0);
-            }
-            let piece = &mut self.buffer[..len];
+            let piece = self.room.first(len);
             file.read_exact(piece)?;
             self.position += len as u64;
             if self.position == part.end && is_last && self.resource.has_changed() {

@@ -46,7 +46,7 @@ pub fn access_log(
 
 fn length(response: &Response) -> Option<u64> {
     let known = response.body_bytes().map(|bytes| bytes.len() as u64);
-    response.declared_length.or(known)
+    response.parts.declared_length.or(known)
 }
 
 /// What [`access_log`] tells about a request.

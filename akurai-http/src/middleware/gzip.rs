@@ -96,7 +96,7 @@ impl Gzip {
             .tokens("Cache-Control")
             .any(|directive| directive.eq_ignore_ascii_case(b"no-transform"));
         let known = response.body_bytes().map(|bytes| bytes.len() as u64);
-        let length = match (response.declared_length, known) {
+        let length = match (response.parts.declared_length, known) {
             // An answer to HEAD that says what GET would send.
             (Some(declared), _) => declared,
             (None, Some(known)) => known,
@@ -111,7 +111,7 @@ impl Gzip {
             && !has("Content-Range")
             && !has("Content-Digest")
             && !has("Content-MD5")
-            && !matches!(response.body, Body::File(_))
+            && !matches!(response.parts.body, Body::File(_))
             && length > 0
             && length >= self.threshold_bytes
             && headers.bytes("Content-Type").is_some_and(is_compressible)
@@ -123,15 +123,15 @@ impl Gzip {
             if coded.len() >= content.len() {
                 return response;
             }
-            response.declared_length = None;
-            response.body = Body::Bytes(coded);
+            response.parts.declared_length = None;
+            response.parts.body = Body::Bytes(coded);
         } else {
             // A stream, or an answer to HEAD: how long it becomes is not known before.
-            let content_bytes = response.declared_length.take();
+            let content_bytes = response.parts.declared_length.take();
             if response.body_bytes().is_some() {
                 response = response.with_stream(|_| Ok(()));
             }
-            response.coded = Some(Coded {
+            response.parts.coded = Some(Coded {
                 level: self.level,
                 content_bytes,
             });
@@ -283,7 +283,7 @@ mod tests {
         let response = answer("gzip", tagged);
         assert_eq!(response.headers().get("ETag"), Some("W/\"a\""));
         assert_eq!(response.headers().get("Accept-Ranges"), None);
-        assert_eq!(response.declared_length, None);
+        assert_eq!(response.parts.declared_length, None);
         let response = answer("", tagged);
         assert_eq!(response.headers().get("ETag"), Some("\"a\""));
         let unchanged = |sent: &str| {

@@ -1,5 +1,6 @@
 //! One event to many: topics, subscribers that cost no thread, and replay for those who come back.
 
+mod bell;
 mod core;
 mod options;
 mod relay;
@@ -28,6 +29,9 @@ use crate::{Engine, EventId};
 ///
 /// A subscriber's connection is parked: after its head was written, its thread goes home, and a handful of threads, the
 /// shards, write to all of them. So a subscriber costs a socket and some hundred bytes, and a slow one holds up nobody.
+///
+/// An event goes out at once, unless the last ones took a while to write: then the shard rests, for 10 ms at most, and what
+/// is published meanwhile goes out in one write for each subscriber.
 ///
 /// Every event has an [id](EventId). A browser that lost its connection comes back with the last one it saw, and gets what
 /// it missed from the hub's ring; if that is gone, it gets an event named `reset`, and should load its state anew.
@@ -208,7 +212,7 @@ impl Hub {
     }
 
     /// Subscribes a WebSocket connection to a topic from now on, until the [`Membership`] is dropped: it gets the data of each
-    /// event as a text message, by [`Sender::post`]. One that reads too slowly is closed as its
+    /// event as a text message, by [`Sender::post`], and several at once as a shard writes them. One that reads too slowly is closed as its
     /// [`WsOptions::when_full`](akurai_ws::WsOptions::when_full) says; one that missed events, with 1013.
     ///
     /// ```
@@ -240,7 +244,7 @@ impl Hub {
     }
 
     /// Makes a topic a gauge, of which only the last value matters: a subscriber who falls behind is sent no older ones, and
-    /// a new one is sent the last at once, if the ring still has it.
+    /// a new one is sent the last at once, if the ring still has it. A WebSocket subscriber is sent them all.
     pub fn latest_only(&self, topic: &str) {
         self.shared.core.add_gauge(topic);
     }
@@ -295,14 +299,14 @@ const BATCH: usize = 256;
 impl Shared {
     fn wake(&self) {
         for inbox in &self.inboxes {
-            inbox.wake();
+            inbox.ring();
         }
-        self.door.wake();
+        self.door.ring();
     }
 
     fn arrive(&self, arrival: Arrival) {
         let next = self.next_inbox.fetch_add(1, Ordering::Relaxed);
-        self.inboxes[next % self.inboxes.len()].arrive(arrival);
+        self.inboxes[next % self.inboxes.len()].leave(arrival);
     }
 
     fn take(&self, batch: crate::Batch) {

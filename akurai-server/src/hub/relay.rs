@@ -1,34 +1,33 @@
 //! One thread that gives events to WebSocket subscribers.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use akurai_ws::Sender;
+use akurai_ws::{Error, Prepared, Sender};
 
+use super::bell::Bell;
 use super::core::Core;
-use super::ring::{Run, Stored};
-
-/// Events taken from the ring at a time.
-const BATCH: usize = 256;
+use super::ring::{BATCH, Run, Stored};
 
 /// The close code of a subscriber that missed events, and should come back (RFC 6455 §7.4, IANA: "Try Again Later").
 const TRY_AGAIN_LATER: u16 = 1013;
 
+/// A post that takes so long has waited for its peer; a write that does not wait takes some microseconds.
+const STALL: Duration = Duration::from_millis(4);
+
+/// Threads among which the rest of a pass is shared then.
+const HELPERS: usize = 16;
+
 /// The relay as others see it.
 #[derive(Debug, Default)]
 pub(crate) struct Door {
-    state: Mutex<State>,
-    bell: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    changes: Vec<Change>,
+    bell: Bell<Change>,
     /// How many members there are, counted by those who come and go.
-    members: usize,
-    next_id: u64,
-    rung: bool,
-    over: bool,
+    members: AtomicUsize,
+    next_id: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -44,65 +43,41 @@ struct Member {
     sender: Sender,
     /// The number of the first event that was published after it joined.
     from: u64,
+    /// Messages wait to be written to it.
+    is_due: AtomicBool,
 }
 
 impl Door {
     /// Lets somebody in, for the events from this number on, and returns the number under which it leaves.
     pub(crate) fn join(&self, topic: Arc<str>, sender: Sender, from: u64) -> u64 {
-        self.ring(|state| {
-            let id = state.next_id;
-            state.next_id += 1;
-            state.members += 1;
-            state.changes.push(Change::Join(Member {
-                topic,
-                id,
-                sender,
-                from,
-            }));
-            id
-        })
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        // Whoever publishes and does not see this yet does so before the relay hears of it, which then finds the event.
+        self.members.fetch_add(1, Ordering::Relaxed);
+        self.bell.leave(Change::Join(Member {
+            topic,
+            id,
+            sender,
+            from,
+            is_due: AtomicBool::new(false),
+        }));
+        id
     }
 
     pub(crate) fn leave(&self, topic: Arc<str>, id: u64) {
-        self.ring(|state| {
-            state.members -= 1;
-            state.changes.push(Change::Leave(topic, id));
-        });
+        self.members.fetch_sub(1, Ordering::Relaxed);
+        self.bell.leave(Change::Leave(topic, id));
     }
 
-    /// Says that there are new events; nobody is woken where nobody listens.
-    pub(crate) fn wake(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.members > 0 {
-            state.rung = true;
-            self.bell.notify_one();
+    /// Says that there is a new event; nobody is woken where nobody listens.
+    pub(crate) fn ring(&self) {
+        if self.members.load(Ordering::Relaxed) > 0 {
+            self.bell.ring();
         }
     }
 
     /// Ends the relay.
     pub(crate) fn end(&self) {
-        self.ring(|state| state.over = true);
-    }
-
-    fn ring<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = change(&mut state);
-        state.rung = true;
-        self.bell.notify_one();
-        result
-    }
-
-    /// Waits until the bell rings. `None` if the relay is over.
-    fn wait(&self) -> Option<Vec<Change>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while !state.rung {
-            state = self
-                .bell
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        state.rung = false;
-        (!state.over).then(|| std::mem::take(&mut state.changes))
+        self.bell.end();
     }
 }
 
@@ -110,7 +85,7 @@ impl Door {
 pub(crate) fn relay(core: &Core, door: &Door) {
     let mut members: HashMap<Arc<str>, Vec<Member>> = HashMap::new();
     let mut next = core.ring.end().0;
-    while let Some(changes) = door.wait() {
+    while let Some(changes) = door.bell.wait(None) {
         for change in changes {
             match change {
                 Change::Join(member) => {
@@ -135,7 +110,9 @@ pub(crate) fn relay(core: &Core, door: &Door) {
                 }
             }
         }
+        let begun = Instant::now();
         deliver(core, &members, &mut next);
+        door.bell.rest(begun.elapsed());
     }
 }
 
@@ -152,18 +129,24 @@ fn catch_up(core: &Core, member: &Member, next: u64) {
         .ring
         .from(member.from, usize::try_from(missed).unwrap_or(usize::MAX));
     if lost.is_some() && first <= next {
-        let _ = member.sender.close(TRY_AGAIN_LATER, "events were lost");
+        let _ = member
+            .sender
+            .post_close(TRY_AGAIN_LATER, "events were lost");
         return;
     }
     for (_, event) in (first..next).zip(&events) {
         if event.topic == member.topic {
-            give(core, member, event);
+            give(core, member, event, Sender::post_later);
         }
     }
+    let _ = member.sender.post_now();
 }
 
 fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64) {
-    loop {
+    let mut due: Vec<&Member> = Vec::new();
+    // For what is published meanwhile, the bell rings.
+    let (end, _) = core.ring.end();
+    while *next < end {
         let Run {
             first,
             events,
@@ -173,26 +156,67 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
             // A WebSocket subscriber has no cursor to come back with, but it can be told to load its state anew.
             let those = members.values().flatten();
             for member in those.filter(|member| member.from < first) {
-                let _ = member.sender.close(TRY_AGAIN_LATER, "events were lost");
+                let _ = member
+                    .sender
+                    .post_close(TRY_AGAIN_LATER, "events were lost");
             }
         }
         for (number, event) in (first..).zip(&events) {
             let of_topic = members.get(&event.topic).into_iter().flatten();
             for member in of_topic.filter(|member| member.from <= number) {
-                give(core, member, event);
+                if events.len() > 1 {
+                    give(core, member, event, Sender::post_later);
+                }
+                if !member.is_due.swap(true, Ordering::Relaxed) {
+                    due.push(member);
+                }
             }
         }
+        each(&due, |member| {
+            member.is_due.store(false, Ordering::Relaxed);
+            match &events[..] {
+                // Straight from where it is shared.
+                [event] => give(core, member, event, Sender::post),
+                _ => drop(member.sender.post_now()),
+            }
+        });
+        due.clear();
         *next = first + events.len() as u64;
-        if events.len() < BATCH {
-            // For what comes later, the bell rings.
+    }
+}
+
+/// Writes to each of them. A peer that takes nothing costs a post's patience before it is left to a thread of its own; when
+/// there is one there may be many, so those behind it are shared among some threads for this time.
+fn each(members: &[&Member], write: impl Fn(&Member) + Sync) {
+    for (at, member) in members.iter().enumerate() {
+        let begun = Instant::now();
+        write(member);
+        let rest = &members[at + 1..];
+        if begun.elapsed() >= STALL && !rest.is_empty() {
+            let write = &write;
+            thread::scope(|scope| {
+                for part in rest.chunks(rest.len().div_ceil(HELPERS)) {
+                    let work = move || part.iter().for_each(|member| write(member));
+                    let builder = thread::Builder::new().name("akurai-hub".to_owned());
+                    if builder.spawn_scoped(scope, work).is_err() {
+                        work();
+                    }
+                }
+            });
             return;
         }
     }
 }
 
-fn give(core: &Core, member: &Member, event: &Stored) {
+/// Gives an event to a member at once, or for later, to be written together with what else there is for it.
+fn give(
+    core: &Core,
+    member: &Member,
+    event: &Stored,
+    post: impl FnOnce(&Sender, &Prepared) -> Result<(), Error>,
+) {
     // Who is gone or too slow leaves when its own thread notices.
-    if member.sender.post(event.message()).is_ok() {
+    if post(&member.sender, event.message()).is_ok() {
         core.count_deliveries(1);
     }
 }

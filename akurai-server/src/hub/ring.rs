@@ -14,6 +14,9 @@ use crate::engine::{next_id, now_ms};
 /// Longest id with its field name and line end, in bytes.
 const ID_BYTES: usize = 46;
 
+/// Events taken from the ring at a time.
+pub(crate) const BATCH: usize = 256;
+
 /// What bounds a ring.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RingLimits {

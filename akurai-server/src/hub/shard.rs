@@ -1,24 +1,16 @@
 //! One thread that writes to many subscribers.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use akurai_http::{Socket, SseEvent};
 
+use super::bell::Bell;
 use super::core::{Core, after};
-use super::ring::{Run, Stored};
+use super::ring::{BATCH, Run, Stored};
 use super::subscriber::{Flushed, Subscriber};
 use crate::EventId;
-
-/// Events taken from the ring at a time.
-const BATCH: usize = 256;
-
-/// After a pass over many subscribers, a shard rests as long as that took, at most so long: what is published meanwhile
-/// goes out in one write for each of them. A pass that was shorter than a [`SHORT_PASS`] needs no rest.
-const LONGEST_REST: Duration = Duration::from_millis(5);
-const SHORT_PASS: Duration = Duration::from_micros(300);
 
 /// How often a share of the subscribers is looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -27,19 +19,7 @@ const TICK: Duration = Duration::from_millis(250);
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 
 /// The shard as others see it.
-#[derive(Debug, Default)]
-pub(crate) struct Inbox {
-    state: Mutex<InboxState>,
-    bell: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct InboxState {
-    new: Vec<Arrival>,
-    rung: bool,
-    waiting: bool,
-    over: bool,
-}
+pub(crate) type Inbox = Bell<Arrival>;
 
 /// Somebody who wants to subscribe.
 #[derive(Debug)]
@@ -59,49 +39,6 @@ pub(crate) enum Cursor {
     Unknown,
 }
 
-impl Inbox {
-    pub(crate) fn arrive(&self, arrival: Arrival) {
-        self.ring(|state| state.new.push(arrival));
-    }
-
-    /// Says that there are new events.
-    pub(crate) fn wake(&self) {
-        self.ring(|_| {});
-    }
-
-    /// Ends the shard.
-    pub(crate) fn end(&self) {
-        self.ring(|state| state.over = true);
-    }
-
-    fn ring(&self, change: impl FnOnce(&mut InboxState)) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
-        state.rung = true;
-        // A thread that works will look by itself before it waits.
-        if state.waiting {
-            self.bell.notify_one();
-        }
-    }
-
-    /// Waits until the bell rings, at most until `deadline`. `None` if the shard is over.
-    fn wait(&self, deadline: Instant) -> Option<Vec<Arrival>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while !state.rung {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            state.waiting = true;
-            let waited = self.bell.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            state.waiting = false;
-        }
-        state.rung = false;
-        (!state.over).then(|| std::mem::take(&mut state.new))
-    }
-}
-
 /// The shard as its own thread sees it.
 pub(crate) struct Shard {
     core: Arc<Core>,
@@ -116,7 +53,6 @@ pub(crate) struct Shard {
     stalled: Vec<u32>,
     scratch: Vec<u8>,
     next_tick: Instant,
-    rests_until: Instant,
     /// The slot at which the next look begins.
     look_at: usize,
     stopping: bool,
@@ -137,7 +73,6 @@ impl Shard {
             stalled: Vec::new(),
             scratch: Vec::new(),
             next_tick: Instant::now() + TICK,
-            rests_until: Instant::now(),
             look_at: 0,
             stopping: false,
         }
@@ -153,25 +88,19 @@ impl Shard {
             let deadline = retry
                 .min()
                 .map_or(self.next_tick, |retry| retry.min(self.next_tick));
-            let Some(arrivals) = self.inbox.wait(deadline) else {
+            let Some(arrivals) = self.inbox.wait(Some(deadline)) else {
                 return;
             };
-            let rest = self.rests_until.saturating_duration_since(Instant::now());
-            if !rest.is_zero() {
-                thread::sleep(rest);
-            }
             // What was published is delivered to those who were here; who arrives begins behind it.
             let begun = Instant::now();
             self.deliver();
             let worked = begun.elapsed();
-            if worked >= SHORT_PASS {
-                self.rests_until = Instant::now() + worked.min(LONGEST_REST);
-            }
             for arrival in arrivals {
                 self.admit(arrival);
             }
             self.retry_stalled();
             self.tick();
+            self.inbox.rest(worked);
         }
     }
 
@@ -273,32 +202,28 @@ impl Shard {
 
     /// Gives new events to everybody whom they concern.
     fn deliver(&mut self) {
-        loop {
+        // For what is published meanwhile, the bell rings: where that never ends, others have their turn all the same.
+        let (end, _) = self.core.ring.end();
+        while self.next < end {
             let Run {
                 first,
                 events,
                 lost,
             } = self.core.ring.from(self.next, BATCH);
-            self.next = first;
+            self.next = first + events.len() as u64;
             if let Some(lost) = lost {
                 // We were so far behind that the ring went on without us.
                 self.last = lost;
                 self.reset_all();
             }
-            let Some(last) = events.last() else {
-                return;
-            };
-            self.last = last.id;
-            self.next += events.len() as u64;
+            if let Some(last) = events.last() {
+                self.last = last.id;
+            }
             for event in &events {
                 self.queue(event);
             }
             for slot in std::mem::take(&mut self.dirty) {
                 self.flush(slot);
-            }
-            if events.len() < BATCH {
-                // For what comes later, the bell rings.
-                return;
             }
         }
     }

@@ -19,12 +19,60 @@ impl Shared {
     /// Writes a frame, or leaves it to the thread that writes; and if the peer does not take it soon, to a new one.
     pub(crate) fn post(self: &Arc<Self>, frame: &[u8], context: Context) -> Result<(), Error> {
         let mut state = self.lock();
+        if state.is_closed() || !state.is_at_rest() {
+            drop(state);
+            return self.deliver(self.queue(frame, context)?);
+        }
+        // Nothing waits: then it need not be copied.
+        state.follows(context);
+        let mut wire = state.take_wire().expect("it is free");
+        drop(state);
+        match wire.write_within(PATIENCE, frame) {
+            Ok(written) if written < frame.len() => {
+                let bytes = frame.to_vec();
+                let has_close = false;
+                self.escort(wire, Batch { bytes, has_close }, written)
+            }
+            result => self.settle_soon(self.put_back(wire, result.map(drop))?),
+        }
+    }
+
+    /// Leaves a frame in the queue, to be written together with what follows.
+    pub(crate) fn post_later(
+        self: &Arc<Self>,
+        frame: &[u8],
+        context: Context,
+    ) -> Result<(), Error> {
+        self.queue(frame, context).map(drop)
+    }
+
+    /// Writes what was left in the queue, as [`post`](Self::post) does.
+    pub(crate) fn post_now(self: &Arc<Self>) -> Result<(), Error> {
+        self.deliver(self.lock())
+    }
+
+    /// Sends Close behind what waits, and does not wait for the peer.
+    pub(crate) fn post_close(self: &Arc<Self>, code: u16, reason: &str) -> Result<(), Error> {
+        let payload = close::encode(code, reason)?;
+        let mut state = self.lock();
+        if state.phase == Phase::Open {
+            self.queue_close(&mut state, &payload, code, reason, Place::Behind);
+        }
+        self.settle_soon(state)
+    }
+
+    fn queue<'s>(self: &'s Arc<Self>, frame: &[u8], context: Context) -> Result<Guard<'s>, Error> {
+        let mut state = self.lock();
+        if !self.has_room(&state, frame.len()) && state.is_free() {
+            // That nobody has written what was left for later is no fault of the peer's.
+            self.settle_soon(state)?;
+            state = self.lock();
+        }
         if state.is_closed() {
             return Err(Error::Closed);
         }
         // One that is longer than the queue may ever be goes while nothing else does.
-        let is_at_rest = state.is_free() && !state.is_streaming && !state.queue.is_ready(false);
-        if !self.has_room(&state, frame.len()) && !is_at_rest {
+        if !self.has_room(&state, frame.len()) && !state.is_at_rest() {
             // That the message is long, or our own fragmented one in the way, is no fault of the peer's.
             let is_peers = frame.len() <= self.settings.max_queue_bytes && !state.is_streaming;
             if is_peers && self.settings.when_full != WhenFull::Refuse {
@@ -40,11 +88,14 @@ impl Shared {
             }
             return Err(Error::Slow);
         }
-        if context == Context::Anew {
-            state.deflate = None;
-        }
+        state.follows(context);
         state.queue.push_data(frame, b"");
-        if !state.is_free() && state.is_tired && state.takers == 0 && !state.has_relief {
+        Ok(state)
+    }
+
+    fn deliver<'s>(self: &'s Arc<Self>, state: Guard<'s>) -> Result<(), Error> {
+        let is_tiring = !state.is_free() && state.is_tired;
+        if is_tiring && state.takers == 0 && !state.has_relief && state.queue.is_ready(false) {
             return self.send_relief(state);
         }
         self.settle_soon(state)
@@ -140,5 +191,17 @@ impl super::State {
     /// Whether nothing more can be sent by the application.
     pub(super) fn is_closed(&self) -> bool {
         self.phase != Phase::Open || self.is_retired
+    }
+
+    /// Whether nobody writes and nothing waits.
+    fn is_at_rest(&self) -> bool {
+        self.is_free() && !self.is_streaming && !self.queue.is_ready(false)
+    }
+
+    /// A message that was compressed by itself has begun the context anew.
+    fn follows(&mut self, context: Context) {
+        if context == Context::Anew {
+            self.deflate = None;
+        }
     }
 }

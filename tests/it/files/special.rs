@@ -117,30 +117,50 @@ fn files_01_a_symlink_that_stays_inside_is_followed() {
 fn files_01_the_root_itself_may_be_a_symlink() {
     let outer = TempDir::new();
     outer.write("real/x.txt", "x");
+    outer.write("real/sub/x.txt", "x");
     outer.write("secret.txt", SECRET);
     symlink("real", outer.join("link")).unwrap();
     symlink("../secret.txt", outer.join("real/out.txt")).unwrap();
+    symlink("../../secret.txt", outer.join("real/sub/out.txt")).unwrap();
     let server = TestServer::start(Router::new().files("/files", outer.join("link")));
     let mut client = server.connect();
-    let answer = ask(&mut client, "GET", "/files/x.txt", &[]);
-    assert_eq!((answer.status, answer.text()), (200, "x"));
-    let answer = ask(&mut client, "GET", "/files/out.txt", &[]);
-    assert_not_found(&answer, "out of a linked root");
+    for path in ["", "sub/"] {
+        let answer = ask(&mut client, "GET", &format!("/files/{path}x.txt"), &[]);
+        assert_eq!((answer.status, answer.text()), (200, "x"));
+        let answer = ask(&mut client, "GET", &format!("/files/{path}out.txt"), &[]);
+        assert_not_found(&answer, "out of a linked root");
+    }
+}
+
+#[test]
+fn files_01_no_root_is_not_the_working_directory() {
+    // Cargo runs tests in the package's own directory.
+    assert!(std::path::Path::new("Cargo.toml").is_file());
+    let server = TestServer::start(Router::new().files("/files", ""));
+    let mut client = server.connect();
+    for path in ["Cargo.toml", "it/main.rs"] {
+        let answer = ask(&mut client, "GET", &format!("/files/{path}"), &[]);
+        assert_not_found(&answer, path);
+    }
 }
 
 #[test]
 fn files_01_a_linked_root_may_move_on_to_the_next_release() {
     let outer = TempDir::new();
-    outer.write("one/x.txt", "one");
-    outer.write("two/x.txt", "two");
+    for name in ["one", "two"] {
+        outer.write(format!("{name}/x.txt"), name);
+        outer.write(format!("{name}/sub/x.txt"), name);
+    }
     symlink("one", outer.join("current")).unwrap();
     let server = TestServer::start(Router::new().files("/files", outer.join("current")));
     let mut client = server.connect();
     for name in ["one", "two", "one"] {
         symlink(name, outer.join("next")).unwrap();
         fs::rename(outer.join("next"), outer.join("current")).unwrap();
-        let answer = ask(&mut client, "GET", "/files/x.txt", &[]);
-        assert_eq!((answer.status, answer.text()), (200, name));
+        for target in ["/files/x.txt", "/files/sub/x.txt"] {
+            let answer = ask(&mut client, "GET", target, &[]);
+            assert_eq!((answer.status, answer.text()), (200, name));
+        }
     }
 }
 

@@ -1,0 +1,179 @@
+//! What costs no allocation once a connection is at work, counted where it happens: a handler or closure notes how many its
+//! thread has made by then. From one note to the next is a whole turn, with what the server does before and after.
+
+#[allow(unsafe_code)]
+mod counter;
+
+use std::hint::black_box;
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex};
+
+use akurai_http::{Response, Router};
+use akurai_tests::{Frame, Opcode, TestServer, WsClient};
+
+/// Turns before it counts: buffers grow to the size that they need, and are kept then.
+const FIRST: usize = 16;
+/// Turns that count.
+const COUNTED: usize = 64;
+
+/// What was made by the time of each turn.
+#[derive(Clone)]
+struct Notes(Arc<Mutex<Vec<u64>>>);
+
+impl Notes {
+    fn new() -> Notes {
+        Notes(Arc::new(Mutex::new(Vec::with_capacity(FIRST + COUNTED))))
+    }
+
+    fn take(&self) {
+        let mut notes = self.0.lock().expect("nobody panics with it");
+        assert!(notes.len() < notes.capacity(), "a note would allocate");
+        notes.push(counter::made());
+    }
+
+    /// Fails unless each turn that counts made so many allocations.
+    #[track_caller]
+    fn check(&self, expected: u64) {
+        let notes = self.0.lock().expect("nobody panics with it");
+        assert_eq!(notes.len(), FIRST + COUNTED, "turns");
+        let made: Vec<u64> = notes.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(made[FIRST - 1..], [expected; COUNTED], "{made:?}");
+    }
+}
+
+/// Sends the request so often, so many at a time, to what `app` makes of the notes; they must show as many allocations.
+#[track_caller]
+fn check(request: &str, pipelined: usize, expected: u64, app: impl Fn(Notes) -> Router) {
+    let notes = Notes::new();
+    let server = TestServer::start(app(notes.clone()));
+    let mut client = server.connect();
+    for _ in 0..(FIRST + COUNTED) / pipelined {
+        client.send(request.repeat(pipelined));
+        for _ in 0..pipelined {
+            let answer = client.read_response();
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+    }
+    notes.check(expected);
+}
+
+const GET: &str = "GET /users/42?q=a%20b HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
+
+fn get(notes: Notes) -> Router {
+    Router::new()
+        .get("/users/{id}", move |req| {
+            notes.take();
+            assert_eq!((req.path(), req.query()), ("/users/42", Some("q=a%20b")));
+            Response::text(req.param("id").unwrap())
+                .header("Cache-Control", "no-store")
+                .header("X-Agent", req.header("User-Agent").unwrap())
+        })
+        .get("/users/me", |_| Response::text("me"))
+}
+
+#[test]
+fn the_counter_sees_a_single_allocation() {
+    check(GET, 1, 1, |notes| {
+        Router::new().get("/users/{id}", move |_| {
+            notes.take();
+            black_box(Box::new(7));
+            Response::text("seven")
+        })
+    });
+}
+
+#[test]
+fn a_get_makes_none() {
+    check(GET, 1, 0, get);
+}
+
+#[test]
+fn a_pipelined_get_makes_none() {
+    check(GET, 8, 0, get);
+}
+
+#[test]
+fn a_page_a_status_alone_and_what_was_computed_make_none() {
+    check(GET, 1, 0, |notes| {
+        Router::new().get("/users/{id}", move |_| {
+            notes.take();
+            Response::html("<h1>hello</h1>")
+        })
+    });
+    check(GET, 1, 0, |notes| {
+        Router::new().get("/users/{id}", move |_| {
+            notes.take();
+            Response::new(akurai_http::Status::OK)
+        })
+    });
+    // The text that a handler makes is its own allocation, and the only one.
+    check(GET, 1, 1, |notes| {
+        Router::new().get("/users/{id}", move |req| {
+            notes.take();
+            Response::json(req.path().to_owned())
+        })
+    });
+}
+
+fn post(length: usize) -> String {
+    let body = "x".repeat(length);
+    format!("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+const CHUNKED: &str = "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+     5;a=b\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+
+#[test]
+fn a_body_read_in_pieces_makes_none() {
+    fn read(notes: Notes) -> Router {
+        Router::new().post("/a", move |req| -> io::Result<Response> {
+            notes.take();
+            let (mut piece, mut reader) = ([0; 8192], req.body_reader());
+            while reader.read(&mut piece)? > 0 {}
+            Ok(Response::text("read"))
+        })
+    }
+    for request in [&post(11), &post(300_000), CHUNKED] {
+        check(request, 1, 0, read);
+    }
+    check(&post(11), 8, 0, read);
+    check(CHUNKED, 8, 0, read);
+}
+
+#[test]
+fn a_whole_body_makes_the_one_that_it_is() {
+    check(&post(11), 1, 1, |notes| {
+        Router::new().post("/a", move |req| -> io::Result<Response> {
+            notes.take();
+            black_box(req.body()?);
+            Ok(Response::text("read"))
+        })
+    });
+}
+
+#[test]
+fn a_short_message_that_comes_back_makes_none() {
+    for len in [16, 4000] {
+        let notes = Notes::new();
+        let noted = notes.clone();
+        let app = Router::new().get("/", move |req| {
+            let notes = noted.clone();
+            akurai_ws::upgrade(req, move |mut conn| {
+                let mut message = Vec::new();
+                while conn.recv_into(&mut message)?.is_some() {
+                    notes.take();
+                    conn.send_binary(&message)?;
+                }
+                Ok(())
+            })
+        });
+        let server = TestServer::start(app);
+        let mut client = WsClient::open(server.addr(), "/");
+        let message = vec![7; len];
+        for _ in 0..FIRST + COUNTED {
+            client.send(&Frame::binary(message.as_slice()));
+            client.expect(Opcode::BINARY, &message);
+        }
+        notes.check(0);
+    }
+}
