@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use akurai_http::{Files, Reply, Response, Router, Server, Status, sse};
+use akurai_http::{Files, Reply, Response, Router, Server, sse};
 
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -21,9 +21,7 @@ pub(crate) fn app(dir: PathBuf) -> Router {
     let files = Files::dir(&dir).cache_control("no-store");
     Router::new()
         .get("/reload.js", |_| {
-            Response::new(Status::OK)
-                .header("Content-Type", "text/javascript")
-                .body(SCRIPT)
+            Response::text(SCRIPT).header("Content-Type", "text/javascript")
         })
         .get("/reload", move |_| changes(dir.clone()))
         .files("/", files)
