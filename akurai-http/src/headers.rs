@@ -108,15 +108,30 @@ impl Headers {
     /// Removes every field of this name from a response.
     pub(crate) fn remove(&mut self, name: &str) {
         while let Some(at) = self.lines.iter().position(|line| self.is_named(line, name)) {
-            let line = self.lines.remove(at);
-            let removed = line.name.start..line.value.end + 2;
-            for later in &mut self.lines[at..] {
-                for range in [&mut later.name, &mut later.value] {
-                    *range = range.start - removed.len()..range.end - removed.len();
-                }
-            }
-            self.bytes.drain(removed);
+            self.remove_line(at);
         }
+    }
+
+    /// Removes every field of this name from a response but the last.
+    pub(crate) fn keep_last(&mut self, name: &str) {
+        let is_named = |line: &FieldLine| self.is_named(line, name);
+        let last = self.lines.iter().rposition(is_named).unwrap_or(0);
+        for at in (0..last).rev() {
+            if self.is_named(&self.lines[at], name) {
+                self.remove_line(at);
+            }
+        }
+    }
+
+    fn remove_line(&mut self, at: usize) {
+        let line = self.lines.remove(at);
+        let removed = line.name.start..line.value.end + 2;
+        for later in &mut self.lines[at..] {
+            for range in [&mut later.name, &mut later.value] {
+                *range = range.start - removed.len()..range.end - removed.len();
+            }
+        }
+        self.bytes.drain(removed);
     }
 
     /// Removes all fields, and keeps what memory those of a usual response need.

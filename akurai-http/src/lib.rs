@@ -116,3 +116,7 @@ pub use sse::{SseSink, come_back_later, event_stream, sse, sse_gzip};
 pub use sse_event::{SseEvent, last_event_id};
 pub use status::Status;
 pub use upgraded::{Socket, Upgraded};
+
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;

@@ -153,10 +153,21 @@ impl Response {
         self
     }
 
-    /// Adds a field, after those of the same name.
+    /// Adds a field, after those of the same name; but a `Content-Type` takes the place of the one before.
     ///
     /// `Connection: close` closes the connection after this response; other connection options are the server's to
     /// say and are left out. `Content-Length` is [`content_length`](Response::content_length).
+    ///
+    /// ```
+    /// use akurai_http::Response;
+    ///
+    /// let script = Response::text("let x = 1;")
+    ///     .header("Vary", "Origin")
+    ///     .header("content-type", "text/javascript")
+    ///     .header("Vary", "Cookie");
+    /// let fields: Vec<_> = script.headers().iter().collect();
+    /// assert_eq!(fields, [("Vary", &b"Origin"[..]), ("content-type", b"text/javascript"), ("Vary", b"Cookie")]);
+    /// ```
     ///
     /// # Panics
     ///
@@ -201,6 +212,10 @@ impl Response {
         }
         let headers = &mut self.parts.headers;
         headers.append(name.as_bytes(), value)?;
+        // There is one of these (RFC 9110 §5.3), and `text` and its kind begin with theirs.
+        if name.eq_ignore_ascii_case("Content-Type") {
+            headers.keep_last(name);
+        }
         if name.eq_ignore_ascii_case("Connection") {
             self.parts.close |= headers
                 .tokens("Connection")

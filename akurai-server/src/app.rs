@@ -69,6 +69,7 @@ fn page(router: Router) -> Router {
         ("app.js", include_bytes!("../web/app.js")),
         ("live.js", include_bytes!("../web/live.js")),
         ("chat.js", include_bytes!("../web/chat.js")),
+        ("transfer.js", include_bytes!("../web/transfer.js")),
         ("icon.svg", include_bytes!("../web/icon.svg")),
     ];
     let files = Files::embedded(PAGE).cache_control("no-cache").header(

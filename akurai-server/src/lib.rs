@@ -13,6 +13,8 @@
 //! akurai_http::Server::bind("127.0.0.1:8090")?.run(akurai_server::app(&hub))
 //! # }
 //! ```
+//!
+//! [`guide`] has pages about deploying, sizing, migrating and security.
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +22,8 @@ mod app;
 mod chat;
 mod dashboard;
 mod engine;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod hub;
 mod metrics;
 
@@ -32,3 +36,7 @@ pub use metrics::metrics;
 #[doc = include_str!("../../README.md")]
 #[cfg(doctest)]
 struct Readme;
+
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct CrateReadme;

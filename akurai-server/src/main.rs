@@ -6,13 +6,13 @@ mod options;
 mod signal;
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use akurai_http::{Files, Handle, Server, middleware};
 use akurai_server::{Hub, HubOptions, Publisher};
-use options::{Command, Options, USAGE};
+use options::{Command, LogFormat, Options, USAGE};
 
 /// How long requests that are under way have after the server was asked to end.
 const GRACE: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let args = std::env::args_os()
         .skip(1)
         .map(|arg| arg.to_string_lossy().into_owned());
-    let options = match Command::parse(args) {
+    let options = match Command::parse(args, |name| std::env::var(name).ok()) {
         Ok(Command::Serve(options)) => options,
         Ok(Command::Help) => {
             print!("{USAGE}");
@@ -61,12 +61,22 @@ fn serve(options: &Options) -> Result<(), String> {
         app = app.files("/files", if options.list { files.listing() } else { files });
     }
     if !options.quiet {
-        app = app.wrap(middleware::access_log(|line| say(line)));
+        app = match options.log {
+            LogFormat::Plain => app.wrap(middleware::access_log(|line| say(line))),
+            LogFormat::Json => app.wrap(middleware::access_log(|line| say(&line.json()))),
+        };
     }
     let server = bind(&options.addrs)?;
     for addr in server.local_addrs() {
         let addr = addr.map_err(|error| format!("no address: {error}"))?;
-        say(&format_args!("akurai-server listening on http://{addr}"));
+        announce(&format!("http://{addr}"));
+    }
+    for addr in options
+        .addrs
+        .iter()
+        .filter(|addr| addr.starts_with("unix:"))
+    {
+        announce(addr);
     }
     let handle = server.handle();
     let app = app.get("/metrics", move |_| akurai_server::metrics(&handle.stats()));
@@ -110,6 +120,19 @@ fn stop_on_signal(handle: Handle) -> Result<(), String> {
     #[cfg(not(unix))]
     let _ = (handle, GRACE);
     Ok(())
+}
+
+/// Says where to look, underlined where somebody looks: terminals make a link of an address.
+fn announce(address: &str) {
+    let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let (begin, end) = if is_coloured {
+        ("\x1b[1;4m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    say(&format_args!(
+        "akurai-server listening on {begin}{address}{end}"
+    ));
 }
 
 /// Writes a line to stderr, at once: that has no buffer, and would be written to for each piece of a line, 30 in the log's.

@@ -1,25 +1,31 @@
-//! The demo's command line.
+//! The demo's command line, and what stands for it in the environment.
 
 use std::fmt;
 use std::path::PathBuf;
 
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\
-akurai-server: live events and a WebSocket echo, on std alone
+akurai-server: live events, a chat and a WebSocket echo, on std alone
 
-Usage: akurai-server [--addr ADDR:PORT]... [--dir DIR [--list]] [--quiet]
+Usage: akurai-server [OPTIONS]
 
 Options:
-  --addr ADDR:PORT  Listen there; port 0 takes a free one   [default: 127.0.0.1:8090]
-  --addr unix:PATH  Listen at a Unix socket; both may be given several times
-  --dir DIR         Also serve the files of DIR, under /files/
-  --list            Show what is in a directory that has no index.html
-  --quiet           Write no access log
-  --help            Print this
-  --version         Print the version
+  -a, --addr ADDR   Listen there: HOST:PORT, where port 0 takes a free one, or unix:PATH;
+                    may be given several times          [default: 127.0.0.1:8090]  [env: AKURAI_ADDR]
+  -d, --dir DIR     Also serve the files of DIR, under /files/   [default: none]  [env: AKURAI_DIR]
+  -l, --list        Show what is in a directory that has no index.html        [env: AKURAI_LIST]
+      --log FORMAT  The access log on stderr: plain or json     [default: plain]  [env: AKURAI_LOG]
+  -q, --quiet       Write no access log                                      [env: AKURAI_QUIET]
+  -h, --help        Print this
+  -V, --version     Print the version
+
+What the command line says counts before the environment. There, several addresses are separated by spaces, and an option
+without a value is switched on by 1 and off by 0.
+
+Exit status: 0 after it was asked to end, 1 if it cannot serve, 2 if it was asked for what it does not know.
 ";
 
-/// What the command line asks for.
+/// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Serve(Options),
@@ -27,67 +33,175 @@ pub(crate) enum Command {
     Version,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     /// Where to listen; at least one.
     pub(crate) addrs: Vec<String>,
     pub(crate) dir: Option<PathBuf>,
     pub(crate) list: bool,
+    pub(crate) log: LogFormat,
     pub(crate) quiet: bool,
 }
 
-/// Why a command line is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    #[default]
+    Plain,
+    Json,
+}
+
+/// Why a command line is refused, or the environment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UsageError {
     Unknown(String),
     MissingValue(&'static str),
     UnwantedValue(String),
+    /// Where it stands, what stands there, and what may.
+    WrongValue(&'static str, String, &'static str),
     ListWithoutDir,
 }
 
+/// An option: its names, and whether it takes a value.
+struct Known {
+    short: Option<char>,
+    long: &'static str,
+    variable: Option<&'static str>,
+    has_value: bool,
+}
+
+const fn known(
+    short: Option<char>,
+    long: &'static str,
+    variable: Option<&'static str>,
+    has_value: bool,
+) -> Known {
+    Known {
+        short,
+        long,
+        variable,
+        has_value,
+    }
+}
+
+const KNOWN: [Known; 7] = [
+    known(Some('a'), "--addr", Some("AKURAI_ADDR"), true),
+    known(Some('d'), "--dir", Some("AKURAI_DIR"), true),
+    known(Some('l'), "--list", Some("AKURAI_LIST"), false),
+    known(None, "--log", Some("AKURAI_LOG"), true),
+    known(Some('q'), "--quiet", Some("AKURAI_QUIET"), false),
+    known(Some('h'), "--help", None, false),
+    known(Some('V'), "--version", None, false),
+];
+
 impl Command {
-    pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, UsageError> {
-        let mut options = Options {
-            addrs: Vec::new(),
-            dir: None,
-            list: false,
-            quiet: false,
-        };
+    /// Reads the command line's words; `variable` tells what the environment has.
+    pub(crate) fn parse(
+        args: impl IntoIterator<Item = String>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Command, UsageError> {
+        let mut options = from_environment(variable)?;
+        let mut addrs = Vec::new();
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
-            let (flag, mut value) = match arg.split_once('=') {
-                Some((flag, value)) if flag.starts_with("--") => (flag, Some(value.to_owned())),
-                _ => (arg.as_str(), None),
-            };
-            match flag {
-                "--addr" => {
-                    let addr = value.take().or_else(|| args.next());
-                    options
-                        .addrs
-                        .push(addr.ok_or(UsageError::MissingValue("--addr"))?);
+            for (known, value) in named(&arg)? {
+                let value = match (known.has_value, value) {
+                    (false, Some(_)) => return Err(UsageError::UnwantedValue(arg)),
+                    (false, None) => String::new(),
+                    (true, value) => value
+                        .or_else(|| args.next())
+                        .ok_or(UsageError::MissingValue(known.long))?,
+                };
+                match known.long {
+                    "--help" => return Ok(Command::Help),
+                    "--version" => return Ok(Command::Version),
+                    "--addr" => addrs.push(value),
+                    "--dir" => options.dir = Some(value.into()),
+                    "--log" => options.log = log_format("--log", &value)?,
+                    "--list" => options.list = true,
+                    _ => options.quiet = true,
                 }
-                "--dir" => {
-                    let dir = value.take().or_else(|| args.next());
-                    options.dir = Some(dir.ok_or(UsageError::MissingValue("--dir"))?.into());
-                }
-                "--list" => options.list = true,
-                "--quiet" => options.quiet = true,
-                "--help" if value.is_none() => return Ok(Command::Help),
-                "--version" if value.is_none() => return Ok(Command::Version),
-                "--help" | "--version" => {}
-                _ => return Err(UsageError::Unknown(arg)),
-            }
-            if value.is_some() {
-                return Err(UsageError::UnwantedValue(arg));
             }
         }
-        if options.list && options.dir.is_none() {
-            return Err(UsageError::ListWithoutDir);
+        if !addrs.is_empty() {
+            options.addrs = addrs;
         }
         if options.addrs.is_empty() {
             options.addrs.push("127.0.0.1:8090".to_owned());
         }
+        if options.list && options.dir.is_none() {
+            return Err(UsageError::ListWithoutDir);
+        }
         Ok(Command::Serve(options))
+    }
+}
+
+/// The options that a word names, each with the value that is in it: `--dir=x`, `-dx`, and of those without a value several,
+/// `-ql`.
+fn named(arg: &str) -> Result<Vec<(&'static Known, Option<String>)>, UsageError> {
+    let unknown = || UsageError::Unknown(arg.to_owned());
+    if arg.starts_with("--") {
+        let (name, value) = match arg.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (arg, None),
+        };
+        let found = KNOWN.iter().find(|known| known.long == name);
+        return Ok(vec![(found.ok_or_else(unknown)?, value)]);
+    }
+    let letters = arg.strip_prefix('-').filter(|letters| !letters.is_empty());
+    let letters = letters.ok_or_else(unknown)?;
+    let mut all = Vec::new();
+    for (at, letter) in letters.char_indices() {
+        let found = KNOWN.iter().find(|known| known.short == Some(letter));
+        let known = found.ok_or_else(unknown)?;
+        let rest = &letters[at + letter.len_utf8()..];
+        if known.has_value {
+            all.push((known, (!rest.is_empty()).then(|| rest.to_owned())));
+            break;
+        }
+        all.push((known, None));
+    }
+    Ok(all)
+}
+
+fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Options, UsageError> {
+    let mut options = Options::default();
+    for known in &KNOWN {
+        let Some(name) = known.variable else {
+            continue;
+        };
+        let Some(value) = variable(name).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        match name {
+            "AKURAI_ADDR" => {
+                options.addrs = value.split_ascii_whitespace().map(str::to_owned).collect();
+            }
+            "AKURAI_DIR" => options.dir = Some(value.into()),
+            "AKURAI_LIST" => options.list = is_on(name, value)?,
+            "AKURAI_LOG" => options.log = log_format(name, &value)?,
+            _ => options.quiet = is_on(name, value)?,
+        }
+    }
+    Ok(options)
+}
+
+fn log_format(place: &'static str, value: &str) -> Result<LogFormat, UsageError> {
+    match value {
+        "plain" => Ok(LogFormat::Plain),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(UsageError::WrongValue(
+            place,
+            value.to_owned(),
+            "plain or json",
+        )),
+    }
+}
+
+fn is_on(place: &'static str, value: String) -> Result<bool, UsageError> {
+    match &*value {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        _ => Err(UsageError::WrongValue(place, value, "1 or 0")),
     }
 }
 
@@ -97,6 +211,9 @@ impl fmt::Display for UsageError {
             UsageError::Unknown(arg) => write!(f, "unknown argument '{arg}'"),
             UsageError::MissingValue(flag) => write!(f, "{flag} needs a value"),
             UsageError::UnwantedValue(arg) => write!(f, "'{arg}': this option takes no value"),
+            UsageError::WrongValue(place, value, expected) => {
+                write!(f, "{place} is {expected}, and not '{value}'")
+            }
             UsageError::ListWithoutDir => f.write_str("--list goes with --dir"),
         }
     }
@@ -106,50 +223,110 @@ impl fmt::Display for UsageError {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Command, UsageError> {
-        Command::parse(line.split_whitespace().map(str::to_owned))
+    fn parse_in(environment: &[(&str, &str)], line: &str) -> Result<Command, UsageError> {
+        let words = line.split_whitespace().map(str::to_owned);
+        Command::parse(words, |name| {
+            let found = environment.iter().find(|(variable, _)| *variable == name);
+            Some(found?.1.to_owned())
+        })
     }
 
-    fn serve(addr: &str, dir: Option<&str>, quiet: bool) -> Result<Command, UsageError> {
-        Ok(Command::Serve(Options {
-            addrs: addr.split(' ').map(str::to_owned).collect(),
-            dir: dir.map(PathBuf::from),
-            list: false,
-            quiet,
-        }))
+    fn parse(line: &str) -> Result<Command, UsageError> {
+        parse_in(&[], line)
     }
+
+    fn serve(addr: &str, change: impl FnOnce(&mut Options)) -> Result<Command, UsageError> {
+        let mut options = Options {
+            addrs: addr.split(' ').map(str::to_owned).collect(),
+            ..Options::default()
+        };
+        change(&mut options);
+        Ok(Command::Serve(options))
+    }
+
+    const DEFAULT: &str = "127.0.0.1:8090";
 
     #[test]
     fn command_lines() {
-        assert_eq!(parse(""), serve("127.0.0.1:8090", None, false));
-        assert_eq!(parse("--addr [::]:0 --quiet"), serve("[::]:0", None, true));
+        assert_eq!(parse(""), serve(DEFAULT, |_| {}));
+        for line in ["--addr [::]:0 --quiet", "-qa [::]:0", "-a[::]:0 -q"] {
+            assert_eq!(parse(line), serve("[::]:0", |o| o.quiet = true), "{line}");
+        }
+        for line in ["--addr=:80 --dir=a=b", "-a:80 -da=b"] {
+            let dir = |o: &mut Options| o.dir = Some("a=b".into());
+            assert_eq!(parse(line), serve(":80", dir), "{line}");
+        }
+        assert_eq!(parse("--addr a -a unix:b"), serve("a unix:b", |_| {}));
+        let list = serve(DEFAULT, |o| {
+            o.dir = Some("d".into());
+            o.list = true;
+        });
+        assert_eq!(parse("--list --dir d"), list);
+        assert_eq!(parse("-ld d"), list);
         assert_eq!(
-            parse("--addr=:80 --dir=a=b"),
-            serve(":80", Some("a=b"), false)
+            parse("--log json"),
+            serve(DEFAULT, |o| o.log = LogFormat::Json)
         );
-        assert_eq!(
-            parse("--addr a --addr unix:b"),
-            serve("a unix:b", None, false)
-        );
-        assert_eq!(parse("--dir d"), serve("127.0.0.1:8090", Some("d"), false));
-        let Ok(Command::Serve(options)) = parse("--list --dir d") else {
-            panic!("--list goes with --dir");
+        for line in ["--quiet --help", "-h", "-qh"] {
+            assert_eq!(parse(line), Ok(Command::Help), "{line}");
+        }
+        for line in ["--version", "-V"] {
+            assert_eq!(parse(line), Ok(Command::Version), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_environment_stands_behind_the_command_line() {
+        let environment = [
+            ("AKURAI_ADDR", "a:1 unix:b"),
+            ("AKURAI_DIR", "d"),
+            ("AKURAI_LIST", "1"),
+            ("AKURAI_LOG", "json"),
+            ("AKURAI_QUIET", "0"),
+        ];
+        let full = |o: &mut Options| {
+            (o.dir, o.list, o.log) = (Some("d".into()), true, LogFormat::Json);
         };
-        assert!(options.list && options.dir.is_some());
+        assert_eq!(parse_in(&environment, ""), serve("a:1 unix:b", full));
+        let changed = serve("c", |o| {
+            (o.dir, o.list, o.quiet) = (Some("e".into()), true, true);
+        });
+        assert_eq!(parse_in(&environment, "-a c -d e -q --log plain"), changed);
+        assert_eq!(parse_in(&[("AKURAI_DIR", "")], ""), serve(DEFAULT, |_| {}));
+    }
+
+    #[test]
+    fn what_is_refused() {
         assert_eq!(parse("--list"), Err(UsageError::ListWithoutDir));
-        assert_eq!(parse("--quiet --help"), Ok(Command::Help));
-        assert_eq!(parse("--version"), Ok(Command::Version));
-        assert_eq!(parse("--addr"), Err(UsageError::MissingValue("--addr")));
-        assert_eq!(
-            parse("--quiet=1"),
-            Err(UsageError::UnwantedValue("--quiet=1".into()))
-        );
-        assert_eq!(
-            parse("--help=1"),
-            Err(UsageError::UnwantedValue("--help=1".into()))
-        );
-        for unknown in ["--port", "-x", "serve", "--addres=1", "="] {
+        for line in ["--addr", "-a", "-qa"] {
+            assert_eq!(parse(line), Err(UsageError::MissingValue("--addr")));
+        }
+        for line in ["--quiet=1", "--help=1"] {
+            assert_eq!(parse(line), Err(UsageError::UnwantedValue(line.into())));
+        }
+        for unknown in ["--port", "-x", "-qx", "serve", "--addres=1", "=", "-", "--"] {
             assert_eq!(parse(unknown), Err(UsageError::Unknown(unknown.into())));
+        }
+        let wrong = |place, value: &str, expected| {
+            Err(UsageError::WrongValue(place, value.into(), expected))
+        };
+        assert_eq!(parse("--log xml"), wrong("--log", "xml", "plain or json"));
+        assert_eq!(
+            parse_in(&[("AKURAI_LIST", "yes")], ""),
+            wrong("AKURAI_LIST", "yes", "1 or 0")
+        );
+    }
+
+    #[test]
+    fn help_names_every_option() {
+        for known in &KNOWN {
+            assert!(USAGE.contains(known.long), "{}", known.long);
+            if let Some(name) = known.variable {
+                assert!(USAGE.contains(name), "{name}");
+            }
+            if let Some(short) = known.short {
+                assert!(USAGE.contains(&format!("-{short}, {}", known.long)));
+            }
         }
     }
 }

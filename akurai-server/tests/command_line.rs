@@ -37,6 +37,55 @@ fn what_it_says_and_how_it_exits() {
     assert_eq!((code, error), (Some(1), expected));
 }
 
+#[test]
+fn what_the_environment_says() {
+    let output = demo(&[])
+        .env("AKURAI_LOG", "xml")
+        .output()
+        .expect("the demo runs");
+    let error = String::from_utf8(output.stderr).expect("it speaks UTF-8");
+    let expected = "akurai-server: AKURAI_LOG is plain or json, and not 'xml'; see --help\n";
+    assert_eq!((output.status.code(), &*error), (Some(2), expected));
+
+    let mut demo = demo(&[]);
+    demo.env("AKURAI_ADDR", "127.0.0.1:0")
+        .env("AKURAI_LOG", "json");
+    let mut running = Running(demo.stderr(Stdio::piped()).spawn().expect("the demo runs"));
+    let mut stderr = BufReader::new(running.0.stderr.take().expect("it is piped"));
+    let addr = address(&mut stderr);
+    assert!(ask_health(&addr).starts_with("HTTP/1.1 200 OK\r\n"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert!(
+        line.starts_with("{\"time\":\"") && line.ends_with("}\n"),
+        "{line}"
+    );
+    assert!(line.contains("\"path\":\"/api/health\""), "{line}");
+}
+
+/// Where the demo says that it listens: to be opened by a click, and not coloured where nobody looks.
+fn address(stderr: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let address = line.strip_prefix("akurai-server listening on http://");
+    address
+        .unwrap_or_else(|| panic!("{line}"))
+        .trim_end()
+        .to_owned()
+}
+
+fn ask_health(addr: &str) -> String {
+    let mut client = TcpStream::connect(addr).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let request = "GET /api/health HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 /// Ends a demo that a failing test leaves behind.
 struct Running(Child);
 
@@ -52,20 +101,11 @@ fn whoever_read_its_stderr_may_leave() {
     let mut demo = demo(&["--addr", "127.0.0.1:0"]);
     let mut running = Running(demo.stderr(Stdio::piped()).spawn().expect("the demo runs"));
     let mut stderr = BufReader::new(running.0.stderr.take().expect("it is piped"));
-    let mut line = String::new();
-    stderr.read_line(&mut line).unwrap();
-    let addr = line.trim_end().rsplit_once('/').expect("an address").1;
+    let addr = address(&mut stderr);
     drop(stderr);
     // Each has a line in the access log, which now goes nowhere.
     for _ in 0..2 {
-        let mut client = TcpStream::connect(addr).unwrap();
-        client
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .unwrap();
-        let request = "GET /api/health HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
-        client.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).unwrap();
+        let answer = ask_health(&addr);
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
 }

@@ -155,3 +155,7 @@ pub use prepared::Prepared;
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub use upgrade::upgrade;
+
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;

@@ -9,6 +9,7 @@ mod serving;
 mod closing;
 mod deadlines;
 mod demo;
+mod examples;
 mod faults;
 mod files;
 mod fragments_out;

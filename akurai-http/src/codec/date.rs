@@ -29,11 +29,18 @@ pub(crate) fn imf_fixdate(unix_seconds: u64) -> [u8; DATE_BYTES] {
 
 /// `1994-11-06 08:49`, for people.
 pub(crate) fn iso_minutes(unix_seconds: u64) -> String {
-    let seconds = unix_seconds.min(LAST_SECOND);
+    let mut date = rfc3339(unix_seconds.saturating_mul(1000));
+    date.truncate("1994-11-06T08:49".len());
+    date.replace('T', " ")
+}
+
+/// `1994-11-06T08:49:37.000Z` (RFC 3339), of this many milliseconds since 1970-01-01 00:00:00 UTC.
+pub(crate) fn rfc3339(unix_millis: u64) -> String {
+    let (seconds, millis) = ((unix_millis / 1000).min(LAST_SECOND), unix_millis % 1000);
     let (days, time) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil_from_days(days as usize);
-    let (hour, minute) = (time / 3600, time / 60 % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
+    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
 fn two_digits(place: &mut [u8], number: usize) {

@@ -1,0 +1,49 @@
+//! Ticks that nobody misses: `cargo run --example ticks`, then http://127.0.0.1:8090. Cut the connection and come back.
+//!
+//! Each tick has an id. A browser that lost its connection sends the last one it saw, and gets those since.
+
+use std::time::{Duration, Instant};
+
+use akurai_http::{Reply, Request, Response, Router, Server, SseEvent, last_event_id, sse};
+
+/// Who was away for longer begins with what is now.
+const KEPT: u64 = 60;
+
+fn main() -> std::io::Result<()> {
+    println!("http://127.0.0.1:8090");
+    Server::bind("127.0.0.1:8090")?.run(app(Instant::now()))
+}
+
+/// Tick `n` is due `n` seconds after the start.
+pub(crate) fn app(started: Instant) -> Router {
+    Router::new()
+        .get("/", |_| Response::html(PAGE))
+        .get("/ticks", move |req| ticks(req, started))
+}
+
+fn ticks(req: &Request, started: Instant) -> Reply {
+    let now = started.elapsed().as_secs();
+    let seen = last_event_id(req).and_then(|id| std::str::from_utf8(&id).ok()?.parse::<u64>().ok());
+    let mut next = match seen {
+        Some(seen) if seen < now && now - seen <= KEPT => seen + 1,
+        _ => now,
+    };
+    sse(move |mut sink| {
+        loop {
+            let due = Duration::from_secs(next);
+            sink.wait(due.saturating_sub(started.elapsed()))?;
+            let n = next.to_string();
+            sink.send(&SseEvent::data(&*n).event("tick").id(&*n))?;
+            next += 1;
+        }
+    })
+}
+
+const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>ticks</title><h1></h1><pre></pre>
+<script>
+const [title, log] = ["h1", "pre"].map(name => document.querySelector(name));
+const source = new EventSource("/ticks");
+source.addEventListener("tick", event => title.textContent = event.data);
+source.onopen = () => log.append("here\n");
+source.onerror = () => log.append("away\n");
+</script>"#;

@@ -1,0 +1,44 @@
+//! Gauges that all pages see: `cargo run --example dashboard`, then http://127.0.0.1:8090 in several windows.
+//!
+//! One thread measures and publishes; the hub writes to everybody, without a thread for each. Of a gauge only the last value
+//! matters: who is slow gets that alone, and who comes gets it at once.
+
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use akurai_http::{Response, Router, Server};
+use akurai_server::{Hub, HubOptions};
+
+fn main() -> io::Result<()> {
+    let hub = Hub::new(HubOptions::default())?;
+    let app = app(&hub);
+    let begun = Instant::now();
+    thread::spawn(move || -> io::Result<()> {
+        loop {
+            hub.publish("uptime", "uptime", &begun.elapsed().as_secs().to_string())?;
+            hub.publish("readers", "readers", &hub.present("uptime").to_string())?;
+            thread::sleep(Duration::from_secs(1));
+        }
+    });
+    println!("http://127.0.0.1:8090");
+    Server::bind("127.0.0.1:8090")?.run(app)
+}
+
+pub(crate) fn app(hub: &Hub) -> Router {
+    for gauge in ["uptime", "readers"] {
+        hub.latest_only(gauge);
+    }
+    let hub = hub.clone();
+    Router::new()
+        .get("/", |_| Response::html(PAGE))
+        .get("/gauges", move |req| hub.sse(req, &["uptime", "readers"]))
+}
+
+const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>dashboard</title>
+<p>Up for <output id="uptime"></output> s, and read by <output id="readers"></output>.</p>
+<script>
+const source = new EventSource("/gauges");
+for (const gauge of ["uptime", "readers"])
+  source.addEventListener(gauge, event => document.getElementById(gauge).textContent = event.data);
+</script>"#;

@@ -1,0 +1,15 @@
+//! How do I …? Pages for those who run a server, size a machine for it, bring a program here, or look after its safety.
+//!
+//! They exist in the documentation alone.
+
+#[doc = include_str!("../docs/deploying.md")]
+pub mod deploying {}
+
+#[doc = include_str!("../docs/sizing.md")]
+pub mod sizing {}
+
+#[doc = include_str!("../docs/migrating.md")]
+pub mod migrating {}
+
+#[doc = include_str!("../docs/security.md")]
+pub mod security {}

@@ -1,0 +1,56 @@
+//! Two versions of what the messages mean: `cargo run --example subprotocol`, then http://127.0.0.1:8090.
+//!
+//! The client offers what it speaks, and the server picks the first of its own that is among them (RFC 6455 §1.9). A client that offers
+//! none of them is served as well, and told nothing: here it is closed with a reason.
+
+use akurai_http::{Reply, Request, Response, Router, Server};
+use akurai_ws::{Message, WsOptions};
+
+fn main() -> std::io::Result<()> {
+    println!("http://127.0.0.1:8090");
+    Server::bind("127.0.0.1:8090")?.run(app())
+}
+
+pub(crate) fn app() -> Router {
+    Router::new()
+        .get("/", |_| Response::html(PAGE))
+        .get("/sum", sum)
+}
+
+/// Adds up what it is sent: in `sum.v1` it answers with the number alone, in `sum.v2` with what it added as well.
+fn sum(req: &Request) -> Reply {
+    let options = WsOptions::new().subprotocols(["sum.v2", "sum.v1"]);
+    options.upgrade(req, |mut conn| {
+        let is_v2 = match conn.subprotocol() {
+            Some("sum.v2") => true,
+            Some(_) => false,
+            None => return conn.close(4000, "speak sum.v1 or sum.v2"),
+        };
+        let mut sum = 0_i64;
+        while let Some(message) = conn.recv()? {
+            let Message::Text(text) = message else {
+                continue;
+            };
+            let Ok(number) = text.parse::<i32>() else {
+                return conn.close(4001, "that is no number");
+            };
+            sum = sum.saturating_add(number.into());
+            conn.send_text(&match is_v2 {
+                true => format!("+{number}={sum}"),
+                false => sum.to_string(),
+            })?;
+        }
+        Ok(())
+    })
+}
+
+const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>subprotocol</title>
+<form><input type="number" autofocus> <button>Add</button></form><pre></pre>
+<script>
+const [form, input, log] = ["form", "input", "pre"].map(name => document.querySelector(name));
+const socket = new WebSocket(`ws://${location.host}/sum`, ["sum.v1", "sum.v2", "sum.v3"]);
+socket.onopen = () => log.append(`speaks ${socket.protocol}\n`);
+socket.onmessage = event => log.append(event.data + "\n");
+socket.onclose = event => log.append(`closed: ${event.code} ${event.reason}\n`);
+form.onsubmit = event => { event.preventDefault(); socket.send(input.value); };
+</script>"#;

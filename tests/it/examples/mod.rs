@@ -1,0 +1,300 @@
+//! The examples that readers begin with do what they say.
+
+// `main` is not run here: it listens at a port that may be taken.
+#[allow(dead_code)]
+#[path = "../../../akurai-server/examples/dashboard.rs"]
+mod dashboard;
+#[allow(dead_code)]
+#[path = "../../../akurai-http/examples/embed.rs"]
+mod embed;
+#[allow(dead_code)]
+#[path = "../../../akurai-http/examples/hello.rs"]
+mod hello;
+#[allow(dead_code)]
+#[path = "../../../akurai-http/examples/reload.rs"]
+mod reload;
+#[allow(dead_code)]
+#[path = "../../../akurai-http/examples/shutdown.rs"]
+mod shutdown;
+#[allow(dead_code)]
+#[path = "../../../akurai-http/examples/site.rs"]
+mod site;
+#[allow(dead_code)]
+#[path = "../../../akurai-ws/examples/subprotocol.rs"]
+mod subprotocol;
+#[allow(dead_code)]
+#[path = "../../../akurai-http/examples/tail.rs"]
+mod tail;
+#[allow(dead_code)]
+#[path = "../../../akurai-http/examples/ticket.rs"]
+mod ticket;
+#[allow(dead_code)]
+#[path = "../../../akurai-http/examples/ticks.rs"]
+mod ticks;
+#[allow(dead_code)]
+#[path = "../../../akurai-http/examples/upload_body.rs"]
+mod upload_body;
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use akurai_http::App;
+use akurai_server::{Hub, HubOptions};
+use akurai_tests::{
+    Answer, Client, Dispatched, EventStream, Frame, Opcode, TempDir, TestServer, WsClient,
+    handshake,
+};
+
+/// An event stream and what has come of it.
+struct Reader {
+    client: Client,
+    stream: EventStream,
+}
+
+impl Reader {
+    #[track_caller]
+    fn open(server: &TestServer, path: &str, fields: &str) -> Reader {
+        let mut client = server.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n{fields}\r\n"));
+        let head = client.read_head();
+        assert_eq!(head.status, 200, "{path}");
+        assert_eq!(head.header("content-type"), Some("text/event-stream"));
+        let stream = EventStream::default();
+        Reader { client, stream }
+    }
+
+    #[track_caller]
+    fn next(&mut self) -> Dispatched {
+        while self.stream.dispatched.is_empty() {
+            self.stream.feed(&self.client.read_some());
+        }
+        self.stream.dispatched.remove(0)
+    }
+}
+
+#[track_caller]
+fn ask(server: &TestServer, request: &str) -> Answer {
+    let mut client = server.connect();
+    client.send(request);
+    client.read_response()
+}
+
+#[track_caller]
+fn get(server: &TestServer, path: &str) -> Answer {
+    ask(server, &format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n"))
+}
+
+#[track_caller]
+fn has_a_page(app: impl App) -> TestServer {
+    let server = TestServer::start(app);
+    let page = get(&server, "/");
+    assert_eq!(page.status, 200);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert!(page.text().starts_with("<!doctype html>"));
+    server
+}
+
+#[test]
+fn hello() {
+    let server = TestServer::start(hello::hello);
+    assert_eq!(get(&server, "/you").text(), "hello from /you\n");
+}
+
+#[test]
+fn site() {
+    let dir = TempDir::new();
+    dir.write("index.html", "the page");
+    fs::create_dir(dir.join("assets")).unwrap();
+    dir.write("assets/app-5f3a.js", "code");
+    let server = TestServer::start(site::app(dir.path()));
+    assert_eq!(get(&server, "/").text(), "the page");
+    let asset = get(&server, "/assets/app-5f3a.js");
+    assert!(
+        asset
+            .header("cache-control")
+            .is_some_and(|value| value.contains("immutable"))
+    );
+    assert_eq!(get(&server, "/assets/app-0000.js").status, 404);
+    assert_eq!(get(&server, "/api/time").text(), "{\"time\":\"now\"}");
+    let linked = "GET /orders/7 HTTP/1.1\r\nHost: t\r\nAccept: text/html\r\n\r\n";
+    assert_eq!(ask(&server, linked).text(), "the page");
+}
+
+#[test]
+fn ticks_that_were_missed_come_at_once() {
+    let Some(started) = Instant::now().checked_sub(Duration::from_secs(100)) else {
+        return; // The machine has run for less than that.
+    };
+    let server = has_a_page(ticks::app(started));
+    let mut reader = Reader::open(&server, "/ticks", "Last-Event-ID: 90\r\n");
+    for n in 91..=100 {
+        let tick = reader.next();
+        assert_eq!((tick.event.as_str(), tick.data), ("tick", n.to_string()));
+        assert_eq!(tick.last_event_id, n.to_string());
+    }
+    // What is no tick, is yet to come, or is too old, begins with now.
+    for id in ["x", "5000", "1"] {
+        let fields = format!("Last-Event-ID: {id}\r\n");
+        let first: u64 = Reader::open(&server, "/ticks", &fields)
+            .next()
+            .data
+            .parse()
+            .unwrap();
+        assert!((100..110).contains(&first), "{id}: {first}");
+    }
+}
+
+#[test]
+fn a_page_comes_anew_when_a_file_changes() {
+    let dir = TempDir::new();
+    dir.write("index.html", "<script src=\"/reload.js\"></script>");
+    let server = TestServer::start(reload::app(dir.path().to_owned()));
+    assert_eq!(get(&server, "/").status, 200);
+    let script = get(&server, "/reload.js");
+    assert_eq!(script.header("content-type"), Some("text/javascript"));
+    let mut reader = Reader::open(&server, "/reload", "");
+    // The stream's opening comment is sent before the directory is looked at: a change may be what is seen first.
+    let mut changes = 0;
+    while reader.stream.dispatched.is_empty() {
+        changes += 1;
+        dir.write(format!("{changes}.css"), "");
+        if !reader.client.is_silent_for(Duration::from_millis(50)) {
+            reader.stream.feed(&reader.client.read_some());
+        }
+        assert!(changes < 200, "no change is seen");
+    }
+    assert_eq!(reader.next().event, "change");
+}
+
+#[test]
+fn an_upload_tells_how_far_it_is() {
+    let server = has_a_page(upload_body::app());
+    let mut reader = Reader::open(&server, "/progress/a", "");
+    let mut client = server.connect();
+    client.send("POST /upload/a HTTP/1.1\r\nHost: t\r\nContent-Length: 3000000\r\n\r\n");
+    client.send(vec![7; 1_000_000]);
+    while reader.next().data != "1000000" {}
+    client.send(vec![7; 2_000_000]);
+    assert_eq!(client.read_response().text(), "3000000 bytes\n");
+}
+
+#[test]
+fn a_file_is_followed() {
+    let dir = TempDir::new();
+    let path = dir.write("log", "one\ntwo\nth");
+    let server = has_a_page(tail::app(path.clone()));
+    let mut reader = Reader::open(&server, "/lines", "");
+    assert_eq!(reader.next().data, "one");
+    assert_eq!(reader.next().data, "two");
+    let mut log = OpenOptions::new().append(true).open(&path).unwrap();
+    log.write_all(b"ree\nfour\n").unwrap();
+    assert_eq!(reader.next().data, "three");
+    let four = reader.next();
+    assert_eq!((four.data.as_str(), &*four.last_event_id), ("four", "19"));
+    // Who was away since the second line gets the others.
+    let mut resumed = Reader::open(&server, "/lines", "Last-Event-ID: 8\r\n");
+    assert_eq!(resumed.next().data, "three");
+    fs::write(&path, "anew\n").unwrap();
+    assert_eq!(reader.next().event, "anew");
+    assert_eq!(reader.next().data, "anew");
+}
+
+#[test]
+fn a_program_shows_how_far_it_is() {
+    let done = Arc::new(AtomicU64::new(3));
+    let server = has_a_page(embed::app(Arc::clone(&done)));
+    assert_eq!(get(&server, "/done").text(), "3");
+    let mut reader = Reader::open(&server, "/progress", "");
+    assert_eq!(reader.next().data, "3");
+    done.store(4, Ordering::Relaxed);
+    while reader.next().data != "4" {}
+}
+
+#[test]
+fn shutdown_lets_a_slow_request_finish() {
+    let server = TestServer::start(shutdown::app(Duration::from_millis(300)));
+    let mut reader = Reader::open(&server, "/events", "");
+    assert_eq!(reader.next().data, "still here");
+    let mut client = server.connect();
+    client.send("GET /slow HTTP/1.1\r\nHost: t\r\n\r\n");
+    client.await_unread();
+    server.handle().shutdown(Duration::from_secs(5));
+    assert_eq!(client.read_response().text(), "done\n");
+    reader.client.read_to_end();
+}
+
+#[test]
+fn a_ticket_opens_a_stream_once() {
+    let server = has_a_page(ticket::app());
+    assert_eq!(get(&server, "/events").status, 401);
+    assert_eq!(get(&server, "/events?ticket=0").status, 401);
+    let form = "Host: t\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 7";
+    let login = ask(
+        &server,
+        &format!("POST /login HTTP/1.1\r\n{form}\r\n\r\nuser=me"),
+    );
+    assert_eq!(login.status, 303);
+    let cookie = login.header("set-cookie").unwrap();
+    let (session, attributes) = cookie.split_once(';').unwrap();
+    assert!(attributes.contains("HttpOnly"), "{cookie}");
+    let fields = format!("Cookie: {session}\r\n");
+    assert_eq!(Reader::open(&server, "/events", &fields).next().data, "me");
+    let ticket = ask(
+        &server,
+        &format!("POST /ticket HTTP/1.1\r\nHost: t\r\n{fields}Content-Length: 0\r\n\r\n"),
+    );
+    let path = format!("/events?ticket={}", ticket.text());
+    assert_eq!(Reader::open(&server, &path, "").next().data, "me");
+    assert_eq!(get(&server, &path).status, 401);
+}
+
+#[test]
+fn a_subprotocol_is_agreed_on() {
+    let server = has_a_page(subprotocol::app());
+    let open = |offer: &str| {
+        let mut client = server.connect();
+        client.send(handshake("/sum").replacen(
+            "\r\n\r\n",
+            &format!("\r\nSec-WebSocket-Protocol: {offer}\r\n\r\n"),
+            1,
+        ));
+        let answer = client.read_head();
+        assert_eq!(answer.status, 101);
+        let spoken = answer.header("sec-websocket-protocol").map(str::to_owned);
+        (WsClient { client }, spoken)
+    };
+    let (mut old, spoken) = open("sum.v1");
+    assert_eq!(spoken.as_deref(), Some("sum.v1"));
+    let (mut new, spoken) = open("sum.v1, sum.v2");
+    assert_eq!(spoken.as_deref(), Some("sum.v2"));
+    for number in ["40", "2"] {
+        old.send(&Frame::text(number));
+        new.send(&Frame::text(number));
+    }
+    old.expect(Opcode::TEXT, "40");
+    old.expect(Opcode::TEXT, "42");
+    new.expect(Opcode::TEXT, "+40=40");
+    new.expect(Opcode::TEXT, "+2=42");
+    old.send(&Frame::text("two"));
+    old.expect_close(4001);
+    let (mut stranger, spoken) = open("sum.v9");
+    assert_eq!(spoken, None);
+    stranger.expect_close(4000);
+}
+
+#[test]
+fn gauges_are_there_at_once() {
+    let hub = Hub::new(HubOptions::default()).unwrap();
+    let server = has_a_page(dashboard::app(&hub));
+    hub.publish("uptime", "uptime", "1").unwrap();
+    hub.publish("uptime", "uptime", "2").unwrap();
+    let mut reader = Reader::open(&server, "/gauges", "");
+    let gauge = reader.next();
+    assert_eq!((gauge.event.as_str(), gauge.data.as_str()), ("uptime", "2"));
+}
