@@ -16,6 +16,7 @@ mod gzip;
 mod hub;
 mod keepalive;
 mod limits;
+mod long_frames;
 mod posting;
 mod receiving;
 mod rfc6455;
