@@ -84,8 +84,11 @@ impl Channel {
         self.protocol.limit_parts(usize::MAX);
         let mut is_late = false;
         loop {
-            if let Some(message) = self.take_message()? {
-                return Ok(Some(message));
+            // Nothing comes of nothing.
+            if !self.input.is_empty() || self.protocol.is_in_message() {
+                if let Some(message) = self.take_message()? {
+                    return Ok(Some(message));
+                }
             }
             if self.protocol.state() == State::Closed {
                 return Ok(None);
@@ -232,7 +235,7 @@ impl Channel {
 
     // Reads once, after whatever is due.
     fn fill(&mut self, until: Option<Instant>) -> Result<Filled, Error> {
-        let in_message = self.protocol.is_in_message() || !self.input.unread().is_empty();
+        let in_message = self.protocol.is_in_message() || !self.input.is_empty();
         loop {
             self.notice_close();
             let now = Instant::now();
@@ -315,6 +318,9 @@ impl Channel {
 
     // Rounded up to a millisecond, so that equal waits are equal although the clock went on meanwhile.
     fn set_read_timeout(&mut self, wait: Duration) -> io::Result<()> {
+        if wait == self.read_timeout {
+            return Ok(());
+        }
         let millis = wait.as_nanos().div_ceil(1_000_000).max(1);
         let wait = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
         if wait != self.read_timeout {

@@ -55,6 +55,11 @@ impl ReadBuffer {
         &mut bytes[self.unread.clone()]
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unread.is_empty()
+    }
+
     /// The first `used` of them are used.
     pub(crate) fn consume(&mut self, used: usize) {
         self.unread.start += used;

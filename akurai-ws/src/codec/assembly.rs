@@ -88,6 +88,9 @@ pub(super) fn whole_message(
         return Ok(Message::Binary(buffer));
     }
     let checked = std::str::from_utf8(payload).map_err(|_| Violation::TextNotUtf8)?;
+    if buffer.capacity() == 0 {
+        return Ok(Message::Text(checked.to_owned()));
+    }
     let mut text = text_in(buffer);
     text.push_str(checked);
     Ok(Message::Text(text))

@@ -8,6 +8,7 @@ use crate::codec::close;
 use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
 use crate::options::WhenFull;
+use crate::queue::Batch;
 use crate::wire::Wire;
 
 use super::{Context, Guard, Lane, Outgoing, Phase, Place, Shared, State};
@@ -136,15 +137,21 @@ impl Shared {
     // The caller's own frame, behind what waits.
     fn write_now(&self, mut state: Guard<'_>, frame: Outgoing<'_>) -> Result<(), Error> {
         let mut wire = state.take_wire().expect("the caller saw it");
-        let batch = state.take_batch();
-        if !batch.bytes.is_empty() {
+        let is_first = !state.queue.is_ready(state.is_streaming);
+        let batch = match is_first {
+            true => Batch::default(),
+            false => state.take_batch(),
+        };
+        if !is_first {
             self.wake(&state); // There is room again.
         }
         drop(state);
         let result = wire.write([&batch.bytes, frame.head, frame.payload]);
         let mut state = self.put_back(wire, result)?;
         let drained_bytes = batch.bytes.len();
-        state.recycle(batch.bytes);
+        if !is_first {
+            state.recycle(batch.bytes);
+        }
         if frame.lane == (Lane::Fragment { fin: true }) {
             state.is_streaming = false;
             self.wake(&state);
