@@ -222,6 +222,15 @@ impl Channel {
         }
     }
 
+    // What was held back while there were messages to read.
+    fn flush(&mut self) -> Result<(), Error> {
+        if !self.shared.settings.join_sends {
+            return Ok(());
+        }
+        let result = self.shared.flush();
+        self.written(result)
+    }
+
     // Another thread, or a wait that ran out, may have sent Close. A write that failed is no Close of ours: what the peer
     // sent before it left still counts.
     fn notice_close(&mut self) {
@@ -235,6 +244,7 @@ impl Channel {
 
     // Reads once, after whatever is due.
     fn fill(&mut self, until: Option<Instant>) -> Result<Filled, Error> {
+        self.flush()?;
         let in_message = self.protocol.is_in_message() || !self.input.is_empty();
         loop {
             self.notice_close();

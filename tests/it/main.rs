@@ -14,6 +14,7 @@ mod files;
 mod fragments_out;
 mod gzip;
 mod hub;
+mod joined_sends;
 mod keepalive;
 mod limits;
 mod long_frames;

@@ -22,6 +22,11 @@ impl Shared {
         if state.is_closed() {
             return Err(Error::Closed);
         }
+        if !self.has_room(&state, frame.len()) && state.is_free() {
+            // What the thread that receives holds back is no fault of the peer's.
+            self.settle_soon(state)?;
+            state = self.lock();
+        }
         // One that is longer than the queue may ever be goes while nothing else does.
         let is_at_rest = state.is_free() && !state.is_streaming && !state.queue.is_ready(false);
         if !self.has_room(&state, frame.len()) && !is_at_rest {
