@@ -35,7 +35,8 @@ impl Assembly {
         mut offset: u64,
     ) -> Result<(), Violation> {
         match self {
-            Self::Text(text, _) => text.reserve(masked.len()),
+            // The end of a code point that began before completes up to three bytes more.
+            Self::Text(text, _) => text.reserve(masked.len() + 3),
             Self::Binary(bytes) => bytes.reserve(masked.len()),
             Self::Discarded => return Ok(()),
         }
