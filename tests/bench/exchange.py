@@ -8,13 +8,15 @@ from process import title
 
 SERVERS = {
     "http": {"akurai": "web", "floor": "floor-web", "axum": "axum-web", "tiny_http": "tiny-web"},
-    "echo": {"akurai": "web", "floor": "floor-web", "tungstenite": "tungstenite-web", "axum": "axum-web"},
+    "echo": {"akurai": "web", "akurai-joined": "web", "floor": "floor-web", "tungstenite": "tungstenite-web",
+             "axum": "axum-web"},
 }
 
 # Bytes, connections, in flight on each.
 CASES = {
     "http": {"1": (13, 1, 1), "64": (13, 64, 1), "64x16": (13, 64, 16)},
-    "echo": {"16B-1": (16, 1, 1), "16B-64": (16, 64, 1), "16B-64x16": (16, 64, 16), "64KiB-64": (65536, 64, 1)},
+    "echo": {"16B-1": (16, 1, 1), "16B-64": (16, 64, 1), "16B-64x16": (16, 64, 16), "1KiB-64": (1024, 64, 1),
+             "64KiB-64": (65536, 64, 1), "1MiB-16": (2**20, 16, 1)},
 }
 
 # That strace counts, more or less.
@@ -25,6 +27,8 @@ def open_cell(args, server, case):
     length, connections, depth = CASES[args.scenario][case]
     program = cells.Program(args, SERVERS[args.scenario][server])
     client, path = {"http": ("fetch", "/"), "echo": ("chat", "/echo")}[args.scenario]
+    if "-" in server:
+        path += server.removeprefix("akurai")
     return cells.Cell(args, program, client, path, length, connections, depth)
 
 

@@ -8,7 +8,7 @@ use std::thread;
 use akurai_bench::{TEXT, end_with_input};
 use memchr::memmem;
 
-/// Of a connection's only buffer.
+/// Of a connection's only buffer, until a message is longer.
 const READ_BYTES: usize = 128 * 1024;
 
 /// Of RFC 6455's own key, which the client has.
@@ -62,6 +62,9 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
 fn echo(mut stream: TcpStream, mut buffer: Vec<u8>) -> io::Result<()> {
     let mut filled = 0;
     loop {
+        if filled == buffer.len() {
+            buffer.resize(2 * filled, 0);
+        }
         let count = stream.read(&mut buffer[filled..])?;
         if count == 0 {
             return Ok(());
