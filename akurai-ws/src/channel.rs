@@ -31,8 +31,9 @@ pub(crate) struct Channel {
     closing: Duration,
 }
 
-/// How much of a compressed message is decompressed before its reader takes it, in bytes; as much as one read brings of another.
-const PART_BYTES: usize = 64 * 1024;
+/// With so much of a compressed message here, in bytes, no more is decompressed before its reader takes it. What comes next is a
+/// piece of 96 KiB at most, so that 128 KiB are held.
+const PART_BYTES: usize = 32 * 1024;
 
 /// What a wait brought.
 #[derive(Clone, Copy, Debug, PartialEq)]

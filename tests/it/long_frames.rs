@@ -33,7 +33,7 @@ fn lengths() -> Vec<usize> {
             lengths.extend([edge - header - 1, edge - header, edge - header + 1]);
         }
     }
-    lengths.extend([1024 + 4096 + 65536, 200_000]);
+    lengths.push(1024 + 4096 + 65536);
     lengths
 }
 
@@ -44,22 +44,20 @@ fn what_stands_behind_a_frame_in_the_same_read() {
     for len in lengths() {
         let text = text(len % 4, len);
         let bytes: Vec<u8> = (0..len).map(|n| (n * 7 % 251) as u8).collect();
-        let wire = [
-            Frame::text(text.clone()).to_bytes(),
-            Frame::ping("?").to_bytes(),
-            Frame::text("short").to_bytes(),
-            Frame::binary(bytes.clone()).to_bytes(),
-            Frame::ping("!").to_bytes(),
-        ]
-        .concat();
+        let ping = Frame::ping("?").to_bytes();
+        let first = [Frame::text(text.clone()).to_bytes(), ping.clone()].concat();
+        let second = [Frame::binary(bytes.clone()).to_bytes(), ping].concat();
+        let short = Frame::text("short").to_bytes();
         // A connection's first message, and one of many.
         for ws in [&mut WsClient::open(server.addr(), "/"), &mut used] {
-            ws.client.send(&wire);
+            ws.client.send([&first[..], &short].concat());
             ws.expect(Opcode::TEXT, &text);
             ws.expect(Opcode::PONG, "?");
             ws.expect(Opcode::TEXT, "short");
+            ws.client.send([&short[..], &second].concat());
+            ws.expect(Opcode::TEXT, "short");
             ws.expect(Opcode::BINARY, &bytes);
-            ws.expect(Opcode::PONG, "!");
+            ws.expect(Opcode::PONG, "?");
         }
     }
 }
