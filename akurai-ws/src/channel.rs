@@ -25,7 +25,7 @@ pub(crate) struct Channel {
     protocol: Protocol,
     input: ReadBuffer,
     waits: Waits,
-    /// What the socket's own timeout is, so that it is set only when it changes.
+    /// What the socket's own timeout is, so that it is set only when it changes; at first it has none.
     read_timeout: Duration,
     /// How long reads have waited since our Close went out.
     closing: Duration,
@@ -71,7 +71,7 @@ impl Channel {
             protocol,
             input: ReadBuffer::new(leftover),
             waits: Waits::new(&settings, now),
-            read_timeout: Duration::ZERO,
+            read_timeout: Duration::MAX,
             closing: Duration::ZERO,
         })
     }
