@@ -25,14 +25,15 @@ pub(crate) struct Channel {
     protocol: Protocol,
     input: ReadBuffer,
     waits: Waits,
-    /// What the socket's own timeout is, so that it is set only when it changes.
+    /// What the socket's own timeout is, so that it is set only when it changes; at first it has none.
     read_timeout: Duration,
     /// How long reads have waited since our Close went out.
     closing: Duration,
 }
 
-/// How much of a compressed message is decompressed before its reader takes it, in bytes; as much as one read brings of another.
-const PART_BYTES: usize = 64 * 1024;
+/// With so much of a compressed message here, in bytes, no more is decompressed before its reader takes it. What comes next is a
+/// piece of 96 KiB at most, so that 128 KiB are held.
+const PART_BYTES: usize = 32 * 1024;
 
 /// What a wait brought.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +71,7 @@ impl Channel {
             protocol,
             input: ReadBuffer::new(leftover),
             waits: Waits::new(&settings, now),
-            read_timeout: Duration::ZERO,
+            read_timeout: Duration::MAX,
             closing: Duration::ZERO,
         })
     }
@@ -84,8 +85,11 @@ impl Channel {
         self.protocol.limit_parts(usize::MAX);
         let mut is_late = false;
         loop {
-            if let Some(message) = self.take_message()? {
-                return Ok(Some(message));
+            // Nothing comes of nothing.
+            if !self.input.is_empty() || self.protocol.is_in_message() {
+                if let Some(message) = self.take_message()? {
+                    return Ok(Some(message));
+                }
             }
             if self.protocol.state() == State::Closed {
                 return Ok(None);
@@ -219,6 +223,15 @@ impl Channel {
         }
     }
 
+    // What was held back while there were messages to read.
+    fn flush(&mut self) -> Result<(), Error> {
+        if !self.shared.settings.join_sends {
+            return Ok(());
+        }
+        let result = self.shared.flush();
+        self.written(result)
+    }
+
     // Another thread, or a wait that ran out, may have sent Close. A write that failed is no Close of ours: what the peer
     // sent before it left still counts.
     fn notice_close(&mut self) {
@@ -232,7 +245,8 @@ impl Channel {
 
     // Reads once, after whatever is due.
     fn fill(&mut self, until: Option<Instant>) -> Result<Filled, Error> {
-        let in_message = self.protocol.is_in_message() || !self.input.unread().is_empty();
+        self.flush()?;
+        let in_message = self.protocol.is_in_message() || !self.input.is_empty();
         loop {
             self.notice_close();
             let now = Instant::now();
@@ -315,6 +329,9 @@ impl Channel {
 
     // Rounded up to a millisecond, so that equal waits are equal although the clock went on meanwhile.
     fn set_read_timeout(&mut self, wait: Duration) -> io::Result<()> {
+        if wait == self.read_timeout {
+            return Ok(());
+        }
         let millis = wait.as_nanos().div_ceil(1_000_000).max(1);
         let wait = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
         if wait != self.read_timeout {

@@ -128,6 +128,17 @@ impl WsConn {
         self.sender.send_stream(kind)
     }
 
+    /// Sends what [`WsOptions::join_sends`](crate::WsOptions::join_sends) holds back; without that option, there is never
+    /// anything. For a handler that is about to do something else than to receive.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sender::send_text`]. [`Error::Closed`] too where a Close has gone meanwhile: what was held back went in front
+    /// of it, unless the connection failed.
+    pub fn flush(&self) -> Result<(), Error> {
+        self.sender.flush()
+    }
+
     /// Sends Close with a code and a reason of 123 bytes at most, and does not wait. Nothing can be sent after it;
     /// [`recv`](Self::recv) goes on to the peer's Close. On a connection that is closing or closed already this does
     /// nothing.
@@ -161,12 +172,14 @@ impl WsConn {
     /// # let _ = tick_while_listening;
     /// ```
     pub fn sender(&self) -> Sender {
-        self.sender.clone()
+        self.sender.of_others()
     }
 
     /// Both halves, for a program that passes them on to different owners.
     pub fn split(self) -> (Receiver, Sender) {
-        (self.receiver, self.sender)
+        // Whoever gets the sender may not be the one who waits.
+        let _ = self.sender.flush();
+        (self.receiver, self.sender.of_others())
     }
 
     /// How the connection ended, or is ending: `None` while it is open.
@@ -181,7 +194,7 @@ impl WsConn {
 
     /// The connection, and where it comes back to.
     pub(crate) fn lend(channel: Channel) -> (Self, Lent) {
-        let sender = Sender::new(Arc::clone(channel.shared()));
+        let sender = Sender::of_receiver(Arc::clone(channel.shared()));
         let (receiver, lent) = Receiver::lend(channel);
         (Self { receiver, sender }, lent)
     }

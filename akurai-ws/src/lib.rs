@@ -36,7 +36,8 @@
 //! - Text is checked to be UTF-8 as it arrives: the first wrong byte fails the connection.
 //! - Pings are answered with pongs, and a silent peer is asked whether it is alive.
 //! - Closing: a Close is echoed; a violation is answered with the Close that names it, then FIN, never a reset.
-//! - One read and one write for a message that goes there and back.
+//! - One read and one write for a short message that goes there and back; and, if [`WsOptions::join_sends`] asks for it, one write
+//!   for the answers to all that came together.
 //!
 //! - Compression, if [`WsOptions::deflate`] asks for it: permessage-deflate (RFC 7692), by hand and bounded.
 //!
@@ -108,7 +109,9 @@
 //! | what waits while another thread writes | 1 MiB, 1024 messages | [`Error::Slow`], 1008 | [`WsOptions::max_queue_bytes`], [`max_queue_messages`](WsOptions::max_queue_messages), [`when_full`](WsOptions::when_full) |
 //! | wait for the peer's Close and FIN | 5 s | the socket is closed | [`WsOptions::close_wait`] |
 //! | bytes discarded meanwhile | 256 KiB | the socket is closed | [`WsOptions::max_drain_bytes`] |
-//! | read buffer, waiting / in a long frame | 4 KiB / 64 KiB | – | fixed |
+//! | read buffer, until it was full once / waiting / in a long frame | 1 KiB / 4 KiB / 64 KiB | – | fixed |
+//! | such long ones that are kept for the next, in the whole process | 16 | given back to the system | fixed |
+//! | what is held back to go out together, where it may be | 16 KiB | sent at once | [`WsOptions::join_sends`] |
 //! | queue's buffer at rest | 4 KiB | – | fixed |
 //!
 //! Waits for the peer count only while the application is in `recv`: one who is busy elsewhere blames nobody. The opening

@@ -63,6 +63,7 @@ pub(crate) struct Settings {
     pub(crate) max_queue_bytes: usize,
     pub(crate) max_queue_messages: usize,
     pub(crate) when_full: WhenFull,
+    pub(crate) join_sends: bool,
     /// What was agreed on for the messages that go out.
     pub(crate) outbound: Option<Outbound>,
 }
@@ -81,6 +82,7 @@ impl Default for Settings {
             max_queue_bytes: 1024 * 1024,
             max_queue_messages: 1024,
             when_full: WhenFull::default(),
+            join_sends: false,
             outbound: None,
         }
     }
@@ -235,6 +237,42 @@ impl WsOptions {
     /// peer's.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.settings.when_full = when_full;
+        self
+    }
+
+    /// Whether messages that are sent through [`WsConn`] wait for each other and go out together, in one write: when
+    /// the next `recv` finds no whole message that has come already and is about to wait. Default false: each goes out at once.
+    ///
+    /// It is for a handler that answers each message soon, to clients that send the next one before they have the answer
+    /// to the last. A handler that goes on working, or waits for something else, holds its answers back meanwhile, unless it calls
+    /// [`WsConn::flush`]; so it is not done unasked.
+    ///
+    /// Up to 16 KiB are held, with the frames' headers. The message that would be too much takes them along at once, and so does
+    /// whatever else is sent on the connection, in the order in which it was sent: a ping, a Close, the first part of a
+    /// [`MessageWriter`](crate::MessageWriter), a [`Sender`](crate::Sender)'s message. When the closure ends, in whichever
+    /// way, they are sent in front of the Close.
+    ///
+    /// So `Ok` says of such a message only that it is on its way. When the peer does not take it, that is told by the
+    /// next call that writes: `recv` has [`Error::WriteDeadline`] then, and of a peer that has left, `Ok(None)`.
+    ///
+    /// ```
+    /// use akurai_http::{Reply, Request};
+    /// use akurai_ws::{Message, WsOptions};
+    ///
+    /// fn shout(req: &Request) -> Reply {
+    ///     WsOptions::new().join_sends(true).upgrade(req, |mut conn| {
+    ///         while let Some(message) = conn.recv()? {
+    ///             if let Message::Text(text) = message {
+    ///                 conn.send_text(&text.to_uppercase())?;
+    ///             }
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// }
+    /// # let _ = shout;
+    /// ```
+    pub fn join_sends(mut self, joined: bool) -> Self {
+        self.settings.join_sends = joined;
         self
     }
 

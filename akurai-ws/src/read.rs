@@ -2,19 +2,29 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a waiting connection holds, in bytes.
+/// What a connection begins with, in bytes: one that only listens has no more.
+const FIRST_BYTES: usize = 1024;
+/// What a waiting connection holds, in bytes, once a read has filled that.
 const IDLE_BYTES: usize = 4 * 1024;
-/// What it grows to while a long frame arrives faster than it is read.
+/// What it reads at a time while a long frame arrives, in bytes.
 const BUSY_BYTES: usize = 64 * 1024;
+/// How many buffers of that size are kept while no connection uses them, in the whole process.
+const SPARE_BUFFERS: usize = 16;
+
+/// To make such a buffer costs as much as the copy of a long message, and one that was just used is still in the cache.
+static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// Bytes that were read from the socket and not used yet.
 ///
-/// It grows when a read filled it and the frame under way wants still more, so a peer must have sent what it makes us
-/// hold; and is small again before the wait for the next frame.
+/// It grows once, when a read has filled it. A large one is taken in its place when a read has filled that too and the frame
+/// under way wants still more, so a peer must have sent something for it; and given back before the wait for the next frame.
 #[derive(Debug)]
 pub(crate) struct ReadBuffer {
-    bytes: Vec<u8>,
+    idle: Vec<u8>,
+    /// Used in its place, if there.
+    busy: Option<Vec<u8>>,
     unread: Range<usize>,
     was_filled: bool,
 }
@@ -23,18 +33,31 @@ impl ReadBuffer {
     /// Begins with what was read together with the handshake.
     pub(crate) fn new(leftover: Vec<u8>) -> Self {
         let unread = 0..leftover.len();
-        let mut buffer = Self {
-            bytes: leftover,
+        let mut idle = vec![0; FIRST_BYTES];
+        let busy = match idle.get_mut(unread.clone()) {
+            Some(room) => {
+                room.copy_from_slice(&leftover);
+                None
+            }
+            None => Some(leftover),
+        };
+        Self {
+            idle,
+            busy,
             unread,
             was_filled: false,
-        };
-        buffer.make_room(IDLE_BYTES.max(buffer.unread.len()));
-        buffer
+        }
     }
 
     /// The bytes that were not used yet.
     pub(crate) fn unread(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.unread.clone()]
+        let bytes = self.busy.as_mut().unwrap_or(&mut self.idle);
+        &mut bytes[self.unread.clone()]
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unread.is_empty()
     }
 
     /// The first `used` of them are used.
@@ -50,33 +73,70 @@ impl ReadBuffer {
     /// Reads once. `wanted_bytes` are still to come of the frame under way; with 0, what is unread is less than a frame
     /// header and a control frame, and so there is always room.
     pub(crate) fn fill(&mut self, socket: &mut impl Read, wanted_bytes: u64) -> io::Result<usize> {
-        let size = match self.bytes.len() {
-            _ if wanted_bytes == 0 => IDLE_BYTES,
-            size if self.was_filled && wanted_bytes > size as u64 => (size * 4).min(BUSY_BYTES),
-            size => size,
-        };
-        self.make_room(size);
-        let room = &mut self.bytes[self.unread.end..];
+        if wanted_bytes == 0 {
+            self.be_idle();
+        }
+        if self.was_filled && self.busy.is_none() {
+            if self.idle.len() < IDLE_BYTES {
+                self.grow();
+            } else if wanted_bytes > IDLE_BYTES as u64 {
+                self.be_busy();
+            }
+        }
+        let bytes = self.busy.as_mut().unwrap_or(&mut self.idle);
+        if self.unread.start > 0 {
+            bytes.copy_within(self.unread.clone(), 0);
+            self.unread = 0..self.unread.len();
+        }
+        let room = &mut bytes[self.unread.end..];
         let read = socket.read(room)?;
         self.was_filled = read == room.len();
         self.unread.end += read;
         Ok(read)
     }
 
-    // Moves the unread bytes to the front of a buffer of this size.
-    fn make_room(&mut self, size: usize) {
-        if self.bytes.capacity() != size {
-            let mut bytes = vec![0; size];
-            bytes[..self.unread.len()].copy_from_slice(&self.bytes[self.unread.clone()]);
-            self.bytes = bytes;
-        } else {
-            if self.unread.start > 0 {
-                self.bytes.copy_within(self.unread.clone(), 0);
-            }
-            self.bytes.resize(size, 0);
-        }
-        self.unread = 0..self.unread.len();
+    // To exactly that size: what `resize` adds may be more.
+    fn grow(&mut self) {
+        let mut bytes = vec![0; IDLE_BYTES];
+        bytes[..self.idle.len()].copy_from_slice(&self.idle);
+        self.idle = bytes;
     }
+
+    fn be_busy(&mut self) {
+        let spare = lock().pop();
+        let mut bytes = spare.unwrap_or_else(|| vec![0; BUSY_BYTES]);
+        bytes[..self.unread.len()].copy_from_slice(&self.idle[self.unread.clone()]);
+        self.unread = 0..self.unread.len();
+        self.busy = Some(bytes);
+    }
+
+    fn be_idle(&mut self) {
+        let Some(bytes) = self.busy.take() else {
+            return;
+        };
+        self.idle[..self.unread.len()].copy_from_slice(&bytes[self.unread.clone()]);
+        self.unread = 0..self.unread.len();
+        give_back(bytes);
+    }
+}
+
+impl Drop for ReadBuffer {
+    fn drop(&mut self) {
+        if let Some(bytes) = self.busy.take() {
+            give_back(bytes);
+        }
+    }
+}
+
+fn give_back(bytes: Vec<u8>) {
+    let mut spare = lock();
+    if bytes.len() == BUSY_BYTES && spare.len() < SPARE_BUFFERS {
+        spare.push(bytes);
+    }
+}
+
+fn lock() -> MutexGuard<'static, Vec<Vec<u8>>> {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -90,9 +150,21 @@ mod tests {
         buffer.consume(3);
         assert_eq!(buffer.fill(&mut &b"shake"[..], 0).unwrap(), 5);
         assert_eq!(buffer.unread(), b"dshake");
-        let long = vec![7; 9000];
-        let mut buffer = ReadBuffer::new(long.clone());
-        assert_eq!(buffer.unread(), long);
+        for len in [
+            FIRST_BYTES - 1,
+            FIRST_BYTES,
+            FIRST_BYTES + 1,
+            IDLE_BYTES,
+            9000,
+        ] {
+            let long = vec![7; len];
+            let mut buffer = ReadBuffer::new(long.clone());
+            assert_eq!(buffer.unread(), long);
+            buffer.consume(len - 1);
+            assert_eq!(buffer.fill(&mut &b"shake"[..], 0).unwrap(), 5);
+            assert_eq!(buffer.unread(), b"\x07shake");
+            assert!(buffer.busy.is_none());
+        }
     }
 
     #[test]
@@ -100,17 +172,34 @@ mod tests {
         let mut endless = io::repeat(b'x');
         let mut buffer = ReadBuffer::new(Vec::new());
         let mut reads = Vec::new();
-        for wanted in [0, 1 << 24, 1 << 24, 1 << 24, 1 << 24, 100, 0, 0] {
+        for wanted in [0, 4097, 4096, 4097, 1 << 24, 100, 0, 0] {
             reads.push(buffer.fill(&mut endless, wanted).unwrap());
             buffer.clear();
         }
-        assert_eq!(reads, [4096, 16384, 65536, 65536, 65536, 65536, 4096, 4096]);
+        assert_eq!(reads, [1024, 4096, 4096, 65536, 65536, 65536, 4096, 4096]);
 
         let mut buffer = ReadBuffer::new(Vec::new());
         for _ in 0..10 {
             buffer.fill(&mut &b"dribbled"[..], 1 << 24).unwrap();
             buffer.clear();
         }
-        assert_eq!(buffer.bytes.capacity(), IDLE_BYTES);
+        assert!(buffer.busy.is_none());
+        assert_eq!(buffer.idle.capacity(), FIRST_BYTES);
+    }
+
+    #[test]
+    fn what_is_unread_moves_along() {
+        let mut buffer = ReadBuffer::new(Vec::new());
+        let mut wire: Vec<u8> = (0..100_000).map(|n| (n % 251) as u8).collect();
+        let mut socket = &wire.clone()[..];
+        let mut seen = Vec::new();
+        for wanted in [0, 1 << 24, 1 << 24, 1 << 24, 0, 0, 1 << 24, 1 << 24] {
+            buffer.fill(&mut socket, wanted).unwrap();
+            let used = buffer.unread().len() - 3;
+            seen.extend_from_slice(&buffer.unread()[..used]);
+            buffer.consume(used);
+        }
+        wire.truncate(seen.len());
+        assert_eq!(seen, wire);
     }
 }

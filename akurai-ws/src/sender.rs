@@ -26,6 +26,8 @@ use crate::shared::{Context, Lane, Outgoing, Place, Shared};
 #[derive(Clone)]
 pub struct Sender {
     shared: Arc<Shared>,
+    /// Messages may be held back, since the connection flushes them before it waits.
+    holds: bool,
 }
 
 impl Sender {
@@ -49,7 +51,7 @@ impl Sender {
     pub fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
         let compressed = message.compressed_for(self.shared.settings.outbound);
         let (head, context) = message.frame_of(compressed.as_deref());
-        self.shared.send(Outgoing {
+        self.pass(Outgoing {
             head,
             payload: b"",
             lane: Lane::Data,
@@ -158,7 +160,32 @@ impl Sender {
     }
 
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self {
+            shared,
+            holds: false,
+        }
+    }
+
+    /// That of the thread that receives, which holds messages back if the options say so.
+    pub(crate) fn of_receiver(shared: Arc<Shared>) -> Self {
+        let holds = shared.settings.join_sends;
+        Self { shared, holds }
+    }
+
+    /// That of any other thread.
+    pub(crate) fn of_others(&self) -> Self {
+        Self::new(Arc::clone(&self.shared))
+    }
+
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        self.shared.flush()
+    }
+
+    fn pass(&self, frame: Outgoing<'_>) -> Result<(), Error> {
+        match self.holds {
+            true => self.shared.hold(frame),
+            false => self.shared.send(frame),
+        }
     }
 
     fn send(&self, opcode: Opcode, payload: &[u8], lane: Lane) -> Result<(), Error> {
@@ -173,15 +200,15 @@ impl Sender {
             context: Context::Apart,
         };
         match outbound {
-            None => self.shared.send(plain),
+            None => self.pass(plain),
             // Only when it is its turn is it known what it follows.
-            Some(outbound) if outbound.is_behind_others(payload) => self.shared.send(Outgoing {
+            Some(outbound) if outbound.is_behind_others(payload) => self.pass(Outgoing {
                 context: Context::Behind(opcode),
                 ..plain
             }),
             Some(outbound) => match outbound.compress_alone(payload) {
-                None => self.shared.send(plain),
-                Some(payload) => self.shared.send(Outgoing {
+                None => self.pass(plain),
+                Some(payload) => self.pass(Outgoing {
                     head: frame::encode_compressed_header(opcode, true, payload.len()).as_slice(),
                     payload: &payload,
                     context: Context::Anew,

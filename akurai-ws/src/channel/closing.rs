@@ -53,7 +53,9 @@ impl Channel {
         }
     }
 
-    pub(super) fn answer_close(&self, frame: Option<&CloseFrame>) {
+    pub(super) fn answer_close(&mut self, frame: Option<&CloseFrame>) {
+        // The application has sent it, and in time.
+        let _ = self.flush();
         self.shared.peer_closed();
         // §5.5.1: "the endpoint typically echos the status code it received". We echo the reason too: a browser's
         // CloseEvent shows the reason of the Close that comes back.
@@ -74,6 +76,7 @@ impl Channel {
     // §7.1.7: Close with the code that says why, then FIN. What the peer still sends is read when the connection is
     // given back.
     pub(super) fn fail(&mut self, violation: Violation) -> Error {
+        let _ = self.flush();
         let (code, reason) = (violation.code(), violation.reason());
         let _ = self.shared.close(code, reason, Place::InFront);
         self.shared.fin(&self.socket);

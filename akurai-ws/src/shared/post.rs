@@ -64,7 +64,8 @@ impl Shared {
     fn queue<'s>(self: &'s Arc<Self>, frame: &[u8], context: Context) -> Result<Guard<'s>, Error> {
         let mut state = self.lock();
         if !self.has_room(&state, frame.len()) && state.is_free() {
-            // That nobody has written what was left for later is no fault of the peer's.
+            // That nobody has written yet what was left for later, or what the receiving thread holds back, is no fault
+            // of the peer's.
             self.settle_soon(state)?;
             state = self.lock();
         }

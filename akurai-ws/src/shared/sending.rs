@@ -8,9 +8,13 @@ use crate::codec::close;
 use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
 use crate::options::WhenFull;
+use crate::queue::Batch;
 use crate::wire::Wire;
 
 use super::{Context, Guard, Lane, Outgoing, Phase, Place, Shared, State};
+
+/// How much may be held back to be written together, in bytes with the frames' headers.
+const HELD_BYTES: usize = 16 * 1024;
 
 impl Shared {
     /// Writes a frame, or leaves it to the thread that writes.
@@ -60,6 +64,35 @@ impl Shared {
                 }
                 _ => state = self.wait(state, &mut until, !may_be_queued)?,
             }
+        }
+    }
+
+    /// Leaves a message in the queue although nobody writes, to be written together with what follows: by whoever writes next, or
+    /// by [`flush`](Self::flush) at the latest. What would be too much is written at once, with those in front of it.
+    pub(crate) fn hold(&self, frame: Outgoing<'_>) -> Result<(), Error> {
+        let len = frame.head.len() + frame.payload.len();
+        let mut state = self.lock();
+        let fits = self.has_room(&state, len) && state.queue.bytes() + len <= HELD_BYTES;
+        if !fits || state.is_closed() || frame.lane != Lane::Data || !state.is_free_for(frame.lane)
+        {
+            drop(state);
+            return self.send(frame);
+        }
+        match state.compressed(&frame, self.settings.outbound) {
+            Some(whole) => state.queue.push_data(&whole, b""),
+            None => state.queue.push_data(frame.head, frame.payload),
+        }
+        Ok(())
+    }
+
+    /// Writes what was held back.
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        let state = self.lock();
+        let is_closed = state.is_closed();
+        self.settle(state)?;
+        match is_closed {
+            true => Err(Error::Closed),
+            false => Ok(()),
         }
     }
 
@@ -136,15 +169,21 @@ impl Shared {
     // The caller's own frame, behind what waits.
     fn write_now(&self, mut state: Guard<'_>, frame: Outgoing<'_>) -> Result<(), Error> {
         let mut wire = state.take_wire().expect("the caller saw it");
-        let batch = state.take_batch();
-        if !batch.bytes.is_empty() {
+        let is_first = !state.queue.is_ready(state.is_streaming);
+        let batch = match is_first {
+            true => Batch::default(),
+            false => state.take_batch(),
+        };
+        if !is_first {
             self.wake(&state); // There is room again.
         }
         drop(state);
         let result = wire.write([&batch.bytes, frame.head, frame.payload]);
         let mut state = self.put_back(wire, result)?;
         let drained_bytes = batch.bytes.len();
-        state.recycle(batch.bytes);
+        if !is_first {
+            state.recycle(batch.bytes);
+        }
         if frame.lane == (Lane::Fragment { fin: true }) {
             state.is_streaming = false;
             self.wake(&state);

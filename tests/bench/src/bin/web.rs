@@ -1,5 +1,5 @@
 //! Akurai's answers to what a server is asked, with the limits and deadlines that it has by default; but for uploads, which may
-//! have any length, and for `/echo-deflate`, the echo with permessage-deflate.
+//! have any length, for `/echo-deflate`, the echo with permessage-deflate, and for `/echo-joined`, which joins what it sends.
 
 use std::io::{self, Read, Write};
 
@@ -15,6 +15,7 @@ fn main() -> io::Result<()> {
         .body_bytes("/upload", u64::MAX)
         .get("/download/{bytes}", download)
         .get("/echo", |req| upgrade(req, echo))
+        .get("/echo-joined", joined)
         .get("/echo-deflate", deflated);
     let server = Server::bind("127.0.0.1:0")?;
     println!("{}", server.local_addr()?);
@@ -40,6 +41,10 @@ fn download(req: &Request) -> Response {
     let bytes = asked(req.path());
     Response::stream(move |out| pieces(bytes).try_for_each(|piece| out.write_all(piece)))
         .content_length(bytes)
+}
+
+fn joined(req: &Request) -> Reply {
+    WsOptions::new().join_sends(true).upgrade(req, echo)
 }
 
 fn deflated(req: &Request) -> Reply {
