@@ -10,6 +10,7 @@ import { files } from "./files.mjs";
 import { RECONNECT_MS, WAIT_MS, assert, assertEqual, check, counts, kill, start, within } from "./harness.mjs";
 import { live, lostAndTold } from "./live.mjs";
 import { sseTable } from "./sse_table.mjs";
+import { transfer } from "./transfer.mjs";
 import { twoNodes } from "./two_nodes.mjs";
 
 const { values: args } = parseArgs({
@@ -343,6 +344,12 @@ await check("page: it keeps within the window, from 1280 to 320 pixels", async (
   await page.setViewportSize({ width: 1280, height: 900 });
 });
 
+await check("page: every panel shows the Rust that serves it", async () => {
+  const without = await page.locator("main .panel").evaluateAll((all) =>
+    all.filter((panel) => !panel.querySelector("details pre code")?.textContent.includes("(")).map((panel) => panel.id));
+  assertEqual(without, [], "without source");
+});
+
 await check("page: every control has a name", async () => {
   const nameless = await page.locator("input, button").evaluateAll((all) =>
     all
@@ -354,6 +361,7 @@ await check("page: every control has a name", async () => {
 
 const context = { browser, page, origin, out: args.out, watch, state, log, down: (is) => (serverIsDown = is), own: (host) => hosts.add(host) };
 await live(context);
+await transfer(context);
 
 await check("screenshots: light, dark, phone", async () => {
   await page.click("#ws-toggle");

@@ -32,6 +32,7 @@ fn the_page_is_whole_and_loads_nothing_from_outside() {
         ("/app.js", "text/javascript; charset=utf-8"),
         ("/live.js", "text/javascript; charset=utf-8"),
         ("/chat.js", "text/javascript; charset=utf-8"),
+        ("/transfer.js", "text/javascript; charset=utf-8"),
     ] {
         let answer = ask(&mut client, "GET", path);
         assert_eq!(
@@ -54,7 +55,13 @@ fn the_page_is_whole_and_loads_nothing_from_outside() {
         assert!(!text.contains("TBD"), "{path}");
     }
     let page = ask(&mut client, "GET", "/");
-    for part in ["/style.css", "/app.js", "/live.js", "/chat.js"] {
+    for part in [
+        "/style.css",
+        "/app.js",
+        "/live.js",
+        "/chat.js",
+        "/transfer.js",
+    ] {
         assert!(page.text().contains(part), "the page does not load {part}");
     }
 }
