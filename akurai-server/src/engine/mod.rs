@@ -84,6 +84,9 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// Whether events between the one that was asked after and the first of these are lost.
     pub gap: bool,
+    /// What to ask after next: the last of these, or where the order goes on. Behind a gap it may be lower than before, if the
+    /// engine began anew.
+    pub end: EventId,
 }
 
 /// Keeps events in one order. Many threads call it at a time.
@@ -108,6 +111,26 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// Those of [`next`](Engine::next).
     fn tail(&self, max: usize) -> io::Result<Vec<Event>>;
+
+    /// Whether events come through just now, as far as is known without asking. By default they always do.
+    ///
+    /// # Errors
+    ///
+    /// Why they do not.
+    fn ready(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The last id before this one.
+pub(crate) fn id_before(id: EventId) -> EventId {
+    match id.seq.checked_sub(1) {
+        Some(seq) => EventId { ms: id.ms, seq },
+        None => EventId {
+            ms: id.ms.saturating_sub(1),
+            seq: u64::MAX,
+        },
+    }
 }
 
 #[cfg(test)]
