@@ -1,6 +1,8 @@
 //! Where a hub's events come from: one order of events, with ids that mean the same on every node.
 
 mod memory;
+mod redis;
+pub(crate) mod resp;
 
 use std::fmt;
 use std::io;
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 pub use memory::Memory;
 pub(crate) use memory::{next_id, now_ms};
+pub use redis::{Redis, RedisOptions, shard_of};
 
 /// The place of an event in its engine's order: milliseconds since 1970, and a number among those of one millisecond.
 /// As text, which is an event's id on the wire, `1732147200000-0`.
