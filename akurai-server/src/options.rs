@@ -7,13 +7,14 @@ use std::path::PathBuf;
 pub(crate) const USAGE: &str = "\
 akurai-server: live events and a WebSocket echo, on std alone
 
-Usage: akurai-server [--addr ADDR:PORT]... [--dir DIR [--list]] [--quiet]
+Usage: akurai-server [--addr ADDR:PORT]... [--dir DIR [--list]] [--engine URL] [--quiet]
 
 Options:
   --addr ADDR:PORT  Listen there; port 0 takes a free one   [default: 127.0.0.1:8090]
   --addr unix:PATH  Listen at a Unix socket; both may be given several times
   --dir DIR         Also serve the files of DIR, under /files/
   --list            Show what is in a directory that has no index.html
+  --engine URL      Share events through a Redis: redis://127.0.0.1:6379, unix:PATH
   --quiet           Write no access log
   --help            Print this
   --version         Print the version
@@ -33,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) addrs: Vec<String>,
     pub(crate) dir: Option<PathBuf>,
     pub(crate) list: bool,
+    /// Where the events are, if not in memory.
+    pub(crate) engine: Option<String>,
     pub(crate) quiet: bool,
 }
 
@@ -51,6 +54,7 @@ impl Command {
             addrs: Vec::new(),
             dir: None,
             list: false,
+            engine: None,
             quiet: false,
         };
         let mut args = args.into_iter();
@@ -71,6 +75,10 @@ impl Command {
                     options.dir = Some(dir.ok_or(UsageError::MissingValue("--dir"))?.into());
                 }
                 "--list" => options.list = true,
+                "--engine" => {
+                    let engine = value.take().or_else(|| args.next());
+                    options.engine = Some(engine.ok_or(UsageError::MissingValue("--engine"))?);
+                }
                 "--quiet" => options.quiet = true,
                 "--help" if value.is_none() => return Ok(Command::Help),
                 "--version" if value.is_none() => return Ok(Command::Version),
@@ -115,6 +123,7 @@ mod tests {
             addrs: addr.split(' ').map(str::to_owned).collect(),
             dir: dir.map(PathBuf::from),
             list: false,
+            engine: None,
             quiet,
         }))
     }
@@ -137,6 +146,11 @@ mod tests {
         };
         assert!(options.list && options.dir.is_some());
         assert_eq!(parse("--list"), Err(UsageError::ListWithoutDir));
+        let Ok(Command::Serve(options)) = parse("--engine redis://a/1") else {
+            panic!("--engine has a value");
+        };
+        assert_eq!(options.engine.as_deref(), Some("redis://a/1"));
+        assert_eq!(parse("--engine"), Err(UsageError::MissingValue("--engine")));
         assert_eq!(parse("--quiet --help"), Ok(Command::Help));
         assert_eq!(parse("--version"), Ok(Command::Version));
         assert_eq!(parse("--addr"), Err(UsageError::MissingValue("--addr")));

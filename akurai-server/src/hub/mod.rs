@@ -8,6 +8,7 @@ mod shard;
 mod subscriber;
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,6 +64,8 @@ struct Shared {
     engine: Option<Arc<dyn Engine>>,
     /// Those who come from a node that is ahead of this one, until it is as far, and since when they wait.
     early: Mutex<Vec<(Arrival, Instant)>>,
+    /// What tells this node from others of its engine.
+    node: Option<String>,
 }
 
 /// A WebSocket's subscription to a topic, which ends when this is dropped; see [`Hub::join`].
@@ -156,6 +159,9 @@ impl Hub {
                 inboxes,
                 next_inbox: AtomicUsize::new(0),
                 door,
+                node: engine
+                    .is_some()
+                    .then(|| format!("{:016x}", RandomState::new().build_hasher().finish())),
                 engine,
                 early: Mutex::default(),
             }),
@@ -257,6 +263,11 @@ impl Hub {
             .engine
             .as_ref()
             .map_or(Ok(()), |engine| engine.ready())
+    }
+
+    /// What tells this hub from others of its engine, if it has one.
+    pub(crate) fn node(&self) -> Option<&str> {
+        self.shared.node.as_deref()
     }
 
     /// How many are subscribed to this topic here; other nodes of an engine have others.
