@@ -18,6 +18,7 @@ mod keepalive;
 mod limits;
 mod posting;
 mod receiving;
+mod redis;
 mod rfc6455;
 mod rfc7692;
 mod rfc9112;
