@@ -83,14 +83,16 @@ fn hub(engine: Option<&str>) -> Result<Hub, String> {
         return Hub::new(HubOptions::default()).map_err(|error| format!("no hub: {error}"));
     };
     let redis = Redis::new(url, RedisOptions::default()).map_err(|error| error.to_string())?;
-    match redis.warning() {
+    let warning = redis.warning();
+    let hub = Hub::with_engine(HubOptions::default(), redis).map_err(|error| error.to_string())?;
+    match warning {
         Ok(None) => {}
         Ok(Some(warning)) => say(&format_args!("akurai-server: warning: {warning}")),
         Err(error) => say(&format_args!(
             "akurai-server: warning: cannot tell what happens when the memory is full: {error}"
         )),
     }
-    Hub::with_engine(HubOptions::default(), redis).map_err(|error| error.to_string())
+    Ok(hub)
 }
 
 fn bind(addrs: &[String]) -> Result<Server, String> {

@@ -234,11 +234,16 @@ fn who_asks_and_where() {
         _ => say("$3\r\n7-1\r\n"),
     });
     let url = fake.url.replace("redis://", "redis://user:p%40ss@") + "/3";
-    let engine = Redis::new(&url, RedisOptions::default()).unwrap();
-    publish(&engine).0.unwrap();
+    let options = RedisOptions {
+        stream: "a:1".into(),
+        max_events: 7,
+        ..RedisOptions::default()
+    };
+    publish(&Redis::new(&url, options).unwrap()).0.unwrap();
     assert_eq!(fake.hears().1.join(" "), "AUTH user p@ss");
     assert_eq!(fake.hears().1.join(" "), "SELECT 3");
-    assert_eq!(fake.hears().1[0], "XADD");
+    let added = fake.hears().1[..6].join(" ");
+    assert_eq!(added, "XADD a:1 MAXLEN ~ 7 *");
 
     let fake = Fake::start(|_, _| say("-WRONGPASS invalid\r\n"));
     let url = fake.url.replace("redis://", "redis://:secret@");
@@ -415,6 +420,23 @@ fn another_history_is_told() {
     // Who comes with a place of the time before is told too.
     let mut back = subscribe(&server, "a", Some("500-0"));
     assert_eq!(back.read(1), ["events were lost"]);
+}
+
+#[test]
+fn who_comes_from_a_node_that_is_ahead_goes_on_where_it_was() {
+    let stream = Stream::start();
+    let hub = Hub::with_engine(quick(), stream.fake.engine()).unwrap();
+    let server = serve(&hub);
+    let mut reader = subscribe(&server, "a", None);
+    reader.read_cursor();
+    stream.event("5-0", "one", "w-1");
+    reader.read(1);
+    let mut ahead = subscribe(&server, "a", Some("6-0"));
+    eventually("it has come", || hub.present("a") == 2);
+    stream.event("6-0", "two", "w-2");
+    stream.event("7-0", "three", "w-3");
+    assert_eq!(ahead.read(1), ["three"]);
+    assert_eq!(reader.read(3), ["one", "two", "three"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from clients import Follower, Publisher, account
-from processes import NODES, Failed, Node, Proxy, Redis, wait_until
+from processes import NODES, Failed, Node, Process, Proxy, Redis, free_port, wait_until
 
 EVENTS = 10_000
 PER_SECOND = 700
@@ -69,6 +69,29 @@ def crash(arguments, checks):
     )
     alike = [follower.got == expected for follower in followers]
     checks.that(all(alike), f"a node killed: so did {sum(alike)} of {len(alike)} other clients")
+
+
+class Demo(Process):
+    """The demo itself, on the engine."""
+
+    def __init__(self, arguments, name, url):
+        self.port = free_port()
+        server = Path(arguments.examples).with_name("akurai-server")
+        super().__init__(name, [str(server), "--addr", f"127.0.0.1:{self.port}", "--quiet", "--engine", url], arguments.out)
+        wait_until(f"{name} listens", self.listens)
+
+    def listens(self):
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def demo(arguments, checks):
+    """The demo's page at two servers: a chat between them, and the numbers of both."""
+    with Redis(arguments.out, "redis") as redis, Demo(arguments, "a", redis.url) as first, Demo(arguments, "b", redis.url) as second:
+        command = ["node", str(Path(__file__).with_name("demo.mjs")), arguments.playwright, arguments.chromium]
+        command += [str(arguments.out / "profile-demo"), *(f"http://127.0.0.1:{node.port}/" for node in (first, second))]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    checks.that(told.returncode == 0, f"the demo's chat and dashboard span two servers: {told.stdout.strip()} {told.stderr.strip()[:400]}")
 
 
 def herd(arguments, checks):

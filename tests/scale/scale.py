@@ -13,6 +13,7 @@ import figures
 from clients import account_holds
 
 CASES = {
+    "demo": crowd.demo,
     "crash": crowd.crash,
     "kill": cases.kill,
     "stop": cases.stop,

@@ -55,7 +55,8 @@ const REPLY_ENTRIES: usize = 256;
 /// # What happens when
 ///
 /// - **The server is away.** [`publish`](Engine::publish) fails with a message that says why: within 1 s if there is no
-///   connection, within 3 s if the server takes what it is sent and does not answer. Streams stay open, with heartbeats; the
+///   connection, within 3 s if the server takes what it is sent and does not answer; a host name is looked up by the system,
+///   which takes its own time, so prefer an address. Who publishes behind others waits for them first, and fails with them. Streams stay open, with heartbeats; the
 ///   reader comes back after 100 ms, then ever later, up to 5 s with jitter, and goes on from where it was. [`ready`](Engine::ready)
 ///   says so from the first failure until it reads again.
 /// - **No answer came.** The event is sent once more, under the same `key`; every node gives it to its subscribers once, for as long as
