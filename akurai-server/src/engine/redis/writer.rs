@@ -1,5 +1,6 @@
 //! What adds events: many threads publish, one connection carries what they have, in as few writes as it can.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::connection::{CONNECT, Connection, IO, refused, unexpected};
 use super::entry::{self, Key};
 use super::url::Url;
-use super::{RedisOptions, random};
+use super::{REPLY_ENTRIES, RedisOptions, random};
 use crate::EventId;
 use crate::engine::resp::{Reply, command};
 
@@ -145,6 +146,19 @@ impl Queue {
     }
 }
 
+/// Jobs that are written together, under numbers that follow each other, and how far they have come.
+struct Group<'a> {
+    url: &'a Url,
+    options: &'a RedisOptions,
+    writer: &'a str,
+    first: u64,
+    jobs: &'a [Arc<Job>],
+    /// So many of them are told what came of them.
+    answered: usize,
+    /// Something was written, so that what has no answer may be there.
+    sent: bool,
+}
+
 impl Link {
     /// Adds a group and tells each what came of it. An error is the connection's, and was told too.
     fn add(
@@ -152,35 +166,32 @@ impl Link {
         writer: &str,
         url: &Url,
         options: &RedisOptions,
-        group: &[Arc<Job>],
+        jobs: &[Arc<Job>],
     ) -> io::Result<()> {
         let deadline = Instant::now() + CONNECT + IO;
-        let first = self.number + 1;
-        self.number += group.len() as u64;
-        let command_of = |at: usize, out: &mut Vec<u8>| {
-            let job = &group[at];
-            let key = Key {
-                writer: writer.to_owned(),
-                number: first + at as u64,
-            };
-            let event = (&*job.topic, &*job.name, &*job.data);
-            entry::add(out, &options.stream, options.max_events, event, &key);
+        let mut group = Group {
+            url,
+            options,
+            writer,
+            first: self.number + 1,
+            jobs,
+            answered: 0,
+            sent: false,
         };
-        let mut attempt = Attempt::default();
+        self.number += jobs.len() as u64;
         let mut again = false;
         loop {
-            let outcome = self.attempt(url, options, group, &command_of, &mut attempt, deadline);
-            let Err(error) = outcome else {
+            let Err(error) = self.attempt(&mut group, deadline) else {
                 return Ok(());
             };
             self.connection = None;
             // A connection may have died while it was idle, and a server may have done what it could not answer: once more,
             // under the same keys.
-            if attempt.sent && !again && Instant::now() < deadline {
+            if group.sent && !again && Instant::now() < deadline {
                 again = true;
                 continue;
             }
-            let fate = match attempt.sent {
+            let fate = match group.sent {
                 true => "may be kept or not",
                 false => "is not kept",
             };
@@ -188,52 +199,48 @@ impl Link {
                 kind: error.kind(),
                 message: format!("Redis at {url}: {error}; the event {fate}"),
             };
-            for job in &group[attempt.answered..] {
+            for job in &jobs[group.answered..] {
                 job.end(Err(failure.clone()));
             }
             return Err(error);
         }
     }
 
-    fn attempt(
-        &mut self,
-        url: &Url,
-        options: &RedisOptions,
-        group: &[Arc<Job>],
-        command_of: &dyn Fn(usize, &mut Vec<u8>),
-        attempt: &mut Attempt,
-        deadline: Instant,
-    ) -> io::Result<()> {
+    fn attempt(&mut self, group: &mut Group<'_>, deadline: Instant) -> io::Result<()> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(Connection::open(url, deadline)?),
+            none => none.insert(Connection::open(group.url, deadline)?),
         };
         let by = deadline.min(Instant::now() + IO);
+        // Those that are there already keep the ids under which they are read.
+        let mut results = match group.sent {
+            true => group.find(connection, by)?,
+            false => Vec::new(),
+        };
         let mut bytes = Vec::new();
-        for at in attempt.answered..group.len() {
-            command_of(at, &mut bytes);
+        for at in group.answered + results.len()..group.jobs.len() {
+            group.command(at, &mut bytes);
         }
-        let replicas = options.replicas;
+        let replicas = group.options.replicas;
         if replicas > 0 {
             let wait = REPLICATION.as_millis().to_string();
             command(&mut bytes, &["WAIT", &replicas.to_string(), &wait]);
+        } else {
+            group.tell(results.drain(..));
         }
-        attempt.sent = true;
+        group.sent = true;
         connection.send(&bytes, by)?;
-        let mut results = Vec::new();
         let mut demoted = false;
-        while attempt.answered + results.len() < group.len() {
+        while group.jobs.len() - group.answered > results.len() {
             let reply = connection.receive(by)?;
             demoted |= matches!(&reply, Reply::Error(text) if text.starts_with("READONLY"));
             let result = id(reply).map_err(|error| Failure {
                 kind: error.kind(),
-                message: format!("Redis at {url}: {error}; the event is not kept"),
+                message: format!("Redis at {}: {error}; the event is not kept", group.url),
             });
-            if replicas > 0 {
-                results.push(result);
-            } else {
-                group[attempt.answered].end(result);
-                attempt.answered += 1;
+            match replicas {
+                0 => group.tell([result]),
+                _ => results.push(result),
             }
         }
         if replicas > 0 {
@@ -244,19 +251,18 @@ impl Link {
                 Reply::Error(text) => return Err(refused(&text)),
                 _ => return Err(unexpected()),
             };
-            for result in results {
-                let result = result.and_then(|id| match acknowledged >= replicas {
-                    true => Ok(id),
-                    false => Err(Failure {
-                        kind: io::ErrorKind::TimedOut,
-                        message: format!(
-                            "Redis at {url}: the event is kept, but {acknowledged} of {replicas} replicas have it"
-                        ),
-                    }),
-                });
-                group[attempt.answered].end(result);
-                attempt.answered += 1;
-            }
+            let lagging = Failure {
+                kind: io::ErrorKind::TimedOut,
+                message: format!(
+                    "Redis at {}: the event is kept, but {acknowledged} of {replicas} replicas have it",
+                    group.url
+                ),
+            };
+            let enough = acknowledged >= replicas;
+            group.tell(results.into_iter().map(|result| match enough {
+                true => result,
+                false => result.and(Err(lagging.clone())),
+            }));
         }
         if demoted {
             // It is no master any more; who is may be found anew under the same name.
@@ -266,12 +272,48 @@ impl Link {
     }
 }
 
-/// How far a group has come.
-#[derive(Debug, Default)]
-struct Attempt {
-    answered: usize,
-    /// Something was written, so that what has no answer may be there.
-    sent: bool,
+impl Group<'_> {
+    fn command(&self, at: usize, out: &mut Vec<u8>) {
+        let job = &self.jobs[at];
+        let key = Key {
+            writer: self.writer.to_owned(),
+            number: self.first + at as u64,
+        };
+        let event = (&*job.topic, &*job.name, &*job.data);
+        let RedisOptions {
+            stream, max_events, ..
+        } = self.options;
+        entry::add(out, stream, *max_events, event, &key);
+    }
+
+    /// Which of those without an answer were added after all: the first so many, since they are added in order. They are looked
+    /// for among the last entries alone; one that is not found is added twice, and read once.
+    fn find(
+        &self,
+        connection: &mut Connection,
+        by: Instant,
+    ) -> io::Result<Vec<Result<EventId, Failure>>> {
+        let count = REPLY_ENTRIES.to_string();
+        let last = ["XREVRANGE", &self.options.stream, "+", "-", "COUNT", &count];
+        let last = entry::entries(connection.ask(&last, by)?).ok_or_else(unexpected)?;
+        // From the newest on, so that of two the older stays.
+        let own = last.into_iter().filter_map(|entry| {
+            let key = entry.key.filter(|key| key.writer == self.writer)?;
+            Some((key.number, entry.id))
+        });
+        let own: HashMap<u64, EventId> = own.collect();
+        let waiting = self.first + self.answered as u64..self.first + self.jobs.len() as u64;
+        let found = waiting.map_while(|number| own.get(&number).map(|&id| Ok(id)));
+        Ok(found.collect())
+    }
+
+    /// Tells the next ones what came of them.
+    fn tell(&mut self, results: impl IntoIterator<Item = Result<EventId, Failure>>) {
+        for result in results {
+            self.jobs[self.answered].end(result);
+            self.answered += 1;
+        }
+    }
 }
 
 fn id(reply: Reply) -> io::Result<EventId> {
