@@ -189,7 +189,9 @@ def promote(arguments, checks):
             wait_until("the proxy finds the master", Address(proxy.port).answers)
             scene = stack.enter_context(Scene(arguments, checks, f"redis://127.0.0.1:{proxy.port}"))
             scene.publisher.hold()
-            wait_until("the replica has everything", lambda: master.ask("WAIT", 1, 1000) == 1)
+            # WAIT would tell of what its own connection has written, which is nothing.
+            newest = ["XREVRANGE", "akurai", "+", "-", "COUNT", 1]
+            wait_until("the replica has everything", lambda: replica.ask(*newest) == master.ask(*newest))
             if lags:
                 # A link that broke: it stays a replica, and gets nothing.
                 replica.ask("REPLICAOF", "127.0.0.1", free_port())
