@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use akurai_http::{Files, Reply, Request, Response, Router, middleware, sse};
+use akurai_http::{Files, Reply, Request, Response, Router, Status, middleware, sse};
 use akurai_ws::{Deflate, Message, WsOptions};
 
 use crate::Hub;
@@ -22,7 +22,8 @@ use crate::dashboard::{BOTH, STATS};
 /// | `/api/chat/events` | Server-Sent Events: `chat`, what is said there, and `people`, how many are there |
 /// | `/api/live` | `/api/stats` and `/api/chat/events` on one connection |
 /// | `/api/upload` | the number of bytes that were posted, at most 4 GiB |
-/// | `/api/health` | `{"status":"ok"}` |
+/// | `/api/health` | `{"status":"ok"}`, as long as the process answers |
+/// | `/api/ready` | the same, or 503 and `{"status":"unavailable"}` while events do not come through |
 ///
 /// ```
 /// use akurai_http::Request;
@@ -33,13 +34,17 @@ use crate::dashboard::{BOTH, STATS};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn app(hub: &Hub) -> Router {
+    let ready = hub.clone();
     live(page(Router::new()), hub)
         .get("/api/events", |_| events())
         .get("/api/ws", echo)
         .post("/api/upload", upload)
         .body_bytes("/api/upload", 4 << 30)
-        .get("/api/health", |_| {
-            Response::json("{\"status\":\"ok\"}\n").header("Cache-Control", "no-store")
+        .get("/api/health", |_| status(Status::OK, "ok"))
+        .get("/api/ready", move |_| match ready.ready() {
+            Ok(()) => status(Status::OK, "ok"),
+            // Why is not for everybody's eyes: it names hosts.
+            Err(_) => status(Status::SERVICE_UNAVAILABLE, "unavailable"),
         })
         .wrap(middleware::security_headers())
 }
@@ -77,6 +82,14 @@ fn page(router: Router) -> Router {
         "default-src 'self'; frame-ancestors 'none'",
     );
     router.files("/", files)
+}
+
+fn status(status: Status, word: &str) -> Response {
+    let json = format!("{{\"status\":\"{word}\"}}\n");
+    Response::new(status)
+        .header("Content-Type", "application/json")
+        .header("Cache-Control", "no-store")
+        .body(json)
 }
 
 fn upload(req: &Request) -> io::Result<Response> {

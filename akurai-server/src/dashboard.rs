@@ -26,7 +26,9 @@ const CROWD: Duration = Duration::from_millis(50);
 
 /// Publishes what the demo's page shows of the server itself, on a thread of its own, until it is dropped.
 ///
-/// The numbers go to the topic `stats` each second while somebody is subscribed to it; without subscribers the thread sleeps.
+/// The numbers go to the topic `stats` each second while somebody is subscribed to it; without subscribers the thread sleeps. A
+/// hub with an engine has subscribers elsewhere: its numbers and its people are told each second under the node's name, for a
+/// page to add up.
 /// It takes the hub's [`on_join`](Hub::on_join) and [`on_leave`](Hub::on_leave) for itself.
 ///
 /// ```no_run
@@ -141,22 +143,24 @@ fn publish(hub: &Hub, handle: &Handle, bell: &Bell) {
     let mut next = None;
     while bell.wait(next).is_some() {
         let people = People::of(hub);
-        if told != Some(people) {
+        let node = hub.node();
+        let due = next.is_none_or(|next| Instant::now() >= next);
+        if told != Some(people) || (node.is_some() && due) {
             // Refused by the engine, it is told with the next change.
             told = hub
-                .publish(PEOPLE, "people", &people.json())
+                .publish(PEOPLE, "people", &people.json(node))
                 .ok()
                 .map(|_| people);
         }
-        if hub.present(STATS) == 0 {
+        if node.is_none() && hub.present(STATS) == 0 {
             // A rate over the pause would tell nothing about its end.
             (before, next) = (None, None);
             continue;
         }
-        let now = Instant::now();
-        if next.is_none_or(|next| now >= next) {
+        if due {
+            let now = Instant::now();
             let sample = Sample::take(hub, handle);
-            let _ = hub.publish(STATS, "stats", &sample.json(before.as_ref()));
+            let _ = hub.publish(STATS, "stats", &sample.json(node, before.as_ref()));
             before = Some(sample);
             next = Some(now + PERIOD);
         }
@@ -182,10 +186,16 @@ impl People {
         }
     }
 
-    fn json(self) -> String {
+    fn json(self, node: Option<&str>) -> String {
         let People { in_room, following } = self;
-        format!("{{\"in_room\":{in_room},\"following\":{following}}}")
+        let node = named(node);
+        format!("{{\"in_room\":{in_room},\"following\":{following}{node}}}")
     }
+}
+
+/// The node's name as a further member of an object, if it has one.
+fn named(node: Option<&str>) -> String {
+    node.map_or_else(String::new, |node| format!(",\"node\":\"{node}\""))
 }
 
 /// The server's numbers at one time.
@@ -212,7 +222,7 @@ impl Sample {
     }
 
     /// The numbers, with rates since the sample `before`; without one they are null.
-    fn json(&self, before: Option<&Sample>) -> String {
+    fn json(&self, node: Option<&str>, before: Option<&Sample>) -> String {
         let seconds = before.map_or(0.0, |before| (self.at - before.at).as_secs_f64());
         let rate = |count: fn(&Sample) -> u64| {
             let before = before.filter(|_| seconds > 0.0)?;
@@ -236,6 +246,7 @@ impl Sample {
                 None => write!(json, ",\"{name}\":null"),
             };
         }
+        json.push_str(&named(node));
         json.push('}');
         json
     }
@@ -280,7 +291,7 @@ mod tests {
         before.at_ms = 7;
         before.memory_bytes = None;
         assert_eq!(
-            before.json(None),
+            before.json(None, None),
             "{\"at\":7,\"connections\":0,\"subscribers\":0,\"requests_per_s\":null,\"deliveries_per_s\":null,\
              \"bytes_in_per_s\":null,\"bytes_out_per_s\":null,\"threads\":0,\"memory_bytes\":null}"
         );
@@ -288,11 +299,12 @@ mod tests {
         after.at = before.at + Duration::from_secs(2);
         after.stats.requests = before.stats.requests + 20;
         after.stats.bytes_in = before.stats.bytes_in + 3;
-        let json = after.json(Some(&before));
+        let json = after.json(Some("a1"), Some(&before));
         for part in [
             "\"requests_per_s\":10,",
             "\"bytes_in_per_s\":2,",
             "\"bytes_out_per_s\":0,",
+            ",\"node\":\"a1\"}",
         ] {
             assert!(json.contains(part), "{part} is not in {json}");
         }

@@ -3,7 +3,7 @@
 //! A [`Hub`] has topics. [`Hub::publish`] gives an event to everybody who subscribed to one: event streams by [`Hub::sse`],
 //! whose connections are parked and cost no thread, and WebSockets by [`Hub::join`]. Each event has an [`EventId`], which a
 //! browser sends back when it lost its connection, so that it gets what it missed. Events live in the hub itself, or in an
-//! [`Engine`] that several nodes share.
+//! [`Engine`] that several nodes share: [`Memory`] within a process, [`Redis`] between processes.
 //!
 //! The demo's routes are [`app`], to embed or to test:
 //!
@@ -22,6 +22,9 @@ mod app;
 mod chat;
 mod dashboard;
 mod engine;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 mod hub;
@@ -29,7 +32,9 @@ mod metrics;
 
 pub use app::app;
 pub use dashboard::Publisher;
-pub use engine::{Batch, Engine, Event, EventId, EventIdError, Memory};
+pub use engine::{
+    Batch, Engine, Event, EventId, EventIdError, Memory, Redis, RedisOptions, shard_of,
+};
 pub use hub::{Hub, HubOptions, Membership};
 pub use metrics::metrics;
 

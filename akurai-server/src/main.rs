@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use akurai_http::{Files, Handle, Server, middleware};
-use akurai_server::{Hub, HubOptions, Publisher};
+use akurai_server::{Hub, HubOptions, Publisher, Redis, RedisOptions};
 use options::{Command, LogFormat, Options, USAGE};
 
 /// How long requests that are under way have after the server was asked to end.
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: &Options) -> Result<(), String> {
-    let hub = Hub::new(HubOptions::default()).map_err(|error| format!("no hub: {error}"))?;
+    let hub = hub(options.engine.as_deref())?;
     let mut app = akurai_server::app(&hub);
     if let Some(dir) = &options.dir {
         if !dir.is_dir() {
@@ -86,6 +86,23 @@ fn serve(options: &Options) -> Result<(), String> {
     server
         .run(app)
         .map_err(|error| format!("cannot serve: {error}"))
+}
+
+fn hub(engine: Option<&str>) -> Result<Hub, String> {
+    let Some(url) = engine else {
+        return Hub::new(HubOptions::default()).map_err(|error| format!("no hub: {error}"));
+    };
+    let redis = Redis::new(url, RedisOptions::default()).map_err(|error| error.to_string())?;
+    let warning = redis.warning();
+    let hub = Hub::with_engine(HubOptions::default(), redis).map_err(|error| error.to_string())?;
+    match warning {
+        Ok(None) => {}
+        Ok(Some(warning)) => say(&format_args!("akurai-server: warning: {warning}")),
+        Err(error) => say(&format_args!(
+            "akurai-server: warning: cannot tell what happens when the memory is full: {error}"
+        )),
+    }
+    Ok(hub)
 }
 
 fn bind(addrs: &[String]) -> Result<Server, String> {

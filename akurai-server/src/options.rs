@@ -15,6 +15,8 @@ Options:
   -d, --dir DIR     Also serve the files of DIR, under /files/   [default: none]  [env: AKURAI_DIR]
   -l, --list        Show what is in a directory that has no index.html        [env: AKURAI_LIST]
       --log FORMAT  The access log on stderr: plain or json     [default: plain]  [env: AKURAI_LOG]
+  -e, --engine URL  Share events with other servers through a Redis: redis://HOST:PORT or unix:PATH
+                                                            [default: none]  [env: AKURAI_ENGINE]
   -q, --quiet       Write no access log                                      [env: AKURAI_QUIET]
   -h, --help        Print this
   -V, --version     Print the version
@@ -40,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) list: bool,
     pub(crate) log: LogFormat,
+    /// Where the events are, if not in memory.
+    pub(crate) engine: Option<String>,
     pub(crate) quiet: bool,
 }
 
@@ -83,11 +87,12 @@ const fn known(
     }
 }
 
-const KNOWN: [Known; 7] = [
+const KNOWN: [Known; 8] = [
     known(Some('a'), "--addr", Some("AKURAI_ADDR"), true),
     known(Some('d'), "--dir", Some("AKURAI_DIR"), true),
     known(Some('l'), "--list", Some("AKURAI_LIST"), false),
     known(None, "--log", Some("AKURAI_LOG"), true),
+    known(Some('e'), "--engine", Some("AKURAI_ENGINE"), true),
     known(Some('q'), "--quiet", Some("AKURAI_QUIET"), false),
     known(Some('h'), "--help", None, false),
     known(Some('V'), "--version", None, false),
@@ -117,6 +122,7 @@ impl Command {
                     "--addr" => addrs.push(value),
                     "--dir" => options.dir = Some(value.into()),
                     "--log" => options.log = log_format("--log", &value)?,
+                    "--engine" => options.engine = Some(value),
                     "--list" => options.list = true,
                     _ => options.quiet = true,
                 }
@@ -179,6 +185,7 @@ fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Options
             "AKURAI_DIR" => options.dir = Some(value.into()),
             "AKURAI_LIST" => options.list = is_on(name, value)?,
             "AKURAI_LOG" => options.log = log_format(name, &value)?,
+            "AKURAI_ENGINE" => options.engine = Some(value),
             _ => options.quiet = is_on(name, value)?,
         }
     }
@@ -267,6 +274,10 @@ mod tests {
             parse("--log json"),
             serve(DEFAULT, |o| o.log = LogFormat::Json)
         );
+        let engine = |o: &mut Options| o.engine = Some("redis://r".into());
+        for line in ["--engine redis://r", "-e redis://r"] {
+            assert_eq!(parse(line), serve(DEFAULT, engine), "{line}");
+        }
         for line in ["--quiet --help", "-h", "-qh"] {
             assert_eq!(parse(line), Ok(Command::Help), "{line}");
         }
@@ -282,16 +293,22 @@ mod tests {
             ("AKURAI_DIR", "d"),
             ("AKURAI_LIST", "1"),
             ("AKURAI_LOG", "json"),
+            ("AKURAI_ENGINE", "unix:r"),
             ("AKURAI_QUIET", "0"),
         ];
         let full = |o: &mut Options| {
             (o.dir, o.list, o.log) = (Some("d".into()), true, LogFormat::Json);
+            o.engine = Some("unix:r".into());
         };
         assert_eq!(parse_in(&environment, ""), serve("a:1 unix:b", full));
         let changed = serve("c", |o| {
             (o.dir, o.list, o.quiet) = (Some("e".into()), true, true);
+            o.engine = Some("redis:".into());
         });
-        assert_eq!(parse_in(&environment, "-a c -d e -q --log plain"), changed);
+        assert_eq!(
+            parse_in(&environment, "-a c -d e -q --log plain -e redis:"),
+            changed
+        );
         assert_eq!(parse_in(&[("AKURAI_DIR", "")], ""), serve(DEFAULT, |_| {}));
     }
 

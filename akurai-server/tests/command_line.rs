@@ -30,6 +30,13 @@ fn what_it_says_and_how_it_exits() {
     let (code, _, error) = run(&["--port", "1"]);
     let expected = "akurai-server: unknown argument '--port'; see --help\n";
     assert_eq!((code, &*error), (Some(2), expected));
+    let (code, _, error) = run(&["--engine", "rediss://a"]);
+    let expected =
+        "akurai-server: Redis URL: rediss: is spoken through a sidecar, since std has no TLS\n";
+    assert_eq!((code, &*error), (Some(1), expected));
+    let (code, _, error) = run(&["--engine", "unix:/none"]);
+    let begins = "akurai-server: Redis at /none: ";
+    assert!(code == Some(1) && error.starts_with(begins), "{error}");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let (code, _, error) = run(&["--addr", &addr]);

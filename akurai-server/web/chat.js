@@ -150,8 +150,12 @@ byId("chat-text-form").addEventListener("submit", (event) => {
 });
 
 live.addEventListener("chat", (event) => showMessage(event.data, "sse"));
+// How many are there, at each server of the engine; at one without there is one count, which has no name.
+const peopleNodes = new Map();
 live.addEventListener("people", (event) => {
-  const { in_room: inRoom, following } = JSON.parse(event.data);
+  const people = JSON.parse(event.data);
+  const everywhere = heardOf(peopleNodes, people.node, people);
+  const [inRoom, following] = [addUp(everywhere, "in_room"), addUp(everywhere, "following")];
   chat.people.textContent = `${inRoom} in the room · ${following} following`;
   chat.people.dataset.inRoom = String(inRoom);
   chat.people.dataset.following = String(following);

@@ -49,6 +49,33 @@ function makeTile(tile) {
   return box;
 }
 
+// Servers that share an engine tell their numbers to all pages, each under its name, each second. The page adds up those whom
+// it heard of late.
+const NODE_MS = 3500;
+function heardOf(nodes, name, value) {
+  const now = Date.now();
+  nodes.set(name, { value, heard: now });
+  for (const [other, { heard }] of nodes) if (now - heard > NODE_MS) nodes.delete(other);
+  return Array.from(nodes.values(), (node) => node.value);
+}
+
+function addUp(samples, key) {
+  const values = samples.map((sample) => sample[key]).filter((value) => typeof value === "number");
+  return values.length === 0 ? null : values.reduce((sum, value) => sum + value);
+}
+
+const serverNodes = new Map();
+function hearSample(sample) {
+  if (sample.node === undefined) return showSample(sample);
+  const samples = heardOf(serverNodes, sample.node, sample);
+  byId("server-title").textContent = samples.length > 1 ? `These ${samples.length} servers, now` : "This server, now";
+  // Once in a round, with one of them. Their clocks differ, the page has its own.
+  if (samples.some((other) => other.node < sample.node)) return;
+  const sum = { at: Date.now() };
+  for (const { key } of TILES) sum[key] = addUp(samples, key);
+  showSample(sum);
+}
+
 function showSample(sample) {
   const last = server.samples.at(-1);
   // What came before it in time is of another server, or was replayed.
@@ -92,7 +119,7 @@ function setLiveState(state) {
 onLiveState((state) => showState(server.panel, server.pill, state));
 live.addEventListener("open", () => setLiveState("open"));
 live.addEventListener("error", () => setLiveState(live.readyState === EventSource.CLOSED ? "closed" : "reconnecting"));
-live.addEventListener("stats", (event) => showSample(JSON.parse(event.data)));
+live.addEventListener("stats", (event) => hearSample(JSON.parse(event.data)));
 live.addEventListener("reset", () => {
   // Another server, or too long away: the line would join what does not belong together.
   server.samples = server.samples.slice(-1);

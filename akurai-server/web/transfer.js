@@ -14,7 +14,11 @@ function endUpload(problem) {
   for (const button of upload.buttons) button.disabled = false;
   upload.problem.textContent = problem;
   upload.problem.hidden = problem === "";
-  if (problem !== "") upload.line.textContent = "It did not arrive.";
+}
+
+function failUpload(problem) {
+  upload.line.textContent = "It did not arrive.";
+  endUpload(problem);
 }
 
 // XMLHttpRequest, since fetch does not tell how much was sent.
@@ -29,14 +33,14 @@ function sendFile(body, bytes) {
     upload.line.textContent = `${formatBytes(event.loaded)} of ${formatBytes(bytes)} sent`;
   });
   request.addEventListener("load", () => {
-    if (request.status !== 200) return endUpload(`The server answered ${request.status}.`);
+    if (request.status !== 200) return failUpload(`The server answered ${request.status}.`);
     const seconds = (performance.now() - begun) / 1000;
     upload.bar.value = 1;
     const arrived = JSON.parse(request.responseText).bytes;
     upload.line.textContent = `${formatBytes(arrived)} arrived in ${seconds.toFixed(2)} s`;
     endUpload("");
   });
-  request.addEventListener("error", () => endUpload("The connection broke."));
+  request.addEventListener("error", () => failUpload("The connection broke."));
   request.open("POST", "/api/upload");
   request.send(body);
 }
@@ -66,7 +70,9 @@ async function askForFile(label, fields) {
     const answer = await fetch(FILE, { headers: fields, cache: "no-store" });
     const body = await answer.arrayBuffer();
     entityTag = answer.headers.get("ETag") ?? entityTag;
-    const range = answer.headers.get("Content-Range") ?? answer.headers.get("Content-Type") ?? "";
+    // Of multipart/byteranges, the boundary is of no interest.
+    const [type] = (answer.headers.get("Content-Type") ?? "").split(";");
+    const range = answer.headers.get("Content-Range") ?? type;
     row.append(element("span", answer.status < 400 ? "status" : "status failed", String(answer.status)));
     row.append(element("span", "what", range === "" ? label : `${label}: ${range}`));
     row.append(element("span", "facts", formatBytes(body.byteLength)));

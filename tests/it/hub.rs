@@ -18,7 +18,7 @@ fn serving(options: HubOptions) -> (TestServer, Hub) {
     (serve(&hub), hub)
 }
 
-fn serve(hub: &Hub) -> TestServer {
+pub(crate) fn serve(hub: &Hub) -> TestServer {
     let hub = hub.clone();
     TestServer::start(Router::new().get("/events/{topics}", move |req: &Request| {
         let topics: Vec<&str> = req.param("topics").unwrap_or("").split(',').collect();
@@ -37,12 +37,12 @@ pub(crate) fn quick() -> HubOptions {
 }
 
 /// A client that has subscribed, and has read as far as its first cursor.
-struct Reader {
+pub(crate) struct Reader {
     client: Client,
-    stream: EventStream,
+    pub(crate) stream: EventStream,
 }
 
-fn subscribe(server: &TestServer, topics: &str, last_event_id: Option<&str>) -> Reader {
+pub(crate) fn subscribe(server: &TestServer, topics: &str, last_event_id: Option<&str>) -> Reader {
     let mut client = server.connect();
     let id = last_event_id.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
     client.send(format!(
@@ -60,7 +60,7 @@ fn subscribe(server: &TestServer, topics: &str, last_event_id: Option<&str>) -> 
 impl Reader {
     /// Reads until there are so many events; their data.
     #[track_caller]
-    fn read(&mut self, count: usize) -> Vec<String> {
+    pub(crate) fn read(&mut self, count: usize) -> Vec<String> {
         while self.stream.dispatched.len() < count {
             let bytes = self.client.read_some();
             self.stream.feed(&bytes);
@@ -70,7 +70,7 @@ impl Reader {
 
     /// Reads until the stream has told where it stands.
     #[track_caller]
-    fn read_cursor(&mut self) -> EventId {
+    pub(crate) fn read_cursor(&mut self) -> EventId {
         loop {
             if let Ok(id) = self.stream.last_event_id.parse() {
                 return id;

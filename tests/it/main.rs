@@ -21,6 +21,7 @@ mod limits;
 mod long_frames;
 mod posting;
 mod receiving;
+mod redis;
 mod rfc6455;
 mod rfc7692;
 mod rfc9112;

@@ -89,16 +89,21 @@ impl Engine for Memory {
         while state.last <= after {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                return Ok(Batch::default());
+                return Ok(Batch {
+                    end: after,
+                    ..Batch::default()
+                });
             }
             let left = left.unwrap_or(Duration::MAX);
             let waited = self.shared.published.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let start = state.events.partition_point(|event| event.id <= after);
+        let events: Vec<Event> = state.events.range(start..).take(max).cloned().collect();
         Ok(Batch {
-            events: state.events.range(start..).take(max).cloned().collect(),
             gap: after < state.dropped,
+            end: events.last().map_or(after, |last| last.id),
+            events,
         })
     }
 

@@ -1,6 +1,8 @@
 //! Where a hub's events come from: one order of events, with ids that mean the same on every node.
 
 mod memory;
+mod redis;
+pub(crate) mod resp;
 
 use std::fmt;
 use std::io;
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 pub use memory::Memory;
 pub(crate) use memory::{next_id, now_ms};
+pub use redis::{Redis, RedisOptions, shard_of};
 
 /// The place of an event in its engine's order: milliseconds since 1970, and a number among those of one millisecond.
 /// As text, which is an event's id on the wire, `1732147200000-0`.
@@ -84,6 +87,9 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// Whether events between the one that was asked after and the first of these are lost.
     pub gap: bool,
+    /// What to ask after next: the last of these, or where the order goes on. Behind a gap it may be lower than before, if the
+    /// engine began anew.
+    pub end: EventId,
 }
 
 /// Keeps events in one order. Many threads call it at a time.
@@ -108,6 +114,26 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// Those of [`next`](Engine::next).
     fn tail(&self, max: usize) -> io::Result<Vec<Event>>;
+
+    /// Whether events come through just now, as far as is known without asking. By default they always do.
+    ///
+    /// # Errors
+    ///
+    /// Why they do not.
+    fn ready(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The last id before this one.
+pub(crate) fn id_before(id: EventId) -> EventId {
+    match id.seq.checked_sub(1) {
+        Some(seq) => EventId { ms: id.ms, seq },
+        None => EventId {
+            ms: id.ms.saturating_sub(1),
+            seq: u64::MAX,
+        },
+    }
 }
 
 #[cfg(test)]

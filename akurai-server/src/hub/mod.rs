@@ -9,11 +9,12 @@ mod shard;
 mod subscriber;
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use akurai_http::{Reply, Request, event_stream, last_event_id};
 use akurai_ws::Sender;
@@ -22,8 +23,8 @@ use self::core::Core;
 pub use self::options::HubOptions;
 use self::relay::{Door, relay};
 use self::shard::{Arrival, Cursor, Inbox, Shard};
-use crate::engine::now_ms;
-use crate::{Engine, EventId};
+use crate::engine::{id_before, now_ms};
+use crate::{Batch, Engine, EventId};
 
 /// Spreads events to subscribers by topic.
 ///
@@ -65,6 +66,10 @@ struct Shared {
     next_inbox: AtomicUsize,
     door: Arc<Door>,
     engine: Option<Arc<dyn Engine>>,
+    /// Those who come from a node that is ahead of this one, until it is as far, and since when they wait.
+    early: Mutex<Vec<(Arrival, Instant)>>,
+    /// What tells this node from others of its engine.
+    node: Option<String>,
 }
 
 /// A WebSocket's subscription to a topic, which ends when this is dropped; see [`Hub::join`].
@@ -98,15 +103,16 @@ impl Hub {
     pub fn with_engine(options: HubOptions, engine: impl Engine) -> io::Result<Hub> {
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let tail = engine.tail(options.ring_events)?;
-        // What came before the ring's first event is not here: who comes with an older id learns of the gap.
         let hub = Hub::start(options, EventId::default(), Some(Arc::clone(&engine)))?;
         let mut after = EventId::default();
-        if let Some(last) = tail.last() {
+        if let (Some(first), Some(last)) = (tail.first(), tail.last()) {
+            hub.shared.core.ring.begin_at(first.id);
             after = last.id;
         }
-        hub.shared.take(crate::Batch {
+        hub.shared.take(&Batch {
             events: tail,
             gap: false,
+            end: after,
         });
         let shared = Arc::downgrade(&hub.shared);
         thread::Builder::new()
@@ -117,17 +123,14 @@ impl Hub {
                     let Some(shared) = shared.upgrade() else {
                         return;
                     };
-                    match batch {
-                        Ok(batch) => {
-                            if let Some(last) = batch.events.last() {
-                                after = last.id;
-                            }
-                            shared.take(batch);
-                        }
-                        Err(_) => {
-                            drop(shared);
-                            thread::sleep(POLL / 10);
-                        }
+                    if let Ok(batch) = &batch {
+                        after = batch.end;
+                        shared.take(batch);
+                    }
+                    shared.admit_early();
+                    drop(shared);
+                    if batch.is_err() {
+                        thread::sleep(POLL / 10);
                     }
                 }
             })?;
@@ -160,7 +163,11 @@ impl Hub {
                 inboxes,
                 next_inbox: AtomicUsize::new(0),
                 door,
+                node: engine
+                    .is_some()
+                    .then(|| format!("{:016x}", RandomState::new().build_hasher().finish())),
                 engine,
+                early: Mutex::default(),
             }),
         })
     }
@@ -249,7 +256,25 @@ impl Hub {
         self.shared.core.add_gauge(topic);
     }
 
-    /// How many are subscribed to this topic.
+    /// Whether events come through just now, as far as is known: a hub without an engine always does. Until they do again,
+    /// streams stay open, and publishing fails.
+    ///
+    /// # Errors
+    ///
+    /// Why they do not, in the engine's words; they may name hosts.
+    pub fn ready(&self) -> io::Result<()> {
+        self.shared
+            .engine
+            .as_ref()
+            .map_or(Ok(()), |engine| engine.ready())
+    }
+
+    /// What tells this hub from others of its engine, if it has one.
+    pub(crate) fn node(&self) -> Option<&str> {
+        self.shared.node.as_deref()
+    }
+
+    /// How many are subscribed to this topic here; other nodes of an engine have others.
     pub fn present(&self, topic: &str) -> usize {
         self.shared.core.present(topic)
     }
@@ -296,6 +321,9 @@ const POLL: Duration = Duration::from_secs(1);
 /// Events taken from the engine at a time.
 const BATCH: usize = 256;
 
+/// How long one who is ahead of this node waits for it at least.
+const EARLY: Duration = Duration::from_secs(2);
+
 impl Shared {
     fn wake(&self) {
         for inbox in &self.inboxes {
@@ -305,13 +333,54 @@ impl Shared {
     }
 
     fn arrive(&self, arrival: Arrival) {
+        if self.is_early(&arrival) {
+            let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+            early.push((arrival, Instant::now()));
+            return;
+        }
+        self.admit(arrival);
+    }
+
+    fn admit(&self, arrival: Arrival) {
         let next = self.next_inbox.fetch_add(1, Ordering::Relaxed);
         self.inboxes[next % self.inboxes.len()].leave(arrival);
     }
 
-    fn take(&self, batch: crate::Batch) {
+    /// Whether its client may come from another node, which has given it what is on its way here.
+    fn is_early(&self, arrival: &Arrival) -> bool {
+        match arrival.cursor {
+            Cursor::After(id) => {
+                let (_, last) = self.core.ring.end();
+                self.core.may_be_ahead(id, last) && !self.core.ring.knows(id)
+            }
+            Cursor::Now(_) | Cursor::Unknown => false,
+        }
+    }
+
+    /// Lets in who waited for this node, as soon as it is as far, or has not come as far for too long: what such a client stands
+    /// on is of another time then.
+    fn admit_early(&self) {
+        let due = {
+            let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+            if early.is_empty() {
+                return;
+            }
+            let waiting = std::mem::take(&mut *early);
+            let (still, due): (Vec<_>, Vec<_>) = waiting
+                .into_iter()
+                .partition(|(arrival, since)| since.elapsed() < EARLY && self.is_early(arrival));
+            *early = still;
+            due
+        };
+        for (arrival, _) in due {
+            self.admit(arrival);
+        }
+    }
+
+    fn take(&self, batch: &Batch) {
         if batch.gap {
-            self.core.ring.lose();
+            let floor = batch.events.first().map(|first| id_before(first.id));
+            self.core.ring.lose(floor.unwrap_or(batch.end));
         }
         for event in &batch.events {
             // What another node let through and we cannot encode is as good as lost.
@@ -321,7 +390,7 @@ impl Shared {
                 .add(event.id, &event.topic, &event.name, &event.data)
                 .is_err()
             {
-                self.core.ring.lose();
+                self.core.ring.lose(event.id);
             }
         }
         if batch.gap || !batch.events.is_empty() {

@@ -9,7 +9,7 @@ use akurai_http::SseEvent;
 use akurai_ws::Prepared;
 
 use crate::EventId;
-use crate::engine::{next_id, now_ms};
+use crate::engine::{id_before, next_id, now_ms};
 
 /// Longest id with its field name and line end, in bytes.
 const ID_BYTES: usize = 46;
@@ -57,8 +57,11 @@ struct State {
     /// The number of the first of them; they are numbered from 0 as they come.
     first: u64,
     bytes: usize,
+    /// Where whoever begins now stands: at the last event, or where it would be.
     last: EventId,
-    /// What comes after this is kept, or was never here.
+    /// What an engine brings is new if it is after this. It is the last one, unless the order began anew.
+    floor: EventId,
+    /// The place behind which everything is kept.
     dropped: EventId,
 }
 
@@ -86,6 +89,7 @@ impl Ring {
                 first: 0,
                 bytes: 0,
                 last: origin,
+                floor: origin,
                 dropped: origin,
             }),
         }
@@ -112,23 +116,26 @@ impl Ring {
         let mut sse = self.encode(name, data)?;
         finish(&mut sse, id);
         let mut state = self.state();
-        if state.first == 0 && state.events.is_empty() && state.dropped == EventId::default() {
-            // What came before the first event that we see is not here: who comes with an older id learns of that.
-            state.dropped = before(id);
-        }
-        if id > state.last {
+        if id > state.floor {
             state.push(id, topic, sse, data, self.limits);
         }
         Ok(())
     }
 
-    /// Says that events between the last one here and the next are lost.
-    pub(crate) fn lose(&self) {
+    /// Says that what came before this event is not here, although nothing was ever dropped.
+    pub(crate) fn begin_at(&self, first: EventId) {
+        self.state().dropped = id_before(first);
+    }
+
+    /// Says that events between the last one here and the next are lost. What comes next is after `floor`, which may lie before
+    /// what was here, if the order began anew.
+    pub(crate) fn lose(&self, floor: EventId) {
         let mut state = self.state();
         state.first += state.events.len() as u64 + 1;
         state.events.clear();
         state.bytes = 0;
-        // Behind the last one that anybody has seen, so that whoever stands there learns of it; and before what comes.
+        // Behind the last one that anybody has seen, so that whoever stands there learns of it.
+        state.floor = floor;
         state.last = EventId {
             ms: state.last.ms,
             seq: state.last.seq + 1,
@@ -158,16 +165,16 @@ impl Ring {
     /// The events that follow `after`, up to the one that has the number `end`.
     pub(crate) fn replay(&self, after: EventId, end: u64) -> Result<Vec<Arc<Stored>>, Gap> {
         let state = self.state();
-        // Who began before there was any event has missed none as long as the first is here.
-        let from_the_first = after == EventId::default() && state.first == 0;
-        if (after < state.dropped && !from_the_first) || after > state.last {
-            return Err(Gap);
-        }
-        let start = state.events.partition_point(|event| event.id <= after);
+        let start = state.behind(after).ok_or(Gap)?;
         let end = end
             .saturating_sub(state.first)
             .min(state.events.len() as u64) as usize;
         Ok(state.events.range(start..end.max(start)).cloned().collect())
+    }
+
+    /// Whether it is known what follows `after`.
+    pub(crate) fn knows(&self, after: EventId) -> bool {
+        self.state().behind(after).is_some()
     }
 
     /// The last event of this topic, if it is still here and has a number below `end`.
@@ -195,6 +202,16 @@ impl Ring {
 }
 
 impl State {
+    /// Where the events behind `after` begin. An id that is neither here nor the place where the ring begins tells nothing of
+    /// what its client has seen: it may be of another time, in which others came behind it.
+    fn behind(&self, after: EventId) -> Option<usize> {
+        if after == self.dropped {
+            return Some(0);
+        }
+        let found = self.events.binary_search_by_key(&after, |event| event.id);
+        found.ok().map(|at| at + 1)
+    }
+
     fn push(&mut self, id: EventId, topic: &str, sse: Vec<u8>, data: &str, limits: RingLimits) {
         // Most events are about what the last one was about.
         let topic = match self.events.back() {
@@ -203,6 +220,7 @@ impl State {
         };
         let at = Instant::now();
         self.last = id;
+        self.floor = id;
         self.bytes += sse.len() + data.len();
         self.events.push_back(Arc::new(Stored {
             id,
@@ -229,17 +247,6 @@ impl State {
             self.bytes -= oldest.sse.len() + oldest.data.len();
             self.dropped = oldest.id;
         }
-    }
-}
-
-/// The last id before this one.
-fn before(id: EventId) -> EventId {
-    match id.seq.checked_sub(1) {
-        Some(seq) => EventId { ms: id.ms, seq },
-        None => EventId {
-            ms: id.ms.saturating_sub(1),
-            seq: u64::MAX,
-        },
     }
 }
 
@@ -312,14 +319,17 @@ mod tests {
             seq: 0,
         };
         assert_eq!(ring.replay(later, 5).unwrap_err(), Gap);
-        ring.lose();
+        ring.lose(ids[4]);
         assert_eq!(ring.replay(ids[3], 9).unwrap_err(), Gap);
         // Whoever had seen all is told as well: the next may not be the one that follows.
         assert_eq!(ring.replay(ids[4], 9).unwrap_err(), Gap);
         let run = ring.from(5, 10);
         assert!(run.lost.is_some_and(|lost| lost > ids[4]));
         assert_eq!((run.first, run.events.len()), (6, 0));
-        assert_eq!(ring.end().0, 6);
+        let (number, last) = ring.end();
+        assert_eq!(number, 6);
+        // Whoever was told goes on from there.
+        assert_eq!(text(&ring.replay(last, 9).unwrap()), "");
     }
 
     #[test]
@@ -356,6 +366,46 @@ mod tests {
         empty.add(id(5), "t", "", "5").unwrap();
         assert_eq!(text(&empty.replay(EventId::default(), 1).unwrap()), "5");
         assert_eq!(empty.replay(id(4), 1).unwrap_err(), Gap);
-        assert_eq!(text(&empty.replay(before(id(5)), 1).unwrap()), "5");
+
+        // What came before is elsewhere.
+        let later = Ring::new(LIMITS, EventId::default());
+        later.begin_at(id(5));
+        later.add(id(5), "t", "", "5").unwrap();
+        assert_eq!(later.replay(EventId::default(), 1).unwrap_err(), Gap);
+        assert_eq!(text(&later.replay(id_before(id(5)), 1).unwrap()), "5");
+    }
+
+    #[test]
+    fn an_id_that_was_never_here_is_a_gap() {
+        let ring = ring();
+        let id = |ms| EventId { ms, seq: 0 };
+        for ms in [5, 9] {
+            ring.add(id(ms), "t", "", &ms.to_string()).unwrap();
+        }
+        assert!(ring.knows(id(1)) && ring.knows(id(5)) && ring.knows(id(9)));
+        for ms in [0, 2, 7, 10] {
+            assert!(!ring.knows(id(ms)), "{ms}");
+            assert_eq!(ring.replay(id(ms), 9).unwrap_err(), Gap, "{ms}");
+        }
+    }
+
+    #[test]
+    fn an_order_that_begins_anew_may_have_lower_ids() {
+        let ring = ring();
+        let id = |ms| EventId { ms, seq: 0 };
+        ring.add(id(9), "t", "", "9").unwrap();
+        ring.lose(id(3));
+        for ms in [3, 4, 5] {
+            ring.add(id(ms), "t", "", &ms.to_string()).unwrap();
+        }
+        assert_eq!(text(&ring.from(0, 9).events), "4 5");
+        assert_eq!(ring.end().1, id(5));
+        assert_eq!(text(&ring.replay(id(4), 9).unwrap()), "5");
+        for old in [id(3), id(9)] {
+            assert_eq!(ring.replay(old, 9).unwrap_err(), Gap);
+        }
+        // Who was told of it while nothing was here yet stands before the first.
+        let told = EventId { ms: 9, seq: 1 };
+        assert_eq!(text(&ring.replay(told, 9).unwrap()), "4 5");
     }
 }

@@ -139,11 +139,6 @@ impl Shard {
         subscriber.queue_own(own(SseEvent::default().retry(retry)));
         let here = SseEvent::default().id(self.last.to_string());
         let replay = match cursor {
-            // Another node was ahead of this one: what it has given already is on its way here.
-            Cursor::After(id) if self.core.may_be_ahead(id, self.last) => {
-                subscriber.skip_until = id;
-                return;
-            }
             Cursor::Now(id) | Cursor::After(id) => self.core.ring.replay(id, self.next).ok(),
             Cursor::Unknown => None,
         };
@@ -238,9 +233,6 @@ impl Shard {
             let Some(subscriber) = &mut self.slots[slot as usize] else {
                 continue;
             };
-            if event.id <= subscriber.skip_until {
-                continue;
-            }
             if subscriber.is_idle() {
                 self.dirty.push(slot);
             }

@@ -9,7 +9,6 @@ use std::time::Instant;
 use akurai_http::Socket;
 
 use super::ring::Stored;
-use crate::EventId;
 
 /// Queued events are joined into writes of about this size, in bytes.
 const JOINED_BYTES: usize = 64 * 1024;
@@ -32,8 +31,6 @@ pub(crate) struct Subscriber {
     pub(crate) ends: Instant,
     /// Its server stops, and its end is near.
     pub(crate) is_ending: bool,
-    /// What comes up to here, it has got from another node.
-    pub(crate) skip_until: EventId,
     /// What it was greeted with and has not taken yet: that is not for being slow.
     allowed_events: usize,
     allowed_bytes: usize,
@@ -77,7 +74,6 @@ impl Subscriber {
             retry_at: None,
             ends,
             is_ending: false,
-            skip_until: EventId::default(),
             allowed_events: 0,
             allowed_bytes: 0,
         }

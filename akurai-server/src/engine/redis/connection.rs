@@ -1,0 +1,204 @@
+//! One connection to a server: commands go out, as many replies come back, and everything has a deadline.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use super::url::{Place, Url};
+use crate::engine::resp::{Decoder, Reply, command};
+
+/// How long a connection may take to come about.
+pub(super) const CONNECT: Duration = Duration::from_secs(1);
+
+/// How long a server may take for an answer, beside what it was asked to wait.
+pub(super) const IO: Duration = Duration::from_secs(2);
+
+/// Most bytes of one reply that are held.
+pub(super) const REPLY_BYTES: usize = 64 << 20;
+
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 64 * 1024;
+
+pub(super) struct Connection {
+    stream: Stream,
+    decoder: Decoder,
+    buffer: Box<[u8]>,
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Connection {
+    /// Connects until `deadline`, at most [`CONNECT`], and says who we are.
+    pub(super) fn open(url: &Url, deadline: Instant) -> io::Result<Connection> {
+        let by = deadline.min(Instant::now() + CONNECT);
+        let mut connection = Connection {
+            stream: Stream::open(&url.place, by)?,
+            decoder: Decoder::new(REPLY_BYTES),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+        };
+        let mut greeting = Vec::new();
+        let mut replies = 0;
+        if let Some(password) = &url.password {
+            match &*url.user {
+                "" => command(&mut greeting, &["AUTH", password]),
+                user => command(&mut greeting, &["AUTH", user, password]),
+            }
+            replies += 1;
+        }
+        if url.database != 0 {
+            command(&mut greeting, &["SELECT", &url.database.to_string()]);
+            replies += 1;
+        }
+        let by = deadline.min(Instant::now() + IO);
+        connection.send(&greeting, by)?;
+        for _ in 0..replies {
+            if let Reply::Error(text) = connection.receive(by)? {
+                return Err(refused(&text));
+            }
+        }
+        Ok(connection)
+    }
+
+    /// Sends a command and returns its reply; an error of the server is one.
+    pub(super) fn ask<A: AsRef<[u8]>>(&mut self, args: &[A], by: Instant) -> io::Result<Reply> {
+        let mut bytes = Vec::new();
+        command(&mut bytes, args);
+        self.send(&bytes, by)?;
+        match self.receive(by)? {
+            Reply::Error(text) => Err(refused(&text)),
+            reply => Ok(reply),
+        }
+    }
+
+    pub(super) fn send(&mut self, mut bytes: &[u8], by: Instant) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.stream.set_write_timeout(left(by)?)?;
+            match self.stream.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) => retry(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The next reply, whatever it is.
+    pub(super) fn receive(&mut self, by: Instant) -> io::Result<Reply> {
+        loop {
+            let next = self.decoder.next();
+            if let Some(reply) =
+                next.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?
+            {
+                return Ok(reply);
+            }
+            self.stream.set_read_timeout(left(by)?)?;
+            match self.stream.read(&mut self.buffer) {
+                Ok(0) => {
+                    let message = "it closed the connection";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+                }
+                Ok(count) => self.decoder.feed(&self.buffer[..count]),
+                Err(error) => retry(error)?,
+            }
+        }
+    }
+}
+
+/// What a server refuses, in its words.
+pub(super) fn refused(text: &str) -> io::Error {
+    let kind = match text.split(' ').next() {
+        Some("NOAUTH" | "WRONGPASS" | "NOPERM") => io::ErrorKind::PermissionDenied,
+        Some("OOM") => io::ErrorKind::OutOfMemory,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, format!("it says: {text}"))
+}
+
+/// What it answers is not what it was asked.
+pub(super) fn unexpected() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "its answer is of another kind")
+}
+
+fn left(by: Instant) -> io::Result<Duration> {
+    match by.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(late()),
+        left => Ok(left),
+    }
+}
+
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "it does not answer in time")
+}
+
+/// Whether the call may be made again.
+fn retry(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        io::ErrorKind::Interrupted => Ok(()),
+        // Linux says the one, others the other.
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(late()),
+        _ => Err(error),
+    }
+}
+
+impl Stream {
+    fn open(place: &Place, by: Instant) -> io::Result<Stream> {
+        match place {
+            Place::Tcp(host, port) => {
+                let mut refusal = None;
+                for addr in (&**host, *port).to_socket_addrs()? {
+                    match TcpStream::connect_timeout(&addr, left(by)?) {
+                        Ok(stream) => {
+                            stream.set_nodelay(true)?;
+                            return Ok(Stream::Tcp(stream));
+                        }
+                        Err(error) => refusal = Some(error),
+                    }
+                }
+                let none = || io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+                Err(refusal.unwrap_or_else(none))
+            }
+            #[cfg(unix)]
+            Place::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path)?)),
+            #[cfg(not(unix))]
+            Place::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn set_read_timeout(&self, wait: Duration) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(wait)),
+            #[cfg(unix)]
+            Stream::Unix(stream) => stream.set_read_timeout(Some(wait)),
+        }
+    }
+
+    fn set_write_timeout(&self, wait: Duration) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.set_write_timeout(Some(wait)),
+            #[cfg(unix)]
+            Stream::Unix(stream) => stream.set_write_timeout(Some(wait)),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write(bytes),
+            #[cfg(unix)]
+            Stream::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buffer),
+            #[cfg(unix)]
+            Stream::Unix(stream) => stream.read(buffer),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What reads a stream: from where it stands on, and with a look at whether what it stands on is still there.
+
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::connection::{CONNECT, Connection, IO, refused, unexpected};
+use super::entry::{Entry, Key, Seen, entries, read_entries};
+use super::url::Url;
+use super::{REPLY_ENTRIES, random};
+use crate::engine::resp::{Reply, command};
+use crate::engine::{Batch, Event, EventId, id_before};
+
+/// The first wait before a lost connection is tried again, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Most bytes of events that are read at the start.
+const TAIL_BYTES: usize = 64 << 20;
+
+pub(super) struct Reader {
+    connection: Option<Connection>,
+    /// The last entry that was read, or where the next is looked for.
+    at: EventId,
+    proof: Proof,
+    seen: Seen,
+    /// How many entries are asked for: few after one that was too long.
+    count: usize,
+    pause: Duration,
+    retry_at: Option<Instant>,
+    trouble: Option<(io::ErrorKind, String)>,
+}
+
+/// What shows that the stream is the one that was read so far: the entry at the cursor, while it is there. A trimmed, emptied,
+/// restored or different stream does not have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Proof {
+    /// Nothing was read of it yet.
+    None,
+    /// There is an entry with this id.
+    Id,
+    /// And it was written under this key.
+    Key(Option<Key>),
+}
+
+impl Reader {
+    pub(super) fn new() -> Reader {
+        Reader {
+            connection: None,
+            at: EventId::default(),
+            proof: Proof::None,
+            seen: Seen::default(),
+            count: REPLY_ENTRIES,
+            pause: FIRST_PAUSE,
+            retry_at: None,
+            trouble: None,
+        }
+    }
+
+    /// The last events, and the cursor behind them.
+    pub(super) fn tail(&mut self, url: &Url, stream: &str, max: usize) -> io::Result<Vec<Event>> {
+        let tail = self.connect(url).and_then(|()| self.read_tail(stream, max));
+        self.settle(url, tail)
+    }
+
+    /// The events after `after`.
+    pub(super) fn next(
+        &mut self,
+        url: &Url,
+        stream: &str,
+        after: EventId,
+        wait: Duration,
+        max: usize,
+    ) -> io::Result<Batch> {
+        if after != self.at {
+            self.at = after;
+            self.proof = match after == EventId::default() {
+                true => Proof::None,
+                false => Proof::Id,
+            };
+        }
+        if let Some(at) = self.retry_at {
+            let left = at.saturating_duration_since(Instant::now());
+            thread::sleep(left.min(wait));
+            if left > wait {
+                let (kind, message) = self
+                    .trouble
+                    .clone()
+                    .unwrap_or((io::ErrorKind::NotConnected, String::new()));
+                return Err(io::Error::new(kind, message));
+            }
+        }
+        let fresh = self.connection.is_none();
+        let batch = self
+            .connect(url)
+            .and_then(|()| self.read_next(stream, wait, max, fresh));
+        self.settle(url, batch)
+    }
+
+    /// Why the stream cannot be read now.
+    pub(super) fn trouble(&self) -> Option<(io::ErrorKind, String)> {
+        self.trouble.clone()
+    }
+
+    fn connect(&mut self, url: &Url) -> io::Result<()> {
+        if self.connection.is_none() {
+            let deadline = Instant::now() + CONNECT + IO;
+            self.connection = Some(Connection::open(url, deadline)?);
+        }
+        Ok(())
+    }
+
+    /// Notes whether this went well, and when to try again if not.
+    fn settle<T>(&mut self, url: &Url, outcome: io::Result<T>) -> io::Result<T> {
+        match outcome {
+            Ok(value) => {
+                self.pause = FIRST_PAUSE;
+                self.retry_at = None;
+                self.trouble = None;
+                Ok(value)
+            }
+            Err(error) => {
+                self.connection = None;
+                let half = self.pause / 2;
+                let jitter = Duration::from_millis(random() % (half.as_millis() as u64).max(1));
+                self.retry_at = Some(Instant::now() + half + jitter);
+                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                let message = format!("Redis at {url}: {error}");
+                self.trouble = Some((error.kind(), message.clone()));
+                Err(io::Error::new(error.kind(), message))
+            }
+        }
+    }
+
+    fn read_tail(&mut self, stream: &str, max: usize) -> io::Result<Vec<Event>> {
+        // From the end on, until something is there that cannot be read: what follows it has no gap.
+        let mut newest_first: Vec<Entry> = Vec::new();
+        let mut bytes = 0;
+        let mut end = "+".to_owned();
+        let mut count = REPLY_ENTRIES;
+        'all: while newest_first.len() < max && bytes < TAIL_BYTES {
+            let args = ["XREVRANGE", stream, &end, "-", "COUNT", &count.to_string()];
+            let chunk = entries(self.ask(&args)?).ok_or_else(unexpected)?;
+            if count > 1 && chunk.iter().any(|entry| entry.too_long) {
+                count = 1;
+                continue;
+            }
+            let Some(oldest) = chunk.last() else {
+                break;
+            };
+            end = id_before(oldest.id).to_string();
+            for entry in chunk {
+                let Some(event) = &entry.event else {
+                    break 'all;
+                };
+                bytes += event.topic.len() + event.name.len() + event.data.len();
+                newest_first.push(entry);
+            }
+        }
+        newest_first.truncate(max);
+        self.seen = Seen::default();
+        self.stand(newest_first.first());
+        let in_order = newest_first.into_iter().rev();
+        let new = in_order.filter(|entry| self.seen.is_new(entry.key.as_ref()));
+        Ok(new.filter_map(|entry| entry.event).collect())
+    }
+
+    fn read_next(
+        &mut self,
+        stream: &str,
+        wait: Duration,
+        max: usize,
+        fresh: bool,
+    ) -> io::Result<Batch> {
+        // BLOCK 0 would have no end.
+        let block = wait.as_millis().max(1).to_string();
+        let at = self.at.to_string();
+        let look = ["XRANGE", stream, &at, &at, "COUNT", "1"];
+        if fresh && self.proof != Proof::None {
+            // Before it waits: whoever comes back to another stream should hear of it at once.
+            let found = self.ask(&look)?;
+            if !self.is_proven(found)? {
+                return self.begin_anew(stream);
+            }
+        }
+        let count = self.count.min(max).max(1);
+        let mut commands = Vec::new();
+        let read = [
+            "XREAD",
+            "COUNT",
+            &count.to_string(),
+            "BLOCK",
+            &block,
+            "STREAMS",
+            stream,
+            &at,
+        ];
+        command(&mut commands, &read);
+        let looks = self.proof != Proof::None;
+        if looks {
+            // Behind the other: what is there now was there then, and nothing between it and the next was taken away.
+            command(&mut commands, &look);
+        }
+        let by = Instant::now() + wait + IO;
+        let connection = self.connection()?;
+        connection.send(&commands, by)?;
+        let read = accepted(connection.receive(by)?)?;
+        let found = match looks {
+            true => Some(accepted(connection.receive(by)?)?),
+            false => None,
+        };
+        if let Some(found) = found {
+            if !self.is_proven(found)? {
+                return self.begin_anew(stream);
+            }
+        }
+        let entries = read_entries(read).ok_or_else(unexpected)?;
+        if count > 1 && entries.iter().any(|entry| entry.too_long) {
+            // All of them together were too much. Each by itself may not be.
+            self.count = 1;
+            return Ok(self.batch(Vec::new(), false));
+        }
+        if !entries.is_empty() {
+            self.count = (self.count * 2).min(REPLY_ENTRIES);
+        }
+        Ok(self.take(entries))
+    }
+
+    /// The events of what was read, as far as there is none that cannot be read.
+    fn take(&mut self, entries: Vec<Entry>) -> Batch {
+        let mut events = Vec::new();
+        let mut gap = false;
+        for entry in entries {
+            if entry.event.is_none() {
+                // It is lost to us, which is told before what follows.
+                if !events.is_empty() {
+                    break;
+                }
+                gap = true;
+            }
+            self.stand(Some(&entry));
+            if self.seen.is_new(entry.key.as_ref()) {
+                events.extend(entry.event);
+            }
+        }
+        self.batch(events, gap)
+    }
+
+    fn batch(&self, events: Vec<Event>, gap: bool) -> Batch {
+        let end = self.at;
+        Batch { events, gap, end }
+    }
+
+    /// The stream is not the one that was read so far: goes on behind what is there now, or with what is new to us.
+    fn begin_anew(&mut self, stream: &str) -> io::Result<Batch> {
+        let last = self.ask(&["XREVRANGE", stream, "+", "-", "COUNT", "1"])?;
+        let last = entries(last).ok_or_else(unexpected)?.pop();
+        match last {
+            // It goes on behind us: it was trimmed, and what is left is new.
+            Some(last) if last.id > self.at => self.proof = Proof::None,
+            last => self.stand(last.as_ref()),
+        }
+        Ok(self.batch(Vec::new(), true))
+    }
+
+    /// This is the last entry that was read, or there is none.
+    fn stand(&mut self, entry: Option<&Entry>) {
+        (self.at, self.proof) = match entry {
+            Some(entry) => (entry.id, Proof::Key(entry.key.clone())),
+            None => (EventId::default(), Proof::None),
+        };
+    }
+
+    fn is_proven(&self, found: Reply) -> io::Result<bool> {
+        let found = entries(found).ok_or_else(unexpected)?.pop();
+        Ok(match (&self.proof, found) {
+            (Proof::None, _) => true,
+            (_, None) => false,
+            (Proof::Id, Some(_)) => true,
+            (Proof::Key(key), Some(entry)) => entry.key == *key,
+        })
+    }
+
+    fn ask(&mut self, args: &[&str]) -> io::Result<Reply> {
+        self.connection()?.ask(args, Instant::now() + IO)
+    }
+
+    fn connection(&mut self) -> io::Result<&mut Connection> {
+        let connection = self.connection.as_mut();
+        connection.ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+fn accepted(reply: Reply) -> io::Result<Reply> {
+    match reply {
+        Reply::Error(text) => Err(refused(&text)),
+        reply => Ok(reply),
+    }
+}

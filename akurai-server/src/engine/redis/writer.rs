@@ -1,0 +1,369 @@
+//! What adds events: many threads publish, one connection carries what they have, in as few writes as it can.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::connection::{CONNECT, Connection, IO, refused, unexpected};
+use super::entry::{self, Key};
+use super::url::Url;
+use super::{REPLY_ENTRIES, RedisOptions, random};
+use crate::EventId;
+use crate::engine::resp::{Reply, command};
+
+/// Commands that are written at a time, and their bytes if there is more than one.
+const GROUP: usize = 1024;
+const GROUP_BYTES: usize = 1 << 20;
+
+/// How long the replicas that were asked for have.
+const REPLICATION: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Mutex<Queue>,
+    link: Mutex<Link>,
+    name: String,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Vec<Arc<Job>>,
+    /// Somebody writes, for himself and for those who wait.
+    led: bool,
+}
+
+struct Link {
+    connection: Option<Connection>,
+    /// The number of the last event that was given one.
+    number: u64,
+}
+
+/// What one thread wants to have added, and what came of it.
+#[derive(Debug)]
+struct Job {
+    topic: String,
+    name: String,
+    data: String,
+    state: Mutex<State>,
+    bell: Condvar,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting,
+    /// It is this one's turn to write.
+    Leads,
+    Done(Result<EventId, Failure>),
+}
+
+/// Why an event is not known to be kept; several threads are told of one.
+#[derive(Debug, Clone)]
+struct Failure {
+    kind: io::ErrorKind,
+    message: String,
+}
+
+impl Writer {
+    pub(super) fn new() -> Writer {
+        Writer {
+            queue: Mutex::default(),
+            link: Mutex::new(Link {
+                connection: None,
+                number: 0,
+            }),
+            name: format!("{:016x}", random()),
+        }
+    }
+
+    /// Adds an event, at the latest within 3 s of its turn.
+    pub(super) fn publish(
+        &self,
+        url: &Url,
+        options: &RedisOptions,
+        topic: &str,
+        name: &str,
+        data: &str,
+    ) -> io::Result<EventId> {
+        let job = Arc::new(Job {
+            topic: topic.to_owned(),
+            name: name.to_owned(),
+            data: data.to_owned(),
+            state: Mutex::new(State::Waiting),
+            bell: Condvar::new(),
+        });
+        let leads = {
+            let mut queue = self.queue();
+            queue.waiting.push(Arc::clone(&job));
+            !std::mem::replace(&mut queue.led, true)
+        };
+        if leads || job.wait() {
+            self.lead(url, options);
+        }
+        job.result()
+            .map_err(|failure| io::Error::new(failure.kind, failure.message))
+    }
+
+    /// Writes what waits, at least one's own, and hands the lead on.
+    fn lead(&self, url: &Url, options: &RedisOptions) {
+        let group = self.queue().take();
+        let outcome = {
+            let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+            link.add(&self.name, url, options, &group)
+        };
+        let mut queue = self.queue();
+        if let Err(error) = outcome {
+            // Those who came meanwhile would wait as long, for the same.
+            let failure = Failure {
+                kind: error.kind(),
+                message: format!("Redis at {url}: {error}; the event is not kept"),
+            };
+            for job in queue.waiting.drain(..) {
+                job.end(Err(failure.clone()));
+            }
+        }
+        match queue.waiting.first() {
+            Some(next) => next.set(State::Leads),
+            None => queue.led = false,
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Takes the first that wait: one at least, if any does.
+    fn take(&mut self) -> Vec<Arc<Job>> {
+        let mut bytes = 0;
+        let fitting = self.waiting.iter().take(GROUP).take_while(|job| {
+            bytes += job.topic.len() + job.name.len() + job.data.len();
+            bytes <= GROUP_BYTES
+        });
+        let count = fitting.count().max(1).min(self.waiting.len());
+        self.waiting.drain(..count).collect()
+    }
+}
+
+/// Jobs that are written together, under numbers that follow each other, and how far they have come.
+struct Group<'a> {
+    url: &'a Url,
+    options: &'a RedisOptions,
+    writer: &'a str,
+    first: u64,
+    jobs: &'a [Arc<Job>],
+    /// So many of them are told what came of them.
+    answered: usize,
+    /// Something was written, so that what has no answer may be there.
+    sent: bool,
+}
+
+impl Link {
+    /// Adds a group and tells each what came of it. An error is the connection's, and was told too.
+    fn add(
+        &mut self,
+        writer: &str,
+        url: &Url,
+        options: &RedisOptions,
+        jobs: &[Arc<Job>],
+    ) -> io::Result<()> {
+        let deadline = Instant::now() + CONNECT + IO;
+        let mut group = Group {
+            url,
+            options,
+            writer,
+            first: self.number + 1,
+            jobs,
+            answered: 0,
+            sent: false,
+        };
+        self.number += jobs.len() as u64;
+        let mut again = false;
+        loop {
+            let Err(error) = self.attempt(&mut group, deadline) else {
+                return Ok(());
+            };
+            self.connection = None;
+            // A connection may have died while it was idle, and a server may have done what it could not answer: once more,
+            // under the same keys.
+            if group.sent && !again && Instant::now() < deadline {
+                again = true;
+                continue;
+            }
+            let fate = match group.sent {
+                true => "may be kept or not",
+                false => "is not kept",
+            };
+            let failure = Failure {
+                kind: error.kind(),
+                message: format!("Redis at {url}: {error}; the event {fate}"),
+            };
+            for job in &jobs[group.answered..] {
+                job.end(Err(failure.clone()));
+            }
+            return Err(error);
+        }
+    }
+
+    fn attempt(&mut self, group: &mut Group<'_>, deadline: Instant) -> io::Result<()> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(Connection::open(group.url, deadline)?),
+        };
+        let by = deadline.min(Instant::now() + IO);
+        // Those that are there already keep the ids under which they are read.
+        let mut results = match group.sent {
+            true => group.find(connection, by)?,
+            false => Vec::new(),
+        };
+        let mut bytes = Vec::new();
+        for at in group.answered + results.len()..group.jobs.len() {
+            group.command(at, &mut bytes);
+        }
+        let replicas = group.options.replicas;
+        if replicas > 0 {
+            let wait = REPLICATION.as_millis().to_string();
+            command(&mut bytes, &["WAIT", &replicas.to_string(), &wait]);
+        } else {
+            group.tell(results.drain(..));
+        }
+        group.sent = true;
+        connection.send(&bytes, by)?;
+        let mut demoted = false;
+        while group.jobs.len() - group.answered > results.len() {
+            let reply = connection.receive(by)?;
+            demoted |= matches!(&reply, Reply::Error(text) if text.starts_with("READONLY"));
+            let result = id(reply).map_err(|error| Failure {
+                kind: error.kind(),
+                message: format!("Redis at {}: {error}; the event is not kept", group.url),
+            });
+            match replicas {
+                0 => group.tell([result]),
+                _ => results.push(result),
+            }
+        }
+        if replicas > 0 {
+            let acknowledged = match connection.receive(by)? {
+                Reply::Integer(count) => usize::try_from(count).unwrap_or(0),
+                // A server that is no master refuses this as it refused the events.
+                Reply::Error(_) if results.iter().all(Result::is_err) => 0,
+                Reply::Error(text) => return Err(refused(&text)),
+                _ => return Err(unexpected()),
+            };
+            let lagging = Failure {
+                kind: io::ErrorKind::TimedOut,
+                message: format!(
+                    "Redis at {}: the event is kept, but {acknowledged} of {replicas} replicas have it",
+                    group.url
+                ),
+            };
+            let enough = acknowledged >= replicas;
+            group.tell(results.into_iter().map(|result| match enough {
+                true => result,
+                false => result.and(Err(lagging.clone())),
+            }));
+        }
+        if demoted {
+            // It is no master any more; who is may be found anew under the same name.
+            self.connection = None;
+        }
+        Ok(())
+    }
+}
+
+impl Group<'_> {
+    fn command(&self, at: usize, out: &mut Vec<u8>) {
+        let job = &self.jobs[at];
+        let key = Key {
+            writer: self.writer.to_owned(),
+            number: self.first + at as u64,
+        };
+        let event = (&*job.topic, &*job.name, &*job.data);
+        let RedisOptions {
+            stream, max_events, ..
+        } = self.options;
+        entry::add(out, stream, *max_events, event, &key);
+    }
+
+    /// Which of those without an answer were added after all: the first so many, since they are added in order. They are looked
+    /// for among the last entries alone; one that is not found is added twice, and read once.
+    fn find(
+        &self,
+        connection: &mut Connection,
+        by: Instant,
+    ) -> io::Result<Vec<Result<EventId, Failure>>> {
+        let count = REPLY_ENTRIES.to_string();
+        let last = ["XREVRANGE", &self.options.stream, "+", "-", "COUNT", &count];
+        let last = entry::entries(connection.ask(&last, by)?).ok_or_else(unexpected)?;
+        // From the newest on, so that of two the older stays.
+        let own = last.into_iter().filter_map(|entry| {
+            let key = entry.key.filter(|key| key.writer == self.writer)?;
+            Some((key.number, entry.id))
+        });
+        let own: HashMap<u64, EventId> = own.collect();
+        let waiting = self.first + self.answered as u64..self.first + self.jobs.len() as u64;
+        let found = waiting.map_while(|number| own.get(&number).map(|&id| Ok(id)));
+        Ok(found.collect())
+    }
+
+    /// Tells the next ones what came of them.
+    fn tell(&mut self, results: impl IntoIterator<Item = Result<EventId, Failure>>) {
+        for result in results {
+            self.jobs[self.answered].end(result);
+            self.answered += 1;
+        }
+    }
+}
+
+fn id(reply: Reply) -> io::Result<EventId> {
+    let id = match reply {
+        Reply::Bulk(id) => String::from_utf8(id).ok(),
+        Reply::Error(text) => return Err(refused(&text)),
+        _ => None,
+    };
+    id.and_then(|id| id.parse().ok()).ok_or_else(unexpected)
+}
+
+impl Job {
+    /// Waits for its end, or for its turn to lead: that is true.
+    fn wait(&self) -> bool {
+        let mut state = self.state();
+        while matches!(*state, State::Waiting) {
+            state = self
+                .bell
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        matches!(*state, State::Leads)
+    }
+
+    fn result(&self) -> Result<EventId, Failure> {
+        match &*self.state() {
+            State::Done(result) => result.clone(),
+            State::Waiting | State::Leads => unreachable!("who leads writes its own"),
+        }
+    }
+
+    fn end(&self, result: Result<EventId, Failure>) {
+        self.set(State::Done(result));
+    }
+
+    fn set(&self, state: State) {
+        *self.state() = state;
+        self.bell.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("connected", &self.connection.is_some())
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}

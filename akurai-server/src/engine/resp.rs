@@ -1,0 +1,421 @@
+//! RESP2, which Redis and Valkey speak: commands as bytes, and bytes as replies. Pure, as a `codec/` is.
+//!
+//! A reply arrives in any pieces. What it may hold is bounded: a bulk string that would take a reply past its limit is read
+//! over and comes as [`Reply::TooLong`], so that one monstrous value costs neither the memory nor the connection.
+
+use std::fmt;
+use std::mem;
+
+// reply   = simple / error / integer / bulk / array
+// simple  = "+" line CRLF
+// error   = "-" line CRLF
+// integer = ":" ["-"] 1*DIGIT CRLF
+// bulk    = "$" length CRLF length(OCTET) CRLF / "$-1" CRLF
+// array   = "*" count CRLF count(reply) / "*-1" CRLF
+// https://redis.io/docs/latest/develop/reference/protocol-spec/
+
+/// Longest line: a simple string, an error or a number, in bytes.
+const LINE_BYTES: usize = 16 * 1024;
+
+/// Longest bulk string, which is what a server lets pass unless it is told otherwise (`proto-max-bulk-len`).
+const BULK_BYTES: u64 = 512 << 20;
+
+/// Deepest array within arrays: XREAD's reply is streams, their entries, an entry, its fields.
+const DEPTH: usize = 8;
+
+/// What a server answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Simple(String),
+    Error(String),
+    Integer(i64),
+    Bulk(Vec<u8>),
+    /// A bulk string of so many bytes that was read over.
+    TooLong(u64),
+    Array(Vec<Reply>),
+    Nil,
+}
+
+/// Bytes that are no reply, or one beyond its limits. The connection is of no more use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Violation {
+    /// A reply begins with this byte.
+    Type(u8),
+    Line,
+    Number,
+    /// A bulk string does not end where it said it would.
+    BulkEnd,
+    TooLong,
+    TooDeep,
+}
+
+/// Takes replies out of what was received.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    /// Most bytes of one reply that are held, an element counted with what it takes here.
+    reply_bytes: usize,
+    received: Vec<u8>,
+    /// How much of it is used up, and how far the line that begins there has been looked through.
+    used: usize,
+    scanned: usize,
+    /// The arrays that are not complete, from the outermost on.
+    open: Vec<Open>,
+    bulk: Option<Bulk>,
+    held: usize,
+}
+
+#[derive(Debug)]
+struct Open {
+    left: usize,
+    items: Vec<Reply>,
+}
+
+/// A bulk string whose length was read.
+#[derive(Debug, Clone, Copy)]
+enum Bulk {
+    Keep(usize),
+    /// So much is left of it, its CRLF not counted.
+    Skip {
+        left: u64,
+        len: u64,
+    },
+}
+
+impl Decoder {
+    pub(crate) fn new(reply_bytes: usize) -> Decoder {
+        Decoder {
+            reply_bytes,
+            received: Vec::new(),
+            used: 0,
+            scanned: 0,
+            open: Vec::new(),
+            bulk: None,
+            held: 0,
+        }
+    }
+
+    /// Takes in what was received.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        if self.used == self.received.len() {
+            self.received.clear();
+        } else if self.used > self.received.len() / 2 {
+            self.received.drain(..self.used);
+        } else {
+            self.received.extend_from_slice(bytes);
+            return;
+        }
+        self.used = 0;
+        // What one large reply took is not kept for the small ones.
+        if self.received.capacity() > 1 << 20 && self.received.len() < 1 << 16 {
+            self.received.shrink_to(1 << 16);
+        }
+        self.received.extend_from_slice(bytes);
+    }
+
+    /// The next reply, if it is there as a whole.
+    pub(crate) fn next(&mut self) -> Result<Option<Reply>, Violation> {
+        while let Some(item) = self.item()? {
+            if let Some(reply) = self.complete(item) {
+                self.held = 0;
+                return Ok(Some(reply));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next reply that is no array with something in it; what such an array holds comes after.
+    fn item(&mut self) -> Result<Option<Reply>, Violation> {
+        loop {
+            if let Some(bulk) = self.bulk {
+                return self.bulk(bulk);
+            }
+            let Some(line) = self.line()? else {
+                return Ok(None);
+            };
+            let (kind, text) = self.received[line.0..line.1]
+                .split_first()
+                .ok_or(Violation::Line)?;
+            let words = || String::from_utf8_lossy(text).into_owned();
+            let item = match kind {
+                b'+' => Reply::Simple(words()),
+                b'-' => Reply::Error(words()),
+                b':' => Reply::Integer(number(text)?),
+                b'$' => match length(text)? {
+                    Some(len) if len > BULK_BYTES => return Err(Violation::TooLong),
+                    Some(len) => {
+                        self.bulk = Some(self.admit(len)?);
+                        continue;
+                    }
+                    None => Reply::Nil,
+                },
+                b'*' => match length(text)? {
+                    None => Reply::Nil,
+                    Some(0) => Reply::Array(Vec::new()),
+                    Some(_) if self.open.len() == DEPTH => return Err(Violation::TooDeep),
+                    Some(count) => {
+                        let left = usize::try_from(count).map_err(|_| Violation::TooLong)?;
+                        self.hold(0)?;
+                        // Nothing is set aside for a count that is only claimed.
+                        let items = Vec::new();
+                        self.open.push(Open { left, items });
+                        continue;
+                    }
+                },
+                &other => return Err(Violation::Type(other)),
+            };
+            self.hold(text.len())?;
+            return Ok(Some(item));
+        }
+    }
+
+    /// Where the next line begins and ends, if it is there.
+    fn line(&mut self) -> Result<Option<(usize, usize)>, Violation> {
+        let from = self.used + self.scanned;
+        let is_end = |byte: &u8| *byte == b'\r' || *byte == b'\n';
+        let Some(at) = self.received[from..].iter().position(is_end) else {
+            self.scanned = self.received.len() - self.used;
+            return match self.scanned > LINE_BYTES {
+                true => Err(Violation::TooLong),
+                false => Ok(None),
+            };
+        };
+        let (begin, end) = (self.used, from + at);
+        self.scanned = end - begin;
+        if self.scanned > LINE_BYTES {
+            return Err(Violation::TooLong);
+        }
+        match (self.received[end], self.received.get(end + 1)) {
+            (b'\r', None) => Ok(None),
+            (b'\r', Some(b'\n')) => {
+                self.used = end + 2;
+                self.scanned = 0;
+                Ok(Some((begin, end)))
+            }
+            _ => Err(Violation::Line),
+        }
+    }
+
+    fn admit(&mut self, len: u64) -> Result<Bulk, Violation> {
+        let room = self.reply_bytes.saturating_sub(self.held);
+        match usize::try_from(len) {
+            Ok(len) if len.saturating_add(mem::size_of::<Reply>()) <= room => {
+                self.hold(len)?;
+                Ok(Bulk::Keep(len))
+            }
+            _ => {
+                self.hold(0)?;
+                Ok(Bulk::Skip { left: len, len })
+            }
+        }
+    }
+
+    fn bulk(&mut self, bulk: Bulk) -> Result<Option<Reply>, Violation> {
+        let waiting = &self.received[self.used..];
+        let (item, taken) = match bulk {
+            Bulk::Keep(len) if waiting.len() < len + 2 => return Ok(None),
+            Bulk::Keep(len) => (Reply::Bulk(waiting[..len].to_vec()), len),
+            Bulk::Skip { left, len } => {
+                let taken = (waiting.len() as u64).min(left);
+                let rest = left - taken;
+                // At most what is there, so that it fits.
+                let taken = taken as usize;
+                if rest > 0 || waiting.len() < taken + 2 {
+                    self.used += taken;
+                    self.bulk = Some(Bulk::Skip { left: rest, len });
+                    return Ok(None);
+                }
+                (Reply::TooLong(len), taken)
+            }
+        };
+        if &waiting[taken..taken + 2] != b"\r\n" {
+            return Err(Violation::BulkEnd);
+        }
+        self.used += taken + 2;
+        self.bulk = None;
+        Ok(Some(item))
+    }
+
+    /// Puts an item where it belongs: the outermost reply, if this completes it.
+    fn complete(&mut self, mut item: Reply) -> Option<Reply> {
+        while let Some(open) = self.open.last_mut() {
+            open.items.push(item);
+            open.left -= 1;
+            if open.left > 0 {
+                return None;
+            }
+            item = Reply::Array(mem::take(&mut open.items));
+            self.open.pop();
+        }
+        Some(item)
+    }
+
+    fn hold(&mut self, bytes: usize) -> Result<(), Violation> {
+        self.held += bytes + mem::size_of::<Reply>();
+        match self.held > self.reply_bytes {
+            true => Err(Violation::TooLong),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The length of a bulk string or an array; none for -1, which stands for nothing.
+fn length(text: &[u8]) -> Result<Option<u64>, Violation> {
+    match number(text)? {
+        -1 => Ok(None),
+        count => u64::try_from(count)
+            .map(Some)
+            .map_err(|_| Violation::Number),
+    }
+}
+
+fn number(text: &[u8]) -> Result<i64, Violation> {
+    let text = std::str::from_utf8(text).map_err(|_| Violation::Number)?;
+    // `parse` would take a plus sign too.
+    match text.starts_with('+') {
+        true => Err(Violation::Number),
+        false => text.parse().map_err(|_| Violation::Number),
+    }
+}
+
+/// Writes a command behind what is there: an array of bulk strings.
+pub(crate) fn command<A: AsRef<[u8]>>(out: &mut Vec<u8>, args: &[A]) {
+    out.extend_from_slice(format!("*{}\r\n", args.len()).as_bytes());
+    for arg in args {
+        let arg = arg.as_ref();
+        out.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
+        out.extend_from_slice(arg);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Violation::Type(_) => "a reply is of no known type",
+            Violation::Line => "a line does not end in CRLF",
+            Violation::Number => "a length is no number",
+            Violation::BulkEnd => "a string does not end where it should",
+            Violation::TooLong => "a reply is too long",
+            Violation::TooDeep => "a reply has too many levels",
+        })
+    }
+}
+
+impl std::error::Error for Violation {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Reply {
+        Reply::Bulk(text.into())
+    }
+
+    /// The replies, fed whole and byte by byte.
+    #[track_caller]
+    fn check(bytes: &[u8], expected: Result<&[Reply], Violation>) {
+        for piece in [bytes.len(), 1] {
+            let mut decoder = Decoder::new(1000);
+            let mut replies = Vec::new();
+            let mut failed = None;
+            'all: for bytes in bytes.chunks(piece) {
+                decoder.feed(bytes);
+                loop {
+                    match decoder.next() {
+                        Ok(Some(reply)) => replies.push(reply),
+                        Ok(None) => break,
+                        Err(violation) => {
+                            failed = Some(violation);
+                            break 'all;
+                        }
+                    }
+                }
+            }
+            match expected {
+                Ok(expected) => assert_eq!((&*replies, failed), (expected, None)),
+                Err(violation) => assert_eq!(failed, Some(violation), "{replies:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn replies() {
+        let text = b"+OK\r\n-ERR no\r\n:-12\r\n$5\r\na\r\nbc\r\n$0\r\n\r\n$-1\r\n*-1\r\n*0\r\n";
+        let expected = [
+            Reply::Simple("OK".into()),
+            Reply::Error("ERR no".into()),
+            Reply::Integer(-12),
+            bulk("a\r\nbc"),
+            bulk(""),
+            Reply::Nil,
+            Reply::Nil,
+            Reply::Array(Vec::new()),
+        ];
+        check(text, Ok(&expected));
+        let nested = [
+            Reply::Array(vec![
+                Reply::Array(vec![bulk("x"), Reply::Array(Vec::new())]),
+                Reply::Integer(1),
+            ]),
+            Reply::Simple(String::new()),
+        ];
+        check(b"*2\r\n*2\r\n$1\r\nx\r\n*0\r\n:1\r\n+\r\n", Ok(&nested));
+        // Half of one is none yet.
+        check(b"*2\r\n:1\r\n", Ok(&[]));
+        check(b"$3\r\nab", Ok(&[]));
+    }
+
+    #[test]
+    fn what_is_no_reply() {
+        for (bytes, violation) in [
+            (&b"HTTP/1.1 400 Bad Request\r\n"[..], Violation::Type(b'H')),
+            (b"\r\n", Violation::Line),
+            (b"+a\n", Violation::Line),
+            (b"+a\rb", Violation::Line),
+            (b":\r\n", Violation::Number),
+            (b":+1\r\n", Violation::Number),
+            (b":1 \r\n", Violation::Number),
+            (b"$-2\r\n", Violation::Number),
+            (b"*9223372036854775808\r\n", Violation::Number),
+            (b"$1\r\nab\r\n", Violation::BulkEnd),
+            (b"$536870913\r\n", Violation::TooLong),
+            (&[b'+'; LINE_BYTES + 2], Violation::TooLong),
+            (&b"*1\r\n".repeat(9), Violation::TooDeep),
+            // Many small elements are bounded as a long one is.
+            (
+                &[&b"*99\r\n"[..], &b":1\r\n".repeat(99)].concat(),
+                Violation::TooLong,
+            ),
+        ] {
+            check(bytes, Err(violation));
+        }
+    }
+
+    #[test]
+    fn a_long_string_is_read_over_and_what_follows_is_whole() {
+        let mut text = b"*3\r\n$2000\r\n".to_vec();
+        text.extend_from_slice(&[b'x'; 2000]);
+        text.extend_from_slice(b"\r\n$1\r\na\r\n:7\r\n+OK\r\n");
+        let expected = [
+            Reply::Array(vec![Reply::TooLong(2000), bulk("a"), Reply::Integer(7)]),
+            Reply::Simple("OK".into()),
+        ];
+        check(&text, Ok(&expected));
+    }
+
+    #[test]
+    fn nothing_is_set_aside_for_what_is_claimed() {
+        let mut decoder = Decoder::new(1 << 30);
+        decoder.feed(b"*1000000000\r\n$500000000\r\nabc");
+        assert_eq!(decoder.next(), Ok(None));
+        assert!(decoder.received.capacity() < 1000);
+        assert_eq!(decoder.open[0].items.capacity(), 0);
+    }
+
+    #[test]
+    fn commands() {
+        let mut out = Vec::new();
+        command(&mut out, &["XADD", "a b", ""]);
+        assert_eq!(out, b"*3\r\n$4\r\nXADD\r\n$3\r\na b\r\n$0\r\n\r\n");
+    }
+}

@@ -1,0 +1,500 @@
+//! The Redis engine against a server that answers as the test says: late, wrongly, by half, or not at all. What a real one does
+//! is in `tests/scale`.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use akurai_server::{Engine, EventId, Hub, Redis, RedisOptions, app};
+use akurai_tests::{DEADLINE, TestServer, eventually};
+
+use crate::hub::{quick, serve, subscribe};
+
+/// What the server does with a command.
+enum Answer {
+    Say(String),
+    /// It has taken it, and that is all.
+    Nothing,
+    Close,
+}
+
+fn say(text: &str) -> Answer {
+    Answer::Say(text.to_owned())
+}
+
+fn bulk(text: &str) -> String {
+    format!("${}\r\n{text}\r\n", text.len())
+}
+
+/// A server on a port of its own, whose connections are numbered from 0.
+struct Fake {
+    url: String,
+    /// Every command, with the number of its connection.
+    heard: Receiver<(usize, Vec<String>)>,
+}
+
+impl Fake {
+    fn start(answer: impl Fn(usize, &[String]) -> Answer + Send + Sync + 'static) -> Fake {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let (tell, heard) = mpsc::channel();
+        let answer = Arc::new(answer);
+        thread::spawn(move || {
+            for (number, socket) in listener.incoming().enumerate() {
+                let (tell, answer) = (tell.clone(), Arc::clone(&answer));
+                // It ends with its client.
+                thread::spawn(move || converse(number, socket?, &tell, &*answer));
+            }
+        });
+        Fake { url, heard }
+    }
+
+    fn engine(&self) -> Redis {
+        Redis::new(&self.url, RedisOptions::default()).unwrap()
+    }
+
+    #[track_caller]
+    fn hears(&self) -> (usize, Vec<String>) {
+        self.heard.recv_timeout(DEADLINE).expect("a command")
+    }
+}
+
+fn converse(
+    number: usize,
+    mut socket: TcpStream,
+    tell: &Sender<(usize, Vec<String>)>,
+    answer: &(dyn Fn(usize, &[String]) -> Answer + Send + Sync),
+) -> io::Result<()> {
+    let mut input = BufReader::new(socket.try_clone()?);
+    loop {
+        let command = command(&mut input)?;
+        let answer = answer(number, &command);
+        let _ = tell.send((number, command));
+        match answer {
+            Answer::Say(text) => socket.write_all(text.as_bytes())?,
+            Answer::Nothing => {}
+            Answer::Close => return Ok(()),
+        }
+    }
+}
+
+fn command(input: &mut impl BufRead) -> io::Result<Vec<String>> {
+    let number = |kind: char, input: &mut dyn BufRead| {
+        let mut line = String::new();
+        input.read_line(&mut line)?;
+        let digits = line.strip_prefix(kind).map(str::trim_end);
+        let number = digits.and_then(|digits| digits.parse::<usize>().ok());
+        number.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))
+    };
+    let count = number('*', input)?;
+    (0..count)
+        .map(|_| {
+            let mut text = vec![0; number('$', input)? + 2];
+            input.read_exact(&mut text)?;
+            text.truncate(text.len() - 2);
+            String::from_utf8(text).map_err(io::Error::other)
+        })
+        .collect()
+}
+
+/// What publishing said, and how long it took.
+fn publish(engine: &Redis) -> (Result<String, (io::ErrorKind, String)>, Duration) {
+    let begun = Instant::now();
+    let result = engine.publish("t", "", "data");
+    let result = result
+        .map(|id| id.to_string())
+        .map_err(|error| (error.kind(), error.to_string()));
+    (result, begun.elapsed())
+}
+
+#[track_caller]
+fn fails(engine: &Redis, kind: io::ErrorKind, parts: &[&str], within: Duration) {
+    let (result, took) = publish(engine);
+    let (got, message) = result.expect_err("it must fail");
+    assert_eq!(got, kind, "{message}");
+    for part in parts {
+        assert!(message.contains(part), "no {part:?} in {message:?}");
+    }
+    assert!(took < within, "{message:?} took {took:?}");
+}
+
+/// Beyond a bound, since machines are slow.
+const SLACK: Duration = Duration::from_millis(1500);
+
+#[test]
+fn no_server() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = free.local_addr().unwrap();
+    drop(free);
+    let engine = Redis::new(&format!("redis://{addr}"), RedisOptions::default()).unwrap();
+    let named = format!("Redis at {addr}: ");
+    let parts = [&*named, "; the event is not kept"];
+    let refused = io::ErrorKind::ConnectionRefused;
+    fails(&engine, refused, &parts, Duration::from_secs(1) + SLACK);
+    let error = Hub::with_engine(quick(), engine).unwrap_err().to_string();
+    assert!(error.starts_with(&named), "{error}");
+}
+
+#[test]
+fn a_server_that_says_nothing() {
+    let fake = Fake::start(|_, _| Answer::Nothing);
+    let engine = fake.engine();
+    let parts = ["does not answer in time", "may be kept or not"];
+    let bound = Duration::from_secs(3) + SLACK;
+    fails(&engine, io::ErrorKind::TimedOut, &parts, bound);
+    let (first, again) = (fake.hears(), fake.hears());
+    assert_eq!((first.0, &*first.1[0]), (0, "XADD"));
+    assert_eq!((again.0, &*again.1[0]), (1, "XREVRANGE"));
+    // Those who come meanwhile do not queue for as long again each.
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| publish(&engine).0.unwrap_err());
+        }
+    });
+    assert!(begun.elapsed() < bound * 2, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_answer_that_was_lost() {
+    let fake = Fake::start(|connection, command| match (connection, &*command[0]) {
+        (0, _) => Answer::Close,
+        (_, "XREVRANGE") => say("*0\r\n"),
+        _ => say("$3\r\n7-1\r\n"),
+    });
+    let engine = fake.engine();
+    assert_eq!(publish(&engine).0.unwrap(), "7-1");
+    let (first, look, again) = (fake.hears(), fake.hears(), fake.hears());
+    assert_eq!((first.0, look.0, again.0), (0, 1, 1));
+    assert_eq!(look.1.join(" "), "XREVRANGE akurai + - COUNT 256");
+    assert_eq!(first.1, again.1, "once more, under the same key");
+    let key = |command: &[String]| command.last().cloned();
+    publish(&engine).0.unwrap();
+    let (connection, next) = fake.hears();
+    assert_eq!(connection, 1);
+    assert_ne!(key(&next), key(&again.1), "another event has another key");
+    let words = |range: std::ops::Range<usize>| next[range].join(" ");
+    assert_eq!(words(0..6), "XADD akurai MAXLEN ~ 100000 *");
+    assert_eq!(words(6..13), "topic t event  data data key");
+}
+
+#[test]
+fn what_was_added_without_an_answer_is_not_added_again() {
+    let added = Mutex::new(String::new());
+    let fake = Fake::start(move |_, command| {
+        let mut added = added.lock().unwrap();
+        match &*command[0] {
+            "XADD" => {
+                let fields: Vec<&str> = command[6..].iter().map(|field| &**field).collect();
+                *added = entry("7-1", &fields);
+                Answer::Close
+            }
+            _ => Answer::Say(format!("*1\r\n{added}")),
+        }
+    });
+    assert_eq!(publish(&fake.engine()).0.unwrap(), "7-1");
+    assert_eq!((fake.hears().0, fake.hears().0), (0, 1));
+}
+
+#[test]
+fn what_a_server_refuses() {
+    for (text, kind) in [
+        ("LOADING Redis is loading", io::ErrorKind::Other),
+        (
+            "NOAUTH Authentication required.",
+            io::ErrorKind::PermissionDenied,
+        ),
+        ("OOM command not allowed", io::ErrorKind::OutOfMemory),
+        ("READONLY You can't write", io::ErrorKind::Other),
+        ("WRONGTYPE Operation against", io::ErrorKind::Other),
+    ] {
+        let fake = Fake::start(move |_, _| Answer::Say(format!("-{text}\r\n")));
+        let engine = fake.engine();
+        fails(&engine, kind, &[text, "is not kept"], DEADLINE);
+        fails(&engine, kind, &[text, "is not kept"], DEADLINE);
+        let connections = (fake.hears().0, fake.hears().0);
+        // Who is no master any more is looked for anew.
+        let expected = usize::from(text.starts_with("READONLY"));
+        assert_eq!(connections, (0, expected), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_answer() {
+    for (text, kind) in [
+        (
+            "HTTP/1.1 400 Bad Request\r\n\r\n",
+            io::ErrorKind::InvalidData,
+        ),
+        (":1\r\n", io::ErrorKind::InvalidData),
+        ("$3\r\nx-y\r\n", io::ErrorKind::InvalidData),
+        ("$99999999999\r\n", io::ErrorKind::InvalidData),
+    ] {
+        let fake = Fake::start(move |_, _| say(text));
+        let engine = fake.engine();
+        fails(&engine, kind, &["Redis at"], DEADLINE);
+    }
+    // By half it is none yet.
+    let fake = Fake::start(|connection, command| match (connection, &*command[0]) {
+        (0, _) => say("$3\r\n7-"),
+        (_, "XREVRANGE") => say("*0\r\n"),
+        _ => say("$3\r\n8-0\r\n"),
+    });
+    assert_eq!(publish(&fake.engine()).0.unwrap(), "8-0");
+}
+
+#[test]
+fn who_asks_and_where() {
+    let fake = Fake::start(|_, command| match &*command[0] {
+        "AUTH" | "SELECT" => say("+OK\r\n"),
+        _ => say("$3\r\n7-1\r\n"),
+    });
+    let url = fake.url.replace("redis://", "redis://user:p%40ss@") + "/3";
+    let options = RedisOptions {
+        stream: "a:1".into(),
+        max_events: 7,
+        ..RedisOptions::default()
+    };
+    publish(&Redis::new(&url, options).unwrap()).0.unwrap();
+    assert_eq!(fake.hears().1.join(" "), "AUTH user p@ss");
+    assert_eq!(fake.hears().1.join(" "), "SELECT 3");
+    let added = fake.hears().1[..6].join(" ");
+    assert_eq!(added, "XADD a:1 MAXLEN ~ 7 *");
+
+    let fake = Fake::start(|_, _| say("-WRONGPASS invalid\r\n"));
+    let url = fake.url.replace("redis://", "redis://:secret@");
+    let engine = Redis::new(&url, RedisOptions::default()).unwrap();
+    let denied = io::ErrorKind::PermissionDenied;
+    fails(&engine, denied, &["WRONGPASS", "is not kept"], DEADLINE);
+    assert!(!format!("{engine:?}").contains("secret"));
+}
+
+#[test]
+fn many_publishers_share_a_connection() {
+    let counter = Mutex::new(0_u64);
+    let fake = Fake::start(move |_, _| {
+        let mut number = counter.lock().unwrap();
+        *number += 1;
+        Answer::Say(bulk(&format!("{number}-0")))
+    });
+    let engine = fake.engine();
+    let mut ids: Vec<EventId> = thread::scope(|scope| {
+        let publish = || (0..50).map(|_| engine.publish("t", "", "x").unwrap());
+        let threads: Vec<_> = (0..20)
+            .map(|_| scope.spawn(move || publish().collect::<Vec<_>>()))
+            .collect();
+        let all = threads.into_iter().flat_map(|one| one.join().unwrap());
+        all.collect()
+    });
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 1000);
+    for n in 1..=1000 {
+        let (connection, command) = fake.hears();
+        assert_eq!(connection, 0);
+        let key = command.last().unwrap();
+        assert!(key.ends_with(&format!("-{n}")), "{key} is not the {n}th");
+    }
+}
+
+#[test]
+fn replicas_that_are_waited_for() {
+    let fake = Fake::start(|_, command| match &*command[0] {
+        "WAIT" => say(":1\r\n"),
+        _ => say("$3\r\n7-1\r\n"),
+    });
+    let with = |replicas| {
+        let options = RedisOptions {
+            replicas,
+            ..RedisOptions::default()
+        };
+        Redis::new(&fake.url, options).unwrap()
+    };
+    assert_eq!(publish(&with(1)).0.unwrap(), "7-1");
+    let late = io::ErrorKind::TimedOut;
+    fails(&with(2), late, &["is kept, but 1 of 2 replicas"], DEADLINE);
+}
+
+#[test]
+fn a_server_that_may_throw_events_away() {
+    for (policy, warns) in [("noeviction", false), ("allkeys-lru", true)] {
+        let text = bulk(&format!("# Memory\r\nmaxmemory_policy:{policy}\r\n"));
+        let fake = Fake::start(move |_, _| Answer::Say(text.clone()));
+        let warning = fake.engine().warning().unwrap();
+        let named = warning.is_some_and(|text| text.contains(policy));
+        assert_eq!(named, warns, "{policy}");
+    }
+    let fake = Fake::start(|_, _| say("-NOPERM no\r\n"));
+    let error = fake.engine().warning().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+}
+
+/// A stream of which the test says what comes next, and when the server is away.
+struct Stream {
+    fake: Fake,
+    next: Sender<Step>,
+    away: Arc<AtomicBool>,
+}
+
+enum Step {
+    /// An entry: its id and its fields.
+    Entry(&'static str, Vec<&'static str>),
+    /// All that was there is gone.
+    Flush,
+}
+
+fn entry(id: &str, fields: &[&str]) -> String {
+    let count = fields.len();
+    let fields: String = fields.iter().map(|field| bulk(field)).collect();
+    format!("*2\r\n{}*{count}\r\n{fields}", bulk(id))
+}
+
+impl Stream {
+    fn start() -> Stream {
+        let (next, steps) = mpsc::channel();
+        let away = Arc::new(AtomicBool::new(false));
+        let is_away = Arc::clone(&away);
+        let state = Mutex::new((steps, Vec::<(&str, String)>::new()));
+        let fake = Fake::start(move |_, command| {
+            let (steps, entries) = &mut *state.lock().unwrap();
+            let found = match &*command[0] {
+                _ if is_away.load(Ordering::SeqCst) => return Answer::Close,
+                "XREVRANGE" => entries.last(),
+                "XRANGE" => entries.iter().find(|(id, _)| *id == command[2]),
+                "XREAD" => loop {
+                    match steps.recv_timeout(Duration::from_millis(50)) {
+                        Ok(Step::Entry(id, fields)) => {
+                            let text = entry(id, &fields);
+                            let read = format!("*1\r\n*2\r\n{}*1\r\n{text}", bulk("akurai"));
+                            entries.push((id, text));
+                            return Answer::Say(read);
+                        }
+                        Ok(Step::Flush) => entries.clear(),
+                        Err(_) => return say("*-1\r\n"),
+                    }
+                },
+                _ => return say("-ERR unexpected\r\n"),
+            };
+            match found {
+                Some((_, text)) => Answer::Say(format!("*1\r\n{text}")),
+                None => say("*0\r\n"),
+            }
+        });
+        Stream { fake, next, away }
+    }
+
+    fn entry(&self, id: &'static str, fields: &[&'static str]) {
+        let step = Step::Entry(id, fields.to_vec());
+        self.next.send(step).expect("the server runs");
+    }
+
+    fn event(&self, id: &'static str, data: &'static str, key: &'static str) {
+        self.entry(id, &["topic", "a", "data", data, "key", key]);
+    }
+}
+
+#[test]
+fn what_was_written_twice_comes_once() {
+    let stream = Stream::start();
+    let hub = Hub::with_engine(quick(), stream.fake.engine()).unwrap();
+    let server = serve(&hub);
+    let mut reader = subscribe(&server, "a", None);
+    reader.read_cursor();
+    stream.event("5-0", "one", "w-1");
+    stream.event("5-1", "two", "w-2");
+    stream.event("6-0", "one", "w-1");
+    stream.event("6-1", "two", "w-2");
+    stream.event("7-0", "three", "w-3");
+    stream.entry("8-0", &["topic", "a", "data", "of another program"]);
+    let data = reader.read(4);
+    assert_eq!(data, ["one", "two", "three", "of another program"]);
+    assert_eq!(reader.stream.last_event_id, "8-0");
+}
+
+#[test]
+fn another_history_is_told() {
+    let stream = Stream::start();
+    let hub = Hub::with_engine(quick(), stream.fake.engine()).unwrap();
+    let server = serve(&hub);
+    let mut reader = subscribe(&server, "a", None);
+    reader.read_cursor();
+    stream.event("500-0", "one", "w-1");
+    reader.read(1);
+    // Emptied, and nothing in it yet.
+    stream.next.send(Step::Flush).unwrap();
+    assert_eq!(reader.read(2)[1], "events were lost");
+    // It begins anew, by a clock that is behind.
+    stream.event("40-0", "two", "w-2");
+    assert_eq!(reader.read(3)[2], "two");
+    assert_eq!(reader.stream.last_event_id, "40-0");
+    // The same id, and not the same entry: it is taken for one that was there before.
+    stream.next.send(Step::Flush).unwrap();
+    stream.event("40-0", "other", "w-3");
+    stream.event("41-0", "three", "w-4");
+    assert_eq!(reader.read(5)[3..], ["events were lost", "three"]);
+    // Who comes with a place of the time before is told too.
+    let mut back = subscribe(&server, "a", Some("500-0"));
+    assert_eq!(back.read(1), ["events were lost"]);
+}
+
+#[test]
+fn who_comes_from_a_node_that_is_ahead_goes_on_where_it_was() {
+    let stream = Stream::start();
+    let hub = Hub::with_engine(quick(), stream.fake.engine()).unwrap();
+    let server = serve(&hub);
+    let mut reader = subscribe(&server, "a", None);
+    reader.read_cursor();
+    stream.event("5-0", "one", "w-1");
+    reader.read(1);
+    let mut ahead = subscribe(&server, "a", Some("6-0"));
+    eventually("it has come", || hub.present("a") == 2);
+    stream.event("6-0", "two", "w-2");
+    stream.event("7-0", "three", "w-3");
+    assert_eq!(ahead.read(1), ["three"]);
+    assert_eq!(reader.read(3), ["one", "two", "three"]);
+}
+
+#[test]
+fn an_entry_that_is_no_event_is_told() {
+    let stream = Stream::start();
+    let hub = Hub::with_engine(quick(), stream.fake.engine()).unwrap();
+    let server = serve(&hub);
+    let mut reader = subscribe(&server, "a", None);
+    reader.read_cursor();
+    stream.event("5-0", "one", "w-1");
+    stream.entry("6-0", &["something", "else"]);
+    stream.event("7-0", "two", "w-2");
+    assert_eq!(reader.read(3), ["one", "events were lost", "two"]);
+}
+
+#[test]
+fn streams_stay_open_while_the_server_is_away() {
+    let stream = Stream::start();
+    let hub = Hub::with_engine(quick(), stream.fake.engine()).unwrap();
+    let server = TestServer::start(app(&hub).get("/events/{topics}", {
+        let hub = hub.clone();
+        move |req: &akurai_http::Request| hub.sse(req, &["a"])
+    }));
+    let status = |path: &str| {
+        let mut client = server.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n"));
+        client.read_response().status
+    };
+    let mut reader = subscribe(&server, "a", None);
+    reader.read_cursor();
+    stream.event("5-0", "one", "w-1");
+    reader.read(1);
+    assert_eq!(status("/api/ready"), 200);
+    stream.away.store(true, Ordering::SeqCst);
+    eventually("it is not ready", || status("/api/ready") == 503);
+    assert_eq!(status("/api/health"), 200);
+    stream.event("6-0", "two", "w-2");
+    stream.away.store(false, Ordering::SeqCst);
+    // On the same connection, from where it was.
+    assert_eq!(reader.read(2), ["one", "two"]);
+    eventually("it is ready", || status("/api/ready") == 200);
+}

@@ -1,0 +1,206 @@
+"""Who publishes and who follows, over sockets, and the account of what came."""
+
+import http.client
+import re
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Published:
+    """What became of each number: its id, or why it may not be kept."""
+
+    ids: dict = field(default_factory=dict)
+    failed: dict = field(default_factory=dict)
+    slowest_failure: float = 0.0
+
+
+class Publisher(threading.Thread):
+    """Publishes 0, 1, 2 … one after the other, to these nodes in turn. One that fails is not tried again."""
+
+    def __init__(self, ports, per_second=500, total=None):
+        super().__init__(daemon=True)
+        self.ports, self.pause, self.total = list(ports), 1 / per_second, total
+        self.published = Published()
+        self.next = 0
+        self.over = threading.Event()
+        self.held = threading.Event()
+        self.start()
+
+    def run(self):
+        connections = {}
+        due = time.monotonic()
+        while not self.over.is_set() and self.next != self.total:
+            if self.held.is_set():
+                time.sleep(0.005)
+                due = time.monotonic()
+                continue
+            number, port = self.next, self.ports[self.next % len(self.ports)]
+            begun = time.monotonic()
+            try:
+                connection = connections.get(port) or http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+                connections[port] = connection
+                connection.request("POST", "/numbers", str(number))
+                answer = connection.getresponse()
+                text = answer.read().decode()
+                if answer.status == 200:
+                    self.published.ids[number] = text
+                else:
+                    self.published.failed[number] = text
+            except (OSError, http.client.HTTPException) as error:
+                connections.pop(port, None)
+                self.published.failed[number] = repr(error)
+            took = time.monotonic() - begun
+            if number in self.published.failed:
+                self.published.slowest_failure = max(self.published.slowest_failure, took)
+            self.next += 1
+            due = max(due + self.pause, time.monotonic() - 0.1)
+            time.sleep(max(0, due - time.monotonic()))
+
+    def reach(self, number, seconds=60):
+        """Waits until so many were tried."""
+        deadline = time.monotonic() + seconds
+        while self.next < number and self.is_alive():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.next} of {number} published")
+            time.sleep(0.005)
+
+    def go_on(self, seconds):
+        """Lets it publish for so long."""
+        self.held.clear()
+        time.sleep(seconds)
+
+    def hold(self):
+        """Stops it between two events, until it goes on."""
+        self.held.set()
+        while True:
+            before = self.next
+            time.sleep(0.1)
+            if self.next == before:
+                return
+
+    def end(self):
+        self.over.set()
+        self.join(30)
+        return self.published
+
+
+class Follower(threading.Thread):
+    """An EventSource by the book: it comes back with the id of the last event, to the same address."""
+
+    def __init__(self, port, cursor=""):
+        super().__init__(daemon=True)
+        self.port, self.cursor = port, cursor
+        # (id, data) of an event, or ("reset", id).
+        self.got = []
+        self.opens = 0
+        self.last_byte = 0.0
+        self.over = False
+        self.socket = None
+        self.start()
+
+    def run(self):
+        while not self.over:
+            try:
+                self.follow()
+            except OSError:
+                pass
+            time.sleep(0.1)
+
+    def follow(self):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as self.socket:
+            cursor = f"Last-Event-ID: {self.cursor}\r\n" if self.cursor else ""
+            self.socket.sendall(f"GET /numbers HTTP/1.1\r\nHost: t\r\n{cursor}\r\n".encode())
+            lines = self.socket.makefile("rb")
+            if b" 200 " not in lines.readline():
+                raise OSError("no stream")
+            while lines.readline() not in (b"\r\n", b""):
+                pass
+            self.opens += 1
+            kind, data, event_id = "", [], None
+            while line := lines.readline():
+                self.last_byte = time.monotonic()
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                if not line.endswith(b"\n"):
+                    return
+                if name == "event":
+                    kind = value
+                elif name == "data":
+                    data.append(value)
+                elif name == "id":
+                    event_id = value
+                elif name == "":
+                    if event_id is not None:
+                        self.cursor = event_id
+                    if data:
+                        self.got.append(("reset", self.cursor) if kind == "reset" else (self.cursor, int(data[0])))
+                    kind, data, event_id = "", [], None
+
+    @property
+    def resets(self):
+        return sum(1 for kind, _ in self.got if kind == "reset")
+
+    def leave(self):
+        """Loses its connection, and comes back."""
+        if self.socket is not None:
+            try:
+                self.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def end(self):
+        self.over = True
+        self.leave()
+        self.join(30)
+
+
+def account(got, published, first, last):
+    """What is wrong with what one client got: `[]` if every number from `first` to `last` that was acknowledged came, in order and
+    once, or a reset stands where it is missing. What failed may have come, once, in its place."""
+    wrong = []
+    expected = first
+    reset = False
+    ids = []
+    for kind, number in got:
+        if kind == "reset":
+            reset = True
+            continue
+        if number < expected:
+            wrong.append(f"{number} came when {expected} was due")
+            continue
+        missing = [n for n in range(expected, number) if n in published.ids]
+        if missing and not reset:
+            wrong.append(f"lost silently: {missing[0]}…{missing[-1]} ({len(missing)})")
+        if number in published.ids and published.ids[number] != kind:
+            wrong.append(f"{number} came as {kind}, and was published as {published.ids[number]}")
+        ids.append(kind)
+        reset = False
+        expected = number + 1
+    missing = [n for n in range(expected, last + 1) if n in published.ids]
+    if missing and not reset:
+        wrong.append(f"lost silently at the end: {missing[0]}…{missing[-1]} ({len(missing)})")
+    keys = [tuple(map(int, re.fullmatch(r"(\d+)-(\d+)", one).groups())) for one in ids]
+    if keys != sorted(set(keys)):
+        wrong.append("ids do not grow")
+    return wrong
+
+
+def account_holds():
+    """Whether `account` finds what it is there for, and nothing else."""
+    published = Published({n: f"{n}-0" for n in range(6) if n != 3}, {3: "refused"})
+    whole = [(f"{n}-0", n) for n in range(6) if n != 3]
+    gap = [one for one in whole if one[1] != 2]
+    fine = [whole, whole[:3] + [("3-0", 3)] + whole[3:], gap[:2] + [("reset", "1-1")] + gap[2:], whole[:4] + [("reset", "4-1")]]
+    wrong = [
+        gap,
+        whole[:4],
+        whole[1:],
+        whole[:2] + whole[1:],
+        [whole[1], whole[0], *whole[2:]],
+        [("reset", "0-0")] + whole[:1] + gap[1:],
+        [("7-7", 0)] + whole[1:],
+    ]
+    judge = lambda got: account(got, published, 0, 5)
+    return not any(map(judge, fine)) and all(map(judge, wrong))

@@ -1,0 +1,199 @@
+"""What the cases start and end: Redis servers, nodes, HAProxy. Each ends with its `with` block, on loopback."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+START_SECONDS = 30
+
+
+class Failed(Exception):
+    """Something could not be started, or did not come about in time."""
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def wait_until(what, condition, seconds=START_SECONDS):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Failed(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+class Process:
+    """A program, its log in `out`. `signal` goes to it alone."""
+
+    def __init__(self, name, command, out, stdout=None, cwd=None):
+        with open(out / f"{name}.log", "ab") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=stdout or log, stderr=log, cwd=cwd, text=stdout is not None
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        """As a crash would: no farewell to anyone."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+class Redis:
+    """A server with a directory of its own. It may be ended and started anew on the same port."""
+
+    def __init__(self, out, name, append_only=False):
+        self.out, self.name = out, name
+        self.port = free_port()
+        self.directory = out / name
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for left in self.directory.glob("**/*"):
+            if left.is_file():
+                left.unlink()
+        self.append_only = append_only
+        self.process = None
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+
+    def start(self):
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", "."]
+        command += ["--appendonly", "yes" if self.append_only else "no", "--repl-diskless-sync-delay", "0"]
+        self.process = Process(self.name, command, self.out, cwd=self.directory)
+        wait_until(f"{self.name} answers", self.answers)
+
+    def answers(self):
+        try:
+            return self.ask("PING") == "PONG"
+        except (OSError, Refused):
+            return False
+
+    def ask(self, *args):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            words = [str(arg).encode() for arg in args]
+            request = b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+            connection.sendall(b"*%d\r\n%s" % (len(words), request))
+            return reply(connection.makefile("rb"))
+
+    def commands(self):
+        """How many commands it has run so far."""
+        (line,) = [line for line in self.ask("INFO", "stats").splitlines() if line.startswith("total_commands_processed:")]
+        return int(line.split(":")[1])
+
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}"
+
+
+class Refused(Exception):
+    """An error that Redis answered."""
+
+
+def reply(lines):
+    line = lines.readline()
+    if not line.endswith(b"\r\n"):
+        raise OSError("Redis closed the connection")
+    kind, text = line[:1], line[1:-2]
+    if kind == b"-":
+        raise Refused(text.decode())
+    if kind == b"+":
+        return text.decode()
+    if kind == b":":
+        return int(text)
+    if int(text) < 0:
+        return None
+    if kind == b"$":
+        return lines.read(int(text) + 2)[:-2].decode()
+    return [reply(lines) for _ in range(int(text))]
+
+
+class Node(Process):
+    """One of several servers on one Redis."""
+
+    def __init__(self, arguments, name, url, max_events=100_000, port=0):
+        command = [str(Path(arguments.examples) / "node"), str(port), url, str(max_events)]
+        super().__init__(name, command, arguments.out, stdout=subprocess.PIPE)
+        line = self.process.stdout.readline()
+        if not line.strip().isdigit():
+            self.kill()
+            raise Failed(f"{name} did not start: see {arguments.out / name}.log")
+        self.port = int(line)
+
+
+HAPROXY = """
+defaults
+    timeout connect 1s
+    timeout client 1h
+    timeout server 1h
+{sections}
+"""
+
+NODES = """
+frontend web
+    mode http
+    bind 127.0.0.1:{port}
+    default_backend nodes
+backend nodes
+    mode http
+    option httpchk GET /api/ready
+    option redispatch
+    retries 3
+{servers}
+"""
+
+MASTER = """
+listen redis
+    mode tcp
+    bind 127.0.0.1:{port}
+    option tcp-check
+    tcp-check send info\\ replication\\r\\n
+    tcp-check expect string role:master
+    default-server inter 200ms fall 1 rise 1 on-marked-down shutdown-sessions
+{servers}
+"""
+
+
+class Proxy(Process):
+    """HAProxy before nodes, of which the first that is ready gets all, or before a Redis and its replicas, for whichever is master."""
+
+    def __init__(self, arguments, section, ports, options=""):
+        self.port = free_port()
+        servers = "\n".join(
+            f"    server s{at} 127.0.0.1:{port} check inter 300ms {options if at else ''}" for at, port in enumerate(ports)
+        )
+        config = HAPROXY.format(sections=section.format(port=self.port, servers=servers))
+        path = arguments.out / "haproxy.cfg"
+        path.write_text(config)
+        super().__init__("haproxy", ["haproxy", "-db", "-f", str(path)], arguments.out)
+        wait_until("HAProxy listens", self._listens)
+
+    def _listens(self):
+        if self.process.poll() is not None:
+            raise Failed("HAProxy ended: see haproxy.log")
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            return True
+        except OSError:
+            return False
+
+
+def cores():
+    return len(os.sched_getaffinity(0))

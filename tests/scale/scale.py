@@ -1,0 +1,78 @@
+"""What `run` starts: the cases that were asked for, one after the other, and the closing line."""
+
+import argparse
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+import cases
+import crowd
+import figures
+from clients import account_holds
+
+CASES = {
+    "demo": crowd.demo,
+    "crash": crowd.crash,
+    "kill": cases.kill,
+    "stop": cases.stop,
+    "cut": cases.cut,
+    "flush": cases.flush,
+    "restore": cases.restore,
+    "overrun": cases.overrun,
+    "promote": cases.promote,
+    "herd": crowd.herd,
+    "figures": figures.figures,
+}
+
+# The crowd, and a node's side of it, each in a process of its own, with room to spare.
+DESCRIPTORS = 12_000
+
+
+class Checks:
+    """Prints one line for each claim and counts them."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failed = 0
+
+    def that(self, holds, text):
+        if holds:
+            self.passed += 1
+        else:
+            self.failed += 1
+        print(f"{'ok' if holds else 'not ok'} - {text}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--examples", required=True, help="directory of the built examples")
+    parser.add_argument("--playwright", required=True, help="playwright-core's module")
+    parser.add_argument("--chromium", required=True)
+    parser.add_argument("--out", required=True, type=Path, help="directory for logs and what the servers keep")
+    parser.add_argument("cases", nargs="*", choices=[[], *CASES])
+    arguments = parser.parse_args()
+
+    # So that SIGTERM, too, runs the `with` blocks' ends, which stop what was started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        sys.exit(f"tests/scale: {DESCRIPTORS} descriptors are needed, and the limit is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, hard))
+
+    checks = Checks()
+    checks.that(account_holds(), "the account of what came finds a loss, a repetition and a wrong order")
+    for name in arguments.cases or CASES:
+        begun = time.monotonic()
+        try:
+            CASES[name](arguments, checks)
+        except Exception as error:
+            checks.that(False, f"{name}: {error!r}")
+        print(f"# {name}: {time.monotonic() - begun:.0f} s", flush=True)
+    print(f"{checks.passed} passed, {checks.failed} failed")
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
