@@ -54,8 +54,12 @@ fn listen(addrs: &[String]) -> io::Result<Server> {
         server = Some(match (server, addr.strip_prefix("unix:")) {
             (None, None) => Server::bind(&**addr)?,
             (Some(server), None) => server.listen(&**addr)?,
+            #[cfg(unix)]
             (None, Some(path)) => Server::bind_unix(path)?,
+            #[cfg(unix)]
             (Some(server), Some(path)) => server.listen_unix(path)?,
+            #[cfg(not(unix))]
+            (_, Some(_)) => return Err(io::ErrorKind::Unsupported.into()),
         });
     }
     server.ok_or_else(|| io::Error::other("no address to listen on"))

@@ -5,6 +5,7 @@ mod options;
 #[allow(unsafe_code)]
 mod signal;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -22,10 +23,9 @@ const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     // A name that is not UTF-8 is no address, and as a directory it is spelled as well as can be.
-    let args = std::env::args_os()
-        .skip(1)
-        .map(|arg| arg.to_string_lossy().into_owned());
-    let options = match Command::parse(args, |name| std::env::var(name).ok()) {
+    let spelled = |word: OsString| word.to_string_lossy().into_owned();
+    let args = std::env::args_os().skip(1).map(spelled);
+    let options = match Command::parse(args, |name| std::env::var_os(name).map(spelled)) {
         Ok(Command::Serve(options)) => options,
         Ok(Command::Help) => {
             print!("{USAGE}");

@@ -104,7 +104,10 @@ impl Command {
         args: impl IntoIterator<Item = String>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Command, UsageError> {
-        let mut options = from_environment(variable)?;
+        // Whoever asks for help gets it, whatever the environment says.
+        let mut environment = from_environment(variable);
+        let mut unread = Options::default();
+        let options = environment.as_mut().unwrap_or(&mut unread);
         let mut addrs = Vec::new();
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
@@ -128,6 +131,7 @@ impl Command {
                 }
             }
         }
+        let mut options = environment?;
         if !addrs.is_empty() {
             options.addrs = addrs;
         }
@@ -331,6 +335,14 @@ mod tests {
         assert_eq!(
             parse_in(&[("AKURAI_LIST", "yes")], ""),
             wrong("AKURAI_LIST", "yes", "1 or 0")
+        );
+        // Help is there all the same, and a fault of the command line's is told first.
+        let wrong = [("AKURAI_LIST", "yes")];
+        assert_eq!(parse_in(&wrong, "-q --help"), Ok(Command::Help));
+        assert_eq!(parse_in(&wrong, "-V"), Ok(Command::Version));
+        assert_eq!(
+            parse_in(&wrong, "-x"),
+            Err(UsageError::Unknown("-x".into()))
         );
     }
 

@@ -54,6 +54,19 @@ fn what_the_environment_says() {
     let expected = "akurai-server: AKURAI_LOG is plain or json, and not 'xml'; see --help\n";
     assert_eq!((output.status.code(), &*error), (Some(2), expected));
 
+    // A directory that is not UTF-8 is not passed over, or `--list` would go with none.
+    #[cfg(unix)]
+    {
+        let dir: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"/no/\xff");
+        let output = demo(&["--list"])
+            .env("AKURAI_DIR", dir)
+            .output()
+            .expect("the demo runs");
+        let error = String::from_utf8(output.stderr).expect("it speaks UTF-8");
+        let expected = "akurai-server: /no/\u{fffd} is not a directory\n";
+        assert_eq!((output.status.code(), &*error), (Some(1), expected));
+    }
+
     let mut demo = demo(&[]);
     demo.env("AKURAI_ADDR", "127.0.0.1:0")
         .env("AKURAI_LOG", "json");

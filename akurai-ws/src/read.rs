@@ -76,10 +76,11 @@ impl ReadBuffer {
         if wanted_bytes == 0 {
             self.be_idle();
         }
-        if self.was_filled && self.busy.is_none() {
-            if self.idle.len() < IDLE_BYTES {
+        if self.was_filled {
+            let busy_bytes = self.busy.as_ref().map(Vec::len);
+            if busy_bytes.is_none() && self.idle.len() < IDLE_BYTES {
                 self.grow();
-            } else if wanted_bytes > IDLE_BYTES as u64 {
+            } else if wanted_bytes > IDLE_BYTES as u64 && busy_bytes < Some(BUSY_BYTES) {
                 self.be_busy();
             }
         }
@@ -105,7 +106,9 @@ impl ReadBuffer {
     fn be_busy(&mut self) {
         let spare = lock().pop();
         let mut bytes = spare.unwrap_or_else(|| vec![0; BUSY_BYTES]);
-        bytes[..self.unread.len()].copy_from_slice(&self.idle[self.unread.clone()]);
+        // In place of the idle one, or of a leftover.
+        let unread = self.unread();
+        bytes[..unread.len()].copy_from_slice(unread);
         self.unread = 0..self.unread.len();
         self.busy = Some(bytes);
     }
@@ -185,6 +188,20 @@ mod tests {
         }
         assert!(buffer.busy.is_none());
         assert_eq!(buffer.idle.capacity(), FIRST_BYTES);
+    }
+
+    #[test]
+    fn a_long_frame_behind_a_long_leftover_is_read_as_any_other() {
+        for len in [FIRST_BYTES + 1, 9000] {
+            let mut buffer = ReadBuffer::new(vec![7; len]);
+            buffer.clear();
+            let mut reads = Vec::new();
+            for wanted in [1 << 24, 4096, 1 << 24, 0] {
+                reads.push(buffer.fill(&mut io::repeat(b'x'), wanted).unwrap());
+                buffer.clear();
+            }
+            assert_eq!(reads, [len, len, BUSY_BYTES, IDLE_BYTES]);
+        }
     }
 
     #[test]

@@ -26,7 +26,11 @@ pub fn path(data: &[u8]) {
             .strip_suffix('/')
             .unwrap_or(text)
             .split('/')
-            .map(|name| decoded(name).filter(|name| is_plain(name)))
+            .enumerate()
+            .map(|(at, name)| {
+                let is_shared = |name: &str| at == 0 && name == ".well-known";
+                decoded(name).filter(|name| is_shared(name) || is_plain(name))
+            })
             .collect(),
     };
     let names = decoder::file_segments(text);
@@ -44,19 +48,19 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 fn is_plain(name: &str) -> bool {
-    const DEVICES: [&str; 22] = [
+    const DEVICES: [&str; 30] = [
         "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8",
-        "com9", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
+        "com9", "com¹", "com²", "com³", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7",
+        "lpt8", "lpt9", "lpt¹", "lpt²", "lpt³", "conin$", "conout$",
     ];
     let stem = name.split('.').next().unwrap_or_default().trim_end();
     let is_odd = |c: char| c < ' ' || c == '\x7f' || "/\\:".contains(c);
-    name == ".well-known"
-        || !(name.is_empty()
-            || name.starts_with('.')
-            || name.ends_with('.')
-            || name.ends_with(' ')
-            || name.contains(is_odd)
-            || DEVICES.contains(&&*stem.to_ascii_lowercase()))
+    !(name.is_empty()
+        || name.starts_with('.')
+        || name.ends_with('.')
+        || name.ends_with(' ')
+        || name.contains(is_odd)
+        || DEVICES.contains(&&*stem.to_ascii_lowercase()))
 }
 
 fn check_target(data: &[u8]) {
