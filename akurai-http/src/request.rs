@@ -23,7 +23,7 @@ pub enum Version {
 }
 
 /// What a body's announced length is believed to be before anything of it came, in bytes.
-const CLAIMED_BYTES: usize = 64 * 1024;
+const CLAIMED_BYTES: usize = 16 * 1024;
 
 /// Room for a chunked body, whose length nobody announced, in bytes.
 const CHUNKED_BYTES: usize = 1024;

@@ -346,7 +346,7 @@ impl Parts {
         }
     }
 
-    /// The body, which leaves an empty one behind.
+    /// A streamed body, whose closure runs once.
     pub(crate) fn take_body(&mut self) -> Body {
         std::mem::replace(&mut self.body, Body::Short)
     }

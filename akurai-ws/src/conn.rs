@@ -128,8 +128,8 @@ impl WsConn {
         self.sender.send_stream(kind)
     }
 
-    /// Sends what [`WsOptions::join_sends`](crate::WsOptions::join_sends) holds back; without that option, there is never
-    /// anything. For a handler that is about to do something else than to receive.
+    /// Sends what [`WsOptions::join_sends`](crate::WsOptions::join_sends) holds back, and what [`Sender::post_later`] left; without
+    /// these there is never anything. For a handler that is about to do something else than to receive.
     ///
     /// # Errors
     ///

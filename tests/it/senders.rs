@@ -124,7 +124,9 @@ fn property_frames_of_concurrent_senders_never_interleave() {
         let options = WsOptions::new()
             .max_queue_bytes([50, 2000, 1 << 20][round % 3])
             .max_queue_messages([1, 7, 1024][round / 3 % 3])
-            .when_full(WhenFull::Wait);
+            .when_full(WhenFull::Wait)
+            // On a slow machine a round may take longer than that.
+            .ping_interval(None);
         let server = serving_with(options, move |mut conn| {
             let (sender, lens) = (conn.sender(), lens.clone());
             let pushing = thread::spawn(move || send_from_threads(&sender, threads, &lens));

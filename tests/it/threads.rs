@@ -65,6 +65,7 @@ fn at_most_so_many_threads_wait() {
     eventually("the rest ended", || server.handle().stats().threads <= 2);
 }
 
+#[cfg(unix)]
 #[test]
 fn several_listeners_are_one_server() {
     let dir = std::env::temp_dir().join(format!("akurai-{}", std::process::id()));

@@ -61,8 +61,12 @@ impl Dir {
     /// own path led to, so that nobody need ask where.
     fn open_entry(&self, wanted: &Path) -> io::Result<File> {
         let flags = O_NONBLOCK.zip(O_NOFOLLOW);
-        let opened = flags.and_then(|(wait, follow)| open_with(wanted, wait | follow).ok());
-        opened.map_or_else(|| self.open(wanted), Ok)
+        match flags.map(|(wait, follow)| open_with(wanted, wait | follow)) {
+            Some(Ok(file)) => Ok(file),
+            // Where nothing is, nothing can be followed.
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(error),
+            Some(Err(_)) | None => self.open(wanted),
+        }
     }
 
     /// Opens a file and makes sure that what was opened lies below the root: a symbolic link may lead anywhere, and may be

@@ -3,8 +3,10 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+use akurai_tests::Gate;
 use akurai_tests::deflate::{Blocks, Piece};
-use akurai_tests::{DEADLINE, DeflateClient, Frame, Gate, Opcode};
+use akurai_tests::{DEADLINE, DeflateClient, Frame, Opcode};
 use akurai_ws::{Deflate, Error, Violation, WsOptions};
 
 use super::{HELLO, all_fail_with, deflating, echo, open};
