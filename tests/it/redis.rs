@@ -186,6 +186,20 @@ fn who_asks_and_where() {
     let denied = io::ErrorKind::PermissionDenied;
     fails(&engine, denied, &["WRONGPASS", "is not kept"], DEADLINE);
     assert!(!format!("{engine:?}").contains("secret"));
+
+    // Who does not know the command says it all back, cut off after some bytes.
+    for text in [
+        "ERR unknown command `AUTH`, with args beginning with: `user`, `secret`, ",
+        "ERR unknown command 'AUTH', with args beginning with: 'user' 'sec",
+        "ERR what is secret?",
+    ] {
+        let fake = Fake::start(move |_, _| Answer::Say(format!("-{text}\r\n")));
+        let url = fake.url.replace("redis://", "redis://user:secret@");
+        let engine = Redis::new(&url, RedisOptions::default()).unwrap();
+        let (_, message) = publish(&engine).0.unwrap_err();
+        assert!(message.contains("it says: ERR"), "{message}");
+        assert!(!message.contains("sec"), "{message}");
+    }
 }
 
 #[test]
