@@ -249,6 +249,36 @@ fn replicas_that_are_waited_for() {
 }
 
 #[test]
+fn replicas_are_waited_for_on_a_connection_that_wrote() {
+    // As a server does it: for what this connection wrote, and so for nothing on one that wrote nothing.
+    let state = Mutex::new((String::new(), None));
+    let fake = Fake::start(move |connection, command| {
+        let (added, wrote) = &mut *state.lock().unwrap();
+        match &*command[0] {
+            "XADD" => {
+                *wrote = Some(connection);
+                if connection == 0 {
+                    let fields: Vec<&str> = command[6..].iter().map(|field| &**field).collect();
+                    *added = entry("7-1", &fields);
+                    return Answer::Close;
+                }
+                say("$3\r\n8-0\r\n")
+            }
+            "XREVRANGE" => Answer::Say(format!("*1\r\n{added}")),
+            _ if *wrote == Some(connection) => say(":0\r\n"),
+            _ => say(":1\r\n"),
+        }
+    });
+    let options = RedisOptions {
+        replicas: 1,
+        ..RedisOptions::default()
+    };
+    let engine = Redis::new(&fake.url, options).unwrap();
+    let late = io::ErrorKind::TimedOut;
+    fails(&engine, late, &["is kept, but 0 of 1 replicas"], DEADLINE);
+}
+
+#[test]
 fn a_server_that_may_throw_events_away() {
     for (policy, warns) in [("noeviction", false), ("allkeys-lru", true)] {
         let text = bulk(&format!("# Memory\r\nmaxmemory_policy:{policy}\r\n"));

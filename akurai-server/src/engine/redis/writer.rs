@@ -217,11 +217,18 @@ impl Link {
             true => group.find(connection, by)?,
             false => Vec::new(),
         };
+        let replicas = group.options.replicas;
+        let mut next = group.answered + results.len();
+        // WAIT is for what its own connection has written. If all are there already, the last is added once more under its key,
+        // which nobody is given twice.
+        let is_again = replicas > 0 && next == group.jobs.len();
+        if is_again {
+            next -= 1;
+        }
         let mut bytes = Vec::new();
-        for at in group.answered + results.len()..group.jobs.len() {
+        for at in next..group.jobs.len() {
             group.command(at, &mut bytes);
         }
-        let replicas = group.options.replicas;
         if replicas > 0 {
             let wait = REPLICATION.as_millis().to_string();
             command(&mut bytes, &["WAIT", &replicas.to_string(), &wait]);
@@ -230,6 +237,9 @@ impl Link {
         }
         group.sent = true;
         connection.send(&bytes, by)?;
+        if is_again {
+            id(connection.receive(by)?)?;
+        }
         let mut demoted = false;
         while group.jobs.len() - group.answered > results.len() {
             let reply = connection.receive(by)?;
