@@ -59,10 +59,11 @@ const REPLY_ENTRIES: usize = 256;
 ///   which takes its own time, so prefer an address. Who publishes behind others waits for them first, and fails with them. Streams stay open, with heartbeats; the
 ///   reader comes back after 100 ms, then ever later, up to 5 s with jitter, and goes on from where it was. [`ready`](Engine::ready)
 ///   says so from the first failure until it reads again.
-/// - **No answer came.** The writer connects anew and looks among the last 256 entries for the event's `key`; if it is not there, the
-///   event is sent once more, under the same key. Should it be there twice after all, every node gives it to its subscribers once, as
-///   the first of both, for as long as its process is among the last 1024 that published. If that fails too, the error says that the event may be kept or not: who
-///   publishes it again may publish it twice.
+/// - **No answer came.** The writer connects anew and looks among the last entries, 256 at least, for the event's `key`; if it is
+///   not there, the event is sent once more, under the same key, unless a later one of the same writer is there. Should it be there
+///   twice after all, every node gives it to its subscribers once, as the first of both, for as long as its process is among the
+///   last 1024 that published. If that fails too, the error says that the event may be kept or not: who publishes it again may
+///   publish it twice.
 /// - **The stream is not the one that was read**: trimmed past the reader, emptied, restored from an older copy, or another server
 ///   under the name. A reader looks with each read whether the last entry it has read is still there, under its key. If it is not,
 ///   the hub tells everybody by an event named `reset`, and goes on with what is there. A node that starts after that knows only
