@@ -26,7 +26,8 @@ const REPLY_ENTRIES: usize = 256;
 ///
 /// Every node reads the whole stream into its hub's ring, its own events included: the order is the same everywhere, and whoever
 /// comes back is served from the node's own memory, however many do at once. An event is an entry with the fields `topic`,
-/// `event`, `data` and `key`; another program may publish too, `XADD akurai '*' topic news data hello`.
+/// `event`, `data` and `key`; another program may publish too, `XADD akurai '*' topic news data hello`, without a `key`: that is
+/// how a writer's events are told apart from their repetitions.
 ///
 /// ```no_run
 /// use akurai_server::{Hub, HubOptions, Redis, RedisOptions};
