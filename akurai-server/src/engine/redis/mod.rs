@@ -74,7 +74,7 @@ const REPLY_ENTRIES: usize = 256;
 ///   replicas, which makes this rare, not impossible.
 /// - **The server runs full.** With `noeviction` a publish is refused (`OOM`); other policies may throw the stream away, see
 ///   [`warning`](Redis::warning).
-/// - **An entry cannot be read**: it is no event, not UTF-8, or above 64 MiB. It is lost, and told as such.
+/// - **An entry cannot be read**: it is no event, not UTF-8, or above 56 MiB. It is lost, and told as such.
 ///
 /// Events that an operator deletes one by one (`XDEL`) are not missed. Without `appendonly yes` a server that crashes comes back
 /// with the last snapshot, or with nothing; with it, without the last second.
