@@ -393,3 +393,12 @@ fn streams_stay_open_while_the_server_is_away() {
     assert_eq!(reader.read(2), ["one", "two"]);
     eventually("it is ready", || status("/api/ready") == 200);
 }
+
+#[test]
+fn a_wait_without_end() {
+    let fake = Fake::start(|_, _| say("*-1\r\n"));
+    let waited = fake
+        .engine()
+        .next(EventId::default(), Duration::MAX, usize::MAX);
+    assert_eq!(waited.unwrap().events, []);
+}

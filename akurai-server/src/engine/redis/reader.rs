@@ -15,6 +15,9 @@ use crate::engine::{Batch, Event, EventId, id_before};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// A server is asked to wait so long at most; who wants to wait longer asks again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// Most bytes of events that are read at the start.
 const TAIL_BYTES: usize = 64 << 20;
 
@@ -72,6 +75,7 @@ impl Reader {
         wait: Duration,
         max: usize,
     ) -> io::Result<Batch> {
+        let wait = wait.min(LONGEST_WAIT);
         if after != self.at {
             self.at = after;
             self.proof = match after == EventId::default() {
