@@ -5,8 +5,8 @@ mod fake;
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -392,6 +392,76 @@ fn streams_stay_open_while_the_server_is_away() {
     // On the same connection, from where it was.
     assert_eq!(reader.read(2), ["one", "two"]);
     eventually("it is ready", || status("/api/ready") == 200);
+}
+
+/// The milliseconds of the events that a stream has.
+type Kept = Arc<Mutex<Vec<u64>>>;
+
+/// An engine on a stream that has events of these milliseconds, and what its next batch is: the data, behind `gap` if there is one.
+fn kept(max_events: usize) -> (Kept, impl FnMut(EventId) -> (EventId, String)) {
+    let kept = Kept::default();
+    let those = Arc::clone(&kept);
+    let fake = Fake::start(move |_, command| {
+        let kept = those.lock().unwrap();
+        let after: Option<EventId> = command.last().and_then(|id| id.parse().ok());
+        let is_asked = |ms: &u64| match &*command[0] {
+            "XRANGE" => command[2] == format!("{ms}-0"),
+            "XREVRANGE" => Some(ms) == kept.last(),
+            _ => after < Some(EventId { ms: *ms, seq: 0 }),
+        };
+        let found = kept.iter().find(|ms| is_asked(ms)).map(|ms| {
+            let (id, data, key) = (format!("{ms}-0"), ms.to_string(), format!("w-{ms}"));
+            let fields = ["topic", "a", "data", &*data, "key", &*key];
+            format!("*1\r\n{}", entry(&id, &fields))
+        });
+        match (&*command[0], found) {
+            ("XLEN", _) => Answer::Say(format!(":{}\r\n", kept.len())),
+            ("XREAD", None) => say("*-1\r\n"),
+            ("XREAD", Some(found)) => Answer::Say(format!("*1\r\n*2\r\n{}{found}", bulk("akurai"))),
+            (_, found) => Answer::Say(found.unwrap_or_else(|| "*0\r\n".to_owned())),
+        }
+    });
+    let options = RedisOptions {
+        max_events,
+        ..RedisOptions::default()
+    };
+    let engine = Redis::new(&fake.url, options).unwrap();
+    let next = move |after| {
+        let batch = engine.next(after, Duration::ZERO, 10).unwrap();
+        let data = batch.events.into_iter().map(|event| event.data);
+        let gap = batch.gap.then(|| "gap".to_owned());
+        let parts: Vec<String> = gap.into_iter().chain(data).collect();
+        (batch.end, parts.join(" "))
+    };
+    (kept, next)
+}
+
+#[test]
+fn what_is_trimmed_behind_a_gap_is_another_gap() {
+    let (kept, mut next) = kept(100);
+    *kept.lock().unwrap() = vec![5];
+    let (after, told) = next(EventId::default());
+    assert_eq!(told, "5");
+    // 6 was there, and is not any more; and then 8.
+    *kept.lock().unwrap() = vec![7];
+    let (after, told) = next(after);
+    assert_eq!(told, "gap 7");
+    *kept.lock().unwrap() = vec![9];
+    let (after, told) = next(after);
+    assert_eq!(told, "gap 9");
+    assert_eq!(next(after).1, "");
+}
+
+#[test]
+fn what_is_trimmed_before_the_first_was_read_is_a_gap() {
+    for (max_events, expected) in [(3, ""), (2, "gap ")] {
+        let (kept, mut next) = kept(max_events);
+        let (after, told) = next(EventId::default());
+        assert_eq!(told, "");
+        // A stream that was never full has all that ever was in it.
+        *kept.lock().unwrap() = vec![5, 6];
+        assert_eq!(next(after).1, format!("{expected}5"));
+    }
 }
 
 #[test]

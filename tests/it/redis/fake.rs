@@ -144,6 +144,7 @@ impl Stream {
                         Err(_) => return say("*-1\r\n"),
                     }
                 },
+                "XLEN" => return Answer::Say(format!(":{}\r\n", entries.len())),
                 _ => return say("-ERR unexpected\r\n"),
             };
             match found {

@@ -51,7 +51,7 @@ const REPLY_ENTRIES: usize = 256;
 /// is RESP2. There is no TLS: across a network that is not yours, a sidecar speaks it (stunnel, ghostunnel, HAProxy or a mesh,
 /// on loopback or a Unix socket here, and the server's TLS port there).
 ///
-/// An ACL needs `+xadd +xread +xrange +xrevrange` on the stream's key, and `+info +select +wait` where those are used.
+/// An ACL needs `+xadd +xread +xrange +xrevrange +xlen` on the stream's key, and `+info +select +wait` where those are used.
 ///
 /// # What happens when
 ///
@@ -76,6 +76,7 @@ const REPLY_ENTRIES: usize = 256;
 ///   [`warning`](Redis::warning).
 /// - **An entry cannot be read**: it is no event, not UTF-8, or above 56 MiB. It is lost, and told as such.
 ///
+/// A reader that has read nothing of a stream yet cannot look for what it has read; it tells of a gap if the stream is full by then.
 /// Events that an operator deletes one by one (`XDEL`) are not missed. Without `appendonly yes` a server that crashes comes back
 /// with the last snapshot, or with nothing; with it, without the last second.
 ///
@@ -194,7 +195,7 @@ impl Engine for Redis {
     }
 
     fn next(&self, after: EventId, wait: Duration, max: usize) -> io::Result<Batch> {
-        self.read(|reader| reader.next(&self.url, &self.options.stream, after, wait, max))
+        self.read(|reader| reader.next(&self.url, &self.options, after, wait, max))
     }
 
     fn tail(&self, max: usize) -> io::Result<Vec<Event>> {
