@@ -69,7 +69,7 @@ fn second_reading(data: &[u8], limit: usize) -> Outcome {
     let mut replies = Vec::new();
     loop {
         let mut room = limit;
-        match reply(&mut rest, &mut room, 0) {
+        match reply(&mut rest, &mut room, limit, 0) {
             Ok(reply) => replies.push(reply),
             Err(Stop::Incomplete) => return (replies, None),
             Err(Stop::Violation(violation)) => return (replies, Some(violation)),
@@ -77,7 +77,7 @@ fn second_reading(data: &[u8], limit: usize) -> Outcome {
     }
 }
 
-fn reply(rest: &mut &[u8], room: &mut usize, depth: usize) -> Result<Reply, Stop> {
+fn reply(rest: &mut &[u8], room: &mut usize, limit: usize, depth: usize) -> Result<Reply, Stop> {
     let line = line(rest)?;
     let Some((kind, text)) = line.split_first() else {
         return Err(Stop::Violation(Violation::Line));
@@ -95,6 +95,7 @@ fn reply(rest: &mut &[u8], room: &mut usize, depth: usize) -> Result<Reply, Stop
         _ => Err(Stop::Violation(Violation::Number)),
     };
     let element = mem::size_of::<Reply>();
+    let all = *room;
     let mut take = |bytes: usize| match room.checked_sub(bytes + element) {
         None => Err(Stop::Violation(Violation::TooLong)),
         Some(left) => {
@@ -113,10 +114,10 @@ fn reply(rest: &mut &[u8], room: &mut usize, depth: usize) -> Result<Reply, Stop
             None => take(text.len()).map(|()| Reply::Nil),
             Some(len) if len > 512 << 20 => Err(Stop::Violation(Violation::TooLong)),
             Some(len) => {
-                let fits = take(len).is_ok();
-                if !fits {
-                    take(0)?;
-                }
+                // A long one leaves room to the short ones.
+                let left = if len > 64 { limit / 8 } else { 0 };
+                let fits = len + element + left <= all;
+                take(if fits { len } else { 0 })?;
                 let body = rest.get(..len + 2).ok_or(Stop::Incomplete)?;
                 let (body, end) = body.split_at(len);
                 if end != b"\r\n" {
@@ -137,7 +138,7 @@ fn reply(rest: &mut &[u8], room: &mut usize, depth: usize) -> Result<Reply, Stop
                 take(0)?;
                 let mut items = Vec::new();
                 for _ in 0..count {
-                    items.push(reply(rest, room, depth + 1)?);
+                    items.push(reply(rest, room, limit, depth + 1)?);
                 }
                 Ok(Reply::Array(items))
             }

@@ -1,10 +1,11 @@
 //! The Redis engine against a server that answers as the test says: late, wrongly, by half, or not at all. What a real one does
 //! is in `tests/scale`.
 
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+mod fake;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,94 +13,8 @@ use std::time::{Duration, Instant};
 use akurai_server::{Engine, EventId, Hub, Redis, RedisOptions, app};
 use akurai_tests::{DEADLINE, TestServer, eventually};
 
+use self::fake::{Answer, Fake, Step, Stream, bulk, entry, say};
 use crate::hub::{quick, serve, subscribe};
-
-/// What the server does with a command.
-enum Answer {
-    Say(String),
-    /// It has taken it, and that is all.
-    Nothing,
-    Close,
-}
-
-fn say(text: &str) -> Answer {
-    Answer::Say(text.to_owned())
-}
-
-fn bulk(text: &str) -> String {
-    format!("${}\r\n{text}\r\n", text.len())
-}
-
-/// A server on a port of its own, whose connections are numbered from 0.
-struct Fake {
-    url: String,
-    /// Every command, with the number of its connection.
-    heard: Receiver<(usize, Vec<String>)>,
-}
-
-impl Fake {
-    fn start(answer: impl Fn(usize, &[String]) -> Answer + Send + Sync + 'static) -> Fake {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let url = format!("redis://{}", listener.local_addr().unwrap());
-        let (tell, heard) = mpsc::channel();
-        let answer = Arc::new(answer);
-        thread::spawn(move || {
-            for (number, socket) in listener.incoming().enumerate() {
-                let (tell, answer) = (tell.clone(), Arc::clone(&answer));
-                // It ends with its client.
-                thread::spawn(move || converse(number, socket?, &tell, &*answer));
-            }
-        });
-        Fake { url, heard }
-    }
-
-    fn engine(&self) -> Redis {
-        Redis::new(&self.url, RedisOptions::default()).unwrap()
-    }
-
-    #[track_caller]
-    fn hears(&self) -> (usize, Vec<String>) {
-        self.heard.recv_timeout(DEADLINE).expect("a command")
-    }
-}
-
-fn converse(
-    number: usize,
-    mut socket: TcpStream,
-    tell: &Sender<(usize, Vec<String>)>,
-    answer: &(dyn Fn(usize, &[String]) -> Answer + Send + Sync),
-) -> io::Result<()> {
-    let mut input = BufReader::new(socket.try_clone()?);
-    loop {
-        let command = command(&mut input)?;
-        let answer = answer(number, &command);
-        let _ = tell.send((number, command));
-        match answer {
-            Answer::Say(text) => socket.write_all(text.as_bytes())?,
-            Answer::Nothing => {}
-            Answer::Close => return Ok(()),
-        }
-    }
-}
-
-fn command(input: &mut impl BufRead) -> io::Result<Vec<String>> {
-    let number = |kind: char, input: &mut dyn BufRead| {
-        let mut line = String::new();
-        input.read_line(&mut line)?;
-        let digits = line.strip_prefix(kind).map(str::trim_end);
-        let number = digits.and_then(|digits| digits.parse::<usize>().ok());
-        number.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))
-    };
-    let count = number('*', input)?;
-    (0..count)
-        .map(|_| {
-            let mut text = vec![0; number('$', input)? + 2];
-            input.read_exact(&mut text)?;
-            text.truncate(text.len() - 2);
-            String::from_utf8(text).map_err(io::Error::other)
-        })
-        .collect()
-}
 
 /// What publishing said, and how long it took.
 fn publish(engine: &Redis) -> (Result<String, (io::ErrorKind, String)>, Duration) {
@@ -271,6 +186,20 @@ fn who_asks_and_where() {
     let denied = io::ErrorKind::PermissionDenied;
     fails(&engine, denied, &["WRONGPASS", "is not kept"], DEADLINE);
     assert!(!format!("{engine:?}").contains("secret"));
+
+    // Who does not know the command says it all back, cut off after some bytes.
+    for text in [
+        "ERR unknown command `AUTH`, with args beginning with: `user`, `secret`, ",
+        "ERR unknown command 'AUTH', with args beginning with: 'user' 'sec",
+        "ERR what is secret?",
+    ] {
+        let fake = Fake::start(move |_, _| Answer::Say(format!("-{text}\r\n")));
+        let url = fake.url.replace("redis://", "redis://user:secret@");
+        let engine = Redis::new(&url, RedisOptions::default()).unwrap();
+        let (_, message) = publish(&engine).0.unwrap_err();
+        assert!(message.contains("it says: ERR"), "{message}");
+        assert!(!message.contains("sec"), "{message}");
+    }
 }
 
 #[test]
@@ -320,6 +249,36 @@ fn replicas_that_are_waited_for() {
 }
 
 #[test]
+fn replicas_are_waited_for_on_a_connection_that_wrote() {
+    // As a server does it: for what this connection wrote, and so for nothing on one that wrote nothing.
+    let state = Mutex::new((String::new(), None));
+    let fake = Fake::start(move |connection, command| {
+        let (added, wrote) = &mut *state.lock().unwrap();
+        match &*command[0] {
+            "XADD" => {
+                *wrote = Some(connection);
+                if connection == 0 {
+                    let fields: Vec<&str> = command[6..].iter().map(|field| &**field).collect();
+                    *added = entry("7-1", &fields);
+                    return Answer::Close;
+                }
+                say("$3\r\n8-0\r\n")
+            }
+            "XREVRANGE" => Answer::Say(format!("*1\r\n{added}")),
+            _ if *wrote == Some(connection) => say(":0\r\n"),
+            _ => say(":1\r\n"),
+        }
+    });
+    let options = RedisOptions {
+        replicas: 1,
+        ..RedisOptions::default()
+    };
+    let engine = Redis::new(&fake.url, options).unwrap();
+    let late = io::ErrorKind::TimedOut;
+    fails(&engine, late, &["is kept, but 0 of 1 replicas"], DEADLINE);
+}
+
+#[test]
 fn a_server_that_may_throw_events_away() {
     for (policy, warns) in [("noeviction", false), ("allkeys-lru", true)] {
         let text = bulk(&format!("# Memory\r\nmaxmemory_policy:{policy}\r\n"));
@@ -331,70 +290,6 @@ fn a_server_that_may_throw_events_away() {
     let fake = Fake::start(|_, _| say("-NOPERM no\r\n"));
     let error = fake.engine().warning().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
-}
-
-/// A stream of which the test says what comes next, and when the server is away.
-struct Stream {
-    fake: Fake,
-    next: Sender<Step>,
-    away: Arc<AtomicBool>,
-}
-
-enum Step {
-    /// An entry: its id and its fields.
-    Entry(&'static str, Vec<&'static str>),
-    /// All that was there is gone.
-    Flush,
-}
-
-fn entry(id: &str, fields: &[&str]) -> String {
-    let count = fields.len();
-    let fields: String = fields.iter().map(|field| bulk(field)).collect();
-    format!("*2\r\n{}*{count}\r\n{fields}", bulk(id))
-}
-
-impl Stream {
-    fn start() -> Stream {
-        let (next, steps) = mpsc::channel();
-        let away = Arc::new(AtomicBool::new(false));
-        let is_away = Arc::clone(&away);
-        let state = Mutex::new((steps, Vec::<(&str, String)>::new()));
-        let fake = Fake::start(move |_, command| {
-            let (steps, entries) = &mut *state.lock().unwrap();
-            let found = match &*command[0] {
-                _ if is_away.load(Ordering::SeqCst) => return Answer::Close,
-                "XREVRANGE" => entries.last(),
-                "XRANGE" => entries.iter().find(|(id, _)| *id == command[2]),
-                "XREAD" => loop {
-                    match steps.recv_timeout(Duration::from_millis(50)) {
-                        Ok(Step::Entry(id, fields)) => {
-                            let text = entry(id, &fields);
-                            let read = format!("*1\r\n*2\r\n{}*1\r\n{text}", bulk("akurai"));
-                            entries.push((id, text));
-                            return Answer::Say(read);
-                        }
-                        Ok(Step::Flush) => entries.clear(),
-                        Err(_) => return say("*-1\r\n"),
-                    }
-                },
-                _ => return say("-ERR unexpected\r\n"),
-            };
-            match found {
-                Some((_, text)) => Answer::Say(format!("*1\r\n{text}")),
-                None => say("*0\r\n"),
-            }
-        });
-        Stream { fake, next, away }
-    }
-
-    fn entry(&self, id: &'static str, fields: &[&'static str]) {
-        let step = Step::Entry(id, fields.to_vec());
-        self.next.send(step).expect("the server runs");
-    }
-
-    fn event(&self, id: &'static str, data: &'static str, key: &'static str) {
-        self.entry(id, &["topic", "a", "data", data, "key", key]);
-    }
 }
 
 #[test]
@@ -497,4 +392,83 @@ fn streams_stay_open_while_the_server_is_away() {
     // On the same connection, from where it was.
     assert_eq!(reader.read(2), ["one", "two"]);
     eventually("it is ready", || status("/api/ready") == 200);
+}
+
+/// The milliseconds of the events that a stream has.
+type Kept = Arc<Mutex<Vec<u64>>>;
+
+/// An engine on a stream that has events of these milliseconds, and what its next batch is: the data, behind `gap` if there is one.
+fn kept(max_events: usize) -> (Kept, impl FnMut(EventId) -> (EventId, String)) {
+    let kept = Kept::default();
+    let those = Arc::clone(&kept);
+    let fake = Fake::start(move |_, command| {
+        let kept = those.lock().unwrap();
+        let after: Option<EventId> = command.last().and_then(|id| id.parse().ok());
+        let is_asked = |ms: &u64| match &*command[0] {
+            "XRANGE" => command[2] == format!("{ms}-0"),
+            "XREVRANGE" => Some(ms) == kept.last(),
+            _ => after < Some(EventId { ms: *ms, seq: 0 }),
+        };
+        let found = kept.iter().find(|ms| is_asked(ms)).map(|ms| {
+            let (id, data, key) = (format!("{ms}-0"), ms.to_string(), format!("w-{ms}"));
+            let fields = ["topic", "a", "data", &*data, "key", &*key];
+            format!("*1\r\n{}", entry(&id, &fields))
+        });
+        match (&*command[0], found) {
+            ("XLEN", _) => Answer::Say(format!(":{}\r\n", kept.len())),
+            ("XREAD", None) => say("*-1\r\n"),
+            ("XREAD", Some(found)) => Answer::Say(format!("*1\r\n*2\r\n{}{found}", bulk("akurai"))),
+            (_, found) => Answer::Say(found.unwrap_or_else(|| "*0\r\n".to_owned())),
+        }
+    });
+    let options = RedisOptions {
+        max_events,
+        ..RedisOptions::default()
+    };
+    let engine = Redis::new(&fake.url, options).unwrap();
+    let next = move |after| {
+        let batch = engine.next(after, Duration::ZERO, 10).unwrap();
+        let data = batch.events.into_iter().map(|event| event.data);
+        let gap = batch.gap.then(|| "gap".to_owned());
+        let parts: Vec<String> = gap.into_iter().chain(data).collect();
+        (batch.end, parts.join(" "))
+    };
+    (kept, next)
+}
+
+#[test]
+fn what_is_trimmed_behind_a_gap_is_another_gap() {
+    let (kept, mut next) = kept(100);
+    *kept.lock().unwrap() = vec![5];
+    let (after, told) = next(EventId::default());
+    assert_eq!(told, "5");
+    // 6 was there, and is not any more; and then 8.
+    *kept.lock().unwrap() = vec![7];
+    let (after, told) = next(after);
+    assert_eq!(told, "gap 7");
+    *kept.lock().unwrap() = vec![9];
+    let (after, told) = next(after);
+    assert_eq!(told, "gap 9");
+    assert_eq!(next(after).1, "");
+}
+
+#[test]
+fn what_is_trimmed_before_the_first_was_read_is_a_gap() {
+    for (max_events, expected) in [(3, ""), (2, "gap ")] {
+        let (kept, mut next) = kept(max_events);
+        let (after, told) = next(EventId::default());
+        assert_eq!(told, "");
+        // A stream that was never full has all that ever was in it.
+        *kept.lock().unwrap() = vec![5, 6];
+        assert_eq!(next(after).1, format!("{expected}5"));
+    }
+}
+
+#[test]
+fn a_wait_without_end() {
+    let fake = Fake::start(|_, _| say("*-1\r\n"));
+    let waited = fake
+        .engine()
+        .next(EventId::default(), Duration::MAX, usize::MAX);
+    assert_eq!(waited.unwrap().events, []);
 }

@@ -1,5 +1,6 @@
 """A node that crashes under a browser, and five thousand clients who come back at once."""
 
+import atexit
 import json
 import selectors
 import socket
@@ -25,6 +26,7 @@ class Browser:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
         )
+        atexit.register(self.process.kill)
         if self.process.stdout.readline() != "open\n":
             raise Failed("the browser did not open its stream: see browser.log")
 

@@ -1,5 +1,6 @@
 """What the cases start and end: Redis servers, nodes, HAProxy. Each ends with its `with` block, on loopback."""
 
+import atexit
 import os
 import signal
 import socket
@@ -36,6 +37,8 @@ class Process:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=stdout or log, stderr=log, cwd=cwd, text=stdout is not None
             )
+        # Also if it does not come up, when no `with` block has begun yet.
+        atexit.register(self.kill)
 
     def __enter__(self):
         return self

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Batch, Engine, Event, EventId};
+use super::{Batch, Engine, Event, EventId, id_after};
 
 /// Keeps the last events in memory. Clones share them, so that several hubs of one process can be nodes of one engine.
 ///
@@ -118,10 +118,7 @@ impl Engine for Memory {
 pub(crate) fn next_id(last: EventId, now_ms: u64) -> EventId {
     match now_ms > last.ms {
         true => EventId { ms: now_ms, seq: 0 },
-        false => EventId {
-            ms: last.ms,
-            seq: last.seq + 1,
-        },
+        false => id_after(last),
     }
 }
 

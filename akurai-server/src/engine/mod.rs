@@ -125,6 +125,17 @@ pub trait Engine: Send + Sync + 'static {
     }
 }
 
+/// The next id after this one.
+pub(crate) fn id_after(id: EventId) -> EventId {
+    match id.seq.checked_add(1) {
+        Some(seq) => EventId { ms: id.ms, seq },
+        None => EventId {
+            ms: id.ms.saturating_add(1),
+            seq: 0,
+        },
+    }
+}
+
 /// The last id before this one.
 pub(crate) fn id_before(id: EventId) -> EventId {
     match id.seq.checked_sub(1) {

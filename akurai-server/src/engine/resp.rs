@@ -20,6 +20,10 @@ const LINE_BYTES: usize = 16 * 1024;
 /// Longest bulk string, which is what a server lets pass unless it is told otherwise (`proto-max-bulk-len`).
 const BULK_BYTES: u64 = 512 << 20;
 
+/// A bulk string longer than this, in bytes, leaves an eighth of what a reply may hold to the short ones: ids and the names of
+/// fields, without which what follows would mean nothing.
+const SHORT_BYTES: u64 = 64;
+
 /// Deepest array within arrays: XREAD's reply is streams, their entries, an entry, its fields.
 const DEPTH: usize = 8;
 
@@ -196,7 +200,11 @@ impl Decoder {
     }
 
     fn admit(&mut self, len: u64) -> Result<Bulk, Violation> {
-        let room = self.reply_bytes.saturating_sub(self.held);
+        let left = match len > SHORT_BYTES {
+            true => self.reply_bytes / 8,
+            false => 0,
+        };
+        let room = self.reply_bytes.saturating_sub(self.held + left);
         match usize::try_from(len) {
             Ok(len) if len.saturating_add(mem::size_of::<Reply>()) <= room => {
                 self.hold(len)?;
@@ -401,6 +409,27 @@ mod tests {
             Reply::Simple("OK".into()),
         ];
         check(&text, Ok(&expected));
+    }
+
+    #[test]
+    fn what_stands_around_long_strings_is_whole() {
+        // All but full by the long ones, and still room for what is short.
+        for long in (8_000..10_000).step_by(7) {
+            let mut text = b"*6\r\n".to_vec();
+            for len in [long, 2_000] {
+                text.extend_from_slice(format!("$3\r\n1-0\r\n${len}\r\n").as_bytes());
+                text.resize(text.len() + len, b'x');
+                text.extend_from_slice(b"\r\n");
+            }
+            text.extend_from_slice(b"$1\r\na\r\n:7\r\n");
+            let mut decoder = Decoder::new(10_000);
+            decoder.feed(&text);
+            let Ok(Some(Reply::Array(items))) = decoder.next() else {
+                panic!("{long} bytes are too much");
+            };
+            assert_eq!((&items[0], &items[2]), (&bulk("1-0"), &bulk("1-0")));
+            assert_eq!(items[4..], [bulk("a"), Reply::Integer(7)], "{long}");
+        }
     }
 
     #[test]

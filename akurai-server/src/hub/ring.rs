@@ -9,7 +9,7 @@ use akurai_http::SseEvent;
 use akurai_ws::Prepared;
 
 use crate::EventId;
-use crate::engine::{id_before, next_id, now_ms};
+use crate::engine::{id_after, id_before, next_id, now_ms};
 
 /// Longest id with its field name and line end, in bytes.
 const ID_BYTES: usize = 46;
@@ -136,10 +136,7 @@ impl Ring {
         state.bytes = 0;
         // Behind the last one that anybody has seen, so that whoever stands there learns of it.
         state.floor = floor;
-        state.last = EventId {
-            ms: state.last.ms,
-            seq: state.last.seq + 1,
-        };
+        state.last = id_after(state.last);
         state.dropped = state.last;
     }
 
@@ -387,6 +384,19 @@ mod tests {
             assert!(!ring.knows(id(ms)), "{ms}");
             assert_eq!(ring.replay(id(ms), 9).unwrap_err(), Gap, "{ms}");
         }
+    }
+
+    #[test]
+    fn behind_the_last_id_of_a_millisecond_is_the_next_one() {
+        let ring = ring();
+        let last = EventId {
+            ms: 5,
+            seq: u64::MAX,
+        };
+        ring.add(last, "t", "", "5").unwrap();
+        ring.lose(last);
+        assert_eq!(ring.end().1, EventId { ms: 6, seq: 0 });
+        assert_eq!(next_id(last, 5), EventId { ms: 6, seq: 0 });
     }
 
     #[test]

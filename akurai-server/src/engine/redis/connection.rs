@@ -59,7 +59,7 @@ impl Connection {
         connection.send(&greeting, by)?;
         for _ in 0..replies {
             if let Reply::Error(text) = connection.receive(by)? {
-                return Err(refused(&text));
+                return Err(refused(&without_password(&text, url)));
             }
         }
         Ok(connection)
@@ -118,6 +118,16 @@ pub(super) fn refused(text: &str) -> io::Error {
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, format!("it says: {text}"))
+}
+
+/// What was said to who asks, without what he asked with: a server or proxy that does not know AUTH may say it all back, cut off
+/// somewhere.
+fn without_password(text: &str, url: &Url) -> String {
+    let text = text.split(" with args").next().unwrap_or_default();
+    match &url.password {
+        Some(password) if !password.is_empty() => text.replace(&**password, "…"),
+        _ => text.to_owned(),
+    }
 }
 
 /// What it answers is not what it was asked.

@@ -8,6 +8,9 @@ use crate::{Event, EventId};
 /// How many writers are remembered; one is a process that publishes.
 const WRITERS: usize = 1024;
 
+/// Longest name of a writer, in bytes; ours has 16.
+const WRITER_BYTES: usize = 64;
+
 /// What an entry is called by its writer: who that is, and the how-manieth of its events. An entry that was written twice,
 /// since the first answer never came, has it twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,9 @@ pub(super) struct Entry {
 impl Key {
     fn parse(text: &[u8]) -> Option<Key> {
         let (writer, number) = std::str::from_utf8(text).ok()?.rsplit_once('-')?;
+        if writer.len() > WRITER_BYTES {
+            return None;
+        }
         Some(Key {
             writer: writer.to_owned(),
             number: number.parse().ok()?,
@@ -219,6 +225,9 @@ mod tests {
         assert_eq!(event.key, None);
         let event = event.event.unwrap();
         assert_eq!((&*event.topic, &*event.name, &*event.data), ("t", "", "d"));
+        // Nor is it remembered what no writer of ours is called.
+        let long = format!("{}-1", "w".repeat(65));
+        assert_eq!(of(&["topic", "t", "key", &long]).key, None);
         assert_eq!(of(&["data", "d"]).event, None);
         assert_eq!(of(&[]).event, None);
         let fields = vec![bulk("topic"), bulk("t"), bulk("data"), Reply::TooLong(9)];

@@ -26,7 +26,8 @@ const REPLY_ENTRIES: usize = 256;
 ///
 /// Every node reads the whole stream into its hub's ring, its own events included: the order is the same everywhere, and whoever
 /// comes back is served from the node's own memory, however many do at once. An event is an entry with the fields `topic`,
-/// `event`, `data` and `key`; another program may publish too, `XADD akurai '*' topic news data hello`.
+/// `event`, `data` and `key`; another program may publish too, `XADD akurai '*' topic news data hello`, without a `key`: that is
+/// how a writer's events are told apart from their repetitions.
 ///
 /// ```no_run
 /// use akurai_server::{Hub, HubOptions, Redis, RedisOptions};
@@ -50,7 +51,7 @@ const REPLY_ENTRIES: usize = 256;
 /// is RESP2. There is no TLS: across a network that is not yours, a sidecar speaks it (stunnel, ghostunnel, HAProxy or a mesh,
 /// on loopback or a Unix socket here, and the server's TLS port there).
 ///
-/// An ACL needs `+xadd +xread +xrange +xrevrange` on the stream's key, and `+info +select +wait` where those are used.
+/// An ACL needs `+xadd +xread +xrange +xrevrange +xlen` on the stream's key, and `+info +select +wait` where those are used.
 ///
 /// # What happens when
 ///
@@ -59,10 +60,11 @@ const REPLY_ENTRIES: usize = 256;
 ///   which takes its own time, so prefer an address. Who publishes behind others waits for them first, and fails with them. Streams stay open, with heartbeats; the
 ///   reader comes back after 100 ms, then ever later, up to 5 s with jitter, and goes on from where it was. [`ready`](Engine::ready)
 ///   says so from the first failure until it reads again.
-/// - **No answer came.** The writer connects anew and looks among the last 256 entries for the event's `key`; if it is not there, the
-///   event is sent once more, under the same key. Should it be there twice after all, every node gives it to its subscribers once, as
-///   the first of both, for as long as its process is among the last 1024 that published. If that fails too, the error says that the event may be kept or not: who
-///   publishes it again may publish it twice.
+/// - **No answer came.** The writer connects anew and looks among the last entries, 256 at least, for the event's `key`; if it is
+///   not there, the event is sent once more, under the same key, unless a later one of the same writer is there. Should it be there
+///   twice after all, every node gives it to its subscribers once, as the first of both, for as long as its process is among the
+///   last 1024 that published. If that fails too, the error says that the event may be kept or not: who publishes it again may
+///   publish it twice.
 /// - **The stream is not the one that was read**: trimmed past the reader, emptied, restored from an older copy, or another server
 ///   under the name. A reader looks with each read whether the last entry it has read is still there, under its key. If it is not,
 ///   the hub tells everybody by an event named `reset`, and goes on with what is there. A node that starts after that knows only
@@ -72,8 +74,9 @@ const REPLY_ENTRIES: usize = 256;
 ///   replicas, which makes this rare, not impossible.
 /// - **The server runs full.** With `noeviction` a publish is refused (`OOM`); other policies may throw the stream away, see
 ///   [`warning`](Redis::warning).
-/// - **An entry cannot be read**: it is no event, not UTF-8, or above 64 MiB. It is lost, and told as such.
+/// - **An entry cannot be read**: it is no event, not UTF-8, or above 56 MiB. It is lost, and told as such.
 ///
+/// A reader that has read nothing of a stream yet cannot look for what it has read; it tells of a gap if the stream is full by then.
 /// Events that an operator deletes one by one (`XDEL`) are not missed. Without `appendonly yes` a server that crashes comes back
 /// with the last snapshot, or with nothing; with it, without the last second.
 ///
@@ -192,7 +195,7 @@ impl Engine for Redis {
     }
 
     fn next(&self, after: EventId, wait: Duration, max: usize) -> io::Result<Batch> {
-        self.read(|reader| reader.next(&self.url, &self.options.stream, after, wait, max))
+        self.read(|reader| reader.next(&self.url, &self.options, after, wait, max))
     }
 
     fn tail(&self, max: usize) -> io::Result<Vec<Event>> {

@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 use super::connection::{CONNECT, Connection, IO, refused, unexpected};
 use super::entry::{Entry, Key, Seen, entries, read_entries};
 use super::url::Url;
-use super::{REPLY_ENTRIES, random};
+use super::{REPLY_ENTRIES, RedisOptions, random};
 use crate::engine::resp::{Reply, command};
 use crate::engine::{Batch, Event, EventId, id_before};
 
 /// The first wait before a lost connection is tried again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A server is asked to wait so long at most; who wants to wait longer asks again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Most bytes of events that are read at the start.
 const TAIL_BYTES: usize = 64 << 20;
@@ -67,11 +70,12 @@ impl Reader {
     pub(super) fn next(
         &mut self,
         url: &Url,
-        stream: &str,
+        options: &RedisOptions,
         after: EventId,
         wait: Duration,
         max: usize,
     ) -> io::Result<Batch> {
+        let wait = wait.min(LONGEST_WAIT);
         if after != self.at {
             self.at = after;
             self.proof = match after == EventId::default() {
@@ -93,7 +97,7 @@ impl Reader {
         let fresh = self.connection.is_none();
         let batch = self
             .connect(url)
-            .and_then(|()| self.read_next(stream, wait, max, fresh));
+            .and_then(|()| self.read_next(options, wait, max, fresh));
         self.settle(url, batch)
     }
 
@@ -167,11 +171,12 @@ impl Reader {
 
     fn read_next(
         &mut self,
-        stream: &str,
+        options: &RedisOptions,
         wait: Duration,
         max: usize,
         fresh: bool,
     ) -> io::Result<Batch> {
+        let stream = &*options.stream;
         // BLOCK 0 would have no end.
         let block = wait.as_millis().max(1).to_string();
         let at = self.at.to_string();
@@ -196,24 +201,28 @@ impl Reader {
             &at,
         ];
         command(&mut commands, &read);
-        let looks = self.proof != Proof::None;
-        if looks {
-            // Behind the other: what is there now was there then, and nothing between it and the next was taken away.
-            command(&mut commands, &look);
+        // Behind the other: what is there now was there then, and nothing between it and the next was taken away.
+        match self.proof {
+            // Of a stream that was never full, nothing was.
+            Proof::None => command(&mut commands, &["XLEN", stream]),
+            _ => command(&mut commands, &look),
         }
         let by = Instant::now() + wait + IO;
         let connection = self.connection()?;
         connection.send(&commands, by)?;
         let read = accepted(connection.receive(by)?)?;
-        let found = match looks {
-            true => Some(accepted(connection.receive(by)?)?),
-            false => None,
-        };
-        if let Some(found) = found {
-            if !self.is_proven(found)? {
-                return self.begin_anew(stream);
+        let found = accepted(connection.receive(by)?)?;
+        let overrun = match (&self.proof, found) {
+            (Proof::None, Reply::Integer(len)) => {
+                usize::try_from(len).is_ok_and(|len| len >= options.max_events)
             }
-        }
+            (_, found) => {
+                if !self.is_proven(found)? {
+                    return self.begin_anew(stream);
+                }
+                false
+            }
+        };
         let entries = read_entries(read).ok_or_else(unexpected)?;
         if count > 1 && entries.iter().any(|entry| entry.too_long) {
             // All of them together were too much. Each by itself may not be.
@@ -223,7 +232,10 @@ impl Reader {
         if !entries.is_empty() {
             self.count = (self.count * 2).min(REPLY_ENTRIES);
         }
-        Ok(self.take(entries))
+        let gap = overrun && !entries.is_empty();
+        let mut batch = self.take(entries);
+        batch.gap |= gap;
+        Ok(batch)
     }
 
     /// The events of what was read, as far as there is none that cannot be read.
@@ -255,11 +267,16 @@ impl Reader {
     fn begin_anew(&mut self, stream: &str) -> io::Result<Batch> {
         let last = self.ask(&["XREVRANGE", stream, "+", "-", "COUNT", "1"])?;
         let last = entries(last).ok_or_else(unexpected)?.pop();
-        match last {
-            // It goes on behind us: it was trimmed, and what is left is new.
-            Some(last) if last.id > self.at => self.proof = Proof::None,
-            last => self.stand(last.as_ref()),
+        if last.as_ref().is_some_and(|last| last.id > self.at) {
+            // It goes on behind us: it was trimmed, and what is left is new. We stand on the first of that at once, so that it
+            // shows whether more is trimmed from now on.
+            let at = self.at.to_string();
+            let first = self.ask(&["XREAD", "COUNT", "1", "STREAMS", stream, &at])?;
+            let mut batch = self.take(read_entries(first).ok_or_else(unexpected)?);
+            batch.gap = true;
+            return Ok(batch);
         }
+        self.stand(last.as_ref());
         Ok(self.batch(Vec::new(), true))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -217,11 +218,18 @@ impl Link {
             true => group.find(connection, by)?,
             false => Vec::new(),
         };
+        let replicas = group.options.replicas;
+        let mut next = group.answered + results.len();
+        // WAIT is for what its own connection has written. If all are there already, the last is added once more under its key,
+        // which nobody is given twice.
+        let is_again = replicas > 0 && next == group.jobs.len();
+        if is_again {
+            next -= 1;
+        }
         let mut bytes = Vec::new();
-        for at in group.answered + results.len()..group.jobs.len() {
+        for at in next..group.jobs.len() {
             group.command(at, &mut bytes);
         }
-        let replicas = group.options.replicas;
         if replicas > 0 {
             let wait = REPLICATION.as_millis().to_string();
             command(&mut bytes, &["WAIT", &replicas.to_string(), &wait]);
@@ -230,6 +238,9 @@ impl Link {
         }
         group.sent = true;
         connection.send(&bytes, by)?;
+        if is_again {
+            id(connection.receive(by)?)?;
+        }
         let mut demoted = false;
         while group.jobs.len() - group.answered > results.len() {
             let reply = connection.receive(by)?;
@@ -286,14 +297,14 @@ impl Group<'_> {
         entry::add(out, stream, *max_events, event, &key);
     }
 
-    /// Which of those without an answer were added after all: the first so many, since they are added in order. They are looked
-    /// for among the last entries alone; one that is not found is added twice, and read once.
+    /// What became of those without an answer, as far as it can be seen: the first so many, since they are added in order. They are
+    /// looked for among the last entries alone; if none from some number on is found, they are added, twice perhaps, and read once.
     fn find(
         &self,
         connection: &mut Connection,
         by: Instant,
     ) -> io::Result<Vec<Result<EventId, Failure>>> {
-        let count = REPLY_ENTRIES.to_string();
+        let count = REPLY_ENTRIES.max(self.jobs.len() * 2).to_string();
         let last = ["XREVRANGE", &self.options.stream, "+", "-", "COUNT", &count];
         let last = entry::entries(connection.ask(&last, by)?).ok_or_else(unexpected)?;
         // From the newest on, so that of two the older stays.
@@ -303,8 +314,15 @@ impl Group<'_> {
         });
         let own: HashMap<u64, EventId> = own.collect();
         let waiting = self.first + self.answered as u64..self.first + self.jobs.len() as u64;
-        let found = waiting.map_while(|number| own.get(&number).map(|&id| Ok(id)));
-        Ok(found.collect())
+        let unknown = Failure {
+            kind: io::ErrorKind::Other,
+            message: format!(
+                "Redis at {}: it took later ones, and this is not seen before them; the event may be kept or not",
+                self.url
+            ),
+        };
+        let fates = fates(&own, waiting).into_iter();
+        Ok(fates.map(|id| id.ok_or_else(|| unknown.clone())).collect())
     }
 
     /// Tells the next ones what came of them.
@@ -314,6 +332,17 @@ impl Group<'_> {
             self.answered += 1;
         }
     }
+}
+
+/// The ids of the first of these numbers, up to the last one that is there. One before it that is not there was refused, or is too
+/// far back to be seen. It may not be added behind what came after it: readers would take it for one that they have.
+fn fates(own: &HashMap<u64, EventId>, numbers: Range<u64>) -> Vec<Option<EventId>> {
+    let is_there = |number: &u64| own.contains_key(number);
+    let Some(last) = numbers.clone().rev().find(is_there) else {
+        return Vec::new();
+    };
+    let numbers = numbers.start..=last;
+    numbers.map(|number| own.get(&number).copied()).collect()
 }
 
 fn id(reply: Reply) -> io::Result<EventId> {
@@ -365,5 +394,30 @@ impl std::fmt::Debug for Link {
             .field("connected", &self.connection.is_some())
             .field("number", &self.number)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_those_without_an_answer() {
+        let id = |ms| EventId { ms, seq: 0 };
+        for (own, expected) in [
+            (&[][..], &[][..]),
+            (&[4], &[]),
+            (&[5], &[Some(5)]),
+            (&[3, 4, 5, 6], &[Some(5), Some(6)]),
+            (&[5, 6, 7, 8], &[Some(5), Some(6), Some(7), Some(8)]),
+            // One was refused, or is too far back.
+            (&[5, 7], &[Some(5), None, Some(7)]),
+            (&[4, 7], &[None, None, Some(7)]),
+            (&[7, 8], &[None, None, Some(7), Some(8)]),
+        ] {
+            let own: HashMap<u64, EventId> = own.iter().map(|&n| (n, id(n))).collect();
+            let expected: Vec<_> = expected.iter().map(|n| n.map(id)).collect();
+            assert_eq!(fates(&own, 5..9), expected, "{own:?}");
+        }
     }
 }

@@ -1,0 +1,166 @@
+//! A server that answers as the test says.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use akurai_server::{Redis, RedisOptions};
+use akurai_tests::DEADLINE;
+
+/// What the server does with a command.
+pub(super) enum Answer {
+    Say(String),
+    /// It has taken it, and that is all.
+    Nothing,
+    Close,
+}
+
+pub(super) fn say(text: &str) -> Answer {
+    Answer::Say(text.to_owned())
+}
+
+pub(super) fn bulk(text: &str) -> String {
+    format!("${}\r\n{text}\r\n", text.len())
+}
+
+/// A server on a port of its own, whose connections are numbered from 0.
+pub(super) struct Fake {
+    pub(super) url: String,
+    /// Every command, with the number of its connection.
+    pub(super) heard: Receiver<(usize, Vec<String>)>,
+}
+
+impl Fake {
+    pub(super) fn start(
+        answer: impl Fn(usize, &[String]) -> Answer + Send + Sync + 'static,
+    ) -> Fake {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let (tell, heard) = mpsc::channel();
+        let answer = Arc::new(answer);
+        thread::spawn(move || {
+            for (number, socket) in listener.incoming().enumerate() {
+                let (tell, answer) = (tell.clone(), Arc::clone(&answer));
+                // It ends with its client.
+                thread::spawn(move || converse(number, socket?, &tell, &*answer));
+            }
+        });
+        Fake { url, heard }
+    }
+
+    pub(super) fn engine(&self) -> Redis {
+        Redis::new(&self.url, RedisOptions::default()).unwrap()
+    }
+
+    #[track_caller]
+    pub(super) fn hears(&self) -> (usize, Vec<String>) {
+        self.heard.recv_timeout(DEADLINE).expect("a command")
+    }
+}
+
+fn converse(
+    number: usize,
+    mut socket: TcpStream,
+    tell: &Sender<(usize, Vec<String>)>,
+    answer: &(dyn Fn(usize, &[String]) -> Answer + Send + Sync),
+) -> io::Result<()> {
+    let mut input = BufReader::new(socket.try_clone()?);
+    loop {
+        let command = command(&mut input)?;
+        let answer = answer(number, &command);
+        let _ = tell.send((number, command));
+        match answer {
+            Answer::Say(text) => socket.write_all(text.as_bytes())?,
+            Answer::Nothing => {}
+            Answer::Close => return Ok(()),
+        }
+    }
+}
+
+fn command(input: &mut impl BufRead) -> io::Result<Vec<String>> {
+    let number = |kind: char, input: &mut dyn BufRead| {
+        let mut line = String::new();
+        input.read_line(&mut line)?;
+        let digits = line.strip_prefix(kind).map(str::trim_end);
+        let number = digits.and_then(|digits| digits.parse::<usize>().ok());
+        number.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))
+    };
+    let count = number('*', input)?;
+    (0..count)
+        .map(|_| {
+            let mut text = vec![0; number('$', input)? + 2];
+            input.read_exact(&mut text)?;
+            text.truncate(text.len() - 2);
+            String::from_utf8(text).map_err(io::Error::other)
+        })
+        .collect()
+}
+
+/// A stream of which the test says what comes next, and when the server is away.
+pub(super) struct Stream {
+    pub(super) fake: Fake,
+    pub(super) next: Sender<Step>,
+    pub(super) away: Arc<AtomicBool>,
+}
+
+pub(super) enum Step {
+    /// An entry: its id and its fields.
+    Entry(&'static str, Vec<&'static str>),
+    /// All that was there is gone.
+    Flush,
+}
+
+pub(super) fn entry(id: &str, fields: &[&str]) -> String {
+    let count = fields.len();
+    let fields: String = fields.iter().map(|field| bulk(field)).collect();
+    format!("*2\r\n{}*{count}\r\n{fields}", bulk(id))
+}
+
+impl Stream {
+    pub(super) fn start() -> Stream {
+        let (next, steps) = mpsc::channel();
+        let away = Arc::new(AtomicBool::new(false));
+        let is_away = Arc::clone(&away);
+        let state = Mutex::new((steps, Vec::<(&str, String)>::new()));
+        let fake = Fake::start(move |_, command| {
+            let (steps, entries) = &mut *state.lock().unwrap();
+            let found = match &*command[0] {
+                _ if is_away.load(Ordering::SeqCst) => return Answer::Close,
+                "XREVRANGE" => entries.last(),
+                "XRANGE" => entries.iter().find(|(id, _)| *id == command[2]),
+                "XREAD" => loop {
+                    match steps.recv_timeout(Duration::from_millis(50)) {
+                        Ok(Step::Entry(id, fields)) => {
+                            let text = entry(id, &fields);
+                            let read = format!("*1\r\n*2\r\n{}*1\r\n{text}", bulk("akurai"));
+                            entries.push((id, text));
+                            return Answer::Say(read);
+                        }
+                        Ok(Step::Flush) => entries.clear(),
+                        Err(_) => return say("*-1\r\n"),
+                    }
+                },
+                "XLEN" => return Answer::Say(format!(":{}\r\n", entries.len())),
+                _ => return say("-ERR unexpected\r\n"),
+            };
+            match found {
+                Some((_, text)) => Answer::Say(format!("*1\r\n{text}")),
+                None => say("*0\r\n"),
+            }
+        });
+        Stream { fake, next, away }
+    }
+
+    pub(super) fn entry(&self, id: &'static str, fields: &[&'static str]) {
+        let step = Step::Entry(id, fields.to_vec());
+        self.next.send(step).expect("the server runs");
+    }
+
+    pub(super) fn event(&self, id: &'static str, data: &'static str, key: &'static str) {
+        self.entry(id, &["topic", "a", "data", data, "key", key]);
+    }
+}
