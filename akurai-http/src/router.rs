@@ -222,13 +222,36 @@ impl Router {
     /// # let _ = router;
     /// ```
     ///
+    /// With an empty prefix the routes stay where they are. So one part of a site has its own middleware:
+    ///
+    /// ```
+    /// use akurai_http::{Reply, Request, Response, Router, Status};
+    ///
+    /// let members = Router::new()
+    ///     .get("/", |_| Response::text("welcome back"))
+    ///     .get("/letters/{id}", |_| Response::text("…"))
+    ///     .wrap(|req, next| -> Reply {
+    ///         match req.cookie("session") {
+    ///             Some("31d4d96e407aad42") => next(req),
+    ///             _ => Response::new(Status::SEE_OTHER).header("Location", "/login").into(),
+    ///         }
+    ///     });
+    /// let router = Router::new().get("/login", |_| Response::html("<form method=post>…")).nest("", members);
+    /// let status = |path| router.handle(&Request::get(path)).response().status();
+    /// assert_eq!(status("/letters/7"), Status::SEE_OTHER);
+    /// assert_eq!(status("/login"), Status::OK);
+    /// ```
+    ///
     /// # Panics
     ///
     /// If the prefix is malformed or ends with a slash, or if a route stands already.
     #[track_caller]
     pub fn nest(mut self, prefix: &str, router: Router) -> Router {
         assert!(!prefix.ends_with('/'), "prefix {prefix:?} ends with '/'");
-        let (node, names) = self.root.at(prefix);
+        let (node, names) = match prefix {
+            "" => (&mut self.root, Vec::new()),
+            _ => self.root.at(prefix),
+        };
         node.adopt(router.root, &names, &Arc::new(router.middleware));
         self
     }
