@@ -241,7 +241,7 @@ impl Response {
 
     /// Has browsers save the content under this name instead of showing it: `Content-Disposition: attachment` with
     /// `filename`, and `filename*` where the name needs it (RFC 6266). A slash, backslash or control character in it becomes
-    /// `_`.
+    /// `_`. Behind [`Gzip`](crate::middleware::Gzip), `Cache-Control: no-transform` keeps its ranges.
     pub fn attachment(mut self, file_name: &str) -> Response {
         self.parts.headers.remove("Content-Disposition");
         self.header("Content-Disposition", attachment(file_name))

@@ -21,7 +21,11 @@ type Stack = Vec<Middleware>;
 /// segment goes before `{name}`, and that before `{*name}`; the order in which they were added means nothing.
 ///
 /// `HEAD` is answered by the handler of `GET`, unless it has its own. `OPTIONS` is answered with `Allow`. A path that
-/// no pattern matches gets 404, a method that its pattern lacks 405 with `Allow`.
+/// no pattern matches gets 404, a method that its pattern lacks 405 with `Allow`; so beside a `{*name}` that takes
+/// every path, as [`files`](Router::files) at `/` does, an unknown path is 405 for what is not `GET`.
+///
+/// A handler returns what turns into a [`Reply`]. A closure in which `?` stands must say so:
+/// `|req| -> std::io::Result<Response> { … }`.
 ///
 /// ```
 /// use akurai_http::{Request, Response, Router};
@@ -257,7 +261,8 @@ impl Router {
     }
 
     /// Puts a function around the whole router, its 404 and 405 included: it may answer by itself, or call `next` and change
-    /// the reply. What is wrapped later goes around what was wrapped before, and is called first.
+    /// the reply. What is wrapped later goes around what was wrapped before, and is called first. A closure that now answers
+    /// by itself, and now by `next`, says that it returns a [`Reply`]: `|req, next| -> Reply { … }`.
     ///
     /// ```
     /// use akurai_http::{Response, Router};
