@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::codec::cookie;
@@ -299,6 +300,13 @@ impl fmt::Display for CookieError {
 }
 
 impl Error for CookieError {}
+
+/// `InvalidInput`, so that `?` works in a function that returns an [`io::Result`].
+impl From<CookieError> for io::Error {
+    fn from(error: CookieError) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -210,6 +210,13 @@ impl fmt::Display for HeaderError {
 
 impl Error for HeaderError {}
 
+/// `InvalidInput`, so that `?` works in a function that returns an [`io::Result`].
+impl From<HeaderError> for io::Error {
+    fn from(error: HeaderError) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

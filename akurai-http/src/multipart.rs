@@ -270,7 +270,7 @@ impl<R: Read> Part<'_, R> {
     }
 
     /// The name of the file as the client gave it; `None` if the part is no file. An empty one is a browser's way to
-    /// say that none was chosen.
+    /// say that none was chosen. A quote or a line break in it comes as in [`name`](Part::name).
     ///
     /// It is a claim, never a path: it may be `../../etc/passwd`, `C:\con`, or the name of somebody else's file. Choose
     /// a name of your own to store it, and escape this one to show it.

@@ -1,5 +1,6 @@
 //! Which proxies are believed about the client's address.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::Headers;
@@ -12,7 +13,7 @@ use crate::codec::forwarded::{Net, elements, forwarded_for, node_address};
 /// ```
 /// use akurai_http::{Server, TrustedProxies};
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # fn main() -> std::io::Result<()> {
 /// let proxies = TrustedProxies::x_forwarded_for(["127.0.0.1", "10.0.0.0/8", "fd00::/8", "unix"])?;
 /// let server = Server::bind("127.0.0.1:0")?.trust(proxies);
 /// # let _ = server;
@@ -120,6 +121,13 @@ impl std::fmt::Display for ProxyError {
 }
 
 impl std::error::Error for ProxyError {}
+
+/// `InvalidInput`, so that `?` works in a function that returns an [`io::Result`].
+impl From<ProxyError> for io::Error {
+    fn from(error: ProxyError) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,22 @@ use crate::{FormError, Response, Status, Upgraded};
 /// let reply = Reply::from(echo(&Request::get("/").with_body("hi")));
 /// assert_eq!(reply.response().body_bytes(), Some(&b"hi"[..]));
 /// ```
+///
+/// With a `Reply` as the error, `?` passes on an answer of your own as well as an [`io::Error`]:
+///
+/// ```
+/// use akurai_http::{Reply, Request, Response, Status};
+///
+/// fn id(req: &Request) -> Result<u64, Reply> {
+///     let id = req.param("id").and_then(|id| id.parse().ok());
+///     id.ok_or_else(|| Response::new(Status::NOT_FOUND).into())
+/// }
+/// fn rename(req: &Request) -> Result<Response, Reply> {
+///     let (id, name) = (id(req)?, req.body()?);
+///     Ok(Response::text(format!("{id} has {} bytes now\n", name.len())))
+/// }
+/// assert_eq!(Reply::from(rename(&Request::get("/"))).response().status(), Status::NOT_FOUND);
+/// ```
 #[derive(Debug)]
 pub enum Reply {
     /// Answer, and go on with the next request of the connection.

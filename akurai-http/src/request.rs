@@ -170,7 +170,9 @@ impl Request {
         Request::new(Method::Get, target)
     }
 
-    /// A request for `target` without a connection, for a handler under test. Its Host is `localhost`.
+    /// A request for `target` without a connection, for a handler under test. Its Host is `localhost`, it has no address,
+    /// and its body has no limit: [`Limits`](crate::Limits) and [`Router::body_bytes`](crate::Router::body_bytes) are what a
+    /// server heeds.
     ///
     /// # Panics
     ///

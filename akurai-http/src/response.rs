@@ -186,7 +186,21 @@ impl Response {
     /// # Errors
     ///
     /// If the name is no token, if the value holds CR, LF, NUL or another control character or begins or ends with
-    /// white space, or if the field is `Transfer-Encoding` or a `Content-Length` that is no number.
+    /// white space, or if the field is `Transfer-Encoding` or a `Content-Length` that is no number. Passed on by `?`, it is
+    /// 500.
+    ///
+    /// ```
+    /// use akurai_http::{Cookie, Reply, Request, Response, Status};
+    ///
+    /// fn remember(req: &Request) -> std::io::Result<Response> {
+    ///     let pairs = req.query_pairs();
+    ///     let lang = Cookie::try_new("lang", pairs.get("lang").unwrap_or("en"))?;
+    ///     Ok(Response::text("").cookie(lang).try_header("Content-Language", pairs.get("lang").unwrap_or("en"))?)
+    /// }
+    /// let status = |path| Reply::from(remember(&Request::get(path))).response().status();
+    /// assert_eq!(status("/?lang=de"), Status::OK);
+    /// assert_eq!(status("/?lang=d%0Ae"), Status::INTERNAL_SERVER_ERROR);
+    /// ```
     pub fn try_header(
         mut self,
         name: &str,
@@ -227,7 +241,7 @@ impl Response {
 
     /// Has browsers save the content under this name instead of showing it: `Content-Disposition: attachment` with
     /// `filename`, and `filename*` where the name needs it (RFC 6266). A slash, backslash or control character in it becomes
-    /// `_`.
+    /// `_`. Behind [`Gzip`](crate::middleware::Gzip), `Cache-Control: no-transform` keeps its ranges.
     pub fn attachment(mut self, file_name: &str) -> Response {
         self.parts.headers.remove("Content-Disposition");
         self.header("Content-Disposition", attachment(file_name))

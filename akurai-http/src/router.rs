@@ -21,7 +21,11 @@ type Stack = Vec<Middleware>;
 /// segment goes before `{name}`, and that before `{*name}`; the order in which they were added means nothing.
 ///
 /// `HEAD` is answered by the handler of `GET`, unless it has its own. `OPTIONS` is answered with `Allow`. A path that
-/// no pattern matches gets 404, a method that its pattern lacks 405 with `Allow`.
+/// no pattern matches gets 404, a method that its pattern lacks 405 with `Allow`; so beside a `{*name}` that takes
+/// every path, as [`files`](Router::files) at `/` does, an unknown path is 405 for what is not `GET`.
+///
+/// A handler returns what turns into a [`Reply`]. A closure in which `?` stands must say so:
+/// `|req| -> std::io::Result<Response> { … }`.
 ///
 /// ```
 /// use akurai_http::{Request, Response, Router};
@@ -222,19 +226,43 @@ impl Router {
     /// # let _ = router;
     /// ```
     ///
+    /// With an empty prefix the routes stay where they are. So one part of a site has its own middleware:
+    ///
+    /// ```
+    /// use akurai_http::{Reply, Request, Response, Router, Status};
+    ///
+    /// let members = Router::new()
+    ///     .get("/", |_| Response::text("welcome back"))
+    ///     .get("/letters/{id}", |_| Response::text("…"))
+    ///     .wrap(|req, next| -> Reply {
+    ///         match req.cookie("session") {
+    ///             Some("31d4d96e407aad42") => next(req),
+    ///             _ => Response::new(Status::SEE_OTHER).header("Location", "/login").into(),
+    ///         }
+    ///     });
+    /// let router = Router::new().get("/login", |_| Response::html("<form method=post>…")).nest("", members);
+    /// let status = |path| router.handle(&Request::get(path)).response().status();
+    /// assert_eq!(status("/letters/7"), Status::SEE_OTHER);
+    /// assert_eq!(status("/login"), Status::OK);
+    /// ```
+    ///
     /// # Panics
     ///
     /// If the prefix is malformed or ends with a slash, or if a route stands already.
     #[track_caller]
     pub fn nest(mut self, prefix: &str, router: Router) -> Router {
         assert!(!prefix.ends_with('/'), "prefix {prefix:?} ends with '/'");
-        let (node, names) = self.root.at(prefix);
+        let (node, names) = match prefix {
+            "" => (&mut self.root, Vec::new()),
+            _ => self.root.at(prefix),
+        };
         node.adopt(router.root, &names, &Arc::new(router.middleware));
         self
     }
 
     /// Puts a function around the whole router, its 404 and 405 included: it may answer by itself, or call `next` and change
-    /// the reply. What is wrapped later goes around what was wrapped before, and is called first.
+    /// the reply. What is wrapped later goes around what was wrapped before, and is called first. A closure that now answers
+    /// by itself, and now by `next`, says that it returns a [`Reply`]: `|req, next| -> Reply { … }`.
     ///
     /// ```
     /// use akurai_http::{Response, Router};

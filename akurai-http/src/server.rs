@@ -107,7 +107,8 @@ impl Server {
     }
 
     /// Binds a Unix socket at this path, which must not exist yet; who may connect is up to the directory's permissions.
-    /// The file stays when the server has stopped.
+    /// The file stays when the server has stopped: a program removes it before it binds, if it is sure that no other server
+    /// listens there.
     ///
     /// # Errors
     ///
@@ -180,6 +181,21 @@ impl Server {
     }
 
     /// A handle that can stop the server from any thread.
+    ///
+    /// ```no_run
+    /// use akurai_http::{Response, Router, Server};
+    /// use std::time::Duration;
+    ///
+    /// fn main() -> std::io::Result<()> {
+    ///     let server = Server::bind("127.0.0.1:8090")?;
+    ///     let handle = server.handle();
+    ///     std::thread::spawn(move || {
+    ///         let _ = std::io::stdin().read_line(&mut String::new()); // until Enter, or the end of the input
+    ///         handle.shutdown(Duration::from_secs(10));
+    ///     });
+    ///     server.run(Router::new().get("/", |_| Response::text("hello\n")))
+    /// }
+    /// ```
     pub fn handle(&self) -> Handle {
         Handle {
             roster: Arc::clone(&self.roster),

@@ -1,6 +1,10 @@
-//! How do I …? Pages for those who run a server, size a machine for it, bring a program here, or look after its safety.
+//! How do I …? Pages for those who write a program, run a server, size a machine for it, bring a program here, or look after
+//! its safety.
 //!
 //! They exist in the documentation alone.
+
+#[doc = include_str!("../docs/building.md")]
+pub mod building {}
 
 #[doc = include_str!("../docs/deploying.md")]
 pub mod deploying {}

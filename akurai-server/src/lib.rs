@@ -14,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! [`guide`] has pages about deploying, sizing, migrating and security.
+//! [`guide`] has pages about building a program, deploying, sizing, migrating and security.
 
 #![forbid(unsafe_code)]
 

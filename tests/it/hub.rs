@@ -194,6 +194,22 @@ fn who_comes_back_gets_what_it_missed_and_nothing_twice() {
 }
 
 #[test]
+fn a_page_begins_where_its_state_was_read() {
+    let node = Hub::with_engine(quick(), Memory::new(100)).unwrap();
+    for hub in [Hub::new(quick()).unwrap(), node] {
+        let server = serve(&hub);
+        // The first time, nothing was ever published.
+        for n in ["0", "1"] {
+            let at = hub.last_id();
+            let id = hub.publish("a", "", n).unwrap();
+            let mut page = subscribe(&server, "a", Some(&at.to_string()));
+            assert_eq!(page.read(1), [n]);
+            assert_eq!(hub.last_id(), id);
+        }
+    }
+}
+
+#[test]
 fn a_gap_is_told() {
     let options = HubOptions {
         ring_events: 2,

@@ -10,8 +10,8 @@ use crate::{Reply, Request, Response, Status, Version};
 /// Gives one [`LogLine`] to `sink` for each request, when its handler has returned and before its answer is sent.
 ///
 /// The sink is called on the connection's own thread, and the answer waits for it. A handler that panics is logged
-/// with 500, and the panic goes on. A request that the server itself refused, since its head was malformed for example,
-/// reaches no router and no log; [`Handle::stats`](crate::Handle::stats) counts it.
+/// with 500, and the panic goes on. A request that the server itself refused, since its head was malformed or announced a
+/// body over the limit, reaches no router, no middleware and no log; [`Handle::stats`](crate::Handle::stats) counts it.
 ///
 /// ```
 /// use akurai_http::{Response, Router, middleware};

@@ -129,6 +129,41 @@ fn nested_routers_keep_their_parameters_and_middleware() {
 }
 
 #[test]
+fn routers_nested_without_a_prefix_share_a_tree() {
+    let teapot =
+        |code| move |_: &Request, _: &dyn Fn(&Request) -> Reply| Response::new(Status::new(code));
+    let one = Router::new()
+        .get("/a/{x}", |_| Response::text(""))
+        .wrap(teapot(801));
+    let two = Router::new()
+        .post("/a/{y}", |_| Response::text(""))
+        .get("/{*rest}", |_| Response::text(""))
+        .wrap(teapot(802));
+    let router = Router::new()
+        .get("/a/own", |_| Response::text(""))
+        .nest("", one)
+        .nest("", two);
+    for (method, path, code) in [
+        (Method::Get, "/a/own", 200),
+        (Method::Get, "/a/7", 801),
+        (Method::Post, "/a/7", 802),
+        (Method::Get, "/", 802),
+        (Method::Get, "/b/c", 802),
+        (Method::Put, "/a/7", 405),
+    ] {
+        let reply = router.handle(&Request::new(method, path));
+        assert_eq!(reply.response().status().code(), code, "{method} {path}");
+    }
+}
+
+#[test]
+#[should_panic = "GET has a handler already where a nested router has one too"]
+fn routers_nested_without_a_prefix_do_not_hide_each_other() {
+    let one = || Router::new().get("/a", |_| Response::text(""));
+    let _ = one().nest("", one());
+}
+
+#[test]
 fn bad_patterns_are_told_at_the_start() {
     for (pattern, message) in [
         ("x", "pattern \"x\" does not begin with '/'"),

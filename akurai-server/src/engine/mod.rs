@@ -22,7 +22,7 @@ pub use redis::{Redis, RedisOptions, shard_of};
 /// let id: EventId = "1732147200000-7".parse()?;
 /// assert!(id > EventId { ms: 1_732_147_200_000, seq: 6 });
 /// assert_eq!(id.to_string(), "1732147200000-7");
-/// # Ok::<(), akurai_server::EventIdError>(())
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EventId {
@@ -66,6 +66,13 @@ impl fmt::Display for EventIdError {
 }
 
 impl std::error::Error for EventIdError {}
+
+/// `InvalidInput`, so that `?` works in a function that returns an [`io::Result`].
+impl From<EventIdError> for io::Error {
+    fn from(error: EventIdError) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}
 
 /// One event, as an engine keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -35,7 +35,8 @@ use crate::{Batch, Engine, EventId};
 /// is published meanwhile goes out in one write for each subscriber.
 ///
 /// Every event has an [id](EventId). A browser that lost its connection comes back with the last one it saw, and gets what
-/// it missed from the hub's ring; if that is gone, it gets an event named `reset`, and should load its state anew.
+/// it missed from the hub's ring; if that is gone, it gets an event named `reset`, and should load its state anew. How a page
+/// begins, with its state first and then what changes, is told at [`last_id`](Hub::last_id).
 ///
 /// Clones are the same hub. Its threads end when the last clone is dropped.
 ///
@@ -190,8 +191,12 @@ impl Hub {
         Ok(id)
     }
 
-    /// Answers with an event stream of these topics, beginning behind the event that the client saw last (`Last-Event-ID`),
-    /// or now.
+    /// Answers with an event stream of these topics, beginning behind the event that the client saw last, or now.
+    ///
+    /// Which one that is, [`last_event_id`] reads: the field `Last-Event-ID`, which a browser sends when it comes back, or
+    /// else `last_event_id` in the query, for a page that has its state from [`last_id`](Hub::last_id). If something behind
+    /// it is lost, or it was never an event of this hub's, the stream begins with an event named `reset`, whose data is a
+    /// text for people, and goes on from now.
     pub fn sse(&self, req: &Request, topics: &[&str]) -> Reply {
         let cursor = match last_event_id(req).as_deref() {
             // From now on, and not from when the head has reached the client.
@@ -216,6 +221,56 @@ impl Hub {
             }
         });
         upgrade.into()
+    }
+
+    /// The id of the last event that is here, or of where it would be: where a stream that begins now begins.
+    ///
+    /// It is what joins a page's state to its stream. A handler reads this first and the state then, and gives both to the
+    /// page, which opens its stream behind this id: nothing that is published meanwhile is lost, provided that the state is
+    /// changed before the change is published. What came between the two is in the state and comes as an event too.
+    ///
+    /// ```
+    /// use std::sync::Mutex;
+    ///
+    /// use akurai_http::{Request, Response, Router};
+    /// use akurai_server::{Hub, HubOptions};
+    ///
+    /// static SCORE: Mutex<u32> = Mutex::new(0);
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let hub = Hub::new(HubOptions::default())?;
+    /// let (state, scorer, events) = (hub.clone(), hub.clone(), hub);
+    /// let app = Router::new()
+    ///     .get("/score", move |_| {
+    ///         let at = state.last_id();
+    ///         let score = SCORE.lock().unwrap();
+    ///         Response::json(format!(r#"{{"score":{score},"at":"{at}"}}"#)).header("Cache-Control", "no-store")
+    ///     })
+    ///     .post("/score", move |_| -> std::io::Result<Response> {
+    ///         // Published while the lock is held, so that the events come in the order of the changes.
+    ///         let mut score = SCORE.lock().unwrap();
+    ///         *score += 1;
+    ///         scorer.publish("score", "", &score.to_string())?;
+    ///         Ok(Response::text(""))
+    ///     })
+    ///     .get("/events", move |req| events.sse(req, &["score"]));
+    /// # let reply = app.handle(&Request::get("/score"));
+    /// # assert!(reply.response().body_bytes().unwrap().starts_with(br#"{"score":0,"at":""#));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// ```js
+    /// async function begin() {
+    ///   let { score, at } = await (await fetch("/score")).json();
+    ///   show(score);
+    ///   const events = new EventSource("/events?last_event_id=" + at);
+    ///   events.onmessage = (event) => show(event.data);
+    ///   events.addEventListener("reset", () => { events.close(); begin(); });
+    /// }
+    /// ```
+    pub fn last_id(&self) -> EventId {
+        self.shared.core.ring.end().1
     }
 
     /// Subscribes a WebSocket connection to a topic from now on, until the [`Membership`] is dropped: it gets the data of each
