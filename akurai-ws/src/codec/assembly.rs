@@ -5,8 +5,9 @@ use super::{mask, utf8};
 use crate::error::Violation;
 use crate::message::Message;
 
-/// What is unmasked, checked and copied before the next is looked at, in bytes: it stays in the processor's nearest cache.
-const PIECE_BYTES: usize = 4 * 1024;
+/// What is unmasked, checked and copied before the next is looked at, in bytes: it stays in the processor's nearest cache, and is
+/// long enough for a copy that does not first fetch what it overwrites.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// A message under way. Text grows as a `String`, so that its bytes are checked once, as they come.
 #[derive(Debug)]

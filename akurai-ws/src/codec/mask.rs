@@ -7,17 +7,20 @@
 /// transformed-octet-i = original-octet-i XOR masking-key-octet-j
 /// ```
 pub(crate) fn unmask(payload: &mut [u8], masking_key: [u8; 4], offset: u64) {
-    let mut key = masking_key;
-    key.rotate_left((offset % 4) as usize);
-    let [a, b, c, d] = key;
+    // The byte that is due next is the lowest one.
+    let key = u32::from_le_bytes(masking_key).rotate_right(8 * (offset % 4) as u32);
     // Eight bytes in a step: two turns of the key. The compiler makes wider ones of it.
-    let two_turns = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let two_turns = u64::from(key) << 32 | u64::from(key);
     let mut words = payload.chunks_exact_mut(8);
     for word in &mut words {
-        let masked = u64::from_ne_bytes((&*word).try_into().expect("a chunk has eight bytes"));
-        word.copy_from_slice(&(masked ^ two_turns).to_ne_bytes());
+        let masked = u64::from_le_bytes((&*word).try_into().expect("a chunk has eight bytes"));
+        word.copy_from_slice(&(masked ^ two_turns).to_le_bytes());
     }
-    for (byte, key) in words.into_remainder().iter_mut().zip(key.iter().cycle()) {
+    for (byte, key) in words
+        .into_remainder()
+        .iter_mut()
+        .zip(two_turns.to_le_bytes())
+    {
         *byte ^= key;
     }
 }
