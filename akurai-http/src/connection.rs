@@ -41,21 +41,12 @@ pub(crate) struct Departure {
 }
 
 /// Serves one connection to its end, or until it is upgraded.
+///
+/// What a thread's stack has held stays resident while the thread waits, so what is large here is on the heap, and this is never
+/// a part of its caller's frame, in which a closure runs.
+#[inline(never)]
 pub(crate) fn serve(service: &Service, link: Arc<Link>) -> Option<Departure> {
-    let limits = &service.limits;
-    link.stream.set_nodelay().ok()?;
-    let write_wait = Some(write_wait(limits.write_stall));
-    link.stream.set_write_timeout(write_wait).ok()?;
-    let wire = Wire::new(Arc::clone(&link), limits);
-    let mut connection = Connection {
-        service,
-        head_limits: limits.head(),
-        parser: HeadParser::default(),
-        request: Request::on(wire, link.peer, service.proxies.clone()),
-        link,
-        first: true,
-        date: Date::default(),
-    };
+    let mut connection = open(service, link)?;
     loop {
         let outcome = match connection.next_request() {
             Next::Request => connection.answer(),
@@ -72,6 +63,24 @@ pub(crate) fn serve(service: &Service, link: Arc<Link>) -> Option<Departure> {
             Outcome::Depart(departure) => return Some(departure),
         }
     }
+}
+
+#[inline(never)]
+fn open(service: &Service, link: Arc<Link>) -> Option<Box<Connection<'_>>> {
+    let limits = &service.limits;
+    link.stream.set_nodelay().ok()?;
+    let write_wait = Some(write_wait(limits.write_stall));
+    link.stream.set_write_timeout(write_wait).ok()?;
+    let wire = Wire::new(Arc::clone(&link), limits);
+    Some(Box::new(Connection {
+        service,
+        head_limits: limits.head(),
+        parser: HeadParser::default(),
+        request: Request::on(wire, link.peer, service.proxies.clone()),
+        link,
+        first: true,
+        date: Date::default(),
+    }))
 }
 
 struct Connection<'a> {

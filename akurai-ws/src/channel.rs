@@ -12,7 +12,6 @@ use crate::codec::close;
 use crate::codec::protocol::{Protocol, State};
 use crate::error::{Error, Violation};
 use crate::message::{Kind, Message};
-use crate::options::Settings;
 use crate::read::ReadBuffer;
 use crate::shared::{Place, Shared};
 use crate::waits::{Due, Waits};
@@ -22,7 +21,7 @@ use crate::waits::{Due, Waits};
 pub(crate) struct Channel {
     socket: Socket,
     shared: Arc<Shared>,
-    protocol: Protocol,
+    protocol: Box<Protocol>,
     input: ReadBuffer,
     waits: Waits,
     /// What the socket's own timeout is, so that it is set only when it changes; at first it has none.
@@ -57,23 +56,25 @@ pub(crate) enum Part {
 }
 
 impl Channel {
+    // Not a part of the frame under which the closure runs.
+    #[inline(never)]
     pub(crate) fn new(
         upgraded: Upgraded,
-        protocol: Protocol,
-        settings: Settings,
-        subprotocol: Option<String>,
-    ) -> io::Result<Self> {
+        shared: Arc<Shared>,
+        protocol: Box<Protocol>,
+    ) -> io::Result<Box<Self>> {
         let (leftover, socket) = upgraded.into_parts();
-        let now = Instant::now();
-        Ok(Self {
-            shared: Shared::new(socket.clone(), settings, subprotocol)?,
+        shared.connect(socket.clone())?;
+        let waits = Waits::new(&shared.settings, Instant::now());
+        Ok(Box::new(Self {
+            shared,
             socket,
             protocol,
             input: ReadBuffer::new(leftover),
-            waits: Waits::new(&settings, now),
+            waits,
             read_timeout: Duration::MAX,
             closing: Duration::ZERO,
-        })
+        }))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -52,10 +52,10 @@ impl Receiver {
     }
 
     /// The connection, and where it comes back to.
-    pub(crate) fn lend(channel: Channel) -> (Self, Lent) {
+    pub(crate) fn lend(channel: Box<Channel>) -> (Self, Lent) {
         let slot = Arc::new(Mutex::new(Slot::Lent));
         let receiver = Self {
-            channel: Some(Box::new(channel)),
+            channel: Some(channel),
             slot: Arc::clone(&slot),
         };
         (receiver, Lent(slot))

@@ -90,7 +90,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// `None` while a thread writes, and after the end: no `Sender` keeps the socket.
+    /// `None` before the beginning, while a thread writes, and after the end: no `Sender` keeps the socket.
     wire: Option<Wire>,
     /// It is in use.
     is_writing: bool,
@@ -132,19 +132,23 @@ enum Phase {
 type Guard<'s> = MutexGuard<'s, State>;
 
 impl Shared {
+    /// That of a connection which is yet to [begin](Self::connect).
+    #[inline(never)]
     pub(crate) fn new(
-        socket: Socket,
-        settings: Settings,
+        settings: &Settings,
+        outbound: Option<Outbound>,
         subprotocol: Option<String>,
-    ) -> std::io::Result<Arc<Self>> {
-        let wire = Wire::new(socket, settings.write_deadline)?;
-        Ok(Arc::new(Self {
-            settings,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            settings: Settings {
+                outbound,
+                ..*settings
+            },
             subprotocol,
             open: AtomicBool::new(true),
             state: Mutex::new(State {
                 phase: Phase::Open,
-                wire: Some(wire),
+                wire: None,
                 is_writing: false,
                 queue: Queue::default(),
                 is_streaming: false,
@@ -162,7 +166,13 @@ impl Shared {
                 has_relief: false,
             }),
             changed: Condvar::new(),
-        }))
+        })
+    }
+
+    /// The connection begins on this socket.
+    pub(crate) fn connect(&self, socket: Socket) -> std::io::Result<()> {
+        self.lock().wire = Some(Wire::new(socket, self.settings.write_deadline)?);
+        Ok(())
     }
 
     pub(crate) fn is_open(&self) -> bool {

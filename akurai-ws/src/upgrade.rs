@@ -1,17 +1,19 @@
 //! From a request to a connection.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 
 use akurai_http::{Reply, Request, Response, Status, Upgrade, Upgraded};
 
 use crate::channel::Channel;
 use crate::codec::close;
 use crate::codec::compression::{Inbound, Outbound};
-use crate::codec::handshake::{self, HandshakeError, Opening};
+use crate::codec::handshake::{self, Accepted, HandshakeError, Opening};
 use crate::codec::protocol::Protocol;
 use crate::conn::WsConn;
 use crate::error::Error;
-use crate::options::{Settings, WsOptions};
+use crate::options::WsOptions;
+use crate::shared::Shared;
 
 /// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of its own.
 ///
@@ -30,6 +32,31 @@ pub(crate) fn reply(
     options: &WsOptions,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) -> Reply {
+    let agreed = match agree(req, options) {
+        Ok(agreed) => agreed,
+        Err(refusal) => return refusal.into(),
+    };
+    let protocol = agreed.protocol;
+    let shared = Shared::new(&options.settings, agreed.outbound, agreed.subprotocol);
+    Upgrade::new(agreed.head, move |upgraded| {
+        run(upgraded, shared, protocol, f);
+    })
+    .into()
+}
+
+/// What comes of a valid opening handshake.
+struct Agreed {
+    head: Response,
+    protocol: Box<Protocol>,
+    outbound: Option<Outbound>,
+    subprotocol: Option<String>,
+}
+
+// What a thread's stack has held stays resident while its connection is silent, and so does what its heap has freed. So what a
+// connection is made of is on the heap from the beginning; and what is large on the stack is so in functions that call
+// nothing deep, and have returned before the closure runs.
+#[inline(never)]
+fn agree(req: &Request, options: &WsOptions) -> Result<Agreed, Response> {
     let opening = Opening {
         method: req.method(),
         version: req.version(),
@@ -37,22 +64,9 @@ pub(crate) fn reply(
         headers: req.headers(),
         announces_body: req.announces_body(),
     };
-    let accepted = match handshake::accept(&opening, &options.admission) {
-        Ok(accepted) => accepted,
-        Err(error) => return refusal(error).into(),
-    };
-    // The server itself says `Connection: Upgrade` with a 101.
-    let mut head = Response::new(Status::SWITCHING_PROTOCOLS)
-        .header("Upgrade", "websocket")
-        .header("Sec-WebSocket-Accept", accepted.accept);
-    if let Some(subprotocol) = &accepted.subprotocol {
-        head = head.header("Sec-WebSocket-Protocol", subprotocol);
-    }
-    if let Some(agreed) = &accepted.compression {
-        head = head.header("Sec-WebSocket-Extensions", &agreed.response);
-    }
-    let mut settings = options.settings;
-    settings.outbound = accepted.compression.as_ref().map(|agreed| Outbound {
+    let accepted = handshake::accept(&opening, &options.admission).map_err(refusal)?;
+    let head = head(&accepted);
+    let outbound = accepted.compression.as_ref().map(|agreed| Outbound {
         level: options.deflate.level,
         threshold_bytes: options.deflate.threshold_bytes,
         direction: agreed.server,
@@ -60,23 +74,42 @@ pub(crate) fn reply(
     let inbound = accepted
         .compression
         .map(|agreed| Inbound::new(agreed.client));
-    let protocol = Protocol::new(options.limits.clone()).with_compression(inbound);
-    let subprotocol = accepted.subprotocol;
-    Upgrade::new(head, move |upgraded| {
-        run(upgraded, protocol, settings, subprotocol, f)
+    Ok(Agreed {
+        head,
+        protocol: protocol(options, inbound),
+        outbound,
+        subprotocol: accepted.subprotocol,
     })
-    .into()
+}
+
+#[inline(never)]
+fn head(accepted: &Accepted) -> Response {
+    // The server itself says `Connection: Upgrade` with a 101.
+    let mut head = Response::new(Status::SWITCHING_PROTOCOLS)
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Accept", &accepted.accept);
+    if let Some(subprotocol) = &accepted.subprotocol {
+        head = head.header("Sec-WebSocket-Protocol", subprotocol);
+    }
+    if let Some(agreed) = &accepted.compression {
+        head = head.header("Sec-WebSocket-Extensions", &agreed.response);
+    }
+    head
+}
+
+#[inline(never)]
+fn protocol(options: &WsOptions, inbound: Option<Inbound>) -> Box<Protocol> {
+    Box::new(Protocol::new(options.limits.clone()).with_compression(inbound))
 }
 
 // The closing code depends on how `f` ends, which is why the connection comes back from it.
 fn run(
     upgraded: Upgraded,
-    protocol: Protocol,
-    settings: Settings,
-    subprotocol: Option<String>,
+    shared: Arc<Shared>,
+    protocol: Box<Protocol>,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) {
-    let Ok(channel) = Channel::new(upgraded, protocol, settings, subprotocol) else {
+    let Ok(channel) = Channel::new(upgraded, shared, protocol) else {
         return; // The peer was gone before the connection began.
     };
     let (conn, lent) = WsConn::lend(channel);

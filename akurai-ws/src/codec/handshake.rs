@@ -1,6 +1,5 @@
 //! The opening handshake, from the server's side (RFC 6455 §4.2).
 
-use std::collections::HashSet;
 use std::{error, fmt};
 
 use akurai_http::{Headers, Method, Status, Version};
@@ -176,10 +175,12 @@ fn only<'r>(headers: &'r Headers, name: &'r str) -> Option<&'r [u8]> {
 // Sec-WebSocket-Protocol-Client = 1#token, and §4.1: "The elements that comprise this value MUST be non-empty strings
 // with characters in the range U+0021 to U+007E not including separator characters [..] and MUST all be unique strings."
 fn are_protocols(headers: &Headers) -> bool {
-    let mut seen = HashSet::new();
-    headers
-        .tokens("Sec-WebSocket-Protocol")
-        .all(|protocol| protocol.iter().all(|&byte| is_token_byte(byte)) && seen.insert(protocol))
+    let mut protocols: Vec<&[u8]> = headers.tokens("Sec-WebSocket-Protocol").collect();
+    protocols.sort_unstable();
+    protocols
+        .iter()
+        .all(|name| name.iter().all(|&byte| is_token_byte(byte)))
+        && protocols.is_sorted_by(|a, b| a < b)
 }
 
 // tchar = any VCHAR, except delimiters     RFC 9110 §5.6.2
@@ -190,12 +191,11 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
 // §4.2.2: "The value chosen MUST be derived from the client's handshake", and "the absence of such a field is equivalent
 // to the null value": there is none where nothing is spoken on both sides. Which of several it is, the server says.
 fn choose(headers: &Headers, spoken: &[String]) -> Option<String> {
-    let offered: HashSet<&[u8]> = match spoken {
-        [] => return None,
-        _ => headers.tokens("Sec-WebSocket-Protocol").collect(),
+    let is_offered = |name: &&String| {
+        let mut offered = headers.tokens("Sec-WebSocket-Protocol");
+        offered.any(|token| token == name.as_bytes())
     };
-    let chosen = spoken.iter().find(|name| offered.contains(name.as_bytes()));
-    chosen.cloned()
+    spoken.iter().find(is_offered).cloned()
 }
 
 // §10.2. A client that is no browser sends no Origin, and could send any.

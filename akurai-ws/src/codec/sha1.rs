@@ -38,17 +38,18 @@ pub(crate) fn sha1(message: &[u8]) -> [u8; 20] {
 
 // §6.1.2, steps 1 to 4, for one block of 64 bytes.
 fn compress(state: &mut [u32; 5], block: &[u8]) {
-    let mut schedule = [0u32; 80];
+    // Of the schedule, a round looks at the 16 words before its own.
+    let mut schedule = [0u32; 16];
     for (word, bytes) in schedule.iter_mut().zip(block.chunks_exact(4)) {
         *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     }
-    for t in 16..80 {
-        let mixed = schedule[t - 3] ^ schedule[t - 8] ^ schedule[t - 14] ^ schedule[t - 16];
-        schedule[t] = mixed.rotate_left(1);
-    }
 
     let [mut a, mut b, mut c, mut d, mut e] = *state;
-    for (t, word) in schedule.into_iter().enumerate() {
+    for t in 0..80 {
+        let word = schedule[t % 16];
+        let mixed =
+            schedule[(t + 13) % 16] ^ schedule[(t + 8) % 16] ^ schedule[(t + 2) % 16] ^ word;
+        schedule[t % 16] = mixed.rotate_left(1);
         // §4.1.1 and §4.2.1: the function and the constant of each 20 rounds.
         let (f, k) = match t {
             0..20 => ((b & c) | (!b & d), 0x5a827999),
