@@ -23,8 +23,10 @@ README = HERE.parent.parent / "README.md"
 
 
 def shown(checks):
-    """Whether the project's README shows what is tested."""
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    """Whether the project's README shows what is tested, where it speaks of proxies."""
+    _, _, section = README.read_text().partition("\n## Behind a proxy\n")
+    section, _, _ = section.partition("\n## ")
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     for tag, kind in (("nginx", "nginx"), ("caddyfile", "Caddy"), ("haproxy", "HAProxy")):
         texts = [text for name, text in blocks if name == tag]
         tested = (HERE / "conf" / FILES[kind]).read_text()
