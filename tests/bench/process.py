@@ -63,7 +63,7 @@ class Process:
                 try:
                     with open(f"/proc/{pid}/task/{task}/status") as file:
                         total += next(int(line.split()[1]) for line in file if line.startswith("voluntary"))
-                except FileNotFoundError:
+                except (FileNotFoundError, ProcessLookupError):
                     pass
         return total
 
