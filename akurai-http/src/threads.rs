@@ -19,8 +19,9 @@ pub(crate) struct Threads {
 #[derive(Debug, Default)]
 struct State {
     running: HashMap<ThreadId, JoinHandle<()>>,
-    /// The thread that ended last; whoever ends next joins it, so that at most one is unjoined.
-    last: Option<JoinHandle<()>>,
+    /// Threads that are about to end. Whoever ends later joins those that have, and waits for no other: if each waited for the
+    /// one before it, they would end one wake-up after the other, more slowly than a busy core begins new ones.
+    ending: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
@@ -52,8 +53,8 @@ impl Threads {
                 Err(poisoned) => PoisonError::into_inner(poisoned).0,
             };
         }
-        if let Some(last) = state.last.take() {
-            let _ = last.join();
+        for ending in state.ending.drain(..) {
+            let _ = ending.join();
         }
         true
     }
@@ -65,14 +66,17 @@ impl Threads {
 
     fn leave(&self) {
         let mut state = lock(&self.state);
-        let mine = state.running.remove(&thread::current().id());
-        let previous = std::mem::replace(&mut state.last, mine);
+        let (ended, mut ending): (Vec<_>, Vec<_>) = std::mem::take(&mut state.ending)
+            .into_iter()
+            .partition(JoinHandle::is_finished);
+        ending.extend(state.running.remove(&thread::current().id()));
+        state.ending = ending;
         if state.running.is_empty() {
             self.ended.notify_all();
         }
         drop(state);
-        if let Some(previous) = previous {
-            let _ = previous.join();
+        for ended in ended {
+            let _ = ended.join();
         }
     }
 }
