@@ -197,12 +197,12 @@ impl Connection<'_> {
         request.begin_body(limits.body(own_bytes.unwrap_or(limits.body_bytes)))?;
         if request.is_asterisk() {
             return Ok(Response::new(Status::NO_CONTENT)
-                .header("Allow", all_methods())
+                .header("Allow", Method::list())
                 .into());
         }
         // It would show a page the credentials that its browser adds.
         if request.method() == Method::Trace {
-            let allow = app.allow(request).unwrap_or_else(all_methods);
+            let allow = app.allow(request).unwrap_or_else(Method::list);
             return Ok(Response::new(Status::METHOD_NOT_ALLOWED)
                 .header("Allow", allow)
                 .into());
@@ -423,7 +423,14 @@ impl Connection<'_> {
     fn close(&mut self) {
         let service = self.service;
         let limits = &service.limits;
+        // Behind a request with `Connection: close` nothing comes, but for a line's end that some send behind a body: there is
+        // nothing to wait for, and no reset that overtakes the answer (RFC 9112 §9.6).
+        let is_last = self.request.head().is_last && !self.request.announces_body();
         let wire = self.request.wire.get_mut();
+        if is_last && wire.buffered().is_empty() {
+            let _ = wire.flush();
+            return;
+        }
         wire.close_lingering(
             limits.drain_bytes.saturating_mul(LINGER_FACTOR),
             limits.drain_time,
@@ -468,15 +475,6 @@ impl Date {
         }
         &self.text
     }
-}
-
-/// What the server can, which is what `OPTIONS *` asks (RFC 9110 §9.3.7).
-fn all_methods() -> String {
-    let routable = Method::ALL
-        .into_iter()
-        .filter(|method| method.is_routable());
-    let names: Vec<_> = routable.map(Method::as_str).collect();
-    names.join(", ")
 }
 
 fn internal_error() -> Response {

@@ -56,8 +56,8 @@ pub struct Limits {
     /// How much of a body that the handler left unread is read and thrown away, so that the connection may go on.
     /// Default 64 KiB. With more left, the connection closes.
     pub drain_bytes: u64,
-    /// Longest time for that, and for the client's own close after the last response. Default 1 s. In the latter at most
-    /// 16 × [`drain_bytes`](Limits::drain_bytes) are read.
+    /// Longest time for that, and for the client's own close after the last response, unless it asked for the end by
+    /// `Connection: close`. Default 1 s. In the latter at most 16 × [`drain_bytes`](Limits::drain_bytes) are read.
     pub drain_time: Duration,
     /// Most connections at a time that have not been upgraded. Default 1024. One more: 503 with `Retry-After`.
     pub connections: usize,

@@ -70,6 +70,15 @@ impl Method {
         !matches!(self, Method::Connect | Method::Trace)
     }
 
+    /// What the server can, which is what `OPTIONS *` asks (RFC 9110 §9.3.7).
+    pub(crate) fn list() -> String {
+        let routable = Method::ALL
+            .into_iter()
+            .filter(|method| method.is_routable());
+        let names: Vec<_> = routable.map(Method::as_str).collect();
+        names.join(", ")
+    }
+
     pub(crate) fn from_token(token: &[u8]) -> Option<Method> {
         Method::ALL
             .into_iter()

@@ -49,6 +49,8 @@ pub(crate) struct Head {
     pub(crate) framing: Framing,
     /// Whether the client lets the connection persist (RFC 9112 §9.3).
     pub(crate) keep_alive: bool,
+    /// Whether the client itself asks for the connection's end, and so must not send anything behind this request (§9.6).
+    pub(crate) is_last: bool,
     pub(crate) expects_continue: bool,
 }
 
@@ -299,6 +301,7 @@ impl HeadParser {
             (None, Some(length)) => Framing::Length(length),
         };
         head.keep_alive = !self.seen.close && (is_1_1 || self.seen.persist);
+        head.is_last = self.seen.close;
         // An HTTP/1.0 client cannot wait for a 100 (RFC 9110 §10.1.1).
         head.expects_continue &= is_1_1 && head.framing != Framing::None;
         Ok(())

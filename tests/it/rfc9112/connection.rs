@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use akurai_http::{Limits, Request, Response};
-use akurai_tests::{Answer, Client, TestServer};
+use akurai_tests::{Answer, Client, TestServer, eventually};
 
 use crate::feeds::all_served;
 use crate::mirror::Mirror;
@@ -235,6 +235,52 @@ fn http_24_no_reset_eats_the_answer() {
     client.send("GET / HTTP/9.9\r\n\r\n");
     assert_eq!(client.read_response().status, 505);
     client.send("x".repeat(30_000));
+    client.expect_eof();
+}
+
+#[test]
+fn http_24_who_asks_for_the_end_is_not_waited_for() {
+    let limits = Limits {
+        drain_time: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let server = TestServer::limited(limits, |_: &Request| Response::text("bye"));
+    for request in [
+        "GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\nConnection: close\r\n\r\n",
+    ] {
+        let mut client = server.connect();
+        client.send(request);
+        assert_eq!(client.read_response().text(), "bye");
+        // The client's own end is still open.
+        eventually("nobody is connected", || {
+            server.handle().stats().connections == 0
+        });
+        client.expect_eof();
+    }
+
+    // But what some send behind a body, and none may behind a close, must not eat the answer.
+    for (request, behind) in [
+        (
+            "POST / HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+            "\r\n",
+        ),
+        ("POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\nx", "\r\n"),
+    ] {
+        let mut client = server.connect();
+        client.send(request);
+        assert_eq!(client.read_response().text(), "bye");
+        client.send(behind);
+        assert_eq!(server.handle().stats().connections, 1);
+        client.finish();
+        client.expect_eof();
+    }
+    let mut client = server.connect();
+    let request = "GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+    client.send(request.repeat(2));
+    assert_eq!(client.read_response().text(), "bye");
+    assert_eq!(server.handle().stats().connections, 1);
+    client.finish();
     client.expect_eof();
 }
 
