@@ -285,7 +285,7 @@ def main():
                         + ", ".join(f"{name} {had['subscribers']:,}" for name, (_, had) in scenarios.items()))
     parser.add_argument("subscribers", type=int, nargs="?")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8, help="that a round measures")
+    parser.add_argument("--seconds", type=float, default=5, help="that a round measures")
     parser.add_argument("--rate", type=int, default=10, help="events a second")
     parser.add_argument("--events", type=int, default=1000, help="of a burst")
     parser.add_argument("--bursts", type=int, default=5)

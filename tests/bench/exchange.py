@@ -41,7 +41,7 @@ def main():
         f"{name}: {' '.join(default)} by default, and {' '.join(others)}."
         for name, (default, others) in servers.SERVERS.items() if name in servers.CASES))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2, help="that a round measures")
+    parser.add_argument("--seconds", type=float, default=1, help="that a round measures")
     parser.add_argument("--binary", action="store_true", help="of echo: messages are not text")
     parser.add_argument("--deflate", action="store_true", help="of echo: permessage-deflate, by those who have it")
     parser.add_argument("--wrk", action="store_true", help="of http: by wrk, as a cross-check, a GET that is not pipelined")

@@ -132,7 +132,7 @@ def main():
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16], help="but one alone for 64 MiB and more")
     parser.add_argument("--servers", nargs="+", choices=SERVERS, default=SERVERS, help="the first is compared with the others")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4, help="that a round measures")
+    parser.add_argument("--seconds", type=float, default=1, help="that a round measures")
     parser.add_argument("--header", action="append", default=[], help="a field line to send, such as 'Accept-Encoding: gzip'")
     parser.add_argument("--dir", help="where the files are made and removed again; the system's temporary directory by default")
     parser.add_argument("--wrk", action="store_true", help="measure with wrk, as a cross-check")

@@ -68,7 +68,7 @@ def main():
     parser.add_argument("scenario", choices=["scale"])
     parser.add_argument("axes", nargs="*", metavar="AXIS", help=f"{', '.join(AXES)}; all by default")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2, help="that a round measures")
+    parser.add_argument("--seconds", type=float, default=1, help="that a round measures")
     parser.add_argument("--most", type=float, default=2**20, help="the greatest value of an axis")
     parser.add_argument("--out", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "plots"),
                         help="where the files go; plots, beside the scripts, by default")
