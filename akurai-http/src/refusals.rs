@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
-use crate::connection::{Date, overloaded};
+use crate::connection::{Date, after, overloaded};
 use crate::roster::{Roster, lock};
 use crate::stream::Stream;
 
@@ -41,7 +41,7 @@ impl Refusals {
         if !told || state.kept.len() >= KEPT {
             return false;
         }
-        state.kept.push((stream, Instant::now() + time));
+        state.kept.push((stream, after(time)));
         !std::mem::replace(&mut state.watched, true)
     }
 

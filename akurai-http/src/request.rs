@@ -221,8 +221,8 @@ impl Request {
         let mut request = Request::on(Wire::by_hand(head.to_vec()), None, None);
         let mut parser = HeadParser::default();
         let no_limits = HeadLimits {
-            request_line_bytes: usize::MAX - 2,
-            header_section_bytes: usize::MAX - 2,
+            request_line_bytes: usize::MAX,
+            header_section_bytes: usize::MAX,
             header_fields: usize::MAX,
         };
         match parser.advance(head, &no_limits) {

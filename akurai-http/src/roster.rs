@@ -5,8 +5,9 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::connection::after;
 use crate::stream::Stream;
 use crate::{RequestError, Stats};
 
@@ -20,8 +21,8 @@ pub(crate) struct Roster {
     upgraded: AtomicUsize,
     pub(crate) counts: Counts,
     stopping: AtomicBool,
-    /// How long those that are busy may take to end, once somebody asked for it.
-    grace: Mutex<Option<Duration>>,
+    /// Until when those that are busy may end, once somebody asked for it.
+    deadline: Mutex<Option<Instant>>,
     asked: Condvar,
 }
 
@@ -142,24 +143,26 @@ impl Roster {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Asks the server to stop; the first to ask sets the grace.
+    /// Asks the server to stop; of several who ask, the shortest grace holds.
     pub(crate) fn stop(&self, grace: Duration) {
-        // The flag first: whoever learns of the grace closes idle connections, and none may become idle after that.
+        // The flag first: whoever learns of the deadline closes idle connections, and none may become idle after that.
         self.stopping.store(true, Ordering::SeqCst);
-        lock(&self.grace).get_or_insert(grace);
+        let asked_for = after(grace);
+        let mut deadline = lock(&self.deadline);
+        *deadline = Some(deadline.map_or(asked_for, |known| known.min(asked_for)));
         self.asked.notify_all();
     }
 
-    /// Waits until somebody asks the server to stop, and returns the grace.
-    pub(crate) fn wait_for_stop(&self) -> Duration {
-        let mut grace = lock(&self.grace);
+    /// Waits until somebody asks the server to stop, and returns the deadline.
+    pub(crate) fn wait_for_stop(&self) -> Instant {
+        let mut deadline = lock(&self.deadline);
         loop {
-            match *grace {
-                Some(grace) => return grace,
+            match *deadline {
+                Some(deadline) => return deadline,
                 None => {
-                    grace = self
+                    deadline = self
                         .asked
-                        .wait(grace)
+                        .wait(deadline)
                         .unwrap_or_else(PoisonError::into_inner);
                 }
             }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::connection::{self, Departure, after};
+use crate::connection::{self, Departure};
 use crate::error::is_timeout;
 use crate::limits::Limits;
 use crate::refusals::Refusals;
@@ -71,27 +71,27 @@ impl Service {
         for index in 0..self.acceptors.len() {
             if let Err(error) = self.spawn_acceptor(index) {
                 self.roster.stop(Duration::ZERO);
-                self.stop(Duration::ZERO);
+                self.stop();
                 return Err(error);
             }
         }
-        let grace = self.roster.wait_for_stop();
-        self.stop(grace);
+        self.roster.wait_for_stop();
+        self.stop();
         Ok(())
     }
 
     /// How long a connection may wait for its next request: less as the places run out, nothing when they have. The
     /// wait for its first one never shrinks to nothing.
     pub(crate) fn idle_wait(&self, first: bool) -> Duration {
-        let (open, limit) = (self.roster.open(), self.limits.connections);
+        let (open, limit) = (
+            self.roster.open(),
+            self.limits.connections.min(usize::MAX / 8),
+        );
         // In four steps, so that the socket's timeout need not be set again for each connection that comes or goes.
         if first && self.limits.idle_timeout.is_zero() {
             return self.limits.head_deadline;
         }
-        let free = limit
-            .saturating_sub(open)
-            .saturating_mul(8)
-            .div_ceil(limit.max(1));
+        let free = (limit.saturating_sub(open) * 8).div_ceil(limit.max(1));
         self.limits.idle_timeout / 4 * free.clamp(usize::from(first), 4) as u32
     }
 
@@ -193,10 +193,11 @@ impl Service {
         }
     }
 
-    fn stop(&self, grace: Duration) {
-        let deadline = after(grace);
+    fn stop(&self) {
         self.roster.close_idle();
         loop {
+            // It may come nearer meanwhile.
+            let deadline = self.roster.wait_for_stop();
             for acceptor in &self.acceptors {
                 // Where a single call cannot wake all threads in accept, each call wakes one.
                 if acceptor.waiting.load(Ordering::SeqCst) > 0 {

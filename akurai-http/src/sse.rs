@@ -178,8 +178,8 @@ impl SseSink {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the id holds a line break or a NUL, or begins or ends with a space: it
-    /// would not come back as it was sent.
+    /// `InvalidInput`, and nothing is sent, if the id holds a control character, or begins or ends with a space: it would
+    /// not come back as it was sent.
     pub fn id(&mut self, id: &str) -> io::Result<()> {
         check_id(id)?;
         event::append_id(id, &mut self.buffer);
@@ -247,9 +247,9 @@ impl SseSink {
     }
 
     /// From now on, [`wait`](SseSink::wait) sends an empty comment whenever nothing was sent for `period`, so that no
-    /// proxy takes the stream for dead. Default never; proxies tend to give up after 60 s.
+    /// proxy takes the stream for dead. Default never, which is also what zero means; proxies tend to give up after 60 s.
     pub fn keep_alive(&mut self, period: Duration) {
-        self.keep_alive = Some(period);
+        self.keep_alive = (!period.is_zero()).then_some(period);
     }
 
     /// Ends the event that is in the buffer and writes it.
@@ -260,17 +260,19 @@ impl SseSink {
 
     fn write_buffer(&mut self) -> io::Result<()> {
         self.last_sent = Instant::now();
+        if let Err(error) = self.check() {
+            self.buffer.clear();
+            return Err(error);
+        }
         if let Some(gzip) = &mut self.gzip {
             let mut coded = Vec::new();
             gzip.compress(&self.buffer, Flush::Sync, &mut coded);
             self.buffer = coded;
         }
-        let result = self.check().and_then(|()| {
-            // After half an event, whatever followed would be read as its rest.
-            (&self.socket)
-                .write_all(&self.buffer)
-                .inspect_err(|_| drop(self.socket.shutdown(Shutdown::Both)))
-        });
+        // After half an event, whatever followed would be read as its rest.
+        let result = (&self.socket)
+            .write_all(&self.buffer)
+            .inspect_err(|_| drop(self.socket.shutdown(Shutdown::Both)));
         self.buffer.clear();
         self.buffer.shrink_to(4 * 1024);
         result

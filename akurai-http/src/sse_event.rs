@@ -67,7 +67,7 @@ impl SseEvent {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the name holds a line break, or the id a line break, a NUL, or white space at an end.
+    /// `InvalidInput` if the name holds a line break, or the id a control character, or white space at an end.
     pub fn encode(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.append(&mut bytes)?;
@@ -109,7 +109,7 @@ pub(crate) fn check_id(id: &str) -> io::Result<()> {
     match event::is_event_id(id) {
         true => Ok(()),
         false => Err(invalid(
-            "event id holds a line break, a NUL or an outer space",
+            "event id holds a control character or an outer space",
         )),
     }
 }

@@ -355,8 +355,9 @@ fn write_both(
     rate: &mut WriteRate,
 ) -> io::Result<()> {
     while !first.is_empty() || !second.is_empty() {
-        // A short answer is not worth two looks at the clock.
-        let begun = (first.len() + second.len() >= OUTPUT_BYTES).then(Instant::now);
+        // A short answer is not worth two looks at the clock, unless the client has let one wait.
+        let is_timed = first.len() + second.len() >= OUTPUT_BYTES || !rate.waited.is_zero();
+        let begun = is_timed.then(Instant::now);
         let written = if second.is_empty() {
             link.write(first)
         } else if first.is_empty() {
@@ -374,9 +375,7 @@ fn write_both(
             }
             Err(error) => return Err(error),
         };
-        if let Some(begun) = begun {
-            rate.count(begun.elapsed(), count)?;
-        }
+        rate.count(begun.map_or(Duration::ZERO, |begun| begun.elapsed()), count)?;
         let of_first = count.min(first.len());
         first = &first[of_first..];
         second = &second[count - of_first..];

@@ -151,6 +151,66 @@ fn a_client_that_reads_a_little_now_and_then_is_dropped() {
 }
 
 #[test]
+fn a_client_that_reads_now_and_then_is_not_dropped_however_small_the_pieces() {
+    let limits = Limits {
+        write_stall: Duration::from_secs(2),
+        ..Limits::default()
+    };
+    let (report, reports) = mpsc::channel();
+    let server = TestServer::limited(limits, move |_: &Request| {
+        let report = report.clone();
+        Response::stream(move |out| {
+            let piece = [b'x'; 8 * 1024];
+            loop {
+                if let Err(error) = out.write_all(&piece).and_then(|()| out.flush()) {
+                    let _ = report.send(error.kind());
+                    return Err(error);
+                }
+            }
+        })
+    });
+    let mut client = server.connect();
+    client.send(GET);
+    // Together its pauses are longer than any that is allowed.
+    for _ in 0..6 {
+        let dropped = reports.recv_timeout(Duration::from_millis(700));
+        assert_eq!(dropped, Err(mpsc::RecvTimeoutError::Timeout));
+        client.read_exactly(1024 * 1024);
+    }
+}
+
+#[test]
+fn limits_without_end_are_limits() {
+    let limits = Limits {
+        request_line_bytes: usize::MAX,
+        header_section_bytes: usize::MAX,
+        header_fields: usize::MAX,
+        body_bytes: u64::MAX,
+        chunk_line_bytes: usize::MAX,
+        chunk_extension_bytes: usize::MAX,
+        trailer_section_bytes: usize::MAX,
+        trailer_fields: usize::MAX,
+        body_rate_bytes: u64::MAX,
+        write_rate_bytes: u64::MAX,
+        connections: usize::MAX,
+        upgrades: usize::MAX,
+        spare_threads: usize::MAX,
+        ..Limits::default()
+    };
+    let (server, _reports) = reading(limits);
+    let mut client = server.connect();
+    client.send(format!("{}body", post(4)));
+    assert_eq!(client.read_response().text(), "body");
+    client.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n4;x=y\r\nbody\r\n0\r\nA: b\r\n\r\n");
+    assert_eq!(client.read_response().text(), "body");
+    client.send(format!(
+        "GET /{} HTTP/1.1\r\nHost: t\r\n\r\n",
+        "x".repeat(50_000)
+    ));
+    assert_eq!(client.read_response().status, 200);
+}
+
+#[test]
 fn a_body_that_never_comes_is_not_waited_for_for_long() {
     let limits = Limits {
         drain_time: SHORT,

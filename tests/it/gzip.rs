@@ -1,7 +1,7 @@
 //! Responses and event streams with gzip, as a client sees them that inflates by its own reading of RFC 1951.
 
 use std::io::Write;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use akurai_http::middleware::Gzip;
 use akurai_http::{Files, Request, Response, Router, Status, sse_gzip};
@@ -219,6 +219,28 @@ fn files_are_left_in_parts_and_in_their_own_coding() {
         ask(&mut client, "GET", "/files/none", GZIP).status,
         Status::NOT_FOUND.code()
     );
+}
+
+#[test]
+fn a_coded_stream_is_whole_when_the_server_stops() {
+    let (resume, resumed) = mpsc::channel();
+    let resumed = Arc::new(Mutex::new(resumed));
+    let app = Router::new().get("/events", move |req: &Request| {
+        let resumed = Arc::clone(&resumed);
+        sse_gzip(req, move |mut sink| {
+            sink.data("sent")?;
+            let _ = resumed.lock().unwrap().recv_timeout(DEADLINE);
+            sink.data("too late")
+        })
+    });
+    let server = TestServer::start(app);
+    let mut client = server.connect();
+    client.send(format!("GET /events HTTP/1.1\r\nHost: t\r\n{GZIP}\r\n"));
+    client.read_head();
+    server.handle().shutdown(DEADLINE);
+    resume.send(()).unwrap();
+    let (stream, _) = client.read_to_end();
+    assert_eq!(gunzip(&stream), b": \n\ndata: sent\n\n");
 }
 
 #[test]

@@ -147,6 +147,24 @@ fn what_outlasts_the_grace_is_closed_by_force() {
 }
 
 #[test]
+fn the_shortest_grace_holds() {
+    let (entered, entries) = mpsc::channel();
+    let server = Running::start(move |request: &Request| -> io::Result<Response> {
+        let _ = entered.send(());
+        Ok(Response::text(request.body()?))
+    });
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n");
+    entries.recv_timeout(DEADLINE).expect("the handler runs");
+    server.handle.shutdown(LONG);
+    server.expect_running();
+    server.handle.shutdown(Duration::ZERO);
+    server.handle.shutdown(LONG);
+    server.expect_end();
+    assert_eq!(client.read_to_end().0, b"");
+}
+
+#[test]
 fn event_streams_end() {
     let (report, reports) = mpsc::channel();
     let end = move |result: io::Result<()>| report.send(result.map_err(|error| error.kind()));

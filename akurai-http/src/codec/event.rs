@@ -1,5 +1,7 @@
 //! One event as text/event-stream bytes (WHATWG HTML §9.2.5).
 
+use super::head::is_field_value;
+
 // stream  = [ bom ] *event
 // event   = *( comment / field ) end-of-line
 // comment = colon *any-char end-of-line
@@ -55,10 +57,10 @@ pub(crate) fn is_event_name(name: &str) -> bool {
     !name.contains(['\r', '\n'])
 }
 
-/// Whether an event may have this id. Beside line breaks, a NUL would make the browser ignore it, and a space at an
-/// end would not come back in `Last-Event-ID`.
+/// Whether an event may have this id. Beside line breaks, a NUL would make the browser ignore it; a space at an end would not
+/// come back in `Last-Event-ID`, and with any other control character that would be no field.
 pub(crate) fn is_event_id(id: &str) -> bool {
-    !id.contains(['\r', '\n', '\0']) && !id.starts_with([' ', '\t']) && !id.ends_with([' ', '\t'])
+    is_field_value(id.as_bytes()) && !id.starts_with([' ', '\t']) && !id.ends_with([' ', '\t'])
 }
 
 #[cfg(test)]
@@ -114,7 +116,7 @@ mod tests {
         for bad in ["a\nb", "a\rb", "\n", "a\r\n"] {
             assert!(!is_event_name(bad) && !is_event_id(bad), "{bad:?}");
         }
-        for bad in ["a\0", " a", "a ", "\ta", "a\t"] {
+        for bad in ["a\0", "a\x01b", "\x7f", " a", "a ", "\ta", "a\t"] {
             assert!(!is_event_id(bad), "{bad:?}");
         }
         assert!(is_event_name(" a ") && is_event_id("é 7") && is_event_id(""));

@@ -21,8 +21,18 @@ impl Net {
         };
         let addr: IpAddr = addr.parse().ok()?;
         let all_bits = if addr.is_ipv4() { 32 } else { 128 };
-        let prefix_bits = bits.unwrap_or(all_bits);
-        (prefix_bits <= all_bits).then_some(Net { addr, prefix_bits })
+        let prefix_bits: u32 = bits.unwrap_or(all_bits);
+        if prefix_bits > all_bits {
+            return None;
+        }
+        // An IPv4 address in IPv6's clothes, as `contains` sees one: `::ffff:10.0.0.0/104`.
+        let (addr, prefix_bits) = match addr.to_canonical() {
+            canonical if addr.is_ipv6() && canonical.is_ipv4() && prefix_bits >= 96 => {
+                (canonical, prefix_bits - 96)
+            }
+            _ => (addr, prefix_bits),
+        };
+        Some(Net { addr, prefix_bits })
     }
 
     pub(crate) fn contains(&self, addr: IpAddr) -> bool {
@@ -129,6 +139,8 @@ mod tests {
             ("::1", "::1", "::2"),
             ("::/0", "::2", "1.2.3.4"),
             ("10.0.0.0/8", "::ffff:10.0.0.1", "::10.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.2"),
+            ("::ffff:10.0.0.0/104", "::ffff:10.255.0.1", "11.0.0.0"),
         ] {
             let parsed = Net::parse(net).expect(net);
             assert!(parsed.contains(inside.parse().unwrap()), "{net} {inside}");

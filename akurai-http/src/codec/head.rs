@@ -145,14 +145,15 @@ impl HeadParser {
     fn check_unfinished(&self, input: &[u8], limits: &HeadLimits) -> Result<(), RequestError> {
         let line = &input[self.at..];
         match self.section_start {
-            // What speaks another protocol (TLS, say) need not send a line's end for us to know.
-            None if !line.is_empty() && line[0] != b'\r' && !is_tchar(line[0]) => {
+            // What speaks another protocol (TLS, say) need not send a line's end for us to know. A CR is the first half of an empty
+            // line, or nothing.
+            None if line.first().is_some_and(|&first| !is_tchar(first)) && line != b"\r" => {
                 Err(RequestError::Method)
             }
-            None if line.len() > limits.request_line_bytes + 1 => {
+            None if line.len() > limits.request_line_bytes.saturating_add(1) => {
                 Err(too_long(&line[..limits.request_line_bytes + 2]))
             }
-            Some(start) if input.len() - start > limits.header_section_bytes + 2 => {
+            Some(start) if input.len() - start > limits.header_section_bytes.saturating_add(2) => {
                 Err(RequestError::FieldsTooLarge)
             }
             _ => Ok(()),

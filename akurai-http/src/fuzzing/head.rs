@@ -223,7 +223,7 @@ impl<'h> Request<'h> {
         }
         bytes.extend_from_slice(b"\r\n");
         let limits = HeadLimits {
-            header_section_bytes: usize::MAX - 2,
+            header_section_bytes: usize::MAX,
             ..Limits::default().head()
         };
         let end = bytes.len();

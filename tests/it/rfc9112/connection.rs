@@ -342,6 +342,17 @@ fn http_25_a_partial_head_gets_408_at_the_deadline() {
 }
 
 #[test]
+fn http_25_bytes_that_begin_no_request_do_not_start_the_wait_anew() {
+    let mirror = Mirror::start();
+    for bytes in ["\r\r", "\r\n\rG"] {
+        let mut client = mirror.connect();
+        client.send_bytewise(bytes);
+        assert_eq!(client.read_response().status, 400, "{bytes:?}");
+        client.expect_eof();
+    }
+}
+
+#[test]
 fn http_25_a_half_closed_client_still_gets_its_answer() {
     let mirror = Mirror::start();
     let mut client = mirror.connect();

@@ -44,6 +44,16 @@ fn keep_alive_breaks_the_silence_of_a_wait() {
 }
 
 #[test]
+fn no_keep_alive_is_no_comment() {
+    let bytes = wire(|sink| {
+        sink.keep_alive(Duration::ZERO);
+        sink.wait(Duration::from_millis(20))?;
+        sink.data("awake")
+    });
+    assert_eq!(String::from_utf8_lossy(&bytes), "data: awake\n\n");
+}
+
+#[test]
 fn sse_18_the_cursor_is_what_the_client_says_in_bytes() {
     let (tell, told) = mpsc::channel();
     let server = TestServer::start(move |req: &Request| {
