@@ -61,7 +61,8 @@ impl Request {
         self.head.method
     }
 
-    /// The path, percent-encoded as it came. It begins with `/`, but for the `*` of `OPTIONS *`.
+    /// The path, percent-encoded as it came. It begins with `/`, but for the `*` of `OPTIONS *`. Routes match what it means:
+    /// `/%61` is the route `/a`, and so a comparison with this path guards nothing.
     pub fn path(&self) -> &str {
         match self.text(self.head.path.clone()) {
             "" if self.is_asterisk() => "*",

@@ -166,7 +166,9 @@ impl Files {
     /// `Cache-Control: no-cache`.
     ///
     /// Only for a request by `GET` or `HEAD` whose `Accept` names `text/html` and whose path has no extension, so that a script
-    /// or picture that is missing stays 404. Since it depends on `Accept`, `Vary` says so, on that 404 too.
+    /// or picture that is missing stays 404. Since it depends on `Accept`, `Vary` says so, on that 404 too. A path that names no
+    /// file on some system is 404 as well, fallback or not: one with an empty or hidden segment, with `:`, `\` or an encoded `/`
+    /// in it, with a dot or space at a segment's end, or with a device's name, such as `con`.
     ///
     /// # Panics
     ///
