@@ -34,3 +34,5 @@ mod smuggling;
 mod sse;
 mod threads;
 mod tidy;
+#[cfg(unix)]
+mod unix_sockets;
