@@ -30,6 +30,9 @@ fn what_it_says_and_how_it_exits() {
     let (code, _, error) = run(&["--port", "1"]);
     let expected = "akurai-server: unknown argument '--port'; see --help\n";
     assert_eq!((code, &*error), (Some(2), expected));
+    let (code, _, error) = run(&["--engin=redis://user:password@host"]);
+    let expected = "akurai-server: unknown argument '--engin'; see --help\n";
+    assert_eq!((code, &*error), (Some(2), expected));
     let (code, _, error) = run(&["--engine", "rediss://a"]);
     let expected =
         "akurai-server: Redis URL: rediss: is spoken through a sidecar, since std has no TLS\n";
