@@ -9,6 +9,7 @@ mod serving;
 mod closing;
 mod deadlines;
 mod demo;
+mod engines;
 mod examples;
 mod faults;
 mod files;
