@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::{Barrier, Mutex, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use akurai_http::{Handle, Request, Response, Server};
-use akurai_tests::{DEADLINE, TempDir, eventually};
+use akurai_http::{Handle, Request, Response, Server, TrustedProxies};
+use akurai_tests::{Client, DEADLINE, TempDir, eventually};
 
 /// Lets a server run while `test` does.
 fn serving(server: Server, test: impl FnOnce(&Handle)) {
@@ -210,4 +212,45 @@ fn the_file_goes_with_its_server_and_no_other_does() {
         });
     });
     assert_eq!(names(&dir), ["socket"]);
+}
+
+#[test]
+fn several_listeners_are_one_server() {
+    let dir = TempDir::new();
+    let path = dir.join("socket");
+    let proxies = TrustedProxies::x_forwarded_for(["unix"]).unwrap();
+    let server = Server::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|server| server.listen((Ipv4Addr::LOCALHOST, 0)))
+        .and_then(|server| server.listen_unix(&path))
+        .expect("all are free")
+        .trust(proxies);
+    let handle = server.handle();
+    let addrs: Vec<_> = server.local_addrs().map(Result::unwrap).collect();
+    assert_eq!(addrs.len(), 2);
+    let served = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&served);
+    let running = thread::spawn(move || {
+        server.run(move |request: &Request| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let client = request.client_addr().map(|addr| addr.to_string());
+            Response::text(client.unwrap_or_default())
+        })
+    });
+    for addr in addrs {
+        let mut client = Client::connect(addr);
+        client.send("GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n");
+        assert_eq!(client.read_response().text(), "127.0.0.1");
+    }
+    let mut unix = UnixStream::connect(&path).unwrap();
+    unix.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    unix.write_all(
+        b"GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 9.9.9.9\r\nConnection: close\r\n\r\n",
+    )
+    .unwrap();
+    let mut answer = String::new();
+    unix.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("\r\n\r\n9.9.9.9"), "{answer}");
+    handle.shutdown(Duration::from_secs(60));
+    running.join().unwrap().unwrap();
+    assert_eq!(served.load(Ordering::SeqCst), 3);
 }
