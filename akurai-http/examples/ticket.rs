@@ -83,9 +83,7 @@ fn login(req: &Request, sessions: &Secrets) -> io::Result<Response> {
         return Ok(Response::new(Status::UNAUTHORIZED));
     };
     let session = Cookie::new("session", &sessions.hand_out(user)?);
-    Ok(Response::new(Status::SEE_OTHER)
-        .header("Location", "/")
-        .cookie(session))
+    Ok(Response::redirect(Status::SEE_OTHER, "/").cookie(session))
 }
 
 fn session_user(req: &Request, sessions: &Secrets) -> Option<String> {

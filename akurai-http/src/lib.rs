@@ -87,6 +87,8 @@ mod sse_event;
 mod status;
 mod stream;
 mod threads;
+#[cfg(unix)]
+mod unix_socket;
 mod upgraded;
 mod wire;
 

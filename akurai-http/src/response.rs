@@ -147,6 +147,38 @@ impl Response {
         response
     }
 
+    /// Sends the client on to another place, which `Location` names: an absolute URL, or a reference that counts from the
+    /// request's own (RFC 9110 §10.2.2), such as `/login`. What the client then sends depends on the status (§15.4):
+    ///
+    /// | status | for | the next request |
+    /// |---|---|---|
+    /// | [`SEE_OTHER`](Status::SEE_OTHER), 303 | the answer to a form | `GET`, without a body |
+    /// | [`TEMPORARY_REDIRECT`](Status::TEMPORARY_REDIRECT), 307 | now | keeps method and body |
+    /// | [`PERMANENT_REDIRECT`](Status::PERMANENT_REDIRECT), 308 | from now on | keeps method and body |
+    /// | [`FOUND`](Status::FOUND), 302 | now | as 307, but of `POST` browsers make `GET` |
+    /// | [`MOVED_PERMANENTLY`](Status::MOVED_PERMANENTLY), 301 | from now on | as 308, but of `POST` browsers make `GET` |
+    ///
+    /// ```
+    /// use akurai_http::{Response, Status};
+    ///
+    /// let response = Response::redirect(Status::SEE_OTHER, "/login");
+    /// assert_eq!(response.headers().get("location"), Some("/login"));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the status is none of these, or the location is malformed as a field. Use [`try_header`](Response::try_header) for
+    /// one that comes from outside; and see that it leads to where you would send people, or a link to this server leads
+    /// them anywhere.
+    #[track_caller]
+    pub fn redirect(status: Status, location: impl AsRef<[u8]>) -> Response {
+        assert!(
+            matches!(status.code(), 301 | 302 | 303 | 307 | 308),
+            "{status} is no redirect"
+        );
+        Response::new(status).header("Location", location)
+    }
+
     /// The same response with another status.
     pub fn with_status(mut self, status: Status) -> Response {
         self.parts.status = status;
@@ -395,6 +427,34 @@ impl fmt::Debug for Parts {
             Body::Static(bytes) => write!(f, "{} static bytes", bytes.len()),
             Body::Stream(_) => f.write_str("a stream"),
             Body::File(path) => write!(f, "file {}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn redirects() {
+        for code in 100..=599 {
+            let status = Status::new(code);
+            let redirect = catch_unwind(|| Response::redirect(status, "/there?a=b"));
+            let fields = redirect.as_ref().ok().map(|redirect| {
+                let fields: Vec<_> = redirect.headers().iter().collect();
+                (redirect.status(), fields, redirect.body_bytes())
+            });
+            let expected = [301, 302, 303, 307, 308].contains(&code).then(|| {
+                let location = ("Location", &b"/there?a=b"[..]);
+                (status, vec![location], Some(&b""[..]))
+            });
+            assert_eq!(fields, expected, "{code}");
+        }
+        for location in ["/a\r\nSet-Cookie: forged=1", "/a\n", " /a", "/a\0"] {
+            let redirect = catch_unwind(|| Response::redirect(Status::SEE_OTHER, location));
+            assert!(redirect.is_err(), "{location:?}");
         }
     }
 }

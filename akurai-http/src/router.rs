@@ -237,7 +237,7 @@ impl Router {
     ///     .wrap(|req, next| -> Reply {
     ///         match req.cookie("session") {
     ///             Some("31d4d96e407aad42") => next(req),
-    ///             _ => Response::new(Status::SEE_OTHER).header("Location", "/login").into(),
+    ///             _ => Response::redirect(Status::SEE_OTHER, "/login").into(),
     ///         }
     ///     });
     /// let router = Router::new().get("/login", |_| Response::html("<form method=post>…")).nest("", members);

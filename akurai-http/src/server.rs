@@ -13,6 +13,8 @@ use crate::roster::Roster;
 use crate::service::Service;
 use crate::stream::Listener;
 use crate::threads::Threads;
+#[cfg(unix)]
+use crate::unix_socket::UnixSocket;
 use crate::{Reply, Request, RequestError, Router, TrustedProxies};
 
 /// What answers requests: a [`Router`], or any function from a request to something that turns into a [`Reply`].
@@ -106,16 +108,21 @@ impl Server {
         Ok(Server::on(Listener::Shared(listener)))
     }
 
-    /// Binds a Unix socket at this path, which must not exist yet; who may connect is up to the directory's permissions.
-    /// The file stays when the server has stopped: a program removes it before it binds, if it is sure that no other server
-    /// listens there.
+    /// Binds a Unix socket at this path; who may connect is up to the directory's permissions. The socket's file goes when
+    /// the server stops, or is dropped before it ran.
+    ///
+    /// A server that died leaves its file behind. A socket's file that no process has open any more is removed, and bound
+    /// anew; anything else that stands at the path stays. Of several servers that start at once, one binds: whoever takes a
+    /// path over makes the file `PATH.lock` first, which must not be there, and removes it when it is bound.
     ///
     /// # Errors
     ///
-    /// Those of [`UnixListener::bind`](std::os::unix::net::UnixListener::bind).
+    /// Those of [`UnixListener::bind`](std::os::unix::net::UnixListener::bind), which are `AddrInUse` if another socket
+    /// listens there, if something stands there that is no socket, or if `PATH.lock` does; those of making and removing a
+    /// file in that directory if a path is taken over.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Server> {
-        std::os::unix::net::UnixListener::bind(path).map(|unix| Server::on(Listener::Unix(unix)))
+        UnixSocket::bind(path.as_ref()).map(|socket| Server::on(Listener::Unix(socket)))
     }
 
     /// Listens at another TCP address too; limits and counts are those of the one server.

@@ -199,9 +199,11 @@ impl Service {
             // It may come nearer meanwhile.
             let deadline = self.roster.wait_for_stop();
             for acceptor in &self.acceptors {
-                // Where a single call cannot wake all threads in accept, each call wakes one.
-                if acceptor.waiting.load(Ordering::SeqCst) > 0 {
-                    let _ = acceptor.listener.wake();
+                match acceptor.waiting.load(Ordering::SeqCst) {
+                    // The next server may have the path, while this one serves to the end.
+                    0 => acceptor.listener.remove_file(),
+                    // Where a single call cannot wake all threads in accept, each call wakes one.
+                    _ => drop(acceptor.listener.wake()),
                 }
             }
             let soon = Instant::now() + Duration::from_millis(20);

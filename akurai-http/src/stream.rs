@@ -3,8 +3,11 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+#[cfg(unix)]
+use crate::unix_socket::UnixSocket;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -71,7 +74,7 @@ pub(crate) enum Listener {
     /// Not ours alone: what the whole socket would feel is not done to it.
     Shared(TcpListener),
     #[cfg(unix)]
-    Unix(UnixListener),
+    Unix(UnixSocket),
 }
 
 impl Listener {
@@ -83,7 +86,7 @@ impl Listener {
                 Ok((Stream::Tcp(socket), Some(peer)))
             }
             #[cfg(unix)]
-            Listener::Unix(listener) => Ok((Stream::Unix(listener.accept()?.0), None)),
+            Listener::Unix(socket) => Ok((Stream::Unix(socket.listener.accept()?.0), None)),
         }
     }
 
@@ -115,10 +118,18 @@ impl Listener {
                 TcpStream::connect_timeout(&addr, Duration::from_secs(1)).map(drop)
             }
             #[cfg(unix)]
-            Listener::Unix(listener) => {
-                let addr = listener.local_addr()?;
+            Listener::Unix(socket) => {
+                let addr = socket.listener.local_addr()?;
                 UnixStream::connect_addr(&addr).map(drop)
             }
+        }
+    }
+
+    /// Removes a Unix socket's file, without which others than Linux cannot wake who waits in `accept`.
+    pub(crate) fn remove_file(&self) {
+        #[cfg(unix)]
+        if let Listener::Unix(socket) = self {
+            socket.remove_file();
         }
     }
 
@@ -142,8 +153,8 @@ impl Listener {
                 Some(Stream::Tcp(TcpStream::from(fd)))
             }
             Listener::Shared(_) => None,
-            Listener::Unix(listener) => {
-                let fd = OwnedFd::from(listener.try_clone()?);
+            Listener::Unix(socket) => {
+                let fd = OwnedFd::from(socket.listener.try_clone()?);
                 Some(Stream::Unix(UnixStream::from(fd)))
             }
         })

@@ -80,3 +80,72 @@ impl Threads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// What a thread of these tests does when it has returned and is not yet to be joined.
+    struct AtEnd(Box<dyn Fn() + Send>);
+
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+
+    thread_local! {
+        static AT_END: Cell<Option<AtEnd>> = const { Cell::new(None) };
+    }
+
+    fn spawn(threads: &Arc<Threads>, at_end: impl Fn() + Send + 'static) {
+        let at_end = AtEnd(Box::new(at_end));
+        threads
+            .spawn(Box::new(move || AT_END.set(Some(at_end))))
+            .expect("a thread can be made");
+    }
+
+    #[test]
+    fn who_ends_waits_for_none_that_has_not() {
+        let threads = Arc::new(Threads::default());
+        let gate = Arc::new(Mutex::new(()));
+        let (tell, told) = mpsc::channel();
+
+        // The first has returned, and ends when the gate opens.
+        let closed = lock(&gate);
+        let (at_gate, gate_of_first) = (tell.clone(), Arc::clone(&gate));
+        spawn(&threads, move || {
+            let _ = at_gate.send("first");
+            drop(lock(&gate_of_first));
+        });
+        assert_eq!(told.recv_timeout(DEADLINE), Ok("first"));
+
+        // The second takes it for ended, and is held up in joining it.
+        spawn(&threads, || {});
+        let state = lock(&threads.state);
+        let waited = threads
+            .ended
+            .wait_timeout_while(state, DEADLINE, |state| !state.running.is_empty());
+        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        assert!(state.running.is_empty());
+        let unfinished: Vec<_> = state.ending.iter().map(JoinHandle::is_finished).collect();
+        assert_eq!(unfinished, [false], "the second alone, which waits");
+        drop(state);
+
+        // The third is not.
+        spawn(&threads, move || {
+            let _ = tell.send("third");
+        });
+        assert_eq!(told.recv_timeout(DEADLINE), Ok("third"));
+
+        drop(closed);
+        assert!(threads.join(Instant::now() + DEADLINE));
+        assert!(lock(&threads.state).ending.is_empty());
+    }
+}

@@ -119,7 +119,9 @@ fn bind(addrs: &[String]) -> Result<Server, String> {
             (_, Some(_)) => Err(io::ErrorKind::Unsupported.into()),
         };
         server = Some(bound.map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => format!("{addr} is in use by another program"),
+            io::ErrorKind::AddrInUse if error.raw_os_error().is_some() => {
+                format!("{addr} is in use by another program")
+            }
             _ => format!("cannot listen on {addr}: {error}"),
         })?);
     }

@@ -54,12 +54,13 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Why a command line is refused, or the environment.
+/// Why a command line is refused, or the environment. Of what is not known, the name alone is told: behind one with a letter too
+/// few, the value may be an address with a password.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UsageError {
     Unknown(String),
     MissingValue(&'static str),
-    UnwantedValue(String),
+    UnwantedValue(&'static str),
     /// Where it stands, what stands there, and what may.
     WrongValue(&'static str, String, &'static str),
     ListWithoutDir,
@@ -113,7 +114,7 @@ impl Command {
         while let Some(arg) = args.next() {
             for (known, value) in named(&arg)? {
                 let value = match (known.has_value, value) {
-                    (false, Some(_)) => return Err(UsageError::UnwantedValue(arg)),
+                    (false, Some(_)) => return Err(UsageError::UnwantedValue(known.long)),
                     (false, None) => String::new(),
                     (true, value) => value
                         .or_else(|| args.next())
@@ -148,7 +149,10 @@ impl Command {
 /// The options that a word names, each with the value that is in it: `--dir=x`, `-dx`, and of those without a value several,
 /// `-ql`.
 fn named(arg: &str) -> Result<Vec<(&'static Known, Option<String>)>, UsageError> {
-    let unknown = || UsageError::Unknown(arg.to_owned());
+    let unknown = || {
+        let name = arg.split(['=', ':']).next();
+        UsageError::Unknown(name.unwrap_or_default().to_owned())
+    };
     if arg.starts_with("--") {
         let (name, value) = match arg.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
@@ -162,7 +166,7 @@ fn named(arg: &str) -> Result<Vec<(&'static Known, Option<String>)>, UsageError>
     let mut all = Vec::new();
     for (at, letter) in letters.char_indices() {
         let found = KNOWN.iter().find(|known| known.short == Some(letter));
-        let known = found.ok_or_else(unknown)?;
+        let known = found.ok_or_else(|| UsageError::Unknown(format!("-{letter}")))?;
         let rest = &letters[at + letter.len_utf8()..];
         if known.has_value {
             all.push((known, (!rest.is_empty()).then(|| rest.to_owned())));
@@ -221,7 +225,7 @@ impl fmt::Display for UsageError {
         match self {
             UsageError::Unknown(arg) => write!(f, "unknown argument '{arg}'"),
             UsageError::MissingValue(flag) => write!(f, "{flag} needs a value"),
-            UsageError::UnwantedValue(arg) => write!(f, "'{arg}': this option takes no value"),
+            UsageError::UnwantedValue(flag) => write!(f, "{flag} takes no value"),
             UsageError::WrongValue(place, value, expected) => {
                 write!(f, "{place} is {expected}, and not '{value}'")
             }
@@ -322,11 +326,24 @@ mod tests {
         for line in ["--addr", "-a", "-qa"] {
             assert_eq!(parse(line), Err(UsageError::MissingValue("--addr")));
         }
-        for line in ["--quiet=1", "--help=1"] {
-            assert_eq!(parse(line), Err(UsageError::UnwantedValue(line.into())));
+        for (line, flag) in [("--quiet=1", "--quiet"), ("--help=redis://u:p@h", "--help")] {
+            assert_eq!(parse(line), Err(UsageError::UnwantedValue(flag)));
         }
-        for unknown in ["--port", "-x", "-qx", "serve", "--addres=1", "=", "-", "--"] {
-            assert_eq!(parse(unknown), Err(UsageError::Unknown(unknown.into())));
+        for (line, unknown) in [
+            ("--port", "--port"),
+            ("--addres=1", "--addres"),
+            ("--engin=redis://user:password@host", "--engin"),
+            ("--engin:redis://user:password@host", "--engin"),
+            ("redis://user:password@host", "redis"),
+            ("-xredis://user:password@host", "-x"),
+            ("-x", "-x"),
+            ("-qx", "-x"),
+            ("serve", "serve"),
+            ("=", ""),
+            ("-", "-"),
+            ("--", "--"),
+        ] {
+            assert_eq!(parse(line), Err(UsageError::Unknown(unknown.into())));
         }
         let wrong = |place, value: &str, expected| {
             Err(UsageError::WrongValue(place, value.into(), expected))

@@ -30,6 +30,9 @@ fn what_it_says_and_how_it_exits() {
     let (code, _, error) = run(&["--port", "1"]);
     let expected = "akurai-server: unknown argument '--port'; see --help\n";
     assert_eq!((code, &*error), (Some(2), expected));
+    let (code, _, error) = run(&["--engin=redis://user:password@host"]);
+    let expected = "akurai-server: unknown argument '--engin'; see --help\n";
+    assert_eq!((code, &*error), (Some(2), expected));
     let (code, _, error) = run(&["--engine", "rediss://a"]);
     let expected =
         "akurai-server: Redis URL: rediss: is spoken through a sidecar, since std has no TLS\n";
@@ -128,4 +131,38 @@ fn whoever_read_its_stderr_may_leave() {
         let answer = ask_health(&addr);
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn its_socket_outlives_it_only_if_it_is_killed() {
+    use std::os::unix::net::UnixStream;
+
+    let path = std::env::temp_dir().join(format!("akurai-demo-{}", std::process::id()));
+    let addr = format!("unix:{}", path.display());
+    let start = || {
+        let mut demo = demo(&["--addr", &addr]);
+        let mut running = Running(demo.stderr(Stdio::piped()).spawn().expect("the demo runs"));
+        let mut stderr = BufReader::new(running.0.stderr.take().expect("it is piped"));
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        assert_eq!(line, format!("akurai-server listening on {addr}\n"));
+        (running, stderr)
+    };
+    drop(start());
+    assert!(path.exists());
+    // What it left over is in nobody's way.
+    let (mut running, mut stderr) = start();
+    UnixStream::connect(&path).expect("it listens");
+    let (code, _, error) = run(&["--addr", &addr]);
+    let expected = format!("akurai-server: {addr} is in use by another program\n");
+    assert_eq!((code, error), (Some(1), expected));
+    let stop = Command::new("kill")
+        .arg(running.0.id().to_string())
+        .status();
+    assert!(stop.expect("kill runs").success());
+    assert!(running.0.wait().expect("it ends").success());
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert!(!path.exists(), "{rest}");
 }

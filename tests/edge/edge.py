@@ -15,8 +15,9 @@ import browser
 import faults
 import features
 import races
+from checks import Checks
 from clients import Closed
-from places import FILES, HERE, PROXIES, Certificate, Checks, version
+from places import FILES, HERE, PROXIES, Certificate, version
 
 PARTS = {"features": features.check, "faults": faults.check, "races": races.check, "browser": browser.check}
 README = HERE.parent.parent / "README.md"

@@ -36,21 +36,6 @@ def free_port():
             return port
 
 
-class Checks:
-    """Prints one line for each claim and counts them."""
-
-    def __init__(self):
-        self.passed = 0
-        self.failed = 0
-
-    def that(self, holds, text):
-        if holds:
-            self.passed += 1
-        else:
-            self.failed += 1
-        print(f"{'ok' if holds else 'not ok'} - {text}", flush=True)
-
-
 class Process:
     """A program with a log, ended with the `with` block. Stopped by its pid alone."""
 

@@ -10,7 +10,8 @@ import changing
 import differential
 import sweep
 import transfer
-from servers import Checks, Demo, Nginx
+from checks import Checks
+from servers import Demo, Nginx
 
 PARTS = {
     "nginx": [differential.check],

@@ -1,4 +1,4 @@
-"""The demo and nginx as processes, what the system says about them, and the checks' tally."""
+"""The demo and nginx as processes, and what the system says about them."""
 
 import os
 import re
@@ -14,23 +14,6 @@ MIB = 1 << 20
 
 # Threads that may be left of a load: those that the server keeps to accept the next connections.
 SPARE_THREADS = 4
-
-
-class Checks:
-    """Counts claims, and prints a line for each. A `quiet` one is printed only when it fails."""
-
-    def __init__(self):
-        self.passed = 0
-        self.failed = 0
-
-    def that(self, holds, text, quiet=False):
-        if holds:
-            self.passed += 1
-        else:
-            self.failed += 1
-        if not (holds and quiet):
-            print(f"{'ok' if holds else 'not ok'} - {text}", flush=True)
-        return bool(holds)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ mod serving;
 mod closing;
 mod deadlines;
 mod demo;
+mod engines;
 mod examples;
 mod faults;
 mod files;
@@ -34,3 +35,5 @@ mod smuggling;
 mod sse;
 mod threads;
 mod tidy;
+#[cfg(unix)]
+mod unix_sockets;

@@ -1,12 +1,8 @@
-//! Threads and listeners: made on demand, used again, gone when they idle.
+//! Threads: made on demand, used again, gone when they idle.
 
-use std::io::{Read, Write};
-use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
-use akurai_http::{Limits, Request, Response, Server, TrustedProxies};
+use akurai_http::{Limits, Request, Response};
 use akurai_tests::{Client, TestServer, eventually};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
@@ -63,51 +59,6 @@ fn at_most_so_many_threads_wait() {
     });
     drop(clients);
     eventually("the rest ended", || server.handle().stats().threads <= 2);
-}
-
-#[cfg(unix)]
-#[test]
-fn several_listeners_are_one_server() {
-    let dir = std::env::temp_dir().join(format!("akurai-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    let path = dir.join("several.sock");
-    let _ = std::fs::remove_file(&path);
-    let proxies = TrustedProxies::x_forwarded_for(["unix"]).unwrap();
-    let server = Server::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|server| server.listen((Ipv4Addr::LOCALHOST, 0)))
-        .and_then(|server| server.listen_unix(&path))
-        .expect("all are free")
-        .trust(proxies);
-    let handle = server.handle();
-    let addrs: Vec<_> = server.local_addrs().map(Result::unwrap).collect();
-    assert_eq!(addrs.len(), 2);
-    let served = std::sync::Arc::new(AtomicUsize::new(0));
-    let counted = std::sync::Arc::clone(&served);
-    let running = thread::spawn(move || {
-        server.run(move |request: &Request| {
-            counted.fetch_add(1, Ordering::SeqCst);
-            let client = request.client_addr().map(|addr| addr.to_string());
-            Response::text(client.unwrap_or_default())
-        })
-    });
-    for addr in addrs {
-        let mut client = Client::connect(addr);
-        client.send("GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n");
-        assert_eq!(client.read_response().text(), "127.0.0.1");
-    }
-    let mut unix = std::os::unix::net::UnixStream::connect(&path).unwrap();
-    unix.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    unix.write_all(
-        b"GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 9.9.9.9\r\nConnection: close\r\n\r\n",
-    )
-    .unwrap();
-    let mut answer = String::new();
-    unix.read_to_string(&mut answer).unwrap();
-    assert!(answer.ends_with("\r\n\r\n9.9.9.9"), "{answer}");
-    handle.shutdown(Duration::from_secs(60));
-    running.join().unwrap().unwrap();
-    assert_eq!(served.load(Ordering::SeqCst), 3);
-    std::fs::remove_dir_all(dir).unwrap();
 }
 
 #[test]

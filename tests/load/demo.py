@@ -1,4 +1,4 @@
-"""The demo as a process, what the system says about it, and the checks' tally."""
+"""The demo as a process, and what the system says about it."""
 
 import os
 import re
@@ -14,21 +14,6 @@ MIB = 1 << 20
 
 # Threads that may be left of a load: those that the server keeps to accept the next connections.
 SPARE_THREADS = 4
-
-
-class Checks:
-    """Prints one line for each claim and counts them."""
-
-    def __init__(self):
-        self.passed = 0
-        self.failed = 0
-
-    def that(self, holds, text):
-        if holds:
-            self.passed += 1
-        else:
-            self.failed += 1
-        print(f"{'ok' if holds else 'not ok'} - {text}", flush=True)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import descriptors
 import slow
 import soak
 import stop
-from demo import Checks
+from checks import Checks
 
 PARTS = {
     "slow": slow.check,

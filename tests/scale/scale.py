@@ -10,6 +10,7 @@ from pathlib import Path
 import cases
 import crowd
 import figures
+from checks import Checks
 from clients import account_holds
 
 CASES = {
@@ -28,21 +29,6 @@ CASES = {
 
 # The crowd, and a node's side of it, each in a process of its own, with room to spare.
 DESCRIPTORS = 12_000
-
-
-class Checks:
-    """Prints one line for each claim and counts them."""
-
-    def __init__(self):
-        self.passed = 0
-        self.failed = 0
-
-    def that(self, holds, text):
-        if holds:
-            self.passed += 1
-        else:
-            self.failed += 1
-        print(f"{'ok' if holds else 'not ok'} - {text}", flush=True)
 
 
 def main():

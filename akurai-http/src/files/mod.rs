@@ -417,7 +417,7 @@ pub(crate) fn redirect_to_directory(request: &Request) -> Response {
         Some(query) => format!("{path}?{query}"),
         None => path,
     };
-    Response::new(Status::MOVED_PERMANENTLY).header("Location", location)
+    Response::redirect(Status::MOVED_PERMANENTLY, location)
 }
 
 fn not_found() -> Response {

@@ -112,7 +112,8 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the engine cannot be asked now; the caller tries again, with the same `after`.
+    /// If the engine cannot be asked now; the caller tries again, with the same `after`. After a panic it does so too, and
+    /// [`Hub::ready`](crate::Hub::ready) fails until this returns.
     fn next(&self, after: EventId, wait: Duration, max: usize) -> io::Result<Batch>;
 
     /// The last events, at most `max`, in order.

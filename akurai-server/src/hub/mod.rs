@@ -2,6 +2,7 @@
 
 mod bell;
 mod core;
+mod feed;
 mod options;
 mod relay;
 mod ring;
@@ -20,6 +21,7 @@ use akurai_http::{Reply, Request, event_stream, last_event_id};
 use akurai_ws::Sender;
 
 use self::core::Core;
+use self::feed::Feed;
 pub use self::options::HubOptions;
 use self::relay::{Door, relay};
 use self::shard::{Arrival, Cursor, Inbox, Shard};
@@ -67,6 +69,7 @@ struct Shared {
     next_inbox: AtomicUsize,
     door: Arc<Door>,
     engine: Option<Arc<dyn Engine>>,
+    feed: Feed,
     /// Those who come from a node that is ahead of this one, until it is as far, and since when they wait.
     early: Mutex<Vec<(Arrival, Instant)>>,
     /// What tells this node from others of its engine.
@@ -115,26 +118,7 @@ impl Hub {
             gap: false,
             end: after,
         });
-        let shared = Arc::downgrade(&hub.shared);
-        thread::Builder::new()
-            .name("akurai-hub".to_owned())
-            .spawn(move || {
-                loop {
-                    let batch = engine.next(after, POLL, BATCH);
-                    let Some(shared) = shared.upgrade() else {
-                        return;
-                    };
-                    if let Ok(batch) = &batch {
-                        after = batch.end;
-                        shared.take(batch);
-                    }
-                    shared.admit_early();
-                    drop(shared);
-                    if batch.is_err() {
-                        thread::sleep(POLL / 10);
-                    }
-                }
-            })?;
+        feed::start(engine, Arc::downgrade(&hub.shared), after)?;
         Ok(hub)
     }
 
@@ -168,6 +152,7 @@ impl Hub {
                     .is_some()
                     .then(|| format!("{:016x}", RandomState::new().build_hasher().finish())),
                 engine,
+                feed: Feed::default(),
                 early: Mutex::default(),
             }),
         })
@@ -316,12 +301,17 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// Why they do not, in the engine's words; they may name hosts.
+    /// Why they do not, in the engine's words, which may name hosts; or that its [`next`](Engine::next) panicked when it was
+    /// called last.
     pub fn ready(&self) -> io::Result<()> {
-        self.shared
-            .engine
-            .as_ref()
-            .map_or(Ok(()), |engine| engine.ready())
+        let engine = self.shared.engine.as_ref();
+        self.shared.feed.ready()?;
+        engine.map_or(Ok(()), |engine| engine.ready())
+    }
+
+    /// How often the engine's [`next`](Engine::next) panicked. It is called again after 1 s, and what it then returns counts.
+    pub fn engine_panics(&self) -> u64 {
+        self.shared.feed.panics()
     }
 
     /// What tells this hub from others of its engine, if it has one.
@@ -369,12 +359,6 @@ impl Hub {
         *slot = Some(Arc::new(notice));
     }
 }
-
-/// How long a hub waits for its engine at a time.
-const POLL: Duration = Duration::from_secs(1);
-
-/// Events taken from the engine at a time.
-const BATCH: usize = 256;
 
 /// How long one who is ahead of this node waits for it at least.
 const EARLY: Duration = Duration::from_secs(2);

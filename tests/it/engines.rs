@@ -1,0 +1,61 @@
+//! Engines of somebody's own.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use akurai_http::Request;
+use akurai_server::{Batch, Engine, Event, EventId, Hub, HubOptions, Memory, app};
+use akurai_tests::eventually;
+
+/// In memory, and panics when it is asked for events while it is broken.
+struct Breakable {
+    memory: Memory,
+    is_broken: Arc<AtomicBool>,
+}
+
+impl Engine for Breakable {
+    fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
+        self.memory.publish(topic, name, data)
+    }
+
+    fn next(&self, after: EventId, _wait: Duration, max: usize) -> io::Result<Batch> {
+        assert!(!self.is_broken.load(Ordering::SeqCst), "on purpose");
+        self.memory.next(after, Duration::from_millis(10), max)
+    }
+
+    fn tail(&self, max: usize) -> io::Result<Vec<Event>> {
+        self.memory.tail(max)
+    }
+}
+
+#[test]
+fn a_node_whose_engine_panics_is_not_ready_until_it_does_not() {
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let engine = Breakable {
+        memory: Memory::new(100),
+        is_broken: Arc::clone(&is_broken),
+    };
+    let hub = Hub::with_engine(HubOptions::default(), engine).expect("it begins well");
+    let app = app(&hub);
+    let ready = || {
+        let reply = app.handle(&Request::get("/api/ready"));
+        reply.response().status().code()
+    };
+    let first = hub.publish("news", "", "first").unwrap();
+    eventually("the first is here", || hub.last_id() == first);
+    assert_eq!((ready(), hub.engine_panics()), (200, 0));
+
+    is_broken.store(true, Ordering::SeqCst);
+    eventually("it is not ready", || ready() == 503);
+    let error = hub.ready().unwrap_err().to_string();
+    assert_eq!(error, "the engine panics when it is asked");
+    let second = hub.publish("news", "", "second").unwrap();
+    eventually("it is asked again", || hub.engine_panics() >= 2);
+    assert_eq!((ready(), hub.last_id()), (503, first));
+
+    is_broken.store(false, Ordering::SeqCst);
+    eventually("the second is here", || hub.last_id() == second);
+    eventually("it is ready", || ready() == 200);
+}
