@@ -223,12 +223,14 @@ fn files_are_left_in_parts_and_in_their_own_coding() {
 
 #[test]
 fn a_coded_stream_is_whole_when_the_server_stops() {
+    let (sent, was_sent) = mpsc::channel();
     let (resume, resumed) = mpsc::channel();
     let resumed = Arc::new(Mutex::new(resumed));
     let app = Router::new().get("/events", move |req: &Request| {
-        let resumed = Arc::clone(&resumed);
+        let (sent, resumed) = (sent.clone(), Arc::clone(&resumed));
         sse_gzip(req, move |mut sink| {
             sink.data("sent")?;
+            let _ = sent.send(());
             let _ = resumed.lock().unwrap().recv_timeout(DEADLINE);
             sink.data("too late")
         })
@@ -237,6 +239,7 @@ fn a_coded_stream_is_whole_when_the_server_stops() {
     let mut client = server.connect();
     client.send(format!("GET /events HTTP/1.1\r\nHost: t\r\n{GZIP}\r\n"));
     client.read_head();
+    was_sent.recv_timeout(DEADLINE).unwrap();
     server.handle().shutdown(DEADLINE);
     resume.send(()).unwrap();
     let (stream, _) = client.read_to_end();

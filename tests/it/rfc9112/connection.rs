@@ -245,6 +245,8 @@ fn http_24_who_asks_for_the_end_is_not_waited_for() {
         ..Limits::default()
     };
     let server = TestServer::limited(limits, |_: &Request| Response::text("bye"));
+    let connections = || server.handle().stats().connections;
+    let all_gone = || eventually("nobody is connected", || connections() == 0);
     for request in [
         "GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n",
         "GET / HTTP/1.0\r\nConnection: close\r\n\r\n",
@@ -253,9 +255,7 @@ fn http_24_who_asks_for_the_end_is_not_waited_for() {
         client.send(request);
         assert_eq!(client.read_response().text(), "bye");
         // The client's own end is still open.
-        eventually("nobody is connected", || {
-            server.handle().stats().connections == 0
-        });
+        all_gone();
         client.expect_eof();
     }
 
@@ -271,15 +271,16 @@ fn http_24_who_asks_for_the_end_is_not_waited_for() {
         client.send(request);
         assert_eq!(client.read_response().text(), "bye");
         client.send(behind);
-        assert_eq!(server.handle().stats().connections, 1);
+        assert_eq!(connections(), 1);
         client.finish();
         client.expect_eof();
+        all_gone();
     }
     let mut client = server.connect();
     let request = "GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
     client.send(request.repeat(2));
     assert_eq!(client.read_response().text(), "bye");
-    assert_eq!(server.handle().stats().connections, 1);
+    assert_eq!(connections(), 1);
     client.finish();
     client.expect_eof();
 }
