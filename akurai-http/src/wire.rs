@@ -241,12 +241,21 @@ impl Wire {
         let begun = Instant::now();
         let due = usize::try_from(self.body.due()).unwrap_or(usize::MAX);
         let direct = due.min(buf.len());
-        let result = if direct >= IDLE_BUFFER_BYTES {
-            self.flush()?;
-            self.set_wait(self.stall)?;
-            read(self.link.as_deref(), &mut buf[..direct])
-        } else {
-            self.fill(self.stall)
+        // Most bodies are here soon, within what the wait for a head has set: only a longer one sets its own.
+        let mut wait = self.stall.min(self.read_timeout.unwrap_or(self.stall));
+        let result = loop {
+            let result = if direct >= IDLE_BUFFER_BYTES {
+                self.flush()?;
+                self.set_wait(wait)?;
+                read(self.link.as_deref(), &mut buf[..direct])
+            } else {
+                self.fill(wait)
+            };
+            wait = self.stall.saturating_sub(begun.elapsed());
+            match result {
+                Err(error) if is_timeout(&error) && !wait.is_zero() => {}
+                result => break result,
+            }
         };
         self.waited += begun.elapsed();
         let count = match result {
