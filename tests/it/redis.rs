@@ -1,6 +1,7 @@
 //! The Redis engine against a server that answers as the test says: late, wrongly, by half, or not at all. What a real one does
 //! is in `tests/scale`.
 
+mod beginning;
 mod fake;
 
 use std::io;

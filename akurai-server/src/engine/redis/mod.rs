@@ -17,7 +17,7 @@ use self::reader::Reader;
 use self::url::Url;
 use self::writer::Writer;
 use super::resp::Reply;
-use super::{Batch, Engine, Event, EventId};
+use super::{Batch, Engine, EventId};
 
 /// Entries that are read at a time.
 const REPLY_ENTRIES: usize = 256;
@@ -198,7 +198,7 @@ impl Engine for Redis {
         self.read(|reader| reader.next(&self.url, &self.options, after, wait, max))
     }
 
-    fn tail(&self, max: usize) -> io::Result<Vec<Event>> {
+    fn tail(&self, max: usize) -> io::Result<Batch> {
         self.read(|reader| reader.tail(&self.url, &self.options.stream, max))
     }
 
