@@ -113,8 +113,10 @@ pub struct Redis {
 pub struct RedisOptions {
     /// The key of the stream. Default `akurai`. The same on every node.
     pub stream: String,
-    /// How many events the stream keeps, or up to a hundred more (`MAXLEN ~`). Default 100,000. What a node reads later than that
-    /// is lost to it. An event of 100 bytes takes 166 there, one of 1,000 bytes 1,290.
+    /// How many events the stream keeps, one at least, or up to a hundred more (`MAXLEN ~`). Default 100,000. What a node reads later
+    /// than that is lost to it. One that has read nothing yet cannot tell a stream that is just full from one that was trimmed: with 1
+    /// the first event comes behind a `reset`, and with any number if so many are published before it reads. The least that makes
+    /// sense is 1,000, or what is published in some seconds if that is more. An event of 100 bytes takes 166 there, one of 1,000 bytes 1,290.
     pub max_events: usize,
     /// How many replicas must have an event before it counts as published, within 1 s (`WAIT`). Default 0. With fewer, publishing
     /// fails although the event is kept, and every subscriber gets it.
@@ -140,7 +142,11 @@ impl Redis {
     pub fn new(url: &str, options: RedisOptions) -> io::Result<Redis> {
         Ok(Redis {
             url: Url::parse(url)?,
-            options,
+            options: RedisOptions {
+                // A stream of none would lose each event as it comes.
+                max_events: options.max_events.max(1),
+                ..options
+            },
             writer: Writer::new(),
             reader: Mutex::new(Reader::new()),
             trouble: Mutex::default(),
