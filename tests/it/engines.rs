@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use akurai_http::Request;
-use akurai_server::{Batch, Engine, Event, EventId, Hub, HubOptions, Memory, app};
+use akurai_server::{Batch, Engine, EventId, Hub, HubOptions, Memory, app};
 use akurai_tests::eventually;
 
 /// In memory, and panics when it is asked for events while it is broken.
@@ -25,7 +25,7 @@ impl Engine for Breakable {
         self.memory.next(after, Duration::from_millis(10), max)
     }
 
-    fn tail(&self, max: usize) -> io::Result<Vec<Event>> {
+    fn tail(&self, max: usize) -> io::Result<Batch> {
         self.memory.tail(max)
     }
 }

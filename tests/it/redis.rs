@@ -1,6 +1,7 @@
 //! The Redis engine against a server that answers as the test says: late, wrongly, by half, or not at all. What a real one does
 //! is in `tests/scale`.
 
+mod beginning;
 mod fake;
 
 use std::io;
@@ -169,16 +170,19 @@ fn who_asks_and_where() {
         _ => say("$3\r\n7-1\r\n"),
     });
     let url = fake.url.replace("redis://", "redis://user:p%40ss@") + "/3";
-    let options = RedisOptions {
-        stream: "a:1".into(),
-        max_events: 7,
-        ..RedisOptions::default()
-    };
-    publish(&Redis::new(&url, options).unwrap()).0.unwrap();
-    assert_eq!(fake.hears().1.join(" "), "AUTH user p@ss");
-    assert_eq!(fake.hears().1.join(" "), "SELECT 3");
-    let added = fake.hears().1[..6].join(" ");
-    assert_eq!(added, "XADD a:1 MAXLEN ~ 7 *");
+    // A stream of none would lose each event as it comes.
+    for (max_events, kept) in [(7, 7), (0, 1)] {
+        let options = RedisOptions {
+            stream: "a:1".into(),
+            max_events,
+            ..RedisOptions::default()
+        };
+        publish(&Redis::new(&url, options).unwrap()).0.unwrap();
+        assert_eq!(fake.hears().1.join(" "), "AUTH user p@ss");
+        assert_eq!(fake.hears().1.join(" "), "SELECT 3");
+        let added = fake.hears().1[..6].join(" ");
+        assert_eq!(added, format!("XADD a:1 MAXLEN ~ {kept} *"));
+    }
 
     let fake = Fake::start(|_, _| say("-WRONGPASS invalid\r\n"));
     let url = fake.url.replace("redis://", "redis://:secret@");

@@ -151,9 +151,8 @@ def restore(arguments, checks):
         redis.start()
         wait_until("all are told", lambda: all(follower.resets == 1 for follower in scene.followers), 15)
         with Node(arguments, "c", redis.url) as third:
-            returned = [Follower(node.port, away.cursor) for node in (scene.nodes[1], third)]
+            returned = [Follower(node.port, away.cursor, away.got) for node in (scene.nodes[1], third)]
             for follower in returned:
-                follower.got = list(away.got)
                 scene.stack.callback(follower.end)
             wait_until("who returns is told", lambda: all(follower.resets == 1 for follower in returned), 15)
             scene.end("an older dump", [1], scene.followers + returned)

@@ -90,11 +90,11 @@ class Publisher(threading.Thread):
 class Follower(threading.Thread):
     """An EventSource by the book: it comes back with the id of the last event, to the same address."""
 
-    def __init__(self, port, cursor=""):
+    def __init__(self, port, cursor="", got=()):
         super().__init__(daemon=True)
         self.port, self.cursor = port, cursor
         # (id, data) of an event, or ("reset", id).
-        self.got = []
+        self.got = list(got)
         self.opens = 0
         self.last_byte = 0.0
         self.over = False

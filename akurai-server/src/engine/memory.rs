@@ -107,10 +107,14 @@ impl Engine for Memory {
         })
     }
 
-    fn tail(&self, max: usize) -> io::Result<Vec<Event>> {
+    fn tail(&self, max: usize) -> io::Result<Batch> {
         let state = self.state();
         let start = state.events.len().saturating_sub(max);
-        Ok(state.events.range(start..).cloned().collect())
+        Ok(Batch {
+            events: state.events.range(start..).cloned().collect(),
+            gap: false,
+            end: state.last,
+        })
     }
 }
 
@@ -158,7 +162,10 @@ mod tests {
         assert_eq!(next(EventId::default()), ("2 3".into(), true));
         let empty = Memory::new(2).next(EventId::default(), Duration::ZERO, 10);
         assert_eq!(empty.unwrap(), Batch::default());
-        assert_eq!(engine.tail(1).unwrap()[0].data, "3");
+        let tail = engine.tail(1).unwrap();
+        assert_eq!((&*tail.events[0].data, tail.end), ("3", tail.events[0].id));
+        let none = engine.tail(0).unwrap();
+        assert_eq!((none.events.len(), none.end), (0, tail.end));
     }
 
     #[test]

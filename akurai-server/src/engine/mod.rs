@@ -116,12 +116,14 @@ pub trait Engine: Send + Sync + 'static {
     /// [`Hub::ready`](crate::Hub::ready) fails until this returns.
     fn next(&self, after: EventId, wait: Duration, max: usize) -> io::Result<Batch>;
 
-    /// The last events, at most `max`, in order.
+    /// The last events, at most `max`, in order and without a gap between them: what a hub begins with. Their
+    /// [`end`](Batch::end) is the end of the order as it is now, also where there is none that can be read, so that whatever
+    /// comes behind it is new. Nothing is asked after, so [`gap`](Batch::gap) is false.
     ///
     /// # Errors
     ///
     /// Those of [`next`](Engine::next).
-    fn tail(&self, max: usize) -> io::Result<Vec<Event>>;
+    fn tail(&self, max: usize) -> io::Result<Batch>;
 
     /// Whether events come through just now, as far as is known without asking. By default they always do.
     ///

@@ -106,19 +106,15 @@ impl Hub {
     /// If the engine cannot be asked for its last events, or the threads cannot be made.
     pub fn with_engine(options: HubOptions, engine: impl Engine) -> io::Result<Hub> {
         let engine: Arc<dyn Engine> = Arc::new(engine);
-        let tail = engine.tail(options.ring_events)?;
-        let hub = Hub::start(options, EventId::default(), Some(Arc::clone(&engine)))?;
-        let mut after = EventId::default();
-        if let (Some(first), Some(last)) = (tail.first(), tail.last()) {
-            hub.shared.core.ring.begin_at(first.id);
-            after = last.id;
-        }
-        hub.shared.take(&Batch {
-            events: tail,
-            gap: false,
-            end: after,
-        });
-        feed::start(engine, Arc::downgrade(&hub.shared), after)?;
+        let tail = engine.tail(options.ring_events.max(1))?;
+        // What came before is not here, although nothing was ever dropped.
+        let origin = match tail.events.first() {
+            Some(first) => id_before(first.id),
+            None => tail.end,
+        };
+        let hub = Hub::start(options, origin, Some(Arc::clone(&engine)))?;
+        hub.shared.take(&tail);
+        feed::start(engine, Arc::downgrade(&hub.shared), tail.end)?;
         Ok(hub)
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct HubOptions {
     /// Threads that write to subscribers. Default one for each core, at most 4.
     pub shards: usize,
-    /// Most events kept for those who come back. Default 10,000.
+    /// Most events kept for those who come back, one at least. Default 10,000.
     pub ring_events: usize,
     /// Most bytes of them. Default 16 MiB.
     pub ring_bytes: usize,

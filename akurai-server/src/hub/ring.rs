@@ -9,7 +9,7 @@ use akurai_http::SseEvent;
 use akurai_ws::Prepared;
 
 use crate::EventId;
-use crate::engine::{id_after, id_before, next_id, now_ms};
+use crate::engine::{id_after, next_id, now_ms};
 
 /// Longest id with its field name and line end, in bytes.
 const ID_BYTES: usize = 46;
@@ -120,11 +120,6 @@ impl Ring {
             state.push(id, topic, sse, data, self.limits);
         }
         Ok(())
-    }
-
-    /// Says that what came before this event is not here, although nothing was ever dropped.
-    pub(crate) fn begin_at(&self, first: EventId) {
-        self.state().dropped = id_before(first);
     }
 
     /// Says that events between the last one here and the next are lost. What comes next is after `floor`, which may lie before
@@ -256,6 +251,7 @@ fn finish(sse: &mut Vec<u8>, id: EventId) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::id_before;
 
     const LIMITS: RingLimits = RingLimits {
         events: 3,
@@ -365,8 +361,7 @@ mod tests {
         assert_eq!(empty.replay(id(4), 1).unwrap_err(), Gap);
 
         // What came before is elsewhere.
-        let later = Ring::new(LIMITS, EventId::default());
-        later.begin_at(id(5));
+        let later = Ring::new(LIMITS, id_before(id(5)));
         later.add(id(5), "t", "", "5").unwrap();
         assert_eq!(later.replay(EventId::default(), 1).unwrap_err(), Gap);
         assert_eq!(text(&later.replay(id_before(id(5)), 1).unwrap()), "5");

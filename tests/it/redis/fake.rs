@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use akurai_server::{Redis, RedisOptions};
+use akurai_server::{EventId, Redis, RedisOptions};
 use akurai_tests::DEADLINE;
 
 /// What the server does with a command.
@@ -120,23 +120,43 @@ pub(super) fn entry(id: &str, fields: &[&str]) -> String {
     format!("*2\r\n{}*{count}\r\n{fields}", bulk(id))
 }
 
+/// What XREAD brings of an entry.
+fn read(entry: &str) -> String {
+    format!("*1\r\n*2\r\n{}*1\r\n{entry}", bulk("akurai"))
+}
+
 impl Stream {
     pub(super) fn start() -> Stream {
+        Stream::with(&[])
+    }
+
+    /// A stream that has these entries already.
+    pub(super) fn with(entries: &[(&'static str, &[&str])]) -> Stream {
+        let entries = entries.iter().map(|(id, fields)| (*id, entry(id, fields)));
         let (next, steps) = mpsc::channel();
         let away = Arc::new(AtomicBool::new(false));
         let is_away = Arc::clone(&away);
-        let state = Mutex::new((steps, Vec::<(&str, String)>::new()));
+        let state = Mutex::new((steps, entries.collect::<Vec<_>>()));
         let fake = Fake::start(move |_, command| {
             let (steps, entries) = &mut *state.lock().unwrap();
+            let place = |id: &str| id.parse::<EventId>().ok();
             let found = match &*command[0] {
                 _ if is_away.load(Ordering::SeqCst) => return Answer::Close,
-                "XREVRANGE" => entries.last(),
+                "XREVRANGE" => {
+                    let end = place(&command[2]);
+                    let mut newest_first = entries.iter().rev();
+                    newest_first.find(|(id, _)| end.is_none() || place(id) <= end)
+                }
                 "XRANGE" => entries.iter().find(|(id, _)| *id == command[2]),
                 "XREAD" => loop {
+                    let after = place(&command[command.len() - 1]);
+                    if let Some((_, text)) = entries.iter().find(|(id, _)| place(id) > after) {
+                        return Answer::Say(read(text));
+                    }
                     match steps.recv_timeout(Duration::from_millis(50)) {
                         Ok(Step::Entry(id, fields)) => {
                             let text = entry(id, &fields);
-                            let read = format!("*1\r\n*2\r\n{}*1\r\n{text}", bulk("akurai"));
+                            let read = read(&text);
                             entries.push((id, text));
                             return Answer::Say(read);
                         }

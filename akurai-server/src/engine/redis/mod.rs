@@ -17,7 +17,7 @@ use self::reader::Reader;
 use self::url::Url;
 use self::writer::Writer;
 use super::resp::Reply;
-use super::{Batch, Engine, Event, EventId};
+use super::{Batch, Engine, EventId};
 
 /// Entries that are read at a time.
 const REPLY_ENTRIES: usize = 256;
@@ -57,18 +57,20 @@ const REPLY_ENTRIES: usize = 256;
 ///
 /// - **The server is away.** [`publish`](Engine::publish) fails with a message that says why: within 1 s if there is no
 ///   connection, within 3 s if the server takes what it is sent and does not answer; a host name is looked up by the system,
-///   which takes its own time, so prefer an address. Who publishes behind others waits for them first, and fails with them. Streams stay open, with heartbeats; the
-///   reader comes back after 100 ms, then ever later, up to 5 s with jitter, and goes on from where it was. [`ready`](Engine::ready)
-///   says so from the first failure until it reads again.
+///   which takes its own time, so prefer an address. So does a Unix socket of a server that accepts none, once as many connections
+///   wait there as it lets wait (`tcp-backlog`, 511): no bound holds then. Who publishes behind others waits for them first, and
+///   fails with them. Streams stay open, with heartbeats; the reader comes back after 100 ms, then ever later, up to 5 s with jitter,
+///   and goes on from where it was. [`ready`](Engine::ready) says so from the first failure until it reads again.
 /// - **No answer came.** The writer connects anew and looks among the last entries, 256 at least, for the event's `key`; if it is
 ///   not there, the event is sent once more, under the same key, unless a later one of the same writer is there. Should it be there
 ///   twice after all, every node gives it to its subscribers once, as the first of both, for as long as its process is among the
 ///   last 1024 that published. If that fails too, the error says that the event may be kept or not: who publishes it again may
 ///   publish it twice.
 /// - **The stream is not the one that was read**: trimmed past the reader, emptied, restored from an older copy, or another server
-///   under the name. A reader looks with each read whether the last entry it has read is still there, under its key. If it is not,
-///   the hub tells everybody by an event named `reset`, and goes on with what is there. A node that starts after that knows only
-///   what the server has: it cannot tell a client who left before the copy was made what was undone since.
+///   under the name. A reader looks with each read, once a second when nothing comes, whether the last entry it has read is still
+///   there, under its key, and is sent all of it for that: 1 MB/s to each node behind an event of 1 MB. If it is not, the hub tells
+///   everybody by an event named `reset`, and goes on with what is there. A node that starts after that knows only what the server
+///   has: it cannot tell a client who left before the copy was made what was undone since.
 /// - **A replica takes over.** Redis acknowledges an event before its replicas have it, so a failover may lose acknowledged events.
 ///   Nodes that had read them tell (`reset`); those that had not do not know. [`RedisOptions::replicas`] has a publisher wait for
 ///   replicas, which makes this rare, not impossible.
@@ -113,8 +115,10 @@ pub struct Redis {
 pub struct RedisOptions {
     /// The key of the stream. Default `akurai`. The same on every node.
     pub stream: String,
-    /// How many events the stream keeps, or up to a hundred more (`MAXLEN ~`). Default 100,000. What a node reads later than that
-    /// is lost to it. An event of 100 bytes takes 166 there, one of 1,000 bytes 1,290.
+    /// How many events the stream keeps, one at least, or up to a hundred more (`MAXLEN ~`). Default 100,000. What a node reads later
+    /// than that is lost to it. One that has read nothing yet cannot tell a stream that is just full from one that was trimmed: with 1
+    /// the first event comes behind a `reset`, and with any number if so many are published before it reads. The least that makes
+    /// sense is 1,000, or what is published in some seconds if that is more. An event of 100 bytes takes 166 there, one of 1,000 bytes 1,290.
     pub max_events: usize,
     /// How many replicas must have an event before it counts as published, within 1 s (`WAIT`). Default 0. With fewer, publishing
     /// fails although the event is kept, and every subscriber gets it.
@@ -140,7 +144,11 @@ impl Redis {
     pub fn new(url: &str, options: RedisOptions) -> io::Result<Redis> {
         Ok(Redis {
             url: Url::parse(url)?,
-            options,
+            options: RedisOptions {
+                // A stream of none would lose each event as it comes.
+                max_events: options.max_events.max(1),
+                ..options
+            },
             writer: Writer::new(),
             reader: Mutex::new(Reader::new()),
             trouble: Mutex::default(),
@@ -198,7 +206,7 @@ impl Engine for Redis {
         self.read(|reader| reader.next(&self.url, &self.options, after, wait, max))
     }
 
-    fn tail(&self, max: usize) -> io::Result<Vec<Event>> {
+    fn tail(&self, max: usize) -> io::Result<Batch> {
         self.read(|reader| reader.tail(&self.url, &self.options.stream, max))
     }
 

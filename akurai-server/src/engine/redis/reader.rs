@@ -60,8 +60,8 @@ impl Reader {
         }
     }
 
-    /// The last events, and the cursor behind them.
-    pub(super) fn tail(&mut self, url: &Url, stream: &str, max: usize) -> io::Result<Vec<Event>> {
+    /// The last events, and the place behind the last entry, whatever that is.
+    pub(super) fn tail(&mut self, url: &Url, stream: &str, max: usize) -> io::Result<Batch> {
         let tail = self.connect(url).and_then(|()| self.read_tail(stream, max));
         self.settle(url, tail)
     }
@@ -136,13 +136,15 @@ impl Reader {
         }
     }
 
-    fn read_tail(&mut self, stream: &str, max: usize) -> io::Result<Vec<Event>> {
+    fn read_tail(&mut self, stream: &str, max: usize) -> io::Result<Batch> {
+        self.stand(None);
         // From the end on, until something is there that cannot be read: what follows it has no gap.
         let mut newest_first: Vec<Entry> = Vec::new();
         let mut bytes = 0;
         let mut end = "+".to_owned();
         let mut count = REPLY_ENTRIES;
-        'all: while newest_first.len() < max && bytes < TAIL_BYTES {
+        // One at least: where the stream ends is asked for in any case.
+        'all: while newest_first.len() < max.max(1) && bytes < TAIL_BYTES {
             let args = ["XREVRANGE", stream, &end, "-", "COUNT", &count.to_string()];
             let chunk = entries(self.ask(&args)?).ok_or_else(unexpected)?;
             if count > 1 && chunk.iter().any(|entry| entry.too_long) {
@@ -154,6 +156,9 @@ impl Reader {
             };
             end = id_before(oldest.id).to_string();
             for entry in chunk {
+                if newest_first.is_empty() {
+                    self.stand(Some(&entry));
+                }
                 let Some(event) = &entry.event else {
                     break 'all;
                 };
@@ -163,10 +168,10 @@ impl Reader {
         }
         newest_first.truncate(max);
         self.seen = Seen::default();
-        self.stand(newest_first.first());
         let in_order = newest_first.into_iter().rev();
         let new = in_order.filter(|entry| self.seen.is_new(entry.key.as_ref()));
-        Ok(new.filter_map(|entry| entry.event).collect())
+        let events = new.filter_map(|entry| entry.event).collect();
+        Ok(self.batch(events, false))
     }
 
     fn read_next(
