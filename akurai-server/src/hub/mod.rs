@@ -274,8 +274,13 @@ impl Hub {
     }
 
     /// Subscribes a WebSocket connection to a topic from now on, until the [`Membership`] is dropped: it gets the data of each
-    /// event as a text message, by [`Sender::post`], and several at once as a shard writes them. One that reads too slowly is closed as its
-    /// [`WsOptions::when_full`](akurai_ws::WsOptions::when_full) says; one that missed events, with 1013.
+    /// event as a text message, by [`Sender::post`], and several at once as a shard writes them.
+    ///
+    /// One that reads too slowly is closed with 1008, or with 1013 where [`WsOptions::when_full`](akurai_ws::WsOptions::when_full)
+    /// says to refuse. So is, with 1013, whoever else missed an event: one that is longer than
+    /// [`WsOptions::max_queue_bytes`](akurai_ws::WsOptions::max_queue_bytes) and came while another was being written, or one for which
+    /// the queue had no room behind a [`MessageWriter`](akurai_ws::MessageWriter), whose message is cut off. It should load its state
+    /// anew.
     ///
     /// ```
     /// use akurai_http::{Reply, Request};
