@@ -196,7 +196,7 @@ impl Hub {
     /// Which one that is, [`last_event_id`] reads: the field `Last-Event-ID`, which a browser sends when it comes back, or
     /// else `last_event_id` in the query, for a page that has its state from [`last_id`](Hub::last_id). If something behind
     /// it is lost, or it was never an event of this hub's, the stream begins with an event named `reset`, whose data is a
-    /// text for people, and goes on from now.
+    /// text for people, and goes on from now. In front of it stand the last values of [gauges](Hub::latest_only), without ids.
     pub fn sse(&self, req: &Request, topics: &[&str]) -> Reply {
         let cursor = match last_event_id(req).as_deref() {
             // From now on, and not from when the head has reached the client.

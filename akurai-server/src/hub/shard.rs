@@ -156,7 +156,11 @@ impl Shard {
                 .collect();
             latest.sort_by_key(|event| event.id);
             for event in &latest {
-                subscriber.queue(event);
+                match replay {
+                    Some(_) => subscriber.queue(event),
+                    // Whoever came back with its id before the reset has reached it would never hear of the gap.
+                    None => subscriber.queue_own(event.without_id()),
+                }
             }
         }
         for event in missed {
