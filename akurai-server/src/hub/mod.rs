@@ -63,14 +63,20 @@ pub struct Hub {
 
 struct Shared {
     core: Arc<Core>,
-    inboxes: Vec<Arc<Inbox>>,
+    threads: Threads,
     next_inbox: AtomicUsize,
-    door: Arc<Door>,
     engine: Option<Arc<dyn Engine>>,
     /// Those who come from a node that is ahead of this one, until it is as far, and since when they wait.
     early: Mutex<Vec<(Arrival, Instant)>>,
     /// What tells this node from others of its engine.
     node: Option<String>,
+}
+
+/// What wakes the hub's threads, and ends them when this is dropped; also where one of them could not be made.
+#[derive(Default)]
+struct Threads {
+    inboxes: Vec<Arc<Inbox>>,
+    door: Arc<Door>,
 }
 
 /// A WebSocket's subscription to a topic, which ends when this is dropped; see [`Hub::join`].
@@ -144,26 +150,20 @@ impl Hub {
         engine: Option<Arc<dyn Engine>>,
     ) -> io::Result<Hub> {
         let core = Arc::new(Core::new(options, origin, engine.is_some()));
-        let mut inboxes = Vec::new();
+        let mut threads = Threads::default();
         for _ in 0..core.options.shards.max(1) {
             let inbox = Arc::new(Inbox::default());
-            let shard = Shard::new(Arc::clone(&core), Arc::clone(&inbox));
-            thread::Builder::new()
-                .name("akurai-hub".to_owned())
-                .spawn(move || shard.run())?;
-            inboxes.push(inbox);
+            threads.inboxes.push(Arc::clone(&inbox));
+            let shard = Shard::new(Arc::clone(&core), inbox);
+            spawn(move || shard.run())?;
         }
-        let door = Arc::new(Door::default());
-        let (relay_core, relay_door) = (Arc::clone(&core), Arc::clone(&door));
-        thread::Builder::new()
-            .name("akurai-hub".to_owned())
-            .spawn(move || relay(&relay_core, &relay_door))?;
+        let (relay_core, relay_door) = (Arc::clone(&core), Arc::clone(&threads.door));
+        spawn(move || relay(&relay_core, &relay_door))?;
         Ok(Hub {
             shared: Arc::new(Shared {
                 core,
-                inboxes,
+                threads,
                 next_inbox: AtomicUsize::new(0),
-                door,
                 node: engine
                     .is_some()
                     .then(|| format!("{:016x}", RandomState::new().build_hasher().finish())),
@@ -305,7 +305,7 @@ impl Hub {
         // Before the others are told: an event that they publish on hearing it is one that comes after.
         let (from, _) = self.shared.core.ring.end();
         let topic = self.shared.core.joined(topic);
-        let door = Arc::clone(&self.shared.door);
+        let door = Arc::clone(&self.shared.threads.door);
         let id = door.join(Arc::clone(&topic), sender, from);
         Membership { door, topic, id }
     }
@@ -384,12 +384,17 @@ const BATCH: usize = 256;
 /// How long one who is ahead of this node waits for it at least.
 const EARLY: Duration = Duration::from_secs(2);
 
+fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let builder = thread::Builder::new().name("akurai-hub".to_owned());
+    builder.spawn(work).map(drop)
+}
+
 impl Shared {
     fn wake(&self) {
-        for inbox in &self.inboxes {
+        for inbox in &self.threads.inboxes {
             inbox.ring();
         }
-        self.door.ring();
+        self.threads.door.ring();
     }
 
     fn arrive(&self, arrival: Arrival) {
@@ -403,7 +408,8 @@ impl Shared {
 
     fn admit(&self, arrival: Arrival) {
         let next = self.next_inbox.fetch_add(1, Ordering::Relaxed);
-        self.inboxes[next % self.inboxes.len()].leave(arrival);
+        let inboxes = &self.threads.inboxes;
+        inboxes[next % inboxes.len()].leave(arrival);
     }
 
     /// Whether its client may come from another node, which has given it what is on its way here.
@@ -459,7 +465,7 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for Threads {
     fn drop(&mut self) {
         for inbox in &self.inboxes {
             inbox.end();
