@@ -250,6 +250,21 @@ fn an_idle_subscriber_is_sent_its_cursor() {
 }
 
 #[test]
+fn a_sweep_may_take_for_ever() {
+    let options = HubOptions {
+        // As many ticks as a number of 64 bits has no room for.
+        sweep: Duration::from_secs(1 << 62),
+        ..quick()
+    };
+    let (server, hub) = serving(options);
+    let mut reader = subscribe(&server, "a", None);
+    reader.read_cursor();
+    assert!(reader.client.is_silent_for(Duration::from_millis(600)));
+    hub.publish("a", "", "after some ticks").unwrap();
+    assert_eq!(reader.read(1), ["after some ticks"]);
+}
+
+#[test]
 fn who_has_left_is_noticed_without_a_publish() {
     let (server, hub) = serving(quick());
     let mut by_fin = subscribe(&server, "a", None);

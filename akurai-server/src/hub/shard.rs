@@ -320,8 +320,9 @@ impl Shard {
         }
         self.next_tick = now + TICK;
         self.notice_stop(now);
-        let ticks = (self.core.options.sweep.as_millis() / TICK.as_millis()).max(1) as usize;
-        let share = self.slots.len().div_ceil(ticks);
+        let ticks = self.core.options.sweep.as_millis() / TICK.as_millis();
+        let ticks = usize::try_from(ticks).unwrap_or(usize::MAX);
+        let share = self.slots.len().div_ceil(ticks.max(1));
         for _ in 0..share {
             if self.look_at >= self.slots.len() {
                 self.look_at = 0;
