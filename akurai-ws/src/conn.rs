@@ -88,7 +88,8 @@ impl WsConn {
     }
 
     /// Waits for the next data message to begin, and reads it as it comes, so that nobody need hold it whole: at most
-    /// 64 KiB of it are here at a time. Control frames meanwhile are treated as in [`recv_into`](Self::recv_into).
+    /// 64 KiB of it are here at a time, and of a compressed one 128 KiB of what it says. Control frames meanwhile are treated as
+    /// in [`recv_into`](Self::recv_into).
     ///
     /// The limits hold: for longer messages than 16 MiB, raise
     /// [`WsOptions::max_message_bytes`](crate::WsOptions::max_message_bytes) and, for peers that do not fragment,

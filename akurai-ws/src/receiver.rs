@@ -11,7 +11,12 @@ use crate::message::{CloseInfo, Kind, Message};
 use crate::message_reader::MessageReader;
 
 /// The receiving half of a [`WsConn`](crate::WsConn) that was [`split`](crate::WsConn::split): it cannot send, and
-/// receives as that does. The connection closes when it is dropped, whoever holds a [`Sender`](crate::Sender).
+/// receives as that does.
+///
+/// Whoever holds a [`Sender`](crate::Sender), the connection closes when this is dropped: at once if the closure given to
+/// [`upgrade`](crate::upgrade) has returned, and else when it returns, with the code that its outcome says. Until then nothing is
+/// read, no ping is answered, and each send is [`Error::Closed`]. So a closure that has nothing more to do with the connection
+/// should return.
 pub struct Receiver {
     // `None` only while it is dropped.
     channel: Option<Box<Channel>>,

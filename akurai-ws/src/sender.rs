@@ -66,6 +66,9 @@ impl Sender {
     /// unless [`WsOptions::when_full`](crate::WsOptions::when_full) says to refuse the message. A message longer than the
     /// whole queue, and any behind a [`MessageWriter`] whose queue is full, is refused and closes nothing.
     ///
+    /// Where the queue was filled while another thread writes, that one is waited for before the peer is blamed, until the peer
+    /// has had these 5 to 10 ms, and for 50 ms at most.
+    ///
     /// # Errors
     ///
     /// [`Error::Slow`] if the queue is full, and those of [`send_text`](Self::send_text).
@@ -76,7 +79,8 @@ impl Sender {
     }
 
     /// Posts a message and leaves it in the queue, so that several go out in one write: with [`post_now`](Self::post_now), or
-    /// with whatever else is sent. When the queue is full, it is written at once.
+    /// with whatever else is sent. When the queue is full, it is written at once; or if another thread is writing, that is
+    /// as for [`post`](Self::post).
     ///
     /// # Errors
     ///

@@ -94,6 +94,10 @@ struct State {
     wire: Option<Wire>,
     /// It is in use.
     is_writing: bool,
+    /// Since when something is posted behind what it writes.
+    busy_since: Option<Instant>,
+    /// The peer has not taken it in time.
+    is_slow: bool,
     queue: Queue,
     /// A fragmented message of ours is under way.
     is_streaming: bool,
@@ -150,6 +154,8 @@ impl Shared {
                 phase: Phase::Open,
                 wire: None,
                 is_writing: false,
+                busy_since: None,
+                is_slow: false,
                 queue: Queue::default(),
                 is_streaming: false,
                 deflate: None,

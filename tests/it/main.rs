@@ -14,6 +14,7 @@ mod examples;
 mod faults;
 mod files;
 mod fragments_out;
+mod gauges;
 mod gzip;
 mod hub;
 mod joined_sends;

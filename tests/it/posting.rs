@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use akurai_tests::{DEADLINE, Frame, Opcode, WsClient};
-use akurai_ws::{Error, Kind, Prepared, WsOptions};
+use akurai_ws::{Error, Kind, Prepared, Sender, WsOptions};
 use std::io::Write;
 use std::sync::mpsc;
 
-use crate::serving::serving_with;
+use crate::serving::{next, reporting_with, serving_with};
 
 #[test]
 fn posts_arrive_in_order_and_one_longer_than_the_queue_too() {
@@ -137,4 +137,36 @@ fn what_is_posted_for_later_goes_with_what_comes_next() {
     (1..16).for_each(|n: u32| client.expect(Opcode::TEXT, n.to_string()));
     client.expect(Opcode::TEXT, "last");
     client.expect_close(4000);
+}
+
+#[test]
+fn what_several_threads_post_at_once_is_no_fault_of_a_peer_that_reads() {
+    const EACH: usize = 20_000;
+    let options = WsOptions::new()
+        .max_queue_messages(64)
+        .close_wait(Duration::from_millis(50));
+    let (server, ends) = reporting_with(options, |conn| {
+        let post_all = |sender: Sender| {
+            let message = Prepared::text("hello");
+            (0..EACH).try_for_each(|_| sender.post_later(&message))?;
+            sender.post_now()
+        };
+        let threads = [(); 2].map(|()| {
+            let sender = conn.sender();
+            std::thread::spawn(move || post_all(sender))
+        });
+        threads.map(|thread| thread.join().unwrap().is_ok())
+    });
+    // Where the machine is so busy that nobody reads for a while, a connection may be closed; but not each.
+    let went_well = (0..10).any(|_| {
+        let mut client = WsClient::open(server.addr(), "/").client;
+        let (bytes, _) = client.read_to_end();
+        let all_posted = next(&ends) == [true; 2];
+        let (messages, close) = bytes.split_at(bytes.len() - 4);
+        let all_came = messages.len() == 2 * EACH * b"\x81\x05hello".len();
+        assert_eq!(all_posted, all_came);
+        assert!(!all_posted || close == b"\x88\x02\x03\xe8", "{close:?}");
+        all_posted
+    });
+    assert!(went_well, "each was closed");
 }

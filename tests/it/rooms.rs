@@ -1,12 +1,13 @@
 //! The hub's WebSocket subscribers.
 
+use std::io::Write;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use akurai_http::Request;
 use akurai_server::{Hub, HubOptions};
 use akurai_tests::{DEADLINE, Frame, Opcode, TestServer, WsClient, eventually, handshake};
-use akurai_ws::{Message, WsOptions};
+use akurai_ws::{Error, Kind, Message, Sender, WhenFull, WsConn, WsOptions};
 
 use crate::hub::quick;
 
@@ -144,4 +145,95 @@ fn of_several_topics_events_come_in_one_order() {
         (0..600).for_each(|n| member.expect(Opcode::TEXT, n.to_string()));
     }
     assert_eq!(hub.deliveries(), 20 * 600);
+}
+
+/// A server whose one WebSocket is given to `serve` as a member of `a`; the client, and a sender to see how it fares.
+fn member(
+    hub: &Hub,
+    options: WsOptions,
+    serve: impl Fn(WsConn) -> Result<(), Error> + Clone + Send + Sync + 'static,
+) -> (TestServer, WsClient, Sender) {
+    let (tell, told) = mpsc::channel();
+    let room = hub.clone();
+    let server = TestServer::start(move |req: &Request| {
+        let (hub, tell, serve) = (room.clone(), tell.clone(), serve.clone());
+        options.upgrade(req, move |conn| {
+            let _member = hub.join("a", conn.sender());
+            let _ = tell.send(conn.sender());
+            serve(conn)
+        })
+    });
+    let client = WsClient::open(server.addr(), "/");
+    let sender = told.recv_timeout(DEADLINE).expect("it has joined");
+    (server, client, sender)
+}
+
+/// Publishes numbered events of this length until the member is closed; how many it were.
+#[track_caller]
+fn publish_until_closed(hub: &Hub, sender: &Sender, len: usize) -> usize {
+    let (begun, padding) = (Instant::now(), "x".repeat(len));
+    let mut count = 0;
+    while sender.is_open() {
+        assert!(begun.elapsed() < DEADLINE, "it is never told");
+        hub.publish("a", "", &format!("{count} {padding}")).unwrap();
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn who_missed_an_event_is_told_where_the_message_is_refused() {
+    let options = [
+        // Longer than the queue may ever be.
+        WsOptions::new().max_queue_bytes(1000),
+        WsOptions::new().when_full(WhenFull::Refuse),
+    ];
+    for options in options {
+        // The relay is never so far behind that the ring goes on without it.
+        let hub = Hub::new(HubOptions {
+            ring_events: 1000,
+            ring_bytes: usize::MAX,
+            ..quick()
+        });
+        let hub = hub.unwrap();
+        let (_server, mut client, sender) = member(&hub, options, |mut conn| {
+            while conn.recv()?.is_some() {}
+            Ok(())
+        });
+        // It reads only after it was closed, so that what is published finds the wire busy.
+        let count = publish_until_closed(&hub, &sender, 100_000);
+        let mut seen = 0;
+        let close = loop {
+            let frame = client.read_frame();
+            if frame.opcode != Opcode::TEXT {
+                break frame;
+            }
+            assert!(frame.payload.starts_with(format!("{seen} ").as_bytes()));
+            seen += 1;
+        };
+        assert_eq!(close.close_code(), Some(1013));
+        assert!(seen < count, "{seen} of {count}");
+    }
+}
+
+#[test]
+fn who_missed_an_event_behind_a_message_in_parts_is_told_at_once() {
+    let hub = Hub::new(quick()).unwrap();
+    let (published, is_published) = mpsc::channel::<()>();
+    let is_published = std::sync::Arc::new(std::sync::Mutex::new(is_published));
+    let options = WsOptions::new().max_queue_messages(3);
+    let (_server, mut client, sender) = member(&hub, options, move |conn| {
+        let mut message = conn.send_stream(Kind::Text)?;
+        message.write_all(b"part")?;
+        let _ = is_published.lock().unwrap().recv_timeout(DEADLINE);
+        message.finish()
+    });
+    let part = client.read_frame();
+    assert_eq!((part.fin, &*part.payload), (false, &b"part"[..]));
+    assert!(publish_until_closed(&hub, &sender, 1) > 3);
+    // The message was not waited for: it may never end.
+    client.expect_close(1013);
+    drop(published);
+    client.send(&Frame::close(1013, ""));
+    client.client.expect_eof();
 }

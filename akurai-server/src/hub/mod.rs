@@ -65,15 +65,21 @@ pub struct Hub {
 
 struct Shared {
     core: Arc<Core>,
-    inboxes: Vec<Arc<Inbox>>,
+    threads: Threads,
     next_inbox: AtomicUsize,
-    door: Arc<Door>,
     engine: Option<Arc<dyn Engine>>,
     feed: Feed,
     /// Those who come from a node that is ahead of this one, until it is as far, and since when they wait.
     early: Mutex<Vec<(Arrival, Instant)>>,
     /// What tells this node from others of its engine.
     node: Option<String>,
+}
+
+/// What wakes the hub's threads, and ends them when this is dropped; also where one of them could not be made.
+#[derive(Default)]
+struct Threads {
+    inboxes: Vec<Arc<Inbox>>,
+    door: Arc<Door>,
 }
 
 /// A WebSocket's subscription to a topic, which ends when this is dropped; see [`Hub::join`].
@@ -124,26 +130,20 @@ impl Hub {
         engine: Option<Arc<dyn Engine>>,
     ) -> io::Result<Hub> {
         let core = Arc::new(Core::new(options, origin, engine.is_some()));
-        let mut inboxes = Vec::new();
+        let mut threads = Threads::default();
         for _ in 0..core.options.shards.max(1) {
             let inbox = Arc::new(Inbox::default());
-            let shard = Shard::new(Arc::clone(&core), Arc::clone(&inbox));
-            thread::Builder::new()
-                .name("akurai-hub".to_owned())
-                .spawn(move || shard.run())?;
-            inboxes.push(inbox);
+            threads.inboxes.push(Arc::clone(&inbox));
+            let shard = Shard::new(Arc::clone(&core), inbox);
+            spawn(move || shard.run())?;
         }
-        let door = Arc::new(Door::default());
-        let (relay_core, relay_door) = (Arc::clone(&core), Arc::clone(&door));
-        thread::Builder::new()
-            .name("akurai-hub".to_owned())
-            .spawn(move || relay(&relay_core, &relay_door))?;
+        let (relay_core, relay_door) = (Arc::clone(&core), Arc::clone(&threads.door));
+        spawn(move || relay(&relay_core, &relay_door))?;
         Ok(Hub {
             shared: Arc::new(Shared {
                 core,
-                inboxes,
+                threads,
                 next_inbox: AtomicUsize::new(0),
-                door,
                 node: engine
                     .is_some()
                     .then(|| format!("{:016x}", RandomState::new().build_hasher().finish())),
@@ -177,7 +177,7 @@ impl Hub {
     /// Which one that is, [`last_event_id`] reads: the field `Last-Event-ID`, which a browser sends when it comes back, or
     /// else `last_event_id` in the query, for a page that has its state from [`last_id`](Hub::last_id). If something behind
     /// it is lost, or it was never an event of this hub's, the stream begins with an event named `reset`, whose data is a
-    /// text for people, and goes on from now.
+    /// text for people, and goes on from now. In front of it stand the last values of [gauges](Hub::latest_only), without ids.
     pub fn sse(&self, req: &Request, topics: &[&str]) -> Reply {
         let cursor = match last_event_id(req).as_deref() {
             // From now on, and not from when the head has reached the client.
@@ -255,8 +255,13 @@ impl Hub {
     }
 
     /// Subscribes a WebSocket connection to a topic from now on, until the [`Membership`] is dropped: it gets the data of each
-    /// event as a text message, by [`Sender::post`], and several at once as a shard writes them. One that reads too slowly is closed as its
-    /// [`WsOptions::when_full`](akurai_ws::WsOptions::when_full) says; one that missed events, with 1013.
+    /// event as a text message, by [`Sender::post`], and several at once as a shard writes them.
+    ///
+    /// One that reads too slowly is closed with 1008, or with 1013 where [`WsOptions::when_full`](akurai_ws::WsOptions::when_full)
+    /// says to refuse. So is, with 1013, whoever else missed an event: one that is longer than
+    /// [`WsOptions::max_queue_bytes`](akurai_ws::WsOptions::max_queue_bytes) and came while another was being written, or one for which
+    /// the queue had no room behind a [`MessageWriter`](akurai_ws::MessageWriter), whose message is cut off. It should load its state
+    /// anew.
     ///
     /// ```
     /// use akurai_http::{Reply, Request};
@@ -281,7 +286,7 @@ impl Hub {
         // Before the others are told: an event that they publish on hearing it is one that comes after.
         let (from, _) = self.shared.core.ring.end();
         let topic = self.shared.core.joined(topic);
-        let door = Arc::clone(&self.shared.door);
+        let door = Arc::clone(&self.shared.threads.door);
         let id = door.join(Arc::clone(&topic), sender, from);
         Membership { door, topic, id }
     }
@@ -359,12 +364,17 @@ impl Hub {
 /// How long one who is ahead of this node waits for it at least.
 const EARLY: Duration = Duration::from_secs(2);
 
+fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let builder = thread::Builder::new().name("akurai-hub".to_owned());
+    builder.spawn(work).map(drop)
+}
+
 impl Shared {
     fn wake(&self) {
-        for inbox in &self.inboxes {
+        for inbox in &self.threads.inboxes {
             inbox.ring();
         }
-        self.door.ring();
+        self.threads.door.ring();
     }
 
     fn arrive(&self, arrival: Arrival) {
@@ -378,7 +388,8 @@ impl Shared {
 
     fn admit(&self, arrival: Arrival) {
         let next = self.next_inbox.fetch_add(1, Ordering::Relaxed);
-        self.inboxes[next % self.inboxes.len()].leave(arrival);
+        let inboxes = &self.threads.inboxes;
+        inboxes[next % inboxes.len()].leave(arrival);
     }
 
     /// Whether its client may come from another node, which has given it what is on its way here.
@@ -434,7 +445,7 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for Threads {
     fn drop(&mut self) {
         for inbox in &self.inboxes {
             inbox.end();

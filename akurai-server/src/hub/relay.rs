@@ -129,10 +129,7 @@ fn catch_up(core: &Core, member: &Member, next: u64) {
         .ring
         .from(member.from, usize::try_from(missed).unwrap_or(usize::MAX));
     if lost.is_some() && first <= next {
-        let _ = member
-            .sender
-            .post_close(TRY_AGAIN_LATER, "events were lost");
-        return;
+        return tell_of_loss(member);
     }
     for (_, event) in (first..next).zip(&events) {
         if event.topic == member.topic {
@@ -153,13 +150,10 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
             lost,
         } = core.ring.from(*next, BATCH);
         if lost.is_some() {
-            // A WebSocket subscriber has no cursor to come back with, but it can be told to load its state anew.
             let those = members.values().flatten();
-            for member in those.filter(|member| member.from < first) {
-                let _ = member
-                    .sender
-                    .post_close(TRY_AGAIN_LATER, "events were lost");
-            }
+            those
+                .filter(|member| member.from < first)
+                .for_each(tell_of_loss);
         }
         for (number, event) in (first..).zip(&events) {
             let of_topic = members.get(&event.topic).into_iter().flatten();
@@ -177,6 +171,7 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
             match &events[..] {
                 // Straight from where it is shared.
                 [event] => give(core, member, event, Sender::post),
+                // Where this fails the connection ends, and its own thread notices.
                 _ => drop(member.sender.post_now()),
             }
         });
@@ -215,8 +210,19 @@ fn give(
     event: &Stored,
     post: impl FnOnce(&Sender, &Prepared) -> Result<(), Error>,
 ) {
-    // Who is gone or too slow leaves when its own thread notices.
-    if post(&member.sender, event.message()).is_ok() {
-        core.count_deliveries(1);
+    match post(&member.sender, event.message()) {
+        Ok(()) => core.count_deliveries(1),
+        // Refused, which by itself closes nothing where the peer is not to blame or the options say so. But what comes next would
+        // stand where this is missing. A message that is being streamed is cut off, since nobody knows when it ends.
+        Err(Error::Slow) => tell_of_loss(member),
+        // Who is gone leaves when its own thread notices.
+        Err(_) => {}
     }
+}
+
+/// Closes a member who missed something: it has no cursor to come back with, but it can load its state anew.
+fn tell_of_loss(member: &Member) {
+    let _ = member
+        .sender
+        .post_close(TRY_AGAIN_LATER, "events were lost");
 }

@@ -43,6 +43,14 @@ impl Stored {
     pub(crate) fn message(&self) -> &Prepared {
         self.message.get_or_init(|| Prepared::text(&self.data))
     }
+
+    /// The event as it stands in a stream that is not yet at its place, and must not come back with it.
+    pub(crate) fn without_id(&self) -> Vec<u8> {
+        let id_bytes = id_line(self.id).len();
+        let mut sse = self.sse[..self.sse.len() - id_bytes].to_vec();
+        sse.push(b'\n');
+        sse
+    }
 }
 
 #[derive(Debug)]
@@ -245,7 +253,12 @@ impl State {
 /// Puts the id into an encoded event, before the empty line that ends it.
 fn finish(sse: &mut Vec<u8>, id: EventId) {
     sse.truncate(sse.len() - 1);
-    sse.extend_from_slice(format!("id: {id}\n\n").as_bytes());
+    sse.extend_from_slice(id_line(id).as_bytes());
+}
+
+/// What an event ends with.
+fn id_line(id: EventId) -> String {
+    format!("id: {id}\n\n")
 }
 
 #[cfg(test)]
@@ -285,6 +298,7 @@ mod tests {
         assert_eq!(lost, None);
         let expected = format!("event: tick\ndata: a\ndata: b\nid: {id}\n\n");
         assert_eq!(std::str::from_utf8(&events[0].sse), Ok(&*expected));
+        assert_eq!(events[0].without_id(), b"event: tick\ndata: a\ndata: b\n\n");
         assert!(ring.publish("t", "a\nb", "").is_err());
         assert_eq!(ring.end(), (1, id));
     }

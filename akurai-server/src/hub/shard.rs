@@ -156,7 +156,11 @@ impl Shard {
                 .collect();
             latest.sort_by_key(|event| event.id);
             for event in &latest {
-                subscriber.queue(event);
+                match replay {
+                    Some(_) => subscriber.queue(event),
+                    // Whoever came back with its id before the reset has reached it would never hear of the gap.
+                    None => subscriber.queue_own(event.without_id()),
+                }
             }
         }
         for event in missed {
@@ -316,8 +320,9 @@ impl Shard {
         }
         self.next_tick = now + TICK;
         self.notice_stop(now);
-        let ticks = (self.core.options.sweep.as_millis() / TICK.as_millis()).max(1) as usize;
-        let share = self.slots.len().div_ceil(ticks);
+        let ticks = self.core.options.sweep.as_millis() / TICK.as_millis();
+        let ticks = usize::try_from(ticks).unwrap_or(usize::MAX);
+        let share = self.slots.len().div_ceil(ticks.max(1));
         for _ in 0..share {
             if self.look_at >= self.slots.len() {
                 self.look_at = 0;

@@ -15,6 +15,10 @@ use crate::wire::Wire;
 /// socket's buffer at once.
 const PATIENCE: Duration = Duration::from_millis(5);
 
+/// How long the write of another thread may last before the peer is blamed for what waits behind it. On a busy machine, such a
+/// thread may have to wait for a processor.
+const EXCUSE: Duration = Duration::from_millis(50);
+
 impl Shared {
     /// Writes a frame, or leaves it to the thread that writes; and if the peer does not take it soon, to a new one.
     pub(crate) fn post(self: &Arc<Self>, frame: &[u8], context: Context) -> Result<(), Error> {
@@ -31,6 +35,7 @@ impl Shared {
             Ok(written) if written < frame.len() => {
                 let bytes = frame.to_vec();
                 let has_close = false;
+                self.blame();
                 self.escort(wire, Batch { bytes, has_close }, written)
             }
             result => self.settle_soon(self.put_back(wire, result.map(drop))?),
@@ -63,20 +68,30 @@ impl Shared {
 
     fn queue<'s>(self: &'s Arc<Self>, frame: &[u8], context: Context) -> Result<Guard<'s>, Error> {
         let mut state = self.lock();
-        if !self.has_room(&state, frame.len()) && state.is_free() {
-            // That nobody has written yet what was left for later, or what the receiving thread holds back, is no fault
-            // of the peer's.
-            self.settle_soon(state)?;
-            state = self.lock();
-        }
-        if state.is_closed() {
-            return Err(Error::Closed);
-        }
-        // One that is longer than the queue may ever be goes while nothing else does.
-        if !self.has_room(&state, frame.len()) && !state.is_at_rest() {
+        loop {
+            if state.is_closed() {
+                return Err(Error::Closed);
+            }
+            // One that is longer than the queue may ever be goes while nothing else does.
+            if self.has_room(&state, frame.len()) || state.is_at_rest() {
+                break;
+            }
+            if state.is_free() && state.queue.is_ready(state.is_streaming) {
+                // That nobody has written yet what was left for later, or what the receiving thread holds back, is no fault
+                // of the peer's.
+                self.settle_soon(state)?;
+                state = self.lock();
+                continue;
+            }
             // That the message is long, or our own fragmented one in the way, is no fault of the peer's.
             let is_peers = frame.len() <= self.settings.max_queue_bytes && !state.is_streaming;
-            if is_peers && self.settings.when_full != WhenFull::Refuse {
+            if !is_peers || self.settings.when_full == WhenFull::Refuse {
+                return Err(Error::Slow);
+            }
+            // Nor is that much came while another thread wrote for some microseconds.
+            let since = *state.busy_since.get_or_insert_with(Instant::now);
+            let left = EXCUSE.saturating_sub(since.elapsed());
+            if state.is_slow || left.is_zero() {
                 let payload = close::encode(close::POLICY, TOO_SLOW)?;
                 self.queue_close(
                     &mut state,
@@ -86,8 +101,12 @@ impl Shared {
                     Place::InFront,
                 );
                 self.settle_soon(state)?;
+                return Err(Error::Slow);
             }
-            return Err(Error::Slow);
+            state = self.pause(state, left, false);
+        }
+        if !state.is_free() {
+            state.busy_since.get_or_insert_with(Instant::now);
         }
         state.follows(context);
         state.queue.push_data(frame, b"");
@@ -109,7 +128,8 @@ impl Shared {
             let batch = state.take_batch();
             self.wake(&state); // There is room again.
             drop(state);
-            let result = match begun.elapsed() >= PATIENCE {
+            let is_late = begun.elapsed() >= PATIENCE;
+            let result = match is_late {
                 // Others keep the queue full: a thread of its own is better at that.
                 true => Ok(0),
                 // Always the same wait, so that the socket's timeout need not be set for each frame.
@@ -117,6 +137,9 @@ impl Shared {
             };
             match result {
                 Ok(written) if written < batch.bytes.len() => {
+                    if !is_late {
+                        self.blame();
+                    }
                     return self.escort(wire, batch, written);
                 }
                 result => state = self.put_back(wire, result.map(drop))?,
@@ -128,6 +151,13 @@ impl Shared {
         }
         self.rest(state);
         Ok(())
+    }
+
+    /// The peer has had its time: whoever waits behind the write under way need not.
+    fn blame(&self) {
+        let mut state = self.lock();
+        state.is_slow = true;
+        self.wake(&state);
     }
 
     /// Gives the rest of a batch, and the wire, to a thread that waits for the peer as long as the write deadline lets it.

@@ -254,6 +254,8 @@ impl Shared {
     ) -> Result<Guard<'_>, Error> {
         let mut state = self.lock();
         state.is_writing = false;
+        state.busy_since = None;
+        state.is_slow = false;
         let has_ended = state.phase == Phase::Ended;
         match result {
             Ok(()) => {
@@ -281,7 +283,7 @@ impl Shared {
     // Until something changes: for the write deadline in all.
     fn wait<'s>(
         &'s self,
-        mut state: Guard<'s>,
+        state: Guard<'s>,
         until: &mut Option<Instant>,
         is_taker: bool,
     ) -> Result<Guard<'s>, Error> {
@@ -291,11 +293,21 @@ impl Shared {
         if left == Duration::ZERO {
             return Err(Error::Slow);
         }
+        Ok(self.pause(state, left, is_taker))
+    }
+
+    // Until something changes, for so long at most.
+    pub(super) fn pause<'s>(
+        &'s self,
+        mut state: Guard<'s>,
+        most: Duration,
+        is_taker: bool,
+    ) -> Guard<'s> {
         state.waiting += 1;
         state.takers += usize::from(is_taker);
         let (mut state, _) = self
             .changed
-            .wait_timeout(state, left)
+            .wait_timeout(state, most)
             .unwrap_or_else(PoisonError::into_inner);
         state.waiting -= 1;
         if is_taker {
@@ -303,6 +315,6 @@ impl Shared {
             // What this thread does now, it does before the lock is free again.
             state.is_reserved = false;
         }
-        Ok(state)
+        state
     }
 }
