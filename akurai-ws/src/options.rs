@@ -43,8 +43,9 @@ pub enum WhenFull {
     Wait,
     /// It is not sent: [`Error::Slow`] at once, and the connection goes on.
     Refuse,
-    /// It is not sent, nor is what waits in the queue: [`Error::Slow`], and the connection is closed with 1008. A peer
-    /// that cannot keep up is better served by a new connection than by old news.
+    /// Its thread waits for room for 50 ms, since a peer is not slow because others sent much while one thread wrote. Then it is
+    /// not sent, nor is what waits in the queue: [`Error::Slow`], and the connection is closed with 1008. A peer that cannot keep up
+    /// is better served by a new connection than by old news.
     #[default]
     Close,
 }

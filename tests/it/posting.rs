@@ -141,19 +141,27 @@ fn what_is_posted_for_later_goes_with_what_comes_next() {
 
 #[test]
 fn what_several_threads_post_at_once_is_no_fault_of_a_peer_that_reads() {
+    from_two_threads(|sender, messages| {
+        let message = Prepared::text("hello");
+        (0..messages).try_for_each(|_| sender.post_later(&message))?;
+        sender.post_now()
+    });
+}
+
+#[test]
+fn what_several_threads_send_at_once_is_no_fault_of_a_peer_that_reads() {
+    from_two_threads(|sender, messages| (0..messages).try_for_each(|_| sender.send_text("hello")));
+}
+
+fn from_two_threads(give: fn(&Sender, usize) -> Result<(), Error>) {
     const EACH: usize = 20_000;
     let options = WsOptions::new()
         .max_queue_messages(64)
         .close_wait(Duration::from_millis(50));
-    let (server, ends) = reporting_with(options, |conn| {
-        let post_all = |sender: Sender| {
-            let message = Prepared::text("hello");
-            (0..EACH).try_for_each(|_| sender.post_later(&message))?;
-            sender.post_now()
-        };
+    let (server, ends) = reporting_with(options, move |conn| {
         let threads = [(); 2].map(|()| {
             let sender = conn.sender();
-            std::thread::spawn(move || post_all(sender))
+            std::thread::spawn(move || give(&sender, EACH))
         });
         threads.map(|thread| thread.join().unwrap().is_ok())
     });
@@ -161,12 +169,12 @@ fn what_several_threads_post_at_once_is_no_fault_of_a_peer_that_reads() {
     let went_well = (0..10).any(|_| {
         let mut client = WsClient::open(server.addr(), "/").client;
         let (bytes, _) = client.read_to_end();
-        let all_posted = next(&ends) == [true; 2];
+        let all_given = next(&ends) == [true; 2];
         let (messages, close) = bytes.split_at(bytes.len() - 4);
         let all_came = messages.len() == 2 * EACH * b"\x81\x05hello".len();
-        assert_eq!(all_posted, all_came);
-        assert!(!all_posted || close == b"\x88\x02\x03\xe8", "{close:?}");
-        all_posted
+        assert_eq!(all_given, all_came);
+        assert!(!all_given || close == b"\x88\x02\x03\xe8", "{close:?}");
+        all_given
     });
     assert!(went_well, "each was closed");
 }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(5);
 
 /// How long the write of another thread may last before the peer is blamed for what waits behind it. On a busy machine, such a
 /// thread may have to wait for a processor.
-const EXCUSE: Duration = Duration::from_millis(50);
+pub(super) const EXCUSE: Duration = Duration::from_millis(50);
 
 impl Shared {
     /// Writes a frame, or leaves it to the thread that writes; and if the peer does not take it soon, to a new one.

@@ -11,6 +11,7 @@ use crate::options::WhenFull;
 use crate::queue::Batch;
 use crate::wire::Wire;
 
+use super::post::EXCUSE;
 use super::{Context, Guard, Lane, Outgoing, Phase, Place, Shared, State};
 
 /// How much may be held back to be written together, in bytes with the frames' headers.
@@ -23,7 +24,7 @@ impl Shared {
         let is_fragment = matches!(frame.lane, Lane::Fragment { .. });
         // What would never fit is written by its own thread.
         let may_be_queued = !is_fragment && len <= self.settings.max_queue_bytes;
-        let mut until = None;
+        let (mut until, mut excused) = (None, None);
         let mut state = self.lock();
         loop {
             if state.is_closed() {
@@ -58,9 +59,15 @@ impl Shared {
             match self.settings.when_full {
                 WhenFull::Refuse if !may_wait => return Err(Error::Slow),
                 WhenFull::Close if !may_wait => {
-                    drop(state);
-                    self.close(close::POLICY, "too slow", Place::InFront)?;
-                    return Err(Error::Slow);
+                    // Nor is that much came while another thread wrote for some microseconds.
+                    let excused = *excused.get_or_insert_with(|| Instant::now() + EXCUSE);
+                    let left = excused.saturating_duration_since(Instant::now());
+                    if state.is_slow || left.is_zero() {
+                        drop(state);
+                        self.close(close::POLICY, "too slow", Place::InFront)?;
+                        return Err(Error::Slow);
+                    }
+                    state = self.pause(state, left, false);
                 }
                 _ => state = self.wait(state, &mut until, !may_be_queued)?,
             }
