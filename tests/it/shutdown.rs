@@ -127,17 +127,22 @@ fn a_stream_under_way_is_sent_to_its_end() {
     server.expect_end();
 }
 
-#[test]
-fn what_outlasts_the_grace_is_closed_by_force() {
+/// A server whose handler waits for a body that the client never sends.
+fn waiting() -> (Running, Client) {
     let (entered, entries) = mpsc::channel();
     let server = Running::start(move |request: &Request| -> io::Result<Response> {
         let _ = entered.send(());
-        // The client never sends it.
         Ok(Response::text(request.body()?))
     });
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n");
     entries.recv_timeout(DEADLINE).expect("the handler runs");
+    (server, client)
+}
+
+#[test]
+fn what_outlasts_the_grace_is_closed_by_force() {
+    let (server, mut client) = waiting();
     let begun = Instant::now();
     server.handle.shutdown(SHORT);
     server.expect_end();
@@ -148,14 +153,7 @@ fn what_outlasts_the_grace_is_closed_by_force() {
 
 #[test]
 fn the_shortest_grace_holds() {
-    let (entered, entries) = mpsc::channel();
-    let server = Running::start(move |request: &Request| -> io::Result<Response> {
-        let _ = entered.send(());
-        Ok(Response::text(request.body()?))
-    });
-    let mut client = server.connect();
-    client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n");
-    entries.recv_timeout(DEADLINE).expect("the handler runs");
+    let (server, mut client) = waiting();
     server.handle.shutdown(LONG);
     server.expect_running();
     server.handle.shutdown(Duration::ZERO);
