@@ -439,7 +439,9 @@ mod tests {
 
     #[test]
     fn redirects() {
-        for code in 100..=599 {
+        for code in [
+            200, 204, 300, 301, 302, 303, 304, 305, 306, 307, 308, 309, 400,
+        ] {
             let status = Status::new(code);
             let redirect = catch_unwind(|| Response::redirect(status, "/there?a=b"));
             let fields = redirect.as_ref().ok().map(|redirect| {

@@ -153,20 +153,20 @@ impl Roster {
         self.asked.notify_all();
     }
 
-    /// Waits until somebody asks the server to stop, and returns the deadline.
-    pub(crate) fn wait_for_stop(&self) -> Instant {
+    /// Waits until somebody asks the server to stop.
+    pub(crate) fn wait_for_stop(&self) {
         let mut deadline = lock(&self.deadline);
-        loop {
-            match *deadline {
-                Some(deadline) => return deadline,
-                None => {
-                    deadline = self
-                        .asked
-                        .wait(deadline)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
-            }
+        while deadline.is_none() {
+            deadline = self
+                .asked
+                .wait(deadline)
+                .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Until when what is busy may end; now if nobody has asked for it.
+    pub(crate) fn deadline(&self) -> Instant {
+        lock(&self.deadline).unwrap_or_else(Instant::now)
     }
 
     /// Ends the input of every connection that has no request to answer.

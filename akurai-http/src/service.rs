@@ -197,7 +197,7 @@ impl Service {
         self.roster.close_idle();
         loop {
             // It may come nearer meanwhile.
-            let deadline = self.roster.wait_for_stop();
+            let deadline = self.roster.deadline();
             for acceptor in &self.acceptors {
                 match acceptor.waiting.load(Ordering::SeqCst) {
                     // The next server may have the path, while this one serves to the end.
@@ -220,6 +220,10 @@ impl Service {
         }
         self.roster.close_all();
         self.threads.join(Instant::now() + FORCED_TIME);
+        // A thread that is left behind keeps the listeners.
+        for acceptor in &self.acceptors {
+            acceptor.listener.remove_file();
+        }
     }
 }
 

@@ -178,7 +178,7 @@ impl SseSink {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the id holds a control character, or begins or ends with a space: it would
+    /// `InvalidInput`, and nothing is sent, if the id holds a control character but a tab, or begins or ends with white space: it would
     /// not come back as it was sent.
     pub fn id(&mut self, id: &str) -> io::Result<()> {
         check_id(id)?;

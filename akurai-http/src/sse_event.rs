@@ -67,7 +67,7 @@ impl SseEvent {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the name holds a line break, or the id a control character, or white space at an end.
+    /// `InvalidInput` if the name holds a line break, or the id a control character but a tab, or white space at an end.
     pub fn encode(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.append(&mut bytes)?;

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{self, Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// A listening socket, whose file goes when the server stops or this is dropped.
 #[derive(Debug)]
@@ -75,6 +77,8 @@ fn take_over(path: &Path, in_use: io::Error) -> io::Result<UnixListener> {
         ),
         _ => error,
     })?;
+    // A server that is just binding has made its file a moment before its socket is found by it.
+    thread::sleep(Duration::from_millis(10));
     // Before the lock was ours, another may have taken over.
     let bound = match is_left_over(path) {
         true => fs::remove_file(path).and_then(|()| UnixListener::bind(path)),

@@ -238,6 +238,11 @@ impl Wire {
             self.output
                 .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
+        // Whoever cannot be written to will get no answer either.
+        if let Err(error) = self.flush() {
+            self.body.fail(RequestError::BodyTruncated);
+            return Err(error);
+        }
         let begun = Instant::now();
         let due = usize::try_from(self.body.due()).unwrap_or(usize::MAX);
         let direct = due.min(buf.len());
@@ -245,7 +250,6 @@ impl Wire {
         let mut wait = self.stall.min(self.read_timeout.unwrap_or(self.stall));
         let result = loop {
             let result = if direct >= IDLE_BUFFER_BYTES {
-                self.flush()?;
                 self.set_wait(wait)?;
                 read(self.link.as_deref(), &mut buf[..direct])
             } else {
@@ -415,7 +419,10 @@ impl WriteRate {
             _ => Duration::ZERO,
         };
         self.waited += waited;
-        self.written += bytes as u64;
+        // A window begins with a wait: what went without one before is no credit.
+        if !self.waited.is_zero() {
+            self.written += bytes as u64;
+        }
         if self.idle >= self.stall {
             return Err(io::ErrorKind::TimedOut.into());
         }

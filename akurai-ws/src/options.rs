@@ -43,9 +43,9 @@ pub enum WhenFull {
     Wait,
     /// It is not sent: [`Error::Slow`] at once, and the connection goes on.
     Refuse,
-    /// Its thread waits for room for 50 ms, since a peer is not slow because others sent much while one thread wrote. Then it is
-    /// not sent, nor is what waits in the queue: [`Error::Slow`], and the connection is closed with 1008. A peer that cannot keep up
-    /// is better served by a new connection than by old news.
+    /// Its thread waits until that write has ended, for 50 ms at most, since a peer is not slow because others sent much
+    /// meanwhile. If the peer is slow, it is not sent, nor is what waits in the queue: [`Error::Slow`], and the connection is closed
+    /// with 1008. A peer that cannot keep up is better served by a new connection than by old news.
     #[default]
     Close,
 }

@@ -94,9 +94,9 @@ struct State {
     wire: Option<Wire>,
     /// It is in use.
     is_writing: bool,
-    /// Since when something is posted behind what it writes.
+    /// Since when something waits behind the write under way.
     busy_since: Option<Instant>,
-    /// The peer has not taken it in time.
+    /// The peer has not taken what was written in time, and what waits has not gone since.
     is_slow: bool,
     queue: Queue,
     /// A fragmented message of ours is under way.
@@ -351,6 +351,13 @@ impl State {
 
     fn is_free(&self) -> bool {
         self.wire.is_some() && !self.is_reserved
+    }
+
+    /// Something is about to be queued, behind what another thread writes if one does.
+    fn waits_behind(&mut self) {
+        if !self.is_free() {
+            self.busy_since.get_or_insert_with(Instant::now);
+        }
     }
 
     // The buffer of a batch that was written, unless nothing will be written any more.

@@ -30,7 +30,7 @@ fn posts_arrive_in_order_and_one_longer_than_the_queue_too() {
 }
 
 #[test]
-fn a_post_waits_for_nobody_and_closes_who_is_too_slow() {
+fn a_post_waits_for_no_peer_and_closes_one_that_is_too_slow() {
     let (tell, told) = mpsc::channel();
     let options = WsOptions::new().write_deadline(Duration::from_millis(500));
     let server = serving_with(options, move |mut conn| {
@@ -170,6 +170,7 @@ fn from_two_threads(give: fn(&Sender, usize) -> Result<(), Error>) {
         let mut client = WsClient::open(server.addr(), "/").client;
         let (bytes, _) = client.read_to_end();
         let all_given = next(&ends) == [true; 2];
+        assert!(bytes.len() >= 4, "without a Close: {bytes:?}");
         let (messages, close) = bytes.split_at(bytes.len() - 4);
         let all_came = messages.len() == 2 * EACH * b"\x81\x05hello".len();
         assert_eq!(all_given, all_came);

@@ -242,7 +242,7 @@ fn several_listeners_are_one_server() {
         assert_eq!(client.read_response().text(), "127.0.0.1");
     }
     let mut unix = UnixStream::connect(&path).unwrap();
-    unix.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    unix.set_read_timeout(Some(DEADLINE)).unwrap();
     unix.write_all(
         b"GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 9.9.9.9\r\nConnection: close\r\n\r\n",
     )

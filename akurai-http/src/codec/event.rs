@@ -57,8 +57,8 @@ pub(crate) fn is_event_name(name: &str) -> bool {
     !name.contains(['\r', '\n'])
 }
 
-/// Whether an event may have this id. Beside line breaks, a NUL would make the browser ignore it; a space at an end would not
-/// come back in `Last-Event-ID`, and with any other control character that would be no field.
+/// Whether an event may have this id. Beside line breaks, a NUL would make the browser ignore it, white space at an end would not
+/// come back in `Last-Event-ID`, and no field value has another control character than a tab.
 pub(crate) fn is_event_id(id: &str) -> bool {
     is_field_value(id.as_bytes()) && !id.starts_with([' ', '\t']) && !id.ends_with([' ', '\t'])
 }

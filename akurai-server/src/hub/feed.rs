@@ -2,13 +2,13 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use super::Shared;
 use super::ring::BATCH;
+use super::{Shared, spawn};
 use crate::{Engine, EventId};
 
 /// How long a hub waits for its engine at a time.
@@ -17,16 +17,11 @@ const POLL: Duration = Duration::from_secs(1);
 /// What became of the calls for the next events.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
-    panics: AtomicU64,
     /// The last one panicked.
     is_broken: AtomicBool,
 }
 
 impl Feed {
-    pub(super) fn panics(&self) -> u64 {
-        self.panics.load(Ordering::Relaxed)
-    }
-
     pub(super) fn ready(&self) -> io::Result<()> {
         match self.is_broken.load(Ordering::Relaxed) {
             true => Err(io::Error::other("the engine panics when it is asked")),
@@ -41,10 +36,7 @@ pub(super) fn start(
     shared: Weak<Shared>,
     after: EventId,
 ) -> io::Result<()> {
-    thread::Builder::new()
-        .name("akurai-hub".to_owned())
-        .spawn(move || run(&*engine, &shared, after))
-        .map(drop)
+    spawn(move || run(&*engine, &shared, after))
 }
 
 fn run(engine: &dyn Engine, shared: &Weak<Shared>, mut after: EventId) {
@@ -64,9 +56,6 @@ fn run(engine: &dyn Engine, shared: &Weak<Shared>, mut after: EventId) {
             // Each has its message on stderr.
             Err(_) => Some(POLL),
         };
-        if batch.is_err() {
-            shared.feed.panics.fetch_add(1, Ordering::Relaxed);
-        }
         shared
             .feed
             .is_broken

@@ -303,16 +303,11 @@ impl Hub {
     /// # Errors
     ///
     /// Why they do not, in the engine's words, which may name hosts; or that its [`next`](Engine::next) panicked when it was
-    /// called last.
+    /// called last, as it is again after 1 s.
     pub fn ready(&self) -> io::Result<()> {
         let engine = self.shared.engine.as_ref();
         self.shared.feed.ready()?;
         engine.map_or(Ok(()), |engine| engine.ready())
-    }
-
-    /// How often the engine's [`next`](Engine::next) panicked. It is called again after 1 s, and what it then returns counts.
-    pub fn engine_panics(&self) -> u64 {
-        self.shared.feed.panics()
     }
 
     /// What tells this hub from others of its engine, if it has one.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::sending::Excuse::{Excused, ToBlame};
 use super::{Context, Guard, Phase, Place, Shared};
 use crate::codec::close;
 use crate::error::Error;
@@ -14,10 +15,6 @@ use crate::wire::Wire;
 /// How long the peer may take before a thread of its own waits for it. A peer that reads takes what fits into the
 /// socket's buffer at once.
 const PATIENCE: Duration = Duration::from_millis(5);
-
-/// How long the write of another thread may last before the peer is blamed for what waits behind it. On a busy machine, such a
-/// thread may have to wait for a processor.
-pub(super) const EXCUSE: Duration = Duration::from_millis(50);
 
 impl Shared {
     /// Writes a frame, or leaves it to the thread that writes; and if the peer does not take it soon, to a new one.
@@ -67,6 +64,7 @@ impl Shared {
     }
 
     fn queue<'s>(self: &'s Arc<Self>, frame: &[u8], context: Context) -> Result<Guard<'s>, Error> {
+        let mut until = None;
         let mut state = self.lock();
         loop {
             if state.is_closed() {
@@ -88,26 +86,15 @@ impl Shared {
             if !is_peers || self.settings.when_full == WhenFull::Refuse {
                 return Err(Error::Slow);
             }
-            // Nor is that much came while another thread wrote for some microseconds.
-            let since = *state.busy_since.get_or_insert_with(Instant::now);
-            let left = EXCUSE.saturating_sub(since.elapsed());
-            if state.is_slow || left.is_zero() {
-                let payload = close::encode(close::POLICY, TOO_SLOW)?;
-                self.queue_close(
-                    &mut state,
-                    &payload,
-                    close::POLICY,
-                    TOO_SLOW,
-                    Place::InFront,
-                );
-                self.settle_soon(state)?;
-                return Err(Error::Slow);
+            match self.excuse(state, &mut until)? {
+                Excused(changed) => state = changed,
+                ToBlame(state) => {
+                    self.settle_soon(state)?;
+                    return Err(Error::Slow);
+                }
             }
-            state = self.pause(state, left, false);
         }
-        if !state.is_free() {
-            state.busy_since.get_or_insert_with(Instant::now);
-        }
+        state.waits_behind();
         state.follows(context);
         state.queue.push_data(frame, b"");
         Ok(state)
@@ -206,8 +193,6 @@ impl Shared {
         Ok(())
     }
 }
-
-const TOO_SLOW: &str = "too slow";
 
 fn spawn(work: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
     let builder = thread::Builder::new().name("akurai-ws".to_owned());

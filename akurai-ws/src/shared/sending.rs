@@ -11,11 +11,21 @@ use crate::options::WhenFull;
 use crate::queue::Batch;
 use crate::wire::Wire;
 
-use super::post::EXCUSE;
 use super::{Context, Guard, Lane, Outgoing, Phase, Place, Shared, State};
 
 /// How much may be held back to be written together, in bytes with the frames' headers.
 const HELD_BYTES: usize = 16 * 1024;
+/// How long the write of another thread may last before the peer is blamed for what waits behind it. On a busy machine, such a
+/// thread may have to wait for a processor.
+const EXCUSE: Duration = Duration::from_millis(50);
+
+/// Whether a full queue is the peer's fault.
+pub(super) enum Excuse<'s> {
+    /// No; something has changed, or time has passed.
+    Excused(Guard<'s>),
+    /// Yes: the Close that says so is to be written.
+    ToBlame(Guard<'s>),
+}
 
 impl Shared {
     /// Writes a frame, or leaves it to the thread that writes.
@@ -24,7 +34,7 @@ impl Shared {
         let is_fragment = matches!(frame.lane, Lane::Fragment { .. });
         // What would never fit is written by its own thread.
         let may_be_queued = !is_fragment && len <= self.settings.max_queue_bytes;
-        let (mut until, mut excused) = (None, None);
+        let mut until = None;
         let mut state = self.lock();
         loop {
             if state.is_closed() {
@@ -48,6 +58,7 @@ impl Shared {
                         },
                     );
                 }
+                state.waits_behind();
                 match frame.lane {
                     Lane::Control => state.queue.push_control(head, payload),
                     _ => state.queue.push_data(head, payload),
@@ -58,17 +69,13 @@ impl Shared {
             let may_wait = !may_be_queued || state.is_streaming;
             match self.settings.when_full {
                 WhenFull::Refuse if !may_wait => return Err(Error::Slow),
-                WhenFull::Close if !may_wait => {
-                    // Nor is that much came while another thread wrote for some microseconds.
-                    let excused = *excused.get_or_insert_with(|| Instant::now() + EXCUSE);
-                    let left = excused.saturating_duration_since(Instant::now());
-                    if state.is_slow || left.is_zero() {
-                        drop(state);
-                        self.close(close::POLICY, "too slow", Place::InFront)?;
+                WhenFull::Close if !may_wait => match self.excuse(state, &mut until)? {
+                    Excuse::Excused(changed) => state = changed,
+                    Excuse::ToBlame(state) => {
+                        self.settle(state)?;
                         return Err(Error::Slow);
                     }
-                    state = self.pause(state, left, false);
-                }
+                },
                 _ => state = self.wait(state, &mut until, !may_be_queued)?,
             }
         }
@@ -236,6 +243,7 @@ impl Shared {
     pub(super) fn rest(&self, mut state: Guard<'_>) {
         if state.wire.is_some() {
             state.is_tired = false;
+            state.is_slow &= state.queue.is_ready(state.is_streaming);
             state.queue.shrink();
             self.wake(&state);
         }
@@ -262,7 +270,6 @@ impl Shared {
         let mut state = self.lock();
         state.is_writing = false;
         state.busy_since = None;
-        state.is_slow = false;
         let has_ended = state.phase == Phase::Ended;
         match result {
             Ok(()) => {
@@ -294,22 +301,40 @@ impl Shared {
         until: &mut Option<Instant>,
         is_taker: bool,
     ) -> Result<Guard<'s>, Error> {
-        let now = Instant::now();
-        let until = *until.get_or_insert(now + self.settings.write_deadline);
-        let left = until.saturating_duration_since(now);
+        let left = self.time_left(until);
         if left == Duration::ZERO {
             return Err(Error::Slow);
         }
         Ok(self.pause(state, left, is_taker))
     }
 
-    // Until something changes, for so long at most.
-    pub(super) fn pause<'s>(
+    // Waits for room behind another thread's write. That much came while it wrote is no fault of the peer's, nor that others were
+    // faster to take the room: so each write has its time, and the caller has the write deadline in all.
+    pub(super) fn excuse<'s>(
         &'s self,
         mut state: Guard<'s>,
-        most: Duration,
-        is_taker: bool,
-    ) -> Guard<'s> {
+        until: &mut Option<Instant>,
+    ) -> Result<Excuse<'s>, Error> {
+        let since = *state.busy_since.get_or_insert_with(Instant::now);
+        let left = EXCUSE.saturating_sub(since.elapsed());
+        let left = left.min(self.time_left(until));
+        if !state.is_slow && !left.is_zero() {
+            return Ok(Excuse::Excused(self.pause(state, left, false)));
+        }
+        let reason = "too slow";
+        let payload = close::encode(close::POLICY, reason)?;
+        self.queue_close(&mut state, &payload, close::POLICY, reason, Place::InFront);
+        Ok(Excuse::ToBlame(state))
+    }
+
+    fn time_left(&self, until: &mut Option<Instant>) -> Duration {
+        let now = Instant::now();
+        let until = *until.get_or_insert(now + self.settings.write_deadline);
+        until.saturating_duration_since(now)
+    }
+
+    // Until something changes, for so long at most.
+    fn pause<'s>(&'s self, mut state: Guard<'s>, most: Duration, is_taker: bool) -> Guard<'s> {
         state.waiting += 1;
         state.takers += usize::from(is_taker);
         let (mut state, _) = self
