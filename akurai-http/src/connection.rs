@@ -5,40 +5,39 @@
 //!            ▼                                                            │
 //!   next_request ── head ──► answer ── Reply::Response ──► respond ───────┤
 //!       │  │                    │                             │           │
-//!       │  └─ refused ─► 4xx ───┤                             ├─ close ─► linger ─► gone
-//!       │                       │                             └─ abort ─────────────► gone
-//!       └─ end, idle too long ──│───────────────────────────────────────────────────► gone
+//!       │  ├─ refused ─► 4xx ───┤                             │           │
+//!       │  └─ idle too long ────│─────────────────────────────┴─ close ─► linger ─► gone
+//!       └─ end, or no client ───│─────────────────────────────────────────────────► gone
 //!                               └─ Reply::Upgrade ──► head written ──► the closure's
 //! ```
 
+mod upgrading;
+mod waits;
+
 use std::fmt;
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::body_writer::BodyWriter;
-use crate::codec::date::{DATE_BYTES, imf_fixdate};
+use crate::clock::Date;
 use crate::codec::head::{HeadLimits, HeadParser};
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
 use crate::error::{RequestError, is_timeout};
 use crate::files;
-use crate::response::{Body, Coded, StreamFn};
+use crate::response::Body;
 use crate::roster::Link;
 use crate::service::Service;
+use crate::threads::contain;
 use crate::wire::{OUTPUT_BYTES, Wire, write_wait};
-use crate::{Method, Reply, Request, Response, Status, Upgrade, Upgraded, Version};
+use crate::{Method, Reply, Request, Response, Status, Version};
 
-/// What a refused or closing client may still send before we stop listening, in bytes for each byte of
-/// [`Limits::drain_bytes`](crate::Limits::drain_bytes): it was told to stop, and reading costs no memory.
-const LINGER_FACTOR: u64 = 16;
+pub(crate) use upgrading::Departure;
+use waits::HeadWaits;
 
-/// What a closure is to do with a connection that left HTTP.
-pub(crate) struct Departure {
-    pub(crate) run: Box<dyn FnOnce(Upgraded) + Send>,
-    pub(crate) upgraded: Upgraded,
-}
+/// What fits into a new connection's first flight, in bytes (RFC 6928: ten segments): it has left this
+/// machine when the write returns.
+const FIRST_FLIGHT_BYTES: u64 = 10 * 1460;
 
 /// Serves one connection to its end, or until it is upgraded.
 ///
@@ -49,17 +48,24 @@ pub(crate) fn serve(service: &Service, link: Arc<Link>) -> Option<Departure> {
     let mut connection = open(service, link)?;
     loop {
         let outcome = match connection.next_request() {
-            Next::Request => connection.answer(),
-            Next::Refused(error) => connection.refuse(error),
-            Next::Gone => return None,
+            Next::Gone => Outcome::Gone,
+            Next::Idle => {
+                connection.close(true);
+                return None;
+            }
+            // The handler's state may be torn by a panic; it is the handler's own, as with any thread that panicked.
+            next => match contain(|| connection.reply_to(next)) {
+                Some(outcome) => outcome,
+                None => connection.after_panic(),
+            },
         };
         match outcome {
             Outcome::Persist => {}
             Outcome::Close => {
-                connection.close();
+                connection.close(false);
                 return None;
             }
-            Outcome::Abort => return None,
+            Outcome::Gone => return None,
             Outcome::Depart(departure) => return Some(departure),
         }
     }
@@ -79,6 +85,7 @@ fn open(service: &Service, link: Arc<Link>) -> Option<Box<Connection<'_>>> {
         request: Request::on(wire, link.peer, service.proxies.clone()),
         link,
         first: true,
+        begun: None,
         date: Date::default(),
     }))
 }
@@ -91,28 +98,41 @@ struct Connection<'a> {
     request: Request,
     /// No request has come yet.
     first: bool,
+    /// Where the answer under way begins; `None` before its head is written.
+    begun: Option<Begun>,
     date: Date,
+}
+
+/// Where an answer begins in what is written.
+struct Begun {
+    /// Of [`Wire::output`], as long as nothing was written since.
+    output_bytes: usize,
+    /// [`Wire::writes`] at that time.
+    writes: u64,
 }
 
 enum Next {
     Request,
     Refused(RequestError),
-    /// The client left, or was idle too long, or the server stops.
+    /// Nothing came in time.
+    Idle,
+    /// The client left, or the server stops.
     Gone,
 }
 
 enum Outcome {
     Persist,
+    /// Ends behind what was written, which the client is to receive.
     Close,
-    /// Ends without a word: what was sent must not look whole.
-    Abort,
+    /// There is no client any more, or it takes nothing.
+    Gone,
     Depart(Departure),
 }
 
 impl Connection<'_> {
     /// Reads the next head.
     fn next_request(&mut self) -> Next {
-        let mut deadline = None;
+        let mut waits = HeadWaits::default();
         loop {
             let wire = self.request.wire.get_mut();
             match self.parser.advance(wire.buffered(), &self.head_limits) {
@@ -131,22 +151,25 @@ impl Connection<'_> {
                 .iter()
                 .all(|byte| matches!(byte, b'\r' | b'\n'));
             let wait = if idle {
-                // Whoever waits owes nothing: what is written now cannot be lost to a shutdown.
+                // A thread that waits owes nothing: what is written now cannot be lost to a shutdown.
                 if wire.flush().is_err() {
                     return Next::Gone;
                 }
-                self.service.idle_wait(self.first)
+                waits.idle(self.service.idle_wait(self.first))
             } else {
-                let deadline =
-                    *deadline.get_or_insert_with(|| after(self.service.limits.head_deadline));
-                deadline.saturating_duration_since(Instant::now())
+                waits.in_head(self.service)
             };
             if wait.is_zero() {
                 return match idle {
-                    true => Next::Gone,
+                    true => Next::Idle,
                     false => self.refused(RequestError::HeadTooSlow),
                 };
             }
+            if idle {
+                self.request.shrink();
+                self.parser.shrink();
+            }
+            let wire = self.request.wire.get_mut();
             if idle && !self.link.set_idle() {
                 return Next::Gone;
             }
@@ -155,9 +178,7 @@ impl Connection<'_> {
             match filled {
                 Ok(0) => return Next::Gone,
                 Ok(_) => {}
-                Err(error) if is_timeout(&error) && !idle => {
-                    return self.refused(RequestError::HeadTooSlow);
-                }
+                Err(error) if is_timeout(&error) => {}
                 Err(_) => return Next::Gone,
             }
         }
@@ -169,21 +190,50 @@ impl Connection<'_> {
         Next::Refused(error)
     }
 
+    /// Answers the request, or refuses it. What the program made is dropped in here too.
+    fn reply_to(&mut self, next: Next) -> Outcome {
+        self.begun = None;
+        match next {
+            Next::Request => self.answer(),
+            Next::Refused(error) => self.refuse(error),
+            Next::Idle | Next::Gone => Outcome::Gone,
+        }
+    }
+
+    /// Answers a request whose handler, streamed body or `Drop` has panicked.
+    fn after_panic(&mut self) -> Outcome {
+        self.count_panic();
+        self.fail_answer()
+    }
+
+    /// Answers 500 in the place of an answer that failed, or aborts it if some of it was sent.
+    fn fail_answer(&mut self) -> Outcome {
+        let wire = self.request.wire.get_mut();
+        if wire.is_broken() {
+            return Outcome::Gone;
+        }
+        match self.begun.take() {
+            None => {}
+            Some(begun) if begun.writes == wire.writes => wire.output.truncate(begun.output_bytes),
+            Some(_) => {
+                // Its framing shows that its end is missing. What was sent before it arrives all the same.
+                wire.output.clear();
+                return Outcome::Close;
+            }
+        }
+        self.respond(internal_error())
+    }
+
     fn answer(&mut self) -> Outcome {
-        // The handler's state may be torn by a panic; it is the handler's own, as with any thread that panicked.
-        let reply = catch_unwind(AssertUnwindSafe(|| self.ask_app()));
-        if let (Ok(Ok(_)), Err(error)) = (&reply, self.request.wire.get_mut().body.check()) {
+        let reply = self.ask_app();
+        if let (Ok(_), Err(error)) = (&reply, self.request.wire.get_mut().body.check()) {
             // The handler has met it when it read the body, and most likely answers with it.
             self.service.roster.counts.refuse(error);
         }
         match reply {
-            Ok(Ok(Reply::Response(response))) => self.respond(response),
-            Ok(Ok(Reply::Upgrade(upgrade))) => self.upgrade(upgrade),
-            Ok(Err(error)) => self.refuse(error),
-            Err(_) => {
-                self.count_panic();
-                self.respond(internal_error())
-            }
+            Ok(Reply::Response(response)) => self.respond(response),
+            Ok(Reply::Upgrade(upgrade)) => self.upgrade(upgrade),
+            Err(error) => self.refuse(error),
         }
     }
 
@@ -245,18 +295,20 @@ impl Connection<'_> {
             (true, Version::Http10) => Persistence::KeepAlive,
             (true, Version::Http11) => Persistence::Persist,
         };
-        let committed = self.request.wire.get_mut().output.len();
-        self.append_head(&response, framing, persistence);
+        self.begin_answer(&response, framing, persistence);
         if self.request.method() != Method::Head && !is_empty(response.status()) {
             let wire = self.request.wire.get_mut();
             if let Some(bytes) = response.body_bytes() {
                 if wire.put(bytes).is_err() {
-                    return Outcome::Abort;
+                    return Outcome::Gone;
                 }
             } else if let Body::Stream(write) = response.parts.take_body() {
-                let coded = response.parts.coded;
-                if let Some(outcome) = self.stream(write, framing, coded, committed) {
-                    return outcome;
+                let mut body = BodyWriter::new(wire, framing, response.parts.coded);
+                if let Err(error) = write(&mut body).and_then(|()| body.finish()) {
+                    if !self.request.wire.get_mut().is_broken() {
+                        self.blame(&format_args!("the body failed: {error}"));
+                    }
+                    return self.fail_answer();
                 }
             }
         }
@@ -292,103 +344,6 @@ impl Connection<'_> {
         }
     }
 
-    /// Writes a streamed body. `Some` if it failed.
-    fn stream(
-        &mut self,
-        write: Box<StreamFn>,
-        framing: ResponseFraming,
-        coded: Option<Coded>,
-        committed: usize,
-    ) -> Option<Outcome> {
-        let wire = self.request.wire.get_mut();
-        let writes = wire.writes;
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut body = BodyWriter::new(wire, framing, coded);
-            write(&mut body).and_then(|()| body.finish())
-        }));
-        if result.is_err() {
-            self.count_panic();
-        }
-        let wire = self.request.wire.get_mut();
-        let (is_broken, is_committed) = (wire.is_broken(), wire.writes > writes);
-        if is_broken {
-            return Some(Outcome::Abort);
-        }
-        match result {
-            Ok(Ok(())) => return None,
-            Ok(Err(error)) => self.blame(&format_args!("the body failed: {error}")),
-            Err(_) => {}
-        }
-        if is_committed {
-            return Some(Outcome::Abort);
-        }
-        // Nothing of it was sent yet, so that the client can still be told properly.
-        self.request.wire.get_mut().output.truncate(committed);
-        Some(self.respond(internal_error()))
-    }
-
-    fn upgrade(&mut self, upgrade: Upgrade) -> Outcome {
-        let service = self.service;
-        let limits = &service.limits;
-        let wire = self.request.wire.get_mut();
-        // What follows the body belongs to the closure, so the body must be gone; a client that waits for a 100 will not
-        // send it.
-        let gone = wire.body.is_over()
-            || !wire.owes_continue && wire.drain_body(limits.drain_bytes, limits.drain_time);
-        if let Err(error) = wire.body.check() {
-            return self.refuse(error);
-        }
-        if !gone {
-            let told = Response::plain(Status::BAD_REQUEST, "an upgrade takes no body");
-            return self.respond(told.closing());
-        }
-        let Upgrade {
-            head,
-            prelude,
-            when_full,
-            run,
-        } = upgrade;
-        if self.request.method() == Method::Head {
-            self.append_head(&head, ResponseFraming::Close, Persistence::Close);
-            return Outcome::Close;
-        }
-        if !self.link.upgrade(limits.upgrades) {
-            self.service
-                .roster
-                .counts
-                .overloaded
-                .fetch_add(1, Ordering::Relaxed);
-            return self.respond(when_full());
-        }
-        let persistence = match head.status() {
-            Status::SWITCHING_PROTOCOLS => Persistence::Upgrade,
-            _ => Persistence::Close,
-        };
-        self.append_head(&head, ResponseFraming::Bodiless, persistence);
-        let wire = self.request.wire.get_mut();
-        wire.output.extend_from_slice(&prelude);
-        if wire.flush().is_err() || self.release_timeouts().is_err() {
-            return Outcome::Abort;
-        }
-        Response::free_spare();
-        let wire = self.request.wire.get_mut();
-        Outcome::Depart(Departure {
-            run,
-            upgraded: Upgraded::new(wire.take_buffered(), Arc::clone(&self.link)),
-        })
-    }
-
-    /// Lets reads wait for ever and a single write as long as it may, as an upgrade's closure is promised.
-    fn release_timeouts(&self) -> io::Result<()> {
-        let write_stall = self
-            .service
-            .limits
-            .write_stall
-            .max(Duration::from_millis(1));
-        self.link.stream.set_read_timeout(None)?;
-        self.link.stream.set_write_timeout(Some(write_stall))
-    }
-
     /// Whether another request may follow this response, as far as can be told before it is written.
     fn may_persist(&mut self, response: &Response) -> bool {
         let wire = self.request.wire.get_mut();
@@ -414,31 +369,44 @@ impl Connection<'_> {
         }
         // Answers to pipelined requests are written together, when the input runs out or this much is due.
         if wire.output.len() >= OUTPUT_BYTES && wire.flush().is_err() {
-            return Outcome::Abort;
+            return Outcome::Gone;
         }
         Outcome::Persist
     }
 
-    /// Ends the connection behind an answer.
-    fn close(&mut self) {
-        let service = self.service;
-        let limits = &service.limits;
-        // Behind a request with `Connection: close` nothing comes, but for a line's end that some send behind a body: there is
-        // nothing to wait for, and no reset that overtakes the answer (RFC 9112 §9.6).
-        let is_last = self.request.head().is_last && !self.request.announces_body();
-        let wire = self.request.wire.get_mut();
-        if is_last && wire.buffered().is_empty() {
-            let _ = wire.flush();
+    /// Ends the connection behind what was written.
+    fn close(mut self: Box<Self>, is_idle: bool) {
+        if self.request.wire.get_mut().flush().is_err() || self.may_close_at_once(is_idle) {
             return;
         }
-        wire.close_lingering(
-            limits.drain_bytes.saturating_mul(LINGER_FACTOR),
-            limits.drain_time,
-        );
+        let link = Arc::clone(&self.link);
+        drop(self); // Its buffers are of no use any more.
+        link.linger();
     }
 
-    fn append_head(&mut self, head: &Response, framing: ResponseFraming, persistence: Persistence) {
+    /// Whether no reset can destroy what was written: all of it has left this machine, and no input is unread nor to be
+    /// expected.
+    fn may_close_at_once(&mut self, is_idle: bool) -> bool {
+        // A client that asked for the end sends nothing behind its request (RFC 9112 §9.6).
+        let has_asked = self.request.head().is_last
+            && !self.request.announces_body()
+            && self.request.wire.get_mut().buffered().is_empty();
+        (is_idle || has_asked)
+            && self.link.traffic.bytes_out.load(Ordering::Relaxed) <= FIRST_FLIGHT_BYTES
+            && self.link.is_input_empty()
+    }
+
+    fn begin_answer(
+        &mut self,
+        head: &Response,
+        framing: ResponseFraming,
+        persistence: Persistence,
+    ) {
         let wire = self.request.wire.get_mut();
+        self.begun = Some(Begun {
+            output_bytes: wire.output.len(),
+            writes: wire.writes,
+        });
         append_head(
             head.status(),
             head.headers(),
@@ -455,37 +423,8 @@ fn is_empty(status: Status) -> bool {
     status.is_bodiless() || status == Status::RESET_CONTENT
 }
 
-/// The Date field's value, formatted once a second.
-#[derive(Default)]
-pub(crate) struct Date {
-    /// The second since 1970 that `text` is of; `None` before the first use.
-    second: Option<u64>,
-    text: [u8; DATE_BYTES],
-}
-
-impl Date {
-    pub(crate) fn now(&mut self) -> &[u8] {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO)
-            .as_secs();
-        if self.second != Some(now) {
-            self.second = Some(now);
-            self.text = imf_fixdate(now);
-        }
-        &self.text
-    }
-}
-
 fn internal_error() -> Response {
     Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error").closing()
-}
-
-/// The moment after this wait; a wait without end ends in a hundred years.
-pub(crate) fn after(wait: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(wait)
-        .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400))
 }
 
 /// The answer when all places are taken.

@@ -149,6 +149,11 @@ impl Headers {
         std::mem::swap(&mut self.lines, lines);
     }
 
+    /// What the fields' text may grow to without more memory, in bytes.
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// All the bytes that the lines point into: of a request its whole head, of a response its field lines as they are
     /// sent.
     pub(crate) fn source(&self) -> &[u8] {

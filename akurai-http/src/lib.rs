@@ -57,6 +57,7 @@
 #![forbid(unsafe_code)]
 
 mod body_writer;
+mod clock;
 mod codec;
 mod connection;
 mod cookie;
@@ -69,6 +70,7 @@ mod form_error;
 pub mod fuzzing;
 mod headers;
 mod limits;
+mod linger;
 mod method;
 pub mod middleware;
 mod multipart;

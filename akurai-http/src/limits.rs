@@ -56,9 +56,15 @@ pub struct Limits {
     /// How much of a body that the handler left unread is read and thrown away, so that the connection may go on.
     /// Default 64 KiB. With more left, the connection closes.
     pub drain_bytes: u64,
-    /// Longest time for that, and for the client's own close after the last response, unless it asked for the end by
-    /// `Connection: close`. Default 1 s. In the latter at most 16 × [`drain_bytes`](Limits::drain_bytes) are read.
+    /// Longest time for that. Default 1 s.
     pub drain_time: Duration,
+    /// Longest time for which the server reads and throws away what the client still sends behind the
+    /// last response, so that no reset overtakes that response (RFC 9112 §9.6). Default 30 s, and down
+    /// to a quarter as connections approach their limit. Zero closes at once.
+    pub linger_time: Duration,
+    /// Longest wait for the client's next byte meanwhile, or for its own close. Default 5 s, and down to
+    /// a quarter in the same way; 1 s at most once the server stops.
+    pub linger_stall: Duration,
     /// Most connections at a time that have not been upgraded. Default 1024. One more: 503 with `Retry-After`.
     pub connections: usize,
     /// Most upgraded connections at a time. Default 10,000. One more: 503 with `Retry-After`.
@@ -92,6 +98,8 @@ impl Default for Limits {
             write_rate_bytes: 1024,
             drain_bytes: 64 * 1024,
             drain_time: Duration::from_secs(1),
+            linger_time: Duration::from_secs(30),
+            linger_stall: Duration::from_secs(5),
             connections: 1024,
             upgrades: 10_000,
             spare_threads: 32,

@@ -1,23 +1,33 @@
-//! Connections that found no place: each is told so, and kept until it has read the answer or its time is up.
+//! Connections that found no place: each is told so, and read until it has the answer or its time is up.
 
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
 use std::net::Shutdown;
 use std::sync::Mutex;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock::Date;
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
-use crate::connection::{Date, after, overloaded};
+use crate::connection::overloaded;
+use crate::limits::Limits;
+use crate::linger::{LingerBounds, Lingering};
 use crate::roster::{Roster, lock};
 use crate::stream::Stream;
 
-/// Refused connections that are kept at a time. Beyond that, one is closed at once, and its reset may overtake the answer.
+/// Refused connections that are kept at a time. Beyond that the oldest is closed: it has had the most
+/// time to read its answer.
 const KEPT: usize = 256;
 
 /// How often they are looked at, by one thread that exists only while there are any.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What is read and thrown away at one look, in bytes.
-const LOOK_BYTES: usize = 16 * 1024;
+/// What one read throws away at most, in bytes.
+const SCRATCH_BYTES: usize = 16 * 1024;
+
+/// Reads of one connection at one look, so that a client that sends fast does not hold up the others.
+const READS: usize = 32;
 
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
@@ -26,46 +36,79 @@ pub(crate) struct Refusals {
 
 #[derive(Debug, Default)]
 struct State {
-    kept: Vec<(Stream, Instant)>,
-    watched: bool,
+    /// The oldest first.
+    kept: VecDeque<Refused>,
+    is_watched: bool,
+}
+
+#[derive(Debug)]
+struct Refused {
+    stream: Stream,
+    lingering: Lingering,
 }
 
 impl Refusals {
-    /// Answers 503 and keeps the connection for `time`. True if the caller is to have somebody [`watch`](Self::watch).
-    pub(crate) fn refuse(&self, stream: Stream, time: Duration) -> bool {
+    /// Answers 503 and keeps the connection. True if the caller is to have a thread
+    /// [`watch`](Self::watch).
+    pub(crate) fn refuse(&self, stream: Stream) -> bool {
         // A new socket's buffer is empty, so this does not wait; and if it fails, the client is gone.
-        let told = stream.write(&answer()).is_ok()
+        let is_told = stream.write(&answer()).is_ok()
             && stream.shutdown(Shutdown::Write).is_ok()
             && stream.set_nonblocking(true).is_ok();
-        let mut state = lock(&self.state);
-        if !told || state.kept.len() >= KEPT {
+        if !is_told {
             return false;
         }
-        state.kept.push((stream, after(time)));
-        !std::mem::replace(&mut state.watched, true)
+        let mut state = lock(&self.state);
+        state.kept.push_back(Refused {
+            stream,
+            lingering: Lingering::begin(),
+        });
+        if state.kept.len() > KEPT {
+            state.kept.pop_front();
+        }
+        !mem::replace(&mut state.is_watched, true)
     }
 
     /// Reads what the refused still send, until none is left.
-    pub(crate) fn watch(&self, roster: &Roster) {
-        let mut scratch = vec![0; LOOK_BYTES];
+    pub(crate) fn watch(&self, roster: &Roster, limits: &Limits) {
+        let mut scratch = vec![0; SCRATCH_BYTES];
         loop {
             thread::sleep(LOOK);
-            let now = Instant::now();
+            // Apart from those that come meanwhile, so that no thread that accepts waits for these reads.
+            let mut looked_at = mem::take(&mut lock(&self.state).kept);
+            let bounds = LingerBounds::new(limits, looked_at.len(), KEPT, roster.is_stopping());
+            looked_at.retain_mut(|refused| refused.look(&mut scratch, bounds));
             let mut state = lock(&self.state);
-            state.kept.retain(|(stream, until)| {
-                let over = matches!(stream.read(&mut scratch), Ok(0)) || now >= *until;
-                !over && !roster.is_stopping()
-            });
-            if state.kept.is_empty() {
-                state.watched = false;
+            looked_at.append(&mut state.kept);
+            let surplus = looked_at.len().saturating_sub(KEPT);
+            looked_at.drain(..surplus);
+            state.is_watched = !looked_at.is_empty();
+            state.kept = looked_at;
+            if !state.is_watched {
                 return;
             }
         }
     }
 
-    /// Closes them all, since nobody can watch.
+    /// Closes them all, since no thread can watch them.
     pub(crate) fn forget(&self) {
         *lock(&self.state) = State::default();
+    }
+}
+
+impl Refused {
+    /// Throws away what came. False if this connection is over.
+    fn look(&mut self, scratch: &mut [u8], bounds: LingerBounds) -> bool {
+        for _ in 0..READS {
+            match self.stream.read(scratch) {
+                Ok(0) => return false,
+                Ok(_) => self.lingering.bytes_came(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => return false,
+            }
+        }
+        !self.lingering.left(bounds).is_zero()
     }
 }
 
@@ -83,4 +126,35 @@ fn answer() -> Vec<u8> {
     );
     answer.extend_from_slice(body);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn of_too_many_refused_connections_the_oldest_goes() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let refusals = Refusals::default();
+        let mut clients = Vec::new();
+        for number in 0..KEPT + 3 {
+            clients.push(TcpStream::connect(addr).unwrap());
+            let (stream, _) = listener.accept().unwrap();
+            let is_first = refusals.refuse(Stream::Tcp(stream));
+            assert_eq!(is_first, number == 0, "one thread watches them all");
+        }
+        let state = lock(&refusals.state);
+        assert_eq!(state.kept.len(), KEPT);
+        let Stream::Tcp(oldest) = &state.kept[0].stream else {
+            panic!("all of them are TCP");
+        };
+        assert_eq!(oldest.peer_addr().ok(), clients[3].local_addr().ok());
+        let mut answer = String::new();
+        clients[0].read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::codec::body::{BodyLimits, Framing};
 use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::params::Params;
-use crate::wire::Wire;
-use crate::{Headers, Method, RequestError, TrustedProxies};
+use crate::wire::{IDLE_BUFFER_BYTES, Wire};
+use crate::{Headers, Method, RequestError, Response, TrustedProxies};
 
 /// The version of a request; a later 1.x counts as 1.1 (RFC 9110 §2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -280,6 +280,31 @@ impl Request {
         let mut wire = self.wire.borrow_mut();
         wire.begin_body(self.head.framing, limits, self.head.expects_continue);
         wire.body.check()
+    }
+
+    /// Whether the client asks for the protocol that this head switches to, and is one that may (RFC 9110 §7.8, §15.2.2).
+    pub(crate) fn asks_for(&self, head: &Response) -> bool {
+        let offered = |wanted: &[u8]| {
+            self.headers
+                .tokens("Upgrade")
+                .any(|protocol| protocol.eq_ignore_ascii_case(wanted))
+        };
+        let is_hop = |option: &[u8]| option.eq_ignore_ascii_case(b"upgrade");
+        self.version() == Version::Http11
+            && self.method() != Method::Head
+            && self.headers.tokens("Connection").any(is_hop)
+            && head.headers().tokens("Upgrade").any(offered)
+    }
+
+    /// Frees what only a large request needed, before the connection waits for the next one.
+    pub(crate) fn shrink(&mut self) {
+        self.wire.get_mut().shrink();
+        if self.headers.capacity_bytes() > IDLE_BUFFER_BYTES {
+            self.headers = Headers::default();
+            self.head = Head::default();
+            self.params = OnceCell::new();
+            self.spare_params = Cell::default();
+        }
     }
 
     pub(crate) fn head(&self) -> &Head {

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::connection::after;
+use crate::clock::after;
+use crate::limits::Limits;
+use crate::linger::LingerBounds;
 use crate::stream::Stream;
 use crate::{RequestError, Stats};
 
@@ -66,6 +68,7 @@ impl Traffic {
 pub(crate) struct Link {
     pub(crate) stream: Stream,
     pub(crate) peer: Option<SocketAddr>,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) traffic: Traffic,
     phase: AtomicU8,
     id: u64,
@@ -78,21 +81,24 @@ const IDLE: u8 = 0;
 const BUSY: u8 = 1;
 /// Belongs to a closure, which learns of a shutdown as the end of its input.
 const UPGRADED: u8 = 2;
+/// Has had its last answer, and is read until the client has it too; see [`Link::linger`].
+const LINGERING: u8 = 3;
 
 impl Roster {
-    /// Gives the socket a place among the connections, or gives it back if all `limit` places are taken.
+    /// Gives the socket a place among the connections, or gives it back if all places are taken.
     pub(crate) fn admit(
         self: &Arc<Roster>,
         stream: Stream,
         peer: Option<SocketAddr>,
-        limit: usize,
+        limits: &Arc<Limits>,
     ) -> Result<Arc<Link>, Stream> {
-        if !take_place(&self.open, limit) {
+        if !take_place(&self.open, limits.connections) {
             return Err(stream);
         }
         let link = Arc::new(Link {
             stream,
             peer,
+            limits: Arc::clone(limits),
             traffic: Traffic::default(),
             phase: AtomicU8::new(BUSY),
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
@@ -172,7 +178,7 @@ impl Roster {
     /// Ends the input of every connection that has no request to answer.
     pub(crate) fn close_idle(&self) {
         for link in self.links() {
-            if link.phase.load(Ordering::SeqCst) != BUSY {
+            if matches!(link.phase.load(Ordering::SeqCst), IDLE | UPGRADED) {
                 let _ = link.stream.shutdown(Shutdown::Read);
             }
         }
@@ -237,9 +243,26 @@ impl Link {
         self.phase.store(BUSY, Ordering::Release);
     }
 
-    /// Moves from the connections' count to the upgrades'. False if all `limit` places there are taken.
-    pub(crate) fn upgrade(&self, limit: usize) -> bool {
-        if !take_place(&self.roster.upgraded, limit) {
+    /// Says that the connection has had its last answer. It keeps its place; one that is upgraded stays so.
+    pub(crate) fn set_lingering(&self) {
+        let order = Ordering::SeqCst;
+        let _ = self.phase.fetch_update(order, order, |phase| {
+            (phase != UPGRADED).then_some(LINGERING)
+        });
+    }
+
+    /// How long this connection may linger, as things stand.
+    pub(crate) fn linger_bounds(&self) -> LingerBounds {
+        let (taken, places) = match self.phase.load(Ordering::Relaxed) {
+            UPGRADED => (self.roster.upgraded(), self.limits.upgrades),
+            _ => (self.roster.open(), self.limits.connections),
+        };
+        LingerBounds::new(&self.limits, taken, places, self.is_stopping())
+    }
+
+    /// Moves from the connections' count to the upgrades'. False if all places there are taken.
+    pub(crate) fn upgrade(&self) -> bool {
+        if !take_place(&self.roster.upgraded, self.limits.upgrades) {
             return false;
         }
         self.roster.open.fetch_sub(1, Ordering::Relaxed);

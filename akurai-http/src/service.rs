@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -11,10 +10,11 @@ use std::time::{Duration, Instant};
 use crate::connection::{self, Departure};
 use crate::error::is_timeout;
 use crate::limits::Limits;
+use crate::linger::free_quarters;
 use crate::refusals::Refusals;
 use crate::roster::{Link, Roster};
 use crate::stream::{Listener, Stream};
-use crate::threads::Threads;
+use crate::threads::{Threads, contain};
 use crate::{App, TrustedProxies};
 
 /// How long after a forced end the threads have to notice it.
@@ -23,7 +23,7 @@ const FORCED_TIME: Duration = Duration::from_secs(1);
 /// What the threads of a running server share.
 pub(crate) struct Service {
     pub(crate) app: Box<dyn App>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) proxies: Option<Arc<TrustedProxies>>,
     pub(crate) roster: Arc<Roster>,
     acceptors: Vec<Acceptor>,
@@ -58,7 +58,7 @@ impl Service {
         Arc::new(Service {
             app,
             acceptors: acceptors.collect(),
-            limits,
+            limits: Arc::new(limits),
             proxies,
             roster,
             refusals: Refusals::default(),
@@ -83,16 +83,11 @@ impl Service {
     /// How long a connection may wait for its next request: less as the places run out, nothing when they have. The
     /// wait for its first one never shrinks to nothing.
     pub(crate) fn idle_wait(&self, first: bool) -> Duration {
-        let (open, limit) = (
-            self.roster.open(),
-            self.limits.connections.min(usize::MAX / 8),
-        );
-        // In four steps, so that the socket's timeout need not be set again for each connection that comes or goes.
         if first && self.limits.idle_timeout.is_zero() {
             return self.limits.head_deadline;
         }
-        let free = (limit.saturating_sub(open) * 8).div_ceil(limit.max(1));
-        self.limits.idle_timeout / 4 * free.clamp(usize::from(first), 4) as u32
+        let quarters = free_quarters(self.roster.open(), self.limits.connections);
+        self.limits.idle_timeout / 4 * quarters.max(u32::from(first))
     }
 
     /// Whether a connection may wait for another request at all.
@@ -124,7 +119,7 @@ impl Service {
                 self.refuse(stream);
                 continue;
             }
-            match self.roster.admit(stream, peer, self.limits.connections) {
+            match self.roster.admit(stream, peer, &self.limits) {
                 Ok(link) => self.serve(link),
                 Err(stream) => self.refuse(stream),
             }
@@ -145,11 +140,14 @@ impl Service {
             .counts
             .overloaded
             .fetch_add(1, Ordering::Relaxed);
-        if self.refusals.refuse(stream, self.limits.drain_time) {
+        if self.refusals.refuse(stream) {
             let service = Arc::clone(self);
             if self
                 .threads
-                .spawn(Box::new(move || service.refusals.watch(&service.roster)))
+                .spawn(Box::new(move || {
+                    let (roster, limits) = (&service.roster, &service.limits);
+                    service.refusals.watch(roster, limits);
+                }))
                 .is_err()
             {
                 self.refusals.forget();
@@ -161,7 +159,7 @@ impl Service {
         let Some(Departure { run, upgraded }) = connection::serve(self, link) else {
             return;
         };
-        if catch_unwind(AssertUnwindSafe(|| run(upgraded))).is_err() {
+        if contain(|| run(upgraded)).is_none() {
             self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
         }
     }

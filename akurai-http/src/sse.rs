@@ -139,6 +139,8 @@ pub struct SseSink {
     buffer: Vec<u8>,
     keep_alive: Option<Duration>,
     last_sent: Instant,
+    /// The client has sent something that was not read, or may be sending it.
+    is_input_unread: bool,
     /// What compresses the stream, if anything does.
     gzip: Option<Box<Gzip>>,
 }
@@ -146,12 +148,14 @@ pub struct SseSink {
 impl SseSink {
     fn new(upgraded: Upgraded) -> SseSink {
         // An event stream has no input; what a client sent behind its request means nothing.
+        let is_input_unread = upgraded.is_input_unread();
         let (_, socket) = upgraded.into_parts();
         SseSink {
             socket,
             buffer: Vec::new(),
             keep_alive: None,
             last_sent: Instant::now(),
+            is_input_unread,
             gzip: None,
         }
     }
@@ -206,7 +210,7 @@ impl SseSink {
     /// `BrokenPipe` when the client left, `ConnectionAborted` when the server stops.
     pub fn wait(&mut self, duration: Duration) -> io::Result<()> {
         let begun = Instant::now();
-        let mut scratch = [0; 64];
+        let mut scratch = [0; 1024];
         loop {
             let left = duration.saturating_sub(begun.elapsed());
             if left.is_zero() {
@@ -228,7 +232,7 @@ impl SseSink {
                     self.check()?;
                     return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the client left"));
                 }
-                Ok(_) => {}
+                Ok(_) => self.is_input_unread = true,
                 Err(error) if is_timeout(&error) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -290,23 +294,19 @@ impl SseSink {
 }
 
 impl Drop for SseSink {
-    /// Ends the stream so that the last event arrives: input that nobody read would make the system reset the
-    /// connection when it is closed.
+    /// Ends the stream so that the last event arrives, also to a client that is still sending: see
+    /// [`Socket::linger`].
     fn drop(&mut self) {
-        let mut scratch = [0; 512];
-        let _ = self.socket.set_nonblocking(true);
         if let Some(gzip) = &mut self.gzip {
             // Where an event could not be written, neither can the end.
             let mut end = Vec::new();
             gzip.compress(b"", Flush::Finish, &mut end);
-            let _ = (&self.socket).write(&end);
+            let _ = (&self.socket).write_all(&end);
         }
-        let _ = self.socket.shutdown(Shutdown::Write);
-        for _ in 0..64 {
-            match (&self.socket).read(&mut scratch) {
-                Ok(1..) => {}
-                _ => return,
-            }
+        // An EventSource sends nothing, and is not waited for.
+        if self.is_input_unread || !self.socket.is_input_empty() {
+            let _ = self.socket.set_nonblocking(false);
+            self.socket.linger();
         }
     }
 }

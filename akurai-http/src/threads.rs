@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
@@ -33,7 +34,7 @@ impl Threads {
         let handle = thread::Builder::new()
             .name("akurai".to_owned())
             .spawn(move || {
-                let _ = catch_unwind(AssertUnwindSafe(work));
+                let _ = contain(work);
                 threads.leave();
             })?;
         state.running.insert(handle.thread().id(), handle);
@@ -79,6 +80,20 @@ impl Threads {
             let _ = ended.join();
         }
     }
+}
+
+/// Runs code of the program; `None` if it panicked. The panic's payload is the program's too: dropping
+/// it may panic a second time, and that stays in here as well.
+pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let payload = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(value) => return Some(value),
+        Err(payload) => payload,
+    };
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        // Its Drop might panic too.
+        mem::forget(second);
+    }
+    None
 }
 
 #[cfg(test)]

@@ -15,16 +15,23 @@ use crate::roster::Link;
 pub struct Upgraded {
     leftover: Vec<u8>,
     used: usize,
+    /// The request's body was not read to its end: the client may be sending it still.
+    is_input_unread: bool,
     socket: Socket,
 }
 
 impl Upgraded {
-    pub(crate) fn new(leftover: Vec<u8>, link: Arc<Link>) -> Upgraded {
+    pub(crate) fn new(leftover: Vec<u8>, is_input_unread: bool, link: Arc<Link>) -> Upgraded {
         Upgraded {
             leftover,
             used: 0,
+            is_input_unread,
             socket: Socket { link },
         }
+    }
+
+    pub(crate) fn is_input_unread(&self) -> bool {
+        self.is_input_unread
     }
 
     /// The bytes that were read but not used, and the socket.
@@ -105,6 +112,20 @@ impl Socket {
     /// Ends one direction of the connection or both, for all clones.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.link.stream.shutdown(how)
+    }
+
+    /// Ends this side, then reads and throws away what the client still sends until it ends its own: closing a socket
+    /// whose input is unread makes the system reset the connection, and the reset destroys what the client has not read
+    /// yet (RFC 9112 §9.6). Waits at most [`Limits::linger_time`](crate::Limits::linger_time), and
+    /// [`Limits::linger_stall`](crate::Limits::linger_stall) without a byte.
+    ///
+    /// The last thing to do with a protocol of your own whose client may still be sending.
+    pub fn linger(&self) {
+        self.link.linger();
+    }
+
+    pub(crate) fn is_input_empty(&self) -> bool {
+        self.link.is_input_empty()
     }
 
     /// The client's address; `None` on a Unix socket.

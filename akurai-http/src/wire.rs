@@ -1,18 +1,17 @@
 //! The bytes of one connection: one read buffer, one write buffer, and the body that is being read.
 
 use std::io::{self, IoSlice, Read};
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::clock::after;
 use crate::codec::body::{BodyDecoder, BodyLimits, Framing, Step};
-use crate::connection::after;
 use crate::error::{RequestError, is_timeout};
 use crate::limits::Limits;
 use crate::roster::Link;
 
 /// The read buffer of an idle connection, in bytes. It grows for a head that needs more.
-const IDLE_BUFFER_BYTES: usize = 4 * 1024;
+pub(crate) const IDLE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// With this much waiting to be written, pipelined answers are not held back any further.
 pub(crate) const OUTPUT_BYTES: usize = 16 * 1024;
@@ -329,26 +328,12 @@ impl Wire {
         }
     }
 
-    /// Ends the connection so that the client sees the answer: writes it, ends the output, and reads what the client
-    /// still sends for a while. Closing with input unread would make the system reset the connection, and the reset
-    /// would overtake the answer (RFC 9112 §9.6).
-    pub(crate) fn close_lingering(&mut self, bytes: u64, time: Duration) {
-        if self.flush().is_err() {
-            return;
+    /// Frees what only a long answer or a long trailer section needed.
+    pub(crate) fn shrink(&mut self) {
+        if self.output.is_empty() && self.output.capacity() > IDLE_BUFFER_BYTES {
+            self.output = Vec::new();
         }
-        let deadline = after(time);
-        let mut left = bytes;
-        if let Some(link) = &self.link {
-            let _ = link.stream.shutdown(Shutdown::Write);
-        }
-        while left > 0 {
-            self.start = self.end;
-            let wait = deadline.saturating_duration_since(Instant::now());
-            match self.fill(wait) {
-                Ok(count @ 1..) if !wait.is_zero() => left = left.saturating_sub(count as u64),
-                _ => return,
-            }
-        }
+        self.body.shrink(IDLE_BUFFER_BYTES);
     }
 }
 
@@ -405,7 +390,8 @@ impl WriteRate {
     fn new(bytes_per_second: u64, stall: Duration) -> WriteRate {
         WriteRate {
             bytes_per_second,
-            stall,
+            // A write that waits for nothing has lasted no time, and is not too slow.
+            stall: stall.max(Duration::from_millis(1)),
             waited: Duration::ZERO,
             written: 0,
             idle: Duration::ZERO,

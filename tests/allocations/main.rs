@@ -152,6 +152,46 @@ fn a_whole_body_makes_the_one_that_it_is() {
 }
 
 #[test]
+fn an_idle_connection_keeps_nothing_of_a_large_request() {
+    let held = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&held);
+    let app = Router::new()
+        .get("/", move |_| {
+            noted.lock().expect("nobody panics").push(counter::held());
+            Response::text("small")
+        })
+        .get("/{*long}", |req| {
+            assert!(req.param("long").is_some_and(|long| long.len() > 7000));
+            // Just short enough to be copied behind its head.
+            Response::text("x".repeat(16 * 1024 - 1)).header("X-Long", "y".repeat(20_000))
+        })
+        .post("/trailers", |req| -> io::Result<Response> {
+            assert_eq!(req.body()?, b"");
+            assert!(req.body_reader().trailers().len() > 20);
+            Ok(Response::text("read"))
+        });
+    let server = TestServer::start(app);
+    let mut client = server.connect();
+    let mut ask = |request: String| {
+        client.send(request);
+        assert_eq!(client.read_response().status, 200);
+    };
+    let small = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+    let fields = format!("X: {}\r\n", "x".repeat(300)).repeat(95);
+    ask(small.to_owned());
+    let path = "p".repeat(8000);
+    ask(format!("GET /{path} HTTP/1.1\r\nHost: t\r\n{fields}\r\n"));
+    let trailers = format!("X: {}\r\n", "x".repeat(300)).repeat(25);
+    ask(format!(
+        "POST /trailers HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{trailers}\r\n"
+    ));
+    ask(small.to_owned());
+    let held = held.lock().expect("nobody panics");
+    // A thread keeps room for the fields of a usual response.
+    assert!(held[1] - held[0] < 2048, "bytes held: {held:?}");
+}
+
+#[test]
 fn a_message_that_comes_back_makes_none() {
     for len in [16, 4000, 70_000] {
         let notes = Notes::new();

@@ -284,6 +284,8 @@ fn waits_without_end_are_waits() {
         write_stall: Duration::MAX,
         drain_time: Duration::MAX,
         drain_bytes: u64::MAX,
+        linger_time: Duration::MAX,
+        linger_stall: Duration::MAX,
         ..Limits::default()
     };
     let (server, _reports) = reading(limits);

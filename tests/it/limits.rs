@@ -212,10 +212,10 @@ fn the_framing_of_chunks() {
     all_served(
         &mirror,
         [
-            // The size, the semicolon and the CR are 3 of them.
-            post(&(line(17) + &end(""))),
-            // The semicolon, the extension and the CR count.
-            post(&(line(13).repeat(2) + &end(""))),
+            // The size and the semicolon are 2 of them.
+            post(&(line(18) + &end(""))),
+            // The semicolon and the extension count.
+            post(&(line(14).repeat(2) + &end(""))),
             post(&end("A: b\r\nC: d\r\n")),
             post(&end(&format!("A: {}\r\n", "b".repeat(33)))),
         ],
@@ -224,8 +224,8 @@ fn the_framing_of_chunks() {
         &mirror,
         400,
         [
-            post(&(line(18) + &end(""))),
-            post(&(line(13) + &line(14) + &end(""))),
+            post(&(line(19) + &end(""))),
+            post(&(line(14) + &line(15) + &end(""))),
             post(&end("A: b\r\nC: d\r\nE: f\r\n")),
             post(&end(&format!("A: {}\r\n", "b".repeat(40)))),
         ],

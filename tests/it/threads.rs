@@ -76,6 +76,7 @@ fn the_counts_tell_what_happened() {
     client.send("GET /panic HTTP/1.1\r\nHost: t\r\n\r\n");
     assert_eq!(client.read_response().status, 500);
     client.expect_eof();
+    drop(client); // The server reads until then.
     for _ in 0..2 {
         let mut client = server.connect();
         client.send("GET / HTTP/1.1\r\n\r\n");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::answer::{Answer, Framing, parse_field_line};
@@ -112,6 +113,19 @@ impl Client {
     #[track_caller]
     pub fn send_slowly<P: AsRef<[u8]>>(&mut self, pieces: impl IntoIterator<Item = P>) {
         for piece in pieces {
+            self.send(piece);
+        }
+    }
+
+    /// Writes each piece after a pause, as a slow client does.
+    #[track_caller]
+    pub fn send_paced<P: AsRef<[u8]>>(
+        &mut self,
+        pause: Duration,
+        pieces: impl IntoIterator<Item = P>,
+    ) {
+        for piece in pieces {
+            thread::sleep(pause);
             self.send(piece);
         }
     }

@@ -106,6 +106,14 @@ impl BodyDecoder {
         };
     }
 
+    /// Frees a trailer section of more than so many bytes, once nobody can ask for it any more.
+    pub(crate) fn shrink(&mut self, most: usize) {
+        if self.trailer.capacity() > most {
+            self.trailer = Vec::new();
+            self.trailer_lines = Vec::new();
+        }
+    }
+
     /// Whether everything has been read.
     pub(crate) fn is_over(&self) -> bool {
         self.state == State::End
@@ -198,9 +206,12 @@ impl BodyDecoder {
                 self.chunk_begins()?;
                 return Ok(Step::Skip(index + 1));
             }
-            self.line_bytes += 1;
-            if place != SizeLine::Digits || byte == b';' {
-                self.extension_bytes += 1;
+            // A CR may stand only at the line's end, and is not counted.
+            if byte != b'\r' {
+                self.line_bytes += 1;
+                if place != SizeLine::Digits || byte == b';' {
+                    self.extension_bytes += 1;
+                }
             }
             if self.line_bytes > self.limits.chunk_line_bytes
                 || self.extension_bytes > self.limits.chunk_extension_bytes

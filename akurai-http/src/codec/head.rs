@@ -20,6 +20,9 @@ const METHOD_BYTES: usize = 32;
 /// Empty lines before a request line that are ignored (RFC 9112 §2.2 asks for at least one).
 const EMPTY_LINES: u8 = 2;
 
+/// Field lines that a parser keeps room for while it waits for the next head.
+const USUAL_LINES: usize = 32;
+
 /// Where a field's name and its value stand in the bytes of the head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldLine {
@@ -139,6 +142,13 @@ impl HeadParser {
         self.section_start = None;
         self.seen = Seen::default();
         (std::mem::take(&mut self.head), &mut self.lines)
+    }
+
+    /// Frees the room for more field lines than most requests have.
+    pub(crate) fn shrink(&mut self) {
+        if self.lines.capacity() > USUAL_LINES {
+            self.lines = Vec::new();
+        }
     }
 
     /// Whether an incomplete line is already more than a complete one may be.

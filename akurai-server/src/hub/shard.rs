@@ -9,7 +9,7 @@ use akurai_http::{Socket, SseEvent};
 use super::bell::Bell;
 use super::core::{Core, after};
 use super::ring::{BATCH, Run, Stored};
-use super::subscriber::{Flushed, Subscriber};
+use super::subscriber::{Flushed, Input, Subscriber, discard_input};
 use crate::EventId;
 
 /// How often a share of the subscribers is looked at.
@@ -17,6 +17,10 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// A stalled subscriber is tried again after this, and then ever less often, up to a tick.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
+
+/// How long the socket of a stream that has ended is kept for its client, which may be sending still: a
+/// reset would destroy the last events (RFC 9112 §9.6).
+const ENDING_TIME: Duration = Duration::from_secs(5);
 
 /// The shard as others see it.
 pub(crate) type Inbox = Bell<Arrival>;
@@ -51,6 +55,8 @@ pub(crate) struct Shard {
     last: EventId,
     dirty: Vec<u32>,
     stalled: Vec<u32>,
+    /// Sockets of streams that have ended, and until when each is kept.
+    ending: Vec<(Socket, Instant)>,
     scratch: Vec<u8>,
     next_tick: Instant,
     /// The slot at which the next look begins.
@@ -71,6 +77,7 @@ impl Shard {
             last,
             dirty: Vec::new(),
             stalled: Vec::new(),
+            ending: Vec::new(),
             scratch: Vec::new(),
             next_tick: Instant::now() + TICK,
             look_at: 0,
@@ -320,6 +327,8 @@ impl Shard {
         }
         self.next_tick = now + TICK;
         self.notice_stop(now);
+        self.ending
+            .retain(|(socket, until)| now < *until && discard_input(socket) == Input::Open);
         let ticks = self.core.options.sweep.as_millis() / TICK.as_millis();
         let ticks = usize::try_from(ticks).unwrap_or(usize::MAX);
         let share = self.slots.len().div_ceil(ticks.max(1));
@@ -365,7 +374,10 @@ impl Shard {
         subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
         // Whether or not it takes this: what it has not taken, it will ask for.
         let _ = subscriber.flush(&mut self.scratch);
-        self.remove(slot, Subscriber::end);
+        let until = now + ENDING_TIME;
+        let mut ended = None;
+        self.remove(slot, |subscriber| ended = Some((subscriber.end(), until)));
+        self.ending.extend(ended);
     }
 
     /// When the server stops, the ends are spread, so that the clients do not come to the next one all at once.

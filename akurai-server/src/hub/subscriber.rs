@@ -52,6 +52,31 @@ pub(crate) enum Flushed {
     Gone,
 }
 
+/// What a client's side of the connection is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    Open,
+    /// The client has ended it, or the server has.
+    Ended,
+    Broken,
+}
+
+/// Throws away what the client has sent, 64 KiB at most: in an event stream it means nothing, be it the
+/// rest of a request's body. What stays unread only stops the client.
+pub(crate) fn discard_input(mut socket: &Socket) -> Input {
+    let mut scratch = [0; 4 * 1024];
+    for _ in 0..16 {
+        match socket.read(&mut scratch) {
+            Ok(0) => return Input::Ended,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(_) => return Input::Broken,
+        }
+    }
+    Input::Open
+}
+
 impl Pending {
     fn bytes(&self) -> &[u8] {
         match self {
@@ -193,26 +218,21 @@ impl Subscriber {
         }
     }
 
-    /// Whether the client is still there; what it sends means nothing and is thrown away.
+    /// Whether the client is still there.
     pub(crate) fn is_there(&self) -> bool {
-        let mut scratch = [0; 256];
-        for _ in 0..16 {
-            match (&self.socket).read(&mut scratch) {
-                // A server that stops ends the input of all, and they are told properly.
-                Ok(0) => return self.socket.is_stopping(),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
-            }
+        match discard_input(&self.socket) {
+            Input::Open => true,
+            // A server that stops ends the input of all, and they are told properly.
+            Input::Ended => self.socket.is_stopping(),
+            Input::Broken => false,
         }
-        // An event stream's client has nothing to say, and this one does not stop.
-        false
     }
 
-    /// Ends the stream behind what was written.
-    pub(crate) fn end(self) {
+    /// Ends the stream behind what was written. The socket is to be kept until the client has ended its
+    /// side too.
+    pub(crate) fn end(self) -> Socket {
         let _ = self.socket.shutdown(Shutdown::Write);
-        let _ = self.is_there();
+        self.socket
     }
 
     /// Cuts the stream off; the browser discards an event without its end, and comes back.

@@ -241,7 +241,8 @@ fn http_24_no_reset_eats_the_answer() {
 #[test]
 fn http_24_who_asks_for_the_end_is_not_waited_for() {
     let limits = Limits {
-        drain_time: Duration::from_secs(3600),
+        linger_time: Duration::from_secs(3600),
+        linger_stall: Duration::from_secs(3600),
         ..Limits::default()
     };
     let server = TestServer::limited(limits, |_: &Request| Response::text("bye"));

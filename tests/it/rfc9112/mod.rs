@@ -2,9 +2,13 @@
 
 mod chunked;
 mod connection;
+mod drops;
+mod endings;
 mod failures;
 mod fields;
 mod framing;
+mod idle;
 mod negotiation;
 mod request_line;
 mod responses;
+mod upgrades;

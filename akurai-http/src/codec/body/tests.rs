@@ -128,12 +128,12 @@ fn rfc9112_7_1_1_chunk_extensions() {
         );
     }
     check("2;a\r\rhi", Err(RequestError::LineEnding));
-    let long = "x".repeat(LIMITS.chunk_line_bytes - 2);
+    let long = "x".repeat(LIMITS.chunk_line_bytes - 1);
     check(
         &format!("1;{long}\r\nh\r\n0\r\n\r\n"),
         Err(RequestError::ChunkExtension),
     );
-    let fits = "x".repeat(LIMITS.chunk_line_bytes - 3);
+    let fits = "x".repeat(LIMITS.chunk_line_bytes - 2);
     check(&format!("1;{fits}\r\nh\r\n0\r\n\r\n"), Ok("h"));
     let chunk = format!("1;{}\r\nh\r\n", "x".repeat(200));
     check(

@@ -1,0 +1,34 @@
+//! Time: a moment that may be far away, and the Date field's value.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::codec::date::{DATE_BYTES, imf_fixdate};
+
+/// The moment after this wait; a wait without end ends in a hundred years.
+pub(crate) fn after(wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(wait)
+        .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400))
+}
+
+/// The Date field's value, formatted once a second.
+#[derive(Default)]
+pub(crate) struct Date {
+    /// The second since 1970 that `text` is of; `None` before the first use.
+    second: Option<u64>,
+    text: [u8; DATE_BYTES],
+}
+
+impl Date {
+    pub(crate) fn now(&mut self) -> &[u8] {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO)
+            .as_secs();
+        if self.second != Some(now) {
+            self.second = Some(now);
+            self.text = imf_fixdate(now);
+        }
+        &self.text
+    }
+}
