@@ -50,10 +50,11 @@ impl Sender {
     /// Sends a message that was encoded before, as [`send_text`](Self::send_text) does.
     pub fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
         let compressed = message.compressed_for(self.shared.settings.outbound);
-        let (head, context) = message.frame_of(compressed.as_deref());
+        let (frame, context) = message.frame_of(compressed.as_ref());
         self.pass(Outgoing {
-            head,
+            head: frame,
             payload: b"",
+            shared: Some(frame),
             lane: Lane::Data,
             context,
         })
@@ -74,7 +75,7 @@ impl Sender {
     /// [`Error::Slow`] if the queue is full, and those of [`send_text`](Self::send_text).
     pub fn post(&self, message: &Prepared) -> Result<(), Error> {
         let compressed = message.compressed_for(self.shared.settings.outbound);
-        let (frame, context) = message.frame_of(compressed.as_deref());
+        let (frame, context) = message.frame_of(compressed.as_ref());
         self.shared.post(frame, context)
     }
 
@@ -87,7 +88,7 @@ impl Sender {
     /// Those of [`post`](Self::post).
     pub fn post_later(&self, message: &Prepared) -> Result<(), Error> {
         let compressed = message.compressed_for(self.shared.settings.outbound);
-        let (frame, context) = message.frame_of(compressed.as_deref());
+        let (frame, context) = message.frame_of(compressed.as_ref());
         self.shared.post_later(frame, context)
     }
 
@@ -200,6 +201,7 @@ impl Sender {
         let plain = Outgoing {
             head: header.as_slice(),
             payload,
+            shared: None,
             lane,
             context: Context::Apart,
         };
