@@ -9,7 +9,7 @@ use std::sync::mpsc;
 
 #[cfg(target_os = "linux")]
 use crate::alone::{is_alone, status};
-use crate::serving::{next, reporting_with, serving_with};
+use crate::serving::{expect_info, next, reporting_with, serving_with};
 
 #[test]
 fn posts_arrive_in_order_and_one_longer_than_the_queue_too() {
@@ -290,6 +290,9 @@ fn what_waits_behind_a_long_message_comes_behind_it_in_order() {
     }
     client.expect(Opcode::PING, "behind");
     client.expect_close(4000);
+    client.send(&Frame::close(4000, "enough"));
+    client.client.expect_eof();
+    expect_info(sender.close_info(), 4000, "enough", true);
 }
 
 #[test]
