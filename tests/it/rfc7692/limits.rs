@@ -348,6 +348,38 @@ fn floods_of_empty_blocks_end_at_max_fragments() {
 }
 
 #[test]
+fn floods_of_empty_blocks_end_at_the_message_limit() {
+    // As long as a message of this length may be that compresses badly, and what each fragment may end with.
+    const MOST: usize = 10_000;
+    let options = deflating().max_message_bytes(MOST);
+    let (server, reports) = echo_with(options.max_frame_bytes(MOST));
+    let blocks = empty_blocks(1000);
+    let fragment = Frame::continuation(&blocks[..]).unfinished();
+    let first = Frame::text(&blocks[..]).compressed().unfinished();
+    let mut client = open(&server);
+    // Two messages, neither of which is too long.
+    for _ in 0..2 {
+        client.send(&first);
+        for _ in 0..9 {
+            client.send(&fragment);
+        }
+        client.send(&Frame::continuation(HELLO));
+        client.expect(Opcode::TEXT, "Hello");
+    }
+    client.send(&first);
+    for _ in 0..9 {
+        client.send(&fragment);
+    }
+    client.send(&Frame::ping("?"));
+    client.ws.expect(Opcode::PONG, "?");
+    // Refused by its header.
+    client.ws.client.send(fragment.header());
+    client.ws.expect_close_and_eof(1009);
+    let report = reports.recv_timeout(DEADLINE).expect("the closure ended");
+    assert_eq!(report.outcome, Err("peer's message: too long".to_owned()));
+}
+
+#[test]
 fn floods_of_empty_blocks_end_at_the_message_deadline() {
     let deadline = Duration::from_millis(200);
     let options = deflating().message_deadline(deadline);
