@@ -356,3 +356,91 @@ impl Shared {
         state
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::sync::mpsc;
+
+    use akurai_http::deflate::{Level, inflate};
+    use akurai_http::{Request, Response, Server, Status, Upgrade};
+
+    use super::*;
+    use crate::codec::compression::Outbound;
+    use crate::codec::extensions::Direction;
+    use crate::message::Kind;
+    use crate::message_writer::MessageWriter;
+    use crate::options::Settings;
+
+    #[test]
+    fn rfc7692_a_part_that_did_not_go_out_is_referred_to_by_none() {
+        // A socket, and the client at its other end.
+        let (give, given) = mpsc::channel();
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let (addr, handle) = (server.local_addr().unwrap(), server.handle());
+        let serving = std::thread::spawn(move || {
+            server.run(move |_: &Request| {
+                let give = give.clone();
+                Upgrade::new(
+                    Response::new(Status::SWITCHING_PROTOCOLS),
+                    move |upgraded| {
+                        let _ = give.send(upgraded.into_parts().1);
+                    },
+                )
+            })
+        });
+        let mut client = TcpStream::connect(addr).unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n";
+        client.write_all(request).unwrap();
+        let socket = given.recv().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+
+        let outbound = Outbound {
+            level: Level::default(),
+            threshold_bytes: 0,
+            direction: Direction {
+                takeover: false,
+                window_bits: 15,
+            },
+        };
+        let settings = Settings {
+            write_deadline: Duration::from_millis(10),
+            ..Settings::default()
+        };
+        let shared = Shared::new(&settings, Some(outbound), None);
+        shared.connect(socket).unwrap();
+        let mut message = MessageWriter::begin(Arc::clone(&shared), Kind::Text).unwrap();
+        message.write_all(b"begun, ").unwrap();
+        // Another thread writes, for longer than a part waits.
+        let wire = shared.lock().take_wire().unwrap();
+        let refused = message.write(b"a part that is sent again later");
+        assert!(matches!(Error::from(refused.unwrap_err()), Error::Slow));
+        drop(shared.put_back(wire, Ok(())).unwrap());
+        message
+            .write_all(b"a part that is sent again later")
+            .unwrap();
+        message.finish().unwrap();
+        shared.end();
+        drop(shared);
+
+        // Short frames that are not masked: two bytes of header each.
+        let mut frames = Vec::new();
+        client.read_to_end(&mut frames).unwrap();
+        let (mut rest, mut payload) = (&frames[..], Vec::new());
+        while let [_, len, behind @ ..] = rest {
+            let (part, behind) = behind.split_at(usize::from(*len));
+            payload.extend_from_slice(part);
+            rest = behind;
+        }
+        let text = inflate(&payload, 1000).unwrap();
+        assert_eq!(text, b"begun, a part that is sent again later");
+        handle.shutdown(Duration::ZERO);
+        serving.join().unwrap().unwrap();
+    }
+}
