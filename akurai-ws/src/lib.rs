@@ -97,7 +97,7 @@
 //! |---|---|---|---|
 //! | message, reassembled and decompressed | 16 MiB | 1009 at the header or the byte that shows it | [`WsOptions::max_message_bytes`] |
 //! | data frame | 16 MiB | 1009 at its header | [`WsOptions::max_frame_bytes`] |
-//! | compression, where [`WsOptions::deflate`] switches it on | from 512 bytes, no context takeover | sent as it is | [`Deflate`] |
+//! | compression, where [`WsOptions::deflate`] switches it on | from 512 bytes; the client may keep its context, ours is not kept | sent as it is | [`Deflate`] |
 //! | frames of one message, empty ones counted | 131,072 | 1008 | [`WsOptions::max_fragments`] |
 //! | control frame | 125 bytes | 1002 | RFC 6455 §5.5 |
 //! | message, from its first byte to its end | 60 s | 1008 | [`WsOptions::message_deadline`] |

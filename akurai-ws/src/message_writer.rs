@@ -95,6 +95,7 @@ impl MessageWriter {
         self.shared.send(Outgoing {
             head: head.as_slice(),
             payload,
+            shared: None,
             lane: Lane::Fragment { fin },
             context: Context::Apart,
         })?;

@@ -96,13 +96,13 @@ impl WsOptions {
     }
 
     /// Admits pages of these origins beside those of the server's own host: `https://app.example.org`, with a port if it
-    /// is not the scheme's default; also `app://bundle` and `null`. Case does not matter. Default: none, and then a request
+    /// is not the scheme's default; also `app://bundle`, `file://` and `null`. Case does not matter. Default: none, and then a request
     /// whose Origin is another host than its Host is refused with 403, since a browser sends the user's cookies along
     /// wherever the page came from (RFC 6455 §10.2). A request without Origin comes from no browser and is always admitted.
     ///
     /// # Panics
     ///
-    /// If one of them is no origin: without a scheme, with a path, or with a wildcard.
+    /// If one of them is no origin: without a scheme, with a path, with a wildcard, or by HTTP and without a host.
     #[track_caller]
     pub fn allow_origins<O: AsRef<str>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
         for origin in origins {

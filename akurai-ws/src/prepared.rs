@@ -65,7 +65,10 @@ impl Prepared {
     }
 
     /// What goes out, and what it is to a compression context.
-    pub(crate) fn frame_of<'f>(&'f self, compressed: Option<&'f [u8]>) -> (&'f [u8], Context) {
+    pub(crate) fn frame_of<'f>(
+        &'f self,
+        compressed: Option<&'f Arc<[u8]>>,
+    ) -> (&'f Arc<[u8]>, Context) {
         match compressed {
             Some(frame) => (frame, Context::Anew),
             None => (&self.frame, Context::Apart),

@@ -1,9 +1,17 @@
 //! What waits while another thread writes.
 
+use std::collections::VecDeque;
+use std::ops::Deref;
+use std::sync::Arc;
+
 use crate::codec::frame::{self, Opcode};
 
 /// What the sending side keeps of its queue's buffer when it is at rest, in bytes.
 const IDLE_BYTES: usize = 4 * 1024;
+
+/// A shared frame of so many bytes or more is kept as it is. A shorter one is copied, and goes out in
+/// one write with those beside it.
+const SHARED_BYTES: usize = 16 * 1024;
 
 /// Encoded frames, in the order in which they will be written: a pong and a ping of the reader, control frames, data,
 /// Close.
@@ -16,23 +24,90 @@ pub(crate) struct Queue {
     /// The application's pings that no data was in front of.
     control: Vec<u8>,
     control_frames: usize,
+    /// Data up to the last shared frame.
+    front: VecDeque<Piece>,
+    front_bytes: usize,
+    /// Data behind it.
     data: Vec<u8>,
     data_frames: usize,
     close: Option<Vec<u8>>,
 }
 
+/// Whole frames that are written one after the other.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    Own(Vec<u8>),
+    /// One frame, whose bytes other connections use as well.
+    Shared(Arc<[u8]>),
+}
+
+impl Deref for Piece {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
 /// What is to be written next.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
+    /// What goes before `bytes`, a write for each.
+    pub(crate) front: VecDeque<Piece>,
     pub(crate) bytes: Vec<u8>,
+    /// How much of the first piece is written; of `bytes` if there is none.
+    written: usize,
     /// It ends with Close, and so does the connection's sending.
     pub(crate) has_close: bool,
+}
+
+impl Batch {
+    /// One frame of which so many bytes are written.
+    pub(crate) fn of_shared(frame: &Arc<[u8]>, written: usize) -> Self {
+        Self {
+            front: [Piece::Shared(Arc::clone(frame))].into(),
+            written,
+            ..Self::default()
+        }
+    }
+
+    /// The next bytes to write, those of one piece; none at the end.
+    pub(crate) fn unwritten(&self) -> &[u8] {
+        let piece = self.front.front().map_or(&self.bytes[..], |piece| piece);
+        &piece[self.written..]
+    }
+
+    /// So many of them are written. A piece that is written is dropped.
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.written += count;
+        if self
+            .front
+            .front()
+            .is_some_and(|piece| self.written == piece.len())
+        {
+            self.front.pop_front();
+            self.written = 0;
+        }
+    }
+
+    pub(crate) fn is_written(&self) -> bool {
+        self.unwritten().is_empty()
+    }
+
+    /// How many bytes are not written yet.
+    pub(crate) fn len(&self) -> usize {
+        let front = self.front.iter().map(|piece| piece.len());
+        front.sum::<usize>() + self.bytes.len() - self.written
+    }
 }
 
 impl Queue {
     /// How many bytes of messages wait.
     pub(crate) fn bytes(&self) -> usize {
-        self.control.len() + self.data.len()
+        self.control.len() + self.front_bytes + self.data.len()
     }
 
     /// How many messages wait.
@@ -52,7 +127,7 @@ impl Queue {
     }
 
     pub(crate) fn has_data(&self) -> bool {
-        !self.data.is_empty()
+        !self.data.is_empty() || !self.front.is_empty()
     }
 
     pub(crate) fn push_data(&mut self, head: &[u8], payload: &[u8]) {
@@ -60,9 +135,23 @@ impl Queue {
         push(&mut self.data, head, payload);
     }
 
+    /// A frame that other connections get as well: not copied if it is long.
+    pub(crate) fn push_shared(&mut self, frame: &Arc<[u8]>) {
+        if frame.len() < SHARED_BYTES {
+            return self.push_data(frame, b"");
+        }
+        self.data_frames += 1;
+        let before = std::mem::take(&mut self.data);
+        self.front_bytes += before.len() + frame.len();
+        if !before.is_empty() {
+            self.front.push_back(Piece::Own(before));
+        }
+        self.front.push_back(Piece::Shared(Arc::clone(frame)));
+    }
+
     /// A ping: not in front of data that came before it, since its pong may tell the application that this has arrived.
     pub(crate) fn push_control(&mut self, head: &[u8], payload: &[u8]) {
-        if self.data.is_empty() {
+        if !self.has_data() {
             self.control_frames += 1;
             push(&mut self.control, head, payload);
         } else {
@@ -89,6 +178,8 @@ impl Queue {
     /// Forgets the messages that wait.
     pub(crate) fn drop_data(&mut self) {
         self.data = Vec::new();
+        self.front = VecDeque::new();
+        self.front_bytes = 0;
         self.data_frames = 0;
     }
 
@@ -104,7 +195,13 @@ impl Queue {
         }
         bytes.append(&mut self.control);
         self.control_frames = 0;
+        let mut front = VecDeque::new();
         if !only_control {
+            front = std::mem::take(&mut self.front);
+            self.front_bytes = 0;
+            if !front.is_empty() && !bytes.is_empty() {
+                front.push_front(Piece::Own(std::mem::take(&mut bytes)));
+            }
             if bytes.is_empty() {
                 std::mem::swap(&mut bytes, &mut self.data);
             } else {
@@ -115,7 +212,12 @@ impl Queue {
         let close = self.close.take();
         let has_close = close.is_some();
         bytes.extend(close.unwrap_or_default());
-        Batch { bytes, has_close }
+        Batch {
+            front,
+            bytes,
+            written: 0,
+            has_close,
+        }
     }
 
     /// Uses the buffer of a batch that was written again.
@@ -152,6 +254,52 @@ fn encode(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_shared_frame_is_not_copied_and_keeps_its_place() {
+        let long: Arc<[u8]> = vec![7; SHARED_BYTES].into();
+        let short: Arc<[u8]> = Arc::from(&b"\x81\x01s"[..]);
+        let mut queue = Queue::default();
+        queue.push_data(b"\x81\x01", b"a");
+        queue.push_shared(&long);
+        queue.push_shared(&short);
+        queue.push_shared(&long);
+        // Behind the data, although that is not where its bytes are.
+        queue.push_control(b"\x89\x01", b"?");
+        queue.set_pong(b"!");
+        queue.set_close(b"");
+        assert_eq!(queue.bytes(), 9 + 2 * long.len());
+        assert_eq!(queue.messages(), 5);
+        assert_eq!(
+            (Arc::strong_count(&long), Arc::strong_count(&short)),
+            (3, 1)
+        );
+
+        // While a message is being streamed, no data goes.
+        assert_eq!(queue.take(true).bytes, b"\x8a\x01!\x88\x00");
+        assert!(queue.has_data() && queue.is_ready(false));
+        queue.set_pong(b"!");
+        let mut batch = queue.take(false);
+        assert_eq!((queue.bytes(), queue.messages()), (0, 0));
+        assert!(!queue.has_data());
+        let mut written = Vec::new();
+        while !batch.is_written() {
+            assert_eq!(batch.len() + written.len(), 12 + 2 * long.len());
+            let piece = &batch.unwritten()[..batch.unwritten().len().min(9000)];
+            written.extend_from_slice(piece);
+            batch.advance(piece.len());
+        }
+        let begin = &b"\x8a\x01!\x81\x01a"[..];
+        let all = [begin, &long, &short, &long, b"\x89\x01?"].concat();
+        assert_eq!(written, all);
+        // What was written is not held.
+        assert_eq!(Arc::strong_count(&long), 1);
+
+        queue.push_shared(&long);
+        queue.drop_data();
+        assert_eq!((queue.bytes(), Arc::strong_count(&long)), (0, 1));
+        assert!(!queue.is_ready(false));
+    }
 
     #[test]
     fn control_goes_first_and_close_last() {

@@ -1,8 +1,8 @@
 //! What all holders of a connection share: who writes, what waits to be written, how it closes.
 //!
-//! There is no writer thread. Whoever finds the [`Wire`] at its place takes it out and writes, its own frame without a
+//! A connection has no writer thread. Whoever finds the [`Wire`] at its place takes it out and writes, its own frame without a
 //! copy. Whoever does not puts its frame into the queue and goes on. The writing thread writes what waits before it puts
-//! the wire back; and when it has done so for a whole queue's worth, the next that comes to wait takes over. So frames
+//! the wire back; and when it has done so for a whole queue's worth, it gives the rest to the [`escort`]. So frames
 //! follow each other whole, and those of one thread in its own order.
 //!
 //! ```text
@@ -16,6 +16,7 @@
 //! The lock is held while a frame is queued or the wire is passed on, never during a write; and with context takeover, while a
 //! message of at most 128 KiB is compressed, since only its turn says what it follows.
 
+mod escort;
 mod post;
 mod sending;
 
@@ -42,6 +43,8 @@ pub(crate) struct Outgoing<'f> {
     /// The header, or a whole encoded frame.
     pub(crate) head: &'f [u8],
     pub(crate) payload: &'f [u8],
+    /// The whole frame again, if it may be kept rather than copied.
+    pub(crate) shared: Option<&'f Arc<[u8]>>,
     pub(crate) lane: Lane,
     pub(crate) context: Context,
 }
@@ -107,9 +110,7 @@ struct State {
     waiting: usize,
     /// Those of them that will take the wire themselves.
     takers: usize,
-    /// The writing thread has drained a queue's worth for others.
-    is_tired: bool,
-    /// It has put the wire back for one of the takers.
+    /// A thread that has drained a queue's worth for others has put the wire back for one of the takers.
     is_reserved: bool,
     /// A write failed: nobody knows what the peer has of it.
     has_failed: bool,
@@ -120,8 +121,6 @@ struct State {
     fin_wanted: bool,
     /// Nobody receives any more: what is left is to close.
     is_retired: bool,
-    /// A thread is on its way to take over from one that is tired.
-    has_relief: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -161,7 +160,6 @@ impl Shared {
                 deflate: None,
                 waiting: 0,
                 takers: 0,
-                is_tired: false,
                 is_reserved: false,
                 has_failed: false,
                 close_info: None,
@@ -169,7 +167,6 @@ impl Shared {
                 peer_closed: false,
                 fin_wanted: false,
                 is_retired: false,
-                has_relief: false,
             }),
             changed: Condvar::new(),
         })
@@ -199,14 +196,19 @@ impl Shared {
     }
 
     /// Sends Close, unless one has gone either way.
-    pub(crate) fn close(&self, code: u16, reason: &str, place: Place) -> Result<(), Error> {
+    pub(crate) fn close(
+        self: &Arc<Self>,
+        code: u16,
+        reason: &str,
+        place: Place,
+    ) -> Result<(), Error> {
         let payload = close::encode(code, reason)?;
         self.close_with(&payload, code, reason, place)
     }
 
     /// The same with a payload that may be empty, as the echo of an empty one is.
     pub(crate) fn close_with(
-        &self,
+        self: &Arc<Self>,
         payload: &[u8],
         code: u16,
         reason: &str,

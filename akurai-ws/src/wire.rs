@@ -7,13 +7,20 @@ use std::time::{Duration, Instant};
 use akurai_http::Socket;
 
 use crate::error::Error;
+use crate::queue::Batch;
 
 /// The write deadline begins again with each MiB that the peer took.
-const REARMING_BYTES: usize = 1024 * 1024;
+pub(crate) const REARMING_BYTES: usize = 1024 * 1024;
+
+/// What is longer than this may not fit into the socket's buffer whole, and a wait of some milliseconds
+/// would not change that.
+const LONG_BYTES: usize = 64 * 1024;
 
 /// What a [`Wire`] needs of a socket.
 pub(crate) trait Outlet {
     fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// The same of one slice and without a wait.
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize>;
     /// Longest wait of one write.
     fn set_write_timeout(&mut self, wait: Duration) -> io::Result<()>;
     fn shutdown(&self, how: Shutdown);
@@ -26,6 +33,15 @@ impl Outlet for Socket {
             [slice] => self.write(slice),
             _ => self.write_vectored(slices),
         }
+    }
+
+    // The reader's handle is the same socket. A read that begins in between finds nothing, and its
+    // thread looks at the clock and reads again.
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.set_nonblocking(true)?;
+        let result = self.write(bytes);
+        self.set_nonblocking(false)?;
+        result
     }
 
     fn set_write_timeout(&mut self, wait: Duration) -> io::Result<()> {
@@ -99,12 +115,47 @@ impl<O: Outlet> Wire<O> {
         Ok(())
     }
 
-    /// Writes as much of `bytes` as the peer takes within `patience`; how much that was.
+    /// Writes a whole batch, and `head` and `payload` in one write with its end.
+    pub(crate) fn write_batch(
+        &mut self,
+        batch: &mut Batch,
+        head: &[u8],
+        payload: &[u8],
+    ) -> Result<(), Error> {
+        while !batch.front.is_empty() {
+            let piece = batch.unwritten();
+            let len = piece.len();
+            self.write([piece, b"", b""])?;
+            batch.advance(len);
+        }
+        self.write([batch.unwritten(), head, payload])
+    }
+
+    /// Writes as much of `bytes` as there is room for in the socket's buffer; how much that was.
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        match self.socket.try_write(bytes) {
+            Ok(0) if !bytes.is_empty() => Err(io::Error::from(ErrorKind::WriteZero).into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
+            result => Ok(result?),
+        }
+    }
+
+    /// Longest wait for a whole frame, and for each [`REARMING_BYTES`] of a longer one.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Writes as much of `bytes` as the peer takes within `patience`, and of what is long as much as there
+    /// is room for just now; how much that was.
     pub(crate) fn write_within(
         &mut self,
         patience: Duration,
         bytes: &[u8],
     ) -> Result<usize, Error> {
+        if bytes.len() > LONG_BYTES {
+            return self.try_write(bytes);
+        }
         let begun = Instant::now();
         let mut written = 0;
         self.set_timeout(patience)?;
@@ -140,7 +191,10 @@ impl<O: Outlet> Wire<O> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::queue::Queue;
 
     /// Takes so many bytes with each write, and then fails.
     struct Peer {
@@ -161,6 +215,10 @@ mod tests {
             let taken = all.len().min(self.takes.remove(0));
             self.taken.extend(&all[..taken]);
             Ok(taken)
+        }
+
+        fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.write_slices(&[IoSlice::new(bytes)])
         }
 
         fn set_write_timeout(&mut self, wait: Duration) -> io::Result<()> {
@@ -219,6 +277,31 @@ mod tests {
         wire.write([b"lo", b"", b""]).unwrap();
         assert_eq!(wire.socket.taken, b"hello");
         assert_eq!(wire.socket.timeouts, [DEADLINE, patience, DEADLINE]);
+    }
+
+    #[test]
+    fn what_is_long_is_written_without_a_wait() {
+        let long = vec![7; LONG_BYTES + 1];
+        let mut wire = wire(&[1000], ErrorKind::WouldBlock);
+        assert_eq!(wire.write_within(DEADLINE * 2, &long).unwrap(), 1000);
+        assert_eq!(wire.write_within(DEADLINE * 2, &long).unwrap(), 0);
+        assert_eq!(wire.socket.timeouts, [DEADLINE]);
+        wire.socket.fails = ErrorKind::BrokenPipe;
+        assert!(wire.write_within(DEADLINE * 2, &long).is_err());
+    }
+
+    #[test]
+    fn a_batch_is_written_piece_by_piece_and_a_frame_with_its_end() {
+        let mut queue = Queue::default();
+        queue.push_data(b"one ", b"two ");
+        queue.push_shared(&Arc::from(vec![7; 20_000]));
+        queue.push_data(b"three ", b"");
+        let mut batch = queue.take(false);
+        let mut wire = wire(&[3, 5, 20_000, usize::MAX], ErrorKind::BrokenPipe);
+        wire.write_batch(&mut batch, b"fo", b"ur").unwrap();
+        let all = [&b"one two "[..], &[7; 20_000], b"three four"].concat();
+        assert_eq!(wire.socket.taken, all);
+        assert_eq!(wire.socket.writes, 4);
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use akurai_tests::{DEADLINE, Frame, Opcode, WsClient};
+use akurai_tests::{DEADLINE, Frame, Opcode, TestServer, WsClient, eventually};
 use akurai_ws::{Error, Kind, Prepared, Sender, WsOptions};
 use std::io::Write;
 use std::sync::mpsc;
 
-use crate::serving::{next, reporting_with, serving_with};
+#[cfg(target_os = "linux")]
+use crate::alone::{is_alone, status};
+use crate::serving::{expect_info, next, reporting_with, serving_with};
 
 #[test]
 fn posts_arrive_in_order_and_one_longer_than_the_queue_too() {
@@ -32,7 +34,7 @@ fn posts_arrive_in_order_and_one_longer_than_the_queue_too() {
 #[test]
 fn a_post_waits_for_no_peer_and_closes_one_that_is_too_slow() {
     let (tell, told) = mpsc::channel();
-    let options = WsOptions::new().write_deadline(Duration::from_millis(500));
+    let options = WsOptions::new().write_deadline(DEADLINE * 4);
     let server = serving_with(options, move |mut conn| {
         let (sender, message) = (conn.sender(), Prepared::binary(&[7; 100_000]));
         let (mut longest, begun) = (Duration::ZERO, Instant::now());
@@ -52,7 +54,7 @@ fn a_post_waits_for_no_peer_and_closes_one_that_is_too_slow() {
     let ws = WsClient::open(server.addr(), "/");
     let (longest, is_slow, is_open) = told.recv_timeout(DEADLINE).expect("it was told");
     assert!(is_slow && !is_open);
-    assert!(longest < Duration::from_millis(400), "{longest:?}");
+    assert!(longest < DEADLINE, "{longest:?}");
     drop(ws);
 }
 
@@ -178,4 +180,135 @@ fn from_two_threads(give: fn(&Sender, usize) -> Result<(), Error>) {
         all_given
     });
     assert!(went_well, "each was closed");
+}
+
+/// So many members of a server, none of which has read anything, and what the server sends to them with.
+fn members(options: WsOptions, count: usize) -> (TestServer, Vec<WsClient>, Vec<Sender>) {
+    let (tell, told) = mpsc::channel();
+    let server = serving_with(options, move |mut conn| {
+        let _ = tell.send(conn.sender());
+        while conn.recv()?.is_some() {}
+        Ok(())
+    });
+    let clients = (0..count).map(|_| WsClient::open(server.addr(), "/"));
+    let clients = clients.collect();
+    let senders = (0..count).map(|_| next(&told)).collect();
+    (server, clients, senders)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_posted_to_many_that_do_not_read_is_held_once_and_by_one_thread() {
+    if !is_alone("posting::what_is_posted_to_many_that_do_not_read_is_held_once_and_by_one_thread")
+    {
+        return;
+    }
+    const MEMBERS: usize = 60;
+    let options = WsOptions::new().write_deadline(DEADLINE * 10);
+    let (_server, mut clients, senders) = members(options, MEMBERS);
+    let one = Prepared::binary(&vec![7; 7_000_000]);
+    let more: Vec<Prepared> = (0..9)
+        .map(|n| Prepared::binary(&vec![n; 100_000]))
+        .collect();
+    let (kib, threads) = (status("VmRSS:"), status("Threads:"));
+    for sender in &senders {
+        // The rest of it waits, and so does all that follows.
+        sender.post(&one).unwrap();
+        for (n, message) in more.iter().enumerate() {
+            match n % 3 {
+                0 => sender.post(message).unwrap(),
+                1 => sender.post_later(message).unwrap(),
+                _ => sender.send_prepared(message).unwrap(),
+            }
+        }
+    }
+    let grown_kib = status("VmRSS:").saturating_sub(kib);
+    let grown_threads = status("Threads:").saturating_sub(threads);
+    println!("{grown_kib} KiB, {grown_threads} threads");
+    // The messages together have 8 MB; a copy for each member would be 470 MB.
+    assert!(grown_kib < 16 * 1024, "{grown_kib} KiB");
+    assert_eq!(grown_threads, 1);
+    // All of it comes to a member that reads then.
+    let mut last = clients.pop().unwrap();
+    last.expect(Opcode::BINARY, vec![7; 7_000_000]);
+    for n in 0..9 {
+        last.expect(Opcode::BINARY, vec![n; 100_000]);
+    }
+    last.close();
+}
+
+#[test]
+fn a_peer_that_takes_nothing_of_a_long_message_is_dropped_and_the_others_have_it() {
+    const SLOW: usize = 30;
+    let len = 7_000_000;
+    let deadline = Duration::from_millis(300);
+    let (_server, mut clients, senders) = members(WsOptions::new(), 1);
+    let (_other, slow, unread) = members(WsOptions::new().write_deadline(deadline), SLOW);
+    let message = Prepared::binary(&vec![7; len]);
+    for sender in unread.iter().chain(&senders) {
+        sender.post(&message).unwrap();
+    }
+    clients[0].expect(Opcode::BINARY, vec![7; len]);
+    eventually("the slow ones are dropped", || {
+        unread.iter().all(|sender| !sender.is_open())
+    });
+    for sender in &unread {
+        assert_eq!(sender.close_info().map(|info| info.code), Some(1006));
+        assert!(matches!(sender.post(&message), Err(Error::Closed)));
+    }
+    // It goes on with those that read.
+    senders[0].post(&message).unwrap();
+    clients[0].expect(Opcode::BINARY, vec![7; len]);
+    clients.pop().unwrap().close();
+    drop(slow);
+}
+
+#[test]
+fn what_waits_behind_a_long_message_comes_behind_it_in_order() {
+    let (_server, mut clients, senders) = members(WsOptions::new(), 1);
+    let (sender, client) = (&senders[0], &mut clients[0]);
+    sender
+        .post(&Prepared::binary(&vec![7; 20_000_000]))
+        .unwrap();
+    // Long and short ones, shared and not, in every way there is.
+    let lens = [3, 20_000, 20_001, 5, 300_000, 0, 16_383, 70_000];
+    for (n, &len) in lens.iter().enumerate() {
+        let message = vec![n as u8; len];
+        let prepared = Prepared::binary(&message);
+        match n % 4 {
+            0 => sender.post(&prepared).unwrap(),
+            1 => sender.post_later(&prepared).unwrap(),
+            2 => sender.send_prepared(&prepared).unwrap(),
+            _ => sender.send_binary(&message).unwrap(),
+        }
+    }
+    sender.send_ping(b"behind").unwrap();
+    sender.post_close(4000, "enough").unwrap();
+    client.expect(Opcode::BINARY, vec![7; 20_000_000]);
+    for (n, &len) in lens.iter().enumerate() {
+        client.expect(Opcode::BINARY, vec![n as u8; len]);
+    }
+    client.expect(Opcode::PING, "behind");
+    client.expect_close(4000);
+    client.send(&Frame::close(4000, "enough"));
+    client.client.expect_eof();
+    expect_info(sender.close_info(), 4000, "enough", true);
+}
+
+#[test]
+fn a_peer_that_takes_a_long_message_slowly_is_not_dropped() {
+    let deadline = Duration::from_secs(3);
+    let (_server, mut clients, senders) = members(WsOptions::new().write_deadline(deadline), 1);
+    let (len, begun) = (16 << 20, Instant::now());
+    senders[0].post(&Prepared::binary(&vec![7; len])).unwrap();
+    // Some MiB for each second, so that the whole takes longer than the deadline for one of them.
+    let mut left = len + 10;
+    while left > 0 {
+        let piece = left.min(4 << 20);
+        clients[0].client.read_exactly(piece);
+        left -= piece;
+        std::thread::sleep(deadline / 3);
+    }
+    assert!(begun.elapsed() > deadline && senders[0].is_open());
+    clients.pop().unwrap().close();
 }

@@ -7,7 +7,7 @@ use core::net::Ipv6Addr;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Origin {
     Http(Place),
-    /// `null`, or one of another scheme: `app://bundle`.
+    /// `null`, or one of another scheme: `app://bundle`, or `file://` without a host.
     Other(String),
 }
 
@@ -30,12 +30,13 @@ impl Origin {
             return (origin == "null").then(|| Self::Other(origin.to_owned()));
         };
         let Some((is_secure, default_port)) = http_scheme(scheme) else {
-            let is_plain = !scheme.is_empty() && !behind.is_empty() && !behind.contains('/');
-            return is_plain.then(|| Self::Other(origin.to_owned()));
+            // `file:///` is what an address bar shows for `file://`.
+            let host = if behind == "/" { "" } else { behind };
+            let is_origin = is_scheme(scheme) && is_host(host);
+            return is_origin.then(|| Self::Other(format!("{scheme}://{host}")));
         };
         let (host, port) = split(behind, default_port)?;
-        let is_host = !host.contains(['/', '?', '#', '@', ' ', ',', '*']);
-        is_host.then(|| {
+        is_host(host).then(|| {
             Self::Http(Place {
                 is_secure,
                 host: host.to_owned(),
@@ -84,6 +85,19 @@ pub(crate) fn is_same_host(origin: &[u8], authority: &str) -> bool {
         }
         _ => false,
     }
+}
+
+// scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )    RFC 3986 §3.1
+fn is_scheme(scheme: &str) -> bool {
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+// Of what no host has, all that someone might mean something by.
+fn is_host(host: &str) -> bool {
+    !host.contains(['/', '?', '#', '@', ' ', ',', '*'])
 }
 
 // Whether the scheme is the secure one of the two, and its port.
@@ -204,6 +218,40 @@ mod tests {
         assert!(!named("app://bundle").is(b"app://bundle2"));
         assert!(named("null").is(b"null"));
         assert!(!named("null").is(b"\xff"));
+        // What WebViews, Cordova, Capacitor, Tauri, Electron and extensions send.
+        for scheme_and_host in [
+            "file://",
+            "app://",
+            "content://",
+            "app://localhost:1234",
+            "capacitor://localhost",
+            "ionic://localhost",
+            "tauri://localhost",
+            "vscode-webview://1k3d5",
+            "chrome-extension://abcdefghijklmnop",
+            "moz-extension://0b5b7a4e-0d5c-4c59-9d3d-5a4a2a6b7c8d",
+            "ms-appx-web+x.y://a",
+        ] {
+            let origin = named(scheme_and_host);
+            assert!(origin.is(scheme_and_host.as_bytes()), "{scheme_and_host}");
+            let upper = scheme_and_host.to_uppercase();
+            assert!(origin.is(upper.as_bytes()), "{upper}");
+            for another in [
+                "null",
+                "http://localhost",
+                "file://a",
+                "app://localhost",
+                "other://localhost",
+                "https://",
+                "chrome-extension://",
+                "",
+            ] {
+                assert!(!origin.is(another.as_bytes()), "{another} at {origin:?}");
+                assert!(!named("null").is(scheme_and_host.as_bytes()));
+            }
+        }
+        assert!(named("file:///").is(b"file://") && named("file://").is(b"file:///"));
+        assert!(named("app:///").is(b"app://"));
         for no_origin in [
             "",
             "a.example",
@@ -215,8 +263,20 @@ mod tests {
             "https://user@a.example",
             "https://a.example:port",
             "https://a.example, https://b.example",
-            "app://",
+            "http:///",
+            "https:///",
+            "app://bundle/",
             "app://bundle/path",
+            "app:////",
+            "file:///home",
+            "app://*",
+            "app://a, app://b",
+            "app://user@host",
+            "://a",
+            "1app://a",
+            "a b://c",
+            "file:",
+            "file:/",
         ] {
             assert_eq!(Origin::parse(no_origin), None, "{no_origin}");
         }

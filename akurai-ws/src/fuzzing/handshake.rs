@@ -270,7 +270,7 @@ fn list(fields: &[(&str, &[u8])], name: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What canonical base64 with its padding stands for (RFC 4648 §4, §3.5), gathered bit by bit.
+/// What base64 with its padding stands for (RFC 4648 §4), gathered bit by bit; bits that are left over stand for nothing.
 fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let letters = text.iter().take_while(|byte| **byte != b'=').count();
     if text.len() % 4 != 0 || text.len() - letters > 2 || text[letters..].iter().any(|b| *b != b'=')
@@ -291,7 +291,7 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
     }
     let whole = bits.chunks_exact(8);
     let unused = whole.remainder();
-    if unused.len() >= 6 || unused.contains(&1) {
+    if unused.len() >= 6 {
         return None;
     }
     Some(
@@ -318,12 +318,20 @@ fn origin_of(text: &str) -> Option<String> {
         return (text == "null").then_some(lower);
     };
     let Some((rest, default_port)) = web(&lower) else {
-        let is_plain = !scheme.is_empty() && !behind.is_empty() && !behind.contains('/');
-        return is_plain.then_some(lower);
+        let (first, others) = scheme.as_bytes().split_first()?;
+        let is_scheme = first.is_ascii_lowercase()
+            && others
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b));
+        let host = if behind == "/" { "" } else { behind };
+        return (is_scheme && is_host(host)).then(|| format!("{scheme}://{host}"));
     };
     let (host, port) = place(rest, default_port)?;
-    let is_host = !host.contains(['/', '?', '#', '@', ' ', ',', '*']);
-    is_host.then(|| format!("{scheme}://{host}:{port}"))
+    is_host(&host).then(|| format!("{scheme}://{host}:{port}"))
+}
+
+fn is_host(host: &str) -> bool {
+    !host.contains(['/', '?', '#', '@', ' ', ',', '*'])
 }
 
 fn web(origin: &str) -> Option<(&str, u16)> {

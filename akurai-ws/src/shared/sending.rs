@@ -1,7 +1,7 @@
 //! Frames into the socket: by whom, and in which order.
 
 use std::net::Shutdown;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::codec::close;
@@ -29,7 +29,7 @@ pub(super) enum Excuse<'s> {
 
 impl Shared {
     /// Writes a frame, or leaves it to the thread that writes.
-    pub(crate) fn send(&self, frame: Outgoing<'_>) -> Result<(), Error> {
+    pub(crate) fn send(self: &Arc<Self>, frame: Outgoing<'_>) -> Result<(), Error> {
         let len = frame.head.len() + frame.payload.len();
         let is_fragment = matches!(frame.lane, Lane::Fragment { .. });
         // What would never fit is written by its own thread.
@@ -59,11 +59,12 @@ impl Shared {
                     );
                 }
                 state.waits_behind();
-                match frame.lane {
-                    Lane::Control => state.queue.push_control(head, payload),
+                match (frame.lane, frame.shared) {
+                    (Lane::Control, _) => state.queue.push_control(head, payload),
+                    (_, Some(shared)) => state.queue.push_shared(shared),
                     _ => state.queue.push_data(head, payload),
                 }
-                return self.relieve(state);
+                return self.settle(state);
             }
             // That our own fragmented message is in the way is no fault of the peer's.
             let may_wait = !may_be_queued || state.is_streaming;
@@ -83,7 +84,7 @@ impl Shared {
 
     /// Leaves a message in the queue although nobody writes, to be written together with what follows: by whoever writes next, or
     /// by [`flush`](Self::flush) at the latest. What would be too much is written at once, with those in front of it.
-    pub(crate) fn hold(&self, frame: Outgoing<'_>) -> Result<(), Error> {
+    pub(crate) fn hold(self: &Arc<Self>, frame: Outgoing<'_>) -> Result<(), Error> {
         let len = frame.head.len() + frame.payload.len();
         let mut state = self.lock();
         let fits = self.has_room(&state, len) && state.queue.bytes() + len <= HELD_BYTES;
@@ -100,7 +101,7 @@ impl Shared {
     }
 
     /// Writes what was held back.
-    pub(crate) fn flush(&self) -> Result<(), Error> {
+    pub(crate) fn flush(self: &Arc<Self>) -> Result<(), Error> {
         let state = self.lock();
         let is_closed = state.is_closed();
         self.settle(state)?;
@@ -111,7 +112,7 @@ impl Shared {
     }
 
     /// Begins a fragmented message, behind what was sent before; waits for one that is under way.
-    pub(crate) fn begin_stream(&self) -> Result<(), Error> {
+    pub(crate) fn begin_stream(self: &Arc<Self>) -> Result<(), Error> {
         let mut until = None;
         let mut state = self.lock();
         loop {
@@ -133,7 +134,7 @@ impl Shared {
     }
 
     /// Answers a ping (RFC 6455 §5.5.3); after Close, with nothing.
-    pub(crate) fn pong(&self, payload: &[u8]) -> Result<(), Error> {
+    pub(crate) fn pong(self: &Arc<Self>, payload: &[u8]) -> Result<(), Error> {
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return Ok(());
@@ -144,6 +145,7 @@ impl Shared {
             let pong = Outgoing {
                 head,
                 payload,
+                shared: None,
                 lane: Lane::Control,
                 context: Context::Apart,
             };
@@ -154,7 +156,7 @@ impl Shared {
     }
 
     /// Asks whether the peer is alive.
-    pub(crate) fn keepalive(&self) -> Result<(), Error> {
+    pub(crate) fn keepalive(self: &Arc<Self>) -> Result<(), Error> {
         let mut state = self.lock();
         if state.phase == Phase::Open {
             state.queue.set_keepalive();
@@ -181,10 +183,10 @@ impl Shared {
     }
 
     // The caller's own frame, behind what waits.
-    fn write_now(&self, mut state: Guard<'_>, frame: Outgoing<'_>) -> Result<(), Error> {
+    fn write_now(self: &Arc<Self>, mut state: Guard<'_>, frame: Outgoing<'_>) -> Result<(), Error> {
         let mut wire = state.take_wire().expect("the caller saw it");
         let is_first = !state.queue.is_ready(state.is_streaming);
-        let batch = match is_first {
+        let mut batch = match is_first {
             true => Batch::default(),
             false => state.take_batch(),
         };
@@ -192,12 +194,10 @@ impl Shared {
             self.wake(&state); // There is room again.
         }
         drop(state);
-        let result = wire.write([&batch.bytes, frame.head, frame.payload]);
+        let drained_bytes = batch.len();
+        let result = wire.write_batch(&mut batch, frame.head, frame.payload);
         let mut state = self.put_back(wire, result)?;
-        let drained_bytes = batch.bytes.len();
-        if !is_first {
-            state.recycle(batch.bytes);
-        }
+        self.is_written(&mut state, batch);
         if frame.lane == (Lane::Fragment { fin: true }) {
             state.is_streaming = false;
             self.wake(&state);
@@ -206,60 +206,66 @@ impl Shared {
     }
 
     // Writes what waits, if nobody does. Wherever a frame was queued or the wire was put back, this comes last.
-    pub(super) fn settle<'s>(&'s self, state: Guard<'s>) -> Result<(), Error> {
+    pub(super) fn settle<'s>(self: &'s Arc<Self>, state: Guard<'s>) -> Result<(), Error> {
         self.settle_after(0, state)
     }
 
-    // The same for a thread that has written so many bytes for others already.
+    // The same for a thread that has written so many bytes for others already. A queue's worth is enough.
     fn settle_after<'s>(
-        &'s self,
+        self: &'s Arc<Self>,
         mut drained_bytes: usize,
         mut state: Guard<'s>,
     ) -> Result<(), Error> {
-        while state.is_free() && state.queue.is_ready(state.is_streaming) {
-            state.is_tired = drained_bytes >= self.settings.max_queue_bytes;
-            if state.is_tired && state.takers > 0 && !state.is_streaming {
-                // Kept for one of them, or whoever comes first would have it.
-                state.is_reserved = true;
-                break;
-            }
-            let mut wire = state.take_wire().expect("it is free");
-            let batch = state.take_batch();
-            self.wake(&state);
+        while let Some((mut wire, mut batch)) = self.take_turn(&mut state, drained_bytes) {
             drop(state);
-            let result = wire.write([&batch.bytes, b"", b""]);
-            state = self.put_back(wire, result)?;
-            if batch.has_close {
-                self.close_is_out(&mut state);
+            if drained_bytes >= self.settings.max_queue_bytes {
+                return self.escort(wire, batch, Instant::now());
             }
-            drained_bytes += batch.bytes.len();
-            state.recycle(batch.bytes);
+            drained_bytes += batch.len();
+            let result = wire.write_batch(&mut batch, b"", b"");
+            state = self.put_back(wire, result)?;
+            self.is_written(&mut state, batch);
         }
         self.rest(state);
         Ok(())
     }
 
+    // The wire and what is to be written next, if nobody writes and something waits. After a queue's worth,
+    // a thread that waits to write something itself comes first.
+    pub(super) fn take_turn(
+        &self,
+        state: &mut State,
+        drained_bytes: usize,
+    ) -> Option<(Wire, Batch)> {
+        if !state.is_free() || !state.queue.is_ready(state.is_streaming) {
+            return None;
+        }
+        let is_enough = drained_bytes >= self.settings.max_queue_bytes;
+        if is_enough && state.takers > 0 && !state.is_streaming {
+            // Kept for one of them, or whoever comes first would have it.
+            state.is_reserved = true;
+            return None;
+        }
+        let wire = state.take_wire()?;
+        let batch = state.take_batch();
+        self.wake(state); // There is room again.
+        Some((wire, batch))
+    }
+
+    pub(super) fn is_written(&self, state: &mut State, batch: Batch) {
+        if batch.has_close {
+            self.close_is_out(state);
+        }
+        state.recycle(batch.bytes);
+    }
+
     // Nothing more is to be written now, unless another thread does.
     pub(super) fn rest(&self, mut state: Guard<'_>) {
         if state.wire.is_some() {
-            state.is_tired = false;
             state.is_slow &= state.queue.is_ready(state.is_streaming);
             state.queue.shrink();
             self.wake(&state);
         }
-    }
-
-    // After a frame was queued: takes over from a thread that has written enough for others.
-    pub(super) fn relieve<'s>(&'s self, mut state: Guard<'s>) -> Result<(), Error> {
-        let mut until = None;
-        while state.is_tired && state.takers == 0 && state.phase == Phase::Open {
-            match self.wait(state, &mut until, true) {
-                Ok(changed) => state = changed,
-                // The frame is in the queue all the same.
-                Err(_) => return Ok(()),
-            }
-        }
-        self.settle(state)
     }
 
     pub(super) fn put_back(
@@ -348,5 +354,93 @@ impl Shared {
             state.is_reserved = false;
         }
         state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::sync::mpsc;
+
+    use akurai_http::deflate::{Level, inflate};
+    use akurai_http::{Request, Response, Server, Status, Upgrade};
+
+    use super::*;
+    use crate::codec::compression::Outbound;
+    use crate::codec::extensions::Direction;
+    use crate::message::Kind;
+    use crate::message_writer::MessageWriter;
+    use crate::options::Settings;
+
+    #[test]
+    fn rfc7692_a_part_that_did_not_go_out_is_referred_to_by_none() {
+        // A socket, and the client at its other end.
+        let (give, given) = mpsc::channel();
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let (addr, handle) = (server.local_addr().unwrap(), server.handle());
+        let serving = std::thread::spawn(move || {
+            server.run(move |_: &Request| {
+                let give = give.clone();
+                Upgrade::new(
+                    Response::new(Status::SWITCHING_PROTOCOLS),
+                    move |upgraded| {
+                        let _ = give.send(upgraded.into_parts().1);
+                    },
+                )
+            })
+        });
+        let mut client = TcpStream::connect(addr).unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n";
+        client.write_all(request).unwrap();
+        let socket = given.recv().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+
+        let outbound = Outbound {
+            level: Level::default(),
+            threshold_bytes: 0,
+            direction: Direction {
+                takeover: false,
+                window_bits: 15,
+            },
+        };
+        let settings = Settings {
+            write_deadline: Duration::from_millis(10),
+            ..Settings::default()
+        };
+        let shared = Shared::new(&settings, Some(outbound), None);
+        shared.connect(socket).unwrap();
+        let mut message = MessageWriter::begin(Arc::clone(&shared), Kind::Text).unwrap();
+        message.write_all(b"begun, ").unwrap();
+        // Another thread writes, for longer than a part waits.
+        let wire = shared.lock().take_wire().unwrap();
+        let refused = message.write(b"a part that is sent again later");
+        assert!(matches!(Error::from(refused.unwrap_err()), Error::Slow));
+        drop(shared.put_back(wire, Ok(())).unwrap());
+        message
+            .write_all(b"a part that is sent again later")
+            .unwrap();
+        message.finish().unwrap();
+        shared.end();
+        drop(shared);
+
+        // Short frames that are not masked: two bytes of header each.
+        let mut frames = Vec::new();
+        client.read_to_end(&mut frames).unwrap();
+        let (mut rest, mut payload) = (&frames[..], Vec::new());
+        while let [_, len, behind @ ..] = rest {
+            let (part, behind) = behind.split_at(usize::from(*len));
+            payload.extend_from_slice(part);
+            rest = behind;
+        }
+        let text = inflate(&payload, 1000).unwrap();
+        assert_eq!(text, b"begun, a part that is sent again later");
+        handle.shutdown(Duration::ZERO);
+        serving.join().unwrap().unwrap();
     }
 }

@@ -39,6 +39,36 @@ fn ws_06_listed_origins_are_admitted_beside_the_own() {
 }
 
 #[test]
+fn ws_06_origins_of_other_schemes_are_admitted_by_name() {
+    const ORIGINS: [&str; 10] = [
+        "file://",
+        "app://",
+        "app://bundle",
+        "capacitor://localhost",
+        "ionic://localhost",
+        "tauri://localhost",
+        "vscode-webview://1k3d5",
+        "chrome-extension://abcdefghijklmnop",
+        "moz-extension://0b5b7a4e-0d5c-4c59-9d3d-5a4a2a6b7c8d",
+        "null",
+    ];
+    for named in ORIGINS {
+        let (server, _) = echo_with(WsOptions::new().allow_origins([named]));
+        for origin in ORIGINS {
+            let mut client = server.connect();
+            client.send(and(&format!("Origin: {origin}\r\n")));
+            let expected = if origin == named { 101 } else { 403 };
+            assert_eq!(client.read_head().status, expected, "{origin} at {named}");
+        }
+    }
+    // As an address bar shows it.
+    let (server, _) = echo_with(WsOptions::new().allow_origins(["file:///"]));
+    let mut client = server.connect();
+    client.send(and("Origin: file://\r\n"));
+    assert_eq!(client.read_head().status, 101);
+}
+
+#[test]
 fn ws_07_the_servers_preference_wins() {
     let options = WsOptions::new().subprotocols(["v2.chat", "v1.chat"]);
     // The handler tells what it was told.

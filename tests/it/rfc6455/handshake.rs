@@ -204,6 +204,10 @@ fn ws_04_keys() {
         ("x3JJHMbDL1EzLkh9GBhXDw==", "HSmrc0sMlYUkAGmm5OPpG2HaGWk="),
         ("AAAAAAAAAAAAAAAAAAAAAA==", "ICX+Yqv66kxgM0FcWaLWlFLwTAI="),
         ("/////////////////////w==", "XXpj4jYzLM2yUE0C7TIgMwTQh2g="),
+        // Bits that no byte uses (RFC 4648 §3.5): the example of §4.1, the same with none set, and with all.
+        ("AQIDBAUGBwgJCgsMDQ4PEC==", "OfS0wDaT5NoxF2gqm7Zj2YtetzM="),
+        ("AQIDBAUGBwgJCgsMDQ4PEA==", "C/0nmHhBztSRGR1CwL6Tf4ZjwpY="),
+        ("AQIDBAUGBwgJCgsMDQ4PEP==", "z5uhIsLlElYBlzdseQtOC96GgUM="),
     ] {
         let mut client = server.connect();
         client.send(with(KEY, key));

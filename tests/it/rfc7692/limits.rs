@@ -10,6 +10,8 @@ use akurai_tests::{DEADLINE, DeflateClient, Frame, Opcode};
 use akurai_ws::{Deflate, Error, Violation, WsOptions};
 
 use super::{HELLO, all_fail_with, deflating, echo, open};
+#[cfg(target_os = "linux")]
+use crate::alone::{is_alone, status};
 use crate::rfc6455::echo_with;
 use crate::serving::{next, reporting_with};
 
@@ -214,39 +216,6 @@ fn a_bomb_that_is_read_in_parts_is_1009_too() {
     );
 }
 
-/// What the server process may write to, or has most held at a time, in KiB.
-#[cfg(target_os = "linux")]
-fn status_kib(key: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
-    let line = status.lines().find(|line| line.starts_with(key));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1));
-    kib.and_then(|kib| kib.parse().ok())
-        .expect("a number of kB")
-}
-
-/// Runs the test of this name in a process of its own, where nothing else needs memory: whether this is that process.
-#[cfg(target_os = "linux")]
-#[track_caller]
-fn is_alone(name: &str) -> bool {
-    const ALONE: &str = "AKURAI_ALONE";
-    if std::env::var_os(ALONE).is_some() {
-        return true;
-    }
-    let tests = std::env::current_exe().expect("this is one");
-    let output = std::process::Command::new(tests)
-        .args([name, "--exact", "--nocapture"])
-        .env(ALONE, "1")
-        .output()
-        .expect("it can be run again");
-    let (told, failed) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{told}\n{failed}");
-    assert!(told.contains("1 passed"), "no test of that name: {told}");
-    false
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn ws_22_a_bomb_takes_no_more_memory_than_the_limit() {
@@ -263,10 +232,10 @@ fn ws_22_a_bomb_takes_no_more_memory_than_the_limit() {
         client.send_text(HELLO);
         client.expect(Opcode::TEXT, "Hello");
         let bytes = beginning_of_a_gib(Frame::text(""), 200_000);
-        let before = status_kib("VmHWM:");
+        let before = status("VmHWM:");
         client.ws.client.send(bytes);
         client.ws.expect_close_and_eof(1009);
-        let grown = status_kib("VmHWM:").saturating_sub(before);
+        let grown = status("VmHWM:").saturating_sub(before);
         println!("{grown} KiB for a bomb");
         assert!(grown < most_kib, "{grown} KiB for a bomb");
     }
@@ -295,7 +264,7 @@ fn ws_22_a_bomb_that_is_read_in_parts_is_inflated_in_parts() {
         }
         len
     });
-    let before = status_kib("VmRSS:");
+    let before = status("VmRSS:");
     let payload = bomb(15 * MIB);
     let mut clients = Vec::new();
     for _ in 0..READERS {
@@ -304,7 +273,7 @@ fn ws_22_a_bomb_that_is_read_in_parts_is_inflated_in_parts() {
         client.expect(Opcode::TEXT, "begun");
         clients.push(client);
     }
-    let grown = status_kib("VmRSS:").saturating_sub(before);
+    let grown = status("VmRSS:").saturating_sub(before);
     println!("{grown} KiB for {READERS} readers");
     // They stand for 960 MiB. A part has 64 KiB, and its buffer may be twice as long.
     assert!(grown < READERS * 512, "{grown} KiB for {READERS} readers");
@@ -376,6 +345,38 @@ fn floods_of_empty_blocks_end_at_max_fragments() {
     client.ws.expect(Opcode::PONG, "?");
     client.ws.client.send(fragment);
     client.ws.expect_close_and_eof(1008);
+}
+
+#[test]
+fn floods_of_empty_blocks_end_at_the_message_limit() {
+    // As long as a message of this length may be that compresses badly, and what each fragment may end with.
+    const MOST: usize = 10_000;
+    let options = deflating().max_message_bytes(MOST);
+    let (server, reports) = echo_with(options.max_frame_bytes(MOST));
+    let blocks = empty_blocks(1000);
+    let fragment = Frame::continuation(&blocks[..]).unfinished();
+    let first = Frame::text(&blocks[..]).compressed().unfinished();
+    let mut client = open(&server);
+    // Two messages, neither of which is too long.
+    for _ in 0..2 {
+        client.send(&first);
+        for _ in 0..9 {
+            client.send(&fragment);
+        }
+        client.send(&Frame::continuation(HELLO));
+        client.expect(Opcode::TEXT, "Hello");
+    }
+    client.send(&first);
+    for _ in 0..9 {
+        client.send(&fragment);
+    }
+    client.send(&Frame::ping("?"));
+    client.ws.expect(Opcode::PONG, "?");
+    // Refused by its header.
+    client.ws.client.send(fragment.header());
+    client.ws.expect_close_and_eof(1009);
+    let report = reports.recv_timeout(DEADLINE).expect("the closure ended");
+    assert_eq!(report.outcome, Err("peer's message: too long".to_owned()));
 }
 
 #[test]

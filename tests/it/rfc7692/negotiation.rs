@@ -5,10 +5,10 @@ use akurai_tests::{
 };
 use akurai_ws::{Deflate, WsOptions};
 
-use super::{HELLO, OFFER, deflating, echo};
+use super::{HELLO, HELLO_AGAIN, OFFER, deflating, echo};
 use crate::rfc6455::echo_with;
 
-const DEFAULT: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+const DEFAULT: &str = "permessage-deflate; server_no_context_takeover";
 
 /// What the server responds to these field lines, the connection being opened whatever it is.
 #[track_caller]
@@ -276,7 +276,7 @@ fn rfc6455_9_1_what_is_valid_however_it_looks() {
         (
             "permessage-deflate; client_max_window_bits=9; client_no_context_takeover; \
              server_max_window_bits=10; server_no_context_takeover",
-            "; server_max_window_bits=10; client_max_window_bits=9",
+            "; client_no_context_takeover; server_max_window_bits=10; client_max_window_bits=9",
         ),
     ] {
         assert_eq!(
@@ -387,15 +387,44 @@ fn every_offer(ours: Deflate) {
 }
 
 #[test]
+fn rfc7692_7_1_1_2_a_client_keeps_its_context_unless_it_offers_not_to() {
+    let (server, _) = echo();
+    for offer in [
+        // Firefox and Mojolicious; Chrome, ws, websockets and Tornado.
+        "permessage-deflate",
+        "permessage-deflate; client_max_window_bits",
+        "permessage-deflate; server_no_context_takeover; client_max_window_bits=15",
+    ] {
+        let mut client = DeflateClient::open(server.addr(), "/", offer);
+        assert!(!client.agreement.client_no_context_takeover, "{offer}");
+        for message in [HELLO, HELLO_AGAIN, HELLO_AGAIN] {
+            client.send_text(message);
+            client.expect(Opcode::TEXT, "Hello");
+        }
+        client.close();
+    }
+    // It has said that it can do without.
+    let offer = "permessage-deflate; client_no_context_takeover";
+    let agreed = default_and("; client_no_context_takeover");
+    assert_eq!(respond(&server, [offer]), agreed);
+    // The lean form asks for that, whatever is offered.
+    let (server, _) = echo_with(WsOptions::new().deflate(Deflate::lean()));
+    for offer in ["permessage-deflate", OFFER, offer] {
+        assert_eq!(respond(&server, [offer]), agreed, "{offer}");
+    }
+}
+
+#[test]
 fn ws_20_client_max_window_bits_is_never_answered_unless_it_was_offered() {
     every_offer(Deflate::default());
+    every_offer(Deflate::lean());
     every_offer(Deflate {
         server_context_takeover: true,
         client_max_window_bits: 10,
         ..Deflate::default()
     });
     every_offer(Deflate {
-        client_context_takeover: true,
+        client_context_takeover: false,
         server_max_window_bits: 9,
         client_max_window_bits: 14,
         ..Deflate::default()

@@ -304,3 +304,64 @@ fn what_stands_alone_waits_for_nothing() {
         assert!(inflate(&compressed, content.len()).as_deref() == Ok(content));
     }
 }
+
+#[test]
+fn memory_is_held_only_for_what_came() {
+    let mut inflate = Inflate::new();
+    assert_eq!(
+        (inflate.buffer.capacity(), inflate.tables.is_some()),
+        (0, false)
+    );
+    let mut said = 0;
+    for len in [0, 100, 10_000, 20_000, 100_000] {
+        let content: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
+        let mut compressed = Vec::new();
+        Deflate::compress_alone(Level::default(), 15, &content, Flush::Sync, &mut compressed);
+        let (out, used, status) = inflate_all(&mut inflate, &compressed).unwrap();
+        assert!(out == content);
+        assert_eq!((used, status), (compressed.len(), Inflated::NeedInput));
+        inflate.rest();
+        said += len;
+        let held = (inflate.buffer.capacity(), inflate.tables.is_some());
+        assert_eq!(held, (said.min(WINDOW_BYTES), false), "after {len} bytes");
+    }
+    inflate.reset(true);
+    assert_eq!(inflate.buffer.capacity(), 0);
+}
+
+#[test]
+fn rfc1951_3_2_3_a_distance_beyond_the_window_in_the_middle_of_the_input() {
+    // Half of the alphabet at random, so that nothing is alike but what is meant to be.
+    let mut seed = 1_u64;
+    let mut noise = |len: usize| -> Vec<u8> {
+        (0..len)
+            .map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (seed >> 57) as u8
+            })
+            .collect()
+    };
+    let mut content = noise(5000);
+    content.extend_from_within(..200);
+    content.extend(noise(2000));
+    let mut compressed = Vec::new();
+    Deflate::compress_alone(Level::default(), 15, &content, Flush::Sync, &mut compressed);
+    // 5,000 back are in a window of 8 KiB, and not in one of 4.
+    for (bits, is_in) in [(15, true), (13, true), (12, false), (8, false)] {
+        let whole = inflate_all(&mut Inflate::with_window_bits(bits), &compressed);
+        let mut bytewise = Inflate::with_window_bits(bits);
+        let error = compressed
+            .iter()
+            .find_map(|byte| bytewise.advance(&[*byte]).err());
+        match is_in {
+            true => assert!(
+                whole.unwrap().0 == content && error.is_none(),
+                "{bits} bits"
+            ),
+            false => {
+                assert!(whole == Err(InflateError::Distance), "{bits} bits");
+                assert_eq!(error, Some(InflateError::Distance), "{bits} bits");
+            }
+        }
+    }
+}

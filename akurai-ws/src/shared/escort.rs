@@ -1,0 +1,212 @@
+//! One thread in the process that waits for all peers that are slow.
+//!
+//! A thread that must not wait gives it the [`Wire`] and the rest of what it wrote. The escort writes as
+//! much as there is room for, to each in turn, and looks again soon where something went out and ever
+//! less often where nothing does. A whole frame has the write deadline, as anywhere else. When the rest
+//! is out and nothing waits behind it, the wire goes back to its place.
+//!
+//! It holds no bytes of its own: a rest is what was shared or queued, and both count towards the
+//! connection's queue. It ends when there was no slow peer for a second.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use super::post::PATIENCE;
+use crate::error::Error;
+use crate::queue::Batch;
+use crate::wire::{REARMING_BYTES, Wire};
+
+/// How soon a peer that took something is tried again, and how seldom one that takes nothing.
+const RETRY: Duration = Duration::from_millis(1);
+const RETRY_MOST: Duration = Duration::from_millis(250);
+
+/// How long the thread waits for another slow peer before it ends.
+const SPARE_TIME: Duration = Duration::from_secs(1);
+
+static ESCORT: Mutex<Arrivals> = Mutex::new(Arrivals {
+    peers: Vec::new(),
+    has_thread: false,
+});
+static ARRIVED: Condvar = Condvar::new();
+
+/// What other threads have left for the escort.
+struct Arrivals {
+    peers: Vec<Peer>,
+    has_thread: bool,
+}
+
+struct Peer {
+    shared: Arc<Shared>,
+    wire: Wire,
+    batch: Batch,
+    /// When its time for this frame began, or for this MiB of it.
+    since: Instant,
+    /// What it took since then.
+    progress_bytes: usize,
+    /// When it took something.
+    last_progress: Instant,
+    /// When it is tried again.
+    at: Instant,
+    is_blamed: bool,
+    /// What was written for others until now.
+    drained_bytes: usize,
+}
+
+impl Shared {
+    /// Gives the wire to the escort, and the rest of a batch that the peer has not taken since then.
+    pub(super) fn escort(
+        self: &Arc<Self>,
+        wire: Wire,
+        batch: Batch,
+        since: Instant,
+    ) -> Result<(), Error> {
+        let mut arrivals = lock();
+        if !arrivals.has_thread {
+            let builder = thread::Builder::new().name("akurai-ws".to_owned());
+            if let Err(error) = builder.spawn(run) {
+                drop(arrivals);
+                // Half a frame may be out, and nobody can write the rest.
+                return self.put_back(wire, Err(error.into())).map(drop);
+            }
+            arrivals.has_thread = true;
+        }
+        let shared = Arc::clone(self);
+        arrivals
+            .peers
+            .push(Peer::new(shared, wire, batch, since, 0));
+        ARRIVED.notify_one();
+        Ok(())
+    }
+
+    /// The peer has had its time: whoever waits behind the write under way need not.
+    fn blame(&self) {
+        let mut state = self.lock();
+        state.is_slow = true;
+        self.wake(&state);
+    }
+}
+
+fn run() {
+    let mut peers: Vec<Peer> = Vec::new();
+    let mut arrivals = lock();
+    loop {
+        peers.append(&mut arrivals.peers);
+        drop(arrivals);
+        let now = Instant::now();
+        peers = peers
+            .into_iter()
+            .filter_map(|peer| peer.turn(now))
+            .collect();
+        let next = peers.iter().map(|peer| peer.at).min();
+        arrivals = lock();
+        if arrivals.peers.is_empty() {
+            let wait = next.map_or(SPARE_TIME, |at| {
+                at.saturating_duration_since(Instant::now())
+            });
+            let waited = ARRIVED.wait_timeout(arrivals, wait);
+            arrivals = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if peers.is_empty() && arrivals.peers.is_empty() {
+            arrivals.has_thread = false;
+            return;
+        }
+    }
+}
+
+impl Peer {
+    /// Writes once, if it is time for that. None when it is over.
+    fn turn(mut self, now: Instant) -> Option<Self> {
+        if self.at > now {
+            return Some(self);
+        }
+        let bytes = self.batch.unwritten();
+        let len = bytes.len();
+        match self.wire.try_write(bytes) {
+            Ok(written) => self.took(written, written == len),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn took(mut self, written: usize, is_all: bool) -> Option<Self> {
+        let now = Instant::now();
+        self.batch.advance(written);
+        if written > 0 {
+            self.last_progress = now;
+        }
+        self.progress_bytes += written;
+        self.drained_bytes += written;
+        if self.progress_bytes >= REARMING_BYTES || is_all {
+            (self.since, self.progress_bytes) = (now, 0);
+        }
+        if self.batch.is_written() {
+            return self.next();
+        }
+        let left = self.wire.deadline().saturating_sub(now - self.since);
+        if left.is_zero() {
+            return self.fail(Error::WriteDeadline);
+        }
+        if !self.is_blamed && now - self.since >= PATIENCE {
+            self.shared.blame();
+            self.is_blamed = true;
+        }
+        let stalled = now - self.last_progress;
+        let pause = match is_all {
+            true => Duration::ZERO,
+            false => (stalled / 4).clamp(RETRY, RETRY_MOST).min(left),
+        };
+        self.at = now + pause;
+        Some(self)
+    }
+
+    /// Goes on with what waits behind the batch that is written.
+    fn next(self) -> Option<Self> {
+        let Self {
+            shared,
+            wire,
+            batch,
+            last_progress: now,
+            drained_bytes,
+            ..
+        } = self;
+        let mut state = shared.put_back(wire, Ok(())).ok()?;
+        shared.is_written(&mut state, batch);
+        let Some((wire, batch)) = shared.take_turn(&mut state, drained_bytes) else {
+            shared.rest(state);
+            return None;
+        };
+        drop(state);
+        Some(Self::new(shared, wire, batch, now, drained_bytes))
+    }
+
+    fn new(
+        shared: Arc<Shared>,
+        wire: Wire,
+        batch: Batch,
+        since: Instant,
+        drained_bytes: usize,
+    ) -> Self {
+        Self {
+            shared,
+            wire,
+            batch,
+            since,
+            progress_bytes: 0,
+            last_progress: since,
+            at: since,
+            is_blamed: false,
+            drained_bytes,
+        }
+    }
+
+    fn fail(self, error: Error) -> Option<Self> {
+        // Each thread that sends on the connection learns of it.
+        drop(self.shared.put_back(self.wire, Err(error)));
+        None
+    }
+}
+
+fn lock() -> MutexGuard<'static, Arrivals> {
+    ESCORT.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,32 @@
+//! Tests that measure what their process holds, each in a process of its own.
+
+/// A number of `/proc/self/status`: what the process holds or has most held at a time, in KiB, or its threads.
+pub(crate) fn status(key: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let line = status.lines().find(|line| line.starts_with(key));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number
+        .and_then(|number| number.parse().ok())
+        .expect("a number")
+}
+/// Runs the test of this name in a process of its own, where nothing else needs memory: whether this is that process.
+#[track_caller]
+pub(crate) fn is_alone(name: &str) -> bool {
+    const ALONE: &str = "AKURAI_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let tests = std::env::current_exe().expect("this is one");
+    let output = std::process::Command::new(tests)
+        .args([name, "--exact", "--nocapture"])
+        .env(ALONE, "1")
+        .output()
+        .expect("it can be run again");
+    let (told, failed) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{told}\n{failed}");
+    assert!(told.contains("1 passed"), "no test of that name: {told}");
+    false
+}
