@@ -6,6 +6,7 @@ mod labels;
 mod mirror;
 mod serving;
 
+mod addresses;
 mod closing;
 mod deadlines;
 mod demo;
