@@ -14,6 +14,7 @@ mod engines;
 mod examples;
 mod faults;
 mod files;
+mod forms;
 mod fragments_out;
 mod gauges;
 mod gzip;
