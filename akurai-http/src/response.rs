@@ -129,7 +129,8 @@ impl Response {
     /// `HEAD` and sidecars, in constant memory. 404 if it is missing or no regular file.
     ///
     /// It is opened when the handler has returned. Fields that the handler sets stay: with an `ETag` of its own, that is what
-    /// conditions are compared with. Conditions and ranges are for `GET` and `HEAD` and for status 200; with another status
+    /// conditions are compared with. With one, with a `Content-Encoding`, or as an [`attachment`](Response::attachment), which
+    /// others may have uploaded, the file is sent as it is and no sidecar of it. Conditions and ranges are for `GET` and `HEAD` and for status 200; with another status
     /// the whole file is sent.
     ///
     /// The path is the program's own: nothing confines it. For paths that clients choose there is
