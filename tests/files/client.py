@@ -155,9 +155,9 @@ def parts(answer):
     if essence(kind) != "multipart/byteranges" or not boundary:
         raise ValueError(f"content-type {answer.first('content-type')!r}")
     delimiter = b"\r\n--" + boundary.strip('"').encode()
-    # The first delimiter's CRLF may be missing: then there is no preamble before it.
-    preamble, *pieces, epilogue = (b"\r\n" + answer.body).split(delimiter)
-    if preamble not in (b"", b"\r\n") or epilogue not in (b"--", b"--\r\n"):
+    # The first delimiter has its CRLF too, without which zsync reads none.
+    preamble, *pieces, epilogue = answer.body.split(delimiter)
+    if preamble or epilogue not in (b"--", b"--\r\n"):
         raise ValueError(f"multipart between {preamble[:40]!r} and {epilogue[:40]!r}")
     found = []
     for piece in pieces:

@@ -430,10 +430,13 @@ fn send_file(request: &Request, response: Response, path: &Path) -> Response {
     }
 }
 
-/// To the same path with a slash behind it. Without a host in front, and never with two slashes there: a browser
-/// would take `//host/` for another site.
+/// To the same path with a slash behind it, without segments of one dot. Without a host in front, and never with two
+/// slashes there: a browser would take `//host/` for another site.
 pub(crate) fn redirect_to_directory(request: &Request) -> Response {
-    let path = format!("/{}/", request.path().trim_start_matches('/'));
+    let is_dot = |segment: &&str| matches!(*segment, "." | "%2e" | "%2E");
+    let segments = request.path().split('/').filter(|segment| !is_dot(segment));
+    let path = segments.collect::<Vec<_>>().join("/");
+    let path = format!("/{}/", path.trim_start_matches('/'));
     let location = match request.query() {
         Some(query) => format!("{path}?{query}"),
         None => path,

@@ -131,9 +131,9 @@ fn files_01_segments_of_one_dot_count_for_nothing() {
             let answer = ask(&mut client, "GET", &target, &[]);
             assert_eq!((answer.status, answer.text()), (200, text), "{target}");
         }
-        let target = format!("{way}./sub?q");
+        let target = format!("{way}./%2e/sub?q");
         let answer = ask(&mut client, "GET", &target, &[]);
-        let location = format!("{way}./sub/?q");
+        let location = format!("{way}sub/?q");
         assert_eq!(
             (answer.status, answer.header("location")),
             (301, Some(&*location))
