@@ -194,6 +194,9 @@ pub enum HeaderError {
     Value,
     /// `Transfer-Encoding`, which is the server's own, or a `Content-Length` that is no decimal number.
     Framing,
+    /// An `ETag` that is not a quoted string, be it behind `W/` (RFC 9110 §8.8.3), or a `Last-Modified` that is no HTTP-date
+    /// (§8.8.2): no condition would ever match it.
+    Validator,
 }
 
 impl fmt::Display for HeaderError {
@@ -203,6 +206,9 @@ impl fmt::Display for HeaderError {
             HeaderError::Value => "field value holds a control character or outer white space",
             HeaderError::Framing => {
                 "message framing is the server's: no Transfer-Encoding, and Content-Length a number"
+            }
+            HeaderError::Validator => {
+                "ETag is not \"…\" or W/\"…\" with its quotes, or Last-Modified is no HTTP-date"
             }
         })
     }

@@ -26,11 +26,12 @@ pub(crate) fn percent_decode(segment: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
-/// `text` with every byte encoded that `is_kept` does not keep.
-pub(crate) fn percent_encode(text: &str, is_kept: impl Fn(u8) -> bool) -> String {
+/// `text` with every byte encoded that is not ASCII or that `is_kept` does not keep.
+pub(crate) fn percent_encode(text: impl AsRef<[u8]>, is_kept: impl Fn(u8) -> bool) -> String {
+    let text = text.as_ref();
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
+    for &byte in text {
         if is_kept(byte) && byte.is_ascii() {
             encoded.push(char::from(byte));
         } else {

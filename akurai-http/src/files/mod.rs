@@ -229,6 +229,10 @@ impl Files {
 
     /// Answers `GET` and `HEAD` for `path`, which begins behind the tree's prefix and its slash, and is still percent-encoded.
     pub(crate) fn respond(&self, request: &Request, path: &str) -> Response {
+        // The prefix alone: links in its index count from the directory.
+        if path.is_empty() && !request.path().ends_with('/') {
+            return redirect_to_directory(request);
+        }
         // Whether a file is missing, hidden or out of bounds is not the client's to know.
         let Some(FilePath { names, has_slash }) = FilePath::parse(path) else {
             return not_found();
