@@ -68,6 +68,7 @@ mod form_error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+mod hosts;
 mod limits;
 mod method;
 pub mod middleware;

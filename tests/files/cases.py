@@ -30,7 +30,7 @@ get/mib            | GET /mib.bin
 get/query          | GET /kib.txt?a=1&b=%2e%2e
 get/query-raw      | GET /kib.txt?path=C:\\temp&d=100%
 get/1.0            | GET/1.0 /kib.txt
-get/absolute-form  | GET =http://files/files/kib.txt
+get/absolute-form  | GET =http://localhost/files/kib.txt
 get/no-host        | GET/1.1-no-host /kib.txt
 get/missing        | GET /missing.txt
 get/missing-in-dir | GET /plain/missing.txt
@@ -344,7 +344,7 @@ def cases(types):
         name, line, *lines = (column.strip() for column in row.split(" | "))
         method, target = line.split(" ", 1)
         method, _, version = method.partition("/")
-        host = None if version.endswith("no-host") else "files"
+        host = None if version.endswith("no-host") else "localhost"
         version = version.removesuffix("-no-host") or "1.1"
         target = target[1:] if target.startswith("=") else f"/files{target}"
         found.append(Case(name, method, version, host, target, tuple(lines)))

@@ -126,7 +126,7 @@ class Client:
         return data
 
 
-def request(method, target, lines=(), version="1.1", host="files"):
+def request(method, target, lines=(), version="1.1", host="localhost"):
     """A request's bytes. `target` may be bytes, for what no string can say."""
     if isinstance(target, str):
         target = target.encode()
@@ -135,7 +135,7 @@ def request(method, target, lines=(), version="1.1", host="files"):
     return method.encode() + b" " + target + f" HTTP/{version}\r\n{tail}\r\n".encode()
 
 
-def ask(address, method, target, lines=(), version="1.1", host="files"):
+def ask(address, method, target, lines=(), version="1.1", host="localhost"):
     """One request on a connection of its own, and everything that the server has to say to it."""
     with Client(address) as client:
         client.send(request(method, target, [*lines, "Connection: close"], version, host))

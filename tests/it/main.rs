@@ -18,6 +18,7 @@ mod forms;
 mod fragments_out;
 mod gauges;
 mod gzip;
+mod hosts;
 mod hub;
 mod joined_sends;
 mod keepalive;
