@@ -240,6 +240,10 @@ impl Connection<'_> {
     fn ask_app(&self) -> Result<Reply, RequestError> {
         let Service { app, limits, .. } = self.service;
         let request = &self.request;
+        let hosts = self.service.hosts.as_ref();
+        if hosts.is_some_and(|hosts| !hosts.admit(request.authority())) {
+            return Err(RequestError::Misdirected);
+        }
         let own_bytes = match request.announces_body() {
             true => app.body_bytes(request),
             false => None,

@@ -39,6 +39,7 @@ pub enum RequestError {
     HostMissing,
     HostRepeated,
     Host,
+    Misdirected,
     ContentTypeConflict,
     ContentLength,
     TransferEncoding,
@@ -80,6 +81,7 @@ impl RequestError {
             HostMissing,
             HostRepeated,
             Host,
+            Misdirected,
             ContentTypeConflict,
             ContentLength,
             TransferEncoding,
@@ -108,6 +110,7 @@ impl RequestError {
             BodyTooLarge => Status::CONTENT_TOO_LARGE,
             HeadTooSlow | BodyTooSlow => Status::REQUEST_TIMEOUT,
             Expectation => Status::EXPECTATION_FAILED,
+            Misdirected => Status::MISDIRECTED_REQUEST,
             MethodUnknown | TransferCodingUnknown | Connect => Status::NOT_IMPLEMENTED,
             VersionUnsupported => Status::HTTP_VERSION_NOT_SUPPORTED,
             _ => Status::BAD_REQUEST,
@@ -133,6 +136,7 @@ impl RequestError {
             HostMissing => "an HTTP/1.1 request needs a Host field",
             HostRepeated => "more than one Host field",
             Host => "Host is not a host with an optional port",
+            Misdirected => "this server does not answer to this host (its hosts are listed)",
             ContentTypeConflict => "Content-Type fields differ",
             ContentLength => "Content-Length is not one decimal number",
             TransferEncoding => "Transfer-Encoding is not chunked",
@@ -194,6 +198,9 @@ pub enum HeaderError {
     Value,
     /// `Transfer-Encoding`, which is the server's own, or a `Content-Length` that is no decimal number.
     Framing,
+    /// An `ETag` that is not a quoted string, be it behind `W/` (RFC 9110 §8.8.3), or a `Last-Modified` that is no HTTP-date
+    /// (§8.8.2): no condition would ever match it.
+    Validator,
 }
 
 impl fmt::Display for HeaderError {
@@ -203,6 +210,9 @@ impl fmt::Display for HeaderError {
             HeaderError::Value => "field value holds a control character or outer white space",
             HeaderError::Framing => {
                 "message framing is the server's: no Transfer-Encoding, and Content-Length a number"
+            }
+            HeaderError::Validator => {
+                "ETag is not \"…\" or W/\"…\" with its quotes, or Last-Modified is no HTTP-date"
             }
         })
     }

@@ -69,6 +69,7 @@ mod form_error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+mod hosts;
 mod limits;
 mod linger;
 mod method;

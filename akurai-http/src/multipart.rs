@@ -49,7 +49,7 @@ impl Request {
     /// # Errors
     ///
     /// As a [`FormError`]: 415 if `Content-Type` is missing or another, 400 if its boundary is missing, there twice, or
-    /// not of RFC 2046 §5.1.1's 1 to 70 characters. The body is not read then.
+    /// not of 1 to 70 of RFC 2046 §5.1.1's and a token's characters. The body is not read then.
     pub fn multipart(&self) -> io::Result<Multipart<BodyReader<'_>>> {
         let content_type = self.headers().bytes("Content-Type").unwrap_or(b"");
         if !essence(content_type).eq_ignore_ascii_case(b"multipart/form-data") {
@@ -64,7 +64,9 @@ impl Request {
 
 /// Reads `multipart/form-data` (RFC 7578); see [`Request::multipart`].
 ///
-/// Lines end with CRLF alone. What stands before the first boundary and behind the last is ignored (RFC 2046 §5.1.1).
+/// Lines end with CRLF alone, but for one before the first boundary. What stands before the first boundary and behind the
+/// last is ignored (RFC 2046 §5.1.1); if the first one stands within a line, the form is refused, since a part may be lost.
+/// A folded line of a part's head is read as one (RFC 5322 §2.2.3).
 /// `Content-Transfer-Encoding` is not undone: no browser sends it, and RFC 7578 §4.7 gave it up.
 pub struct Multipart<R> {
     reader: R,
@@ -83,9 +85,11 @@ pub struct Multipart<R> {
 /// What comes next in the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
+    /// The preamble, of which one byte is kept: that before what comes next.
+    Preamble,
     /// The empty line before content, which is a delimiter's beginning if the content is empty.
     EmptyLine,
-    /// Content of a part, or the preamble.
+    /// Content of a part.
     Content,
     /// The head of a part.
     Head,
@@ -98,20 +102,20 @@ impl<R: Read> Multipart<R> {
     ///
     /// # Errors
     ///
-    /// [`FormError::Boundary`] if that is no boundary of RFC 2046 §5.1.1.
+    /// [`FormError::Boundary`] if that is not 1 to 70 of RFC 2046 §5.1.1's and a token's characters, the last no space.
     pub fn new(reader: R, boundary: &[u8]) -> io::Result<Multipart<R>> {
         let delimiter = Delimiter::new(boundary).ok_or(FormError::Boundary)?;
         let mut buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        // The first boundary may stand at the very beginning; with this it is a delimiter like the others.
-        buffer[..2].copy_from_slice(b"\r\n");
+        // The first boundary may stand at the very beginning, which is a line's.
+        buffer[0] = b'\n';
         Ok(Multipart {
             reader,
             delimiter,
             buffer,
             start: 0,
-            end: 2,
+            end: 1,
             at_end: false,
-            place: Place::EmptyLine,
+            place: Place::Preamble,
             content: 0,
             parts: 0,
         })
@@ -140,7 +144,7 @@ impl<R: Read> Multipart<R> {
         if self.parts == PARTS {
             return Err(FormError::TooManyParts.into());
         }
-        let headers = self.head()?;
+        let (headers, len) = self.head()?;
         let (name, file_name) = {
             let mut dispositions = headers.all("Content-Disposition");
             match (dispositions.next(), dispositions.next()) {
@@ -149,7 +153,7 @@ impl<R: Read> Multipart<R> {
             }
         };
         // All that was parsed, but for the empty line's CRLF.
-        self.start += headers.source().len() - 2;
+        self.start += len - 2;
         self.place = Place::EmptyLine;
         self.parts += 1;
         Ok(Some(Part {
@@ -160,8 +164,8 @@ impl<R: Read> Multipart<R> {
         }))
     }
 
-    /// Reads a part's header section, and leaves it in the buffer: should it be refused, it is refused again.
-    fn head(&mut self) -> io::Result<Headers> {
+    /// Reads a part's header section of so many bytes, and leaves it in the buffer: should it be refused, it is refused again.
+    fn head(&mut self) -> io::Result<(Headers, usize)> {
         let mut parser = PartHeadParser::default();
         let len = loop {
             match parser.advance(self.buffered())? {
@@ -170,14 +174,18 @@ impl<R: Read> Multipart<R> {
             }
         };
         let mut headers = Headers::default();
-        headers.assign(&self.buffered()[..len], &mut parser.lines);
-        Ok(headers)
+        headers.assign(&parser.unfolded, &mut parser.lines);
+        Ok((headers, len))
     }
 
     /// How many bytes of content stand next in the buffer; 0 once the delimiter behind them has been passed.
     fn next_content(&mut self) -> io::Result<usize> {
-        while self.content == 0 && matches!(self.place, Place::EmptyLine | Place::Content) {
-            match self.delimiter.scan(self.buffered(), self.at_end)? {
+        while self.content == 0 && !matches!(self.place, Place::Head | Place::Epilogue) {
+            let scan = match self.place {
+                Place::Preamble => Delimiter::scan_preamble,
+                _ => Delimiter::scan,
+            };
+            match scan(&self.delimiter, self.buffered(), self.at_end)? {
                 // Scanned content that begins with an empty line holds all of it.
                 Scan::Content(count) if self.place == Place::EmptyLine => {
                     self.start += 2;

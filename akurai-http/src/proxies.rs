@@ -210,9 +210,23 @@ mod tests {
             ("for=_hidden", "10.1.1.1"),
             ("for=\"a,for=6.6.6.6\"", "10.1.1.1"),
             ("proto=https", "10.1.1.1"),
+            ("for=1.1.1.1,", "1.1.1.1"),
+            (",for=1.1.1.1 , ,\t,", "1.1.1.1"),
+            ("for=6.6.6.6,,for=1.1.1.1,,for=10.0.0.2,,", "1.1.1.1"),
+            ("for=\"1.1.1.1:_obf\"", "1.1.1.1"),
+            ("for=\"[2001:db8::1]:_obf\"", "2001:db8::1"),
+            // An element that is there and names nobody is a proxy that hides its peer.
+            ("for=1.1.1.1, ;", "10.1.1.1"),
+            ("for=1.1.1.1, for=", "10.1.1.1"),
         ] {
             let got = client(&proxies, Some("10.1.1.1"), &[("Forwarded", value)]);
             assert_eq!(got, expected, "{value}");
+            // An empty line is an empty list, wherever it stands.
+            for lines in [["", value], [value, ""], [",", value], [value, " ,"]] {
+                let fields = lines.map(|line| ("Forwarded", line.trim()));
+                let got = client(&proxies, Some("10.1.1.1"), &fields);
+                assert_eq!(got, expected, "{lines:?}");
+            }
         }
         let x = client(
             &proxies,

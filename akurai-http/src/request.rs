@@ -112,10 +112,12 @@ impl Request {
     ///
     /// A proxy's word is read from the right: each trusted proxy vouches for the one before it, and the first address that
     /// is no trusted proxy's is the client. What stands left of it is the client's own claim, and is not believed.
+    ///
+    /// An IPv4 address is always one: a client that a socket on `[::]` knows as `::ffff:192.0.2.7` is `192.0.2.7` here.
     pub fn client_addr(&self) -> Option<IpAddr> {
         match &self.proxies {
             Some(proxies) => proxies.client(self.peer, &self.headers),
-            None => self.peer.map(|peer| peer.ip()),
+            None => self.peer.map(|peer| peer.ip().to_canonical()),
         }
     }
 
@@ -410,6 +412,27 @@ mod tests {
         assert_eq!(request.headers().all("Host").count(), 1);
         assert_eq!(Request::new(Method::Options, "*").path(), "*");
         assert_eq!(Request::get("http://h").path(), "/");
+    }
+
+    #[test]
+    fn a_clients_address_is_canonical_with_and_without_proxies() {
+        let trusted = TrustedProxies::x_forwarded_for(["10.0.0.1"]).expect("an address");
+        for proxies in [None, Some(Arc::new(trusted))] {
+            for (peer, client) in [
+                ("[::ffff:127.0.0.1]:5", "127.0.0.1"),
+                ("127.0.0.1:5", "127.0.0.1"),
+                ("[2001:db8::1]:5", "2001:db8::1"),
+            ] {
+                let mut request = Request::get("/");
+                (request.peer, request.proxies) = (peer.parse().ok(), proxies.clone());
+                assert_eq!(request.client_addr(), client.parse().ok(), "{peer}");
+                assert_eq!(
+                    request.peer_addr(),
+                    peer.parse().ok(),
+                    "as the socket has it"
+                );
+            }
+        }
     }
 
     #[test]

@@ -6,8 +6,11 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::body_writer::BodyWriter;
+use crate::codec::conditional::EntityTag;
+use crate::codec::date::http_date;
 use crate::codec::disposition::attachment;
 use crate::codec::head::content_length;
+use crate::codec::path::percent_encode;
 use crate::deflate::Level;
 use crate::error::{HeaderError, RequestError};
 use crate::{Headers, Status};
@@ -129,7 +132,8 @@ impl Response {
     /// `HEAD` and sidecars, in constant memory. 404 if it is missing or no regular file.
     ///
     /// It is opened when the handler has returned. Fields that the handler sets stay: with an `ETag` of its own, that is what
-    /// conditions are compared with. Conditions and ranges are for `GET` and `HEAD` and for status 200; with another status
+    /// conditions are compared with. With one, with a `Content-Encoding`, or as an [`attachment`](Response::attachment), which
+    /// others may have uploaded, the file is sent as it is and no sidecar of it. Conditions and ranges are for `GET` and `HEAD` and for status 200; with another status
     /// the whole file is sent.
     ///
     /// The path is the program's own: nothing confines it. For paths that clients choose there is
@@ -148,7 +152,8 @@ impl Response {
     }
 
     /// Sends the client on to another place, which `Location` names: an absolute URL, or a reference that counts from the
-    /// request's own (RFC 9110 §10.2.2), such as `/login`. What the client then sends depends on the status (§15.4):
+    /// request's own (RFC 9110 §10.2.2), such as `/login`. What is not ASCII in it is percent-encoded (RFC 3987 §3.1). What the
+    /// client then sends depends on the status (§15.4):
     ///
     /// | status | for | the next request |
     /// |---|---|---|
@@ -176,7 +181,7 @@ impl Response {
             matches!(status.code(), 301 | 302 | 303 | 307 | 308),
             "{status} is no redirect"
         );
-        Response::new(status).header("Location", location)
+        Response::new(status).header("Location", percent_encode(location, |_| true))
     }
 
     /// The same response with another status.
@@ -203,7 +208,8 @@ impl Response {
     ///
     /// # Panics
     ///
-    /// If the field is malformed, which would let a value forge another field or a second response. Use
+    /// If the field is malformed, which would let a value forge another field or a second response; also if it is an `ETag` or
+    /// `Last-Modified` that no condition would match, since it lacks its quotes or is no date. Use
     /// [`try_header`](Response::try_header) for a value that comes from outside.
     #[track_caller]
     pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Response {
@@ -218,8 +224,8 @@ impl Response {
     /// # Errors
     ///
     /// If the name is no token, if the value holds CR, LF, NUL or another control character or begins or ends with
-    /// white space, or if the field is `Transfer-Encoding` or a `Content-Length` that is no number. Passed on by `?`, it is
-    /// 500.
+    /// white space, or if the field is `Transfer-Encoding`, a `Content-Length` that is no number, an `ETag` without its quotes or
+    /// a `Last-Modified` that is no HTTP-date. Passed on by `?`, it is 500.
     ///
     /// ```
     /// use akurai_http::{Cookie, Reply, Request, Response, Status};
@@ -255,6 +261,12 @@ impl Response {
             let length = content_length(value).map_err(|_| HeaderError::Framing)?;
             self.parts.declared_length = Some(length);
             return Ok(());
+        }
+        let is_malformed_validator = name.eq_ignore_ascii_case("ETag")
+            && EntityTag::parse(value).is_none()
+            || name.eq_ignore_ascii_case("Last-Modified") && http_date(value, 0).is_none();
+        if is_malformed_validator {
+            return Err(HeaderError::Validator);
         }
         let headers = &mut self.parts.headers;
         headers.append(name.as_bytes(), value)?;
@@ -432,31 +444,4 @@ impl fmt::Debug for Parts {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::panic::catch_unwind;
-
-    use super::*;
-
-    #[test]
-    fn redirects() {
-        for code in [
-            200, 204, 300, 301, 302, 303, 304, 305, 306, 307, 308, 309, 400,
-        ] {
-            let status = Status::new(code);
-            let redirect = catch_unwind(|| Response::redirect(status, "/there?a=b"));
-            let fields = redirect.as_ref().ok().map(|redirect| {
-                let fields: Vec<_> = redirect.headers().iter().collect();
-                (redirect.status(), fields, redirect.body_bytes())
-            });
-            let expected = [301, 302, 303, 307, 308].contains(&code).then(|| {
-                let location = ("Location", &b"/there?a=b"[..]);
-                (status, vec![location], Some(&b""[..]))
-            });
-            assert_eq!(fields, expected, "{code}");
-        }
-        for location in ["/a\r\nSet-Cookie: forged=1", "/a\n", " /a", "/a\0"] {
-            let redirect = catch_unwind(|| Response::redirect(Status::SEE_OTHER, location));
-            assert!(redirect.is_err(), "{location:?}");
-        }
-    }
-}
+mod tests;

@@ -50,6 +50,8 @@ struct Node {
     any: Option<Box<Node>>,
     rest: Option<Box<Node>>,
     routes: Vec<Route>,
+    /// A router was nested behind this, so that without a slash it is what it is with one.
+    is_prefix: bool,
     /// Longest body for these routes, if it is not the server's.
     body_bytes: Option<u64>,
 }
@@ -226,6 +228,9 @@ impl Router {
     /// # let _ = router;
     /// ```
     ///
+    /// The prefix without a slash is answered as with one, `/api/v1` by the nested router's `/`, unless a route of its own has
+    /// that pattern. A page there whose links are relative had better redirect; [`files`](Router::files) does.
+    ///
     /// With an empty prefix the routes stay where they are. So one part of a site has its own middleware:
     ///
     /// ```
@@ -248,14 +253,21 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// If the prefix is malformed or ends with a slash, or if a route stands already.
+    /// If the prefix is malformed or ends with a slash or with a `{*name}`, which leaves no path to the routes behind it; or if
+    /// a route stands already.
     #[track_caller]
     pub fn nest(mut self, prefix: &str, router: Router) -> Router {
         assert!(!prefix.ends_with('/'), "prefix {prefix:?} ends with '/'");
+        let last = prefix.rsplit('/').next().unwrap_or(prefix);
+        assert!(
+            !last.starts_with("{*"),
+            "{last} of prefix {prefix:?} takes the whole rest of the path, so that no route behind it is ever reached"
+        );
         let (node, names) = match prefix {
             "" => (&mut self.root, Vec::new()),
             _ => self.root.at(prefix),
         };
+        node.is_prefix |= !prefix.is_empty();
         node.adopt(router.root, &names, &Arc::new(router.middleware));
         self
     }
@@ -347,6 +359,7 @@ impl Node {
                 .get_or_insert_default()
                 .adopt(*child, names, stack);
         }
+        self.is_prefix |= other.is_prefix;
         self.body_bytes = other.body_bytes.or(self.body_bytes);
         for route in other.routes {
             let method = route.method;
@@ -445,7 +458,9 @@ impl Node {
     fn onward(&self, after: Option<&str>, params: &mut Params) -> Option<&Node> {
         match after {
             Some(after) => self.find(after, params),
-            None => (!self.routes.is_empty()).then_some(self),
+            None if !self.routes.is_empty() => Some(self),
+            None if self.is_prefix => self.find("", params),
+            None => None,
         }
     }
 

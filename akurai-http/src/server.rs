@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::roster::Roster;
 use crate::service::Service;
@@ -83,6 +84,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     limits: Limits,
     proxies: Option<Arc<TrustedProxies>>,
+    hosts: Option<Hosts>,
     roster: Arc<Roster>,
     threads: Arc<Threads>,
 }
@@ -151,6 +153,7 @@ impl Server {
             listeners: vec![listener],
             limits: Limits::default(),
             proxies: None,
+            hosts: None,
             roster: Arc::default(),
             threads: Arc::default(),
         }
@@ -166,6 +169,39 @@ impl Server {
     pub fn trust(mut self, proxies: TrustedProxies) -> Server {
         self.proxies = Some(Arc::new(proxies));
         self
+    }
+
+    /// Answers to these hosts alone: host names, IPv4 addresses, and IPv6 addresses, each without a port. A request for another
+    /// gets 421 (RFC 9110 §15.5.20) before any router, handler or upgrade, and its connection ends. Called again, it adds
+    /// to the list. Default: any host.
+    ///
+    /// This ends DNS rebinding, by which a page of another site reads what a server gives that listens on loopback or in a private
+    /// network: its name is made to lead to the server's address, so that the browser takes the two for one site, Host and
+    /// `Origin` included. So name what people type to get here, `localhost` for example, and no name that others hold.
+    ///
+    /// Compared is [`Request::authority`] without its port, in any case and with or without a dot at its end. A request
+    /// without a host is answered, which only HTTP/1.0 allows: no browser sends one. The list is for all listeners, Unix
+    /// sockets included; behind a proxy that passes `Host` on, it has the names that the proxy serves.
+    ///
+    /// ```
+    /// use akurai_http::Server;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.hosts(["localhost", "127.0.0.1", "[::1]"])?;
+    /// # let _ = server;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if one of them is no host, or has a port; the error names it.
+    pub fn hosts(mut self, hosts: impl IntoIterator<Item = impl AsRef<str>>) -> io::Result<Server> {
+        let list = self.hosts.get_or_insert_default();
+        for host in hosts {
+            list.add(host.as_ref())?;
+        }
+        Ok(self)
     }
 
     /// The first TCP address that is bound, with the real port.
@@ -224,10 +260,12 @@ impl Server {
             listeners,
             limits,
             proxies,
+            hosts,
             roster,
             threads,
         } = self;
-        Service::new(Box::new(app), listeners, limits, proxies, roster, threads).run()
+        let app = Box::new(app);
+        Service::new(app, listeners, limits, proxies, hosts, roster, threads).run()
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::connection::{self, Departure};
 use crate::error::is_timeout;
+use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::linger::free_quarters;
 use crate::refusals::Refusals;
@@ -25,6 +26,8 @@ pub(crate) struct Service {
     pub(crate) app: Box<dyn App>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) proxies: Option<Arc<TrustedProxies>>,
+    /// Those that are answered to; `None` for any.
+    pub(crate) hosts: Option<Hosts>,
     pub(crate) roster: Arc<Roster>,
     acceptors: Vec<Acceptor>,
     refusals: Refusals,
@@ -43,6 +46,7 @@ impl Service {
         listeners: Vec<Listener>,
         limits: Limits,
         proxies: Option<Arc<TrustedProxies>>,
+        hosts: Option<Hosts>,
         roster: Arc<Roster>,
         threads: Arc<Threads>,
     ) -> Arc<Service> {
@@ -60,6 +64,7 @@ impl Service {
             acceptors: acceptors.collect(),
             limits: Arc::new(limits),
             proxies,
+            hosts,
             roster,
             refusals: Refusals::default(),
             threads,

@@ -8,6 +8,7 @@ mod signal;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -66,7 +67,12 @@ fn serve(options: &Options) -> Result<(), String> {
             LogFormat::Json => app.wrap(middleware::access_log(|line| say(&line.json()))),
         };
     }
-    let server = bind(&options.addrs)?;
+    let mut server = bind(&options.addrs)?;
+    let hosts = hosts(options, server.local_addrs().flatten());
+    if !hosts.is_empty() {
+        let listed = server.hosts(hosts);
+        server = listed.map_err(|error| format!("cannot answer: {error}"))?;
+    }
     for addr in server.local_addrs() {
         let addr = addr.map_err(|error| format!("no address: {error}"))?;
         announce(&format!("http://{addr}"));
@@ -126,6 +132,29 @@ fn bind(addrs: &[String]) -> Result<Server, String> {
         })?);
     }
     server.ok_or_else(|| "no address to listen on".to_owned())
+}
+
+/// The hosts that the server answers to; none for any. Whoever may listen to the network has it reached by names that only the
+/// operator knows; on loopback alone every other name is that of a page that would read what it must not.
+fn hosts(options: &Options, bound: impl Iterator<Item = SocketAddr>) -> Vec<String> {
+    let bound: Vec<IpAddr> = bound.map(|addr| addr.ip()).collect();
+    let is_local = !bound.is_empty() && bound.iter().all(|ip| ip.to_canonical().is_loopback());
+    if !is_local && options.hosts.is_empty() {
+        return Vec::new();
+    }
+    let mut hosts = ["localhost", "127.0.0.1", "[::1]"]
+        .map(str::to_owned)
+        .to_vec();
+    hosts.extend(bound.iter().map(IpAddr::to_string));
+    // Names alone: an address is bound as it is.
+    let named = options
+        .addrs
+        .iter()
+        .filter_map(|addr| addr.rsplit_once(':'));
+    let named = named.filter(|(host, _)| !host.is_empty() && !host.contains([':', '/']));
+    hosts.extend(named.map(|(host, _)| host.to_owned()));
+    hosts.extend(options.hosts.iter().cloned());
+    hosts
 }
 
 /// Asked to end, by Ctrl-C or SIGTERM, the server lets what is under way finish.

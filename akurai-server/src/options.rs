@@ -12,6 +12,9 @@ Usage: akurai-server [OPTIONS]
 Options:
   -a, --addr ADDR   Listen there: HOST:PORT, where port 0 takes a free one, or unix:PATH;
                     may be given several times          [default: 127.0.0.1:8090]  [env: AKURAI_ADDR]
+      --host NAME   Answer to this host name or address too; may be given several times. Where it listens on loopback
+                    alone, and where a NAME is given, requests for other hosts get 421, against DNS rebinding
+                                      [default: localhost, 127.0.0.1, [::1] and what --addr says]  [env: AKURAI_HOST]
   -d, --dir DIR     Also serve the files of DIR, under /files/   [default: none]  [env: AKURAI_DIR]
   -l, --list        Show what is in a directory that has no index.html        [env: AKURAI_LIST]
       --log FORMAT  The access log on stderr: plain or json     [default: plain]  [env: AKURAI_LOG]
@@ -21,7 +24,7 @@ Options:
   -h, --help        Print this
   -V, --version     Print the version
 
-What the command line says counts before the environment. There, several addresses are separated by spaces, and an option
+What the command line says counts before the environment. There, several addresses or names are separated by spaces, and an option
 without a value is switched on by 1 and off by 0.
 
 Exit status: 0 after it was asked to end, 1 if it cannot serve, 2 if it was asked for what it does not know.
@@ -39,6 +42,8 @@ pub(crate) enum Command {
 pub(crate) struct Options {
     /// Where to listen; at least one.
     pub(crate) addrs: Vec<String>,
+    /// What it answers to besides these and loopback.
+    pub(crate) hosts: Vec<String>,
     pub(crate) dir: Option<PathBuf>,
     pub(crate) list: bool,
     pub(crate) log: LogFormat,
@@ -88,8 +93,9 @@ const fn known(
     }
 }
 
-const KNOWN: [Known; 8] = [
+const KNOWN: [Known; 9] = [
     known(Some('a'), "--addr", Some("AKURAI_ADDR"), true),
+    known(None, "--host", Some("AKURAI_HOST"), true),
     known(Some('d'), "--dir", Some("AKURAI_DIR"), true),
     known(Some('l'), "--list", Some("AKURAI_LIST"), false),
     known(None, "--log", Some("AKURAI_LOG"), true),
@@ -109,7 +115,7 @@ impl Command {
         let mut environment = from_environment(variable);
         let mut unread = Options::default();
         let options = environment.as_mut().unwrap_or(&mut unread);
-        let mut addrs = Vec::new();
+        let (mut addrs, mut hosts) = (Vec::new(), Vec::new());
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
             for (known, value) in named(&arg)? {
@@ -124,6 +130,7 @@ impl Command {
                     "--help" => return Ok(Command::Help),
                     "--version" => return Ok(Command::Version),
                     "--addr" => addrs.push(value),
+                    "--host" => hosts.push(value),
                     "--dir" => options.dir = Some(value.into()),
                     "--log" => options.log = log_format("--log", &value)?,
                     "--engine" => options.engine = Some(value),
@@ -135,6 +142,9 @@ impl Command {
         let mut options = environment?;
         if !addrs.is_empty() {
             options.addrs = addrs;
+        }
+        if !hosts.is_empty() {
+            options.hosts = hosts;
         }
         if options.addrs.is_empty() {
             options.addrs.push("127.0.0.1:8090".to_owned());
@@ -186,10 +196,10 @@ fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Options
         let Some(value) = variable(name).filter(|value| !value.is_empty()) else {
             continue;
         };
+        let words = || value.split_ascii_whitespace().map(str::to_owned).collect();
         match name {
-            "AKURAI_ADDR" => {
-                options.addrs = value.split_ascii_whitespace().map(str::to_owned).collect();
-            }
+            "AKURAI_ADDR" => options.addrs = words(),
+            "AKURAI_HOST" => options.hosts = words(),
             "AKURAI_DIR" => options.dir = Some(value.into()),
             "AKURAI_LIST" => options.list = is_on(name, value)?,
             "AKURAI_LOG" => options.log = log_format(name, &value)?,
@@ -272,6 +282,8 @@ mod tests {
             assert_eq!(parse(line), serve(":80", dir), "{line}");
         }
         assert_eq!(parse("--addr a -a unix:b"), serve("a unix:b", |_| {}));
+        let hosts = |o: &mut Options| o.hosts = vec!["a".into(), "b".into()];
+        assert_eq!(parse("--host a --host=b"), serve(DEFAULT, hosts));
         let list = serve(DEFAULT, |o| {
             o.dir = Some("d".into());
             o.list = true;
@@ -298,6 +310,7 @@ mod tests {
     fn the_environment_stands_behind_the_command_line() {
         let environment = [
             ("AKURAI_ADDR", "a:1 unix:b"),
+            ("AKURAI_HOST", "h i"),
             ("AKURAI_DIR", "d"),
             ("AKURAI_LIST", "1"),
             ("AKURAI_LOG", "json"),
@@ -306,15 +319,17 @@ mod tests {
         ];
         let full = |o: &mut Options| {
             (o.dir, o.list, o.log) = (Some("d".into()), true, LogFormat::Json);
+            o.hosts = vec!["h".into(), "i".into()];
             o.engine = Some("unix:r".into());
         };
         assert_eq!(parse_in(&environment, ""), serve("a:1 unix:b", full));
         let changed = serve("c", |o| {
             (o.dir, o.list, o.quiet) = (Some("e".into()), true, true);
+            o.hosts = vec!["j".into()];
             o.engine = Some("redis:".into());
         });
         assert_eq!(
-            parse_in(&environment, "-a c -d e -q --log plain -e redis:"),
+            parse_in(&environment, "-a c --host j -d e -q --log plain -e redis:"),
             changed
         );
         assert_eq!(parse_in(&[("AKURAI_DIR", "")], ""), serve(DEFAULT, |_| {}));

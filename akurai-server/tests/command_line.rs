@@ -98,11 +98,15 @@ fn address(stderr: &mut impl BufRead) -> String {
 }
 
 fn ask_health(addr: &str) -> String {
+    ask(addr, "/api/health", &format!("Host: {addr}\r\n"))
+}
+
+fn ask(addr: &str, path: &str, fields: &str) -> String {
     let mut client = TcpStream::connect(addr).unwrap();
     client
         .set_read_timeout(Some(Duration::from_secs(5)))
         .unwrap();
-    let request = "GET /api/health HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+    let request = format!("GET {path} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n");
     client.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
@@ -165,4 +169,80 @@ fn its_socket_outlives_it_only_if_it_is_killed() {
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).unwrap();
     assert!(!path.exists(), "{rest}");
+}
+
+/// A demo with these arguments, and the port of 127.0.0.1 at which it listens.
+fn started(args: &[&str]) -> (Running, u16) {
+    let mut demo = demo(args);
+    demo.arg("--quiet").stderr(Stdio::piped());
+    let mut running = Running(demo.spawn().expect("the demo runs"));
+    let mut stderr = BufReader::new(running.0.stderr.take().expect("it is piped"));
+    let addr = address(&mut stderr);
+    let port = addr.rsplit(':').next().and_then(|port| port.parse().ok());
+    (running, port.expect("a port"))
+}
+
+/// Another site's page must not read it, whatever its name is made to lead to.
+#[test]
+fn on_loopback_it_answers_to_names_of_its_own() {
+    const NONE: &[&str] = &[];
+    const LOCAL: &[&str] = &["localhost", "LOCALHOST.", "127.0.0.1", "[::1]"];
+    for (args, own, others) in [
+        (
+            &["--addr=127.0.0.1:0"][..],
+            NONE,
+            &["evil.example", "0.0.0.0"][..],
+        ),
+        (&["--addr=localhost:0"], NONE, &["evil.example"]),
+        (
+            &["--addr=127.0.0.1:0", "--host=app.example", "--host", "::2"],
+            &["App.Example", "[::2]"],
+            &["evil.example", "x.app.example"],
+        ),
+        // Who listens to the network knows names that we do not.
+        (&["--addr=0.0.0.0:0"], &["evil.example", "192.0.2.7"], NONE),
+        (
+            &["--addr=0.0.0.0:0", "--host=app.example"],
+            &["app.example", "0.0.0.0"],
+            &["evil.example", "192.0.2.7"],
+        ),
+    ] {
+        let (_running, port) = started(args);
+        // Where `localhost` is an IPv6 address alone, there is no way by this one.
+        let addr = format!("127.0.0.1:{port}");
+        if args[0].contains("localhost") && TcpStream::connect(&addr).is_err() {
+            continue;
+        }
+        for (hosts, status) in [(LOCAL, 200), (own, 200), (others, 421)] {
+            for host in hosts {
+                for with_port in ["", &format!(":{port}")] {
+                    let fields =
+                        format!("Host: {host}{with_port}\r\nOrigin: http://{host}{with_port}\r\n");
+                    let answer = ask(&addr, "/api/health", &fields);
+                    let begins = format!("HTTP/1.1 {status} ");
+                    assert!(answer.starts_with(&begins), "{args:?} {host}: {answer}");
+                }
+            }
+        }
+        for host in others {
+            for path in [
+                "/",
+                "/api/events",
+                "/api/live",
+                "/api/ws",
+                "/api/chat?name=x",
+                "/metrics",
+            ] {
+                let fields = format!(
+                    "Host: {host}\r\nOrigin: http://{host}\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                );
+                let answer = ask(&addr, path, &fields);
+                assert!(answer.starts_with("HTTP/1.1 421 "), "{path}: {answer}");
+            }
+        }
+    }
+    let (code, _, error) = run(&["--addr=127.0.0.1:0", "--host=app.example:80"]);
+    let expected = "akurai-server: cannot answer: \"app.example:80\" is no host name or address without a port\n";
+    assert_eq!((code, &*error), (Some(1), expected));
 }

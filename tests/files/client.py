@@ -126,7 +126,7 @@ class Client:
         return data
 
 
-def request(method, target, lines=(), version="1.1", host="files"):
+def request(method, target, lines=(), version="1.1", host="localhost"):
     """A request's bytes. `target` may be bytes, for what no string can say."""
     if isinstance(target, str):
         target = target.encode()
@@ -135,7 +135,7 @@ def request(method, target, lines=(), version="1.1", host="files"):
     return method.encode() + b" " + target + f" HTTP/{version}\r\n{tail}\r\n".encode()
 
 
-def ask(address, method, target, lines=(), version="1.1", host="files"):
+def ask(address, method, target, lines=(), version="1.1", host="localhost"):
     """One request on a connection of its own, and everything that the server has to say to it."""
     with Client(address) as client:
         client.send(request(method, target, [*lines, "Connection: close"], version, host))
@@ -155,9 +155,9 @@ def parts(answer):
     if essence(kind) != "multipart/byteranges" or not boundary:
         raise ValueError(f"content-type {answer.first('content-type')!r}")
     delimiter = b"\r\n--" + boundary.strip('"').encode()
-    # The first delimiter's CRLF may be missing: then there is no preamble before it.
-    preamble, *pieces, epilogue = (b"\r\n" + answer.body).split(delimiter)
-    if preamble not in (b"", b"\r\n") or epilogue not in (b"--", b"--\r\n"):
+    # The first delimiter has its CRLF too, without which zsync reads none.
+    preamble, *pieces, epilogue = answer.body.split(delimiter)
+    if preamble or epilogue not in (b"--", b"--\r\n"):
         raise ValueError(f"multipart between {preamble[:40]!r} and {epilogue[:40]!r}")
     found = []
     for piece in pieces:

@@ -74,7 +74,7 @@ def value(case, answer, name):
 def content(case, answer):
     """What the body is, in a form that can be compared."""
     if case.name in LISTINGS:
-        base = f"http://files{case.target}"
+        base = f"http://localhost{case.target}"
         links = re.findall(r'<a[^>]* href="([^"]*)"', answer.body.decode())
         paths = (unquote(urlsplit(urljoin(base, link)).path, errors="strict") for link in links)
         return {path for path in paths if path.startswith(case.target) and path != case.target}

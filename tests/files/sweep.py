@@ -195,7 +195,7 @@ def wrong_with(target, answer):
         return f"status {answer.status}"
     if answer.status == 200 and b"INSIDE" not in answer.body:
         return f"200 with {answer.body[:80]!r}"
-    if answer.status == 301 and not (location.hostname in (None, "files") and location.path.startswith("/files/")):
+    if answer.status == 301 and not (location.hostname in (None, "localhost") and location.path.startswith("/files/")):
         return f"Location: {location.geturl()}"
     if answer.seconds > ANSWER_SECONDS:
         return f"{answer.seconds:.1f} s"

@@ -78,7 +78,7 @@ def targets(outside, absolute):
         add(up + b"/" + goal)
         add(b"/" + up + b"/files/INSIDE.txt")
         add(b"/" + up + b"/../files/INSIDE.txt", prefix=b"")
-        add(b"/files/" + up + b"/" + goal, prefix=b"http://files")
+        add(b"/files/" + up + b"/" + goal, prefix=b"http://localhost")
         add(b"/x/" + up + b"/files/" + up + b"/" + goal, prefix=b"")
     for odd in (
         b"*",

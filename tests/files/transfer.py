@@ -21,7 +21,7 @@ BIG_BYTES = 1 << 30
 # What a server may grow by over a download of any size, and what it may have had in all.
 GROWTH_BYTES = 8 * MIB
 PEAK_BYTES = 48 * MIB
-RANGES_AT_ONCE = 16
+RANGES_AT_ONCE = 64
 
 
 def digest(path):

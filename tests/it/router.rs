@@ -203,3 +203,69 @@ fn a_router_answers_without_a_socket() {
         Some(true)
     );
 }
+
+#[test]
+fn a_nested_router_answers_its_prefix_too() {
+    let console = Router::new()
+        .get("/", named("console"))
+        .post("/", |req: &Request| req.body().map(Response::text))
+        .get("/log", named("log"));
+    let app = Router::new().nest("/console", console);
+    let server = TestServer::start(app);
+    let mut client = server.connect();
+    for (method, path, status, text) in [
+        ("GET", "/console", 200, "console"),
+        ("GET", "/console/", 200, "console"),
+        ("GET", "/console?a=/b", 200, "console"),
+        ("HEAD", "/console", 200, ""),
+        ("POST", "/console", 200, ""),
+        ("GET", "/console/log", 200, "log"),
+        ("DELETE", "/console", 405, "method not allowed\n"),
+        ("GET", "/console/log/", 404, "not found\n"),
+        ("GET", "/consol", 404, "not found\n"),
+    ] {
+        let answer = ask(&mut client, method, path);
+        assert_eq!(
+            (answer.status, answer.text()),
+            (status, text),
+            "{method} {path}"
+        );
+    }
+}
+
+#[test]
+fn a_redirect_is_ascii_on_the_wire() {
+    let server = TestServer::start(Router::new().get("/", |_: &Request| {
+        Response::redirect(Status::SEE_OTHER, "/größe?ü=1")
+    }));
+    let mut client = server.connect();
+    let answer = ask(&mut client, "GET", "/");
+    let location = answer.header("location");
+    assert_eq!(location, Some("/gr%C3%B6%C3%9Fe?%C3%BC=1"));
+}
+
+/// What a file's conditions would never match is a fault of the program's, and told where it is made.
+#[test]
+fn an_etag_without_quotes_is_refused_where_it_is_set() {
+    let app = Router::new()
+        .get("/panics", |_: &Request| {
+            Response::file("Cargo.toml").header("ETag", "ABC")
+        })
+        .get("/fails", |_: &Request| -> std::io::Result<Response> {
+            Ok(Response::file("Cargo.toml").try_header("ETag", "ABC")?)
+        })
+        .get("/quoted", |_: &Request| {
+            Response::file("Cargo.toml").header("ETag", "\"ABC\"")
+        });
+    let server = TestServer::start(app);
+    for path in ["/panics", "/fails"] {
+        assert_eq!(
+            ask(&mut server.connect(), "GET", path).status,
+            500,
+            "{path}"
+        );
+    }
+    let mut client = server.connect();
+    client.send("GET /quoted HTTP/1.1\r\nHost: t\r\nIf-None-Match: \"ABC\"\r\n\r\n");
+    assert_eq!(client.read_response().status, 304);
+}

@@ -89,7 +89,7 @@ class Client:
     def upgrade(self, path):
         """A WebSocket opening handshake."""
         self.send(
-            f"GET {path} HTTP/1.1\r\nHost: load\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )
         status, fields = self.head()
@@ -123,4 +123,4 @@ class Client:
 
 
 def get(path, extra=""):
-    return f"GET {path} HTTP/1.1\r\nHost: load\r\n{extra}\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{extra}\r\n".encode()

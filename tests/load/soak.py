@@ -82,7 +82,7 @@ class Act:
         """A body that nobody asked for: the demo answers 405, drains, and the connection goes on."""
         for _ in range(self.dice.randint(1, 5)):
             body = self.dice.randbytes(self.dice.choice([0, 1, 1000, 30_000]))
-            head = "POST /api/health HTTP/1.1\r\nHost: load\r\n"
+            head = "POST /api/health HTTP/1.1\r\nHost: localhost\r\n"
             if self.dice.random() < 0.5 and body:
                 head += "Transfer-Encoding: chunked\r\n\r\n"
                 body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)

@@ -33,9 +33,13 @@ impl TestServer {
     /// Serves `app` under `limits`.
     #[track_caller]
     pub fn limited(limits: Limits, app: impl App) -> TestServer {
-        let server = Server::bind((Ipv4Addr::LOCALHOST, 0))
-            .expect("a port is free")
-            .limits(limits);
+        let server = Server::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        TestServer::of(server.limits(limits), app)
+    }
+
+    /// Serves `app` by a server that listens on TCP.
+    #[track_caller]
+    pub fn of(server: Server, app: impl App) -> TestServer {
         let addr = server.local_addr().expect("it is bound");
         let handle = server.handle();
         let (report, ended) = mpsc::channel();

@@ -49,7 +49,8 @@ impl Net {
     }
 }
 
-/// The elements of a `Forwarded` field: separated by commas, but not by those within quotes.
+/// The elements of a `Forwarded` field: separated by commas, but not by those within quotes. Empty ones count for nothing
+/// (RFC 9110 §5.6.1.2): a line, or the end of one, to which nobody appended says nothing of any proxy.
 ///
 /// A field that leaves a quote open is one element without a word. A client can send such a quote to swallow what the
 /// proxy appends behind it, and then its own words would stand where the proxy's are looked for.
@@ -58,9 +59,14 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     for &byte in value {
         quotes.pass(byte);
     }
-    let closed = if quotes.are_open { b"" } else { value };
+    let closed = if quotes.are_open { WORDLESS } else { value };
     split_outside_quotes(closed, b',')
+        .map(trim_ows)
+        .filter(|element| !element.is_empty())
 }
+
+/// An element that is there and has no parameter.
+const WORDLESS: &[u8] = b";";
 
 // forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )    RFC 7239 §4
 /// The address of an element's `for` parameter.
@@ -78,6 +84,7 @@ pub(crate) fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
 
 // node = nodename [ ":" node-port ]                                     RFC 7239 §6
 // nodename = IPv4address / "[" IPv6address "]" / "unknown" / obfnode
+// node-port = port / obfport
 //
 // `X-Forwarded-For` has IPv6 addresses without brackets too.
 pub(crate) fn node_address(node: &[u8]) -> Option<IpAddr> {
@@ -98,8 +105,18 @@ pub(crate) fn node_address(node: &[u8]) -> Option<IpAddr> {
     addr.parse().ok().filter(|_| is_port(port))
 }
 
+// port    = 1*5DIGIT
+// obfport = "_" 1*( ALPHA / DIGIT / "." / "_" / "-" )
 fn is_port(port: &str) -> bool {
-    !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+    let (digits_or_name, is_in): (_, fn(u8) -> bool) = match port.strip_prefix('_') {
+        Some(name) => (name, is_obfuscated),
+        None => (port, |byte| byte.is_ascii_digit()),
+    };
+    !digits_or_name.is_empty() && digits_or_name.bytes().all(is_in)
+}
+
+fn is_obfuscated(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
 }
 
 fn split_outside_quotes(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
@@ -159,10 +176,14 @@ mod tests {
                 .map(|element| std::str::from_utf8(element).unwrap())
                 .collect()
         };
-        assert_eq!(split("for=a, for=b"), ["for=a", " for=b"]);
+        assert_eq!(split("for=a, for=b"), ["for=a", "for=b"]);
+        for empty in ["", " ", ",", ", \t,"] {
+            assert_eq!(split(empty), [""; 0], "{empty}");
+        }
+        assert_eq!(split(",for=a, ,;,\t,for=b,"), ["for=a", ";", "for=b"]);
         assert_eq!(
             split(r#"for="a,b";by="\"," , for=c"#),
-            [r#"for="a,b";by="\"," "#, " for=c"]
+            [r#"for="a,b";by="\",""#, "for=c"]
         );
         // What a client forged, and what the proxy appended.
         for forged in [
@@ -171,7 +192,7 @@ mod tests {
             r#"for=192.0.2.66;x=", for="[2001:db8::7]""#,
             r#"for=1.2.3.4, for=192.0.2.66;x=", for=203.0.113.7"#,
         ] {
-            assert_eq!(split(forged), [""], "{forged}");
+            assert_eq!(split(forged), [";"], "{forged}");
         }
     }
 
@@ -184,8 +205,17 @@ mod tests {
             ("[2001:db8::1]", Some("2001:db8::1")),
             ("[2001:db8::1]:80", Some("2001:db8::1")),
             ("::ffff:1.2.3.4", Some("1.2.3.4")),
+            ("1.2.3.4:_obf", Some("1.2.3.4")),
+            ("1.2.3.4:_a.B-7_", Some("1.2.3.4")),
+            ("[2001:db8::1]:_obf", Some("2001:db8::1")),
             ("unknown", None),
             ("_x", None),
+            ("_x:_y", None),
+            ("1.2.3.4:_", None),
+            ("1.2.3.4:_a:b", None),
+            ("1.2.3.4:_a b", None),
+            ("1.2.3.4:obf", None),
+            ("[2001:db8::1]:_", None),
             ("", None),
             ("1.2.3.4:", None),
             ("1.2.3.4:x", None),

@@ -274,11 +274,16 @@ impl HeadParser {
     }
 
     // Expect = #expectation                                             RFC 9110 §10.1.1
+    //
+    // Empty elements of a list count for nothing (§5.6.1.2).
     fn expect(&mut self, value: &[u8]) -> Result<(), RequestError> {
-        if !value.eq_ignore_ascii_case(b"100-continue") {
-            return Err(RequestError::Expectation);
+        let elements = value.split(|&byte| byte == b',').map(trim_ows);
+        for expectation in elements.filter(|element| !element.is_empty()) {
+            if !expectation.eq_ignore_ascii_case(b"100-continue") {
+                return Err(RequestError::Expectation);
+            }
+            self.head.expects_continue = true;
         }
-        self.head.expects_continue = true;
         Ok(())
     }
 

@@ -14,11 +14,11 @@
 //! transport-padding := *LWSP-char
 //! ```
 //!
-//! The first boundary of a body needs no CRLF before it, and a part without content none behind its header section.
-//! Whoever scans puts one before a body, and begins with the empty line that ends a header section; then every
-//! boundary is a delimiter.
+//! The first boundary of a body begins the body or a line of it, which in a preamble a bare LF ends too: Go, PHP and Werkzeug
+//! read it so. A part without content needs no CRLF behind its header section: who scans for its end begins with the
+//! empty line that ends that section.
 
-use crate::codec::head::{FieldLine, split_field_line};
+use crate::codec::head::{FieldLine, is_field_value, is_tchar, split_field_line};
 use crate::codec::parameters::{essence, parameter};
 use crate::codec::search::find_byte;
 use crate::form_error::FormError;
@@ -41,7 +41,7 @@ pub(crate) struct Delimiter {
 /// What the bytes at hand begin with.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Scan {
-    /// This many bytes of content, not 0.
+    /// This many bytes of content or of the preamble, not 0.
     Content(usize),
     /// A delimiter of this many bytes with its line end, and a part behind it.
     Part(usize),
@@ -53,9 +53,11 @@ pub(crate) enum Scan {
 
 impl Delimiter {
     // boundary := 0*69<bchars> bcharsnospace                            RFC 2046 §5.1.1
+    //
+    // We take the other characters of a token too, as other servers do: some clients send `boundary=*****`.
     /// The delimiter of this boundary, if it is one.
     pub(crate) fn new(boundary: &[u8]) -> Option<Delimiter> {
-        let is_bchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
+        let is_bchar = |byte: &u8| is_tchar(*byte) || b"(),/:=? ".contains(byte);
         let fits = (1..=BOUNDARY_BYTES).contains(&boundary.len());
         let is_boundary = fits && !boundary.ends_with(b" ") && boundary.iter().all(is_bchar);
         is_boundary.then(|| Delimiter {
@@ -63,7 +65,41 @@ impl Delimiter {
         })
     }
 
-    /// Tells what `input` begins with. `at_end` says that nothing comes behind it.
+    /// Tells what `input` begins with before the first boundary: the preamble's last byte, at first an LF in the place of one,
+    /// and what follows. `at_end` says that nothing comes behind it.
+    ///
+    /// # Errors
+    ///
+    /// As [`scan`](Delimiter::scan); and if the boundary does not begin a line. It ends the preamble for some parsers, and for
+    /// others the part behind it is lost.
+    pub(crate) fn scan_preamble(&self, input: &[u8], at_end: bool) -> Result<Scan, FormError> {
+        let dash_boundary = &self.bytes[2..];
+        let mut at = 1;
+        while let Some(dash) = input
+            .get(at..)
+            .and_then(|rest| find_byte(b'-', rest))
+            .map(|n| at + n)
+        {
+            let candidate = &input[dash..];
+            let is_whole = candidate.starts_with(dash_boundary);
+            if is_whole && input[dash - 1] != b'\n' {
+                return Err(FormError::Preamble);
+            }
+            if is_whole || dash_boundary.starts_with(candidate) {
+                return match dash {
+                    1 => self.line(input, 1 + dash_boundary.len(), at_end),
+                    _ => Ok(Scan::Content(dash - 1)),
+                };
+            }
+            at = dash + 1;
+        }
+        Ok(match input.len() {
+            0 | 1 => Scan::More,
+            len => Scan::Content(len - 1),
+        })
+    }
+
+    /// Tells what `input` begins with behind a part's header section. `at_end` says that nothing comes behind it.
     ///
     /// A delimiter has its CR at its beginning alone, so that two candidates never overlap, and the time is linear.
     ///
@@ -77,7 +113,7 @@ impl Delimiter {
             let candidate = &input[cr..];
             if candidate.starts_with(&self.bytes) || self.bytes.starts_with(candidate) {
                 return match cr {
-                    0 => self.line(candidate, at_end),
+                    0 => self.line(candidate, self.bytes.len(), at_end),
                     content => Ok(Scan::Content(content)),
                 };
             }
@@ -89,15 +125,15 @@ impl Delimiter {
         })
     }
 
-    /// Tells what `input` is, which is a delimiter or the beginning of one.
-    fn line(&self, input: &[u8], at_end: bool) -> Result<Scan, FormError> {
-        let Some(behind) = input.get(self.bytes.len()..) else {
+    /// Tells what `input` is, which is a delimiter up to `boundary_end`, or the beginning of one.
+    fn line(&self, input: &[u8], boundary_end: usize, at_end: bool) -> Result<Scan, FormError> {
+        let Some(behind) = input.get(boundary_end..) else {
             return Ok(Scan::More);
         };
         if let [b'-', b'-', after @ ..] = behind {
             return match after {
                 [] if !at_end => Ok(Scan::More),
-                [] | [b' ' | b'\t' | b'\r', ..] => Ok(Scan::Close(self.bytes.len() + 2)),
+                [] | [b' ' | b'\t' | b'\r', ..] => Ok(Scan::Close(boundary_end + 2)),
                 _ => Err(FormError::Delimiter),
             };
         }
@@ -105,7 +141,7 @@ impl Delimiter {
         let padding = behind.iter().take_while(is_padding).count();
         match &behind[padding..] {
             _ if padding > PADDING_BYTES => Err(FormError::Delimiter),
-            [b'\r', b'\n', ..] => Ok(Scan::Part(self.bytes.len() + padding + 2)),
+            [b'\r', b'\n', ..] => Ok(Scan::Part(boundary_end + padding + 2)),
             [] | [b'\r'] => Ok(Scan::More),
             [b'-'] if padding == 0 => Ok(Scan::More),
             _ => Err(FormError::Delimiter),
@@ -120,6 +156,8 @@ pub(crate) struct PartHeadParser {
     at: usize,
     /// Up to where that line has been searched for its end.
     searched: usize,
+    /// The header section, in which folded lines are one.
+    pub(crate) unfolded: Vec<u8>,
     pub(crate) lines: Vec<FieldLine>,
 }
 
@@ -127,7 +165,8 @@ impl PartHeadParser {
     /// Goes on in `input`, which begins where it began at the last call and has grown at its end. `Some` is the length
     /// of the header section with the empty line after it.
     ///
-    /// Lines end with CRLF and are not folded, as in a request's head.
+    /// Lines end with CRLF, as in a request's head. One that begins with white space goes on with the field before it, as
+    /// in any MIME header (RFC 5322 §2.2.3): no proxy reads a part's head, so that nothing can be smuggled by it.
     pub(crate) fn advance(&mut self, input: &[u8]) -> Result<Option<usize>, FormError> {
         loop {
             let Some(end) = find_byte(b'\n', &input[self.searched..]).map(|n| n + self.searched)
@@ -147,12 +186,43 @@ impl PartHeadParser {
             let line = self.at..end - 1;
             self.at = end + 1;
             self.searched = self.at;
-            if line.is_empty() {
-                return Ok(Some(self.at));
+            match &input[line] {
+                [] => {
+                    self.unfolded.extend_from_slice(b"\r\n");
+                    return Ok(Some(self.at));
+                }
+                folded @ [b' ' | b'\t', ..] => self.extend_field(folded)?,
+                line => self.begin_field(line)?,
             }
-            let field = split_field_line(input, line).map_err(|_| FormError::PartHead)?;
-            self.lines.push(field);
         }
+    }
+
+    fn begin_field(&mut self, line: &[u8]) -> Result<(), FormError> {
+        let start = self.unfolded.len();
+        self.unfolded.extend_from_slice(line);
+        let field = split_field_line(&self.unfolded, start..self.unfolded.len());
+        self.lines.push(field.map_err(|_| FormError::PartHead)?);
+        self.unfolded.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Takes a line that goes on with the last field. The line's end before it is left out, its own white space stays.
+    fn extend_field(&mut self, line: &[u8]) -> Result<(), FormError> {
+        let field = self.lines.last_mut().filter(|_| is_field_value(line));
+        let value = &mut field.ok_or(FormError::PartHead)?.value;
+        let text = line.trim_ascii();
+        if !text.is_empty() {
+            self.unfolded.truncate(self.unfolded.len() - 2);
+            let indent = line.len() - line.trim_ascii_start().len();
+            let start = self.unfolded.len() + indent;
+            if value.start == value.end {
+                value.start = start;
+            }
+            value.end = start + text.len();
+            self.unfolded.extend_from_slice(line);
+            self.unfolded.extend_from_slice(b"\r\n");
+        }
+        Ok(())
     }
 }
 

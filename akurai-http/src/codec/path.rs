@@ -26,11 +26,12 @@ pub(crate) fn percent_decode(segment: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
-/// `text` with every byte encoded that `is_kept` does not keep.
-pub(crate) fn percent_encode(text: &str, is_kept: impl Fn(u8) -> bool) -> String {
+/// `text` with every byte encoded that is not ASCII or that `is_kept` does not keep.
+pub(crate) fn percent_encode(text: impl AsRef<[u8]>, is_kept: impl Fn(u8) -> bool) -> String {
+    let text = text.as_ref();
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
+    for &byte in text {
         if is_kept(byte) && byte.is_ascii() {
             encoded.push(char::from(byte));
         } else {
@@ -51,20 +52,36 @@ fn hex_digit(byte: u8) -> Option<u8> {
     (byte as char).to_digit(16).map(|digit| digit as u8)
 }
 
-/// The names that lead from a served directory to the file that `path` asks for, or `None` if it names none there.
-///
-/// `path` is what follows the directory's prefix and its slash, still percent-encoded. It is decoded once. Nothing that any system
-/// reads as more than a plain name passes: no separator, drive, stream or device, no `.` or `..`, no hidden file but
-/// `/.well-known` (RFC 8615). A last segment that is empty is left out: the caller sees the slash in `path`.
-pub(crate) fn file_segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
-    if path.is_empty() {
-        return Some(Vec::new());
+/// What a path asks for below a served directory.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FilePath<'a> {
+    /// The names that lead there from the directory.
+    pub(crate) names: Vec<Cow<'a, str>>,
+    /// It ends with a slash, as a directory's path does.
+    pub(crate) has_slash: bool,
+}
+
+impl FilePath<'_> {
+    /// Reads what follows the directory's prefix and its slash, still percent-encoded; `None` if it can name nothing there.
+    ///
+    /// It is decoded once. Segments of one dot are removed (RFC 3986 §5.2.4), since some clients send them (apt asks for
+    /// `./InRelease`); of two dots none are, which lead out. Nothing else that any system reads as more than a plain name
+    /// passes: no separator, drive, stream or device, no hidden file but `/.well-known` (RFC 8615).
+    pub(crate) fn parse(path: &str) -> Option<FilePath<'_>> {
+        let mut names = Vec::new();
+        let mut ends_with_dot = false;
+        let segments = path.strip_suffix('/').unwrap_or(path).split('/');
+        // An empty path has no segment, not an empty one.
+        for segment in segments.filter(|_| !path.is_empty()) {
+            let name = percent_decode(segment)?;
+            ends_with_dot = name == ".";
+            if !ends_with_dot {
+                names.push(Some(name).filter(|name| is_allowed(names.len(), name))?);
+            }
+        }
+        let has_slash = path.is_empty() || path.ends_with('/') || ends_with_dot;
+        Some(FilePath { names, has_slash })
     }
-    let path = path.strip_suffix('/').unwrap_or(path);
-    path.split('/')
-        .enumerate()
-        .map(|(at, segment)| percent_decode(segment).filter(|name| is_allowed(at, name)))
-        .collect()
 }
 
 /// Whether a request can ask for this path, which is not encoded and begins below the prefix.
@@ -151,6 +168,39 @@ mod tests {
     }
 
     #[test]
+    fn rfc3986_5_2_4_dot_segments() {
+        for (path, joined, has_slash) in [
+            ("", Some(""), true),
+            (".", Some(""), true),
+            ("./", Some(""), true),
+            ("%2e", Some(""), true),
+            ("./a", Some("a"), false),
+            ("%2E/./a", Some("a"), false),
+            ("a", Some("a"), false),
+            ("a/", Some("a"), true),
+            ("a/.", Some("a"), true),
+            ("a/%2e/", Some("a"), true),
+            ("a/./b", Some("a/b"), false),
+            ("./.well-known/a", Some(".well-known/a"), false),
+            ("a/./.well-known/b", None, false),
+            ("./.git", None, false),
+            (".//a", None, false),
+            ("a/.//", None, false),
+            ("/.", None, false),
+            ("a/..", None, false),
+            ("a/../a", None, false),
+            ("./..", None, false),
+            ("...", None, false),
+            ("%252e/a", Some("%2e/a"), false),
+        ] {
+            let got = FilePath::parse(path);
+            let got = got.map(|path| (path.names.join("/"), path.has_slash));
+            let expected = joined.map(|joined| (joined.to_owned(), has_slash));
+            assert_eq!(got, expected, "{path}");
+        }
+    }
+
+    #[test]
     fn only_plain_names_lead_into_a_directory() {
         for (path, names) in [
             ("", Some(vec![])),
@@ -168,7 +218,6 @@ mod tests {
             ("com10", Some(vec!["com10"])),
             ("..", None),
             ("a/../b", None),
-            ("./a", None),
             ("%2e%2e/x", None),
             (".%2e", None),
             ("a%2fb", None),
@@ -192,10 +241,10 @@ mod tests {
             ("%ff", None),
             ("%c0%ae%c0%ae", None),
         ] {
-            let got = file_segments(path);
+            let got = FilePath::parse(path);
             let got = got
                 .as_ref()
-                .map(|names| names.iter().map(|n| &**n).collect());
+                .map(|path| path.names.iter().map(|n| &**n).collect());
             assert_eq!(got, names, "{path}");
         }
     }

@@ -12,6 +12,7 @@ use crate::codec::coding::AcceptedCodings;
 use crate::codec::conditional::{EntityTag, Validators, Verdict, evaluate, range_applies};
 use crate::codec::date::{http_date, imf_fixdate};
 use crate::codec::media::Media;
+use crate::codec::parameters::essence;
 use crate::codec::range::{Multipart, Selection, content_range, select, unsatisfied_range};
 use crate::response::Body;
 use crate::{Headers, Method, Request, Response, Status};
@@ -25,14 +26,16 @@ const CONTENT_FIELDS: [&str; 5] = [
     "Last-Modified",
 ];
 
-/// Makes `resource` the content of `response`, whose fields stay where they are set already.
+/// Makes `resource` the content of `response`, whose fields stay where they are set already. `is_negotiable` says that another
+/// request may get it in another coding.
 pub(crate) fn answer(
     request: &Request,
     mut response: Response,
     media: Media,
     resource: Resource,
+    is_negotiable: bool,
 ) -> Response {
-    if is_negotiable(&response, media) {
+    if is_negotiable {
         let accepted = AcceptedCodings::of(request.headers());
         if resource.coding.is_none() && !accepted.takes_identity() {
             return Response::plain(
@@ -91,10 +94,17 @@ pub(crate) fn answer(
 }
 
 /// Whether other codings of the file count: not if it is compressed already, nor if the handler has said which version or
-/// coding its bytes are.
+/// coding its bytes are, nor if it is a download, which is mostly what others have uploaded.
 pub(crate) fn is_negotiable(response: &Response, media: Media) -> bool {
     let says_version = response.headers().bytes("ETag").is_some();
-    !media.is_compressed && !says_version && !is_coded(response)
+    let disposition = response.headers().bytes("Content-Disposition");
+    let is_download = disposition.is_some_and(is_attachment);
+    !media.is_compressed && !says_version && !is_coded(response) && !is_download
+}
+
+// content-disposition = disposition-type *( ";" disposition-parm )      RFC 6266 §4.1
+pub(crate) fn is_attachment(disposition: &[u8]) -> bool {
+    essence(disposition).eq_ignore_ascii_case(b"attachment")
 }
 
 fn is_coded(response: &Response) -> bool {

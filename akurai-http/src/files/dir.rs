@@ -192,7 +192,8 @@ struct Directory {
 impl Directory {
     fn open(path: &Path) -> Option<Directory> {
         let handle = match cfg!(unix) {
-            true => Some(File::open(path).ok()?),
+            // The dot is in directories alone, so that nothing else is opened: a FIFO in its place would wait for a writer.
+            true => Some(File::open(path.join(".")).ok()?),
             false => None,
         };
         let path = path.to_owned();
@@ -302,7 +303,8 @@ fn with_extension(path: &Path, extension: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens what was a regular file a moment ago. Another may have taken its place, a FIFO perhaps: so the opening never waits.
+/// Opens what was a regular file a moment ago. Another may have taken its place, a FIFO perhaps: so the opening never waits,
+/// where the flag for that is known.
 fn open_without_waiting(path: &Path) -> io::Result<File> {
     open_with(path, O_NONBLOCK.unwrap_or(0))
 }
@@ -317,7 +319,7 @@ fn open_with(path: &Path, flags: i32) -> io::Result<File> {
     options.open(path)
 }
 
-/// Whether the values of open(2)'s flags are known: std does not name them.
+/// Whether open(2)'s flags have the values that most processors' Linux gives them: std does not name any.
 const IS_LINUX: bool = cfg!(all(
     any(target_os = "linux", target_os = "android"),
     any(
@@ -333,6 +335,15 @@ const IS_LINUX: bool = cfg!(all(
         target_arch = "s390x",
     )
 ));
+/// Linux where it took over the flags of a Unix that was there before, and two heirs of that Unix.
+const IS_SYSTEM_V: bool = cfg!(any(
+    all(
+        target_os = "linux",
+        any(target_arch = "mips", target_arch = "mips64")
+    ),
+    target_os = "solaris",
+    target_os = "illumos"
+));
 const IS_BSD: bool = cfg!(any(
     target_vendor = "apple",
     target_os = "freebsd",
@@ -341,17 +352,18 @@ const IS_BSD: bool = cfg!(any(
     target_os = "dragonfly"
 ));
 
-const O_NONBLOCK: Option<i32> = match (IS_LINUX, IS_BSD) {
-    (true, _) => Some(0o4000),
-    (_, true) => Some(4),
+const O_NONBLOCK: Option<i32> = match (IS_LINUX, IS_SYSTEM_V, IS_BSD) {
+    (true, _, _) => Some(0o4000),
+    (_, true, _) => Some(0o200),
+    (_, _, true) => Some(4),
     _ => None,
 };
 
-const O_NOFOLLOW: Option<i32> = match (IS_LINUX, IS_BSD) {
+const O_NOFOLLOW: Option<i32> = match (IS_LINUX, IS_SYSTEM_V, IS_BSD) {
     // Linux has numbers of its own where it took them over with the processor.
-    (true, _) if LINUX_FOLLOWS_OLDER => Some(0o100_000),
-    (true, _) => Some(0o400_000),
-    (_, true) => Some(0x100),
+    (true, _, _) if LINUX_FOLLOWS_OLDER => Some(0o100_000),
+    (true, _, _) | (_, true, _) => Some(0o400_000),
+    (_, _, true) => Some(0x100),
     _ => None,
 };
 
@@ -392,4 +404,42 @@ fn id_of(metadata: &Metadata) -> Id {
 #[cfg(not(unix))]
 fn id_of(_: &Metadata) -> Id {
     None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What `f` gives, which must not wait for anything.
+    #[track_caller]
+    fn at_once<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+        let (send, receive) = mpsc::channel();
+        thread::spawn(move || send.send(f()));
+        let result = receive.recv_timeout(Duration::from_secs(60));
+        result.expect("it waits for a writer of the FIFO")
+    }
+
+    #[test]
+    fn a_fifo_in_the_place_of_anything_is_no_wait() {
+        let root = std::env::temp_dir().join(format!("akurai-fifo-{}", std::process::id()));
+        fs::create_dir(&root).expect("the name is free");
+        let fifo = root.join("fifo");
+        let made = Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.expect("mkfifo can be run").success());
+        let dir = Dir::new(root.clone());
+        let listed = at_once(move || dir.list("fifo", 10).is_some());
+        let path = fifo.clone();
+        let is_directory = at_once(move || Directory::open(&path).is_some());
+        let opened =
+            at_once(move || open_without_waiting(&fifo).map(|f| Resource::of_file(f, None)));
+        fs::remove_dir_all(&root).expect("it is ours");
+        assert!(!listed && !is_directory);
+        let resource = opened.expect("a FIFO opens");
+        assert!(resource.is_err(), "and is no regular file");
+    }
 }

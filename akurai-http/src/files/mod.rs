@@ -21,10 +21,10 @@ use crate::codec::coding::{AcceptedCodings, accepts_html};
 use crate::codec::disposition::attachment;
 use crate::codec::listing;
 use crate::codec::media::Media;
-use crate::codec::path::{file_segments, percent_decode};
+use crate::codec::path::{FilePath, percent_decode};
 use crate::response::Body;
 use crate::{Headers, Reply, Request, Response, Status};
-use answer::{answer, is_negotiable};
+use answer::{answer, is_attachment, is_negotiable};
 use dir::Dir;
 use embedded::Embedded;
 use resource::Resource;
@@ -41,11 +41,13 @@ const LISTED_ENTRIES: usize = 10_000;
 /// ranges of bytes, one or several (§14), `HEAD`, and a media type by the file's name. Where a file has a sibling of the same
 /// name with `.br`, `.zst` or `.gz` behind it that is not older, a client that accepts that coding gets the sibling's bytes
 /// (§12.5.3); what is compressed already (most pictures, video, archives) is not looked up.
+/// [`without_sidecars`](Files::without_sidecars) switches that off.
 ///
 /// What the path names is opened, and only what really lies below the directory is sent: `..`, a symbolic link that leads
 /// out, a hidden file (but for `/.well-known`, RFC 8615), a name that some system reads as more than a name, or anything that is
 /// no regular file gets 404, the same as a file that is not there. A directory gets its `index.html`; without its final slash,
 /// 301 to the path with it.
+/// Segments of one dot count for nothing (RFC 3986 §5.2.4).
 ///
 /// Files are sent in pieces of 256 KiB. One that changes meanwhile, in length or time, ends the connection, so that nobody
 /// takes the mixture for a whole; one that is replaced or deleted is sent as it was. So deploy by renaming. A file that cannot be
@@ -72,6 +74,7 @@ pub struct Files {
     fallback: Option<String>,
     listing: bool,
     attachments: bool,
+    sidecars: bool,
 }
 
 type Predicate = Box<dyn Fn(&str) -> bool + Send + Sync>;
@@ -128,6 +131,7 @@ impl Files {
             fallback: None,
             listing: false,
             attachments: false,
+            sidecars: true,
         }
     }
 
@@ -190,13 +194,24 @@ impl Files {
     }
 
     /// Has browsers save every file under its name instead of showing it (`Content-Disposition: attachment`, RFC 6266): for
-    /// what others have uploaded.
+    /// what others have uploaded. It is [`without_sidecars`](Files::without_sidecars) too, since an `x.html.gz` that somebody
+    /// uploaded would be sent in the place of `x.html`.
     pub fn attachments(mut self) -> Files {
         self.attachments = true;
+        self.without_sidecars()
+    }
+
+    /// Sends every file as it is, whatever lies beside it with `.br`, `.zst` or `.gz` behind its name. Default: such a sibling
+    /// that is not older is sent to a client that accepts its coding.
+    ///
+    /// For directories in which the names of files are not the operator's to choose.
+    pub fn without_sidecars(mut self) -> Files {
+        self.sidecars = false;
         self
     }
 
     /// Adds a field to every response about a file that is there: those that carry it or a part of it, and 304, 412 and 416.
+    /// `Content-Disposition: attachment` switches sidecars off, as [`attachments`](Files::attachments) does.
     ///
     /// # Panics
     ///
@@ -205,19 +220,25 @@ impl Files {
     #[track_caller]
     pub fn header(mut self, name: &str, value: &str) -> Files {
         check_field(name, value);
+        if name.eq_ignore_ascii_case("Content-Disposition") && is_attachment(value.as_bytes()) {
+            self.sidecars = false;
+        }
         self.fields.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// Answers `GET` and `HEAD` for `path`, which begins behind the tree's prefix and its slash, and is still percent-encoded.
     pub(crate) fn respond(&self, request: &Request, path: &str) -> Response {
+        // The prefix alone: links in its index count from the directory.
+        if path.is_empty() && !request.path().ends_with('/') {
+            return redirect_to_directory(request);
+        }
         // Whether a file is missing, hidden or out of bounds is not the client's to know.
-        let Some(names) = file_segments(path) else {
+        let Some(FilePath { names, has_slash }) = FilePath::parse(path) else {
             return not_found();
         };
         let below = names.join("/");
         let media = Media::of(&below);
-        let has_slash = path.is_empty() || path.ends_with('/');
         let found = match self.find(request, &below, media) {
             Ok(Some(Found::Directory)) if has_slash => return self.directory(request, &below),
             Ok(Some(Found::Directory)) if self.holds_directory(&below) => {
@@ -232,11 +253,15 @@ impl Files {
 
     fn find(&self, request: &Request, path: &str, media: Media) -> io::Result<Option<Found>> {
         let codings = AcceptedCodings::of(request.headers());
-        let codings = codings.preferred().filter(|_| !media.is_compressed);
+        let codings = codings.preferred().filter(|_| self.is_negotiable(media));
         match &self.source {
             Source::Dir(dir) => dir.find(path, codings),
             Source::Embedded(embedded) => Ok(embedded.find(path, codings)),
         }
+    }
+
+    fn is_negotiable(&self, media: Media) -> bool {
+        self.sidecars && !media.is_compressed
     }
 
     fn holds_directory(&self, path: &str) -> bool {
@@ -352,7 +377,7 @@ impl Files {
             let name = path.rsplit('/').next().unwrap_or(path);
             add(&mut response, "Content-Disposition", &attachment(name));
         }
-        answer(request, response, media, file)
+        answer(request, response, media, file, self.is_negotiable(media))
     }
 }
 
@@ -401,7 +426,7 @@ fn send_file(request: &Request, response: Response, path: &Path) -> Response {
     let codings = AcceptedCodings::of(request.headers());
     let codings = codings.preferred().filter(|_| is_negotiable);
     match dir::find_anywhere(path, codings) {
-        Ok(Some(file)) => answer(request, response, media, file),
+        Ok(Some(file)) => answer(request, response, media, file, is_negotiable),
         // The handler's own status goes before what became of the page that explains it.
         Ok(None) if response.status() != Status::OK => response,
         Ok(None) => not_found(),
@@ -409,10 +434,13 @@ fn send_file(request: &Request, response: Response, path: &Path) -> Response {
     }
 }
 
-/// To the same path with a slash behind it. Without a host in front, and never with two slashes there: a browser
-/// would take `//host/` for another site.
+/// To the same path with a slash behind it, without segments of one dot. Without a host in front, and never with two
+/// slashes there: a browser would take `//host/` for another site.
 pub(crate) fn redirect_to_directory(request: &Request) -> Response {
-    let path = format!("/{}/", request.path().trim_start_matches('/'));
+    let is_dot = |segment: &&str| matches!(*segment, "." | "%2e" | "%2E");
+    let segments = request.path().split('/').filter(|segment| !is_dot(segment));
+    let path = segments.collect::<Vec<_>>().join("/");
+    let path = format!("/{}/", path.trim_start_matches('/'));
     let location = match request.query() {
         Some(query) => format!("{path}?{query}"),
         None => path,

@@ -147,8 +147,8 @@ impl<'h> Request<'h> {
                 assert!(matches!(self.path, [] | [b'/', ..]));
             }
         }
-        let is_visible = |byte: &u8| byte.is_ascii_graphic() && !b"#\\\"<>".contains(byte);
-        assert!(self.target.iter().all(is_visible));
+        let is_visible = |byte: &u8| byte.is_ascii_graphic() && !b"#\"<>".contains(byte);
+        assert!(self.target.iter().all(is_visible) && !self.path.contains(&b'\\'));
         assert!(!self.authority.iter().any(|byte| b"@/?,".contains(byte)));
     }
 
@@ -199,7 +199,10 @@ impl<'h> Request<'h> {
         let keep_alive =
             !options.contains(&&b"close"[..]) && (is_1_1 || options.contains(&&b"keep-alive"[..]));
         assert_eq!(head.keep_alive, keep_alive);
-        let expects = !self.values("expect").is_empty() && is_1_1 && framing != Framing::None;
+        let expectations = self.values("expect").join(&b","[..]);
+        let mut expectations = expectations.split(|&byte| byte == b',').map(trim);
+        let is_asked = expectations.any(|element| !element.is_empty());
+        let expects = is_asked && is_1_1 && framing != Framing::None;
         assert_eq!(head.expects_continue, expects);
     }
 

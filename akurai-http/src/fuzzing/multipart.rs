@@ -39,7 +39,7 @@ pub fn multipart(data: &[u8]) {
         1 => usize::from(fill) * 70,
         _ => 0,
     };
-    let body = [&vec![b'\r'; fill], bytes].concat();
+    let body = [&vec![b'\n'; fill], bytes].concat();
     let expected = reference(&body, boundary);
     let [whole, single, own] = cuts([a, b, c, d], body.len());
     let check = |ends: Vec<usize>, read: u8| {
@@ -118,31 +118,38 @@ fn read_parts(
     Ok(())
 }
 
-/// RFC 2046 §5.1.1 on a body that is all there: every boundary is a delimiter once a CRLF stands before the first, and
-/// the empty line behind a head is one that content or a delimiter follows.
+/// RFC 2046 §5.1.1 on a body that is all there: the first boundary begins a line, and the empty line behind a head is one
+/// that content or a delimiter follows.
 fn reference(body: &[u8], boundary: &[u8]) -> Form {
-    let body = [b"\r\n", body].concat();
     let mut form = Form::default();
-    let mut rest = &body[..];
+    let mut next = behind_preamble(body, boundary);
     form.error = loop {
-        let (content, next) = content(rest, boundary);
-        if let Some(part) = form.parts.last_mut() {
-            part.content = content.get(2..).unwrap_or_default().to_vec();
-        }
-        rest = match next {
+        let rest = match next {
             Ok(Some(rest)) => rest,
             Ok(None) => break None,
             Err(error) => break Some(error),
         };
-        match part_head(rest) {
-            Ok((part, len)) => {
-                form.parts.push(part);
-                rest = &rest[len..];
-            }
+        let (mut part, len) = match part_head(rest) {
+            Ok(head) => head,
             Err(error) => break Some(error),
-        }
+        };
+        let (content, behind) = content(&rest[len..], boundary);
+        part.content = content.get(2..).unwrap_or_default().to_vec();
+        form.parts.push(part);
+        next = behind;
     };
     form
+}
+
+fn behind_preamble<'b>(body: &'b [u8], boundary: &[u8]) -> Result<Option<&'b [u8]>, FormError> {
+    let dash_boundary = [b"--", boundary].concat();
+    let Some(at) = find(&dash_boundary, body) else {
+        return Err(FormError::Truncated);
+    };
+    match body[..at].last() {
+        None | Some(b'\n') => behind_boundary(&body[at + dash_boundary.len()..]),
+        Some(_) => Err(FormError::Preamble),
+    }
 }
 
 /// The content up to a delimiter, and what follows it: a part, nothing more, or an error.
@@ -157,9 +164,13 @@ fn content<'b>(rest: &'b [u8], boundary: &[u8]) -> (&'b [u8], Result<Option<&'b 
         return (content, Err(FormError::Truncated));
     };
     let (content, behind) = (&rest[..at], &rest[at + delimiter.len()..]);
+    (content, behind_boundary(behind))
+}
+
+fn behind_boundary(behind: &[u8]) -> Result<Option<&[u8]>, FormError> {
     let line_end = find(b"\r\n", behind);
     let is_blank = |bytes: &[u8]| bytes.iter().all(|byte| b" \t".contains(byte));
-    let next = match (behind.strip_prefix(b"--"), line_end) {
+    match (behind.strip_prefix(b"--"), line_end) {
         (Some([] | [b' ' | b'\t' | b'\r', ..]), _) => Ok(None),
         (Some(_), _) => Err(FormError::Delimiter),
         (None, Some(end)) if end <= 64 && is_blank(&behind[..end]) => Ok(Some(&behind[end + 2..])),
@@ -167,8 +178,7 @@ fn content<'b>(rest: &'b [u8], boundary: &[u8]) -> (&'b [u8], Result<Option<&'b 
         (None, None) if behind == b"-" => Err(FormError::Truncated),
         (None, None) if is_cut_padding(behind) => Err(FormError::Truncated),
         (None, _) => Err(FormError::Delimiter),
-    };
-    (content, next)
+    }
 }
 
 fn is_cut_padding(behind: &[u8]) -> bool {
@@ -178,7 +188,8 @@ fn is_cut_padding(behind: &[u8]) -> bool {
 
 /// A part's head, and its length without the last CRLF.
 fn part_head(rest: &[u8]) -> Result<(Part, usize), FormError> {
-    let mut fields = Fields::new();
+    // Each with the lines that go on with it.
+    let mut whole_lines: Vec<Vec<u8>> = Vec::new();
     let mut at = 0;
     loop {
         let end = rest[at..]
@@ -197,10 +208,19 @@ fn part_head(rest: &[u8]) -> Result<(Part, usize), FormError> {
         if line.is_empty() {
             break;
         }
-        let (name, value) = field_line(line).ok_or(FormError::PartHead)?;
-        fields.push((name.to_vec(), value.to_vec()));
+        if !matches!(line, [b' ' | b'\t', ..]) {
+            whole_lines.push(line.to_vec());
+        } else {
+            let whole = whole_lines.last_mut().ok_or(FormError::PartHead)?;
+            whole.extend_from_slice(if trim(line).is_empty() { b"" } else { line });
+        }
+        field_line(whole_lines.last().expect("one was pushed")).ok_or(FormError::PartHead)?;
         at = end + 1;
     }
+    let fields = whole_lines.iter().filter_map(|line| field_line(line));
+    let fields: Fields = fields
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
+        .collect();
     let is_named =
         |(name, _): &&(Vec<u8>, Vec<u8>)| name.eq_ignore_ascii_case(b"content-disposition");
     let mut named = fields.iter().filter(is_named);

@@ -4,8 +4,9 @@ use std::path::{Component, Path};
 
 use super::{is_tchar, percent_decoded, trim};
 use crate::Cookie;
+use crate::codec::path::{self as decoder, FilePath};
 use crate::codec::target::{self, Form};
-use crate::codec::{cookie as codec, form, path as decoder};
+use crate::codec::{cookie as codec, form};
 
 /// A path, percent-encoded; also a whole target.
 pub fn path(data: &[u8]) {
@@ -26,16 +27,23 @@ pub fn path(data: &[u8]) {
             .strip_suffix('/')
             .unwrap_or(text)
             .split('/')
+            .map(decoded)
+            .filter(|name| name.as_deref() != Some("."))
             .enumerate()
             .map(|(at, name)| {
                 let is_shared = |name: &str| at == 0 && name == ".well-known";
-                decoded(name).filter(|name| is_shared(name) || is_plain(name))
+                name.filter(|name| is_shared(name) || is_plain(name))
             })
             .collect(),
     };
-    let names = decoder::file_segments(text);
-    assert_eq!(names.is_some(), expected.is_some());
-    for (name, expected) in names.iter().flatten().zip(expected.iter().flatten()) {
+    let path = FilePath::parse(text);
+    let names = path.as_ref().map(|path| &path.names);
+    assert_eq!(names.map(Vec::len), expected.as_ref().map(Vec::len));
+    if let Some(path) = &path {
+        let last = text.rsplit('/').next().and_then(decoded);
+        assert_eq!(path.has_slash, matches!(last.as_deref(), Some("" | ".")));
+    }
+    for (name, expected) in names.into_iter().flatten().zip(expected.iter().flatten()) {
         assert_eq!(name, expected);
         let mut components = Path::new(&**name).components();
         assert!(matches!(components.next(), Some(Component::Normal(only)) if *only == **name));
@@ -75,11 +83,12 @@ fn check_target(data: &[u8]) {
     let Ok(parsed) = parsed else { return };
     let path = std::str::from_utf8(&data[parsed.path]).expect("a target is ASCII");
     assert!(path.starts_with('/') || (path.is_empty() && parsed.form == Form::Absolute));
+    assert!(!path.contains('\\'));
     assert!(
-        percent_decoded(data, || None).is_some(),
-        "every triplet is whole"
+        percent_decoded(path.as_bytes(), || None).is_some(),
+        "every triplet of the path is whole"
     );
-    let _ = decoder::file_segments(path);
+    let _ = FilePath::parse(path);
 }
 
 /// A query, or a urlencoded form.

@@ -62,11 +62,71 @@ fn rfc2046_5_1_1_parts() {
     check(format!("{x}{y}--b--\r\n").as_bytes(), Ok(both));
     check(format!("\r\n{x}{y}--b--\r\n").as_bytes(), Ok(both));
     check(
-        format!("preamble --b\r\n{x}{y}--b-- \r\nepilogue\r\n--b").as_bytes(),
+        format!("preamble - -b\r\n{x}{y}--b-- \r\nepilogue\r\n--b").as_bytes(),
         Ok(both),
     );
     let padded = format!("{x}{y}--b--").replace("--b\r\n", "--b \t\r\n");
     check(padded.as_bytes(), Ok(both));
+}
+
+#[test]
+fn the_first_boundary_begins_a_line_or_the_form_is_refused() {
+    let (x, y) = (part("x", "1"), part("y", "2"));
+    let body = format!("{x}{y}--b--\r\n");
+    // As Go, PHP and Werkzeug read it.
+    for preamble in [
+        "",
+        "\r\n",
+        "\n",
+        "\n\n",
+        "preamble\n",
+        "preamble\r\n",
+        "\r\r\n",
+        "-\n",
+        "--\n",
+    ] {
+        let body = format!("{preamble}{body}");
+        check(body.as_bytes(), Ok(&[("x", "1"), ("y", "2")]));
+    }
+    // Go and PHP lose the first part here, and Werkzeug reads it.
+    for preamble in [
+        " ",
+        "\u{feff}",
+        "\r",
+        "\t",
+        "preamble",
+        "preamble ",
+        "-",
+        "--",
+        "\r\n ",
+        "--b",
+        "a--b\r\n",
+    ] {
+        let expected = match preamble {
+            "--b" => FormError::Delimiter,
+            _ => FormError::Preamble,
+        };
+        check(format!("{preamble}{body}").as_bytes(), Err(expected));
+    }
+    check(b" --b--", Err(FormError::Preamble));
+    check(b"\n--b--", Ok(&[]));
+}
+
+#[test]
+fn a_preamble_of_any_size_is_passed_over() {
+    let part = part("x", "1");
+    for len in (BUFFER_BYTES - 80..BUFFER_BYTES + 80).chain([5 * BUFFER_BYTES]) {
+        for filler in ["-", "\n", "x", "\n--"] {
+            let preamble = filler.repeat(len.div_ceil(filler.len()));
+            let body = format!("{preamble}\n{part}--b--");
+            let expected = vec![("x".to_owned(), None, b"1".to_vec())];
+            assert_eq!(
+                parts(body.as_bytes(), usize::MAX),
+                Ok(expected),
+                "{len} of {filler:?}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -135,7 +195,7 @@ fn malformed_bodies_are_refused() {
             FormError::PartHead,
         ),
         (
-            format!("--b\r\nA: b\r\n c\r\n\r\n1\r\n{x}--b--"),
+            format!("--b\r\n A: b\r\n\r\n1\r\n{x}--b--"),
             FormError::PartHead,
         ),
         (format!("--b\r\n\r\n1\r\n{x}--b--"), FormError::Disposition),
@@ -161,6 +221,21 @@ fn malformed_bodies_are_refused() {
 }
 
 #[test]
+fn a_folded_line_is_one_with_the_line_before() {
+    let x = part("x", "1");
+    for (from, to, name) in [
+        ("; name=x", ";\r\n name=x", "x"),
+        ("; name=x", "\r\n\t;name=x", "x"),
+        (" form-data", "\r\n form-data", "x"),
+        ("name=x", "name=\"x\r\n z\"", "x z"),
+        ("name=x", "name=x\r\n \r\nA: b\r\n c", "x"),
+    ] {
+        let body = format!("{}{}--b--", x.replace(from, to), part("y", "2"));
+        check(body.as_bytes(), Ok(&[(name, "1"), ("y", "2")]));
+    }
+}
+
+#[test]
 fn an_error_comes_again() {
     let refused = |body: &str| {
         let mut multipart = Multipart::new(body.as_bytes(), b"b").unwrap();
@@ -170,6 +245,12 @@ fn an_error_comes_again() {
         ("--b\r\nA b\r\n\r\n1\r\n--b--", FormError::PartHead),
         ("--b\r\nA: b\r\n\r\n1\r\n--b--", FormError::Disposition),
         ("--bx", FormError::Delimiter),
+        (" --b\r\n", FormError::Preamble),
+        ("preamble --b\r\n", FormError::Preamble),
+        (
+            "--b\r\nA: b\r\n c\r\n\r\n1\r\n--b--",
+            FormError::Disposition,
+        ),
         ("--b\r\n", FormError::Truncated),
     ] {
         assert_eq!(refused(body), [Some(error); 3], "{body}");
@@ -298,6 +379,11 @@ fn the_content_type_tells_the_boundary() {
     ] {
         assert_eq!(posted(content_type), Ok("1".to_owned()), "{content_type}");
     }
+    let starred = Request::new(Method::Post, "/")
+        .with_header("Content-Type", "multipart/form-data; boundary=*****")
+        .with_body(format!("{}--b--", part("x", "1")).replace("--b", "--*****"));
+    let mut starred = starred.multipart().expect("a boundary");
+    assert_eq!(starred.next_part().unwrap().expect("a part").name(), "x");
     for (content_type, error) in [
         ("multipart/form-data", FormError::Boundary),
         ("multipart/form-data; boundary=", FormError::Boundary),

@@ -122,10 +122,104 @@ fn nested_routers_keep_their_parameters_and_middleware() {
     assert_eq!(answer("/in/B/"), ("inner - B".into(), true));
     assert_eq!(answer("/in/B/x/A"), ("inner A B".into(), true));
     assert_eq!(answer("/x/A"), ("one A - -".into(), false));
-    assert_eq!(answer("/in/B"), ("not found\n".into(), false));
+    assert_eq!(answer("/in/B"), ("inner - B".into(), true));
+    assert_eq!(answer("/in"), ("not found\n".into(), false));
+    assert_eq!(answer("/in/"), ("not found\n".into(), false));
     assert_eq!(outer.body_bytes_of(&Request::get("/in/B/x/A")), Some(7));
     assert_eq!(outer.body_bytes_of(&Request::get("/x/A")), None);
     assert_eq!(outer.body_bytes_of(&Request::get("/nothing")), None);
+}
+
+#[test]
+fn a_prefix_without_its_slash_is_answered_as_with_one() {
+    let says = |text: &'static str| move |_: &Request| Response::text(text);
+    let rest = |req: &Request| Response::text(format!("rest {:?}", req.param("rest").unwrap()));
+    let console = Router::new()
+        .get("/", says("console"))
+        .post("/", says("made"))
+        .body_bytes("/", 7)
+        .nest("/log", Router::new().get("/", says("log")));
+    let router = Router::new()
+        .get("/{any}", says("any"))
+        .get("/taken", says("taken"))
+        .nest("/console", console)
+        .nest("/taken", Router::new().get("/", says("behind taken")))
+        .nest("/rest", Router::new().get("/{*rest}", rest))
+        .nest("/deep/er", Router::new().get("/x", says("x")))
+        .nest(
+            "",
+            Router::new().nest("/again", Router::new().get("/", says("again"))),
+        );
+    for (path, text) in [
+        ("/console", "console"),
+        ("/console?a", "console"),
+        ("/c%6fnsole", "console"),
+        ("/console/", "console"),
+        ("/console/log", "log"),
+        ("/console/log/", "log"),
+        // A route of its own goes first, and with a slash it is another path.
+        ("/taken", "taken"),
+        ("/taken/", "behind taken"),
+        ("/rest", "rest \"\""),
+        ("/rest/", "rest \"\""),
+        ("/rest/a", "rest \"a\""),
+        ("/again", "again"),
+        ("/other", "any"),
+        // Nothing was nested here, or nothing in it answers.
+        ("/deep", "any"),
+        ("/deep/er", "not found\n"),
+        ("/deep/er/", "not found\n"),
+        ("/deep/er/x/", "not found\n"),
+        ("/console/log/x", "not found\n"),
+    ] {
+        let reply = router.handle(&Request::get(path));
+        let body = reply.response().body_bytes().unwrap();
+        assert_eq!(String::from_utf8_lossy(body), text, "{path}");
+    }
+    for path in ["/console", "/console/"] {
+        let posted = Request::new(Method::Post, path);
+        let reply = router.handle(&posted);
+        assert_eq!(reply.response().body_bytes(), Some(&b"made"[..]));
+        assert_eq!(router.body_bytes_of(&posted), Some(7));
+        let allow = router.allow_of(&Request::new(Method::Trace, path));
+        assert_eq!(allow.as_deref(), Some("GET, HEAD, POST, OPTIONS"));
+    }
+}
+
+#[test]
+fn a_nested_tree_of_files_redirects_its_prefix() {
+    static PAGE: &[(&str, &[u8])] = &[("index.html", b"page")];
+    let inner = Router::new().files("/", Files::embedded(PAGE));
+    let router = Router::new().nest("/site/{lang}", inner);
+    let reply = router.handle(&Request::get("/site/de?a=b"));
+    let response = reply.response();
+    assert_eq!(response.status(), Status::MOVED_PERMANENTLY);
+    assert_eq!(response.headers().get("Location"), Some("/site/de/?a=b"));
+    let reply = router.handle(&Request::get("/site/de/"));
+    assert_eq!(reply.response().body_bytes(), Some(&b"page"[..]));
+}
+
+#[test]
+fn a_prefix_that_leaves_nothing_to_its_routes_is_told_at_the_start() {
+    for (prefix, message) in [
+        (
+            "/a/{*x}",
+            "{*x} of prefix \"/a/{*x}\" takes the whole rest of the path, so that no route behind it is ever reached",
+        ),
+        (
+            "/{*x}",
+            "{*x} of prefix \"/{*x}\" takes the whole rest of the path, so that no route behind it is ever reached",
+        ),
+        ("/{*x}/b", "{*x} is not the last segment of \"/{*x}/b\""),
+        ("/a/", "prefix \"/a/\" ends with '/'"),
+        ("a", "pattern \"a\" does not begin with '/'"),
+    ] {
+        let inner = || Router::new().get("/", |_| Response::text(""));
+        let panic = std::panic::catch_unwind(|| Router::new().nest(prefix, inner()));
+        let panic = panic.expect_err(prefix);
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        assert_eq!(text, Some(message));
+    }
 }
 
 #[test]

@@ -181,6 +181,9 @@ fn files_02_no_redirect_leads_to_another_host() {
             "//sub",
             "/sub//evil.example",
             "/.//evil.example",
+            "/./evil.example",
+            "/%2e/%2E/evil.example",
+            "/.//%2e/evil.example",
             "/..//evil.example",
             "/sub/..//evil.example",
         ] {

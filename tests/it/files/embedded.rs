@@ -54,7 +54,7 @@ fn files_10_embedded_names_are_exact() {
     }
     for path in [
         "sub//index.html",
-        "./letters.txt",
+        "../letters.txt",
         "sub/../letters.txt",
         "sub%2findex.html",
     ] {

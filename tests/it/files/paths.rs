@@ -100,10 +100,56 @@ fn files_01_an_embedded_path_is_decoded_once() {
         "%41.txt",
         "A.txt",
         "d//e/f.txt",
-        "d/./e/f.txt",
+        "d/../d/e/f.txt",
     ] {
         let answer = ask(&mut client, "GET", &format!("/built/{path}"), &[]);
         assert_refused(&answer, path);
+    }
+}
+
+/// As apt asks for `./InRelease` (RFC 3986 §5.2.4); of two dots the segments are never removed.
+#[test]
+fn files_01_segments_of_one_dot_count_for_nothing() {
+    let site = Site::filled(|outer| {
+        outer.write("root/.hidden", SECRET);
+        outer.write("root/.well-known/x.txt", "known");
+    });
+    let mut client = site.connect();
+    for way in [DIR, BUILT_IN] {
+        for (path, text) in [
+            ("./letters.txt", LETTERS),
+            ("%2e/letters.txt", LETTERS),
+            ("././%2E/letters.txt", LETTERS),
+            ("sub/./leaf.txt", "leaf"),
+            ("./sub/%2e/leaf.txt", "leaf"),
+            (".", "<title>index</title>"),
+            ("./", "<title>index</title>"),
+            ("sub/.", "<title>sub</title>"),
+            ("sub/%2e/", "<title>sub</title>"),
+        ] {
+            let target = format!("{way}{path}");
+            let answer = ask(&mut client, "GET", &target, &[]);
+            assert_eq!((answer.status, answer.text()), (200, text), "{target}");
+        }
+        let target = format!("{way}./%2e/sub?q");
+        let answer = ask(&mut client, "GET", &target, &[]);
+        let location = format!("{way}sub/?q");
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (301, Some(&*location))
+        );
+    }
+    let answer = ask(&mut client, "GET", "/files/./.well-known/x.txt", &[]);
+    assert_eq!((answer.status, answer.text()), (200, "known"));
+    for path in [
+        "./.hidden",
+        "sub/./.well-known/x.txt",
+        "./..",
+        "...",
+        "./...",
+    ] {
+        let target = format!("/files/{path}");
+        assert_refused(&ask(&mut client, "GET", &target, &[]), &target);
     }
 }
 
@@ -117,19 +163,21 @@ const REFUSED: &[&str] = &[
     "sub%5cleaf.txt",
     "sub%5Cleaf.txt",
     "sub\\leaf.txt",
-    "./letters.txt",
-    "%2e/letters.txt",
-    "%2E/letters.txt",
+    "%252e/letters.txt",
+    "%2e%2f/letters.txt",
     "sub/../letters.txt",
     "sub/%2e%2e/letters.txt",
     "sub/.%2e/letters.txt",
     "sub/%2E./letters.txt",
-    "sub/./leaf.txt",
+    "./sub/../letters.txt",
+    ".//letters.txt",
+    "sub/.//leaf.txt",
     "sub/..",
     "..",
     "../root/letters.txt",
-    ".",
     "letters.txt/.",
+    "letters.txt/%2e",
+    "letters.txt/./",
     "letters.txt/..",
     "letters.txt/../letters.txt",
     "sub%2f..%2fletters.txt",

@@ -56,7 +56,7 @@ impl Spec {
 /// What is to be sent: statuses and positions.
 fn expected(specs: &[Spec], len: usize) -> (u16, Vec<Vec<usize>>) {
     let is_backwards = |spec: &Spec| matches!(spec, Spec::Between(first, last) if first > last);
-    if specs.iter().any(is_backwards) || specs.len() > 16 {
+    if specs.iter().any(is_backwards) || specs.len() > 64 {
         return (200, Vec::new());
     }
     let mut parts: Vec<Vec<usize>> = specs.iter().map(|spec| spec.positions(len)).collect();
@@ -95,16 +95,17 @@ fn files_05_random_ranges_are_those_of_the_model() {
             let count = match random.below(10) {
                 0..4 => 1,
                 4..9 => 2 + random.below(4),
-                _ => 12 + random.below(7),
+                // Around the most that are served.
+                _ => 60 + random.below(7),
             };
             let specs: Vec<Spec> = (0..count).map(|_| Spec::random(&mut random, len)).collect();
             let comma = [",", ", ", " ,", ",,", "\t,\t"][random.below(5)];
             let list: Vec<String> = specs.iter().map(|spec| spec.text()).collect();
             let range = format!("bytes={}", list.join(comma));
             let (status, parts) = expected(&specs, len);
-            // None of more than 16 can be satisfied: either answer is right.
+            // None of more than 64 can be satisfied: either answer is right.
             let nothing = specs.iter().all(|spec| spec.positions(len).is_empty());
-            if nothing && specs.len() > 16 {
+            if nothing && specs.len() > 64 {
                 continue;
             }
             statuses[usize::from(status != 200) + usize::from(status == 416)] += 1;

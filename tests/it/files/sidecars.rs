@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use akurai_tests::{TempDir, set_modified};
+use akurai_http::{Files, Request, Response, Router};
+use akurai_tests::{TempDir, TestServer, set_modified};
 
 use super::{DIR, SECRET, SINGLE, Site, ask, tag, values};
 
@@ -336,4 +337,57 @@ fn files_06_the_date_of_each_variant_comes_back() {
             );
         }
     }
+}
+
+/// Somebody has uploaded `x.html` and somebody else `x.html.gz`, for example.
+#[test]
+fn files_06_no_sidecar_takes_the_place_of_a_file_where_they_are_off() {
+    const EMBEDDED: &[(&str, &[u8])] = &[("app.js", b"plain"), ("app.js.gz", b"coded")];
+    let root = TempDir::new();
+    for (name, content) in EMBEDDED {
+        root.write(name, content);
+    }
+    let options: [fn(Files) -> Files; 3] = [Files::without_sidecars, Files::attachments, |files| {
+        files.header("content-disposition", "Attachment; filename=x")
+    }];
+    let mut app = Router::new();
+    for (n, option) in options.into_iter().enumerate() {
+        app = app
+            .files(&format!("/dir/{n}"), option(Files::dir(root.path())))
+            .files(&format!("/built/{n}"), option(Files::embedded(EMBEDDED)));
+    }
+    let path = root.join("app.js");
+    let app = app.get("/one/download/app.js", move |_: &Request| {
+        Response::file(&path).attachment("app.js")
+    });
+    let server = TestServer::start(app);
+    let mut client = server.connect();
+    let all = (0..3).flat_map(|n| [format!("/dir/{n}/"), format!("/built/{n}/")]);
+    for way in all.chain(["/one/download/".to_owned()]) {
+        for accept in ["gzip", "*", "gzip, identity;q=0", "identity;q=0"] {
+            let target = format!("{way}app.js");
+            let answer = ask(&mut client, "GET", &target, &[("Accept-Encoding", accept)]);
+            assert_eq!((answer.status, answer.text()), (200, "plain"), "{target}");
+            assert_eq!(
+                values(&answer, ["content-encoding", "vary", "accept-ranges"]),
+                [None, None, Some("bytes")],
+                "{target} {accept}"
+            );
+        }
+        // By its own name it is a file like any other.
+        if !way.starts_with("/one") {
+            let answer = ask(&mut client, "GET", &format!("{way}app.js.gz"), &[GZIP]);
+            assert_eq!((answer.status, answer.text()), (200, "coded"), "{way}");
+            assert_eq!(answer.header("content-encoding"), None, "{way}");
+        }
+    }
+}
+
+#[test]
+fn files_06_a_page_shown_inline_keeps_its_sidecars() {
+    let site = Site::configured(with_gzip, |files| {
+        files.header("Content-Disposition", "inline; filename=attachment")
+    });
+    let answer = site.get("/files/app.js", &[GZIP]);
+    assert_eq!((answer.status, answer.text()), (200, CODED));
 }

@@ -310,3 +310,41 @@ fn files_02_a_directory_swapped_back_and_forth_is_never_listed_from_outside() {
     });
     drop(swapper);
 }
+
+#[test]
+fn files_02_a_fifo_in_the_place_of_a_directory_never_hangs() {
+    let site = Site::configured(
+        |outer| {
+            outer.write("root/inside/leaf.txt", LETTERS);
+            make_fifo(&outer.join("root/fifo"));
+        },
+        akurai_http::Files::listing,
+    );
+    let (asked, listed) = (
+        site.outer.join("root/swapped"),
+        site.outer.join("root/bare/swapped"),
+    );
+    relink(&asked, Path::new("inside"));
+    relink(&listed, Path::new("../inside"));
+    let swapper = Swapper::start(move || {
+        relink(&asked, Path::new("fifo"));
+        relink(&listed, Path::new("../fifo"));
+        relink(&asked, Path::new("inside"));
+        relink(&listed, Path::new("../inside"));
+    });
+    ask_often(&site, "/files/swapped/", &[], |answer| {
+        if answer.status == 200 {
+            assert!(answer.text().contains("leaf.txt"), "{}", answer.text());
+            return true;
+        }
+        assert_not_found(answer, "a FIFO");
+        false
+    });
+    // Of a link that a listing shows it looks up what it leads to.
+    ask_often(&site, "/files/bare/", &[], |answer| {
+        assert_eq!(answer.status, 200);
+        assert!(!answer.text().contains("fifo"), "{}", answer.text());
+        answer.text().contains("swapped")
+    });
+    drop(swapper);
+}

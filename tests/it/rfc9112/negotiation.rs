@@ -66,9 +66,34 @@ fn http_26_other_expectations_fail() {
     all_refused(
         &mirror,
         417,
-        ["200-ok", "100-continued", "x", "100-continue, x", "100"].map(with),
+        [
+            "200-ok",
+            "100-continued",
+            "x",
+            "100-continue, x",
+            "100",
+            ",x",
+            "100-continue\r\nExpect: x",
+            "100-continue;a=b",
+            "\"100-continue\"",
+        ]
+        .map(with),
     );
-    for expect in ["100-continue", "100-Continue"] {
+    // A list of which nothing asks for a 100 gets none.
+    for expect in ["", ",", " , ,", "\r\nExpect: ,"] {
+        let mut client = mirror.connect();
+        client.send(with(expect));
+        let answer = client.read_response();
+        assert_eq!((answer.status, answer.text()), (200, "hello"), "{expect}");
+    }
+    for expect in [
+        "100-continue",
+        "100-Continue",
+        "100-continue,",
+        ", 100-continue",
+        "100-continue,100-continue",
+        "\r\nExpect: 100-continue",
+    ] {
         let mut client = mirror.connect();
         client.send(with(expect));
         let mut answer = client.read_response();

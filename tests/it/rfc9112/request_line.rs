@@ -206,19 +206,24 @@ fn http_05_target_characters() {
     let mirror = Mirror::start();
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for byte in 0..=255u8 {
-        let targets = [
-            [b"/a", &[byte][..], b"b"].concat(),
-            [b"/a?b", &[byte][..], b"c"].concat(),
-        ];
+        let in_path = [b"/a", &[byte][..], b"b"].concat();
+        let in_query = [b"/a?b", &[byte][..], b"c"].concat();
         match byte {
-            // Alone it begins no %zz; the backtick is in none of the lists.
-            b'%' | b'`' => {}
-            b'#' | b'\\' | b'"' | b'<' | b'>' => bad.extend(targets),
-            b'!'..=b'~' => good.extend(targets),
-            _ => bad.extend(targets),
+            // The backtick is in none of the lists.
+            b'`' => {}
+            b'%' | b'\\' => {
+                bad.push(in_path);
+                good.push(in_query);
+            }
+            b'#' | b'"' | b'<' | b'>' => bad.extend([in_path, in_query]),
+            b'!'..=b'~' => good.extend([in_path, in_query]),
+            _ => bad.extend([in_path, in_query]),
         }
     }
-    assert_eq!((good.len(), bad.len()), (2 * (94 - 7), 2 * (256 - 94 + 5)));
+    assert_eq!(
+        (good.len(), bad.len()),
+        (2 * (94 - 7) + 2, 2 * (256 - 94 + 4) + 2)
+    );
     all_refused(&mirror, 400, bad.iter().map(get));
     all_served(&mirror, good.iter().map(get));
 
@@ -235,14 +240,48 @@ fn http_05_percent_triplets() {
         400,
         [
             "/%", "/%4", "/%zz", "/%4g", "/%g4", "/%%41", "/% 41", "/%+4", "/%-1", "/%0x",
-            "/%u0041", "/a?%", "/a?b=%z0", "/a?b=%4", "/%41%",
+            "/%u0041", "/%41%", "/%?a",
         ]
         .map(get),
     );
     all_served(
         &mirror,
-        ["/%41", "/%7e%7E", "/%C3%a9", "/?a=%20&b=%25"].map(get),
+        [
+            "/%41",
+            "/%7e%7E",
+            "/%C3%a9",
+            "/?a=%20&b=%25",
+            "/a?%",
+            "/a?b=%z0",
+            "/a?b=%4",
+            "http://t/?%",
+        ]
+        .map(get),
     );
+}
+
+/// As browsers send `/q?path=C:\temp` and `/q?d=100%`, and as `URLSearchParams` reads what they mean.
+#[test]
+fn http_05_a_query_as_browsers_send_it() {
+    let server = TestServer::start(Router::new().get("/q", |req: &Request| {
+        let pairs = req.query_pairs();
+        let all: Vec<String> = pairs.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        Response::text(all.join("\n"))
+    }));
+    let mut client = server.connect();
+    for (query, pairs) in [
+        (r"path=C:\temp", r"path=C:\temp"),
+        ("d=100%", "d=100%"),
+        ("d=100%&e=%41", "d=100%\ne=A"),
+        (r"%\%=\", r"%\%=\"),
+        ("d=%4&e=%zz+%25", "d=%4\ne=%zz %"),
+    ] {
+        client.send(get(format!("/q?{query}")));
+        let answer = client.read_response();
+        assert_eq!((answer.status, answer.text()), (200, pairs), "{query}");
+    }
+    // In a path both stay malformed.
+    all_answered(|| server.connect(), 400, [r"/q\?a", "/q%?a"].map(get));
 }
 
 #[test]

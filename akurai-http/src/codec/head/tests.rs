@@ -439,6 +439,26 @@ fn case_26_expectations() {
         expects("Expect: a-miracle\r\n"),
         Err(RequestError::Expectation)
     );
+    for (section, expected) in [
+        ("Expect:\r\n", Ok(false)),
+        ("Expect: ,\t,\r\n", Ok(false)),
+        ("Expect: 100-continue,\r\n", Ok(true)),
+        ("Expect: , 100-continue ,\t100-Continue\r\n", Ok(true)),
+        ("Expect:\r\nExpect: 100-continue\r\n", Ok(true)),
+        ("Expect: 100-continue\r\nExpect:\r\n", Ok(true)),
+        ("Expect: ,x\r\n", Err(RequestError::Expectation)),
+        (
+            "Expect: 100-continue\r\nExpect: x\r\n",
+            Err(RequestError::Expectation),
+        ),
+        (
+            "Expect: 100-continue 100-continue\r\n",
+            Err(RequestError::Expectation),
+        ),
+    ] {
+        let section = format!("{section}Content-Length: 3\r\n");
+        assert_eq!(expects(&section), expected, "{section}");
+    }
     let old = b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
     assert!(!parse(old).unwrap().0.expects_continue);
 }

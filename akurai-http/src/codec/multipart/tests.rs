@@ -15,6 +15,9 @@ fn rfc2046_5_1_1_boundary() {
         b"----WebKitFormBoundary7MA4YWxkTrZu0gW",
         b"gc0pJq0M:08jU534c0p",
         b"'()+_,-./:=? 0",
+        // A token's other characters, as some clients send them.
+        b"*****",
+        b"!#$%&'*+-.^_`|~",
         &most,
     ] {
         assert!(Delimiter::new(boundary).is_some());
@@ -28,7 +31,9 @@ fn rfc2046_5_1_1_boundary() {
         b"b;",
         b"b\"",
         b"b\\",
-        b"b*",
+        b"<b>",
+        b"{b}",
+        b"b@",
         b"\xc3\xa4",
         &too_long,
     ] {
@@ -73,6 +78,49 @@ fn rfc2046_5_1_1_delimiters_and_their_beginnings() {
     // Only the body's end tells that a close-delimiter does not go on.
     scan("\r\n--b--", false, Ok(Scan::More));
     scan("\r\n--b", true, Ok(Scan::More));
+}
+
+#[track_caller]
+fn scan_preamble(input: &str, at_end: bool, expected: Result<Scan, FormError>) {
+    let delimiter = Delimiter::new(b"b").expect("a boundary");
+    let got = delimiter.scan_preamble(input.as_bytes(), at_end);
+    assert_eq!(got, expected, "{input:?}");
+}
+
+#[test]
+fn rfc2046_5_1_1_preamble() {
+    // An LF stands for what is before the body.
+    for whole in ["\n--b\r\n", "\n--b \r\n", "\n--b--"] {
+        for cut in 1..whole.len() {
+            scan_preamble(&whole[..cut], false, Ok(Scan::More));
+            let behind = format!("\nxx{}", &whole[..cut]);
+            scan_preamble(&behind, false, Ok(Scan::Content(3)));
+        }
+    }
+    scan_preamble("\n--b\r\n--b\r\n", false, Ok(Scan::Part(6)));
+    scan_preamble("\n--b \t\r\nx", false, Ok(Scan::Part(8)));
+    scan_preamble("\n--b--", true, Ok(Scan::Close(6)));
+    scan_preamble("\n\r\n--b--", true, Ok(Scan::Content(2)));
+    scan_preamble("\n\n--b--", true, Ok(Scan::Content(1)));
+    scan_preamble("\npreamble", false, Ok(Scan::Content(8)));
+    scan_preamble("\n-- -b --", false, Ok(Scan::Content(6)));
+    // The bytes of a boundary that does not come are of the preamble.
+    scan_preamble("\n--a\n", false, Ok(Scan::Content(4)));
+    scan_preamble("\n----\n", false, Ok(Scan::Content(5)));
+    scan_preamble("\n--", true, Ok(Scan::More));
+    for within_a_line in [
+        "\n --b\r\n",
+        "\n\u{feff}--b\r\n",
+        "\npreamble--b\r\n",
+        "\n---b\r\n",
+        "\n\r--b\r\n",
+        " --b",
+    ] {
+        scan_preamble(within_a_line, false, Err(FormError::Preamble));
+    }
+    for malformed in ["\n--bx", "\n--b\n", "\n--b -", "\n--b--x"] {
+        scan_preamble(malformed, false, Err(FormError::Delimiter));
+    }
 }
 
 #[test]
@@ -124,12 +172,43 @@ fn rfc2046_5_1_part_heads() {
         b"A: b\r\n\n",
         b"A\r\n",
         b"A : b\r\n",
-        b"A: b\r\n c\r\n\r\n",
+        b" A: b\r\n",
+        b"\t\r\n",
+        b"A: b\n c\r\n",
+        b"A: b\r\n c\n",
+        b"A: b\r\n c\0\r\n",
+        b"A: b\r\n c\rd\r\n",
+        b"A\r\n : b\r\n",
         b"A: b\0\r\n",
         b"A: b\rc\r\n",
         b"--b--\r\n",
     ] {
         head(malformed, Err(FormError::PartHead));
+    }
+}
+
+#[test]
+fn rfc5322_2_2_3_folded_lines_of_a_part_head() {
+    for (section, expected) in [
+        ("A: b\r\n c\r\n\r\n", "A=b c"),
+        ("A: b \r\n\t c\r\n\r\n", "A=b \t c"),
+        ("A:\r\n b\r\nC: d\r\n\r\n", "A=b;C=d"),
+        ("A: b\r\n c \r\n d\t\r\n\r\n", "A=b c  d"),
+        ("A: b\r\n \r\n\t\r\n c\r\nC:\r\n \r\n\r\n", "A=b c;C="),
+        ("A: \"b\r\n c\"\r\n\r\n", "A=\"b c\""),
+        ("A: b\r\n C: d\r\n\r\n", "A=b C: d"),
+    ] {
+        head(section.as_bytes(), Ok(Some(section.len())));
+        let mut parser = PartHeadParser::default();
+        parser.advance(section.as_bytes()).expect(section);
+        let text = |range: &std::ops::Range<usize>| {
+            String::from_utf8_lossy(&parser.unfolded[range.clone()]).into_owned()
+        };
+        let fields = parser.lines.iter();
+        let fields: Vec<_> = fields
+            .map(|line| format!("{}={}", text(&line.name), text(&line.value)))
+            .collect();
+        assert_eq!(fields.join(";"), expected, "{section}");
     }
 }
 
@@ -141,6 +220,9 @@ fn a_part_head_is_bounded() {
     head(of(PART_HEAD_BYTES + 1).as_bytes(), error);
     head(&[b'x'; PART_HEAD_BYTES], error);
     head(&[b'x'; PART_HEAD_BYTES - 1], Ok(None));
+    let folded = |lines: usize| format!("A: b{}\r\n\r\n", "\r\n ".repeat(lines));
+    head(folded(1000).as_bytes(), Ok(Some(3008)));
+    head(folded(PART_HEAD_BYTES / 3).as_bytes(), error);
 }
 
 #[track_caller]

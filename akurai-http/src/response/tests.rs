@@ -1,0 +1,70 @@
+use std::panic::catch_unwind;
+
+use super::*;
+
+#[test]
+fn a_validator_that_no_condition_matches_is_refused_where_it_is_set() {
+    let set = |name: &str, value: &str| Response::new(Status::OK).try_header(name, value).err();
+    let refused = Some(HeaderError::Validator);
+    for (name, value, error) in [
+        ("ETag", "\"ABC\"", None),
+        ("etag", "W/\"\"", None),
+        ("ETag", "\"é\"", None),
+        ("ETag", "ABC", refused),
+        ("ETAG", "", refused),
+        ("ETag", "\"", refused),
+        ("ETag", "w/\"ABC\"", refused),
+        ("ETag", "W/ABC", refused),
+        ("ETag", "\"A\"B\"", refused),
+        ("ETag", "\"A B\"", refused),
+        ("ETag", "\"A\", \"B\"", refused),
+        ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT", None),
+        ("Last-Modified", "Sunday, 06-Nov-94 08:49:37 GMT", None),
+        ("Last-Modified", "Sun Nov  6 08:49:37 1994", None),
+        ("Last-Modified", "Sun, 6 Nov 1994 08:49:37 +0000", refused),
+        ("last-modified", "784111777", refused),
+        ("X-ETag", "ABC", None),
+    ] {
+        assert_eq!(set(name, value), error, "{name}: {value}");
+    }
+    let panic = catch_unwind(|| Response::text("").header("ETag", "ABC"));
+    let panic = panic.expect_err("no quotes").downcast::<String>();
+    let message = "header \"ETag\": ETag is not \"…\" or W/\"…\" with its quotes, or Last-Modified is no HTTP-date";
+    assert_eq!(panic.ok().as_deref().map(String::as_str), Some(message));
+}
+
+#[test]
+fn redirects() {
+    for code in [
+        200, 204, 300, 301, 302, 303, 304, 305, 306, 307, 308, 309, 400,
+    ] {
+        let status = Status::new(code);
+        let redirect = catch_unwind(|| Response::redirect(status, "/there?a=b"));
+        let fields = redirect.as_ref().ok().map(|redirect| {
+            let fields: Vec<_> = redirect.headers().iter().collect();
+            (redirect.status(), fields, redirect.body_bytes())
+        });
+        let expected = [301, 302, 303, 307, 308].contains(&code).then(|| {
+            let location = ("Location", &b"/there?a=b"[..]);
+            (status, vec![location], Some(&b""[..]))
+        });
+        assert_eq!(fields, expected, "{code}");
+    }
+    for (location, encoded) in [
+        (
+            "/größe/文?ü=€#ß",
+            "/gr%C3%B6%C3%9Fe/%E6%96%87?%C3%BC=%E2%82%AC#%C3%9F",
+        ),
+        ("https://münchen.example/", "https://m%C3%BCnchen.example/"),
+        ("/a%C3%A4?b=%&c d", "/a%C3%A4?b=%&c d"),
+    ] {
+        let redirect = Response::redirect(Status::SEE_OTHER, location);
+        assert_eq!(redirect.headers().get("Location"), Some(encoded));
+    }
+    let latin_1 = Response::redirect(Status::SEE_OTHER, b"/\xe4");
+    assert_eq!(latin_1.headers().get("Location"), Some("/%E4"));
+    for location in ["/a\r\nSet-Cookie: forged=1", "/a\n", " /a", "/a\0"] {
+        let redirect = catch_unwind(|| Response::redirect(Status::SEE_OTHER, location));
+        assert!(redirect.is_err(), "{location:?}");
+    }
+}
