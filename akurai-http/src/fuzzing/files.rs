@@ -70,12 +70,17 @@ fn selected(field: &[u8], len: u64) -> Option<Vec<Range<u64>>> {
             (end.saturating_sub(count), end)
         } else {
             let from = number(first)?;
-            let last = if last.is_empty() {
-                None
-            } else {
-                Some(number(last)?)
+            // In digits, since the numbers may be longer than any type.
+            let digits = |number: &str| {
+                let digits = number.trim_start_matches('0');
+                (digits.len(), digits.to_owned())
             };
-            if last.is_some_and(|last| last < from) {
+            let is_backwards = !last.is_empty() && digits(last) < digits(first);
+            let last = match last {
+                "" => None,
+                last => Some(number(last)?),
+            };
+            if is_backwards {
                 return None;
             }
             (from, last.map_or(end, |last| end.min(last + 1)))
