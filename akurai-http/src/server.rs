@@ -264,6 +264,8 @@ impl fmt::Debug for Handle {
 }
 
 /// What one server is doing and has done since it was made; see [`Handle::stats`].
+///
+/// What counts since then (`accepted`, `requests`, bytes, `overloaded`, `panics`, `refused`) never goes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
