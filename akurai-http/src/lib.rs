@@ -56,6 +56,7 @@
 
 #![forbid(unsafe_code)]
 
+mod acceptor;
 mod body_writer;
 mod codec;
 mod connection;

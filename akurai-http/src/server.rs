@@ -97,14 +97,18 @@ impl Server {
         TcpListener::bind(addr).map(|listener| Server::on(Listener::Tcp(listener)))
     }
 
-    /// Serves a listener that exists already, inherited from a supervisor for example. Others who hold the same socket may
-    /// go on accepting from it when this server has stopped.
+    /// Serves a listener that exists already, inherited from a supervisor for example. Others who hold the same socket
+    /// may go on accepting from it when this server has stopped.
+    ///
+    /// Whether the socket blocks is left as it is, since that is the same for all who hold it. A blocking one is better:
+    /// of one that does not block, the server asks for a connection every 10 ms. So where nobody else relies on that, call
+    /// [`set_nonblocking(false)`](TcpListener::set_nonblocking) first.
     ///
     /// # Errors
     ///
-    /// If it cannot be made to block, as a thread for each connection needs it.
+    /// If it has no address, as a descriptor that is no TCP socket.
     pub fn from_listener(listener: TcpListener) -> io::Result<Server> {
-        listener.set_nonblocking(false)?;
+        listener.local_addr()?;
         Ok(Server::on(Listener::Shared(listener)))
     }
 
@@ -112,12 +116,13 @@ impl Server {
     /// the server stops, or is dropped before it ran.
     ///
     /// A server that died leaves its file behind. A socket's file that no process has open any more is removed, and bound
-    /// anew; anything else that stands at the path stays. Of several servers that start at once, one binds: whoever takes a
+    /// again; anything else that stands at the path stays. Of several servers that start at once, one binds: whoever takes a
     /// path over makes the file `PATH.lock` first, which must not be there, and removes it when it is bound.
     ///
     /// # Errors
     ///
-    /// Those of [`UnixListener::bind`](std::os::unix::net::UnixListener::bind), which are `AddrInUse` if another socket
+    /// `InvalidInput` if the path is empty: Linux would choose an address for it that no client knows. Those of
+    /// [`UnixListener::bind`](std::os::unix::net::UnixListener::bind), which are `AddrInUse` if another socket
     /// listens there, if something stands there that is no socket, or if `PATH.lock` does; those of making and removing a
     /// file in that directory if a path is taken over.
     #[cfg(unix)]

@@ -4,10 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::acceptor::Acceptor;
 use crate::connection::{self, Departure};
 use crate::error::is_timeout;
 use crate::limits::Limits;
@@ -20,6 +21,9 @@ use crate::{App, TrustedProxies};
 /// How long after a forced end the threads have to notice it.
 const FORCED_TIME: Duration = Duration::from_secs(1);
 
+/// How often a listener is asked that another holder of its socket has made non-blocking.
+const ASK: Duration = Duration::from_millis(10);
+
 /// What the threads of a running server share.
 pub(crate) struct Service {
     pub(crate) app: Box<dyn App>,
@@ -29,12 +33,6 @@ pub(crate) struct Service {
     acceptors: Vec<Acceptor>,
     refusals: Refusals,
     threads: Arc<Threads>,
-}
-
-/// A listener, and how many threads wait in its `accept` or are on their way there.
-struct Acceptor {
-    listener: Listener,
-    waiting: AtomicUsize,
 }
 
 impl Service {
@@ -50,10 +48,7 @@ impl Service {
         let acceptors = listeners.into_iter().map(|listener| {
             // A wait that cannot be bounded only means that spare threads stay.
             let _ = listener.set_accept_timeout(spare_time);
-            Acceptor {
-                listener,
-                waiting: AtomicUsize::new(0),
-            }
+            Acceptor::new(listener)
         });
         Arc::new(Service {
             app,
@@ -101,14 +96,14 @@ impl Service {
     }
 
     fn spawn_acceptor(self: &Arc<Service>, index: usize) -> io::Result<()> {
-        let waiting = &self.acceptors[index].waiting;
-        waiting.fetch_add(1, Ordering::SeqCst);
+        let acceptor = &self.acceptors[index];
+        acceptor.enter();
         let service = Arc::clone(self);
         let result = self
             .threads
             .spawn(Box::new(move || service.accept_and_serve(index)));
         result.inspect_err(|_| {
-            waiting.fetch_sub(1, Ordering::SeqCst);
+            acceptor.leave();
         })
     }
 
@@ -117,10 +112,9 @@ impl Service {
     fn accept_and_serve(self: Arc<Service>, index: usize) {
         let acceptor = &self.acceptors[index];
         while let Some((stream, peer)) = self.accept(acceptor) {
-            let last = acceptor.waiting.fetch_sub(1, Ordering::SeqCst) == 1;
-            if last && self.spawn_acceptor(index).is_err() {
+            if !acceptor.leave() && self.spawn_acceptor(index).is_err() {
                 // Without another thread, this one must go on accepting.
-                acceptor.waiting.fetch_add(1, Ordering::SeqCst);
+                acceptor.enter();
                 self.refuse(stream);
                 continue;
             }
@@ -128,13 +122,13 @@ impl Service {
                 Ok(link) => self.serve(link),
                 Err(stream) => self.refuse(stream),
             }
-            if self.roster.is_stopping() {
-                return;
-            }
-            // In one step: while this thread counted, another that accepts would take it for its successor.
-            let spare = |waiting| (waiting < self.limits.spare_threads).then_some(waiting + 1);
-            let order = Ordering::SeqCst;
-            if acceptor.waiting.fetch_update(order, order, spare).is_err() {
+            let Limits {
+                spare_threads,
+                spare_time,
+                ..
+            } = self.limits;
+            let is_over = || self.roster.is_stopping();
+            if is_over() || !acceptor.come_back(spare_threads, spare_time, is_over) {
                 return;
             }
         }
@@ -174,20 +168,21 @@ impl Service {
                 false => acceptor.listener.accept(),
             };
             if self.roster.is_stopping() {
-                acceptor.waiting.fetch_sub(1, Ordering::SeqCst);
+                acceptor.leave();
                 return None;
             }
             match accepted {
                 Ok(accepted) => return Some(accepted),
+                Err(error) if is_of_the_peer(&error) => {}
+                // A spare thread has waited long enough; or the system lacks something, descriptors most likely, and
+                // each that waits would take one.
+                Err(_) if acceptor.leave_others() => return None,
                 Err(error) if is_timeout(&error) => {
-                    let spare = |waiting| (waiting > 1).then(|| waiting - 1);
-                    let order = Ordering::SeqCst;
-                    if acceptor.waiting.fetch_update(order, order, spare).is_ok() {
-                        return None;
+                    if acceptor.listener.is_shared() {
+                        thread::sleep(ASK);
                     }
                 }
-                Err(error) if is_of_the_peer(&error) => {}
-                // The system lacks something, descriptors most likely. They come back when connections end.
+                // Descriptors come back when connections end.
                 Err(_) => thread::sleep(self.limits.accept_pause),
             }
         }
@@ -199,12 +194,7 @@ impl Service {
             // It may come nearer meanwhile.
             let deadline = self.roster.deadline();
             for acceptor in &self.acceptors {
-                match acceptor.waiting.load(Ordering::SeqCst) {
-                    // The next server may have the path, while this one serves to the end.
-                    0 => acceptor.listener.remove_file(),
-                    // Where a single call cannot wake all threads in accept, each call wakes one.
-                    _ => drop(acceptor.listener.wake()),
-                }
+                acceptor.stop();
             }
             let soon = Instant::now() + Duration::from_millis(20);
             // A closure may have given its socket to a thread of its own; that has the grace too.
@@ -235,3 +225,6 @@ fn is_of_the_peer(error: &io::Error) -> bool {
         Interrupted | ConnectionAborted | ConnectionReset
     )
 }
+
+#[cfg(test)]
+mod tests;
