@@ -12,18 +12,20 @@
 //! ```
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::body_writer::BodyWriter;
-use crate::codec::date::{DATE_BYTES, imf_fixdate};
+use crate::clock::Date;
 use crate::codec::head::{HeadLimits, HeadParser};
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
 use crate::error::{RequestError, is_timeout};
+use crate::failure::{is_departure, tell};
 use crate::files;
+use crate::own_answers::internal_error;
 use crate::response::{Body, Coded, StreamFn};
 use crate::roster::Link;
 use crate::service::Service;
@@ -36,8 +38,10 @@ const LINGER_FACTOR: u64 = 16;
 
 /// What a closure is to do with a connection that left HTTP.
 pub(crate) struct Departure {
-    pub(crate) run: Box<dyn FnOnce(Upgraded) + Send>,
+    pub(crate) run: Box<dyn FnOnce(Upgraded) -> io::Result<()> + Send>,
     pub(crate) upgraded: Upgraded,
+    /// The method and path that were asked for.
+    pub(crate) request: String,
 }
 
 /// Serves one connection to its end, or until it is upgraded.
@@ -109,6 +113,13 @@ enum Outcome {
     Depart(Departure),
 }
 
+/// How much of a streamed body was written.
+enum Streamed {
+    Whole,
+    InPart,
+    Not,
+}
+
 impl Connection<'_> {
     /// Reads the next head.
     fn next_request(&mut self) -> Next {
@@ -172,14 +183,13 @@ impl Connection<'_> {
     fn answer(&mut self) -> Outcome {
         // The handler's state may be torn by a panic; it is the handler's own, as with any thread that panicked.
         let reply = catch_unwind(AssertUnwindSafe(|| self.ask_app()));
-        if let (Ok(Ok(_)), Err(error)) = (&reply, self.request.wire.get_mut().body.check()) {
+        if let (Ok(_), Err(error)) = (&reply, self.request.wire.get_mut().body.check()) {
             // The handler has met it when it read the body, and most likely answers with it.
             self.service.roster.counts.refuse(error);
         }
         match reply {
-            Ok(Ok(Reply::Response(response))) => self.respond(response),
-            Ok(Ok(Reply::Upgrade(upgrade))) => self.upgrade(upgrade),
-            Ok(Err(error)) => self.refuse(error),
+            Ok(Reply::Response(response)) => self.respond(response),
+            Ok(Reply::Upgrade(upgrade)) => self.upgrade(upgrade),
             Err(_) => {
                 self.count_panic();
                 self.respond(internal_error())
@@ -187,27 +197,43 @@ impl Connection<'_> {
         }
     }
 
-    fn ask_app(&self) -> Result<Reply, RequestError> {
+    fn ask_app(&self) -> Reply {
         let Service { app, limits, .. } = self.service;
         let request = &self.request;
         let own_bytes = match request.announces_body() {
             true => app.body_bytes(request),
             false => None,
         };
-        request.begin_body(limits.body(own_bytes.unwrap_or(limits.body_bytes)))?;
+        let body_limits = limits.body(own_bytes.unwrap_or(limits.body_bytes));
+        if let Err(error) = request.begin_body(body_limits) {
+            return app.refuse(request, &|_| Response::refusal(error).into());
+        }
         if request.is_asterisk() {
-            return Ok(Response::new(Status::NO_CONTENT)
+            return Response::new(Status::NO_CONTENT)
                 .header("Allow", Method::list())
-                .into());
+                .into();
         }
         // It would show a page the credentials that its browser adds.
         if request.method() == Method::Trace {
             let allow = app.allow(request).unwrap_or_else(Method::list);
-            return Ok(Response::new(Status::METHOD_NOT_ALLOWED)
+            return Response::new(Status::METHOD_NOT_ALLOWED)
                 .header("Allow", allow)
-                .into());
+                .into();
         }
-        Ok(app.handle(request))
+        let mut reply = app.handle(request);
+        request.note_failure(&mut reply);
+        if let Some(error) = request.take_failure() {
+            // Where the client left while its body was read, that is all there is to it.
+            let left = is_departure(&error) && request.wire.borrow().body.check().is_err();
+            if !left {
+                self.blame(&format_args!("the handler failed: {error}"));
+            }
+        }
+        if request.take_panic() {
+            self.count_panic();
+            reply.response_mut().parts.close = true;
+        }
+        reply
     }
 
     fn count_panic(&self) {
@@ -221,7 +247,7 @@ impl Connection<'_> {
     /// A fault of the program's, which stderr should show; the client learns nothing of it.
     fn blame(&self, fault: &dyn fmt::Display) {
         let (method, path) = (self.request.method(), self.request.path());
-        let _ = writeln!(io::stderr(), "akurai-http: {method} {path}: {fault}");
+        tell(format_args!("{method} {path}"), fault);
     }
 
     fn refuse(&mut self, error: RequestError) -> Outcome {
@@ -236,7 +262,7 @@ impl Connection<'_> {
             Ok(framing) => framing,
             Err(fault) => {
                 self.blame(&fault);
-                return self.respond(internal_error());
+                return self.respond(response.failed());
             }
         };
         let persist = self.may_persist(&response) && framing != ResponseFraming::Close;
@@ -255,8 +281,11 @@ impl Connection<'_> {
                 }
             } else if let Body::Stream(write) = response.parts.take_body() {
                 let coded = response.parts.coded;
-                if let Some(outcome) = self.stream(write, framing, coded, committed) {
-                    return outcome;
+                match self.stream(write, framing, coded, committed) {
+                    Streamed::Whole => {}
+                    // Nothing of it was sent yet, so that the client can still be told properly.
+                    Streamed::Not => return self.respond(response.failed()),
+                    Streamed::InPart => return Outcome::Abort,
                 }
             }
         }
@@ -292,14 +321,14 @@ impl Connection<'_> {
         }
     }
 
-    /// Writes a streamed body. `Some` if it failed.
+    /// Writes a streamed body.
     fn stream(
         &mut self,
         write: Box<StreamFn>,
         framing: ResponseFraming,
         coded: Option<Coded>,
         committed: usize,
-    ) -> Option<Outcome> {
+    ) -> Streamed {
         let wire = self.request.wire.get_mut();
         let writes = wire.writes;
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -312,19 +341,18 @@ impl Connection<'_> {
         let wire = self.request.wire.get_mut();
         let (is_broken, is_committed) = (wire.is_broken(), wire.writes > writes);
         if is_broken {
-            return Some(Outcome::Abort);
+            return Streamed::InPart;
         }
         match result {
-            Ok(Ok(())) => return None,
+            Ok(Ok(())) => return Streamed::Whole,
             Ok(Err(error)) => self.blame(&format_args!("the body failed: {error}")),
             Err(_) => {}
         }
         if is_committed {
-            return Some(Outcome::Abort);
+            return Streamed::InPart;
         }
-        // Nothing of it was sent yet, so that the client can still be told properly.
         self.request.wire.get_mut().output.truncate(committed);
-        Some(self.respond(internal_error()))
+        Streamed::Not
     }
 
     fn upgrade(&mut self, upgrade: Upgrade) -> Outcome {
@@ -358,7 +386,7 @@ impl Connection<'_> {
                 .counts
                 .overloaded
                 .fetch_add(1, Ordering::Relaxed);
-            return self.respond(when_full());
+            return self.respond(when_full().with_fields_of(&head));
         }
         let persistence = match head.status() {
             Status::SWITCHING_PROTOCOLS => Persistence::Upgrade,
@@ -375,6 +403,7 @@ impl Connection<'_> {
         Outcome::Depart(Departure {
             run,
             upgraded: Upgraded::new(wire.take_buffered(), Arc::clone(&self.link)),
+            request: format!("{} {}", self.request.method(), self.request.path()),
         })
     }
 
@@ -455,42 +484,9 @@ fn is_empty(status: Status) -> bool {
     status.is_bodiless() || status == Status::RESET_CONTENT
 }
 
-/// The Date field's value, formatted once a second.
-#[derive(Default)]
-pub(crate) struct Date {
-    /// The second since 1970 that `text` is of; `None` before the first use.
-    second: Option<u64>,
-    text: [u8; DATE_BYTES],
-}
-
-impl Date {
-    pub(crate) fn now(&mut self) -> &[u8] {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO)
-            .as_secs();
-        if self.second != Some(now) {
-            self.second = Some(now);
-            self.text = imf_fixdate(now);
-        }
-        &self.text
-    }
-}
-
-fn internal_error() -> Response {
-    Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error").closing()
-}
-
 /// The moment after this wait; a wait without end ends in a hundred years.
 pub(crate) fn after(wait: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(wait)
         .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400))
-}
-
-/// The answer when all places are taken.
-pub(crate) fn overloaded() -> Response {
-    Response::plain(Status::SERVICE_UNAVAILABLE, "too many connections")
-        .header("Retry-After", "1")
-        .closing()
 }

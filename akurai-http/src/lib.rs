@@ -58,10 +58,12 @@
 
 mod acceptor;
 mod body_writer;
+mod clock;
 mod codec;
 mod connection;
 mod cookie;
 mod error;
+mod failure;
 mod files;
 mod form;
 mod form_error;
@@ -73,6 +75,7 @@ mod limits;
 mod method;
 pub mod middleware;
 mod multipart;
+mod own_answers;
 mod params;
 mod proxies;
 mod refusals;

@@ -5,8 +5,10 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::clock::Date;
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
-use crate::connection::{Date, after, overloaded};
+use crate::connection::after;
+use crate::own_answers::overloaded;
 use crate::roster::{Roster, lock};
 use crate::stream::Stream;
 

@@ -29,6 +29,12 @@ pub trait App: Send + Sync + 'static {
     /// Answers one request. It is called by many threads at a time; a panic costs one connection a 500.
     fn handle(&self, request: &Request) -> Reply;
 
+    /// Answers a request whose body is announced to be too long, so that it is not to be handled: with what `refusal` gives,
+    /// a 413, as it is unless this does more. A [`Router`] passes it through its middleware.
+    fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
+        refusal(request)
+    }
+
     /// Longest body for this request, in bytes; `None` leaves it at [`Limits::body_bytes`]. It is asked only for a request
     /// that announces a body, before [`handle`](App::handle).
     fn body_bytes(&self, request: &Request) -> Option<u64> {
@@ -46,7 +52,11 @@ pub trait App: Send + Sync + 'static {
 
 impl App for Router {
     fn handle(&self, request: &Request) -> Reply {
-        Router::handle(self, request)
+        Router::handle_and_catch(self, request)
+    }
+
+    fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
+        Router::refuse(self, request, refusal)
     }
 
     fn body_bytes(&self, request: &Request) -> Option<u64> {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::acceptor::Acceptor;
 use crate::connection::{self, Departure};
 use crate::error::is_timeout;
+use crate::failure::{is_departure, tell};
 use crate::limits::Limits;
 use crate::refusals::Refusals;
 use crate::roster::{Link, Roster};
@@ -152,11 +153,23 @@ impl Service {
     }
 
     fn serve(&self, link: Arc<Link>) {
-        let Some(Departure { run, upgraded }) = connection::serve(self, link) else {
+        let Some(Departure {
+            run,
+            upgraded,
+            request,
+        }) = connection::serve(self, link)
+        else {
             return;
         };
-        if catch_unwind(AssertUnwindSafe(|| run(upgraded))).is_err() {
-            self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
+        match catch_unwind(AssertUnwindSafe(|| run(upgraded))) {
+            Ok(Err(error)) if !is_departure(&error) => {
+                let failure = format_args!("the closure failed: {error}");
+                tell(format_args!("{request}"), &failure);
+            }
+            Ok(_) => {}
+            Err(_) => {
+                self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod deadlines;
 mod demo;
 mod engines;
 mod examples;
+mod failures;
 mod faults;
 mod files;
 mod fragments_out;

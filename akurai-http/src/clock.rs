@@ -1,0 +1,27 @@
+//! The time of day, as the Date field has it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::codec::date::{DATE_BYTES, imf_fixdate};
+
+/// The Date field's value, formatted once a second.
+#[derive(Default)]
+pub(crate) struct Date {
+    /// The second since 1970 that `text` is of; `None` before the first use.
+    second: Option<u64>,
+    text: [u8; DATE_BYTES],
+}
+
+impl Date {
+    pub(crate) fn now(&mut self) -> &[u8] {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO)
+            .as_secs();
+        if self.second != Some(now) {
+            self.second = Some(now);
+            self.text = imf_fixdate(now);
+        }
+        &self.text
+    }
+}
