@@ -15,7 +15,6 @@ mod upgrading;
 mod waits;
 
 use std::fmt;
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -24,8 +23,10 @@ use crate::clock::Date;
 use crate::codec::head::{HeadLimits, HeadParser};
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
 use crate::error::{RequestError, is_timeout};
+use crate::failure::{is_departure, tell};
 use crate::files;
-use crate::response::Body;
+use crate::own_answers::internal_error;
+use crate::response::{Body, Coded, StreamFn};
 use crate::roster::Link;
 use crate::service::Service;
 use crate::threads::contain;
@@ -129,6 +130,13 @@ enum Outcome {
     Depart(Departure),
 }
 
+/// How much of a streamed body was written.
+enum Streamed {
+    Whole,
+    InPart,
+    Not,
+}
+
 impl Connection<'_> {
     /// Reads the next head.
     fn next_request(&mut self) -> Next {
@@ -200,68 +208,90 @@ impl Connection<'_> {
         }
     }
 
-    /// Answers a request whose handler, streamed body or `Drop` has panicked.
+    /// Answers a request after a panic of the program's.
     fn after_panic(&mut self) -> Outcome {
         self.count_panic();
-        self.fail_answer()
+        match self.take_back() {
+            Some(outcome) => outcome,
+            None => self.respond(internal_error()),
+        }
     }
 
-    /// Answers 500 in the place of an answer that failed, or aborts it if some of it was sent.
-    fn fail_answer(&mut self) -> Outcome {
+    /// Takes back what was written of an answer that failed. What comes of the connection if that
+    /// cannot be, since some of it was sent.
+    fn take_back(&mut self) -> Option<Outcome> {
         let wire = self.request.wire.get_mut();
         if wire.is_broken() {
-            return Outcome::Gone;
+            return Some(Outcome::Gone);
         }
         match self.begun.take() {
-            None => {}
-            Some(begun) if begun.writes == wire.writes => wire.output.truncate(begun.output_bytes),
-            Some(_) => {
+            Some(begun) if begun.writes != wire.writes => {
                 // Its framing shows that its end is missing. What was sent before it arrives all the same.
                 wire.output.clear();
-                return Outcome::Close;
+                Some(Outcome::Close)
             }
+            Some(begun) => {
+                wire.output.truncate(begun.output_bytes);
+                None
+            }
+            None => None,
         }
-        self.respond(internal_error())
     }
 
     fn answer(&mut self) -> Outcome {
         let reply = self.ask_app();
-        if let (Ok(_), Err(error)) = (&reply, self.request.wire.get_mut().body.check()) {
+        if let Err(error) = self.request.wire.get_mut().body.check() {
             // The handler has met it when it read the body, and most likely answers with it.
             self.service.roster.counts.refuse(error);
         }
         match reply {
-            Ok(Reply::Response(response)) => self.respond(response),
-            Ok(Reply::Upgrade(upgrade)) => self.upgrade(upgrade),
-            Err(error) => self.refuse(error),
+            Reply::Response(response) => self.respond(response),
+            Reply::Upgrade(upgrade) => self.upgrade(upgrade),
         }
     }
 
-    fn ask_app(&self) -> Result<Reply, RequestError> {
+    fn ask_app(&self) -> Reply {
         let Service { app, limits, .. } = self.service;
         let request = &self.request;
         let hosts = self.service.hosts.as_ref();
         if hosts.is_some_and(|hosts| !hosts.admit(request.authority())) {
-            return Err(RequestError::Misdirected);
+            self.service.roster.counts.refuse(RequestError::Misdirected);
+            return Response::refusal(RequestError::Misdirected).into();
         }
         let own_bytes = match request.announces_body() {
             true => app.body_bytes(request),
             false => None,
         };
-        request.begin_body(limits.body(own_bytes.unwrap_or(limits.body_bytes)))?;
+        let body_limits = limits.body(own_bytes.unwrap_or(limits.body_bytes));
+        if let Err(error) = request.begin_body(body_limits) {
+            return app.refuse(request, &|_| Response::refusal(error).into());
+        }
         if request.is_asterisk() {
-            return Ok(Response::new(Status::NO_CONTENT)
+            return Response::new(Status::NO_CONTENT)
                 .header("Allow", Method::list())
-                .into());
+                .into();
         }
         // It would show a page the credentials that its browser adds.
         if request.method() == Method::Trace {
             let allow = app.allow(request).unwrap_or_else(Method::list);
-            return Ok(Response::new(Status::METHOD_NOT_ALLOWED)
+            return Response::new(Status::METHOD_NOT_ALLOWED)
                 .header("Allow", allow)
-                .into());
+                .into();
         }
-        Ok(app.handle(request))
+        let mut reply = app.handle(request);
+        request.note_failure(&mut reply);
+        if let Some(error) = request.take_failure() {
+            // Where the client left while its body was read, that is all there is to it.
+            let left = is_departure(&error) && request.wire.borrow().body.check().is_err();
+            if !left {
+                self.blame(&format_args!("the handler failed: {error}"));
+            }
+        }
+        if request.take_panic() {
+            self.count_panic();
+            reply.response_mut().parts.close = true;
+        }
+        reply
     }
 
     fn count_panic(&self) {
@@ -275,7 +305,7 @@ impl Connection<'_> {
     /// A fault of the program's, which stderr should show; the client learns nothing of it.
     fn blame(&self, fault: &dyn fmt::Display) {
         let (method, path) = (self.request.method(), self.request.path());
-        let _ = writeln!(io::stderr(), "akurai-http: {method} {path}: {fault}");
+        tell(format_args!("{method} {path}"), fault);
     }
 
     fn refuse(&mut self, error: RequestError) -> Outcome {
@@ -290,7 +320,7 @@ impl Connection<'_> {
             Ok(framing) => framing,
             Err(fault) => {
                 self.blame(&fault);
-                return self.respond(internal_error());
+                return self.respond(response.failed());
             }
         };
         let persist = self.may_persist(&response) && framing != ResponseFraming::Close;
@@ -307,12 +337,12 @@ impl Connection<'_> {
                     return Outcome::Gone;
                 }
             } else if let Body::Stream(write) = response.parts.take_body() {
-                let mut body = BodyWriter::new(wire, framing, response.parts.coded);
-                if let Err(error) = write(&mut body).and_then(|()| body.finish()) {
-                    if !self.request.wire.get_mut().is_broken() {
-                        self.blame(&format_args!("the body failed: {error}"));
-                    }
-                    return self.fail_answer();
+                let coded = response.parts.coded;
+                if !self.stream(write, framing, coded) {
+                    return match self.take_back() {
+                        Some(outcome) => outcome,
+                        None => self.respond(response.failed()),
+                    };
                 }
             }
         }
@@ -346,6 +376,30 @@ impl Connection<'_> {
             }
             (None, None) => Ok(ResponseFraming::Close),
         }
+    }
+
+    /// Writes a streamed body. Whether that went well.
+    fn stream(
+        &mut self,
+        write: Box<StreamFn>,
+        framing: ResponseFraming,
+        coded: Option<Coded>,
+    ) -> bool {
+        let wire = self.request.wire.get_mut();
+        let result = contain(|| {
+            let mut body = BodyWriter::new(wire, framing, coded);
+            write(&mut body).and_then(|()| body.finish())
+        });
+        match result {
+            Some(Ok(())) => return true,
+            Some(Err(error)) => {
+                if !self.request.wire.get_mut().is_broken() {
+                    self.blame(&format_args!("the body failed: {error}"));
+                }
+            }
+            None => self.count_panic(),
+        }
+        false
     }
 
     /// Whether another request may follow this response, as far as can be told before it is written.
@@ -425,15 +479,4 @@ impl Connection<'_> {
 /// Whether the status forbids content: 1xx, 204 and 304 (RFC 9110 §6.4.1), and 205 (§15.3.6).
 fn is_empty(status: Status) -> bool {
     status.is_bodiless() || status == Status::RESET_CONTENT
-}
-
-fn internal_error() -> Response {
-    Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error").closing()
-}
-
-/// The answer when all places are taken.
-pub(crate) fn overloaded() -> Response {
-    Response::plain(Status::SERVICE_UNAVAILABLE, "too many connections")
-        .header("Retry-After", "1")
-        .closing()
 }

@@ -56,12 +56,14 @@
 
 #![forbid(unsafe_code)]
 
+mod acceptor;
 mod body_writer;
 mod clock;
 mod codec;
 mod connection;
 mod cookie;
 mod error;
+mod failure;
 mod files;
 mod form;
 mod form_error;
@@ -75,6 +77,7 @@ mod linger;
 mod method;
 pub mod middleware;
 mod multipart;
+mod own_answers;
 mod params;
 mod proxies;
 mod refusals;

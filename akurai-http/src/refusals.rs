@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use crate::clock::Date;
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
-use crate::connection::overloaded;
 use crate::limits::Limits;
 use crate::linger::{LingerBounds, Lingering};
+use crate::own_answers::overloaded;
 use crate::roster::{Roster, lock};
 use crate::stream::Stream;
 

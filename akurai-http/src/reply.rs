@@ -4,15 +4,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-use crate::connection::overloaded;
 use crate::error::refusal;
+use crate::own_answers::overloaded;
 use crate::{FormError, Response, Status, Upgraded};
 
 /// A handler's answer: a response, or a connection that leaves HTTP.
 ///
 /// Handlers return anything that turns into one: a [`Response`], an [`Upgrade`], or a `Result` of two such things, so
 /// that `?` works. An [`io::Error`] becomes the status of the refusal that it carries (413 for a body over the limit,
-/// 408 for one that came too slowly) or else 500, without its text: what went wrong inside is not the client's.
+/// 408 for one that came too slowly) or else 500, without its text: what went wrong inside is not the client's. A server
+/// says on stderr what it was, with the request's method and path, unless the client left while its body was read.
 ///
 /// ```
 /// use akurai_http::{Reply, Request, Response};
@@ -91,7 +92,11 @@ impl From<io::Error> for Reply {
         let response = match (refusal(&error), FormError::within(&error)) {
             (Some(refusal), _) => Response::refusal(refusal),
             (None, Some(refusal)) => refusal.response(),
-            (None, None) => Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error"),
+            (None, None) => {
+                let mut failed = Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error");
+                failed.parts.failure = Some(error);
+                failed
+            }
         };
         Reply::Response(response)
     }
@@ -122,7 +127,7 @@ pub struct Upgrade {
     pub(crate) prelude: Cow<'static, [u8]>,
     /// The answer if all places for upgraded connections are taken.
     pub(crate) when_full: fn() -> Response,
-    pub(crate) run: Box<dyn FnOnce(Upgraded) + Send>,
+    pub(crate) run: Box<dyn FnOnce(Upgraded) -> io::Result<()> + Send>,
 }
 
 impl Upgrade {
@@ -133,6 +138,24 @@ impl Upgrade {
     /// If the head's status is neither 101 nor 200.
     #[track_caller]
     pub fn new(head: Response, run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
+        Upgrade::fallible(head, |upgraded| {
+            run(upgraded);
+            Ok(())
+        })
+    }
+
+    /// As [`new`](Upgrade::new), for a closure that may fail. Its error is said on stderr, with the request's method and
+    /// path, unless its kind tells that the client left, or took nothing for too long, or that the server stops
+    /// (`BrokenPipe`, `ConnectionReset`, `ConnectionAborted`, `NotConnected`, `WriteZero`, `TimedOut`, `WouldBlock`).
+    ///
+    /// # Panics
+    ///
+    /// The same.
+    #[track_caller]
+    pub fn fallible(
+        head: Response,
+        run: impl FnOnce(Upgraded) -> io::Result<()> + Send + 'static,
+    ) -> Upgrade {
         assert!(
             matches!(head.status(), Status::SWITCHING_PROTOCOLS | Status::OK),
             "an upgrade begins with 101 or 200"

@@ -10,7 +10,7 @@ use crate::codec::body::{BodyLimits, Framing};
 use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::params::Params;
 use crate::wire::{IDLE_BUFFER_BYTES, Wire};
-use crate::{Headers, Method, RequestError, Response, TrustedProxies};
+use crate::{Headers, Method, Reply, RequestError, Response, TrustedProxies};
 
 /// The version of a request; a later 1.x counts as 1.1 (RFC 9110 §2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -49,6 +49,10 @@ pub struct Request {
     params: OnceCell<Params>,
     /// For those of the next match.
     spare_params: Cell<Params>,
+    /// What went wrong while it was answered, whatever middleware made of the answer.
+    failure: Cell<Option<io::Error>>,
+    /// Its handler panicked.
+    panicked: Cell<bool>,
     /// How many bytes at the end of the path `{*name}` matched.
     rest_bytes: Cell<usize>,
     /// A handler reads the body through a shared reference; nobody else touches the wire meanwhile.
@@ -250,6 +254,8 @@ impl Request {
             proxies,
             params: OnceCell::new(),
             spare_params: Cell::default(),
+            failure: Cell::default(),
+            panicked: Cell::new(false),
             rest_bytes: Cell::new(0),
             wire: RefCell::new(wire),
         }
@@ -262,6 +268,8 @@ impl Request {
         self.headers.assign(&wire.buffered()[..len], lines);
         wire.consume(len);
         self.head = head;
+        self.failure.take();
+        self.panicked.take();
         if let Some(params) = self.params.take() {
             self.leave_params(params);
         }
@@ -311,6 +319,25 @@ impl Request {
 
     pub(crate) fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// Keeps the error that `reply` was made of, if it was.
+    pub(crate) fn note_failure(&self, reply: &mut Reply) {
+        if let Some(error) = reply.response_mut().parts.failure.take() {
+            self.failure.set(Some(error));
+        }
+    }
+
+    pub(crate) fn take_failure(&self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    pub(crate) fn note_panic(&self) {
+        self.panicked.set(true);
+    }
+
+    pub(crate) fn take_panic(&self) -> bool {
+        self.panicked.take()
     }
 
     pub(crate) fn is_asterisk(&self) -> bool {

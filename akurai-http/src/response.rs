@@ -46,6 +46,8 @@ pub(crate) struct Parts {
     /// The body is compressed while it is streamed.
     pub(crate) coded: Option<Coded>,
     pub(crate) close: bool,
+    /// The error that it was made of.
+    pub(crate) failure: Option<io::Error>,
 }
 
 /// A body of so many bytes at most is copied to where the last one was.
@@ -401,6 +403,7 @@ impl Parts {
             declared_length: None,
             coded: None,
             close: false,
+            failure: None,
         }
     }
 
@@ -417,6 +420,7 @@ impl Parts {
         self.declared_length = None;
         self.coded = None;
         self.close = false;
+        self.failure = None;
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Counts {
     refused: [AtomicU64; RequestError::COUNT],
     /// Of connections that have ended; each live one keeps its own.
     ended: Traffic,
+    /// The most that `stats` has told.
+    told: Traffic,
 }
 
 /// What went over one connection, or many.
@@ -53,6 +55,16 @@ impl Counts {
 }
 
 impl Traffic {
+    /// Raises each count to that of `other`, if that is more.
+    fn raise(&self, other: &Traffic) {
+        let raise = |most: &AtomicU64, one: &AtomicU64| {
+            most.fetch_max(one.load(Ordering::Relaxed), Ordering::Relaxed);
+        };
+        raise(&self.requests, &other.requests);
+        raise(&self.bytes_in, &other.bytes_in);
+        raise(&self.bytes_out, &other.bytes_out);
+    }
+
     fn add(&self, other: &Traffic) {
         let add = |sum: &AtomicU64, one: &AtomicU64| {
             sum.fetch_add(one.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -126,6 +138,10 @@ impl Roster {
         for link in &links {
             traffic.add(&link.traffic);
         }
+        // A connection that is just being dropped is neither among those nor yet among the ended ones. So the sum
+        // may lack it for a moment; but no count goes back.
+        self.counts.told.raise(&traffic);
+        let told = &self.counts.told;
         let busy = |link: &&Arc<Link>| link.phase.load(Ordering::Relaxed) == BUSY;
         Stats {
             accepted: self.next_id.load(Ordering::Relaxed),
@@ -133,9 +149,9 @@ impl Roster {
             in_request: links.iter().filter(busy).count(),
             upgraded: self.upgraded(),
             threads: 0,
-            requests: relaxed(&traffic.requests),
-            bytes_in: relaxed(&traffic.bytes_in),
-            bytes_out: relaxed(&traffic.bytes_out),
+            requests: relaxed(&told.requests),
+            bytes_in: relaxed(&told.bytes_in),
+            bytes_out: relaxed(&told.bytes_out),
             overloaded: relaxed(&self.counts.overloaded),
             panics: relaxed(&self.counts.panics),
             refused: RequestError::all()
@@ -304,4 +320,47 @@ fn take_place(count: &AtomicUsize, limit: usize) -> bool {
 /// A lock whose data stays valid even if a holder panicked: each critical section here is a single step.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn socket() -> Stream {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let addr = listener.local_addr().expect("it is bound");
+        Stream::Tcp(TcpStream::connect(addr).expect("it listens"))
+    }
+
+    #[test]
+    fn counts_do_not_go_back_while_a_connection_is_dropped() {
+        let roster: Arc<Roster> = Arc::default();
+        let counts = || {
+            let stats = roster.stats();
+            (stats.requests, stats.bytes_in, stats.bytes_out)
+        };
+        let limits = Arc::default();
+        let admit = || {
+            let link = roster.admit(socket(), None, &limits);
+            link.expect("there is a place")
+        };
+        let (link, other) = (admit(), admit());
+        for one in [&link, &other] {
+            one.count_request();
+            one.traffic.bytes_in.store(10, Ordering::Relaxed);
+            one.traffic.bytes_out.store(100, Ordering::Relaxed);
+        }
+        assert_eq!(counts(), (2, 20, 200));
+        // The last handle is gone, and the lock is not yet taken.
+        lock(&roster.links).insert(link.id, Weak::new());
+        assert_eq!(counts(), (2, 20, 200));
+        drop(link);
+        assert_eq!(counts(), (2, 20, 200));
+        other.count_request();
+        assert_eq!(counts(), (3, 20, 200));
+        drop(other);
+        assert_eq!(counts(), (3, 20, 200));
+    }
 }

@@ -1,17 +1,16 @@
 //! Which handler answers a request: patterns of paths, methods, and middleware around them.
 
+mod call;
+
 use std::fmt;
 use std::sync::Arc;
 
+use self::call::{Call, Handler, Route, Stack, settled, through};
 use crate::codec::path::percent_decode;
 use crate::codec::search::find_byte;
 use crate::files::{self, Files};
 use crate::params::Params;
 use crate::{Method, Reply, Request, Response, Status};
-
-type Handler = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
-type Middleware = Box<dyn Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync>;
-type Stack = Vec<Middleware>;
 
 /// Finds the handler for a request.
 ///
@@ -54,13 +53,6 @@ struct Node {
     is_prefix: bool,
     /// Longest body for these routes, if it is not the server's.
     body_bytes: Option<u64>,
-}
-
-struct Route {
-    method: Method,
-    /// The names of the parameters on the way here, in order.
-    names: Vec<String>,
-    handler: Handler,
 }
 
 impl Router {
@@ -132,7 +124,7 @@ impl Router {
         pattern: &str,
         handler: impl Fn(&Request) -> R + Send + Sync + 'static,
     ) -> Router {
-        let handler = move |request: &Request| files::settle(request, handler(request).into());
+        let handler = move |request: &Request| settled(request, handler(request).into());
         self.add(method, pattern, Box::new(handler))
     }
 
@@ -152,6 +144,7 @@ impl Router {
             method,
             names,
             handler,
+            stacks: Vec::new(),
         });
         self
     }
@@ -276,6 +269,13 @@ impl Router {
     /// the reply. What is wrapped later goes around what was wrapped before, and is called first. A closure that now answers
     /// by itself, and now by `next`, says that it returns a [`Reply`]: `|req, next| -> Reply { … }`.
     ///
+    /// `next` also gives what the server answers in a handler's place: 500 where the handler panicked, and 413 where a body is
+    /// announced that is over the limit, for which no handler is called. So a page of another site, for example, can read
+    /// those. Answers to a head that the server does not take (400, 408, 414, 417, 431, 501, 505), to `TRACE` and
+    /// `OPTIONS *`, and the 503 for a connection that finds no place do not pass here: there is no request to give.
+    /// Where a reply cannot be sent as it is, since its stream fails before its first byte, the 500 keeps its fields but for
+    /// those about the content.
+    ///
     /// ```
     /// use akurai_http::{Response, Router};
     ///
@@ -296,9 +296,25 @@ impl Router {
         self
     }
 
-    /// Answers a request. A handler under test needs no socket.
+    /// Answers a request. A handler under test needs no socket; its panic goes on to the test.
     pub fn handle(&self, request: &Request) -> Reply {
-        through(&self.middleware, request, &|request| self.dispatch(request))
+        self.call(request, Call::Handler)
+    }
+
+    /// As [`handle`](Router::handle), for a server: a handler's panic is 500, and noted in the request.
+    pub(crate) fn handle_and_catch(&self, request: &Request) -> Reply {
+        self.call(request, Call::Caught)
+    }
+
+    /// Passes the server's own answer through the middleware that stands around the request's route.
+    pub(crate) fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
+        self.call(request, Call::Refusal(refusal))
+    }
+
+    fn call(&self, request: &Request, call: Call<'_>) -> Reply {
+        through(&self.middleware, request, &|request| {
+            self.dispatch(request, call)
+        })
     }
 
     pub(crate) fn body_bytes_of(&self, request: &Request) -> Option<u64> {
@@ -317,28 +333,23 @@ impl Router {
         found
     }
 
-    fn dispatch(&self, request: &Request) -> Reply {
+    fn dispatch(&self, request: &Request, call: Call<'_>) -> Reply {
         let path = request.path();
         let mut params = request.take_params();
-        let Some(node) = self.root.find(path.get(1..).unwrap_or(""), &mut params) else {
-            return Response::plain(Status::NOT_FOUND, "not found").into();
-        };
-        let Some(route) = node.route(request.method()) else {
-            return node.without_route(request.method()).into();
+        let node = self.root.find(path.get(1..).unwrap_or(""), &mut params);
+        let route = node.and_then(|node| node.route(request.method()));
+        let Some(route) = route else {
+            return match (call, node) {
+                (Call::Refusal(refusal), _) => refusal(request),
+                (_, Some(node)) => node.without_route(request.method()).into(),
+                (_, None) => Response::plain(Status::NOT_FOUND, "not found").into(),
+            };
         };
         if !route.names.is_empty() {
             route.names.iter().for_each(|name| params.push(name));
             request.set_params(params);
         }
-        (route.handler)(request)
-    }
-}
-
-/// Calls the middleware from the outermost, the last, to the innermost, and then `handler`.
-fn through(stack: &[Middleware], request: &Request, handler: &dyn Fn(&Request) -> Reply) -> Reply {
-    match stack.split_last() {
-        None => handler(request),
-        Some((outer, inner)) => outer(request, &|request| through(inner, request, handler)),
+        route.call(request, call)
     }
 }
 
@@ -361,7 +372,7 @@ impl Node {
         }
         self.is_prefix |= other.is_prefix;
         self.body_bytes = other.body_bytes.or(self.body_bytes);
-        for route in other.routes {
+        for mut route in other.routes {
             let method = route.method;
             assert!(
                 self.routes.iter().all(|known| known.method != method),
@@ -373,13 +384,9 @@ impl Node {
             );
             let mut all_names = names.to_vec();
             all_names.extend(route.names);
-            let stack = Arc::clone(stack);
-            let handler = route.handler;
-            self.routes.push(Route {
-                method,
-                names: all_names,
-                handler: Box::new(move |request| through(&stack, request, &*handler)),
-            });
+            route.names = all_names;
+            route.stacks.push(Arc::clone(stack));
+            self.routes.push(route);
         }
     }
 

@@ -30,6 +30,12 @@ pub trait App: Send + Sync + 'static {
     /// Answers one request. It is called by many threads at a time; a panic costs one connection a 500.
     fn handle(&self, request: &Request) -> Reply;
 
+    /// Answers a request whose body is announced to be too long, so that it is not to be handled: with what `refusal` gives,
+    /// a 413, as it is unless this does more. A [`Router`] passes it through its middleware.
+    fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
+        refusal(request)
+    }
+
     /// Longest body for this request, in bytes; `None` leaves it at [`Limits::body_bytes`]. It is asked only for a request
     /// that announces a body, before [`handle`](App::handle).
     fn body_bytes(&self, request: &Request) -> Option<u64> {
@@ -47,7 +53,11 @@ pub trait App: Send + Sync + 'static {
 
 impl App for Router {
     fn handle(&self, request: &Request) -> Reply {
-        Router::handle(self, request)
+        Router::handle_and_catch(self, request)
+    }
+
+    fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
+        Router::refuse(self, request, refusal)
     }
 
     fn body_bytes(&self, request: &Request) -> Option<u64> {
@@ -99,14 +109,18 @@ impl Server {
         TcpListener::bind(addr).map(|listener| Server::on(Listener::Tcp(listener)))
     }
 
-    /// Serves a listener that exists already, inherited from a supervisor for example. Others who hold the same socket may
-    /// go on accepting from it when this server has stopped.
+    /// Serves a listener that exists already, inherited from a supervisor for example. Others who hold the same socket
+    /// may go on accepting from it when this server has stopped.
+    ///
+    /// Whether the socket blocks is left as it is, since that is the same for all who hold it. A blocking one is better:
+    /// of one that does not block, the server asks for a connection every 10 ms. So where nobody else relies on that, call
+    /// [`set_nonblocking(false)`](TcpListener::set_nonblocking) first.
     ///
     /// # Errors
     ///
-    /// If it cannot be made to block, as a thread for each connection needs it.
+    /// If it has no address, as a descriptor that is no TCP socket.
     pub fn from_listener(listener: TcpListener) -> io::Result<Server> {
-        listener.set_nonblocking(false)?;
+        listener.local_addr()?;
         Ok(Server::on(Listener::Shared(listener)))
     }
 
@@ -114,12 +128,13 @@ impl Server {
     /// the server stops, or is dropped before it ran.
     ///
     /// A server that died leaves its file behind. A socket's file that no process has open any more is removed, and bound
-    /// anew; anything else that stands at the path stays. Of several servers that start at once, one binds: whoever takes a
+    /// again; anything else that stands at the path stays. Of several servers that start at once, one binds: whoever takes a
     /// path over makes the file `PATH.lock` first, which must not be there, and removes it when it is bound.
     ///
     /// # Errors
     ///
-    /// Those of [`UnixListener::bind`](std::os::unix::net::UnixListener::bind), which are `AddrInUse` if another socket
+    /// `InvalidInput` if the path is empty: Linux would choose an address for it that no client knows. Those of
+    /// [`UnixListener::bind`](std::os::unix::net::UnixListener::bind), which are `AddrInUse` if another socket
     /// listens there, if something stands there that is no socket, or if `PATH.lock` does; those of making and removing a
     /// file in that directory if a path is taken over.
     #[cfg(unix)]
@@ -302,6 +317,8 @@ impl fmt::Debug for Handle {
 }
 
 /// What one server is doing and has done since it was made; see [`Handle::stats`].
+///
+/// What counts since then (`accepted`, `requests`, bytes, `overloaded`, `panics`, `refused`) never goes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

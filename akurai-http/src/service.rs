@@ -3,12 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::acceptor::Acceptor;
 use crate::connection::{self, Departure};
 use crate::error::is_timeout;
+use crate::failure::{is_departure, tell};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::linger::free_quarters;
@@ -21,6 +23,9 @@ use crate::{App, TrustedProxies};
 /// How long after a forced end the threads have to notice it.
 const FORCED_TIME: Duration = Duration::from_secs(1);
 
+/// How often a listener is asked that another holder of its socket has made non-blocking.
+const ASK: Duration = Duration::from_millis(10);
+
 /// What the threads of a running server share.
 pub(crate) struct Service {
     pub(crate) app: Box<dyn App>,
@@ -32,12 +37,6 @@ pub(crate) struct Service {
     acceptors: Vec<Acceptor>,
     refusals: Refusals,
     threads: Arc<Threads>,
-}
-
-/// A listener, and how many threads wait in its `accept` or are on their way there.
-struct Acceptor {
-    listener: Listener,
-    waiting: AtomicUsize,
 }
 
 impl Service {
@@ -54,10 +53,7 @@ impl Service {
         let acceptors = listeners.into_iter().map(|listener| {
             // A wait that cannot be bounded only means that spare threads stay.
             let _ = listener.set_accept_timeout(spare_time);
-            Acceptor {
-                listener,
-                waiting: AtomicUsize::new(0),
-            }
+            Acceptor::new(listener)
         });
         Arc::new(Service {
             app,
@@ -101,14 +97,14 @@ impl Service {
     }
 
     fn spawn_acceptor(self: &Arc<Service>, index: usize) -> io::Result<()> {
-        let waiting = &self.acceptors[index].waiting;
-        waiting.fetch_add(1, Ordering::SeqCst);
+        let acceptor = &self.acceptors[index];
+        acceptor.enter();
         let service = Arc::clone(self);
         let result = self
             .threads
             .spawn(Box::new(move || service.accept_and_serve(index)));
         result.inspect_err(|_| {
-            waiting.fetch_sub(1, Ordering::SeqCst);
+            acceptor.leave();
         })
     }
 
@@ -117,10 +113,9 @@ impl Service {
     fn accept_and_serve(self: Arc<Service>, index: usize) {
         let acceptor = &self.acceptors[index];
         while let Some((stream, peer)) = self.accept(acceptor) {
-            let last = acceptor.waiting.fetch_sub(1, Ordering::SeqCst) == 1;
-            if last && self.spawn_acceptor(index).is_err() {
+            if !acceptor.leave() && self.spawn_acceptor(index).is_err() {
                 // Without another thread, this one must go on accepting.
-                acceptor.waiting.fetch_add(1, Ordering::SeqCst);
+                acceptor.enter();
                 self.refuse(stream);
                 continue;
             }
@@ -128,13 +123,13 @@ impl Service {
                 Ok(link) => self.serve(link),
                 Err(stream) => self.refuse(stream),
             }
-            if self.roster.is_stopping() {
-                return;
-            }
-            // In one step: while this thread counted, another that accepts would take it for its successor.
-            let spare = |waiting| (waiting < self.limits.spare_threads).then_some(waiting + 1);
-            let order = Ordering::SeqCst;
-            if acceptor.waiting.fetch_update(order, order, spare).is_err() {
+            let Limits {
+                spare_threads,
+                spare_time,
+                ..
+            } = *self.limits;
+            let is_over = || self.roster.is_stopping();
+            if is_over() || !acceptor.come_back(spare_threads, spare_time, is_over) {
                 return;
             }
         }
@@ -161,11 +156,23 @@ impl Service {
     }
 
     fn serve(&self, link: Arc<Link>) {
-        let Some(Departure { run, upgraded }) = connection::serve(self, link) else {
+        let Some(Departure {
+            run,
+            upgraded,
+            request,
+        }) = connection::serve(self, link)
+        else {
             return;
         };
-        if contain(|| run(upgraded)).is_none() {
-            self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
+        match contain(|| run(upgraded)) {
+            Some(Err(error)) if !is_departure(&error) => {
+                let failure = format_args!("the closure failed: {error}");
+                tell(format_args!("{request}"), &failure);
+            }
+            Some(_) => {}
+            None => {
+                self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -177,20 +184,21 @@ impl Service {
                 false => acceptor.listener.accept(),
             };
             if self.roster.is_stopping() {
-                acceptor.waiting.fetch_sub(1, Ordering::SeqCst);
+                acceptor.leave();
                 return None;
             }
             match accepted {
                 Ok(accepted) => return Some(accepted),
+                Err(error) if is_of_the_peer(&error) => {}
+                // A spare thread has waited long enough; or the system lacks something, descriptors most likely, and
+                // each that waits would take one.
+                Err(_) if acceptor.leave_others() => return None,
                 Err(error) if is_timeout(&error) => {
-                    let spare = |waiting| (waiting > 1).then(|| waiting - 1);
-                    let order = Ordering::SeqCst;
-                    if acceptor.waiting.fetch_update(order, order, spare).is_ok() {
-                        return None;
+                    if acceptor.listener.is_shared() {
+                        thread::sleep(ASK);
                     }
                 }
-                Err(error) if is_of_the_peer(&error) => {}
-                // The system lacks something, descriptors most likely. They come back when connections end.
+                // Descriptors come back when connections end.
                 Err(_) => thread::sleep(self.limits.accept_pause),
             }
         }
@@ -202,12 +210,7 @@ impl Service {
             // It may come nearer meanwhile.
             let deadline = self.roster.deadline();
             for acceptor in &self.acceptors {
-                match acceptor.waiting.load(Ordering::SeqCst) {
-                    // The next server may have the path, while this one serves to the end.
-                    0 => acceptor.listener.remove_file(),
-                    // Where a single call cannot wake all threads in accept, each call wakes one.
-                    _ => drop(acceptor.listener.wake()),
-                }
+                acceptor.stop();
             }
             let soon = Instant::now() + Duration::from_millis(20);
             // A closure may have given its socket to a thread of its own; that has the grace too.
@@ -238,3 +241,6 @@ fn is_of_the_peer(error: &io::Error) -> bool {
         Interrupted | ConnectionAborted | ConnectionReset
     )
 }
+
+#[cfg(test)]
+mod tests;

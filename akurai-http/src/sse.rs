@@ -18,6 +18,9 @@ const PRELUDE: &[u8] = b": \n\n";
 
 /// Answers with an event stream that `f` writes, on the connection's own thread, until it returns or the client leaves.
 ///
+/// An `Err` of `f` ends the stream as an `Ok` does; it is said on stderr, unless it is the client that left, or the server
+/// that stops: see [`Upgrade::fallible`].
+///
 /// The head goes out at once: `Content-Type: text/event-stream`, `Cache-Control: no-store, no-transform` and
 /// `X-Accel-Buffering: no`, so that no proxy holds events back, with a first comment behind it. The stream ends with
 /// the connection. A browser's `EventSource` then comes back by itself after its reconnection time, 3 s unless
@@ -38,11 +41,7 @@ const PRELUDE: &[u8] = b": \n\n";
 /// # let _ = events();
 /// ```
 pub fn sse(f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static) -> Reply {
-    event_stream(|upgraded| {
-        // Its error is how the stream ended: the client left, or the closure gave up. Either way it is over.
-        let _ = f(SseSink::new(upgraded));
-    })
-    .into()
+    stream(|upgraded| f(SseSink::new(upgraded))).into()
 }
 
 /// As [`sse`], compressed with gzip where the client accepts that (RFC 9110 §12.5.3); each event goes out whole and at once, so
@@ -69,10 +68,10 @@ pub fn sse_gzip(
     let mut gzip = Gzip::new(Level::default());
     let mut prelude = Vec::new();
     gzip.compress(PRELUDE, Flush::Sync, &mut prelude);
-    let mut upgrade = event_stream(|upgraded| {
+    let mut upgrade = stream(|upgraded| {
         let mut sink = SseSink::new(upgraded);
         sink.gzip = Some(Box::new(gzip));
-        let _ = f(sink);
+        f(sink)
     });
     upgrade.head = upgrade.head.header("Content-Encoding", "gzip");
     upgrade.head.vary_by_coding();
@@ -86,7 +85,14 @@ pub fn sse_gzip(
 /// If there is no place for it, the client is told to [come back](come_back_later) after one to three seconds: an error
 /// status would make an `EventSource` give up for good (WHATWG HTML §9.2.3).
 pub fn event_stream(run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
-    let mut upgrade = Upgrade::new(head(), run);
+    stream(|upgraded| {
+        run(upgraded);
+        Ok(())
+    })
+}
+
+fn stream(run: impl FnOnce(Upgraded) -> io::Result<()> + Send + 'static) -> Upgrade {
+    let mut upgrade = Upgrade::fallible(head(), run);
     upgrade.prelude = PRELUDE.into();
     upgrade.when_full = || come_back_later(Duration::from_millis(1000 + random_below(2000)));
     upgrade

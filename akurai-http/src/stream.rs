@@ -83,11 +83,20 @@ impl Listener {
         match self {
             Listener::Tcp(listener) | Listener::Shared(listener) => {
                 let (socket, peer) = listener.accept()?;
+                // Elsewhere a connection is as its listener is.
+                if self.is_shared() && !cfg!(target_os = "linux") {
+                    socket.set_nonblocking(false)?;
+                }
                 Ok((Stream::Tcp(socket), Some(peer)))
             }
             #[cfg(unix)]
             Listener::Unix(socket) => Ok((Stream::Unix(socket.listener.accept()?.0), None)),
         }
+    }
+
+    /// Whether others hold the same socket, so that it may not block.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Listener::Shared(_))
     }
 
     /// Makes an `accept` that waits longer than this return with a timeout, where the system can do so.

@@ -15,6 +15,9 @@ use crate::roster::lock;
 pub(crate) struct Threads {
     state: Mutex<State>,
     ended: Condvar,
+    /// The system makes none.
+    #[cfg(test)]
+    pub(crate) refuses: std::sync::atomic::AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +31,10 @@ struct State {
 impl Threads {
     /// Runs `work` on a thread of its own.
     pub(crate) fn spawn(self: &Arc<Threads>, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        #[cfg(test)]
+        if self.refuses.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let threads = Arc::clone(self);
         // The thread cannot leave before it is entered here, since leaving takes the same lock.
         let mut state = lock(&self.state);

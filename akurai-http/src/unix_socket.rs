@@ -19,9 +19,20 @@ pub(crate) struct UnixSocket {
 impl UnixSocket {
     /// Binds this path, and takes it over from a server that died.
     pub(crate) fn bind(path: &Path) -> io::Result<UnixSocket> {
+        if path.as_os_str().is_empty() {
+            let message = "a Unix socket needs a path, and this one is empty";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         let listener = match UnixListener::bind(path) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_left_over(path) => {
-                take_over(path, error)?
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                if fs::symlink_metadata(path).is_ok_and(|file| !file.file_type().is_socket()) {
+                    let message = format!("{} is there, and is no socket", path.display());
+                    return Err(io::Error::new(error.kind(), message));
+                }
+                match is_left_over(path) {
+                    true => take_over(path, error)?,
+                    false => return Err(error),
+                }
             }
             bound => bound?,
         };

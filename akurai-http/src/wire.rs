@@ -427,3 +427,6 @@ impl WriteRate {
 fn is_below(bytes_per_second: u64, bytes: u64, time: Duration) -> bool {
     u128::from(bytes) * 1000 < u128::from(bytes_per_second) * time.as_millis()
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,6 +149,11 @@ impl Command {
         if options.addrs.is_empty() {
             options.addrs.push("127.0.0.1:8090".to_owned());
         }
+        // Of an empty path, Linux would make an address that nobody knows.
+        if options.addrs.iter().any(|addr| addr == "unix:") {
+            let wanted = "HOST:PORT or unix:PATH";
+            return Err(UsageError::WrongValue("--addr", "unix:".into(), wanted));
+        }
         if options.list && options.dir.is_none() {
             return Err(UsageError::ListWithoutDir);
         }
@@ -364,6 +369,9 @@ mod tests {
             Err(UsageError::WrongValue(place, value.into(), expected))
         };
         assert_eq!(parse("--log xml"), wrong("--log", "xml", "plain or json"));
+        let no_path = wrong("--addr", "unix:", "HOST:PORT or unix:PATH");
+        assert_eq!(parse("-a 127.0.0.1:0 -a unix:"), no_path);
+        assert_eq!(parse_in(&[("AKURAI_ADDR", "a:1 unix:")], ""), no_path);
         assert_eq!(
             parse_in(&[("AKURAI_LIST", "yes")], ""),
             wrong("AKURAI_LIST", "yes", "1 or 0")

@@ -3,7 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long a wait may take before the test fails.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 fn demo(args: &[&str]) -> Command {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_akurai-server"));
@@ -45,6 +48,18 @@ fn what_it_says_and_how_it_exits() {
     let (code, _, error) = run(&["--addr", &addr]);
     let expected = format!("akurai-server: {addr} is in use by another program\n");
     assert_eq!((code, error), (Some(1), expected));
+    let (code, _, error) = run(&["--addr", "unix:"]);
+    let expected = "akurai-server: --addr is HOST:PORT or unix:PATH, and not 'unix:'; see --help\n";
+    assert_eq!((code, &*error), (Some(2), expected));
+    #[cfg(unix)]
+    {
+        let file = std::env::current_exe().unwrap().display().to_string();
+        let (code, _, error) = run(&["--addr", &format!("unix:{file}")]);
+        let expected = format!(
+            "akurai-server: cannot listen on unix:{file}: {file} is there, and is no socket\n"
+        );
+        assert_eq!((code, error), (Some(1), expected));
+    }
 }
 
 #[test]
@@ -103,14 +118,62 @@ fn ask_health(addr: &str) -> String {
 
 fn ask(addr: &str, path: &str, fields: &str) -> String {
     let mut client = TcpStream::connect(addr).unwrap();
-    client
-        .set_read_timeout(Some(Duration::from_secs(5)))
-        .unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n");
     client.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     answer
+}
+
+/// The numbers that threads in `accept` reserve are listed nowhere, and yet no file can be opened without one.
+#[cfg(target_os = "linux")]
+#[test]
+fn after_a_burst_there_are_descriptors_for_files() {
+    let dir = std::env::temp_dir().join(format!("akurai-few-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("file"), "text").unwrap();
+    let mut demo = Command::new("sh");
+    demo.args(["-c", "ulimit -n 24; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_akurai-server"))
+        .args(["--addr", "127.0.0.1:0", "--quiet", "--dir"])
+        .arg(&dir)
+        .stdin(Stdio::null());
+    let mut running = Running(demo.stderr(Stdio::piped()).spawn().expect("the demo runs"));
+    let mut stderr = BufReader::new(running.0.stderr.take().expect("it is piped"));
+    let addr = address(&mut stderr);
+    let listed = format!("/proc/{}/fd", running.0.id());
+    // Those that it inherited may be beyond its limit.
+    let listed = || {
+        let numbers = std::fs::read_dir(&listed).unwrap().flatten();
+        let number = |name: std::ffi::OsString| name.to_str()?.parse::<u32>().ok();
+        let counted = numbers.filter_map(|entry| number(entry.file_name()));
+        counted.filter(|number| *number < 24).count()
+    };
+    // It listens before it has made its other threads.
+    ask_health(&addr);
+    let at_rest = listed();
+    let mut burst = Vec::new();
+    while listed() < 23 {
+        let mut client = TcpStream::connect(&addr).unwrap();
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
+        client
+            .write_all(b"GET /api/health HTTP/1.1\r\nHost: t\r\n\r\n")
+            .unwrap();
+        assert!(client.read(&mut [0; 1000]).unwrap() > 0, "it is served");
+        burst.push(client);
+    }
+    drop(burst);
+    let begun = Instant::now();
+    while listed() > at_rest + 1 {
+        assert!(begun.elapsed() < DEADLINE, "the connections end");
+        std::thread::yield_now();
+    }
+    let answers: Vec<_> = (0..20).map(|_| ask(&addr, "/files/file")).collect();
+    std::fs::remove_dir_all(&dir).unwrap();
+    for answer in answers {
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
 }
 
 /// Ends a demo that a failing test leaves behind.

@@ -20,6 +20,9 @@ use crate::shared::Shared;
 /// A request that is not a valid upgrade gets 400 and a text that names the fault; with the wrong version also
 /// `Sec-WebSocket-Version: 13`. One from a page of another host gets 403; [`WsOptions::allow_origins`] and
 /// [`WsOptions::any_origin`] admit it. In neither case does `f` run.
+///
+/// An `Err` of `f` closes the connection with 1011. It is said on stderr, with the request's path, if it is the program's:
+/// not where the peer broke the protocol, is slow or has left, and not where the server stops ([`Upgrade::fallible`]).
 pub fn upgrade(
     req: &Request,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
@@ -38,8 +41,12 @@ pub(crate) fn reply(
     };
     let protocol = agreed.protocol;
     let shared = Shared::new(&options.settings, agreed.outbound, agreed.subprotocol);
-    Upgrade::new(agreed.head, move |upgraded| {
-        run(upgraded, shared, protocol, f);
+    Upgrade::fallible(agreed.head, move |upgraded| {
+        match run(upgraded, shared, protocol, f) {
+            // The peer's fault, and told to it.
+            Err(Error::Violation(_)) => Ok(()),
+            outcome => Ok(outcome?),
+        }
     })
     .into()
 }
@@ -108,9 +115,9 @@ fn run(
     shared: Arc<Shared>,
     protocol: Box<Protocol>,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
-) {
+) -> Result<(), Error> {
     let Ok(channel) = Channel::new(upgraded, shared, protocol) else {
-        return; // The peer was gone before the connection began.
+        return Ok(()); // The peer was gone before the connection began.
     };
     let (conn, lent) = WsConn::lend(channel);
     let outcome = catch_unwind(AssertUnwindSafe(|| f(conn)));
@@ -121,10 +128,8 @@ fn run(
     if let Some(channel) = lent.take_back() {
         channel.finish(code);
     }
-    if let Err(panic) = outcome {
-        // The server counts it.
-        resume_unwind(panic);
-    }
+    // The server counts a panic.
+    outcome.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 fn refusal(error: HandshakeError) -> Response {

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use akurai_http::{Limits, Request, Response};
+use akurai_http::{Limits, Request, Response, Status, Upgrade};
 use akurai_tests::{Client, DEADLINE, End, TestServer};
 
 /// Far shorter than [`DEADLINE`], and long enough that a slow machine does not run into it.
@@ -295,4 +295,32 @@ fn waits_without_end_are_waits() {
     client.send("GET / HTTP/1.1\r\n\r\n");
     assert_eq!(client.read_response().status, 400);
     assert_eq!(client.read_to_end(), (Vec::new(), End::Fin));
+}
+
+#[test]
+fn an_upgrade_waits_for_all_of_the_write_stall() {
+    let limits = Limits {
+        write_stall: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    let (report, reports) = mpsc::channel();
+    let server = TestServer::limited(limits, move |_: &Request| {
+        let report = report.clone();
+        let head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "x");
+        Upgrade::new(head, move |mut upgraded| {
+            let waited = loop {
+                let begun = Instant::now();
+                if upgraded.write(&[b'x'; PIECE_BYTES]).is_err() {
+                    break begun.elapsed();
+                }
+            };
+            let _ = report.send(waited);
+        })
+    });
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    let waited = reports.recv_timeout(DEADLINE * 4).expect("it gives up");
+    // The writes of a response wait a quarter of it each.
+    assert!(waited > Duration::from_millis(700), "{waited:?}");
+    assert_eq!(client.read_head().status, 101);
 }

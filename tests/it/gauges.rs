@@ -1,6 +1,9 @@
 //! Topics of a hub of which only the last value matters.
 
-use akurai_server::HubOptions;
+use std::time::Duration;
+
+use akurai_server::{EventId, HubOptions};
+use akurai_tests::eventually;
 
 use crate::hub::{quick, serving, subscribe};
 
@@ -55,4 +58,51 @@ fn a_gap_is_told_though_the_stream_breaks_behind_a_gauge() {
     let id = back.read_cursor().to_string();
     hub.publish("gauge", "", "next").unwrap();
     assert_eq!(subscribe(&server, "gauge,a", Some(&id)).read(1), ["next"]);
+}
+
+#[test]
+fn what_gauges_stand_at_comes_in_the_order_of_events() {
+    let (server, hub) = serving(quick());
+    let topics = ["a", "b", "c", "d"];
+    topics.iter().for_each(|topic| hub.latest_only(topic));
+    for topic in ["d", "b", "c", "a", "c"] {
+        hub.publish(topic, "", topic).unwrap();
+    }
+    for order in ["a,b,c,d", "d,c,b,a", "c,a,d,b"] {
+        let mut fresh = subscribe(&server, order, None);
+        assert_eq!(fresh.read(4), ["d", "b", "a", "c"], "{order}");
+        let ids = fresh.stream.dispatched.iter();
+        let ids: Vec<EventId> = ids
+            .map(|event| event.last_event_id.parse().unwrap())
+            .collect();
+        assert!(
+            ids.is_sorted(),
+            "a client would come back with one: {ids:?}"
+        );
+    }
+}
+
+#[test]
+fn a_value_that_is_half_written_is_written_to_its_end() {
+    // More than the system takes for a client that does not read.
+    let large = "x".repeat(12 << 20);
+    let options = HubOptions {
+        ring_bytes: 64 << 20,
+        no_progress: Duration::from_secs(60),
+        ..quick()
+    };
+    let (server, hub) = serving(options);
+    hub.latest_only("gauge");
+    let mut reader = subscribe(&server, "gauge", None);
+    reader.read_cursor();
+    hub.publish("gauge", "", &large).unwrap();
+    reader.client.await_unread();
+    // Of those that wait behind it, the last alone matters.
+    for data in ["one", "two", "three"] {
+        hub.publish("gauge", "", data).unwrap();
+    }
+    eventually("all are queued", || hub.deliveries() == 4);
+    let data = reader.read(2);
+    assert!(data[0] == large, "{} bytes of it", data[0].len());
+    assert_eq!(data[1], "three");
 }

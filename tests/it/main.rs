@@ -14,6 +14,7 @@ mod deadlines;
 mod demo;
 mod engines;
 mod examples;
+mod failures;
 mod faults;
 mod files;
 mod forms;

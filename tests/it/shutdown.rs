@@ -311,6 +311,54 @@ fn a_server_that_was_stopped_before_it_ran_returns() {
     server.run(|_: &Request| Response::text("never")).unwrap();
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_listener_that_others_hold_keeps_its_mode() {
+    use std::os::fd::AsRawFd;
+
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let server = Server::from_listener(listener.try_clone().unwrap()).unwrap();
+    // To accept would tell, or wait for ever.
+    let info = format!("/proc/self/fdinfo/{}", listener.as_raw_fd());
+    let blocks = || {
+        let info = std::fs::read_to_string(&info).unwrap();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = u32::from_str_radix(flags.unwrap().trim(), 8).unwrap();
+        flags & 0o4000 == 0 // O_NONBLOCK
+    };
+    assert!(!blocks(), "others rely on that");
+    let (addr, handle) = (server.local_addr().unwrap(), server.handle());
+    let running = thread::spawn(move || server.run(|_: &Request| Response::text("got")));
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::connect(addr)).collect();
+    for client in &mut clients {
+        client.send(GET);
+        assert_eq!(client.read_response().text(), "got");
+    }
+    assert!(!blocks());
+    handle.shutdown(LONG);
+    for client in &mut clients {
+        client.expect_eof();
+    }
+    running.join().unwrap().unwrap();
+    assert!(!blocks());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_listener_that_is_no_tcp_socket_is_refused() {
+    use std::os::fd::OwnedFd;
+
+    let dir = akurai_tests::TempDir::new();
+    let unix = std::os::unix::net::UnixListener::bind(dir.join("socket")).unwrap();
+    for fd in [
+        OwnedFd::from(unix),
+        OwnedFd::from(std::fs::File::open(dir.path()).unwrap()),
+    ] {
+        assert!(Server::from_listener(fd.into()).is_err());
+    }
+}
+
 #[test]
 fn a_listener_that_others_hold_outlives_the_server() {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

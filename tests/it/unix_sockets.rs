@@ -107,17 +107,33 @@ fn a_living_server_keeps_its_path() {
 #[test]
 fn what_is_no_socket_stays() {
     let dir = TempDir::new();
-    expect_in_use(&dir.write("file", "text"));
+    let expect_told = |path: &Path| {
+        let told = format!("{} is there, and is no socket", path.display());
+        assert_eq!(expect_in_use(path), told);
+    };
+    expect_told(&dir.write("file", "text"));
     assert_eq!(fs::read(dir.join("file")).unwrap(), b"text");
-    expect_in_use(dir.path());
+    expect_told(dir.path());
     leave_over(&dir.join("socket"));
     for target in ["socket", "nothing"] {
         let link = dir.join(format!("link to {target}"));
         symlink(dir.join(target), &link).unwrap();
-        expect_in_use(&link);
+        expect_told(&link);
     }
     let none = Server::bind_unix(dir.join("none/socket")).unwrap_err();
     assert_eq!(none.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_path_that_is_empty_is_refused() {
+    let error = Server::bind_unix("").unwrap_err();
+    let told = "a Unix socket needs a path, and this one is empty";
+    assert_eq!(
+        (error.kind(), &*error.to_string()),
+        (ErrorKind::InvalidInput, told)
+    );
+    let server = Server::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    assert_eq!(server.listen_unix("").unwrap_err().to_string(), told);
 }
 
 #[test]

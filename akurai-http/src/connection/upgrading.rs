@@ -11,8 +11,10 @@ use crate::{Method, Response, Status, Upgrade, Upgraded};
 
 /// What a closure is to do with a connection that left HTTP.
 pub(crate) struct Departure {
-    pub(crate) run: Box<dyn FnOnce(Upgraded) + Send>,
+    pub(crate) run: Box<dyn FnOnce(Upgraded) -> io::Result<()> + Send>,
     pub(crate) upgraded: Upgraded,
+    /// The method and path that were asked for.
+    pub(crate) request: String,
 }
 
 impl Connection<'_> {
@@ -44,7 +46,7 @@ impl Connection<'_> {
                 .counts
                 .overloaded
                 .fetch_add(1, Ordering::Relaxed);
-            return self.respond(when_full());
+            return self.respond(when_full().with_fields_of(&head));
         }
         let persistence = match is_switch {
             true => Persistence::Upgrade,
@@ -66,6 +68,7 @@ impl Connection<'_> {
                 is_input_unread,
                 Arc::clone(&self.link),
             ),
+            request: format!("{} {}", self.request.method(), self.request.path()),
         })
     }
 

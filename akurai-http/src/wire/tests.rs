@@ -1,0 +1,74 @@
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::roster::Roster;
+use crate::stream::Stream;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A wire, and its client.
+fn wire(limits: &Limits) -> (Wire, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let addr = listener.local_addr().expect("it is bound");
+    let client = TcpStream::connect(addr).expect("it listens");
+    let (socket, _) = listener.accept().expect("somebody connects");
+    let roster: Arc<Roster> = Arc::default();
+    let link = roster.admit(Stream::Tcp(socket), None, &Arc::default());
+    (Wire::new(link.expect("there is a place"), limits), client)
+}
+
+/// Reads until so much is there.
+fn fill_to(wire: &mut Wire, bytes: usize) {
+    while wire.buffered().len() < bytes {
+        assert!(wire.fill(LONG).expect("it comes") > 0);
+    }
+}
+
+#[test]
+fn a_body_is_judged_by_its_own_rate() {
+    let limits = Limits::default();
+    let (mut wire, mut client) = wire(&limits);
+    // The body before this one was so slow that one more wait would have been too much.
+    wire.begin_body(Framing::Length(1), limits.body(10), false);
+    wire.waited = limits.body_rate_grace;
+    wire.received = 1;
+    client.write_all(b"a").unwrap();
+    let mut buffer = [0; 10];
+    fill_to(&mut wire, 1);
+    assert_eq!(wire.read_body(&mut buffer).unwrap(), 1);
+    wire.begin_body(Framing::Length(1), limits.body(10), false);
+    client.write_all(b"b").unwrap();
+    let read = wire.read_body(&mut buffer);
+    assert_eq!(read.expect("it came at once"), 1);
+}
+
+#[test]
+fn a_slow_client_has_no_credit_of_an_earlier_window() {
+    let stall = Duration::from_secs(30);
+    let mut rate = WriteRate::new(1024, stall);
+    // It took a lot within the first window, and next to nothing within the second.
+    rate.count(stall, 1 << 20).expect("that is fast enough");
+    assert!(rate.count(stall / 2, 10).is_ok(), "the window goes on");
+    assert!(rate.count(stall / 2, 10).is_err());
+    // So in the third, if the second was just enough.
+    let mut rate = WriteRate::new(1024, stall);
+    for _ in 0..3 {
+        rate.count(stall, 30 * 1024).expect("that is just enough");
+    }
+    assert!(rate.count(stall, 30 * 1024 - 1).is_err());
+}
+
+#[test]
+fn the_read_buffer_shrinks_when_its_head_is_used() {
+    let (mut wire, mut client) = wire(&Limits::default());
+    let head = vec![b'x'; 8 * IDLE_BUFFER_BYTES];
+    client.write_all(&head).unwrap();
+    fill_to(&mut wire, head.len());
+    assert!(wire.input.capacity() >= head.len());
+    wire.consume(head.len());
+    client.write_all(b"y").unwrap();
+    fill_to(&mut wire, 1);
+    assert_eq!(wire.buffered(), b"y");
+    assert_eq!(wire.input.capacity(), IDLE_BUFFER_BYTES);
+}
