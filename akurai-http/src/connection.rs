@@ -130,13 +130,6 @@ enum Outcome {
     Depart(Departure),
 }
 
-/// How much of a streamed body was written.
-enum Streamed {
-    Whole,
-    InPart,
-    Not,
-}
-
 impl Connection<'_> {
     /// Reads the next head.
     fn next_request(&mut self) -> Next {

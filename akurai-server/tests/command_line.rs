@@ -169,7 +169,9 @@ fn after_a_burst_there_are_descriptors_for_files() {
         assert!(begun.elapsed() < DEADLINE, "the connections end");
         std::thread::yield_now();
     }
-    let answers: Vec<_> = (0..20).map(|_| ask(&addr, "/files/file")).collect();
+    let answers: Vec<_> = (0..20)
+        .map(|_| ask(&addr, "/files/file", &format!("Host: {addr}\r\n")))
+        .collect();
     std::fs::remove_dir_all(&dir).unwrap();
     for answer in answers {
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
