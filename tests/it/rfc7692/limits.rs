@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 #[cfg(target_os = "linux")]
 use akurai_tests::Gate;
 use akurai_tests::deflate::{Blocks, Piece};
-use akurai_tests::{DEADLINE, DeflateClient, Frame, Opcode, TestServer};
+use akurai_tests::{DEADLINE, DeflateClient, Frame, Opcode};
 use akurai_ws::{Deflate, Error, Violation, WsOptions};
 
-use super::{HELLO, all_fail_with, deflating, echo, open};
+use super::{HELLO, PATIENCE, all_fail_with, deflating, echo, open, open_patiently};
 #[cfg(target_os = "linux")]
 use crate::alone::{is_alone, status};
 use crate::rfc6455::echo_with;
@@ -19,16 +19,6 @@ const MIB: usize = 1 << 20;
 
 /// How many times a bomb copies its 258 bytes to be longer than 1 GiB.
 const GIB_OF_COPIES: usize = (1 << 30) / 258 + 1;
-
-/// How long a bomb of 16 MiB may take on a busy machine, and many of them.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A client that waits so long.
-fn open_patiently(server: &TestServer) -> DeflateClient {
-    let mut client = open(server);
-    client.ws.client = client.ws.client.patience(PATIENCE);
-    client
-}
 
 /// A message's payload that inflates to `x`, so many times; in the fewest bytes that there are for it.
 fn bomb(len: usize) -> Vec<u8> {
