@@ -228,8 +228,9 @@ impl Router {
     /// # let _ = router;
     /// ```
     ///
-    /// The prefix without a slash is answered as with one, `/api/v1` by the nested router's `/`, unless a route of its own has
-    /// that pattern. A page there whose links are relative had better redirect; [`files`](Router::files) does.
+    /// The prefix without a slash is answered as with one, `/api/v1` by the nested router's `/`,
+    /// unless a route of its own has that pattern. A page there whose links are relative had better
+    /// redirect; [`files`](Router::files) does.
     ///
     /// With an empty prefix the routes stay where they are. So one part of a site has its own middleware:
     ///
@@ -253,15 +254,15 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// If the prefix is malformed or ends with a slash or with a `{*name}`, which leaves no path to the routes behind it; or if
-    /// a route stands already.
+    /// If the prefix is malformed or ends with a slash or with a `{*name}`, which leaves no path to
+    /// the routes behind it; or if a route stands already.
     #[track_caller]
     pub fn nest(mut self, prefix: &str, router: Router) -> Router {
         assert!(!prefix.ends_with('/'), "prefix {prefix:?} ends with '/'");
         let last = prefix.rsplit('/').next().unwrap_or(prefix);
         assert!(
             !last.starts_with("{*"),
-            "{last} of prefix {prefix:?} takes the whole rest of the path, so that no route behind it is ever reached"
+            "{last} of prefix {prefix:?} takes the whole rest of the path: it reaches no route behind it"
         );
         let (node, names) = match prefix {
             "" => (&mut self.root, Vec::new()),

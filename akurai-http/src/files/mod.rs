@@ -193,16 +193,17 @@ impl Files {
         self
     }
 
-    /// Has browsers save every file under its name instead of showing it (`Content-Disposition: attachment`, RFC 6266): for
-    /// what others have uploaded. It is [`without_sidecars`](Files::without_sidecars) too, since an `x.html.gz` that somebody
+    /// Has browsers save every file under its name instead of showing it
+    /// (`Content-Disposition: attachment`, RFC 6266): for what others have uploaded. It is
+    /// [`without_sidecars`](Files::without_sidecars) too, since an `x.html.gz` that somebody
     /// uploaded would be sent in the place of `x.html`.
     pub fn attachments(mut self) -> Files {
         self.attachments = true;
         self.without_sidecars()
     }
 
-    /// Sends every file as it is, whatever lies beside it with `.br`, `.zst` or `.gz` behind its name. Default: such a sibling
-    /// that is not older is sent to a client that accepts its coding.
+    /// Sends every file as it is, whatever lies beside it with `.br`, `.zst` or `.gz` behind its
+    /// name. Default: such a sibling that is not older is sent to a client that accepts its coding.
     ///
     /// For directories in which the names of files are not the operator's to choose.
     pub fn without_sidecars(mut self) -> Files {
@@ -210,8 +211,9 @@ impl Files {
         self
     }
 
-    /// Adds a field to every response about a file that is there: those that carry it or a part of it, and 304, 412 and 416.
-    /// `Content-Disposition: attachment` switches sidecars off, as [`attachments`](Files::attachments) does.
+    /// Adds a field to every response about a file that is there: those that carry it or a part of
+    /// it, and 304, 412 and 416. `Content-Disposition: attachment` switches sidecars off, as
+    /// [`attachments`](Files::attachments) does.
     ///
     /// # Panics
     ///
@@ -434,8 +436,8 @@ fn send_file(request: &Request, response: Response, path: &Path) -> Response {
     }
 }
 
-/// To the same path with a slash behind it, without segments of one dot. Without a host in front, and never with two
-/// slashes there: a browser would take `//host/` for another site.
+/// To the same path with a slash behind it, without segments of one dot. Without a host in front,
+/// and never with two slashes there: a browser would take `//host/` for another site.
 pub(crate) fn redirect_to_directory(request: &Request) -> Response {
     let is_dot = |segment: &&str| matches!(*segment, "." | "%2e" | "%2E");
     let segments = request.path().split('/').filter(|segment| !is_dot(segment));
