@@ -10,6 +10,7 @@ mod answer;
 mod dir;
 mod embedded;
 mod resource;
+mod single;
 mod transfer;
 
 use std::fmt;
@@ -22,12 +23,12 @@ use crate::codec::disposition::attachment;
 use crate::codec::listing;
 use crate::codec::media::Media;
 use crate::codec::path::{FilePath, percent_decode};
-use crate::response::Body;
-use crate::{Headers, Reply, Request, Response, Status};
-use answer::{answer, is_attachment, is_negotiable};
+use crate::{Headers, Request, Response, Status};
+use answer::{answer, is_attachment};
 use dir::Dir;
 use embedded::Embedded;
 use resource::Resource;
+pub(crate) use single::{settle, settle_response};
 
 /// What a file may be kept for whose name changes with its content (RFC 8246): a year.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -397,42 +398,6 @@ impl fmt::Debug for Files {
             Source::Embedded(_) => "embedded".to_owned(),
         };
         f.debug_tuple("Files").field(&source).finish()
-    }
-}
-
-/// Makes a file that a handler named the answer to its request; any other reply stays as it is.
-pub(crate) fn settle(request: &Request, reply: Reply) -> Reply {
-    match reply {
-        Reply::Response(response) => Reply::Response(settle_response(request, response)),
-        upgrade => upgrade,
-    }
-}
-
-/// As [`settle`], for a response.
-#[inline]
-pub(crate) fn settle_response(request: &Request, mut response: Response) -> Response {
-    match &mut response.parts.body {
-        Body::File(path) => {
-            let path = std::mem::take(path);
-            send_file(request, response.body(""), &path)
-        }
-        _ => response,
-    }
-}
-
-fn send_file(request: &Request, response: Response, path: &Path) -> Response {
-    // The file's length is the file's to say.
-    let response = response.without_header("Content-Length");
-    let media = Media::of(&path.file_name().unwrap_or_default().to_string_lossy());
-    let is_negotiable = is_negotiable(&response, media);
-    let codings = AcceptedCodings::of(request.headers());
-    let codings = codings.preferred().filter(|_| is_negotiable);
-    match dir::find_anywhere(path, codings) {
-        Ok(Some(file)) => answer(request, response, media, file, is_negotiable),
-        // The handler's own status goes before what became of the page that explains it.
-        Ok(None) if response.status() != Status::OK => response,
-        Ok(None) => not_found(),
-        Err(_) => unavailable(),
     }
 }
 
