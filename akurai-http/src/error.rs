@@ -198,8 +198,8 @@ pub enum HeaderError {
     Value,
     /// `Transfer-Encoding`, which is the server's own, or a `Content-Length` that is no decimal number.
     Framing,
-    /// An `ETag` that is not a quoted string, be it behind `W/` (RFC 9110 §8.8.3), or a `Last-Modified` that is no HTTP-date
-    /// (§8.8.2): no condition would ever match it.
+    /// An `ETag` that is not a quoted string, be it behind `W/` (RFC 9110 §8.8.3), or a
+    /// `Last-Modified` that is no HTTP-date (§8.8.2): no condition would ever match it.
     Validator,
 }
 

@@ -30,7 +30,8 @@ impl Hosts {
         Ok(())
     }
 
-    /// Whether a request may be for this authority. It is empty if an HTTP/1.0 client named no host, which no browser does.
+    /// Whether a request may be for this authority. It is empty if an HTTP/1.0 client named no
+    /// host, which no browser does.
     pub(crate) fn admit(&self, authority: &str) -> bool {
         let host = without_port(authority);
         match bracketed(host) {

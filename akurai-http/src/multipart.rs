@@ -64,10 +64,11 @@ impl Request {
 
 /// Reads `multipart/form-data` (RFC 7578); see [`Request::multipart`].
 ///
-/// Lines end with CRLF alone, but for one before the first boundary. What stands before the first boundary and behind the
-/// last is ignored (RFC 2046 §5.1.1); if the first one stands within a line, the form is refused, since a part may be lost.
-/// A folded line of a part's head is read as one (RFC 5322 §2.2.3).
-/// `Content-Transfer-Encoding` is not undone: no browser sends it, and RFC 7578 §4.7 gave it up.
+/// Lines end with CRLF alone, but for one before the first boundary. What stands before the first
+/// boundary and behind the last is ignored (RFC 2046 §5.1.1); if the first one stands within a
+/// line, the form is refused, since a part may be lost. A folded line of a part's head is read as
+/// one (RFC 5322 §2.2.3). `Content-Transfer-Encoding` is not undone: no browser sends it, and RFC
+/// 7578 §4.7 gave it up.
 pub struct Multipart<R> {
     reader: R,
     delimiter: Delimiter,
@@ -102,7 +103,8 @@ impl<R: Read> Multipart<R> {
     ///
     /// # Errors
     ///
-    /// [`FormError::Boundary`] if that is not 1 to 70 of RFC 2046 §5.1.1's and a token's characters, the last no space.
+    /// [`FormError::Boundary`] if that is not 1 to 70 of RFC 2046 §5.1.1's and a token's
+    /// characters, the last no space.
     pub fn new(reader: R, boundary: &[u8]) -> io::Result<Multipart<R>> {
         let delimiter = Delimiter::new(boundary).ok_or(FormError::Boundary)?;
         let mut buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
@@ -164,7 +166,8 @@ impl<R: Read> Multipart<R> {
         }))
     }
 
-    /// Reads a part's header section of so many bytes, and leaves it in the buffer: should it be refused, it is refused again.
+    /// Reads a part's header section of so many bytes, and leaves it in the buffer: should it be
+    /// refused, it is refused again.
     fn head(&mut self) -> io::Result<(Headers, usize)> {
         let mut parser = PartHeadParser::default();
         let len = loop {

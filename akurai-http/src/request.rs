@@ -117,7 +117,8 @@ impl Request {
     /// A proxy's word is read from the right: each trusted proxy vouches for the one before it, and the first address that
     /// is no trusted proxy's is the client. What stands left of it is the client's own claim, and is not believed.
     ///
-    /// An IPv4 address is always one: a client that a socket on `[::]` knows as `::ffff:192.0.2.7` is `192.0.2.7` here.
+    /// An IPv4 address is always one: a client that a socket on `[::]` knows as `::ffff:192.0.2.7`
+    /// is `192.0.2.7` here.
     pub fn client_addr(&self) -> Option<IpAddr> {
         match &self.proxies {
             Some(proxies) => proxies.client(self.peer, &self.headers),

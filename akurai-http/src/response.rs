@@ -133,10 +133,11 @@ impl Response {
     /// The file at `path`, under the rules of [`Files`](crate::Files): its media type and validators, conditions, ranges,
     /// `HEAD` and sidecars, in constant memory. 404 if it is missing or no regular file.
     ///
-    /// It is opened when the handler has returned. Fields that the handler sets stay: with an `ETag` of its own, that is what
-    /// conditions are compared with. With one, with a `Content-Encoding`, or as an [`attachment`](Response::attachment), which
-    /// others may have uploaded, the file is sent as it is and no sidecar of it. Conditions and ranges are for `GET` and `HEAD` and for status 200; with another status
-    /// the whole file is sent.
+    /// It is opened when the handler has returned. Fields that the handler sets stay: with an
+    /// `ETag` of its own, that is what conditions are compared with. With one, with a
+    /// `Content-Encoding`, or as an [`attachment`](Response::attachment), which others may have
+    /// uploaded, the file is sent as it is and no sidecar of it. Conditions and ranges are for
+    /// `GET` and `HEAD` and for status 200; with another status the whole file is sent.
     ///
     /// The path is the program's own: nothing confines it. For paths that clients choose there is
     /// [`Router::files`](crate::Router::files).
@@ -153,9 +154,10 @@ impl Response {
         response
     }
 
-    /// Sends the client on to another place, which `Location` names: an absolute URL, or a reference that counts from the
-    /// request's own (RFC 9110 §10.2.2), such as `/login`. What is not ASCII in it is percent-encoded (RFC 3987 §3.1). What the
-    /// client then sends depends on the status (§15.4):
+    /// Sends the client on to another place, which `Location` names: an absolute URL, or a
+    /// reference that counts from the request's own (RFC 9110 §10.2.2), such as `/login`. What is
+    /// not ASCII in it is percent-encoded (RFC 3987 §3.1). What the client then sends depends on
+    /// the status (§15.4):
     ///
     /// | status | for | the next request |
     /// |---|---|---|
@@ -210,9 +212,10 @@ impl Response {
     ///
     /// # Panics
     ///
-    /// If the field is malformed, which would let a value forge another field or a second response; also if it is an `ETag` or
-    /// `Last-Modified` that no condition would match, since it lacks its quotes or is no date. Use
-    /// [`try_header`](Response::try_header) for a value that comes from outside.
+    /// If the field is malformed, which would let a value forge another field or a second response;
+    /// also if it is an `ETag` or `Last-Modified` that no condition would match, since it lacks its
+    /// quotes or is no date. Use [`try_header`](Response::try_header) for a value that comes from
+    /// outside.
     #[track_caller]
     pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Response {
         match self.try_header(name, value) {
@@ -225,9 +228,10 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// If the name is no token, if the value holds CR, LF, NUL or another control character or begins or ends with
-    /// white space, or if the field is `Transfer-Encoding`, a `Content-Length` that is no number, an `ETag` without its quotes or
-    /// a `Last-Modified` that is no HTTP-date. Passed on by `?`, it is 500.
+    /// If the name is no token, if the value holds CR, LF, NUL or another control character or
+    /// begins or ends with white space, or if the field is `Transfer-Encoding`, a `Content-Length`
+    /// that is no number, an `ETag` without its quotes or a `Last-Modified` that is no HTTP-date.
+    /// Passed on by `?`, it is 500.
     ///
     /// ```
     /// use akurai_http::{Cookie, Reply, Request, Response, Status};

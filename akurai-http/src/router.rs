@@ -1,15 +1,14 @@
 //! Which handler answers a request: patterns of paths, methods, and middleware around them.
 
 mod call;
+mod node;
 
 use std::fmt;
 use std::sync::Arc;
 
 use self::call::{Call, Handler, Route, Stack, settled, through};
-use crate::codec::path::percent_decode;
-use crate::codec::search::find_byte;
+use self::node::Node;
 use crate::files::{self, Files};
-use crate::params::Params;
 use crate::{Method, Reply, Request, Response, Status};
 
 /// Finds the handler for a request.
@@ -40,19 +39,6 @@ use crate::{Method, Reply, Request, Response, Status};
 pub struct Router {
     root: Node,
     middleware: Stack,
-}
-
-/// A place in the tree of patterns.
-#[derive(Default)]
-struct Node {
-    plain: Vec<(String, Node)>,
-    any: Option<Box<Node>>,
-    rest: Option<Box<Node>>,
-    routes: Vec<Route>,
-    /// A router was nested behind this, so that without a slash it is what it is with one.
-    is_prefix: bool,
-    /// Longest body for these routes, if it is not the server's.
-    body_bytes: Option<u64>,
 }
 
 impl Router {
@@ -221,8 +207,9 @@ impl Router {
     /// # let _ = router;
     /// ```
     ///
-    /// The prefix without a slash is answered as with one, `/api/v1` by the nested router's `/`, unless a route of its own has
-    /// that pattern. A page there whose links are relative had better redirect; [`files`](Router::files) does.
+    /// The prefix without a slash is answered as with one, `/api/v1` by the nested router's `/`,
+    /// unless a route of its own has that pattern. A page there whose links are relative had better
+    /// redirect; [`files`](Router::files) does.
     ///
     /// With an empty prefix the routes stay where they are. So one part of a site has its own middleware:
     ///
@@ -246,15 +233,15 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// If the prefix is malformed or ends with a slash or with a `{*name}`, which leaves no path to the routes behind it; or if
-    /// a route stands already.
+    /// If the prefix is malformed or ends with a slash or with a `{*name}`, which leaves no path to
+    /// the routes behind it; or if a route stands already.
     #[track_caller]
     pub fn nest(mut self, prefix: &str, router: Router) -> Router {
         assert!(!prefix.ends_with('/'), "prefix {prefix:?} ends with '/'");
         let last = prefix.rsplit('/').next().unwrap_or(prefix);
         assert!(
             !last.starts_with("{*"),
-            "{last} of prefix {prefix:?} takes the whole rest of the path, so that no route behind it is ever reached"
+            "{last} of prefix {prefix:?} takes the whole rest of the path: it reaches no route behind it"
         );
         let (node, names) = match prefix {
             "" => (&mut self.root, Vec::new()),
@@ -350,148 +337,6 @@ impl Router {
             request.set_params(params);
         }
         route.call(request, call)
-    }
-}
-
-impl Node {
-    /// Takes over the routes of another router's node, whose pattern begins behind ours, which has parameters of these
-    /// names; `stack` stays around its handlers.
-    #[track_caller]
-    fn adopt(&mut self, other: Node, names: &[String], stack: &Arc<Stack>) {
-        for (segment, child) in other.plain {
-            // A pattern "/" behind a prefix is the prefix itself and a slash: its segment is the empty one.
-            self.plain_child(&segment).adopt(child, names, stack);
-        }
-        if let Some(child) = other.any {
-            self.any.get_or_insert_default().adopt(*child, names, stack);
-        }
-        if let Some(child) = other.rest {
-            self.rest
-                .get_or_insert_default()
-                .adopt(*child, names, stack);
-        }
-        self.is_prefix |= other.is_prefix;
-        self.body_bytes = other.body_bytes.or(self.body_bytes);
-        for mut route in other.routes {
-            let method = route.method;
-            assert!(
-                self.routes.iter().all(|known| known.method != method),
-                "{method} has a handler already where a nested router has one too"
-            );
-            assert!(
-                route.names.iter().all(|name| !names.contains(name)),
-                "a parameter of the prefix has the name of one behind it"
-            );
-            let mut all_names = names.to_vec();
-            all_names.extend(route.names);
-            route.names = all_names;
-            route.stacks.push(Arc::clone(stack));
-            self.routes.push(route);
-        }
-    }
-
-    /// The place of a pattern, made if it is not there, and the names of the parameters on the way.
-    #[track_caller]
-    fn at(&mut self, pattern: &str) -> (&mut Node, Vec<String>) {
-        let Some(path) = pattern.strip_prefix('/') else {
-            panic!("pattern {pattern:?} does not begin with '/'");
-        };
-        let mut names: Vec<String> = Vec::new();
-        let mut node = self;
-        let mut segments = path.split('/').peekable();
-        while let Some(segment) = segments.next() {
-            let name = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
-            let Some(name) = name else {
-                assert!(
-                    !segment.contains(['{', '}']),
-                    "a brace within a segment of {pattern:?}"
-                );
-                node = node.plain_child(segment);
-                continue;
-            };
-            let rest = name.strip_prefix('*');
-            assert!(
-                rest.is_none() || segments.peek().is_none(),
-                "{segment} is not the last segment of {pattern:?}"
-            );
-            let name = rest.unwrap_or(name);
-            assert!(
-                !name.is_empty() && !names.iter().any(|known| known == name),
-                "parameter {segment} of {pattern:?} has no name of its own"
-            );
-            names.push(name.to_owned());
-            node = match rest {
-                Some(_) => node.rest.get_or_insert_default(),
-                None => node.any.get_or_insert_default(),
-            };
-        }
-        (node, names)
-    }
-
-    fn plain_child(&mut self, segment: &str) -> &mut Node {
-        let found = self.plain.iter().position(|(known, _)| known == segment);
-        let index = found.unwrap_or_else(|| {
-            self.plain.push((segment.to_owned(), Node::default()));
-            self.plain.len() - 1
-        });
-        &mut self.plain[index].1
-    }
-
-    /// The best place for `path`, which is percent-encoded and begins behind a slash; and what its parameters matched.
-    fn find(&self, path: &str, params: &mut Params) -> Option<&Node> {
-        let (segment, after) = match find_byte(b'/', path.as_bytes()) {
-            Some(slash) => (&path[..slash], Some(&path[slash + 1..])),
-            None => (path, None),
-        };
-        let decoded = percent_decode(segment)?;
-        if let Some((_, child)) = self.plain.iter().find(|(known, _)| *known == *decoded) {
-            if let Some(found) = child.onward(after, params) {
-                return Some(found);
-            }
-        }
-        if let Some(child) = self.any.as_deref().filter(|_| !decoded.is_empty()) {
-            params.push(&decoded);
-            if let Some(found) = child.onward(after, params) {
-                return Some(found);
-            }
-            params.pop();
-        }
-        let child = self.rest.as_deref()?;
-        params.push(&percent_decode(path)?);
-        params.rest_bytes = path.len();
-        Some(child)
-    }
-
-    fn onward(&self, after: Option<&str>, params: &mut Params) -> Option<&Node> {
-        match after {
-            Some(after) => self.find(after, params),
-            None if !self.routes.is_empty() => Some(self),
-            None if self.is_prefix => self.find("", params),
-            None => None,
-        }
-    }
-
-    fn route(&self, method: Method) -> Option<&Route> {
-        let of = |method| self.routes.iter().find(|route| route.method == method);
-        of(method).or_else(|| of(Method::Get).filter(|_| method == Method::Head))
-    }
-
-    /// The answer to a method that has no route here.
-    fn without_route(&self, method: Method) -> Response {
-        let response = match method {
-            Method::Options => Response::new(Status::NO_CONTENT),
-            _ => Response::plain(Status::METHOD_NOT_ALLOWED, "method not allowed"),
-        };
-        response.header("Allow", self.allow())
-    }
-
-    fn allow(&self) -> String {
-        let allowed: Vec<&str> = Method::ALL
-            .into_iter()
-            .filter(|&known| known == Method::Options || self.route(known).is_some())
-            .map(Method::as_str)
-            .collect();
-        allowed.join(", ")
     }
 }
 

@@ -186,17 +186,19 @@ impl Server {
         self
     }
 
-    /// Answers to these hosts alone: host names, IPv4 addresses, and IPv6 addresses, each without a port. A request for another
-    /// gets 421 (RFC 9110 §15.5.20) before any router, handler or upgrade, and its connection ends. Called again, it adds
-    /// to the list. Default: any host.
+    /// Answers to these hosts alone: host names, IPv4 addresses and IPv6 addresses, each without a
+    /// port. A request for another host gets 421 (RFC 9110 §15.5.20), which no router, handler or
+    /// upgrade sees, and its connection ends. Called again, it adds to the list. Default: any host.
     ///
-    /// This ends DNS rebinding, by which a page of another site reads what a server gives that listens on loopback or in a private
-    /// network: its name is made to lead to the server's address, so that the browser takes the two for one site, Host and
-    /// `Origin` included. So name what people type to get here, `localhost` for example, and no name that others hold.
+    /// This ends DNS rebinding. A page of another site has its own name lead to this server's
+    /// address, on loopback or in a private network. The browser then takes page and server for one
+    /// site, and the page reads every answer: `Host` and `Origin` are both the page's. So list the
+    /// names that people type to get here, `localhost` for example.
     ///
-    /// Compared is [`Request::authority`] without its port, in any case and with or without a dot at its end. A request
-    /// without a host is answered, which only HTTP/1.0 allows: no browser sends one. The list is for all listeners, Unix
-    /// sockets included; behind a proxy that passes `Host` on, it has the names that the proxy serves.
+    /// The server compares [`Request::authority`] without its port, in any case, with or without a
+    /// dot at its end. It answers a request without a host, which HTTP/1.0 allows and no browser
+    /// sends. The list holds for all listeners, Unix sockets included. Behind a proxy that passes
+    /// `Host` on, list the names that the proxy serves.
     ///
     /// ```
     /// use akurai_http::Server;

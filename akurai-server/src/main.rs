@@ -134,8 +134,9 @@ fn bind(addrs: &[String]) -> Result<Server, String> {
     server.ok_or_else(|| "no address to listen on".to_owned())
 }
 
-/// The hosts that the server answers to; none for any. Whoever may listen to the network has it reached by names that only the
-/// operator knows; on loopback alone every other name is that of a page that would read what it must not.
+/// The hosts that the server answers to; none for any. A server on the network has names that only
+/// its operator knows. On loopback alone, any other name belongs to a page that would read what it
+/// must not.
 fn hosts(options: &Options, bound: impl Iterator<Item = SocketAddr>) -> Vec<String> {
     let bound: Vec<IpAddr> = bound.map(|addr| addr.ip()).collect();
     let is_local = !bound.is_empty() && bound.iter().all(|ip| ip.to_canonical().is_loopback());

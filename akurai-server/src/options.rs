@@ -12,9 +12,9 @@ Usage: akurai-server [OPTIONS]
 Options:
   -a, --addr ADDR   Listen there: HOST:PORT, where port 0 takes a free one, or unix:PATH;
                     may be given several times          [default: 127.0.0.1:8090]  [env: AKURAI_ADDR]
-      --host NAME   Answer to this host name or address too; may be given several times. Where it listens on loopback
-                    alone, and where a NAME is given, requests for other hosts get 421, against DNS rebinding
-                                      [default: localhost, 127.0.0.1, [::1] and what --addr says]  [env: AKURAI_HOST]
+      --host NAME   Answer to this host name or address too; may be given several times. On loopback
+                    alone, or where a NAME is given, other hosts get 421, against DNS rebinding
+                            [default: localhost, 127.0.0.1, [::1] and --addr's]  [env: AKURAI_HOST]
   -d, --dir DIR     Also serve the files of DIR, under /files/   [default: none]  [env: AKURAI_DIR]
   -l, --list        Show what is in a directory that has no index.html        [env: AKURAI_LIST]
       --log FORMAT  The access log on stderr: plain or json     [default: plain]  [env: AKURAI_LOG]
@@ -24,8 +24,8 @@ Options:
   -h, --help        Print this
   -V, --version     Print the version
 
-What the command line says counts before the environment. There, several addresses or names are separated by spaces, and an option
-without a value is switched on by 1 and off by 0.
+What the command line says counts before the environment. There, several addresses or names are
+separated by spaces, and an option without a value is switched on by 1 and off by 0.
 
 Exit status: 0 after it was asked to end, 1 if it cannot serve, 2 if it was asked for what it does not know.
 ";

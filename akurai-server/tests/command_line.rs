@@ -264,7 +264,7 @@ fn on_loopback_it_answers_to_names_of_its_own() {
             &["App.Example", "[::2]"],
             &["evil.example", "x.app.example"],
         ),
-        // Who listens to the network knows names that we do not.
+        // A server on the network has names that only its operator knows.
         (&["--addr=0.0.0.0:0"], &["evil.example", "192.0.2.7"], NONE),
         (
             &["--addr=0.0.0.0:0", "--host=app.example"],
@@ -299,7 +299,8 @@ fn on_loopback_it_answers_to_names_of_its_own() {
                 "/metrics",
             ] {
                 let fields = format!(
-                    "Host: {host}\r\nOrigin: http://{host}\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+                    "Host: {host}\r\nOrigin: http://{host}\r\n\
+                     Upgrade: websocket\r\nConnection: upgrade\r\n\
                      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                 );
                 let answer = ask(&addr, path, &fields);
@@ -308,6 +309,7 @@ fn on_loopback_it_answers_to_names_of_its_own() {
         }
     }
     let (code, _, error) = run(&["--addr=127.0.0.1:0", "--host=app.example:80"]);
-    let expected = "akurai-server: cannot answer: \"app.example:80\" is no host name or address without a port\n";
+    let expected = "akurai-server: cannot answer: \
+                    \"app.example:80\" is no host name or address without a port\n";
     assert_eq!((code, &*error), (Some(1), expected));
 }

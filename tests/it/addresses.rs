@@ -12,7 +12,8 @@ fn client_addr(request: &Request) -> Response {
     Response::text(client.unwrap_or_default())
 }
 
-/// A server that believes a `Forwarded` from loopback, and the answers that it gives to these fields.
+/// A server that believes a `Forwarded` from loopback, and the answers that it gives to these
+/// fields.
 #[track_caller]
 fn check(cases: &[(&str, &str)]) {
     let server = Server::bind((Ipv4Addr::LOCALHOST, 0))

@@ -244,7 +244,8 @@ fn a_redirect_is_ascii_on_the_wire() {
     assert_eq!(location, Some("/gr%C3%B6%C3%9Fe?%C3%BC=1"));
 }
 
-/// What a file's conditions would never match is a fault of the program's, and told where it is made.
+/// What a file's conditions would never match is a fault of the program's, and told where it is
+/// made.
 #[test]
 fn an_etag_without_quotes_is_refused_where_it_is_set() {
     let app = Router::new()

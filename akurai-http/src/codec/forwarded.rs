@@ -49,8 +49,9 @@ impl Net {
     }
 }
 
-/// The elements of a `Forwarded` field: separated by commas, but not by those within quotes. Empty ones count for nothing
-/// (RFC 9110 §5.6.1.2): a line, or the end of one, to which nobody appended says nothing of any proxy.
+/// The elements of a `Forwarded` field: separated by commas, but not by those within quotes. Empty
+/// ones count for nothing (RFC 9110 §5.6.1.2): a line, or the end of one, to which nobody appended
+/// says nothing of any proxy.
 ///
 /// A field that leaves a quote open is one element without a word. A client can send such a quote to swallow what the
 /// proxy appends behind it, and then its own words would stand where the proxy's are looked for.

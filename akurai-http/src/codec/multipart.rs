@@ -14,9 +14,9 @@
 //! transport-padding := *LWSP-char
 //! ```
 //!
-//! The first boundary of a body begins the body or a line of it, which in a preamble a bare LF ends too: Go, PHP and Werkzeug
-//! read it so. A part without content needs no CRLF behind its header section: who scans for its end begins with the
-//! empty line that ends that section.
+//! The first boundary of a body begins the body or a line of it, which in a preamble a bare LF ends
+//! too: Go, PHP and Werkzeug read it so. A part without content needs no CRLF behind its header
+//! section: a scan for its end begins with the empty line that ends that section.
 
 use crate::codec::head::{FieldLine, is_field_value, is_tchar, split_field_line};
 use crate::codec::parameters::{essence, parameter};
@@ -54,7 +54,8 @@ pub(crate) enum Scan {
 impl Delimiter {
     // boundary := 0*69<bchars> bcharsnospace                            RFC 2046 §5.1.1
     //
-    // We take the other characters of a token too, as other servers do: some clients send `boundary=*****`.
+    // We take the other characters of a token too, as other servers do: some clients send
+    // `boundary=*****`.
     /// The delimiter of this boundary, if it is one.
     pub(crate) fn new(boundary: &[u8]) -> Option<Delimiter> {
         let is_bchar = |byte: &u8| is_tchar(*byte) || b"(),/:=? ".contains(byte);
@@ -65,13 +66,13 @@ impl Delimiter {
         })
     }
 
-    /// Tells what `input` begins with before the first boundary: the preamble's last byte, at first an LF in the place of one,
-    /// and what follows. `at_end` says that nothing comes behind it.
+    /// Tells what `input` begins with before the first boundary: the preamble's last byte, at first
+    /// an LF in the place of one, and what follows. `at_end` says that nothing comes behind it.
     ///
     /// # Errors
     ///
-    /// As [`scan`](Delimiter::scan); and if the boundary does not begin a line. It ends the preamble for some parsers, and for
-    /// others the part behind it is lost.
+    /// As [`scan`](Delimiter::scan); and if the boundary does not begin a line. It ends the
+    /// preamble for some parsers, and for others the part behind it is lost.
     pub(crate) fn scan_preamble(&self, input: &[u8], at_end: bool) -> Result<Scan, FormError> {
         let dash_boundary = &self.bytes[2..];
         let mut at = 1;
@@ -99,7 +100,8 @@ impl Delimiter {
         })
     }
 
-    /// Tells what `input` begins with behind a part's header section. `at_end` says that nothing comes behind it.
+    /// Tells what `input` begins with behind a part's header section. `at_end` says that nothing
+    /// comes behind it.
     ///
     /// A delimiter has its CR at its beginning alone, so that two candidates never overlap, and the time is linear.
     ///
@@ -165,8 +167,8 @@ impl PartHeadParser {
     /// Goes on in `input`, which begins where it began at the last call and has grown at its end. `Some` is the length
     /// of the header section with the empty line after it.
     ///
-    /// Lines end with CRLF, as in a request's head. One that begins with white space goes on with the field before it, as
-    /// in any MIME header (RFC 5322 §2.2.3): no proxy reads a part's head, so that nothing can be smuggled by it.
+    /// Lines end with CRLF, as in a request's head. One that begins with white space goes on with
+    /// the field before it, as in any MIME header (RFC 5322 §2.2.3) and in other servers.
     pub(crate) fn advance(&mut self, input: &[u8]) -> Result<Option<usize>, FormError> {
         loop {
             let Some(end) = find_byte(b'\n', &input[self.searched..]).map(|n| n + self.searched)
@@ -206,7 +208,8 @@ impl PartHeadParser {
         Ok(())
     }
 
-    /// Takes a line that goes on with the last field. The line's end before it is left out, its own white space stays.
+    /// Takes a line that goes on with the last field. The line's end before it is left out, its own
+    /// white space stays.
     fn extend_field(&mut self, line: &[u8]) -> Result<(), FormError> {
         let field = self.lines.last_mut().filter(|_| is_field_value(line));
         let value = &mut field.ok_or(FormError::PartHead)?.value;

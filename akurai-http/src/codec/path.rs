@@ -62,11 +62,13 @@ pub(crate) struct FilePath<'a> {
 }
 
 impl FilePath<'_> {
-    /// Reads what follows the directory's prefix and its slash, still percent-encoded; `None` if it can name nothing there.
+    /// Reads what follows the directory's prefix and its slash, still percent-encoded; `None` if it
+    /// can name nothing there.
     ///
-    /// It is decoded once. Segments of one dot are removed (RFC 3986 §5.2.4), since some clients send them (apt asks for
-    /// `./InRelease`); of two dots none are, which lead out. Nothing else that any system reads as more than a plain name
-    /// passes: no separator, drive, stream or device, no hidden file but `/.well-known` (RFC 8615).
+    /// It is decoded once. Segments of one dot are removed (RFC 3986 §5.2.4), since some clients
+    /// send them (apt asks for `./InRelease`); of two dots none are, which lead out. Nothing else
+    /// that any system reads as more than a plain name passes: no separator, drive, stream or
+    /// device, no hidden file but `/.well-known` (RFC 8615).
     pub(crate) fn parse(path: &str) -> Option<FilePath<'_>> {
         let mut names = Vec::new();
         let mut ends_with_dot = false;

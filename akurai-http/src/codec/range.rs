@@ -160,7 +160,8 @@ impl Multipart {
         boundary: &str,
         media_type: &str,
     ) -> Multipart {
-        // The CRLF is a part of the delimiter (RFC 2046 §5.1.1). The first one needs none, and zsync reads no other.
+        // The CRLF is a part of the delimiter (RFC 2046 §5.1.1). The first one needs none, and
+        // zsync reads no other.
         let head = |part: &Range<u64>| {
             let content_range = content_range(part, len);
             format!(

@@ -147,9 +147,9 @@ fn is_ip_literal(inner: &[u8]) -> bool {
     std::str::from_utf8(inner).is_ok_and(|text| text.parse::<core::net::Ipv6Addr>().is_ok())
 }
 
-/// No control, space, DEL or byte ≥ 0x80; no `#`, which is a fragment and never sent; no `" < >`. Browsers do send
-/// `| { } ^ [ ]` and the backtick as they are, and a `\` and a lone `%` in the query, so these stay, though the grammar
-/// of RFC 3986 lacks them.
+/// No control, space, DEL or byte ≥ 0x80; no `#`, which is a fragment and never sent; no `" < >`.
+/// Browsers do send `| { } ^ [ ]` and the backtick as they are, and a `\` and a lone `%` in the
+/// query, so these stay, though the grammar of RFC 3986 lacks them.
 fn has_target_bytes(target: &[u8]) -> bool {
     target.iter().all(|&byte| TARGET[byte as usize])
 }
@@ -164,8 +164,9 @@ const TARGET: [bool; 256] = {
     table
 };
 
-/// Whether it can be decoded, and holds no `\`: some systems and some browsers take that for a `/`. What stands in a query
-/// is for the handler to read, and there browsers send both as they are (WHATWG URL §4.4, query state).
+/// Whether it can be decoded, and holds no `\`: some systems and some browsers take that for a `/`.
+/// What stands in a query is for the handler to read, and there browsers send both as they are
+/// (WHATWG URL §4.4, query state).
 fn is_path(path: &[u8]) -> bool {
     has_whole_triplets(path) && find_byte(b'\\', path).is_none()
 }

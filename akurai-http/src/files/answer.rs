@@ -26,8 +26,8 @@ const CONTENT_FIELDS: [&str; 5] = [
     "Last-Modified",
 ];
 
-/// Makes `resource` the content of `response`, whose fields stay where they are set already. `is_negotiable` says that another
-/// request may get it in another coding.
+/// Makes `resource` the content of `response`, whose fields stay where they are set already.
+/// `is_negotiable` says that another request may get it in another coding.
 pub(crate) fn answer(
     request: &Request,
     mut response: Response,

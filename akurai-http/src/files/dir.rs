@@ -192,7 +192,8 @@ struct Directory {
 impl Directory {
     fn open(path: &Path) -> Option<Directory> {
         let handle = match cfg!(unix) {
-            // The dot is in directories alone, so that nothing else is opened: a FIFO in its place would wait for a writer.
+            // The dot is in directories alone, so that nothing else is opened: a FIFO in its place
+            // would wait for a writer.
             true => Some(File::open(path.join(".")).ok()?),
             false => None,
         };
@@ -303,8 +304,8 @@ fn with_extension(path: &Path, extension: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens what was a regular file a moment ago. Another may have taken its place, a FIFO perhaps: so the opening never waits,
-/// where the flag for that is known.
+/// Opens what was a regular file a moment ago. Another may have taken its place, a FIFO perhaps: so
+/// the opening never waits, where the flag for that is known.
 fn open_without_waiting(path: &Path) -> io::Result<File> {
     open_with(path, O_NONBLOCK.unwrap_or(0))
 }
@@ -319,7 +320,8 @@ fn open_with(path: &Path, flags: i32) -> io::Result<File> {
     options.open(path)
 }
 
-/// Whether open(2)'s flags have the values that most processors' Linux gives them: std does not name any.
+/// Whether open(2)'s flags have the values that most processors' Linux gives them: std does not
+/// name any.
 const IS_LINUX: bool = cfg!(all(
     any(target_os = "linux", target_os = "android"),
     any(

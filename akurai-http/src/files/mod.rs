@@ -10,6 +10,7 @@ mod answer;
 mod dir;
 mod embedded;
 mod resource;
+mod single;
 mod transfer;
 
 use std::fmt;
@@ -22,12 +23,12 @@ use crate::codec::disposition::attachment;
 use crate::codec::listing;
 use crate::codec::media::Media;
 use crate::codec::path::{FilePath, percent_decode};
-use crate::response::Body;
-use crate::{Headers, Reply, Request, Response, Status};
-use answer::{answer, is_attachment, is_negotiable};
+use crate::{Headers, Request, Response, Status};
+use answer::{answer, is_attachment};
 use dir::Dir;
 use embedded::Embedded;
 use resource::Resource;
+pub(crate) use single::{settle, settle_response};
 
 /// What a file may be kept for whose name changes with its content (RFC 8246): a year.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -193,16 +194,17 @@ impl Files {
         self
     }
 
-    /// Has browsers save every file under its name instead of showing it (`Content-Disposition: attachment`, RFC 6266): for
-    /// what others have uploaded. It is [`without_sidecars`](Files::without_sidecars) too, since an `x.html.gz` that somebody
+    /// Has browsers save every file under its name instead of showing it
+    /// (`Content-Disposition: attachment`, RFC 6266): for what others have uploaded. It is
+    /// [`without_sidecars`](Files::without_sidecars) too, since an `x.html.gz` that somebody
     /// uploaded would be sent in the place of `x.html`.
     pub fn attachments(mut self) -> Files {
         self.attachments = true;
         self.without_sidecars()
     }
 
-    /// Sends every file as it is, whatever lies beside it with `.br`, `.zst` or `.gz` behind its name. Default: such a sibling
-    /// that is not older is sent to a client that accepts its coding.
+    /// Sends every file as it is, whatever lies beside it with `.br`, `.zst` or `.gz` behind its
+    /// name. Default: such a sibling that is not older is sent to a client that accepts its coding.
     ///
     /// For directories in which the names of files are not the operator's to choose.
     pub fn without_sidecars(mut self) -> Files {
@@ -210,8 +212,9 @@ impl Files {
         self
     }
 
-    /// Adds a field to every response about a file that is there: those that carry it or a part of it, and 304, 412 and 416.
-    /// `Content-Disposition: attachment` switches sidecars off, as [`attachments`](Files::attachments) does.
+    /// Adds a field to every response about a file that is there: those that carry it or a part of
+    /// it, and 304, 412 and 416. `Content-Disposition: attachment` switches sidecars off, as
+    /// [`attachments`](Files::attachments) does.
     ///
     /// # Panics
     ///
@@ -398,44 +401,8 @@ impl fmt::Debug for Files {
     }
 }
 
-/// Makes a file that a handler named the answer to its request; any other reply stays as it is.
-pub(crate) fn settle(request: &Request, reply: Reply) -> Reply {
-    match reply {
-        Reply::Response(response) => Reply::Response(settle_response(request, response)),
-        upgrade => upgrade,
-    }
-}
-
-/// As [`settle`], for a response.
-#[inline]
-pub(crate) fn settle_response(request: &Request, mut response: Response) -> Response {
-    match &mut response.parts.body {
-        Body::File(path) => {
-            let path = std::mem::take(path);
-            send_file(request, response.body(""), &path)
-        }
-        _ => response,
-    }
-}
-
-fn send_file(request: &Request, response: Response, path: &Path) -> Response {
-    // The file's length is the file's to say.
-    let response = response.without_header("Content-Length");
-    let media = Media::of(&path.file_name().unwrap_or_default().to_string_lossy());
-    let is_negotiable = is_negotiable(&response, media);
-    let codings = AcceptedCodings::of(request.headers());
-    let codings = codings.preferred().filter(|_| is_negotiable);
-    match dir::find_anywhere(path, codings) {
-        Ok(Some(file)) => answer(request, response, media, file, is_negotiable),
-        // The handler's own status goes before what became of the page that explains it.
-        Ok(None) if response.status() != Status::OK => response,
-        Ok(None) => not_found(),
-        Err(_) => unavailable(),
-    }
-}
-
-/// To the same path with a slash behind it, without segments of one dot. Without a host in front, and never with two
-/// slashes there: a browser would take `//host/` for another site.
+/// To the same path with a slash behind it, without segments of one dot. Without a host in front,
+/// and never with two slashes there: a browser would take `//host/` for another site.
 pub(crate) fn redirect_to_directory(request: &Request) -> Response {
     let is_dot = |segment: &&str| matches!(*segment, "." | "%2e" | "%2E");
     let segments = request.path().split('/').filter(|segment| !is_dot(segment));

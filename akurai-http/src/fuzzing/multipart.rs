@@ -118,8 +118,8 @@ fn read_parts(
     Ok(())
 }
 
-/// RFC 2046 §5.1.1 on a body that is all there: the first boundary begins a line, and the empty line behind a head is one
-/// that content or a delimiter follows.
+/// RFC 2046 §5.1.1 on a body that is all there: the first boundary begins a line, and the empty
+/// line behind a head is one that content or a delimiter follows.
 fn reference(body: &[u8], boundary: &[u8]) -> Form {
     let mut form = Form::default();
     let mut next = behind_preamble(body, boundary);

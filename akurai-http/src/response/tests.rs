@@ -29,7 +29,8 @@ fn a_validator_that_no_condition_matches_is_refused_where_it_is_set() {
     }
     let panic = catch_unwind(|| Response::text("").header("ETag", "ABC"));
     let panic = panic.expect_err("no quotes").downcast::<String>();
-    let message = "header \"ETag\": ETag is not \"…\" or W/\"…\" with its quotes, or Last-Modified is no HTTP-date";
+    let message = "header \"ETag\": ETag is not \"…\" or W/\"…\" with its quotes, \
+                   or Last-Modified is no HTTP-date";
     assert_eq!(panic.ok().as_deref().map(String::as_str), Some(message));
 }
 

@@ -204,11 +204,11 @@ fn a_prefix_that_leaves_nothing_to_its_routes_is_told_at_the_start() {
     for (prefix, message) in [
         (
             "/a/{*x}",
-            "{*x} of prefix \"/a/{*x}\" takes the whole rest of the path, so that no route behind it is ever reached",
+            "{*x} of prefix \"/a/{*x}\" takes the whole rest of the path: it reaches no route behind it",
         ),
         (
             "/{*x}",
-            "{*x} of prefix \"/{*x}\" takes the whole rest of the path, so that no route behind it is ever reached",
+            "{*x} of prefix \"/{*x}\" takes the whole rest of the path: it reaches no route behind it",
         ),
         ("/{*x}/b", "{*x} is not the last segment of \"/{*x}/b\""),
         ("/a/", "prefix \"/a/\" ends with '/'"),

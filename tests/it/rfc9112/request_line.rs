@@ -260,7 +260,8 @@ fn http_05_percent_triplets() {
     );
 }
 
-/// As browsers send `/q?path=C:\temp` and `/q?d=100%`, and as `URLSearchParams` reads what they mean.
+/// As browsers send `/q?path=C:\temp` and `/q?d=100%`, and as `URLSearchParams` reads what they
+/// mean.
 #[test]
 fn http_05_a_query_as_browsers_send_it() {
     let server = TestServer::start(Router::new().get("/q", |req: &Request| {
