@@ -17,6 +17,9 @@ use crate::engine::resp::{Reply, command};
 const GROUP: usize = 1024;
 const GROUP_BYTES: usize = 1 << 20;
 
+/// How long a publisher waits for all of it: its turn, a connection, the answer.
+const WHOLE: Duration = CONNECT.saturating_add(IO);
+
 /// How long the replicas that were asked for have.
 const REPLICATION: Duration = Duration::from_secs(1);
 
@@ -43,6 +46,8 @@ struct Link {
 /// What one thread wants to have added, and what came of it.
 #[derive(Debug)]
 struct Job {
+    /// When the thread gives up, wherever the event is then.
+    deadline: Instant,
     topic: String,
     name: String,
     data: String,
@@ -77,7 +82,7 @@ impl Writer {
         }
     }
 
-    /// Adds an event, at the latest within 3 s of its turn.
+    /// Adds an event, at the latest within [`WHOLE`].
     pub(super) fn publish(
         &self,
         url: &Url,
@@ -87,6 +92,7 @@ impl Writer {
         data: &str,
     ) -> io::Result<EventId> {
         let job = Arc::new(Job {
+            deadline: Instant::now() + WHOLE,
             topic: topic.to_owned(),
             name: name.to_owned(),
             data: data.to_owned(),
@@ -99,18 +105,18 @@ impl Writer {
             !std::mem::replace(&mut queue.led, true)
         };
         if leads || job.wait() {
-            self.lead(url, options);
+            self.lead(url, options, job.deadline);
         }
-        job.result()
-            .map_err(|failure| io::Error::new(failure.kind, failure.message))
+        let result = job.result().unwrap_or_else(|| self.give_up(url, &job));
+        result.map_err(|failure| io::Error::new(failure.kind, failure.message))
     }
 
     /// Writes what waits, at least one's own, and hands the lead on.
-    fn lead(&self, url: &Url, options: &RedisOptions) {
+    fn lead(&self, url: &Url, options: &RedisOptions, deadline: Instant) {
         let group = self.queue().take();
         let outcome = {
             let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-            link.add(&self.name, url, options, &group)
+            link.add(&self.name, url, options, &group, deadline)
         };
         let mut queue = self.queue();
         if let Err(error) = outcome {
@@ -123,10 +129,30 @@ impl Writer {
                 job.end(Err(failure.clone()));
             }
         }
-        match queue.waiting.first() {
-            Some(next) => next.set(State::Leads),
-            None => queue.led = false,
+        queue.hand_on();
+    }
+
+    /// What becomes of a job whose time is over.
+    fn give_up(&self, url: &Url, job: &Arc<Job>) -> Result<EventId, Failure> {
+        let mut queue = self.queue();
+        let before = queue.waiting.len();
+        queue.waiting.retain(|waiting| !Arc::ptr_eq(waiting, job));
+        let was_waiting = queue.waiting.len() < before;
+        match &*job.state() {
+            // In the last moment.
+            State::Done(result) => return result.clone(),
+            // Its turn has just come, and is the next one's.
+            State::Leads => queue.hand_on(),
+            State::Waiting => {}
         }
+        let fate = match was_waiting {
+            true => "is not kept",
+            false => "may be kept or not",
+        };
+        Err(Failure {
+            kind: io::ErrorKind::TimedOut,
+            message: format!("Redis at {url}: it does not answer in time; the event {fate}"),
+        })
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -137,13 +163,26 @@ impl Writer {
 impl Queue {
     /// Takes the first that wait: one at least, if any does.
     fn take(&mut self) -> Vec<Arc<Job>> {
+        let count = self.next_group();
+        self.waiting.drain(..count).collect()
+    }
+
+    /// Has the last of the next group write it, since that one has the most time left; the others wait until theirs is over.
+    fn hand_on(&mut self) {
+        match self.next_group().checked_sub(1) {
+            Some(last) => self.waiting[last].set(State::Leads),
+            None => self.led = false,
+        }
+    }
+
+    /// How many of the first that wait are written together.
+    fn next_group(&self) -> usize {
         let mut bytes = 0;
         let fitting = self.waiting.iter().take(GROUP).take_while(|job| {
             bytes += job.topic.len() + job.name.len() + job.data.len();
             bytes <= GROUP_BYTES
         });
-        let count = fitting.count().max(1).min(self.waiting.len());
-        self.waiting.drain(..count).collect()
+        fitting.count().max(1).min(self.waiting.len())
     }
 }
 
@@ -168,8 +207,8 @@ impl Link {
         url: &Url,
         options: &RedisOptions,
         jobs: &[Arc<Job>],
+        deadline: Instant,
     ) -> io::Result<()> {
-        let deadline = Instant::now() + CONNECT + IO;
         let mut group = Group {
             url,
             options,
@@ -355,22 +394,27 @@ fn id(reply: Reply) -> io::Result<EventId> {
 }
 
 impl Job {
-    /// Waits for its end, or for its turn to lead: that is true.
+    /// Waits for its end, or for its turn to lead: that is true. After its deadline it is neither.
     fn wait(&self) -> bool {
         let mut state = self.state();
-        while matches!(*state, State::Waiting) {
-            state = self
-                .bell
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            match *state {
+                State::Waiting if !left.is_zero() => {
+                    let waited = self.bell.wait_timeout(state, left);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                State::Leads => return !left.is_zero(),
+                State::Waiting | State::Done(_) => return false,
+            }
         }
-        matches!(*state, State::Leads)
     }
 
-    fn result(&self) -> Result<EventId, Failure> {
+    /// What came of it, if that is known.
+    fn result(&self) -> Option<Result<EventId, Failure>> {
         match &*self.state() {
-            State::Done(result) => result.clone(),
-            State::Waiting | State::Leads => unreachable!("who leads writes its own"),
+            State::Done(result) => Some(result.clone()),
+            State::Waiting | State::Leads => None,
         }
     }
 
@@ -400,6 +444,63 @@ impl std::fmt::Debug for Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn job(deadline: Instant) -> Arc<Job> {
+        Arc::new(Job {
+            deadline,
+            topic: "t".to_owned(),
+            name: String::new(),
+            data: "x".repeat(GROUP_BYTES / 3),
+            state: Mutex::new(State::Waiting),
+            bell: Condvar::new(),
+        })
+    }
+
+    fn writer(waiting: &[Arc<Job>]) -> Writer {
+        let writer = Writer::new();
+        writer.queue().waiting.extend(waiting.iter().cloned());
+        writer.queue().led = true;
+        writer
+    }
+
+    #[test]
+    fn the_last_of_a_group_leads_it() {
+        let jobs: Vec<_> = (0..4).map(|_| job(Instant::now() + WHOLE)).collect();
+        let writer = writer(&jobs);
+        writer.queue().hand_on();
+        // Three such events are more than a group has.
+        let leads = |job: &Arc<Job>| matches!(*job.state(), State::Leads);
+        let leading: Vec<_> = jobs.iter().map(leads).collect();
+        assert_eq!(leading, [false, true, false, false]);
+        assert!(jobs[1].wait(), "it has the time");
+        assert_eq!(writer.queue().take().len(), 2);
+    }
+
+    #[test]
+    fn who_waited_long_enough_gives_up() {
+        let url = Url::parse("redis://h").unwrap();
+        let late = Instant::now();
+        let jobs = [job(late), job(late), job(late + WHOLE), job(late)];
+        let writer = writer(&jobs[..3]);
+        let fate = |job: &Arc<Job>| {
+            assert!(!job.wait(), "its time is over");
+            let failure = writer.give_up(&url, job).unwrap_err();
+            assert_eq!(failure.kind, io::ErrorKind::TimedOut);
+            failure.message
+        };
+        let not_kept = "Redis at h:6379: it does not answer in time; the event is not kept";
+        assert_eq!(fate(&jobs[0]), not_kept);
+        // Its turn comes too late, and goes to the next.
+        jobs[1].set(State::Leads);
+        assert_eq!(fate(&jobs[1]), not_kept);
+        assert!(jobs[2].wait());
+        assert_eq!(writer.queue().waiting.len(), 1);
+        // Another writes it.
+        assert!(fate(&jobs[3]).ends_with("may be kept or not"));
+        jobs[3].end(Ok(EventId { ms: 5, seq: 0 }));
+        let kept = writer.give_up(&url, &jobs[3]).unwrap();
+        assert_eq!(kept.ms, 5, "in the last moment");
+    }
 
     #[test]
     fn what_became_of_those_without_an_answer() {
