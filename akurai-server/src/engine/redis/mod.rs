@@ -2,6 +2,7 @@
 
 mod connection;
 mod entry;
+mod queue;
 mod reader;
 mod url;
 mod writer;

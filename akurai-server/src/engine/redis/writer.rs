@@ -3,19 +3,16 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connection::{CONNECT, Connection, IO, refused, unexpected};
 use super::entry::{self, Key};
+use super::queue::{Failure, Job, Queue, State};
 use super::url::Url;
 use super::{REPLY_ENTRIES, RedisOptions, random};
 use crate::EventId;
 use crate::engine::resp::{Reply, command};
-
-/// Commands that are written at a time, and their bytes if there is more than one.
-const GROUP: usize = 1024;
-const GROUP_BYTES: usize = 1 << 20;
 
 /// How long a publisher waits for all of it: its turn, a connection, the answer.
 const WHOLE: Duration = CONNECT.saturating_add(IO);
@@ -30,44 +27,10 @@ pub(super) struct Writer {
     name: String,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: Vec<Arc<Job>>,
-    /// Somebody writes, for himself and for those who wait.
-    led: bool,
-}
-
 struct Link {
     connection: Option<Connection>,
     /// The number of the last event that was given one.
     number: u64,
-}
-
-/// What one thread wants to have added, and what came of it.
-#[derive(Debug)]
-struct Job {
-    /// When the thread gives up, wherever the event is then.
-    deadline: Instant,
-    topic: String,
-    name: String,
-    data: String,
-    state: Mutex<State>,
-    bell: Condvar,
-}
-
-#[derive(Debug)]
-enum State {
-    Waiting,
-    /// It is this one's turn to write.
-    Leads,
-    Done(Result<EventId, Failure>),
-}
-
-/// Why an event is not known to be kept; several threads are told of one.
-#[derive(Debug, Clone)]
-struct Failure {
-    kind: io::ErrorKind,
-    message: String,
 }
 
 impl Writer {
@@ -91,14 +54,7 @@ impl Writer {
         name: &str,
         data: &str,
     ) -> io::Result<EventId> {
-        let job = Arc::new(Job {
-            deadline: Instant::now() + WHOLE,
-            topic: topic.to_owned(),
-            name: name.to_owned(),
-            data: data.to_owned(),
-            state: Mutex::new(State::Waiting),
-            bell: Condvar::new(),
-        });
+        let job = Job::new(Instant::now() + WHOLE, topic, name, data);
         let leads = {
             let mut queue = self.queue();
             queue.waiting.push(Arc::clone(&job));
@@ -157,32 +113,6 @@ impl Writer {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Queue {
-    /// Takes the first that wait: one at least, if any does.
-    fn take(&mut self) -> Vec<Arc<Job>> {
-        let count = self.next_group();
-        self.waiting.drain(..count).collect()
-    }
-
-    /// Has the last of the next group write it, since that one has the most time left; the others wait until theirs is over.
-    fn hand_on(&mut self) {
-        match self.next_group().checked_sub(1) {
-            Some(last) => self.waiting[last].set(State::Leads),
-            None => self.led = false,
-        }
-    }
-
-    /// How many of the first that wait are written together.
-    fn next_group(&self) -> usize {
-        let mut bytes = 0;
-        let fitting = self.waiting.iter().take(GROUP).take_while(|job| {
-            bytes += job.topic.len() + job.name.len() + job.data.len();
-            bytes <= GROUP_BYTES
-        });
-        fitting.count().max(1).min(self.waiting.len())
     }
 }
 
@@ -393,45 +323,6 @@ fn id(reply: Reply) -> io::Result<EventId> {
     id.and_then(|id| id.parse().ok()).ok_or_else(unexpected)
 }
 
-impl Job {
-    /// Waits for its end, or for its turn to lead: that is true. After its deadline it is neither.
-    fn wait(&self) -> bool {
-        let mut state = self.state();
-        loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            match *state {
-                State::Waiting if !left.is_zero() => {
-                    let waited = self.bell.wait_timeout(state, left);
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
-                }
-                State::Leads => return !left.is_zero(),
-                State::Waiting | State::Done(_) => return false,
-            }
-        }
-    }
-
-    /// What came of it, if that is known.
-    fn result(&self) -> Option<Result<EventId, Failure>> {
-        match &*self.state() {
-            State::Done(result) => Some(result.clone()),
-            State::Waiting | State::Leads => None,
-        }
-    }
-
-    fn end(&self, result: Result<EventId, Failure>) {
-        self.set(State::Done(result));
-    }
-
-    fn set(&self, state: State) {
-        *self.state() = state;
-        self.bell.notify_one();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link")
@@ -445,17 +336,6 @@ impl std::fmt::Debug for Link {
 mod tests {
     use super::*;
 
-    fn job(deadline: Instant) -> Arc<Job> {
-        Arc::new(Job {
-            deadline,
-            topic: "t".to_owned(),
-            name: String::new(),
-            data: "x".repeat(GROUP_BYTES / 3),
-            state: Mutex::new(State::Waiting),
-            bell: Condvar::new(),
-        })
-    }
-
     fn writer(waiting: &[Arc<Job>]) -> Writer {
         let writer = Writer::new();
         writer.queue().waiting.extend(waiting.iter().cloned());
@@ -464,22 +344,10 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_a_group_leads_it() {
-        let jobs: Vec<_> = (0..4).map(|_| job(Instant::now() + WHOLE)).collect();
-        let writer = writer(&jobs);
-        writer.queue().hand_on();
-        // Three such events are more than a group has.
-        let leads = |job: &Arc<Job>| matches!(*job.state(), State::Leads);
-        let leading: Vec<_> = jobs.iter().map(leads).collect();
-        assert_eq!(leading, [false, true, false, false]);
-        assert!(jobs[1].wait(), "it has the time");
-        assert_eq!(writer.queue().take().len(), 2);
-    }
-
-    #[test]
     fn who_waited_long_enough_gives_up() {
         let url = Url::parse("redis://h").unwrap();
         let late = Instant::now();
+        let job = |deadline| Job::new(deadline, "t", "", "data");
         let jobs = [job(late), job(late), job(late + WHOLE), job(late)];
         let writer = writer(&jobs[..3]);
         let fate = |job: &Arc<Job>| {
