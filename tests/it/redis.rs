@@ -3,6 +3,7 @@
 
 mod beginning;
 mod fake;
+mod slow;
 
 use std::io;
 use std::net::TcpListener;

@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connection::{CONNECT, Connection, IO, refused, unexpected};
 use super::entry::{self, Key};
+use super::queue::{Failure, Job, Queue, State};
 use super::url::Url;
 use super::{REPLY_ENTRIES, RedisOptions, random};
 use crate::EventId;
 use crate::engine::resp::{Reply, command};
 
-/// Commands that are written at a time, and their bytes if there is more than one.
-const GROUP: usize = 1024;
-const GROUP_BYTES: usize = 1 << 20;
+/// How long a publisher waits for all of it: its turn, a connection, the answer.
+const WHOLE: Duration = CONNECT.saturating_add(IO);
 
 /// How long the replicas that were asked for have.
 const REPLICATION: Duration = Duration::from_secs(1);
@@ -27,42 +27,10 @@ pub(super) struct Writer {
     name: String,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: Vec<Arc<Job>>,
-    /// Somebody writes, for himself and for those who wait.
-    led: bool,
-}
-
 struct Link {
     connection: Option<Connection>,
     /// The number of the last event that was given one.
     number: u64,
-}
-
-/// What one thread wants to have added, and what came of it.
-#[derive(Debug)]
-struct Job {
-    topic: String,
-    name: String,
-    data: String,
-    state: Mutex<State>,
-    bell: Condvar,
-}
-
-#[derive(Debug)]
-enum State {
-    Waiting,
-    /// It is this one's turn to write.
-    Leads,
-    Done(Result<EventId, Failure>),
-}
-
-/// Why an event is not known to be kept; several threads are told of one.
-#[derive(Debug, Clone)]
-struct Failure {
-    kind: io::ErrorKind,
-    message: String,
 }
 
 impl Writer {
@@ -77,7 +45,7 @@ impl Writer {
         }
     }
 
-    /// Adds an event, at the latest within 3 s of its turn.
+    /// Adds an event, at the latest within [`WHOLE`].
     pub(super) fn publish(
         &self,
         url: &Url,
@@ -86,31 +54,25 @@ impl Writer {
         name: &str,
         data: &str,
     ) -> io::Result<EventId> {
-        let job = Arc::new(Job {
-            topic: topic.to_owned(),
-            name: name.to_owned(),
-            data: data.to_owned(),
-            state: Mutex::new(State::Waiting),
-            bell: Condvar::new(),
-        });
+        let job = Job::new(Instant::now() + WHOLE, topic, name, data);
         let leads = {
             let mut queue = self.queue();
             queue.waiting.push(Arc::clone(&job));
             !std::mem::replace(&mut queue.led, true)
         };
         if leads || job.wait() {
-            self.lead(url, options);
+            self.lead(url, options, job.deadline);
         }
-        job.result()
-            .map_err(|failure| io::Error::new(failure.kind, failure.message))
+        let result = job.result().unwrap_or_else(|| self.give_up(url, &job));
+        result.map_err(|failure| io::Error::new(failure.kind, failure.message))
     }
 
     /// Writes what waits, at least one's own, and hands the lead on.
-    fn lead(&self, url: &Url, options: &RedisOptions) {
+    fn lead(&self, url: &Url, options: &RedisOptions, deadline: Instant) {
         let group = self.queue().take();
         let outcome = {
             let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-            link.add(&self.name, url, options, &group)
+            link.add(&self.name, url, options, &group, deadline)
         };
         let mut queue = self.queue();
         if let Err(error) = outcome {
@@ -123,27 +85,34 @@ impl Writer {
                 job.end(Err(failure.clone()));
             }
         }
-        match queue.waiting.first() {
-            Some(next) => next.set(State::Leads),
-            None => queue.led = false,
+        queue.hand_on();
+    }
+
+    /// What becomes of a job whose time is over.
+    fn give_up(&self, url: &Url, job: &Arc<Job>) -> Result<EventId, Failure> {
+        let mut queue = self.queue();
+        let before = queue.waiting.len();
+        queue.waiting.retain(|waiting| !Arc::ptr_eq(waiting, job));
+        let was_waiting = queue.waiting.len() < before;
+        match &*job.state() {
+            // In the last moment.
+            State::Done(result) => return result.clone(),
+            // Its turn has just come, and is the next one's.
+            State::Leads => queue.hand_on(),
+            State::Waiting => {}
         }
+        let fate = match was_waiting {
+            true => "is not kept",
+            false => "may be kept or not",
+        };
+        Err(Failure {
+            kind: io::ErrorKind::TimedOut,
+            message: format!("Redis at {url}: it does not answer in time; the event {fate}"),
+        })
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Queue {
-    /// Takes the first that wait: one at least, if any does.
-    fn take(&mut self) -> Vec<Arc<Job>> {
-        let mut bytes = 0;
-        let fitting = self.waiting.iter().take(GROUP).take_while(|job| {
-            bytes += job.topic.len() + job.name.len() + job.data.len();
-            bytes <= GROUP_BYTES
-        });
-        let count = fitting.count().max(1).min(self.waiting.len());
-        self.waiting.drain(..count).collect()
     }
 }
 
@@ -168,8 +137,8 @@ impl Link {
         url: &Url,
         options: &RedisOptions,
         jobs: &[Arc<Job>],
+        deadline: Instant,
     ) -> io::Result<()> {
-        let deadline = Instant::now() + CONNECT + IO;
         let mut group = Group {
             url,
             options,
@@ -354,40 +323,6 @@ fn id(reply: Reply) -> io::Result<EventId> {
     id.and_then(|id| id.parse().ok()).ok_or_else(unexpected)
 }
 
-impl Job {
-    /// Waits for its end, or for its turn to lead: that is true.
-    fn wait(&self) -> bool {
-        let mut state = self.state();
-        while matches!(*state, State::Waiting) {
-            state = self
-                .bell
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        matches!(*state, State::Leads)
-    }
-
-    fn result(&self) -> Result<EventId, Failure> {
-        match &*self.state() {
-            State::Done(result) => result.clone(),
-            State::Waiting | State::Leads => unreachable!("who leads writes its own"),
-        }
-    }
-
-    fn end(&self, result: Result<EventId, Failure>) {
-        self.set(State::Done(result));
-    }
-
-    fn set(&self, state: State) {
-        *self.state() = state;
-        self.bell.notify_one();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link")
@@ -400,6 +335,40 @@ impl std::fmt::Debug for Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn writer(waiting: &[Arc<Job>]) -> Writer {
+        let writer = Writer::new();
+        writer.queue().waiting.extend(waiting.iter().cloned());
+        writer.queue().led = true;
+        writer
+    }
+
+    #[test]
+    fn who_waited_long_enough_gives_up() {
+        let url = Url::parse("redis://h").unwrap();
+        let late = Instant::now();
+        let job = |deadline| Job::new(deadline, "t", "", "data");
+        let jobs = [job(late), job(late), job(late + WHOLE), job(late)];
+        let writer = writer(&jobs[..3]);
+        let fate = |job: &Arc<Job>| {
+            assert!(!job.wait(), "its time is over");
+            let failure = writer.give_up(&url, job).unwrap_err();
+            assert_eq!(failure.kind, io::ErrorKind::TimedOut);
+            failure.message
+        };
+        let not_kept = "Redis at h:6379: it does not answer in time; the event is not kept";
+        assert_eq!(fate(&jobs[0]), not_kept);
+        // Its turn comes too late, and goes to the next.
+        jobs[1].set(State::Leads);
+        assert_eq!(fate(&jobs[1]), not_kept);
+        assert!(jobs[2].wait());
+        assert_eq!(writer.queue().waiting.len(), 1);
+        // Another writes it.
+        assert!(fate(&jobs[3]).ends_with("may be kept or not"));
+        jobs[3].end(Ok(EventId { ms: 5, seq: 0 }));
+        let kept = writer.give_up(&url, &jobs[3]).unwrap();
+        assert_eq!(kept.ms, 5, "in the last moment");
+    }
 
     #[test]
     fn what_became_of_those_without_an_answer() {

@@ -1,0 +1,149 @@
+//! What waits to be published, and which of the threads that wait writes it.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::EventId;
+
+/// Commands that are written at a time, and their bytes if there is more than one.
+const GROUP: usize = 1024;
+const GROUP_BYTES: usize = 1 << 20;
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) waiting: Vec<Arc<Job>>,
+    /// Somebody writes, for himself and for those who wait.
+    pub(super) led: bool,
+}
+
+/// What one thread wants to have added, and what came of it.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// When the thread gives up, wherever the event is then.
+    pub(super) deadline: Instant,
+    pub(super) topic: String,
+    pub(super) name: String,
+    pub(super) data: String,
+    state: Mutex<State>,
+    bell: Condvar,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    Waiting,
+    /// It is this one's turn to write.
+    Leads,
+    Done(Result<EventId, Failure>),
+}
+
+/// Why an event is not known to be kept; several threads are told of one.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) kind: io::ErrorKind,
+    pub(super) message: String,
+}
+
+impl Queue {
+    /// Takes the first that wait: one at least, if any does.
+    pub(super) fn take(&mut self) -> Vec<Arc<Job>> {
+        let count = self.next_group();
+        self.waiting.drain(..count).collect()
+    }
+
+    /// Has the last of the next group write it, since that one has the most time left; the others wait until theirs is over.
+    pub(super) fn hand_on(&mut self) {
+        match self.next_group().checked_sub(1) {
+            Some(last) => self.waiting[last].set(State::Leads),
+            None => self.led = false,
+        }
+    }
+
+    /// How many of the first that wait are written together.
+    fn next_group(&self) -> usize {
+        let mut bytes = 0;
+        let fitting = self.waiting.iter().take(GROUP).take_while(|job| {
+            bytes += job.topic.len() + job.name.len() + job.data.len();
+            bytes <= GROUP_BYTES
+        });
+        fitting.count().max(1).min(self.waiting.len())
+    }
+}
+
+impl Job {
+    pub(super) fn new(deadline: Instant, topic: &str, name: &str, data: &str) -> Arc<Job> {
+        Arc::new(Job {
+            deadline,
+            topic: topic.to_owned(),
+            name: name.to_owned(),
+            data: data.to_owned(),
+            state: Mutex::new(State::Waiting),
+            bell: Condvar::new(),
+        })
+    }
+
+    /// Waits for its end, or for its turn to lead: that is true. After its deadline it is neither.
+    pub(super) fn wait(&self) -> bool {
+        let mut state = self.state();
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            match *state {
+                State::Waiting if !left.is_zero() => {
+                    let waited = self.bell.wait_timeout(state, left);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                State::Leads => return !left.is_zero(),
+                State::Waiting | State::Done(_) => return false,
+            }
+        }
+    }
+
+    /// What came of it, if that is known.
+    pub(super) fn result(&self) -> Option<Result<EventId, Failure>> {
+        match &*self.state() {
+            State::Done(result) => Some(result.clone()),
+            State::Waiting | State::Leads => None,
+        }
+    }
+
+    pub(super) fn end(&self, result: Result<EventId, Failure>) {
+        self.set(State::Done(result));
+    }
+
+    pub(super) fn set(&self, state: State) {
+        *self.state() = state;
+        self.bell.notify_one();
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn job() -> Arc<Job> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        Job::new(deadline, "t", "", &"x".repeat(GROUP_BYTES / 3))
+    }
+
+    #[test]
+    fn the_last_of_a_group_leads_it() {
+        let jobs: Vec<_> = (0..4).map(|_| job()).collect();
+        let mut queue = Queue {
+            waiting: jobs.clone(),
+            led: true,
+        };
+        queue.hand_on();
+        // Three such events are more than a group has.
+        let leads = |job: &Arc<Job>| matches!(*job.state(), State::Leads);
+        let leading: Vec<_> = jobs.iter().map(leads).collect();
+        assert_eq!(leading, [false, true, false, false]);
+        assert!(jobs[1].wait(), "it has the time");
+        assert_eq!(queue.take().len(), 2);
+    }
+}
