@@ -347,12 +347,13 @@ impl Connection<'_> {
             prelude,
             when_full,
             run,
+            stop_hook,
         } = upgrade;
         if self.request.method() == Method::Head {
             self.append_head(&head, ResponseFraming::Close, Persistence::Close);
             return Outcome::Close;
         }
-        if !self.link.upgrade(limits.upgrades) {
+        if !self.link.upgrade(limits.upgrades, stop_hook) {
             self.service
                 .roster
                 .counts

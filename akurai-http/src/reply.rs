@@ -6,7 +6,8 @@ use std::io;
 
 use crate::connection::overloaded;
 use crate::error::refusal;
-use crate::{FormError, Response, Status, Upgraded};
+use crate::upgraded::StopHook;
+use crate::{FormError, Response, Socket, Status, Upgraded};
 
 /// A handler's answer: a response, or a connection that leaves HTTP.
 ///
@@ -123,6 +124,7 @@ pub struct Upgrade {
     /// The answer if all places for upgraded connections are taken.
     pub(crate) when_full: fn() -> Response,
     pub(crate) run: Box<dyn FnOnce(Upgraded) + Send>,
+    pub(crate) stop_hook: Option<StopHook>,
 }
 
 impl Upgrade {
@@ -142,7 +144,20 @@ impl Upgrade {
             prelude: Cow::Borrowed(b""),
             when_full: overloaded,
             run: Box::new(run),
+            stop_hook: None,
         }
+    }
+
+    /// Has the server call `hook` when it shuts down, and then about once a second until the connection has ended. In return,
+    /// it does not end the input of the connection, which could not end in order then: its system would tell the client no
+    /// more that there is room, and answer what still comes behind our FIN by a reset. So this is for a protocol that says
+    /// goodbye and waits for the answer.
+    ///
+    /// The thread that stops the server calls it for each connection in turn, perhaps before the closure runs; so it should not
+    /// wait long. It must not keep the socket, or the connection would not end.
+    pub fn on_stop(mut self, hook: impl Fn(&Socket) + Send + Sync + 'static) -> Upgrade {
+        self.stop_hook = Some(StopHook(Box::new(hook)));
+        self
     }
 }
 

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::connection::after;
 use crate::stream::Stream;
+use crate::upgraded::{Socket, StopHook};
 use crate::{RequestError, Stats};
 
 /// All connections of one server.
@@ -68,6 +70,8 @@ pub(crate) struct Link {
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) traffic: Traffic,
     phase: AtomicU8,
+    /// Told of a shutdown instead of the end of the input.
+    pub(crate) stop_hook: OnceLock<StopHook>,
     id: u64,
     roster: Arc<Roster>,
 }
@@ -95,6 +99,7 @@ impl Roster {
             peer,
             traffic: Traffic::default(),
             phase: AtomicU8::new(BUSY),
+            stop_hook: OnceLock::new(),
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             roster: Arc::clone(self),
         });
@@ -169,12 +174,20 @@ impl Roster {
         lock(&self.deadline).unwrap_or_else(Instant::now)
     }
 
-    /// Ends the input of every connection that has no request to answer.
+    /// Ends the input of every connection that has no request to answer; those with a hook are told by that.
     pub(crate) fn close_idle(&self) {
         for link in self.links() {
-            if link.phase.load(Ordering::SeqCst) != BUSY {
+            let is_busy = link.phase.load(Ordering::SeqCst) == BUSY;
+            if !is_busy && !link.call_stop_hook() {
                 let _ = link.stream.shutdown(Shutdown::Read);
             }
+        }
+    }
+
+    /// Calls the hooks again.
+    pub(crate) fn remind(&self) {
+        for link in self.links() {
+            link.call_stop_hook();
         }
     }
 
@@ -238,13 +251,16 @@ impl Link {
     }
 
     /// Moves from the connections' count to the upgrades'. False if all `limit` places there are taken.
-    pub(crate) fn upgrade(&self, limit: usize) -> bool {
+    pub(crate) fn upgrade(self: &Arc<Link>, limit: usize, hook: Option<StopHook>) -> bool {
         if !take_place(&self.roster.upgraded, limit) {
             return false;
         }
         self.roster.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(hook) = hook {
+            let _ = self.stop_hook.set(hook); // A connection is upgraded once.
+        }
         self.phase.store(UPGRADED, Ordering::SeqCst);
-        if self.roster.is_stopping() {
+        if self.roster.is_stopping() && !self.call_stop_hook() {
             let _ = self.stream.shutdown(Shutdown::Read);
         }
         true
@@ -252,6 +268,18 @@ impl Link {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.roster.is_stopping()
+    }
+
+    // Whether there is one. It is the application's, and may panic.
+    fn call_stop_hook(self: &Arc<Link>) -> bool {
+        let Some(hook) = self.stop_hook.get() else {
+            return false;
+        };
+        let socket = Socket::new(Arc::clone(self));
+        if catch_unwind(AssertUnwindSafe(|| hook.call(&socket))).is_err() {
+            self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
+        }
+        true
     }
 }
 

@@ -20,6 +20,9 @@ use crate::{App, TrustedProxies};
 /// How long after a forced end the threads have to notice it.
 const FORCED_TIME: Duration = Duration::from_secs(1);
 
+/// How often an upgraded connection's hook is called while the server stops.
+const REMINDER: Duration = Duration::from_secs(1);
+
 /// What the threads of a running server share.
 pub(crate) struct Service {
     pub(crate) app: Box<dyn App>,
@@ -195,7 +198,12 @@ impl Service {
 
     fn stop(&self) {
         self.roster.close_idle();
+        let mut reminder = Instant::now() + REMINDER;
         loop {
+            if Instant::now() >= reminder {
+                self.roster.remind();
+                reminder = Instant::now() + REMINDER;
+            }
             // It may come nearer meanwhile.
             let deadline = self.roster.deadline();
             for acceptor in &self.acceptors {
