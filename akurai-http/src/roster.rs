@@ -194,6 +194,7 @@ impl Roster {
     /// Ends every connection.
     pub(crate) fn close_all(&self) {
         for link in self.links() {
+            link.make_room();
             let _ = link.stream.shutdown(Shutdown::Both);
         }
     }
@@ -268,6 +269,21 @@ impl Link {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.roster.is_stopping()
+    }
+
+    // A client that has filled our buffer, while a handler was busy, waits until it is told of room; after the end of our input
+    // nothing tells it, but for the FIN. Then it goes on sending, and our system's reset lets it go.
+    fn make_room(&self) {
+        const READS: usize = 2048; // 32 MiB, which no system holds for a socket by default.
+        if self.stream.set_nonblocking(true).is_err() {
+            return;
+        }
+        let mut discarded = [0; 16 * 1024];
+        for _ in 0..READS {
+            if !matches!(self.stream.read(&mut discarded), Ok(1..)) {
+                break;
+            }
+        }
     }
 
     // Whether there is one. It is the application's, and may panic.

@@ -152,6 +152,36 @@ fn what_outlasts_the_grace_is_closed_by_force() {
 }
 
 #[test]
+fn a_client_that_waits_for_room_is_let_go_at_a_forced_end() {
+    let gate = Gate::new();
+    let (waiter, (entered, entries)) = (gate.waiter(), mpsc::channel());
+    let server = Running::start(move |_: &Request| {
+        let _ = entered.send(());
+        waiter.wait(); // Longer than the server lives.
+        let _ = entered.send(());
+        Response::text("too late")
+    });
+    let mut client = server.connect().patience(3 * DEADLINE);
+    client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n");
+    entries.recv_timeout(DEADLINE).expect("the handler runs");
+    let mut pushing = client.stream().try_clone().unwrap();
+    let pusher = thread::spawn(move || {
+        loop {
+            if let Err(error) = pushing.write_all(&[0; 60_000]) {
+                return error.kind();
+            }
+        }
+    });
+    // Until then, the client's system has found out that there is no room for another byte.
+    server.handle.shutdown(10 * SHORT);
+    client.expect_eof();
+    let end = pusher.join().unwrap();
+    assert_eq!(end, io::ErrorKind::BrokenPipe);
+    let is_held = entries.try_recv().is_err();
+    assert!(is_held, "it was let go only when the handler ended");
+}
+
+#[test]
 fn the_shortest_grace_holds() {
     let (server, mut client) = waiting();
     server.handle.shutdown(LONG);
