@@ -272,9 +272,11 @@ impl Channel {
 
             let wanted_bytes = self.protocol.wanted_bytes();
             let result = self.input.fill(&mut &self.socket, wanted_bytes);
-            let bytes_came = matches!(result, Ok(1..));
             let later = Instant::now();
-            self.waits.waited(later - now, bytes_came, in_message);
+            self.waits.waited(later - now, in_message);
+            if matches!(result, Ok(1..)) {
+                self.waits.heard(self.shared.written_bytes());
+            }
             self.waited_while_closing(now, later);
             match result {
                 Ok(0) => break,
@@ -308,14 +310,16 @@ impl Channel {
                 let result = self.shared.keepalive();
                 self.written(result)
             }
-            Due::PeerGone if !self.shared.has_asked() => {
-                // It cannot have seen the question yet. The write deadline bounds this.
-                self.waits.excuse();
-                Ok(())
-            }
             Due::PeerGone => {
-                self.protocol.end();
-                self.shared.lose(&self.socket);
+                match self.shared.asked_behind_bytes() {
+                    // It cannot have seen the question yet. The write deadline bounds this.
+                    None => self.waits.excuse(),
+                    Some(bytes) if self.waits.extend(bytes) => {}
+                    Some(_) => {
+                        self.protocol.end();
+                        self.shared.lose(&self.socket);
+                    }
+                }
                 Ok(())
             }
             Due::MessageDeadline => Err(self.fail(Violation::MessageTooSlow)),

@@ -102,7 +102,7 @@
 //! | control frame | 125 bytes | 1002 | RFC 6455 §5.5 |
 //! | message, from its first byte to its end | 60 s | 1008 | [`WsOptions::message_deadline`] |
 //! | silence before a ping | 20 s | a ping | [`WsOptions::ping_interval`] |
-//! | wait for any byte after it | 20 s | dropped, 1006 | [`WsOptions::pong_wait`] |
+//! | wait for any byte after it | 20 s, and a second for each KiB in front of the ping | dropped, 1006 | [`WsOptions::pong_wait`] |
 //! | nothing of a data message | none | 1001 | [`WsOptions::idle_timeout`] |
 //! | age of a connection | none | 1001 | [`WsOptions::max_lifetime`] |
 //! | write deadline of a frame, anew with each MiB | 20 s | [`Error::WriteDeadline`], dropped | [`WsOptions::write_deadline`] |

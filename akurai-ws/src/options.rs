@@ -178,6 +178,14 @@ impl WsOptions {
 
     /// How long `recv` waits for any byte after it asked. Default 20 s. Then the connection is dropped without a Close,
     /// and [`CloseInfo::code`](crate::CloseInfo::code) is 1006 (RFC 6455 §7.1.5).
+    ///
+    /// The ping stands behind what was written before it, and much of that may still wait in the systems of both sides. So the
+    /// wait is longer by a second for each KiB that was written after something last came and before the ping; of
+    /// more than 4 MiB, no more than that counts. A peer that takes 1 KiB/s is not dropped, then. One that has stopped is found
+    /// at the latest after `ping_interval`, `pong_wait` and 4096 s, each as far as `recv` waits: with nothing written in
+    /// between, after the first two. Where the peer's machine is gone and something is written, the operating system
+    /// finds it out by itself (Linux: after some 15 minutes), and when the system takes no more, so does
+    /// [`write_deadline`](Self::write_deadline).
     pub fn pong_wait(mut self, wait: Duration) -> Self {
         self.settings.pong_wait = bounded(wait);
         self

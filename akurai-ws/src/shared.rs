@@ -20,7 +20,7 @@ mod post;
 mod sending;
 
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -83,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) subprotocol: Option<String>,
     /// As the phase says, for those who have no lock.
     open: AtomicBool,
+    /// How much the socket took; what is being written is counted later.
+    written_bytes: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -99,6 +101,8 @@ struct State {
     /// The peer has not taken what was written in time, and what waits has not gone since.
     is_slow: bool,
     queue: Queue,
+    /// How much had been written before the last ping that asks whether the peer is alive.
+    asked_behind_bytes: u64,
     /// A fragmented message of ours is under way.
     is_streaming: bool,
     /// What our next compressed message may refer to, if that was agreed on.
@@ -150,6 +154,7 @@ impl Shared {
             },
             subprotocol,
             open: AtomicBool::new(true),
+            written_bytes: AtomicU64::new(0),
             state: Mutex::new(State {
                 phase: Phase::Open,
                 wire: None,
@@ -157,6 +162,7 @@ impl Shared {
                 busy_since: None,
                 is_slow: false,
                 queue: Queue::default(),
+                asked_behind_bytes: 0,
                 is_streaming: false,
                 deflate: None,
                 waiting: 0,
@@ -191,6 +197,11 @@ impl Shared {
 
     pub(crate) fn has_failed(&self) -> bool {
         self.lock().has_failed
+    }
+
+    /// How much the socket took so far.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written_bytes.load(Ordering::Relaxed)
     }
 
     /// When our Close went out.
@@ -344,9 +355,12 @@ impl State {
     }
 
     fn take_wire(&mut self) -> Option<Wire> {
-        let wire = self.wire.take();
-        self.is_writing |= wire.is_some();
-        wire
+        let wire = self.wire.take()?;
+        self.is_writing = true;
+        if self.queue.has_keepalive() {
+            self.asked_behind_bytes = wire.written_bytes();
+        }
+        Some(wire)
     }
 
     fn is_free(&self) -> bool {

@@ -45,6 +45,8 @@ pub(crate) struct Wire<O = Socket> {
     deadline: Duration,
     /// What the socket's own timeout is, so that it is set only when it changes.
     timeout: Duration,
+    /// How much the socket took, in all.
+    written_bytes: u64,
 }
 
 impl<O: Outlet> Wire<O> {
@@ -54,6 +56,7 @@ impl<O: Outlet> Wire<O> {
             socket,
             deadline,
             timeout: deadline,
+            written_bytes: 0,
         })
     }
 
@@ -80,6 +83,7 @@ impl<O: Outlet> Wire<O> {
                     _ => return Err(error.into()),
                 },
             };
+            self.written_bytes += written as u64;
             IoSlice::advance_slices(&mut rest, written);
             if rest.is_empty() {
                 break;
@@ -111,7 +115,10 @@ impl<O: Outlet> Wire<O> {
         while written < bytes.len() {
             match self.socket.write_slices(&[IoSlice::new(&bytes[written..])]) {
                 Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
-                Ok(count) => written += count,
+                Ok(count) => {
+                    self.written_bytes += count as u64;
+                    written += count;
+                }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock | ErrorKind::TimedOut => break,
@@ -123,6 +130,10 @@ impl<O: Outlet> Wire<O> {
             }
         }
         Ok(written)
+    }
+
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written_bytes
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) {
@@ -207,6 +218,7 @@ mod tests {
         wire.write([b"", b"\x81\x05", b"Hello"]).unwrap();
         assert_eq!(wire.socket.taken, b"\x81\x05Hello");
         assert_eq!(wire.socket.writes, 4);
+        assert_eq!(wire.written_bytes(), 7);
     }
 
     #[test]
@@ -214,6 +226,7 @@ mod tests {
         let mut wire = wire(&[2, 1], ErrorKind::WouldBlock);
         let patience = Duration::from_secs(1);
         assert_eq!(wire.write_within(patience, b"hello").unwrap(), 3);
+        assert_eq!(wire.written_bytes(), 3);
         assert_eq!(wire.socket.timeouts, [DEADLINE, patience]);
         wire.socket.takes = vec![1000];
         wire.write([b"lo", b"", b""]).unwrap();
