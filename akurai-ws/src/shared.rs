@@ -83,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) subprotocol: Option<String>,
     /// As the phase says, for those who have no lock.
     open: AtomicBool,
+    /// The reader waits for the peer, and sees nothing else.
+    is_reading: AtomicBool,
     /// How much the socket took; what is being written is counted later.
     written_bytes: AtomicU64,
     state: Mutex<State>,
@@ -154,6 +156,7 @@ impl Shared {
             },
             subprotocol,
             open: AtomicBool::new(true),
+            is_reading: AtomicBool::new(false),
             written_bytes: AtomicU64::new(0),
             state: Mutex::new(State {
                 phase: Phase::Open,
@@ -248,6 +251,38 @@ impl Shared {
         }
         state.queue.set_close(payload);
         self.wake(state);
+    }
+
+    /// The reader is about to wait. False if it should not, since the server stops: it has to send Close.
+    pub(crate) fn begin_read(&self, socket: &Socket) -> bool {
+        // The flag first: either the server that stops sees it, or we see that it stops.
+        self.is_reading.store(true, Ordering::SeqCst);
+        let must_close = self.is_open() && socket.is_stopping();
+        if must_close {
+            self.end_read();
+        }
+        !must_close
+    }
+
+    pub(crate) fn end_read(&self) {
+        self.is_reading.store(false, Ordering::Release);
+    }
+
+    /// The server stops, which a reader that waits does not see: so Close is sent for it, and the peer's wakes it. A handler
+    /// that is busy may still send what it has; its next `recv` sends Close.
+    pub(crate) fn server_stops(self: &Arc<Self>, socket: &Socket) {
+        if !self.is_reading.load(Ordering::SeqCst) {
+            return;
+        }
+        if self.is_open() {
+            let _ = self.post_close(close::GOING_AWAY, "");
+        } else if self
+            .close_sent_at()
+            .is_some_and(|at| at.elapsed() >= self.settings.close_wait)
+        {
+            // The read under way began before our Close, and may wait longer than that.
+            let _ = socket.shutdown(Shutdown::Read);
+        }
     }
 
     /// Nobody receives any more, so that nobody may send: the peer's Close would not be answered.

@@ -38,8 +38,14 @@ pub(crate) fn reply(
     };
     let protocol = agreed.protocol;
     let shared = Shared::new(&options.settings, agreed.outbound, agreed.subprotocol);
+    let told = Arc::downgrade(&shared);
     Upgrade::new(agreed.head, move |upgraded| {
         run(upgraded, shared, protocol, f);
+    })
+    .on_stop(move |socket| {
+        if let Some(shared) = told.upgrade() {
+            shared.server_stops(socket);
+        }
     })
     .into()
 }

@@ -332,19 +332,6 @@ fn a_close_answered_while_the_handler_is_busy_is_clean() {
     }
 }
 
-#[test]
-fn so_much_is_drained_and_no_more() {
-    let options = WsOptions::new()
-        .max_drain_bytes(1000)
-        .close_wait(4 * DEADLINE);
-    let server = serving_with(options, |_| Ok(()));
-    let mut ws = WsClient::open(server.addr(), "/");
-    ws.expect_close(1000);
-    ws.client.send(Frame::binary(vec![0; 10_000]).to_bytes());
-    // Long before the wait for our Close is over.
-    ws.client.expect_no_more();
-}
-
 /// What the kernels of both sides take, although the peer reads nothing.
 const UNTAKEN: usize = 2 << 20;
 

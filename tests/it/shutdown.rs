@@ -10,7 +10,7 @@ use akurai_http::{
     App, Handle, Limits, Reply, Request, Response, Router, Server, Socket, SseSink, Status,
     Upgrade, sse,
 };
-use akurai_tests::{Client, DEADLINE, End, Gate, WsClient, eventually};
+use akurai_tests::{Client, DEADLINE, End, Frame, Gate, WsClient, eventually};
 use akurai_ws::upgrade;
 
 /// A grace that no test waits for.
@@ -248,8 +248,11 @@ fn websockets_are_told_1001() {
     let mut clients: Vec<_> = (0..3).map(|_| WsClient::open(server.addr, "/")).collect();
     server.handle.shutdown(LONG);
     for client in &mut clients {
-        client.expect_close_and_eof(1001);
+        client.expect_close(1001);
+        client.send(&Frame::close(1001, ""));
+        client.client.expect_eof();
     }
+    drop(clients);
     server.expect_end();
 }
 
