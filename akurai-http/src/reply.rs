@@ -12,8 +12,9 @@ use crate::{FormError, Response, Status, Upgraded};
 ///
 /// Handlers return anything that turns into one: a [`Response`], an [`Upgrade`], or a `Result` of two such things, so
 /// that `?` works. An [`io::Error`] becomes the status of the refusal that it carries (413 for a body over the limit,
-/// 408 for one that came too slowly) or else 500, without its text: what went wrong inside is not the client's. A server
-/// says on stderr what it was, with the request's method and path, unless the client left while its body was read.
+/// 408 for one that came too slowly) or else 500, without its text: what went wrong inside is not
+/// the client's. A server says on stderr what it was, with the request's method and path, unless
+/// the client left while its body was read.
 ///
 /// ```
 /// use akurai_http::{Reply, Request, Response};
@@ -144,9 +145,10 @@ impl Upgrade {
         })
     }
 
-    /// As [`new`](Upgrade::new), for a closure that may fail. Its error is said on stderr, with the request's method and
-    /// path, unless its kind tells that the client left, or took nothing for too long, or that the server stops
-    /// (`BrokenPipe`, `ConnectionReset`, `ConnectionAborted`, `NotConnected`, `WriteZero`, `TimedOut`, `WouldBlock`).
+    /// As [`new`](Upgrade::new), for a closure that may fail. Its error is said on stderr, with the
+    /// request's method and path, unless its kind tells that the client left, or took nothing for
+    /// too long, or that the server stops (`BrokenPipe`, `ConnectionReset`, `ConnectionAborted`,
+    /// `NotConnected`, `WriteZero`, `TimedOut`, `WouldBlock`).
     ///
     /// # Panics
     ///

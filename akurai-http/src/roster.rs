@@ -132,8 +132,8 @@ impl Roster {
         for link in &links {
             traffic.add(&link.traffic);
         }
-        // A connection that is just being dropped is neither among those nor yet among the ended ones. So the sum
-        // may lack it for a moment; but no count goes back.
+        // A connection that is just being dropped is neither among those nor yet among the ended
+        // ones. So the sum may lack it for a moment; but no count goes back.
         self.counts.told.raise(&traffic);
         let told = &self.counts.told;
         let busy = |link: &&Arc<Link>| link.phase.load(Ordering::Relaxed) == BUSY;

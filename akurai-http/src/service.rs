@@ -187,8 +187,8 @@ impl Service {
             match accepted {
                 Ok(accepted) => return Some(accepted),
                 Err(error) if is_of_the_peer(&error) => {}
-                // A spare thread has waited long enough; or the system lacks something, descriptors most likely, and
-                // each that waits would take one.
+                // A spare thread has waited long enough; or the system lacks something, descriptors
+                // most likely, and each that waits would take one.
                 Err(_) if acceptor.leave_others() => return None,
                 Err(error) if is_timeout(&error) => {
                     if acceptor.listener.is_shared() {
