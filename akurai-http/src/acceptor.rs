@@ -1,4 +1,5 @@
-//! A listener, and the threads that wait for its next connection: a few in `accept`, the others at rest.
+//! A listener, and the threads that wait for its next connection: a few in `accept`, the others at
+//! rest.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,9 +7,9 @@ use std::time::{Duration, Instant};
 use crate::roster::lock;
 use crate::stream::Listener;
 
-/// Most threads in `accept` at a time. A thread that waits there holds the number of a descriptor that nothing lists:
-/// Linux reserves it before the connection comes. So a burst would leave few numbers for files, if all of its threads
-/// waited there.
+/// Most threads in `accept` at a time. A thread that waits there holds the number of a descriptor
+/// that nothing lists: Linux reserves it before the connection comes. So a burst would leave few
+/// numbers for files, if all of its threads waited there.
 const ACCEPTING: usize = 4;
 
 #[derive(Debug)]
@@ -42,8 +43,8 @@ impl Acceptor {
         lock(&self.state).accepting += 1;
     }
 
-    /// A thread leaves `accept`, and calls a resting one if it was the last. False if there is none, so that nobody
-    /// accepts.
+    /// A thread leaves `accept`, and calls a resting one if it was the last. False if there is
+    /// none, so that nobody accepts.
     pub(crate) fn leave(&self) -> bool {
         let mut state = lock(&self.state);
         state.accepting -= 1;
@@ -64,7 +65,8 @@ impl Acceptor {
         is_spare
     }
 
-    /// A thread that has served its connection goes to `accept`, at once or when it is called. False if it is to end:
+    /// A thread that has served its connection goes to `accept`, at once or when it is called.
+    /// False if it is to end:
     /// `most` threads wait already, or nobody called it for so long, or the server `is_over`.
     pub(crate) fn come_back(
         &self,
@@ -97,7 +99,8 @@ impl Acceptor {
         }
     }
 
-    /// Has the threads that wait look whether the server is over. It may take several calls until all have.
+    /// Has the threads that wait look whether the server is over. It may take several calls until
+    /// all have.
     pub(crate) fn stop(&self) {
         let accepting = {
             let state = lock(&self.state);

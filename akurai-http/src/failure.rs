@@ -1,4 +1,5 @@
-//! What goes wrong in the program: one line on stderr for each, since the client learns nothing of it.
+//! What goes wrong in the program: one line on stderr for each, since the client learns nothing of
+//! it.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -22,8 +23,8 @@ fn line(request: fmt::Arguments<'_>, failure: &dyn fmt::Display) -> String {
     line
 }
 
-/// Whether an error says that the client left, or does not take what it is sent, or that the server stops: no failure of
-/// the program.
+/// Whether an error says that the client left, or does not take what it is sent, or that the server
+/// stops: no failure of the program.
 pub(crate) fn is_departure(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     matches!(

@@ -47,7 +47,7 @@
 //!   behind an upgrade's request reaches its closure.
 //!   Answers to pipelined requests are written together, so that one may wait for the handler of the next.
 //! - **A panic costs one connection.** The client gets a 500, or an aborted connection if the answer was on its way;
-//!   the server and its other connections go on.
+//!   the server and its other connections go on. With `panic = "abort"`, a panic ends the process.
 //!
 //! # What it leaves out
 //!

@@ -70,13 +70,15 @@ pub struct Limits {
     /// Most upgraded connections at a time. Default 10,000. One more: 503 with `Retry-After`.
     pub upgrades: usize,
     /// Most threads that wait for a connection at a time, for each listener. Default 32. More end when their connection does.
-    /// At most 4 of them wait in `accept`, where each reserves a descriptor; the others rest until they are called there.
+    /// At most 4 of them wait in `accept`, where each reserves a descriptor; the others rest until
+    /// they are called there.
     pub spare_threads: usize,
-    /// How long a thread waits for a connection before it ends, unless it is its listener's last. Default 5 s. Those in
-    /// `accept` stay on systems where that cannot time out, and with a [listener that is shared](crate::Server::from_listener).
+    /// How long a thread waits for a connection before it ends, unless it is its listener's last.
+    /// Default 5 s. Those in `accept` stay on systems where that cannot time out, and with a
+    /// [listener that is shared](crate::Server::from_listener).
     pub spare_time: Duration,
-    /// Wait after the system refused to accept a connection, for want of descriptors for example. Default 50 ms. A thread
-    /// that is refused ends, unless it is its listener's last.
+    /// Wait after the system refused to accept a connection, for want of descriptors for example.
+    /// Default 50 ms. A thread that is refused ends, unless it is its listener's last.
     pub accept_pause: Duration,
 }
 

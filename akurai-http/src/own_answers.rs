@@ -15,8 +15,9 @@ pub(crate) fn internal_error() -> Response {
 }
 
 impl Response {
-    /// The 500 in the place of this response, which cannot be sent: without what describes its content (RFC 9110 §8, §14, RFC
-    /// 9111), and with all other fields, such as those of middleware that let a page read the status.
+    /// The 500 in the place of this response, which cannot be sent: without what describes its
+    /// content (RFC 9110 §8, §14, RFC 9111), and with all other fields, such as those of middleware
+    /// that let a page read the status.
     pub(crate) fn failed(mut self) -> Response {
         for name in [
             "Accept-Ranges",
@@ -41,8 +42,9 @@ impl Response {
             .closing()
     }
 
-    /// With the fields of an event stream's head that this lacks, but for its coding: for what is answered in its place. Without
-    /// those of CORS, a page of another site would take it for an error.
+    /// With the fields of an event stream's head that this lacks, but for its coding: for what is
+    /// answered in its place. Without those of CORS, a page of another site would take it for an
+    /// error.
     pub(crate) fn with_fields_of(self, head: &Response) -> Response {
         if head.status() != Status::OK {
             return self;

@@ -6,14 +6,16 @@ use std::io;
 
 use crate::error::refusal;
 use crate::own_answers::overloaded;
-use crate::{FormError, Response, Status, Upgraded};
+use crate::upgraded::StopHook;
+use crate::{FormError, Response, Socket, Status, Upgraded};
 
 /// A handler's answer: a response, or a connection that leaves HTTP.
 ///
 /// Handlers return anything that turns into one: a [`Response`], an [`Upgrade`], or a `Result` of two such things, so
 /// that `?` works. An [`io::Error`] becomes the status of the refusal that it carries (413 for a body over the limit,
-/// 408 for one that came too slowly) or else 500, without its text: what went wrong inside is not the client's. A server
-/// says on stderr what it was, with the request's method and path, unless the client left while its body was read.
+/// 408 for one that came too slowly) or else 500, without its text: what went wrong inside is not
+/// the client's. A server says on stderr what it was, with the request's method and path, unless
+/// the client left while its body was read.
 ///
 /// ```
 /// use akurai_http::{Reply, Request, Response};
@@ -128,6 +130,7 @@ pub struct Upgrade {
     /// The answer if all places for upgraded connections are taken.
     pub(crate) when_full: fn() -> Response,
     pub(crate) run: Box<dyn FnOnce(Upgraded) -> io::Result<()> + Send>,
+    pub(crate) stop_hook: Option<StopHook>,
 }
 
 impl Upgrade {
@@ -144,9 +147,10 @@ impl Upgrade {
         })
     }
 
-    /// As [`new`](Upgrade::new), for a closure that may fail. Its error is said on stderr, with the request's method and
-    /// path, unless its kind tells that the client left, or took nothing for too long, or that the server stops
-    /// (`BrokenPipe`, `ConnectionReset`, `ConnectionAborted`, `NotConnected`, `WriteZero`, `TimedOut`, `WouldBlock`).
+    /// As [`new`](Upgrade::new), for a closure that may fail. Its error is said on stderr, with the
+    /// request's method and path, unless its kind tells that the client left, or took nothing for
+    /// too long, or that the server stops (`BrokenPipe`, `ConnectionReset`, `ConnectionAborted`,
+    /// `NotConnected`, `WriteZero`, `TimedOut`, `WouldBlock`).
     ///
     /// # Panics
     ///
@@ -165,7 +169,20 @@ impl Upgrade {
             prelude: Cow::Borrowed(b""),
             when_full: overloaded,
             run: Box::new(run),
+            stop_hook: None,
         }
+    }
+
+    /// Has the server call `hook` when it shuts down, and then about once a second until the connection has ended. In return,
+    /// it does not end the input of the connection, which could not end in order then: its system would tell the client no
+    /// more that there is room, and answer what still comes behind our FIN by a reset. So this is for a protocol that says
+    /// goodbye and waits for the answer.
+    ///
+    /// The thread that stops the server calls it for each connection in turn, perhaps before the closure runs; so it should not
+    /// wait long. It must not keep the socket, or the connection would not end.
+    pub fn on_stop(mut self, hook: impl Fn(&Socket) + Send + Sync + 'static) -> Upgrade {
+        self.stop_hook = Some(StopHook(Box::new(hook)));
+        self
     }
 }
 

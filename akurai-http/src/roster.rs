@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::clock::after;
 use crate::limits::Limits;
 use crate::linger::LingerBounds;
 use crate::stream::Stream;
+use crate::upgraded::{Socket, StopHook};
 use crate::{RequestError, Stats};
 
 /// All connections of one server.
@@ -83,6 +85,8 @@ pub(crate) struct Link {
     pub(crate) limits: Arc<Limits>,
     pub(crate) traffic: Traffic,
     phase: AtomicU8,
+    /// Told of a shutdown instead of the end of the input.
+    pub(crate) stop_hook: OnceLock<StopHook>,
     id: u64,
     roster: Arc<Roster>,
 }
@@ -113,6 +117,7 @@ impl Roster {
             limits: Arc::clone(limits),
             traffic: Traffic::default(),
             phase: AtomicU8::new(BUSY),
+            stop_hook: OnceLock::new(),
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             roster: Arc::clone(self),
         });
@@ -138,8 +143,8 @@ impl Roster {
         for link in &links {
             traffic.add(&link.traffic);
         }
-        // A connection that is just being dropped is neither among those nor yet among the ended ones. So the sum
-        // may lack it for a moment; but no count goes back.
+        // A connection that is just being dropped is neither among those nor yet among the ended
+        // ones. So the sum may lack it for a moment; but no count goes back.
         self.counts.told.raise(&traffic);
         let told = &self.counts.told;
         let busy = |link: &&Arc<Link>| link.phase.load(Ordering::Relaxed) == BUSY;
@@ -191,18 +196,27 @@ impl Roster {
         lock(&self.deadline).unwrap_or_else(Instant::now)
     }
 
-    /// Ends the input of every connection that has no request to answer.
+    /// Ends the input of every connection that has no request to answer; those with a hook are told by that.
     pub(crate) fn close_idle(&self) {
         for link in self.links() {
-            if matches!(link.phase.load(Ordering::SeqCst), IDLE | UPGRADED) {
+            let is_open = matches!(link.phase.load(Ordering::SeqCst), IDLE | UPGRADED);
+            if is_open && !link.call_stop_hook() {
                 let _ = link.stream.shutdown(Shutdown::Read);
             }
+        }
+    }
+
+    /// Calls the hooks again.
+    pub(crate) fn remind(&self) {
+        for link in self.links() {
+            link.call_stop_hook();
         }
     }
 
     /// Ends every connection.
     pub(crate) fn close_all(&self) {
         for link in self.links() {
+            link.make_room();
             let _ = link.stream.shutdown(Shutdown::Both);
         }
     }
@@ -277,13 +291,16 @@ impl Link {
     }
 
     /// Moves from the connections' count to the upgrades'. False if all places there are taken.
-    pub(crate) fn upgrade(&self) -> bool {
+    pub(crate) fn upgrade(self: &Arc<Link>, hook: Option<StopHook>) -> bool {
         if !take_place(&self.roster.upgraded, self.limits.upgrades) {
             return false;
         }
         self.roster.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(hook) = hook {
+            let _ = self.stop_hook.set(hook); // A connection is upgraded once.
+        }
         self.phase.store(UPGRADED, Ordering::SeqCst);
-        if self.roster.is_stopping() {
+        if self.roster.is_stopping() && !self.call_stop_hook() {
             let _ = self.stream.shutdown(Shutdown::Read);
         }
         true
@@ -291,6 +308,33 @@ impl Link {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.roster.is_stopping()
+    }
+
+    // A client that has filled our buffer, while a handler was busy, waits until it is told of room; after the end of our input
+    // nothing tells it, but for the FIN. Then it goes on sending, and our system's reset lets it go.
+    fn make_room(&self) {
+        const READS: usize = 2048; // 32 MiB, which no system holds for a socket by default.
+        if self.stream.set_nonblocking(true).is_err() {
+            return;
+        }
+        let mut discarded = [0; 16 * 1024];
+        for _ in 0..READS {
+            if !matches!(self.stream.read(&mut discarded), Ok(1..)) {
+                break;
+            }
+        }
+    }
+
+    // Whether there is one. It is the application's, and may panic.
+    fn call_stop_hook(self: &Arc<Link>) -> bool {
+        let Some(hook) = self.stop_hook.get() else {
+            return false;
+        };
+        let socket = Socket::new(Arc::clone(self));
+        if catch_unwind(AssertUnwindSafe(|| hook.call(&socket))).is_err() {
+            self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
+        }
+        true
     }
 }
 

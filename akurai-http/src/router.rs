@@ -256,12 +256,13 @@ impl Router {
     /// the reply. What is wrapped later goes around what was wrapped before, and is called first. A closure that now answers
     /// by itself, and now by `next`, says that it returns a [`Reply`]: `|req, next| -> Reply { … }`.
     ///
-    /// `next` also gives what the server answers in a handler's place: 500 where the handler panicked, and 413 where a body is
-    /// announced that is over the limit, for which no handler is called. So a page of another site, for example, can read
-    /// those. Answers to a head that the server does not take (400, 408, 414, 417, 431, 501, 505), to `TRACE` and
-    /// `OPTIONS *`, and the 503 for a connection that finds no place do not pass here: there is no request to give.
-    /// Where a reply cannot be sent as it is, since its stream fails before its first byte, the 500 keeps its fields but for
-    /// those about the content.
+    /// `next` also gives what the server answers in a handler's place: 500 where the handler
+    /// panicked, and 413 where a body is announced that is over the limit, for which no handler is
+    /// called. So a page of another site, for example, can read those. Answers to a head that the
+    /// server does not take (400, 408, 414, 417, 431, 501, 505), to `TRACE` and `OPTIONS *`, and
+    /// the 503 for a connection that finds no place do not pass here: there is no request to give.
+    /// Where a reply cannot be sent as it is, since its stream fails before its first byte, the 500
+    /// keeps its fields but for those about the content.
     ///
     /// ```
     /// use akurai_http::{Response, Router};
@@ -288,12 +289,14 @@ impl Router {
         self.call(request, Call::Handler)
     }
 
-    /// As [`handle`](Router::handle), for a server: a handler's panic is 500, and noted in the request.
+    /// As [`handle`](Router::handle), for a server: a handler's panic is 500, and noted in the
+    /// request.
     pub(crate) fn handle_and_catch(&self, request: &Request) -> Reply {
         self.call(request, Call::Caught)
     }
 
-    /// Passes the server's own answer through the middleware that stands around the request's route.
+    /// Passes the server's own answer through the middleware that stands around the request's
+    /// route.
     pub(crate) fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
         self.call(request, Call::Refusal(refusal))
     }

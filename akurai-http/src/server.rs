@@ -30,8 +30,9 @@ pub trait App: Send + Sync + 'static {
     /// Answers one request. It is called by many threads at a time; a panic costs one connection a 500.
     fn handle(&self, request: &Request) -> Reply;
 
-    /// Answers a request whose body is announced to be too long, so that it is not to be handled: with what `refusal` gives,
-    /// a 413, as it is unless this does more. A [`Router`] passes it through its middleware.
+    /// Answers a request whose body is announced to be too long, so that it is not to be handled:
+    /// with what `refusal` gives, a 413, as it is unless this does more. A [`Router`] passes it
+    /// through its middleware.
     fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
         refusal(request)
     }
@@ -109,11 +110,12 @@ impl Server {
         TcpListener::bind(addr).map(|listener| Server::on(Listener::Tcp(listener)))
     }
 
-    /// Serves a listener that exists already, inherited from a supervisor for example. Others who hold the same socket
-    /// may go on accepting from it when this server has stopped.
+    /// Serves a listener that exists already, inherited from a supervisor for example. Others who
+    /// hold the same socket may go on accepting from it when this server has stopped.
     ///
-    /// Whether the socket blocks is left as it is, since that is the same for all who hold it. A blocking one is better:
-    /// of one that does not block, the server asks for a connection every 10 ms. So where nobody else relies on that, call
+    /// Whether the socket blocks is left as it is, since that is the same for all who hold it. A
+    /// blocking one is better: of one that does not block, the server asks for a connection every
+    /// 10 ms. So where nobody else relies on that, call
     /// [`set_nonblocking(false)`](TcpListener::set_nonblocking) first.
     ///
     /// # Errors
@@ -128,15 +130,17 @@ impl Server {
     /// the server stops, or is dropped before it ran.
     ///
     /// A server that died leaves its file behind. A socket's file that no process has open any more is removed, and bound
-    /// again; anything else that stands at the path stays. Of several servers that start at once, one binds: whoever takes a
-    /// path over makes the file `PATH.lock` first, which must not be there, and removes it when it is bound.
+    /// again; anything else that stands at the path stays. Of several servers that start at once,
+    /// one binds: whoever takes a path over makes the file `PATH.lock` first, which must not be
+    /// there, and removes it when it is bound.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the path is empty: Linux would choose an address for it that no client knows. Those of
-    /// [`UnixListener::bind`](std::os::unix::net::UnixListener::bind), which are `AddrInUse` if another socket
-    /// listens there, if something stands there that is no socket, or if `PATH.lock` does; those of making and removing a
-    /// file in that directory if a path is taken over.
+    /// `InvalidInput` if the path is empty: Linux would choose an address for it that no client
+    /// knows. Those of [`UnixListener::bind`](std::os::unix::net::UnixListener::bind), which are
+    /// `AddrInUse` if another socket listens there, if something stands there that is no socket, or
+    /// if `PATH.lock` does; those of making and removing a file in that directory if a path is
+    /// taken over.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Server> {
         UnixSocket::bind(path.as_ref()).map(|socket| Server::on(Listener::Unix(socket)))
@@ -295,8 +299,8 @@ pub struct Handle {
 
 impl Handle {
     /// Makes [`Server::run`] return: no connection is accepted any more, idle ones are closed at once, requests that
-    /// are being answered finish with `Connection: close`, and upgraded connections see the end of their input. What
-    /// is left after `grace` is closed by force. This returns at once. Called again, it can only shorten the grace.
+    /// are being answered finish with `Connection: close`, and upgraded connections see the end of their input, or
+    /// what [`Upgrade::on_stop`](crate::Upgrade::on_stop) says. What is left after `grace` is closed by force. This returns at once. Called again, it can only shorten the grace.
     pub fn shutdown(&self, grace: Duration) {
         self.roster.stop(grace);
     }
@@ -320,7 +324,8 @@ impl fmt::Debug for Handle {
 
 /// What one server is doing and has done since it was made; see [`Handle::stats`].
 ///
-/// What counts since then (`accepted`, `requests`, bytes, `overloaded`, `panics`, `refused`) never goes back.
+/// What counts since then (`accepted`, `requests`, bytes, `overloaded`, `panics`, `refused`) never
+/// goes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

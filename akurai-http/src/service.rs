@@ -26,6 +26,9 @@ const FORCED_TIME: Duration = Duration::from_secs(1);
 /// How often a listener is asked that another holder of its socket has made non-blocking.
 const ASK: Duration = Duration::from_millis(10);
 
+/// How often an upgraded connection's hook is called while the server stops.
+const REMINDER: Duration = Duration::from_secs(1);
+
 /// What the threads of a running server share.
 pub(crate) struct Service {
     pub(crate) app: Box<dyn App>,
@@ -190,8 +193,8 @@ impl Service {
             match accepted {
                 Ok(accepted) => return Some(accepted),
                 Err(error) if is_of_the_peer(&error) => {}
-                // A spare thread has waited long enough; or the system lacks something, descriptors most likely, and
-                // each that waits would take one.
+                // A spare thread has waited long enough; or the system lacks something, descriptors
+                // most likely, and each that waits would take one.
                 Err(_) if acceptor.leave_others() => return None,
                 Err(error) if is_timeout(&error) => {
                     if acceptor.listener.is_shared() {
@@ -206,7 +209,12 @@ impl Service {
 
     fn stop(&self) {
         self.roster.close_idle();
+        let mut reminder = Instant::now() + REMINDER;
         loop {
+            if Instant::now() >= reminder {
+                self.roster.remind();
+                reminder = Instant::now() + REMINDER;
+            }
             // It may come nearer meanwhile.
             let deadline = self.roster.deadline();
             for acceptor in &self.acceptors {

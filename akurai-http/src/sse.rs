@@ -18,8 +18,8 @@ const PRELUDE: &[u8] = b": \n\n";
 
 /// Answers with an event stream that `f` writes, on the connection's own thread, until it returns or the client leaves.
 ///
-/// An `Err` of `f` ends the stream as an `Ok` does; it is said on stderr, unless it is the client that left, or the server
-/// that stops: see [`Upgrade::fallible`].
+/// An `Err` of `f` ends the stream as an `Ok` does; it is said on stderr, unless it is the client
+/// that left, or the server that stops: see [`Upgrade::fallible`].
 ///
 /// The head goes out at once: `Content-Type: text/event-stream`, `Cache-Control: no-store, no-transform` and
 /// `X-Accel-Buffering: no`, so that no proxy holds events back, with a first comment behind it. The stream ends with

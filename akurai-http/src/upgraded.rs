@@ -26,7 +26,7 @@ impl Upgraded {
             leftover,
             used: 0,
             is_input_unread,
-            socket: Socket { link },
+            socket: Socket::new(link),
         }
     }
 
@@ -79,13 +79,18 @@ impl Write for Upgraded {
 /// writes; the connection counts as upgraded ([`Limits::upgrades`](crate::Limits::upgrades)) until the last is dropped.
 ///
 /// TCP_NODELAY is on. A wait that runs out is an error of kind `WouldBlock` on Unix and `TimedOut` on Windows. When
-/// the server shuts down, reads return 0, the end of the input, and [`is_stopping`](Socket::is_stopping) tells why.
+/// the server shuts down, reads return 0, the end of the input, and [`is_stopping`](Socket::is_stopping) tells why; unless
+/// [`Upgrade::on_stop`](crate::Upgrade::on_stop) says what happens instead.
 #[derive(Clone)]
 pub struct Socket {
     link: Arc<Link>,
 }
 
 impl Socket {
+    pub(crate) fn new(link: Arc<Link>) -> Socket {
+        Socket { link }
+    }
+
     /// Longest wait of one read; `None` waits for ever, which is also what an upgrade begins with.
     ///
     /// # Errors
@@ -136,6 +141,21 @@ impl Socket {
     /// Whether the server is shutting down.
     pub fn is_stopping(&self) -> bool {
         self.link.is_stopping()
+    }
+}
+
+/// What a connection does when the server shuts down.
+pub(crate) struct StopHook(pub(crate) Box<dyn Fn(&Socket) + Send + Sync>);
+
+impl StopHook {
+    pub(crate) fn call(&self, socket: &Socket) {
+        (self.0)(socket);
+    }
+}
+
+impl fmt::Debug for StopHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StopHook")
     }
 }
 

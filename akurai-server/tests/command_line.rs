@@ -126,7 +126,8 @@ fn ask(addr: &str, path: &str, fields: &str) -> String {
     answer
 }
 
-/// The numbers that threads in `accept` reserve are listed nowhere, and yet no file can be opened without one.
+/// The numbers that threads in `accept` reserve are listed nowhere, and yet no file can be opened
+/// without one.
 #[cfg(target_os = "linux")]
 #[test]
 fn after_a_burst_there_are_descriptors_for_files() {

@@ -28,7 +28,16 @@ pub(crate) struct Channel {
     read_timeout: Duration,
     /// How long reads have waited since our Close went out.
     closing: Duration,
+    /// Until when that is counted, where nothing but reading is done, so that all time counts.
+    counted_to: Option<Instant>,
+    /// FIN was sent, or follows our Close.
+    said_fin: bool,
+    /// Since when the server stops, as far as this thread knows.
+    stopping_since: Option<Instant>,
 }
+
+/// A read that does not wait.
+const NO_WAIT: Duration = Duration::from_millis(1);
 
 /// With so much of a compressed message here, in bytes, no more is decompressed before its reader takes it. What comes next is a
 /// piece of 96 KiB at most, so that 128 KiB are held.
@@ -74,6 +83,9 @@ impl Channel {
             waits,
             read_timeout: Duration::MAX,
             closing: Duration::ZERO,
+            counted_to: None,
+            said_fin: false,
+            stopping_since: None,
         }))
     }
 
@@ -268,19 +280,29 @@ impl Channel {
                 }
             };
             let left = until.map_or(wait, |until| until.saturating_duration_since(now));
-            self.set_read_timeout(wait.min(left))?;
+            let must_close = !self.shared.begin_read(&self.socket);
+            if must_close && self.has_served_on(now) {
+                self.go_away()?;
+                continue;
+            }
+            self.set_read_timeout(if must_close { NO_WAIT } else { wait.min(left) })?;
 
             let wanted_bytes = self.protocol.wanted_bytes();
             let result = self.input.fill(&mut &self.socket, wanted_bytes);
-            let bytes_came = matches!(result, Ok(1..));
+            self.shared.end_read();
             let later = Instant::now();
-            self.waits.waited(later - now, bytes_came, in_message);
+            self.waits.waited(later - now, in_message);
+            if matches!(result, Ok(1..)) {
+                self.waits.heard(self.shared.written_bytes());
+            }
             self.waited_while_closing(now, later);
             match result {
                 Ok(0) => break,
                 Ok(read) => return Ok(Filled::Bytes(read)),
                 Err(error) => match error.kind() {
-                    ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut if must_close => self.go_away()?,
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
                     _ if is_gone(&error) => break,
                     _ => {
                         self.end();
@@ -308,14 +330,16 @@ impl Channel {
                 let result = self.shared.keepalive();
                 self.written(result)
             }
-            Due::PeerGone if !self.shared.has_asked() => {
-                // It cannot have seen the question yet. The write deadline bounds this.
-                self.waits.excuse();
-                Ok(())
-            }
             Due::PeerGone => {
-                self.protocol.end();
-                self.shared.lose(&self.socket);
+                match self.shared.asked_behind_bytes() {
+                    // It cannot have seen the question yet. The write deadline bounds this.
+                    None => self.waits.excuse(),
+                    Some(bytes) if self.waits.extend(bytes) => {}
+                    Some(_) => {
+                        self.protocol.end();
+                        self.shared.lose(&self.socket);
+                    }
+                }
                 Ok(())
             }
             Due::MessageDeadline => Err(self.fail(Violation::MessageTooSlow)),

@@ -18,9 +18,8 @@ use crate::sender::Sender;
 /// It belongs to the closure given to [`upgrade`](crate::upgrade). When that returns `Ok`, the connection is closed with
 /// 1000, or with 1001 if the server is stopping; after an `Err` or a panic with 1011; and if it is closing already, that
 /// is completed. In each case our Close goes out behind what was sent before, the peer's is awaited for 5 s at most while
-/// up to 256 KiB of what it still sends is discarded, and then the socket is closed (RFC 6455 §7.1;
-/// [`WsOptions::close_wait`](crate::WsOptions::close_wait),
-/// [`max_drain_bytes`](crate::WsOptions::max_drain_bytes)).
+/// what it still sends is discarded, and then the socket is closed (RFC 6455 §7.1;
+/// [`WsOptions::close_wait`](crate::WsOptions::close_wait)).
 ///
 /// A closure may also give it away to another thread, and return: then it is closed so where it is dropped.
 ///
@@ -35,8 +34,7 @@ impl WsConn {
     ///
     /// Fragments are put together, text is checked to be UTF-8, and a ping was answered before it is returned. A peer's
     /// Close is echoed and comes once, as [`Message::Close`]; after it, and when the connection just ends, this is
-    /// `Ok(None)`, and [`close_info`](Self::close_info) says which it was. The same when the server stops: the peer was
-    /// sent 1001 then.
+    /// `Ok(None)`, and [`close_info`](Self::close_info) says which it was.
     ///
     /// While it waits, it asks a silent peer whether it is alive
     /// ([`WsOptions::ping_interval`](crate::WsOptions::ping_interval)); one that does not answer has left, and this is
@@ -44,7 +42,7 @@ impl WsConn {
     ///
     /// After our own [`close`](Self::close), whatever the peer sent before its Close is discarded, and that is awaited for
     /// 5 s at most. The same when [`WsOptions::idle_timeout`](crate::WsOptions::idle_timeout) or
-    /// [`max_lifetime`](crate::WsOptions::max_lifetime) is over: the peer was sent 1001 then.
+    /// [`max_lifetime`](crate::WsOptions::max_lifetime) is over, and when the server stops: the peer was sent 1001 then.
     ///
     /// # Errors
     ///

@@ -84,12 +84,22 @@
 //! | too much waits for it | `Message::Close`, then `Ok(None)`; [`Error::Slow`] where that was sent | 1008 | 1008 |
 //! | it breaks the protocol | `Err(Error::Violation)` | 1002, 1007, 1008 or 1009 | the same |
 //! | it is idle, or the connection old | `Message::Close`, then `Ok(None)` | 1001 | 1001 |
-//! | the server stops | `Ok(None)` | 1001 | 1001 |
+//! | the server stops | `Message::Close`, then `Ok(None)` | 1001 | 1001 |
 //! | [`WsConn::close`], [`Sender::close`] | `Message::Close`, then `Ok(None)` | the given code | the same |
 //! | the closure returns `Ok` | – | 1000 | – |
 //! | it returns `Err`, or panics | – | 1011 | – |
 //!
 //! Where the peer does not answer our Close in time, there is no `Message::Close` before the `Ok(None)`.
+//!
+//! What was sent before our Close arrives, and the Close too, although the peer may be in the middle of sending: to close a
+//! socket with bytes unread resets the connection, and a reset may overtake what is on its way. So what the peer still sends is
+//! read and discarded, in any amount, until its Close and its FIN have come (RFC 6455 §7.1.1), for
+//! [`WsOptions::close_wait`] at most. Nothing is waited for where nothing can be delivered: after a write that failed, and when the
+//! peer is gone.
+//!
+//! A server that stops tells each peer in the same way, and hears the answer. A handler that is busy then may still send what
+//! it has; its next `recv` first gives what has come already, for `close_wait` at most. When the grace of
+//! [`Handle::shutdown`](akurai_http::Handle::shutdown) is over, what is left is cut off.
 //!
 //! # Limits
 //!
@@ -102,13 +112,12 @@
 //! | control frame | 125 bytes | 1002 | RFC 6455 §5.5 |
 //! | message, from its first byte to its end | 60 s | 1008 | [`WsOptions::message_deadline`] |
 //! | silence before a ping | 20 s | a ping | [`WsOptions::ping_interval`] |
-//! | wait for any byte after it | 20 s | dropped, 1006 | [`WsOptions::pong_wait`] |
+//! | wait for any byte after it | 20 s, and a second for each KiB in front of the ping | dropped, 1006 | [`WsOptions::pong_wait`] |
 //! | nothing of a data message | none | 1001 | [`WsOptions::idle_timeout`] |
 //! | age of a connection | none | 1001 | [`WsOptions::max_lifetime`] |
 //! | write deadline of a frame, anew with each MiB | 20 s | [`Error::WriteDeadline`], dropped | [`WsOptions::write_deadline`] |
 //! | what waits while another thread writes | 1 MiB, 1024 messages | [`Error::Slow`], 1008 | [`WsOptions::max_queue_bytes`], [`max_queue_messages`](WsOptions::max_queue_messages), [`when_full`](WsOptions::when_full) |
-//! | wait for the peer's Close and FIN | 5 s | the socket is closed | [`WsOptions::close_wait`] |
-//! | bytes discarded meanwhile | 256 KiB | the socket is closed | [`WsOptions::max_drain_bytes`] |
+//! | wait for the peer's Close and FIN; what comes meanwhile is discarded | 5 s | the socket is closed | [`WsOptions::close_wait`] |
 //! | read buffer, until it was full once / waiting / in a long frame | 1 KiB / 4 KiB / 64 KiB | – | fixed |
 //! | such long ones that are kept for the next, in the whole process | 16 | given back to the system | fixed |
 //! | what is held back to go out together, where it may be | 16 KiB | sent at once | [`WsOptions::join_sends`] |

@@ -60,7 +60,6 @@ pub(crate) struct Settings {
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) write_deadline: Duration,
     pub(crate) close_wait: Duration,
-    pub(crate) max_drain_bytes: usize,
     pub(crate) max_queue_bytes: usize,
     pub(crate) max_queue_messages: usize,
     pub(crate) when_full: WhenFull,
@@ -79,7 +78,6 @@ impl Default for Settings {
             max_lifetime: None,
             write_deadline: Duration::from_secs(20),
             close_wait: Duration::from_secs(5),
-            max_drain_bytes: 256 * 1024,
             max_queue_bytes: 1024 * 1024,
             max_queue_messages: 1024,
             when_full: WhenFull::default(),
@@ -178,6 +176,14 @@ impl WsOptions {
 
     /// How long `recv` waits for any byte after it asked. Default 20 s. Then the connection is dropped without a Close,
     /// and [`CloseInfo::code`](crate::CloseInfo::code) is 1006 (RFC 6455 §7.1.5).
+    ///
+    /// The ping stands behind what was written before it, and much of that may still wait in the systems of both sides. So the
+    /// wait is longer by a second for each KiB that was written after something last came and before the ping; of
+    /// more than 4 MiB, no more than that counts. A peer that takes 1 KiB/s is not dropped, then. One that has stopped is found
+    /// at the latest after `ping_interval`, `pong_wait` and 4096 s, each as far as `recv` waits: with nothing written in
+    /// between, after the first two. Where the peer's machine is gone and something is written, the operating system
+    /// finds it out by itself (Linux: after some 15 minutes), and when the system takes no more, so does
+    /// [`write_deadline`](Self::write_deadline).
     pub fn pong_wait(mut self, wait: Duration) -> Self {
         self.settings.pong_wait = bounded(wait);
         self
@@ -205,17 +211,14 @@ impl WsOptions {
         self
     }
 
-    /// How long the peer may take to answer our Close, and then to end the connection, of which only what `recv` spent
-    /// waiting counts. Default 5 s. Then the socket is closed (RFC 6455 §7.1.1).
+    /// How long the peer may take to answer our Close, and then to end the connection: of the time in the closure, only what
+    /// `recv` spent waiting counts. Default 5 s. Then the socket is closed (RFC 6455 §7.1.1).
+    ///
+    /// What the peer sends meanwhile is read and discarded, however much it is, so that it has our Close before it can see a
+    /// reset. This takes no memory but the read buffer. When half of the time is over and no Close has come, our FIN says
+    /// that nothing follows: a peer that is busy sending may end by that.
     pub fn close_wait(mut self, wait: Duration) -> Self {
         self.settings.close_wait = bounded(wait);
-        self
-    }
-
-    /// How much of what a peer still sends is read and thrown away before the socket is closed, in bytes. Default 256 KiB.
-    /// With bytes unread, closing the socket would reset the connection, and a reset may overtake our Close.
-    pub fn max_drain_bytes(mut self, bytes: usize) -> Self {
-        self.settings.max_drain_bytes = bytes;
         self
     }
 

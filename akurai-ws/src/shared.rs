@@ -21,7 +21,7 @@ mod post;
 mod sending;
 
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -86,6 +86,10 @@ pub(crate) struct Shared {
     pub(crate) subprotocol: Option<String>,
     /// As the phase says, for those who have no lock.
     open: AtomicBool,
+    /// The reader waits for the peer, and sees nothing else.
+    is_reading: AtomicBool,
+    /// How much the socket took; what is being written is counted later.
+    written_bytes: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -102,6 +106,8 @@ struct State {
     /// The peer has not taken what was written in time, and what waits has not gone since.
     is_slow: bool,
     queue: Queue,
+    /// How much had been written before the last ping that asks whether the peer is alive.
+    asked_behind_bytes: u64,
     /// A fragmented message of ours is under way.
     is_streaming: bool,
     /// What our next compressed message may refer to, if that was agreed on.
@@ -149,6 +155,8 @@ impl Shared {
             },
             subprotocol,
             open: AtomicBool::new(true),
+            is_reading: AtomicBool::new(false),
+            written_bytes: AtomicU64::new(0),
             state: Mutex::new(State {
                 phase: Phase::Open,
                 wire: None,
@@ -156,6 +164,7 @@ impl Shared {
                 busy_since: None,
                 is_slow: false,
                 queue: Queue::default(),
+                asked_behind_bytes: 0,
                 is_streaming: false,
                 deflate: None,
                 waiting: 0,
@@ -188,6 +197,11 @@ impl Shared {
 
     pub(crate) fn has_failed(&self) -> bool {
         self.lock().has_failed
+    }
+
+    /// How much the socket took so far.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written_bytes.load(Ordering::Relaxed)
     }
 
     /// When our Close went out.
@@ -239,6 +253,38 @@ impl Shared {
         }
         state.queue.set_close(payload);
         self.wake(state);
+    }
+
+    /// The reader is about to wait. False if it should not, since the server stops: it has to send Close.
+    pub(crate) fn begin_read(&self, socket: &Socket) -> bool {
+        // The flag first: either the server that stops sees it, or we see that it stops.
+        self.is_reading.store(true, Ordering::SeqCst);
+        let must_close = self.is_open() && socket.is_stopping();
+        if must_close {
+            self.end_read();
+        }
+        !must_close
+    }
+
+    pub(crate) fn end_read(&self) {
+        self.is_reading.store(false, Ordering::Release);
+    }
+
+    /// The server stops, which a reader that waits does not see: so Close is sent for it, and the peer's wakes it. A handler
+    /// that is busy may still send what it has; its next `recv` sends Close.
+    pub(crate) fn server_stops(self: &Arc<Self>, socket: &Socket) {
+        if !self.is_reading.load(Ordering::SeqCst) {
+            return;
+        }
+        if self.is_open() {
+            let _ = self.post_close(close::GOING_AWAY, "");
+        } else if self
+            .close_sent_at()
+            .is_some_and(|at| at.elapsed() >= self.settings.close_wait)
+        {
+            // The read under way began before our Close, and may wait longer than that.
+            let _ = socket.shutdown(Shutdown::Read);
+        }
     }
 
     /// Nobody receives any more, so that nobody may send: the peer's Close would not be answered.
@@ -346,9 +392,12 @@ impl State {
     }
 
     fn take_wire(&mut self) -> Option<Wire> {
-        let wire = self.wire.take();
-        self.is_writing |= wire.is_some();
-        wire
+        let wire = self.wire.take()?;
+        self.is_writing = true;
+        if self.queue.has_keepalive() {
+            self.asked_behind_bytes = wire.written_bytes();
+        }
+        Some(wire)
     }
 
     fn is_free(&self) -> bool {

@@ -21,8 +21,9 @@ use crate::shared::Shared;
 /// `Sec-WebSocket-Version: 13`. One from a page of another host gets 403; [`WsOptions::allow_origins`] and
 /// [`WsOptions::any_origin`] admit it. In neither case does `f` run.
 ///
-/// An `Err` of `f` closes the connection with 1011. It is said on stderr, with the request's path, if it is the program's:
-/// not where the peer broke the protocol, is slow or has left, and not where the server stops ([`Upgrade::fallible`]).
+/// An `Err` of `f` closes the connection with 1011. It is said on stderr, with the request's path,
+/// if it is the program's: not where the peer broke the protocol, is slow or has left, and not
+/// where the server stops ([`Upgrade::fallible`]).
 pub fn upgrade(
     req: &Request,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
@@ -41,11 +42,17 @@ pub(crate) fn reply(
     };
     let protocol = agreed.protocol;
     let shared = Shared::new(&options.settings, agreed.outbound, agreed.subprotocol);
+    let told = Arc::downgrade(&shared);
     Upgrade::fallible(agreed.head, move |upgraded| {
         match run(upgraded, shared, protocol, f) {
             // The peer's fault, and told to it.
             Err(Error::Violation(_)) => Ok(()),
             outcome => Ok(outcome?),
+        }
+    })
+    .on_stop(move |socket| {
+        if let Some(shared) = told.upgrade() {
+            shared.server_stops(socket);
         }
     })
     .into()

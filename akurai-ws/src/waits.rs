@@ -11,6 +11,13 @@ use crate::options::Settings;
 /// Longest wait of one read: a Close that another thread sent, and that the peer does not answer, is noticed after it.
 const LONGEST: Duration = Duration::from_secs(20);
 
+/// A peer that takes what we send slower than so, in bytes a second, is not alive.
+const FLOOR_RATE: u64 = 1024;
+
+/// More than so much, in bytes, the systems of both sides do not hold for a peer: it has taken the rest. Linux by default
+/// holds 4 MiB of what a socket sends.
+const HELD_BYTES: u64 = 4 * 1024 * 1024;
+
 /// What it is time for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Due {
@@ -37,6 +44,10 @@ pub(crate) struct Waits {
     silent: Duration,
     /// A ping was sent, and nothing has come since.
     is_asked: bool,
+    /// How much had been written when something came last.
+    heard_at_bytes: u64,
+    /// How much longer a pong may take, since it stands behind what was written.
+    pong_excuse: Duration,
     /// How long the message under way takes.
     message: Duration,
     /// How long nothing of a data message has come.
@@ -53,6 +64,8 @@ impl Waits {
             ends_at: settings.max_lifetime.map(|lifetime| now + lifetime),
             silent: Duration::ZERO,
             is_asked: false,
+            heard_at_bytes: 0,
+            pong_excuse: Duration::ZERO,
             message: Duration::ZERO,
             idle: Duration::ZERO,
         }
@@ -61,7 +74,10 @@ impl Waits {
     /// What must be done before the next read, and how long that may wait.
     pub(crate) fn next(&self, now: Instant) -> Result<Duration, Due> {
         let silence = match self.ping_interval {
-            Some(_) if self.is_asked => (Some(self.pong_wait), self.silent, Due::PeerGone),
+            Some(_) if self.is_asked => {
+                let wait = self.pong_wait + self.pong_excuse;
+                (Some(wait), self.silent, Due::PeerGone)
+            }
             interval => (interval, self.silent, Due::Ping),
         };
         let lifetime = self.ends_at.map(|at| at.saturating_duration_since(now));
@@ -83,13 +99,9 @@ impl Waits {
     }
 
     /// A read waited so long.
-    pub(crate) fn waited(&mut self, wait: Duration, bytes_came: bool, in_message: bool) {
+    pub(crate) fn waited(&mut self, wait: Duration, in_message: bool) {
         self.idle += wait;
-        if bytes_came {
-            self.alive();
-        } else {
-            self.silent += wait;
-        }
+        self.silent += wait;
         // The first read of a message waited for it to begin, which is none of its time.
         self.message = if in_message {
             self.message + wait
@@ -110,13 +122,25 @@ impl Waits {
 
     pub(crate) fn asked(&mut self) {
         self.is_asked = true;
+        self.pong_excuse = Duration::ZERO;
         self.silent = Duration::ZERO;
     }
 
-    /// The peer is there, or cannot be blamed.
-    pub(crate) fn alive(&mut self) {
+    /// The peer is there, and so much has been written so far.
+    pub(crate) fn heard(&mut self, written_bytes: u64) {
+        self.heard_at_bytes = written_bytes;
         self.is_asked = false;
         self.silent = Duration::ZERO;
+    }
+
+    /// So much had been written when the ping went out: what of it the peer may not have taken yet has its time. False if that
+    /// is over.
+    pub(crate) fn extend(&mut self, asked_behind_bytes: u64) -> bool {
+        let untaken = asked_behind_bytes.saturating_sub(self.heard_at_bytes);
+        let excuse = Duration::from_secs(untaken.min(HELD_BYTES) / FLOOR_RATE);
+        let is_longer = excuse > self.pong_excuse;
+        self.pong_excuse = excuse;
+        is_longer
     }
 
     /// Its silence says nothing yet: begin to count anew.
@@ -143,7 +167,8 @@ mod tests {
         let (mut waits, now) = waits(|settings| settings.idle_timeout = Some(5 * SECOND));
         for n in 0..100 {
             assert_eq!(waits.next(now + n * SECOND), Ok(5 * SECOND));
-            waits.waited(4 * SECOND, true, false);
+            waits.waited(4 * SECOND, false);
+            waits.heard(0);
             waits.data_came();
         }
     }
@@ -152,20 +177,48 @@ mod tests {
     fn silence_asks_and_then_ends() {
         let (mut waits, now) = waits(|settings| settings.pong_wait = 7 * SECOND);
         assert_eq!(waits.next(now), Ok(20 * SECOND));
-        waits.waited(15 * SECOND, false, false);
+        waits.waited(15 * SECOND, false);
         assert_eq!(waits.next(now), Ok(5 * SECOND));
-        waits.waited(5 * SECOND, false, false);
+        waits.waited(5 * SECOND, false);
         assert_eq!(waits.next(now), Err(Due::Ping));
         waits.asked();
         assert_eq!(waits.next(now), Ok(7 * SECOND));
-        waits.waited(6 * SECOND, false, false);
+        waits.waited(6 * SECOND, false);
         assert_eq!(waits.next(now), Ok(SECOND));
         // Any byte is an answer.
-        waits.waited(SECOND / 2, true, false);
+        waits.waited(SECOND / 2, false);
+        waits.heard(0);
         assert_eq!(waits.next(now), Ok(20 * SECOND));
-        waits.waited(20 * SECOND, false, false);
+        waits.waited(20 * SECOND, false);
         waits.asked();
-        waits.waited(7 * SECOND, false, false);
+        waits.waited(7 * SECOND, false);
+        assert_eq!(waits.next(now), Err(Due::PeerGone));
+    }
+
+    #[test]
+    fn a_pong_may_stand_behind_what_was_written() {
+        let (mut waits, now) = waits(|settings| settings.pong_wait = 7 * SECOND);
+        waits.heard(1000);
+        waits.waited(20 * SECOND, false);
+        waits.asked();
+        waits.waited(7 * SECOND, false);
+        assert_eq!(waits.next(now), Err(Due::PeerGone));
+        // 5 KiB since it was heard.
+        assert!(waits.extend(1000 + 5 * 1024));
+        assert_eq!(waits.next(now), Ok(5 * SECOND));
+        waits.waited(5 * SECOND, false);
+        assert_eq!(waits.next(now), Err(Due::PeerGone));
+        assert!(!waits.extend(1000 + 5 * 1024), "once");
+        // The next silence has an excuse of its own, or none.
+        waits.heard(1000 + 5 * 1024);
+        waits.waited(20 * SECOND, false);
+        waits.asked();
+        waits.waited(7 * SECOND, false);
+        assert_eq!(waits.next(now), Err(Due::PeerGone));
+        assert!(!waits.extend(1000 + 5 * 1024));
+        // No system holds more than so much.
+        assert!(waits.extend(u64::MAX));
+        waits.waited(4096 * SECOND, false);
         assert_eq!(waits.next(now), Err(Due::PeerGone));
     }
 
@@ -173,10 +226,13 @@ mod tests {
     fn a_message_has_its_own_time() {
         let (mut waits, now) = waits(|settings| settings.message_deadline = Some(3 * SECOND));
         // What passed before its first byte does not count.
-        waits.waited(10 * SECOND, true, false);
-        waits.waited(2 * SECOND, true, true);
+        waits.waited(10 * SECOND, false);
+        waits.heard(0);
+        waits.waited(2 * SECOND, true);
+        waits.heard(0);
         assert_eq!(waits.next(now), Ok(SECOND));
-        waits.waited(SECOND, true, true);
+        waits.waited(SECOND, true);
+        waits.heard(0);
         assert_eq!(waits.next(now), Err(Due::MessageDeadline));
         waits.message_over();
         assert_eq!(waits.next(now), Ok(3 * SECOND));
@@ -191,9 +247,11 @@ mod tests {
         });
         assert_eq!(waits.next(now), Ok(LONGEST));
         // Control frames come, and no data.
-        waits.waited(29 * SECOND, true, false);
+        waits.waited(29 * SECOND, false);
+        waits.heard(0);
         assert_eq!(waits.next(now), Ok(SECOND));
-        waits.waited(SECOND, true, false);
+        waits.waited(SECOND, false);
+        waits.heard(0);
         assert_eq!(waits.next(now), Err(Due::Idle));
         waits.data_came();
         assert_eq!(waits.next(now + 88 * SECOND), Ok(2 * SECOND));

@@ -61,6 +61,8 @@ pub(crate) struct Wire<O = Socket> {
     deadline: Duration,
     /// What the socket's own timeout is, so that it is set only when it changes.
     timeout: Duration,
+    /// How much the socket took, in all.
+    written_bytes: u64,
 }
 
 impl<O: Outlet> Wire<O> {
@@ -70,6 +72,7 @@ impl<O: Outlet> Wire<O> {
             socket,
             deadline,
             timeout: deadline,
+            written_bytes: 0,
         })
     }
 
@@ -96,6 +99,7 @@ impl<O: Outlet> Wire<O> {
                     _ => return Err(error.into()),
                 },
             };
+            self.written_bytes += written as u64;
             IoSlice::advance_slices(&mut rest, written);
             if rest.is_empty() {
                 break;
@@ -133,12 +137,14 @@ impl<O: Outlet> Wire<O> {
 
     /// Writes as much of `bytes` as there is room for in the socket's buffer; how much that was.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        match self.socket.try_write(bytes) {
-            Ok(0) if !bytes.is_empty() => Err(io::Error::from(ErrorKind::WriteZero).into()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
-            result => Ok(result?),
-        }
+        let written = match self.socket.try_write(bytes) {
+            Ok(0) if !bytes.is_empty() => return Err(io::Error::from(ErrorKind::WriteZero).into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(error) if error.kind() == ErrorKind::Interrupted => 0,
+            result => result?,
+        };
+        self.written_bytes += written as u64;
+        Ok(written)
     }
 
     /// Longest wait for a whole frame, and for each [`REARMING_BYTES`] of a longer one.
@@ -162,7 +168,10 @@ impl<O: Outlet> Wire<O> {
         while written < bytes.len() {
             match self.socket.write_slices(&[IoSlice::new(&bytes[written..])]) {
                 Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
-                Ok(count) => written += count,
+                Ok(count) => {
+                    self.written_bytes += count as u64;
+                    written += count;
+                }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock | ErrorKind::TimedOut => break,
@@ -174,6 +183,10 @@ impl<O: Outlet> Wire<O> {
             }
         }
         Ok(written)
+    }
+
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written_bytes
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) {
@@ -265,6 +278,7 @@ mod tests {
         wire.write([b"", b"\x81\x05", b"Hello"]).unwrap();
         assert_eq!(wire.socket.taken, b"\x81\x05Hello");
         assert_eq!(wire.socket.writes, 4);
+        assert_eq!(wire.written_bytes(), 7);
     }
 
     #[test]
@@ -272,6 +286,7 @@ mod tests {
         let mut wire = wire(&[2, 1], ErrorKind::WouldBlock);
         let patience = Duration::from_secs(1);
         assert_eq!(wire.write_within(patience, b"hello").unwrap(), 3);
+        assert_eq!(wire.written_bytes(), 3);
         assert_eq!(wire.socket.timeouts, [DEADLINE, patience]);
         wire.socket.takes = vec![1000];
         wire.write([b"lo", b"", b""]).unwrap();

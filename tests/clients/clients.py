@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,7 +29,7 @@ ORDER = ["Firefox", "Chromium", "Mojolicious", "wget", "curl", "nginx", "apt"]
 # As many places as main.rs gives to a server with few of them.
 FEW_PLACES = 2
 START_SECONDS = 30
-CLIENT_SECONDS = 480
+CLIENT_SECONDS = 300
 
 
 def started(words, log, **options):
@@ -160,6 +161,8 @@ class Run:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         process, end = started(self.program(client), log, **pipes)
         self.stack.callback(end)
+        if self.stopping:
+            end()
         late = threading.Timer(CLIENT_SECONDS, process.terminate)
         late.daemon = True
         late.start()
@@ -175,15 +178,21 @@ class Run:
         with self.lock:
             for name in mine:
                 self.outcomes[client, name] = []
-        for line in self.lines(client, [self.job(case, client) for case in mine.values()]):
-            if self.stopping:
-                return
-            told = json.loads(line)
-            case, got = mine[told["case"]], told["got"]
-            wrong = got["error"] if "error" in got else case.wrong(got)
-            with self.lock:
-                self.outcomes[client, case.name].append(wrong)
+        try:
+            for line in self.lines(client, [self.job(case, client) for case in mine.values()]):
+                if self.stopping:
+                    return
+                self.judge(client, mine, json.loads(line))
+        except (OSError, ValueError):
+            # It ended in the middle: the tries that are missing fail.
+            traceback.print_exc()
         print(f"# {client}: {time.monotonic() - begun:.0f} s", flush=True)
+
+    def judge(self, client, cases, told):
+        case, got = cases[told["case"]], told["got"]
+        wrong = got["error"] if "error" in got else case.wrong(got)
+        with self.lock:
+            self.outcomes[client, case.name].append(wrong)
 
     def run_all(self, clients):
         rank = {client: at for at, client in enumerate(ORDER)}
@@ -253,8 +262,8 @@ def main():
             run.cases = [case for case in run.cases if case.group == arguments.only]
         all_clients = list(dict.fromkeys(client for case in run.cases for client in case.clients))
         unknown = set(arguments.clients) - set(all_clients)
-        if unknown:
-            parser.error(f"there is no {', '.join(unknown)}")
+        if unknown or not all_clients:
+            parser.error(f"there is no {', '.join(unknown) or arguments.only}")
         run.run_all(arguments.clients or all_clients)
         report(run, checks)
     print(f"{checks.passed} passed, {checks.failed} failed")

@@ -59,4 +59,4 @@ for (const job of await json(process.stdin)) {
   else for (let n = 0; n < job.tries; n += 1) await tried();
 }
 await within(WAIT_MS, browser.close(), "the browser's end");
-process.exit(0);
+process.stdout.write("", () => process.exit(0));

@@ -138,5 +138,5 @@ for (const job of await json(process.stdin)) {
     for (let n = 0; n < job.tries; n += 1) await tried(job);
   }
 }
-// A pool may hold connections open.
-process.exit(0);
+// Once all is told: a pool may hold connections open.
+process.stdout.write("", () => process.exit(0));

@@ -20,6 +20,7 @@ def check(arguments, checks):
                 with Proxy(arguments, kind, upstream, name) as proxy:
                     streams(proxy, checks)
                     sockets(proxy, checks)
+                    uploads(proxy, server, checks)
                     addresses(proxy, checks)
                     leaving(proxy, server, checks)
                     origins(proxy, checks)
@@ -123,6 +124,26 @@ def sockets(proxy, checks):
         checks.that(foreign.head()[0] == 403, f"{proxy.name}: over HTTP/2, too, a foreign page is refused")
 
 
+# ---- Uploads -----------------------------------------------------------------------------------------------------
+
+
+def uploads(proxy, server, checks):
+    size = 3 << 20
+    with Tls(proxy.address) as client:
+        status, fields = client.ask("/api/upload", method="POST", body=bytes(size))
+        body = client.body(fields).decode() if status == 200 else ""
+    checks.that((status, body) == (200, f'{{"bytes":{size}}}\n'), f"{proxy.name}: an upload of 3 MiB: {status} {body.strip()}")
+
+    with Tls(proxy.address) as client:
+        request = f"POST /api/upload HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: {size}\r\n\r\n"
+        client.send(request.encode() + bytes(1000))
+        # A proxy that gathers the body would not have asked the server yet. The question itself is a request under way.
+        deadline = time.monotonic() + 5
+        while not (asked := counted(server, b"akurai_requests_in_progress") > 1) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    checks.that(asked, f"{proxy.name}: an upload reaches the server as it comes")
+
+
 # ---- The client's address ----------------------------------------------------------------------------------------
 
 
@@ -152,16 +173,16 @@ def addresses_without_proxy(server, checks):
 # ---- A client that leaves ----------------------------------------------------------------------------------------
 
 
-def upgraded(server):
+def counted(server, name):
     with Client(server.address) as client:
         client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        return int(re.search(rb"^akurai_upgraded_connections (\d+)$", client.response()[2], re.MULTILINE)[1])
+        return int(re.search(rb"^%b (\d+)$" % name, client.response()[2], re.MULTILINE)[1])
 
 
 def is_alone(server, seconds=5):
     """Whether no stream and no WebSocket is left, `seconds` from now at most."""
     deadline = time.monotonic() + seconds
-    while left := upgraded(server):
+    while left := counted(server, b"akurai_upgraded_connections"):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
@@ -187,7 +208,7 @@ def leave(proxy, server):
         socket.head()
         stream = http2.ask("/api/events", [("accept", "text/event-stream")])
         stream.head()
-        there = upgraded(server)
+        there = counted(server, b"akurai_upgraded_connections")
         begun = time.monotonic()
         stream.cancel()
         client.socket.close()

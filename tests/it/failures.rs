@@ -1,4 +1,5 @@
-//! What fails in a program, and what the server answers in a handler's place: who is told of it, and what.
+//! What fails in a program, and what the server answers in a handler's place: who is told of it,
+//! and what.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -85,7 +86,8 @@ fn what_the_server_answers_passes_the_middleware() {
         assert_eq!(server.handle().stats().panics, 2);
         let post = |fields: &str, body: &str| {
             format!(
-                "POST {prefix}/body HTTP/1.1\r\nHost: t\r\nOrigin: {ORIGIN}\r\n{fields}\r\n\r\n{body}"
+                "POST {prefix}/body HTTP/1.1\r\nHost: t\r\nOrigin: {ORIGIN}\r\n\
+                 {fields}\r\n\r\n{body}"
             )
         };
         // Announced, and met in the midst of it.
@@ -169,7 +171,8 @@ fn an_event_stream_without_a_place_is_told_to_come_back_in_a_way_that_the_page_m
     }
 }
 
-/// Runs the test of this name in a process of its own, and gives what that wrote on stderr; `None` in that process.
+/// Runs the test of this name in a process of its own, and gives what that wrote on stderr; `None`
+/// in that process.
 #[track_caller]
 fn told_by(name: &str) -> Option<String> {
     const ALONE: &str = "AKURAI_ALONE";

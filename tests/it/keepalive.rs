@@ -8,7 +8,7 @@ use akurai_tests::{DEADLINE, Frame, Gate, Opcode, WsClient};
 use akurai_ws::{CloseFrame, Message, WsOptions};
 
 use crate::rfc6455::echo_with;
-use crate::serving::{expect_info, next, recv_all, reporting_with, serving_with};
+use crate::serving::{PATIENCE, expect_info, next, recv_all, reporting_with, serving_with};
 
 /// Short enough to wait for, long enough for a busy machine.
 const SHORT: Duration = Duration::from_millis(120);
@@ -332,15 +332,75 @@ fn a_close_answered_while_the_handler_is_busy_is_clean() {
     }
 }
 
+/// What the kernels of both sides take, although the peer reads nothing.
+const UNTAKEN: usize = 2 << 20;
+
 #[test]
-fn so_much_is_drained_and_no_more() {
-    let options = WsOptions::new()
-        .max_drain_bytes(1000)
-        .close_wait(4 * DEADLINE);
-    let server = serving_with(options, |_| Ok(()));
-    let mut ws = WsClient::open(server.addr(), "/");
-    ws.expect_close(1000);
-    ws.client.send(Frame::binary(vec![0; 10_000]).to_bytes());
-    // Long before the wait for our Close is over.
-    ws.client.expect_no_more();
+fn ws_18_a_ping_behind_megabytes_blames_nobody() {
+    let options = WsOptions::new().ping_interval(SHORT).pong_wait(SHORT);
+    let (server, ends) = reporting_with(options, |mut conn| {
+        conn.send_binary(&vec![7; UNTAKEN]).expect("it is open");
+        let message = conn.recv().map_err(|error| error.to_string());
+        (message, conn.close_info())
+    });
+    let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
+    // It takes some of it, and then nothing for many times the ping's interval and the pong's wait.
+    assert_eq!(ws.client.read_exactly(10)[..2], [0x82, 127]);
+    let begun = Instant::now();
+    let mut left = UNTAKEN;
+    while begun.elapsed() < 10 * SHORT {
+        left -= ws.client.read_exactly(1000).len();
+        let _ = ends.recv_timeout(SHORT / 2);
+    }
+    ws.client.read_exactly(left);
+    ws.expect(Opcode::PING, "");
+    ws.send(&Frame::text("here"));
+    let here = Message::Text("here".into());
+    assert_eq!(next(&ends), (Ok(Some(here)), None));
+}
+
+#[test]
+fn ws_18_a_dead_peer_is_found_though_much_was_written() {
+    let options = WsOptions::new().ping_interval(SHORT).pong_wait(SHORT);
+    let (server, ends) = reporting_with(options, |mut conn| {
+        conn.send_binary(&[7; 2048]).expect("it is open");
+        let begun = Instant::now();
+        let outcome = recv_all(&mut conn);
+        (outcome, conn.close_info(), begun.elapsed())
+    });
+    let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
+    ws.expect(Opcode::BINARY, [7; 2048]);
+    ws.expect(Opcode::PING, "");
+    ws.client.expect_eof();
+    let (outcome, info, took) = next(&ends);
+    assert_eq!(outcome, Ok(()));
+    expect_info(info, 1006, "", false);
+    // 1 KiB/s for what stood in front of the ping.
+    assert!(took >= Duration::from_secs(2), "after {took:?}");
+}
+
+#[test]
+fn ws_18_a_ping_that_waits_for_another_threads_write_blames_nobody() {
+    const LOTS: usize = 64 << 20;
+    let options = WsOptions::new().ping_interval(SHORT).pong_wait(SHORT);
+    let gate = Gate::new();
+    let is_writing = gate.waiter();
+    let (server, ends) = reporting_with(options, move |mut conn| {
+        let sender = conn.sender();
+        let writer = thread::spawn(move || sender.send_binary(&vec![7; LOTS]));
+        is_writing.wait();
+        let message = conn.recv().map_err(|error| error.to_string());
+        (message, writer.join().expect("no panic").is_ok())
+    });
+    let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
+    ws.client.await_unread();
+    gate.open();
+    // Nothing is taken, for many times the ping's interval and the pong's wait.
+    let early = ends.recv_timeout(8 * SHORT);
+    assert!(early.is_err(), "it was blamed: {early:?}");
+    assert_eq!(ws.read_frame().payload.len(), LOTS);
+    ws.expect(Opcode::PING, "");
+    ws.send(&Frame::text("here"));
+    let here = Message::Text("here".into());
+    assert_eq!(next(&ends), (Ok(Some(here)), true));
 }

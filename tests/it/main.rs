@@ -44,3 +44,4 @@ mod threads;
 mod tidy;
 #[cfg(unix)]
 mod unix_sockets;
+mod ws_endings;

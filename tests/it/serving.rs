@@ -5,8 +5,11 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use akurai_http::Request;
-use akurai_tests::{DEADLINE, TestServer};
+use akurai_tests::TestServer;
 use akurai_ws::{CloseInfo, Error, Kind, Message, WsConn, WsOptions};
+
+/// A bound for much work on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server whose connections are given to `serve`.
 pub(crate) fn serving_with(
@@ -32,7 +35,7 @@ pub(crate) fn reporting_with<T: Send + 'static>(
 /// What the closure of one connection reports.
 #[track_caller]
 pub(crate) fn next<T>(reports: &Receiver<T>) -> T {
-    reports.recv_timeout(DEADLINE).expect("a report in time")
+    reports.recv_timeout(PATIENCE).expect("a report in time")
 }
 
 /// Receives until nothing more comes: how that ended, in words.

@@ -10,7 +10,7 @@ use akurai_http::{
     App, Handle, Limits, Reply, Request, Response, Router, Server, Socket, SseSink, Status,
     Upgrade, sse,
 };
-use akurai_tests::{Client, DEADLINE, End, Gate, WsClient, eventually};
+use akurai_tests::{Client, DEADLINE, End, Frame, Gate, WsClient, eventually};
 use akurai_ws::upgrade;
 
 /// A grace that no test waits for.
@@ -152,6 +152,36 @@ fn what_outlasts_the_grace_is_closed_by_force() {
 }
 
 #[test]
+fn a_client_that_waits_for_room_is_let_go_at_a_forced_end() {
+    let gate = Gate::new();
+    let (waiter, (entered, entries)) = (gate.waiter(), mpsc::channel());
+    let server = Running::start(move |_: &Request| {
+        let _ = entered.send(());
+        waiter.wait(); // Longer than the server lives.
+        let _ = entered.send(());
+        Response::text("too late")
+    });
+    let mut client = server.connect().patience(3 * DEADLINE);
+    client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n");
+    entries.recv_timeout(DEADLINE).expect("the handler runs");
+    let mut pushing = client.stream().try_clone().unwrap();
+    let pusher = thread::spawn(move || {
+        loop {
+            if let Err(error) = pushing.write_all(&[0; 60_000]) {
+                return error.kind();
+            }
+        }
+    });
+    // Until then, the client's system has found out that there is no room for another byte.
+    server.handle.shutdown(10 * SHORT);
+    client.expect_eof();
+    let end = pusher.join().unwrap();
+    assert_eq!(end, io::ErrorKind::BrokenPipe);
+    let is_held = entries.try_recv().is_err();
+    assert!(is_held, "it was let go only when the handler ended");
+}
+
+#[test]
 fn the_shortest_grace_holds() {
     let (server, mut client) = waiting();
     server.handle.shutdown(LONG);
@@ -218,8 +248,11 @@ fn websockets_are_told_1001() {
     let mut clients: Vec<_> = (0..3).map(|_| WsClient::open(server.addr, "/")).collect();
     server.handle.shutdown(LONG);
     for client in &mut clients {
-        client.expect_close_and_eof(1001);
+        client.expect_close(1001);
+        client.send(&Frame::close(1001, ""));
+        client.client.expect_eof();
     }
+    drop(clients);
     server.expect_end();
 }
 

@@ -1,15 +1,17 @@
 //! Peers that do not take what is sent to them.
 
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use akurai_tests::{DEADLINE, Frame, Gate, Opcode, WsClient, eventually};
+use akurai_tests::{Frame, Gate, Opcode, WsClient, eventually};
 use akurai_ws::{Error, WhenFull, WsOptions};
 
-use crate::serving::{expect_info, next, recv_all, reporting_with};
+use crate::serving::{PATIENCE, expect_info, next, recv_all, reporting_with};
 
 /// More than the sockets' buffers take.
 const LOTS: usize = 64 << 20;
+/// What a busy machine may need for something that needs no time.
+const GENEROUS: Duration = Duration::from_secs(5);
 
 fn impatient() -> WsOptions {
     WsOptions::new().write_deadline(Duration::from_millis(200))
@@ -22,7 +24,7 @@ fn ws_17_one_who_never_reads_is_ended_by_the_write_deadline() {
         let after = conn.sender().send_text("more");
         (sent, after, recv_all(&mut conn), conn.close_info())
     });
-    let ws = WsClient::open(server.addr(), "/");
+    let ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     let (sent, after, outcome, info) = next(&ends);
     assert!(matches!(sent, Err(Error::WriteDeadline)), "{sent:?}");
     assert!(matches!(after, Err(Error::Closed)), "{after:?}");
@@ -37,7 +39,7 @@ fn ws_17_one_who_never_reads_is_ended_by_the_write_deadline() {
 #[test]
 fn ws_17_one_who_dribbles_is_ended_too() {
     let (server, ends) = reporting_with(impatient(), |conn| conn.send_binary(&vec![7; LOTS]));
-    let mut ws = WsClient::open(server.addr(), "/");
+    let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     let begun = Instant::now();
     // Each write makes progress, but the frame would take its time: 64 KiB in 50 ms are less than 1 MiB in 200 ms.
     let sent = loop {
@@ -48,7 +50,7 @@ fn ws_17_one_who_dribbles_is_ended_too() {
             }
             Err(error) => panic!("{error}"),
         }
-        assert!(begun.elapsed() < 2 * DEADLINE, "it may dribble for ever");
+        assert!(begun.elapsed() < PATIENCE, "it may dribble for ever");
     };
     assert!(matches!(sent, Err(Error::WriteDeadline)), "{sent:?}");
 }
@@ -56,26 +58,27 @@ fn ws_17_one_who_dribbles_is_ended_too() {
 #[test]
 fn ws_17_one_who_is_merely_slow_is_not() {
     // The whole takes longer than the deadline, each MiB of it does not.
-    let options = WsOptions::new().write_deadline(Duration::from_millis(400));
+    let options = WsOptions::new().write_deadline(GENEROUS);
     let (server, ends) = reporting_with(options, |conn| conn.send_binary(&vec![7; LOTS]));
-    let mut ws = WsClient::open(server.addr(), "/");
+    let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     let header = ws.client.read_exactly(10);
     assert_eq!(header[..2], [0x82, 127]);
     let (mut left, begun) = (LOTS, Instant::now());
     while left > 0 {
-        // 4 MiB in each 50 ms or more.
-        let _ = ends.recv_timeout(Duration::from_millis(50));
+        // 4 MiB each time; what the sockets hold at the end is a third at most.
+        let _ = ends.recv_timeout(GENEROUS / 8);
         let piece = left.min(4 << 20);
         ws.client.read_exactly(piece);
         left -= piece;
     }
-    assert!(begun.elapsed() > Duration::from_millis(400));
+    assert!(begun.elapsed() > GENEROUS);
     ws.expect_close(1000);
 }
 
 #[test]
 fn ws_17_other_senders_fail_fast() {
-    let options = impatient().when_full(WhenFull::Wait);
+    let options = WsOptions::new().write_deadline(GENEROUS);
+    let options = options.when_full(WhenFull::Wait);
     let (server, ends) = reporting_with(options, |mut conn| {
         let threads: Vec<_> = (0..8)
             .map(|_| {
@@ -94,13 +97,13 @@ fn ws_17_other_senders_fail_fast() {
         let ends: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
         (outcome, conn.close_info(), ends)
     });
-    let _ws = WsClient::open(server.addr(), "/");
+    let _ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     let (outcome, info, ends) = next(&ends);
     assert_eq!(outcome, Ok(()), "the reader hears of it too");
     expect_info(info, 1006, "", false);
     for (again, took) in ends {
         assert!(matches!(again, Err(Error::Closed)), "{again:?}");
-        assert!(took < Duration::from_millis(100), "it took {took:?}");
+        assert!(took < GENEROUS, "it waited for the deadline: {took:?}");
     }
 }
 
@@ -126,7 +129,7 @@ fn ws_17_a_full_queue_closes_with_1008_by_default() {
         let written = writer.join().unwrap();
         (refused, closed, after, outcome, written, queued)
     });
-    let mut ws = WsClient::open(server.addr(), "/");
+    let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     ws.client.await_unread();
     gate.open();
     // Now it reads after all: what was being written, whole, then the Close, and nothing of the queue between.
@@ -170,7 +173,7 @@ fn ws_17_a_full_queue_may_refuse_and_go_on() {
             conn.send_text("last"),
         )
     });
-    let mut ws = WsClient::open(server.addr(), "/");
+    let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     ws.client.await_unread();
     gate.open();
     let mut texts = Vec::new();
@@ -199,9 +202,10 @@ fn ws_17_a_full_queue_may_wait_for_the_write_deadline() {
     // The writer's frame takes longer than that, but makes progress.
     let options = WsOptions::new()
         .max_queue_messages(1)
-        .write_deadline(Duration::from_millis(300))
+        .write_deadline(GENEROUS)
         .when_full(WhenFull::Wait);
-    let (server, ends) = reporting_with(options, |conn| {
+    let (refuse, refusals) = mpsc::channel();
+    let (server, ends) = reporting_with(options, move |conn| {
         let (sender, blocked) = (conn.sender(), conn.sender());
         let writer = std::thread::spawn(move || blocked.send_binary(&vec![7; LOTS]));
         let refused = loop {
@@ -210,19 +214,25 @@ fn ws_17_a_full_queue_may_wait_for_the_write_deadline() {
                 break (error, begun.elapsed());
             }
         };
-        (refused, sender.is_open(), writer.join().unwrap())
+        let _ = refuse.send(refused);
+        (sender.is_open(), writer.join().unwrap())
     });
-    let mut ws = WsClient::open(server.addr(), "/");
+    let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     ws.client.await_unread();
-    let report = loop {
-        match ends.recv_timeout(Duration::from_millis(30)) {
-            Ok(report) => break report,
+    let (refused, waited) = loop {
+        match refusals.recv_timeout(GENEROUS / 16) {
+            Ok(refused) => break refused,
             Err(RecvTimeoutError::Timeout) => drop(ws.client.read_exactly(1 << 20)),
             Err(error) => panic!("{error}"),
         }
     };
-    let ((refused, waited), still_open, written) = report;
     assert!(matches!(refused, Error::Slow), "{refused:?}");
-    assert!(waited >= Duration::from_millis(300), "only {waited:?}");
-    assert!(still_open && written.is_ok());
+    assert!(waited >= GENEROUS, "only {waited:?}");
+    let (is_open, written) = loop {
+        match ends.try_recv() {
+            Ok(report) => break report,
+            Err(_) => drop(ws.client.read_some()),
+        }
+    };
+    assert!(is_open && written.is_ok());
 }

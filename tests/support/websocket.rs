@@ -1,6 +1,7 @@
 //! The client's side of a WebSocket connection.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::{Answer, Client, Frame, Opcode, ServerFrame};
 
@@ -32,6 +33,12 @@ impl WsClient {
         let mut client = Client::connect(addr);
         client.send(handshake(path));
         WsClient::opened(client)
+    }
+
+    /// The same connection with another deadline for every operation, as [`Client::patience`].
+    pub fn patience(mut self, patience: Duration) -> WsClient {
+        self.client = self.client.patience(patience);
+        self
     }
 
     /// Reads the server's side of the handshake, of a client that has sent its own with [`KEY`].

@@ -35,12 +35,13 @@ impl Connection<'_> {
             prelude,
             when_full,
             run,
+            stop_hook,
         } = upgrade;
         if self.request.method() == Method::Head {
             self.begin_answer(&head, ResponseFraming::Close, Persistence::Close);
             return Outcome::Close;
         }
-        if !self.link.upgrade() {
+        if !self.link.upgrade(stop_hook) {
             self.service
                 .roster
                 .counts

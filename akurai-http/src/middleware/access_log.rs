@@ -10,9 +10,10 @@ use crate::{Reply, Request, Response, Status, Version};
 /// Gives one [`LogLine`] to `sink` for each request, when its handler has returned and before its answer is sent.
 ///
 /// The sink is called on the connection's own thread, and the answer waits for it. A handler that panics is logged
-/// with 500; the panic of other middleware goes on. A request whose head the server refused reaches no router, no middleware and
-/// no log; [`Handle::stats`](crate::Handle::stats) counts it. The same goes for `TRACE` and for `OPTIONS *`, which the server answers;
-/// and what it puts in an answer's place (503 where all upgrades are taken, 500 for what cannot be sent) is not what the log says.
+/// with 500; the panic of other middleware goes on. A request whose head the server refused reaches
+/// no router, no middleware and no log; [`Handle::stats`](crate::Handle::stats) counts it. The same
+/// goes for `TRACE` and for `OPTIONS *`, which the server answers; and what it puts in an answer's
+/// place (503 where all upgrades are taken, 500 for what cannot be sent) is not what the log says.
 ///
 /// ```
 /// use akurai_http::{Response, Router, middleware};

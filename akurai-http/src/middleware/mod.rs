@@ -15,7 +15,8 @@
 //! # let _ = router;
 //! ```
 //!
-//! They get the server's own answers too, where there is a request: see [`Router::wrap`](crate::Router::wrap).
+//! They get the server's own answers too, where there is a request: see
+//! [`Router::wrap`](crate::Router::wrap).
 //!
 //! Those that set fields set them on the head of an event stream too. They leave a 101 (Switching Protocols) as it is:
 //! what follows it is no longer HTTP.

@@ -49,7 +49,8 @@ pub(super) fn settled(request: &Request, mut reply: Reply) -> Reply {
 
 /// A handler's reply, or 500 if it panics, which the request remembers.
 fn caught(handler: &Handler, request: &Request) -> Reply {
-    // The handler's state may be torn by a panic; it is the handler's own, as with any thread that panicked.
+    // The handler's state may be torn by a panic; it is the handler's own, as with any thread that
+    // panicked.
     contain(|| handler(request)).unwrap_or_else(|| {
         request.note_panic();
         internal_error().into()

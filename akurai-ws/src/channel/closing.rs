@@ -19,19 +19,19 @@ impl Channel {
         let _ = self.shared.close(code, "", Place::Behind);
         // If a write failed, the peer is gone, or it takes nothing and would not take a FIN.
         if !self.shared.has_failed() {
-            self.drain();
-            // A server that stops has ended our input, and a peer may push more than we drain.
+            self.discard();
+            // A peer that has ended its side may still read ours.
             self.shared.await_close();
             let _ = self.socket.shutdown(Shutdown::Write);
         }
         self.shared.abandon(&self.socket);
     }
 
-    fn drain(&mut self) {
-        self.closing = Duration::ZERO;
-        let mut drained_bytes = 0;
-        let mut said_fin = false;
-        while drained_bytes < self.shared.settings.max_drain_bytes {
+    // Whatever the peer still sends, until its Close and its FIN: with bytes unread, or still to come, to close the socket would
+    // reset the connection, and a reset overtakes what was sent before it.
+    fn discard(&mut self) {
+        self.counted_to = Some(Instant::now());
+        loop {
             self.notice_close();
             let (used, result) = self.protocol.receive(self.input.unread());
             self.input.consume(used);
@@ -39,18 +39,33 @@ impl Channel {
                 self.shared.peer_closed();
             }
             if self.protocol.state() == State::Closed {
+                // §7.1.1: the server closes first. Its FIN says so.
                 self.input.clear();
-                if !said_fin {
-                    // §7.1.1: the server closes first. Its FIN says so, while what the peer sent is still read.
-                    self.shared.fin(&self.socket);
-                    said_fin = true;
-                }
+                self.say_fin();
             }
-            match self.fill(None) {
-                Ok(Filled::Bytes(read)) => drained_bytes += read,
-                _ => break,
+            if !matches!(self.fill(None), Ok(Filled::Bytes(_))) {
+                break;
             }
         }
+    }
+
+    fn say_fin(&mut self) {
+        if !self.said_fin {
+            self.said_fin = true;
+            self.shared.fin(&self.socket);
+        }
+    }
+
+    // Whether a server that stops has waited long enough for a peer that goes on sending.
+    pub(super) fn has_served_on(&mut self, now: Instant) -> bool {
+        let since = *self.stopping_since.get_or_insert(now);
+        now.saturating_duration_since(since) >= self.shared.settings.close_wait
+    }
+
+    // §7.4.1: a server that goes down says 1001.
+    pub(super) fn go_away(&mut self) -> Result<(), Error> {
+        let result = self.shared.close(close::GOING_AWAY, "", Place::Behind);
+        self.written(result)
     }
 
     pub(super) fn answer_close(&mut self, frame: Option<&CloseFrame>) {
@@ -79,14 +94,20 @@ impl Channel {
         let _ = self.flush();
         let (code, reason) = (violation.code(), violation.reason());
         let _ = self.shared.close(code, reason, Place::InFront);
-        self.shared.fin(&self.socket);
+        self.say_fin();
         self.protocol.end();
         violation.into()
     }
 
-    // `None` when the peer has had its time to answer our Close, or to end the connection.
-    pub(super) fn next_while_closing(&self) -> Option<Duration> {
-        let left = self.shared.settings.close_wait.saturating_sub(self.closing);
+    // `None` when the peer has had its time to answer our Close, and to end the connection. After half of it our FIN says that
+    // nothing more comes: a peer that is busy sending may end by that, rather than by our reset.
+    pub(super) fn next_while_closing(&mut self) -> Option<Duration> {
+        let wait = self.shared.settings.close_wait;
+        if self.closing < wait / 2 && !self.said_fin {
+            return Some(wait / 2 - self.closing);
+        }
+        self.say_fin();
+        let left = wait.saturating_sub(self.closing);
         (!left.is_zero()).then_some(left)
     }
 
@@ -95,6 +116,10 @@ impl Channel {
         if self.shared.is_open() {
             return;
         }
+        let from = self.counted_to.map_or(from, |counted_to| {
+            self.counted_to = Some(until);
+            counted_to
+        });
         let since = match self.shared.close_sent_at() {
             // Another thread may have sent it during the read.
             Some(sent_at) => sent_at.max(from),

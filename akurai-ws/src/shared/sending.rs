@@ -1,6 +1,7 @@
 //! Frames into the socket: by whom, and in which order.
 
 use std::net::Shutdown;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -164,10 +165,11 @@ impl Shared {
         self.settle(state)
     }
 
-    /// Whether the question is on its way, and not behind what another thread writes.
-    pub(crate) fn has_asked(&self) -> bool {
+    /// How much had been written before the question went out; `None` while it stands behind what another thread writes.
+    pub(crate) fn asked_behind_bytes(&self) -> Option<u64> {
         let state = self.lock();
-        state.wire.is_some() && !state.queue.has_keepalive()
+        let has_asked = state.wire.is_some() && !state.queue.has_keepalive();
+        has_asked.then_some(state.asked_behind_bytes)
     }
 
     /// Waits until our Close is out, if it stands behind what another thread writes; no longer than that may take.
@@ -276,6 +278,8 @@ impl Shared {
         let mut state = self.lock();
         state.is_writing = false;
         state.busy_since = None;
+        self.written_bytes
+            .store(wire.written_bytes(), Ordering::Relaxed);
         let has_ended = state.phase == Phase::Ended;
         match result {
             Ok(()) => {

@@ -56,12 +56,15 @@ const REPLY_ENTRIES: usize = 256;
 ///
 /// # What happens when
 ///
-/// - **The server is away.** [`publish`](Engine::publish) fails with a message that says why: within 1 s if there is no
-///   connection, within 3 s if the server takes what it is sent and does not answer, or answers slowly; a host name is looked up by the system,
-///   which takes its own time, so prefer an address. So does a Unix socket of a server that accepts none, once as many connections
-///   wait there as it lets wait (`tcp-backlog`, 511): no bound holds then. Who publishes behind others waits for them first, for
-///   3 s in all from when it was asked to, and fails with them. Streams stay open, with heartbeats; the reader comes back after 100 ms, then ever later, up to 5 s with jitter,
-///   and goes on from where it was. [`ready`](Engine::ready) says so from the first failure until it reads again.
+/// - **The server is away.** [`publish`](Engine::publish) fails with a message that says why:
+///   within 1 s if there is no connection, within 3 s if the server takes what it is sent and does
+///   not answer, or answers slowly; a host name is looked up by the system, which takes its own
+///   time, so prefer an address. So does a Unix socket of a server that accepts none, once as many
+///   connections wait there as it lets wait (`tcp-backlog`, 511): no bound holds then. Who
+///   publishes behind others waits for them first, for 3 s in all from when it was asked to, and
+///   fails with them. Streams stay open, with heartbeats; the reader comes back after 100 ms, then
+///   ever later, up to 5 s with jitter, and goes on from where it was. [`ready`](Engine::ready)
+///   says so from the first failure until it reads again.
 /// - **No answer came.** The writer connects anew and looks among the last entries, 256 at least, for the event's `key`; if it is
 ///   not there, the event is sent once more, under the same key, unless a later one of the same writer is there. Should it be there
 ///   twice after all, every node gives it to its subscribers once, as the first of both, for as long as its process is among the

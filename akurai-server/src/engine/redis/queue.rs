@@ -51,7 +51,8 @@ impl Queue {
         self.waiting.drain(..count).collect()
     }
 
-    /// Has the last of the next group write it, since that one has the most time left; the others wait until theirs is over.
+    /// Has the last of the next group write it, since that one has the most time left; the others
+    /// wait until theirs is over.
     pub(super) fn hand_on(&mut self) {
         match self.next_group().checked_sub(1) {
             Some(last) => self.waiting[last].set(State::Leads),
