@@ -1,4 +1,5 @@
-//! Connections that found no place: each is told so, and read until it has the answer or its time is up.
+//! Connections that found no place: each is told so when it asks, and read until it has the answer or its
+//! time is up.
 
 use std::collections::VecDeque;
 use std::io;
@@ -45,23 +46,22 @@ struct State {
 struct Refused {
     stream: Stream,
     lingering: Lingering,
+    /// The answer was written. That is when the first byte came: some clients throw away an answer that
+    /// comes before they have asked (Go's net/http).
+    is_told: bool,
 }
 
 impl Refusals {
-    /// Answers 503 and keeps the connection. True if the caller is to have a thread
-    /// [`watch`](Self::watch).
+    /// Keeps the connection, to answer 503. True if the caller is to have a thread [`watch`](Self::watch).
     pub(crate) fn refuse(&self, stream: Stream) -> bool {
-        // A new socket's buffer is empty, so this does not wait; and if it fails, the client is gone.
-        let is_told = stream.write(&answer()).is_ok()
-            && stream.shutdown(Shutdown::Write).is_ok()
-            && stream.set_nonblocking(true).is_ok();
-        if !is_told {
+        if stream.set_nonblocking(true).is_err() {
             return false;
         }
         let mut state = lock(&self.state);
         state.kept.push_back(Refused {
             stream,
             lingering: Lingering::begin(),
+            is_told: false,
         });
         if state.kept.len() > KEPT {
             state.kept.pop_front();
@@ -96,19 +96,39 @@ impl Refusals {
     }
 }
 
+impl Drop for Refused {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
 impl Refused {
     /// Throws away what came. False if this connection is over.
     fn look(&mut self, scratch: &mut [u8], bounds: LingerBounds) -> bool {
         for _ in 0..READS {
             match self.stream.read(scratch) {
                 Ok(0) => return false,
-                Ok(_) => self.lingering.bytes_came(),
+                Ok(_) => {
+                    if !self.tell() {
+                        return false;
+                    }
+                    self.lingering.bytes_came();
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => return false,
             }
         }
         !self.lingering.left(bounds).is_zero()
+    }
+
+    /// Answers once. False if the client is gone.
+    fn tell(&mut self) -> bool {
+        // A new socket's buffer is empty, so this does not wait.
+        let told = |stream: &Stream| {
+            stream.write(&answer()).is_ok() && stream.shutdown(Shutdown::Write).is_ok()
+        };
+        mem::replace(&mut self.is_told, true) || told(&self.stream)
     }
 }
 
