@@ -171,6 +171,10 @@ impl Queue {
         self.keepalive
     }
 
+    pub(crate) fn has_close(&self) -> bool {
+        self.close.is_some()
+    }
+
     pub(crate) fn set_close(&mut self, payload: &[u8]) {
         self.close = Some(encode(Opcode::Close, payload));
     }

@@ -299,6 +299,17 @@ impl Shared {
     pub(crate) fn peer_closed(&self) {
         let mut state = self.lock();
         state.peer_closed = true;
+        let mut until = None;
+        // It may answer the Close that another thread has just written, and has not yet noted.
+        while state.close_sent_at.is_none() && state.is_writing && state.has_taken_close() {
+            match self.wait(state, &mut until, false) {
+                Ok(changed) => state = changed,
+                Err(_) => {
+                    state = self.lock();
+                    break;
+                }
+            }
+        }
         state.judge_clean();
     }
 
@@ -438,6 +449,11 @@ impl State {
             reason: reason.to_owned(),
             clean: false,
         });
+    }
+
+    /// The Close is not in the queue any more: it is being written, or was.
+    fn has_taken_close(&self) -> bool {
+        self.phase == Phase::Closing && !self.queue.has_close()
     }
 
     fn judge_clean(&mut self) {

@@ -23,6 +23,10 @@ impl Connection<'_> {
     pub(super) fn upgrade(&mut self, upgrade: Upgrade) -> Outcome {
         let is_switch = upgrade.head.status() == Status::SWITCHING_PROTOCOLS;
         if is_switch {
+            if upgrade.head.headers().bytes("Upgrade").is_none() {
+                self.blame(&"a handler switched protocols and named none");
+                return self.respond(upgrade.head.failed());
+            }
             if !self.request.asks_for(&upgrade.head) {
                 return self.respond(switch_not_asked_for(&upgrade.head));
             }
@@ -108,8 +112,8 @@ impl Connection<'_> {
 fn switch_not_asked_for(head: &Response) -> Response {
     let told = "this resource speaks another protocol: ask for it with Upgrade and Connection: upgrade, over HTTP/1.1, and not with HEAD";
     let refusal = Response::plain(Status::UPGRADE_REQUIRED, told);
-    match head.headers().get("Upgrade") {
-        Some(protocol) => refusal.header("Upgrade", protocol),
-        None => refusal,
-    }
+    refusal.header(
+        "Upgrade",
+        head.headers().bytes("Upgrade").unwrap_or_default(),
+    )
 }

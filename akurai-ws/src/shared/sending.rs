@@ -305,7 +305,7 @@ impl Shared {
     }
 
     // Until something changes: for the write deadline in all.
-    fn wait<'s>(
+    pub(super) fn wait<'s>(
         &'s self,
         state: Guard<'s>,
         until: &mut Option<Instant>,
@@ -387,7 +387,7 @@ mod tests {
             server.run(move |_: &Request| {
                 let give = give.clone();
                 Upgrade::new(
-                    Response::new(Status::SWITCHING_PROTOCOLS),
+                    Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "a"),
                     move |upgraded| {
                         let _ = give.send(upgraded.into_parts().1);
                     },
