@@ -36,8 +36,8 @@ use crate::{Method, Reply, Request, Response, Status, Version};
 pub(crate) use upgrading::Departure;
 use waits::HeadWaits;
 
-/// What fits into a new connection's first flight, in bytes (RFC 6928: ten segments): it has left this
-/// machine when the write returns.
+/// What fits into a new connection's first flight, in bytes (RFC 6928: ten segments): it has left
+/// this machine when the write returns.
 const FIRST_FLIGHT_BYTES: u64 = 10 * 1460;
 
 /// Serves one connection to its end, or until it is upgraded.
@@ -54,7 +54,8 @@ pub(crate) fn serve(service: &Service, link: Arc<Link>) -> Option<Departure> {
                 connection.close(true);
                 return None;
             }
-            // The handler's state may be torn by a panic; it is the handler's own, as with any thread that panicked.
+            // The handler's state may be torn by a panic; it is the handler's own, as with any
+            // thread that panicked.
             next => match contain(|| connection.reply_to(next)) {
                 Some(outcome) => outcome,
                 None => connection.after_panic(),
@@ -152,7 +153,8 @@ impl Connection<'_> {
                 .iter()
                 .all(|byte| matches!(byte, b'\r' | b'\n'));
             let wait = if idle {
-                // A thread that waits owes nothing: what is written now cannot be lost to a shutdown.
+                // A thread that waits owes nothing: what is written now cannot be lost to a
+                // shutdown.
                 if wire.flush().is_err() {
                     return Next::Gone;
                 }
@@ -219,7 +221,7 @@ impl Connection<'_> {
         }
         match self.begun.take() {
             Some(begun) if begun.writes != wire.writes => {
-                // Its framing shows that its end is missing. What was sent before it arrives all the same.
+                // Its framing shows that its end is missing. What was sent before it still arrives.
                 wire.output.clear();
                 Some(Outcome::Close)
             }
@@ -435,8 +437,8 @@ impl Connection<'_> {
         link.linger();
     }
 
-    /// Whether no reset can destroy what was written: all of it has left this machine, and no input is unread nor to be
-    /// expected.
+    /// Whether no reset can destroy what was written: all of it has left this machine, and no input
+    /// is unread nor to be expected.
     fn may_close_at_once(&mut self, is_idle: bool) -> bool {
         // A client that asked for the end sends nothing behind its request (RFC 9112 §9.6).
         let has_asked = self.request.head().is_last

@@ -58,12 +58,12 @@ pub struct Limits {
     pub drain_bytes: u64,
     /// Longest time for that. Default 1 s.
     pub drain_time: Duration,
-    /// Longest time for which the server reads and throws away what the client still sends behind the
-    /// last response, so that no reset overtakes that response (RFC 9112 §9.6). Default 30 s, and down
-    /// to a quarter as connections approach their limit. Zero closes at once.
+    /// Longest time for which the server reads and throws away what the client still sends behind
+    /// the last response, so that no reset overtakes that response (RFC 9112 §9.6). Default 30 s,
+    /// and down to a quarter as connections approach their limit. Zero closes at once.
     pub linger_time: Duration,
-    /// Longest wait for the client's next byte meanwhile, or for its own close. Default 5 s, and down to
-    /// a quarter in the same way; 1 s at most once the server stops.
+    /// Longest wait for the client's next byte meanwhile, or for its own close. Default 5 s, and
+    /// down to a quarter in the same way; 1 s at most once the server stops.
     pub linger_stall: Duration,
     /// Most connections at a time that have not been upgraded. Default 1024. One more: 503 with `Retry-After`.
     pub connections: usize,

@@ -1,9 +1,9 @@
 //! The end of a connection whose client may still be sending (RFC 9112 §9.6).
 //!
-//! A socket that is closed while input is unread, or that gets more input afterwards, answers with a
-//! reset, and the reset destroys what the client has not read yet: our last answer. So the server ends
-//! its own side first, and then reads and throws away what comes until the client ends its side. That
-//! costs a place and no memory; it is bounded in time, not in bytes.
+//! A socket that is closed while input is unread, or that gets more input afterwards, answers with
+//! a reset, and the reset destroys what the client has not read yet: our last answer. So the server
+//! ends its own side first, and then reads and throws away what comes until the client ends its
+//! side. That costs a place and no memory; it is bounded in time, not in bytes.
 
 use std::io;
 use std::net::Shutdown;
@@ -119,7 +119,8 @@ impl Link {
 pub(crate) fn free_quarters(taken: usize, places: usize) -> u32 {
     let places = places.clamp(1, usize::MAX / 8);
     let eighths = (places.saturating_sub(taken) * 8).div_ceil(places);
-    // In few steps, so that a socket's timeout need not be set for each connection that comes or goes.
+    // In few steps, so that a socket's timeout need not be set for each connection that comes or
+    // goes.
     eighths.min(4) as u32
 }
 

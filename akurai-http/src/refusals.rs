@@ -1,5 +1,5 @@
-//! Connections that found no place: each is told so when it asks, and read until it has the answer or its
-//! time is up.
+//! Connections that found no place: each is told so when it asks, and read until it has the answer
+//! or its time is up.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,8 +17,8 @@ use crate::own_answers::overloaded;
 use crate::roster::{Roster, lock};
 use crate::stream::Stream;
 
-/// Refused connections that are kept at a time. Beyond that the oldest is closed: it has had the most
-/// time to read its answer.
+/// Refused connections that are kept at a time. Beyond that the oldest is closed: it has had the
+/// most time to read its answer.
 const KEPT: usize = 256;
 
 /// How often they are looked at, by one thread that exists only while there are any.
@@ -27,7 +27,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// What one read throws away at most, in bytes.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
-/// Reads of one connection at one look, so that a client that sends fast does not hold up the others.
+/// Reads of one connection at one look, so that a client that sends fast does not hold up the
+/// others.
 const READS: usize = 32;
 
 #[derive(Debug, Default)]
@@ -46,13 +47,14 @@ struct State {
 struct Refused {
     stream: Stream,
     lingering: Lingering,
-    /// The answer was written. That is when the first byte came: some clients throw away an answer that
-    /// comes before they have asked (Go's net/http).
+    /// The answer was written. That is when the first byte came: some clients throw away an answer
+    /// that comes before they have asked (Go's net/http).
     is_told: bool,
 }
 
 impl Refusals {
-    /// Keeps the connection, to answer 503. True if the caller is to have a thread [`watch`](Self::watch).
+    /// Keeps the connection, to answer 503. True if the caller is to have a thread
+    /// [`watch`](Self::watch).
     pub(crate) fn refuse(&self, stream: Stream) -> bool {
         if stream.set_nonblocking(true).is_err() {
             return false;
@@ -74,7 +76,8 @@ impl Refusals {
         let mut scratch = vec![0; SCRATCH_BYTES];
         loop {
             thread::sleep(LOOK);
-            // Apart from those that come meanwhile, so that no thread that accepts waits for these reads.
+            // Apart from those that come meanwhile, so that no thread that accepts waits for these
+            // reads.
             let mut looked_at = mem::take(&mut lock(&self.state).kept);
             let bounds = LingerBounds::new(limits, looked_at.len(), KEPT, roster.is_stopping());
             looked_at.retain_mut(|refused| refused.look(&mut scratch, bounds));

@@ -173,13 +173,15 @@ impl Upgrade {
         }
     }
 
-    /// Has the server call `hook` when it shuts down, and then about once a second until the connection has ended. In return,
-    /// it does not end the input of the connection, which could not end in order then: its system would tell the client no
-    /// more that there is room, and answer what still comes behind our FIN by a reset. So this is for a protocol that says
+    /// Has the server call `hook` when it shuts down, and then about once a second until the
+    /// connection has ended. In return, it does not end the input of the connection, which could
+    /// not end in order then: its system would tell the client no more that there is room, and
+    /// answer what still comes behind our FIN by a reset. So this is for a protocol that says
     /// goodbye and waits for the answer.
     ///
-    /// The thread that stops the server calls it for each connection in turn, perhaps before the closure runs; so it should not
-    /// wait long. It must not keep the socket, or the connection would not end.
+    /// The thread that stops the server calls it for each connection in turn, perhaps before the
+    /// closure runs; so it should not wait long. It must not keep the socket, or the connection
+    /// would not end.
     pub fn on_stop(mut self, hook: impl Fn(&Socket) + Send + Sync + 'static) -> Upgrade {
         self.stop_hook = Some(StopHook(Box::new(hook)));
         self

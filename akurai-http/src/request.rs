@@ -293,7 +293,8 @@ impl Request {
         wire.body.check()
     }
 
-    /// Whether the client asks for the protocol that this head switches to, and is one that may (RFC 9110 §7.8, §15.2.2).
+    /// Whether the client asks for the protocol that this head switches to, and is one that may
+    /// (RFC 9110 §7.8, §15.2.2).
     pub(crate) fn asks_for(&self, head: &Response) -> bool {
         let offered = |wanted: &[u8]| {
             self.headers

@@ -196,7 +196,8 @@ impl Roster {
         lock(&self.deadline).unwrap_or_else(Instant::now)
     }
 
-    /// Ends the input of every connection that has no request to answer; those with a hook are told by that.
+    /// Ends the input of every connection that has no request to answer; those with a hook are told
+    /// by that.
     pub(crate) fn close_idle(&self) {
         for link in self.links() {
             let is_open = matches!(link.phase.load(Ordering::SeqCst), IDLE | UPGRADED);
@@ -273,7 +274,8 @@ impl Link {
         self.phase.store(BUSY, Ordering::Release);
     }
 
-    /// Says that the connection has had its last answer. It keeps its place; one that is upgraded stays so.
+    /// Says that the connection has had its last answer. It keeps its place; one that is upgraded
+    /// stays so.
     pub(crate) fn set_lingering(&self) {
         let order = Ordering::SeqCst;
         let _ = self.phase.fetch_update(order, order, |phase| {
@@ -310,8 +312,9 @@ impl Link {
         self.roster.is_stopping()
     }
 
-    // A client that has filled our buffer, while a handler was busy, waits until it is told of room; after the end of our input
-    // nothing tells it, but for the FIN. Then it goes on sending, and our system's reset lets it go.
+    // A client that has filled our buffer, while a handler was busy, waits until it is told of
+    // room; after the end of our input nothing tells it, but for the FIN. Then it goes on sending,
+    // and our system's reset lets it go.
     fn make_room(&self) {
         const READS: usize = 2048; // 32 MiB, which no system holds for a socket by default.
         if self.stream.set_nonblocking(true).is_err() {

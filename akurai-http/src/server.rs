@@ -298,9 +298,11 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Makes [`Server::run`] return: no connection is accepted any more, idle ones are closed at once, requests that
-    /// are being answered finish with `Connection: close`, and upgraded connections see the end of their input, or
-    /// what [`Upgrade::on_stop`](crate::Upgrade::on_stop) says. What is left after `grace` is closed by force. This returns at once. Called again, it can only shorten the grace.
+    /// Makes [`Server::run`] return: no connection is accepted any more, idle ones are closed at
+    /// once, requests that are being answered finish with `Connection: close`, and upgraded
+    /// connections see the end of their input, or what
+    /// [`Upgrade::on_stop`](crate::Upgrade::on_stop) says. What is left after `grace` is closed by
+    /// force. This returns at once. Called again, it can only shorten the grace.
     pub fn shutdown(&self, grace: Duration) {
         self.roster.stop(grace);
     }

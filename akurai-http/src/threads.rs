@@ -89,8 +89,8 @@ impl Threads {
     }
 }
 
-/// Runs code of the program; `None` if it panicked. The panic's payload is the program's too: dropping
-/// it may panic a second time, and that stays in here as well.
+/// Runs code of the program; `None` if it panicked. The panic's payload is the program's too:
+/// dropping it may panic a second time, and that stays in here as well.
 pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Option<T> {
     let payload = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(value) => return Some(value),

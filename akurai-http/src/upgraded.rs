@@ -78,8 +78,9 @@ impl Write for Upgraded {
 /// A handle to an upgraded connection's socket. Clones are the same socket, so that one thread may read while another
 /// writes; the connection counts as upgraded ([`Limits::upgrades`](crate::Limits::upgrades)) until the last is dropped.
 ///
-/// TCP_NODELAY is on. A wait that runs out is an error of kind `WouldBlock` on Unix and `TimedOut` on Windows. When
-/// the server shuts down, reads return 0, the end of the input, and [`is_stopping`](Socket::is_stopping) tells why; unless
+/// TCP_NODELAY is on. A wait that runs out is an error of kind `WouldBlock` on Unix and `TimedOut`
+/// on Windows. When the server shuts down, reads return 0, the end of the input, and
+/// [`is_stopping`](Socket::is_stopping) tells why; unless
 /// [`Upgrade::on_stop`](crate::Upgrade::on_stop) says what happens instead.
 #[derive(Clone)]
 pub struct Socket {
@@ -119,9 +120,10 @@ impl Socket {
         self.link.stream.shutdown(how)
     }
 
-    /// Ends this side, then reads and throws away what the client still sends until it ends its own: closing a socket
-    /// whose input is unread makes the system reset the connection, and the reset destroys what the client has not read
-    /// yet (RFC 9112 §9.6). Waits at most [`Limits::linger_time`](crate::Limits::linger_time), and
+    /// Ends this side, then reads and throws away what the client still sends until it ends its
+    /// own: closing a socket whose input is unread makes the system reset the connection, and the
+    /// reset destroys what the client has not read yet (RFC 9112 §9.6). Waits at most
+    /// [`Limits::linger_time`](crate::Limits::linger_time), and
     /// [`Limits::linger_stall`](crate::Limits::linger_stall) without a byte.
     ///
     /// The last thing to do with a protocol of your own whose client may still be sending.

@@ -40,9 +40,11 @@ impl WsConn {
     /// ([`WsOptions::ping_interval`](crate::WsOptions::ping_interval)); one that does not answer has left, and this is
     /// `Ok(None)` with 1006. Time that passes outside of `recv` is not held against a peer.
     ///
-    /// After our own [`close`](Self::close), whatever the peer sent before its Close is discarded, and that is awaited for
-    /// 5 s at most. The same when [`WsOptions::idle_timeout`](crate::WsOptions::idle_timeout) or
-    /// [`max_lifetime`](crate::WsOptions::max_lifetime) is over, and when the server stops: the peer was sent 1001 then.
+    /// After our own [`close`](Self::close), whatever the peer sent before its Close is discarded,
+    /// and that is awaited for 5 s at most. The same when
+    /// [`WsOptions::idle_timeout`](crate::WsOptions::idle_timeout) or
+    /// [`max_lifetime`](crate::WsOptions::max_lifetime) is over, and when the server stops: the
+    /// peer was sent 1001 then.
     ///
     /// # Errors
     ///

@@ -7,9 +7,10 @@ use crate::codec::extensions::{Direction, Wanted};
 /// How messages are compressed (permessage-deflate, RFC 7692), where the client can do it: for
 /// [`WsOptions::deflate`](crate::WsOptions::deflate).
 ///
-/// Without context takeover, each message is compressed by itself, and a connection between two messages holds nothing for it. With
-/// it, a message may refer to those before it, which makes short ones that are alike much smaller, and costs memory. By default the
-/// client may do so, as every client can, and we do not.
+/// Without context takeover, each message is compressed by itself, and a connection between two
+/// messages holds nothing for it. With it, a message may refer to those before it, which makes
+/// short ones that are alike much smaller, and costs memory. By default the client may do so, as
+/// every client can, and we do not.
 ///
 /// | between two messages | nothing compressed came | short ones came | 32 KiB or more came |
 /// |---|---|---|---|
@@ -17,8 +18,10 @@ use crate::codec::extensions::{Direction, Wanted};
 /// | the client with it (default) | 0 | what they said | 32 KiB: the window |
 /// | we with it (`server_context_takeover`) | from our first compressed message on about 640 KiB | | |
 ///
-/// An allocator may keep about as much again. With our own takeover, a message of over 128 KiB, or one that is [`Prepared`](crate::Prepared), is compressed by itself all the same, and the next one then
-/// refers to none before it. While a message is compressed behind others, whoever else sends on the connection waits.
+/// An allocator may keep about as much again. With our own takeover, a message of over 128 KiB, or
+/// one that is [`Prepared`](crate::Prepared), is compressed by itself all the same, and the next
+/// one then refers to none before it. While a message is compressed behind others, whoever else
+/// sends on the connection waits.
 ///
 /// ```
 /// use akurai_ws::{Deflate, WsOptions};
@@ -38,9 +41,9 @@ pub struct Deflate {
     pub threshold_bytes: usize,
     /// Whether what we send may refer to earlier messages (RFC 7692 §7.1.1.1). Default false. The client may refuse it.
     pub server_context_takeover: bool,
-    /// Whether what the client sends may do so (§7.1.1.2). Default true, unless the client offers to do without. With false it is
-    /// asked not to, which some clients ignore: Tornado 6.6 and Mojolicious 9.31 do, and their second message fails the connection
-    /// with 1007.
+    /// Whether what the client sends may do so (§7.1.1.2). Default true, unless the client offers
+    /// to do without. With false it is asked not to, which some clients ignore: Tornado 6.6 and
+    /// Mojolicious 9.31 do, and their second message fails the connection with 1007.
     pub client_context_takeover: bool,
     /// How far back our references go at most, as a power of two: 8 to 15 (§7.1.2.1). Default 15, which is 32 KiB. The client may
     /// ask for less.
@@ -64,8 +67,9 @@ impl Default for Deflate {
 }
 
 impl Deflate {
-    /// The default, and the client is asked to compress each message by itself, so that the connection holds nothing for it between
-    /// two messages: for many connections whose clients are known to do so.
+    /// The default, and the client is asked to compress each message by itself, so that the
+    /// connection holds nothing for it between two messages: for many connections whose clients are
+    /// known to do so.
     pub fn lean() -> Self {
         Self {
             client_context_takeover: false,

@@ -91,15 +91,17 @@
 //!
 //! Where the peer does not answer our Close in time, there is no `Message::Close` before the `Ok(None)`.
 //!
-//! What was sent before our Close arrives, and the Close too, although the peer may be in the middle of sending: to close a
-//! socket with bytes unread resets the connection, and a reset may overtake what is on its way. So what the peer still sends is
-//! read and discarded, in any amount, until its Close and its FIN have come (RFC 6455 §7.1.1), for
-//! [`WsOptions::close_wait`] at most. Nothing is waited for where nothing can be delivered: after a write that failed, and when the
+//! What was sent before our Close arrives, and the Close too, although the peer may be in the
+//! middle of sending: to close a socket with bytes unread resets the connection, and a reset may
+//! overtake what is on its way. So what the peer still sends is read and discarded, in any amount,
+//! until its Close and its FIN have come (RFC 6455 §7.1.1), for [`WsOptions::close_wait`] at most.
+//! Nothing is waited for where nothing can be delivered: after a write that failed, and when the
 //! peer is gone.
 //!
-//! A server that stops tells each peer in the same way, and hears the answer. A handler that is busy then may still send what
-//! it has; its next `recv` first gives what has come already, for `close_wait` at most. When the grace of
-//! [`Handle::shutdown`](akurai_http::Handle::shutdown) is over, what is left is cut off.
+//! A server that stops tells each peer in the same way, and hears the answer. A handler that is
+//! busy then may still send what it has; its next `recv` first gives what has come already, for
+//! `close_wait` at most. When the grace of [`Handle::shutdown`](akurai_http::Handle::shutdown) is
+//! over, what is left is cut off.
 //!
 //! # Limits
 //!

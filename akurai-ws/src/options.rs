@@ -93,14 +93,17 @@ impl WsOptions {
         Self::default()
     }
 
-    /// Admits pages of these origins beside those of the server's own host: `https://app.example.org`, with a port if it
-    /// is not the scheme's default; also `app://bundle`, `file://` and `null`. Case does not matter. Default: none, and then a request
-    /// whose Origin is another host than its Host is refused with 403, since a browser sends the user's cookies along
-    /// wherever the page came from (RFC 6455 §10.2). A request without Origin comes from no browser and is always admitted.
+    /// Admits pages of these origins beside those of the server's own host:
+    /// `https://app.example.org`, with a port if it is not the scheme's default; also
+    /// `app://bundle`, `file://` and `null`. Case does not matter. Default: none, and then a
+    /// request whose Origin is another host than its Host is refused with 403, since a browser
+    /// sends the user's cookies along wherever the page came from (RFC 6455 §10.2). A request
+    /// without Origin comes from no browser and is always admitted.
     ///
     /// # Panics
     ///
-    /// If one of them is no origin: without a scheme, with a path, with a wildcard, or by HTTP and without a host.
+    /// If one of them is no origin: without a scheme, with a path, with a wildcard, or by HTTP and
+    /// without a host.
     #[track_caller]
     pub fn allow_origins<O: AsRef<str>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
         for origin in origins {
@@ -177,13 +180,14 @@ impl WsOptions {
     /// How long `recv` waits for any byte after it asked. Default 20 s. Then the connection is dropped without a Close,
     /// and [`CloseInfo::code`](crate::CloseInfo::code) is 1006 (RFC 6455 §7.1.5).
     ///
-    /// The ping stands behind what was written before it, and much of that may still wait in the systems of both sides. So the
-    /// wait is longer by a second for each KiB that was written after something last came and before the ping; of
-    /// more than 4 MiB, no more than that counts. A peer that takes 1 KiB/s is not dropped, then. One that has stopped is found
-    /// at the latest after `ping_interval`, `pong_wait` and 4096 s, each as far as `recv` waits: with nothing written in
-    /// between, after the first two. Where the peer's machine is gone and something is written, the operating system
-    /// finds it out by itself (Linux: after some 15 minutes), and when the system takes no more, so does
-    /// [`write_deadline`](Self::write_deadline).
+    /// The ping stands behind what was written before it, and much of that may still wait in the
+    /// systems of both sides. So the wait is longer by a second for each KiB that was written after
+    /// something last came and before the ping; of more than 4 MiB, no more than that counts. A
+    /// peer that takes 1 KiB/s is not dropped, then. One that has stopped is found at the latest
+    /// after `ping_interval`, `pong_wait` and 4096 s, each as far as `recv` waits: with nothing
+    /// written in between, after the first two. Where the peer's machine is gone and something is
+    /// written, the operating system finds it out by itself (Linux: after some 15 minutes), and
+    /// when the system takes no more, so does [`write_deadline`](Self::write_deadline).
     pub fn pong_wait(mut self, wait: Duration) -> Self {
         self.settings.pong_wait = bounded(wait);
         self
@@ -211,12 +215,14 @@ impl WsOptions {
         self
     }
 
-    /// How long the peer may take to answer our Close, and then to end the connection: of the time in the closure, only what
-    /// `recv` spent waiting counts. Default 5 s. Then the socket is closed (RFC 6455 §7.1.1).
+    /// How long the peer may take to answer our Close, and then to end the connection: of the time
+    /// in the closure, only what `recv` spent waiting counts. Default 5 s. Then the socket is
+    /// closed (RFC 6455 §7.1.1).
     ///
-    /// What the peer sends meanwhile is read and discarded, however much it is, so that it has our Close before it can see a
-    /// reset. This takes no memory but the read buffer. When half of the time is over and no Close has come, our FIN says
-    /// that nothing follows: a peer that is busy sending may end by that.
+    /// What the peer sends meanwhile is read and discarded, however much it is, so that it has our
+    /// Close before it can see a reset. This takes no memory but the read buffer. When half of the
+    /// time is over and no Close has come, our FIN says that nothing follows: a peer that is busy
+    /// sending may end by that.
     pub fn close_wait(mut self, wait: Duration) -> Self {
         self.settings.close_wait = bounded(wait);
         self

@@ -9,8 +9,8 @@ use crate::codec::frame::{self, Opcode};
 /// What the sending side keeps of its queue's buffer when it is at rest, in bytes.
 const IDLE_BYTES: usize = 4 * 1024;
 
-/// A shared frame of so many bytes or more is kept as it is. A shorter one is copied, and goes out in
-/// one write with those beside it.
+/// A shared frame of so many bytes or more is kept as it is. A shorter one is copied, and goes out
+/// in one write with those beside it.
 const SHARED_BYTES: usize = 16 * 1024;
 
 /// Encoded frames, in the order in which they will be written: a pong and a ping of the reader, control frames, data,

@@ -13,13 +13,15 @@ use crate::shared::{Context, Lane, Outgoing, Place, Shared};
 /// Sends on a connection while another thread receives. Clones are the same connection, and any number of threads may
 /// send at once: frames never interleave, and what one thread sends arrives in its order.
 ///
-/// A connection has no thread for it. Whoever finds nobody else writing writes to the socket itself, and waits while the peer
-/// is slow, for [`WsOptions::write_deadline`](crate::WsOptions::write_deadline) at most. Whoever finds another thread
-/// writing leaves its message to that one in a queue, and returns at once. A thread that has written a whole queue's worth for
-/// others leaves the rest to the one that [`post`](Self::post) speaks of. What a full queue means is
-/// [`WsOptions::when_full`](crate::WsOptions::when_full). So `Ok` says that a message is on its way, in order, and not
-/// that it has arrived. A message longer than the whole queue waits for its turn to be written directly, and so does
-/// each part of a [`MessageWriter`].
+/// A connection has no thread for it. Whoever finds nobody else writing writes to the socket
+/// itself, and waits while the peer is slow, for
+/// [`WsOptions::write_deadline`](crate::WsOptions::write_deadline) at most. Whoever finds another
+/// thread writing leaves its message to that one in a queue, and returns at once. A thread that has
+/// written a whole queue's worth for others leaves the rest to the one that [`post`](Self::post)
+/// speaks of. What a full queue means is [`WsOptions::when_full`](crate::WsOptions::when_full). So
+/// `Ok` says that a message is on its way, in order, and not that it has arrived. A message longer
+/// than the whole queue waits for its turn to be written directly, and so does each part of a
+/// [`MessageWriter`].
 ///
 /// It does not keep the connection open: when the [`WsConn`](crate::WsConn) is dropped or the connection ends otherwise,
 /// each send is [`Error::Closed`].
@@ -62,14 +64,18 @@ impl Sender {
 
     /// Sends a message that was encoded before, and does not wait for the peer: for one who sends to many.
     ///
-    /// What the peer does not take within 5 to 10 ms, and of a frame of over 64 KiB what it does not take at once, is left to one
-    /// thread that the process has for all such peers: it waits for the write deadline, and is there only while it is needed.
-    /// Meanwhile, messages wait in the queue. A full queue closes the connection with 1008,
-    /// unless [`WsOptions::when_full`](crate::WsOptions::when_full) says to refuse the message. A message longer than the
-    /// whole queue, and any behind a [`MessageWriter`] whose queue is full, is refused and closes nothing.
+    /// What the peer does not take within 5 to 10 ms, and of a frame of over 64 KiB what it does
+    /// not take at once, is left to one thread that the process has for all such peers: it waits
+    /// for the write deadline, and is there only while it is needed. Meanwhile, messages wait in
+    /// the queue. A full queue closes the connection with 1008, unless
+    /// [`WsOptions::when_full`](crate::WsOptions::when_full) says to refuse the message. A message
+    /// longer than the whole queue, and any behind a [`MessageWriter`] whose queue is full, is
+    /// refused and closes nothing.
     ///
-    /// The bytes of a frame of 16 KiB or more are not copied, however many peers are slow. Shorter ones are, so that a slow peer
-    /// costs at most twice [`WsOptions::max_queue_bytes`](crate::WsOptions::max_queue_bytes): what is being written and what waits.
+    /// The bytes of a frame of 16 KiB or more are not copied, however many peers are slow. Shorter
+    /// ones are, so that a slow peer costs at most twice
+    /// [`WsOptions::max_queue_bytes`](crate::WsOptions::max_queue_bytes): what is being written and
+    /// what waits.
     ///
     /// Where the queue was filled while another thread writes, that one is waited for before the peer is blamed, until the peer
     /// has had these 5 to 10 ms, and for 50 ms at most.

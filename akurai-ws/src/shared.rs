@@ -1,9 +1,10 @@
 //! What all holders of a connection share: who writes, what waits to be written, how it closes.
 //!
-//! A connection has no writer thread. Whoever finds the [`Wire`] at its place takes it out and writes, its own frame without a
-//! copy. Whoever does not puts its frame into the queue and goes on. The writing thread writes what waits before it puts
-//! the wire back; and when it has done so for a whole queue's worth, it gives the rest to the [`escort`]. So frames
-//! follow each other whole, and those of one thread in its own order.
+//! A connection has no writer thread. Whoever finds the [`Wire`] at its place takes it out and
+//! writes, its own frame without a copy. Whoever does not puts its frame into the queue and goes
+//! on. The writing thread writes what waits before it puts the wire back; and when it has done so
+//! for a whole queue's worth, it gives the rest to the [`escort`]. So frames follow each other
+//! whole, and those of one thread in its own order.
 //!
 //! ```text
 //!          send ──▶ wire there? ──yes──▶ take it, write, drain the queue, put it back
@@ -116,7 +117,8 @@ struct State {
     waiting: usize,
     /// Those of them that will take the wire themselves.
     takers: usize,
-    /// A thread that has drained a queue's worth for others has put the wire back for one of the takers.
+    /// A thread that has drained a queue's worth for others has put the wire back for one of the
+    /// takers.
     is_reserved: bool,
     /// A write failed: nobody knows what the peer has of it.
     has_failed: bool,
@@ -255,7 +257,8 @@ impl Shared {
         self.wake(state);
     }
 
-    /// The reader is about to wait. False if it should not, since the server stops: it has to send Close.
+    /// The reader is about to wait. False if it should not, since the server stops: it has to send
+    /// Close.
     pub(crate) fn begin_read(&self, socket: &Socket) -> bool {
         // The flag first: either the server that stops sees it, or we see that it stops.
         self.is_reading.store(true, Ordering::SeqCst);
@@ -270,8 +273,9 @@ impl Shared {
         self.is_reading.store(false, Ordering::Release);
     }
 
-    /// The server stops, which a reader that waits does not see: so Close is sent for it, and the peer's wakes it. A handler
-    /// that is busy may still send what it has; its next `recv` sends Close.
+    /// The server stops, which a reader that waits does not see: so Close is sent for it, and the
+    /// peer's wakes it. A handler that is busy may still send what it has; its next `recv` sends
+    /// Close.
     pub(crate) fn server_stops(self: &Arc<Self>, socket: &Socket) {
         if !self.is_reading.load(Ordering::SeqCst) {
             return;

@@ -14,8 +14,8 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// A peer that takes what we send slower than so, in bytes a second, is not alive.
 const FLOOR_RATE: u64 = 1024;
 
-/// More than so much, in bytes, the systems of both sides do not hold for a peer: it has taken the rest. Linux by default
-/// holds 4 MiB of what a socket sends.
+/// More than so much, in bytes, the systems of both sides do not hold for a peer: it has taken the
+/// rest. Linux by default holds 4 MiB of what a socket sends.
 const HELD_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What it is time for.
@@ -133,8 +133,8 @@ impl Waits {
         self.silent = Duration::ZERO;
     }
 
-    /// So much had been written when the ping went out: what of it the peer may not have taken yet has its time. False if that
-    /// is over.
+    /// So much had been written when the ping went out: what of it the peer may not have taken yet
+    /// has its time. False if that is over.
     pub(crate) fn extend(&mut self, asked_behind_bytes: u64) -> bool {
         let untaken = asked_behind_bytes.saturating_sub(self.heard_at_bytes);
         let excuse = Duration::from_secs(untaken.min(HELD_BYTES) / FLOOR_RATE);

@@ -12,8 +12,8 @@ use crate::queue::Batch;
 /// The write deadline begins again with each MiB that the peer took.
 pub(crate) const REARMING_BYTES: usize = 1024 * 1024;
 
-/// What is longer than this may not fit into the socket's buffer whole, and a wait of some milliseconds
-/// would not change that.
+/// What is longer than this may not fit into the socket's buffer whole, and a wait of some
+/// milliseconds would not change that.
 const LONG_BYTES: usize = 64 * 1024;
 
 /// What a [`Wire`] needs of a socket.
@@ -152,8 +152,8 @@ impl<O: Outlet> Wire<O> {
         self.deadline
     }
 
-    /// Writes as much of `bytes` as the peer takes within `patience`, and of what is long as much as there
-    /// is room for just now; how much that was.
+    /// Writes as much of `bytes` as the peer takes within `patience`, and of what is long as much
+    /// as there is room for just now; how much that was.
     pub(crate) fn write_within(
         &mut self,
         patience: Duration,

@@ -1,5 +1,5 @@
-//! An allocator that counts, for each thread, how often it is asked for memory, and how much of it the
-//! thread holds. The tests' only `unsafe`.
+//! An allocator that counts, for each thread, how often it is asked for memory, and how much of it
+//! the thread holds. The tests' only `unsafe`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -20,8 +20,8 @@ pub(crate) fn made() -> u64 {
     MADE.get()
 }
 
-/// How many bytes this thread has been given and has not freed; what it was handed by others, or gave
-/// away, counts too.
+/// How many bytes this thread has been given and has not freed; what it was handed by others, or
+/// gave away, counts too.
 pub(crate) fn held() -> isize {
     HELD.get()
 }

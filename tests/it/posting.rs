@@ -182,7 +182,8 @@ fn from_two_threads(give: fn(&Sender, usize) -> Result<(), Error>) {
     assert!(went_well, "each was closed");
 }
 
-/// So many members of a server, none of which has read anything, and what the server sends to them with.
+/// So many members of a server, none of which has read anything, and what the server sends to them
+/// with.
 fn members(options: WsOptions, count: usize) -> (TestServer, Vec<WsClient>, Vec<Sender>) {
     let (tell, told) = mpsc::channel();
     let server = serving_with(options, move |mut conn| {

@@ -11,8 +11,9 @@ use akurai_ws::{Error, Kind, Message, Sender, WhenFull, WsConn, WsOptions};
 
 use crate::hub::quick;
 
-/// A server whose WebSockets join the topic of their path, and publish what they are sent there. Behind `?` each is asked often
-/// whether it is alive, so that one that does not read is let go soon also where our Close still found room in its buffers.
+/// A server whose WebSockets join the topic of their path, and publish what they are sent there.
+/// Behind `?` each is asked often whether it is alive, so that one that does not read is let go
+/// soon also where our Close still found room in its buffers.
 fn rooms(options: HubOptions) -> (TestServer, Hub) {
     // Who does not read is let go soon, for the tests' sake.
     let soon = Duration::from_millis(500);

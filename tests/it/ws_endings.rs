@@ -1,5 +1,5 @@
-//! What a WebSocket was sent before it ended arrives, however it ends, and also at a client that still sends
-//! (RFC 6455 §7.1.1).
+//! What a WebSocket was sent before it ended arrives, however it ends, and also at a client that
+//! still sends (RFC 6455 §7.1.1).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc;
@@ -17,8 +17,8 @@ const LOTS: usize = 16 << 20;
 /// A wait for the client's Close that no test comes to the end of.
 const LONG: Duration = Duration::from_secs(60);
 
-/// How the server's side ends a connection on which it has sent 50 messages, the code that tells it, and what the client sends
-/// in front of all that it pushes.
+/// How the server's side ends a connection on which it has sent 50 messages, the code that tells
+/// it, and what the client sends in front of all that it pushes.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     Close,
@@ -220,8 +220,8 @@ fn a_close_that_another_thread_carries_is_known_to_be_out() {
         let options = WsOptions::new().close_wait(LONG);
         let (server, infos) = reporting_with(options, move |mut conn| {
             let sender = conn.sender();
-            // More than the peer's system takes, so that the rest waits for it on a thread of its own, and the Close with it or
-            // behind it.
+            // More than the peer's system takes, so that the rest waits for it on a thread of its
+            // own, and the Close with it or behind it.
             let long = Prepared::binary(&vec![7; LOTS]);
             let result = match in_one_batch {
                 true => sender.post_later(&long),

@@ -18,8 +18,9 @@ pub(crate) struct Departure {
 }
 
 impl Connection<'_> {
-    /// Writes an upgrade's head and hands the connection over. The rest of a body that the handler left unread stays in
-    /// front of what follows: an event stream has no input, and another protocol begins behind it.
+    /// Writes an upgrade's head and hands the connection over. The rest of a body that the handler
+    /// left unread stays in front of what follows: an event stream has no input, and another
+    /// protocol begins behind it.
     pub(super) fn upgrade(&mut self, upgrade: Upgrade) -> Outcome {
         let is_switch = upgrade.head.status() == Status::SWITCHING_PROTOCOLS;
         if is_switch {
@@ -77,8 +78,8 @@ impl Connection<'_> {
         })
     }
 
-    /// Reads what a handler left of the body, as a handler would: another protocol begins behind it, and a client that
-    /// waits for a 100 gets it first (RFC 9110 §7.8).
+    /// Reads what a handler left of the body, as a handler would: another protocol begins behind
+    /// it, and a client that waits for a 100 gets it first (RFC 9110 §7.8).
     fn finish_body(&mut self) -> Result<(), Outcome> {
         let wire = self.request.wire.get_mut();
         let mut scratch = [0; 1024];
@@ -95,7 +96,8 @@ impl Connection<'_> {
         })
     }
 
-    /// Lets reads wait for ever and a single write as long as it may, as an upgrade's closure is promised.
+    /// Lets reads wait for ever and a single write as long as it may, as an upgrade's closure is
+    /// promised.
     fn release_timeouts(&self) -> io::Result<()> {
         let write_stall = self
             .service
@@ -107,8 +109,8 @@ impl Connection<'_> {
     }
 }
 
-/// The answer to a request that a handler would switch to another protocol although the client cannot switch
-/// (RFC 9110 §15.5.22).
+/// The answer to a request that a handler would switch to another protocol although the client
+/// cannot switch (RFC 9110 §15.5.22).
 fn switch_not_asked_for(head: &Response) -> Response {
     let told = "this resource speaks another protocol: ask for it with Upgrade and Connection: upgrade, over HTTP/1.1, and not with HEAD";
     let refusal = Response::plain(Status::UPGRADE_REQUIRED, told);

@@ -8,7 +8,8 @@ use crate::service::Service;
 /// How long the rest of a head may take once the server stops.
 const STOPPING_HEAD_TIME: Duration = Duration::from_secs(1);
 
-/// Longest wait of one read in the middle of a head. After it the thread looks whether the server stops.
+/// Longest wait of one read in the middle of a head. After it the thread looks whether the server
+/// stops.
 const HEAD_LOOK: Duration = Duration::from_millis(250);
 
 /// How long the next head may take.

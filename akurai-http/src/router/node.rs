@@ -22,12 +22,13 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Takes over the routes of another router's node, whose pattern begins behind ours, which has parameters of these
-    /// names; `stack` stays around its handlers.
+    /// Takes over the routes of another router's node, whose pattern begins behind ours, which has
+    /// parameters of these names; `stack` stays around its handlers.
     #[track_caller]
     pub(super) fn adopt(&mut self, other: Node, names: &[String], stack: &Arc<Stack>) {
         for (segment, child) in other.plain {
-            // A pattern "/" behind a prefix is the prefix itself and a slash: its segment is the empty one.
+            // A pattern "/" behind a prefix is the prefix itself and a slash: its segment is the
+            // empty one.
             self.plain_child(&segment).adopt(child, names, stack);
         }
         if let Some(child) = other.any {
@@ -105,7 +106,8 @@ impl Node {
         &mut self.plain[index].1
     }
 
-    /// The best place for `path`, which is percent-encoded and begins behind a slash; and what its parameters matched.
+    /// The best place for `path`, which is percent-encoded and begins behind a slash; and what its
+    /// parameters matched.
     pub(super) fn find(&self, path: &str, params: &mut Params) -> Option<&Node> {
         let (segment, after) = match find_byte(b'/', path.as_bytes()) {
             Some(slash) => (&path[..slash], Some(&path[slash + 1..])),

@@ -180,8 +180,9 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
     }
 }
 
-/// Writes to each of them. A peer that takes nothing costs a post's patience before the rest is left to another thread, and one whose
-/// own thread is writing up to 50 ms; when there is one there may be many, so those behind it are shared among some threads for this time.
+/// Writes to each of them. A peer that takes nothing costs a post's patience before the rest is
+/// left to another thread, and one whose own thread is writing up to 50 ms; when there is one there
+/// may be many, so those behind it are shared among some threads for this time.
 fn each(members: &[&Member], write: impl Fn(&Member) + Sync) {
     for (at, member) in members.iter().enumerate() {
         let begun = Instant::now();

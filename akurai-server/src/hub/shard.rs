@@ -18,8 +18,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// A stalled subscriber is tried again after this, and then ever less often, up to a tick.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 
-/// How long the socket of a stream that has ended is kept for its client, which may be sending still: a
-/// reset would destroy the last events (RFC 9112 §9.6).
+/// How long the socket of a stream that has ended is kept for its client, which may be sending
+/// still: a reset would destroy the last events (RFC 9112 §9.6).
 const ENDING_TIME: Duration = Duration::from_secs(5);
 
 /// The shard as others see it.

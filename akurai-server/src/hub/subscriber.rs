@@ -61,8 +61,8 @@ pub(crate) enum Input {
     Broken,
 }
 
-/// Throws away what the client has sent, 64 KiB at most: in an event stream it means nothing, be it the
-/// rest of a request's body. What stays unread only stops the client.
+/// Throws away what the client has sent, 64 KiB at most: in an event stream it means nothing, be it
+/// the rest of a request's body. What stays unread only stops the client.
 pub(crate) fn discard_input(mut socket: &Socket) -> Input {
     let mut scratch = [0; 4 * 1024];
     for _ in 0..16 {
@@ -228,8 +228,8 @@ impl Subscriber {
         }
     }
 
-    /// Ends the stream behind what was written. The socket is to be kept until the client has ended its
-    /// side too.
+    /// Ends the stream behind what was written. The socket is to be kept until the client has ended
+    /// its side too.
     pub(crate) fn end(self) -> Socket {
         let _ = self.socket.shutdown(Shutdown::Write);
         self.socket

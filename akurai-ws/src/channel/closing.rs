@@ -27,8 +27,9 @@ impl Channel {
         self.shared.abandon(&self.socket);
     }
 
-    // Whatever the peer still sends, until its Close and its FIN: with bytes unread, or still to come, to close the socket would
-    // reset the connection, and a reset overtakes what was sent before it.
+    // Whatever the peer still sends, until its Close and its FIN: with bytes unread, or still to
+    // come, to close the socket would reset the connection, and a reset overtakes what was sent
+    // before it.
     fn discard(&mut self) {
         self.counted_to = Some(Instant::now());
         loop {
@@ -99,8 +100,9 @@ impl Channel {
         violation.into()
     }
 
-    // `None` when the peer has had its time to answer our Close, and to end the connection. After half of it our FIN says that
-    // nothing more comes: a peer that is busy sending may end by that, rather than by our reset.
+    // `None` when the peer has had its time to answer our Close, and to end the connection. After
+    // half of it our FIN says that nothing more comes: a peer that is busy sending may end by that,
+    // rather than by our reset.
     pub(super) fn next_while_closing(&mut self) -> Option<Duration> {
         let wait = self.shared.settings.close_wait;
         if self.closing < wait / 2 && !self.said_fin {

@@ -22,8 +22,8 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Whether `text` is 16 bytes in base64: 22 letters of the alphabet and `==`. The last four bits, which no byte uses, may be
-/// anything (RFC 4648 §3.5): the example of RFC 6455 §4.1 has some set.
+/// Whether `text` is 16 bytes in base64: 22 letters of the alphabet and `==`. The last four bits,
+/// which no byte uses, may be anything (RFC 4648 §3.5): the example of RFC 6455 §4.1 has some set.
 pub(crate) fn is_16_bytes(text: &[u8]) -> bool {
     let Some(letters) = text.strip_suffix(b"==") else {
         return false;

@@ -133,8 +133,8 @@ impl Protocol {
         self.message = None;
     }
 
-    /// How many bytes of the present data frame are still to come: a hint for the size of the next read. Where all that comes
-    /// is discarded, any number.
+    /// How many bytes of the present data frame are still to come: a hint for the size of the next
+    /// read. Where all that comes is discarded, any number.
     pub(crate) fn wanted_bytes(&self) -> u64 {
         if self.state == State::Closed {
             return u64::MAX;

@@ -270,7 +270,8 @@ fn list(fields: &[(&str, &[u8])], name: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What base64 with its padding stands for (RFC 4648 §4), gathered bit by bit; bits that are left over stand for nothing.
+/// What base64 with its padding stands for (RFC 4648 §4), gathered bit by bit; bits that are left
+/// over stand for nothing.
 fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let letters = text.iter().take_while(|byte| **byte != b'=').count();
     if text.len() % 4 != 0 || text.len() - letters > 2 || text[letters..].iter().any(|b| *b != b'=')

@@ -1,9 +1,9 @@
 //! One thread in the process that waits for all peers that are slow.
 //!
-//! A thread that must not wait gives it the [`Wire`] and the rest of what it wrote. The escort writes as
-//! much as there is room for, to each in turn, and looks again soon where something went out and ever
-//! less often where nothing does. A whole frame has the write deadline, as anywhere else. When the rest
-//! is out and nothing waits behind it, the wire goes back to its place.
+//! A thread that must not wait gives it the [`Wire`] and the rest of what it wrote. The escort
+//! writes as much as there is room for, to each in turn, and looks again soon where something went
+//! out and ever less often where nothing does. A whole frame has the write deadline, as anywhere
+//! else. When the rest is out and nothing waits behind it, the wire goes back to its place.
 //!
 //! It holds no bytes of its own: a rest is what was shared or queued, and both count towards the
 //! connection's queue. It ends when there was no slow peer for a second.
@@ -55,7 +55,8 @@ struct Peer {
 }
 
 impl Shared {
-    /// Gives the wire to the escort, and the rest of a batch that the peer has not taken since then.
+    /// Gives the wire to the escort, and the rest of a batch that the peer has not taken since
+    /// then.
     pub(super) fn escort(
         self: &Arc<Self>,
         wire: Wire,
@@ -80,7 +81,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The peer has had its time: whoever waits behind the write under way need not.
+    /// The peer has had its time: no thread need wait behind the write under way.
     fn blame(&self) {
         let mut state = self.lock();
         state.is_slow = true;

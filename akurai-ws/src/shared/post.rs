@@ -11,13 +11,13 @@ use crate::options::WhenFull;
 use crate::queue::Batch;
 use crate::wire::Wire;
 
-/// How long the peer may take before the escort waits for it. A peer that reads takes what fits into the
-/// socket's buffer at once.
+/// How long the peer may take before the escort waits for it. A peer that reads takes what fits
+/// into the socket's buffer at once.
 pub(super) const PATIENCE: Duration = Duration::from_millis(5);
 
 impl Shared {
-    /// Writes a frame, or leaves it to the thread that writes; and if the peer does not take it soon, to
-    /// the [`escort`](super::escort).
+    /// Writes a frame, or leaves it to the thread that writes; and if the peer does not take it
+    /// soon, to the [`escort`](super::escort).
     pub(crate) fn post(self: &Arc<Self>, frame: &Arc<[u8]>, context: Context) -> Result<(), Error> {
         let mut state = self.lock();
         if state.is_closed() || !state.is_at_rest() {

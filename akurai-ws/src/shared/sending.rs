@@ -165,7 +165,8 @@ impl Shared {
         self.settle(state)
     }
 
-    /// How much had been written before the question went out; `None` while it stands behind what another thread writes.
+    /// How much had been written before the question went out; `None` while it stands behind what
+    /// another thread writes.
     pub(crate) fn asked_behind_bytes(&self) -> Option<u64> {
         let state = self.lock();
         let has_asked = state.wire.is_some() && !state.queue.has_keepalive();
@@ -212,7 +213,8 @@ impl Shared {
         self.settle_after(0, state)
     }
 
-    // The same for a thread that has written so many bytes for others already. A queue's worth is enough.
+    // The same for a thread that has written so many bytes for others already. A queue's worth is
+    // enough.
     fn settle_after<'s>(
         self: &'s Arc<Self>,
         mut drained_bytes: usize,
@@ -232,8 +234,8 @@ impl Shared {
         Ok(())
     }
 
-    // The wire and what is to be written next, if nobody writes and something waits. After a queue's worth,
-    // a thread that waits to write something itself comes first.
+    // The wire and what is to be written next, if nobody writes and something waits. After a
+    // queue's worth, a thread that waits to write something itself comes first.
     pub(super) fn take_turn(
         &self,
         state: &mut State,

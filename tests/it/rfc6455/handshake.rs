@@ -204,7 +204,8 @@ fn ws_04_keys() {
         ("x3JJHMbDL1EzLkh9GBhXDw==", "HSmrc0sMlYUkAGmm5OPpG2HaGWk="),
         ("AAAAAAAAAAAAAAAAAAAAAA==", "ICX+Yqv66kxgM0FcWaLWlFLwTAI="),
         ("/////////////////////w==", "XXpj4jYzLM2yUE0C7TIgMwTQh2g="),
-        // Bits that no byte uses (RFC 4648 §3.5): the example of §4.1, the same with none set, and with all.
+        // Bits that no byte uses (RFC 4648 §3.5): the example of §4.1, the same with none set, and
+        // with all.
         ("AQIDBAUGBwgJCgsMDQ4PEC==", "OfS0wDaT5NoxF2gqm7Zj2YtetzM="),
         ("AQIDBAUGBwgJCgsMDQ4PEA==", "C/0nmHhBztSRGR1CwL6Tf4ZjwpY="),
         ("AQIDBAUGBwgJCgsMDQ4PEP==", "z5uhIsLlElYBlzdseQtOC96GgUM="),
@@ -371,8 +372,8 @@ fn ws_09_heads_beyond_the_limits_of_http() {
         assert_eq!(answer.status, 431);
         assert!(answer.has_token("connection", "close"), "{answer:?}");
     }
-    // 20 MB in one field: refused long before they are all sent. The rest is thrown away, so that it
-    // destroys no answer (RFC 9112 §9.6).
+    // 20 MB in one field: refused long before they are all sent. The rest is thrown away, so that
+    // it destroys no answer (RFC 9112 §9.6).
     let mut client = server.connect();
     client.send(with("\r\n\r\n", "\r\nX-A: "));
     client.send("b".repeat(40_000));

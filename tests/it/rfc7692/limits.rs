@@ -349,7 +349,8 @@ fn floods_of_empty_blocks_end_at_max_fragments() {
 
 #[test]
 fn floods_of_empty_blocks_end_at_the_message_limit() {
-    // As long as a message of this length may be that compresses badly, and what each fragment may end with.
+    // As long as a message of this length may be that compresses badly, and what each fragment may
+    // end with.
     const MOST: usize = 10_000;
     let options = deflating().max_message_bytes(MOST);
     let (server, reports) = echo_with(options.max_frame_bytes(MOST));

@@ -218,7 +218,8 @@ fn http_24_an_idle_end_does_not_cut_the_answer_before_it() {
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
     client.await_unread();
-    // All of it may stand in the kernel, so that the server waits for the next request, and gives up.
+    // All of it may stand in the kernel, so that the server waits for the next request, and gives
+    // up.
     eventually("the server has had enough", || {
         let stats = server.handle().stats();
         stats.bytes_out > 3_000_000 && stats.in_request == 0
