@@ -87,6 +87,7 @@ fn open(service: &Service, link: Arc<Link>) -> Option<Box<Connection<'_>>> {
         request: Request::on(wire, link.peer, service.proxies.clone()),
         link,
         first: true,
+        sent_before: 0,
         begun: None,
         date: Date::default(),
     }))
@@ -100,6 +101,8 @@ struct Connection<'a> {
     request: Request,
     /// No request has come yet.
     first: bool,
+    /// What was sent until the client's last request came, in bytes: the client has it.
+    sent_before: u64,
     /// Where the answer under way begins; `None` before its head is written.
     begun: Option<Begun>,
     date: Date,
@@ -116,7 +119,7 @@ struct Begun {
 enum Next {
     Request,
     Refused(RequestError),
-    /// Nothing came in time.
+    /// Nothing came in time, or the server stops.
     Idle,
     /// The client left, or the server stops.
     Gone,
@@ -174,12 +177,14 @@ impl Connection<'_> {
             }
             let wire = self.request.wire.get_mut();
             if idle && !self.link.set_idle() {
-                return Next::Gone;
+                // What was answered last may still be on its way.
+                return Next::Idle;
             }
             let filled = wire.fill(wait);
             self.link.set_busy();
             match filled {
                 Ok(0) => return Next::Gone,
+                Ok(_) if idle => self.sent_before = self.link.sent_bytes(),
                 Ok(_) => {}
                 Err(error) if is_timeout(&error) => {}
                 Err(_) => return Next::Gone,
@@ -221,7 +226,8 @@ impl Connection<'_> {
         }
         match self.begun.take() {
             Some(begun) if begun.writes != wire.writes => {
-                // Its framing shows that its end is missing. What was sent before it still arrives.
+                // Its framing shows that its end is missing, but to HTTP/1.0 without a length. What was
+                // sent before it still arrives.
                 wire.output.clear();
                 Some(Outcome::Close)
             }
@@ -259,7 +265,8 @@ impl Connection<'_> {
         };
         let body_limits = limits.body(own_bytes.unwrap_or(limits.body_bytes));
         if let Err(error) = request.begin_body(body_limits) {
-            return app.refuse(request, &|_| Response::refusal(error).into());
+            let reply = app.refuse(request, &|_| Response::refusal(error).into());
+            return self.with_failure_told(reply);
         }
         if request.is_asterisk() {
             return Response::new(Status::NO_CONTENT)
@@ -273,7 +280,12 @@ impl Connection<'_> {
                 .header("Allow", allow)
                 .into();
         }
-        let mut reply = app.handle(request);
+        self.with_failure_told(app.handle(request))
+    }
+
+    /// Tells the failure that a reply was made of, and counts the panic that it stands for.
+    fn with_failure_told(&self, mut reply: Reply) -> Reply {
+        let request = &self.request;
         request.note_failure(&mut reply);
         if let Some(error) = request.take_failure() {
             // Where the client left while its body was read, that is all there is to it.
@@ -445,7 +457,7 @@ impl Connection<'_> {
             && !self.request.announces_body()
             && self.request.wire.get_mut().buffered().is_empty();
         (is_idle || has_asked)
-            && self.link.traffic.bytes_out.load(Ordering::Relaxed) <= FIRST_FLIGHT_BYTES
+            && self.link.sent_bytes() - self.sent_before <= FIRST_FLIGHT_BYTES
             && self.link.is_input_empty()
     }
 

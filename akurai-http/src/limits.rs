@@ -63,7 +63,8 @@ pub struct Limits {
     /// and down to a quarter as connections approach their limit. Zero closes at once.
     pub linger_time: Duration,
     /// Longest wait for the client's next byte meanwhile, or for its own close. Default 5 s, and
-    /// down to a quarter in the same way; 1 s at most once the server stops.
+    /// down to a quarter in the same way.
+    /// Once the server stops, 1 s at most, and 5 s in all.
     pub linger_stall: Duration,
     /// Most connections at a time that have not been upgraded. Default 1024. One more: 503 with `Retry-After`.
     pub connections: usize,

@@ -19,8 +19,9 @@ const SCRATCH_BYTES: usize = 16 * 1024;
 /// Longest wait of one read. After it the thread looks whether places run out, or the server stops.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Longest silence of a client once the server stops.
+/// Longest silence of a client once the server stops, and longest time in all.
 const STOPPING_STALL: Duration = Duration::from_secs(1);
+const STOPPING_TIME: Duration = Duration::from_secs(5);
 
 /// How long a connection has lingered, and for how long nothing has come.
 #[derive(Debug, Clone, Copy)]
@@ -39,13 +40,13 @@ pub(crate) struct LingerBounds {
 impl LingerBounds {
     pub(crate) fn new(limits: &Limits, taken: usize, places: usize, is_stopping: bool) -> Self {
         let quarters = free_quarters(taken, places).max(1);
-        let stall = limits.linger_stall / 4 * quarters;
+        let (most_time, most_stall) = match is_stopping {
+            true => (STOPPING_TIME, STOPPING_STALL),
+            false => (Duration::MAX, Duration::MAX),
+        };
         Self {
-            time: limits.linger_time / 4 * quarters,
-            stall: match is_stopping {
-                true => stall.min(STOPPING_STALL),
-                false => stall,
-            },
+            time: (limits.linger_time / 4 * quarters).min(most_time),
+            stall: (limits.linger_stall / 4 * quarters).min(most_stall),
         }
     }
 }
@@ -76,7 +77,11 @@ impl Link {
     /// [`Limits::linger_time`] and [`Limits::linger_stall`].
     pub(crate) fn linger(&self) {
         self.set_lingering();
-        if self.limits.linger_time.is_zero() || self.stream.shutdown(Shutdown::Write).is_err() {
+        // Its reads wait, whatever the socket was set to before.
+        let may_wait = !self.limits.linger_time.is_zero()
+            && self.stream.shutdown(Shutdown::Write).is_ok()
+            && self.stream.set_nonblocking(false).is_ok();
+        if !may_wait {
             return;
         }
         let mut lingering = Lingering::begin();
@@ -126,7 +131,10 @@ pub(crate) fn free_quarters(taken: usize, places: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::roster::Roster;
 
     #[test]
     fn waits_shrink_as_places_run_out() {
@@ -170,6 +178,42 @@ mod tests {
         assert_eq!(seconds(1, false), (40, 8));
         assert_eq!(seconds(6, false), (20, 4));
         assert_eq!(seconds(8, false), (10, 2), "never nothing");
-        assert_eq!(seconds(1, true), (40, 1));
+        assert_eq!(seconds(1, true), (5, 1));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_lingering_thread_sleeps() {
+        use std::io::Write;
+        use std::net::{TcpListener, TcpStream};
+
+        use crate::stream::Stream;
+
+        let cpu = || {
+            let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+            let nanos = text.split(' ').next().and_then(|first| first.parse().ok());
+            Duration::from_nanos(nanos.expect("a number"))
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let addr = listener.local_addr().expect("it is bound");
+        let mut client = TcpStream::connect(addr).expect("it listens");
+        client.write_all(b"more").expect("it is open");
+        let (socket, _) = listener.accept().expect("it has connected");
+        let limits = Arc::new(Limits {
+            linger_stall: Duration::from_millis(500),
+            ..Limits::default()
+        });
+        let roster: Arc<Roster> = Arc::default();
+        let link = roster.admit(Stream::Tcp(socket), None, &limits);
+        let link = link.expect("there is a place");
+        while link.is_input_empty() {}
+        let (begun, before) = (Instant::now(), cpu());
+        link.linger();
+        assert!(
+            begun.elapsed() >= limits.linger_stall,
+            "the client is silent"
+        );
+        let worked = cpu() - before;
+        assert!(worked < limits.linger_stall / 5, "{worked:?}");
     }
 }

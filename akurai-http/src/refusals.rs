@@ -41,6 +41,8 @@ struct State {
     /// The oldest first.
     kept: VecDeque<Refused>,
     is_watched: bool,
+    /// The server has ended by force.
+    is_over: bool,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,9 @@ impl Refusals {
             return false;
         }
         let mut state = lock(&self.state);
+        if state.is_over {
+            return false;
+        }
         state.kept.push_back(Refused {
             stream,
             lingering: Lingering::begin(),
@@ -82,6 +87,9 @@ impl Refusals {
             let bounds = LingerBounds::new(limits, looked_at.len(), KEPT, roster.is_stopping());
             looked_at.retain_mut(|refused| refused.look(&mut scratch, bounds));
             let mut state = lock(&self.state);
+            if state.is_over {
+                return;
+            }
             looked_at.append(&mut state.kept);
             let surplus = looked_at.len().saturating_sub(KEPT);
             looked_at.drain(..surplus);
@@ -95,7 +103,16 @@ impl Refusals {
 
     /// Closes them all, since no thread can watch them.
     pub(crate) fn forget(&self) {
-        *lock(&self.state) = State::default();
+        let mut state = lock(&self.state);
+        state.kept.clear();
+        state.is_watched = false;
+    }
+
+    /// Closes them all, and those that still come.
+    pub(crate) fn end(&self) {
+        let mut state = lock(&self.state);
+        state.kept.clear();
+        state.is_over = true;
     }
 }
 
@@ -179,5 +196,12 @@ mod tests {
         let mut answer = String::new();
         clients[0].read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+
+        drop(state);
+        refusals.end();
+        let last = TcpStream::connect(addr).unwrap();
+        assert!(!refusals.refuse(Stream::Tcp(listener.accept().unwrap().0)));
+        assert!(lock(&refusals.state).kept.is_empty(), "none is kept");
+        drop(last);
     }
 }

@@ -85,6 +85,8 @@ pub(crate) struct Link {
     pub(crate) limits: Arc<Limits>,
     pub(crate) traffic: Traffic,
     phase: AtomicU8,
+    /// It was ended by force: what is still read of it has gaps.
+    is_cut: AtomicBool,
     /// Told of a shutdown instead of the end of the input.
     pub(crate) stop_hook: OnceLock<StopHook>,
     id: u64,
@@ -117,6 +119,7 @@ impl Roster {
             limits: Arc::clone(limits),
             traffic: Traffic::default(),
             phase: AtomicU8::new(BUSY),
+            is_cut: AtomicBool::new(false),
             stop_hook: OnceLock::new(),
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             roster: Arc::clone(self),
@@ -233,6 +236,10 @@ impl Roster {
 impl Link {
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let count = self.stream.read(buf)?;
+        // A forced end may have taken some in front of these.
+        if self.is_cut.load(Ordering::SeqCst) {
+            return Ok(0);
+        }
         self.traffic
             .bytes_in
             .fetch_add(count as u64, Ordering::Relaxed);
@@ -245,6 +252,11 @@ impl Link {
 
     pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.count_written(self.stream.write_vectored(bufs)?)
+    }
+
+    /// How much was written, in bytes.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.traffic.bytes_out.load(Ordering::Relaxed)
     }
 
     fn count_written(&self, count: usize) -> io::Result<usize> {
@@ -317,7 +329,11 @@ impl Link {
     // and our system's reset lets it go.
     fn make_room(&self) {
         const READS: usize = 2048; // 32 MiB, which no system holds for a socket by default.
-        if self.stream.set_nonblocking(true).is_err() {
+        self.is_cut.store(true, Ordering::SeqCst);
+        // Another thread of this connection may set the socket to block.
+        let wait = Some(Duration::from_millis(1));
+        if self.stream.set_read_timeout(wait).is_err() || self.stream.set_nonblocking(true).is_err()
+        {
             return;
         }
         let mut discarded = [0; 16 * 1024];
@@ -371,6 +387,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
@@ -379,6 +396,25 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let addr = listener.local_addr().expect("it is bound");
         Stream::Tcp(TcpStream::connect(addr).expect("it listens"))
+    }
+
+    #[test]
+    fn what_is_read_behind_a_forced_end_is_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let addr = listener.local_addr().expect("it is bound");
+        let mut client = TcpStream::connect(addr).expect("it listens");
+        let (socket, _) = listener.accept().expect("it has connected");
+        let roster: Arc<Roster> = Arc::default();
+        let link = roster.admit(Stream::Tcp(socket), None, &Arc::default());
+        let link = link.expect("there is a place");
+        client.write_all(b"be").expect("it is open");
+        assert_eq!(link.read(&mut [0]).expect("a byte"), 1);
+        // The other one is thrown away, so that what follows is not what follows the first.
+        link.make_room();
+        client.write_all(b"hind").expect("it is open");
+        link.stream.set_nonblocking(false).expect("a socket");
+        link.stream.set_read_timeout(None).expect("a socket");
+        assert_eq!(link.read(&mut [0; 9]).expect("an end"), 0);
     }
 
     #[test]

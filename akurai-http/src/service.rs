@@ -167,15 +167,16 @@ impl Service {
         else {
             return;
         };
-        match contain(|| run(upgraded)) {
-            Some(Err(error)) if !is_departure(&error) => {
+        // An error of the program's own may panic where it is told or dropped.
+        let outcome = contain(|| match run(upgraded) {
+            Err(error) if !is_departure(&error) => {
                 let failure = format_args!("the closure failed: {error}");
                 tell(format_args!("{request}"), &failure);
             }
-            Some(_) => {}
-            None => {
-                self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
-            }
+            _ => {}
+        });
+        if outcome.is_none() {
+            self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -233,6 +234,7 @@ impl Service {
             }
         }
         self.roster.close_all();
+        self.refusals.end();
         self.threads.join(Instant::now() + FORCED_TIME);
         // A thread that is left behind keeps the listeners.
         for acceptor in &self.acceptors {

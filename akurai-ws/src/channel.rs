@@ -317,6 +317,9 @@ impl Channel {
         if self.socket.is_stopping() {
             let _ = self.shared.close(close::GOING_AWAY, "", Place::Behind);
             self.protocol.end();
+        } else if self.shared.is_close_due() {
+            // A peer that has ended its side may still read ours, to the Close.
+            self.protocol.end();
         } else {
             self.end();
         }

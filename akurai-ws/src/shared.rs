@@ -24,7 +24,7 @@ mod sending;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use akurai_http::Socket;
 use akurai_http::deflate::Deflate;
@@ -142,6 +142,9 @@ enum Phase {
 
 type Guard<'s> = MutexGuard<'s, State>;
 
+/// How long the peer's Close waits for the thread that may just have written ours.
+const NOTED_WITHIN: Duration = Duration::from_millis(250);
+
 impl Shared {
     /// That of a connection which is yet to [begin](Self::connect).
     #[inline(never)]
@@ -204,6 +207,12 @@ impl Shared {
     /// How much the socket took so far.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.written_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether our Close waits to be written, or is being written.
+    pub(crate) fn is_close_due(&self) -> bool {
+        let state = self.lock();
+        state.phase == Phase::Closing && state.close_sent_at.is_none()
     }
 
     /// When our Close went out.
@@ -303,16 +312,14 @@ impl Shared {
     pub(crate) fn peer_closed(&self) {
         let mut state = self.lock();
         state.peer_closed = true;
-        let mut until = None;
         // It may answer the Close that another thread has just written, and has not yet noted.
+        let until = Instant::now() + NOTED_WITHIN;
         while state.close_sent_at.is_none() && state.is_writing && state.has_taken_close() {
-            match self.wait(state, &mut until, false) {
-                Ok(changed) => state = changed,
-                Err(_) => {
-                    state = self.lock();
-                    break;
-                }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
             }
+            state = self.pause(state, left, false);
         }
         state.judge_clean();
     }

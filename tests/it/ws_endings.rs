@@ -243,6 +243,25 @@ fn a_close_that_another_thread_carries_is_known_to_be_out() {
     }
 }
 
+#[test]
+fn a_peer_that_has_ended_its_side_still_gets_all_and_the_close() {
+    let (server, infos) = reporting_with(WsOptions::new(), |mut conn| {
+        let long = Prepared::binary(&vec![7; LOTS]);
+        conn.sender().post(&long).expect("it is open");
+        (recv_all(&mut conn), conn.close_info())
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.client.await_unread();
+    // The answer to this waits behind the long message, and the client's FIN comes first.
+    ws.send(&Frame::close(4001, "bye"));
+    ws.client.finish();
+    let (outcome, _) = next(&infos);
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(ws.read_frame().payload.len(), LOTS);
+    ws.expect_close(4001);
+    ws.client.expect_eof();
+}
+
 /// The server stops while its reader waits; the Close is answered like any other.
 #[test]
 fn a_server_that_stops_hears_the_answer() {

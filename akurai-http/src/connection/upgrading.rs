@@ -81,6 +81,10 @@ impl Connection<'_> {
     /// Reads what a handler left of the body, as a handler would: another protocol begins behind
     /// it, and a client that waits for a 100 gets it first (RFC 9110 §7.8).
     fn finish_body(&mut self) -> Result<(), Outcome> {
+        if let Err(error) = self.request.wire.get_mut().body.check() {
+            // The handler has met it, and it is counted.
+            return Err(self.respond(Response::refusal(error)));
+        }
         let wire = self.request.wire.get_mut();
         let mut scratch = [0; 1024];
         loop {

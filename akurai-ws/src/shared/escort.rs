@@ -66,10 +66,9 @@ impl Shared {
         let mut arrivals = lock();
         if !arrivals.has_thread {
             let builder = thread::Builder::new().name("akurai-ws".to_owned());
-            if let Err(error) = builder.spawn(run) {
+            if builder.spawn(run).is_err() {
                 drop(arrivals);
-                // Half a frame may be out, and nobody can write the rest.
-                return self.put_back(wire, Err(error.into())).map(drop);
+                return self.write_here(wire, batch);
             }
             arrivals.has_thread = true;
         }
@@ -79,6 +78,15 @@ impl Shared {
             .push(Peer::new(shared, wire, batch, since, 0));
         ARRIVED.notify_one();
         Ok(())
+    }
+
+    /// Writes the rest on the caller's own thread, since there is no other: it waits for the peer, for
+    /// the write deadline at most.
+    fn write_here(self: &Arc<Self>, mut wire: Wire, mut batch: Batch) -> Result<(), Error> {
+        let result = wire.write_batch(&mut batch, b"", b"");
+        let mut state = self.put_back(wire, result)?;
+        self.is_written(&mut state, batch);
+        self.settle(state)
     }
 
     /// The peer has had its time: no thread need wait behind the write under way.

@@ -307,7 +307,7 @@ impl Shared {
     }
 
     // Until something changes: for the write deadline in all.
-    pub(super) fn wait<'s>(
+    fn wait<'s>(
         &'s self,
         state: Guard<'s>,
         until: &mut Option<Instant>,
@@ -346,7 +346,12 @@ impl Shared {
     }
 
     // Until something changes, for so long at most.
-    fn pause<'s>(&'s self, mut state: Guard<'s>, most: Duration, is_taker: bool) -> Guard<'s> {
+    pub(super) fn pause<'s>(
+        &'s self,
+        mut state: Guard<'s>,
+        most: Duration,
+        is_taker: bool,
+    ) -> Guard<'s> {
         state.waiting += 1;
         state.takers += usize::from(is_taker);
         let (mut state, _) = self
