@@ -121,7 +121,7 @@ enum Next {
     Refused(RequestError),
     /// Nothing came in time, or the server stops.
     Idle,
-    /// The client left, or the server stops.
+    /// The client left, or its input was ended since the server stops.
     Gone,
 }
 
@@ -226,8 +226,8 @@ impl Connection<'_> {
         }
         match self.begun.take() {
             Some(begun) if begun.writes != wire.writes => {
-                // Its framing shows that its end is missing, but to HTTP/1.0 without a length. What was
-                // sent before it still arrives.
+                // Its framing shows that its end is missing, but to HTTP/1.0 without a length.
+                // What was sent before it still arrives.
                 wire.output.clear();
                 Some(Outcome::Close)
             }

@@ -131,8 +131,8 @@ impl Server {
     ///
     /// A server that died leaves its file behind. A socket's file that no process has open any more is removed, and bound
     /// again; anything else that stands at the path stays. Of several servers that start at once,
-    /// one binds: whoever takes a path over makes the file `PATH.lock` first, which must not be
-    /// there, and removes it when it is bound.
+    /// one binds: a server that takes a path over first makes the file `PATH.lock`, which must not
+    /// be there, and removes it when it has bound the path.
     ///
     /// # Errors
     ///

@@ -19,9 +19,9 @@ use crate::codec::extensions::{Direction, Wanted};
 /// | we with it (`server_context_takeover`) | from our first compressed message on about 640 KiB | | |
 ///
 /// An allocator may keep about as much again. With our own takeover, a message of over 128 KiB, or
-/// one that is [`Prepared`](crate::Prepared), is compressed by itself all the same, and the next
-/// one then refers to none before it. While a message is compressed behind others, whoever else
-/// sends on the connection waits.
+/// one that is [`Prepared`](crate::Prepared), is still compressed by itself, and the next one then
+/// refers to none before it. While a thread compresses a message behind others, other threads that
+/// send on the connection wait.
 ///
 /// ```
 /// use akurai_ws::{Deflate, WsOptions};

@@ -13,10 +13,10 @@ use crate::shared::{Context, Lane, Outgoing, Place, Shared};
 /// Sends on a connection while another thread receives. Clones are the same connection, and any number of threads may
 /// send at once: frames never interleave, and what one thread sends arrives in its order.
 ///
-/// A connection has no thread for it. Whoever finds nobody else writing writes to the socket
-/// itself, and waits while the peer is slow, for
-/// [`WsOptions::write_deadline`](crate::WsOptions::write_deadline) at most. Whoever finds another
-/// thread writing leaves its message to that one in a queue, and returns at once. A thread that has
+/// A connection has no thread for it. A sending thread that finds no other writing writes to the
+/// socket itself, and waits while the peer is slow, for
+/// [`WsOptions::write_deadline`](crate::WsOptions::write_deadline) at most. One that finds another
+/// thread writing leaves its message in a queue to that thread, and returns at once. A thread that has
 /// written a whole queue's worth for others leaves the rest to the one that [`post`](Self::post)
 /// speaks of. What a full queue means is [`WsOptions::when_full`](crate::WsOptions::when_full). So
 /// `Ok` says that a message is on its way, in order, and not that it has arrived. A message longer

@@ -1,8 +1,8 @@
 //! What all holders of a connection share: who writes, what waits to be written, how it closes.
 //!
-//! A connection has no writer thread. Whoever finds the [`Wire`] at its place takes it out and
-//! writes, its own frame without a copy. Whoever does not puts its frame into the queue and goes
-//! on. The writing thread writes what waits before it puts the wire back; and when it has done so
+//! A connection has no writer thread. A sending thread that finds the [`Wire`] at its place takes
+//! it out and writes, its own frame without a copy. A thread that finds it taken queues its frame and
+//! returns. The writing thread writes what waits before it puts the wire back; and when it has done so
 //! for a whole queue's worth, it gives the rest to the [`escort`]. So frames follow each other
 //! whole, and those of one thread in its own order.
 //!
@@ -55,7 +55,7 @@ pub(crate) struct Outgoing<'f> {
 pub(crate) enum Context {
     /// Nothing: it is not compressed.
     Apart,
-    /// It is compressed by itself, and the peer's window moves on all the same.
+    /// It is compressed by itself, and still moves the peer's window on.
     Anew,
     /// It is to be compressed behind those that were sent before it, when it is its turn.
     Behind(Opcode),

@@ -124,7 +124,7 @@ def sockets(proxy, checks):
         checks.that(foreign.head()[0] == 403, f"{proxy.name}: over HTTP/2, too, a foreign page is refused")
 
 
-# ---- Uploads -----------------------------------------------------------------------------------------------------
+# ---- Uploads --------------------------------------------------------------------------------
 
 
 def uploads(proxy, server, checks):
@@ -137,7 +137,8 @@ def uploads(proxy, server, checks):
     with Tls(proxy.address) as client:
         request = f"POST /api/upload HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: {size}\r\n\r\n"
         client.send(request.encode() + bytes(1000))
-        # A proxy that gathers the body would not have asked the server yet. The question itself is a request under way.
+        # A proxy that gathers the body would not have asked the server yet. The question itself is a
+        # request under way.
         deadline = time.monotonic() + 5
         while not (asked := counted(server, b"akurai_requests_in_progress") > 1) and time.monotonic() < deadline:
             time.sleep(0.05)

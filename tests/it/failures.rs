@@ -1,5 +1,5 @@
-//! What fails in a program, and what the server answers in a handler's place: who is told of it,
-//! and what.
+//! What fails in a program, and what the server answers in a handler's place: what the program, the
+//! client and stderr are told of it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -80,8 +80,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes the rest on the caller's own thread, since there is no other: it waits for the peer, for
-    /// the write deadline at most.
+    /// Writes the rest on the caller's own thread, since there is no other: it waits for the peer,
+    /// for the write deadline at most.
     fn write_here(self: &Arc<Self>, mut wire: Wire, mut batch: Batch) -> Result<(), Error> {
         let result = wire.write_batch(&mut batch, b"", b"");
         let mut state = self.put_back(wire, result)?;

@@ -246,7 +246,7 @@ impl Shared {
         }
         let is_enough = drained_bytes >= self.settings.max_queue_bytes;
         if is_enough && state.takers > 0 && !state.is_streaming {
-            // Kept for one of them, or whoever comes first would have it.
+            // Kept for one of them, or the next thread that comes would have it.
             state.is_reserved = true;
             return None;
         }

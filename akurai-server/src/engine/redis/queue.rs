@@ -13,7 +13,7 @@ const GROUP_BYTES: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) waiting: Vec<Arc<Job>>,
-    /// Somebody writes, for himself and for those who wait.
+    /// A thread writes its own job and those that wait.
     pub(super) led: bool,
 }
 
