@@ -37,8 +37,8 @@ fn what_it_says_and_how_it_exits() {
     let expected = "akurai-server: unknown argument '--engin'; see --help\n";
     assert_eq!((code, &*error), (Some(2), expected));
     let (code, _, error) = run(&["--engine", "rediss://a"]);
-    let expected =
-        "akurai-server: Redis URL: rediss: is spoken through a sidecar, since std has no TLS\n";
+    let expected = "akurai-server: Redis URL: rediss: and valkeys: are spoken through a sidecar, \
+                    since std has no TLS\n";
     assert_eq!((code, &*error), (Some(1), expected));
     let (code, _, error) = run(&["--engine", "unix:/none"]);
     let begins = "akurai-server: Redis at /none: ";

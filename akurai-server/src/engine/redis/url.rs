@@ -11,6 +11,7 @@ const PORT: u16 = 6379;
 pub(super) struct Url {
     pub(super) place: Place,
     pub(super) user: String,
+    /// `None` if nobody has to say who asks. A user may have an empty one.
     pub(super) password: Option<String>,
     pub(super) database: u32,
 }
@@ -22,83 +23,115 @@ pub(super) enum Place {
 }
 
 impl Url {
-    /// `redis://[[user]:password@]host[:port][/database]` or `unix:[//[[user]:password@]]/path[?db=database]`.
+    /// `redis://[[user]:[password]@]host[:port][/database]` with `?db=database` instead of the path
+    /// as another way, or `unix:[//[[user]:[password]@]]/path[?db=database]`. `valkey:` is `redis:`.
     pub(super) fn parse(text: &str) -> io::Result<Url> {
-        if text.starts_with("rediss:") {
-            return Err(invalid(
-                "rediss: is spoken through a sidecar, since std has no TLS",
-            ));
+        Url::read(text)
+            .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, format!("Redis URL: {why}")))
+    }
+
+    fn read(text: &str) -> Result<Url, &'static str> {
+        let (scheme, rest) = text.split_once(':').ok_or(FORM)?;
+        // RFC 3986 §3.1: in whatever case.
+        match (&*scheme.to_ascii_lowercase(), rest.strip_prefix("//")) {
+            ("rediss" | "valkeys", _) => Err(TLS),
+            ("redis" | "valkey", Some(rest)) => tcp(rest),
+            ("unix", Some(rest)) => {
+                let (credentials, path) = credentials(rest)?;
+                // A password with a slash in it would be taken for a path, and shown.
+                match path.starts_with('/') {
+                    true => unix(credentials, path),
+                    false => Err(FORM),
+                }
+            }
+            ("unix", None) => unix(None, rest),
+            _ => Err(FORM),
         }
-        let url = match text.strip_prefix("redis://") {
-            Some(rest) => tcp(rest),
-            None => text.strip_prefix("unix:").and_then(unix),
-        };
-        url.ok_or_else(|| {
-            invalid("not of the form redis://user:password@host:port/database or unix:/path")
-        })
     }
 }
 
-fn invalid(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, format!("Redis URL: {why}"))
-}
+// An error repeats nothing of the URL: any part of it may be a password in the wrong place.
+const FORM: &str = "not of the form redis://user:password@host:port/database or unix:/path";
+const TLS: &str = "rediss: and valkeys: are spoken through a sidecar, since std has no TLS";
+const CREDENTIALS: &str =
+    "before the @ stands user:password, or :password, percent-encoded as UTF-8";
+const QUERY: &str = "behind the ? stands db=NUMBER alone, and then no database in the path";
 
-fn tcp(text: &str) -> Option<Url> {
+fn tcp(text: &str) -> Result<Url, &'static str> {
     let (credentials, text) = credentials(text)?;
-    let (authority, database) = text.split_once('/').unwrap_or((text, ""));
+    let (text, queried) = query(text)?;
+    let (authority, path) = text.split_once('/').unwrap_or((text, ""));
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
-            let (host, port) = rest.split_once(']')?;
+            let (host, port) = rest.split_once(']').ok_or(FORM)?;
             let port = match port {
                 "" => None,
-                port => Some(port.strip_prefix(':')?),
+                port => Some(port.strip_prefix(':').ok_or(FORM)?),
             };
-            (host, port)
+            // A zone stands behind "%25" in a URL (RFC 6874 §2), and behind "%" elsewhere.
+            (host.replacen("%25", "%", 1), port)
         }
         None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
+            Some((host, port)) => (host.to_owned(), Some(port)),
+            None => (authority.to_owned(), None),
         },
     };
-    if host.is_empty() || host.contains(['/', '?', '#']) {
-        return None;
+    if host.is_empty() || host.contains('#') {
+        return Err(FORM);
     }
-    let port = port.map_or(Some(PORT), |port| number(port)?.try_into().ok())?;
-    let database = match database {
-        "" => 0,
-        text => number(text)?,
+    let port = port.map_or(Some(PORT), |port| number(port)?.try_into().ok());
+    let in_path = match path.strip_suffix('/').unwrap_or(path) {
+        "" => None,
+        text => Some(number(text).ok_or(FORM)?),
     };
-    Some(Url::new(
-        Place::Tcp(host.to_owned(), port),
+    if in_path.is_some() && queried.is_some() {
+        return Err(QUERY);
+    }
+    Ok(Url::new(
+        Place::Tcp(host, port.ok_or(FORM)?),
         credentials,
-        database,
+        in_path.or(queried),
     ))
 }
 
-fn unix(text: &str) -> Option<Url> {
-    let (credentials, path) = match text.strip_prefix("//") {
-        Some(rest) => credentials(rest)?,
-        None => (None, text),
-    };
-    let (path, database) = match path.split_once('?') {
-        Some((path, query)) => (path, number(query.strip_prefix("db=")?)?),
-        None => (path, 0),
-    };
-    let path = decoded(path)?;
-    (!path.is_empty()).then(|| Url::new(Place::Unix(path), credentials, database))
+fn unix(credentials: Credentials, text: &str) -> Result<Url, &'static str> {
+    let (path, database) = query(text)?;
+    match decoded(path) {
+        Some(path) if !path.is_empty() => Ok(Url::new(Place::Unix(path), credentials, database)),
+        _ => Err(FORM),
+    }
 }
 
-/// Who asks, with the password, and what stands behind the `@`.
+/// User and password.
 type Credentials = Option<(String, String)>;
 
-fn credentials(text: &str) -> Option<(Credentials, &str)> {
+/// The credentials, and what stands behind the `@`. None at all is what empty ones are: a variable
+/// that is not set gives `:@`.
+fn credentials(text: &str) -> Result<(Credentials, &str), &'static str> {
     // A path may hold an @, and a password that is not encoded may not hold a slash.
     let end = text.find('/').unwrap_or(text.len());
     let Some(at) = text[..end].rfind('@') else {
-        return Some((None, text));
+        return Ok((None, text));
     };
-    let (user, password) = text[..at].split_once(':')?;
-    Some((Some((decoded(user)?, decoded(password)?)), &text[at + 1..]))
+    let (given, rest) = (&text[..at], &text[at + 1..]);
+    if given.is_empty() || given == ":" {
+        return Ok((None, rest));
+    }
+    // Without a colon it is a password to redis-cli, and a user to redis-py.
+    let (user, password) = given.split_once(':').ok_or(CREDENTIALS)?;
+    match (decoded(user), decoded(password)) {
+        (Some(user), Some(password)) => Ok((Some((user, password)), rest)),
+        _ => Err(CREDENTIALS),
+    }
+}
+
+/// What stands in front of the `?`, and the database behind it.
+fn query(text: &str) -> Result<(&str, Option<u32>), &'static str> {
+    let Some((text, query)) = text.split_once('?') else {
+        return Ok((text, None));
+    };
+    let database = query.strip_prefix("db=").and_then(number).ok_or(QUERY)?;
+    Ok((text, Some(database)))
 }
 
 fn number(text: &str) -> Option<u32> {
@@ -127,13 +160,13 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 impl Url {
-    fn new(place: Place, credentials: Credentials, database: u32) -> Url {
+    fn new(place: Place, credentials: Credentials, database: Option<u32>) -> Url {
         let (user, password) = credentials.unzip();
         Url {
             place,
             user: user.unwrap_or_default(),
             password,
-            database,
+            database: database.unwrap_or_default(),
         }
     }
 }
@@ -180,10 +213,24 @@ mod tests {
         check("redis://[::1]", tcp("::1", 6379), "", None, 0);
         check("redis://:p%40%2f@a", tcp("a", 6379), "", Some("p@/"), 0);
         check("redis://u:p:@q@a:2/3", tcp("a", 2), "u", Some("p:@q"), 3);
+        check("redis://:@a", tcp("a", 6379), "", None, 0);
+        check("redis://@a", tcp("a", 6379), "", None, 0);
+        check("redis://u:@a", tcp("a", 6379), "u", Some(""), 0);
+        check("redis://:a?b#c@a", tcp("a", 6379), "", Some("a?b#c"), 0);
+        check("REDIS://a", tcp("a", 6379), "", None, 0);
+        check("valkey://u:p@a:1/2", tcp("a", 1), "u", Some("p"), 2);
+        check("redis://a?db=3", tcp("a", 6379), "", None, 3);
+        check("redis://:p@a:1/?db=3", tcp("a", 1), "", Some("p"), 3);
+        check("redis://a/4/", tcp("a", 6379), "", None, 4);
+        let zone = tcp("fe80::1%eth0", 7);
+        check("redis://[fe80::1%25eth0]:7", zone.clone(), "", None, 0);
+        check("redis://[fe80::1%eth0]:7", zone, "", None, 0);
         check("unix:/run/r.sock", unix("/run/r.sock"), "", None, 0);
         check("unix:r@s?db=2", unix("r@s"), "", None, 2);
         check("unix:///r", unix("/r"), "", None, 0);
         check("unix://u:p@/r?db=1", unix("/r"), "u", Some("p"), 1);
+        check("unix://:@/r%20s", unix("/r s"), "", None, 0);
+        check("unix://@/a@b", unix("/a@b"), "", None, 0);
     }
 
     #[test]
@@ -200,8 +247,13 @@ mod tests {
             "redis://a:+1",
             "redis://a/x",
             "redis://a/1/2",
-            "redis://a?db=1",
-            "redis://password@a",
+            "redis://a/1?db=1",
+            "redis://a?db=",
+            "redis://a?db=1&db=2",
+            "redis://a?password=secret",
+            "redis://:secret/x@a",
+            "redis://secret@a",
+            "redis://secret:@",
             "redis://u:%@a",
             "redis://u:%+1@a",
             "redis://u:%ff@a",
@@ -209,12 +261,22 @@ mod tests {
             "unix:",
             "unix:/r?x=1",
             "unix:/r?db=",
+            "unix://r",
+            "unix://u:secret/x@/r",
+            "unix://secret@/r",
         ] {
-            let parsed = Url::parse(text);
-            assert!(parsed.is_err(), "{text}: {parsed:?}");
+            let error = Url::parse(text).expect_err(text).to_string();
+            assert!(!error.contains("secret"), "{error}");
         }
-        let error = Url::parse("rediss://a").unwrap_err().to_string();
-        assert!(error.contains("sidecar"), "{error}");
+        for (text, part) in [
+            ("rediss://a", "sidecar"),
+            ("valkeys://a", "sidecar"),
+            ("redis://secret@a", ":password"),
+            ("redis://a?db=x", "db=NUMBER"),
+        ] {
+            let error = Url::parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]
