@@ -3,6 +3,8 @@
 
 mod beginning;
 mod fake;
+mod lost_answers;
+mod refusals;
 mod slow;
 
 use std::io;
@@ -89,6 +91,8 @@ fn an_answer_that_was_lost() {
     assert_eq!((first.0, look.0, again.0), (0, 1, 1));
     assert_eq!(look.1.join(" "), "XREVRANGE akurai + - COUNT 256");
     assert_eq!(first.1, again.1, "once more, under the same key");
+    let look = fake.hears();
+    assert_eq!(look.1[0], "XREVRANGE", "which of two is the first?");
     let key = |command: &[String]| command.last().cloned();
     publish(&engine).0.unwrap();
     let (connection, next) = fake.hears();
@@ -127,6 +131,7 @@ fn what_a_server_refuses() {
         ),
         ("OOM command not allowed", io::ErrorKind::OutOfMemory),
         ("READONLY You can't write", io::ErrorKind::Other),
+        ("MOVED 866 127.0.0.1:1", io::ErrorKind::Other),
         ("WRONGTYPE Operation against", io::ErrorKind::Other),
     ] {
         let fake = Fake::start(move |_, _| Answer::Say(format!("-{text}\r\n")));
@@ -135,7 +140,7 @@ fn what_a_server_refuses() {
         fails(&engine, kind, &[text, "is not kept"], DEADLINE);
         let connections = (fake.hears().0, fake.hears().0);
         // Who is no master any more is looked for anew.
-        let expected = usize::from(text.starts_with("READONLY"));
+        let expected = usize::from(text.starts_with("READONLY") || text.starts_with("MOVED"));
         assert_eq!(connections, (0, expected), "{text}");
     }
 }

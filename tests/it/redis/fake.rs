@@ -17,6 +17,8 @@ pub(super) enum Answer {
     /// It has taken it, and that is all.
     Nothing,
     Close,
+    /// It says that, and closes.
+    Last(String),
 }
 
 pub(super) fn say(text: &str) -> Answer {
@@ -32,6 +34,8 @@ pub(super) struct Fake {
     pub(super) url: String,
     /// Every command, with the number of its connection.
     pub(super) heard: Receiver<(usize, Vec<String>)>,
+    /// The connections that are closed on this side.
+    pub(super) ended: Receiver<usize>,
 }
 
 impl Fake {
@@ -41,15 +45,21 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let url = format!("redis://{}", listener.local_addr().unwrap());
         let (tell, heard) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
         let answer = Arc::new(answer);
         thread::spawn(move || {
             for (number, socket) in listener.incoming().enumerate() {
                 let (tell, answer) = (tell.clone(), Arc::clone(&answer));
+                let end = end.clone();
                 // It ends with its client.
-                thread::spawn(move || converse(number, socket?, &tell, &*answer));
+                thread::spawn(move || {
+                    let outcome = converse(number, socket?, &tell, &*answer);
+                    let _ = end.send(number);
+                    outcome
+                });
             }
         });
-        Fake { url, heard }
+        Fake { url, heard, ended }
     }
 
     pub(super) fn engine(&self) -> Redis {
@@ -77,6 +87,7 @@ fn converse(
             Answer::Say(text) => socket.write_all(text.as_bytes())?,
             Answer::Nothing => {}
             Answer::Close => return Ok(()),
+            Answer::Last(text) => return socket.write_all(text.as_bytes()),
         }
     }
 }

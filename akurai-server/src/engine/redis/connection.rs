@@ -76,6 +76,17 @@ impl Connection {
         }
     }
 
+    /// Whether the server has closed it, or speaks out of turn, while nothing was asked.
+    pub(super) fn is_gone(&mut self) -> bool {
+        let is_quiet = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        let looked = self.stream.set_nonblocking(true).and_then(|()| {
+            let read = self.stream.read(&mut [0]);
+            self.stream.set_nonblocking(false)?;
+            read
+        });
+        !looked.is_err_and(is_quiet)
+    }
+
     pub(super) fn send(&mut self, mut bytes: &[u8], by: Instant) -> io::Result<()> {
         while !bytes.is_empty() {
             self.stream.set_write_timeout(left(by)?)?;
@@ -110,21 +121,41 @@ impl Connection {
     }
 }
 
-/// What a server refuses, in its words.
+/// What a server refuses, in its words, as far as they are its own: one that does not know a command
+/// says it all back, and so the event or the password. Longest: [`WORDS`] characters.
 pub(super) fn refused(text: &str) -> io::Error {
-    let kind = match text.split(' ').next() {
-        Some("NOAUTH" | "WRONGPASS" | "NOPERM") => io::ErrorKind::PermissionDenied,
-        Some("OOM") => io::ErrorKind::OutOfMemory,
-        _ => io::ErrorKind::Other,
+    let text = text.split(" with args").next().unwrap_or_default();
+    let text = text.trim_end_matches(',').chars().take(WORDS);
+    // A log's reader is a terminal, sometimes.
+    let text: String = text.map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let (kind, advice) = match text.split(' ').next() {
+        Some("NOAUTH" | "WRONGPASS" | "NOPERM") => (io::ErrorKind::PermissionDenied, ""),
+        Some("OOM") => (io::ErrorKind::OutOfMemory, ""),
+        Some("MOVED" | "ASK" | "TRYAGAIN" | "CROSSSLOT" | "CLUSTERDOWN") => {
+            (io::ErrorKind::Other, CLUSTER)
+        }
+        _ => (io::ErrorKind::Other, ""),
     };
-    io::Error::new(kind, format!("it says: {text}"))
+    io::Error::new(kind, format!("it says: {text}{advice}"))
 }
 
-/// What was said to who asks, without what he asked with: a server or proxy that does not know AUTH may say it all back, cut off
-/// somewhere.
+/// Longest text of a server in an error, in characters.
+const WORDS: usize = 300;
+
+const CLUSTER: &str = " (cluster mode is not supported: the URL has to name a server without it, \
+                       or the master that serves the slot of the stream's key)";
+
+/// Whether a server that is no master, or not of this key, said this: its name may soon mean another.
+pub(super) fn is_elsewhere(reply: &Reply) -> bool {
+    let code =
+        |text: &String| ["READONLY", "MOVED"].contains(&text.split(' ').next().unwrap_or(""));
+    matches!(reply, Reply::Error(text) if code(text))
+}
+
+/// What was said to a client that introduced itself, without its password.
 fn without_password(text: &str, url: &Url) -> String {
-    let text = text.split(" with args").next().unwrap_or_default();
     match &url.password {
+        // Before it is cut, lest half of the password stays.
         Some(password) if !password.is_empty() => text.replace(&**password, "…"),
         _ => text.to_owned(),
     }
@@ -177,6 +208,14 @@ impl Stream {
             Place::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path)?)),
             #[cfg(not(unix))]
             Place::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn set_nonblocking(&self, is: bool) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.set_nonblocking(is),
+            #[cfg(unix)]
+            Stream::Unix(stream) => stream.set_nonblocking(is),
         }
     }
 

@@ -4,6 +4,7 @@ mod connection;
 mod entry;
 mod queue;
 mod reader;
+mod search;
 mod url;
 mod writer;
 
@@ -47,10 +48,23 @@ const REPLY_ENTRIES: usize = 256;
 ///
 /// # The URL
 ///
-/// `redis://user:password@host:port/database`, where all but the host may be missing (6379, database 0), or
-/// `unix:/path?db=database`, with credentials `unix://user:password@/path`. User and password are percent-encoded. The protocol
-/// is RESP2. There is no TLS: across a network that is not yours, a sidecar speaks it (stunnel, ghostunnel, HAProxy or a mesh,
-/// on loopback or a Unix socket here, and the server's TLS port there).
+/// `redis://user:password@host:port/database`, where all but the host may be missing (6379, database
+/// 0), or `unix:/path?db=database`, with credentials `unix://user:password@/path`. `valkey://` is
+/// another name of `redis://`. The database may stand there as `?db=database` too, and no other
+/// parameter. An IPv6 address stands in brackets, with its zone if it has one: `[fe80::1%25eth0]`.
+///
+/// User and password are percent-encoded. `:password@` is the default user's, and nothing at all,
+/// `:@` or `@`, is no credentials: no `AUTH` is sent then. `user:@` is a user with an empty password.
+/// `word@` is refused, since programs disagree on what it means: it is a password to redis-cli, and
+/// a user to redis-py.
+///
+/// The protocol is RESP2. There is no TLS: across a network that is not yours, a sidecar speaks it
+/// (stunnel, ghostunnel, HAProxy or a mesh, on loopback or a Unix socket here, and the server's TLS
+/// port there).
+///
+/// Cluster mode is not supported. One stream is one key, which one node serves: a URL that names this
+/// node works until the slot moves. Every other node answers `MOVED`, and the error says so. For more
+/// than one server has, see [below](#several-streams).
 ///
 /// An ACL needs `+xadd +xread +xrange +xrevrange +xlen` on the stream's key, and `+info +select +wait` where those are used.
 ///
@@ -65,11 +79,15 @@ const REPLY_ENTRIES: usize = 256;
 ///   fails with them. Streams stay open, with heartbeats; the reader comes back after 100 ms, then
 ///   ever later, up to 5 s with jitter, and goes on from where it was. [`ready`](Engine::ready)
 ///   says so from the first failure until it reads again.
-/// - **No answer came.** The writer connects anew and looks among the last entries, 256 at least, for the event's `key`; if it is
-///   not there, the event is sent once more, under the same key, unless a later one of the same writer is there. Should it be there
-///   twice after all, every node gives it to its subscribers once, as the first of both, for as long as its process is among the
-///   last 1024 that published. If that fails too, the error says that the event may be kept or not: who publishes it again may
-///   publish it twice.
+/// - **No answer came.** The writer connects again and searches the stream for the event's `key`: from
+///   the newest entry back to the last one that it has added or its process has read, or to the
+///   beginning of a stream that was never full. An event that is there has its id. One that is
+///   certainly not there is sent once more, under the same key. What the first connection still had
+///   may arrive then: every node gives the first of both to its subscribers, and no other, for as long
+///   as the writer's process is among the last 1024 that published; and the id of the first is the one
+///   that is returned. Publishing fails if that fails too, if the time is over, or if the search ends
+///   at a place where entries were trimmed away. The error says then that the event may be kept or
+///   not: a program that publishes it again may publish it twice.
 /// - **The stream is not the one that was read**: trimmed past the reader, emptied, restored from an older copy, or another server
 ///   under the name. A reader looks with each read, once a second when nothing comes, whether the last entry it has read is still
 ///   there, under its key, and is sent all of it for that: 1 MB/s to each node behind an event of 1 MB. If it is not, the hub tells
@@ -144,7 +162,7 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the URL is none, or of TLS (`rediss:`).
+    /// `InvalidInput` if the URL is none, or of TLS (`rediss:`, `valkeys:`). It repeats nothing of it.
     pub fn new(url: &str, options: RedisOptions) -> io::Result<Redis> {
         Ok(Redis {
             url: Url::parse(url)?,
@@ -207,11 +225,15 @@ impl Engine for Redis {
     }
 
     fn next(&self, after: EventId, wait: Duration, max: usize) -> io::Result<Batch> {
-        self.read(|reader| reader.next(&self.url, &self.options, after, wait, max))
+        let batch = self.read(|reader| reader.next(&self.url, &self.options, after, wait, max))?;
+        self.writer.has_read(batch.end);
+        Ok(batch)
     }
 
     fn tail(&self, max: usize) -> io::Result<Batch> {
-        self.read(|reader| reader.tail(&self.url, &self.options.stream, max))
+        let batch = self.read(|reader| reader.tail(&self.url, &self.options.stream, max))?;
+        self.writer.has_read(batch.end);
+        Ok(batch)
     }
 
     fn ready(&self) -> io::Result<()> {

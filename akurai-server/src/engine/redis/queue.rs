@@ -13,8 +13,8 @@ const GROUP_BYTES: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) waiting: Vec<Arc<Job>>,
-    /// A thread writes its own job and those that wait.
-    pub(super) led: bool,
+    /// A thread has the turn: it writes its own job and those that wait.
+    pub(super) is_writing: bool,
 }
 
 /// What one thread wants to have added, and what came of it.
@@ -32,8 +32,8 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) enum State {
     Waiting,
-    /// It is this one's turn to write.
-    Leads,
+    /// Its thread was passed the turn.
+    HasTurn,
     Done(Result<EventId, Failure>),
 }
 
@@ -51,12 +51,12 @@ impl Queue {
         self.waiting.drain(..count).collect()
     }
 
-    /// Has the last of the next group write it, since that one has the most time left; the others
-    /// wait until theirs is over.
-    pub(super) fn hand_on(&mut self) {
+    /// Passes the turn to the last of the next group, since that one has the most time left; the
+    /// others wait until theirs is over.
+    pub(super) fn pass_turn(&mut self) {
         match self.next_group().checked_sub(1) {
-            Some(last) => self.waiting[last].set(State::Leads),
-            None => self.led = false,
+            Some(last) => self.waiting[last].set(State::HasTurn),
+            None => self.is_writing = false,
         }
     }
 
@@ -83,7 +83,7 @@ impl Job {
         })
     }
 
-    /// Waits for its end, or for its turn to lead: that is true. After its deadline it is neither.
+    /// Waits for its end, or for the turn: that is true. After its deadline it is neither.
     pub(super) fn wait(&self) -> bool {
         let mut state = self.state();
         loop {
@@ -93,7 +93,7 @@ impl Job {
                     let waited = self.bell.wait_timeout(state, left);
                     state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
-                State::Leads => return !left.is_zero(),
+                State::HasTurn => return !left.is_zero(),
                 State::Waiting | State::Done(_) => return false,
             }
         }
@@ -103,7 +103,7 @@ impl Job {
     pub(super) fn result(&self) -> Option<Result<EventId, Failure>> {
         match &*self.state() {
             State::Done(result) => Some(result.clone()),
-            State::Waiting | State::Leads => None,
+            State::Waiting | State::HasTurn => None,
         }
     }
 
@@ -133,17 +133,17 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_a_group_leads_it() {
+    fn the_last_of_a_group_has_the_turn() {
         let jobs: Vec<_> = (0..4).map(|_| job()).collect();
         let mut queue = Queue {
             waiting: jobs.clone(),
-            led: true,
+            is_writing: true,
         };
-        queue.hand_on();
+        queue.pass_turn();
         // Three such events are more than a group has.
-        let leads = |job: &Arc<Job>| matches!(*job.state(), State::Leads);
-        let leading: Vec<_> = jobs.iter().map(leads).collect();
-        assert_eq!(leading, [false, true, false, false]);
+        let has_turn = |job: &Arc<Job>| matches!(*job.state(), State::HasTurn);
+        let turns: Vec<_> = jobs.iter().map(has_turn).collect();
+        assert_eq!(turns, [false, true, false, false]);
         assert!(jobs[1].wait(), "it has the time");
         assert_eq!(queue.take().len(), 2);
     }

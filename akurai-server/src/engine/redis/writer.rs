@@ -6,11 +6,12 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::connection::{CONNECT, Connection, IO, refused, unexpected};
+use super::connection::{self, CONNECT, Connection, IO, refused, unexpected};
 use super::entry::{self, Key};
 use super::queue::{Failure, Job, Queue, State};
+use super::search::Search;
 use super::url::Url;
-use super::{REPLY_ENTRIES, RedisOptions, random};
+use super::{RedisOptions, random};
 use crate::EventId;
 use crate::engine::resp::{Reply, command};
 
@@ -24,6 +25,8 @@ const REPLICATION: Duration = Duration::from_secs(1);
 pub(super) struct Writer {
     queue: Mutex<Queue>,
     link: Mutex<Link>,
+    /// The last entry that this process has read, as far as the writer was told.
+    read: Mutex<EventId>,
     name: String,
 }
 
@@ -31,6 +34,8 @@ struct Link {
     connection: Option<Connection>,
     /// The number of the last event that was given one.
     number: u64,
+    /// The last entry that was added here. Later events are behind it.
+    floor: EventId,
 }
 
 impl Writer {
@@ -40,9 +45,16 @@ impl Writer {
             link: Mutex::new(Link {
                 connection: None,
                 number: 0,
+                floor: EventId::default(),
             }),
+            read: Mutex::default(),
             name: format!("{:016x}", random()),
         }
+    }
+
+    /// This entry is in the stream; what is published from now on is behind it.
+    pub(super) fn has_read(&self, id: EventId) {
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = id;
     }
 
     /// Adds an event, at the latest within [`WHOLE`].
@@ -55,24 +67,35 @@ impl Writer {
         data: &str,
     ) -> io::Result<EventId> {
         let job = Job::new(Instant::now() + WHOLE, topic, name, data);
-        let leads = {
+        let has_turn = {
             let mut queue = self.queue();
             queue.waiting.push(Arc::clone(&job));
-            !std::mem::replace(&mut queue.led, true)
+            !std::mem::replace(&mut queue.is_writing, true)
         };
-        if leads || job.wait() {
-            self.lead(url, options, job.deadline);
+        if has_turn || job.wait() {
+            self.take_turn(url, options, job.deadline);
         }
         let result = job.result().unwrap_or_else(|| self.give_up(url, &job));
         result.map_err(|failure| io::Error::new(failure.kind, failure.message))
     }
 
-    /// Writes what waits, at least one's own, and hands the lead on.
-    fn lead(&self, url: &Url, options: &RedisOptions, deadline: Instant) {
-        let group = self.queue().take();
+    /// Writes what waits, the thread's own job at least, and passes the turn on.
+    fn take_turn(&self, url: &Url, options: &RedisOptions, deadline: Instant) {
+        let jobs = self.queue().take();
         let outcome = {
             let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-            link.add(&self.name, url, options, &group, deadline)
+            let read = *self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            let group = Group {
+                url,
+                options,
+                writer: &self.name,
+                first: link.number + 1,
+                jobs: &jobs,
+                answered: 0,
+                sent: false,
+                floor: link.floor.max(read),
+            };
+            link.add(group, deadline)
         };
         let mut queue = self.queue();
         if let Err(error) = outcome {
@@ -85,7 +108,7 @@ impl Writer {
                 job.end(Err(failure.clone()));
             }
         }
-        queue.hand_on();
+        queue.pass_turn();
     }
 
     /// What becomes of a job whose time is over.
@@ -97,8 +120,8 @@ impl Writer {
         match &*job.state() {
             // In the last moment.
             State::Done(result) => return result.clone(),
-            // Its turn has just come, and is the next one's.
-            State::Leads => queue.hand_on(),
+            // It has just been given the turn, which is for the next one now.
+            State::HasTurn => queue.pass_turn(),
             State::Waiting => {}
         }
         let fate = match was_waiting {
@@ -127,51 +150,33 @@ struct Group<'a> {
     answered: usize,
     /// Something was written, so that what has no answer may be there.
     sent: bool,
+    /// An entry that was there before the others were written: these are behind it.
+    floor: EventId,
 }
 
 impl Link {
     /// Adds a group and tells each what came of it. An error is the connection's, and was told too.
-    fn add(
-        &mut self,
-        writer: &str,
-        url: &Url,
-        options: &RedisOptions,
-        jobs: &[Arc<Job>],
-        deadline: Instant,
-    ) -> io::Result<()> {
-        let mut group = Group {
-            url,
-            options,
-            writer,
-            first: self.number + 1,
-            jobs,
-            answered: 0,
-            sent: false,
-        };
-        self.number += jobs.len() as u64;
+    fn add(&mut self, mut group: Group<'_>, deadline: Instant) -> io::Result<()> {
+        self.number += group.jobs.len() as u64;
+        if self.connection.as_mut().is_some_and(Connection::is_gone) {
+            // It died while it was idle, and has nothing of these.
+            self.connection = None;
+        }
         let mut again = false;
         loop {
-            let Err(error) = self.attempt(&mut group, deadline) else {
+            let outcome = self.attempt(&mut group, deadline);
+            self.floor = group.floor;
+            let Err(error) = outcome else {
                 return Ok(());
             };
             self.connection = None;
-            // A connection may have died while it was idle, and a server may have done what it could not answer: once more,
-            // under the same keys.
+            // A server may have done what it could not answer: once more, under the same keys.
             if group.sent && !again && Instant::now() < deadline {
                 again = true;
                 continue;
             }
-            let fate = match group.sent {
-                true => "may be kept or not",
-                false => "is not kept",
-            };
-            let failure = Failure {
-                kind: error.kind(),
-                message: format!("Redis at {url}: {error}; the event {fate}"),
-            };
-            for job in &jobs[group.answered..] {
-                job.end(Err(failure.clone()));
-            }
+            let failure = group.failure(&error, group.sent);
+            group.tell(vec![Err(failure); group.jobs.len() - group.answered]);
             return Err(error);
         }
     }
@@ -182,123 +187,200 @@ impl Link {
             none => none.insert(Connection::open(group.url, deadline)?),
         };
         let by = deadline.min(Instant::now() + IO);
+        let again = group.sent;
         // Those that are there already keep the ids under which they are read.
-        let mut results = match group.sent {
+        let mut results = match again {
             true => group.find(connection, by)?,
             false => Vec::new(),
         };
         let replicas = group.options.replicas;
-        let mut next = group.answered + results.len();
-        // WAIT is for what its own connection has written. If all are there already, the last is added once more under its key,
-        // which nobody is given twice.
-        let is_again = replicas > 0 && next == group.jobs.len();
-        if is_again {
-            next -= 1;
-        }
-        let mut bytes = Vec::new();
-        for at in next..group.jobs.len() {
-            group.command(at, &mut bytes);
-        }
-        if replicas > 0 {
-            let wait = REPLICATION.as_millis().to_string();
-            command(&mut bytes, &["WAIT", &replicas.to_string(), &wait]);
-        } else {
+        if replicas == 0 {
             group.tell(results.drain(..));
         }
+        let found = results.len();
+        let mut next = group.answered + found;
+        // WAIT is for what its own connection has written. If all are there already, the last is added once more under its key,
+        // which nobody is given twice.
+        let is_for_wait =
+            replicas > 0 && next == group.jobs.len() && results.last().is_some_and(Result::is_ok);
+        if is_for_wait {
+            next -= 1;
+        }
+        if next == group.jobs.len() {
+            group.tell(results);
+            return Ok(());
+        }
         group.sent = true;
-        connection.send(&bytes, by)?;
-        if is_again {
+        connection.send(&group.commands(next), by)?;
+        if is_for_wait {
             id(connection.receive(by)?)?;
         }
-        let mut demoted = false;
+        let mut is_elsewhere = false;
         while group.jobs.len() - group.answered > results.len() {
             let reply = connection.receive(by)?;
-            demoted |= matches!(&reply, Reply::Error(text) if text.starts_with("READONLY"));
-            let result = id(reply).map_err(|error| Failure {
-                kind: error.kind(),
-                message: format!("Redis at {}: {error}; the event is not kept", group.url),
-            });
-            match replicas {
-                0 => group.tell([result]),
-                _ => results.push(result),
+            is_elsewhere |= connection::is_elsewhere(&reply);
+            // What is refused now may have been added before.
+            let result = id(reply).map_err(|error| group.failure(&error, again));
+            match replicas == 0 && !again {
+                true => group.tell([result]),
+                false => results.push(result),
             }
         }
-        if replicas > 0 {
-            let acknowledged = match connection.receive(by)? {
-                Reply::Integer(count) => usize::try_from(count).unwrap_or(0),
-                // A server that is no master refuses this as it refused the events.
-                Reply::Error(_) if results.iter().all(Result::is_err) => 0,
-                Reply::Error(text) => return Err(refused(&text)),
-                _ => return Err(unexpected()),
-            };
-            let lagging = Failure {
-                kind: io::ErrorKind::TimedOut,
-                message: format!(
-                    "Redis at {}: the event is kept, but {acknowledged} of {replicas} replicas have it",
-                    group.url
-                ),
-            };
-            let enough = acknowledged >= replicas;
-            group.tell(results.into_iter().map(|result| match enough {
-                true => result,
-                false => result.and(Err(lagging.clone())),
-            }));
+        let acknowledged = match replicas {
+            0 => 0,
+            _ => acknowledged(connection.receive(by)?, &results)?,
+        };
+        if again {
+            group.settle(connection, by, &mut results[found..])?;
         }
-        if demoted {
-            // It is no master any more; who is may be found anew under the same name.
+        if acknowledged < replicas {
+            let lagging = group.lagging(acknowledged);
+            for result in results.iter_mut().filter(|result| result.is_ok()) {
+                *result = Err(lagging.clone());
+            }
+        }
+        group.tell(results);
+        if is_elsewhere {
+            // Who is the master now may be found under the same name.
             self.connection = None;
         }
         Ok(())
     }
 }
 
+/// How many replicas have the events, as `WAIT` says.
+fn acknowledged(reply: Reply, results: &[Result<EventId, Failure>]) -> io::Result<usize> {
+    match reply {
+        Reply::Integer(count) => Ok(usize::try_from(count).unwrap_or(0)),
+        // A server that is no master refuses this as it refused the events.
+        Reply::Error(_) if results.iter().all(Result::is_err) => Ok(0),
+        Reply::Error(text) => Err(refused(&text)),
+        _ => Err(unexpected()),
+    }
+}
+
 impl Group<'_> {
-    fn command(&self, at: usize, out: &mut Vec<u8>) {
-        let job = &self.jobs[at];
-        let key = Key {
-            writer: self.writer.to_owned(),
-            number: self.first + at as u64,
-        };
-        let event = (&*job.topic, &*job.name, &*job.data);
+    /// What adds the jobs from this one on.
+    fn commands(&self, next: usize) -> Vec<u8> {
         let RedisOptions {
-            stream, max_events, ..
+            stream,
+            max_events,
+            replicas,
         } = self.options;
-        entry::add(out, stream, *max_events, event, &key);
+        let mut bytes = Vec::new();
+        for (number, job) in (self.first..).zip(self.jobs).skip(next) {
+            let key = Key {
+                writer: self.writer.to_owned(),
+                number,
+            };
+            let event = (&*job.topic, &*job.name, &*job.data);
+            entry::add(&mut bytes, stream, *max_events, event, &key);
+        }
+        if *replicas > 0 {
+            let wait = REPLICATION.as_millis().to_string();
+            command(&mut bytes, &["WAIT", &replicas.to_string(), &wait]);
+        }
+        bytes
     }
 
-    /// What became of those without an answer, as far as it can be seen: the first so many, since they are added in order. They are
-    /// looked for among the last entries alone; if none from some number on is found, they are added, twice perhaps, and read once.
+    /// The numbers of those without an answer.
+    fn unanswered(&self) -> Range<u64> {
+        self.first + self.answered as u64..self.first + self.jobs.len() as u64
+    }
+
+    /// What became of those without an answer: the first so many, since they are added in order. The
+    /// others are certainly not there.
     fn find(
-        &self,
+        &mut self,
         connection: &mut Connection,
         by: Instant,
     ) -> io::Result<Vec<Result<EventId, Failure>>> {
-        let count = REPLY_ENTRIES.max(self.jobs.len() * 2).to_string();
-        let last = ["XREVRANGE", &self.options.stream, "+", "-", "COUNT", &count];
-        let last = entry::entries(connection.ask(&last, by)?).ok_or_else(unexpected)?;
-        // From the newest on, so that of two the older stays.
-        let own = last.into_iter().filter_map(|entry| {
-            let key = entry.key.filter(|key| key.writer == self.writer)?;
-            Some((key.number, entry.id))
-        });
-        let own: HashMap<u64, EventId> = own.collect();
-        let waiting = self.first + self.answered as u64..self.first + self.jobs.len() as u64;
-        let unknown = Failure {
-            kind: io::ErrorKind::Other,
-            message: format!(
-                "Redis at {}: it took later ones, and this is not seen before them; the event may be kept or not",
-                self.url
-            ),
+        let numbers = self.unanswered();
+        let seen = self.search().back(connection, by, Some(numbers.start))?;
+        // What is written from now on is behind what was seen.
+        self.floor = seen.newest;
+        let mut fates = fates(&seen.own, numbers.clone());
+        let missing = match seen.is_all {
+            true => "it took later ones, and not this; the event is not kept",
+            false => {
+                if fates.is_empty() {
+                    fates = vec![None; (numbers.end - numbers.start) as usize];
+                }
+                "it did not answer, and has more than can be searched; the event may be kept or not"
+            }
         };
-        let fates = fates(&own, waiting).into_iter();
-        Ok(fates.map(|id| id.ok_or_else(|| unknown.clone())).collect())
+        let missing = Failure {
+            kind: io::ErrorKind::Other,
+            message: format!("Redis at {}: {missing}", self.url),
+        };
+        let fates = fates.into_iter();
+        Ok(fates.map(|id| id.ok_or_else(|| missing.clone())).collect())
+    }
+
+    /// Gives those that were written again, the last ones, the ids under which they are read: what the
+    /// connection that was lost still had may have come in between, and is the first of both then.
+    fn settle(
+        &self,
+        connection: &mut Connection,
+        by: Instant,
+        results: &mut [Result<EventId, Failure>],
+    ) -> io::Result<()> {
+        if results.is_empty() {
+            return Ok(());
+        }
+        let seen = self.search().back(connection, by, None)?;
+        if !seen.is_all {
+            let error = io::Error::other("it is not seen which of two entries is the first");
+            results.fill(Err(self.failure(&error, true)));
+            return Ok(());
+        }
+        let numbers = self.unanswered().end - results.len() as u64..;
+        for (number, result) in numbers.zip(results) {
+            if let Some(id) = seen.own.get(&number) {
+                *result = Ok(*id);
+            }
+        }
+        Ok(())
+    }
+
+    fn search(&self) -> Search<'_> {
+        Search {
+            stream: &self.options.stream,
+            max_events: self.options.max_events,
+            writer: self.writer,
+            floor: self.floor,
+        }
     }
 
     /// Tells the next ones what came of them.
     fn tell(&mut self, results: impl IntoIterator<Item = Result<EventId, Failure>>) {
         for result in results {
+            if let Ok(id) = result {
+                self.floor = id;
+            }
             self.jobs[self.answered].end(result);
             self.answered += 1;
+        }
+    }
+
+    fn lagging(&self, acknowledged: usize) -> Failure {
+        Failure {
+            kind: io::ErrorKind::TimedOut,
+            message: format!(
+                "Redis at {}: the event is kept, but {acknowledged} of {} replicas have it",
+                self.url, self.options.replicas
+            ),
+        }
+    }
+
+    fn failure(&self, error: &io::Error, may_be_kept: bool) -> Failure {
+        let fate = match may_be_kept {
+            true => "may be kept or not",
+            false => "is not kept",
+        };
+        Failure {
+            kind: error.kind(),
+            message: format!("Redis at {}: {error}; the event {fate}", self.url),
         }
     }
 }
@@ -339,7 +421,7 @@ mod tests {
     fn writer(waiting: &[Arc<Job>]) -> Writer {
         let writer = Writer::new();
         writer.queue().waiting.extend(waiting.iter().cloned());
-        writer.queue().led = true;
+        writer.queue().is_writing = true;
         writer
     }
 
@@ -359,7 +441,7 @@ mod tests {
         let not_kept = "Redis at h:6379: it does not answer in time; the event is not kept";
         assert_eq!(fate(&jobs[0]), not_kept);
         // Its turn comes too late, and goes to the next.
-        jobs[1].set(State::Leads);
+        jobs[1].set(State::HasTurn);
         assert_eq!(fate(&jobs[1]), not_kept);
         assert!(jobs[2].wait());
         assert_eq!(writer.queue().waiting.len(), 1);

@@ -1,0 +1,93 @@
+//! A search for a writer's own events, from the newest entry of a stream back.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Instant;
+
+use super::REPLY_ENTRIES;
+use super::connection::{Connection, unexpected};
+use super::entry::entries;
+use crate::EventId;
+use crate::engine::id_before;
+
+pub(super) struct Search<'a> {
+    pub(super) stream: &'a str,
+    /// A stream that has fewer entries was never trimmed.
+    pub(super) max_events: usize,
+    pub(super) writer: &'a str,
+    /// An entry that is older than what is searched for; `0-0` if none is known.
+    pub(super) floor: EventId,
+}
+
+/// What a search has seen.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The writer's events by their numbers: of two with one number, the older.
+    pub(super) own: HashMap<u64, EventId>,
+    /// The last entry of the stream; `0-0` if there is none.
+    pub(super) newest: EventId,
+    /// What it has not seen is not there. Otherwise something behind the floor was trimmed away, or
+    /// cannot be read.
+    pub(super) is_all: bool,
+}
+
+impl Search<'_> {
+    /// Looks through the stream, as far back as the floor, or as the writer's event of the number
+    /// `first`: there is nothing of interest before it.
+    pub(super) fn back(
+        &self,
+        connection: &mut Connection,
+        by: Instant,
+        first: Option<u64>,
+    ) -> io::Result<Seen> {
+        let mut seen = Seen::default();
+        let mut floor = self.floor;
+        let (mut looked_at, mut unreadable) = (0, false);
+        let mut end = "+".to_owned();
+        let mut count = REPLY_ENTRIES;
+        loop {
+            let args = [
+                "XREVRANGE",
+                self.stream,
+                &end,
+                "-",
+                "COUNT",
+                &count.to_string(),
+            ];
+            let page = entries(connection.ask(&args, by)?).ok_or_else(unexpected)?;
+            if count > 1 && page.iter().any(|entry| entry.too_long) {
+                // All of them together were too much. Each by itself may not be.
+                count = 1;
+                continue;
+            }
+            let is_last = page.len() < count;
+            for entry in page {
+                seen.newest = seen.newest.max(entry.id);
+                if entry.id == floor {
+                    seen.is_all = !unreadable;
+                    return Ok(seen);
+                }
+                if entry.id < floor {
+                    // It is gone, and with it what it says about ids: another server took over, the
+                    // stream began again, or the entry was deleted.
+                    floor = EventId::default();
+                }
+                looked_at += 1;
+                unreadable |= entry.too_long;
+                end = id_before(entry.id).to_string();
+                if let Some(key) = entry.key.filter(|key| key.writer == self.writer) {
+                    seen.own.insert(key.number, entry.id);
+                    if Some(key.number) == first {
+                        seen.is_all = true;
+                        return Ok(seen);
+                    }
+                }
+            }
+            if is_last {
+                seen.is_all = looked_at < self.max_events && !unreadable;
+                return Ok(seen);
+            }
+            count = (count * 2).min(REPLY_ENTRIES);
+        }
+    }
+}
