@@ -129,6 +129,10 @@ fn what_a_server_refuses() {
             "NOAUTH Authentication required.",
             io::ErrorKind::PermissionDenied,
         ),
+        (
+            "ERR Protocol error: unauthenticated multibulk length",
+            io::ErrorKind::PermissionDenied,
+        ),
         ("OOM command not allowed", io::ErrorKind::OutOfMemory),
         ("READONLY You can't write", io::ErrorKind::Other),
         ("MOVED 866 127.0.0.1:1", io::ErrorKind::Other),

@@ -66,6 +66,15 @@ fn engine(
     max_events: usize,
     adding: impl Fn(&mut Kept, usize, &[String]) -> Answer + Send + Sync + 'static,
 ) -> (Redis, Arc<Mutex<Kept>>, Fake) {
+    engine_of(0, max_events, adding)
+}
+
+/// The same, which waits for so many replicas, of which there is one.
+fn engine_of(
+    replicas: usize,
+    max_events: usize,
+    adding: impl Fn(&mut Kept, usize, &[String]) -> Answer + Send + Sync + 'static,
+) -> (Redis, Arc<Mutex<Kept>>, Fake) {
     let kept = Arc::new(Mutex::new(Kept::default()));
     let those = Arc::clone(&kept);
     let adding: Box<Adding> = Box::new(adding);
@@ -78,11 +87,13 @@ fn engine(
                 adding(&mut kept, nth, &command[6..])
             }
             "XREVRANGE" => kept.look(command),
+            "WAIT" => say(":1\r\n"),
             _ => say("-ERR unexpected\r\n"),
         }
     });
     let options = RedisOptions {
         max_events,
+        replicas,
         ..RedisOptions::default()
     };
     (Redis::new(&fake.url, options).unwrap(), kept, fake)
@@ -147,8 +158,8 @@ fn an_event_that_is_certainly_not_there_is_added_again() {
 
 #[test]
 fn an_event_that_may_have_been_trimmed_is_not_added_again() {
-    for writes_before in [0, 1] {
-        let (engine, kept, _fake) = engine(100, move |kept, nth, fields| {
+    for (writes_before, replicas) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+        let (engine, kept, _fake) = engine_of(replicas, 100, move |kept, nth, fields| {
             if nth < writes_before {
                 return added(kept, fields);
             }
@@ -193,19 +204,21 @@ fn a_stream_that_began_again_is_searched_to_its_beginning() {
 
 #[test]
 fn an_entry_from_the_lost_connection_that_comes_late_is_the_first_of_two() {
-    let first = Mutex::new(Vec::new());
-    let (engine, kept, _fake) = engine(1000, move |kept, nth, fields| {
-        let mut first = first.lock().unwrap();
-        if nth == 0 {
-            *first = fields.to_vec();
-            return Answer::Close;
-        }
-        // It was still on its way when the stream was searched.
-        kept.add(&first);
-        added(kept, fields)
-    });
-    assert_eq!(publish(&engine).0.unwrap(), "1-0");
-    assert_eq!(kept.lock().unwrap().last, 2);
+    for replicas in [0, 1] {
+        let first = Mutex::new(Vec::new());
+        let (engine, kept, _fake) = engine_of(replicas, 1000, move |kept, nth, fields| {
+            let mut first = first.lock().unwrap();
+            if nth == 0 {
+                *first = fields.to_vec();
+                return Answer::Close;
+            }
+            // It was still on its way when the stream was searched.
+            kept.add(&first);
+            added(kept, fields)
+        });
+        assert_eq!(publish(&engine).0.unwrap(), "1-0");
+        assert_eq!(kept.lock().unwrap().last, 2);
+    }
 }
 
 #[test]

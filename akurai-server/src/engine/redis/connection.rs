@@ -126,7 +126,7 @@ impl Connection {
 pub(super) fn refused(text: &str) -> io::Error {
     let text = text.split(" with args").next().unwrap_or_default();
     let text = text.trim_end_matches(',').chars().take(WORDS);
-    // A log's reader is a terminal, sometimes.
+    // Control characters would act on a terminal that shows the error.
     let text: String = text.map(|c| if c.is_control() { ' ' } else { c }).collect();
     let (kind, advice) = match text.split(' ').next() {
         Some("NOAUTH" | "WRONGPASS" | "NOPERM") => (io::ErrorKind::PermissionDenied, ""),
@@ -134,6 +134,8 @@ pub(super) fn refused(text: &str) -> io::Error {
         Some("MOVED" | "ASK" | "TRYAGAIN" | "CROSSSLOT" | "CLUSTERDOWN") => {
             (io::ErrorKind::Other, CLUSTER)
         }
+        // Redis 7 says so of a command as long as XADD, in front of NOAUTH.
+        _ if text.contains("unauthenticated") => (io::ErrorKind::PermissionDenied, ""),
         _ => (io::ErrorKind::Other, ""),
     };
     io::Error::new(kind, format!("it says: {text}{advice}"))
@@ -145,7 +147,7 @@ const WORDS: usize = 300;
 const CLUSTER: &str = " (cluster mode is not supported: the URL has to name a server without it, \
                        or the master that serves the slot of the stream's key)";
 
-/// Whether a server that is no master, or not of this key, said this: its name may soon mean another.
+/// Whether this server is no master, or not this key's. The same name may lead to that one later.
 pub(super) fn is_elsewhere(reply: &Reply) -> bool {
     let code =
         |text: &String| ["READONLY", "MOVED"].contains(&text.split(' ').next().unwrap_or(""));

@@ -241,7 +241,7 @@ impl Link {
         }
         group.tell(results);
         if is_elsewhere {
-            // Who is the master now may be found under the same name.
+            // The same name may lead to the master now.
             self.connection = None;
         }
         Ok(())
