@@ -19,14 +19,14 @@ pub(super) struct Search<'a> {
     pub(super) floor: EventId,
 }
 
-/// What a search has seen.
+/// What a search has found.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Found {
     /// The writer's events by their numbers: of two with one number, the older.
     pub(super) own: HashMap<u64, EventId>,
     /// The last entry of the stream; `0-0` if there is none.
     pub(super) newest: EventId,
-    /// What it has not seen is not there. Otherwise something behind the floor was trimmed away, or
+    /// What it has not found is not there. Otherwise something behind the floor was trimmed away, or
     /// cannot be read.
     pub(super) is_all: bool,
 }
@@ -39,8 +39,8 @@ impl Search<'_> {
         connection: &mut Connection,
         by: Instant,
         first: Option<u64>,
-    ) -> io::Result<Seen> {
-        let mut seen = Seen::default();
+    ) -> io::Result<Found> {
+        let mut found = Found::default();
         let mut floor = self.floor;
         let (mut looked_at, mut unreadable) = (0, false);
         let mut end = "+".to_owned();
@@ -62,10 +62,10 @@ impl Search<'_> {
             }
             let is_last = page.len() < count;
             for entry in page {
-                seen.newest = seen.newest.max(entry.id);
+                found.newest = found.newest.max(entry.id);
                 if entry.id == floor {
-                    seen.is_all = !unreadable;
-                    return Ok(seen);
+                    found.is_all = !unreadable;
+                    return Ok(found);
                 }
                 if entry.id < floor {
                     // It is gone, and with it what it says about ids: another server took over, the
@@ -76,16 +76,16 @@ impl Search<'_> {
                 unreadable |= entry.too_long;
                 end = id_before(entry.id).to_string();
                 if let Some(key) = entry.key.filter(|key| key.writer == self.writer) {
-                    seen.own.insert(key.number, entry.id);
+                    found.own.insert(key.number, entry.id);
                     if Some(key.number) == first {
-                        seen.is_all = true;
-                        return Ok(seen);
+                        found.is_all = !unreadable;
+                        return Ok(found);
                     }
                 }
             }
             if is_last {
-                seen.is_all = looked_at < self.max_events && !unreadable;
-                return Ok(seen);
+                found.is_all = looked_at < self.max_events && !unreadable;
+                return Ok(found);
             }
             count = (count * 2).min(REPLY_ENTRIES);
         }

@@ -296,11 +296,11 @@ impl Group<'_> {
         by: Instant,
     ) -> io::Result<Vec<Result<EventId, Failure>>> {
         let numbers = self.unanswered();
-        let seen = self.search().back(connection, by, Some(numbers.start))?;
-        // What is written from now on is behind what was seen.
-        self.floor = seen.newest;
-        let mut fates = fates(&seen.own, numbers.clone());
-        let missing = match seen.is_all {
+        let found = self.search().back(connection, by, Some(numbers.start))?;
+        // What is written from now on is behind what was found.
+        self.floor = found.newest;
+        let mut fates = fates(&found.own, numbers.clone());
+        let missing = match found.is_all {
             true => "it took later ones, and not this; the event is not kept",
             false => {
                 if fates.is_empty() {
@@ -328,15 +328,15 @@ impl Group<'_> {
         if results.is_empty() {
             return Ok(());
         }
-        let seen = self.search().back(connection, by, None)?;
-        if !seen.is_all {
+        let found = self.search().back(connection, by, None)?;
+        if !found.is_all {
             let error = io::Error::other("it is not seen which of two entries is the first");
             results.fill(Err(self.failure(&error, true)));
             return Ok(());
         }
         let numbers = self.unanswered().end - results.len() as u64..;
         for (number, result) in numbers.zip(results) {
-            if let Some(id) = seen.own.get(&number) {
+            if let Some(id) = found.own.get(&number) {
                 *result = Ok(*id);
             }
         }
