@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use akurai_http::Socket;
 
-use super::ring::Stored;
+use super::stored::Stored;
 
 /// Queued events are joined into writes of about this size, in bytes.
 const JOINED_BYTES: usize = 64 * 1024;
@@ -158,14 +158,20 @@ impl Subscriber {
             .push_back(Pending::Own(bytes.into_boxed_slice()));
     }
 
-    /// Writes what waits, as much as the socket takes now. `scratch` is for joining several events into one write.
+    /// Writes what waits, as much as the socket takes now. `scratch` is for joining several events
+    /// into one write, of [`JOINED_BYTES`] at most.
     pub(crate) fn flush(&mut self, scratch: &mut Vec<u8>) -> Flushed {
         while let Some(first) = self.pending.front() {
-            let written = if self.pending.len() == 1 {
-                self.write(&first.bytes()[self.written..])
+            let rest = &first.bytes()[self.written..];
+            let written = if self.pending.len() == 1 || rest.len() >= JOINED_BYTES {
+                // Straight from where it is: copied, a large event would cost as much again with
+                // each attempt.
+                self.write(rest)
             } else {
                 scratch.clear();
-                scratch.extend_from_slice(&first.bytes()[self.written..]);
+                // It grows to this once, and no further.
+                scratch.reserve_exact(JOINED_BYTES);
+                scratch.extend_from_slice(rest);
                 for next in self.pending.iter().skip(1) {
                     if scratch.len() + next.bytes().len() > JOINED_BYTES {
                         break;
