@@ -7,6 +7,10 @@ use std::time::Duration;
 use crate::Request;
 use crate::codec::{event, form};
 
+/// About what an event's fields take beside their texts, in bytes: names, line ends, a time, and an
+/// id that is added.
+const FIELDS_BYTES: usize = 64;
+
 /// One event of a stream, with all its fields (WHATWG HTML §9.2.5).
 ///
 /// Without data it is no event to the browser, which still takes its id and its reconnection time.
@@ -69,7 +73,10 @@ impl SseEvent {
     ///
     /// `InvalidInput` if the name holds a line break, or the id a control character but a tab, or white space at an end.
     pub fn encode(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        let texts = [&self.comment, &self.name, &self.id, &self.data];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        // One allocation for an event of a few lines, rather than one each time that it doubles.
+        let mut bytes = Vec::with_capacity(texts + FIELDS_BYTES);
         self.append(&mut bytes)?;
         Ok(bytes)
     }

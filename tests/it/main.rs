@@ -42,6 +42,7 @@ mod smuggling;
 mod sse;
 mod threads;
 mod tidy;
+mod topics;
 #[cfg(unix)]
 mod unix_sockets;
 mod ws_endings;

@@ -3,10 +3,14 @@
 mod bell;
 mod core;
 mod feed;
+mod gone;
+mod history;
+mod lanes;
 mod options;
 mod relay;
 mod ring;
 mod shard;
+mod stored;
 mod subscriber;
 
 use std::fmt;
@@ -17,12 +21,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use akurai_http::{Reply, Request, event_stream, last_event_id};
+use akurai_http::{Reply, Request, Response, Status, event_stream, last_event_id};
 use akurai_ws::Sender;
 
 use self::core::Core;
 use self::feed::Feed;
-pub use self::options::HubOptions;
+pub use self::history::History;
+use self::options::TOPIC_BYTES;
+pub use self::options::{HubOptions, Retention};
+pub use self::relay::Membership;
 use self::relay::{Door, relay};
 use self::shard::{Arrival, Cursor, Inbox, Shard};
 use crate::engine::{id_before, now_ms};
@@ -36,9 +43,11 @@ use crate::{Batch, Engine, EventId};
 /// An event goes out at once, unless the last ones took a while to write: then the shard rests, for 10 ms at most, and what
 /// is published meanwhile goes out in one write for each subscriber.
 ///
-/// Every event has an [id](EventId). A browser that lost its connection comes back with the last one it saw, and gets what
-/// it missed from the hub's ring; if that is gone, it gets an event named `reset`, and should load its state anew. How a page
-/// begins, with its state first and then what changes, is told at [`last_id`](Hub::last_id).
+/// Every event has an [id](EventId). A browser that lost its connection comes back with the last
+/// one it saw, and gets what it missed from the hub's ring; if some of that is gone, it gets an
+/// event named `reset`, and should load its state anew. How a page begins, with its state first and
+/// then what changes, is told at [`last_id`](Hub::last_id); with the last events first, at
+/// [`history`](Hub::history).
 ///
 /// Clones are the same hub. Its threads end when the last clone is dropped.
 ///
@@ -80,14 +89,6 @@ struct Shared {
 struct Threads {
     inboxes: Vec<Arc<Inbox>>,
     door: Arc<Door>,
-}
-
-/// A WebSocket's subscription to a topic, which ends when this is dropped; see [`Hub::join`].
-#[must_use = "the subscription ends when this is dropped"]
-pub struct Membership {
-    door: Arc<Door>,
-    topic: Arc<str>,
-    id: u64,
 }
 
 impl Hub {
@@ -159,12 +160,13 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the name holds a line break, or if the event would not fit into the ring
-    /// ([`HubOptions::ring_bytes`], in which it counts about twice); and those of the engine.
+    /// `InvalidInput` if the topic is longer than 1,024 bytes, if the name holds a line break, or
+    /// if the event would not fit into the ring ([`HubOptions::ring_bytes`], where its text counts
+    /// twice); and those of the engine.
     pub fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
         if let Some(engine) = &self.shared.engine {
             // Refused here already, rather than by every node that would have to keep it.
-            self.shared.core.ring.check(name, data)?;
+            self.shared.core.ring.check(topic, name, data)?;
             return engine.publish(topic, name, data);
         }
         let id = self.shared.core.ring.publish(topic, name, data)?;
@@ -174,11 +176,22 @@ impl Hub {
 
     /// Answers with an event stream of these topics, beginning behind the event that the client saw last, or now.
     ///
-    /// Which one that is, [`last_event_id`] reads: the field `Last-Event-ID`, which a browser sends when it comes back, or
-    /// else `last_event_id` in the query, for a page that has its state from [`last_id`](Hub::last_id). If something behind
-    /// it is lost, or it was never an event of this hub's, the stream begins with an event named `reset`, whose data is a
-    /// text for people, and goes on from now. In front of it stand the last values of [gauges](Hub::latest_only), without ids.
+    /// Which one that is, [`last_event_id`] reads: the field `Last-Event-ID`, which a browser sends
+    /// when it comes back, or else `last_event_id` in the query, for a page that has its state from
+    /// [`last_id`](Hub::last_id) or [`history`](Hub::history). If an event of one of these topics
+    /// behind it is lost, or it was never an event of this hub's, the stream begins with an event
+    /// named `reset`, whose data is a text for people, and goes on from now. In front of it stand
+    /// the last values of [gauges](Hub::latest_only), without ids. What other topics lose shows to
+    /// nobody here; only where more topics have lost events than an eighth of
+    /// [`HubOptions::ring_bytes`] can name, one that lost its last event before most of them may
+    /// get a `reset` for theirs.
+    ///
+    /// A topic longer than 1,024 bytes is answered with 400: nothing can be published to it.
     pub fn sse(&self, req: &Request, topics: &[&str]) -> Reply {
+        if topics.iter().any(|topic| topic.len() > TOPIC_BYTES) {
+            let text = format!("topic is longer than {TOPIC_BYTES} bytes\n");
+            return Response::text(text).with_status(Status::BAD_REQUEST).into();
+        }
         let cursor = match last_event_id(req).as_deref() {
             // From now on, and not from when the head has reached the client.
             None | Some(b"") => Cursor::Now(self.shared.core.ring.end().1),
@@ -263,6 +276,8 @@ impl Hub {
     /// the queue had no room behind a [`MessageWriter`](akurai_ws::MessageWriter), whose message is cut off. It should load its state
     /// anew.
     ///
+    /// A topic longer than 1,024 bytes has no events: its connection is closed with 1008.
+    ///
     /// ```
     /// use akurai_http::{Reply, Request};
     /// use akurai_server::Hub;
@@ -285,16 +300,21 @@ impl Hub {
     pub fn join(&self, topic: &str, sender: Sender) -> Membership {
         // Before the others are told: an event that they publish on hearing it is one that comes after.
         let (from, _) = self.shared.core.ring.end();
-        let topic = self.shared.core.joined(topic);
-        let door = Arc::clone(&self.shared.threads.door);
-        let id = door.join(Arc::clone(&topic), sender, from);
-        Membership { door, topic, id }
+        let door = &self.shared.threads.door;
+        if topic.len() > TOPIC_BYTES {
+            return Membership::refused(door, &sender);
+        }
+        Membership::new(door, self.shared.core.joined(topic), sender, from)
     }
 
-    /// Makes a topic a gauge, of which only the last value matters: a subscriber who falls behind is sent no older ones, and
-    /// a new one is sent the last at once, if the ring still has it. A WebSocket subscriber is sent them all.
+    /// Makes a topic a gauge, of which only the last value matters: a subscriber who falls behind
+    /// is sent no older ones, and a new one is sent the last at once, if the hub still has it
+    /// ([`retain`](Hub::retain) keeps it). A WebSocket subscriber is sent them all. It does nothing
+    /// for a topic longer than 1,024 bytes, which has no events.
     pub fn latest_only(&self, topic: &str) {
-        self.shared.core.add_gauge(topic);
+        if topic.len() <= TOPIC_BYTES {
+            self.shared.core.add_gauge(topic);
+        }
     }
 
     /// Whether events come through just now, as far as is known: a hub without an engine always does. Until they do again,
@@ -424,15 +444,8 @@ impl Shared {
             self.core.ring.lose(floor.unwrap_or(batch.end));
         }
         for event in &batch.events {
-            // What another node let through and we cannot encode is as good as lost.
-            if self
-                .core
-                .ring
-                .add(event.id, &event.topic, &event.name, &event.data)
-                .is_err()
-            {
-                self.core.ring.lose(event.id);
-            }
+            let ring = &self.core.ring;
+            ring.add(event.id, &event.topic, &event.name, &event.data);
         }
         if batch.gap || !batch.events.is_empty() {
             self.wake();
@@ -446,20 +459,6 @@ impl Drop for Threads {
             inbox.end();
         }
         self.door.end();
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        self.door.leave(Arc::clone(&self.topic), self.id);
-    }
-}
-
-impl fmt::Debug for Membership {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Membership")
-            .field("topic", &self.topic)
-            .finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Longest topic, in bytes.
+pub(crate) const TOPIC_BYTES: usize = 1024;
+
 /// What a hub keeps and how long it waits. Sizes are in bytes.
 ///
 /// ```
@@ -17,7 +20,10 @@ pub struct HubOptions {
     pub shards: usize,
     /// Most events kept for those who come back, one at least. Default 10,000.
     pub ring_events: usize,
-    /// Most bytes of them. Default 16 MiB.
+    /// Most bytes of them, with all that an event costs beside its text: its topic and name, and
+    /// some 250 bytes. The text counts twice, as it was published and as it stands in a stream. An
+    /// eighth of these bytes is for remembering which topics have lost events, so an event may
+    /// count as seven eighths at most. Default 16 MiB.
     pub ring_bytes: usize,
     /// How long they are kept at least, if there is room; older ones go when the next is published. Default 5 min.
     pub ring_age: Duration,
@@ -57,6 +63,39 @@ impl Default for HubOptions {
             lifetime: Duration::from_secs(60 * 60),
             retry: Duration::from_secs(2),
             spread: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What a topic keeps of its own: see [`Hub::retain`](crate::Hub::retain). The first bound that is
+/// reached decides.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use akurai_server::{Hub, HubOptions, Retention};
+///
+/// let hub = Hub::new(HubOptions::default())?;
+/// let day = Duration::from_secs(24 * 60 * 60);
+/// hub.retain("announcements", Retention { age: day, ..Retention::default() });
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Most events. Default 100.
+    pub events: usize,
+    /// Most bytes of them, counted as for [`HubOptions::ring_bytes`]. Default 1 MiB.
+    pub bytes: usize,
+    /// How long an event is kept. Default 1 h.
+    pub age: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention {
+            events: 100,
+            bytes: 1 << 20,
+            age: Duration::from_secs(60 * 60),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One thread that gives events to WebSocket subscribers.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -10,10 +11,14 @@ use akurai_ws::{Error, Prepared, Sender};
 
 use super::bell::Bell;
 use super::core::Core;
-use super::ring::{BATCH, Run, Stored};
+use super::ring::BATCH;
+use super::stored::Stored;
 
 /// The close code of a subscriber that missed events, and should come back (RFC 6455 §7.4, IANA: "Try Again Later").
 const TRY_AGAIN_LATER: u16 = 1013;
+
+/// The close code of a subscriber whose topic can have no events (RFC 6455 §7.4.1).
+const POLICY_VIOLATION: u16 = 1008;
 
 /// A post that takes so long has waited for its peer; a write that does not wait takes some microseconds.
 const STALL: Duration = Duration::from_millis(4);
@@ -81,6 +86,54 @@ impl Door {
     }
 }
 
+/// A WebSocket's subscription to a topic, which ends when this is dropped; see
+/// [`Hub::join`](crate::Hub::join).
+#[must_use = "the subscription ends when this is dropped"]
+pub struct Membership {
+    door: Arc<Door>,
+    topic: Arc<str>,
+    /// `None` if its topic is too long to have events.
+    id: Option<u64>,
+}
+
+impl Membership {
+    /// Of somebody who gets the events from this number on.
+    pub(crate) fn new(door: &Arc<Door>, topic: Arc<str>, sender: Sender, from: u64) -> Membership {
+        Membership {
+            id: Some(door.join(Arc::clone(&topic), sender, from)),
+            door: Arc::clone(door),
+            topic,
+        }
+    }
+
+    /// Of nobody, since the topic can have no events.
+    pub(crate) fn refused(door: &Arc<Door>, sender: &Sender) -> Membership {
+        // Where this fails the connection has ended already.
+        let _ = sender.post_close(POLICY_VIOLATION, "topic is too long");
+        Membership {
+            door: Arc::clone(door),
+            topic: Arc::from(""),
+            id: None,
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.door.leave(Arc::clone(&self.topic), id);
+        }
+    }
+}
+
+impl fmt::Debug for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The thread's life.
 pub(crate) fn relay(core: &Core, door: &Door) {
     let mut members: HashMap<Arc<str>, Vec<Member>> = HashMap::new();
@@ -118,25 +171,22 @@ pub(crate) fn relay(core: &Core, door: &Door) {
 
 /// Gives a new member what was published after it joined and has been given to the others already.
 fn catch_up(core: &Core, member: &Member, next: u64) {
-    let Some(missed) = next.checked_sub(member.from).filter(|&missed| missed > 0) else {
-        return;
-    };
-    let Run {
-        first,
-        events,
-        lost,
-    } = core
-        .ring
-        .from(member.from, usize::try_from(missed).unwrap_or(usize::MAX));
-    if lost.is_some() && first <= next {
-        return tell_of_loss(member);
-    }
-    for (_, event) in (first..next).zip(&events) {
-        if event.topic == member.topic {
-            give(core, member, event, Sender::post_later);
+    let mut from = member.from;
+    while from < next {
+        let run = core.ring.from(from, BATCH);
+        let missed = run.events.iter().filter(|event| event.number < next);
+        for event in missed.filter(|event| event.topic == member.topic) {
+            give(core, member, message(event).as_ref(), Sender::post_later);
         }
+        let lost = run.lost.as_ref();
+        if lost.is_some_and(|lost| lost.concerns(&member.topic, from)) {
+            return tell_of_loss(member);
+        }
+        from = run.next;
     }
-    let _ = member.sender.post_now();
+    if next > member.from {
+        let _ = member.sender.post_now();
+    }
 }
 
 fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64) {
@@ -144,22 +194,18 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
     // For what is published meanwhile, the bell rings.
     let (end, _) = core.ring.end();
     while *next < end {
-        let Run {
-            first,
-            events,
-            lost,
-        } = core.ring.from(*next, BATCH);
-        if lost.is_some() {
-            let those = members.values().flatten();
-            those
-                .filter(|member| member.from < first)
-                .for_each(tell_of_loss);
-        }
-        for (number, event) in (first..).zip(&events) {
-            let of_topic = members.get(&event.topic).into_iter().flatten();
-            for member in of_topic.filter(|member| member.from <= number) {
-                if events.len() > 1 {
-                    give(core, member, event, Sender::post_later);
+        let run = core.ring.from(*next, BATCH);
+        let is_alone = run.events.len() == 1;
+        // The message of the last event that has members.
+        let mut shared = None;
+        for event in &run.events {
+            let Some(of_topic) = members.get(&event.topic) else {
+                continue;
+            };
+            shared = message(event);
+            for member in of_topic.iter().filter(|member| member.from <= event.number) {
+                if !is_alone {
+                    give(core, member, shared.as_ref(), Sender::post_later);
                 }
                 if !member.is_due.swap(true, Ordering::Relaxed) {
                     due.push(member);
@@ -168,15 +214,21 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
         }
         each(&due, |member| {
             member.is_due.store(false, Ordering::Relaxed);
-            match &events[..] {
+            match is_alone {
                 // Straight from where it is shared.
-                [event] => give(core, member, event, Sender::post),
+                true => give(core, member, shared.as_ref(), Sender::post),
                 // Where this fails the connection ends, and its own thread notices.
-                _ => drop(member.sender.post_now()),
+                false => drop(member.sender.post_now()),
             }
         });
         due.clear();
-        *next = first + events.len() as u64;
+        if let Some(lost) = &run.lost {
+            let those = members.values().flatten();
+            those
+                .filter(|member| lost.concerns(&member.topic, member.from.max(*next)))
+                .for_each(tell_of_loss);
+        }
+        *next = run.next;
     }
 }
 
@@ -204,14 +256,22 @@ fn each(members: &[&Member], write: impl Fn(&Member) + Sync) {
     }
 }
 
+/// An event's data as a message, which all its members share; `None` if the event is lost.
+fn message(event: &Stored) -> Option<Prepared> {
+    event.data.as_deref().map(Prepared::text)
+}
+
 /// Gives an event to a member at once, or for later, to be written together with what else there is for it.
 fn give(
     core: &Core,
     member: &Member,
-    event: &Stored,
+    message: Option<&Prepared>,
     post: impl FnOnce(&Sender, &Prepared) -> Result<(), Error>,
 ) {
-    match post(&member.sender, event.message()) {
+    let Some(message) = message else {
+        return tell_of_loss(member);
+    };
+    match post(&member.sender, message) {
         Ok(()) => core.count_deliveries(1),
         // Refused, which by itself closes nothing where the peer is not to blame or the options say so. But what comes next would
         // stand where this is missing. A message that is being streamed is cut off, since nobody knows when it ends.

@@ -1,56 +1,30 @@
-//! The last events of a hub, each encoded once.
+//! The last events of a hub, which all subscribers share.
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use akurai_http::SseEvent;
-use akurai_ws::Prepared;
-
+use super::gone::Gone;
+use super::lanes::Lanes;
+use super::options::{Retention, TOPIC_BYTES};
+use super::stored::{Draft, Stored};
 use crate::EventId;
 use crate::engine::{id_after, next_id, now_ms};
 
-/// Longest id with its field name and line end, in bytes.
-const ID_BYTES: usize = 46;
-
 /// Events taken from the ring at a time.
 pub(crate) const BATCH: usize = 256;
+
+/// The part of a ring's bytes that remembers which topics have lost events.
+const GONE_PART: usize = 8;
 
 /// What bounds a ring.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RingLimits {
     pub(crate) events: usize,
+    /// Of all that it costs.
     pub(crate) bytes: usize,
     pub(crate) age: Duration,
-}
-
-/// An event on its way to all subscribers.
-#[derive(Debug)]
-pub(crate) struct Stored {
-    pub(crate) id: EventId,
-    pub(crate) topic: Arc<str>,
-    /// As it stands in an event stream.
-    pub(crate) sse: Box<[u8]>,
-    /// What a WebSocket subscriber gets, encoded when the first one does.
-    data: Box<str>,
-    message: OnceLock<Prepared>,
-    at: Instant,
-}
-
-impl Stored {
-    /// The data as a WebSocket message.
-    pub(crate) fn message(&self) -> &Prepared {
-        self.message.get_or_init(|| Prepared::text(&self.data))
-    }
-
-    /// The event as it stands in a stream that is not yet at its place, and must not come back with it.
-    pub(crate) fn without_id(&self) -> Vec<u8> {
-        let id_bytes = id_line(self.id).len();
-        let mut sse = self.sse[..self.sse.len() - id_bytes].to_vec();
-        sse.push(b'\n');
-        sse
-    }
 }
 
 #[derive(Debug)]
@@ -62,43 +36,86 @@ pub(crate) struct Ring {
 #[derive(Debug)]
 struct State {
     events: VecDeque<Arc<Stored>>,
-    /// The number of the first of them; they are numbered from 0 as they come.
+    /// The number of the first of them, or of the next one.
     first: u64,
     bytes: usize,
-    /// Where whoever begins now stands: at the last event, or where it would be.
+    /// Where a subscriber stands that begins now: at the last event, or where it would be.
     last: EventId,
-    /// What an engine brings is new if it is after this. It is the last one, unless the order began anew.
+    /// What an engine brings is new if it is after this. It is the last one, unless the order began
+    /// again.
     floor: EventId,
-    /// The place behind which everything is kept.
-    dropped: EventId,
+    /// Where the present order begins: before all of its events, whatever their ids.
+    start: EventId,
+    /// The number of the order's first event.
+    start_number: u64,
+    /// The last event of the order that the ring has let go, or its start.
+    evicted: EventId,
+    gone: Gone,
+    lanes: Lanes,
 }
 
-/// Events that follow one another.
+/// Events that follow one another, but for topics of others.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// The number of the first of them, or of the next one that will be published.
-    pub(crate) first: u64,
     pub(crate) events: Vec<Arc<Stored>>,
-    /// If some before them are lost, the id of the last one that is.
-    pub(crate) lost: Option<EventId>,
+    /// The number of the event that comes next.
+    pub(crate) next: u64,
+    /// What is lost before that one, if anything may be. Then the events are those of topics that
+    /// keep their own.
+    pub(crate) lost: Option<Lost>,
 }
 
-/// The event with the id that a client remembers is followed by some that are lost, or was never ours.
+/// What a reader lost that was slower than the ring.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    /// The id at which it goes on.
+    pub(crate) at: EventId,
+    start_number: u64,
+    gone: Gone,
+}
+
+/// An event that follows the one with the id that a client remembers is gone, or that id was never
+/// ours.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Gap;
+
+/// What a topic's history is, as the ring tells it.
+#[derive(Debug)]
+pub(crate) struct Past {
+    pub(crate) events: Vec<Arc<Stored>>,
+    pub(crate) is_complete: bool,
+    pub(crate) at: EventId,
+}
+
+impl Lost {
+    /// Whether an event of this topic is among it, for a reader that wants those from this number
+    /// on.
+    pub(crate) fn concerns(&self, topic: &str, from: u64) -> bool {
+        let last = self.gone.last(topic);
+        from < self.start_number || last.is_some_and(|last| last.number >= from)
+    }
+}
 
 impl Ring {
     /// An empty ring. Ids that are not after `origin` are of another time.
     pub(crate) fn new(limits: RingLimits, origin: EventId) -> Ring {
+        let gone_bytes = limits.bytes / GONE_PART;
         Ring {
-            limits,
+            limits: RingLimits {
+                bytes: limits.bytes - gone_bytes,
+                ..limits
+            },
             state: Mutex::new(State {
                 events: VecDeque::new(),
                 first: 0,
                 bytes: 0,
                 last: origin,
                 floor: origin,
-                dropped: origin,
+                start: origin,
+                start_number: 0,
+                evicted: origin,
+                gone: Gone::new(gone_bytes),
+                lanes: Lanes::default(),
             }),
         }
     }
@@ -106,41 +123,60 @@ impl Ring {
     /// Adds an event under the next id.
     pub(crate) fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
         // The text is encoded before the lock is taken; the id is a line behind it.
-        let mut sse = self.encode(name, data)?;
+        let draft = self.encode(topic, name, data)?;
         let mut state = self.state();
         let id = next_id(state.last, now_ms());
-        finish(&mut sse, id);
-        state.push(id, topic, sse, data, self.limits);
+        state.push(id, topic, draft, self.limits);
         Ok(id)
     }
 
-    /// Whether an event with this name and text fits.
-    pub(crate) fn check(&self, name: &str, data: &str) -> io::Result<()> {
-        self.encode(name, data).map(drop)
+    /// Whether this event fits.
+    pub(crate) fn check(&self, topic: &str, name: &str, data: &str) -> io::Result<()> {
+        self.encode(topic, name, data).map(drop)
     }
 
-    /// Adds an event that has its id; one that is not after the last is here already.
-    pub(crate) fn add(&self, id: EventId, topic: &str, name: &str, data: &str) -> io::Result<()> {
-        let mut sse = self.encode(name, data)?;
-        finish(&mut sse, id);
+    /// Adds an event that has its id; one that is not after the last is here already. One that
+    /// cannot be kept is lost to those who follow its topic, and a `reset` stands in its place.
+    pub(crate) fn add(&self, id: EventId, topic: &str, name: &str, data: &str) {
+        let draft = self.encode(topic, name, data);
         let mut state = self.state();
         if id > state.floor {
-            state.push(id, topic, sse, data, self.limits);
+            let draft = draft.unwrap_or_else(|_| Draft::of_lost());
+            state.push(id, cut(topic), draft, self.limits);
         }
-        Ok(())
     }
 
-    /// Says that events between the last one here and the next are lost. What comes next is after `floor`, which may lie before
-    /// what was here, if the order began anew.
+    /// Says that events between the last one here and the next are lost, and nobody knows of which
+    /// topics. What comes next is after `floor`, which may lie before what was here, if the order
+    /// began again.
     pub(crate) fn lose(&self, floor: EventId) {
         let mut state = self.state();
         state.first += state.events.len() as u64 + 1;
         state.events.clear();
         state.bytes = 0;
-        // Behind the last one that anybody has seen, so that whoever stands there learns of it.
         state.floor = floor;
+        // Behind the last one that any client has seen, so that a client that stands there learns
+        // of it.
         state.last = id_after(state.last);
-        state.dropped = state.last;
+        state.start = state.last;
+        state.start_number = state.first;
+        state.evicted = state.start;
+        state.gone.clear();
+        state.lanes.clear();
+    }
+
+    /// Keeps the last events of a topic for themselves, beginning with those that are here.
+    pub(crate) fn retain(&self, topic: &str, keep: Retention) {
+        let state = &mut *self.state();
+        let here = state.events.iter().filter(|event| &*event.topic == topic);
+        state.lanes.begin(topic, keep, here);
+        state.trim(topic);
+    }
+
+    /// Ends what [`retain`](Ring::retain) began.
+    pub(crate) fn release(&self, topic: &str) {
+        let state = &mut *self.state();
+        state.lanes.end(topic, state.first, &mut state.gone);
     }
 
     /// The number that the next event will have, and the id of the last one.
@@ -149,51 +185,110 @@ impl Ring {
         (state.first + state.events.len() as u64, state.last)
     }
 
-    /// The events from this number on, at most `max`.
+    /// The events from this number on, at most `max`; where the ring has let some of them go, those
+    /// of them that their topics keep, however many, and what is lost.
     pub(crate) fn from(&self, number: u64, max: usize) -> Run {
         let state = self.state();
-        let start = number
-            .saturating_sub(state.first)
-            .min(state.events.len() as u64) as usize;
+        if number < state.first {
+            return Run {
+                events: state.lanes.between(number, state.first),
+                next: state.first,
+                lost: Some(Lost {
+                    at: state.evicted,
+                    start_number: state.start_number,
+                    gone: state.gone.clone(),
+                }),
+            };
+        }
+        let start = state.index(number);
+        let events: Vec<_> = state.events.range(start..).take(max).cloned().collect();
         Run {
-            first: number.max(state.first),
-            lost: (number < state.first).then_some(state.dropped),
-            events: state.events.range(start..).take(max).cloned().collect(),
+            next: number + events.len() as u64,
+            events,
+            lost: None,
         }
     }
 
-    /// The events that follow `after`, up to the one that has the number `end`.
-    pub(crate) fn replay(&self, after: EventId, end: u64) -> Result<Vec<Arc<Stored>>, Gap> {
-        let state = self.state();
-        let start = state.behind(after).ok_or(Gap)?;
-        let end = end
-            .saturating_sub(state.first)
-            .min(state.events.len() as u64) as usize;
-        Ok(state.events.range(start..end.max(start)).cloned().collect())
+    /// The events of these topics that follow `after`, up to the one that has the number `end`. The
+    /// topics are sorted.
+    pub(crate) fn replay(
+        &self,
+        after: EventId,
+        topics: &[Arc<str>],
+        end: u64,
+    ) -> Result<Vec<Arc<Stored>>, Gap> {
+        debug_assert!(topics.is_sorted());
+        let state = &mut *self.state();
+        let after = state.place(after, topics).ok_or(Gap)?;
+        for topic in topics {
+            state.trim(topic);
+            if state.gone.last(topic).map(|gone| gone.id) > after {
+                return Err(Gap);
+            }
+        }
+        let is_behind = |event: &&Arc<Stored>| Some(event.id) > after && event.number < end;
+        let mut events: Vec<Arc<Stored>> = Vec::new();
+        for topic in topics {
+            let kept = state.lanes.events(topic);
+            let kept = kept.take_while(|event| event.number < state.first);
+            events.extend(kept.filter(is_behind).cloned());
+        }
+        events.sort_unstable_by_key(|event| event.number);
+        let start = state
+            .events
+            .partition_point(|event| Some(event.id) <= after);
+        let here = state.events.range(start..state.index(end).max(start));
+        let wanted = here.filter(|event| topics.binary_search(&event.topic).is_ok());
+        events.extend(wanted.cloned());
+        Ok(events)
     }
 
-    /// Whether it is known what follows `after`.
+    /// Whether `after` is a place of the present order.
     pub(crate) fn knows(&self, after: EventId) -> bool {
-        self.state().behind(after).is_some()
+        self.state().place::<&str>(after, &[]).is_some()
     }
 
     /// The last event of this topic, if it is still here and has a number below `end`.
     pub(crate) fn latest(&self, topic: &str, end: u64) -> Option<Arc<Stored>> {
-        let state = self.state();
-        let end = end
-            .saturating_sub(state.first)
-            .min(state.events.len() as u64) as usize;
-        let mut events = state.events.range(..end).rev();
-        events.find(|event| &*event.topic == topic).cloned()
+        let state = &mut *self.state();
+        state.trim(topic);
+        let latest = state.newest_first(topic).find(|event| event.number < end);
+        // Where it is the last that is lost, an older one would be wrong.
+        latest.filter(|event| event.data.is_some()).cloned()
     }
 
-    fn encode(&self, name: &str, data: &str) -> io::Result<Vec<u8>> {
-        let sse = SseEvent::data(data).event(name).encode()?;
-        if sse.len() + data.len() + ID_BYTES > self.limits.bytes {
-            let message = "event is larger than the hub's ring";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    /// The last events of this topic behind `after`, or of all, at most so many.
+    pub(crate) fn history(&self, topic: &str, after: Option<EventId>, most: usize) -> Past {
+        let state = &mut *self.state();
+        state.trim(topic);
+        let place = match after {
+            None => Some(None),
+            Some(after) => state.place(after, &[topic]),
+        };
+        let after = place.unwrap_or_default();
+        let gone = state.gone.last(topic).map(|gone| gone.id);
+        let mut is_complete = place.is_some() && gone <= after;
+        let mut events = Vec::new();
+        for event in state.newest_first(topic) {
+            if Some(event.id) <= after {
+                break;
+            }
+            if events.len() == most || event.data.is_none() {
+                is_complete = false;
+                break;
+            }
+            events.push(Arc::clone(event));
         }
-        Ok(sse)
+        events.reverse();
+        Past {
+            events,
+            is_complete,
+            at: state.last,
+        }
+    }
+
+    fn encode(&self, topic: &str, name: &str, data: &str) -> io::Result<Draft> {
+        Draft::new(topic, name, data, self.limits.bytes)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -202,34 +297,44 @@ impl Ring {
 }
 
 impl State {
-    /// Where the events behind `after` begin. An id that is neither here nor the place where the ring begins tells nothing of
-    /// what its client has seen: it may be of another time, in which others came behind it.
-    fn behind(&self, after: EventId) -> Option<usize> {
-        if after == self.dropped {
-            return Some(0);
+    /// Where a client of these topics stands that has seen the event `after`: behind that, or at
+    /// the order's start. `None` if that is no place of this order: then it tells nothing of what
+    /// its client has seen, since others may have come behind it.
+    ///
+    /// Ids up to the start are of an older order unless their events are here. Behind it, an event
+    /// that the ring let go may have had any id up to that of the last one.
+    fn place<T: AsRef<str>>(&self, after: EventId, topics: &[T]) -> Option<Option<EventId>> {
+        if after == self.start {
+            return Some(None);
         }
-        let found = self.events.binary_search_by_key(&after, |event| event.id);
-        found.ok().map(|at| at + 1)
+        let is_evicted = self.start < after && after <= self.evicted;
+        let is_here = || {
+            let found = self.events.binary_search_by_key(&after, |event| event.id);
+            found.is_ok()
+        };
+        let is_kept = || {
+            let mut kept = topics
+                .iter()
+                .flat_map(|topic| self.lanes.events(topic.as_ref()));
+            kept.any(|event| event.id == after)
+        };
+        (is_evicted || is_here() || is_kept()).then_some(Some(after))
     }
 
-    fn push(&mut self, id: EventId, topic: &str, sse: Vec<u8>, data: &str, limits: RingLimits) {
+    fn push(&mut self, id: EventId, topic: &str, draft: Draft, limits: RingLimits) {
         // Most events are about what the last one was about.
         let topic = match self.events.back() {
             Some(last) if &*last.topic == topic => Arc::clone(&last.topic),
             _ => Arc::from(topic),
         };
-        let at = Instant::now();
+        let number = self.first + self.events.len() as u64;
+        let event = Arc::new(draft.store(number, id, topic));
+        let at = event.at;
         self.last = id;
         self.floor = id;
-        self.bytes += sse.len() + data.len();
-        self.events.push_back(Arc::new(Stored {
-            id,
-            topic,
-            sse: sse.into_boxed_slice(),
-            data: data.into(),
-            message: OnceLock::new(),
-            at,
-        }));
+        self.bytes += event.bytes();
+        self.lanes.push(&event, self.first, &mut self.gone);
+        self.events.push_back(event);
         while self.events.len() > limits.events
             || self.bytes > limits.bytes
             || self
@@ -237,194 +342,48 @@ impl State {
                 .front()
                 .is_some_and(|oldest| at - oldest.at > limits.age)
         {
-            self.drop_oldest();
+            self.evict_oldest();
         }
     }
 
-    fn drop_oldest(&mut self) {
+    fn evict_oldest(&mut self) {
         if let Some(oldest) = self.events.pop_front() {
             self.first += 1;
-            self.bytes -= oldest.sse.len() + oldest.data.len();
-            self.dropped = oldest.id;
+            self.bytes -= oldest.bytes();
+            self.evicted = oldest.id;
+            if !self.lanes.holds(&oldest) {
+                self.gone.note(&oldest);
+            }
         }
+    }
+
+    fn trim(&mut self, topic: &str) {
+        self.lanes.trim(topic, self.first, &mut self.gone);
+    }
+
+    /// Where the event with this number is, or would be.
+    fn index(&self, number: u64) -> usize {
+        let index = number.saturating_sub(self.first);
+        index.min(self.events.len() as u64) as usize
+    }
+
+    /// All events of a topic: its own, and those in the ring that are older.
+    fn newest_first(&self, topic: &str) -> impl Iterator<Item = &Arc<Stored>> {
+        let own = self.lanes.events(topic);
+        let own_from = self.lanes.events(topic).next().map(|first| first.number);
+        let end = own_from.map_or(self.events.len(), |from| self.index(from));
+        let older = self.events.range(..end).rev();
+        own.rev()
+            .chain(older.filter(move |event| &*event.topic == topic))
     }
 }
 
-/// Puts the id into an encoded event, before the empty line that ends it.
-fn finish(sse: &mut Vec<u8>, id: EventId) {
-    sse.truncate(sse.len() - 1);
-    sse.extend_from_slice(id_line(id).as_bytes());
-}
-
-/// What an event ends with.
-fn id_line(id: EventId) -> String {
-    format!("id: {id}\n\n")
+/// A topic that is too long is cut to what is still too long: no subscriber has it, and it costs no
+/// more than others.
+fn cut(topic: &str) -> &str {
+    let end = (TOPIC_BYTES + 1..topic.len()).find(|&end| topic.is_char_boundary(end));
+    &topic[..end.unwrap_or(topic.len())]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::id_before;
-
-    const LIMITS: RingLimits = RingLimits {
-        events: 3,
-        bytes: 1000,
-        age: Duration::from_secs(60),
-    };
-
-    fn ring() -> Ring {
-        Ring::new(LIMITS, EventId { ms: 1, seq: 0 })
-    }
-
-    fn text(events: &[Arc<Stored>]) -> String {
-        let text: Vec<_> = events
-            .iter()
-            .map(|event| {
-                std::str::from_utf8(&event.sse)
-                    .unwrap()
-                    .lines()
-                    .next()
-                    .unwrap()
-            })
-            .collect();
-        text.join(" ").replace("data: ", "")
-    }
-
-    #[test]
-    fn an_event_is_encoded_with_its_id() {
-        let ring = ring();
-        let id = ring.publish("t", "tick", "a\nb").unwrap();
-        let Run { events, lost, .. } = ring.from(0, 10);
-        assert_eq!(lost, None);
-        let expected = format!("event: tick\ndata: a\ndata: b\nid: {id}\n\n");
-        assert_eq!(std::str::from_utf8(&events[0].sse), Ok(&*expected));
-        assert_eq!(events[0].without_id(), b"event: tick\ndata: a\ndata: b\n\n");
-        assert!(ring.publish("t", "a\nb", "").is_err());
-        assert_eq!(ring.end(), (1, id));
-    }
-
-    #[test]
-    fn what_is_lost_is_told() {
-        let ring = ring();
-        let ids: Vec<_> = (0..5)
-            .map(|n| ring.publish("t", "", &n.to_string()).unwrap())
-            .collect();
-        assert_eq!(text(&ring.from(2, 10).events), "2 3 4");
-        assert_eq!(
-            (ring.from(2, 10).lost, ring.from(1, 10).lost),
-            (None, Some(ids[1]))
-        );
-        assert_eq!(text(&ring.from(3, 1).events), "3");
-        assert_eq!(text(&ring.from(9, 1).events), "");
-        assert_eq!(text(&ring.replay(ids[1], 5).unwrap()), "2 3 4");
-        assert_eq!(text(&ring.replay(ids[2], 4).unwrap()), "3");
-        assert_eq!(text(&ring.replay(ids[4], 5).unwrap()), "");
-        assert_eq!(ring.replay(ids[0], 5).unwrap_err(), Gap);
-        assert_eq!(ring.replay(EventId::default(), 5).unwrap_err(), Gap);
-        let later = EventId {
-            ms: u64::MAX,
-            seq: 0,
-        };
-        assert_eq!(ring.replay(later, 5).unwrap_err(), Gap);
-        ring.lose(ids[4]);
-        assert_eq!(ring.replay(ids[3], 9).unwrap_err(), Gap);
-        // Whoever had seen all is told as well: the next may not be the one that follows.
-        assert_eq!(ring.replay(ids[4], 9).unwrap_err(), Gap);
-        let run = ring.from(5, 10);
-        assert!(run.lost.is_some_and(|lost| lost > ids[4]));
-        assert_eq!((run.first, run.events.len()), (6, 0));
-        let (number, last) = ring.end();
-        assert_eq!(number, 6);
-        // Whoever was told goes on from there.
-        assert_eq!(text(&ring.replay(last, 9).unwrap()), "");
-    }
-
-    #[test]
-    fn bounds_of_bytes_and_age() {
-        let large = "x".repeat(200);
-        let ring = ring();
-        for _ in 0..3 {
-            ring.publish("t", "", &large).unwrap();
-        }
-        assert_eq!(ring.from(0, 10).events.len(), 2);
-        let brief = RingLimits {
-            age: Duration::ZERO,
-            ..LIMITS
-        };
-        let ring = Ring::new(brief, EventId::default());
-        ring.publish("t", "", "1").unwrap();
-        while ring.end().1.ms == now_ms() {}
-        ring.publish("t", "", "2").unwrap();
-        assert_eq!(text(&ring.from(0, 10).events), "2");
-    }
-
-    #[test]
-    fn ids_of_others_come_in_order_and_once() {
-        let ring = ring();
-        let id = |ms| EventId { ms, seq: 0 };
-        for ms in [5, 7, 7, 6, 9] {
-            ring.add(id(ms), "t", "", &ms.to_string()).unwrap();
-        }
-        assert_eq!(text(&ring.from(0, 10).events), "5 7 9");
-        assert_eq!(ring.latest("t", 2).map(|event| event.id), Some(id(7)));
-        assert!(ring.latest("other", 9).is_none());
-
-        let empty = Ring::new(LIMITS, EventId::default());
-        empty.add(id(5), "t", "", "5").unwrap();
-        assert_eq!(text(&empty.replay(EventId::default(), 1).unwrap()), "5");
-        assert_eq!(empty.replay(id(4), 1).unwrap_err(), Gap);
-
-        // What came before is elsewhere.
-        let later = Ring::new(LIMITS, id_before(id(5)));
-        later.add(id(5), "t", "", "5").unwrap();
-        assert_eq!(later.replay(EventId::default(), 1).unwrap_err(), Gap);
-        assert_eq!(text(&later.replay(id_before(id(5)), 1).unwrap()), "5");
-    }
-
-    #[test]
-    fn an_id_that_was_never_here_is_a_gap() {
-        let ring = ring();
-        let id = |ms| EventId { ms, seq: 0 };
-        for ms in [5, 9] {
-            ring.add(id(ms), "t", "", &ms.to_string()).unwrap();
-        }
-        assert!(ring.knows(id(1)) && ring.knows(id(5)) && ring.knows(id(9)));
-        for ms in [0, 2, 7, 10] {
-            assert!(!ring.knows(id(ms)), "{ms}");
-            assert_eq!(ring.replay(id(ms), 9).unwrap_err(), Gap, "{ms}");
-        }
-    }
-
-    #[test]
-    fn behind_the_last_id_of_a_millisecond_is_the_next_one() {
-        let ring = ring();
-        let last = EventId {
-            ms: 5,
-            seq: u64::MAX,
-        };
-        ring.add(last, "t", "", "5").unwrap();
-        ring.lose(last);
-        assert_eq!(ring.end().1, EventId { ms: 6, seq: 0 });
-        assert_eq!(next_id(last, 5), EventId { ms: 6, seq: 0 });
-    }
-
-    #[test]
-    fn an_order_that_begins_anew_may_have_lower_ids() {
-        let ring = ring();
-        let id = |ms| EventId { ms, seq: 0 };
-        ring.add(id(9), "t", "", "9").unwrap();
-        ring.lose(id(3));
-        for ms in [3, 4, 5] {
-            ring.add(id(ms), "t", "", &ms.to_string()).unwrap();
-        }
-        assert_eq!(text(&ring.from(0, 9).events), "4 5");
-        assert_eq!(ring.end().1, id(5));
-        assert_eq!(text(&ring.replay(id(4), 9).unwrap()), "5");
-        for old in [id(3), id(9)] {
-            assert_eq!(ring.replay(old, 9).unwrap_err(), Gap);
-        }
-        // Who was told of it while nothing was here yet stands before the first.
-        let told = EventId { ms: 9, seq: 1 };
-        assert_eq!(text(&ring.replay(told, 9).unwrap()), "4 5");
-    }
-}
+mod tests;

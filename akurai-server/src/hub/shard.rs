@@ -8,7 +8,8 @@ use akurai_http::{Socket, SseEvent};
 
 use super::bell::Bell;
 use super::core::{Core, after};
-use super::ring::{BATCH, Run, Stored};
+use super::ring::{BATCH, Lost};
+use super::stored::{self, Stored};
 use super::subscriber::{Flushed, Input, Subscriber, discard_input};
 use crate::EventId;
 
@@ -146,11 +147,14 @@ impl Shard {
         subscriber.queue_own(own(SseEvent::default().retry(retry)));
         let here = SseEvent::default().id(self.last.to_string());
         let replay = match cursor {
-            Cursor::Now(id) | Cursor::After(id) => self.core.ring.replay(id, self.next).ok(),
+            Cursor::Now(id) | Cursor::After(id) => {
+                let ring = &self.core.ring;
+                ring.replay(id, &subscriber.topics, self.next).ok()
+            }
             Cursor::Unknown => None,
         };
         let missed = replay.as_deref().unwrap_or_default();
-        let missed = self.relevant(missed, &subscriber.topics);
+        let missed = self.relevant(missed);
         if !matches!((&replay, &cursor), (Some(_), Cursor::After(_))) {
             // Whoever begins, or begins anew, sees what a gauge stands at.
             let gauges = subscriber
@@ -179,13 +183,12 @@ impl Shard {
         });
     }
 
-    /// Those of `events` that are about one of `topics`, and of a gauge's the last alone.
-    fn relevant<'a>(&self, events: &'a [Arc<Stored>], topics: &[Arc<str>]) -> Vec<&'a Arc<Stored>> {
+    /// Those of `events` that a client should get: of a gauge's the last alone.
+    fn relevant<'a>(&self, events: &'a [Arc<Stored>]) -> Vec<&'a Arc<Stored>> {
         let mut seen: Vec<&str> = Vec::new();
         let mut relevant: Vec<_> = events
             .iter()
             .rev()
-            .filter(|event| topics.contains(&event.topic))
             .filter(|event| {
                 let again = seen.contains(&&*event.topic);
                 let gauge = self.core.is_gauge(&event.topic);
@@ -201,9 +204,7 @@ impl Shard {
 
     /// Tells that events are lost, and where the stream goes on.
     fn reset(&self) -> Vec<u8> {
-        let reset = SseEvent::data("events were lost").event("reset");
-        let reset = reset.id(self.last.to_string());
-        reset.encode().expect("its name and id are ours")
+        stored::reset(self.last)
     }
 
     /// Gives new events to everybody whom they concern.
@@ -211,26 +212,22 @@ impl Shard {
         // For what is published meanwhile, the bell rings: where that never ends, others have their turn all the same.
         let (end, _) = self.core.ring.end();
         while self.next < end {
-            let Run {
-                first,
-                events,
-                lost,
-            } = self.core.ring.from(self.next, BATCH);
-            self.next = first + events.len() as u64;
-            if let Some(lost) = lost {
-                // We were so far behind that the ring went on without us.
-                self.last = lost;
-                self.reset_all();
-            }
-            if let Some(last) = events.last() {
+            let run = self.core.ring.from(self.next, BATCH);
+            if let Some(last) = run.events.last() {
                 self.last = last.id;
             }
-            for event in &events {
+            for event in &run.events {
                 self.queue(event);
             }
             for slot in std::mem::take(&mut self.dirty) {
                 self.flush(slot);
             }
+            if let Some(lost) = run.lost {
+                // We were so far behind that the ring went on without us.
+                self.last = lost.at;
+                self.reset_those(&lost);
+            }
+            self.next = run.next;
         }
     }
 
@@ -254,10 +251,15 @@ impl Shard {
         }
     }
 
-    fn reset_all(&mut self) {
+    /// Tells those who lost something between the last event that was delivered and the next.
+    fn reset_those(&mut self, lost: &Lost) {
         let reset = self.reset();
         for slot in 0..self.slots.len() {
-            if let Some(subscriber) = &mut self.slots[slot] {
+            let Some(subscriber) = &mut self.slots[slot] else {
+                continue;
+            };
+            let mut topics = subscriber.topics.iter();
+            if topics.any(|topic| lost.concerns(topic, self.next)) {
                 subscriber.queue_own(reset.clone());
                 self.flush(slot as u32);
             }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use akurai_http::Socket;
 
-use super::ring::Stored;
+use super::stored::Stored;
 
 /// Queued events are joined into writes of about this size, in bytes.
 const JOINED_BYTES: usize = 64 * 1024;
@@ -158,14 +158,20 @@ impl Subscriber {
             .push_back(Pending::Own(bytes.into_boxed_slice()));
     }
 
-    /// Writes what waits, as much as the socket takes now. `scratch` is for joining several events into one write.
+    /// Writes what waits, as much as the socket takes now. `scratch` is for joining several events
+    /// into one write, of [`JOINED_BYTES`] at most.
     pub(crate) fn flush(&mut self, scratch: &mut Vec<u8>) -> Flushed {
         while let Some(first) = self.pending.front() {
-            let written = if self.pending.len() == 1 {
-                self.write(&first.bytes()[self.written..])
+            let rest = &first.bytes()[self.written..];
+            let written = if self.pending.len() == 1 || rest.len() >= JOINED_BYTES {
+                // Straight from where it is: copied, a large event would cost as much again with
+                // each attempt.
+                self.write(rest)
             } else {
                 scratch.clear();
-                scratch.extend_from_slice(&first.bytes()[self.written..]);
+                // It grows to this once, and no further.
+                scratch.reserve_exact(JOINED_BYTES);
+                scratch.extend_from_slice(rest);
                 for next in self.pending.iter().skip(1) {
                     if scratch.len() + next.bytes().len() > JOINED_BYTES {
                         break;
@@ -238,5 +244,80 @@ impl Subscriber {
     /// Cuts the stream off; the browser discards an event without its end, and comes back.
     pub(crate) fn cut(self) {
         let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use akurai_http::{Server, event_stream};
+
+    use super::*;
+
+    /// The socket of an event stream that has begun, and its client.
+    fn stream() -> (Socket, TcpStream) {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let addr = server.local_addr().unwrap();
+        let (give, given) = mpsc::channel();
+        thread::spawn(move || {
+            server.run(move |_: &akurai_http::Request| {
+                let give = give.clone();
+                event_stream(move |upgraded| give.send(upgraded.into_parts().1).unwrap())
+            })
+        });
+        let mut client = TcpStream::connect(addr).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+            .unwrap();
+        let socket = given.recv_timeout(Duration::from_secs(60)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        (socket, client)
+    }
+
+    #[test]
+    fn a_large_event_is_not_copied() {
+        let (socket, mut client) = stream();
+        let ends = Instant::now() + Duration::from_secs(600);
+        let mut subscriber = Subscriber::new(socket, Box::default(), ends);
+        let mut expected = 0;
+        // Small ones are joined; large ones stand between them. No head has a tilde.
+        for len in [
+            10,
+            20_000_000,
+            10,
+            30,
+            JOINED_BYTES,
+            1,
+            3 * JOINED_BYTES / 4,
+            JOINED_BYTES - 1,
+        ] {
+            subscriber.queue_own(vec![b'~'; len]);
+            expected += len;
+        }
+        let reader = thread::spawn(move || {
+            let (mut text, mut piece) = (Vec::new(), [0; 64 * 1024]);
+            while !text.ends_with(b"end") {
+                let count = client.read(&mut piece).unwrap();
+                assert!(count > 0, "it ends before its end");
+                text.extend_from_slice(&piece[..count]);
+            }
+            text.iter().filter(|&&byte| byte == b'~').count()
+        });
+        subscriber.queue_own(b"end".to_vec());
+        let mut scratch = Vec::new();
+        while subscriber.flush(&mut scratch) == Flushed::Stalled {
+            assert!(Instant::now() < ends);
+            thread::yield_now();
+        }
+        assert!(subscriber.is_idle());
+        assert_eq!(reader.join().unwrap(), expected);
+        assert_eq!(scratch.capacity(), JOINED_BYTES);
     }
 }

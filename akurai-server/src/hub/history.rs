@@ -1,0 +1,105 @@
+//! How long a topic's events are kept, and what they were, for a page that begins with them.
+
+use super::options::TOPIC_BYTES;
+use super::{Hub, Retention};
+use crate::{Event, EventId};
+
+/// The last events of a topic, and where a stream goes on behind them: see [`Hub::history`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// In order, and none is missing between them.
+    pub events: Vec<Event>,
+    /// Whether these are all events of the topic behind the one that was asked after, or since the
+    /// hub's order began. Otherwise older ones are gone, or were too many.
+    pub is_complete: bool,
+    /// What a stream gets as `last_event_id`, so that it brings every later event of the topic, and
+    /// none of these.
+    pub at: EventId,
+}
+
+impl Hub {
+    /// Keeps the last events of a topic for themselves, beside the ring that all topics share, so
+    /// that busy topics cannot push them out: for those who come back, for
+    /// [`history`](Hub::history), and for the last value of a [gauge](Hub::latest_only). Such an
+    /// event is kept as long as one of the two has it, and is gone when neither does. What is too
+    /// old goes when the topic is next published to or read.
+    ///
+    /// It begins with what the ring still has. Called again, it changes the bounds;
+    /// [`release`](Hub::release) ends it. A hub with an engine begins with the engine's last
+    /// [`ring_events`](crate::HubOptions::ring_events) events: what is older is not loaded,
+    /// whatever is to be kept. And where an engine lost events nobody knows of which topics, what
+    /// is kept of all of them goes.
+    ///
+    /// The events of a hub take at most [`ring_bytes`](crate::HubOptions::ring_bytes) and the
+    /// [`bytes`](Retention::bytes) of all topics that keep their own. So a program should not call
+    /// this for topics that anyone can name. It does nothing for a topic longer than 1,024 bytes,
+    /// which has no events.
+    pub fn retain(&self, topic: &str, keep: Retention) {
+        if topic.len() <= TOPIC_BYTES {
+            self.shared.core.ring.retain(topic, keep);
+        }
+    }
+
+    /// Ends what [`retain`](Hub::retain) began: what the ring that all share does not have is gone
+    /// at once.
+    pub fn release(&self, topic: &str) {
+        self.shared.core.ring.release(topic);
+    }
+
+    /// The last events of a topic, at most `most`: all that the hub still has, or those behind the
+    /// event `after`. They are what [`HubOptions`](crate::HubOptions) and [`retain`](Hub::retain)
+    /// keep. This waits for nothing.
+    ///
+    /// A page shows them when it is loaded and opens its stream at [`History::at`]: then it misses
+    /// no event, and none comes twice. Where an `after` is no id of this hub's order, the events
+    /// are the last ones, and not complete.
+    ///
+    /// ```
+    /// use akurai_http::{Request, Response, Router};
+    /// use akurai_server::{Event, History, Hub, HubOptions};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let hub = Hub::new(HubOptions::default())?;
+    /// let (page, events) = (hub.clone(), hub.clone());
+    /// let app = Router::new()
+    ///     .get("/latest", move |_: &Request| {
+    ///         let History { events, at, .. } = page.history("news", None, 20);
+    ///         // The first line is the place; each other line is an event.
+    ///         let line = |event: &Event| format!("\n{}", event.data.replace('\n', " "));
+    ///         let lines = events.iter().map(line);
+    ///         let text = at.to_string() + &lines.collect::<String>();
+    ///         Response::text(text).header("Cache-Control", "no-store")
+    ///     })
+    ///     .get("/events", move |req: &Request| events.sse(req, &["news"]));
+    /// # let id = hub.publish("news", "", "one")?;
+    /// # let reply = app.handle(&Request::get("/latest"));
+    /// # let text = format!("{id}\none");
+    /// # assert_eq!(reply.response().body_bytes(), Some(text.as_bytes()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// ```js
+    /// async function begin() {
+    ///   const [at, ...lines] = (await (await fetch("/latest")).text()).split("\n");
+    ///   list.replaceChildren();
+    ///   lines.forEach(show);
+    ///   const events = new EventSource("/events?last_event_id=" + at);
+    ///   events.onmessage = (event) => show(event.data);
+    ///   events.addEventListener("reset", () => { events.close(); begin(); });
+    /// }
+    /// ```
+    #[must_use]
+    pub fn history(&self, topic: &str, after: Option<EventId>, most: usize) -> History {
+        let past = self.shared.core.ring.history(topic, after, most);
+        History {
+            events: past
+                .events
+                .iter()
+                .filter_map(|event| event.event())
+                .collect(),
+            is_complete: past.is_complete,
+            at: past.at,
+        }
+    }
+}
