@@ -2,6 +2,7 @@
 //! is in `tests/scale`.
 
 mod beginning;
+mod deleted;
 mod fake;
 mod slow;
 

@@ -2,6 +2,7 @@
 
 mod bell;
 mod core;
+mod early;
 mod feed;
 mod options;
 mod relay;
@@ -13,9 +14,8 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use akurai_http::{Reply, Request, event_stream, last_event_id};
 use akurai_ws::Sender;
@@ -69,8 +69,6 @@ struct Shared {
     next_inbox: AtomicUsize,
     engine: Option<Arc<dyn Engine>>,
     feed: Feed,
-    /// Those who come from a node that is ahead of this one, until it is as far, and since when they wait.
-    early: Mutex<Vec<(Arrival, Instant)>>,
     /// What tells this node from others of its engine.
     node: Option<String>,
 }
@@ -149,7 +147,6 @@ impl Hub {
                     .then(|| format!("{:016x}", RandomState::new().build_hasher().finish())),
                 engine,
                 feed: Feed::default(),
-                early: Mutex::default(),
             }),
         })
     }
@@ -356,9 +353,6 @@ impl Hub {
     }
 }
 
-/// How long one who is ahead of this node waits for it at least.
-const EARLY: Duration = Duration::from_secs(2);
-
 fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let builder = thread::Builder::new().name("akurai-hub".to_owned());
     builder.spawn(work).map(drop)
@@ -373,49 +367,9 @@ impl Shared {
     }
 
     fn arrive(&self, arrival: Arrival) {
-        if self.is_early(&arrival) {
-            let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-            early.push((arrival, Instant::now()));
-            return;
-        }
-        self.admit(arrival);
-    }
-
-    fn admit(&self, arrival: Arrival) {
         let next = self.next_inbox.fetch_add(1, Ordering::Relaxed);
         let inboxes = &self.threads.inboxes;
         inboxes[next % inboxes.len()].leave(arrival);
-    }
-
-    /// Whether its client may come from another node, which has given it what is on its way here.
-    fn is_early(&self, arrival: &Arrival) -> bool {
-        match arrival.cursor {
-            Cursor::After(id) => {
-                let (_, last) = self.core.ring.end();
-                self.core.may_be_ahead(id, last) && !self.core.ring.knows(id)
-            }
-            Cursor::Now(_) | Cursor::Unknown => false,
-        }
-    }
-
-    /// Lets in who waited for this node, as soon as it is as far, or has not come as far for too long: what such a client stands
-    /// on is of another time then.
-    fn admit_early(&self) {
-        let due = {
-            let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-            if early.is_empty() {
-                return;
-            }
-            let waiting = std::mem::take(&mut *early);
-            let (still, due): (Vec<_>, Vec<_>) = waiting
-                .into_iter()
-                .partition(|(arrival, since)| since.elapsed() < EARLY && self.is_early(arrival));
-            *early = still;
-            due
-        };
-        for (arrival, _) in due {
-            self.admit(arrival);
-        }
     }
 
     fn take(&self, batch: &Batch) {
@@ -434,6 +388,7 @@ impl Shared {
                 self.core.ring.lose(event.id);
             }
         }
+        self.core.ring.reach(batch.end);
         if batch.gap || !batch.events.is_empty() {
             self.wake();
         }

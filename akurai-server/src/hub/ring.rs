@@ -172,9 +172,24 @@ impl Ring {
         Ok(state.events.range(start..end.max(start)).cloned().collect())
     }
 
-    /// Whether it is known what follows `after`.
-    pub(crate) fn knows(&self, after: EventId) -> bool {
-        self.state().behind(after).is_some()
+    /// Says that the engine has nothing up to `end` which is not here: what comes next is after it.
+    pub(crate) fn reach(&self, end: EventId) {
+        let mut state = self.state();
+        state.floor = state.floor.max(end);
+    }
+
+    /// Tells of an id whether it lies ahead of all that was read of the order so far.
+    pub(crate) fn ahead(&self) -> impl Fn(EventId) -> bool + use<> {
+        let state = self.state();
+        let (floor, start) = (state.floor, state.dropped);
+        move |id| id > floor && id != start
+    }
+
+    /// Whether the event with this id is here and has the number `next` or a higher one.
+    pub(crate) fn is_from(&self, id: EventId, next: u64) -> bool {
+        let state = self.state();
+        let found = state.events.binary_search_by_key(&id, |event| event.id);
+        found.is_ok_and(|at| state.first + at as u64 >= next)
     }
 
     /// The last event of this topic, if it is still here and has a number below `end`.
@@ -388,11 +403,49 @@ mod tests {
         for ms in [5, 9] {
             ring.add(id(ms), "t", "", &ms.to_string()).unwrap();
         }
-        assert!(ring.knows(id(1)) && ring.knows(id(5)) && ring.knows(id(9)));
         for ms in [0, 2, 7, 10] {
-            assert!(!ring.knows(id(ms)), "{ms}");
             assert_eq!(ring.replay(id(ms), 9).unwrap_err(), Gap, "{ms}");
         }
+    }
+
+    #[test]
+    fn what_is_ahead_of_what_was_read() {
+        let ring = ring();
+        let id = |ms| EventId { ms, seq: 0 };
+        let ahead = |ms| ring.ahead()(id(ms));
+        ring.add(id(500), "t", "", "500").unwrap();
+        assert!(!ahead(499) && !ahead(500) && ahead(501));
+        // What was read need not be an event.
+        ring.reach(id(502));
+        assert!(!ahead(502) && ahead(503));
+        ring.reach(id(1));
+        assert!(!ahead(502));
+        assert_eq!(ring.end().1, id(500));
+        // The order begins again lower down. The node that told of it gave out its own place for
+        // that, and other nodes the same.
+        ring.lose(id(3));
+        assert!(ahead(4) && ahead(500));
+        assert!(!ring.ahead()(ring.end().1));
+        ring.add(id(4), "t", "", "4").unwrap();
+        assert!(!ahead(4) && ahead(5));
+    }
+
+    #[test]
+    fn an_event_that_a_shard_has_yet_to_deliver() {
+        let ring = ring();
+        let ids: Vec<_> = (0..5)
+            .map(|n| ring.publish("t", "", &n.to_string()).unwrap())
+            .collect();
+        // Two of them are evicted.
+        let from = |next| ids.iter().map(move |&id| (id, next));
+        let mut at = [0, 3, 5].map(|next| {
+            let held = from(next).map(|(id, next)| ring.is_from(id, next));
+            held.collect::<Vec<_>>()
+        });
+        at.iter_mut().for_each(|held| held.reverse());
+        assert_eq!(at[0], [true, true, true, false, false]);
+        assert_eq!(at[1], [true, true, false, false, false]);
+        assert_eq!(at[2], [false; 5]);
     }
 
     #[test]
