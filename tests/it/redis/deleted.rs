@@ -1,8 +1,10 @@
 //! Entries that an operator deletes by their id, and what else makes an entry go.
 
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
-use akurai_server::Hub;
+use akurai_server::{Hub, HubOptions};
 use akurai_tests::TestServer;
 
 use super::fake::{Kept, Stream};
@@ -24,7 +26,11 @@ const EVENTS: [(&str, &str, &str); 3] = [
 fn scene(version: usize, events: &[(&'static str, &'static str, &'static str)]) -> Scene {
     let stream = Stream::start();
     stream.version.store(version, Ordering::SeqCst);
-    let hub = Hub::with_engine(quick(), stream.fake.engine()).unwrap();
+    let options = HubOptions {
+        spread: Duration::ZERO,
+        ..quick()
+    };
+    let hub = Hub::with_engine(options, stream.fake.engine()).unwrap();
     let server = serve(&hub);
     let mut reader = subscribe(&server, "a", None);
     reader.read_cursor();
@@ -157,7 +163,7 @@ fn what_is_no_deletion_is_told_once() {
                 .collect()
         },
     ];
-    for (name, change) in CHANGES {
+    let check = |name: &'static str, change| {
         for deletion in DELETIONS {
             for version in [7, 5] {
                 let mut scene = scene(version, &EVENTS);
@@ -170,5 +176,10 @@ fn what_is_no_deletion_is_told_once() {
                 scene.gets(&[name]);
             }
         }
-    }
+    };
+    thread::scope(|scope| {
+        for (name, change) in CHANGES {
+            scope.spawn(move || check(name, change));
+        }
+    });
 }
