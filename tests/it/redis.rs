@@ -3,6 +3,7 @@
 
 mod beginning;
 mod deleted;
+mod ends;
 mod fake;
 mod slow;
 

@@ -175,6 +175,10 @@ impl Hub {
     /// else `last_event_id` in the query, for a page that has its state from [`last_id`](Hub::last_id). If something behind
     /// it is lost, or it was never an event of this hub's, the stream begins with an event named `reset`, whose data is a
     /// text for people, and goes on from now. In front of it stand the last values of [gauges](Hub::latest_only), without ids.
+    ///
+    /// A client that comes from another node of the hub's [`Engine`] may have seen events which have yet to reach this one. Its
+    /// stream stays open, with comments for heartbeats, until this node has read as far, or the engine says that it has no such
+    /// event; while the engine is away, so long.
     pub fn sse(&self, req: &Request, topics: &[&str]) -> Reply {
         let cursor = match last_event_id(req).as_deref() {
             // From now on, and not from when the head has reached the client.

@@ -17,6 +17,8 @@ struct Scene {
     reader: Reader,
 }
 
+type Change = fn(&mut Kept);
+
 const EVENTS: [(&str, &str, &str); 3] = [
     ("5-0", "5", "w-1"),
     ("6-0", "6", "w-2"),
@@ -90,7 +92,7 @@ fn all_entries_that_are_deleted_are_no_loss() {
     for version in [7, 5] {
         let mut scene = scene(version, &EVENTS);
         for id in [
-            (|kept| kept.delete("5-0")) as fn(&mut Kept),
+            (|kept| kept.delete("5-0")) as Change,
             |kept| kept.delete("7-0"),
             |kept| kept.delete("6-0"),
         ] {
@@ -135,7 +137,7 @@ fn a_server_that_does_not_say_is_told_as_a_loss_once() {
 
 #[test]
 fn what_is_no_deletion_is_told_once() {
-    const CHANGES: [(&str, fn(&mut Kept)); 5] = [
+    const CHANGES: [(&str, Change); 5] = [
         ("restored", |kept| kept.restore("5-0")),
         ("emptied", |kept| *kept = Kept::default()),
         ("another server", |kept| {
@@ -153,7 +155,7 @@ fn what_is_no_deletion_is_told_once() {
             kept.trim(4);
         }),
     ];
-    const DELETIONS: [fn(&mut Kept); 3] = [
+    const DELETIONS: [Change; 3] = [
         |_| {},
         |kept| kept.delete("7-0"),
         |kept| {
