@@ -433,19 +433,15 @@ mod tests {
     #[test]
     fn an_event_that_a_shard_has_yet_to_deliver() {
         let ring = ring();
-        let ids: Vec<_> = (0..5)
-            .map(|n| ring.publish("t", "", &n.to_string()).unwrap())
-            .collect();
-        // Two of them are evicted.
-        let from = |next| ids.iter().map(move |&id| (id, next));
-        let mut at = [0, 3, 5].map(|next| {
-            let held = from(next).map(|(id, next)| ring.is_from(id, next));
-            held.collect::<Vec<_>>()
-        });
-        at.iter_mut().for_each(|held| held.reverse());
-        assert_eq!(at[0], [true, true, true, false, false]);
-        assert_eq!(at[1], [true, true, false, false, false]);
-        assert_eq!(at[2], [false; 5]);
+        let id = |ms| EventId { ms, seq: 0 };
+        // Of five, the ring has three.
+        for ms in 2..7 {
+            ring.add(id(ms), "t", "", "").unwrap();
+        }
+        for (next, expected) in [(0, &[4, 5, 6][..]), (3, &[5, 6]), (5, &[])] {
+            let held: Vec<u64> = (0..9).filter(|&ms| ring.is_from(id(ms), next)).collect();
+            assert_eq!(held, expected, "from number {next} on");
+        }
     }
 
     #[test]
