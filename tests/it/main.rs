@@ -12,6 +12,7 @@ mod addresses;
 mod closing;
 mod deadlines;
 mod demo;
+mod early;
 mod engines;
 mod examples;
 mod failures;

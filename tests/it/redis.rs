@@ -2,6 +2,8 @@
 //! is in `tests/scale`.
 
 mod beginning;
+mod deleted;
+mod ends;
 mod fake;
 mod lost_answers;
 mod refusals;

@@ -110,6 +110,10 @@ pub trait Engine: Send + Sync + 'static {
 
     /// The events after `after`, at most `max`; waits up to `wait` if there is none yet, and is empty then.
     ///
+    /// An empty batch without a gap, whose [`end`](Batch::end) is `after`, says that nothing was behind `after` when this was
+    /// called. The hub relies on it: a subscriber that came before the call, with the id of a later event, is told of a loss.
+    /// So all nodes must ask the same server, or one that has what any of them has read.
+    ///
     /// # Errors
     ///
     /// If the engine cannot be asked now; the caller tries again, with the same `after`. After a panic it does so too, and
@@ -124,6 +128,17 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// Those of [`next`](Engine::next).
     fn tail(&self, max: usize) -> io::Result<Batch>;
+
+    /// The end of the order as it is now, or as it was at some time since this was called. It changes nothing for
+    /// [`next`](Engine::next). A hub whose engine always has a next event asks for it when a subscriber comes from a node
+    /// that is ahead. By default what [`tail`](Engine::tail) of none says.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`next`](Engine::next).
+    fn end(&self) -> io::Result<EventId> {
+        Ok(self.tail(0)?.end)
+    }
 
     /// Whether events come through just now, as far as is known without asking. By default they always do.
     ///

@@ -8,13 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use super::early::Looks;
 use super::options::HubOptions;
 use super::ring::{Ring, RingLimits};
 use crate::EventId;
-use crate::engine::now_ms;
-
-/// How far another node's clock may be ahead of ours, in milliseconds.
-const AHEAD_MS: u64 = 60_000;
 
 type Notice = Arc<dyn Fn(&str, usize) + Send + Sync>;
 
@@ -22,7 +19,8 @@ pub(crate) struct Core {
     pub(crate) options: HubOptions,
     pub(crate) ring: Ring,
     /// The events come from an engine, which other nodes have too.
-    has_engine: bool,
+    pub(crate) has_engine: bool,
+    pub(crate) looks: Looks,
     gauges: RwLock<HashSet<String>>,
     present: Mutex<HashMap<Arc<str>, usize>>,
     pub(crate) on_join: RwLock<Option<Notice>>,
@@ -42,6 +40,7 @@ impl Core {
             ring: Ring::new(limits, origin),
             options,
             has_engine,
+            looks: Looks::default(),
             gauges: RwLock::default(),
             present: Mutex::default(),
             on_join: RwLock::default(),
@@ -95,11 +94,6 @@ impl Core {
     pub(crate) fn present(&self, topic: &str) -> usize {
         let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         present.get(topic).copied().unwrap_or(0)
-    }
-
-    /// Whether a client that stands behind `last` may come from another node which was ahead, and not from another time.
-    pub(crate) fn may_be_ahead(&self, id: EventId, last: EventId) -> bool {
-        self.has_engine && id > last && id.ms <= now_ms().saturating_add(AHEAD_MS)
     }
 
     pub(crate) fn count_dropped(&self) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::ring::BATCH;
 use super::{Shared, spawn};
-use crate::{Engine, EventId};
+use crate::{Batch, Engine, EventId};
 
 /// How long a hub waits for its engine at a time.
 const POLL: Duration = Duration::from_secs(1);
@@ -40,30 +40,67 @@ pub(super) fn start(
 }
 
 fn run(engine: &dyn Engine, shared: &Weak<Shared>, mut after: EventId) {
-    loop {
+    while let Some((look, wait)) = shared.upgrade().map(|shared| shared.begin_look()) {
         // An engine of the application's own may panic. Its next call may go well, and without this thread none would come.
-        let batch = catch_unwind(AssertUnwindSafe(|| engine.next(after, POLL, BATCH)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let batch = engine.next(after, wait, BATCH)?;
+            let Some(shared) = shared.upgrade() else {
+                return Ok(());
+            };
+            shared.take(&batch);
+            let before = std::mem::replace(&mut after, batch.end);
+            shared.end_look(engine, look, before, &batch)
+        }));
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        let rest = match &batch {
-            Ok(Ok(batch)) => {
-                after = batch.end;
-                shared.take(batch);
-                None
-            }
-            Ok(Err(_)) => Some(POLL / 10),
-            // Each has its message on stderr.
-            Err(_) => Some(POLL),
-        };
-        shared
-            .feed
-            .is_broken
-            .store(batch.is_err(), Ordering::Relaxed);
-        shared.admit_early();
+        let is_broken = outcome.is_err();
+        shared.feed.is_broken.store(is_broken, Ordering::Relaxed);
         drop(shared);
-        if let Some(rest) = rest {
-            thread::sleep(rest);
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => thread::sleep(POLL / 10),
+            // Each has its message on stderr.
+            Err(_) => thread::sleep(POLL),
+        }
+    }
+}
+
+impl Shared {
+    /// Each read of the engine's next events is a look at its end too. How long it may wait for them.
+    fn begin_look(&self) -> (u64, Duration) {
+        let looks = &self.core.looks;
+        let wait = match looks.is_wanted() {
+            true => Duration::ZERO,
+            false => POLL,
+        };
+        (looks.begin(), wait)
+    }
+
+    /// Says how far the order goes, for subscribers that are ahead of this node.
+    fn end_look(
+        &self,
+        engine: &dyn Engine,
+        look: u64,
+        before: EventId,
+        batch: &Batch,
+    ) -> io::Result<()> {
+        let looks = &self.core.looks;
+        if batch.gap {
+            looks.want_again();
+        } else if batch.events.is_empty() && batch.end == before {
+            self.show(look, before);
+        } else if looks.is_wanted_since(look, batch.end) {
+            // Where events never cease, no read shows the end.
+            let look = looks.begin();
+            self.show(look, engine.end()?);
+        }
+        Ok(())
+    }
+
+    fn show(&self, look: u64, end: EventId) {
+        if self.core.looks.show(look, end) {
+            self.wake();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bell;
 mod core;
+mod early;
 mod feed;
 mod gone;
 mod history;
@@ -17,9 +18,8 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use akurai_http::{Reply, Request, Response, Status, event_stream, last_event_id};
 use akurai_ws::Sender;
@@ -78,8 +78,6 @@ struct Shared {
     next_inbox: AtomicUsize,
     engine: Option<Arc<dyn Engine>>,
     feed: Feed,
-    /// Those who come from a node that is ahead of this one, until it is as far, and since when they wait.
-    early: Mutex<Vec<(Arrival, Instant)>>,
     /// What tells this node from others of its engine.
     node: Option<String>,
 }
@@ -150,7 +148,6 @@ impl Hub {
                     .then(|| format!("{:016x}", RandomState::new().build_hasher().finish())),
                 engine,
                 feed: Feed::default(),
-                early: Mutex::default(),
             }),
         })
     }
@@ -185,6 +182,11 @@ impl Hub {
     /// nobody here; only where more topics have lost events than an eighth of
     /// [`HubOptions::ring_bytes`] can name, one that lost its last event before most of them may
     /// get a `reset` for theirs.
+    ///
+    /// A client that comes from another node of the hub's [`Engine`] may have seen events which have
+    /// yet to reach this one. Its stream stays open, with comments for heartbeats, until this node
+    /// has read as far, or the engine says that it has no such event; while the engine is away, it
+    /// waits for the engine.
     ///
     /// A topic longer than 1,024 bytes is answered with 400: nothing can be published to it.
     pub fn sse(&self, req: &Request, topics: &[&str]) -> Reply {
@@ -376,9 +378,6 @@ impl Hub {
     }
 }
 
-/// How long one who is ahead of this node waits for it at least.
-const EARLY: Duration = Duration::from_secs(2);
-
 fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let builder = thread::Builder::new().name("akurai-hub".to_owned());
     builder.spawn(work).map(drop)
@@ -393,49 +392,9 @@ impl Shared {
     }
 
     fn arrive(&self, arrival: Arrival) {
-        if self.is_early(&arrival) {
-            let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-            early.push((arrival, Instant::now()));
-            return;
-        }
-        self.admit(arrival);
-    }
-
-    fn admit(&self, arrival: Arrival) {
         let next = self.next_inbox.fetch_add(1, Ordering::Relaxed);
         let inboxes = &self.threads.inboxes;
         inboxes[next % inboxes.len()].leave(arrival);
-    }
-
-    /// Whether its client may come from another node, which has given it what is on its way here.
-    fn is_early(&self, arrival: &Arrival) -> bool {
-        match arrival.cursor {
-            Cursor::After(id) => {
-                let (_, last) = self.core.ring.end();
-                self.core.may_be_ahead(id, last) && !self.core.ring.knows(id)
-            }
-            Cursor::Now(_) | Cursor::Unknown => false,
-        }
-    }
-
-    /// Lets in who waited for this node, as soon as it is as far, or has not come as far for too long: what such a client stands
-    /// on is of another time then.
-    fn admit_early(&self) {
-        let due = {
-            let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-            if early.is_empty() {
-                return;
-            }
-            let waiting = std::mem::take(&mut *early);
-            let (still, due): (Vec<_>, Vec<_>) = waiting
-                .into_iter()
-                .partition(|(arrival, since)| since.elapsed() < EARLY && self.is_early(arrival));
-            *early = still;
-            due
-        };
-        for (arrival, _) in due {
-            self.admit(arrival);
-        }
     }
 
     fn take(&self, batch: &Batch) {
@@ -447,6 +406,7 @@ impl Shared {
             let ring = &self.core.ring;
             ring.add(event.id, &event.topic, &event.name, &event.data);
         }
+        self.core.ring.reach(batch.end);
         if batch.gap || !batch.events.is_empty() {
             self.wake();
         }

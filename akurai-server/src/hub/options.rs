@@ -34,7 +34,8 @@ pub struct HubOptions {
     pub backlog_bytes: usize,
     /// A subscriber who takes nothing for so long while something waits for it is dropped. Default 5 s.
     pub no_progress: Duration,
-    /// A subscriber who was sent nothing for so long is sent where it stands (`id:` alone) at the next sweep. Default 15 s.
+    /// A subscriber who was sent nothing for so long is sent where it stands (`id:` alone) at the next sweep, or a comment while
+    /// that is not known here. Default 15 s.
     pub heartbeat: Duration,
     /// Every subscriber is looked at so often, and noticed if it has left. Default 5 s.
     pub sweep: Duration,

@@ -243,9 +243,24 @@ impl Ring {
         Ok(events)
     }
 
-    /// Whether `after` is a place of the present order.
-    pub(crate) fn knows(&self, after: EventId) -> bool {
-        self.state().place::<&str>(after, &[]).is_some()
+    /// Says that the engine has nothing up to `end` which is not here: what comes next is after it.
+    pub(crate) fn reach(&self, end: EventId) {
+        let mut state = self.state();
+        state.floor = state.floor.max(end);
+    }
+
+    /// Tells of an id whether it lies ahead of all that was read of the order so far.
+    pub(crate) fn ahead(&self) -> impl Fn(EventId) -> bool + use<> {
+        let state = self.state();
+        let (floor, start) = (state.floor, state.start);
+        move |id| id > floor && id != start
+    }
+
+    /// Whether the event with this id is here and has the number `next` or a higher one.
+    pub(crate) fn is_from(&self, id: EventId, next: u64) -> bool {
+        let state = self.state();
+        let found = state.events.binary_search_by_key(&id, |event| event.id);
+        found.is_ok_and(|at| state.first + at as u64 >= next)
     }
 
     /// The last event of this topic, if it is still here and has a number below `end`.

@@ -8,6 +8,7 @@ use akurai_http::{Socket, SseEvent};
 
 use super::bell::Bell;
 use super::core::{Core, after};
+use super::early::Early;
 use super::ring::{BATCH, Lost};
 use super::stored::{self, Stored};
 use super::subscriber::{Flushed, Input, Subscriber, discard_input};
@@ -56,6 +57,8 @@ pub(crate) struct Shard {
     last: EventId,
     dirty: Vec<u32>,
     stalled: Vec<u32>,
+    /// Subscribers that are ahead of this node; they are not in `by_topic`.
+    early: Vec<u32>,
     /// Sockets of streams that have ended, and until when each is kept.
     ending: Vec<(Socket, Instant)>,
     scratch: Vec<u8>,
@@ -78,6 +81,7 @@ impl Shard {
             last,
             dirty: Vec::new(),
             stalled: Vec::new(),
+            early: Vec::new(),
             ending: Vec::new(),
             scratch: Vec::new(),
             next_tick: Instant::now() + TICK,
@@ -106,6 +110,7 @@ impl Shard {
             for arrival in arrivals {
                 self.admit(arrival);
             }
+            self.place_early();
             self.retry_stalled();
             self.tick();
             self.inbox.rest(worked);
@@ -120,9 +125,9 @@ impl Shard {
         } = arrival;
         let options = &self.core.options;
         let ends = after(self.core.jitter(options.lifetime, 8));
+        let retry = SseEvent::default().retry(self.core.jitter(options.retry, 2));
         let mut subscriber = Subscriber::new(socket, topics, ends);
-        self.greet(&mut subscriber, cursor);
-        subscriber.allow_backlog();
+        subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -130,6 +135,59 @@ impl Shard {
                 (self.slots.len() - 1) as u32
             }
         };
+        if let Some(early) = self.early(&cursor) {
+            subscriber.early = Some(early);
+            self.early.push(slot);
+            self.slots[slot as usize] = Some(subscriber);
+            self.flush(slot);
+            return;
+        }
+        self.place(slot, subscriber, cursor);
+    }
+
+    /// Whether it is known here what the subscriber at this cursor has seen, and has not.
+    fn early(&self, cursor: &Cursor) -> Option<Early> {
+        let Cursor::After(id) = *cursor else {
+            return None;
+        };
+        let is_ahead = self.core.has_engine && self.core.ring.ahead()(id);
+        // Another shard may have given it an event that this one has yet to deliver.
+        let is_early = is_ahead || self.core.ring.is_from(id, self.next);
+        is_early.then(|| self.core.looks.want(id))
+    }
+
+    /// Gives those who are early their place, as far as it is known now.
+    fn place_early(&mut self) {
+        if self.early.is_empty() {
+            return;
+        }
+        let is_ahead = self.core.ring.ahead();
+        let shown = self.core.looks.shown();
+        for slot in std::mem::take(&mut self.early) {
+            let subscriber = self.slots[slot as usize].take_if(|subscriber| {
+                subscriber
+                    .early
+                    .is_some_and(|early| match is_ahead(early.id) {
+                        true => shown.is_short_of(early),
+                        false => !self.core.ring.is_from(early.id, self.next),
+                    })
+            });
+            let Some(mut subscriber) = subscriber else {
+                self.early.push(slot);
+                continue;
+            };
+            let cursor = match subscriber.early.take() {
+                Some(early) if !is_ahead(early.id) => Cursor::After(early.id),
+                _ => Cursor::Unknown,
+            };
+            self.place(slot, subscriber, cursor);
+        }
+    }
+
+    /// Puts a subscriber to its place in the order.
+    fn place(&mut self, slot: u32, mut subscriber: Subscriber, cursor: Cursor) {
+        self.greet(&mut subscriber, cursor);
+        subscriber.allow_backlog();
         for topic in &subscriber.topics {
             self.by_topic
                 .entry(Arc::clone(topic))
@@ -140,11 +198,9 @@ impl Shard {
         self.flush(slot);
     }
 
-    /// Queues what a new subscriber gets before anything else: when to come back, what it missed, and where it stands.
+    /// Queues what a subscriber gets before what is published from now on: what it missed, and where it stands.
     fn greet(&self, subscriber: &mut Subscriber, cursor: Cursor) {
-        let retry = self.core.jitter(self.core.options.retry, 2);
         let own = |event: SseEvent| event.encode().expect("its name and id are ours");
-        subscriber.queue_own(own(SseEvent::default().retry(retry)));
         let here = SseEvent::default().id(self.last.to_string());
         let replay = match cursor {
             Cursor::Now(id) | Cursor::After(id) => {
@@ -255,7 +311,10 @@ impl Shard {
     fn reset_those(&mut self, lost: &Lost) {
         let reset = self.reset();
         for slot in 0..self.slots.len() {
-            let Some(subscriber) = &mut self.slots[slot] else {
+            let subscriber = self.slots[slot].as_mut();
+            // Those who are early may have seen what is lost here; their place tells.
+            let Some(subscriber) = subscriber.filter(|subscriber| subscriber.early.is_none())
+            else {
                 continue;
             };
             let mut topics = subscriber.topics.iter();
@@ -357,7 +416,11 @@ impl Shard {
         }
         let idle = now.saturating_duration_since(subscriber.last_write);
         if subscriber.is_idle() && idle >= self.core.options.heartbeat {
-            let here = SseEvent::default().id(self.last.to_string());
+            let here = match subscriber.early {
+                None => SseEvent::default().id(self.last.to_string()),
+                // It would come back from before where it is.
+                Some(_) => SseEvent::comment(""),
+            };
             subscriber.queue_own(here.encode().expect("an id of ours"));
             self.flush(slot);
         }
@@ -399,6 +462,9 @@ impl Shard {
             return;
         };
         self.free.push(slot);
+        if subscriber.early.is_some() {
+            self.early.retain(|&other| other != slot);
+        }
         for topic in &subscriber.topics {
             if let Some(slots) = self.by_topic.get_mut(topic) {
                 slots.retain(|&other| other != slot);

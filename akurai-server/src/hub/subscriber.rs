@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use akurai_http::Socket;
 
+use super::early::Early;
 use super::stored::Stored;
 
 /// Queued events are joined into writes of about this size, in bytes.
@@ -18,6 +19,8 @@ pub(crate) struct Subscriber {
     /// Does not block.
     socket: Socket,
     pub(crate) topics: Box<[Arc<str>]>,
+    /// It is ahead of this node, and gets no event before its place is known.
+    pub(crate) early: Option<Early>,
     pending: VecDeque<Pending>,
     /// How much of the first of them is written.
     written: usize,
@@ -91,6 +94,7 @@ impl Subscriber {
         Subscriber {
             socket,
             topics,
+            early: None,
             pending: VecDeque::new(),
             written: 0,
             pending_bytes: 0,

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -116,6 +116,8 @@ pub(super) struct Stream {
     pub(super) fake: Fake,
     pub(super) next: Sender<Step>,
     pub(super) away: Arc<AtomicBool>,
+    /// Which Redis it is like: 7, 5, or 0, which refuses XINFO.
+    pub(super) version: Arc<AtomicUsize>,
 }
 
 pub(super) enum Step {
@@ -123,6 +125,77 @@ pub(super) enum Step {
     Entry(&'static str, Vec<&'static str>),
     /// All that was there is gone.
     Flush,
+    /// An operator changes something.
+    Change(fn(&mut Kept)),
+}
+
+/// What the server has of the stream.
+#[derive(Default)]
+pub(super) struct Kept {
+    entries: Vec<(&'static str, String)>,
+    /// The last id that was given out; none where there is no stream.
+    last: Option<&'static str>,
+    /// The newest that was deleted by its id.
+    deleted: Option<&'static str>,
+    added: usize,
+}
+
+impl Kept {
+    fn add(&mut self, id: &'static str, text: String) {
+        self.entries.push((id, text));
+        self.last = Some(id);
+        self.added += 1;
+    }
+
+    /// An event of topic `a`, whose data is its id.
+    pub(super) fn publish(&mut self, id: &'static str) {
+        self.add(id, entry(id, &["topic", "a", "data", id]));
+    }
+
+    /// XDEL.
+    pub(super) fn delete(&mut self, id: &'static str) {
+        self.entries.retain(|(other, _)| *other != id);
+        self.deleted = self.deleted.max(Some(id));
+    }
+
+    /// XTRIM: so many of the oldest go.
+    pub(super) fn trim(&mut self, count: usize) {
+        self.entries.drain(..count.min(self.entries.len()));
+    }
+
+    /// An older copy takes its place, which ends with the entry of this id.
+    pub(super) fn restore(&mut self, id: &'static str) {
+        self.entries.retain(|(other, _)| place(other) <= place(id));
+        self.last = Some(id);
+        self.deleted = None;
+    }
+
+    /// XINFO STREAM of Redis 7, or 5.
+    fn info(&self, version: usize) -> String {
+        let Some(last) = self.last.filter(|_| version > 0) else {
+            return "-ERR no such key\r\n".to_owned();
+        };
+        let entry = |found: Option<&(_, String)>| {
+            found.map_or("$-1\r\n".to_owned(), |(_, text): &(_, String)| text.clone())
+        };
+        let mut parts = vec![
+            ("length", format!(":{}\r\n", self.entries.len())),
+            ("last-generated-id", bulk(last)),
+            ("first-entry", entry(self.entries.first())),
+            ("last-entry", entry(self.entries.last())),
+        ];
+        if version >= 7 {
+            let deleted = bulk(self.deleted.unwrap_or("0-0"));
+            parts.push(("max-deleted-entry-id", deleted));
+            parts.push(("entries-added", format!(":{}\r\n", self.added)));
+        }
+        let text = parts.iter().map(|(name, value)| bulk(name) + value);
+        format!("*{}\r\n{}", 2 * parts.len(), text.collect::<String>())
+    }
+}
+
+fn place(id: &str) -> Option<EventId> {
+    id.parse().ok()
 }
 
 pub(super) fn entry(id: &str, fields: &[&str]) -> String {
@@ -143,39 +216,46 @@ impl Stream {
 
     /// A stream that has these entries already.
     pub(super) fn with(entries: &[(&'static str, &[&str])]) -> Stream {
-        let entries = entries.iter().map(|(id, fields)| (*id, entry(id, fields)));
+        let mut kept = Kept::default();
+        for (id, fields) in entries {
+            kept.add(id, entry(id, fields));
+        }
+        let version = Arc::new(AtomicUsize::new(7));
+        let is_version = Arc::clone(&version);
         let (next, steps) = mpsc::channel();
         let away = Arc::new(AtomicBool::new(false));
         let is_away = Arc::clone(&away);
-        let state = Mutex::new((steps, entries.collect::<Vec<_>>()));
+        let state = Mutex::new((steps, kept));
         let fake = Fake::start(move |_, command| {
-            let (steps, entries) = &mut *state.lock().unwrap();
-            let place = |id: &str| id.parse::<EventId>().ok();
+            let (steps, kept) = &mut *state.lock().unwrap();
             let found = match &*command[0] {
                 _ if is_away.load(Ordering::SeqCst) => return Answer::Close,
                 "XREVRANGE" => {
                     let end = place(&command[2]);
-                    let mut newest_first = entries.iter().rev();
+                    let mut newest_first = kept.entries.iter().rev();
                     newest_first.find(|(id, _)| end.is_none() || place(id) <= end)
                 }
-                "XRANGE" => entries.iter().find(|(id, _)| *id == command[2]),
+                "XRANGE" => kept.entries.iter().find(|(id, _)| *id == command[2]),
                 "XREAD" => loop {
                     let after = place(&command[command.len() - 1]);
-                    if let Some((_, text)) = entries.iter().find(|(id, _)| place(id) > after) {
+                    let mut entries = kept.entries.iter();
+                    if let Some((_, text)) = entries.find(|(id, _)| place(id) > after) {
                         return Answer::Say(read(text));
                     }
                     match steps.recv_timeout(Duration::from_millis(50)) {
                         Ok(Step::Entry(id, fields)) => {
                             let text = entry(id, &fields);
                             let read = read(&text);
-                            entries.push((id, text));
+                            kept.add(id, text);
                             return Answer::Say(read);
                         }
-                        Ok(Step::Flush) => entries.clear(),
+                        Ok(Step::Flush) => *kept = Kept::default(),
+                        Ok(Step::Change(change)) => change(kept),
                         Err(_) => return say("*-1\r\n"),
                     }
                 },
-                "XLEN" => return Answer::Say(format!(":{}\r\n", entries.len())),
+                "XLEN" => return Answer::Say(format!(":{}\r\n", kept.entries.len())),
+                "XINFO" => return Answer::Say(kept.info(is_version.load(Ordering::SeqCst))),
                 _ => return say("-ERR unexpected\r\n"),
             };
             match found {
@@ -183,11 +263,21 @@ impl Stream {
                 None => say("*0\r\n"),
             }
         });
-        Stream { fake, next, away }
+        Stream {
+            fake,
+            next,
+            away,
+            version,
+        }
     }
 
     pub(super) fn entry(&self, id: &'static str, fields: &[&'static str]) {
         let step = Step::Entry(id, fields.to_vec());
+        self.next.send(step).expect("the server runs");
+    }
+
+    pub(super) fn change(&self, change: fn(&mut Kept)) {
+        let step = Step::Change(change);
         self.next.send(step).expect("the server runs");
     }
 

@@ -2,6 +2,7 @@
 
 mod connection;
 mod entry;
+mod info;
 mod queue;
 mod reader;
 mod search;
@@ -66,7 +67,8 @@ const REPLY_ENTRIES: usize = 256;
 /// node works until the slot moves. Every other node answers `MOVED`, and the error says so. For more
 /// than one server has, see [below](#several-streams).
 ///
-/// An ACL needs `+xadd +xread +xrange +xrevrange +xlen` on the stream's key, and `+info +select +wait` where those are used.
+/// An ACL needs `+xadd +xread +xrange +xrevrange +xlen +xinfo|stream` on the stream's key (`+xinfo` before Redis 7), and
+/// `+info +select +wait` where those are used. Without `xinfo`, deleting the newest event looks like another stream.
 ///
 /// # What happens when
 ///
@@ -101,7 +103,12 @@ const REPLY_ENTRIES: usize = 256;
 /// - **An entry cannot be read**: it is no event, not UTF-8, or above 56 MiB. It is lost, and told as such.
 ///
 /// A reader that has read nothing of a stream yet cannot look for what it has read; it tells of a gap if the stream is full by then.
-/// Events that an operator deletes one by one (`XDEL`) are not missed. Without `appendonly yes` a server that crashes comes back
+///
+/// Events that an operator deletes one by one (`XDEL`) are not missed: if the last entry that was read is gone, the reader asks
+/// (`XINFO STREAM`) whether that entry alone is. Before Redis 7 the server says so only until the next event; once that has come, too,
+/// the deletion looks like another stream. A client whose last event was deleted gets a `reset` at a node that never read that event.
+///
+/// Without `appendonly yes` a server that crashes comes back
 /// with the last snapshot, or with nothing; with it, without the last second.
 ///
 /// # Several streams
@@ -234,6 +241,10 @@ impl Engine for Redis {
         let batch = self.read(|reader| reader.tail(&self.url, &self.options.stream, max))?;
         self.writer.has_read(batch.end);
         Ok(batch)
+    }
+
+    fn end(&self) -> io::Result<EventId> {
+        self.read(|reader| reader.end(&self.url, &self.options.stream))
     }
 
     fn ready(&self) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{CONNECT, Connection, IO, refused, unexpected};
 use super::entry::{Entry, Key, Seen, entries, read_entries};
+use super::info::Info;
 use super::url::Url;
 use super::{REPLY_ENTRIES, RedisOptions, random};
 use crate::engine::resp::{Reply, command};
@@ -34,16 +35,28 @@ pub(super) struct Reader {
     trouble: Option<(io::ErrorKind, String)>,
 }
 
-/// What shows that the stream is the one that was read so far: the entry at the cursor, while it is there. A trimmed, emptied,
-/// restored or different stream does not have it.
+/// What shows that the stream is the one that was read so far: the entry at the cursor, while it is there, or one before it if that
+/// was deleted. A trimmed, emptied, restored or different stream does not have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Proof {
     /// Nothing was read of it yet.
     None,
     /// There is an entry with this id.
-    Id,
+    Id(EventId),
     /// And it was written under this key.
-    Key(Option<Key>),
+    Key(EventId, Option<Key>),
+    /// All that was read is deleted, and the stream was like this then.
+    Deleted(Info),
+}
+
+/// What such a look has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// The same stream.
+    Same,
+    /// It may be the same, but it is full: entries that were not read may be trimmed.
+    Full,
+    Another,
 }
 
 impl Reader {
@@ -80,7 +93,7 @@ impl Reader {
             self.at = after;
             self.proof = match after == EventId::default() {
                 true => Proof::None,
-                false => Proof::Id,
+                false => Proof::Id(after),
             };
         }
         if let Some(at) = self.retry_at {
@@ -99,6 +112,13 @@ impl Reader {
             .connect(url)
             .and_then(|()| self.read_next(options, wait, max, fresh));
         self.settle(url, batch)
+    }
+
+    /// The last entry's id, wherever the reader stands.
+    pub(super) fn end(&mut self, url: &Url, stream: &str) -> io::Result<EventId> {
+        let last = self.connect(url).and_then(|()| self.read_last(stream));
+        let last = self.settle(url, last)?;
+        Ok(last.map_or(EventId::default(), |last| last.id))
     }
 
     /// Why the stream cannot be read now.
@@ -185,11 +205,15 @@ impl Reader {
         // BLOCK 0 would have no end.
         let block = wait.as_millis().max(1).to_string();
         let at = self.at.to_string();
-        let look = ["XRANGE", stream, &at, &at, "COUNT", "1"];
         if fresh && self.proof != Proof::None {
             // Before it waits: whoever comes back to another stream should hear of it at once.
-            let found = self.ask(&look)?;
-            if !self.is_proven(found)? {
+            let mut commands = Vec::new();
+            self.look(stream, &mut commands);
+            let by = Instant::now() + IO;
+            let connection = self.connection()?;
+            connection.send(&commands, by)?;
+            let found = connection.receive(by)?;
+            if self.judge(options, found)? == Found::Another {
                 return self.begin_anew(stream);
             }
         }
@@ -207,37 +231,26 @@ impl Reader {
         ];
         command(&mut commands, &read);
         // Behind the other: what is there now was there then, and nothing between it and the next was taken away.
-        match self.proof {
-            // Of a stream that was never full, nothing was.
-            Proof::None => command(&mut commands, &["XLEN", stream]),
-            _ => command(&mut commands, &look),
-        }
+        self.look(stream, &mut commands);
         let by = Instant::now() + wait + IO;
         let connection = self.connection()?;
         connection.send(&commands, by)?;
         let read = accepted(connection.receive(by)?)?;
-        let found = accepted(connection.receive(by)?)?;
-        let overrun = match (&self.proof, found) {
-            (Proof::None, Reply::Integer(len)) => {
-                usize::try_from(len).is_ok_and(|len| len >= options.max_events)
-            }
-            (_, found) => {
-                if !self.is_proven(found)? {
-                    return self.begin_anew(stream);
-                }
-                false
-            }
-        };
+        let found = connection.receive(by)?;
+        let found = self.judge(options, found)?;
+        if found == Found::Another {
+            return self.begin_anew(stream);
+        }
         let entries = read_entries(read).ok_or_else(unexpected)?;
         if count > 1 && entries.iter().any(|entry| entry.too_long) {
             // All of them together were too much. Each by itself may not be.
             self.count = 1;
-            return Ok(self.batch(Vec::new(), false));
+            return self.read_next(options, wait, max, false);
         }
         if !entries.is_empty() {
             self.count = (self.count * 2).min(REPLY_ENTRIES);
         }
-        let gap = overrun && !entries.is_empty();
+        let gap = found == Found::Full && !entries.is_empty();
         let mut batch = self.take(entries);
         batch.gap |= gap;
         Ok(batch)
@@ -270,8 +283,7 @@ impl Reader {
 
     /// The stream is not the one that was read so far: goes on behind what is there now, or with what is new to us.
     fn begin_anew(&mut self, stream: &str) -> io::Result<Batch> {
-        let last = self.ask(&["XREVRANGE", stream, "+", "-", "COUNT", "1"])?;
-        let last = entries(last).ok_or_else(unexpected)?.pop();
+        let last = self.read_last(stream)?;
         if last.as_ref().is_some_and(|last| last.id > self.at) {
             // It goes on behind us: it was trimmed, and what is left is new. We stand on the first of that at once, so that it
             // shows whether more is trimmed from now on.
@@ -288,19 +300,79 @@ impl Reader {
     /// This is the last entry that was read, or there is none.
     fn stand(&mut self, entry: Option<&Entry>) {
         (self.at, self.proof) = match entry {
-            Some(entry) => (entry.id, Proof::Key(entry.key.clone())),
+            Some(entry) => (entry.id, Proof::Key(entry.id, entry.key.clone())),
             None => (EventId::default(), Proof::None),
         };
     }
 
-    fn is_proven(&self, found: Reply) -> io::Result<bool> {
-        let found = entries(found).ok_or_else(unexpected)?.pop();
-        Ok(match (&self.proof, found) {
-            (Proof::None, _) => true,
-            (_, None) => false,
-            (Proof::Id, Some(_)) => true,
-            (Proof::Key(key), Some(entry)) => entry.key == *key,
-        })
+    /// Adds the command that asks for the proof.
+    fn look(&self, stream: &str, commands: &mut Vec<u8>) {
+        match &self.proof {
+            // Of a stream that was never full, nothing was trimmed.
+            Proof::None => command(commands, &["XLEN", stream]),
+            Proof::Id(at) | Proof::Key(at, _) => {
+                let at = at.to_string();
+                command(commands, &["XRANGE", stream, &at, &at, "COUNT", "1"]);
+            }
+            Proof::Deleted(_) => command(commands, &["XINFO", "STREAM", stream]),
+        }
+    }
+
+    /// What the answer to that says.
+    fn judge(&mut self, options: &RedisOptions, found: Reply) -> io::Result<Found> {
+        let of_length = |length: usize| match length >= options.max_events {
+            true => Found::Full,
+            false => Found::Same,
+        };
+        match &self.proof {
+            Proof::None => match accepted(found)? {
+                Reply::Integer(length) => Ok(of_length(length.try_into().unwrap_or(0))),
+                _ => Ok(Found::Same),
+            },
+            // It says `ERR no such key` of a stream that was emptied.
+            Proof::Deleted(earlier) => Ok(match Info::parse(found) {
+                Some(info) if info.follows(earlier) => of_length(info.length),
+                _ => Found::Another,
+            }),
+            Proof::Id(_) | Proof::Key(..) => {
+                let entry = entries(accepted(found)?).ok_or_else(unexpected)?.pop();
+                let is_same = match (&self.proof, entry) {
+                    (_, None) => self.move_proof(&options.stream)?,
+                    (Proof::Key(_, key), Some(entry)) => entry.key == *key,
+                    (_, Some(_)) => true,
+                };
+                Ok(match is_same {
+                    true => Found::Same,
+                    false => Found::Another,
+                })
+            }
+        }
+    }
+
+    /// The entry that was the proof is gone. If it was deleted by itself, the newest one before the cursor is the proof now, or that
+    /// there is none. Whether that is so; a server that will not say is taken for another.
+    fn move_proof(&mut self, stream: &str) -> io::Result<bool> {
+        let mut commands = Vec::new();
+        command(&mut commands, &["XINFO", "STREAM", stream]);
+        let by = Instant::now() + IO;
+        let connection = self.connection()?;
+        connection.send(&commands, by)?;
+        let info = Info::parse(connection.receive(by)?);
+        let Some(info) = info.filter(|info| info.is_whole_behind(self.at)) else {
+            return Ok(false);
+        };
+        let before = id_before(self.at).to_string();
+        let older = self.ask(&["XREVRANGE", stream, &before, "-", "COUNT", "1"])?;
+        self.proof = match entries(older).ok_or_else(unexpected)?.pop() {
+            Some(entry) => Proof::Key(entry.id, entry.key),
+            None => Proof::Deleted(info),
+        };
+        Ok(true)
+    }
+
+    fn read_last(&mut self, stream: &str) -> io::Result<Option<Entry>> {
+        let last = self.ask(&["XREVRANGE", stream, "+", "-", "COUNT", "1"])?;
+        Ok(entries(last).ok_or_else(unexpected)?.pop())
     }
 
     fn ask(&mut self, args: &[&str]) -> io::Result<Reply> {

@@ -217,11 +217,43 @@ fn an_id_that_was_never_here_is_a_gap() {
     for ms in [5, 9] {
         add(&ring, ms, "t");
     }
-    assert!(ring.knows(id(1)) && ring.knows(id(5)) && ring.knows(id(9)));
     for ms in [0, 2, 7, 10] {
-        assert!(!ring.knows(id(ms)), "{ms}");
         assert_eq!(follows(&ring, id(ms), &["t"]), None, "{ms}");
         assert_eq!(follows(&ring, id(ms), &["other"]), None, "{ms}");
+    }
+}
+
+#[test]
+fn what_is_ahead_of_what_was_read() {
+    let ring = ring();
+    let ahead = |ms| ring.ahead()(id(ms));
+    add(&ring, 500, "t");
+    assert!(!ahead(499) && !ahead(500) && ahead(501));
+    // What was read need not be an event.
+    ring.reach(id(502));
+    assert!(!ahead(502) && ahead(503));
+    ring.reach(id(1));
+    assert!(!ahead(502));
+    assert_eq!(ring.end().1, id(500));
+    // The order begins again lower down. The node that told of it gave out its own place for that,
+    // and other nodes the same.
+    ring.lose(id(3));
+    assert!(ahead(4) && ahead(500));
+    assert!(!ring.ahead()(ring.end().1));
+    add(&ring, 4, "t");
+    assert!(!ahead(4) && ahead(5));
+}
+
+#[test]
+fn an_event_that_a_shard_has_yet_to_deliver() {
+    let ring = ring();
+    // Of five, the ring has three.
+    for ms in 2..7 {
+        add(&ring, ms, "t");
+    }
+    for (next, expected) in [(0, &[4, 5, 6][..]), (3, &[5, 6]), (5, &[])] {
+        let held: Vec<u64> = (0..9).filter(|&ms| ring.is_from(id(ms), next)).collect();
+        assert_eq!(held, expected, "from number {next} on");
     }
 }
 
@@ -426,7 +458,7 @@ fn an_event_that_cannot_be_kept_is_lost_to_its_topic_alone() {
     // One whose topic nobody can have costs no more than others, and is a place.
     ring.add(id(6), &"é".repeat(1_000_000), "", "");
     assert_eq!(ring.end().1, id(6));
-    assert!(ring.knows(id(6)));
+    assert_eq!(follows(&ring, id(6), &["t"]).unwrap(), "");
     let topic = ring.from(4, 9).events[0].topic.clone();
     assert_eq!(&*topic, "é".repeat(TOPIC_BYTES / 2 + 1));
 }

@@ -1,0 +1,158 @@
+//! Subscribers that are ahead of this node, and what its engine says of how far the order goes.
+//!
+//! A client that comes from another node may have read events which have yet to reach this one. It is
+//! *early*: its stream is open, and its place in it is not known. The place is known as soon as this
+//! node has read as far as the client. If the engine ends before that, the client was given its id in
+//! another order of events, and gets a `reset`. A look at the engine tells, provided that it was begun
+//! after the client came. The engine alone decides: no clock does, and no time limit.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::EventId;
+
+/// A subscriber's place in the order, which this node has yet to reach.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Early {
+    pub(crate) id: EventId,
+    /// The first look that was begun after it came.
+    look: u64,
+}
+
+/// The looks at the engine's end, which the thread that reads the engine takes while a subscriber
+/// needs one. They are numbered from 1 in the order in which they begin.
+#[derive(Debug, Default)]
+pub(crate) struct Looks {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    begun: u64,
+    wanted: Option<Wanted>,
+    shown: Shown,
+}
+
+/// A subscriber waits for a look, this one or a later one.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    look: u64,
+    /// Nobody waits for it once this node has read as far as this.
+    until: EventId,
+}
+
+/// What the last look has shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Shown {
+    look: u64,
+    /// Nothing was behind this when the look was begun.
+    end: EventId,
+}
+
+impl Looks {
+    /// Asks for a look, for a subscriber that comes with this id.
+    pub(crate) fn want(&self, id: EventId) -> Early {
+        let mut state = self.state();
+        let look = state.begun + 1;
+        let until = state.wanted.map_or(id, |wanted| wanted.until.max(id));
+        state.wanted = Some(Wanted { look, until });
+        Early { id, look }
+    }
+
+    /// Asks for a look for all early subscribers there may be: what the last one has shown holds no
+    /// more, since the order has begun again.
+    pub(crate) fn want_again(&self) {
+        const LAST: EventId = EventId {
+            ms: u64::MAX,
+            seq: u64::MAX,
+        };
+        self.want(LAST);
+    }
+
+    /// Begins a look, and returns its number.
+    pub(crate) fn begin(&self) -> u64 {
+        let mut state = self.state();
+        state.begun += 1;
+        state.begun
+    }
+
+    /// Whether a subscriber waits for a look.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.state().wanted.is_some()
+    }
+
+    /// Whether a subscriber that waited already when look `look` began does so still, now that this
+    /// node has read as far as `read_to`.
+    pub(crate) fn is_wanted_since(&self, look: u64, read_to: EventId) -> bool {
+        let mut state = self.state();
+        state.wanted = state.wanted.filter(|wanted| wanted.until > read_to);
+        state.wanted.is_some_and(|wanted| wanted.look <= look)
+    }
+
+    /// Says what a look has shown. Whether a subscriber has waited for it.
+    pub(crate) fn show(&self, look: u64, end: EventId) -> bool {
+        let mut state = self.state();
+        state.shown = Shown { look, end };
+        let was_wanted = state.wanted;
+        state.wanted = was_wanted.filter(|wanted| wanted.look > look);
+        was_wanted.is_some()
+    }
+
+    pub(crate) fn shown(&self) -> Shown {
+        self.state().shown
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shown {
+    /// Whether the engine has nothing as far on as this subscriber is.
+    pub(crate) fn is_short_of(&self, early: Early) -> bool {
+        self.look >= early.look && self.end < early.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(ms: u64) -> EventId {
+        EventId { ms, seq: 0 }
+    }
+
+    #[test]
+    fn a_look_decides_about_those_who_came_before_it_began() {
+        let looks = Looks::default();
+        let first = looks.begin();
+        let early = looks.want(id(7));
+        // It was under way when the subscriber came, and shows what was before.
+        looks.show(first, id(6));
+        assert!(looks.is_wanted());
+        assert!(!looks.shown().is_short_of(early));
+        assert!(!looks.is_wanted_since(first, id(6)));
+
+        let second = looks.begin();
+        assert!(looks.is_wanted_since(second, id(6)));
+        assert!(looks.show(second, id(7)));
+        assert!(!looks.is_wanted() && !looks.shown().is_short_of(early));
+
+        looks.want_again();
+        let third = looks.begin();
+        assert!(looks.is_wanted_since(third, id(7)));
+        looks.show(third, id(3));
+        assert!(!looks.is_wanted() && looks.shown().is_short_of(early));
+        assert!(!looks.show(looks.begin(), id(3)), "nobody has waited");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_look_behind_what_is_read() {
+        let looks = Looks::default();
+        looks.want(id(9));
+        looks.want(id(7));
+        let look = looks.begin();
+        assert!(looks.is_wanted_since(look, id(8)));
+        assert!(!looks.is_wanted_since(look, id(9)));
+        assert!(!looks.is_wanted());
+    }
+}

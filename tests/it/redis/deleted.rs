@@ -1,0 +1,187 @@
+//! Entries that an operator deletes by their id, and what else makes an entry go.
+
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use akurai_server::{Hub, HubOptions};
+use akurai_tests::TestServer;
+
+use super::fake::{Kept, Stream};
+use crate::hub::{Reader, quick, serve, subscribe};
+
+/// A hub that has read events of these ids, with the number as data, and a client that has them too.
+struct Scene {
+    stream: Stream,
+    server: TestServer,
+    reader: Reader,
+}
+
+type Change = fn(&mut Kept);
+
+const EVENTS: [(&str, &str, &str); 3] = [
+    ("5-0", "5", "w-1"),
+    ("6-0", "6", "w-2"),
+    ("7-0", "7", "w-3"),
+];
+
+fn scene(version: usize, events: &[(&'static str, &'static str, &'static str)]) -> Scene {
+    let stream = Stream::start();
+    stream.version.store(version, Ordering::SeqCst);
+    let options = HubOptions {
+        spread: Duration::ZERO,
+        ..quick()
+    };
+    let hub = Hub::with_engine(options, stream.fake.engine()).unwrap();
+    let server = serve(&hub);
+    let mut reader = subscribe(&server, "a", None);
+    reader.read_cursor();
+    for (id, data, key) in events {
+        stream.event(id, data, key);
+    }
+    reader.read(events.len());
+    Scene {
+        stream,
+        server,
+        reader,
+    }
+}
+
+impl Scene {
+    /// The reader looks once more, and has no more to do.
+    fn looks(&self) {
+        while self.stream.fake.heard.try_recv().is_ok() {}
+        for _ in 0..2 {
+            while self.stream.fake.hears().1[0] != "XREAD" {}
+        }
+    }
+
+    /// What the client gets behind what it has.
+    #[track_caller]
+    fn gets(&mut self, expected: &[&str]) {
+        let had = self.reader.stream.dispatched.len();
+        let data = self.reader.read(had + expected.len());
+        assert_eq!(data[had..], *expected);
+    }
+}
+
+#[test]
+fn the_newest_entry_that_is_deleted_is_no_loss() {
+    // The server that knows least says what it needs to, since nothing has come yet.
+    for version in [7, 5] {
+        let mut scene = scene(version, &EVENTS);
+        scene.stream.change(|kept| kept.delete("7-0"));
+        scene.looks();
+        scene.stream.event("8-0", "8", "w-4");
+        scene.gets(&["8"]);
+        // So is the one that was looked for instead of it.
+        scene.stream.change(|kept| kept.delete("8-0"));
+        scene.looks();
+        scene.stream.change(|kept| kept.delete("6-0"));
+        scene.looks();
+        // Who was there has all, and so has a client who saw the last before it was deleted.
+        let mut back = subscribe(&scene.server, "a", Some("8-0"));
+        scene.stream.event("9-0", "9", "w-5");
+        scene.gets(&["9"]);
+        assert_eq!(back.read(1), ["9"]);
+    }
+}
+
+#[test]
+fn all_entries_that_are_deleted_are_no_loss() {
+    for version in [7, 5] {
+        let mut scene = scene(version, &EVENTS);
+        for id in [
+            (|kept| kept.delete("5-0")) as Change,
+            |kept| kept.delete("7-0"),
+            |kept| kept.delete("6-0"),
+        ] {
+            scene.stream.change(id);
+        }
+        scene.looks();
+        scene.stream.event("8-0", "8", "w-4");
+        scene.gets(&["8"]);
+        // Trimmed to nothing, with all of it read.
+        scene.stream.change(|kept| kept.trim(1));
+        scene.looks();
+        scene.stream.event("9-0", "9", "w-5");
+        scene.gets(&["9"]);
+    }
+}
+
+#[test]
+fn an_entry_that_is_deleted_while_the_next_comes() {
+    // Behind that the old server does not say whether it was deleted alone.
+    for (version, expected) in [(7, &["8-0"][..]), (5, &["events were lost", "8-0"])] {
+        let mut scene = scene(version, &EVENTS);
+        scene.stream.change(|kept| {
+            kept.publish("8-0");
+            kept.delete("7-0");
+        });
+        scene.gets(expected);
+        scene.looks();
+        scene.stream.event("9-0", "9", "w-5");
+        scene.gets(&["9"]);
+    }
+}
+
+#[test]
+fn a_server_that_does_not_say_is_told_as_a_loss_once() {
+    let mut scene = scene(0, &EVENTS);
+    scene.stream.change(|kept| kept.delete("7-0"));
+    scene.gets(&["events were lost"]);
+    scene.looks();
+    scene.stream.event("8-0", "8", "w-4");
+    scene.gets(&["8"]);
+}
+
+#[test]
+fn what_is_no_deletion_is_told_once() {
+    const CHANGES: [(&str, Change); 5] = [
+        ("restored", |kept| kept.restore("5-0")),
+        ("emptied", |kept| *kept = Kept::default()),
+        ("another server", |kept| {
+            *kept = Kept::default();
+            kept.publish("6-1");
+        }),
+        ("another server, where one is deleted", |kept| {
+            *kept = Kept::default();
+            kept.publish("6-1");
+            kept.publish("6-2");
+            kept.delete("6-2");
+        }),
+        ("trimmed past the reader", |kept| {
+            kept.publish("7-1");
+            kept.trim(4);
+        }),
+    ];
+    const DELETIONS: [Change; 3] = [
+        |_| {},
+        |kept| kept.delete("7-0"),
+        |kept| {
+            ["5-0", "6-0", "7-0"]
+                .map(|id| kept.delete(id))
+                .into_iter()
+                .collect()
+        },
+    ];
+    let check = |name: &'static str, change| {
+        for deletion in DELETIONS {
+            for version in [7, 5] {
+                let mut scene = scene(version, &EVENTS);
+                scene.stream.change(deletion);
+                scene.looks();
+                scene.stream.change(change);
+                scene.gets(&["events were lost"]);
+                scene.looks();
+                scene.stream.event("8-0", name, "w-4");
+                scene.gets(&[name]);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for (name, change) in CHANGES {
+            scope.spawn(move || check(name, change));
+        }
+    });
+}
