@@ -1,49 +1,28 @@
 //! A hub's notices of who came and who left: the application's own code, which may take its time.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use akurai_server::{Batch, Engine, EventId, Hub, Memory};
-use akurai_tests::{DEADLINE, Frame, Opcode, TestServer, WsClient, eventually};
+use akurai_tests::{DEADLINE, Frame, Gate, Opcode, TestServer, Waiter, WsClient, eventually};
 use akurai_ws::{Sender, upgrade};
 
 use crate::hub::{quick, serve, subscribe};
 
-/// Holds up those that pass while it is shut.
-#[derive(Default)]
-struct Gate {
-    is_open: Mutex<bool>,
-    opened: Condvar,
-}
-
-impl Gate {
-    fn open(&self) {
-        *self.is_open.lock().unwrap() = true;
-        self.opened.notify_all();
-    }
-
-    fn pass(&self) {
-        let is_open = self.is_open.lock().unwrap();
-        let waited = self
-            .opened
-            .wait_timeout_while(is_open, DEADLINE * 4, |open| !*open);
-        assert!(*waited.unwrap().0, "the gate was never opened");
-    }
-}
-
 /// In memory; a publish to `people` waits at the gate, and fails then.
 struct Stuck {
     memory: Memory,
-    gate: Arc<Gate>,
+    gate: Waiter,
 }
 
 impl Engine for Stuck {
     fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
         if topic == "people" {
-            self.gate.pass();
+            self.gate.wait();
             return Err(io::Error::other("on purpose"));
         }
         self.memory.publish(topic, name, data)
@@ -76,10 +55,10 @@ fn sender() -> (Sender, TestServer, WsClient) {
 
 #[test]
 fn a_notice_whose_publish_hangs_holds_up_no_subscriber_and_no_member() {
-    let gate = Arc::new(Gate::default());
+    let gate = Gate::new();
     let engine = Stuck {
         memory: Memory::new(1_000),
-        gate: Arc::clone(&gate),
+        gate: gate.waiter(),
     };
     // All subscribers share one thread.
     let mut options = quick();
@@ -153,39 +132,41 @@ fn a_notice_whose_publish_hangs_holds_up_no_subscriber_and_no_member() {
 }
 
 #[test]
-fn notices_come_in_the_order_of_the_counts() {
+fn notices_come_from_one_thread_in_the_order_of_the_counts() {
     let hub = Hub::new(quick()).unwrap();
     let (tell, told) = mpsc::channel();
     let (joined, left) = (tell.clone(), tell);
-    hub.on_join(move |_, count| joined.send((true, count)).unwrap())
+    let here = || thread::current().id();
+    hub.on_join(move |_, count| joined.send((here(), true, count)).unwrap())
         .unwrap();
-    hub.on_leave(move |_, count| left.send((false, count)).unwrap())
+    hub.on_leave(move |_, count| left.send((here(), false, count)).unwrap())
         .unwrap();
     let (sender, _server, _client) = sender();
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| (0..60).for_each(|_| drop(hub.join("a", sender.clone()))));
         }
-        let mut before = 0;
+        let (mut before, mut threads) = (0, HashSet::new());
         // Fewer than may wait, so that each is told.
         for n in 0..960 {
-            let (is_join, count) = told.recv_timeout(DEADLINE).expect("a notice");
+            let (thread, is_join, count) = told.recv_timeout(DEADLINE).expect("a notice");
             let expected = if is_join { before + 1 } else { before - 1 };
             assert_eq!(count, expected, "notice {n}");
             before = count;
+            threads.insert(thread);
         }
-        assert_eq!(before, 0);
+        assert_eq!((before, threads.len()), (0, 1));
     });
 }
 
 #[test]
 fn of_notices_that_are_too_slow_the_last_count_of_each_topic_is_told() {
     let hub = Hub::new(quick()).unwrap();
-    let gate = Arc::new(Gate::default());
+    let gate = Gate::new();
     let (tell, told) = mpsc::channel();
-    let (joined, left, shut) = (tell.clone(), tell, Arc::clone(&gate));
+    let (joined, left, shut) = (tell.clone(), tell, gate.waiter());
     hub.on_join(move |topic, count| {
-        shut.pass();
+        shut.wait();
         joined.send((topic.to_owned(), count)).unwrap();
     })
     .unwrap();
@@ -249,14 +230,14 @@ fn the_thread_of_notices_ends_with_the_hub() {
     // Dropped by somebody else while a notice is being given, and by the notice itself.
     for is_own in [false, true] {
         let hub = Hub::new(quick()).unwrap();
-        let (kept, gate) = (Mutex::new(Some(hub.clone())), Arc::new(Gate::default()));
+        let (kept, gate) = (Mutex::new(Some(hub.clone())), Gate::new());
         let (alive, is_gone) = mpsc::channel::<()>();
         let (begun, has_begun) = mpsc::channel();
-        let shut = Arc::clone(&gate);
+        let shut = gate.waiter();
         hub.on_join(move |_, _| {
             let _ = &alive;
             begun.send(()).unwrap();
-            shut.pass();
+            shut.wait();
             drop(kept.lock().unwrap().take());
         })
         .unwrap();
