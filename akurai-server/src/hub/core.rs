@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::notices::Notices;
 use super::options::HubOptions;
 use super::ring::{Ring, RingLimits};
+use super::vanished::Vanished;
 use crate::EventId;
 use crate::engine::now_ms;
 
@@ -24,6 +25,7 @@ pub(crate) struct Core {
     gauges: RwLock<HashSet<String>>,
     present: Mutex<HashMap<Arc<str>, usize>>,
     pub(crate) notices: Arc<Notices>,
+    pub(crate) vanished: Vanished,
     dropped: AtomicU64,
     deliveries: AtomicU64,
 }
@@ -42,6 +44,7 @@ impl Core {
             gauges: RwLock::default(),
             present: Mutex::default(),
             notices: Arc::default(),
+            vanished: Vanished::default(),
             dropped: AtomicU64::new(0),
             deliveries: AtomicU64::new(0),
         }
@@ -87,6 +90,11 @@ impl Core {
     pub(crate) fn present(&self, topic: &str) -> usize {
         let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         present.get(topic).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn is_anybody_present(&self) -> bool {
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        !present.is_empty()
     }
 
     /// Whether a client that stands behind `last` may come from another node which was ahead, and not from another time.

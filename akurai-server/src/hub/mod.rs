@@ -9,6 +9,7 @@ mod relay;
 mod ring;
 mod shard;
 mod subscriber;
+mod vanished;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use akurai_http::{Reply, Request, event_stream, last_event_id};
 use akurai_ws::Sender;
 
+use self::bell::Bell;
 use self::core::Core;
 use self::feed::Feed;
 use self::notices::Notices;
@@ -83,6 +85,7 @@ struct Threads {
     inboxes: Vec<Arc<Inbox>>,
     door: Arc<Door>,
     notices: Arc<Notices>,
+    watch: Arc<Bell<()>>,
 }
 
 /// A WebSocket's subscription to a topic, which ends when this is dropped; see [`Hub::join`].
@@ -143,6 +146,10 @@ impl Hub {
         }
         let (relay_core, relay_door) = (Arc::clone(&core), Arc::clone(&threads.door));
         spawn(move || relay(&relay_core, &relay_door))?;
+        if cfg!(target_os = "linux") {
+            let (core, bell) = (Arc::clone(&core), Arc::clone(&threads.watch));
+            spawn(move || vanished::watch(&core, &bell))?;
+        }
         Ok(Hub {
             shared: Arc::new(Shared {
                 core,
@@ -319,12 +326,14 @@ impl Hub {
         self.shared.node.as_deref()
     }
 
-    /// How many are subscribed to this topic here; other nodes of an engine have others.
+    /// How many are subscribed to this topic here; other nodes of an engine have others. A client
+    /// that vanished without a word counts until that is noticed: about a minute, as
+    /// [`HubOptions::no_acknowledgement`] says.
     pub fn present(&self, topic: &str) -> usize {
         self.shared.core.present(topic)
     }
 
-    /// Subscribers that were dropped since they took too little.
+    /// Subscribers that were dropped since they took too little, or acknowledged nothing.
     pub fn dropped(&self) -> u64 {
         self.shared.core.dropped()
     }
@@ -459,6 +468,7 @@ impl Drop for Threads {
         }
         self.door.end();
         self.notices.end();
+        self.watch.end();
     }
 }
 

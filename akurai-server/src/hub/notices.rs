@@ -13,7 +13,8 @@ pub(crate) type Notice = Arc<dyn Fn(&str, usize) + Send + Sync>;
 /// Beyond so many that wait, a topic's newer notice takes the place of its older one.
 const MOST_WAITING: usize = 1_024;
 
-/// The changes of presence that the application has not been told of yet, in the order of the counts.
+/// The changes of presence that the application has not been told of yet, in the order of the
+/// counts.
 ///
 /// Its thread alone calls the application's code, which may take as long as it likes: no other
 /// thread of the hub waits for it.
@@ -71,8 +72,8 @@ impl Notices {
         Ok(())
     }
 
-    /// Puts a change behind the others. The caller holds the lock of the counts, so that the changes
-    /// come in their order; this lock is taken behind that one, and never before it.
+    /// Puts a change behind the others. The caller holds the lock of the counts, so that the
+    /// changes come in their order; this lock is taken behind that one, and never before it.
     pub(crate) fn put(&self, topic: &Arc<str>, before: usize, count: usize) {
         let mut state = self.lock();
         if state.has_thread {
