@@ -179,9 +179,10 @@ impl Upgrade {
     /// answer what still comes behind our FIN by a reset. So this is for a protocol that says
     /// goodbye and waits for the answer.
     ///
-    /// The thread that stops the server calls it for each connection in turn, perhaps before the
-    /// closure runs; so it should not wait long. It must not keep the socket, or the connection
-    /// would not end.
+    /// One thread calls it for each connection in turn, perhaps before the closure runs; so it
+    /// should not wait long, or others are told late. The grace goes on meanwhile. A hook that
+    /// still hangs when the grace is over is left behind: [`Server::run`](crate::Server::run)
+    /// returns. It must not keep the socket, or the connection would not end.
     pub fn on_stop(mut self, hook: impl Fn(&Socket) + Send + Sync + 'static) -> Upgrade {
         self.stop_hook = Some(StopHook(Box::new(hook)));
         self

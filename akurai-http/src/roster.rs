@@ -199,20 +199,21 @@ impl Roster {
         lock(&self.deadline).unwrap_or_else(Instant::now)
     }
 
-    /// Ends the input of every connection that has no request to answer; those with a hook are told
-    /// by that.
+    /// Ends the input of every connection that has no request to answer, but for those with a hook.
     pub(crate) fn close_idle(&self) {
         for link in self.links() {
             let is_open = matches!(link.phase.load(Ordering::SeqCst), IDLE | UPGRADED);
-            if is_open && !link.call_stop_hook() {
+            if is_open && link.stop_hook.get().is_none() {
                 let _ = link.stream.shutdown(Shutdown::Read);
             }
         }
     }
 
-    /// Calls the hooks again.
-    pub(crate) fn remind(&self) {
-        for link in self.links() {
+    /// Calls the hooks, one after the other. They are the application's, and one may hang: the
+    /// connections behind it can end meanwhile.
+    pub(crate) fn call_stop_hooks(&self) {
+        let links: Vec<_> = lock(&self.links).values().cloned().collect();
+        for link in links.iter().filter_map(Weak::upgrade) {
             link.call_stop_hook();
         }
     }

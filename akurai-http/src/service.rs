@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -210,12 +211,8 @@ impl Service {
 
     fn stop(&self) {
         self.roster.close_idle();
-        let mut reminder = Instant::now() + REMINDER;
+        let _over = self.call_stop_hooks();
         loop {
-            if Instant::now() >= reminder {
-                self.roster.remind();
-                reminder = Instant::now() + REMINDER;
-            }
             // It may come nearer meanwhile.
             let deadline = self.roster.deadline();
             for acceptor in &self.acceptors {
@@ -240,6 +237,26 @@ impl Service {
         for acceptor in &self.acceptors {
             acceptor.listener.remove_file();
         }
+    }
+
+    /// Has the hooks called now and then, until the end that is returned is dropped. A hook is the
+    /// application's own: where it hangs, the grace goes on to its end.
+    fn call_stop_hooks(&self) -> mpsc::Sender<()> {
+        let (over, is_over) = mpsc::channel();
+        let roster = Arc::clone(&self.roster);
+        let calls = move || {
+            loop {
+                roster.call_stop_hooks();
+                if is_over.recv_timeout(REMINDER) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        };
+        let builder = thread::Builder::new().name("akurai-stop".to_owned());
+        if builder.spawn(calls).is_err() {
+            self.roster.call_stop_hooks();
+        }
+        over
     }
 }
 

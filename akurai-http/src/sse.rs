@@ -26,6 +26,14 @@ const PRELUDE: &[u8] = b": \n\n";
 /// the connection. A browser's `EventSource` then comes back by itself after its reconnection time, 3 s unless
 /// [`SseSink::retry`] said otherwise.
 ///
+/// A client that vanishes without a word, as a phone without network does, keeps the thread until
+/// the system gives up: on Linux some 15 min after the next event, or what the sysctl
+/// `net.ipv4.tcp_retries2` says (5: about 15 s), or sooner when the system's buffer is full
+/// ([`Limits::write_stall`](crate::Limits::write_stall)). A stream to which nothing is sent keeps it
+/// for ever, so send a [comment](SseSink::comment) now and then. Where that is too long, a program
+/// may set `TCP_USER_TIMEOUT` (RFC 5482) on a listener of its own for
+/// [`Server::from_listener`](crate::Server::from_listener): its connections inherit it.
+///
 /// ```
 /// use akurai_http::{sse, Reply};
 /// fn events() -> Reply {

@@ -57,6 +57,15 @@ impl Stream {
         either!(Stream, self, socket => socket.shutdown(how))
     }
 
+    /// Our own end's address and port, if it has them.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(socket) => socket.local_addr().ok(),
+            #[cfg(unix)]
+            Stream::Unix(_) => None,
+        }
+    }
+
     /// Sends each write at once: what we write is a whole answer, frame or event (invariant 10).
     pub(crate) fn set_nodelay(&self) -> io::Result<()> {
         match self {

@@ -140,6 +140,12 @@ impl Socket {
         self.link.peer
     }
 
+    /// The address at which the client has reached the server; `None` on a Unix socket, or if the
+    /// system does not tell.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.link.stream.local_addr()
+    }
+
     /// Whether the server is shutting down.
     pub fn is_stopping(&self) -> bool {
         self.link.is_stopping()

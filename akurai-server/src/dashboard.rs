@@ -57,8 +57,8 @@ impl Publisher {
     pub fn start(hub: &Hub, handle: Handle) -> io::Result<Publisher> {
         let bell = Arc::new(Bell::default());
         let (joined, left) = (Arc::clone(&bell), Arc::clone(&bell));
-        hub.on_join(move |_, _| joined.ring());
-        hub.on_leave(move |_, _| left.ring());
+        hub.on_join(move |_, _| joined.ring())?;
+        hub.on_leave(move |_, _| left.ring())?;
         let (hub, waiting) = (hub.clone(), Arc::clone(&bell));
         let thread = thread::Builder::new()
             .name("akurai-stats".to_owned())

@@ -28,6 +28,7 @@ mod joined_sends;
 mod keepalive;
 mod limits;
 mod long_frames;
+mod notices;
 mod posting;
 mod receiving;
 mod redis;

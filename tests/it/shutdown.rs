@@ -408,3 +408,46 @@ fn a_listener_that_others_hold_outlives_the_server() {
     let (accepted, _) = listener.accept().expect("the next holder accepts");
     drop((next, accepted));
 }
+
+#[test]
+fn a_hook_that_hangs_holds_up_neither_the_others_nor_the_grace() {
+    let gate = Gate::new();
+    let waiter = gate.waiter();
+    let (tell, hangs) = mpsc::channel();
+    let running = Running::start(move |req: &Request| -> Reply {
+        let upgraded = Upgrade::new(Response::new(Status::OK), |mut upgraded| {
+            let _ = upgraded.read(&mut [0]);
+        });
+        if req.path() == "/plain" {
+            return upgraded.into();
+        }
+        let (tell, waiter) = (tell.clone(), waiter.clone());
+        upgraded
+            .on_stop(move |_| {
+                let _ = tell.send(());
+                waiter.wait();
+            })
+            .into()
+    });
+    let mut clients: Vec<Client> = ["/hangs", "/hangs", "/plain"]
+        .map(|path| {
+            let mut client = running.connect();
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n"));
+            assert_eq!(client.read_head().status, 200);
+            client
+        })
+        .into();
+    running.handle.shutdown(LONG);
+    hangs.recv_timeout(DEADLINE).expect("a hook is called");
+    clients.pop().unwrap().expect_eof();
+    running.expect_running();
+    // Of those with a hook one is held by it, and the other is not.
+    clients.iter_mut().for_each(Client::finish);
+    eventually("the other has ended", || {
+        running.handle.stats().upgraded == 1
+    });
+    running.handle.shutdown(SHORT);
+    let result = running.ended.recv_timeout(DEADLINE);
+    result.expect("run returned").expect("it served to the end");
+    drop(gate);
+}

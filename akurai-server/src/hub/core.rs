@@ -3,17 +3,16 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::early::Looks;
+use super::notices::Notices;
 use super::options::HubOptions;
 use super::ring::{Ring, RingLimits};
+use super::vanished::Vanished;
 use crate::EventId;
-
-type Notice = Arc<dyn Fn(&str, usize) + Send + Sync>;
 
 pub(crate) struct Core {
     pub(crate) options: HubOptions,
@@ -23,8 +22,8 @@ pub(crate) struct Core {
     pub(crate) looks: Looks,
     gauges: RwLock<HashSet<String>>,
     present: Mutex<HashMap<Arc<str>, usize>>,
-    pub(crate) on_join: RwLock<Option<Notice>>,
-    pub(crate) on_leave: RwLock<Option<Notice>>,
+    pub(crate) notices: Arc<Notices>,
+    pub(crate) vanished: Vanished,
     dropped: AtomicU64,
     deliveries: AtomicU64,
 }
@@ -43,8 +42,8 @@ impl Core {
             looks: Looks::default(),
             gauges: RwLock::default(),
             present: Mutex::default(),
-            on_join: RwLock::default(),
-            on_leave: RwLock::default(),
+            notices: Arc::default(),
+            vanished: Vanished::default(),
             dropped: AtomicU64::new(0),
             deliveries: AtomicU64::new(0),
         }
@@ -62,38 +61,39 @@ impl Core {
 
     /// The topic's one name, and one more who is there for it.
     pub(crate) fn joined(&self, topic: &str) -> Arc<str> {
-        let (name, count) = {
-            let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-            let name = match present.get_key_value(topic) {
-                Some((name, _)) => Arc::clone(name),
-                None => Arc::from(topic),
-            };
-            let count = present.entry(Arc::clone(&name)).or_default();
-            *count += 1;
-            (name, *count)
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = match present.get_key_value(topic) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::from(topic),
         };
-        notify(&self.on_join, topic, count);
+        let count = present.entry(Arc::clone(&name)).or_default();
+        *count += 1;
+        self.notices.put(&name, *count - 1, *count);
         name
     }
 
     pub(crate) fn left(&self, topics: &[Arc<str>]) {
         for topic in topics {
-            let count = {
-                let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-                let left = present.get(topic).map_or(0, |count| count - 1);
-                match left {
-                    0 => present.remove(topic),
-                    left => present.insert(Arc::clone(topic), left),
-                };
-                left
+            let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(&before) = present.get(topic) else {
+                continue;
             };
-            notify(&self.on_leave, topic, count);
+            match before - 1 {
+                0 => present.remove(topic),
+                left => present.insert(Arc::clone(topic), left),
+            };
+            self.notices.put(topic, before, before - 1);
         }
     }
 
     pub(crate) fn present(&self, topic: &str) -> usize {
         let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         present.get(topic).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn is_anybody_present(&self) -> bool {
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        !present.is_empty()
     }
 
     pub(crate) fn count_dropped(&self) {
@@ -122,17 +122,6 @@ impl Core {
     pub(crate) fn below(&self, duration: Duration) -> Duration {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(RandomState::new().build_hasher().finish() % millis.max(1))
-    }
-}
-
-fn notify(notice: &RwLock<Option<Notice>>, topic: &str, count: usize) {
-    // The application's own code runs without a lock of ours, and its panic is its own: a shard has others to serve.
-    let notice = notice
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    if let Some(notice) = notice {
-        let _ = catch_unwind(AssertUnwindSafe(|| notice(topic, count)));
     }
 }
 

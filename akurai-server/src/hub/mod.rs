@@ -7,12 +7,14 @@ mod feed;
 mod gone;
 mod history;
 mod lanes;
+mod notices;
 mod options;
 mod relay;
 mod ring;
 mod shard;
 mod stored;
 mod subscriber;
+mod vanished;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -24,9 +26,11 @@ use std::thread;
 use akurai_http::{Reply, Request, Response, Status, event_stream, last_event_id};
 use akurai_ws::Sender;
 
+use self::bell::Bell;
 use self::core::Core;
 use self::feed::Feed;
 pub use self::history::History;
+use self::notices::Notices;
 use self::options::TOPIC_BYTES;
 pub use self::options::{HubOptions, Retention};
 pub use self::relay::Membership;
@@ -87,6 +91,8 @@ struct Shared {
 struct Threads {
     inboxes: Vec<Arc<Inbox>>,
     door: Arc<Door>,
+    notices: Arc<Notices>,
+    watch: Arc<Bell<()>>,
 }
 
 impl Hub {
@@ -130,6 +136,7 @@ impl Hub {
     ) -> io::Result<Hub> {
         let core = Arc::new(Core::new(options, origin, engine.is_some()));
         let mut threads = Threads::default();
+        threads.notices = Arc::clone(&core.notices);
         for _ in 0..core.options.shards.max(1) {
             let inbox = Arc::new(Inbox::default());
             threads.inboxes.push(Arc::clone(&inbox));
@@ -138,6 +145,10 @@ impl Hub {
         }
         let (relay_core, relay_door) = (Arc::clone(&core), Arc::clone(&threads.door));
         spawn(move || relay(&relay_core, &relay_door))?;
+        if cfg!(target_os = "linux") {
+            let (core, bell) = (Arc::clone(&core), Arc::clone(&threads.watch));
+            spawn(move || vanished::watch(&core, &bell))?;
+        }
         Ok(Hub {
             shared: Arc::new(Shared {
                 core,
@@ -337,12 +348,14 @@ impl Hub {
         self.shared.node.as_deref()
     }
 
-    /// How many are subscribed to this topic here; other nodes of an engine have others.
+    /// How many are subscribed to this topic here; other nodes of an engine have others. A client
+    /// that vanished without a word counts until that is noticed: about a minute, as
+    /// [`HubOptions::no_acknowledgement`] says.
     pub fn present(&self, topic: &str) -> usize {
         self.shared.core.present(topic)
     }
 
-    /// Subscribers that were dropped since they took too little.
+    /// Subscribers that were dropped since they took too little, or acknowledged nothing.
     pub fn dropped(&self) -> u64 {
         self.shared.core.dropped()
     }
@@ -352,29 +365,37 @@ impl Hub {
         self.shared.core.deliveries()
     }
 
-    /// Calls `notice` with the topic and the new count whenever somebody subscribes, on the connection's thread. Notices of
-    /// several threads may overtake each other; [`present`](Hub::present) tells what is. A notice that holds a clone of the
-    /// hub keeps it alive.
-    pub fn on_join(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) {
-        let mut slot = self
-            .shared
-            .core
-            .on_join
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *slot = Some(Arc::new(notice));
+    /// Calls `notice` with the topic and the new count whenever somebody has subscribed.
+    ///
+    /// One thread of the hub's own gives all notices, these and those of
+    /// [`on_leave`](Hub::on_leave), one after the other, in the order of the counts. That thread
+    /// serves nobody else, so a notice may publish, and may take its time: the next notices wait,
+    /// and nothing else does. [`present`](Hub::present) may be ahead of the notices.
+    ///
+    /// While 1,024 notices wait, a topic's newer notice takes the place of its older one. So the
+    /// application hears the last count of each topic, though not every step to it; where the
+    /// count is again what the application knows, it hears nothing. At most 1,024 notices wait,
+    /// and one more for each topic.
+    ///
+    /// The thread begins when the first notice is set, here or by [`on_leave`](Hub::on_leave), and
+    /// ends with the hub, behind the notice that it gives just then; what waits is not told. A
+    /// panic costs one notice. A notice that holds a clone of the hub keeps it alive.
+    ///
+    /// # Errors
+    ///
+    /// If the thread cannot be made. Nothing is changed then.
+    pub fn on_join(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) -> io::Result<()> {
+        self.shared.core.notices.set_on_join(Arc::new(notice))
     }
 
-    /// Calls `notice` with the topic and the new count whenever somebody has left, on a thread that writes to others: it
-    /// should be quick. It may publish.
-    pub fn on_leave(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) {
-        let mut slot = self
-            .shared
-            .core
-            .on_leave
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *slot = Some(Arc::new(notice));
+    /// Calls `notice` with the topic and the new count whenever somebody has left, on the same
+    /// thread and under the same rules as [`on_join`](Hub::on_join).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`on_join`](Hub::on_join).
+    pub fn on_leave(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) -> io::Result<()> {
+        self.shared.core.notices.set_on_leave(Arc::new(notice))
     }
 }
 
@@ -419,6 +440,8 @@ impl Drop for Threads {
             inbox.end();
         }
         self.door.end();
+        self.notices.end();
+        self.watch.end();
     }
 }
 

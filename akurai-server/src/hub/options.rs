@@ -34,6 +34,23 @@ pub struct HubOptions {
     pub backlog_bytes: usize,
     /// A subscriber who takes nothing for so long while something waits for it is dropped. Default 5 s.
     pub no_progress: Duration,
+    /// A subscriber whose system acknowledges nothing for so long, although ours has sent it
+    /// something again and again, is dropped. Default 30 s.
+    ///
+    /// It is for clients that vanish without a word: a phone without network, a NAT that forgot the
+    /// connection. [`no_progress`](Self::no_progress) does not find them, for heartbeats fit into the
+    /// system's buffer. With all defaults, such a client is gone 63 s after it vanished: up to 20 s
+    /// until a heartbeat is due (`heartbeat` and `sweep`), 30 s, a quarter of that until the next
+    /// look at the system's list, and 5 s until the next `sweep`. One that comes back within the 30 s
+    /// loses nothing; one that comes back later finds its connection ended, and returns with
+    /// `Last-Event-ID`.
+    ///
+    /// Linux tells of this in `/proc/net/tcp`, about TCP's connections. On other systems, without
+    /// that file, and with a wait longer than the system's own, the system's ends them: on Linux
+    /// after 15 min, or what the sysctl `net.ipv4.tcp_retries2` says. Behind a proxy it is the proxy
+    /// that notices (HAProxy: `tcp-ut`). A WebSocket is found by its
+    /// [ping](akurai_ws::WsOptions::ping_interval) instead, within 40 s.
+    pub no_acknowledgement: Duration,
     /// A subscriber who was sent nothing for so long is sent where it stands (`id:` alone) at the next sweep, or a comment while
     /// that is not known here. Default 15 s.
     pub heartbeat: Duration,
@@ -59,6 +76,7 @@ impl Default for HubOptions {
             backlog_events: 1_000,
             backlog_bytes: 1 << 20,
             no_progress: Duration::from_secs(5),
+            no_acknowledgement: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
             sweep: Duration::from_secs(5),
             lifetime: Duration::from_secs(60 * 60),

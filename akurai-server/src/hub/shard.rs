@@ -414,6 +414,10 @@ impl Shard {
         if !subscriber.is_there() {
             return self.remove(slot, drop);
         }
+        if self.core.vanished.has(|| subscriber.ends_of_connection()) {
+            self.core.count_dropped();
+            return self.remove(slot, Subscriber::cut);
+        }
         let idle = now.saturating_duration_since(subscriber.last_write);
         if subscriber.is_idle() && idle >= self.core.options.heartbeat {
             let here = match subscriber.early {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -236,6 +236,11 @@ impl Subscriber {
             Input::Ended => self.socket.is_stopping(),
             Input::Broken => false,
         }
+    }
+
+    /// Our end of its connection, and the client's; `None` on a Unix socket.
+    pub(crate) fn ends_of_connection(&self) -> Option<[SocketAddr; 2]> {
+        Some([self.socket.local_addr()?, self.socket.peer_addr()?])
     }
 
     /// Ends the stream behind what was written. The socket is to be kept until the client has ended

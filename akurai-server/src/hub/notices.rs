@@ -1,0 +1,250 @@
+//! The thread that tells the application that somebody came or left.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::spawn;
+
+pub(crate) type Notice = Arc<dyn Fn(&str, usize) + Send + Sync>;
+
+/// Beyond so many that wait, a topic's newer notice takes the place of its older one.
+const MOST_WAITING: usize = 1_024;
+
+/// The changes of presence that the application has not been told of yet, in the order of the
+/// counts.
+///
+/// Its thread alone calls the application's code, which may take as long as it likes: no other
+/// thread of the hub waits for it.
+#[derive(Default)]
+pub(crate) struct Notices {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    on_join: Option<Notice>,
+    on_leave: Option<Notice>,
+    /// By number; they are numbered as they come.
+    waiting: BTreeMap<u64, Change>,
+    /// The number of each topic's newest one.
+    newest: HashMap<Arc<str>, u64>,
+    next: u64,
+    has_thread: bool,
+    is_over: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Change {
+    topic: Arc<str>,
+    /// What the application knows by then.
+    before: usize,
+    count: usize,
+}
+
+impl Notices {
+    pub(crate) fn set_on_join(self: &Arc<Self>, notice: Notice) -> io::Result<()> {
+        self.set(|state| &mut state.on_join, notice)
+    }
+
+    pub(crate) fn set_on_leave(self: &Arc<Self>, notice: Notice) -> io::Result<()> {
+        self.set(|state| &mut state.on_leave, notice)
+    }
+
+    fn set(
+        self: &Arc<Self>,
+        slot: impl FnOnce(&mut State) -> &mut Option<Notice>,
+        notice: Notice,
+    ) -> io::Result<()> {
+        let mut state = self.lock();
+        if !state.has_thread {
+            let notices = Arc::clone(self);
+            spawn(move || notices.run())?;
+            state.has_thread = true;
+        }
+        let old = slot(&mut state).replace(notice);
+        // What the application's closure does when it is dropped, it does without our lock.
+        drop(state);
+        drop(old);
+        Ok(())
+    }
+
+    /// Puts a change behind the others. The caller holds the lock of the counts, so that the
+    /// changes come in their order; this lock is taken behind that one, and never before it.
+    pub(crate) fn put(&self, topic: &Arc<str>, before: usize, count: usize) {
+        let mut state = self.lock();
+        if state.has_thread {
+            state.put(topic, before, count);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Ends the thread behind the notice that it is giving now.
+    pub(crate) fn end(&self) {
+        self.lock().is_over = true;
+        self.changed.notify_one();
+    }
+
+    /// The thread's life.
+    fn run(&self) {
+        while let Some((notice, change)) = self.wait() {
+            contain(move || notice(&change.topic, change.count));
+        }
+        let mut state = self.lock();
+        let closures = (state.on_join.take(), state.on_leave.take());
+        drop(state);
+        contain(move || drop(closures));
+    }
+
+    /// Waits for a change of which the application wants to hear. `None` if the hub is gone.
+    fn wait(&self) -> Option<(Notice, Change)> {
+        let mut state = self.lock();
+        while !state.is_over {
+            let Some(change) = state.take() else {
+                let woken = self.changed.wait(state);
+                state = woken.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let notice = match change.count > change.before {
+                true => &state.on_join,
+                false => &state.on_leave,
+            };
+            if let Some(notice) = notice {
+                return Some((Arc::clone(notice), change));
+            }
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn put(&mut self, topic: &Arc<str>, before: usize, count: usize) {
+        if self.waiting.len() >= MOST_WAITING {
+            if let Some(number) = self.newest.get(topic) {
+                if let Some(waiting) = self.waiting.get_mut(number) {
+                    waiting.count = count;
+                    if waiting.before == count {
+                        // Nothing to tell. So topics that came and went do not add up.
+                        self.waiting.remove(number);
+                        self.newest.remove(topic);
+                    }
+                    return;
+                }
+            }
+        }
+        let topic = Arc::clone(topic);
+        self.newest.insert(Arc::clone(&topic), self.next);
+        let change = Change {
+            topic,
+            before,
+            count,
+        };
+        self.waiting.insert(self.next, change);
+        self.next += 1;
+    }
+
+    fn take(&mut self) -> Option<Change> {
+        let (number, change) = self.waiting.pop_first()?;
+        if self.newest.get(&change.topic) == Some(&number) {
+            self.newest.remove(&change.topic);
+        }
+        Some(change)
+    }
+}
+
+/// Runs code of the application's, whose panic must not end the thread. The panic has its message
+/// on stderr.
+fn contain(work: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            // Its Drop might panic too.
+            mem::forget(second);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(topic: &str, before: usize, count: usize) -> Change {
+        Change {
+            topic: Arc::from(topic),
+            before,
+            count,
+        }
+    }
+
+    fn all(state: &mut State) -> Vec<Change> {
+        let all: Vec<_> = std::iter::from_fn(|| state.take()).collect();
+        assert!(state.newest.is_empty(), "{:?}", state.newest);
+        all
+    }
+
+    #[test]
+    fn each_change_is_told_while_there_is_room() {
+        let mut state = State::default();
+        let topic: Arc<str> = Arc::from("a");
+        state.put(&topic, 0, 1);
+        state.put(&topic, 1, 2);
+        assert_eq!(state.take(), Some(change("a", 0, 1)));
+        state.put(&topic, 2, 1);
+        assert_eq!(all(&mut state), [change("a", 1, 2), change("a", 2, 1)]);
+    }
+
+    #[test]
+    fn beyond_the_bound_a_topics_newer_notice_takes_the_place_of_its_older_one() {
+        let mut state = State::default();
+        let a: Arc<str> = Arc::from("a");
+        for n in 0..MOST_WAITING {
+            state.put(&a, n, n + 1);
+        }
+        // One more for each topic, however often it changes.
+        let b: Arc<str> = Arc::from("b");
+        for n in 0..5_000 {
+            state.put(&b, n, n + 1);
+            state.put(&a, MOST_WAITING + n, MOST_WAITING + n + 1);
+        }
+        assert_eq!(state.waiting.len(), MOST_WAITING + 1);
+        let told = all(&mut state);
+        assert_eq!(told[0], change("a", 0, 1));
+        let last = MOST_WAITING - 1;
+        assert_eq!(told[last], change("a", last, MOST_WAITING + 5_000));
+        assert_eq!(told[last + 1..], [change("b", 0, 5_000)]);
+        // With room, each is told again.
+        state.put(&b, 5_000, 4_999);
+        state.put(&b, 4_999, 4_998);
+        assert_eq!(all(&mut state).len(), 2);
+    }
+
+    #[test]
+    fn topics_that_came_and_went_untold_do_not_add_up() {
+        let mut state = State::default();
+        let full: Arc<str> = Arc::from("full");
+        for n in 0..MOST_WAITING {
+            state.put(&full, n, n + 1);
+        }
+        for n in 0..100_000 {
+            let topic = Arc::from(n.to_string());
+            state.put(&topic, 0, 1);
+            state.put(&topic, 1, 2);
+            state.put(&topic, 2, 1);
+            state.put(&topic, 1, 0);
+        }
+        assert_eq!(state.waiting.len(), MOST_WAITING);
+        assert_eq!(state.newest.len(), 1);
+        // One that the application knows of is told to be gone.
+        let known: Arc<str> = Arc::from("known");
+        state.put(&known, 1, 0);
+        state.put(&known, 0, 1);
+        state.put(&known, 1, 0);
+        assert_eq!(all(&mut state).pop(), Some(change("known", 1, 0)));
+    }
+}

@@ -1,0 +1,258 @@
+//! Clients that vanished without a word: their systems acknowledge nothing any more.
+//!
+//! A heartbeat to such a client fits into our system's buffer, so writing it succeeds. The system
+//! sends it again and again, and gives up after some 15 minutes (Linux: `net.ipv4.tcp_retries2`).
+//! Linux tells of these retransmissions in a file, about all sockets at once; std has no way to ask
+//! one socket, nor to set its `TCP_USER_TIMEOUT` (RFC 5482). On other systems their own time
+//! stands.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::bell::Bell;
+use super::core::Core;
+
+/// What the system lists its TCP sockets in, for IPv4 and IPv6.
+const FILES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
+
+/// Reading the files takes a fiftieth of one core's time at most.
+const REST: u32 = 50;
+
+/// Both ends of a connection, ours first. The scope of a link-local address is not listed.
+type Ends = [(IpAddr, u16); 2];
+
+/// The connections whose clients have vanished, as the thread that looks for them has seen last.
+#[derive(Debug, Default)]
+pub(crate) struct Vanished {
+    connections: Mutex<HashSet<Ends>>,
+}
+
+impl Vanished {
+    /// Whether this connection is among them. Its ends are asked for only if there are any.
+    pub(crate) fn has(&self, ends: impl FnOnce() -> Option<[SocketAddr; 2]>) -> bool {
+        let connections = self.connections.lock();
+        let connections = connections.unwrap_or_else(PoisonError::into_inner);
+        if connections.is_empty() {
+            return false;
+        }
+        ends().is_some_and(|ends| connections.contains(&ends.map(|end| (end.ip(), end.port()))))
+    }
+}
+
+/// The thread's life, which ends with the hub, or at once where the system has no such file.
+pub(super) fn watch(core: &Core, bell: &Bell<()>) {
+    let mut watch = Watch {
+        limit: core.options.no_acknowledgement,
+        unanswered: HashMap::new(),
+    };
+    let pause = (watch.limit / 4).max(Duration::from_millis(250));
+    let mut rest = pause;
+    while bell.wait(Some(super::core::after(rest))).is_some() {
+        let begun = Instant::now();
+        let counts = match core.is_anybody_present() {
+            true => retransmissions(),
+            false => Ok(Vec::new()),
+        };
+        let vanished = match counts {
+            Ok(counts) => watch.look(counts, begun),
+            Err(error) if is_final(&error) => return,
+            // Descriptors come back when connections end.
+            Err(_) => continue,
+        };
+        let connections = core.vanished.connections.lock();
+        *connections.unwrap_or_else(PoisonError::into_inner) = vanished;
+        rest = pause.max(begun.elapsed() * REST);
+    }
+}
+
+/// Whether there is no such file, or not for us.
+fn is_final(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | PermissionDenied)
+}
+
+/// Since when connections have been retransmitting, and how often by now.
+#[derive(Debug)]
+struct Watch {
+    limit: Duration,
+    unanswered: HashMap<Ends, (u32, Instant)>,
+}
+
+impl Watch {
+    /// Takes in how often each connection has sent the same bytes again by now, and returns those
+    /// that have been at it for too long. A count that has become smaller began again at zero, for
+    /// something was acknowledged.
+    fn look(&mut self, counts: Vec<(Ends, u32)>, now: Instant) -> HashSet<Ends> {
+        let before = std::mem::take(&mut self.unanswered);
+        for (ends, count) in counts {
+            let since = match before.get(&ends) {
+                Some(&(last, since)) if last <= count => since,
+                _ => now,
+            };
+            self.unanswered.insert(ends, (count, since));
+        }
+        let unanswered = self.unanswered.iter();
+        unanswered
+            .filter(|(_, (_, since))| now.saturating_duration_since(*since) >= self.limit)
+            .map(|(ends, _)| *ends)
+            .collect()
+    }
+}
+
+/// The connections that send the same bytes again, and how often they have by now.
+fn retransmissions() -> io::Result<Vec<(Ends, u32)>> {
+    let mut counts = Vec::new();
+    let mut read = |file| -> io::Result<()> {
+        let mut lines = BufReader::with_capacity(64 * 1024, File::open(file)?);
+        let mut line = String::new();
+        while lines.read_line(&mut line)? > 0 {
+            counts.extend(entry(&line).filter(|(_, count)| *count > 0));
+            line.clear();
+        }
+        Ok(())
+    };
+    read(FILES[0])?;
+    // A system without IPv6 has no such file.
+    let _ = read(FILES[1]);
+    Ok(counts)
+}
+
+// sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt ...
+//  0: 0100007F:1F90 0200007F:D431 01 00000018:00000000 01:00000014 00000003 ...
+
+/// A connection, and how often it has sent the same bytes again (Linux, proc_net_tcp). `None` for
+/// the heading.
+fn entry(line: &str) -> Option<(Ends, u32)> {
+    let mut fields = line.split_ascii_whitespace();
+    let ends = [fields.nth(1)?, fields.next()?];
+    let retransmits = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
+    Some(([end(ends[0])?, end(ends[1])?], retransmits))
+}
+
+/// An address as words of 32 bits, each a number of this machine's, and a port.
+fn end(text: &str) -> Option<(IpAddr, u16)> {
+    let (address, port) = text.split_once(':')?;
+    let word = |at: usize| {
+        let digits = address.get(at * 8..at * 8 + 8)?;
+        Some(u32::from_str_radix(digits, 16).ok()?.to_ne_bytes())
+    };
+    let address = match address.len() {
+        8 => IpAddr::from(word(0)?),
+        32 => {
+            let mut bytes = [0; 16];
+            for (at, part) in bytes.chunks_exact_mut(4).enumerate() {
+                part.copy_from_slice(&word(at)?);
+            }
+            IpAddr::from(bytes)
+        }
+        _ => return None,
+    };
+    Some((address, u16::from_str_radix(port, 16).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn lines_of_the_system() {
+        let ours = "127.0.0.1:8080".parse().unwrap();
+        let theirs = "10.213.2.1:54321".parse().unwrap();
+        let ours_6 = "[::1]:8080".parse().unwrap();
+        let theirs_6 = "[::ffff:10.213.2.1]:1".parse().unwrap();
+        let ends = |ends: [SocketAddr; 2]| ends.map(|end| (end.ip(), end.port()));
+        for (line, expected) in [
+            (
+                "   7: 0100007F:1F90 0102D50A:D431 01 00000018:00000000 01:00000014 0000001A  0\n",
+                Some((ends([ours, theirs]), 26)),
+            ),
+            (
+                "12345: 0100007F:1F90 0102D50A:D431 01 00000000:00000000 00:00000000 00000000  0\n",
+                Some((ends([ours, theirs]), 0)),
+            ),
+            (
+                "   0: 00000000000000000000000001000000:1F90 \
+                 0000000000000000FFFF00000102D50A:0001 01 \
+                 00000018:00000000 01:00000014 00000002  0\n",
+                Some((ends([ours_6, theirs_6]), 2)),
+            ),
+            (
+                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt",
+                None,
+            ),
+            (
+                "   0: 0100007F:1F90 0102D50A:D431 01 00000018:00000000",
+                None,
+            ),
+            ("   0: 0100007F 0102D50A:D431 01 0:0 0:0 1", None),
+            ("   0: 01007F:1F90 0102D50A:D431 01 0:0 0:0 1", None),
+            ("   0: 01\u{e9}0007:1F90 0102D50A:D431 01 0:0 0:0 1", None),
+            ("", None),
+        ] {
+            assert_eq!(entry(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_never_acknowledged_for_the_limit_has_vanished() {
+        let end = |port| ([127, 0, 0, 1].into(), port);
+        let (gone, flaky, well) = ([end(1), end(2)], [end(1), end(3)], [end(1), end(4)]);
+        let nobody: [Ends; 0] = [];
+        let mut watch = Watch {
+            limit: Duration::from_secs(30),
+            unanswered: HashMap::new(),
+        };
+        let start = Instant::now();
+        let mut look = |seconds, counts: &[(Ends, u32)]| -> Vec<Ends> {
+            let now = start + Duration::from_secs(seconds);
+            watch.look(counts.to_vec(), now).into_iter().collect()
+        };
+        assert_eq!(look(0, &[(gone, 1), (flaky, 5), (well, 1)]), nobody);
+        // Something of the second was acknowledged, and all of the third.
+        assert_eq!(look(10, &[(gone, 6), (flaky, 4)]), nobody);
+        assert_eq!(look(29, &[(gone, 7), (flaky, 5), (well, 1)]), nobody);
+        assert_eq!(look(30, &[(gone, 7), (flaky, 5), (well, 1)]), [gone]);
+        assert_eq!(look(39, &[(gone, 7), (flaky, 5), (well, 1)]), [gone]);
+        // The first is gone, or was answered at last.
+        assert_eq!(look(40, &[(flaky, 6), (well, 1)]), [flaky]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_system_lists_our_connections() {
+        use std::net::{TcpListener, TcpStream};
+        for host in ["127.0.0.1", "::1"] {
+            let Ok(listener) = TcpListener::bind((host, 0)) else {
+                assert_eq!(host, "::1", "only IPv6 may be missing");
+                continue;
+            };
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (socket, peer) = listener.accept().unwrap();
+            let ends = [socket.local_addr().unwrap(), peer].map(|end| (end.ip(), end.port()));
+            let listed = FILES.iter().any(|file| {
+                let lines = std::fs::read_to_string(file).unwrap_or_default();
+                lines.lines().any(|line| entry(line) == Some((ends, 0)))
+            });
+            assert!(listed, "{ends:?}");
+            drop(client);
+        }
+        assert!(retransmissions().is_ok());
+    }
+
+    #[test]
+    fn the_ends_are_asked_for_only_if_somebody_has_vanished() {
+        let ends: [SocketAddr; 2] = ["127.0.0.1:1", "[::1]:2"].map(|end| end.parse().unwrap());
+        let vanished = Vanished::default();
+        assert!(!vanished.has(|| unreachable!("nobody has vanished")));
+        let key = ends.map(|end| (end.ip(), end.port()));
+        vanished.connections.lock().unwrap().insert(key);
+        assert!(vanished.has(|| Some(ends)));
+        assert!(!vanished.has(|| Some([ends[1], ends[0]])));
+        assert!(!vanished.has(|| None));
+    }
+}
