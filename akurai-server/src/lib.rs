@@ -35,7 +35,7 @@ pub use dashboard::Publisher;
 pub use engine::{
     Batch, Engine, Event, EventId, EventIdError, Memory, Redis, RedisOptions, shard_of,
 };
-pub use hub::{Hub, HubOptions, Membership};
+pub use hub::{Hub, HubOptions, HubStats, Membership};
 pub use metrics::metrics;
 
 #[doc = include_str!("../../README.md")]

@@ -40,6 +40,7 @@ mod shutdown;
 mod slow_readers;
 mod smuggling;
 mod sse;
+mod stats;
 mod threads;
 mod tidy;
 #[cfg(unix)]

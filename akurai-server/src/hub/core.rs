@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::options::HubOptions;
 use super::ring::{Ring, RingLimits};
+use super::stats::Counts;
 use crate::EventId;
 use crate::engine::now_ms;
 
@@ -27,8 +27,7 @@ pub(crate) struct Core {
     present: Mutex<HashMap<Arc<str>, usize>>,
     pub(crate) on_join: RwLock<Option<Notice>>,
     pub(crate) on_leave: RwLock<Option<Notice>>,
-    dropped: AtomicU64,
-    deliveries: AtomicU64,
+    pub(crate) counts: Counts,
 }
 
 impl Core {
@@ -46,8 +45,7 @@ impl Core {
             present: Mutex::default(),
             on_join: RwLock::default(),
             on_leave: RwLock::default(),
-            dropped: AtomicU64::new(0),
-            deliveries: AtomicU64::new(0),
+            counts: Counts::default(),
         }
     }
 
@@ -97,25 +95,15 @@ impl Core {
         present.get(topic).copied().unwrap_or(0)
     }
 
+    /// How many topics somebody is there for.
+    pub(crate) fn topics(&self) -> usize {
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        present.len()
+    }
+
     /// Whether a client that stands behind `last` may come from another node which was ahead, and not from another time.
     pub(crate) fn may_be_ahead(&self, id: EventId, last: EventId) -> bool {
         self.has_engine && id > last && id.ms <= now_ms().saturating_add(AHEAD_MS)
-    }
-
-    pub(crate) fn count_dropped(&self) {
-        self.dropped.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn count_deliveries(&self, count: usize) {
-        self.deliveries.fetch_add(count as u64, Ordering::Relaxed);
-    }
-
-    pub(crate) fn deliveries(&self) -> u64 {
-        self.deliveries.load(Ordering::Relaxed)
     }
 
     /// `duration`, and up to a `part` of it more or less.

@@ -56,6 +56,9 @@ fn run(engine: &dyn Engine, shared: &Weak<Shared>, mut after: EventId) {
             // Each has its message on stderr.
             Err(_) => Some(POLL),
         };
+        if rest.is_some() {
+            shared.core.counts.read_errors.add(1);
+        }
         shared
             .feed
             .is_broken

@@ -45,6 +45,8 @@ struct Member {
     from: u64,
     /// Messages wait to be written to it.
     is_due: AtomicBool,
+    /// It was told that events were lost to it.
+    is_told: AtomicBool,
 }
 
 impl Door {
@@ -59,6 +61,7 @@ impl Door {
             sender,
             from,
             is_due: AtomicBool::new(false),
+            is_told: AtomicBool::new(false),
         }));
         id
     }
@@ -73,6 +76,10 @@ impl Door {
         if self.members.load(Ordering::Relaxed) > 0 {
             self.bell.ring();
         }
+    }
+
+    pub(crate) fn members(&self) -> usize {
+        self.members.load(Ordering::Relaxed)
     }
 
     /// Ends the relay.
@@ -129,7 +136,7 @@ fn catch_up(core: &Core, member: &Member, next: u64) {
         .ring
         .from(member.from, usize::try_from(missed).unwrap_or(usize::MAX));
     if lost.is_some() && first <= next {
-        return tell_of_loss(member);
+        return tell_of_loss(core, member);
     }
     for (_, event) in (first..next).zip(&events) {
         if event.topic == member.topic {
@@ -153,7 +160,7 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
             let those = members.values().flatten();
             those
                 .filter(|member| member.from < first)
-                .for_each(tell_of_loss);
+                .for_each(|member| tell_of_loss(core, member));
         }
         for (number, event) in (first..).zip(&events) {
             let of_topic = members.get(&event.topic).into_iter().flatten();
@@ -212,17 +219,20 @@ fn give(
     post: impl FnOnce(&Sender, &Prepared) -> Result<(), Error>,
 ) {
     match post(&member.sender, event.message()) {
-        Ok(()) => core.count_deliveries(1),
+        Ok(()) => core.counts.deliveries.add(1),
         // Refused, which by itself closes nothing where the peer is not to blame or the options say so. But what comes next would
         // stand where this is missing. A message that is being streamed is cut off, since nobody knows when it ends.
-        Err(Error::Slow) => tell_of_loss(member),
+        Err(Error::Slow) => tell_of_loss(core, member),
         // Who is gone leaves when its own thread notices.
         Err(_) => {}
     }
 }
 
 /// Closes a member who missed something: it has no cursor to come back with, but it can load its state anew.
-fn tell_of_loss(member: &Member) {
+fn tell_of_loss(core: &Core, member: &Member) {
+    if !member.is_told.swap(true, Ordering::Relaxed) {
+        core.counts.resets.add(1);
+    }
     let _ = member
         .sender
         .post_close(TRY_AGAIN_LATER, "events were lost");

@@ -174,7 +174,10 @@ impl Shard {
             subscriber.queue(event);
         }
         subscriber.queue_own(match replay {
-            None => self.reset(),
+            None => {
+                self.core.counts.resets.add(1);
+                self.reset()
+            }
             Some(_) => own(here),
         });
     }
@@ -239,7 +242,7 @@ impl Shard {
             return;
         };
         let gauge = self.core.is_gauge(&event.topic);
-        self.core.count_deliveries(slots.len());
+        self.core.counts.deliveries.add(slots.len());
         for &slot in slots {
             let Some(subscriber) = &mut self.slots[slot as usize] else {
                 continue;
@@ -259,6 +262,7 @@ impl Shard {
         for slot in 0..self.slots.len() {
             if let Some(subscriber) = &mut self.slots[slot] {
                 subscriber.queue_own(reset.clone());
+                self.core.counts.resets.add(1);
                 self.flush(slot as u32);
             }
         }
@@ -283,7 +287,7 @@ impl Shard {
                     || bytes > options.backlog_bytes
                     || stalled > options.no_progress
                 {
-                    self.core.count_dropped();
+                    self.core.counts.dropped.add(1);
                     self.remove(slot, Subscriber::cut);
                     return;
                 }
@@ -407,6 +411,7 @@ impl Shard {
         }
         let topics = subscriber.topics.clone();
         end(subscriber);
+        self.core.counts.subscriber_left();
         self.core.left(&topics);
     }
 }

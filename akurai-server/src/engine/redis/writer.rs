@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,23 +26,29 @@ pub(super) struct Writer {
     queue: Mutex<Queue>,
     link: Mutex<Link>,
     name: String,
+    /// How many connections it has opened.
+    pub(super) opened: Arc<AtomicU64>,
 }
 
 struct Link {
     connection: Option<Connection>,
     /// The number of the last event that was given one.
     number: u64,
+    opened: Arc<AtomicU64>,
 }
 
 impl Writer {
     pub(super) fn new() -> Writer {
+        let opened = Arc::default();
         Writer {
             queue: Mutex::default(),
             link: Mutex::new(Link {
                 connection: None,
                 number: 0,
+                opened: Arc::clone(&opened),
             }),
             name: format!("{:016x}", random()),
+            opened,
         }
     }
 
@@ -179,7 +186,11 @@ impl Link {
     fn attempt(&mut self, group: &mut Group<'_>, deadline: Instant) -> io::Result<()> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(Connection::open(group.url, deadline)?),
+            none => {
+                let connection = Connection::open(group.url, deadline)?;
+                self.opened.fetch_add(1, Ordering::Relaxed);
+                none.insert(connection)
+            }
         };
         let by = deadline.min(Instant::now() + IO);
         // Those that are there already keep the ids under which they are read.
