@@ -14,7 +14,8 @@
 //! # }
 //! ```
 //!
-//! [`guide`] has pages about building a program, deploying, sizing, migrating and security.
+//! [`guide`] has pages about building a program, deploying, sizing, migrating, security and
+//! who may follow an event stream.
 
 #![forbid(unsafe_code)]
 

@@ -6,10 +6,12 @@ use akurai_http::{Response, Stats};
 
 use crate::HubStats;
 
-/// Answers with these counts in the Prometheus text exposition format, version 0.0.4: those of a server, and those of its
-/// hubs, which may be none. Where there are several, each sample of a hub has a label `hub` with its place among them, from 0.
+/// Answers with these counts in the Prometheus text exposition format, version 0.0.4: those of a
+/// server, and those of its hubs, which may be none. Where there are several, each sample of a hub
+/// has a label `hub` with its place among them, from 0.
 ///
-/// They belong to whom the server belongs to: let a proxy keep `/metrics` from everybody else, or serve it at a port of its own.
+/// They belong to whom the server belongs to: let a proxy keep `/metrics` from everybody else, or
+/// serve it at a port of its own.
 ///
 /// ```no_run
 /// use akurai_http::{Router, Server};

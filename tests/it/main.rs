@@ -9,6 +9,7 @@ mod mirror;
 mod serving;
 
 mod addresses;
+mod authorised;
 mod closing;
 mod deadlines;
 mod demo;

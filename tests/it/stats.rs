@@ -71,7 +71,8 @@ fn a_hub_counts_the_resets_that_clients_see() {
     assert_eq!(hub.stats().resets, 2, "these lost nothing");
 }
 
-/// An engine that fails as long as it is told to, and says that once it has connected again seven times.
+/// An engine that fails as long as it is told to, and says that once it has connected again seven
+/// times.
 struct Failing {
     memory: Memory,
     is_away: Arc<AtomicBool>,
@@ -158,7 +159,8 @@ fn websockets_are_members_once_for_each_topic() {
 /// One sample: its name, its labels, its value.
 type Sample = (String, String, u64);
 
-/// Reads the text format, version 0.0.4: of each family HELP, then TYPE, then its samples, and no family twice.
+/// Reads the text format, version 0.0.4: of each family HELP, then TYPE, then its samples, and no
+/// family twice.
 #[track_caller]
 fn read(text: &str) -> Vec<Sample> {
     assert!(text.ends_with('\n'), "the last line has an end");

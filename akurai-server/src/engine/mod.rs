@@ -134,7 +134,8 @@ pub trait Engine: Send + Sync + 'static {
         Ok(())
     }
 
-    /// How often it connected again after it had lost a connection, for [`HubStats`](crate::HubStats). By default never.
+    /// How often the engine connected again after it had lost a connection, for
+    /// [`HubStats`](crate::HubStats). By default never.
     fn reconnections(&self) -> u64 {
         0
     }

@@ -337,8 +337,9 @@ impl Hub {
         self.shared.core.present(topic)
     }
 
-    /// What this hub is doing, and its counts since it was made: of this node, not of others of its engine. It waits for
-    /// nobody who reads or publishes. [`metrics`](crate::metrics) gives them to Prometheus.
+    /// What this hub is doing, and its counts since it was made: of this node, not of others of
+    /// its engine. This waits for no publisher and no engine. [`metrics`](crate::metrics) gives
+    /// them to Prometheus.
     pub fn stats(&self) -> HubStats {
         let core = &self.shared.core;
         let (ring_events, ring_bytes, ring_span) = core.ring.usage();

@@ -3,13 +3,15 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// What one hub is doing and has done since it was made, on this node alone; see [`Hub::stats`](crate::Hub::stats).
+/// What one hub is doing and has done since it was made, on this node alone; see
+/// [`Hub::stats`](crate::Hub::stats).
 ///
 /// What counts since then (from `published` on) never goes back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct HubStats {
-    /// Whether events come through just now, as far as is known; see [`Hub::ready`](crate::Hub::ready).
+    /// Whether events come through just now, as far as is known; see
+    /// [`Hub::ready`](crate::Hub::ready).
     pub ready: bool,
     /// Event streams that are open.
     pub subscribers: usize,
@@ -21,13 +23,15 @@ pub struct HubStats {
     pub ring_events: usize,
     /// Their bytes, as [`HubOptions::ring_bytes`](crate::HubOptions::ring_bytes) counts them.
     pub ring_bytes: usize,
-    /// How old the oldest of them is: a client may be away for so long and lose nothing. Zero if there is none.
+    /// How old the oldest of them is: a client may be away for so long and lose nothing. Zero if
+    /// there is none.
     pub ring_span: Duration,
     /// Events that [`publish`](crate::Hub::publish) took.
     pub published: u64,
     /// Those that it refused since they were no event or did not fit (`InvalidInput`).
     pub refused: u64,
-    /// Those that the engine did not take, or that may be kept or not. A hub without an engine has none.
+    /// Those that the engine did not take, or that may be kept or not. A hub without an engine has
+    /// none.
     pub publish_errors: u64,
     /// How often the engine could not be read. It is tried again, so this grows while it is away.
     pub read_errors: u64,
@@ -38,7 +42,8 @@ pub struct HubStats {
     pub deliveries: u64,
     /// Subscribers that were dropped since they took too little. They come back by themselves.
     pub dropped: u64,
-    /// How often a client was told that events were lost to it: a subscriber by an event named `reset`, a member by close 1013.
+    /// How often a client was told that events were lost to it: a subscriber by an event named
+    /// `reset`, a member by close 1013.
     pub resets: u64,
 }
 

@@ -250,8 +250,23 @@ fn a_ticket_opens_a_stream_once() {
         &format!("POST /ticket HTTP/1.1\r\nHost: t\r\n{fields}Content-Length: 0\r\n\r\n"),
     );
     let path = format!("/events?ticket={}", ticket.text());
-    assert_eq!(Reader::open(&server, &path, "").next().data, "me");
+    let mut by_ticket = Reader::open(&server, &path, "");
+    assert_eq!(by_ticket.next().data, "me");
     assert_eq!(get(&server, &path).status, 401);
+    // Either stream ends with the session, which opens no other.
+    let mut by_cookie = Reader::open(&server, "/events", &fields);
+    assert_eq!(by_cookie.next().data, "me");
+    let ended = |path: &str| {
+        let request =
+            format!("POST {path} HTTP/1.1\r\nHost: t\r\n{fields}Content-Length: 0\r\n\r\n");
+        ask(&server, &request).status
+    };
+    assert_eq!(ended("/logout"), 303);
+    by_ticket.client.read_to_end();
+    by_cookie.client.read_to_end();
+    assert_eq!(ended("/ticket"), 401);
+    let request = format!("GET /events HTTP/1.1\r\nHost: t\r\n{fields}\r\n");
+    assert_eq!(ask(&server, &request).status, 401);
 }
 
 #[test]
