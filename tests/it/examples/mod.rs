@@ -11,6 +11,9 @@ mod embed;
 #[path = "../../../akurai-http/examples/hello.rs"]
 mod hello;
 #[allow(dead_code)]
+#[path = "../../../akurai-server/examples/presence.rs"]
+mod presence;
+#[allow(dead_code)]
 #[path = "../../../akurai-http/examples/reload.rs"]
 mod reload;
 #[allow(dead_code)]
@@ -42,7 +45,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use akurai_http::App;
-use akurai_server::{Hub, HubOptions};
+use akurai_server::{Hub, HubOptions, Memory};
 use akurai_tests::{
     Answer, Client, Dispatched, EventStream, Frame, Opcode, TempDir, TestServer, WsClient,
     handshake,
@@ -312,4 +315,62 @@ fn gauges_are_there_at_once() {
     let mut reader = Reader::open(&server, "/gauges", "");
     let gauge = reader.next();
     assert_eq!((gauge.event.as_str(), gauge.data.as_str()), ("uptime", "2"));
+}
+
+/// Reads on until a node has said this list.
+#[track_caller]
+fn await_list(reader: &mut Reader, names: &[&str]) -> String {
+    loop {
+        let event = reader.next();
+        assert_eq!(event.event, "here");
+        let mut lines = event.data.split('\n').map(str::to_owned);
+        let (node, kind) = (lines.next().unwrap(), lines.next().unwrap());
+        assert!(["beat", "change"].contains(&&*kind), "{kind}");
+        if lines.eq(names.iter().copied()) {
+            return node;
+        }
+    }
+}
+
+#[test]
+fn who_is_here_is_told_to_the_pages_of_all_nodes() {
+    let engine = Memory::new(10_000);
+    let node = || {
+        let options = HubOptions {
+            sweep: Duration::from_millis(250),
+            ..HubOptions::default()
+        };
+        let hub = Hub::with_engine(options, engine.clone()).unwrap();
+        has_a_page(presence::app(&hub).unwrap())
+    };
+    let (one, two) = (node(), node());
+    let mut ann = Reader::open(&one, "/events?name=Ann", "");
+    let first = await_list(&mut ann, &["Ann"]);
+    let bob = Reader::open(&two, "/events?name=B%C3%B6b", "");
+    let second = await_list(&mut ann, &["Böb"]);
+    assert_ne!(first, second);
+    // Once more by the same name, and one of both leaves.
+    let again = Reader::open(&two, "/events?name=B%C3%B6b", "");
+    let cid = Reader::open(&two, "/events?name=Cid", "");
+    await_list(&mut ann, &["Böb", "Cid"]);
+    drop((again, cid));
+    assert_eq!(await_list(&mut ann, &["Böb"]), second);
+    drop(bob);
+    assert_eq!(await_list(&mut ann, &[]), second);
+    // A page that is loaded now has the lists of both at once: it begins behind a beat that was.
+    let begin = loop {
+        let page = get(&one, "/");
+        let page = page.text();
+        let (_, begin) = page.split_once("last_event_id: \"").unwrap();
+        let (begin, _) = begin.split_once('"').unwrap();
+        if !begin.is_empty() {
+            break begin.to_owned();
+        }
+    };
+    let path = format!("/events?name=Dan&last_event_id={begin}");
+    let mut dan = Reader::open(&one, &path, "");
+    assert_eq!(await_list(&mut dan, &["Ann", "Dan"]), first);
+    for path in ["/events", "/events?name=", "/events?name=a%0Ab"] {
+        assert_eq!(get(&one, path).status, 400, "{path}");
+    }
 }
