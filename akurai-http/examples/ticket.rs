@@ -1,8 +1,12 @@
-//! An event stream for those who are logged in: `cargo run --example ticket`, then http://127.0.0.1:8090.
+//! An event stream for those who are logged in: `cargo run --example ticket`, then
+//! http://127.0.0.1:8090.
 //!
-//! `EventSource` cannot send an `Authorization` field. It sends cookies, so that the page's own session is enough here; and where
-//! there are none, as for a page of another site, a ticket in the address opens the stream: it is good once, and for 30 s,
-//! since addresses are kept in logs.
+//! `EventSource` cannot send an `Authorization` field. It sends cookies, so that the page's own
+//! session is enough here; and where there are none, as for a page of another site, a ticket in the
+//! address opens the stream: it is good once, and for 30 s, since addresses are kept in logs.
+//! Either stream ends when its session does.
+//!
+//! `ticket 127.0.0.1:0 https://app.example` listens elsewhere, and lets pages of that origin in.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,108 +14,174 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use akurai_http::middleware::Cors;
 use akurai_http::{Cookie, Reply, Request, Response, Router, Server, Status, sse};
 
 const TICKET_LASTS: Duration = Duration::from_secs(30);
 
-/// Whom a secret belongs to.
 #[derive(Clone, Default)]
-struct Secrets(Arc<Mutex<HashMap<String, (String, Instant)>>>);
+struct Sessions(Arc<Mutex<State>>);
 
-impl Secrets {
-    fn hand_out(&self, user: &str) -> io::Result<String> {
-        // On other systems than Unix, a crate or the system's own call has such numbers.
-        let mut random = [0; 16];
-        File::open("/dev/urandom")?.read_exact(&mut random)?;
-        let secret = format!("{:032x}", u128::from_ne_bytes(random));
-        self.lock()
-            .insert(secret.clone(), (user.to_owned(), Instant::now()));
+#[derive(Default)]
+struct State {
+    /// Whom a session belongs to, by its secret.
+    users: HashMap<String, String>,
+    /// Which session a ticket stands for, and since when.
+    tickets: HashMap<String, (String, Instant)>,
+}
+
+impl Sessions {
+    fn begin(&self, user: &str) -> io::Result<String> {
+        let secret = secret()?;
+        self.lock().users.insert(secret.clone(), user.to_owned());
         Ok(secret)
     }
 
-    fn user(&self, secret: &str) -> Option<String> {
-        Some(self.lock().get(secret)?.0.clone())
+    fn user(&self, session: &str) -> Option<String> {
+        self.lock().users.get(session).cloned()
     }
 
-    fn redeem(&self, secret: &str) -> Option<String> {
-        let mut tickets = self.lock();
-        tickets.retain(|_, (_, since)| since.elapsed() < TICKET_LASTS);
-        Some(tickets.remove(secret)?.0)
+    fn end(&self, session: &str) {
+        self.lock().users.remove(session);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (String, Instant)>> {
+    fn hand_out_ticket(&self, session: &str) -> io::Result<String> {
+        let ticket = secret()?;
+        let mut state = self.lock();
+        // Those that nobody used go when the next is handed out.
+        state
+            .tickets
+            .retain(|_, (_, since)| since.elapsed() < TICKET_LASTS);
+        let stands_for = (session.to_owned(), Instant::now());
+        state.tickets.insert(ticket.clone(), stands_for);
+        Ok(ticket)
+    }
+
+    fn redeem(&self, ticket: &str) -> Option<String> {
+        let (session, since) = self.lock().tickets.remove(ticket)?;
+        (since.elapsed() < TICKET_LASTS).then_some(session)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// What nobody guesses. On other systems than Unix, a crate or the system's own call has such
+/// numbers.
+fn secret() -> io::Result<String> {
+    let mut random = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(random)))
+}
+
 fn main() -> io::Result<()> {
-    println!("http://127.0.0.1:8090");
-    Server::bind("127.0.0.1:8090")?.run(app())
+    let mut args = std::env::args().skip(1);
+    let addr = args.next().unwrap_or_else(|| "127.0.0.1:8090".to_owned());
+    let mut app = app();
+    if let Some(origin) = args.next() {
+        app = app.wrap(Cors::origins([origin]).credentials().middleware());
+    }
+    let server = Server::bind(addr)?;
+    println!("http://{}", server.local_addr()?);
+    server.run(app)
 }
 
 pub(crate) fn app() -> Router {
-    let sessions = Secrets::default();
-    let (known, tickets) = (sessions.clone(), Secrets::default());
-    let (asked, redeemed) = (sessions.clone(), tickets.clone());
+    let sessions = Sessions::default();
+    let of = |handler: fn(&Request, &Sessions) -> io::Result<Response>| {
+        let sessions = sessions.clone();
+        move |req: &Request| handler(req, &sessions)
+    };
+    let streams = sessions.clone();
     Router::new()
         .get("/", |_| Response::html(PAGE))
-        .post("/login", move |req| login(req, &sessions))
-        .post("/ticket", move |req| -> io::Result<Response> {
-            match session_user(req, &known) {
-                Some(user) => Ok(Response::text(tickets.hand_out(&user)?)),
-                None => Ok(Response::new(Status::UNAUTHORIZED)),
-            }
-        })
-        .get("/events", move |req| {
-            let pairs = req.query_pairs();
-            let user = match pairs.get("ticket") {
-                Some(ticket) => redeemed.redeem(ticket),
-                None => session_user(req, &asked),
-            };
-            match user {
-                Some(user) => greet(user),
-                // For any status but 200, EventSource gives up: the page must log in first.
-                None => Response::new(Status::UNAUTHORIZED).into(),
-            }
-        })
+        .post("/login", of(login))
+        .post("/logout", of(logout))
+        .post("/ticket", of(ticket))
+        .get("/events", move |req| events(req, &streams))
 }
 
-fn login(req: &Request, sessions: &Secrets) -> io::Result<Response> {
+fn login(req: &Request, sessions: &Sessions) -> io::Result<Response> {
     let form = req.form()?;
     // Here a password would be checked.
     let Some(user) = form.get("user").filter(|user| !user.is_empty()) else {
         return Ok(Response::new(Status::UNAUTHORIZED));
     };
-    let session = Cookie::new("session", &sessions.hand_out(user)?);
+    let session = Cookie::new("session", &sessions.begin(user)?);
     Ok(Response::redirect(Status::SEE_OTHER, "/").cookie(session))
 }
 
-fn session_user(req: &Request, sessions: &Secrets) -> Option<String> {
-    sessions.user(req.cookie("session")?)
+fn logout(req: &Request, sessions: &Sessions) -> io::Result<Response> {
+    if let Some(session) = req.cookie("session") {
+        sessions.end(session);
+    }
+    Ok(Response::redirect(Status::SEE_OTHER, "/"))
 }
 
-fn greet(user: String) -> Reply {
+fn ticket(req: &Request, sessions: &Sessions) -> io::Result<Response> {
+    match session_of(req, sessions) {
+        Some(session) => {
+            Ok(Response::text(sessions.hand_out_ticket(&session)?)
+                .header("Cache-Control", "no-store"))
+        }
+        None => Ok(Response::new(Status::UNAUTHORIZED)),
+    }
+}
+
+fn events(req: &Request, sessions: &Sessions) -> Reply {
+    let session = match req.query_pairs().get("ticket") {
+        Some(ticket) => sessions.redeem(ticket),
+        None => session_of(req, sessions),
+    };
+    match session {
+        Some(session) => greet(session, sessions.clone()),
+        // For any status but 200, EventSource gives up: the page must log in first. No
+        // WWW-Authenticate: of that, a browser makes a dialog.
+        None => Response::new(Status::UNAUTHORIZED).into(),
+    }
+}
+
+/// The session of the cookie, if there is one still.
+fn session_of(req: &Request, sessions: &Sessions) -> Option<String> {
+    let session = req.cookie("session")?;
+    sessions.user(session).map(|_| session.to_owned())
+}
+
+/// Says hello each second, as long as the session lasts. The browser comes back when it is over,
+/// and is refused.
+fn greet(session: String, sessions: Sessions) -> Reply {
     sse(move |mut sink| {
-        loop {
+        sink.retry(Duration::from_millis(500))?;
+        while let Some(user) = sessions.user(&session) {
             sink.event("hello", &user)?;
             sink.wait(Duration::from_secs(1))?;
         }
+        Ok(())
     })
 }
 
-const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>ticket</title>
+const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>ticket</title><link rel="icon" href="data:,">
 <form method="post" action="/login"><input name="user" autofocus> <button>Log in</button></form>
+<form method="post" action="/logout"><button>Log out</button></form>
 <button id="once">Open by a ticket</button><pre></pre>
 <script>
 const log = document.querySelector("pre");
-const open = (address) => {
+const open = (address, refused) => {
   const source = new EventSource(address);
   source.addEventListener("hello", event => log.textContent = `hello, ${event.data}: ${address}`);
-  source.onerror = () => log.textContent = source.readyState === EventSource.CLOSED ? "refused" : "away";
+  source.onerror = () => {
+    log.textContent = "away"; // It comes back by itself,
+    if (source.readyState === EventSource.CLOSED) refused(); // unless it was refused.
+  };
 };
-open("/events");
-document.querySelector("button[id]").onclick = async () => {
+const byCookie = () => open("/events", () => log.textContent = "refused");
+// A ticket is good once, so each return takes another.
+const byTicket = async () => {
   const answer = await fetch("/ticket", { method: "POST" });
-  if (answer.ok) open(`/events?ticket=${await answer.text()}`);
+  if (answer.ok) open(`/events?ticket=${await answer.text()}`, byTicket);
+  else log.textContent = "refused";
 };
+document.getElementById("once").onclick = byTicket;
+byCookie();
 </script>"#;

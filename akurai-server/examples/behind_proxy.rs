@@ -43,7 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Ok(())
             })
         })
-        .get("/metrics", move |_| akurai_server::metrics(&handle.stats()));
+        .get("/metrics", move |_| {
+            akurai_server::metrics(&handle.stats(), &[hub.stats()])
+        });
     println!("listening");
     Ok(server.run(app)?)
 }

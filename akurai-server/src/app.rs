@@ -8,7 +8,7 @@ use akurai_ws::{Deflate, Message, WsOptions};
 
 use crate::Hub;
 use crate::chat::{self, CHAT, PEOPLE};
-use crate::dashboard::{BOTH, STATS};
+use crate::dashboard::STATS;
 
 /// The demo's routes. What the live ones among them tell comes through `hub`:
 ///
@@ -62,7 +62,7 @@ fn live(router: Router, hub: &Hub) -> Router {
         .get("/api/stats", stream(&[STATS]))
         .get("/api/chat/events", stream(&[CHAT, PEOPLE]))
         // A browser opens six connections to a host at most, for all its tabs together, and a stream keeps its own.
-        .get("/api/live", stream(&[STATS, CHAT, PEOPLE, BOTH]))
+        .get("/api/live", stream(&[STATS, CHAT, PEOPLE]))
         .get("/api/chat", move |req| chat::room(req, &room))
 }
 

@@ -15,9 +15,6 @@ use crate::engine::now_ms;
 /// The topic of the numbers, a gauge.
 pub(crate) const STATS: &str = "stats";
 
-/// A topic without events: those who are there get the numbers and the room on one connection.
-pub(crate) const BOTH: &str = "stats+chat";
-
 /// From one sample to the next.
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -211,12 +208,13 @@ struct Sample {
 
 impl Sample {
     fn take(hub: &Hub, handle: &Handle) -> Sample {
+        let counts = hub.stats();
         Sample {
             at: Instant::now(),
             at_ms: now_ms(),
             stats: handle.stats(),
-            subscribers: (hub.present(STATS) + hub.present(CHAT)).saturating_sub(hub.present(BOTH)),
-            deliveries: hub.deliveries(),
+            subscribers: counts.subscribers + counts.members,
+            deliveries: counts.deliveries,
             memory_bytes: resident_bytes(),
         }
     }

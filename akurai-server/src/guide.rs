@@ -1,5 +1,5 @@
-//! How do I …? Pages for those who write a program, run a server, size a machine for it, bring a program here, or look after
-//! its safety.
+//! How do I …? Pages for those who write a program, run a server, size a machine for it, bring a
+//! program here, look after its safety, or let some alone follow an event stream.
 //!
 //! They exist in the documentation alone.
 
@@ -17,3 +17,6 @@ pub mod migrating {}
 
 #[doc = include_str!("../docs/security.md")]
 pub mod security {}
+
+#[doc = include_str!("../docs/authorising.md")]
+pub mod authorising {}

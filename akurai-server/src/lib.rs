@@ -14,7 +14,8 @@
 //! # }
 //! ```
 //!
-//! [`guide`] has pages about building a program, deploying, sizing, migrating and security.
+//! [`guide`] has pages about building a program, deploying, sizing, migrating, security and
+//! who may follow an event stream.
 
 #![forbid(unsafe_code)]
 
@@ -35,7 +36,7 @@ pub use dashboard::Publisher;
 pub use engine::{
     Batch, Engine, Event, EventId, EventIdError, Memory, Redis, RedisOptions, shard_of,
 };
-pub use hub::{History, Hub, HubOptions, Membership, Retention};
+pub use hub::{History, Hub, HubOptions, HubStats, Membership, Retention};
 pub use metrics::metrics;
 
 #[doc = include_str!("../../README.md")]

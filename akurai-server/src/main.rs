@@ -85,7 +85,10 @@ fn serve(options: &Options) -> Result<(), String> {
         announce(addr);
     }
     let handle = server.handle();
-    let app = app.get("/metrics", move |_| akurai_server::metrics(&handle.stats()));
+    let counted = hub.clone();
+    let app = app.get("/metrics", move |_| {
+        akurai_server::metrics(&handle.stats(), &[counted.stats()])
+    });
     let _publisher = Publisher::start(&hub, server.handle())
         .map_err(|error| format!("cannot watch the server: {error}"))?;
     stop_on_signal(server.handle())?;

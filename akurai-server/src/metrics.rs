@@ -1,38 +1,58 @@
-//! A server's counts in Prometheus' text format.
+//! A server's and its hubs' counts in Prometheus' text format.
 
 use std::fmt::Write;
 
 use akurai_http::{Response, Stats};
 
-/// Answers with these counts in the Prometheus text exposition format, version 0.0.4.
+use crate::HubStats;
+
+/// Answers with these counts in the Prometheus text exposition format, version 0.0.4: those of a
+/// server, and those of its hubs, which may be none. Where there are several, each sample of a hub
+/// has a label `hub` with its place among them, from 0.
+///
+/// They belong to whom the server belongs to: let a proxy keep `/metrics` from everybody else, or
+/// serve it at a port of its own.
 ///
 /// ```no_run
 /// use akurai_http::{Router, Server};
+/// use akurai_server::{Hub, HubOptions, metrics};
 ///
 /// # fn main() -> std::io::Result<()> {
+/// let hub = Hub::new(HubOptions::default())?;
 /// let server = Server::bind("127.0.0.1:8090")?;
 /// let handle = server.handle();
-/// server.run(Router::new().get("/metrics", move |_| akurai_server::metrics(&handle.stats())))
+/// server.run(Router::new().get("/metrics", move |_| metrics(&handle.stats(), &[hub.stats()])))
 /// # }
 /// ```
-pub fn metrics(stats: &Stats) -> Response {
+pub fn metrics(stats: &Stats, hubs: &[HubStats]) -> Response {
+    let mut text = Text::default();
+    server(&mut text, stats);
+    if !hubs.is_empty() {
+        of_hubs(&mut text, hubs);
+    }
     Response::new(akurai_http::Status::OK)
         .header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         .header("Cache-Control", "no-store")
-        .body(text(stats))
+        .body(text.0)
 }
 
-fn text(stats: &Stats) -> String {
-    let mut text = String::new();
-    let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, u64)]| {
-        let _ = writeln!(text, "# HELP akurai_{name} {help}");
-        let _ = writeln!(text, "# TYPE akurai_{name} {kind}");
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    /// Metrics of one name, each with its labels.
+    fn family(&mut self, name: &str, kind: &str, help: &str, samples: &[(String, u64)]) {
+        let _ = writeln!(self.0, "# HELP akurai_{name} {help}");
+        let _ = writeln!(self.0, "# TYPE akurai_{name} {kind}");
         for (labels, value) in samples {
-            let _ = writeln!(text, "akurai_{name}{labels} {value}");
+            let _ = writeln!(self.0, "akurai_{name}{labels} {value}");
         }
-    };
+    }
+}
+
+fn server(text: &mut Text, stats: &Stats) {
     let mut gauge = |name, help, value: usize| {
-        family(name, "gauge", help, &[(String::new(), value as u64)]);
+        text.family(name, "gauge", help, &[(String::new(), value as u64)]);
     };
     gauge(
         "connections",
@@ -55,7 +75,7 @@ fn text(stats: &Stats) -> String {
         stats.threads,
     );
     let mut counter = |name, help, value: u64| {
-        family(name, "counter", help, &[(String::new(), value)]);
+        text.family(name, "counter", help, &[(String::new(), value)]);
     };
     counter(
         "connections_accepted_total",
@@ -80,11 +100,128 @@ fn text(stats: &Stats) -> String {
         .iter()
         .map(|(reason, count)| (format!("{{reason=\"{reason:?}\"}}"), *count))
         .collect();
-    family(
+    text.family(
         "requests_refused_total",
         "counter",
         "Requests that were refused, by reason.",
         &refused,
     );
-    text
+}
+
+/// A name, what kind of metric it is, its help, and where its value stands.
+type Row = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&HubStats) -> u64,
+);
+
+const HUB: &[Row] = &[
+    (
+        "hub_ready",
+        "gauge",
+        "1 while events come through, 0 while the engine is away.",
+        |hub| hub.ready.into(),
+    ),
+    (
+        "hub_subscribers",
+        "gauge",
+        "Event streams that are open.",
+        |hub| hub.subscribers as u64,
+    ),
+    (
+        "hub_members",
+        "gauge",
+        "Subscriptions of WebSockets.",
+        |hub| hub.members as u64,
+    ),
+    (
+        "hub_topics",
+        "gauge",
+        "Topics that somebody is subscribed to.",
+        |hub| hub.topics as u64,
+    ),
+    (
+        "hub_ring_events",
+        "gauge",
+        "Events kept for clients that come back.",
+        |hub| hub.ring_events as u64,
+    ),
+    (
+        "hub_ring_bytes",
+        "gauge",
+        "Bytes of the events kept for clients that come back.",
+        |hub| hub.ring_bytes as u64,
+    ),
+    (
+        "hub_ring_span_seconds",
+        "gauge",
+        "Age of the oldest event that is kept.",
+        |hub| hub.ring_span.as_secs(),
+    ),
+    (
+        "hub_published_total",
+        "counter",
+        "Events that publishing took.",
+        |hub| hub.published,
+    ),
+    (
+        "hub_refused_total",
+        "counter",
+        "Events that were refused as invalid or too large.",
+        |hub| hub.refused,
+    ),
+    (
+        "hub_deliveries_total",
+        "counter",
+        "Events given to clients, once for each.",
+        |hub| hub.deliveries,
+    ),
+    (
+        "hub_dropped_total",
+        "counter",
+        "Event streams dropped since their clients were too slow.",
+        |hub| hub.dropped,
+    ),
+    (
+        "hub_resets_total",
+        "counter",
+        "Times that a client was told of lost events.",
+        |hub| hub.resets,
+    ),
+    (
+        "engine_publish_errors_total",
+        "counter",
+        "Events that the engine did not take, or may have kept or not.",
+        |hub| hub.publish_errors,
+    ),
+    (
+        "engine_read_errors_total",
+        "counter",
+        "Times that the engine could not be read.",
+        |hub| hub.read_errors,
+    ),
+    (
+        "engine_reconnections_total",
+        "counter",
+        "Connections to the engine that took the place of lost ones.",
+        |hub| hub.reconnections,
+    ),
+];
+
+fn of_hubs(text: &mut Text, hubs: &[HubStats]) {
+    for (name, kind, help, value) in HUB {
+        let samples: Vec<_> = hubs
+            .iter()
+            .enumerate()
+            .map(|(place, hub)| {
+                let labels = match hubs.len() {
+                    1 => String::new(),
+                    _ => format!("{{hub=\"{place}\"}}"),
+                };
+                (labels, value(hub))
+            })
+            .collect();
+        text.family(name, kind, help, &samples);
+    }
 }

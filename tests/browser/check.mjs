@@ -6,6 +6,7 @@ import { createWriteStream, rmSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
+import { eventSource } from "./event_source.mjs";
 import { files } from "./files.mjs";
 import { RECONNECT_MS, WAIT_MS, assert, assertEqual, check, counts, kill, start, within } from "./harness.mjs";
 import { live, lostAndTold } from "./live.mjs";
@@ -451,6 +452,7 @@ await lostAndTold({ ...context, killServer, startServer: () => startServer(port)
 const example = (name) => ({ ...context, program: path.join(args.examples, name) });
 await sseTable(example("sse_table"));
 await twoNodes(example("two_nodes"));
+await eventSource(example("ticket"));
 await files({ ...context, demo, directory: args.files });
 
 await check("no error or warning in the console", async () => assertEqual(complaints, [], "console"));

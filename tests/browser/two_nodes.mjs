@@ -4,7 +4,7 @@ import net from "node:net";
 import { assert, assertEqual, check, kill, start, within } from "./harness.mjs";
 
 // What stands before the nodes: connections go to whichever port is set, and can be cut in the middle of anything.
-function balancer() {
+export function balancer() {
   const pairs = new Set();
   const server = net.createServer((client) => {
     const node = net.connect(server.target, "127.0.0.1");

@@ -372,7 +372,8 @@ fn who_leaves_before_its_place_is_known_is_noticed_once() {
     };
     let (hub, server) = node.serve(one_shard);
     let (tell, told) = mpsc::channel();
-    hub.on_leave(move |topic, count| drop(tell.send(format!("{topic}{count}"))));
+    hub.on_leave(move |topic, count| drop(tell.send(format!("{topic}{count}"))))
+        .unwrap();
     node.set(Mode::Silent);
     let mut stays = comes(&hub, &server, "a", id(6));
     for n in 0..3 {

@@ -101,7 +101,7 @@ fn a_value_that_is_half_written_is_written_to_its_end() {
     for data in ["one", "two", "three"] {
         hub.publish("gauge", "", data).unwrap();
     }
-    eventually("all are queued", || hub.deliveries() == 4);
+    eventually("all are queued", || hub.stats().deliveries == 4);
     let data = reader.read(2);
     assert!(data[0] == large, "{} bytes of it", data[0].len());
     assert_eq!(data[1], "three");

@@ -9,6 +9,7 @@ mod mirror;
 mod serving;
 
 mod addresses;
+mod authorised;
 mod closing;
 mod deadlines;
 mod demo;
@@ -42,6 +43,7 @@ mod shutdown;
 mod slow_readers;
 mod smuggling;
 mod sse;
+mod stats;
 mod threads;
 mod tidy;
 mod topics;

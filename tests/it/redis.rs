@@ -88,7 +88,9 @@ fn an_answer_that_was_lost() {
         _ => say("$3\r\n7-1\r\n"),
     });
     let engine = fake.engine();
+    assert_eq!(engine.reconnections(), 0);
     assert_eq!(publish(&engine).0.unwrap(), "7-1");
+    assert_eq!(engine.reconnections(), 1);
     let (first, look, again) = (fake.hears(), fake.hears(), fake.hears());
     assert_eq!((first.0, look.0, again.0), (0, 1, 1));
     assert_eq!(look.1.join(" "), "XREVRANGE akurai + - COUNT 256");

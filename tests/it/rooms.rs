@@ -149,7 +149,7 @@ fn of_several_topics_events_come_in_one_order() {
     for member in &mut members {
         (0..600).for_each(|n| member.expect(Opcode::TEXT, n.to_string()));
     }
-    assert_eq!(hub.deliveries(), 20 * 600);
+    assert_eq!(hub.stats().deliveries, 20 * 600);
 }
 
 /// A server whose one WebSocket is given to `serve` as a member of `a`; the client, and a sender to see how it fares.

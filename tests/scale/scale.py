@@ -10,6 +10,7 @@ from pathlib import Path
 import cases
 import crowd
 import figures
+import presence
 from checks import Checks
 from clients import account_holds
 
@@ -24,6 +25,7 @@ CASES = {
     "overrun": cases.overrun,
     "promote": cases.promote,
     "herd": crowd.herd,
+    "presence": presence.presence,
     "figures": figures.figures,
 }
 

@@ -148,6 +148,12 @@ pub trait Engine: Send + Sync + 'static {
     fn ready(&self) -> io::Result<()> {
         Ok(())
     }
+
+    /// How often the engine connected again after it had lost a connection, for
+    /// [`HubStats`](crate::HubStats). By default never.
+    fn reconnections(&self) -> u64 {
+        0
+    }
 }
 
 /// The next id after this one.

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use super::early::Looks;
 use super::notices::Notices;
 use super::options::HubOptions;
 use super::ring::{Ring, RingLimits};
+use super::stats::Counts;
 use super::vanished::Vanished;
 use crate::EventId;
 
@@ -24,8 +24,7 @@ pub(crate) struct Core {
     present: Mutex<HashMap<Arc<str>, usize>>,
     pub(crate) notices: Arc<Notices>,
     pub(crate) vanished: Vanished,
-    dropped: AtomicU64,
-    deliveries: AtomicU64,
+    pub(crate) counts: Counts,
 }
 
 impl Core {
@@ -44,8 +43,7 @@ impl Core {
             present: Mutex::default(),
             notices: Arc::default(),
             vanished: Vanished::default(),
-            dropped: AtomicU64::new(0),
-            deliveries: AtomicU64::new(0),
+            counts: Counts::default(),
         }
     }
 
@@ -92,24 +90,13 @@ impl Core {
     }
 
     pub(crate) fn is_anybody_present(&self) -> bool {
+        self.topics() > 0
+    }
+
+    /// How many topics somebody is there for.
+    pub(crate) fn topics(&self) -> usize {
         let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        !present.is_empty()
-    }
-
-    pub(crate) fn count_dropped(&self) {
-        self.dropped.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn count_deliveries(&self, count: usize) {
-        self.deliveries.fetch_add(count as u64, Ordering::Relaxed);
-    }
-
-    pub(crate) fn deliveries(&self) -> u64 {
-        self.deliveries.load(Ordering::Relaxed)
+        present.len()
     }
 
     /// `duration`, and up to a `part` of it more or less.

@@ -56,6 +56,9 @@ fn run(engine: &dyn Engine, shared: &Weak<Shared>, mut after: EventId) {
         };
         let is_broken = outcome.is_err();
         shared.feed.is_broken.store(is_broken, Ordering::Relaxed);
+        if !matches!(outcome, Ok(Ok(()))) {
+            shared.core.counts.read_errors.add(1);
+        }
         drop(shared);
         match outcome {
             Ok(Ok(())) => {}

@@ -12,6 +12,7 @@ mod options;
 mod relay;
 mod ring;
 mod shard;
+mod stats;
 mod stored;
 mod subscriber;
 mod vanished;
@@ -19,8 +20,8 @@ mod vanished;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::thread;
 
 use akurai_http::{Reply, Request, Response, Status, event_stream, last_event_id};
@@ -36,6 +37,8 @@ pub use self::options::{HubOptions, Retention};
 pub use self::relay::Membership;
 use self::relay::{Door, relay};
 use self::shard::{Arrival, Cursor, Inbox, Shard};
+pub use self::stats::HubStats;
+use self::stats::Outcome;
 use crate::engine::{id_before, now_ms};
 use crate::{Batch, Engine, EventId};
 
@@ -174,12 +177,27 @@ impl Hub {
     pub fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
         if let Some(engine) = &self.shared.engine {
             // Refused here already, rather than by every node that would have to keep it.
-            self.shared.core.ring.check(topic, name, data)?;
-            return engine.publish(topic, name, data);
+            self.counted(
+                self.shared.core.ring.check(topic, name, data),
+                Outcome::Refused,
+            )?;
+            let id = self.counted(engine.publish(topic, name, data), Outcome::Failed)?;
+            self.shared.core.counts.count(Outcome::Published);
+            return Ok(id);
         }
-        let id = self.shared.core.ring.publish(topic, name, data)?;
+        let added = self.shared.core.ring.publish(topic, name, data);
+        let id = self.counted(added, Outcome::Refused)?;
+        self.shared.core.counts.count(Outcome::Published);
         self.shared.wake();
         Ok(id)
+    }
+
+    /// Counts it as this if it is an error.
+    fn counted<T>(&self, result: io::Result<T>, outcome: Outcome) -> io::Result<T> {
+        if result.is_err() {
+            self.shared.core.counts.count(outcome);
+        }
+        result
     }
 
     /// Answers with an event stream of these topics, beginning behind the event that the client saw last, or now.
@@ -220,6 +238,8 @@ impl Hub {
         let upgrade = event_stream(move |upgraded| {
             let (_, socket) = upgraded.into_parts();
             if socket.set_nonblocking(true).is_ok() {
+                // Before its topics have it, so that a notice sees it.
+                shared.core.counts.subscriber_came();
                 shared.arrive(Arrival {
                     socket,
                     topics: names.iter().map(|name| shared.core.joined(name)).collect(),
@@ -355,14 +375,23 @@ impl Hub {
         self.shared.core.present(topic)
     }
 
-    /// Subscribers that were dropped since they took too little, or acknowledged nothing.
-    pub fn dropped(&self) -> u64 {
-        self.shared.core.dropped()
-    }
-
-    /// Events given to subscribers: each event once for each of them.
-    pub fn deliveries(&self) -> u64 {
-        self.shared.core.deliveries()
+    /// What this hub is doing, and its counts since it was made: of this node, not of others of
+    /// its engine. This waits for no publisher and no engine. [`metrics`](crate::metrics) gives
+    /// them to Prometheus.
+    pub fn stats(&self) -> HubStats {
+        let core = &self.shared.core;
+        let (ring_events, ring_bytes, ring_span) = core.ring.usage();
+        let engine = self.shared.engine.as_ref();
+        HubStats {
+            ready: self.ready().is_ok(),
+            members: self.shared.threads.door.members(),
+            topics: core.topics(),
+            ring_events,
+            ring_bytes,
+            ring_span,
+            reconnections: engine.map_or(0, |engine| engine.reconnections()),
+            ..core.counts.read()
+        }
     }
 
     /// Calls `notice` with the topic and the new count whenever somebody has subscribed.

@@ -50,6 +50,8 @@ struct Member {
     from: u64,
     /// Messages wait to be written to it.
     is_due: AtomicBool,
+    /// It was told that events were lost to it.
+    is_told: AtomicBool,
 }
 
 impl Door {
@@ -64,6 +66,7 @@ impl Door {
             sender,
             from,
             is_due: AtomicBool::new(false),
+            is_told: AtomicBool::new(false),
         }));
         id
     }
@@ -78,6 +81,10 @@ impl Door {
         if self.members.load(Ordering::Relaxed) > 0 {
             self.bell.ring();
         }
+    }
+
+    pub(crate) fn members(&self) -> usize {
+        self.members.load(Ordering::Relaxed)
     }
 
     /// Ends the relay.
@@ -180,7 +187,7 @@ fn catch_up(core: &Core, member: &Member, next: u64) {
         }
         let lost = run.lost.as_ref();
         if lost.is_some_and(|lost| lost.concerns(&member.topic, from)) {
-            return tell_of_loss(member);
+            return tell_of_loss(core, member);
         }
         from = run.next;
     }
@@ -226,7 +233,7 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
             let those = members.values().flatten();
             those
                 .filter(|member| lost.concerns(&member.topic, member.from.max(*next)))
-                .for_each(tell_of_loss);
+                .for_each(|member| tell_of_loss(core, member));
         }
         *next = run.next;
     }
@@ -269,20 +276,23 @@ fn give(
     post: impl FnOnce(&Sender, &Prepared) -> Result<(), Error>,
 ) {
     let Some(message) = message else {
-        return tell_of_loss(member);
+        return tell_of_loss(core, member);
     };
     match post(&member.sender, message) {
-        Ok(()) => core.count_deliveries(1),
+        Ok(()) => core.counts.deliveries.add(1),
         // Refused, which by itself closes nothing where the peer is not to blame or the options say so. But what comes next would
         // stand where this is missing. A message that is being streamed is cut off, since nobody knows when it ends.
-        Err(Error::Slow) => tell_of_loss(member),
+        Err(Error::Slow) => tell_of_loss(core, member),
         // Who is gone leaves when its own thread notices.
         Err(_) => {}
     }
 }
 
 /// Closes a member who missed something: it has no cursor to come back with, but it can load its state anew.
-fn tell_of_loss(member: &Member) {
+fn tell_of_loss(core: &Core, member: &Member) {
+    if !member.is_told.swap(true, Ordering::Relaxed) {
+        core.counts.resets.add(1);
+    }
     let _ = member
         .sender
         .post_close(TRY_AGAIN_LATER, "events were lost");

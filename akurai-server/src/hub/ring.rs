@@ -179,6 +179,14 @@ impl Ring {
         state.lanes.end(topic, state.first, &mut state.gone);
     }
 
+    /// How many events are kept, their bytes, and how old the oldest of them is.
+    pub(crate) fn usage(&self) -> (usize, usize, Duration) {
+        let state = self.state();
+        let oldest = state.events.front();
+        let span = oldest.map_or(Duration::ZERO, |oldest| oldest.at.elapsed());
+        (state.events.len(), state.bytes, span)
+    }
+
     /// The number that the next event will have, and the id of the last one.
     pub(crate) fn end(&self) -> (u64, EventId) {
         let state = self.state();

@@ -234,7 +234,10 @@ impl Shard {
             subscriber.queue(event);
         }
         subscriber.queue_own(match replay {
-            None => self.reset(),
+            None => {
+                self.core.counts.resets.add(1);
+                self.reset()
+            }
             Some(_) => own(here),
         });
     }
@@ -292,7 +295,11 @@ impl Shard {
             return;
         };
         let gauge = self.core.is_gauge(&event.topic);
-        self.core.count_deliveries(slots.len());
+        let counts = &self.core.counts;
+        match event.data {
+            Some(_) => counts.deliveries.add(slots.len()),
+            None => counts.resets.add(slots.len()),
+        }
         for &slot in slots {
             let Some(subscriber) = &mut self.slots[slot as usize] else {
                 continue;
@@ -320,6 +327,7 @@ impl Shard {
             let mut topics = subscriber.topics.iter();
             if topics.any(|topic| lost.concerns(topic, self.next)) {
                 subscriber.queue_own(reset.clone());
+                self.core.counts.resets.add(1);
                 self.flush(slot as u32);
             }
         }
@@ -344,7 +352,7 @@ impl Shard {
                     || bytes > options.backlog_bytes
                     || stalled > options.no_progress
                 {
-                    self.core.count_dropped();
+                    self.core.counts.dropped.add(1);
                     self.remove(slot, Subscriber::cut);
                     return;
                 }
@@ -415,7 +423,7 @@ impl Shard {
             return self.remove(slot, drop);
         }
         if self.core.vanished.has(|| subscriber.ends_of_connection()) {
-            self.core.count_dropped();
+            self.core.counts.dropped.add(1);
             return self.remove(slot, Subscriber::cut);
         }
         let idle = now.saturating_duration_since(subscriber.last_write);
@@ -479,6 +487,7 @@ impl Shard {
         }
         let topics = subscriber.topics.clone();
         end(subscriber);
+        self.core.counts.subscriber_left();
         self.core.left(&topics);
     }
 }

@@ -11,6 +11,9 @@ mod embed;
 #[path = "../../../akurai-http/examples/hello.rs"]
 mod hello;
 #[allow(dead_code)]
+#[path = "../../../akurai-server/examples/presence.rs"]
+mod presence;
+#[allow(dead_code)]
 #[path = "../../../akurai-http/examples/reload.rs"]
 mod reload;
 #[allow(dead_code)]
@@ -42,7 +45,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use akurai_http::App;
-use akurai_server::{Hub, HubOptions};
+use akurai_server::{Hub, HubOptions, Memory};
 use akurai_tests::{
     Answer, Client, Dispatched, EventStream, Frame, Opcode, TempDir, TestServer, WsClient,
     handshake,
@@ -250,8 +253,23 @@ fn a_ticket_opens_a_stream_once() {
         &format!("POST /ticket HTTP/1.1\r\nHost: t\r\n{fields}Content-Length: 0\r\n\r\n"),
     );
     let path = format!("/events?ticket={}", ticket.text());
-    assert_eq!(Reader::open(&server, &path, "").next().data, "me");
+    let mut by_ticket = Reader::open(&server, &path, "");
+    assert_eq!(by_ticket.next().data, "me");
     assert_eq!(get(&server, &path).status, 401);
+    // Either stream ends with the session, which opens no other.
+    let mut by_cookie = Reader::open(&server, "/events", &fields);
+    assert_eq!(by_cookie.next().data, "me");
+    let ended = |path: &str| {
+        let request =
+            format!("POST {path} HTTP/1.1\r\nHost: t\r\n{fields}Content-Length: 0\r\n\r\n");
+        ask(&server, &request).status
+    };
+    assert_eq!(ended("/logout"), 303);
+    by_ticket.client.read_to_end();
+    by_cookie.client.read_to_end();
+    assert_eq!(ended("/ticket"), 401);
+    let request = format!("GET /events HTTP/1.1\r\nHost: t\r\n{fields}\r\n");
+    assert_eq!(ask(&server, &request).status, 401);
 }
 
 #[test]
@@ -297,4 +315,62 @@ fn gauges_are_there_at_once() {
     let mut reader = Reader::open(&server, "/gauges", "");
     let gauge = reader.next();
     assert_eq!((gauge.event.as_str(), gauge.data.as_str()), ("uptime", "2"));
+}
+
+/// Reads on until a node has said this list.
+#[track_caller]
+fn await_list(reader: &mut Reader, names: &[&str]) -> String {
+    loop {
+        let event = reader.next();
+        assert_eq!(event.event, "here");
+        let mut lines = event.data.split('\n').map(str::to_owned);
+        let (node, kind) = (lines.next().unwrap(), lines.next().unwrap());
+        assert!(["beat", "change"].contains(&&*kind), "{kind}");
+        if lines.eq(names.iter().copied()) {
+            return node;
+        }
+    }
+}
+
+#[test]
+fn who_is_here_is_told_to_the_pages_of_all_nodes() {
+    let engine = Memory::new(10_000);
+    let node = || {
+        let options = HubOptions {
+            sweep: Duration::from_millis(250),
+            ..HubOptions::default()
+        };
+        let hub = Hub::with_engine(options, engine.clone()).unwrap();
+        has_a_page(presence::app(&hub).unwrap())
+    };
+    let (one, two) = (node(), node());
+    let mut ann = Reader::open(&one, "/events?name=Ann", "");
+    let first = await_list(&mut ann, &["Ann"]);
+    let bob = Reader::open(&two, "/events?name=B%C3%B6b", "");
+    let second = await_list(&mut ann, &["Böb"]);
+    assert_ne!(first, second);
+    // Once more by the same name, and one of both leaves.
+    let again = Reader::open(&two, "/events?name=B%C3%B6b", "");
+    let cid = Reader::open(&two, "/events?name=Cid", "");
+    await_list(&mut ann, &["Böb", "Cid"]);
+    drop((again, cid));
+    assert_eq!(await_list(&mut ann, &["Böb"]), second);
+    drop(bob);
+    assert_eq!(await_list(&mut ann, &[]), second);
+    // A page that is loaded now has the lists of both at once: it begins behind a beat that was.
+    let begin = loop {
+        let page = get(&one, "/");
+        let page = page.text();
+        let (_, begin) = page.split_once("last_event_id: \"").unwrap();
+        let (begin, _) = begin.split_once('"').unwrap();
+        if !begin.is_empty() {
+            break begin.to_owned();
+        }
+    };
+    let path = format!("/events?name=Dan&last_event_id={begin}");
+    let mut dan = Reader::open(&one, &path, "");
+    assert_eq!(await_list(&mut dan, &["Ann", "Dan"]), first);
+    for path in ["/events", "/events?name=", "/events?name=a%0Ab"] {
+        assert_eq!(get(&one, path).status, 400, "{path}");
+    }
 }

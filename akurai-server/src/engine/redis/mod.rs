@@ -12,7 +12,8 @@ mod writer;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::connection::{CONNECT, Connection, IO};
@@ -137,6 +138,8 @@ pub struct Redis {
     writer: Writer,
     reader: Mutex<Reader>,
     trouble: Mutex<Option<(io::ErrorKind, String)>>,
+    /// How many connections the writer and the reader have opened.
+    opened: [Arc<AtomicU64>; 2],
 }
 
 /// What a [`Redis`] keeps, and where.
@@ -171,6 +174,7 @@ impl Redis {
     ///
     /// `InvalidInput` if the URL is none, or of TLS (`rediss:`, `valkeys:`). It repeats nothing of it.
     pub fn new(url: &str, options: RedisOptions) -> io::Result<Redis> {
+        let (writer, reader) = (Writer::new(), Reader::new());
         Ok(Redis {
             url: Url::parse(url)?,
             options: RedisOptions {
@@ -178,8 +182,9 @@ impl Redis {
                 max_events: options.max_events.max(1),
                 ..options
             },
-            writer: Writer::new(),
-            reader: Mutex::new(Reader::new()),
+            opened: [Arc::clone(&writer.opened), Arc::clone(&reader.opened)],
+            writer,
+            reader: Mutex::new(reader),
             trouble: Mutex::default(),
         })
     }
@@ -253,6 +258,14 @@ impl Engine for Redis {
             None => Ok(()),
             Some((kind, message)) => Err(io::Error::new(*kind, message.clone())),
         }
+    }
+
+    fn reconnections(&self) -> u64 {
+        let opened = self
+            .opened
+            .iter()
+            .map(|opened| opened.load(Ordering::Relaxed));
+        opened.map(|opened| opened.saturating_sub(1)).sum()
     }
 }
 

@@ -1,6 +1,8 @@
 //! What reads a stream: from where it stands on, and with a look at whether what it stands on is still there.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,6 +35,8 @@ pub(super) struct Reader {
     pause: Duration,
     retry_at: Option<Instant>,
     trouble: Option<(io::ErrorKind, String)>,
+    /// How many connections it has opened.
+    pub(super) opened: Arc<AtomicU64>,
 }
 
 /// What shows that the stream is the one that was read so far: the entry at the cursor, while it is there, or one before it if that
@@ -70,6 +74,7 @@ impl Reader {
             pause: FIRST_PAUSE,
             retry_at: None,
             trouble: None,
+            opened: Arc::default(),
         }
     }
 
@@ -130,6 +135,7 @@ impl Reader {
         if self.connection.is_none() {
             let deadline = Instant::now() + CONNECT + IO;
             self.connection = Some(Connection::open(url, deadline)?);
+            self.opened.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

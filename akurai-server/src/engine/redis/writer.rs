@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub(super) struct Writer {
     /// The last entry that this process has read, as far as the writer was told.
     read: Mutex<EventId>,
     name: String,
+    /// How many connections it has opened.
+    pub(super) opened: Arc<AtomicU64>,
 }
 
 struct Link {
@@ -36,19 +39,23 @@ struct Link {
     number: u64,
     /// The last entry that was added here. Later events are behind it.
     floor: EventId,
+    opened: Arc<AtomicU64>,
 }
 
 impl Writer {
     pub(super) fn new() -> Writer {
+        let opened = Arc::default();
         Writer {
             queue: Mutex::default(),
             link: Mutex::new(Link {
                 connection: None,
                 number: 0,
                 floor: EventId::default(),
+                opened: Arc::clone(&opened),
             }),
             read: Mutex::default(),
             name: format!("{:016x}", random()),
+            opened,
         }
     }
 
@@ -184,7 +191,11 @@ impl Link {
     fn attempt(&mut self, group: &mut Group<'_>, deadline: Instant) -> io::Result<()> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(Connection::open(group.url, deadline)?),
+            none => {
+                let connection = Connection::open(group.url, deadline)?;
+                self.opened.fetch_add(1, Ordering::Relaxed);
+                none.insert(connection)
+            }
         };
         let by = deadline.min(Instant::now() + IO);
         let again = group.sent;

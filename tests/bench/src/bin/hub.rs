@@ -21,7 +21,7 @@ fn main() -> io::Result<()> {
             })
         })
         .get("/stats", move |_| {
-            Response::text(format!("{} {}\n", stats.present("bench"), stats.dropped()))
+            Response::text(format!("{} {}\n", stats.present("bench"), stats.stats().dropped))
         });
     let server = Server::bind("127.0.0.1:0")?.limits(Limits {
         upgrades: 19_000,

@@ -1,0 +1,53 @@
+//! Event streams of a hub that some may follow, as the guide's page about authorising one has it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use akurai_http::{Reply, Request, Response, Router, Status};
+use akurai_server::{Hub, HubOptions};
+use akurai_tests::{EventStream, TestServer};
+
+use crate::hub::quick;
+
+#[test]
+fn a_stream_ends_with_its_lifetime_and_is_asked_again_who_it_is() {
+    let hub = Hub::new(HubOptions {
+        lifetime: Duration::from_millis(100),
+        ..quick()
+    })
+    .unwrap();
+    let is_valid = Arc::new(AtomicBool::new(true));
+    let (streams, asked) = (hub.clone(), Arc::clone(&is_valid));
+    let app = Router::new().get("/events", move |req: &Request| -> Reply {
+        match asked.load(Ordering::SeqCst) {
+            true => streams.sse(req, &["a"]),
+            false => Response::new(Status::UNAUTHORIZED).into(),
+        }
+    });
+    let server = TestServer::start(app);
+    let mut stream = EventStream::default();
+    let mut follow = || {
+        let mut client = server.connect();
+        let id = match &*stream.last_event_id {
+            "" => String::new(),
+            id => format!("Last-Event-ID: {id}\r\n"),
+        };
+        client.send(format!("GET /events HTTP/1.1\r\nHost: t\r\n{id}\r\n"));
+        let head = client.read_head();
+        if head.status == 200 {
+            let (bytes, _) = client.read_to_end();
+            stream.feed(&bytes);
+        }
+        (head.status, stream.data().join(" "))
+    };
+    assert_eq!(follow(), (200, String::new()));
+    hub.publish("a", "", "one").unwrap();
+    // As often as it comes back, it gets what it missed, until the session is over.
+    assert_eq!(follow(), (200, "one".to_owned()));
+    hub.publish("a", "", "two").unwrap();
+    assert_eq!(follow(), (200, "one two".to_owned()));
+    is_valid.store(false, Ordering::SeqCst);
+    hub.publish("a", "", "secret").unwrap();
+    assert_eq!(follow(), (401, "one two".to_owned()));
+}

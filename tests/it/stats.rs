@@ -1,0 +1,228 @@
+//! What a hub and its engine count, and how Prometheus reads it.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use akurai_http::{Request, Server};
+use akurai_server::{Batch, Engine, EventId, Hub, HubOptions, Memory, metrics};
+use akurai_tests::{Frame, Opcode, TestServer, WsClient, eventually};
+use akurai_ws::upgrade;
+
+use crate::hub::{quick, serving, subscribe};
+
+#[test]
+fn a_hub_counts_what_it_publishes_and_who_is_there() {
+    let (server, hub) = serving(quick());
+    let stats = hub.stats();
+    assert!(stats.ready);
+    assert_eq!((stats.ring_events, stats.ring_span), (0, Duration::ZERO));
+    let mut both = subscribe(&server, "a,b", None);
+    let mut one = subscribe(&server, "a", None);
+    both.read_cursor();
+    one.read_cursor();
+    let stats = hub.stats();
+    assert_eq!((stats.subscribers, stats.topics), (2, 2));
+
+    hub.publish("a", "", "to two").unwrap();
+    hub.publish("b", "", "to one").unwrap();
+    hub.publish("c", "", "to nobody").unwrap();
+    hub.publish("a", "two\nlines", "").unwrap_err();
+    let too_large = "x".repeat(quick().ring_bytes);
+    hub.publish("a", "", &too_large).unwrap_err();
+    both.read(2);
+    one.read(1);
+    let stats = hub.stats();
+    assert_eq!((stats.published, stats.refused), (3, 2));
+    assert_eq!((stats.deliveries, stats.ring_events), (3, 3));
+    let text = "to two".len() + "to one".len() + "to nobody".len();
+    assert!(stats.ring_bytes > 2 * text, "{stats:?}");
+    assert_eq!((stats.publish_errors, stats.read_errors), (0, 0));
+    eventually("the oldest grows older", || {
+        hub.stats().ring_span > stats.ring_span
+    });
+
+    drop((both, one));
+    eventually("they have left", || {
+        let stats = hub.stats();
+        (stats.subscribers, stats.topics) == (0, 0)
+    });
+}
+
+#[test]
+fn a_hub_counts_the_resets_that_clients_see() {
+    let (server, hub) = serving(HubOptions {
+        ring_events: 2,
+        ..quick()
+    });
+    let seen = hub.publish("a", "", "seen").unwrap().to_string();
+    for _ in 0..3 {
+        hub.publish("a", "", "missed").unwrap();
+    }
+    assert_eq!(subscribe(&server, "a", Some(&seen)).read(1).len(), 1);
+    assert_eq!(hub.stats().resets, 1);
+    subscribe(&server, "a", Some("no id")).read(1);
+    assert_eq!(hub.stats().resets, 2);
+    let last = hub.last_id().to_string();
+    subscribe(&server, "a", Some(&last)).read_cursor();
+    subscribe(&server, "a", None).read_cursor();
+    assert_eq!(hub.stats().resets, 2, "these lost nothing");
+}
+
+/// An engine that fails as long as it is told to, and says that once it has connected again seven
+/// times.
+struct Failing {
+    memory: Memory,
+    is_away: Arc<AtomicBool>,
+}
+
+impl Failing {
+    fn answer<T>(&self, answer: io::Result<T>) -> io::Result<T> {
+        match self.is_away.load(Ordering::SeqCst) {
+            true => Err(io::ErrorKind::NotConnected.into()),
+            false => answer,
+        }
+    }
+}
+
+impl Engine for Failing {
+    fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
+        self.answer(Ok(()))?;
+        self.memory.publish(topic, name, data)
+    }
+
+    fn next(&self, after: EventId, _wait: Duration, max: usize) -> io::Result<Batch> {
+        self.answer(self.memory.next(after, Duration::from_millis(10), max))
+    }
+
+    fn tail(&self, max: usize) -> io::Result<Batch> {
+        self.memory.tail(max)
+    }
+
+    fn ready(&self) -> io::Result<()> {
+        self.answer(Ok(()))
+    }
+
+    fn reconnections(&self) -> u64 {
+        7
+    }
+}
+
+#[test]
+fn a_hub_counts_the_errors_of_its_engine() {
+    let is_away = Arc::new(AtomicBool::new(true));
+    let engine = Failing {
+        memory: Memory::new(100),
+        is_away: Arc::clone(&is_away),
+    };
+    let hub = Hub::with_engine(quick(), engine).unwrap();
+    hub.publish("a", "", "lost").unwrap_err();
+    hub.publish("a", "two\nlines", "").unwrap_err();
+    eventually("it was asked twice", || hub.stats().read_errors >= 2);
+    let stats = hub.stats();
+    assert!(!stats.ready);
+    assert_eq!((stats.publish_errors, stats.refused), (1, 1));
+    assert_eq!((stats.published, stats.reconnections), (0, 7));
+    is_away.store(false, Ordering::SeqCst);
+    hub.publish("a", "", "kept").unwrap();
+    eventually("it has come", || hub.stats().ring_events == 1);
+    let stats = hub.stats();
+    assert!(stats.ready);
+    assert_eq!((stats.published, stats.publish_errors), (1, 1));
+}
+
+#[test]
+fn websockets_are_members_once_for_each_topic() {
+    let hub = Hub::new(quick()).unwrap();
+    let rooms = hub.clone();
+    let server = TestServer::start(move |req: &Request| {
+        let hub = rooms.clone();
+        upgrade(req, move |mut conn| {
+            let _both = ["a", "b"].map(|topic| hub.join(topic, conn.sender()));
+            while conn.recv()?.is_some() {}
+            Ok(())
+        })
+    });
+    let mut client = WsClient::open(server.addr(), "/");
+    eventually("it has joined", || hub.stats().members == 2);
+    assert_eq!((hub.stats().subscribers, hub.stats().topics), (0, 2));
+    hub.publish("a", "", "one").unwrap();
+    client.expect(Opcode::TEXT, "one");
+    eventually("it is counted", || hub.stats().deliveries == 1);
+    client.send(&Frame::close(1000, ""));
+    eventually("it has left", || hub.stats().members == 0);
+    assert_eq!(hub.stats().resets, 0);
+}
+
+/// One sample: its name, its labels, its value.
+type Sample = (String, String, u64);
+
+/// Reads the text format, version 0.0.4: of each family HELP, then TYPE, then its samples, and no
+/// family twice.
+#[track_caller]
+fn read(text: &str) -> Vec<Sample> {
+    assert!(text.ends_with('\n'), "the last line has an end");
+    let mut families = HashSet::new();
+    let (mut help, mut family) = (String::new(), (String::new(), String::new()));
+    let mut samples = Vec::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, text) = rest.split_once(' ').expect("a text");
+            assert!(text.ends_with('.') && !text.contains('\\'), "{line}");
+            assert!(families.insert(name.to_owned()), "{name} twice");
+            help = name.to_owned();
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').expect("a type");
+            assert_eq!(name, help, "HELP and TYPE belong together");
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+            assert!(["counter", "gauge"].contains(&kind), "{line}");
+            family = (name.to_owned(), kind.to_owned());
+        } else {
+            let (name, value) = line.rsplit_once(' ').expect("a value");
+            let (name, labels) = name.split_at(name.find('{').unwrap_or(name.len()));
+            assert_eq!(name, family.0, "a sample stands behind its TYPE");
+            let valid = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+            assert!(name.bytes().all(valid), "{line}");
+            let value = value.parse().expect("a number");
+            samples.push((name.to_owned(), labels.to_owned(), value));
+        }
+    }
+    samples
+}
+
+fn scrape(hubs: &[&Hub]) -> Vec<Sample> {
+    let server = Server::bind("127.0.0.1:0").unwrap();
+    let stats: Vec<_> = hubs.iter().map(|hub| hub.stats()).collect();
+    let answer = metrics(&server.handle().stats(), &stats);
+    let media_type = answer.headers().get("Content-Type");
+    assert_eq!(media_type, Some("text/plain; version=0.0.4; charset=utf-8"));
+    read(std::str::from_utf8(answer.body_bytes().unwrap()).unwrap())
+}
+
+#[test]
+fn prometheus_reads_the_counts_of_a_server_and_its_hubs() {
+    let value = |samples: &[Sample], name: &str, labels: &str| {
+        let mut found = samples.iter().filter(|(n, l, _)| n == name && l == labels);
+        let value = found.next().map(|(.., value)| *value);
+        assert!(found.next().is_none(), "{name}{labels} twice");
+        value
+    };
+    let none = scrape(&[]);
+    assert_eq!(value(&none, "akurai_requests_total", ""), Some(0));
+    assert!(none.iter().all(|(name, ..)| !name.contains("hub")));
+
+    let hubs = [Hub::new(quick()).unwrap(), Hub::new(quick()).unwrap()];
+    hubs[1].publish("a", "", "one").unwrap();
+    let one = scrape(&[&hubs[1]]);
+    assert_eq!(value(&one, "akurai_hub_published_total", ""), Some(1));
+    assert_eq!(value(&one, "akurai_hub_ready", ""), Some(1));
+    let both = scrape(&[&hubs[0], &hubs[1]]);
+    for (place, published) in ["{hub=\"0\"}", "{hub=\"1\"}"].iter().zip([0, 1]) {
+        let found = value(&both, "akurai_hub_published_total", place);
+        assert_eq!(found, Some(published), "{place}");
+        assert_eq!(value(&both, "akurai_hub_ready", place), Some(1));
+    }
+    assert_eq!(value(&both, "akurai_hub_ready", ""), None);
+}
