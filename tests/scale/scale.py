@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 
 import cases
+import clocks
 import crowd
 import figures
+import million
+import topics
 from checks import Checks
 from clients import account_holds
 
@@ -24,6 +27,11 @@ CASES = {
     "overrun": cases.overrun,
     "promote": cases.promote,
     "herd": crowd.herd,
+    "clocks": clocks.clocks,
+    "xdel": clocks.deletions,
+    "quiet": topics.quiet,
+    "memory": topics.memory,
+    "million": million.million,
     "figures": figures.figures,
 }
 
