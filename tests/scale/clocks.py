@@ -9,12 +9,14 @@ import time
 from pathlib import Path
 
 from cases import Scene
-from clients import Mover, Publisher, account
+from clients import Follower, Mover, Publisher, account
 from processes import Failed, Late, Node, Redis, wait_until
 
 MOVERS = 8
 EVENTS = 1_000
 LATE_SECONDS = 0.03
+# Heartbeats, one a second, for as long as clients wait for a node that is cut off.
+BEATS = 3
 # The stream, where the hub's options do not name another.
 STREAM = "akurai"
 
@@ -64,8 +66,8 @@ class Moving:
     def __init__(self, arguments, redis, clocks):
         self.clocks = clocks
         with contextlib.ExitStack() as stack:
-            late = stack.enter_context(Late(redis.port, LATE_SECONDS))
-            places = zip("ab", (redis.url, late.url), clocks)
+            self.late = stack.enter_context(Late(redis.port, LATE_SECONDS))
+            places = zip("ab", (redis.url, self.late.url), clocks)
             self.nodes = [
                 stack.enter_context(Node(arguments, name, url, environment=clock.environment)) for name, url, clock in places
             ]
@@ -88,8 +90,23 @@ class Moving:
     def clocks_are_told(self):
         return all(clock.is_told(node) for clock, node in zip(self.clocks, self.nodes))
 
-    def end(self, checks, name):
-        """Publishes the rest, and judges what each client has got."""
+    def gather(self):
+        """Cuts the late node off from Redis, and waits until all clients are there, ahead of it. Whether they stay and get
+        heartbeats."""
+        self.late.open.clear()
+        wait_until("all clients are there", lambda: all(mover.port == self.nodes[1].port for mover in self.movers))
+        self.publisher.hold()
+        at = [mover.opens for mover in self.movers]
+        beats = 0
+        for _ in range(BEATS):
+            since = time.monotonic()
+            with contextlib.suppress(Failed):
+                wait_until("heartbeats", lambda: all(mover.last_byte > since for mover in self.movers), 10)
+                beats += 1
+        return beats == BEATS and at == [mover.opens for mover in self.movers]
+
+    def end(self, checks, name, each=0):
+        """Publishes the rest, and judges what each client has got: so many resets, and but for them everything once."""
         self.publisher.total = EVENTS
         self.publisher.reach(EVENTS)
         published = self.publisher.end()
@@ -106,7 +123,8 @@ class Moving:
         wrong = [what for mover in self.movers for what in account(list(mover.got), published, 0, last)]
         moves = sum(mover.opens - 1 for mover in self.movers)
         checks.that(
-            not wrong and resets == twice == lost == 0 and not published.failed and moves >= MOVERS,
+            not wrong and not twice and {mover.resets for mover in self.movers} == {each}
+            and (each or not lost) and not published.failed and moves >= MOVERS,
             f"{name}: {MOVERS} clients moved {moves} times while {len(published.ids)} events came: {resets} resets, "
             f"{twice} twice, {lost} missing" + "".join(f"\n    {what}" for what in wrong[:4]),
         )
@@ -140,6 +158,38 @@ def clocks(arguments, checks):
         redis.ask("XADD", STREAM, ahead, "topic", "elsewhere", "event", "", "data", "ahead", "key", "another-0")
         moving.publisher.go_on(0)
         moving.end(checks, "an entry with an id that is an hour ahead")
+
+
+def early(arguments, checks):
+    """Clients who come to a node with what it cannot read yet wait there, and are told what is true when it can."""
+    for emptied in (False, True):
+        given = [Clock(arguments, name) for name in "ab"]
+        with Redis(arguments.out, "redis") as redis, Moving(arguments, redis, given) as moving:
+            moving.publisher.reach(EVENTS // 4)
+            checks.that(moving.gather(), f"all {MOVERS} clients wait at a node that is cut off from Redis, and get heartbeats")
+            if emptied:
+                redis.ask("FLUSHALL")
+            moving.publisher.go_on(0)
+            moving.publisher.reach(EVENTS // 2)
+            moving.late.open.set()
+            moving.end(checks, f"back from there, the stream {'emptied meanwhile' if emptied else 'as it was'}", each=int(emptied))
+
+    with Redis(arguments.out, "redis") as redis, Scene(arguments, checks, redis.url) as scene:
+        told = []
+        for busy in (True, False):
+            if not busy:
+                scene.publisher.hold()
+            for node in scene.nodes:
+                foreign = Follower(node.port, f"{(int(time.time()) + 3600) * 1000}-0")
+                scene.stack.callback(foreign.end)
+                with contextlib.suppress(Failed):
+                    wait_until("it is told", lambda: foreign.resets)
+                told.append(foreign)
+        scene.publisher.go_on(0)
+        scene.publisher.reach(scene.publisher.next + 100)
+        wait_until("all go on", lambda: all(f.got and f.got[-1][0] != "reset" for f in told))
+        resets = [follower.resets for follower in told]
+        checks.that(resets == [1] * 4, f"clients with an id of another Redis, at both nodes, busy and idle: resets {resets}")
 
 
 def deletions(arguments, checks):

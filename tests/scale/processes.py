@@ -208,19 +208,23 @@ class Proxy(Process):
 
 
 class Late:
-    """Stands before a Redis on a port of its own. What Redis says comes through so many seconds later."""
+    """Stands before a Redis on a port of its own. What Redis says comes through so many seconds later; or not, while `open` is not
+    set."""
 
     def __init__(self, port, seconds):
         self.to, self.seconds = port, seconds
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.connections = []
+        self.open = threading.Event()
+        self.open.set()
 
     def __enter__(self):
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def __exit__(self, *_):
+        self.open.set()
         for one in [self.listener, *self.connections]:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -263,6 +267,7 @@ class Late:
             while True:
                 due, data = waiting.get()
                 time.sleep(max(0, due - time.monotonic()))
+                self.open.wait()
                 if not data:
                     client.shutdown(socket.SHUT_RDWR)
                     return

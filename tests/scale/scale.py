@@ -28,6 +28,7 @@ CASES = {
     "promote": cases.promote,
     "herd": crowd.herd,
     "clocks": clocks.clocks,
+    "early": clocks.early,
     "xdel": clocks.deletions,
     "quiet": topics.quiet,
     "memory": topics.memory,
