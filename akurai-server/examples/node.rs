@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `GET /numbers`, `POST /numbers` | follows this topic, publishes one event to it; so for any topic: `/topics/NAME` |
 //! | `POST /batch/NAME` with `FIRST COUNT` | publishes these numbers, many at a time; answers `NUMBER ID` for each that is kept |
-//! | `POST /spread` with `COUNT BYTES` | publishes to so many topics whose names have so many bytes; answers how many are kept |
+//! | `GET /history/NAME` | the last 50 events: where a stream goes on behind them, and `ID DATA` for each |
+//! | `POST /spread` with `FIRST COUNT BYTES` | publishes to a topic for each, whose name has so many bytes; answers how many are kept |
 
 use std::env;
 use std::io;
@@ -13,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use akurai_http::{Request, Response, Router, Server, Status};
-use akurai_server::{EventId, Hub, HubOptions, Redis, RedisOptions};
+use akurai_server::{EventId, Hub, HubOptions, Redis, RedisOptions, Retention};
 
 /// Threads that publish a batch.
 const PUBLISHERS: u64 = 16;
@@ -37,8 +38,9 @@ fn main() -> io::Result<()> {
         ..HubOptions::default()
     };
     let hub = Hub::with_engine(options, Redis::new(url, redis)?)?;
-    let (followed, publisher, batches, spread) =
-        (hub.clone(), hub.clone(), hub.clone(), hub.clone());
+    hub.retain("kept", Retention::default());
+    let (followed, past, publisher) = (hub.clone(), hub.clone(), hub.clone());
+    let (batches, spread) = (hub.clone(), hub.clone());
     let app: Router = akurai_server::app(&hub)
         .get("/blank", |_| {
             Response::html("<!doctype html><link rel=icon href=data:,><title>Node</title>")
@@ -46,6 +48,12 @@ fn main() -> io::Result<()> {
         .get("/numbers", move |req| hub.sse(req, &["numbers"]))
         .get("/topics/{topic}", move |req| {
             followed.sse(req, &[req.param("topic").unwrap_or_default()])
+        })
+        .get("/history/{topic}", move |req| {
+            let past = past.history(req.param("topic").unwrap_or_default(), None, 50);
+            let events = past.events.iter();
+            let lines = events.map(|event| format!("{} {}\n", event.id, event.data));
+            Response::text(format!("{}\n{}", past.at, lines.collect::<String>()))
         })
         .post("/numbers", {
             let publisher = publisher.clone();
@@ -55,20 +63,22 @@ fn main() -> io::Result<()> {
             publish(&publisher, req.param("topic").unwrap_or_default(), req)
         })
         .post("/batch/{topic}", move |req| -> io::Result<Response> {
-            let [first, count] = two_numbers(req)?;
+            let [first, count] = numbers(req)?;
             let topic = req.param("topic").unwrap_or_default();
             let kept = publish_many(&batches, first, count, |_| topic.to_owned());
             let lines = kept.iter().map(|(number, id)| format!("{number} {id}\n"));
             Ok(Response::text(lines.collect::<String>()))
         })
         .post("/spread", move |req| -> io::Result<Response> {
-            let [count, bytes] = two_numbers(req)?;
+            let [first, count, bytes] = numbers(req)?;
             let filling = "x".repeat(
                 usize::try_from(bytes)
                     .map_err(io::Error::other)?
                     .saturating_sub(8),
             );
-            let kept = publish_many(&spread, 0, count, |number| format!("{filling}{number:08}"));
+            let kept = publish_many(&spread, first, count, |number| {
+                format!("{filling}{number:08}")
+            });
             Ok(Response::text(kept.len().to_string()))
         });
     let server = Server::bind(format!("127.0.0.1:{port}"))?;
@@ -110,10 +120,11 @@ fn publish_many(
     })
 }
 
-fn two_numbers(req: &Request) -> io::Result<[u64; 2]> {
+fn numbers<const COUNT: usize>(req: &Request) -> io::Result<[u64; COUNT]> {
     let text = String::from_utf8(req.body()?).map_err(io::Error::other)?;
     let numbers: Result<Vec<u64>, _> = text.split_whitespace().map(str::parse).collect();
     let numbers = numbers.map_err(io::Error::other)?;
-    let both: Result<[u64; 2], _> = numbers.try_into();
-    both.map_err(|_| io::Error::other("two numbers are expected"))
+    numbers
+        .try_into()
+        .map_err(|_| io::Error::other(format!("{COUNT} numbers are expected")))
 }

@@ -1,6 +1,7 @@
 """Who publishes and who follows, over sockets, and the account of what came."""
 
 import bisect
+import contextlib
 import http.client
 import itertools
 import operator
@@ -181,6 +182,38 @@ class Mover(Follower):
             except OSError:
                 time.sleep(0.1)
             self.port = next(self.ports)
+
+    def goes_away(self):
+        return len(self.got) >= self.due
+
+
+class Loader(Follower):
+    """A page that is loaded again and again: it shows what `/history` says, and its stream, from the next node, goes on there."""
+
+    def __init__(self, ports, events):
+        self.ports, self.events = itertools.cycle(ports), events
+        # What each page got, the history and what its stream brought.
+        self.pages = []
+        super().__init__(next(self.ports))
+
+    def run(self):
+        while not self.over:
+            try:
+                self.load()
+                self.follow()
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.1)
+
+    def load(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", "/history/numbers")
+            self.cursor, *lines = connection.getresponse().read().decode().splitlines()
+        self.got = [(event_id, int(number)) for event_id, number in map(str.split, lines)]
+        self.history = len(self.got)
+        self.pages.append(self.got)
+        self.due = self.history + self.events
+        self.port = next(self.ports)
 
     def goes_away(self):
         return len(self.got) >= self.due

@@ -31,6 +31,7 @@ CASES = {
     "early": clocks.early,
     "xdel": clocks.deletions,
     "quiet": topics.quiet,
+    "history": topics.history,
     "memory": topics.memory,
     "million": million.million,
     "figures": figures.figures,

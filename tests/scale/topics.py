@@ -3,12 +3,17 @@
 import contextlib
 import http.client
 
-from clients import Follower
+from clients import Follower, Loader, account
+from clocks import Clock, Moving
 from processes import Failed, Node, Redis, wait_until
 
 QUIET = 8
 # More than the 20,000 events that a node keeps.
 NOISE = 25_000
+
+LOADERS = 6
+# What a node's `/history` has at most.
+HISTORY = 50
 
 # The longest name that a topic may have, in bytes.
 TOPIC_BYTES = 1024
@@ -29,16 +34,10 @@ def post(node, path, text):
         return text
 
 
-class Listeners:
-    """Who follows topics, and where."""
-
-    def __init__(self, stack):
-        self.stack = stack
-
-    def follow(self, node, topic, cursor=""):
-        follower = Follower(node.port, cursor, path=f"/topics/{topic}")
-        self.stack.callback(follower.end)
-        return follower
+def follow(stack, node, topic, cursor=""):
+    follower = Follower(node.port, cursor, path=f"/topics/{topic}")
+    stack.callback(follower.end)
+    return follower
 
 
 def quiet(arguments, checks):
@@ -46,38 +45,67 @@ def quiet(arguments, checks):
     with contextlib.ExitStack() as stack:
         redis = stack.enter_context(Redis(arguments.out, "redis"))
         nodes = [stack.enter_context(Node(arguments, name, redis.url)) for name in "ab"]
-        listeners = Listeners(stack)
-        markers = [listeners.follow(node, "marker") for node in nodes]
-        topics = [f"quiet-{at}" for at in range(QUIET)]
+        markers = [follow(stack, node, "marker") for node in nodes]
+        # Of the last of them nodes keep the events beside all others.
+        topics = [*(f"quiet-{at}" for at in range(QUIET)), "kept"]
         # Of the last one nothing was ever published: its clients have the place at which they began.
-        away = [(topic, listeners.follow(node, topic)) for topic in [*topics, "silent"] for node in nodes]
+        away = [(topic, follow(stack, node, topic)) for topic in [*topics, "silent"] for node in nodes]
         wait_until("all follow", lambda: all(f.cursor for f in [*markers, *(f for _, f in away)]))
         for topic in topics:
             post(nodes[0], f"/topics/{topic}", "1")
         wait_until("all have their event", lambda: all(f.got or topic == "silent" for topic, f in away))
         for _, follower in away:
             follower.end()
-        missed = topics[: QUIET // 2]
-        for topic in missed:
+        missed = set(topics[: QUIET // 2])
+        for topic in [*missed, "kept"]:
             post(nodes[1], f"/topics/{topic}", "2")
         noise = post(nodes[0], "/batch/noisy", f"0 {NOISE}").count("\n")
         post(nodes[0], "/topics/marker", "1")
         wait_until("both nodes are past the noise", lambda: all(f.got for f in markers))
 
-        back = [(topic, listeners.follow(node, topic, f.cursor)) for topic, f in away for node in nodes]
-        wait_until("all are back", lambda: all(f.opens for _, f in back))
+        back = [(topic, follow(stack, node, topic, f.cursor)) for topic, f in away for node in nodes]
+        # What a stream begins with has come.
+        wait_until("all are back", lambda: all(f.last_byte for _, f in back))
         for topic in [*topics, "silent"]:
             post(nodes[1], f"/topics/{topic}", "3")
+        got = lambda follower: [number for kind, number in follower.got if kind != "reset"]
         with contextlib.suppress(Failed):
-            wait_until("all have the last", lambda: all(("3" == str(f.got[-1][1])) for _, f in back if f.got) and all(f.got for _, f in back))
-        told = lambda names: sorted({(f.resets, *(number for kind, number in f.got if kind != "reset")) for topic, f in back if topic in names})
-        kept = told({*topics, "silent"} - set(missed))
+            wait_until("all have the last", lambda: all(3 in got(f) for _, f in back))
+        told = lambda names: sorted({(f.resets, *got(f)) for topic, f in back if topic in names})
+        kept = told({*topics, "silent"} - missed - {"kept"})
         checks.that(
             kept == [(0, 3)] and noise == NOISE,
             f"{noise} events of a busy topic: clients of topics that lost nothing come back and get (resets, events) {kept}",
         )
-        gone = told(missed)
-        checks.that(gone == [(1, 3)], f"and those whose event was pushed out {gone}")
+        gone, retained = told(missed), told({"kept"})
+        checks.that(
+            gone == [(1, 3)] and retained == [(0, 2, 3)],
+            f"those whose event was pushed out {gone}, and where the topic keeps its own {retained}",
+        )
+
+
+def history(arguments, checks):
+    """A page shows a topic's last events, and its stream goes on behind them, at the other node."""
+    clocks = [Clock(arguments, name) for name in "ab"]
+    with Redis(arguments.out, "redis") as redis, Moving(arguments, redis, clocks) as moving:
+        moving.publisher.reach(HISTORY * 2)
+        ports = [node.port for node in moving.nodes]
+        loaders = [Loader(ports[at % 2 :] + ports[: at % 2], 10 + 3 * at) for at in range(LOADERS)]
+        for loader in loaders:
+            moving.stack.callback(loader.end)
+        moving.end(checks, "among pages that are loaded")
+        published = moving.publisher.published
+        for loader in loaders:
+            loader.end()
+        pages = [page for loader in loaders for page in loader.pages]
+        wrong = [what for page in pages if page for what in account(page, published, page[0][1], page[-1][1])]
+        resets = sum(kind == "reset" for page in pages for kind, _ in page)
+        short = sum(len(page) < HISTORY for page in pages)
+        checks.that(
+            not wrong and resets == short == 0 and len(pages) > LOADERS,
+            f"{len(pages)} pages got the last {HISTORY} events of a topic and, from the other node, what follows: "
+            f"{resets} resets, {short} too short" + "".join(f"\n    {what}" for what in wrong[:4]),
+        )
 
 
 def memory(arguments, checks):
@@ -86,19 +114,19 @@ def memory(arguments, checks):
         for size, wanted in [(TOPIC_BYTES, TOPICS), (TOPIC_BYTES + 1, 0), (100_000, 0)]:
             with contextlib.ExitStack() as stack:
                 node = stack.enter_context(Node(arguments, "a", redis.url, max_events=TOPICS * 2))
-                marker = Listeners(stack).follow(node, "marker")
+                marker = follow(stack, node, "marker")
                 wait_until("it follows", lambda: marker.cursor)
-                # What serving costs is no memory of topics.
-                post(node, "/spread", "16 8")
+                # What it costs to serve is not what is asked here.
+                post(node, "/spread", "0 16 8")
                 before = node.rss()
                 grown = []
                 for number in range(3):
-                    kept = int(post(node, "/spread", f"{TOPICS} {size}"))
+                    kept = int(post(node, "/spread", f"{number * TOPICS} {TOPICS} {size}"))
                     post(node, "/topics/marker", str(number))
                     wait_until("the node has them all", lambda: number in [data for _, data in marker.got])
                     grown.append((node.rss() - before) / 2**20)
                 checks.that(
                     kept == wanted and max(grown) <= MEMORY_MIB,
-                    f"{kept} of {TOPICS} events kept under topics of {size} bytes, three times: "
+                    f"{kept} of {TOPICS} events kept under as many topics of {size} bytes, three times: "
                     f"{', '.join(f'{one:.0f}' for one in grown)} MiB",
                 )
