@@ -1,12 +1,14 @@
-//! What `tests/scale` runs several of: the demo's routes on a hub whose events go through a Redis, and more, to publish and to
-//! follow. `node PORT URL MAX_EVENTS`; the first line on stdout has the port.
+//! What `tests/scale` runs several of: the demo's routes on a hub whose events go through a Redis,
+//! and more, to publish and to follow. `node PORT URL MAX_EVENTS`; the first line on stdout has the
+//! port.
 //!
-//! | | |
+//! | route | what it does |
 //! |---|---|
-//! | `GET /numbers`, `POST /numbers` | follows this topic, publishes one event to it; so for any topic: `/topics/NAME` |
+//! | `GET /numbers`, `GET /topics/NAME` | follows the topic `numbers`, or another |
+//! | `POST /numbers`, `POST /topics/NAME` | publishes the body there, and answers the event's id |
 //! | `POST /batch/NAME` with `FIRST COUNT` | publishes these numbers, many at a time; answers `NUMBER ID` for each that is kept |
-//! | `GET /history/NAME` | the last 50 events: where a stream goes on behind them, and `ID DATA` for each |
-//! | `POST /spread` with `FIRST COUNT BYTES` | publishes to a topic for each, whose name has so many bytes; answers how many are kept |
+//! | `GET /history/NAME` | the last 50 events: the id where a stream goes on, and `ID DATA` for each |
+//! | `POST /spread` with `FIRST COUNT BYTES` | publishes an event to each of so many topics with names of so many bytes; answers how many are kept |
 
 use std::env;
 use std::io;
@@ -71,11 +73,7 @@ fn main() -> io::Result<()> {
         })
         .post("/spread", move |req| -> io::Result<Response> {
             let [first, count, bytes] = numbers(req)?;
-            let filling = "x".repeat(
-                usize::try_from(bytes)
-                    .map_err(io::Error::other)?
-                    .saturating_sub(8),
-            );
+            let filling = "x".repeat(bytes.saturating_sub(8) as usize);
             let kept = publish_many(&spread, first, count, |number| {
                 format!("{filling}{number:08}")
             });
@@ -94,7 +92,7 @@ fn publish(hub: &Hub, topic: &str, req: &Request) -> io::Result<Response> {
     })
 }
 
-/// Publishes the numbers, and says under which id each is that is kept for certain.
+/// Publishes the numbers, and returns those that are kept for certain, with their ids.
 fn publish_many(
     hub: &Hub,
     first: u64,
@@ -113,10 +111,10 @@ fn publish_many(
         let publishers: Vec<_> = (0..PUBLISHERS)
             .map(|at| scope.spawn(move || share(at)))
             .collect();
-        let shares = publishers
-            .into_iter()
-            .map(|one| one.join().unwrap_or_default());
-        shares.flatten().collect()
+        let shares = publishers.into_iter().map(thread::ScopedJoinHandle::join);
+        shares
+            .flat_map(|share| share.expect("publishing does not panic"))
+            .collect()
     })
 }
 

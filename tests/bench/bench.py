@@ -278,7 +278,8 @@ def built(checkout):
     if not os.path.isdir(bench):
         raise SystemExit(f"tests/bench: {checkout} is no checkout of this repository")
     target = os.path.join(bench, "target")
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--bin", "hub", "--target-dir", target], cwd=bench, check=True)
+    build = ["cargo", "build", "--release", "--quiet", "--bin", "hub", "--target-dir", target]
+    subprocess.run(build, cwd=bench, check=True)
     return os.path.join(target, "release", "hub")
 
 
@@ -303,7 +304,8 @@ def main():
     parser.add_argument("--bursts", type=int, default=5)
     parser.add_argument("--unread", type=int, default=100, help="that stop reading, of slow")
     parser.add_argument("--ws", action="store_true", help="of fanout, rate and bursts: by WebSocket instead of SSE")
-    parser.add_argument("--against", metavar="CHECKOUT", help="the Hub of another checkout in place of axum, as `other`")
+    parser.add_argument("--against", metavar="CHECKOUT",
+                        help="the Hub of another checkout in place of axum, as `other`")
     parser.add_argument("--nice", type=int, default=0, help="of server and client, on a machine that others use; below 0 as root")
     chosen = parser.parse_args().scenario
     run, defaults = scenarios[chosen]

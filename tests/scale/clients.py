@@ -149,6 +149,9 @@ class Follower(threading.Thread):
         """Whether it ends its connection behind what it has got."""
         return False
 
+    def numbers(self):
+        return [number for kind, number in self.got if kind != "reset"]
+
     @property
     def resets(self):
         return sum(1 for kind, _ in self.got if kind == "reset")
@@ -170,8 +173,10 @@ class Follower(threading.Thread):
 class Mover(Follower):
     """Goes from one node to the next at once, each time that it has got so many events there."""
 
-    def __init__(self, ports, events):
+    def __init__(self, ports, events, first=0):
         self.ports, self.events = itertools.cycle(ports), events
+        for _ in range(first % len(ports)):
+            next(self.ports)
         super().__init__(next(self.ports))
 
     def run(self):
@@ -187,14 +192,14 @@ class Mover(Follower):
         return len(self.got) >= self.due
 
 
-class Loader(Follower):
-    """A page that is loaded again and again: it shows what `/history` says, and its stream, from the next node, goes on there."""
+class Loader(Mover):
+    """A page that is loaded again and again. It shows what a node's `/history` says, and goes on
+    with a stream of the next node."""
 
-    def __init__(self, ports, events):
-        self.ports, self.events = itertools.cycle(ports), events
-        # What each page got, the history and what its stream brought.
+    def __init__(self, ports, events, first=0):
+        # What each page has got: the history, and what its stream brought.
         self.pages = []
-        super().__init__(next(self.ports))
+        super().__init__(ports, events, first)
 
     def run(self):
         while not self.over:
@@ -210,13 +215,9 @@ class Loader(Follower):
             connection.request("GET", "/history/numbers")
             self.cursor, *lines = connection.getresponse().read().decode().splitlines()
         self.got = [(event_id, int(number)) for event_id, number in map(str.split, lines)]
-        self.history = len(self.got)
         self.pages.append(self.got)
-        self.due = self.history + self.events
+        self.due = len(self.got) + self.events
         self.port = next(self.ports)
-
-    def goes_away(self):
-        return len(self.got) >= self.due
 
 
 def account(got, published, first, last):
@@ -251,11 +252,12 @@ def account(got, published, first, last):
 
 
 def account_of_ids(ids, resets, order):
-    """The same for many events, whose ids are numbers: how many of `order` are lost silently, how many came twice or out of
-    order, and how many resets there were with something missing and with nothing. A reset is told by how many ids stood before."""
+    """The same for many events, whose ids are numbers. `resets` says for each reset how many events
+    had come before it; `order` is what should have come. Counts what was lost silently, what came
+    twice or out of order, resets where something is missing, and resets where nothing is."""
     had = set(ids)
     twice = max(len(ids) - len(had), sum(map(operator.le, ids[1:], ids)))
-    # From the first that it has got, or from the beginning if a reset stands before that.
+    # A client is owed nothing before its first event, unless it was told of a loss there.
     begin = 0 if 0 in resets or not ids else bisect.bisect_left(order, ids[0])
     if not resets and list(ids) == order[begin:]:
         return 0, twice, 0, 0
@@ -263,7 +265,7 @@ def account_of_ids(ids, resets, order):
     for id in order[begin:]:
         if id in had:
             continue
-        # How many of its own stood before the missing one: a reset has to be there.
+        # Where the missing one should have been, a reset has to be.
         place = bisect.bisect_left(ids, id)
         if place in resets:
             excused.add(place)

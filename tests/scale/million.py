@@ -15,21 +15,23 @@ from processes import Failed, Node, Redis
 EVENTS = 1_000_000
 CLIENTS = 8
 BATCH = 1_000
-# Nobody is further behind than this and what is under way, which is less than the 20,000 events that a node keeps.
+# Publishers wait for a client that is further behind. With what is under way, this is less than the
+# 20,000 events that a node keeps.
 WINDOW = 10_000
 # How many events are published without a node that was killed: more than it keeps.
 WITHOUT = 30_000
 KILLS = 4
-# So long nothing happens at most, on a machine that is very busy.
+# Nothing comes for so long at most, also on a machine that is very busy.
 SECONDS = 60
-# What the nodes' clocks are off, in seconds.
+# How wrong the nodes' clocks are, in seconds.
 OFFSETS = (3600, -120)
 
 EVENT = re.compile(rb"data: (\d+)\nid: (\d+)-(\d+)\n\n")
 
 
 class Numbers:
-    """Publishes 0, 1, 2 … in batches, a thread for each node, as far as `may` says. What is not acknowledged is not tried again."""
+    """Publishes 0, 1, 2 … in batches, a thread for each node, as far as `may` says. It does not try
+    again what a node did not acknowledge."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -73,19 +75,20 @@ class Numbers:
                         self.ids[int(number)] = packed(ms, seq)
                     self.acknowledged += len(lines) - 1
         except (OSError, http.client.HTTPException):
-            # The node was killed. What it had not said may be kept.
+            # The node was killed. What it did not acknowledge may be kept.
             pass
         finally:
             connection.close()
 
 
 def packed(ms, seq):
-    """An id as one number; Redis counts in a millisecond as far as it can add entries in one."""
+    """An id as one number. Redis adds fewer than 2²⁰ entries in a millisecond."""
     return int(ms) << 20 | int(seq)
 
 
 class Walker:
-    """An EventSource that goes to the other node each time that it has got so many events, or where a node is gone."""
+    """An EventSource that goes to the other node each time that it has got so many events, and when
+    its node is gone."""
 
     def __init__(self, crowd, at, events):
         self.crowd, self.at, self.events = crowd, at, events
@@ -97,7 +100,7 @@ class Walker:
         self.go_on()
 
     def go_on(self):
-        """Opens its stream at the node where it is due, or at the other."""
+        """Opens its stream at its node, or at the other if that one is gone."""
         self.close()
         for _ in self.crowd.ports:
             port = self.crowd.ports[self.at % len(self.crowd.ports)]
@@ -129,7 +132,7 @@ class Walker:
         except OSError:
             data = b""
         if not data:
-            # At the same node again, unless it is gone.
+            # The same node may have ended the stream, since the client read too slowly.
             self.go_on()
             return
         self.buffer += data
@@ -172,9 +175,9 @@ class Walker:
 
 
 class Sleeper(Walker):
-    """Stays away each time until what it would get next is gone."""
+    """Stays away each time until the event that it would get next is gone."""
 
-    # Until how many events are acknowledged, and how often it did.
+    # It comes back when so many events are acknowledged; how often it did.
     wakes_at, naps = None, 0
 
     def leave(self):
@@ -200,8 +203,12 @@ class Crowd:
 def million(arguments, checks):
     numbers = Numbers()
     with Redis(arguments.out, "redis") as redis:
-        clocks = [Clock(arguments, name, offset).environment for name, offset in zip("ab", OFFSETS)]
-        nodes = [Node(arguments, name, redis.url, environment=clock) for name, clock in zip("ab", clocks)]
+        given = zip("ab", OFFSETS)
+        clocks = [Clock(arguments, name, offset).environment for name, offset in given]
+        start = lambda at, port=0: Node(
+            arguments, "ab"[at], redis.url, port=port, environment=clocks[at]
+        )
+        nodes = [start(at) for at in range(2)]
         crowd = Crowd([node.port for node in nodes], numbers)
         walkers = [Walker(crowd, at, 4_000 + 700 * at) for at in range(CLIENTS)]
         sleeper = Sleeper(crowd, 0, 50_000)
@@ -213,7 +220,8 @@ def million(arguments, checks):
                 if reached != so_far:
                     so_far, deadline = reached, time.monotonic() + SECONDS
                 if time.monotonic() > deadline:
-                    raise Failed(f"nothing came for {SECONDS} s: {what}, {numbers.acknowledged} events are acknowledged")
+                    so_far = f"{numbers.acknowledged} events are acknowledged"
+                    raise Failed(f"nothing came for {SECONDS} s: {what}, {so_far}")
                 for key, _ in crowd.selector.select(0.05):
                     key.data.take()
                 numbers.may = min(walker.newest for walker in walkers) + WINDOW
@@ -230,7 +238,7 @@ def million(arguments, checks):
                 nodes[at].kill()
                 killed += 1
                 until("the other goes on", lambda: numbers.acknowledged >= due + WITHOUT)
-                nodes[at] = Node(arguments, "ab"[at], redis.url, port=nodes[at].port, environment=clocks[at])
+                nodes[at] = start(at, nodes[at].port)
                 numbers.publish_at(nodes[at])
             until("a million", lambda: numbers.acknowledged >= EVENTS)
             numbers.end()
@@ -249,7 +257,7 @@ def million(arguments, checks):
 
 def judge(checks, numbers, walkers, sleeper):
     published = {id: number for number, id in enumerate(numbers.ids) if id}
-    # What nobody acknowledged and somebody has got was kept, and is due to all.
+    # An event that was not acknowledged, and that a client has got, was kept: all should get it.
     order = dict(published)
     for one in [*walkers, sleeper]:
         order.update(zip(one.ids, one.numbers))
@@ -259,14 +267,16 @@ def judge(checks, numbers, walkers, sleeper):
     lost, twice, told, false = (sum(column) for column in zip(*accounts))
     moves = sum(walker.opens - 1 for walker in walkers)
     checks.that(
-        lost == twice == told == false == others == 0 and len(published) >= EVENTS and moves >= CLIENTS * 10,
-        f"{len(published)} events acknowledged and {len(order) - len(published)} more kept, {KILLS} times a node killed, "
-        f"{CLIENTS} clients moved {moves} times: {lost} lost, {twice} twice or out of order, {others} under another id, "
-        f"{told + false} resets",
+        lost == twice == told == false == others == 0
+        and len(published) >= EVENTS and moves >= CLIENTS * 10,
+        f"{len(published)} events acknowledged and {len(order) - len(published)} more kept, "
+        f"{KILLS} times a node killed, {CLIENTS} clients moved {moves} times: {lost} lost, "
+        f"{twice} twice or out of order, {others} under another id, {told + false} resets",
     )
     lost, twice, told, false = account_of_ids(sleeper.ids, sleeper.resets, order)
     checks.that(
         lost == twice == false == 0 and 0 < told <= sleeper.naps,
-        f"one more stayed away {sleeper.naps} times until what was next was gone: {told} resets where events are missing, {false} "
-        f"where none is, {lost} lost without one, {twice} twice or out of order",
+        f"one more stayed away {sleeper.naps} times, until its next event was gone: "
+        f"{told} resets where events are missing, {false} where none is, {lost} lost without one, "
+        f"{twice} twice or out of order",
     )

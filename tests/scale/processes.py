@@ -38,8 +38,8 @@ class Process:
     def __init__(self, name, command, out, stdout=None, cwd=None, environment=()):
         with open(out / f"{name}.log", "ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=stdout or log, stderr=log, cwd=cwd, text=stdout is not None,
-                env={**os.environ, **dict(environment)},
+                command, stdin=subprocess.PIPE, stdout=stdout or log, stderr=log, cwd=cwd,
+                text=stdout is not None, env={**os.environ, **dict(environment)},
             )
         # Also if it does not come up, when no `with` block has begun yet.
         atexit.register(self.kill)
@@ -142,7 +142,8 @@ class Node(Process):
 
     def __init__(self, arguments, name, url, max_events=100_000, port=0, environment=()):
         command = [str(Path(arguments.examples) / "node"), str(port), url, str(max_events)]
-        super().__init__(name, command, arguments.out, stdout=subprocess.PIPE, environment=environment)
+        out = arguments.out
+        super().__init__(name, command, out, stdout=subprocess.PIPE, environment=environment)
         line = self.process.stdout.readline()
         if not line.strip().isdigit():
             self.kill()
@@ -208,8 +209,8 @@ class Proxy(Process):
 
 
 class Late:
-    """Stands before a Redis on a port of its own. What Redis says comes through so many seconds later; or not, while `open` is not
-    set."""
+    """Stands before a Redis, on a port of its own. What Redis says comes through so many seconds
+    later, and not while `open` is not set."""
 
     def __init__(self, port, seconds):
         self.to, self.seconds = port, seconds
@@ -244,8 +245,12 @@ class Late:
                 for one in (client, server):
                     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 waiting = queue.SimpleQueue()
-                for work in (self._ask, client, server), (self._hear, server, waiting), (self._tell, waiting, client):
-                    threading.Thread(target=work[0], args=work[1:], daemon=True).start()
+                for work, *ends in (
+                    (self._ask, client, server),
+                    (self._hear, server, waiting),
+                    (self._tell, waiting, client),
+                ):
+                    threading.Thread(target=work, args=ends, daemon=True).start()
 
     def _ask(self, client, server):
         with contextlib.suppress(OSError):
