@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import statistics
+import subprocess
 import sys
 import time
 
@@ -157,9 +158,10 @@ def side_by_side(args, what, measure):
     for server in SERVERS:
         cells = [statistics.median(cells[server][key] for cells in rounds) for key, _, _ in COLUMNS]
         print(f"| {server} | " + " | ".join(f"{cell:,.{d}f}" for cell, (_, _, d) in zip(cells, COLUMNS)) + " |")
-    for key, what in [("cpu_us", "CPU for a delivery"), ("rate", "deliveries/s")]:
-        ratios = [cells["akurai"][key] / max(cells["axum"][key], 1e-9) for cells in rounds]
-        print(f"\n{what}, akurai / axum: median {statistics.median(ratios):.2f} of "
+    ours, theirs = SERVERS
+    for key, what in [("cpu_us", "CPU for a delivery"), ("rate", "deliveries/s"), ("p50", "p50")]:
+        ratios = [cells[ours][key] / max(cells[theirs][key], 1e-9) for cells in rounds]
+        print(f"\n{what}, {ours} / {theirs}: median {statistics.median(ratios):.2f} of "
               + ", ".join(f"{ratio:.2f}" for ratio in ratios))
     sys.stdout.flush()
 
@@ -270,6 +272,17 @@ def leave(args):
             print(f"| {server} | {how.upper()} | {half or 0:.2f} | {whole} |", flush=True)
 
 
+def built(checkout):
+    """The hub of another checkout of this repository, in a target directory of its own."""
+    bench = os.path.join(os.path.abspath(checkout), "tests", "bench")
+    if not os.path.isdir(bench):
+        raise SystemExit(f"tests/bench: {checkout} is no checkout of this repository")
+    target = os.path.join(bench, "target")
+    build = ["cargo", "build", "--release", "--quiet", "--bin", "hub", "--target-dir", target]
+    subprocess.run(build, cwd=bench, check=True)
+    return os.path.join(target, "release", "hub")
+
+
 def main():
     scenarios = {
         "fanout": (fanout, {"subscribers": 1000}),
@@ -291,6 +304,8 @@ def main():
     parser.add_argument("--bursts", type=int, default=5)
     parser.add_argument("--unread", type=int, default=100, help="that stop reading, of slow")
     parser.add_argument("--ws", action="store_true", help="of fanout, rate and bursts: by WebSocket instead of SSE")
+    parser.add_argument("--against", metavar="CHECKOUT",
+                        help="the Hub of another checkout in place of axum, as `other`")
     parser.add_argument("--nice", type=int, default=0, help="of server and client, on a machine that others use; below 0 as root")
     chosen = parser.parse_args().scenario
     run, defaults = scenarios[chosen]
@@ -298,6 +313,9 @@ def main():
     args = parser.parse_args()
     if args.ws and run not in (fanout, rate, bursts):
         parser.error(f"{args.scenario} has no --ws")
+    if args.against:
+        del SERVERS["axum"]
+        SERVERS["other"] = built(args.against)
     process.NICE = args.nice
     run(args)
 

@@ -1,6 +1,10 @@
 """Who publishes and who follows, over sockets, and the account of what came."""
 
+import bisect
+import contextlib
 import http.client
+import itertools
+import operator
 import re
 import socket
 import threading
@@ -90,9 +94,9 @@ class Publisher(threading.Thread):
 class Follower(threading.Thread):
     """An EventSource by the book: it comes back with the id of the last event, to the same address."""
 
-    def __init__(self, port, cursor="", got=()):
+    def __init__(self, port, cursor="", got=(), path="/numbers"):
         super().__init__(daemon=True)
-        self.port, self.cursor = port, cursor
+        self.port, self.cursor, self.path = port, cursor, path
         # (id, data) of an event, or ("reset", id).
         self.got = list(got)
         self.opens = 0
@@ -112,7 +116,7 @@ class Follower(threading.Thread):
     def follow(self):
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as self.socket:
             cursor = f"Last-Event-ID: {self.cursor}\r\n" if self.cursor else ""
-            self.socket.sendall(f"GET /numbers HTTP/1.1\r\nHost: t\r\n{cursor}\r\n".encode())
+            self.socket.sendall(f"GET {self.path} HTTP/1.1\r\nHost: t\r\n{cursor}\r\n".encode())
             lines = self.socket.makefile("rb")
             if b" 200 " not in lines.readline():
                 raise OSError("no stream")
@@ -138,6 +142,16 @@ class Follower(threading.Thread):
                         self.got.append(("reset", self.cursor) if kind == "reset" else (self.cursor, int(data[0])))
                     kind, data, event_id = "", [], None
 
+                    if self.goes_away():
+                        return
+
+    def goes_away(self):
+        """Whether it ends its connection behind what it has got."""
+        return False
+
+    def numbers(self):
+        return [number for kind, number in self.got if kind != "reset"]
+
     @property
     def resets(self):
         return sum(1 for kind, _ in self.got if kind == "reset")
@@ -154,6 +168,56 @@ class Follower(threading.Thread):
         self.over = True
         self.leave()
         self.join(30)
+
+
+class Mover(Follower):
+    """Goes from one node to the next at once, each time that it has got so many events there."""
+
+    def __init__(self, ports, events, first=0):
+        self.ports, self.events = itertools.cycle(ports), events
+        for _ in range(first % len(ports)):
+            next(self.ports)
+        super().__init__(next(self.ports))
+
+    def run(self):
+        while not self.over:
+            self.due = len(self.got) + self.events
+            try:
+                self.follow()
+            except OSError:
+                time.sleep(0.1)
+            self.port = next(self.ports)
+
+    def goes_away(self):
+        return len(self.got) >= self.due
+
+
+class Loader(Mover):
+    """A page that is loaded again and again. It shows what a node's `/history` says, and goes on
+    with a stream of the next node."""
+
+    def __init__(self, ports, events, first=0):
+        # What each page has got: the history, and what its stream brought.
+        self.pages = []
+        super().__init__(ports, events, first)
+
+    def run(self):
+        while not self.over:
+            try:
+                self.load()
+                self.follow()
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.1)
+
+    def load(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", "/history/numbers")
+            self.cursor, *lines = connection.getresponse().read().decode().splitlines()
+        self.got = [(event_id, int(number)) for event_id, number in map(str.split, lines)]
+        self.pages.append(self.got)
+        self.due = len(self.got) + self.events
+        self.port = next(self.ports)
 
 
 def account(got, published, first, last):
@@ -187,8 +251,49 @@ def account(got, published, first, last):
     return wrong
 
 
+def account_of_ids(ids, resets, order):
+    """The same for many events, whose ids are numbers. `resets` says for each reset how many events
+    had come before it; `order` is what should have come. Counts what was lost silently, what came
+    twice or out of order, resets where something is missing, and resets where nothing is."""
+    had = set(ids)
+    twice = max(len(ids) - len(had), sum(map(operator.le, ids[1:], ids)))
+    # A client is owed nothing before its first event, unless it was told of a loss there.
+    begin = 0 if 0 in resets or not ids else bisect.bisect_left(order, ids[0])
+    if not resets and list(ids) == order[begin:]:
+        return 0, twice, 0, 0
+    lost, excused = 0, set()
+    for id in order[begin:]:
+        if id in had:
+            continue
+        # Where the missing one should have been, a reset has to be.
+        place = bisect.bisect_left(ids, id)
+        if place in resets:
+            excused.add(place)
+        else:
+            lost += 1
+    told = sum(place in excused for place in set(resets))
+    return lost, twice, told, len(resets) - told
+
+
+def account_of_ids_holds():
+    order = [10, 20, 30, 40, 50]
+    judge = lambda ids, resets=(): account_of_ids(ids, list(resets), order)
+    return (
+        judge(order) == (0, 0, 0, 0)
+        and judge(order[1:]) == (0, 0, 0, 0)
+        and judge([10, 20, 40, 50]) == (1, 0, 0, 0)
+        and judge([10, 20, 30]) == (2, 0, 0, 0)
+        and judge([10, 20, 40, 50], [2]) == (0, 0, 1, 0)
+        and judge([10, 20, 40, 50], [2, 2]) == (0, 0, 1, 1)
+        and judge([10, 20, 40, 50], [3]) == (1, 0, 0, 1)
+        and judge(order, [5]) == (0, 0, 0, 1)
+        and judge([10, 20, 20, 30, 40, 50]) == (0, 1, 0, 0)
+        and judge([10, 30, 20, 40, 50])[1] == 1
+    )
+
+
 def account_holds():
-    """Whether `account` finds what it is there for, and nothing else."""
+    """Whether the accounts find what they are there for, and nothing else."""
     published = Published({n: f"{n}-0" for n in range(6) if n != 3}, {3: "refused"})
     whole = [(f"{n}-0", n) for n in range(6) if n != 3]
     gap = [one for one in whole if one[1] != 2]
@@ -203,4 +308,4 @@ def account_holds():
         [("7-7", 0)] + whole[1:],
     ]
     judge = lambda got: account(got, published, 0, 5)
-    return not any(map(judge, fine)) and all(map(judge, wrong))
+    return not any(map(judge, fine)) and all(map(judge, wrong)) and account_of_ids_holds()

@@ -1,10 +1,13 @@
 """What the cases start and end: Redis servers, nodes, HAProxy. Each ends with its `with` block, on loopback."""
 
 import atexit
+import contextlib
 import os
+import queue
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -32,10 +35,11 @@ def wait_until(what, condition, seconds=START_SECONDS):
 class Process:
     """A program, its log in `out`. `signal` goes to it alone."""
 
-    def __init__(self, name, command, out, stdout=None, cwd=None):
+    def __init__(self, name, command, out, stdout=None, cwd=None, environment=()):
         with open(out / f"{name}.log", "ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=stdout or log, stderr=log, cwd=cwd, text=stdout is not None
+                command, stdin=subprocess.PIPE, stdout=stdout or log, stderr=log, cwd=cwd,
+                text=stdout is not None, env={**os.environ, **dict(environment)},
             )
         # Also if it does not come up, when no `with` block has begun yet.
         atexit.register(self.kill)
@@ -48,6 +52,11 @@ class Process:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def rss(self):
+        """Resident bytes."""
+        with open(f"/proc/{self.process.pid}/smaps_rollup") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("Rss:")) * 1024
 
     def kill(self):
         """As a crash would: no farewell to anyone."""
@@ -131,9 +140,10 @@ def reply(lines):
 class Node(Process):
     """One of several servers on one Redis."""
 
-    def __init__(self, arguments, name, url, max_events=100_000, port=0):
+    def __init__(self, arguments, name, url, max_events=100_000, port=0, environment=()):
         command = [str(Path(arguments.examples) / "node"), str(port), url, str(max_events)]
-        super().__init__(name, command, arguments.out, stdout=subprocess.PIPE)
+        out = arguments.out
+        super().__init__(name, command, out, stdout=subprocess.PIPE, environment=environment)
         line = self.process.stdout.readline()
         if not line.strip().isdigit():
             self.kill()
@@ -196,6 +206,77 @@ class Proxy(Process):
             return True
         except OSError:
             return False
+
+
+class Late:
+    """Stands before a Redis, on a port of its own. What Redis says comes through so many seconds
+    later, and not while `open` is not set."""
+
+    def __init__(self, port, seconds):
+        self.to, self.seconds = port, seconds
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.connections = []
+        self.open = threading.Event()
+        self.open.set()
+
+    def __enter__(self):
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.open.set()
+        for one in [self.listener, *self.connections]:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}"
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.to), timeout=10)
+                server.settimeout(None)
+                self.connections += [client, server]
+                for one in (client, server):
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                waiting = queue.SimpleQueue()
+                for work, *ends in (
+                    (self._ask, client, server),
+                    (self._hear, server, waiting),
+                    (self._tell, waiting, client),
+                ):
+                    threading.Thread(target=work, args=ends, daemon=True).start()
+
+    def _ask(self, client, server):
+        with contextlib.suppress(OSError):
+            while data := client.recv(64 * 1024):
+                server.sendall(data)
+            server.shutdown(socket.SHUT_RDWR)
+
+    def _hear(self, server, waiting):
+        data = b"-"
+        while data:
+            try:
+                data = server.recv(64 * 1024)
+            except OSError:
+                data = b""
+            waiting.put((time.monotonic() + self.seconds, data))
+
+    def _tell(self, waiting, client):
+        with contextlib.suppress(OSError):
+            while True:
+                due, data = waiting.get()
+                time.sleep(max(0, due - time.monotonic()))
+                self.open.wait()
+                if not data:
+                    client.shutdown(socket.SHUT_RDWR)
+                    return
+                client.sendall(data)
 
 
 def cores():

@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 
 import cases
+import clocks
 import crowd
 import figures
+import million
 import presence
+import topics
 from checks import Checks
 from clients import account_holds
 
@@ -26,6 +29,13 @@ CASES = {
     "promote": cases.promote,
     "herd": crowd.herd,
     "presence": presence.presence,
+    "clocks": clocks.clocks,
+    "early": clocks.early,
+    "xdel": clocks.deletions,
+    "quiet": topics.quiet,
+    "history": topics.history,
+    "memory": topics.memory,
+    "million": million.million,
     "figures": figures.figures,
 }
 
