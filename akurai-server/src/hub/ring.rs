@@ -409,42 +409,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ahead_of_what_was_read() {
-        let ring = ring();
-        let id = |ms| EventId { ms, seq: 0 };
-        let ahead = |ms| ring.ahead()(id(ms));
-        ring.add(id(500), "t", "", "500").unwrap();
-        assert!(!ahead(499) && !ahead(500) && ahead(501));
-        // What was read need not be an event.
-        ring.reach(id(502));
-        assert!(!ahead(502) && ahead(503));
-        ring.reach(id(1));
-        assert!(!ahead(502));
-        assert_eq!(ring.end().1, id(500));
-        // The order begins again lower down. The node that told of it gave out its own place for
-        // that, and other nodes the same.
-        ring.lose(id(3));
-        assert!(ahead(4) && ahead(500));
-        assert!(!ring.ahead()(ring.end().1));
-        ring.add(id(4), "t", "", "4").unwrap();
-        assert!(!ahead(4) && ahead(5));
-    }
-
-    #[test]
-    fn an_event_that_a_shard_has_yet_to_deliver() {
-        let ring = ring();
-        let id = |ms| EventId { ms, seq: 0 };
-        // Of five, the ring has three.
-        for ms in 2..7 {
-            ring.add(id(ms), "t", "", "").unwrap();
-        }
-        for (next, expected) in [(0, &[4, 5, 6][..]), (3, &[5, 6]), (5, &[])] {
-            let held: Vec<u64> = (0..9).filter(|&ms| ring.is_from(id(ms), next)).collect();
-            assert_eq!(held, expected, "from number {next} on");
-        }
-    }
-
-    #[test]
     fn behind_the_last_id_of_a_millisecond_is_the_next_one() {
         let ring = ring();
         let last = EventId {
