@@ -115,10 +115,22 @@ impl Shown {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::ring::{Ring, RingLimits};
     use super::*;
 
     fn id(ms: u64) -> EventId {
         EventId { ms, seq: 0 }
+    }
+
+    fn ring() -> Ring {
+        let limits = RingLimits {
+            events: 3,
+            bytes: 100_000,
+            age: Duration::from_secs(60),
+        };
+        Ring::new(limits, id(1))
     }
 
     #[test]
@@ -154,5 +166,39 @@ mod tests {
         assert!(looks.is_wanted_since(look, id(8)));
         assert!(!looks.is_wanted_since(look, id(9)));
         assert!(!looks.is_wanted());
+    }
+
+    #[test]
+    fn what_is_ahead_of_what_was_read() {
+        let ring = ring();
+        let ahead = |ms| ring.ahead()(id(ms));
+        ring.add(id(500), "t", "", "500");
+        assert!(!ahead(499) && !ahead(500) && ahead(501));
+        // What was read need not be an event.
+        ring.reach(id(502));
+        assert!(!ahead(502) && ahead(503));
+        ring.reach(id(1));
+        assert!(!ahead(502));
+        assert_eq!(ring.end().1, id(500));
+        // The order begins again lower down. The node that told of it gave out its own place for
+        // that, and other nodes the same.
+        ring.lose(id(3));
+        assert!(ahead(4) && ahead(500));
+        assert!(!ring.ahead()(ring.end().1));
+        ring.add(id(4), "t", "", "4");
+        assert!(!ahead(4) && ahead(5));
+    }
+
+    #[test]
+    fn an_event_that_a_shard_has_yet_to_deliver() {
+        let ring = ring();
+        // Of five, the ring has three.
+        for ms in 2..7 {
+            ring.add(id(ms), "t", "", "");
+        }
+        for (next, expected) in [(0, &[4, 5, 6][..]), (3, &[5, 6]), (5, &[])] {
+            let held: Vec<u64> = (0..9).filter(|&ms| ring.is_from(id(ms), next)).collect();
+            assert_eq!(held, expected, "from number {next} on");
+        }
     }
 }

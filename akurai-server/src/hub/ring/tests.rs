@@ -224,40 +224,6 @@ fn an_id_that_was_never_here_is_a_gap() {
 }
 
 #[test]
-fn what_is_ahead_of_what_was_read() {
-    let ring = ring();
-    let ahead = |ms| ring.ahead()(id(ms));
-    add(&ring, 500, "t");
-    assert!(!ahead(499) && !ahead(500) && ahead(501));
-    // What was read need not be an event.
-    ring.reach(id(502));
-    assert!(!ahead(502) && ahead(503));
-    ring.reach(id(1));
-    assert!(!ahead(502));
-    assert_eq!(ring.end().1, id(500));
-    // The order begins again lower down. The node that told of it gave out its own place for that,
-    // and other nodes the same.
-    ring.lose(id(3));
-    assert!(ahead(4) && ahead(500));
-    assert!(!ring.ahead()(ring.end().1));
-    add(&ring, 4, "t");
-    assert!(!ahead(4) && ahead(5));
-}
-
-#[test]
-fn an_event_that_a_shard_has_yet_to_deliver() {
-    let ring = ring();
-    // Of five, the ring has three.
-    for ms in 2..7 {
-        add(&ring, ms, "t");
-    }
-    for (next, expected) in [(0, &[4, 5, 6][..]), (3, &[5, 6]), (5, &[])] {
-        let held: Vec<u64> = (0..9).filter(|&ms| ring.is_from(id(ms), next)).collect();
-        assert_eq!(held, expected, "from number {next} on");
-    }
-}
-
-#[test]
 fn behind_the_last_id_of_a_millisecond_is_the_next_one() {
     let ring = ring();
     let last = EventId {
