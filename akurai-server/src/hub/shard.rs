@@ -275,8 +275,10 @@ impl Shard {
             if let Some(last) = run.events.last() {
                 self.last = last.id;
             }
-            for event in &run.events {
-                self.queue(event);
+            let mut events = &run.events[..];
+            while let [event, later @ ..] = events {
+                self.queue(event, later);
+                events = later;
             }
             for slot in std::mem::take(&mut self.dirty) {
                 self.flush(slot);
@@ -290,7 +292,8 @@ impl Shard {
         }
     }
 
-    fn queue(&mut self, event: &Arc<Stored>) {
+    /// Queues an event, which is written together with those that are `later`.
+    fn queue(&mut self, event: &Arc<Stored>, later: &[Arc<Stored>]) {
         let Some(slots) = self.by_topic.get(&event.topic) else {
             return;
         };
@@ -299,6 +302,10 @@ impl Shard {
         match event.data {
             Some(_) => counts.deliveries.add(slots.len()),
             None => counts.resets.add(slots.len()),
+        }
+        if gauge && later.iter().any(|later| later.topic == event.topic) {
+            // It would be replaced for each subscriber before any of them is written to.
+            return;
         }
         for &slot in slots {
             let Some(subscriber) = &mut self.slots[slot as usize] else {
