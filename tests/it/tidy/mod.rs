@@ -2,6 +2,7 @@
 //! `planted` shows that each of them catches something.
 
 mod cases;
+mod defaults;
 mod planted;
 mod rules;
 mod source;
