@@ -67,7 +67,7 @@ mod failure;
 mod files;
 mod form;
 mod form_error;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;

@@ -1,4 +1,8 @@
-//! What the fuzzer in `tests/fuzz` asks of the Redis codec. Nothing of this is in a normal build.
+//! What the fuzzer in `tests/fuzz` asks of the Redis codec. Nothing of this is in a normal build, but unit tests run it too.
+
+#[cfg(test)]
+#[path = "../../tests/fuzz/seeded.rs"]
+mod seeded;
 
 use std::mem;
 
@@ -189,5 +193,15 @@ fn write(reply: &Reply, out: &mut Vec<u8>) {
             items.iter().for_each(|item| write(item, out));
         }
         Reply::Nil => out.extend_from_slice(b"$-1\r\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{seeded::check, *};
+
+    #[test]
+    fn resp_holds() {
+        check("resp", resp);
     }
 }

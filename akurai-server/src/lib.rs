@@ -23,7 +23,7 @@ mod app;
 mod chat;
 mod dashboard;
 mod engine;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
 #[cfg(any(doc, doctest))]

@@ -1,11 +1,16 @@
 //! What the fuzzer in `tests/fuzz` asks of the codecs: each function takes bytes and asserts properties.
 //!
-//! Nothing of this is in a normal build; cargo-fuzz alone sets the cfg. The codecs are compared with [`reference`],
+//! Nothing of this is in a normal build, but unit tests run each property too. The codecs are compared with [`reference`],
 //! which is written a second time from the RFC, a byte or a bit at a time and without regard to speed.
 
+#[path = "../../tests/fuzz/cuts.rs"]
+mod cuts;
 mod handshake;
 mod payload;
 mod reference;
+#[cfg(test)]
+#[path = "../../tests/fuzz/seeded.rs"]
+mod seeded;
 mod session;
 
 use crate::codec::frame::{self, Compression, Expect, Header, Opcode};
@@ -148,4 +153,34 @@ fn check_mask(bytes: &[u8]) {
     mask::unmask(head, masking_key, offset);
     mask::unmask(tail, masking_key, offset.wrapping_add(cut as u64));
     assert_eq!(in_two, unmasked, "cut at {cut}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{seeded::check, *};
+
+    #[test]
+    fn close_holds() {
+        check("close", close);
+    }
+
+    #[test]
+    fn frame_holds() {
+        check("frame", frame);
+    }
+
+    #[test]
+    fn handshake_holds() {
+        check("handshake", handshake);
+    }
+
+    #[test]
+    fn session_holds() {
+        check("session", |data| session(data, || 0));
+    }
+
+    #[test]
+    fn utf8_holds() {
+        check("utf8", utf8);
+    }
 }

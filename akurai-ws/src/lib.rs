@@ -141,7 +141,7 @@ mod codec;
 mod conn;
 mod deflate;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod message;

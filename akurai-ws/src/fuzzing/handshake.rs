@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use akurai_http::{Headers, Method, Version, fuzzing::headers};
+use akurai_http::{Headers, Method, Request, Response, Status, Version};
 
 use crate::codec::handshake::{
     Accepted, Admission, HandshakeError, Opening, accept, is_subprotocol,
@@ -29,6 +29,18 @@ struct Case<'c> {
     any_origin: bool,
     origins: Vec<&'c str>,
     subprotocols: Vec<&'c str>,
+}
+
+/// These fields, if their values are values of fields.
+fn headers(fields: &[(&str, &[u8])]) -> Option<Headers> {
+    let mut request = Request::get("/");
+    for (name, value) in fields {
+        Response::new(Status::OK)
+            .add_header("X-Value", value)
+            .ok()?;
+        request = request.with_header(name, value);
+    }
+    Some(request.headers().clone())
 }
 
 /// One byte of circumstances, then lines: the first letter names the field, the rest is its value.

@@ -1,7 +1,6 @@
 //! What a frame carries: a Close, and text.
 
-use akurai_http::fuzzing::cuts;
-
+use super::cuts::cuts;
 use super::reference;
 use crate::codec::frame::CONTROL_MAX_BYTES;
 use crate::codec::protocol::{Limits, Protocol, State};

@@ -204,8 +204,11 @@ impl<'l> Session<'l> {
         self.is_closed
     }
 
-    /// How much of the present data frame is missing.
+    /// How much of the present data frame is missing. A closed session discards everything.
     pub(super) fn wanted_bytes(&self) -> u64 {
+        if self.is_closed {
+            return u64::MAX;
+        }
         let data = self.frame.as_ref();
         data.filter(|frame| !frame.header.opcode.is_control())
             .map_or(0, |frame| frame.header.payload_len - frame.received)

@@ -1,8 +1,7 @@
 //! A whole connection behind its handshake.
 
-use akurai_http::fuzzing::cuts;
-
 use super::client_header;
+use super::cuts::cuts;
 use super::reference::{Event, Session};
 use crate::codec::frame::{CONTROL_MAX_BYTES, Header, Opcode};
 use crate::codec::protocol::{Limits, Protocol, State};

@@ -1,6 +1,8 @@
 //! The house rules that text can show, asked of the source tree itself. `rules` has them as functions over text,
 //! `planted` shows that each of them catches something.
 
+mod cases;
+mod defaults;
 mod planted;
 mod rules;
 mod source;

@@ -1,0 +1,17 @@
+//! The ways in which a property has its bytes arrive. The libraries that read streams include this file.
+
+/// How bytes arrive: where each read ends. All in one, one by one, and in pieces of the fuzzer's choice, which are longer
+/// where there are many bytes.
+pub(crate) fn cuts(plan: [u8; 4], len: usize) -> [Vec<usize>; 3] {
+    let mut own = Vec::new();
+    let mut end = 0;
+    for piece in plan.into_iter().cycle() {
+        end += (usize::from(piece) + 1) * (1 + len / 8192);
+        own.push(end.min(len));
+        if end >= len {
+            break;
+        }
+    }
+    let single = (1..len.max(1)).chain([len]).collect();
+    [vec![len], single, own]
+}

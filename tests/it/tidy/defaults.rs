@@ -1,0 +1,257 @@
+//! Defaults as the code has them, in the docs of each option and in README's table of limits: all three say the same.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use akurai_http::Limits;
+use akurai_server::{HubOptions, RedisOptions};
+use akurai_ws::WsOptions;
+
+use super::{read, root, rust_files};
+
+/// The fields that `Debug` shows with a number or a time, and their text.
+fn shown(options: &[(&str, &dyn Debug)]) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::new();
+    for (owner, options) in options {
+        let text = format!("{options:?}").replace(['{', '}', '(', ')'], ",");
+        // `Some(20s)` is the 20 s that the docs give.
+        let text = text.replace("Some,", "");
+        for field in text.split(", ") {
+            let Some((name, value)) = field.trim_matches([',', ' ']).rsplit_once(": ") else {
+                continue;
+            };
+            let value = value.trim_matches([',', ' ']);
+            if value.starts_with(|first: char| first.is_ascii_digit()) {
+                let name = name.rsplit([' ', ',']).next().unwrap_or(name);
+                fields.insert(format!("{owner}.{name}"), value.to_owned());
+            }
+        }
+    }
+    fields
+}
+
+/// A value as people write it: `8 KiB`, `10,000`, `15 s`, `5 min`, `1 h`.
+fn written(name: &str, value: &str) -> String {
+    if let Ok(number) = value.parse::<u64>() {
+        return match number {
+            n if name.contains("bytes") && n >= 1 << 20 && n % (1 << 20) == 0 => {
+                format!("{} MiB", n >> 20)
+            }
+            n if name.contains("bytes") && n >= 1 << 10 && n % (1 << 10) == 0 => {
+                format!("{} KiB", n >> 10)
+            }
+            n if n >= 10_000 || (n >= 1000 && n % 100 == 0) => {
+                format!("{},{:03}", n / 1000, n % 1000)
+            }
+            n => n.to_string(),
+        };
+    }
+    let end = value
+        .find(|c: char| c.is_alphabetic())
+        .unwrap_or(value.len());
+    let (number, unit) = value.split_at(end);
+    match (number.parse::<u64>(), unit) {
+        (Ok(n), "s") if n % 3600 == 0 => format!("{} h", n / 3600),
+        (Ok(n), "s") if n > 60 && n % 60 == 0 => format!("{} min", n / 60),
+        _ => format!("{number} {unit}"),
+    }
+}
+
+/// What each documented field or setter of these names says behind `Default`: the owner is the type or `impl` that it stands in.
+fn documented(source: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let (mut owner, mut docs) = (String::new(), String::new());
+    for line in source.lines() {
+        let line = line.trim();
+        if let Some(text) = line.strip_prefix("///") {
+            docs.push(' ');
+            docs.push_str(text.trim());
+            continue;
+        }
+        let word = |prefix: &str| {
+            let rest = line.strip_prefix(prefix)?;
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+            Some(rest[..end.unwrap_or(rest.len())].to_owned())
+        };
+        if let Some(name) = word("pub struct ").or_else(|| word("impl ")) {
+            owner = name;
+        }
+        if let Some(name) = word("pub fn ").or_else(|| word("pub ")) {
+            let default = docs
+                .split_once(" Default ")
+                .map(|(_, said)| said.to_owned());
+            found.extend(default.map(|said| (format!("{owner}.{name}"), said)));
+        }
+        if !line.starts_with("#[") {
+            docs.clear();
+        }
+    }
+    found
+}
+
+fn defaults() -> BTreeMap<String, String> {
+    let mut defaults = shown(&[
+        ("Limits", &Limits::default()),
+        ("WsOptions", &WsOptions::new()),
+        ("HubOptions", &HubOptions::default()),
+        ("RedisOptions", &RedisOptions::default()),
+    ]);
+    // One for each core: it differs from machine to machine.
+    defaults.remove("HubOptions.shards");
+    defaults
+}
+
+/// The docs that say another default than the code has.
+fn differing(defaults: &BTreeMap<String, String>, documented: &[(String, String)]) -> Vec<String> {
+    let differs = |(name, said): &(String, String)| {
+        let value = written(name, defaults.get(name)?);
+        let says_it = said.strip_prefix(&value).is_some_and(|rest| {
+            rest.is_empty() || rest.starts_with(['.', ',', ';', ' ']) && !rest.starts_with(" Ki")
+        });
+        (!says_it).then(|| format!("{name}: the docs say {said:.20}, and it is {value}"))
+    };
+    documented.iter().filter_map(differs).collect()
+}
+
+#[test]
+fn docs_say_the_defaults_of_the_code() {
+    let defaults = defaults();
+    let sources: Vec<String> = rust_files().iter().map(|path| read(path)).collect();
+    let documented: Vec<_> = sources
+        .iter()
+        .flat_map(|source| documented(source))
+        .collect();
+    let compared = documented
+        .iter()
+        .filter(|(name, _)| defaults.contains_key(name))
+        .count();
+    assert!(compared >= 40, "only {compared} defaults found in docs");
+    let differing = differing(&defaults, &documented);
+    assert!(differing.is_empty(), "\n{}", differing.join("\n"));
+}
+
+/// Rows of README's table of limits: what each is called there, and its second cell with the names of the options.
+const ROWS: [(&str, &str); 24] = [
+    (
+        "request line / header section / fields",
+        "{Limits.request_line_bytes} / {Limits.header_section_bytes} / {Limits.header_fields}",
+    ),
+    ("request body", "{Limits.body_bytes}"),
+    (
+        "chunk-size line / all extensions / trailers",
+        "{Limits.chunk_line_bytes} B / {Limits.chunk_extension_bytes} / {Limits.trailer_section_bytes} in {Limits.trailer_fields} fields",
+    ),
+    ("a whole head", "{Limits.head_deadline}"),
+    ("wait for the next request", "{Limits.idle_timeout}"),
+    (
+        "body that a handler reads",
+        "{Limits.body_stall} / {Limits.body_rate_bytes}/s",
+    ),
+    (
+        "write: without progress",
+        "{Limits.write_stall} / {Limits.write_rate_bytes}/s",
+    ),
+    (
+        "body that a handler left unread",
+        "{Limits.drain_bytes}, {Limits.drain_time}",
+    ),
+    (
+        "reading on after the last answer",
+        "{Limits.linger_time} / {Limits.linger_stall}",
+    ),
+    (
+        "connections in request and response",
+        "{Limits.connections}",
+    ),
+    ("upgraded connections", "{Limits.upgrades}"),
+    (
+        "threads that wait for a connection",
+        "{Limits.spare_threads} ",
+    ),
+    ("WebSocket frame, message", "{WsOptions.max_message_bytes}"),
+    ("WebSocket fragments", "{WsOptions.max_fragments}"),
+    (
+        "WebSocket message, first byte",
+        "{WsOptions.message_deadline}",
+    ),
+    (
+        "WebSocket silence",
+        "{WsOptions.ping_interval} / {WsOptions.pong_wait}",
+    ),
+    ("WebSocket close", "{WsOptions.close_wait}"),
+    ("WebSocket write", "{WsOptions.write_deadline}"),
+    (
+        "WebSocket queue",
+        "{WsOptions.max_queue_bytes}, {WsOptions.max_queue_messages} messages",
+    ),
+    (
+        "hub: events kept",
+        "{HubOptions.ring_events}, {HubOptions.ring_bytes}, {HubOptions.ring_age}",
+    ),
+    (
+        "hub: backlog",
+        "{HubOptions.backlog_events} events, {HubOptions.backlog_bytes} / {HubOptions.no_progress}",
+    ),
+    (
+        "hub: heartbeat",
+        "{HubOptions.heartbeat} / {HubOptions.sweep} / {HubOptions.lifetime}",
+    ),
+    ("Redis: events kept", "{RedisOptions.max_events}"),
+    ("WebSocket frame", "{WsOptions.max_frame_bytes}"),
+];
+
+/// The rows whose second cell does not begin as the code has it.
+fn wrong_rows(readme: &str, defaults: &BTreeMap<String, String>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (row, pattern) in ROWS {
+        let mut expected = pattern.to_owned();
+        while let Some((before, (name, after))) = expected
+            .split_once('{')
+            .and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+        {
+            let value = defaults
+                .get(name)
+                .unwrap_or_else(|| panic!("no default of {name}"));
+            expected = format!("{before}{}{after}", written(name, value));
+        }
+        let start = format!("| {row}");
+        let found = readme.lines().find(|line| line.starts_with(&start));
+        let cell = found.and_then(|line| line.split(" | ").nth(1));
+        if !cell.is_some_and(|cell| cell.starts_with(expected.as_str())) {
+            wrong.push(format!("{row}: {cell:?}, and it is {expected}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn readme_says_the_defaults_of_the_code() {
+    let wrong = wrong_rows(&read(&root().join("README.md")), &defaults());
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn another_default_is_caught() {
+    let defaults = defaults();
+    let said = |docs: &str| {
+        let source =
+            format!("pub struct Limits {{\n    /// Most. {docs}\n    pub body_bytes: u64,\n}}\n");
+        differing(&defaults, &documented(&source)).len()
+    };
+    assert_eq!(
+        [said("Default 1 MiB."), said("Default 1 MiB, per route.")],
+        [0, 0]
+    );
+    assert_eq!(
+        [
+            said("Default 2 MiB."),
+            said("Default 1 MiBs."),
+            said("Default 1024 KiB.")
+        ],
+        [1, 1, 1]
+    );
+    let readme = read(&root().join("README.md"));
+    let changed = readme.replacen("| 15 s; less", "| 16 s; less", 1);
+    assert_ne!(changed, readme);
+    assert_eq!(wrong_rows(&changed, &defaults).len(), 1);
+}
