@@ -70,7 +70,8 @@ fn run(engine: &dyn Engine, shared: &Weak<Shared>, mut after: EventId) {
 }
 
 impl Shared {
-    /// Each read of the engine's next events is a look at its end too. How long it may wait for them.
+    /// Each read of the engine's next events is a look at its end too: the number of the look that
+    /// begins, and how long the engine may wait for an event.
     fn begin_look(&self) -> (u64, Duration) {
         let looks = &self.core.looks;
         let wait = match looks.is_wanted() {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::gone::Gone;
 use super::options::Retention;
 use super::stored::Stored;
+use crate::EventId;
 
 /// The topics for which a program asked for this.
 #[derive(Debug, Default)]
@@ -85,6 +86,27 @@ impl Lanes {
     /// What is kept of this topic, in order.
     pub(crate) fn events(&self, topic: &str) -> impl DoubleEndedIterator<Item = &Arc<Stored>> {
         self.of.get(topic).into_iter().flat_map(|lane| &lane.events)
+    }
+
+    /// What is kept of this topic behind an id, in order.
+    pub(crate) fn behind(
+        &self,
+        topic: &str,
+        after: Option<EventId>,
+    ) -> impl Iterator<Item = &Arc<Stored>> {
+        self.of.get(topic).into_iter().flat_map(move |lane| {
+            let start = lane.events.partition_point(|event| Some(event.id) <= after);
+            lane.events.range(start..)
+        })
+    }
+
+    /// Whether the event of this topic with this id is kept.
+    pub(crate) fn has(&self, topic: &str, id: EventId) -> bool {
+        let lane = self.of.get(topic);
+        lane.is_some_and(|lane| {
+            let found = lane.events.binary_search_by_key(&id, |event| event.id);
+            found.is_ok()
+        })
     }
 
     /// What is kept of all topics with the numbers from `from` up to `to`, in order.

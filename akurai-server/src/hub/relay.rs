@@ -181,13 +181,13 @@ fn catch_up(core: &Core, member: &Member, next: u64) {
     let mut from = member.from;
     while from < next {
         let run = core.ring.from(from, BATCH);
-        let missed = run.events.iter().filter(|event| event.number < next);
-        for event in missed.filter(|event| event.topic == member.topic) {
-            give(core, member, message(event).as_ref(), Sender::post_later);
-        }
         let lost = run.lost.as_ref();
         if lost.is_some_and(|lost| lost.concerns(&member.topic, from)) {
             return tell_of_loss(core, member);
+        }
+        let missed = run.events.iter().filter(|event| event.number < next);
+        for event in missed.filter(|event| event.topic == member.topic) {
+            give(core, member, message(event).as_ref(), Sender::post_later);
         }
         from = run.next;
     }
@@ -202,6 +202,13 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
     let (end, _) = core.ring.end();
     while *next < end {
         let run = core.ring.from(*next, BATCH);
+        if let Some(lost) = &run.lost {
+            // First: nothing comes to a member behind what it lost.
+            let those = members.values().flatten();
+            those
+                .filter(|member| lost.concerns(&member.topic, member.from.max(*next)))
+                .for_each(|member| tell_of_loss(core, member));
+        }
         let is_alone = run.events.len() == 1;
         // The message of the last event that has members.
         let mut shared = None;
@@ -229,12 +236,6 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
             }
         });
         due.clear();
-        if let Some(lost) = &run.lost {
-            let those = members.values().flatten();
-            those
-                .filter(|member| lost.concerns(&member.topic, member.from.max(*next)))
-                .for_each(|member| tell_of_loss(core, member));
-        }
         *next = run.next;
     }
 }

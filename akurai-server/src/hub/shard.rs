@@ -145,7 +145,7 @@ impl Shard {
         self.place(slot, subscriber, cursor);
     }
 
-    /// Whether it is known here what the subscriber at this cursor has seen, and has not.
+    /// A subscriber at this cursor is early where its place is not known here yet.
     fn early(&self, cursor: &Cursor) -> Option<Early> {
         let Cursor::After(id) = *cursor else {
             return None;
@@ -165,12 +165,12 @@ impl Shard {
         let shown = self.core.looks.shown();
         for slot in std::mem::take(&mut self.early) {
             let subscriber = self.slots[slot as usize].take_if(|subscriber| {
-                subscriber
-                    .early
-                    .is_some_and(|early| match is_ahead(early.id) {
+                subscriber.early.is_some_and(|early| {
+                    match self.core.has_engine && is_ahead(early.id) {
                         true => shown.is_short_of(early),
                         false => !self.core.ring.is_from(early.id, self.next),
-                    })
+                    }
+                })
             });
             let Some(mut subscriber) = subscriber else {
                 self.early.push(slot);
@@ -223,6 +223,7 @@ impl Shard {
                 .collect();
             latest.sort_by_key(|event| event.id);
             for event in &latest {
+                self.count(event, 1);
                 match replay {
                     Some(_) => subscriber.queue(event),
                     // Whoever came back with its id before the reset has reached it would never hear of the gap.
@@ -231,6 +232,7 @@ impl Shard {
             }
         }
         for event in missed {
+            self.count(event, 1);
             subscriber.queue(event);
         }
         subscriber.queue_own(match replay {
@@ -272,6 +274,15 @@ impl Shard {
         let (end, _) = self.core.ring.end();
         while self.next < end {
             let run = self.core.ring.from(self.next, BATCH);
+            if let Some(lost) = &run.lost {
+                // This shard was so far behind that the ring went on without it. Whom that concerns
+                // is told before anything later, with a place before the loss: a client that is cut
+                // off in between is told when it comes back.
+                if run.events.is_empty() {
+                    self.last = lost.at;
+                }
+                self.reset_those(lost);
+            }
             if let Some(last) = run.events.last() {
                 self.last = last.id;
             }
@@ -284,9 +295,7 @@ impl Shard {
                 self.flush(slot);
             }
             if let Some(lost) = run.lost {
-                // We were so far behind that the ring went on without us.
                 self.last = lost.at;
-                self.reset_those(&lost);
             }
             self.next = run.next;
         }
@@ -298,13 +307,12 @@ impl Shard {
             return;
         };
         let gauge = self.core.is_gauge(&event.topic);
-        let counts = &self.core.counts;
-        match event.data {
-            Some(_) => counts.deliveries.add(slots.len()),
-            None => counts.resets.add(slots.len()),
+        let is_replaced = gauge && later.iter().any(|later| later.topic == event.topic);
+        if !(is_replaced && event.data.is_none()) {
+            self.count(event, slots.len());
         }
-        if gauge && later.iter().any(|later| later.topic == event.topic) {
-            // It would be replaced for each subscriber before any of them is written to.
+        if is_replaced {
+            // For each subscriber, before any of them is written to.
             return;
         }
         for &slot in slots {
@@ -318,6 +326,16 @@ impl Shard {
                 true => subscriber.queue_latest(event),
                 false => subscriber.queue(event),
             }
+        }
+    }
+
+    /// Counts an event that so many subscribers are given.
+    fn count(&self, event: &Stored, subscribers: usize) {
+        let counts = &self.core.counts;
+        match event.data {
+            Some(_) => counts.deliveries.add(subscribers),
+            // What stands in its place is a `reset`.
+            None => counts.resets.add(subscribers),
         }
     }
 
