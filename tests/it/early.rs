@@ -175,6 +175,22 @@ impl Engine for Node {
     }
 }
 
+/// Reads until an event has this text.
+#[track_caller]
+fn read_to(reader: &mut Reader, data: &str) {
+    let is_there = |reader: &Reader| {
+        reader
+            .stream
+            .dispatched
+            .last()
+            .is_some_and(|e| e.data == data)
+    };
+    while !is_there(reader) {
+        let count = reader.stream.dispatched.len();
+        reader.read(count + 1);
+    }
+}
+
 fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap().as_millis() as u64
@@ -270,9 +286,10 @@ fn an_id_that_never_comes_is_told_in_an_idle_order() {
     assert_eq!(node.ends(), 0, "the empty reads say so");
     order.put(7, "a", "next");
     let mut reader = comes(&hub, &server, "a", id(9));
-    assert_eq!(reader.read(1), ["events were lost"]);
+    // The node may tell of it before it has read the next event, which then comes behind.
+    assert_eq!(reader.read(1)[0], "events were lost");
     order.put(8, "a", "last");
-    assert_eq!(reader.read(2)[1], "last");
+    read_to(&mut reader, "last");
 }
 
 #[test]
@@ -416,7 +433,8 @@ fn many_that_are_early_at_once() {
     node.set(Mode::Open);
     for (ms, reader) in &mut readers {
         if *ms > 20 {
-            assert_eq!(reader.read(1), ["events were lost"], "{ms}");
+            // A shard may tell of it before it gives what came meanwhile.
+            assert_eq!(reader.read(1)[0], "events were lost", "{ms}");
             continue;
         }
         let expected: Vec<_> = (*ms + 1..=20).map(|ms| ms.to_string()).collect();
@@ -424,9 +442,8 @@ fn many_that_are_early_at_once() {
     }
     order.put(21, "a", "21");
     for (ms, reader) in &mut readers {
-        let count = reader.stream.dispatched.len() + 1;
-        assert_eq!(reader.read(count).last().unwrap(), "21", "{ms}");
-        assert_eq!(reader.stream.last_event_id, "21-0");
+        read_to(reader, "21");
+        assert_eq!(reader.stream.last_event_id, "21-0", "{ms}");
     }
 }
 
