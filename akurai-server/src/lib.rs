@@ -19,9 +19,7 @@
 
 #![forbid(unsafe_code)]
 
-mod app;
-mod chat;
-mod dashboard;
+mod demo;
 mod engine;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
@@ -29,15 +27,12 @@ pub mod fuzzing;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 mod hub;
-mod metrics;
 
-pub use app::app;
-pub use dashboard::Publisher;
+pub use demo::{Publisher, app, metrics};
 pub use engine::{
     Batch, Engine, Event, EventId, EventIdError, Memory, Redis, RedisOptions, shard_of,
 };
 pub use hub::{History, Hub, HubOptions, HubStats, Membership, Retention};
-pub use metrics::metrics;
 
 #[doc = include_str!("../../README.md")]
 #[cfg(doctest)]

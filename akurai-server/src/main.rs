@@ -1,6 +1,7 @@
 //! The demo: `akurai-server --help` tells.
 
-mod options;
+#[path = "demo/arguments.rs"]
+mod arguments;
 #[cfg(unix)]
 #[allow(unsafe_code)]
 mod signal;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use akurai_http::{Files, Handle, Server, middleware};
 use akurai_server::{Hub, HubOptions, Publisher, Redis, RedisOptions};
-use options::{Command, LogFormat, Options, USAGE};
+use arguments::{Command, LogFormat, Options, USAGE};
 
 /// How long requests that are under way have after the server was asked to end.
 const GRACE: Duration = Duration::from_secs(30);

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use akurai_http::{Files, Reply, Request, Response, Router, Status, middleware, sse};
 use akurai_ws::{Deflate, Message, WsOptions};
 
+use super::chat::{self, CHAT, PEOPLE};
+use super::dashboard::STATS;
 use crate::Hub;
-use crate::chat::{self, CHAT, PEOPLE};
-use crate::dashboard::STATS;
 
 /// The demo's routes. What the live ones among them tell comes through `hub`:
 ///
@@ -69,13 +69,13 @@ fn live(router: Router, hub: &Hub) -> Router {
 /// The page and its parts. The policy lets it load from this server alone.
 fn page(router: Router) -> Router {
     const PAGE: &[(&str, &[u8])] = &[
-        ("index.html", include_bytes!("../web/index.html")),
-        ("style.css", include_bytes!("../web/style.css")),
-        ("app.js", include_bytes!("../web/app.js")),
-        ("live.js", include_bytes!("../web/live.js")),
-        ("chat.js", include_bytes!("../web/chat.js")),
-        ("transfer.js", include_bytes!("../web/transfer.js")),
-        ("icon.svg", include_bytes!("../web/icon.svg")),
+        ("index.html", include_bytes!("../../web/index.html")),
+        ("style.css", include_bytes!("../../web/style.css")),
+        ("app.js", include_bytes!("../../web/app.js")),
+        ("live.js", include_bytes!("../../web/live.js")),
+        ("chat.js", include_bytes!("../../web/chat.js")),
+        ("transfer.js", include_bytes!("../../web/transfer.js")),
+        ("icon.svg", include_bytes!("../../web/icon.svg")),
     ];
     let files = Files::embedded(PAGE).cache_control("no-cache").header(
         "Content-Security-Policy",

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use akurai_http::{Handle, Stats};
 
+use super::chat::{CHAT, PEOPLE};
 use crate::Hub;
-use crate::chat::{CHAT, PEOPLE};
 use crate::engine::now_ms;
 
 /// The topic of the numbers, a gauge.
