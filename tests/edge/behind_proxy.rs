@@ -2,7 +2,7 @@
 //! the pages of the public name even if the proxy rewrites Host. `tests/edge` runs it behind nginx, Caddy and HAProxy.
 //!
 //! ```sh
-//! cargo run --example behind_proxy -- 127.0.0.1 15000 127.0.0.1:8090 unix:/run/akurai.sock
+//! cargo run -p akurai-tests --example behind_proxy -- 127.0.0.1 15000 127.0.0.1:8090 unix:/run/akurai.sock
 //! ```
 //!
 //! The arguments are the proxy's address, how long an idle connection stays open, in milliseconds, and where to listen.
