@@ -1,10 +1,15 @@
-//! The demo: a page, and what it shows.
+//! The demo: a page, and what it shows. It stands on the public API of the three crates alone.
 
+pub(crate) mod arguments;
 mod chat;
-mod dashboard;
-mod metrics;
-mod routes;
+pub(crate) mod dashboard;
+pub(crate) mod metrics;
+pub(crate) mod routes;
 
-pub use dashboard::Publisher;
-pub use metrics::metrics;
-pub use routes::app;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |since| since.as_millis() as u64)
+}

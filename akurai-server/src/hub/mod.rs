@@ -18,7 +18,6 @@ mod subscriber;
 mod vanished;
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -85,8 +84,6 @@ struct Shared {
     next_inbox: AtomicUsize,
     engine: Option<Arc<dyn Engine>>,
     feed: Feed,
-    /// What tells this node from others of its engine.
-    node: Option<String>,
 }
 
 /// What wakes the hub's threads, and ends them when this is dropped; also where one of them could not be made.
@@ -157,9 +154,6 @@ impl Hub {
                 core,
                 threads,
                 next_inbox: AtomicUsize::new(0),
-                node: engine
-                    .is_some()
-                    .then(|| format!("{:016x}", RandomState::new().build_hasher().finish())),
                 engine,
                 feed: Feed::default(),
             }),
@@ -363,11 +357,6 @@ impl Hub {
         engine.map_or(Ok(()), |engine| engine.ready())
     }
 
-    /// What tells this hub from others of its engine, if it has one.
-    pub(crate) fn node(&self) -> Option<&str> {
-        self.shared.node.as_deref()
-    }
-
     /// How many are subscribed to this topic here; other nodes of an engine have others. A client
     /// that vanished without a word counts until that is noticed: about a minute, as
     /// [`HubOptions::no_acknowledgement`] says.
@@ -376,8 +365,7 @@ impl Hub {
     }
 
     /// What this hub is doing, and its counts since it was made: of this node, not of others of
-    /// its engine. This waits for no publisher and no engine. [`metrics`](crate::metrics) gives
-    /// them to Prometheus.
+    /// its engine. This waits for no publisher and no engine.
     pub fn stats(&self) -> HubStats {
         let core = &self.shared.core;
         let (ring_events, ring_bytes, ring_span) = core.ring.usage();
