@@ -1,21 +1,21 @@
 //! One event to many: topics, subscribers that cost no thread, and replay for those who come back.
 
-mod bell;
-mod core;
 mod early;
-mod feed;
-mod gone;
+mod engine_reader;
+mod event_streams;
 mod history;
-mod lanes;
+mod losses;
+mod mailbox;
 mod notices;
 mod options;
-mod relay;
+mod retained;
 mod ring;
-mod shard;
+mod shared;
 mod stats;
-mod stored;
+mod stored_event;
 mod subscriber;
 mod vanished;
+mod websockets;
 
 use std::fmt;
 use std::io;
@@ -26,18 +26,18 @@ use std::thread;
 use akurai_http::{Reply, Request, Response, Status, event_stream, last_event_id};
 use akurai_ws::Sender;
 
-use self::bell::Bell;
-use self::core::Core;
-use self::feed::Feed;
+use self::engine_reader::Feed;
+use self::event_streams::{Arrival, Cursor, Inbox, Shard};
 pub use self::history::History;
+use self::mailbox::Bell;
 use self::notices::Notices;
 use self::options::TOPIC_BYTES;
 pub use self::options::{HubOptions, Retention};
-pub use self::relay::Membership;
-use self::relay::{Door, relay};
-use self::shard::{Arrival, Cursor, Inbox, Shard};
+use self::shared::Core;
 pub use self::stats::HubStats;
 use self::stats::Outcome;
+pub use self::websockets::Membership;
+use self::websockets::{Door, relay};
 use crate::engine::{id_before, now_ms};
 use crate::{Batch, Engine, EventId};
 
@@ -125,7 +125,7 @@ impl Hub {
         };
         let hub = Hub::start(options, origin, Some(Arc::clone(&engine)))?;
         hub.shared.take(&tail);
-        feed::start(engine, Arc::downgrade(&hub.shared), tail.end)?;
+        engine_reader::start(engine, Arc::downgrade(&hub.shared), tail.end)?;
         Ok(hub)
     }
 

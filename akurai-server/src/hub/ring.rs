@@ -5,10 +5,10 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::gone::Gone;
-use super::lanes::Lanes;
+use super::losses::Gone;
 use super::options::{Retention, TOPIC_BYTES};
-use super::stored::{Draft, Stored};
+use super::retained::Lanes;
+use super::stored_event::{Draft, Stored};
 use crate::EventId;
 use crate::engine::{id_after, next_id, now_ms};
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 use akurai_http::Socket;
 
 use super::early::Early;
-use super::stored::Stored;
+use super::stored_event::Stored;
 
 /// Queued events are joined into writes of about this size, in bytes.
 const JOINED_BYTES: usize = 64 * 1024;

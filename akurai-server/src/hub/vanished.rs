@@ -13,8 +13,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::bell::Bell;
-use super::core::Core;
+use super::mailbox::Bell;
+use super::shared::Core;
 
 /// What the system lists its TCP sockets in, for IPv4 and IPv6.
 const FILES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
@@ -51,7 +51,7 @@ pub(super) fn watch(core: &Core, bell: &Bell<()>) {
     };
     let pause = (watch.limit / 4).max(Duration::from_millis(250));
     let mut rest = pause;
-    while bell.wait(Some(super::core::after(rest))).is_some() {
+    while bell.wait(Some(super::shared::after(rest))).is_some() {
         let begun = Instant::now();
         let counts = match core.is_anybody_present() {
             true => retransmissions(),

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use akurai_http::{Socket, SseEvent};
 
-use super::bell::Bell;
-use super::core::{Core, after};
 use super::early::Early;
+use super::mailbox::Bell;
 use super::ring::{BATCH, Lost};
-use super::stored::{self, Stored};
+use super::shared::{Core, after};
+use super::stored_event::{self, Stored};
 use super::subscriber::{Flushed, Input, Subscriber, discard_input};
 use crate::EventId;
 
@@ -263,7 +263,7 @@ impl Shard {
 
     /// Tells that events are lost, and where the stream goes on.
     fn reset(&self) -> Vec<u8> {
-        stored::reset(self.last)
+        stored_event::reset(self.last)
     }
 
     /// Gives new events to everybody whom they concern.

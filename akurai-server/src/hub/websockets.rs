@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use akurai_ws::{Error, Prepared, Sender};
 
-use super::bell::Bell;
-use super::core::Core;
+use super::mailbox::Bell;
 use super::ring::BATCH;
-use super::stored::Stored;
+use super::shared::Core;
+use super::stored_event::Stored;
 
 /// The close code of a subscriber that missed events, and should come back (RFC 6455 §7.4, IANA: "Try Again Later").
 const TRY_AGAIN_LATER: u16 = 1013;

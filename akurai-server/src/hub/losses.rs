@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::mem::size_of;
 use std::sync::Arc;
 
-use super::stored::Stored;
+use super::stored_event::Stored;
 use crate::EventId;
 
 /// What a topic costs here beside its name, in bytes: its entry, in a table that may be less than
@@ -86,7 +86,7 @@ impl Gone {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stored::Draft;
+    use super::super::stored_event::Draft;
     use super::*;
 
     fn event(number: u64, topic: &str) -> Stored {

@@ -4,9 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::gone::Gone;
+use super::losses::Gone;
 use super::options::Retention;
-use super::stored::Stored;
+use super::stored_event::Stored;
 
 /// The topics for which a program asked for this.
 #[derive(Debug, Default)]
