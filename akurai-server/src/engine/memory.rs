@@ -22,18 +22,18 @@ use super::{Batch, Engine, Event, EventId, id_after};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Memory {
-    shared: Arc<Shared>,
+    log: Arc<Log>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
+struct Log {
+    state: Mutex<LogState>,
     published: Condvar,
     events: usize,
 }
 
 #[derive(Debug)]
-struct State {
+struct LogState {
     events: VecDeque<Event>,
     last: EventId,
     /// The last id that is not kept any more; what comes after it is.
@@ -44,8 +44,8 @@ impl Memory {
     /// An empty engine that keeps the last `events`.
     pub fn new(events: usize) -> Memory {
         Memory {
-            shared: Arc::new(Shared {
-                state: Mutex::new(State {
+            log: Arc::new(Log {
+                state: Mutex::new(LogState {
                     events: VecDeque::new(),
                     last: EventId::default(),
                     dropped: EventId::default(),
@@ -56,8 +56,8 @@ impl Memory {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        let state = self.shared.state.lock();
+    fn state(&self) -> MutexGuard<'_, LogState> {
+        let state = self.log.state.lock();
         state.unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -67,7 +67,7 @@ impl Engine for Memory {
         let mut state = self.state();
         let id = next_id(state.last, now_ms());
         state.last = id;
-        if state.events.len() == self.shared.events {
+        if state.events.len() == self.log.events {
             if let Some(oldest) = state.events.pop_front() {
                 state.dropped = oldest.id;
             }
@@ -79,7 +79,7 @@ impl Engine for Memory {
             data: data.to_owned(),
         });
         drop(state);
-        self.shared.published.notify_all();
+        self.log.published.notify_all();
         Ok(id)
     }
 
@@ -95,7 +95,7 @@ impl Engine for Memory {
                 });
             }
             let left = left.unwrap_or(Duration::MAX);
-            let waited = self.shared.published.wait_timeout(state, left);
+            let waited = self.log.published.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let start = state.events.partition_point(|event| event.id <= after);

@@ -22,11 +22,11 @@ pub(crate) struct Early {
 /// needs one. They are numbered from 1 in the order in which they begin.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
-    state: Mutex<State>,
+    state: Mutex<LooksState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LooksState {
     begun: u64,
     wanted: Option<Wanted>,
     shown: Shown,
@@ -101,7 +101,7 @@ impl Looks {
         self.state().shown
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LooksState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_a_shard_has_yet_to_deliver() {
+    fn an_event_that_a_thread_has_yet_to_deliver() {
         let ring = ring();
         // Of five, the ring has three.
         for ms in 2..7 {

@@ -1,4 +1,4 @@
-//! One thread that writes to many subscribers.
+//! One thread that writes to many event streams, whose own threads have gone home.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use akurai_http::{Socket, SseEvent};
 
 use super::early::Early;
-use super::mailbox::Bell;
+use super::mailbox::Mailbox;
 use super::ring::{BATCH, Lost};
-use super::shared::{Core, after};
-use super::stored_event::{self, Stored};
+use super::shared::{Shared, after};
+use super::stored_event::{self, StoredEvent};
 use super::subscriber::{Flushed, Input, Subscriber, discard_input};
 use crate::EventId;
 
@@ -23,9 +23,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(5);
 /// How long the socket of a stream that has ended is kept for its client, which may be sending
 /// still: a reset would destroy the last events (RFC 9112 §9.6).
 const ENDING_TIME: Duration = Duration::from_secs(5);
-
-/// The shard as others see it.
-pub(crate) type Inbox = Bell<Arrival>;
 
 /// Somebody who wants to subscribe.
 #[derive(Debug)]
@@ -45,10 +42,10 @@ pub(crate) enum Cursor {
     Unknown,
 }
 
-/// The shard as its own thread sees it.
-pub(crate) struct Shard {
-    core: Arc<Core>,
-    inbox: Arc<Inbox>,
+/// The event streams of one thread, as this thread sees them.
+pub(crate) struct EventStreams {
+    shared: Arc<Shared>,
+    mailbox: Arc<Mailbox<Arrival>>,
     slots: Vec<Option<Subscriber>>,
     free: Vec<u32>,
     by_topic: HashMap<Arc<str>, Vec<u32>>,
@@ -68,12 +65,12 @@ pub(crate) struct Shard {
     stopping: bool,
 }
 
-impl Shard {
-    pub(crate) fn new(core: Arc<Core>, inbox: Arc<Inbox>) -> Shard {
-        let (next, last) = core.ring.end();
-        Shard {
-            core,
-            inbox,
+impl EventStreams {
+    pub(crate) fn new(shared: Arc<Shared>, mailbox: Arc<Mailbox<Arrival>>) -> EventStreams {
+        let (next, last) = shared.ring.end();
+        EventStreams {
+            shared,
+            mailbox,
             slots: Vec::new(),
             free: Vec::new(),
             by_topic: HashMap::new(),
@@ -100,7 +97,7 @@ impl Shard {
             let deadline = retry
                 .min()
                 .map_or(self.next_tick, |retry| retry.min(self.next_tick));
-            let Some(arrivals) = self.inbox.wait(Some(deadline)) else {
+            let Some(arrivals) = self.mailbox.wait(Some(deadline)) else {
                 return;
             };
             // What was published is delivered to those who were here; who arrives begins behind it.
@@ -113,7 +110,7 @@ impl Shard {
             self.place_early();
             self.retry_stalled();
             self.tick();
-            self.inbox.rest(worked);
+            self.mailbox.rest(worked);
         }
     }
 
@@ -123,9 +120,9 @@ impl Shard {
             topics,
             cursor,
         } = arrival;
-        let options = &self.core.options;
-        let ends = after(self.core.jitter(options.lifetime, 8));
-        let retry = SseEvent::default().retry(self.core.jitter(options.retry, 2));
+        let options = &self.shared.options;
+        let ends = after(self.shared.jitter(options.lifetime, 8));
+        let retry = SseEvent::default().retry(self.shared.jitter(options.retry, 2));
         let mut subscriber = Subscriber::new(socket, topics, ends);
         subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
         let slot = match self.free.pop() {
@@ -150,10 +147,10 @@ impl Shard {
         let Cursor::After(id) = *cursor else {
             return None;
         };
-        let is_ahead = self.core.has_engine && self.core.ring.ahead()(id);
-        // Another shard may have given it an event that this one has yet to deliver.
-        let is_early = is_ahead || self.core.ring.is_from(id, self.next);
-        is_early.then(|| self.core.looks.want(id))
+        let is_ahead = self.shared.has_engine && self.shared.ring.ahead()(id);
+        // Another thread may have given it an event that this one has yet to deliver.
+        let is_early = is_ahead || self.shared.ring.is_from(id, self.next);
+        is_early.then(|| self.shared.looks.want(id))
     }
 
     /// Gives those who are early their place, as far as it is known now.
@@ -161,15 +158,15 @@ impl Shard {
         if self.early.is_empty() {
             return;
         }
-        let is_ahead = self.core.ring.ahead();
-        let shown = self.core.looks.shown();
+        let is_ahead = self.shared.ring.ahead();
+        let shown = self.shared.looks.shown();
         for slot in std::mem::take(&mut self.early) {
             let subscriber = self.slots[slot as usize].take_if(|subscriber| {
                 subscriber
                     .early
                     .is_some_and(|early| match is_ahead(early.id) {
                         true => shown.is_short_of(early),
-                        false => !self.core.ring.is_from(early.id, self.next),
+                        false => !self.shared.ring.is_from(early.id, self.next),
                     })
             });
             let Some(mut subscriber) = subscriber else {
@@ -204,7 +201,7 @@ impl Shard {
         let here = SseEvent::default().id(self.last.to_string());
         let replay = match cursor {
             Cursor::Now(id) | Cursor::After(id) => {
-                let ring = &self.core.ring;
+                let ring = &self.shared.ring;
                 ring.replay(id, &subscriber.topics, self.next).ok()
             }
             Cursor::Unknown => None,
@@ -212,20 +209,21 @@ impl Shard {
         let missed = replay.as_deref().unwrap_or_default();
         let missed = self.relevant(missed);
         if !matches!((&replay, &cursor), (Some(_), Cursor::After(_))) {
-            // Whoever begins, or begins anew, sees what a gauge stands at.
+            // A client that begins, or begins again, sees what a gauge stands at.
             let gauges = subscriber
                 .topics
                 .iter()
-                .filter(|topic| self.core.is_gauge(topic));
+                .filter(|topic| self.shared.is_gauge(topic));
             let mut latest: Vec<_> = gauges
                 .filter(|topic| missed.iter().all(|event| event.topic != **topic))
-                .filter_map(|topic| self.core.ring.latest(topic, self.next))
+                .filter_map(|topic| self.shared.ring.latest(topic, self.next))
                 .collect();
             latest.sort_by_key(|event| event.id);
             for event in &latest {
                 match replay {
                     Some(_) => subscriber.queue(event),
-                    // Whoever came back with its id before the reset has reached it would never hear of the gap.
+                    // A client that came back with its id before the reset has reached it would never
+                    // hear of the gap.
                     None => subscriber.queue_own(event.without_id()),
                 }
             }
@@ -235,7 +233,7 @@ impl Shard {
         }
         subscriber.queue_own(match replay {
             None => {
-                self.core.counts.resets.add(1);
+                self.shared.counts.resets.add(1);
                 self.reset()
             }
             Some(_) => own(here),
@@ -243,14 +241,14 @@ impl Shard {
     }
 
     /// Those of `events` that a client should get: of a gauge's the last alone.
-    fn relevant<'a>(&self, events: &'a [Arc<Stored>]) -> Vec<&'a Arc<Stored>> {
+    fn relevant<'a>(&self, events: &'a [Arc<StoredEvent>]) -> Vec<&'a Arc<StoredEvent>> {
         let mut seen: Vec<&str> = Vec::new();
         let mut relevant: Vec<_> = events
             .iter()
             .rev()
             .filter(|event| {
                 let again = seen.contains(&&*event.topic);
-                let gauge = self.core.is_gauge(&event.topic);
+                let gauge = self.shared.is_gauge(&event.topic);
                 if gauge && !again {
                     seen.push(&event.topic);
                 }
@@ -266,16 +264,16 @@ impl Shard {
         stored_event::reset(self.last)
     }
 
-    /// Gives new events to everybody whom they concern.
+    /// Gives new events to the subscribers of their topics.
     fn deliver(&mut self) {
-        // For what is published meanwhile, the bell rings: where that never ends, others have their turn all the same.
-        let (end, _) = self.core.ring.end();
+        // A signal comes for what is published meanwhile. So this ends even where events never cease.
+        let (end, _) = self.shared.ring.end();
         while self.next < end {
-            let run = self.core.ring.from(self.next, BATCH);
-            if let Some(last) = run.events.last() {
+            let read = self.shared.ring.read(self.next, BATCH);
+            if let Some(last) = read.events.last() {
                 self.last = last.id;
             }
-            let mut events = &run.events[..];
+            let mut events = &read.events[..];
             while let [event, later @ ..] = events {
                 self.queue(event, later);
                 events = later;
@@ -283,22 +281,22 @@ impl Shard {
             for slot in std::mem::take(&mut self.dirty) {
                 self.flush(slot);
             }
-            if let Some(lost) = run.lost {
+            if let Some(lost) = read.lost {
                 // We were so far behind that the ring went on without us.
                 self.last = lost.at;
                 self.reset_those(&lost);
             }
-            self.next = run.next;
+            self.next = read.next;
         }
     }
 
     /// Queues an event, which is written together with those that are `later`.
-    fn queue(&mut self, event: &Arc<Stored>, later: &[Arc<Stored>]) {
+    fn queue(&mut self, event: &Arc<StoredEvent>, later: &[Arc<StoredEvent>]) {
         let Some(slots) = self.by_topic.get(&event.topic) else {
             return;
         };
-        let gauge = self.core.is_gauge(&event.topic);
-        let counts = &self.core.counts;
+        let gauge = self.shared.is_gauge(&event.topic);
+        let counts = &self.shared.counts;
         match event.data {
             Some(_) => counts.deliveries.add(slots.len()),
             None => counts.resets.add(slots.len()),
@@ -334,7 +332,7 @@ impl Shard {
             let mut topics = subscriber.topics.iter();
             if topics.any(|topic| lost.concerns(topic, self.next)) {
                 subscriber.queue_own(reset.clone());
-                self.core.counts.resets.add(1);
+                self.shared.counts.resets.add(1);
                 self.flush(slot as u32);
             }
         }
@@ -342,7 +340,7 @@ impl Shard {
 
     /// Writes to a subscriber what it takes, and lets it go if it takes too little.
     fn flush(&mut self, slot: u32) {
-        let options = &self.core.options;
+        let options = &self.shared.options;
         let Some(subscriber) = &mut self.slots[slot as usize] else {
             return;
         };
@@ -359,7 +357,7 @@ impl Shard {
                     || bytes > options.backlog_bytes
                     || stalled > options.no_progress
                 {
-                    self.core.counts.dropped.add(1);
+                    self.shared.counts.dropped.add(1);
                     self.remove(slot, Subscriber::cut);
                     return;
                 }
@@ -405,7 +403,7 @@ impl Shard {
         self.notice_stop(now);
         self.ending
             .retain(|(socket, until)| now < *until && discard_input(socket) == Input::Open);
-        let ticks = self.core.options.sweep.as_millis() / TICK.as_millis();
+        let ticks = self.shared.options.sweep.as_millis() / TICK.as_millis();
         let ticks = usize::try_from(ticks).unwrap_or(usize::MAX);
         let share = self.slots.len().div_ceil(ticks.max(1));
         for _ in 0..share {
@@ -429,12 +427,12 @@ impl Shard {
         if !subscriber.is_there() {
             return self.remove(slot, drop);
         }
-        if self.core.vanished.has(|| subscriber.ends_of_connection()) {
-            self.core.counts.dropped.add(1);
+        if self.shared.vanished.has(|| subscriber.ends_of_connection()) {
+            self.shared.counts.dropped.add(1);
             return self.remove(slot, Subscriber::cut);
         }
         let idle = now.saturating_duration_since(subscriber.last_write);
-        if subscriber.is_idle() && idle >= self.core.options.heartbeat {
+        if subscriber.is_idle() && idle >= self.shared.options.heartbeat {
             let here = match subscriber.early {
                 None => SseEvent::default().id(self.last.to_string()),
                 // It would come back from before where it is.
@@ -454,7 +452,7 @@ impl Shard {
         if now < subscriber.ends {
             return;
         }
-        let retry = SseEvent::default().retry(self.core.jitter(self.core.options.retry, 2));
+        let retry = SseEvent::default().retry(self.shared.jitter(self.shared.options.retry, 2));
         subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
         // Whether or not it takes this: what it has not taken, it will ask for.
         let _ = subscriber.flush(&mut self.scratch);
@@ -469,7 +467,7 @@ impl Shard {
         for subscriber in self.slots.iter_mut().flatten() {
             if !subscriber.is_ending && subscriber.is_stopping() {
                 subscriber.is_ending = true;
-                let spread = self.core.below(self.core.options.spread);
+                let spread = self.shared.below(self.shared.options.spread);
                 subscriber.ends = subscriber.ends.min(now + spread);
                 self.stopping = true;
             }
@@ -494,7 +492,7 @@ impl Shard {
         }
         let topics = subscriber.topics.clone();
         end(subscriber);
-        self.core.counts.subscriber_left();
-        self.core.left(&topics);
+        self.shared.counts.subscriber_left();
+        self.shared.left(&topics);
     }
 }

@@ -1,4 +1,4 @@
-//! What wakes a thread that gives events to many, and when.
+//! A mailbox wakes a thread that gives events to many. It says when, too.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,51 +8,53 @@ use super::ring::BATCH;
 /// After a pass that took a while, a thread rests twice as long as that took, at most so long; what is published meanwhile goes
 /// out in one write for each of those who get it. A pass that was shorter than a [`SHORT_PASS`] needs no rest.
 ///
-/// So whoever gives much works a third of the time, and an event comes at most so much later than it would. Where events are
+/// So a thread that gives much works a third of the time, and an event comes at most so much later than it would. Where events are
 /// rare, the rest is over before the next one, and nothing is later. At 500 events/s to 1,000 subscribers, where a pass takes 3.5 to
 /// 5 ms, five to seven events share a write. And a rest ends when a whole batch waits, as in a burst: there is no more to gain.
 const LONGEST_REST: Duration = Duration::from_millis(10);
 const SHORT_PASS: Duration = Duration::from_micros(300);
 
-/// A thread's letter box, with the bell that wakes it.
+/// What other threads have for one thread. A message wakes it, and so does a signal, which says no
+/// more than that the ring has a new event.
 #[derive(Debug)]
-pub(crate) struct Bell<T> {
-    state: Mutex<State<T>>,
-    rung: Condvar,
+pub(crate) struct Mailbox<T> {
+    state: Mutex<MailboxState<T>>,
+    signalled: Condvar,
 }
 
 #[derive(Debug)]
-struct State<T> {
-    letters: Vec<T>,
-    /// How often it was rung since the thread last looked.
-    rings: usize,
-    /// At how many rings the thread is to be woken. None while it works: it looks by itself before it waits.
+struct MailboxState<T> {
+    messages: Vec<T>,
+    /// How many messages and signals came since the thread last looked.
+    signals: usize,
+    /// At how many signals the thread is to be woken. `None` while it works, since it looks before it
+    /// waits.
     wakes_at: Option<usize>,
     over: bool,
 }
 
-impl<T> Default for Bell<T> {
-    fn default() -> Bell<T> {
-        Bell {
-            state: Mutex::new(State {
-                letters: Vec::new(),
-                rings: 0,
+impl<T> Default for Mailbox<T> {
+    fn default() -> Mailbox<T> {
+        Mailbox {
+            state: Mutex::new(MailboxState {
+                messages: Vec::new(),
+                signals: 0,
                 wakes_at: None,
                 over: false,
             }),
-            rung: Condvar::new(),
+            signalled: Condvar::new(),
         }
     }
 }
 
-impl<T> Bell<T> {
-    /// Leaves something for the thread.
-    pub(crate) fn leave(&self, letter: T) {
-        self.change(|state| state.letters.push(letter));
+impl<T> Mailbox<T> {
+    /// Leaves a message for the thread.
+    pub(crate) fn put(&self, message: T) {
+        self.change(|state| state.messages.push(message));
     }
 
     /// Says that there is a new event.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn signal(&self) {
         self.change(|_| {});
     }
 
@@ -61,15 +63,16 @@ impl<T> Bell<T> {
         self.change(|state| {
             state.over = true;
             // Out of a rest, too.
-            state.rings = BATCH;
+            state.signals = BATCH;
         });
     }
 
-    /// Waits until the bell rings, at most until `deadline`; what was left meanwhile. `None` if the thread is over.
+    /// Waits for a message or a signal, at most until `deadline`, and returns the messages. `None` if
+    /// the thread should end.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<Vec<T>> {
         let mut state = self.wait_for(1, deadline);
-        state.rings = 0;
-        (!state.over).then(|| std::mem::take(&mut state.letters))
+        state.signals = 0;
+        (!state.over).then(|| std::mem::take(&mut state.messages))
     }
 
     /// Rests after a pass that took so long, until a batch waits at most.
@@ -80,13 +83,17 @@ impl<T> Bell<T> {
         }
     }
 
-    fn wait_for(&self, rings: usize, deadline: Option<Instant>) -> MutexGuard<'_, State<T>> {
+    fn wait_for(
+        &self,
+        signals: usize,
+        deadline: Option<Instant>,
+    ) -> MutexGuard<'_, MailboxState<T>> {
         let mut state = self.lock();
-        state.wakes_at = Some(rings);
-        while state.rings < rings {
+        state.wakes_at = Some(signals);
+        while state.signals < signals {
             state = match deadline {
                 None => self
-                    .rung
+                    .signalled
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
@@ -94,7 +101,7 @@ impl<T> Bell<T> {
                     if left.is_zero() {
                         break;
                     }
-                    let waited = self.rung.wait_timeout(state, left);
+                    let waited = self.signalled.wait_timeout(state, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
@@ -103,18 +110,21 @@ impl<T> Bell<T> {
         state
     }
 
-    fn change(&self, change: impl FnOnce(&mut State<T>)) {
+    fn change(&self, change: impl FnOnce(&mut MailboxState<T>)) {
         let mut state = self.lock();
         change(&mut state);
-        state.rings += 1;
-        // Once: who was woken already need not be woken again.
-        if state.wakes_at.is_some_and(|rings| rings <= state.rings) {
+        state.signals += 1;
+        // Once: a thread that was woken already need not be woken again.
+        if state
+            .wakes_at
+            .is_some_and(|signals| signals <= state.signals)
+        {
             state.wakes_at = None;
-            self.rung.notify_one();
+            self.signalled.notify_one();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, MailboxState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -127,34 +137,34 @@ mod tests {
 
     #[test]
     fn what_comes_before_the_wait_is_not_missed() {
-        let bell = Bell::default();
-        bell.ring();
-        bell.leave("a");
-        bell.leave("b");
-        assert_eq!(bell.wait(None), Some(vec!["a", "b"]));
-        // It has been heard.
-        assert_eq!(bell.wait(Some(Instant::now())), Some(vec![]));
-        bell.end();
-        assert_eq!(bell.wait(None), None);
+        let mailbox = Mailbox::default();
+        mailbox.signal();
+        mailbox.put("a");
+        mailbox.put("b");
+        assert_eq!(mailbox.wait(None), Some(vec!["a", "b"]));
+        // It has been taken.
+        assert_eq!(mailbox.wait(Some(Instant::now())), Some(vec![]));
+        mailbox.end();
+        assert_eq!(mailbox.wait(None), None);
     }
 
     #[test]
     fn a_rest_is_bounded_and_ends_when_enough_waits() {
-        let bell = Bell::<()>::default();
+        let mailbox = Mailbox::<()>::default();
         let begun = Instant::now();
-        bell.rest(Duration::ZERO);
-        bell.ring();
-        bell.rest(SHORT_PASS);
+        mailbox.rest(Duration::ZERO);
+        mailbox.signal();
+        mailbox.rest(SHORT_PASS);
         assert!(begun.elapsed() >= SHORT_PASS * 2);
-        bell.rest(LONG);
+        mailbox.rest(LONG);
         assert!(begun.elapsed() >= LONGEST_REST);
         assert!(begun.elapsed() < LONG);
-        // What rang during the rest is still heard.
-        assert_eq!(bell.wait(None), Some(vec![]));
-        let bell = Bell::<()>::default();
+        // A signal that came during the rest is still there.
+        assert_eq!(mailbox.wait(None), Some(vec![]));
+        let mailbox = Mailbox::<()>::default();
         let woken = std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| drop(bell.wait_for(BATCH, Some(Instant::now() + LONG))));
-            (0..BATCH).for_each(|_| bell.ring());
+            let waiter = scope.spawn(|| drop(mailbox.wait_for(BATCH, Some(Instant::now() + LONG))));
+            (0..BATCH).for_each(|_| mailbox.signal());
             waiter.join()
         });
         assert!(woken.is_ok());
@@ -162,20 +172,20 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_woken() {
-        let bell = Bell::default();
+    fn a_thread_that_waits_is_woken() {
+        let mailbox = Mailbox::default();
         let heard = std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 let mut heard = Vec::new();
-                while let Some(letters) = bell.wait(None) {
-                    heard.extend(letters);
+                while let Some(messages) = mailbox.wait(None) {
+                    heard.extend(messages);
                     if heard.len() == 1000 {
                         break;
                     }
                 }
                 heard
             });
-            (0..1000).for_each(|n| bell.leave(n));
+            (0..1000).for_each(|n| mailbox.put(n));
             waiter.join()
         });
         assert_eq!(heard.unwrap(), (0..1000).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! What a hub's shards share.
+//! What a hub's threads share.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use super::stats::Counts;
 use super::vanished::Vanished;
 use crate::EventId;
 
-pub(crate) struct Core {
+pub(crate) struct Shared {
     pub(crate) options: HubOptions,
     pub(crate) ring: Ring,
     /// The events come from an engine, which other nodes have too.
@@ -27,14 +27,14 @@ pub(crate) struct Core {
     pub(crate) counts: Counts,
 }
 
-impl Core {
-    pub(crate) fn new(options: HubOptions, origin: EventId, has_engine: bool) -> Core {
+impl Shared {
+    pub(crate) fn new(options: HubOptions, origin: EventId, has_engine: bool) -> Shared {
         let limits = RingLimits {
             events: options.ring_events.max(1),
             bytes: options.ring_bytes,
             age: options.ring_age,
         };
-        Core {
+        Shared {
             ring: Ring::new(limits, origin),
             options,
             has_engine,

@@ -13,13 +13,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::mailbox::Bell;
-use super::shared::Core;
+use super::mailbox::Mailbox;
+use super::shared::Shared;
 
 /// What the system lists its TCP sockets in, for IPv4 and IPv6.
 const FILES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
-/// Reading the files takes a fiftieth of one core's time at most.
+/// Reading the files takes a fiftieth of one shared's time at most.
 const REST: u32 = 50;
 
 /// Both ends of a connection, ours first. The scope of a link-local address is not listed.
@@ -44,16 +44,16 @@ impl Vanished {
 }
 
 /// The thread's life, which ends with the hub, or at once where the system has no such file.
-pub(super) fn watch(core: &Core, bell: &Bell<()>) {
+pub(super) fn watch(shared: &Shared, mailbox: &Mailbox<()>) {
     let mut watch = Watch {
-        limit: core.options.no_acknowledgement,
+        limit: shared.options.no_acknowledgement,
         unanswered: HashMap::new(),
     };
     let pause = (watch.limit / 4).max(Duration::from_millis(250));
     let mut rest = pause;
-    while bell.wait(Some(super::shared::after(rest))).is_some() {
+    while mailbox.wait(Some(super::shared::after(rest))).is_some() {
         let begun = Instant::now();
-        let counts = match core.is_anybody_present() {
+        let counts = match shared.is_anybody_present() {
             true => retransmissions(),
             false => Ok(Vec::new()),
         };
@@ -63,7 +63,7 @@ pub(super) fn watch(core: &Core, bell: &Bell<()>) {
             // Descriptors come back when connections end.
             Err(_) => continue,
         };
-        let connections = core.vanished.connections.lock();
+        let connections = shared.vanished.connections.lock();
         *connections.unwrap_or_else(PoisonError::into_inner) = vanished;
         rest = pause.max(begun.elapsed() * REST);
     }

@@ -25,12 +25,12 @@ pub(super) struct Job {
     pub(super) topic: String,
     pub(super) name: String,
     pub(super) data: String,
-    state: Mutex<State>,
+    state: Mutex<JobState>,
     bell: Condvar,
 }
 
 #[derive(Debug)]
-pub(super) enum State {
+pub(super) enum JobState {
     Waiting,
     /// Its thread was passed the turn.
     HasTurn,
@@ -55,7 +55,7 @@ impl Queue {
     /// others wait until theirs is over.
     pub(super) fn pass_turn(&mut self) {
         match self.next_group().checked_sub(1) {
-            Some(last) => self.waiting[last].set(State::HasTurn),
+            Some(last) => self.waiting[last].set(JobState::HasTurn),
             None => self.is_writing = false,
         }
     }
@@ -78,7 +78,7 @@ impl Job {
             topic: topic.to_owned(),
             name: name.to_owned(),
             data: data.to_owned(),
-            state: Mutex::new(State::Waiting),
+            state: Mutex::new(JobState::Waiting),
             bell: Condvar::new(),
         })
     }
@@ -89,12 +89,12 @@ impl Job {
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             match *state {
-                State::Waiting if !left.is_zero() => {
+                JobState::Waiting if !left.is_zero() => {
                     let waited = self.bell.wait_timeout(state, left);
                     state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
-                State::HasTurn => return !left.is_zero(),
-                State::Waiting | State::Done(_) => return false,
+                JobState::HasTurn => return !left.is_zero(),
+                JobState::Waiting | JobState::Done(_) => return false,
             }
         }
     }
@@ -102,21 +102,21 @@ impl Job {
     /// What came of it, if that is known.
     pub(super) fn result(&self) -> Option<Result<EventId, Failure>> {
         match &*self.state() {
-            State::Done(result) => Some(result.clone()),
-            State::Waiting | State::HasTurn => None,
+            JobState::Done(result) => Some(result.clone()),
+            JobState::Waiting | JobState::HasTurn => None,
         }
     }
 
     pub(super) fn end(&self, result: Result<EventId, Failure>) {
-        self.set(State::Done(result));
+        self.set(JobState::Done(result));
     }
 
-    pub(super) fn set(&self, state: State) {
+    pub(super) fn set(&self, state: JobState) {
         *self.state() = state;
         self.bell.notify_one();
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, JobState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,7 +141,7 @@ mod tests {
         };
         queue.pass_turn();
         // Three such events are more than a group has.
-        let has_turn = |job: &Arc<Job>| matches!(*job.state(), State::HasTurn);
+        let has_turn = |job: &Arc<Job>| matches!(*job.state(), JobState::HasTurn);
         let turns: Vec<_> = jobs.iter().map(has_turn).collect();
         assert_eq!(turns, [false, true, false, false]);
         assert!(jobs[1].wait(), "it has the time");

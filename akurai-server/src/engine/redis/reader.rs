@@ -55,7 +55,7 @@ enum Proof {
 
 /// What such a look has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum StreamMatch {
     /// The same stream.
     Same,
     /// It may be the same, but it is full: entries that were not read may be trimmed.
@@ -219,7 +219,7 @@ impl Reader {
             let connection = self.connection()?;
             connection.send(&commands, by)?;
             let found = connection.receive(by)?;
-            if self.judge(options, found)? == Found::Another {
+            if self.judge(options, found)? == StreamMatch::Another {
                 return self.begin_anew(stream);
             }
         }
@@ -244,7 +244,7 @@ impl Reader {
         let read = accepted(connection.receive(by)?)?;
         let found = connection.receive(by)?;
         let found = self.judge(options, found)?;
-        if found == Found::Another {
+        if found == StreamMatch::Another {
             return self.begin_anew(stream);
         }
         let entries = read_entries(read).ok_or_else(unexpected)?;
@@ -256,7 +256,7 @@ impl Reader {
         if !entries.is_empty() {
             self.count = (self.count * 2).min(REPLY_ENTRIES);
         }
-        let gap = found == Found::Full && !entries.is_empty();
+        let gap = found == StreamMatch::Full && !entries.is_empty();
         let mut batch = self.take(entries);
         batch.gap |= gap;
         Ok(batch)
@@ -325,20 +325,20 @@ impl Reader {
     }
 
     /// What the answer to that says.
-    fn judge(&mut self, options: &RedisOptions, found: Reply) -> io::Result<Found> {
+    fn judge(&mut self, options: &RedisOptions, found: Reply) -> io::Result<StreamMatch> {
         let of_length = |length: usize| match length >= options.max_events {
-            true => Found::Full,
-            false => Found::Same,
+            true => StreamMatch::Full,
+            false => StreamMatch::Same,
         };
         match &self.proof {
             Proof::None => match accepted(found)? {
                 Reply::Integer(length) => Ok(of_length(length.try_into().unwrap_or(0))),
-                _ => Ok(Found::Same),
+                _ => Ok(StreamMatch::Same),
             },
             // It says `ERR no such key` of a stream that was emptied.
             Proof::Deleted(earlier) => Ok(match Info::parse(found) {
                 Some(info) if info.follows(earlier) => of_length(info.length),
-                _ => Found::Another,
+                _ => StreamMatch::Another,
             }),
             Proof::Id(_) | Proof::Key(..) => {
                 let entry = entries(accepted(found)?).ok_or_else(unexpected)?.pop();
@@ -348,8 +348,8 @@ impl Reader {
                     (_, Some(_)) => true,
                 };
                 Ok(match is_same {
-                    true => Found::Same,
-                    false => Found::Another,
+                    true => StreamMatch::Same,
+                    false => StreamMatch::Another,
                 })
             }
         }

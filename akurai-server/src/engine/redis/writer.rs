@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{self, CONNECT, Connection, IO, refused, unexpected};
 use super::entry::{self, Key};
-use super::queue::{Failure, Job, Queue, State};
+use super::queue::{Failure, Job, JobState, Queue};
 use super::search::Search;
 use super::url::Url;
 use super::{RedisOptions, random};
@@ -25,7 +25,7 @@ const REPLICATION: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Mutex<Queue>,
-    link: Mutex<Link>,
+    connection: Mutex<WriterConnection>,
     /// The last entry that this process has read, as far as the writer was told.
     read: Mutex<EventId>,
     name: String,
@@ -33,7 +33,7 @@ pub(super) struct Writer {
     pub(super) opened: Arc<AtomicU64>,
 }
 
-struct Link {
+struct WriterConnection {
     connection: Option<Connection>,
     /// The number of the last event that was given one.
     number: u64,
@@ -47,7 +47,7 @@ impl Writer {
         let opened = Arc::default();
         Writer {
             queue: Mutex::default(),
-            link: Mutex::new(Link {
+            connection: Mutex::new(WriterConnection {
                 connection: None,
                 number: 0,
                 floor: EventId::default(),
@@ -90,19 +90,22 @@ impl Writer {
     fn take_turn(&self, url: &Url, options: &RedisOptions, deadline: Instant) {
         let jobs = self.queue().take();
         let outcome = {
-            let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut connection = self
+                .connection
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let read = *self.read.lock().unwrap_or_else(PoisonError::into_inner);
             let group = Group {
                 url,
                 options,
                 writer: &self.name,
-                first: link.number + 1,
+                first: connection.number + 1,
                 jobs: &jobs,
                 answered: 0,
                 sent: false,
-                floor: link.floor.max(read),
+                floor: connection.floor.max(read),
             };
-            link.add(group, deadline)
+            connection.add(group, deadline)
         };
         let mut queue = self.queue();
         if let Err(error) = outcome {
@@ -126,10 +129,10 @@ impl Writer {
         let was_waiting = queue.waiting.len() < before;
         match &*job.state() {
             // In the last moment.
-            State::Done(result) => return result.clone(),
+            JobState::Done(result) => return result.clone(),
             // It has just been given the turn, which is for the next one now.
-            State::HasTurn => queue.pass_turn(),
-            State::Waiting => {}
+            JobState::HasTurn => queue.pass_turn(),
+            JobState::Waiting => {}
         }
         let fate = match was_waiting {
             true => "is not kept",
@@ -161,7 +164,7 @@ struct Group<'a> {
     floor: EventId,
 }
 
-impl Link {
+impl WriterConnection {
     /// Adds a group and tells each what came of it. An error is the connection's, and was told too.
     fn add(&mut self, mut group: Group<'_>, deadline: Instant) -> io::Result<()> {
         self.number += group.jobs.len() as u64;
@@ -416,9 +419,9 @@ fn id(reply: Reply) -> io::Result<EventId> {
     id.and_then(|id| id.parse().ok()).ok_or_else(unexpected)
 }
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for WriterConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
+        f.debug_struct("WriterConnection")
             .field("connected", &self.connection.is_some())
             .field("number", &self.number)
             .finish_non_exhaustive()
@@ -452,7 +455,7 @@ mod tests {
         let not_kept = "Redis at h:6379: it does not answer in time; the event is not kept";
         assert_eq!(fate(&jobs[0]), not_kept);
         // Its turn comes too late, and goes to the next.
-        jobs[1].set(State::HasTurn);
+        jobs[1].set(JobState::HasTurn);
         assert_eq!(fate(&jobs[1]), not_kept);
         assert!(jobs[2].wait());
         assert_eq!(writer.queue().waiting.len(), 1);
