@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod engine;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
@@ -30,6 +31,7 @@ pub mod fuzzing;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 mod hub;
+mod lock;
 
 pub use engine::{
     Batch, Engine, Event, EventId, EventIdError, Memory, Redis, RedisOptions, shard_of,

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Batch, Engine, Event, EventId, id_after};
+use crate::lock::{self, lock};
 
 /// Keeps the last events in memory. Clones share them, so that several hubs of one process can be nodes of one engine.
 ///
@@ -57,8 +58,7 @@ impl Memory {
     }
 
     fn state(&self) -> MutexGuard<'_, LogState> {
-        let state = self.log.state.lock();
-        state.unwrap_or_else(PoisonError::into_inner)
+        lock(&self.log.state)
     }
 }
 
@@ -94,9 +94,7 @@ impl Engine for Memory {
                     ..Batch::default()
                 });
             }
-            let left = left.unwrap_or(Duration::MAX);
-            let waited = self.log.published.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = lock::wait(&self.log.published, state, deadline);
         }
         let start = state.events.partition_point(|event| event.id <= after);
         let events: Vec<Event> = state.events.range(start..).take(max).cloned().collect();

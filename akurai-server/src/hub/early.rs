@@ -6,9 +6,10 @@
 //! another order of events, and gets a `reset`. A look at the engine tells, provided that it was begun
 //! after the client came. The engine alone decides: no clock does, and no time limit.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::EventId;
+use crate::lock::lock;
 
 /// A subscriber's place in the order, which this node has yet to reach.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +103,7 @@ impl Looks {
     }
 
     fn state(&self) -> MutexGuard<'_, LooksState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

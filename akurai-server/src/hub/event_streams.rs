@@ -9,10 +9,11 @@ use akurai_http::{Socket, SseEvent};
 use super::early::Early;
 use super::mailbox::Mailbox;
 use super::ring::{BATCH, Lost};
-use super::shared::{Shared, after};
+use super::shared::Shared;
 use super::stored_event::{self, StoredEvent};
 use super::subscriber::{Flushed, Input, Subscriber, discard_input};
 use crate::EventId;
+use crate::clock::{after, below, jitter};
 
 /// How often a share of the subscribers is looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -121,8 +122,8 @@ impl EventStreams {
             cursor,
         } = arrival;
         let options = &self.shared.options;
-        let ends = after(self.shared.jitter(options.lifetime, 8));
-        let retry = SseEvent::default().retry(self.shared.jitter(options.retry, 2));
+        let ends = after(jitter(options.lifetime, 8));
+        let retry = SseEvent::default().retry(jitter(options.retry, 2));
         let mut subscriber = Subscriber::new(socket, topics, ends);
         subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
         let slot = match self.free.pop() {
@@ -452,7 +453,7 @@ impl EventStreams {
         if now < subscriber.ends {
             return;
         }
-        let retry = SseEvent::default().retry(self.shared.jitter(self.shared.options.retry, 2));
+        let retry = SseEvent::default().retry(jitter(self.shared.options.retry, 2));
         subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
         // Whether or not it takes this: what it has not taken, it will ask for.
         let _ = subscriber.flush(&mut self.scratch);
@@ -467,7 +468,7 @@ impl EventStreams {
         for subscriber in self.slots.iter_mut().flatten() {
             if !subscriber.is_ending && subscriber.is_stopping() {
                 subscriber.is_ending = true;
-                let spread = self.shared.below(self.shared.options.spread);
+                let spread = below(self.shared.options.spread);
                 subscriber.ends = subscriber.ends.min(now + spread);
                 self.stopping = true;
             }

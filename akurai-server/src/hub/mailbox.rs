@@ -1,9 +1,10 @@
 //! A mailbox wakes a thread that gives events to many. It says when, too.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::ring::BATCH;
+use crate::lock::{self, lock};
 
 /// After a pass that took a while, a thread rests twice as long as that took, at most so long; what is published meanwhile goes
 /// out in one write for each of those who get it. A pass that was shorter than a [`SHORT_PASS`] needs no rest.
@@ -91,20 +92,10 @@ impl<T> Mailbox<T> {
         let mut state = self.lock();
         state.wakes_at = Some(signals);
         while state.signals < signals {
-            state = match deadline {
-                None => self
-                    .signalled
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break;
-                    }
-                    let waited = self.signalled.wait_timeout(state, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                break;
+            }
+            state = lock::wait(&self.signalled, state, deadline);
         }
         state.wakes_at = None;
         state
@@ -125,7 +116,7 @@ impl<T> Mailbox<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, MailboxState<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -147,7 +147,11 @@ impl Hub {
         spawn(move || websockets::run(&seen, &mailbox))?;
         if cfg!(target_os = "linux") {
             let (seen, mailbox) = (Arc::clone(&shared), Arc::clone(&threads.watch));
-            spawn(move || vanished::watch(&seen, &mailbox))?;
+            spawn(move || {
+                let limit = seen.options.no_acknowledgement;
+                let is_anybody_present = || seen.topics() > 0;
+                vanished::watch(&seen.vanished, limit, is_anybody_present, &mailbox);
+            })?;
         }
         Ok(Hub {
             inner: Arc::new(Inner {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::spawn;
+use crate::lock::{self, lock};
 
 pub(crate) type Notice = Arc<dyn Fn(&str, usize) + Send + Sync>;
 
@@ -104,8 +105,7 @@ impl Notices {
         let mut state = self.lock();
         while !state.is_over {
             let Some(change) = state.take() else {
-                let woken = self.changed.wait(state);
-                state = woken.unwrap_or_else(PoisonError::into_inner);
+                state = lock::wait(&self.changed, state, None);
                 continue;
             };
             let notice = match change.count > change.before {
@@ -120,7 +120,7 @@ impl Notices {
     }
 
     fn lock(&self) -> MutexGuard<'_, NoticesState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

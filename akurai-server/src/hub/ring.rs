@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::losses::Losses;
@@ -11,6 +11,7 @@ use super::retained::Retained;
 use super::stored_event::{Draft, StoredEvent};
 use crate::EventId;
 use crate::engine::{id_after, next_id, now_ms};
+use crate::lock::lock;
 
 /// Events taken from the ring at a time.
 pub(crate) const BATCH: usize = 256;
@@ -315,7 +316,7 @@ impl Ring {
     }
 
     fn state(&self) -> MutexGuard<'_, RingState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
 use super::early::Looks;
 use super::notices::Notices;
@@ -13,6 +11,7 @@ use super::ring::{Ring, RingLimits};
 use super::stats::Counts;
 use super::vanished::Vanished;
 use crate::EventId;
+use crate::lock::lock;
 
 pub(crate) struct Shared {
     pub(crate) options: HubOptions,
@@ -59,7 +58,7 @@ impl Shared {
 
     /// The topic's one name, and one more who is there for it.
     pub(crate) fn joined(&self, topic: &str) -> Arc<str> {
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut present = lock(&self.present);
         let name = match present.get_key_value(topic) {
             Some((name, _)) => Arc::clone(name),
             None => Arc::from(topic),
@@ -72,7 +71,7 @@ impl Shared {
 
     pub(crate) fn left(&self, topics: &[Arc<str>]) {
         for topic in topics {
-            let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut present = lock(&self.present);
             let Some(&before) = present.get(topic) else {
                 continue;
             };
@@ -85,36 +84,13 @@ impl Shared {
     }
 
     pub(crate) fn present(&self, topic: &str) -> usize {
-        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = lock(&self.present);
         present.get(topic).copied().unwrap_or(0)
-    }
-
-    pub(crate) fn is_anybody_present(&self) -> bool {
-        self.topics() > 0
     }
 
     /// How many topics somebody is there for.
     pub(crate) fn topics(&self) -> usize {
-        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = lock(&self.present);
         present.len()
     }
-
-    /// `duration`, and up to a `part` of it more or less.
-    pub(crate) fn jitter(&self, duration: Duration, part: u32) -> Duration {
-        let range = duration / part;
-        duration - range + self.below(range * 2)
-    }
-
-    /// A time below `duration`. It need not be unpredictable, only spread.
-    pub(crate) fn below(&self, duration: Duration) -> Duration {
-        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Duration::from_millis(RandomState::new().build_hasher().finish() % millis.max(1))
-    }
-}
-
-/// The moment after this wait; a wait without end ends in a hundred years.
-pub(crate) fn after(wait: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(wait)
-        .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400))
 }

@@ -10,11 +10,12 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::mailbox::Mailbox;
-use super::shared::Shared;
+use crate::clock::after;
+use crate::lock::lock;
 
 /// What the system lists its TCP sockets in, for IPv4 and IPv6.
 const FILES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
@@ -34,8 +35,7 @@ pub(crate) struct Vanished {
 impl Vanished {
     /// Whether this connection is among them. Its ends are asked for only if there are any.
     pub(crate) fn has(&self, ends: impl FnOnce() -> Option<[SocketAddr; 2]>) -> bool {
-        let connections = self.connections.lock();
-        let connections = connections.unwrap_or_else(PoisonError::into_inner);
+        let connections = lock(&self.connections);
         if connections.is_empty() {
             return false;
         }
@@ -43,28 +43,33 @@ impl Vanished {
     }
 }
 
-/// The thread's life, which ends with the hub, or at once where the system has no such file.
-pub(super) fn watch(shared: &Shared, mailbox: &Mailbox<()>) {
+/// The thread's life, which ends with the hub, or at once where the system has no such file. A
+/// client has vanished when its system has acknowledged nothing for the `limit`.
+pub(super) fn watch(
+    vanished: &Vanished,
+    limit: Duration,
+    is_anybody_present: impl Fn() -> bool,
+    mailbox: &Mailbox<()>,
+) {
     let mut watch = Watch {
-        limit: shared.options.no_acknowledgement,
+        limit,
         unanswered: HashMap::new(),
     };
-    let pause = (watch.limit / 4).max(Duration::from_millis(250));
+    let pause = (limit / 4).max(Duration::from_millis(250));
     let mut rest = pause;
-    while mailbox.wait(Some(super::shared::after(rest))).is_some() {
+    while mailbox.wait(Some(after(rest))).is_some() {
         let begun = Instant::now();
-        let counts = match shared.is_anybody_present() {
+        let counts = match is_anybody_present() {
             true => retransmissions(),
             false => Ok(Vec::new()),
         };
-        let vanished = match counts {
+        let found = match counts {
             Ok(counts) => watch.look(counts, begun),
             Err(error) if is_final(&error) => return,
             // Descriptors come back when connections end.
             Err(_) => continue,
         };
-        let connections = shared.vanished.connections.lock();
-        *connections.unwrap_or_else(PoisonError::into_inner) = vanished;
+        *lock(&vanished.connections) = found;
         rest = pause.max(begun.elapsed() * REST);
     }
 }

@@ -1,10 +1,11 @@
 //! What waits to be published, and which of the threads that wait writes it.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use crate::EventId;
+use crate::lock::{lock, wait};
 
 /// Commands that are written at a time, and their bytes if there is more than one.
 const GROUP: usize = 1024;
@@ -26,7 +27,7 @@ pub(super) struct Job {
     pub(super) name: String,
     pub(super) data: String,
     state: Mutex<JobState>,
-    bell: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Debug)]
@@ -79,7 +80,7 @@ impl Job {
             name: name.to_owned(),
             data: data.to_owned(),
             state: Mutex::new(JobState::Waiting),
-            bell: Condvar::new(),
+            changed: Condvar::new(),
         })
     }
 
@@ -90,8 +91,7 @@ impl Job {
             let left = self.deadline.saturating_duration_since(Instant::now());
             match *state {
                 JobState::Waiting if !left.is_zero() => {
-                    let waited = self.bell.wait_timeout(state, left);
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    state = wait(&self.changed, state, Some(self.deadline));
                 }
                 JobState::HasTurn => return !left.is_zero(),
                 JobState::Waiting | JobState::Done(_) => return false,
@@ -113,11 +113,11 @@ impl Job {
 
     pub(super) fn set(&self, state: JobState) {
         *self.state() = state;
-        self.bell.notify_one();
+        self.changed.notify_one();
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, JobState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

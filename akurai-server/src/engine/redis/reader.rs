@@ -10,7 +10,8 @@ use super::connection::{CONNECT, Connection, IO, refused, unexpected};
 use super::entry::{Entry, Key, Seen, entries, read_entries};
 use super::info::Info;
 use super::url::Url;
-use super::{REPLY_ENTRIES, RedisOptions, random};
+use super::{REPLY_ENTRIES, RedisOptions};
+use crate::clock::below;
 use crate::engine::resp::{Reply, command};
 use crate::engine::{Batch, Event, EventId, id_before};
 
@@ -152,8 +153,7 @@ impl Reader {
             Err(error) => {
                 self.connection = None;
                 let half = self.pause / 2;
-                let jitter = Duration::from_millis(random() % (half.as_millis() as u64).max(1));
-                self.retry_at = Some(Instant::now() + half + jitter);
+                self.retry_at = Some(Instant::now() + half + below(half));
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 let message = format!("Redis at {url}: {error}");
                 self.trouble = Some((error.kind(), message.clone()));

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::RedisOptions;
 use super::connection::{self, CONNECT, Connection, IO, refused, unexpected};
 use super::entry::{self, Key};
 use super::queue::{Failure, Job, JobState, Queue};
 use super::search::Search;
 use super::url::Url;
-use super::{RedisOptions, random};
 use crate::EventId;
+use crate::clock::random;
 use crate::engine::resp::{Reply, command};
+use crate::lock::lock;
 
 /// How long a publisher waits for all of it: its turn, a connection, the answer.
 const WHOLE: Duration = CONNECT.saturating_add(IO);
@@ -61,7 +63,7 @@ impl Writer {
 
     /// This entry is in the stream; what is published from now on is behind it.
     pub(super) fn has_read(&self, id: EventId) {
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = id;
+        *lock(&self.read) = id;
     }
 
     /// Adds an event, at the latest within [`WHOLE`].
@@ -90,11 +92,8 @@ impl Writer {
     fn take_turn(&self, url: &Url, options: &RedisOptions, deadline: Instant) {
         let jobs = self.queue().take();
         let outcome = {
-            let mut connection = self
-                .connection
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let read = *self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut connection = lock(&self.connection);
+            let read = *lock(&self.read);
             let group = Group {
                 url,
                 options,
@@ -145,7 +144,7 @@ impl Writer {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 }
 
