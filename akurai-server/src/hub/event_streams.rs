@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use akurai_http::{Socket, SseEvent};
 
 use super::early::Early;
+use super::greeting::{Cursor, Greeting};
 use super::mailbox::Mailbox;
 use super::ring::{BATCH, Lost};
 use super::shared::Shared;
@@ -31,16 +32,6 @@ pub(crate) struct Arrival {
     pub(crate) socket: Socket,
     pub(crate) topics: Box<[Arc<str>]>,
     pub(crate) cursor: Cursor,
-}
-
-/// Where a subscriber begins.
-#[derive(Debug)]
-pub(crate) enum Cursor {
-    /// At the end of the order, as it was when it asked.
-    Now(EventId),
-    After(EventId),
-    /// It names an event that is not of this order.
-    Unknown,
 }
 
 /// The event streams of one thread, as this thread sees them.
@@ -184,7 +175,12 @@ impl EventStreams {
 
     /// Puts a subscriber to its place in the order.
     fn place(&mut self, slot: u32, mut subscriber: Subscriber, cursor: Cursor) {
-        self.greet(&mut subscriber, cursor);
+        let greeting = Greeting {
+            shared: &self.shared,
+            next: self.next,
+            last: self.last,
+        };
+        greeting.queue(&mut subscriber, &cursor);
         subscriber.allow_backlog();
         for topic in &subscriber.topics {
             self.by_topic
@@ -194,75 +190,6 @@ impl EventStreams {
         }
         self.slots[slot as usize] = Some(subscriber);
         self.flush(slot);
-    }
-
-    /// Queues what a subscriber gets before what is published from now on: what it missed, and where it stands.
-    fn greet(&self, subscriber: &mut Subscriber, cursor: Cursor) {
-        let own = |event: SseEvent| event.encode().expect("its name and id are ours");
-        let here = SseEvent::default().id(self.last.to_string());
-        let replay = match cursor {
-            Cursor::Now(id) | Cursor::After(id) => {
-                let ring = &self.shared.ring;
-                ring.replay(id, &subscriber.topics, self.next).ok()
-            }
-            Cursor::Unknown => None,
-        };
-        let missed = replay.as_deref().unwrap_or_default();
-        let missed = self.relevant(missed);
-        if !matches!((&replay, &cursor), (Some(_), Cursor::After(_))) {
-            // A client that begins, or begins again, sees what a gauge stands at.
-            let gauges = subscriber
-                .topics
-                .iter()
-                .filter(|topic| self.shared.is_gauge(topic));
-            let mut latest: Vec<_> = gauges
-                .filter(|topic| missed.iter().all(|event| event.topic != **topic))
-                .filter_map(|topic| self.shared.ring.latest(topic, self.next))
-                .collect();
-            latest.sort_by_key(|event| event.id);
-            for event in &latest {
-                match replay {
-                    Some(_) => subscriber.queue(event),
-                    // A client that came back with its id before the reset has reached it would never
-                    // hear of the gap.
-                    None => subscriber.queue_own(event.without_id()),
-                }
-            }
-        }
-        for event in missed {
-            subscriber.queue(event);
-        }
-        subscriber.queue_own(match replay {
-            None => {
-                self.shared.counts.resets.add(1);
-                self.reset()
-            }
-            Some(_) => own(here),
-        });
-    }
-
-    /// Those of `events` that a client should get: of a gauge's the last alone.
-    fn relevant<'a>(&self, events: &'a [Arc<StoredEvent>]) -> Vec<&'a Arc<StoredEvent>> {
-        let mut seen: Vec<&str> = Vec::new();
-        let mut relevant: Vec<_> = events
-            .iter()
-            .rev()
-            .filter(|event| {
-                let again = seen.contains(&&*event.topic);
-                let gauge = self.shared.is_gauge(&event.topic);
-                if gauge && !again {
-                    seen.push(&event.topic);
-                }
-                !(gauge && again)
-            })
-            .collect();
-        relevant.reverse();
-        relevant
-    }
-
-    /// Tells that events are lost, and where the stream goes on.
-    fn reset(&self) -> Vec<u8> {
-        stored_event::reset(self.last)
     }
 
     /// Gives new events to the subscribers of their topics.
@@ -296,7 +223,7 @@ impl EventStreams {
         let Some(slots) = self.by_topic.get(&event.topic) else {
             return;
         };
-        let gauge = self.shared.is_gauge(&event.topic);
+        let gauge = self.shared.topics.is_gauge(&event.topic);
         let counts = &self.shared.counts;
         match event.data {
             Some(_) => counts.deliveries.add(slots.len()),
@@ -322,7 +249,7 @@ impl EventStreams {
 
     /// Tells those who lost something between the last event that was delivered and the next.
     fn reset_those(&mut self, lost: &Lost) {
-        let reset = self.reset();
+        let reset = stored_event::reset(self.last);
         for slot in 0..self.slots.len() {
             let subscriber = self.slots[slot].as_mut();
             // Those who are early may have seen what is lost here; their place tells.
@@ -494,6 +421,6 @@ impl EventStreams {
         let topics = subscriber.topics.clone();
         end(subscriber);
         self.shared.counts.subscriber_left();
-        self.shared.left(&topics);
+        self.shared.topics.left(&topics);
     }
 }

@@ -3,6 +3,7 @@
 mod early;
 mod engine_reader;
 mod event_streams;
+mod greeting;
 mod history;
 mod losses;
 mod mailbox;
@@ -14,6 +15,7 @@ mod shared;
 mod stats;
 mod stored_event;
 mod subscriber;
+mod topics;
 mod vanished;
 mod websockets;
 
@@ -27,7 +29,8 @@ use akurai_http::{Reply, Request, Response, Status, event_stream, last_event_id}
 use akurai_ws::Sender;
 
 use self::engine_reader::EngineHealth;
-use self::event_streams::{Arrival, Cursor, EventStreams};
+use self::event_streams::{Arrival, EventStreams};
+use self::greeting::Cursor;
 pub use self::history::History;
 use self::mailbox::Mailbox;
 use self::notices::Notices;
@@ -136,7 +139,7 @@ impl Hub {
     ) -> io::Result<Hub> {
         let shared = Arc::new(Shared::new(options, origin, engine.is_some()));
         let mut threads = Threads::default();
-        threads.notices = Arc::clone(&shared.notices);
+        threads.notices = Arc::clone(&shared.topics.notices);
         for _ in 0..shared.options.shards.max(1) {
             let mailbox = Arc::new(Mailbox::default());
             threads.event_streams.push(Arc::clone(&mailbox));
@@ -149,7 +152,7 @@ impl Hub {
             let (seen, mailbox) = (Arc::clone(&shared), Arc::clone(&threads.watch));
             spawn(move || {
                 let limit = seen.options.no_acknowledgement;
-                let is_anybody_present = || seen.topics() > 0;
+                let is_anybody_present = || seen.topics.count() > 0;
                 vanished::watch(&seen.vanished, limit, is_anybody_present, &mailbox);
             })?;
         }
@@ -240,7 +243,10 @@ impl Hub {
                 inner.shared.counts.subscriber_came();
                 inner.arrive(Arrival {
                     socket,
-                    topics: names.iter().map(|name| inner.shared.joined(name)).collect(),
+                    topics: names
+                        .iter()
+                        .map(|name| inner.shared.topics.joined(name))
+                        .collect(),
                     cursor,
                 });
             }
@@ -335,7 +341,12 @@ impl Hub {
         if topic.len() > TOPIC_BYTES {
             return Membership::refused(members, &sender);
         }
-        Membership::new(members, self.inner.shared.joined(topic), sender, from)
+        Membership::new(
+            members,
+            self.inner.shared.topics.joined(topic),
+            sender,
+            from,
+        )
     }
 
     /// Makes a topic a gauge, of which only the last value matters: a subscriber who falls behind
@@ -344,7 +355,7 @@ impl Hub {
     /// for a topic longer than 1,024 bytes, which has no events.
     pub fn latest_only(&self, topic: &str) {
         if topic.len() <= TOPIC_BYTES {
-            self.inner.shared.add_gauge(topic);
+            self.inner.shared.topics.add_gauge(topic);
         }
     }
 
@@ -365,7 +376,7 @@ impl Hub {
     /// that vanished without a word counts until that is noticed: about a minute, as
     /// [`HubOptions::no_acknowledgement`] says.
     pub fn present(&self, topic: &str) -> usize {
-        self.inner.shared.present(topic)
+        self.inner.shared.topics.present(topic)
     }
 
     /// What this hub is doing, and its counts since it was made: of this node, not of others of
@@ -377,7 +388,7 @@ impl Hub {
         HubStats {
             ready: self.ready().is_ok(),
             members: self.inner.threads.members.members(),
-            topics: shared.topics(),
+            topics: shared.topics.count(),
             ring_events,
             ring_bytes,
             ring_span,
@@ -406,7 +417,11 @@ impl Hub {
     ///
     /// If the thread cannot be made. Nothing is changed then.
     pub fn on_join(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) -> io::Result<()> {
-        self.inner.shared.notices.set_on_join(Arc::new(notice))
+        self.inner
+            .shared
+            .topics
+            .notices
+            .set_on_join(Arc::new(notice))
     }
 
     /// Calls `notice` with the topic and the new count whenever somebody has left, on the same
@@ -416,7 +431,11 @@ impl Hub {
     ///
     /// Those of [`on_join`](Hub::on_join).
     pub fn on_leave(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) -> io::Result<()> {
-        self.inner.shared.notices.set_on_leave(Arc::new(notice))
+        self.inner
+            .shared
+            .topics
+            .notices
+            .set_on_leave(Arc::new(notice))
     }
 }
 

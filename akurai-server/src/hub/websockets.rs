@@ -172,7 +172,7 @@ pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
                             members.remove(&topic);
                         }
                     }
-                    shared.left(&[topic]);
+                    shared.topics.left(&[topic]);
                 }
             }
         }
