@@ -43,7 +43,7 @@ fn run(engine: &dyn Engine, hub: &Weak<Inner>, mut after: EventId) {
             let Some(hub) = hub.upgrade() else {
                 return Ok(());
             };
-            hub.take(&batch);
+            hub.add(&batch);
             let before = std::mem::replace(&mut after, batch.end);
             hub.end_look(engine, look, before, &batch)
         }));

@@ -127,7 +127,7 @@ impl Hub {
             None => tail.end,
         };
         let hub = Hub::start(options, origin, Some(Arc::clone(&engine)))?;
-        hub.inner.take(&tail);
+        hub.inner.add(&tail);
         engine_reader::start(engine, Arc::downgrade(&hub.inner), tail.end)?;
         Ok(hub)
     }
@@ -458,7 +458,8 @@ impl Inner {
         event_streams[next % event_streams.len()].put(arrival);
     }
 
-    fn take(&self, batch: &Batch) {
+    /// Adds what the engine brings.
+    fn add(&self, batch: &Batch) {
         if batch.gap {
             let floor = batch.events.first().map(|first| id_before(first.id));
             self.shared.ring.lose(floor.unwrap_or(batch.end));

@@ -104,7 +104,7 @@ impl Notices {
     fn wait(&self) -> Option<(Notice, PresenceChange)> {
         let mut state = self.lock();
         while !state.is_over {
-            let Some(change) = state.take() else {
+            let Some(change) = state.pop() else {
                 state = lock::wait(&self.changed, state, None);
                 continue;
             };
@@ -150,7 +150,7 @@ impl NoticesState {
         self.next += 1;
     }
 
-    fn take(&mut self) -> Option<PresenceChange> {
+    fn pop(&mut self) -> Option<PresenceChange> {
         let (number, change) = self.waiting.pop_first()?;
         if self.newest.get(&change.topic) == Some(&number) {
             self.newest.remove(&change.topic);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn all(state: &mut NoticesState) -> Vec<PresenceChange> {
-        let all: Vec<_> = std::iter::from_fn(|| state.take()).collect();
+        let all: Vec<_> = std::iter::from_fn(|| state.pop()).collect();
         assert!(state.newest.is_empty(), "{:?}", state.newest);
         all
     }
@@ -194,7 +194,7 @@ mod tests {
         let topic: Arc<str> = Arc::from("a");
         state.put(&topic, 0, 1);
         state.put(&topic, 1, 2);
-        assert_eq!(state.take(), Some(change("a", 0, 1)));
+        assert_eq!(state.pop(), Some(change("a", 0, 1)));
         state.put(&topic, 2, 1);
         assert_eq!(all(&mut state), [change("a", 1, 2), change("a", 2, 1)]);
     }

@@ -47,7 +47,7 @@ pub(super) struct Failure {
 
 impl Queue {
     /// Takes the first that wait: one at least, if any does.
-    pub(super) fn take(&mut self) -> Vec<Arc<Job>> {
+    pub(super) fn take_group(&mut self) -> Vec<Arc<Job>> {
         let count = self.next_group();
         self.waiting.drain(..count).collect()
     }
@@ -145,6 +145,6 @@ mod tests {
         let turns: Vec<_> = jobs.iter().map(has_turn).collect();
         assert_eq!(turns, [false, true, false, false]);
         assert!(jobs[1].wait(), "it has the time");
-        assert_eq!(queue.take().len(), 2);
+        assert_eq!(queue.take_group().len(), 2);
     }
 }

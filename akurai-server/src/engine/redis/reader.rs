@@ -82,7 +82,7 @@ impl Reader {
     /// The last events, and the place behind the last entry, whatever that is.
     pub(super) fn tail(&mut self, url: &Url, stream: &str, max: usize) -> io::Result<Batch> {
         let tail = self.connect(url).and_then(|()| self.read_tail(stream, max));
-        self.settle(url, tail)
+        self.note_outcome(url, tail)
     }
 
     /// The events after `after`.
@@ -117,13 +117,13 @@ impl Reader {
         let batch = self
             .connect(url)
             .and_then(|()| self.read_next(options, wait, max, fresh));
-        self.settle(url, batch)
+        self.note_outcome(url, batch)
     }
 
     /// The last entry's id, wherever the reader stands.
     pub(super) fn end(&mut self, url: &Url, stream: &str) -> io::Result<EventId> {
         let last = self.connect(url).and_then(|()| self.read_last(stream));
-        let last = self.settle(url, last)?;
+        let last = self.note_outcome(url, last)?;
         Ok(last.map_or(EventId::default(), |last| last.id))
     }
 
@@ -142,7 +142,7 @@ impl Reader {
     }
 
     /// Notes whether this went well, and when to try again if not.
-    fn settle<T>(&mut self, url: &Url, outcome: io::Result<T>) -> io::Result<T> {
+    fn note_outcome<T>(&mut self, url: &Url, outcome: io::Result<T>) -> io::Result<T> {
         match outcome {
             Ok(value) => {
                 self.pause = FIRST_PAUSE;
@@ -257,13 +257,13 @@ impl Reader {
             self.count = (self.count * 2).min(REPLY_ENTRIES);
         }
         let gap = found == StreamMatch::Full && !entries.is_empty();
-        let mut batch = self.take(entries);
+        let mut batch = self.take_entries(entries);
         batch.gap |= gap;
         Ok(batch)
     }
 
     /// The events of what was read, as far as there is none that cannot be read.
-    fn take(&mut self, entries: Vec<Entry>) -> Batch {
+    fn take_entries(&mut self, entries: Vec<Entry>) -> Batch {
         let mut events = Vec::new();
         let mut gap = false;
         for entry in entries {
@@ -295,7 +295,7 @@ impl Reader {
             // shows whether more is trimmed from now on.
             let at = self.at.to_string();
             let first = self.ask(&["XREAD", "COUNT", "1", "STREAMS", stream, &at])?;
-            let mut batch = self.take(read_entries(first).ok_or_else(unexpected)?);
+            let mut batch = self.take_entries(read_entries(first).ok_or_else(unexpected)?);
             batch.gap = true;
             return Ok(batch);
         }

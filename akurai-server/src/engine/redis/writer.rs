@@ -90,7 +90,7 @@ impl Writer {
 
     /// Writes what waits, the thread's own job at least, and passes the turn on.
     fn take_turn(&self, url: &Url, options: &RedisOptions, deadline: Instant) {
-        let jobs = self.queue().take();
+        let jobs = self.queue().take_group();
         let outcome = {
             let mut connection = lock(&self.connection);
             let read = *lock(&self.read);
@@ -203,7 +203,7 @@ impl WriterConnection {
         let again = group.sent;
         // Those that are there already keep the ids under which they are read.
         let mut results = match again {
-            true => group.find(connection, by)?,
+            true => group.find_unanswered(connection, by)?,
             false => Vec::new(),
         };
         let replicas = group.options.replicas;
@@ -244,7 +244,7 @@ impl WriterConnection {
             _ => acknowledged(connection.receive(by)?, &results)?,
         };
         if again {
-            group.settle(connection, by, &mut results[found..])?;
+            group.correct_ids(connection, by, &mut results[found..])?;
         }
         if acknowledged < replicas {
             let lagging = group.lagging(acknowledged);
@@ -303,7 +303,7 @@ impl Group<'_> {
 
     /// What became of those without an answer: the first so many, since they are added in order. The
     /// others are certainly not there.
-    fn find(
+    fn find_unanswered(
         &mut self,
         connection: &mut Connection,
         by: Instant,
@@ -332,7 +332,7 @@ impl Group<'_> {
 
     /// Gives those that were written again, the last ones, the ids under which they are read: what the
     /// connection that was lost still had may have come in between, and is the first of both then.
-    fn settle(
+    fn correct_ids(
         &self,
         connection: &mut Connection,
         by: Instant,
