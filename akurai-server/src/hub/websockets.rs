@@ -84,7 +84,7 @@ impl MemberMailbox {
         }
     }
 
-    pub(crate) fn members(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.members.load(Ordering::Relaxed)
     }
 
