@@ -8,7 +8,7 @@ use super::Hub;
 impl Hub {
     /// How many are subscribed to this topic here; other nodes of an engine have others. A client
     /// that vanished without a word counts until that is noticed: about a minute, as
-    /// [`HubOptions::no_acknowledgement`] says.
+    /// [`HubOptions::no_acknowledgement`](crate::HubOptions::no_acknowledgement) says.
     pub fn present(&self, topic: &str) -> usize {
         self.inner.shared.topics.present(topic)
     }

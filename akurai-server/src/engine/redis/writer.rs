@@ -190,15 +190,19 @@ impl WriterConnection {
         }
     }
 
-    fn attempt(&mut self, group: &mut Group<'_>, deadline: Instant) -> io::Result<()> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
+    fn connect(&mut self, url: &Url, deadline: Instant) -> io::Result<&mut Connection> {
+        match &mut self.connection {
+            Some(connection) => Ok(connection),
             none => {
-                let connection = Connection::open(group.url, deadline)?;
+                let connection = Connection::open(url, deadline)?;
                 self.opened.fetch_add(1, Ordering::Relaxed);
-                none.insert(connection)
+                Ok(none.insert(connection))
             }
-        };
+        }
+    }
+
+    fn attempt(&mut self, group: &mut Group<'_>, deadline: Instant) -> io::Result<()> {
+        let connection = self.connect(group.url, deadline)?;
         let by = deadline.min(Instant::now() + IO);
         let again = group.sent;
         // Those that are there already keep the ids under which they are read.
