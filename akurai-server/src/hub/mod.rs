@@ -82,6 +82,8 @@ pub struct Hub {
     inner: Arc<Inner>,
 }
 
+/// What all clones of a hub are. The hub's threads have the `shared` part alone, so that they end with
+/// the last clone.
 struct Inner {
     shared: Arc<Shared>,
     threads: Threads,
@@ -93,6 +95,7 @@ struct Inner {
 /// What wakes the hub's threads, and ends them when this is dropped; also where one of them could not be made.
 #[derive(Default)]
 struct Threads {
+    /// The mailboxes of the threads that write to event streams.
     event_streams: Vec<Arc<Mailbox<Arrival>>>,
     members: Arc<MemberMailbox>,
     notices: Arc<Notices>,
