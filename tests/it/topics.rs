@@ -152,9 +152,10 @@ fn those_whom_a_busy_topic_overtakes_lose_nothing_of_another() {
             ..Retention::default()
         },
     );
-    let mut streams = ["noisy", "quiet", "kept"].map(|topic| subscribe(&server, topic, None));
+    let topics = ["noisy", "quiet", "kept", "kept,noisy", "kept,noisy"];
+    let mut streams = topics.map(|topic| subscribe(&server, topic, None));
     begin(&mut streams);
-    let [mut noisy, mut quiet, mut kept] = streams;
+    let [mut noisy, mut quiet, mut kept, both @ ..] = streams;
     let [mut busy, mut calm, mut keeper] =
         ["noisy", "quiet", "kept"].map(|topic| member(&rooms, &hub, topic));
 
@@ -196,6 +197,33 @@ fn those_whom_a_busy_topic_overtakes_lose_nothing_of_another() {
     }
     let expected: Vec<_> = (0..bursts).map(|n| message(&format!("kept {n}"))).collect();
     assert_eq!(read(&mut kept, bursts), expected);
+    for mut both in both {
+        let mark = format!("burst {}", bursts - 1);
+        while both
+            .stream
+            .dispatched
+            .last()
+            .is_none_or(|event| event.data != mark)
+        {
+            let count = both.stream.dispatched.len();
+            both.read(count + 1);
+        }
+        // Between two that are kept stand the mark and a thousand others, or that some are lost.
+        let (mut between, mut is_told) = (501, false);
+        for event in &both.stream.dispatched {
+            is_told |= event.event == "reset";
+            if event.data.starts_with("kept") {
+                assert!(
+                    between == 1001 || is_told,
+                    "{}: {between} before it",
+                    event.data
+                );
+                (between, is_told) = (0, false);
+            } else {
+                between += 1;
+            }
+        }
+    }
     for n in 0..bursts {
         keeper.expect(Opcode::TEXT, format!("kept {n}"));
     }

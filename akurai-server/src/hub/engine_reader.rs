@@ -14,10 +14,10 @@ use crate::{Batch, Engine, EventId};
 /// How long a hub waits for its engine at a time.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Whether the engine can be asked for the next events.
+/// Whether the engine gives its next events.
 #[derive(Debug, Default)]
 pub(super) struct EngineHealth {
-    /// The last call did.
+    /// The last call for the next events panicked.
     has_panicked: AtomicBool,
 }
 
@@ -68,7 +68,8 @@ fn run(engine: &dyn Engine, hub: &Weak<Inner>, mut after: EventId) {
 }
 
 impl Inner {
-    /// Each read of the engine's next events is a look at its end too. How long it may wait for them.
+    /// Each read of the engine's next events is a look at its end too: the number of the look that
+    /// begins, and how long the engine may wait for an event.
     fn begin_look(&self) -> (u64, Duration) {
         let looks = &self.shared.looks;
         let wait = match looks.is_wanted() {

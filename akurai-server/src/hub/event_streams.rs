@@ -134,7 +134,7 @@ impl EventStreams {
         self.place(slot, subscriber, cursor);
     }
 
-    /// Whether it is known here what the subscriber at this cursor has seen, and has not.
+    /// A subscriber at this cursor is early where its place is not known here yet.
     fn early(&self, cursor: &Cursor) -> Option<Early> {
         let Cursor::After(id) = *cursor else {
             return None;
@@ -154,12 +154,12 @@ impl EventStreams {
         let shown = self.shared.looks.shown();
         for slot in std::mem::take(&mut self.early) {
             let subscriber = self.slots[slot as usize].take_if(|subscriber| {
-                subscriber
-                    .early
-                    .is_some_and(|early| match is_ahead(early.id) {
+                subscriber.early.is_some_and(|early| {
+                    match self.shared.has_engine && is_ahead(early.id) {
                         true => shown.is_short_of(early),
                         false => !self.shared.ring.is_from(early.id, self.next),
-                    })
+                    }
+                })
             });
             let Some(mut subscriber) = subscriber else {
                 self.early.push(slot);
@@ -198,6 +198,15 @@ impl EventStreams {
         let (end, _) = self.shared.ring.end();
         while self.next < end {
             let read = self.shared.ring.read(self.next, BATCH);
+            if let Some(lost) = &read.lost {
+                // This thread was so far behind that the ring went on without it. Whom that concerns
+                // is told before anything later, with a place before the loss: a client that is cut
+                // off in between is told when it comes back.
+                if read.events.is_empty() {
+                    self.last = lost.at;
+                }
+                self.reset_those(lost);
+            }
             if let Some(last) = read.events.last() {
                 self.last = last.id;
             }
@@ -210,9 +219,7 @@ impl EventStreams {
                 self.flush(slot);
             }
             if let Some(lost) = read.lost {
-                // We were so far behind that the ring went on without us.
                 self.last = lost.at;
-                self.reset_those(&lost);
             }
             self.next = read.next;
         }
@@ -224,13 +231,12 @@ impl EventStreams {
             return;
         };
         let gauge = self.shared.topics.is_gauge(&event.topic);
-        let counts = &self.shared.counts;
-        match event.data {
-            Some(_) => counts.deliveries.add(slots.len()),
-            None => counts.resets.add(slots.len()),
+        let is_replaced = gauge && later.iter().any(|later| later.topic == event.topic);
+        if !(is_replaced && event.data.is_none()) {
+            self.shared.count(event, slots.len());
         }
-        if gauge && later.iter().any(|later| later.topic == event.topic) {
-            // It would be replaced for each subscriber before any of them is written to.
+        if is_replaced {
+            // For each subscriber, before any of them is written to.
             return;
         }
         for &slot in slots {

@@ -54,6 +54,7 @@ impl Greeting<'_> {
                 .collect();
             latest.sort_by_key(|event| event.id);
             for event in &latest {
+                self.shared.count(event, 1);
                 match replay {
                     Some(_) => subscriber.queue(event),
                     // A client that came back with its id before the reset has reached it would never
@@ -63,6 +64,7 @@ impl Greeting<'_> {
             }
         }
         for event in missed {
+            self.shared.count(event, 1);
             subscriber.queue(event);
         }
         subscriber.queue_own(match replay {

@@ -21,7 +21,7 @@ impl Hub {
     /// Keeps the last events of a topic for themselves, beside the ring that all topics share, so
     /// that busy topics cannot push them out: for those who come back, for
     /// [`history`](Hub::history), and for the last value of a [gauge](Hub::latest_only). Such an
-    /// event is kept as long as one of the two has it, and is gone when neither does. What is too
+    /// event is gone when neither its topic's own store nor the common ring keeps it. What is too
     /// old goes when the topic is next published to or read.
     ///
     /// It begins with what the ring still has. Called again, it changes the bounds;

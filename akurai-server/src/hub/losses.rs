@@ -57,9 +57,28 @@ impl Losses {
         }
     }
 
-    /// The last event of this topic that is gone, or one behind it if this is not known any more.
+    /// The last event of this topic that is gone. For a topic that is forgotten: the last of all
+    /// forgotten topics, which is that one or a later one.
     pub(crate) fn last(&self, topic: &str) -> Option<Position> {
         self.of.get(topic).copied().or(self.forgotten)
+    }
+
+    /// What concerns a reader that wants the events from this number on, and no more.
+    pub(crate) fn from(&self, number: u64) -> Losses {
+        let is_asked = |position: &Position| position.number >= number;
+        // A topic that is left out here would be judged as a forgotten one.
+        let all = self.forgotten.as_ref().is_some_and(is_asked);
+        let of = self
+            .of
+            .iter()
+            .filter(|(_, position)| all || is_asked(position));
+        Losses {
+            of: of
+                .map(|(topic, position)| (Arc::clone(topic), *position))
+                .collect(),
+            forgotten: self.forgotten,
+            ..Losses::new(self.most_bytes)
+        }
     }
 
     /// Forgets everything, and that it did.
@@ -80,7 +99,8 @@ impl Losses {
             }
             is_kept
         });
-        self.forgotten = Some(newest);
+        // A lane may have let go events that are older than what was forgotten before.
+        self.forgotten = self.forgotten.max(Some(newest));
     }
 }
 
@@ -121,6 +141,50 @@ mod tests {
         );
         losses.clear();
         assert_eq!(last(&losses, "b"), None);
+    }
+
+    #[test]
+    fn what_was_forgotten_stays_forgotten() {
+        let mut losses = Losses::new(4 * (TOPIC_OVERHEAD + 1));
+        for (number, topic) in [(10, "a"), (11, "b"), (12, "c"), (13, "d"), (14, "e")] {
+            losses.note(&event(number, topic));
+        }
+        assert_eq!(last(&losses, "a"), Some(12));
+        // Topics that keep their own let go what they kept for longer than the ring.
+        for (number, topic) in [(1, "p"), (2, "q"), (3, "r")] {
+            losses.note(&event(number, topic));
+        }
+        assert_eq!(
+            ["a", "p", "d"].map(|topic| last(&losses, topic)),
+            [Some(12), Some(12), Some(13)]
+        );
+    }
+
+    #[test]
+    fn a_copy_for_a_reader_says_the_same_of_what_it_wants() {
+        let mut losses = Losses::new(4 * (TOPIC_OVERHEAD + 1));
+        for (number, topic) in [(1, "a"), (2, "b"), (3, "c"), (4, "d")] {
+            losses.note(&event(number, topic));
+        }
+        let concerns = |losses: &Losses, from: u64| {
+            ["a", "b", "c", "d", "e"].map(|topic| last(losses, topic).is_some_and(|n| n >= from))
+        };
+        assert_eq!(losses.from(3).of.len(), 2);
+        for from in 0..9 {
+            assert_eq!(
+                concerns(&losses.from(from), from),
+                concerns(&losses, from),
+                "{from}"
+            );
+        }
+        losses.note(&event(9, "e"));
+        for from in 0..11 {
+            assert_eq!(
+                concerns(&losses.from(from), from),
+                concerns(&losses, from),
+                "{from}"
+            );
+        }
     }
 
     #[test]

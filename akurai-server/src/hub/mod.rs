@@ -212,10 +212,15 @@ impl Hub {
     /// [`last_id`](Hub::last_id) or [`history`](Hub::history). If an event of one of these topics
     /// behind it is lost, or it was never an event of this hub's, the stream begins with an event
     /// named `reset`, whose data is a text for people, and goes on from now. In front of it stand
-    /// the last values of [gauges](Hub::latest_only), without ids. What other topics lose shows to
-    /// nobody here; only where more topics have lost events than an eighth of
-    /// [`HubOptions::ring_bytes`] can name, one that lost its last event before most of them may
-    /// get a `reset` for theirs.
+    /// the last values of [gauges](Hub::latest_only), without ids.
+    ///
+    /// What other topics lose is told to nobody else, with three exceptions, in which it is not
+    /// known any more what a topic lost. The names of topics that have lost events fill an eighth of
+    /// [`HubOptions::ring_bytes`], and the hub forgets those that lost nothing for longest. The
+    /// order of the engine begins again with lower ids. And a node that starts knows only the
+    /// engine's last [`ring_events`](HubOptions::ring_events) events: a client whose last event is
+    /// older gets a `reset`. While a client is connected, its heartbeats move its place on, so that
+    /// this concerns only those that were away.
     ///
     /// A client that comes from another node of the hub's [`Engine`] may have seen events which have
     /// yet to reach this one. Its stream stays open, with comments for heartbeats, until this node

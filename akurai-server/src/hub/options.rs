@@ -25,7 +25,8 @@ pub struct HubOptions {
     /// eighth of these bytes is for remembering which topics have lost events, so an event may
     /// count as seven eighths at most. Default 16 MiB.
     pub ring_bytes: usize,
-    /// How long they are kept at least, if there is room; older ones go when the next is published. Default 5 min.
+    /// How long they are kept, if there is room. An older one goes when the next is published.
+    /// Default 5 min.
     pub ring_age: Duration,
     /// Most events that wait for one subscriber who reads slowly. Default 1,000. With one more, its connection ends, and it
     /// comes back with `Last-Event-ID`.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::losses::Losses;
 use super::options::Retention;
 use super::stored_event::StoredEvent;
+use crate::EventId;
 
 /// The topics for which a program asked for this.
 #[derive(Debug, Default)]
@@ -88,6 +89,34 @@ impl Retained {
             .get(topic)
             .into_iter()
             .flat_map(|topic_events| &topic_events.events)
+    }
+
+    /// What is kept of this topic behind an id, in order.
+    pub(crate) fn behind(
+        &self,
+        topic: &str,
+        after: Option<EventId>,
+    ) -> impl Iterator<Item = &Arc<StoredEvent>> {
+        self.of
+            .get(topic)
+            .into_iter()
+            .flat_map(move |topic_events| {
+                let start = topic_events
+                    .events
+                    .partition_point(|event| Some(event.id) <= after);
+                topic_events.events.range(start..)
+            })
+    }
+
+    /// Whether the event of this topic with this id is kept.
+    pub(crate) fn has(&self, topic: &str, id: EventId) -> bool {
+        let topic_events = self.of.get(topic);
+        topic_events.is_some_and(|topic_events| {
+            let found = topic_events
+                .events
+                .binary_search_by_key(&id, |event| event.id);
+            found.is_ok()
+        })
     }
 
     /// What is kept of all topics with the numbers from `from` up to `to`, in order.

@@ -47,6 +47,9 @@ struct RingState {
     floor: EventId,
     /// Where the present order begins: before all of its events, whatever their ids.
     start: EventId,
+    /// An id up to this one is of an older order, or was lost when that ended, unless its event is
+    /// here.
+    foreign: EventId,
     /// The number of the order's first event.
     start_number: u64,
     /// The last event of the order that the ring has let go, or its start.
@@ -55,14 +58,14 @@ struct RingState {
     retained: Retained,
 }
 
-/// Events that follow one another, but for topics of others.
+/// Events from a number on, in order.
 #[derive(Debug)]
 pub(crate) struct RingRead {
     pub(crate) events: Vec<Arc<StoredEvent>>,
     /// The number of the event that comes next.
     pub(crate) next: u64,
-    /// What is lost before that one, if anything may be. Then the events are those of topics that
-    /// keep their own.
+    /// What the ring has let go from that number on, if anything. Then the events are those of it
+    /// that topics with [`Retention`] still keep.
     pub(crate) lost: Option<Lost>,
 }
 
@@ -113,6 +116,7 @@ impl Ring {
                 last: origin,
                 floor: origin,
                 start: origin,
+                foreign: origin,
                 start_number: 0,
                 evicted: origin,
                 losses: Losses::new(gone_bytes),
@@ -158,8 +162,9 @@ impl Ring {
         state.floor = floor;
         // Behind the last one that any client has seen, so that a client that stands there learns
         // of it.
-        state.last = id_after(state.last);
+        state.last = marker_after(state.last);
         state.start = state.last;
+        state.foreign = state.start.max(floor);
         state.start_number = state.first;
         state.evicted = state.start;
         state.losses.clear();
@@ -205,7 +210,7 @@ impl Ring {
                 lost: Some(Lost {
                     at: state.evicted,
                     start_number: state.start_number,
-                    losses: state.losses.clone(),
+                    losses: state.losses.from(number),
                 }),
             };
         }
@@ -235,12 +240,11 @@ impl Ring {
                 return Err(Gap);
             }
         }
-        let is_behind = |event: &&Arc<StoredEvent>| Some(event.id) > after && event.number < end;
         let mut events: Vec<Arc<StoredEvent>> = Vec::new();
         for topic in topics {
-            let kept = state.retained.events(topic);
-            let kept = kept.take_while(|event| event.number < state.first);
-            events.extend(kept.filter(is_behind).cloned());
+            let kept = state.retained.behind(topic, after);
+            let kept = kept.take_while(|event| event.number < state.first.min(end));
+            events.extend(kept.cloned());
         }
         events.sort_unstable_by_key(|event| event.number);
         let start = state
@@ -265,9 +269,14 @@ impl Ring {
         move |id| id > floor && id != start
     }
 
-    /// Whether the event with this id is here and has the number `next` or a higher one.
+    /// Whether the event with this id has the number `next` or a higher one, as far as is known
+    /// here.
     pub(crate) fn is_from(&self, id: EventId, next: u64) -> bool {
         let state = self.state();
+        if next < state.first {
+            // It may be gone already.
+            return true;
+        }
         let found = state.events.binary_search_by_key(&id, |event| event.id);
         found.is_ok_and(|at| state.first + at as u64 >= next)
     }
@@ -325,22 +334,20 @@ impl RingState {
     /// the order's start. `None` if that is no place of this order: then it tells nothing of what
     /// its client has seen, since others may have come behind it.
     ///
-    /// Ids up to the start are of an older order unless their events are here. Behind it, an event
-    /// that the ring let go may have had any id up to that of the last one.
+    /// An id that is `foreign` counts if its event is here. Behind those, up to the last event that
+    /// the ring let go, any id may have been that of an event which is gone.
     fn place<T: AsRef<str>>(&self, after: EventId, topics: &[T]) -> Option<Option<EventId>> {
         if after == self.start {
             return Some(None);
         }
-        let is_evicted = self.start < after && after <= self.evicted;
+        let is_evicted = self.foreign < after && after <= self.evicted;
         let is_here = || {
             let found = self.events.binary_search_by_key(&after, |event| event.id);
             found.is_ok()
         };
         let is_kept = || {
-            let mut kept = topics
-                .iter()
-                .flat_map(|topic| self.retained.events(topic.as_ref()));
-            kept.any(|event| event.id == after)
+            let mut topics = topics.iter();
+            topics.any(|topic| self.retained.has(topic.as_ref(), after))
         };
         (is_evicted || is_here() || is_kept()).then_some(Some(after))
     }
@@ -400,6 +407,16 @@ impl RingState {
         own.rev()
             .chain(older.filter(move |event| &*event.topic == topic))
     }
+}
+
+/// A place behind the last event that is no event's own: no engine gives so many events in a
+/// millisecond.
+fn marker_after(last: EventId) -> EventId {
+    const FIRST: u64 = 1 << 63;
+    id_after(EventId {
+        seq: last.seq.max(FIRST - 1),
+        ..last
+    })
 }
 
 /// A topic that is too long is cut to what is still too long: no subscriber has it, and it costs no

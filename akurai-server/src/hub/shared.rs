@@ -4,6 +4,7 @@ use super::early::Looks;
 use super::options::HubOptions;
 use super::ring::{Ring, RingLimits};
 use super::stats::Counts;
+use super::stored_event::StoredEvent;
 use super::topics::Topics;
 use super::vanished::Vanished;
 use crate::EventId;
@@ -34,6 +35,15 @@ impl Shared {
             topics: Topics::default(),
             vanished: Vanished::default(),
             counts: Counts::default(),
+        }
+    }
+
+    /// Counts an event that so many subscribers are given.
+    pub(crate) fn count(&self, event: &StoredEvent, subscribers: usize) {
+        match event.data {
+            Some(_) => self.counts.deliveries.add(subscribers),
+            // What stands in its place is a `reset`.
+            None => self.counts.resets.add(subscribers),
         }
     }
 }

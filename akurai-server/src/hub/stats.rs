@@ -38,7 +38,8 @@ pub struct HubStats {
     /// How often the engine connected again after it had lost a connection; see
     /// [`Engine::reconnections`](crate::Engine::reconnections).
     pub reconnections: u64,
-    /// Events given to subscribers and members: each event once for each of them.
+    /// Events given to subscribers and members: each event once for each of them, replayed ones
+    /// included. A gauge's value that a newer one replaces before it is written counts too.
     pub deliveries: u64,
     /// Subscribers that were dropped since they took too little. They come back by themselves.
     pub dropped: u64,
@@ -100,7 +101,7 @@ impl Counts {
         count.add(1);
     }
 
-    /// These, and nothing yet where others count.
+    /// What is counted here; the fields of other parts are zero.
     pub(crate) fn read(&self) -> HubStats {
         HubStats {
             subscribers: self.subscribers.load(Ordering::Relaxed),

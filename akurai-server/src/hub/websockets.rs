@@ -187,13 +187,13 @@ fn catch_up(shared: &Shared, member: &Member, next: u64) {
     let mut from = member.from;
     while from < next {
         let read = shared.ring.read(from, BATCH);
-        let missed = read.events.iter().filter(|event| event.number < next);
-        for event in missed.filter(|event| event.topic == member.topic) {
-            give(shared, member, message(event).as_ref(), Sender::post_later);
-        }
         let lost = read.lost.as_ref();
         if lost.is_some_and(|lost| lost.concerns(&member.topic, from)) {
             return tell_of_loss(shared, member);
+        }
+        let missed = read.events.iter().filter(|event| event.number < next);
+        for event in missed.filter(|event| event.topic == member.topic) {
+            give(shared, member, message(event).as_ref(), Sender::post_later);
         }
         from = read.next;
     }
@@ -208,6 +208,13 @@ fn deliver(shared: &Shared, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut
     let (end, _) = shared.ring.end();
     while *next < end {
         let read = shared.ring.read(*next, BATCH);
+        if let Some(lost) = &read.lost {
+            // First: nothing comes to a member behind what it lost.
+            let those = members.values().flatten();
+            those
+                .filter(|member| lost.concerns(&member.topic, member.from.max(*next)))
+                .for_each(|member| tell_of_loss(shared, member));
+        }
         let is_alone = read.events.len() == 1;
         // The message of the last event that has members.
         let mut last_message = None;
@@ -235,12 +242,6 @@ fn deliver(shared: &Shared, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut
             }
         });
         due.clear();
-        if let Some(lost) = &read.lost {
-            let those = members.values().flatten();
-            those
-                .filter(|member| lost.concerns(&member.topic, member.from.max(*next)))
-                .for_each(|member| tell_of_loss(shared, member));
-        }
         *next = read.next;
     }
 }
