@@ -1,20 +1,24 @@
 //! The demo: `akurai-server --help` tells.
 
-mod options;
+mod demo;
 #[cfg(unix)]
 #[allow(unsafe_code)]
 mod signal;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use akurai_http::{Files, Handle, Server, middleware};
-use akurai_server::{Hub, HubOptions, Publisher, Redis, RedisOptions};
-use options::{Command, LogFormat, Options, USAGE};
+use akurai_server::{Hub, HubOptions, Redis, RedisOptions};
+use demo::arguments::{Command, LogFormat, Options, USAGE};
+use demo::dashboard::Publisher;
+use demo::metrics::metrics;
+use demo::routes::app;
 
 /// How long requests that are under way have after the server was asked to end.
 const GRACE: Duration = Duration::from_secs(30);
@@ -52,7 +56,7 @@ fn main() -> ExitCode {
 
 fn serve(options: &Options) -> Result<(), String> {
     let hub = hub(options.engine.as_deref())?;
-    let mut app = akurai_server::app(&hub);
+    let mut app = app(&hub);
     if let Some(dir) = &options.dir {
         if !dir.is_dir() {
             return Err(format!("{} is not a directory", dir.display()));
@@ -87,14 +91,20 @@ fn serve(options: &Options) -> Result<(), String> {
     let handle = server.handle();
     let counted = hub.clone();
     let app = app.get("/metrics", move |_| {
-        akurai_server::metrics(&handle.stats(), &[counted.stats()])
+        metrics(&handle.stats(), &[counted.stats()])
     });
-    let _publisher = Publisher::start(&hub, server.handle())
+    let node = options.engine.as_ref().map(|_| node_name());
+    let _publisher = Publisher::start(&hub, server.handle(), node)
         .map_err(|error| format!("cannot watch the server: {error}"))?;
     stop_on_signal(server.handle())?;
     server
         .run(app)
         .map_err(|error| format!("cannot serve: {error}"))
+}
+
+/// A name that tells this node from others of its engine.
+fn node_name() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
 fn hub(engine: Option<&str>) -> Result<Hub, String> {

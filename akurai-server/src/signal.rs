@@ -18,12 +18,12 @@ unsafe extern "C" {
 }
 
 /// Where the handler writes.
-static BELL: AtomicI32 = AtomicI32::new(-1);
+static WAKE_FD: AtomicI32 = AtomicI32::new(-1);
 
 /// Calls `stop` when the process is asked to end. Asked once more, it ends at once.
 pub(crate) fn on_stop(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let (mut waiting, bell) = UnixStream::pair()?;
-    BELL.store(bell.into_raw_fd(), Ordering::SeqCst);
+    let (mut waiting, wake) = UnixStream::pair()?;
+    WAKE_FD.store(wake.into_raw_fd(), Ordering::SeqCst);
     thread::Builder::new()
         .name("signal".to_owned())
         .spawn(move || {
@@ -32,20 +32,20 @@ pub(crate) fn on_stop(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
                 stop();
             }
         })?;
-    set_handler(ring as extern "C" fn(c_int) as usize);
+    set_handler(on_signal as extern "C" fn(c_int) as usize);
     Ok(())
 }
 
 fn set_handler(handler: usize) {
     for signum in [SIGINT, SIGTERM] {
-        // SAFETY: the signals exist on every Unix, and the handler is the default or `ring`, which stays for ever and does
+        // SAFETY: the signals exist on every Unix, and the handler is the default or `on_signal`, which stays for ever and does
         // only what a signal handler may do.
         unsafe { signal(signum, handler) };
     }
 }
 
-extern "C" fn ring(_signum: c_int) {
+extern "C" fn on_signal(_signum: c_int) {
     // SAFETY: write(2) may be called in a signal handler (POSIX.1 §2.4.3), the descriptor is never closed, and one byte is
     // there to be read. The socket has room for it, so that the call succeeds and leaves errno alone.
-    unsafe { write(BELL.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
+    unsafe { write(WAKE_FD.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
 }

@@ -1,8 +1,16 @@
 //! The demo's routes, as a browser and curl meet them.
 
+// The program's own text, since no library has it. Its command line has tests of its own.
+#[allow(dead_code)]
+#[path = "../../akurai-server/src/demo/mod.rs"]
+pub(crate) mod program;
+
 use akurai_http::Limits;
-use akurai_server::{Hub, HubOptions, Publisher, app};
+use akurai_server::{Hub, HubOptions};
 use akurai_tests::{Answer, Client, EventStream, Frame, Opcode, TestServer, WsClient, handshake};
+
+use self::program::dashboard::Publisher;
+use self::program::routes::app;
 
 fn demo() -> TestServer {
     let hub = Hub::new(HubOptions::default()).expect("its threads can be made");
@@ -13,7 +21,7 @@ fn demo() -> TestServer {
 fn live_demo() -> (Publisher, TestServer) {
     let hub = Hub::new(HubOptions::default()).expect("its threads can be made");
     let server = TestServer::limited(Limits::default(), app(&hub));
-    let publisher = Publisher::start(&hub, server.handle().clone());
+    let publisher = Publisher::start(&hub, server.handle().clone(), None);
     (publisher.expect("its thread can be made"), server)
 }
 

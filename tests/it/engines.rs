@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use akurai_http::Request;
-use akurai_server::{Batch, Engine, EventId, Hub, HubOptions, Memory, app};
+use akurai_server::{Batch, Engine, EventId, Hub, HubOptions, Memory};
 use akurai_tests::eventually;
+
+use crate::demo::program::routes::app;
 
 /// In memory, and panics when it is asked for events while it is broken.
 struct Breakable {

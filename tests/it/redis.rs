@@ -16,10 +16,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use akurai_server::{Engine, EventId, Hub, Redis, RedisOptions, app};
+use akurai_server::{Engine, EventId, Hub, Redis, RedisOptions};
 use akurai_tests::{DEADLINE, TestServer, eventually};
 
 use self::fake::{Answer, Fake, Step, Stream, bulk, entry, say};
+use crate::demo::program::routes::app;
 use crate::hub::{quick, serve, subscribe};
 
 /// What publishing said, and how long it took.

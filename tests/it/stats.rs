@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use akurai_http::{Request, Server};
-use akurai_server::{Batch, Engine, EventId, Hub, HubOptions, Memory, metrics};
+use akurai_server::{Batch, Engine, EventId, Hub, HubOptions, Memory};
 use akurai_tests::{Frame, Opcode, TestServer, WsClient, eventually};
 use akurai_ws::upgrade;
 
+use crate::demo::program::metrics::metrics;
 use crate::hub::{quick, serving, subscribe};
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Batch, Engine, Event, EventId, id_after};
+use crate::lock::{self, lock};
 
 /// Keeps the last events in memory. Clones share them, so that several hubs of one process can be nodes of one engine.
 ///
@@ -22,18 +23,18 @@ use super::{Batch, Engine, Event, EventId, id_after};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Memory {
-    shared: Arc<Shared>,
+    log: Arc<Log>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
+struct Log {
+    state: Mutex<LogState>,
     published: Condvar,
     events: usize,
 }
 
 #[derive(Debug)]
-struct State {
+struct LogState {
     events: VecDeque<Event>,
     last: EventId,
     /// The last id that is not kept any more; what comes after it is.
@@ -44,8 +45,8 @@ impl Memory {
     /// An empty engine that keeps the last `events`.
     pub fn new(events: usize) -> Memory {
         Memory {
-            shared: Arc::new(Shared {
-                state: Mutex::new(State {
+            log: Arc::new(Log {
+                state: Mutex::new(LogState {
                     events: VecDeque::new(),
                     last: EventId::default(),
                     dropped: EventId::default(),
@@ -56,9 +57,8 @@ impl Memory {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        let state = self.shared.state.lock();
-        state.unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, LogState> {
+        lock(&self.log.state)
     }
 }
 
@@ -67,7 +67,7 @@ impl Engine for Memory {
         let mut state = self.state();
         let id = next_id(state.last, now_ms());
         state.last = id;
-        if state.events.len() == self.shared.events {
+        if state.events.len() == self.log.events {
             if let Some(oldest) = state.events.pop_front() {
                 state.dropped = oldest.id;
             }
@@ -79,7 +79,7 @@ impl Engine for Memory {
             data: data.to_owned(),
         });
         drop(state);
-        self.shared.published.notify_all();
+        self.log.published.notify_all();
         Ok(id)
     }
 
@@ -94,9 +94,7 @@ impl Engine for Memory {
                     ..Batch::default()
                 });
             }
-            let left = left.unwrap_or(Duration::MAX);
-            let waited = self.shared.published.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = lock::wait(&self.log.published, state, deadline);
         }
         let start = state.events.partition_point(|event| event.id <= after);
         let events: Vec<Event> = state.events.range(start..).take(max).cloned().collect();

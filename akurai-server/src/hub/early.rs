@@ -6,9 +6,10 @@
 //! another order of events, and gets a `reset`. A look at the engine tells, provided that it was begun
 //! after the client came. The engine alone decides: no clock does, and no time limit.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::EventId;
+use crate::lock::lock;
 
 /// A subscriber's place in the order, which this node has yet to reach.
 #[derive(Debug, Clone, Copy)]
@@ -22,11 +23,11 @@ pub(crate) struct Early {
 /// needs one. They are numbered from 1 in the order in which they begin.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
-    state: Mutex<State>,
+    state: Mutex<LooksState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LooksState {
     begun: u64,
     wanted: Option<Wanted>,
     shown: Shown,
@@ -101,8 +102,8 @@ impl Looks {
         self.state().shown
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, LooksState> {
+        lock(&self.state)
     }
 }
 
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_a_shard_has_yet_to_deliver() {
+    fn an_event_that_a_thread_has_yet_to_deliver() {
         let ring = ring();
         // Of five, the ring has three.
         for ms in 2..7 {

@@ -36,14 +36,14 @@ impl Hub {
     /// which has no events.
     pub fn retain(&self, topic: &str, keep: Retention) {
         if topic.len() <= TOPIC_BYTES {
-            self.shared.core.ring.retain(topic, keep);
+            self.inner.shared.ring.retain(topic, keep);
         }
     }
 
     /// Ends what [`retain`](Hub::retain) began: what the ring that all share does not have is gone
     /// at once.
     pub fn release(&self, topic: &str) {
-        self.shared.core.ring.release(topic);
+        self.inner.shared.ring.release(topic);
     }
 
     /// The last events of a topic, at most `most`: all that the hub still has, or those behind the
@@ -91,7 +91,7 @@ impl Hub {
     /// ```
     #[must_use]
     pub fn history(&self, topic: &str, after: Option<EventId>, most: usize) -> History {
-        let past = self.shared.core.ring.history(topic, after, most);
+        let past = self.inner.shared.ring.history(topic, after, most);
         History {
             events: past
                 .events

@@ -1,24 +1,26 @@
 //! One event to many: topics, subscribers that cost no thread, and replay for those who come back.
 
-mod bell;
-mod core;
 mod early;
-mod feed;
-mod gone;
+mod engine_reader;
+mod event_streams;
+mod greeting;
 mod history;
-mod lanes;
+mod losses;
+mod mailbox;
 mod notices;
 mod options;
-mod relay;
+mod presence;
+mod retained;
 mod ring;
-mod shard;
+mod shared;
 mod stats;
-mod stored;
+mod stored_event;
 mod subscriber;
+mod topics;
 mod vanished;
+mod websockets;
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,18 +29,19 @@ use std::thread;
 use akurai_http::{Reply, Request, Response, Status, event_stream, last_event_id};
 use akurai_ws::Sender;
 
-use self::bell::Bell;
-use self::core::Core;
-use self::feed::Feed;
+use self::engine_reader::EngineHealth;
+use self::event_streams::{Arrival, EventStreams};
+use self::greeting::Cursor;
 pub use self::history::History;
+use self::mailbox::Mailbox;
 use self::notices::Notices;
 use self::options::TOPIC_BYTES;
 pub use self::options::{HubOptions, Retention};
-pub use self::relay::Membership;
-use self::relay::{Door, relay};
-use self::shard::{Arrival, Cursor, Inbox, Shard};
+use self::shared::Shared;
 pub use self::stats::HubStats;
 use self::stats::Outcome;
+use self::websockets::MemberMailbox;
+pub use self::websockets::Membership;
 use crate::engine::{id_before, now_ms};
 use crate::{Batch, Engine, EventId};
 
@@ -76,26 +79,27 @@ use crate::{Batch, Engine, EventId};
 /// ```
 #[derive(Clone)]
 pub struct Hub {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
-struct Shared {
-    core: Arc<Core>,
+/// What all clones of a hub are. The hub's threads have the `shared` part alone, so that they end with
+/// the last clone.
+struct Inner {
+    shared: Arc<Shared>,
     threads: Threads,
-    next_inbox: AtomicUsize,
+    next_thread: AtomicUsize,
     engine: Option<Arc<dyn Engine>>,
-    feed: Feed,
-    /// What tells this node from others of its engine.
-    node: Option<String>,
+    engine_health: EngineHealth,
 }
 
 /// What wakes the hub's threads, and ends them when this is dropped; also where one of them could not be made.
 #[derive(Default)]
 struct Threads {
-    inboxes: Vec<Arc<Inbox>>,
-    door: Arc<Door>,
+    /// The mailboxes of the threads that write to event streams.
+    event_streams: Vec<Arc<Mailbox<Arrival>>>,
+    members: Arc<MemberMailbox>,
     notices: Arc<Notices>,
-    watch: Arc<Bell<()>>,
+    watch: Arc<Mailbox<()>>,
 }
 
 impl Hub {
@@ -127,8 +131,8 @@ impl Hub {
             None => tail.end,
         };
         let hub = Hub::start(options, origin, Some(Arc::clone(&engine)))?;
-        hub.shared.take(&tail);
-        feed::start(engine, Arc::downgrade(&hub.shared), tail.end)?;
+        hub.inner.add(&tail);
+        engine_reader::start(engine, Arc::downgrade(&hub.inner), tail.end)?;
         Ok(hub)
     }
 
@@ -137,31 +141,32 @@ impl Hub {
         origin: EventId,
         engine: Option<Arc<dyn Engine>>,
     ) -> io::Result<Hub> {
-        let core = Arc::new(Core::new(options, origin, engine.is_some()));
+        let shared = Arc::new(Shared::new(options, origin, engine.is_some()));
         let mut threads = Threads::default();
-        threads.notices = Arc::clone(&core.notices);
-        for _ in 0..core.options.shards.max(1) {
-            let inbox = Arc::new(Inbox::default());
-            threads.inboxes.push(Arc::clone(&inbox));
-            let shard = Shard::new(Arc::clone(&core), inbox);
-            spawn(move || shard.run())?;
+        threads.notices = Arc::clone(&shared.topics.notices);
+        for _ in 0..shared.options.shards.max(1) {
+            let mailbox = Arc::new(Mailbox::default());
+            threads.event_streams.push(Arc::clone(&mailbox));
+            let streams = EventStreams::new(Arc::clone(&shared), mailbox);
+            spawn(move || streams.run())?;
         }
-        let (relay_core, relay_door) = (Arc::clone(&core), Arc::clone(&threads.door));
-        spawn(move || relay(&relay_core, &relay_door))?;
+        let (seen, mailbox) = (Arc::clone(&shared), Arc::clone(&threads.members));
+        spawn(move || websockets::run(&seen, &mailbox))?;
         if cfg!(target_os = "linux") {
-            let (core, bell) = (Arc::clone(&core), Arc::clone(&threads.watch));
-            spawn(move || vanished::watch(&core, &bell))?;
+            let (seen, mailbox) = (Arc::clone(&shared), Arc::clone(&threads.watch));
+            spawn(move || {
+                let limit = seen.options.no_acknowledgement;
+                let is_anybody_present = || seen.topics.count() > 0;
+                vanished::watch(&seen.vanished, limit, is_anybody_present, &mailbox);
+            })?;
         }
         Ok(Hub {
-            shared: Arc::new(Shared {
-                core,
+            inner: Arc::new(Inner {
+                shared,
                 threads,
-                next_inbox: AtomicUsize::new(0),
-                node: engine
-                    .is_some()
-                    .then(|| format!("{:016x}", RandomState::new().build_hasher().finish())),
+                next_thread: AtomicUsize::new(0),
                 engine,
-                feed: Feed::default(),
+                engine_health: EngineHealth::default(),
             }),
         })
     }
@@ -175,27 +180,27 @@ impl Hub {
     /// if the event would not fit into the ring ([`HubOptions::ring_bytes`], where its text counts
     /// twice); and those of the engine.
     pub fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
-        if let Some(engine) = &self.shared.engine {
+        if let Some(engine) = &self.inner.engine {
             // Refused here already, rather than by every node that would have to keep it.
             self.counted(
-                self.shared.core.ring.check(topic, name, data),
+                self.inner.shared.ring.check(topic, name, data),
                 Outcome::Refused,
             )?;
             let id = self.counted(engine.publish(topic, name, data), Outcome::Failed)?;
-            self.shared.core.counts.count(Outcome::Published);
+            self.inner.shared.counts.count(Outcome::Published);
             return Ok(id);
         }
-        let added = self.shared.core.ring.publish(topic, name, data);
+        let added = self.inner.shared.ring.publish(topic, name, data);
         let id = self.counted(added, Outcome::Refused)?;
-        self.shared.core.counts.count(Outcome::Published);
-        self.shared.wake();
+        self.inner.shared.counts.count(Outcome::Published);
+        self.inner.wake();
         Ok(id)
     }
 
     /// Counts it as this if it is an error.
     fn counted<T>(&self, result: io::Result<T>, outcome: Outcome) -> io::Result<T> {
         if result.is_err() {
-            self.shared.core.counts.count(outcome);
+            self.inner.shared.counts.count(outcome);
         }
         result
     }
@@ -230,13 +235,13 @@ impl Hub {
         }
         let cursor = match last_event_id(req).as_deref() {
             // From now on, and not from when the head has reached the client.
-            None | Some(b"") => Cursor::Now(self.shared.core.ring.end().1),
+            None | Some(b"") => Cursor::Now(self.inner.shared.ring.end().1),
             Some(id) => match std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()) {
                 Some(id) => Cursor::After(id),
                 None => Cursor::Unknown,
             },
         };
-        let shared = Arc::clone(&self.shared);
+        let inner = Arc::clone(&self.inner);
         let mut names: Vec<String> = topics.iter().map(|&topic| topic.to_owned()).collect();
         names.sort();
         names.dedup();
@@ -244,10 +249,13 @@ impl Hub {
             let (_, socket) = upgraded.into_parts();
             if socket.set_nonblocking(true).is_ok() {
                 // Before its topics have it, so that a notice sees it.
-                shared.core.counts.subscriber_came();
-                shared.arrive(Arrival {
+                inner.shared.counts.subscriber_came();
+                inner.arrive(Arrival {
                     socket,
-                    topics: names.iter().map(|name| shared.core.joined(name)).collect(),
+                    topics: names
+                        .iter()
+                        .map(|name| inner.shared.topics.joined(name))
+                        .collect(),
                     cursor,
                 });
             }
@@ -302,7 +310,7 @@ impl Hub {
     /// }
     /// ```
     pub fn last_id(&self) -> EventId {
-        self.shared.core.ring.end().1
+        self.inner.shared.ring.end().1
     }
 
     /// Subscribes a WebSocket connection to a topic from now on, until the [`Membership`] is dropped: it gets the data of each
@@ -337,12 +345,17 @@ impl Hub {
     /// ```
     pub fn join(&self, topic: &str, sender: Sender) -> Membership {
         // Before the others are told: an event that they publish on hearing it is one that comes after.
-        let (from, _) = self.shared.core.ring.end();
-        let door = &self.shared.threads.door;
+        let (from, _) = self.inner.shared.ring.end();
+        let members = &self.inner.threads.members;
         if topic.len() > TOPIC_BYTES {
-            return Membership::refused(door, &sender);
+            return Membership::refused(members, &sender);
         }
-        Membership::new(door, self.shared.core.joined(topic), sender, from)
+        Membership::new(
+            members,
+            self.inner.shared.topics.joined(topic),
+            sender,
+            from,
+        )
     }
 
     /// Makes a topic a gauge, of which only the last value matters: a subscriber who falls behind
@@ -351,7 +364,7 @@ impl Hub {
     /// for a topic longer than 1,024 bytes, which has no events.
     pub fn latest_only(&self, topic: &str) {
         if topic.len() <= TOPIC_BYTES {
-            self.shared.core.add_gauge(topic);
+            self.inner.shared.topics.add_gauge(topic);
         }
     }
 
@@ -363,73 +376,27 @@ impl Hub {
     /// Why they do not, in the engine's words, which may name hosts; or that its [`next`](Engine::next) panicked when it was
     /// called last, as it is again after 1 s.
     pub fn ready(&self) -> io::Result<()> {
-        let engine = self.shared.engine.as_ref();
-        self.shared.feed.ready()?;
+        let engine = self.inner.engine.as_ref();
+        self.inner.engine_health.ready()?;
         engine.map_or(Ok(()), |engine| engine.ready())
     }
 
-    /// What tells this hub from others of its engine, if it has one.
-    pub(crate) fn node(&self) -> Option<&str> {
-        self.shared.node.as_deref()
-    }
-
-    /// How many are subscribed to this topic here; other nodes of an engine have others. A client
-    /// that vanished without a word counts until that is noticed: about a minute, as
-    /// [`HubOptions::no_acknowledgement`] says.
-    pub fn present(&self, topic: &str) -> usize {
-        self.shared.core.present(topic)
-    }
-
     /// What this hub is doing, and its counts since it was made: of this node, not of others of
-    /// its engine. This waits for no publisher and no engine. [`metrics`](crate::metrics) gives
-    /// them to Prometheus.
+    /// its engine. This waits for no publisher and no engine.
     pub fn stats(&self) -> HubStats {
-        let core = &self.shared.core;
-        let (ring_events, ring_bytes, ring_span) = core.ring.usage();
-        let engine = self.shared.engine.as_ref();
+        let shared = &self.inner.shared;
+        let (ring_events, ring_bytes, ring_span) = shared.ring.usage();
+        let engine = self.inner.engine.as_ref();
         HubStats {
             ready: self.ready().is_ok(),
-            members: self.shared.threads.door.members(),
-            topics: core.topics(),
+            members: self.inner.threads.members.count(),
+            topics: shared.topics.count(),
             ring_events,
             ring_bytes,
             ring_span,
             reconnections: engine.map_or(0, |engine| engine.reconnections()),
-            ..core.counts.read()
+            ..shared.counts.read()
         }
-    }
-
-    /// Calls `notice` with the topic and the new count whenever somebody has subscribed.
-    ///
-    /// One thread of the hub's own gives all notices, these and those of
-    /// [`on_leave`](Hub::on_leave), one after the other, in the order of the counts. That thread
-    /// serves nobody else, so a notice may publish, and may take its time: the next notices wait,
-    /// and nothing else does. [`present`](Hub::present) may be ahead of the notices.
-    ///
-    /// While 1,024 notices wait, a topic's newer notice takes the place of its older one. So the
-    /// application hears the last count of each topic, though not every step to it; where the
-    /// count is again what the application knows, it hears nothing. At most 1,024 notices wait,
-    /// and one more for each topic.
-    ///
-    /// The thread begins when the first notice is set, here or by [`on_leave`](Hub::on_leave), and
-    /// ends with the hub, behind the notice that it gives just then; what waits is not told. A
-    /// panic costs one notice. A notice that holds a clone of the hub keeps it alive.
-    ///
-    /// # Errors
-    ///
-    /// If the thread cannot be made. Nothing is changed then.
-    pub fn on_join(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) -> io::Result<()> {
-        self.shared.core.notices.set_on_join(Arc::new(notice))
-    }
-
-    /// Calls `notice` with the topic and the new count whenever somebody has left, on the same
-    /// thread and under the same rules as [`on_join`](Hub::on_join).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`on_join`](Hub::on_join).
-    pub fn on_leave(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) -> io::Result<()> {
-        self.shared.core.notices.set_on_leave(Arc::new(notice))
     }
 }
 
@@ -438,30 +405,31 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     builder.spawn(work).map(drop)
 }
 
-impl Shared {
+impl Inner {
     fn wake(&self) {
-        for inbox in &self.threads.inboxes {
-            inbox.ring();
+        for mailbox in &self.threads.event_streams {
+            mailbox.signal();
         }
-        self.threads.door.ring();
+        self.threads.members.signal();
     }
 
     fn arrive(&self, arrival: Arrival) {
-        let next = self.next_inbox.fetch_add(1, Ordering::Relaxed);
-        let inboxes = &self.threads.inboxes;
-        inboxes[next % inboxes.len()].leave(arrival);
+        let next = self.next_thread.fetch_add(1, Ordering::Relaxed);
+        let event_streams = &self.threads.event_streams;
+        event_streams[next % event_streams.len()].put(arrival);
     }
 
-    fn take(&self, batch: &Batch) {
+    /// Adds what the engine brings.
+    fn add(&self, batch: &Batch) {
         if batch.gap {
             let floor = batch.events.first().map(|first| id_before(first.id));
-            self.core.ring.lose(floor.unwrap_or(batch.end));
+            self.shared.ring.lose(floor.unwrap_or(batch.end));
         }
         for event in &batch.events {
-            let ring = &self.core.ring;
+            let ring = &self.shared.ring;
             ring.add(event.id, &event.topic, &event.name, &event.data);
         }
-        self.core.ring.reach(batch.end);
+        self.shared.ring.reach(batch.end);
         if batch.gap || !batch.events.is_empty() {
             self.wake();
         }
@@ -470,10 +438,10 @@ impl Shared {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        for inbox in &self.inboxes {
-            inbox.end();
+        for mailbox in &self.event_streams {
+            mailbox.end();
         }
-        self.door.end();
+        self.members.end();
         self.notices.end();
         self.watch.end();
     }
@@ -482,7 +450,7 @@ impl Drop for Threads {
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub")
-            .field("options", &self.shared.core.options)
+            .field("options", &self.inner.shared.options)
             .finish_non_exhaustive()
     }
 }

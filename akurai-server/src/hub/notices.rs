@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::spawn;
+use crate::lock::{self, lock};
 
 pub(crate) type Notice = Arc<dyn Fn(&str, usize) + Send + Sync>;
 
@@ -20,16 +21,16 @@ const MOST_WAITING: usize = 1_024;
 /// thread of the hub waits for it.
 #[derive(Default)]
 pub(crate) struct Notices {
-    state: Mutex<State>,
+    state: Mutex<NoticesState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct NoticesState {
     on_join: Option<Notice>,
     on_leave: Option<Notice>,
     /// By number; they are numbered as they come.
-    waiting: BTreeMap<u64, Change>,
+    waiting: BTreeMap<u64, PresenceChange>,
     /// The number of each topic's newest one.
     newest: HashMap<Arc<str>, u64>,
     next: u64,
@@ -38,7 +39,7 @@ struct State {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Change {
+struct PresenceChange {
     topic: Arc<str>,
     /// What the application knows by then.
     before: usize,
@@ -56,7 +57,7 @@ impl Notices {
 
     fn set(
         self: &Arc<Self>,
-        slot: impl FnOnce(&mut State) -> &mut Option<Notice>,
+        slot: impl FnOnce(&mut NoticesState) -> &mut Option<Notice>,
         notice: Notice,
     ) -> io::Result<()> {
         let mut state = self.lock();
@@ -100,12 +101,11 @@ impl Notices {
     }
 
     /// Waits for a change of which the application wants to hear. `None` if the hub is gone.
-    fn wait(&self) -> Option<(Notice, Change)> {
+    fn wait(&self) -> Option<(Notice, PresenceChange)> {
         let mut state = self.lock();
         while !state.is_over {
-            let Some(change) = state.take() else {
-                let woken = self.changed.wait(state);
-                state = woken.unwrap_or_else(PoisonError::into_inner);
+            let Some(change) = state.pop() else {
+                state = lock::wait(&self.changed, state, None);
                 continue;
             };
             let notice = match change.count > change.before {
@@ -119,12 +119,12 @@ impl Notices {
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, NoticesState> {
+        lock(&self.state)
     }
 }
 
-impl State {
+impl NoticesState {
     fn put(&mut self, topic: &Arc<str>, before: usize, count: usize) {
         if self.waiting.len() >= MOST_WAITING {
             if let Some(number) = self.newest.get(topic) {
@@ -141,7 +141,7 @@ impl State {
         }
         let topic = Arc::clone(topic);
         self.newest.insert(Arc::clone(&topic), self.next);
-        let change = Change {
+        let change = PresenceChange {
             topic,
             before,
             count,
@@ -150,7 +150,7 @@ impl State {
         self.next += 1;
     }
 
-    fn take(&mut self) -> Option<Change> {
+    fn pop(&mut self) -> Option<PresenceChange> {
         let (number, change) = self.waiting.pop_first()?;
         if self.newest.get(&change.topic) == Some(&number) {
             self.newest.remove(&change.topic);
@@ -174,34 +174,34 @@ fn contain(work: impl FnOnce()) {
 mod tests {
     use super::*;
 
-    fn change(topic: &str, before: usize, count: usize) -> Change {
-        Change {
+    fn change(topic: &str, before: usize, count: usize) -> PresenceChange {
+        PresenceChange {
             topic: Arc::from(topic),
             before,
             count,
         }
     }
 
-    fn all(state: &mut State) -> Vec<Change> {
-        let all: Vec<_> = std::iter::from_fn(|| state.take()).collect();
+    fn all(state: &mut NoticesState) -> Vec<PresenceChange> {
+        let all: Vec<_> = std::iter::from_fn(|| state.pop()).collect();
         assert!(state.newest.is_empty(), "{:?}", state.newest);
         all
     }
 
     #[test]
     fn each_change_is_told_while_there_is_room() {
-        let mut state = State::default();
+        let mut state = NoticesState::default();
         let topic: Arc<str> = Arc::from("a");
         state.put(&topic, 0, 1);
         state.put(&topic, 1, 2);
-        assert_eq!(state.take(), Some(change("a", 0, 1)));
+        assert_eq!(state.pop(), Some(change("a", 0, 1)));
         state.put(&topic, 2, 1);
         assert_eq!(all(&mut state), [change("a", 1, 2), change("a", 2, 1)]);
     }
 
     #[test]
     fn beyond_the_bound_a_topics_newer_notice_takes_the_place_of_its_older_one() {
-        let mut state = State::default();
+        let mut state = NoticesState::default();
         let a: Arc<str> = Arc::from("a");
         for n in 0..MOST_WAITING {
             state.put(&a, n, n + 1);
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn topics_that_came_and_went_untold_do_not_add_up() {
-        let mut state = State::default();
+        let mut state = NoticesState::default();
         let full: Arc<str> = Arc::from("full");
         for n in 0..MOST_WAITING {
             state.put(&full, n, n + 1);

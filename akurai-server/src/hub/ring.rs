@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::gone::Gone;
-use super::lanes::Lanes;
+use super::losses::Losses;
 use super::options::{Retention, TOPIC_BYTES};
-use super::stored::{Draft, Stored};
+use super::retained::Retained;
+use super::stored_event::{Draft, StoredEvent};
 use crate::EventId;
 use crate::engine::{id_after, next_id, now_ms};
+use crate::lock::lock;
 
 /// Events taken from the ring at a time.
 pub(crate) const BATCH: usize = 256;
@@ -30,12 +31,12 @@ pub(crate) struct RingLimits {
 #[derive(Debug)]
 pub(crate) struct Ring {
     limits: RingLimits,
-    state: Mutex<State>,
+    state: Mutex<RingState>,
 }
 
 #[derive(Debug)]
-struct State {
-    events: VecDeque<Arc<Stored>>,
+struct RingState {
+    events: VecDeque<Arc<StoredEvent>>,
     /// The number of the first of them, or of the next one.
     first: u64,
     bytes: usize,
@@ -53,14 +54,14 @@ struct State {
     start_number: u64,
     /// The last event of the order that the ring has let go, or its start.
     evicted: EventId,
-    gone: Gone,
-    lanes: Lanes,
+    losses: Losses,
+    retained: Retained,
 }
 
 /// Events from a number on, in order.
 #[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) events: Vec<Arc<Stored>>,
+pub(crate) struct RingRead {
+    pub(crate) events: Vec<Arc<StoredEvent>>,
     /// The number of the event that comes next.
     pub(crate) next: u64,
     /// What the ring has let go from that number on, if anything. Then the events are those of it
@@ -74,7 +75,7 @@ pub(crate) struct Lost {
     /// The id at which it goes on.
     pub(crate) at: EventId,
     start_number: u64,
-    gone: Gone,
+    losses: Losses,
 }
 
 /// An event that follows the one with the id that a client remembers is gone, or that id was never
@@ -85,7 +86,7 @@ pub(crate) struct Gap;
 /// What a topic's history is, as the ring tells it.
 #[derive(Debug)]
 pub(crate) struct Past {
-    pub(crate) events: Vec<Arc<Stored>>,
+    pub(crate) events: Vec<Arc<StoredEvent>>,
     pub(crate) is_complete: bool,
     pub(crate) at: EventId,
 }
@@ -94,7 +95,7 @@ impl Lost {
     /// Whether an event of this topic is among it, for a reader that wants those from this number
     /// on.
     pub(crate) fn concerns(&self, topic: &str, from: u64) -> bool {
-        let last = self.gone.last(topic);
+        let last = self.losses.last(topic);
         from < self.start_number || last.is_some_and(|last| last.number >= from)
     }
 }
@@ -108,7 +109,7 @@ impl Ring {
                 bytes: limits.bytes - gone_bytes,
                 ..limits
             },
-            state: Mutex::new(State {
+            state: Mutex::new(RingState {
                 events: VecDeque::new(),
                 first: 0,
                 bytes: 0,
@@ -118,8 +119,8 @@ impl Ring {
                 foreign: origin,
                 start_number: 0,
                 evicted: origin,
-                gone: Gone::new(gone_bytes),
-                lanes: Lanes::default(),
+                losses: Losses::new(gone_bytes),
+                retained: Retained::default(),
             }),
         }
     }
@@ -166,22 +167,22 @@ impl Ring {
         state.foreign = state.start.max(floor);
         state.start_number = state.first;
         state.evicted = state.start;
-        state.gone.clear();
-        state.lanes.clear();
+        state.losses.clear();
+        state.retained.clear();
     }
 
     /// Keeps the last events of a topic for themselves, beginning with those that are here.
     pub(crate) fn retain(&self, topic: &str, keep: Retention) {
         let state = &mut *self.state();
         let here = state.events.iter().filter(|event| &*event.topic == topic);
-        state.lanes.begin(topic, keep, here);
+        state.retained.begin(topic, keep, here);
         state.trim(topic);
     }
 
     /// Ends what [`retain`](Ring::retain) began.
     pub(crate) fn release(&self, topic: &str) {
         let state = &mut *self.state();
-        state.lanes.end(topic, state.first, &mut state.gone);
+        state.retained.end(topic, state.first, &mut state.losses);
     }
 
     /// How many events are kept, their bytes, and how old the oldest of them is.
@@ -200,22 +201,22 @@ impl Ring {
 
     /// The events from this number on, at most `max`; where the ring has let some of them go, those
     /// of them that their topics keep, however many, and what is lost.
-    pub(crate) fn from(&self, number: u64, max: usize) -> Run {
+    pub(crate) fn read(&self, number: u64, max: usize) -> RingRead {
         let state = self.state();
         if number < state.first {
-            return Run {
-                events: state.lanes.between(number, state.first),
+            return RingRead {
+                events: state.retained.between(number, state.first),
                 next: state.first,
                 lost: Some(Lost {
                     at: state.evicted,
                     start_number: state.start_number,
-                    gone: state.gone.from(number),
+                    losses: state.losses.from(number),
                 }),
             };
         }
         let start = state.index(number);
         let events: Vec<_> = state.events.range(start..).take(max).cloned().collect();
-        Run {
+        RingRead {
             next: number + events.len() as u64,
             events,
             lost: None,
@@ -229,19 +230,19 @@ impl Ring {
         after: EventId,
         topics: &[Arc<str>],
         end: u64,
-    ) -> Result<Vec<Arc<Stored>>, Gap> {
+    ) -> Result<Vec<Arc<StoredEvent>>, Gap> {
         debug_assert!(topics.is_sorted());
         let state = &mut *self.state();
         let after = state.place(after, topics).ok_or(Gap)?;
         for topic in topics {
             state.trim(topic);
-            if state.gone.last(topic).map(|gone| gone.id) > after {
+            if state.losses.last(topic).map(|gone| gone.id) > after {
                 return Err(Gap);
             }
         }
-        let mut events: Vec<Arc<Stored>> = Vec::new();
+        let mut events: Vec<Arc<StoredEvent>> = Vec::new();
         for topic in topics {
-            let kept = state.lanes.behind(topic, after);
+            let kept = state.retained.behind(topic, after);
             let kept = kept.take_while(|event| event.number < state.first.min(end));
             events.extend(kept.cloned());
         }
@@ -281,7 +282,7 @@ impl Ring {
     }
 
     /// The last event of this topic, if it is still here and has a number below `end`.
-    pub(crate) fn latest(&self, topic: &str, end: u64) -> Option<Arc<Stored>> {
+    pub(crate) fn latest(&self, topic: &str, end: u64) -> Option<Arc<StoredEvent>> {
         let state = &mut *self.state();
         state.trim(topic);
         let latest = state.newest_first(topic).find(|event| event.number < end);
@@ -298,7 +299,7 @@ impl Ring {
             Some(after) => state.place(after, &[topic]),
         };
         let after = place.unwrap_or_default();
-        let gone = state.gone.last(topic).map(|gone| gone.id);
+        let gone = state.losses.last(topic).map(|gone| gone.id);
         let mut is_complete = place.is_some() && gone <= after;
         let mut events = Vec::new();
         for event in state.newest_first(topic) {
@@ -323,12 +324,12 @@ impl Ring {
         Draft::new(topic, name, data, self.limits.bytes)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, RingState> {
+        lock(&self.state)
     }
 }
 
-impl State {
+impl RingState {
     /// Where a client of these topics stands that has seen the event `after`: behind that, or at
     /// the order's start. `None` if that is no place of this order: then it tells nothing of what
     /// its client has seen, since others may have come behind it.
@@ -346,7 +347,7 @@ impl State {
         };
         let is_kept = || {
             let mut topics = topics.iter();
-            topics.any(|topic| self.lanes.has(topic.as_ref(), after))
+            topics.any(|topic| self.retained.has(topic.as_ref(), after))
         };
         (is_evicted || is_here() || is_kept()).then_some(Some(after))
     }
@@ -363,7 +364,7 @@ impl State {
         self.last = id;
         self.floor = id;
         self.bytes += event.bytes();
-        self.lanes.push(&event, self.first, &mut self.gone);
+        self.retained.push(&event, self.first, &mut self.losses);
         self.events.push_back(event);
         while self.events.len() > limits.events
             || self.bytes > limits.bytes
@@ -381,14 +382,14 @@ impl State {
             self.first += 1;
             self.bytes -= oldest.bytes();
             self.evicted = oldest.id;
-            if !self.lanes.holds(&oldest) {
-                self.gone.note(&oldest);
+            if !self.retained.holds(&oldest) {
+                self.losses.note(&oldest);
             }
         }
     }
 
     fn trim(&mut self, topic: &str) {
-        self.lanes.trim(topic, self.first, &mut self.gone);
+        self.retained.trim(topic, self.first, &mut self.losses);
     }
 
     /// Where the event with this number is, or would be.
@@ -398,9 +399,9 @@ impl State {
     }
 
     /// All events of a topic: its own, and those in the ring that are older.
-    fn newest_first(&self, topic: &str) -> impl Iterator<Item = &Arc<Stored>> {
-        let own = self.lanes.events(topic);
-        let own_from = self.lanes.events(topic).next().map(|first| first.number);
+    fn newest_first(&self, topic: &str) -> impl Iterator<Item = &Arc<StoredEvent>> {
+        let own = self.retained.events(topic);
+        let own_from = self.retained.events(topic).next().map(|first| first.number);
         let end = own_from.map_or(self.events.len(), |from| self.index(from));
         let older = self.events.range(..end).rev();
         own.rev()

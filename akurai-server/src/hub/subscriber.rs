@@ -9,7 +9,7 @@ use std::time::Instant;
 use akurai_http::Socket;
 
 use super::early::Early;
-use super::stored::Stored;
+use super::stored_event::StoredEvent;
 
 /// Queued events are joined into writes of about this size, in bytes.
 const JOINED_BYTES: usize = 64 * 1024;
@@ -41,7 +41,7 @@ pub(crate) struct Subscriber {
 
 #[derive(Debug)]
 enum Pending {
-    Event(Arc<Stored>),
+    Event(Arc<StoredEvent>),
     /// Something for this subscriber alone.
     Own(Box<[u8]>),
 }
@@ -135,13 +135,13 @@ impl Subscriber {
         )
     }
 
-    pub(crate) fn queue(&mut self, event: &Arc<Stored>) {
+    pub(crate) fn queue(&mut self, event: &Arc<StoredEvent>) {
         self.pending_bytes += event.sse.len();
         self.pending.push_back(Pending::Event(Arc::clone(event)));
     }
 
     /// Queues an event in the place of one of the same topic that still waits.
-    pub(crate) fn queue_latest(&mut self, event: &Arc<Stored>) {
+    pub(crate) fn queue_latest(&mut self, event: &Arc<StoredEvent>) {
         let begun = usize::from(self.written > 0);
         let same = |waiting: &Pending| match waiting {
             Pending::Event(waiting) => waiting.topic == event.topic,

@@ -10,11 +10,12 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::bell::Bell;
-use super::core::Core;
+use super::mailbox::Mailbox;
+use crate::clock::after;
+use crate::lock::lock;
 
 /// What the system lists its TCP sockets in, for IPv4 and IPv6.
 const FILES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
@@ -39,8 +40,7 @@ pub(crate) struct Vanished {
 impl Vanished {
     /// Whether this connection is among them. Its ends are asked for only if there are any.
     pub(crate) fn has(&self, ends: impl FnOnce() -> Option<[SocketAddr; 2]>) -> bool {
-        let connections = self.connections.lock();
-        let connections = connections.unwrap_or_else(PoisonError::into_inner);
+        let connections = lock(&self.connections);
         if connections.is_empty() {
             return false;
         }
@@ -48,21 +48,27 @@ impl Vanished {
     }
 }
 
-/// The thread's life, which ends with the hub, or at once where the system has no such file.
-pub(super) fn watch(core: &Core, bell: &Bell<()>) {
+/// The thread's life, which ends with the hub, or at once where the system has no such file. A
+/// client has vanished when its system has acknowledged nothing for the `limit`.
+pub(super) fn watch(
+    vanished: &Vanished,
+    limit: Duration,
+    is_anybody_present: impl Fn() -> bool,
+    mailbox: &Mailbox<()>,
+) {
     let mut watch = Watch {
-        limit: core.options.no_acknowledgement,
+        limit,
         unanswered: HashMap::new(),
     };
-    let pause = (watch.limit / 4).max(Duration::from_millis(250));
+    let pause = (limit / 4).max(Duration::from_millis(250));
     let mut rest = pause;
-    while bell.wait(Some(super::core::after(rest))).is_some() {
+    while mailbox.wait(Some(after(rest))).is_some() {
         let begun = Instant::now();
-        let counts = match core.is_anybody_present() {
+        let counts = match is_anybody_present() {
             true => retransmissions(),
             false => Ok(Vec::new()),
         };
-        let vanished = match counts {
+        let found = match counts {
             Ok(counts) => watch.look(counts, begun),
             Err(error) if is_final(&error) => return,
             // Descriptors come back when connections end. Until then, nothing is known.
@@ -71,8 +77,7 @@ pub(super) fn watch(core: &Core, bell: &Bell<()>) {
                 HashSet::new()
             }
         };
-        let connections = core.vanished.connections.lock();
-        *connections.unwrap_or_else(PoisonError::into_inner) = vanished;
+        *lock(&vanished.connections) = found;
         rest = pause.max(begun.elapsed() * REST);
     }
 }

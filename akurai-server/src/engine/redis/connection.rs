@@ -6,7 +6,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use super::url::{Place, Url};
+use super::url::{Address, Url};
 use crate::engine::resp::{Decoder, Reply, command};
 
 /// How long a connection may take to come about.
@@ -38,7 +38,7 @@ impl Connection {
     pub(super) fn open(url: &Url, deadline: Instant) -> io::Result<Connection> {
         let by = deadline.min(Instant::now() + CONNECT);
         let mut connection = Connection {
-            stream: Stream::open(&url.place, by)?,
+            stream: Stream::open(&url.address, by)?,
             decoder: Decoder::new(REPLY_BYTES),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
         };
@@ -190,9 +190,9 @@ fn retry(error: io::Error) -> io::Result<()> {
 }
 
 impl Stream {
-    fn open(place: &Place, by: Instant) -> io::Result<Stream> {
-        match place {
-            Place::Tcp(host, port) => {
+    fn open(address: &Address, by: Instant) -> io::Result<Stream> {
+        match address {
+            Address::Tcp(host, port) => {
                 let mut refusal = None;
                 for addr in (&**host, *port).to_socket_addrs()? {
                     match TcpStream::connect_timeout(&addr, left(by)?) {
@@ -207,9 +207,9 @@ impl Stream {
                 Err(refusal.unwrap_or_else(none))
             }
             #[cfg(unix)]
-            Place::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path)?)),
+            Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path)?)),
             #[cfg(not(unix))]
-            Place::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

@@ -10,10 +10,9 @@ mod url;
 mod writer;
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use self::connection::{CONNECT, Connection, IO};
@@ -22,6 +21,7 @@ use self::url::Url;
 use self::writer::Writer;
 use super::resp::Reply;
 use super::{Batch, Engine, EventId};
+use crate::lock::lock;
 
 /// Entries that are read at a time.
 const REPLY_ENTRIES: usize = 256;
@@ -223,9 +223,9 @@ impl Redis {
 
     /// Has the reader do something, and notes for others how it fares; they need not wait for it.
     fn read<T>(&self, read: impl FnOnce(&mut Reader) -> io::Result<T>) -> io::Result<T> {
-        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reader = lock(&self.reader);
         let outcome = read(&mut reader);
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = reader.trouble();
+        *lock(&self.trouble) = reader.trouble();
         outcome
     }
 }
@@ -253,7 +253,7 @@ impl Engine for Redis {
     }
 
     fn ready(&self) -> io::Result<()> {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = lock(&self.trouble);
         match &*trouble {
             None => Ok(()),
             Some((kind, message)) => Err(io::Error::new(*kind, message.clone())),
@@ -288,11 +288,6 @@ pub fn shard_of(topic: &str, shards: usize) -> usize {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     hash.checked_rem(shards as u64).unwrap_or(0) as usize
-}
-
-/// A number that differs from process to process and from call to call; it need not be unpredictable.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

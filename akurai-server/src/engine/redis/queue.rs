@@ -1,10 +1,11 @@
 //! What waits to be published, and which of the threads that wait writes it.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use crate::EventId;
+use crate::lock::{lock, wait};
 
 /// Commands that are written at a time, and their bytes if there is more than one.
 const GROUP: usize = 1024;
@@ -25,12 +26,12 @@ pub(super) struct Job {
     pub(super) topic: String,
     pub(super) name: String,
     pub(super) data: String,
-    state: Mutex<State>,
-    bell: Condvar,
+    state: Mutex<JobState>,
+    changed: Condvar,
 }
 
 #[derive(Debug)]
-pub(super) enum State {
+pub(super) enum JobState {
     Waiting,
     /// Its thread was passed the turn.
     HasTurn,
@@ -46,7 +47,7 @@ pub(super) struct Failure {
 
 impl Queue {
     /// Takes the first that wait: one at least, if any does.
-    pub(super) fn take(&mut self) -> Vec<Arc<Job>> {
+    pub(super) fn take_group(&mut self) -> Vec<Arc<Job>> {
         let count = self.next_group();
         self.waiting.drain(..count).collect()
     }
@@ -55,7 +56,7 @@ impl Queue {
     /// others wait until theirs is over.
     pub(super) fn pass_turn(&mut self) {
         match self.next_group().checked_sub(1) {
-            Some(last) => self.waiting[last].set(State::HasTurn),
+            Some(last) => self.waiting[last].set(JobState::HasTurn),
             None => self.is_writing = false,
         }
     }
@@ -78,8 +79,8 @@ impl Job {
             topic: topic.to_owned(),
             name: name.to_owned(),
             data: data.to_owned(),
-            state: Mutex::new(State::Waiting),
-            bell: Condvar::new(),
+            state: Mutex::new(JobState::Waiting),
+            changed: Condvar::new(),
         })
     }
 
@@ -89,12 +90,11 @@ impl Job {
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             match *state {
-                State::Waiting if !left.is_zero() => {
-                    let waited = self.bell.wait_timeout(state, left);
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                JobState::Waiting if !left.is_zero() => {
+                    state = wait(&self.changed, state, Some(self.deadline));
                 }
-                State::HasTurn => return !left.is_zero(),
-                State::Waiting | State::Done(_) => return false,
+                JobState::HasTurn => return !left.is_zero(),
+                JobState::Waiting | JobState::Done(_) => return false,
             }
         }
     }
@@ -102,22 +102,22 @@ impl Job {
     /// What came of it, if that is known.
     pub(super) fn result(&self) -> Option<Result<EventId, Failure>> {
         match &*self.state() {
-            State::Done(result) => Some(result.clone()),
-            State::Waiting | State::HasTurn => None,
+            JobState::Done(result) => Some(result.clone()),
+            JobState::Waiting | JobState::HasTurn => None,
         }
     }
 
     pub(super) fn end(&self, result: Result<EventId, Failure>) {
-        self.set(State::Done(result));
+        self.set(JobState::Done(result));
     }
 
-    pub(super) fn set(&self, state: State) {
+    pub(super) fn set(&self, state: JobState) {
         *self.state() = state;
-        self.bell.notify_one();
+        self.changed.notify_one();
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn state(&self) -> MutexGuard<'_, JobState> {
+        lock(&self.state)
     }
 }
 
@@ -141,10 +141,10 @@ mod tests {
         };
         queue.pass_turn();
         // Three such events are more than a group has.
-        let has_turn = |job: &Arc<Job>| matches!(*job.state(), State::HasTurn);
+        let has_turn = |job: &Arc<Job>| matches!(*job.state(), JobState::HasTurn);
         let turns: Vec<_> = jobs.iter().map(has_turn).collect();
         assert_eq!(turns, [false, true, false, false]);
         assert!(jobs[1].wait(), "it has the time");
-        assert_eq!(queue.take().len(), 2);
+        assert_eq!(queue.take_group().len(), 2);
     }
 }

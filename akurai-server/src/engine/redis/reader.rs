@@ -10,7 +10,8 @@ use super::connection::{CONNECT, Connection, IO, refused, unexpected};
 use super::entry::{Entry, Key, Seen, entries, read_entries};
 use super::info::Info;
 use super::url::Url;
-use super::{REPLY_ENTRIES, RedisOptions, random};
+use super::{REPLY_ENTRIES, RedisOptions};
+use crate::clock::below;
 use crate::engine::resp::{Reply, command};
 use crate::engine::{Batch, Event, EventId, id_before};
 
@@ -55,7 +56,7 @@ enum Proof {
 
 /// What such a look has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum StreamMatch {
     /// The same stream.
     Same,
     /// It may be the same, but it is full: entries that were not read may be trimmed.
@@ -81,7 +82,7 @@ impl Reader {
     /// The last events, and the place behind the last entry, whatever that is.
     pub(super) fn tail(&mut self, url: &Url, stream: &str, max: usize) -> io::Result<Batch> {
         let tail = self.connect(url).and_then(|()| self.read_tail(stream, max));
-        self.settle(url, tail)
+        self.note_outcome(url, tail)
     }
 
     /// The events after `after`.
@@ -116,13 +117,13 @@ impl Reader {
         let batch = self
             .connect(url)
             .and_then(|()| self.read_next(options, wait, max, fresh));
-        self.settle(url, batch)
+        self.note_outcome(url, batch)
     }
 
     /// The last entry's id, wherever the reader stands.
     pub(super) fn end(&mut self, url: &Url, stream: &str) -> io::Result<EventId> {
         let last = self.connect(url).and_then(|()| self.read_last(stream));
-        let last = self.settle(url, last)?;
+        let last = self.note_outcome(url, last)?;
         Ok(last.map_or(EventId::default(), |last| last.id))
     }
 
@@ -141,7 +142,7 @@ impl Reader {
     }
 
     /// Notes whether this went well, and when to try again if not.
-    fn settle<T>(&mut self, url: &Url, outcome: io::Result<T>) -> io::Result<T> {
+    fn note_outcome<T>(&mut self, url: &Url, outcome: io::Result<T>) -> io::Result<T> {
         match outcome {
             Ok(value) => {
                 self.pause = FIRST_PAUSE;
@@ -152,8 +153,7 @@ impl Reader {
             Err(error) => {
                 self.connection = None;
                 let half = self.pause / 2;
-                let jitter = Duration::from_millis(random() % (half.as_millis() as u64).max(1));
-                self.retry_at = Some(Instant::now() + half + jitter);
+                self.retry_at = Some(Instant::now() + half + below(half));
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 let message = format!("Redis at {url}: {error}");
                 self.trouble = Some((error.kind(), message.clone()));
@@ -219,7 +219,7 @@ impl Reader {
             let connection = self.connection()?;
             connection.send(&commands, by)?;
             let found = connection.receive(by)?;
-            if self.judge(options, found)? == Found::Another {
+            if self.judge(options, found)? == StreamMatch::Another {
                 return self.begin_anew(stream);
             }
         }
@@ -244,7 +244,7 @@ impl Reader {
         let read = accepted(connection.receive(by)?)?;
         let found = connection.receive(by)?;
         let found = self.judge(options, found)?;
-        if found == Found::Another {
+        if found == StreamMatch::Another {
             return self.begin_anew(stream);
         }
         let entries = read_entries(read).ok_or_else(unexpected)?;
@@ -256,14 +256,14 @@ impl Reader {
         if !entries.is_empty() {
             self.count = (self.count * 2).min(REPLY_ENTRIES);
         }
-        let gap = found == Found::Full && !entries.is_empty();
-        let mut batch = self.take(entries);
+        let gap = found == StreamMatch::Full && !entries.is_empty();
+        let mut batch = self.take_entries(entries);
         batch.gap |= gap;
         Ok(batch)
     }
 
     /// The events of what was read, as far as there is none that cannot be read.
-    fn take(&mut self, entries: Vec<Entry>) -> Batch {
+    fn take_entries(&mut self, entries: Vec<Entry>) -> Batch {
         let mut events = Vec::new();
         let mut gap = false;
         for entry in entries {
@@ -295,7 +295,7 @@ impl Reader {
             // shows whether more is trimmed from now on.
             let at = self.at.to_string();
             let first = self.ask(&["XREAD", "COUNT", "1", "STREAMS", stream, &at])?;
-            let mut batch = self.take(read_entries(first).ok_or_else(unexpected)?);
+            let mut batch = self.take_entries(read_entries(first).ok_or_else(unexpected)?);
             batch.gap = true;
             return Ok(batch);
         }
@@ -325,20 +325,20 @@ impl Reader {
     }
 
     /// What the answer to that says.
-    fn judge(&mut self, options: &RedisOptions, found: Reply) -> io::Result<Found> {
+    fn judge(&mut self, options: &RedisOptions, found: Reply) -> io::Result<StreamMatch> {
         let of_length = |length: usize| match length >= options.max_events {
-            true => Found::Full,
-            false => Found::Same,
+            true => StreamMatch::Full,
+            false => StreamMatch::Same,
         };
         match &self.proof {
             Proof::None => match accepted(found)? {
                 Reply::Integer(length) => Ok(of_length(length.try_into().unwrap_or(0))),
-                _ => Ok(Found::Same),
+                _ => Ok(StreamMatch::Same),
             },
             // It says `ERR no such key` of a stream that was emptied.
             Proof::Deleted(earlier) => Ok(match Info::parse(found) {
                 Some(info) if info.follows(earlier) => of_length(info.length),
-                _ => Found::Another,
+                _ => StreamMatch::Another,
             }),
             Proof::Id(_) | Proof::Key(..) => {
                 let entry = entries(accepted(found)?).ok_or_else(unexpected)?.pop();
@@ -348,8 +348,8 @@ impl Reader {
                     (_, Some(_)) => true,
                 };
                 Ok(match is_same {
-                    true => Found::Same,
-                    false => Found::Another,
+                    true => StreamMatch::Same,
+                    false => StreamMatch::Another,
                 })
             }
         }

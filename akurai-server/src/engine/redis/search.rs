@@ -21,7 +21,7 @@ pub(super) struct Search<'a> {
 
 /// What a search has found.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct SearchResult {
     /// The writer's events by their numbers: of two with one number, the older.
     pub(super) own: HashMap<u64, EventId>,
     /// The last entry of the stream; `0-0` if there is none.
@@ -39,8 +39,8 @@ impl Search<'_> {
         connection: &mut Connection,
         by: Instant,
         first: Option<u64>,
-    ) -> io::Result<Found> {
-        let mut found = Found::default();
+    ) -> io::Result<SearchResult> {
+        let mut found = SearchResult::default();
         let mut floor = self.floor;
         let (mut looked_at, mut unreadable) = (0, false);
         let mut end = "+".to_owned();

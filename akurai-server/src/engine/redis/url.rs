@@ -9,7 +9,7 @@ const PORT: u16 = 6379;
 /// Where a server is, and who asks it.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Url {
-    pub(super) place: Place,
+    pub(super) address: Address,
     pub(super) user: String,
     /// `None` if nobody has to say who asks. A user may have an empty one.
     pub(super) password: Option<String>,
@@ -17,7 +17,7 @@ pub(super) struct Url {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Address {
     Tcp(String, u16),
     Unix(String),
 }
@@ -88,7 +88,7 @@ fn tcp(text: &str) -> Result<Url, &'static str> {
         return Err(QUERY);
     }
     Ok(Url::new(
-        Place::Tcp(host, port.ok_or(FORM)?),
+        Address::Tcp(host, port.ok_or(FORM)?),
         credentials,
         in_path.or(queried),
     ))
@@ -97,7 +97,7 @@ fn tcp(text: &str) -> Result<Url, &'static str> {
 fn unix(credentials: Credentials, text: &str) -> Result<Url, &'static str> {
     let (path, database) = query(text)?;
     match decoded(path) {
-        Some(path) if !path.is_empty() => Ok(Url::new(Place::Unix(path), credentials, database)),
+        Some(path) if !path.is_empty() => Ok(Url::new(Address::Unix(path), credentials, database)),
         _ => Err(FORM),
     }
 }
@@ -160,10 +160,10 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 impl Url {
-    fn new(place: Place, credentials: Credentials, database: Option<u32>) -> Url {
+    fn new(address: Address, credentials: Credentials, database: Option<u32>) -> Url {
         let (user, password) = credentials.unzip();
         Url {
-            place,
+            address,
             user: user.unwrap_or_default(),
             password,
             database: database.unwrap_or_default(),
@@ -174,10 +174,10 @@ impl Url {
 /// Where it is, without the password.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Place::Tcp(host, port) => write!(f, "{host}:{port}"),
-            Place::Unix(path) => write!(f, "{path}"),
+        match &self.address {
+            Address::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Address::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Address::Unix(path) => write!(f, "{path}"),
         }
     }
 }
@@ -193,9 +193,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, place: Place, user: &str, password: Option<&str>, database: u32) {
+    fn check(text: &str, address: Address, user: &str, password: Option<&str>, database: u32) {
         let expected = Url {
-            place,
+            address,
             user: user.into(),
             password: password.map(str::to_owned),
             database,
@@ -205,8 +205,8 @@ mod tests {
 
     #[test]
     fn urls() {
-        let tcp = |host: &str, port| Place::Tcp(host.into(), port);
-        let unix = |path: &str| Place::Unix(path.into());
+        let tcp = |host: &str, port| Address::Tcp(host.into(), port);
+        let unix = |path: &str| Address::Unix(path.into());
         check("redis://a", tcp("a", 6379), "", None, 0);
         check("redis://a:1/", tcp("a", 1), "", None, 0);
         check("redis://[::1]:7/15", tcp("::1", 7), "", None, 15);

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::RedisOptions;
 use super::connection::{self, CONNECT, Connection, IO, refused, unexpected};
 use super::entry::{self, Key};
-use super::queue::{Failure, Job, Queue, State};
+use super::queue::{Failure, Job, JobState, Queue};
 use super::search::Search;
 use super::url::Url;
-use super::{RedisOptions, random};
 use crate::EventId;
+use crate::clock::random;
 use crate::engine::resp::{Reply, command};
+use crate::lock::lock;
 
 /// How long a publisher waits for all of it: its turn, a connection, the answer.
 const WHOLE: Duration = CONNECT.saturating_add(IO);
@@ -25,7 +27,7 @@ const REPLICATION: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Mutex<Queue>,
-    link: Mutex<Link>,
+    connection: Mutex<WriterConnection>,
     /// The last entry that this process has read, as far as the writer was told.
     read: Mutex<EventId>,
     name: String,
@@ -33,7 +35,7 @@ pub(super) struct Writer {
     pub(super) opened: Arc<AtomicU64>,
 }
 
-struct Link {
+struct WriterConnection {
     connection: Option<Connection>,
     /// The number of the last event that was given one.
     number: u64,
@@ -47,7 +49,7 @@ impl Writer {
         let opened = Arc::default();
         Writer {
             queue: Mutex::default(),
-            link: Mutex::new(Link {
+            connection: Mutex::new(WriterConnection {
                 connection: None,
                 number: 0,
                 floor: EventId::default(),
@@ -61,7 +63,7 @@ impl Writer {
 
     /// This entry is in the stream; what is published from now on is behind it.
     pub(super) fn has_read(&self, id: EventId) {
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = id;
+        *lock(&self.read) = id;
     }
 
     /// Adds an event, at the latest within [`WHOLE`].
@@ -88,21 +90,21 @@ impl Writer {
 
     /// Writes what waits, the thread's own job at least, and passes the turn on.
     fn take_turn(&self, url: &Url, options: &RedisOptions, deadline: Instant) {
-        let jobs = self.queue().take();
+        let jobs = self.queue().take_group();
         let outcome = {
-            let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-            let read = *self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut connection = lock(&self.connection);
+            let read = *lock(&self.read);
             let group = Group {
                 url,
                 options,
                 writer: &self.name,
-                first: link.number + 1,
+                first: connection.number + 1,
                 jobs: &jobs,
                 answered: 0,
                 sent: false,
-                floor: link.floor.max(read),
+                floor: connection.floor.max(read),
             };
-            link.add(group, deadline)
+            connection.add(group, deadline)
         };
         let mut queue = self.queue();
         if let Err(error) = outcome {
@@ -126,10 +128,10 @@ impl Writer {
         let was_waiting = queue.waiting.len() < before;
         match &*job.state() {
             // In the last moment.
-            State::Done(result) => return result.clone(),
+            JobState::Done(result) => return result.clone(),
             // It has just been given the turn, which is for the next one now.
-            State::HasTurn => queue.pass_turn(),
-            State::Waiting => {}
+            JobState::HasTurn => queue.pass_turn(),
+            JobState::Waiting => {}
         }
         let fate = match was_waiting {
             true => "is not kept",
@@ -142,7 +144,7 @@ impl Writer {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 }
 
@@ -161,7 +163,7 @@ struct Group<'a> {
     floor: EventId,
 }
 
-impl Link {
+impl WriterConnection {
     /// Adds a group and tells each what came of it. An error is the connection's, and was told too.
     fn add(&mut self, mut group: Group<'_>, deadline: Instant) -> io::Result<()> {
         self.number += group.jobs.len() as u64;
@@ -188,20 +190,24 @@ impl Link {
         }
     }
 
-    fn attempt(&mut self, group: &mut Group<'_>, deadline: Instant) -> io::Result<()> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
+    fn connect(&mut self, url: &Url, deadline: Instant) -> io::Result<&mut Connection> {
+        match &mut self.connection {
+            Some(connection) => Ok(connection),
             none => {
-                let connection = Connection::open(group.url, deadline)?;
+                let connection = Connection::open(url, deadline)?;
                 self.opened.fetch_add(1, Ordering::Relaxed);
-                none.insert(connection)
+                Ok(none.insert(connection))
             }
-        };
+        }
+    }
+
+    fn attempt(&mut self, group: &mut Group<'_>, deadline: Instant) -> io::Result<()> {
+        let connection = self.connect(group.url, deadline)?;
         let by = deadline.min(Instant::now() + IO);
         let again = group.sent;
         // Those that are there already keep the ids under which they are read.
         let mut results = match again {
-            true => group.find(connection, by)?,
+            true => group.find_unanswered(connection, by)?,
             false => Vec::new(),
         };
         let replicas = group.options.replicas;
@@ -242,7 +248,7 @@ impl Link {
             _ => acknowledged(connection.receive(by)?, &results)?,
         };
         if again {
-            group.settle(connection, by, &mut results[found..])?;
+            group.correct_ids(connection, by, &mut results[found..])?;
         }
         if acknowledged < replicas {
             let lagging = group.lagging(acknowledged);
@@ -301,7 +307,7 @@ impl Group<'_> {
 
     /// What became of those without an answer: the first so many, since they are added in order. The
     /// others are certainly not there.
-    fn find(
+    fn find_unanswered(
         &mut self,
         connection: &mut Connection,
         by: Instant,
@@ -330,7 +336,7 @@ impl Group<'_> {
 
     /// Gives those that were written again, the last ones, the ids under which they are read: what the
     /// connection that was lost still had may have come in between, and is the first of both then.
-    fn settle(
+    fn correct_ids(
         &self,
         connection: &mut Connection,
         by: Instant,
@@ -416,9 +422,9 @@ fn id(reply: Reply) -> io::Result<EventId> {
     id.and_then(|id| id.parse().ok()).ok_or_else(unexpected)
 }
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for WriterConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
+        f.debug_struct("WriterConnection")
             .field("connected", &self.connection.is_some())
             .field("number", &self.number)
             .finish_non_exhaustive()
@@ -452,7 +458,7 @@ mod tests {
         let not_kept = "Redis at h:6379: it does not answer in time; the event is not kept";
         assert_eq!(fate(&jobs[0]), not_kept);
         // Its turn comes too late, and goes to the next.
-        jobs[1].set(State::HasTurn);
+        jobs[1].set(JobState::HasTurn);
         assert_eq!(fate(&jobs[1]), not_kept);
         assert!(jobs[2].wait());
         assert_eq!(writer.queue().waiting.len(), 1);

@@ -15,7 +15,7 @@ fn id(ms: u64) -> EventId {
     EventId { ms, seq: 0 }
 }
 
-fn text(events: &[Arc<Stored>]) -> String {
+fn text(events: &[Arc<StoredEvent>]) -> String {
     let text: Vec<_> = events
         .iter()
         .map(|event| event.data.as_deref().unwrap_or("lost"))
@@ -60,11 +60,11 @@ fn what_is_lost_is_told() {
     let ids: Vec<_> = (0..5)
         .map(|n| ring.publish("t", "", &n.to_string()).unwrap())
         .collect();
-    assert_eq!(text(&ring.from(2, 10).events), "2 3 4");
-    assert!(ring.from(2, 10).lost.is_none());
-    assert_eq!(ring.from(1, 10).lost.map(|lost| lost.at), Some(ids[1]));
-    assert_eq!(text(&ring.from(3, 1).events), "3");
-    assert_eq!(text(&ring.from(9, 1).events), "");
+    assert_eq!(text(&ring.read(2, 10).events), "2 3 4");
+    assert!(ring.read(2, 10).lost.is_none());
+    assert_eq!(ring.read(1, 10).lost.map(|lost| lost.at), Some(ids[1]));
+    assert_eq!(text(&ring.read(3, 1).events), "3");
+    assert_eq!(text(&ring.read(9, 1).events), "");
     assert_eq!(replay(&ring, ids[1], &["t"], 5).unwrap(), "2 3 4");
     assert_eq!(replay(&ring, ids[2], &["t"], 4).unwrap(), "3");
     assert_eq!(replay(&ring, ids[4], &["t"], 5).unwrap(), "");
@@ -77,11 +77,11 @@ fn what_is_lost_is_told() {
         assert_eq!(follows(&ring, ids[3], &[topic]), None);
         assert_eq!(follows(&ring, ids[4], &[topic]), None);
     }
-    let run = ring.from(5, 10);
-    let lost = run.lost.unwrap();
+    let read = ring.read(5, 10);
+    let lost = read.lost.unwrap();
     assert!(lost.at > ids[4]);
     assert!(lost.concerns("t", 5) && lost.concerns("other", 5) && !lost.concerns("t", 6));
-    assert_eq!((run.next, run.events.len()), (6, 0));
+    assert_eq!((read.next, read.events.len()), (6, 0));
     let (number, last) = ring.end();
     assert_eq!(number, 6);
     // A client that was told goes on from there.
@@ -117,11 +117,11 @@ fn what_is_lost_concerns_its_own_topic() {
         "7"
     );
 
-    let lost = ring.from(2, 10).lost.unwrap();
+    let lost = ring.read(2, 10).lost.unwrap();
     let concerned = ["late", "never", "noisy", "quiet"].map(|topic| lost.concerns(topic, 2));
     assert_eq!(concerned, [false, false, true, false]);
     assert!(!lost.concerns("late", 2));
-    assert!(ring.from(1, 10).lost.unwrap().concerns("late", 1));
+    assert!(ring.read(1, 10).lost.unwrap().concerns("late", 1));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn bounds_of_bytes_and_age() {
     for _ in 0..3 {
         ring.publish("t", "", &large).unwrap();
     }
-    assert_eq!(ring.from(1, 10).events.len(), 2);
+    assert_eq!(ring.read(1, 10).events.len(), 2);
     let brief = RingLimits {
         age: Duration::ZERO,
         ..LIMITS
@@ -160,7 +160,7 @@ fn bounds_of_bytes_and_age() {
     ring.publish("t", "", "1").unwrap();
     while ring.end().1.ms == now_ms() {}
     ring.publish("t", "", "2").unwrap();
-    assert_eq!(text(&ring.from(1, 10).events), "2");
+    assert_eq!(text(&ring.read(1, 10).events), "2");
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn ids_of_others_come_in_order_and_once() {
     for ms in [5, 7, 7, 6, 9] {
         add(&ring, ms, "t");
     }
-    assert_eq!(text(&ring.from(0, 10).events), "5 7 9");
+    assert_eq!(text(&ring.read(0, 10).events), "5 7 9");
     assert_eq!(ring.latest("t", 2).map(|event| event.id), Some(id(7)));
     assert!(ring.latest("other", 9).is_none());
 
@@ -269,7 +269,7 @@ fn an_order_that_begins_again_may_have_lower_ids() {
     for ms in [3, 4, 5] {
         add(&ring, ms, "t");
     }
-    assert_eq!(text(&ring.from(4, 9).events), "4 5");
+    assert_eq!(text(&ring.read(4, 9).events), "4 5");
     assert_eq!(ring.end().1, id(5));
     assert_eq!(follows(&ring, id(4), &["t"]).unwrap(), "5");
     for old in [id(3), id(9)] {
@@ -328,9 +328,9 @@ fn a_topic_keeps_events_of_its_own() {
     );
     assert_eq!(ring.latest("kept", 3).map(|event| event.id), Some(id(4)));
     // A reader that was slower than the ring gets it, too.
-    let run = ring.from(1, 9);
-    assert_eq!((text(&run.events), run.next), ("4 6".into(), 5));
-    let lost = run.lost.unwrap();
+    let read = ring.read(1, 9);
+    assert_eq!((text(&read.events), read.next), ("4 6".into(), 5));
+    let lost = read.lost.unwrap();
     assert!(lost.concerns("t", 1) && !lost.concerns("kept", 1));
     // What the ring has and the topic has let go is not gone.
     for ms in [10, 11, 12] {
@@ -342,7 +342,7 @@ fn a_topic_keeps_events_of_its_own() {
     assert_eq!(past(&ring, "kept", None, 9), "11 12");
     assert_eq!(follows(&ring, id(9), &["kept"]), None);
     assert_eq!(follows(&ring, id(10), &["kept"]).unwrap(), "11 12");
-    // Without a lane of its own, it has what the ring has.
+    // When it keeps none of its own, it has what the ring has.
     for ms in [14, 15] {
         add(&ring, ms, "t");
     }
@@ -427,12 +427,12 @@ fn an_event_that_cannot_be_kept_is_lost_to_its_topic_alone() {
     ring.add(id(3), "t", "", &"x".repeat(200_000));
     ring.add(id(4), "other", "two\nlines", "");
     add(&ring, 5, "other");
-    assert_eq!(text(&ring.from(1, 9).events), "lost lost 5");
+    assert_eq!(text(&ring.read(1, 9).events), "lost lost 5");
     assert_eq!(follows(&ring, id(2), &["t"]).unwrap(), "lost");
     assert_eq!(follows(&ring, id(3), &["t"]).unwrap(), "");
     assert_eq!(follows(&ring, id(2), &["never"]).unwrap(), "");
-    let run = ring.from(1, 9);
-    let told = std::str::from_utf8(&run.events[0].sse).unwrap().to_owned();
+    let read = ring.read(1, 9);
+    let told = std::str::from_utf8(&read.events[0].sse).unwrap().to_owned();
     assert_eq!(told, "event: reset\ndata: events were lost\nid: 3-0\n\n");
     // An older value is not the last one, and a history begins behind what is lost.
     assert!(ring.latest("t", u64::MAX).is_none());
@@ -448,7 +448,7 @@ fn an_event_that_cannot_be_kept_is_lost_to_its_topic_alone() {
     ring.add(id(6), &"é".repeat(1_000_000), "", "");
     assert_eq!(ring.end().1, id(6));
     assert_eq!(follows(&ring, id(6), &["t"]).unwrap(), "");
-    let topic = ring.from(4, 9).events[0].topic.clone();
+    let topic = ring.read(4, 9).events[0].topic.clone();
     assert_eq!(&*topic, "é".repeat(TOPIC_BYTES / 2 + 1));
 }
 

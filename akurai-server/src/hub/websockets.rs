@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use akurai_ws::{Error, Prepared, Sender};
 
-use super::bell::Bell;
-use super::core::Core;
+use super::mailbox::Mailbox;
 use super::ring::BATCH;
-use super::stored::Stored;
+use super::shared::Shared;
+use super::stored_event::StoredEvent;
 
 /// The close code of a subscriber that missed events, and should come back (RFC 6455 §7.4, IANA: "Try Again Later").
 const TRY_AGAIN_LATER: u16 = 1013;
@@ -26,17 +26,17 @@ const STALL: Duration = Duration::from_millis(4);
 /// Threads among which the rest of a pass is shared then.
 const HELPERS: usize = 16;
 
-/// The relay as others see it.
+/// What other threads have for the thread that gives events to WebSockets.
 #[derive(Debug, Default)]
-pub(crate) struct Door {
-    bell: Bell<Change>,
+pub(crate) struct MemberMailbox {
+    mailbox: Mailbox<MemberChange>,
     /// How many members there are, counted by those who come and go.
     members: AtomicUsize,
     next_id: AtomicU64,
 }
 
 #[derive(Debug)]
-enum Change {
+enum MemberChange {
     Join(Member),
     Leave(Arc<str>, u64),
 }
@@ -54,13 +54,14 @@ struct Member {
     is_told: AtomicBool,
 }
 
-impl Door {
-    /// Lets somebody in, for the events from this number on, and returns the number under which it leaves.
+impl MemberMailbox {
+    /// Adds a member for the events from this number on, and returns the number under which it leaves.
     pub(crate) fn join(&self, topic: Arc<str>, sender: Sender, from: u64) -> u64 {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        // Whoever publishes and does not see this yet does so before the relay hears of it, which then finds the event.
+        // A publisher that does not see this yet has put its event into the ring before the thread
+        // hears of the member; the thread finds the event there.
         self.members.fetch_add(1, Ordering::Relaxed);
-        self.bell.leave(Change::Join(Member {
+        self.mailbox.put(MemberChange::Join(Member {
             topic,
             id,
             sender,
@@ -73,23 +74,23 @@ impl Door {
 
     pub(crate) fn leave(&self, topic: Arc<str>, id: u64) {
         self.members.fetch_sub(1, Ordering::Relaxed);
-        self.bell.leave(Change::Leave(topic, id));
+        self.mailbox.put(MemberChange::Leave(topic, id));
     }
 
     /// Says that there is a new event; nobody is woken where nobody listens.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn signal(&self) {
         if self.members.load(Ordering::Relaxed) > 0 {
-            self.bell.ring();
+            self.mailbox.signal();
         }
     }
 
-    pub(crate) fn members(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.members.load(Ordering::Relaxed)
     }
 
-    /// Ends the relay.
+    /// Ends the thread.
     pub(crate) fn end(&self) {
-        self.bell.end();
+        self.mailbox.end();
     }
 }
 
@@ -97,7 +98,7 @@ impl Door {
 /// [`Hub::join`](crate::Hub::join).
 #[must_use = "the subscription ends when this is dropped"]
 pub struct Membership {
-    door: Arc<Door>,
+    mailbox: Arc<MemberMailbox>,
     topic: Arc<str>,
     /// `None` if its topic is too long to have events.
     id: Option<u64>,
@@ -105,20 +106,25 @@ pub struct Membership {
 
 impl Membership {
     /// Of somebody who gets the events from this number on.
-    pub(crate) fn new(door: &Arc<Door>, topic: Arc<str>, sender: Sender, from: u64) -> Membership {
+    pub(crate) fn new(
+        mailbox: &Arc<MemberMailbox>,
+        topic: Arc<str>,
+        sender: Sender,
+        from: u64,
+    ) -> Membership {
         Membership {
-            id: Some(door.join(Arc::clone(&topic), sender, from)),
-            door: Arc::clone(door),
+            id: Some(mailbox.join(Arc::clone(&topic), sender, from)),
+            mailbox: Arc::clone(mailbox),
             topic,
         }
     }
 
     /// Of nobody, since the topic can have no events.
-    pub(crate) fn refused(door: &Arc<Door>, sender: &Sender) -> Membership {
+    pub(crate) fn refused(mailbox: &Arc<MemberMailbox>, sender: &Sender) -> Membership {
         // Where this fails the connection has ended already.
         let _ = sender.post_close(POLICY_VIOLATION, "topic is too long");
         Membership {
-            door: Arc::clone(door),
+            mailbox: Arc::clone(mailbox),
             topic: Arc::from(""),
             id: None,
         }
@@ -128,7 +134,7 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            self.door.leave(Arc::clone(&self.topic), id);
+            self.mailbox.leave(Arc::clone(&self.topic), id);
         }
     }
 }
@@ -142,84 +148,84 @@ impl fmt::Debug for Membership {
 }
 
 /// The thread's life.
-pub(crate) fn relay(core: &Core, door: &Door) {
+pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
     let mut members: HashMap<Arc<str>, Vec<Member>> = HashMap::new();
-    let mut next = core.ring.end().0;
-    while let Some(changes) = door.bell.wait(None) {
+    let mut next = shared.ring.end().0;
+    while let Some(changes) = mailbox.mailbox.wait(None) {
         for change in changes {
             match change {
-                Change::Join(member) => {
+                MemberChange::Join(member) => {
                     if members.is_empty() {
                         // Nobody was here to hear what came before.
                         next = member.from;
                     }
-                    catch_up(core, &member, next);
+                    catch_up(shared, &member, next);
                     members
                         .entry(Arc::clone(&member.topic))
                         .or_default()
                         .push(member);
                 }
-                Change::Leave(topic, id) => {
+                MemberChange::Leave(topic, id) => {
                     if let Some(of_topic) = members.get_mut(&topic) {
                         of_topic.retain(|member| member.id != id);
                         if of_topic.is_empty() {
                             members.remove(&topic);
                         }
                     }
-                    core.left(&[topic]);
+                    shared.topics.left(&[topic]);
                 }
             }
         }
         let begun = Instant::now();
-        deliver(core, &members, &mut next);
-        door.bell.rest(begun.elapsed());
+        deliver(shared, &members, &mut next);
+        mailbox.mailbox.rest(begun.elapsed());
     }
 }
 
 /// Gives a new member what was published after it joined and has been given to the others already.
-fn catch_up(core: &Core, member: &Member, next: u64) {
+fn catch_up(shared: &Shared, member: &Member, next: u64) {
     let mut from = member.from;
     while from < next {
-        let run = core.ring.from(from, BATCH);
-        let lost = run.lost.as_ref();
+        let read = shared.ring.read(from, BATCH);
+        let lost = read.lost.as_ref();
         if lost.is_some_and(|lost| lost.concerns(&member.topic, from)) {
-            return tell_of_loss(core, member);
+            return tell_of_loss(shared, member);
         }
-        let missed = run.events.iter().filter(|event| event.number < next);
+        let missed = read.events.iter().filter(|event| event.number < next);
         for event in missed.filter(|event| event.topic == member.topic) {
-            give(core, member, message(event).as_ref(), Sender::post_later);
+            give(shared, member, message(event).as_ref(), Sender::post_later);
         }
-        from = run.next;
+        from = read.next;
     }
     if next > member.from {
         let _ = member.sender.post_now();
     }
 }
 
-fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64) {
+fn deliver(shared: &Shared, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64) {
     let mut due: Vec<&Member> = Vec::new();
-    // For what is published meanwhile, the bell rings.
-    let (end, _) = core.ring.end();
+    // A signal comes for what is published meanwhile.
+    let (end, _) = shared.ring.end();
     while *next < end {
-        let run = core.ring.from(*next, BATCH);
-        if let Some(lost) = &run.lost {
+        let read = shared.ring.read(*next, BATCH);
+        if let Some(lost) = &read.lost {
             // First: nothing comes to a member behind what it lost.
             let those = members.values().flatten();
             those
                 .filter(|member| lost.concerns(&member.topic, member.from.max(*next)))
-                .for_each(|member| tell_of_loss(core, member));
+                .for_each(|member| tell_of_loss(shared, member));
         }
-        let is_alone = run.events.len() == 1;
+        let is_alone = read.events.len() == 1;
         // The message of the last event that has members.
-        let mut shared = None;
-        for event in &run.events {
+        let mut last_message = None;
+        for event in &read.events {
             let Some(of_topic) = members.get(&event.topic) else {
                 continue;
             };
-            shared = message(event);
+            last_message = message(event);
             for member in of_topic.iter().filter(|member| member.from <= event.number) {
                 if !is_alone {
-                    give(core, member, shared.as_ref(), Sender::post_later);
+                    give(shared, member, last_message.as_ref(), Sender::post_later);
                 }
                 if !member.is_due.swap(true, Ordering::Relaxed) {
                     due.push(member);
@@ -230,13 +236,13 @@ fn deliver(core: &Core, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64
             member.is_due.store(false, Ordering::Relaxed);
             match is_alone {
                 // Straight from where it is shared.
-                true => give(core, member, shared.as_ref(), Sender::post),
+                true => give(shared, member, last_message.as_ref(), Sender::post),
                 // Where this fails the connection ends, and its own thread notices.
                 false => drop(member.sender.post_now()),
             }
         });
         due.clear();
-        *next = run.next;
+        *next = read.next;
     }
 }
 
@@ -265,34 +271,34 @@ fn each(members: &[&Member], write: impl Fn(&Member) + Sync) {
 }
 
 /// An event's data as a message, which all its members share; `None` if the event is lost.
-fn message(event: &Stored) -> Option<Prepared> {
+fn message(event: &StoredEvent) -> Option<Prepared> {
     event.data.as_deref().map(Prepared::text)
 }
 
 /// Gives an event to a member at once, or for later, to be written together with what else there is for it.
 fn give(
-    core: &Core,
+    shared: &Shared,
     member: &Member,
     message: Option<&Prepared>,
     post: impl FnOnce(&Sender, &Prepared) -> Result<(), Error>,
 ) {
     let Some(message) = message else {
-        return tell_of_loss(core, member);
+        return tell_of_loss(shared, member);
     };
     match post(&member.sender, message) {
-        Ok(()) => core.counts.deliveries.add(1),
+        Ok(()) => shared.counts.deliveries.add(1),
         // Refused, which by itself closes nothing where the peer is not to blame or the options say so. But what comes next would
         // stand where this is missing. A message that is being streamed is cut off, since nobody knows when it ends.
-        Err(Error::Slow) => tell_of_loss(core, member),
+        Err(Error::Slow) => tell_of_loss(shared, member),
         // Who is gone leaves when its own thread notices.
         Err(_) => {}
     }
 }
 
 /// Closes a member who missed something: it has no cursor to come back with, but it can load its state anew.
-fn tell_of_loss(core: &Core, member: &Member) {
+fn tell_of_loss(shared: &Shared, member: &Member) {
     if !member.is_told.swap(true, Ordering::Relaxed) {
-        core.counts.resets.add(1);
+        shared.counts.resets.add(1);
     }
     let _ = member
         .sender

@@ -10,6 +10,10 @@
 //! | `GET /history/NAME` | the last 50 events: the id where a stream goes on, and `ID DATA` for each |
 //! | `POST /spread` with `FIRST COUNT BYTES` | publishes an event to each of so many topics with names of so many bytes; answers how many are kept |
 
+#[allow(dead_code)]
+#[path = "../../akurai-server/src/demo/mod.rs"]
+mod demo;
+
 use std::env;
 use std::io;
 use std::thread;
@@ -43,7 +47,7 @@ fn main() -> io::Result<()> {
     hub.retain("kept", Retention::default());
     let (followed, past, publisher) = (hub.clone(), hub.clone(), hub.clone());
     let (batches, spread) = (hub.clone(), hub.clone());
-    let app: Router = akurai_server::app(&hub)
+    let app: Router = demo::routes::app(&hub)
         .get("/blank", |_| {
             Response::html("<!doctype html><link rel=icon href=data:,><title>Node</title>")
         })

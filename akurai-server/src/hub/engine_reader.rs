@@ -8,22 +8,22 @@ use std::thread;
 use std::time::Duration;
 
 use super::ring::BATCH;
-use super::{Shared, spawn};
+use super::{Inner, spawn};
 use crate::{Batch, Engine, EventId};
 
 /// How long a hub waits for its engine at a time.
 const POLL: Duration = Duration::from_secs(1);
 
-/// What became of the calls for the next events.
+/// Whether the engine gives its next events.
 #[derive(Debug, Default)]
-pub(super) struct Feed {
-    /// The last one panicked.
-    is_broken: AtomicBool,
+pub(super) struct EngineHealth {
+    /// The last call for the next events panicked.
+    has_panicked: AtomicBool,
 }
 
-impl Feed {
+impl EngineHealth {
     pub(super) fn ready(&self) -> io::Result<()> {
-        match self.is_broken.load(Ordering::Relaxed) {
+        match self.has_panicked.load(Ordering::Relaxed) {
             true => Err(io::Error::other("the engine panics when it is asked")),
             false => Ok(()),
         }
@@ -31,35 +31,33 @@ impl Feed {
 }
 
 /// Starts the thread, which ends when the hub is gone.
-pub(super) fn start(
-    engine: Arc<dyn Engine>,
-    shared: Weak<Shared>,
-    after: EventId,
-) -> io::Result<()> {
-    spawn(move || run(&*engine, &shared, after))
+pub(super) fn start(engine: Arc<dyn Engine>, hub: Weak<Inner>, after: EventId) -> io::Result<()> {
+    spawn(move || run(&*engine, &hub, after))
 }
 
-fn run(engine: &dyn Engine, shared: &Weak<Shared>, mut after: EventId) {
-    while let Some((look, wait)) = shared.upgrade().map(|shared| shared.begin_look()) {
+fn run(engine: &dyn Engine, hub: &Weak<Inner>, mut after: EventId) {
+    while let Some((look, wait)) = hub.upgrade().map(|hub| hub.begin_look()) {
         // An engine of the application's own may panic. Its next call may go well, and without this thread none would come.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let batch = engine.next(after, wait, BATCH)?;
-            let Some(shared) = shared.upgrade() else {
+            let Some(hub) = hub.upgrade() else {
                 return Ok(());
             };
-            shared.take(&batch);
+            hub.add(&batch);
             let before = std::mem::replace(&mut after, batch.end);
-            shared.end_look(engine, look, before, &batch)
+            hub.end_look(engine, look, before, &batch)
         }));
-        let Some(shared) = shared.upgrade() else {
+        let Some(hub) = hub.upgrade() else {
             return;
         };
-        let is_broken = outcome.is_err();
-        shared.feed.is_broken.store(is_broken, Ordering::Relaxed);
+        let has_panicked = outcome.is_err();
+        hub.engine_health
+            .has_panicked
+            .store(has_panicked, Ordering::Relaxed);
         if !matches!(outcome, Ok(Ok(()))) {
-            shared.core.counts.read_errors.add(1);
+            hub.shared.counts.read_errors.add(1);
         }
-        drop(shared);
+        drop(hub);
         match outcome {
             Ok(Ok(())) => {}
             Ok(Err(_)) => thread::sleep(POLL / 10),
@@ -69,11 +67,11 @@ fn run(engine: &dyn Engine, shared: &Weak<Shared>, mut after: EventId) {
     }
 }
 
-impl Shared {
+impl Inner {
     /// Each read of the engine's next events is a look at its end too: the number of the look that
     /// begins, and how long the engine may wait for an event.
     fn begin_look(&self) -> (u64, Duration) {
-        let looks = &self.core.looks;
+        let looks = &self.shared.looks;
         let wait = match looks.is_wanted() {
             true => Duration::ZERO,
             false => POLL,
@@ -89,7 +87,7 @@ impl Shared {
         before: EventId,
         batch: &Batch,
     ) -> io::Result<()> {
-        let looks = &self.core.looks;
+        let looks = &self.shared.looks;
         if batch.gap {
             looks.want_again();
         } else if batch.events.is_empty() && batch.end == before {
@@ -103,7 +101,7 @@ impl Shared {
     }
 
     fn show(&self, look: u64, end: EventId) {
-        if self.core.looks.show(look, end) {
+        if self.shared.looks.show(look, end) {
             self.wake();
         }
     }

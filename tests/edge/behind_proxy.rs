@@ -2,18 +2,24 @@
 //! the pages of the public name even if the proxy rewrites Host. `tests/edge` runs it behind nginx, Caddy and HAProxy.
 //!
 //! ```sh
-//! cargo run --example behind_proxy -- 127.0.0.1 15000 127.0.0.1:8090 unix:/run/akurai.sock
+//! cargo run -p akurai-tests --example behind_proxy -- 127.0.0.1 15000 127.0.0.1:8090 unix:/run/akurai.sock
 //! ```
 //!
 //! The arguments are the proxy's address, how long an idle connection stays open, in milliseconds, and where to listen.
+
+#[allow(dead_code)]
+#[path = "../../akurai-server/src/demo/mod.rs"]
+mod demo;
 
 use std::error::Error;
 use std::io;
 use std::time::Duration;
 
 use akurai_http::{Limits, Request, Response, Server, TrustedProxies};
-use akurai_server::{Hub, HubOptions, Publisher};
+use akurai_server::{Hub, HubOptions};
 use akurai_ws::WsOptions;
+
+use demo::dashboard::Publisher;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -29,9 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = listen(addrs)?.trust(proxies).limits(limits);
 
     let hub = Hub::new(HubOptions::default())?;
-    let _publisher = Publisher::start(&hub, server.handle())?;
+    let _publisher = Publisher::start(&hub, server.handle(), None)?;
     let handle = server.handle();
-    let app = akurai_server::app(&hub)
+    let app = demo::routes::app(&hub)
         .get("/api/client", |req| {
             let addr = req.client_addr().map(|addr| addr.to_string());
             Response::text(addr.unwrap_or_default())
@@ -44,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             })
         })
         .get("/metrics", move |_| {
-            akurai_server::metrics(&handle.stats(), &[hub.stats()])
+            demo::metrics::metrics(&handle.stats(), &[hub.stats()])
         });
     println!("listening");
     Ok(server.run(app)?)

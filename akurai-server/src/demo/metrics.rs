@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use akurai_http::{Response, Stats};
-
-use crate::HubStats;
+use akurai_server::HubStats;
 
 /// Answers with these counts in the Prometheus text exposition format, version 0.0.4: those of a
 /// server, and those of its hubs, which may be none. Where there are several, each sample of a hub
@@ -12,19 +11,7 @@ use crate::HubStats;
 ///
 /// They belong to whom the server belongs to: let a proxy keep `/metrics` from everybody else, or
 /// serve it at a port of its own.
-///
-/// ```no_run
-/// use akurai_http::{Router, Server};
-/// use akurai_server::{Hub, HubOptions, metrics};
-///
-/// # fn main() -> std::io::Result<()> {
-/// let hub = Hub::new(HubOptions::default())?;
-/// let server = Server::bind("127.0.0.1:8090")?;
-/// let handle = server.handle();
-/// server.run(Router::new().get("/metrics", move |_| metrics(&handle.stats(), &[hub.stats()])))
-/// # }
-/// ```
-pub fn metrics(stats: &Stats, hubs: &[HubStats]) -> Response {
+pub(crate) fn metrics(stats: &Stats, hubs: &[HubStats]) -> Response {
     let mut text = Text::default();
     server(&mut text, stats);
     if !hubs.is_empty() {

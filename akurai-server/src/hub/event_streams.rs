@@ -1,4 +1,4 @@
-//! One thread that writes to many subscribers.
+//! One thread that writes to many event streams, whose own threads have gone home.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use akurai_http::{Socket, SseEvent};
 
-use super::bell::Bell;
-use super::core::{Core, after};
 use super::early::Early;
+use super::greeting::{Cursor, Greeting};
+use super::mailbox::Mailbox;
 use super::ring::{BATCH, Lost};
-use super::stored::{self, Stored};
+use super::shared::Shared;
+use super::stored_event::{self, StoredEvent};
 use super::subscriber::{Flushed, Input, Subscriber, discard_input};
 use crate::EventId;
+use crate::clock::{after, below, jitter};
 
 /// How often a share of the subscribers is looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -24,9 +26,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(5);
 /// still: a reset would destroy the last events (RFC 9112 §9.6).
 const ENDING_TIME: Duration = Duration::from_secs(5);
 
-/// The shard as others see it.
-pub(crate) type Inbox = Bell<Arrival>;
-
 /// Somebody who wants to subscribe.
 #[derive(Debug)]
 pub(crate) struct Arrival {
@@ -35,20 +34,10 @@ pub(crate) struct Arrival {
     pub(crate) cursor: Cursor,
 }
 
-/// Where a subscriber begins.
-#[derive(Debug)]
-pub(crate) enum Cursor {
-    /// At the end of the order, as it was when it asked.
-    Now(EventId),
-    After(EventId),
-    /// It names an event that is not of this order.
-    Unknown,
-}
-
-/// The shard as its own thread sees it.
-pub(crate) struct Shard {
-    core: Arc<Core>,
-    inbox: Arc<Inbox>,
+/// The event streams of one thread, as this thread sees them.
+pub(crate) struct EventStreams {
+    shared: Arc<Shared>,
+    mailbox: Arc<Mailbox<Arrival>>,
     slots: Vec<Option<Subscriber>>,
     free: Vec<u32>,
     by_topic: HashMap<Arc<str>, Vec<u32>>,
@@ -68,12 +57,12 @@ pub(crate) struct Shard {
     stopping: bool,
 }
 
-impl Shard {
-    pub(crate) fn new(core: Arc<Core>, inbox: Arc<Inbox>) -> Shard {
-        let (next, last) = core.ring.end();
-        Shard {
-            core,
-            inbox,
+impl EventStreams {
+    pub(crate) fn new(shared: Arc<Shared>, mailbox: Arc<Mailbox<Arrival>>) -> EventStreams {
+        let (next, last) = shared.ring.end();
+        EventStreams {
+            shared,
+            mailbox,
             slots: Vec::new(),
             free: Vec::new(),
             by_topic: HashMap::new(),
@@ -100,7 +89,7 @@ impl Shard {
             let deadline = retry
                 .min()
                 .map_or(self.next_tick, |retry| retry.min(self.next_tick));
-            let Some(arrivals) = self.inbox.wait(Some(deadline)) else {
+            let Some(arrivals) = self.mailbox.wait(Some(deadline)) else {
                 return;
             };
             // What was published is delivered to those who were here; who arrives begins behind it.
@@ -113,7 +102,7 @@ impl Shard {
             self.place_early();
             self.retry_stalled();
             self.tick();
-            self.inbox.rest(worked);
+            self.mailbox.rest(worked);
         }
     }
 
@@ -123,9 +112,9 @@ impl Shard {
             topics,
             cursor,
         } = arrival;
-        let options = &self.core.options;
-        let ends = after(self.core.jitter(options.lifetime, 8));
-        let retry = SseEvent::default().retry(self.core.jitter(options.retry, 2));
+        let options = &self.shared.options;
+        let ends = after(jitter(options.lifetime, 8));
+        let retry = SseEvent::default().retry(jitter(options.retry, 2));
         let mut subscriber = Subscriber::new(socket, topics, ends);
         subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
         let slot = match self.free.pop() {
@@ -150,10 +139,10 @@ impl Shard {
         let Cursor::After(id) = *cursor else {
             return None;
         };
-        let is_ahead = self.core.has_engine && self.core.ring.ahead()(id);
-        // Another shard may have given it an event that this one has yet to deliver.
-        let is_early = is_ahead || self.core.ring.is_from(id, self.next);
-        is_early.then(|| self.core.looks.want(id))
+        let is_ahead = self.shared.has_engine && self.shared.ring.ahead()(id);
+        // Another thread may have given it an event that this one has yet to deliver.
+        let is_early = is_ahead || self.shared.ring.is_from(id, self.next);
+        is_early.then(|| self.shared.looks.want(id))
     }
 
     /// Gives those who are early their place, as far as it is known now.
@@ -161,14 +150,14 @@ impl Shard {
         if self.early.is_empty() {
             return;
         }
-        let is_ahead = self.core.ring.ahead();
-        let shown = self.core.looks.shown();
+        let is_ahead = self.shared.ring.ahead();
+        let shown = self.shared.looks.shown();
         for slot in std::mem::take(&mut self.early) {
             let subscriber = self.slots[slot as usize].take_if(|subscriber| {
                 subscriber.early.is_some_and(|early| {
-                    match self.core.has_engine && is_ahead(early.id) {
+                    match self.shared.has_engine && is_ahead(early.id) {
                         true => shown.is_short_of(early),
-                        false => !self.core.ring.is_from(early.id, self.next),
+                        false => !self.shared.ring.is_from(early.id, self.next),
                     }
                 })
             });
@@ -186,7 +175,12 @@ impl Shard {
 
     /// Puts a subscriber to its place in the order.
     fn place(&mut self, slot: u32, mut subscriber: Subscriber, cursor: Cursor) {
-        self.greet(&mut subscriber, cursor);
+        let greeting = Greeting {
+            shared: &self.shared,
+            next: self.next,
+            last: self.last,
+        };
+        greeting.queue(&mut subscriber, &cursor);
         subscriber.allow_backlog();
         for topic in &subscriber.topics {
             self.by_topic
@@ -198,95 +192,25 @@ impl Shard {
         self.flush(slot);
     }
 
-    /// Queues what a subscriber gets before what is published from now on: what it missed, and where it stands.
-    fn greet(&self, subscriber: &mut Subscriber, cursor: Cursor) {
-        let own = |event: SseEvent| event.encode().expect("its name and id are ours");
-        let here = SseEvent::default().id(self.last.to_string());
-        let replay = match cursor {
-            Cursor::Now(id) | Cursor::After(id) => {
-                let ring = &self.core.ring;
-                ring.replay(id, &subscriber.topics, self.next).ok()
-            }
-            Cursor::Unknown => None,
-        };
-        let missed = replay.as_deref().unwrap_or_default();
-        let missed = self.relevant(missed);
-        if !matches!((&replay, &cursor), (Some(_), Cursor::After(_))) {
-            // Whoever begins, or begins anew, sees what a gauge stands at.
-            let gauges = subscriber
-                .topics
-                .iter()
-                .filter(|topic| self.core.is_gauge(topic));
-            let mut latest: Vec<_> = gauges
-                .filter(|topic| missed.iter().all(|event| event.topic != **topic))
-                .filter_map(|topic| self.core.ring.latest(topic, self.next))
-                .collect();
-            latest.sort_by_key(|event| event.id);
-            for event in &latest {
-                self.count(event, 1);
-                match replay {
-                    Some(_) => subscriber.queue(event),
-                    // Whoever came back with its id before the reset has reached it would never hear of the gap.
-                    None => subscriber.queue_own(event.without_id()),
-                }
-            }
-        }
-        for event in missed {
-            self.count(event, 1);
-            subscriber.queue(event);
-        }
-        subscriber.queue_own(match replay {
-            None => {
-                self.core.counts.resets.add(1);
-                self.reset()
-            }
-            Some(_) => own(here),
-        });
-    }
-
-    /// Those of `events` that a client should get: of a gauge's the last alone.
-    fn relevant<'a>(&self, events: &'a [Arc<Stored>]) -> Vec<&'a Arc<Stored>> {
-        let mut seen: Vec<&str> = Vec::new();
-        let mut relevant: Vec<_> = events
-            .iter()
-            .rev()
-            .filter(|event| {
-                let again = seen.contains(&&*event.topic);
-                let gauge = self.core.is_gauge(&event.topic);
-                if gauge && !again {
-                    seen.push(&event.topic);
-                }
-                !(gauge && again)
-            })
-            .collect();
-        relevant.reverse();
-        relevant
-    }
-
-    /// Tells that events are lost, and where the stream goes on.
-    fn reset(&self) -> Vec<u8> {
-        stored::reset(self.last)
-    }
-
-    /// Gives new events to everybody whom they concern.
+    /// Gives new events to the subscribers of their topics.
     fn deliver(&mut self) {
-        // For what is published meanwhile, the bell rings: where that never ends, others have their turn all the same.
-        let (end, _) = self.core.ring.end();
+        // A signal comes for what is published meanwhile. So this ends even where events never cease.
+        let (end, _) = self.shared.ring.end();
         while self.next < end {
-            let run = self.core.ring.from(self.next, BATCH);
-            if let Some(lost) = &run.lost {
-                // This shard was so far behind that the ring went on without it. Whom that concerns
+            let read = self.shared.ring.read(self.next, BATCH);
+            if let Some(lost) = &read.lost {
+                // This thread was so far behind that the ring went on without it. Whom that concerns
                 // is told before anything later, with a place before the loss: a client that is cut
                 // off in between is told when it comes back.
-                if run.events.is_empty() {
+                if read.events.is_empty() {
                     self.last = lost.at;
                 }
                 self.reset_those(lost);
             }
-            if let Some(last) = run.events.last() {
+            if let Some(last) = read.events.last() {
                 self.last = last.id;
             }
-            let mut events = &run.events[..];
+            let mut events = &read.events[..];
             while let [event, later @ ..] = events {
                 self.queue(event, later);
                 events = later;
@@ -294,22 +218,22 @@ impl Shard {
             for slot in std::mem::take(&mut self.dirty) {
                 self.flush(slot);
             }
-            if let Some(lost) = run.lost {
+            if let Some(lost) = read.lost {
                 self.last = lost.at;
             }
-            self.next = run.next;
+            self.next = read.next;
         }
     }
 
     /// Queues an event, which is written together with those that are `later`.
-    fn queue(&mut self, event: &Arc<Stored>, later: &[Arc<Stored>]) {
+    fn queue(&mut self, event: &Arc<StoredEvent>, later: &[Arc<StoredEvent>]) {
         let Some(slots) = self.by_topic.get(&event.topic) else {
             return;
         };
-        let gauge = self.core.is_gauge(&event.topic);
+        let gauge = self.shared.topics.is_gauge(&event.topic);
         let is_replaced = gauge && later.iter().any(|later| later.topic == event.topic);
         if !(is_replaced && event.data.is_none()) {
-            self.count(event, slots.len());
+            self.shared.count(event, slots.len());
         }
         if is_replaced {
             // For each subscriber, before any of them is written to.
@@ -329,19 +253,9 @@ impl Shard {
         }
     }
 
-    /// Counts an event that so many subscribers are given.
-    fn count(&self, event: &Stored, subscribers: usize) {
-        let counts = &self.core.counts;
-        match event.data {
-            Some(_) => counts.deliveries.add(subscribers),
-            // What stands in its place is a `reset`.
-            None => counts.resets.add(subscribers),
-        }
-    }
-
     /// Tells those who lost something between the last event that was delivered and the next.
     fn reset_those(&mut self, lost: &Lost) {
-        let reset = self.reset();
+        let reset = stored_event::reset(self.last);
         for slot in 0..self.slots.len() {
             let subscriber = self.slots[slot].as_mut();
             // Those who are early may have seen what is lost here; their place tells.
@@ -352,7 +266,7 @@ impl Shard {
             let mut topics = subscriber.topics.iter();
             if topics.any(|topic| lost.concerns(topic, self.next)) {
                 subscriber.queue_own(reset.clone());
-                self.core.counts.resets.add(1);
+                self.shared.counts.resets.add(1);
                 self.flush(slot as u32);
             }
         }
@@ -360,7 +274,7 @@ impl Shard {
 
     /// Writes to a subscriber what it takes, and lets it go if it takes too little.
     fn flush(&mut self, slot: u32) {
-        let options = &self.core.options;
+        let options = &self.shared.options;
         let Some(subscriber) = &mut self.slots[slot as usize] else {
             return;
         };
@@ -377,7 +291,7 @@ impl Shard {
                     || bytes > options.backlog_bytes
                     || stalled > options.no_progress
                 {
-                    self.core.counts.dropped.add(1);
+                    self.shared.counts.dropped.add(1);
                     self.remove(slot, Subscriber::cut);
                     return;
                 }
@@ -423,7 +337,7 @@ impl Shard {
         self.notice_stop(now);
         self.ending
             .retain(|(socket, until)| now < *until && discard_input(socket) == Input::Open);
-        let ticks = self.core.options.sweep.as_millis() / TICK.as_millis();
+        let ticks = self.shared.options.sweep.as_millis() / TICK.as_millis();
         let ticks = usize::try_from(ticks).unwrap_or(usize::MAX);
         let share = self.slots.len().div_ceil(ticks.max(1));
         for _ in 0..share {
@@ -447,12 +361,12 @@ impl Shard {
         if !subscriber.is_there() {
             return self.remove(slot, drop);
         }
-        if self.core.vanished.has(|| subscriber.ends_of_connection()) {
-            self.core.counts.dropped.add(1);
+        if self.shared.vanished.has(|| subscriber.ends_of_connection()) {
+            self.shared.counts.dropped.add(1);
             return self.remove(slot, Subscriber::cut);
         }
         let idle = now.saturating_duration_since(subscriber.last_write);
-        if subscriber.is_idle() && idle >= self.core.options.heartbeat {
+        if subscriber.is_idle() && idle >= self.shared.options.heartbeat {
             let here = match subscriber.early {
                 None => SseEvent::default().id(self.last.to_string()),
                 // It would come back from before where it is.
@@ -472,7 +386,7 @@ impl Shard {
         if now < subscriber.ends {
             return;
         }
-        let retry = SseEvent::default().retry(self.core.jitter(self.core.options.retry, 2));
+        let retry = SseEvent::default().retry(jitter(self.shared.options.retry, 2));
         subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
         // Whether or not it takes this: what it has not taken, it will ask for.
         let _ = subscriber.flush(&mut self.scratch);
@@ -487,7 +401,7 @@ impl Shard {
         for subscriber in self.slots.iter_mut().flatten() {
             if !subscriber.is_ending && subscriber.is_stopping() {
                 subscriber.is_ending = true;
-                let spread = self.core.below(self.core.options.spread);
+                let spread = below(self.shared.options.spread);
                 subscriber.ends = subscriber.ends.min(now + spread);
                 self.stopping = true;
             }
@@ -512,7 +426,7 @@ impl Shard {
         }
         let topics = subscriber.topics.clone();
         end(subscriber);
-        self.core.counts.subscriber_left();
-        self.core.left(&topics);
+        self.shared.counts.subscriber_left();
+        self.shared.topics.left(&topics);
     }
 }

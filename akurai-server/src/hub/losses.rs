@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::mem::size_of;
 use std::sync::Arc;
 
-use super::stored::Stored;
+use super::stored_event::StoredEvent;
 use crate::EventId;
 
 /// What a topic costs here beside its name, in bytes: its entry, in a table that may be less than
 /// half full, the counts in front of the name, and the allocation.
-const TOPIC_OVERHEAD: usize = 5 * size_of::<(Arc<str>, Place)>() / 2 + 32;
+const TOPIC_OVERHEAD: usize = 5 * size_of::<(Arc<str>, Position)>() / 2 + 32;
 
-/// The place of an event. The number orders all events; the id those of one order.
+/// Where an event stands. The number orders all events; the id those of one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     pub(crate) number: u64,
     pub(crate) id: EventId,
 }
@@ -21,17 +21,17 @@ pub(crate) struct Place {
 /// For each topic, the last of its events that is gone. It is bounded: where it is full it forgets
 /// the half that lost nothing for longest, and what it forgot is judged as one topic.
 #[derive(Debug, Clone)]
-pub(crate) struct Gone {
-    of: HashMap<Arc<str>, Place>,
+pub(crate) struct Losses {
+    of: HashMap<Arc<str>, Position>,
     bytes: usize,
     most_bytes: usize,
     /// The last event that is gone of all topics that are forgotten.
-    forgotten: Option<Place>,
+    forgotten: Option<Position>,
 }
 
-impl Gone {
-    pub(crate) fn new(most_bytes: usize) -> Gone {
-        Gone {
+impl Losses {
+    pub(crate) fn new(most_bytes: usize) -> Losses {
+        Losses {
             of: HashMap::new(),
             bytes: 0,
             most_bytes,
@@ -40,17 +40,17 @@ impl Gone {
     }
 
     /// Remembers an event that is gone, the last one of its topic.
-    pub(crate) fn note(&mut self, event: &Stored) {
-        let place = Place {
+    pub(crate) fn note(&mut self, event: &StoredEvent) {
+        let position = Position {
             number: event.number,
             id: event.id,
         };
         if let Some(known) = self.of.get_mut(&event.topic) {
-            debug_assert!(known.number < place.number, "{known:?} {place:?}");
-            *known = place;
+            debug_assert!(known.number < position.number, "{known:?} {position:?}");
+            *known = position;
             return;
         }
-        self.of.insert(Arc::clone(&event.topic), place);
+        self.of.insert(Arc::clone(&event.topic), position);
         self.bytes += TOPIC_OVERHEAD + event.topic.len();
         if self.bytes > self.most_bytes {
             self.forget_half();
@@ -59,38 +59,41 @@ impl Gone {
 
     /// The last event of this topic that is gone. For a topic that is forgotten: the last of all
     /// forgotten topics, which is that one or a later one.
-    pub(crate) fn last(&self, topic: &str) -> Option<Place> {
+    pub(crate) fn last(&self, topic: &str) -> Option<Position> {
         self.of.get(topic).copied().or(self.forgotten)
     }
 
     /// What concerns a reader that wants the events from this number on, and no more.
-    pub(crate) fn from(&self, number: u64) -> Gone {
-        let is_asked = |place: &Place| place.number >= number;
+    pub(crate) fn from(&self, number: u64) -> Losses {
+        let is_asked = |position: &Position| position.number >= number;
         // A topic that is left out here would be judged as a forgotten one.
         let all = self.forgotten.as_ref().is_some_and(is_asked);
-        let of = self.of.iter().filter(|(_, place)| all || is_asked(place));
-        Gone {
+        let of = self
+            .of
+            .iter()
+            .filter(|(_, position)| all || is_asked(position));
+        Losses {
             of: of
-                .map(|(topic, place)| (Arc::clone(topic), *place))
+                .map(|(topic, position)| (Arc::clone(topic), *position))
                 .collect(),
             forgotten: self.forgotten,
-            ..Gone::new(self.most_bytes)
+            ..Losses::new(self.most_bytes)
         }
     }
 
     /// Forgets everything, and that it did.
     pub(crate) fn clear(&mut self) {
-        *self = Gone::new(self.most_bytes);
+        *self = Losses::new(self.most_bytes);
     }
 
     /// At once, so that an event costs little on average.
     fn forget_half(&mut self) {
-        let mut places: Vec<Place> = self.of.values().copied().collect();
-        let middle = places.len() / 2;
-        let (_, &mut newest, _) = places.select_nth_unstable(middle);
+        let mut positions: Vec<Position> = self.of.values().copied().collect();
+        let middle = positions.len() / 2;
+        let (_, &mut newest, _) = positions.select_nth_unstable(middle);
         let bytes = &mut self.bytes;
-        self.of.retain(|topic, place| {
-            let is_kept = *place > newest;
+        self.of.retain(|topic, position| {
+            let is_kept = *position > newest;
             if !is_kept {
                 *bytes -= TOPIC_OVERHEAD + topic.len();
             }
@@ -103,82 +106,82 @@ impl Gone {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stored::Draft;
+    use super::super::stored_event::Draft;
     use super::*;
 
-    fn event(number: u64, topic: &str) -> Stored {
+    fn event(number: u64, topic: &str) -> StoredEvent {
         let id = EventId { ms: number, seq: 0 };
         Draft::of_lost().store(number, id, Arc::from(topic))
     }
 
-    fn last(gone: &Gone, topic: &str) -> Option<u64> {
-        gone.last(topic).map(|place| place.number)
+    fn last(losses: &Losses, topic: &str) -> Option<u64> {
+        losses.last(topic).map(|position| position.number)
     }
 
     #[test]
     fn a_forgotten_topic_is_judged_by_the_newest_that_was_forgotten() {
-        let mut gone = Gone::new(4 * (TOPIC_OVERHEAD + 1));
+        let mut losses = Losses::new(4 * (TOPIC_OVERHEAD + 1));
         for (number, topic) in [(1, "a"), (2, "b"), (3, "c"), (4, "a"), (5, "d")] {
-            gone.note(&event(number, topic));
+            losses.note(&event(number, topic));
         }
         assert_eq!(
-            ["a", "b", "c", "d", "e"].map(|topic| last(&gone, topic)),
+            ["a", "b", "c", "d", "e"].map(|topic| last(&losses, topic)),
             [Some(4), Some(2), Some(3), Some(5), None]
         );
-        gone.note(&event(6, "e"));
+        losses.note(&event(6, "e"));
         // Of the five, b, c and a lost nothing for longest.
         assert_eq!(
-            ["a", "b", "c", "d", "e"].map(|topic| last(&gone, topic)),
+            ["a", "b", "c", "d", "e"].map(|topic| last(&losses, topic)),
             [Some(4), Some(4), Some(4), Some(5), Some(6)]
         );
-        gone.note(&event(7, "b"));
+        losses.note(&event(7, "b"));
         assert_eq!(
-            ["a", "b"].map(|topic| last(&gone, topic)),
+            ["a", "b"].map(|topic| last(&losses, topic)),
             [Some(4), Some(7)]
         );
-        gone.clear();
-        assert_eq!(last(&gone, "b"), None);
+        losses.clear();
+        assert_eq!(last(&losses, "b"), None);
     }
 
     #[test]
     fn what_was_forgotten_stays_forgotten() {
-        let mut gone = Gone::new(4 * (TOPIC_OVERHEAD + 1));
+        let mut losses = Losses::new(4 * (TOPIC_OVERHEAD + 1));
         for (number, topic) in [(10, "a"), (11, "b"), (12, "c"), (13, "d"), (14, "e")] {
-            gone.note(&event(number, topic));
+            losses.note(&event(number, topic));
         }
-        assert_eq!(last(&gone, "a"), Some(12));
-        // Lanes let go what they kept for longer than the ring.
+        assert_eq!(last(&losses, "a"), Some(12));
+        // Topics that keep their own let go what they kept for longer than the ring.
         for (number, topic) in [(1, "p"), (2, "q"), (3, "r")] {
-            gone.note(&event(number, topic));
+            losses.note(&event(number, topic));
         }
         assert_eq!(
-            ["a", "p", "d"].map(|topic| last(&gone, topic)),
+            ["a", "p", "d"].map(|topic| last(&losses, topic)),
             [Some(12), Some(12), Some(13)]
         );
     }
 
     #[test]
     fn a_copy_for_a_reader_says_the_same_of_what_it_wants() {
-        let mut gone = Gone::new(4 * (TOPIC_OVERHEAD + 1));
+        let mut losses = Losses::new(4 * (TOPIC_OVERHEAD + 1));
         for (number, topic) in [(1, "a"), (2, "b"), (3, "c"), (4, "d")] {
-            gone.note(&event(number, topic));
+            losses.note(&event(number, topic));
         }
-        let concerns = |gone: &Gone, from: u64| {
-            ["a", "b", "c", "d", "e"].map(|topic| last(gone, topic).is_some_and(|n| n >= from))
+        let concerns = |losses: &Losses, from: u64| {
+            ["a", "b", "c", "d", "e"].map(|topic| last(losses, topic).is_some_and(|n| n >= from))
         };
-        assert_eq!(gone.from(3).of.len(), 2);
+        assert_eq!(losses.from(3).of.len(), 2);
         for from in 0..9 {
             assert_eq!(
-                concerns(&gone.from(from), from),
-                concerns(&gone, from),
+                concerns(&losses.from(from), from),
+                concerns(&losses, from),
                 "{from}"
             );
         }
-        gone.note(&event(9, "e"));
+        losses.note(&event(9, "e"));
         for from in 0..11 {
             assert_eq!(
-                concerns(&gone.from(from), from),
-                concerns(&gone, from),
+                concerns(&losses.from(from), from),
+                concerns(&losses, from),
                 "{from}"
             );
         }
@@ -187,18 +190,18 @@ mod tests {
     #[test]
     fn it_never_holds_more_than_its_bytes() {
         let most = 10_000;
-        let mut gone = Gone::new(most);
+        let mut losses = Losses::new(most);
         for number in 0..5_000 {
-            gone.note(&event(
+            losses.note(&event(
                 number,
                 &format!("{number:>0$}", number as usize % 300),
             ));
-            let held = gone.of.keys().map(|topic| TOPIC_OVERHEAD + topic.len());
-            assert_eq!(gone.bytes, held.sum::<usize>());
-            assert!(gone.bytes <= most);
+            let held = losses.of.keys().map(|topic| TOPIC_OVERHEAD + topic.len());
+            assert_eq!(losses.bytes, held.sum::<usize>());
+            assert!(losses.bytes <= most);
         }
         // Also where not even one topic fits.
-        let mut tiny = Gone::new(10);
+        let mut tiny = Losses::new(10);
         tiny.note(&event(1, "a"));
         assert_eq!(
             (tiny.of.len(), last(&tiny, "a"), last(&tiny, "b")),

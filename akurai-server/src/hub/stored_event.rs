@@ -15,13 +15,13 @@ const ID_BYTES: usize = 46;
 
 /// What an event costs beside its texts, in bytes: itself, the counts in front of it and of its
 /// topic, its places in two queues that may have grown to twice their need, and four allocations.
-const EVENT_BYTES: usize = size_of::<Stored>() + 2 * COUNTS_BYTES + 4 * PLACE_BYTES + 4 * 16;
+const EVENT_BYTES: usize = size_of::<StoredEvent>() + 2 * COUNTS_BYTES + 4 * PLACE_BYTES + 4 * 16;
 const COUNTS_BYTES: usize = 2 * size_of::<usize>();
 const PLACE_BYTES: usize = size_of::<usize>();
 
 /// An event on its way to all subscribers.
 #[derive(Debug)]
-pub(crate) struct Stored {
+pub(crate) struct StoredEvent {
     /// Its place among all that the ring was given, from 0. It grows also where an order begins
     /// with lower ids.
     pub(crate) number: u64,
@@ -69,9 +69,9 @@ impl Draft {
     }
 
     /// The event in its place.
-    pub(crate) fn store(mut self, number: u64, id: EventId, topic: Arc<str>) -> Stored {
+    pub(crate) fn store(mut self, number: u64, id: EventId, topic: Arc<str>) -> StoredEvent {
         finish(&mut self.sse, id);
-        Stored {
+        StoredEvent {
             number,
             id,
             topic,
@@ -82,7 +82,7 @@ impl Draft {
     }
 }
 
-impl Stored {
+impl StoredEvent {
     /// What it costs, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let data = self.data.as_deref().map_or(0, str::len);
@@ -145,7 +145,7 @@ fn invalid(message: String) -> io::Error {
 mod tests {
     use super::*;
 
-    fn stored(topic: &str, name: &str, data: &str) -> io::Result<Stored> {
+    fn stored(topic: &str, name: &str, data: &str) -> io::Result<StoredEvent> {
         let draft = Draft::new(topic, name, data, 10_000)?;
         Ok(draft.store(7, EventId { ms: 5, seq: 1 }, Arc::from(topic)))
     }
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn all_that_an_event_costs_is_counted() {
         let small = stored("t", "", "").unwrap().bytes();
-        assert!(small >= size_of::<Stored>());
+        assert!(small >= size_of::<StoredEvent>());
         let long = "t".repeat(TOPIC_BYTES);
         assert_eq!(
             stored(&long, "", "").unwrap().bytes(),

@@ -4,11 +4,11 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use akurai_http::{Files, Reply, Request, Response, Router, Status, middleware, sse};
+use akurai_server::Hub;
 use akurai_ws::{Deflate, Message, WsOptions};
 
-use crate::Hub;
-use crate::chat::{self, CHAT, PEOPLE};
-use crate::dashboard::STATS;
+use super::chat::{self, CHAT, PEOPLE};
+use super::dashboard::STATS;
 
 /// The demo's routes. What the live ones among them tell comes through `hub`:
 ///
@@ -17,23 +17,14 @@ use crate::dashboard::STATS;
 /// | `/` | a page that shows what is below |
 /// | `/api/events` | Server-Sent Events: `tick` with 1, 2, 3 …, one each second |
 /// | `/api/ws` | WebSocket: an echo of text and binary, for any origin, compressed where the client can do so |
-/// | `/api/stats` | Server-Sent Events: `stats`, the server's numbers as JSON, each second; see [`Publisher`](crate::Publisher) |
+/// | `/api/stats` | Server-Sent Events: `stats`, the server's numbers as JSON, each second; see [`Publisher`](super::dashboard::Publisher) |
 /// | `/api/chat?name=…` | WebSocket: a chat room; a text message is said to everybody, who get it as JSON |
 /// | `/api/chat/events` | Server-Sent Events: `chat`, what is said there, and `people`, how many are there |
 /// | `/api/live` | `/api/stats` and `/api/chat/events` on one connection |
 /// | `/api/upload` | the number of bytes that were posted, at most 4 GiB |
 /// | `/api/health` | `{"status":"ok"}`, as long as the process answers |
 /// | `/api/ready` | the same, or 503 and `{"status":"unavailable"}` while events do not come through |
-///
-/// ```
-/// use akurai_http::Request;
-///
-/// let hub = akurai_server::Hub::new(akurai_server::HubOptions::default())?;
-/// let reply = akurai_server::app(&hub).handle(&Request::get("/api/health"));
-/// assert_eq!(reply.response().status().code(), 200);
-/// # Ok::<(), std::io::Error>(())
-/// ```
-pub fn app(hub: &Hub) -> Router {
+pub(crate) fn app(hub: &Hub) -> Router {
     let ready = hub.clone();
     live(page(Router::new()), hub)
         .get("/api/events", |_| events())
@@ -69,13 +60,13 @@ fn live(router: Router, hub: &Hub) -> Router {
 /// The page and its parts. The policy lets it load from this server alone.
 fn page(router: Router) -> Router {
     const PAGE: &[(&str, &[u8])] = &[
-        ("index.html", include_bytes!("../web/index.html")),
-        ("style.css", include_bytes!("../web/style.css")),
-        ("app.js", include_bytes!("../web/app.js")),
-        ("live.js", include_bytes!("../web/live.js")),
-        ("chat.js", include_bytes!("../web/chat.js")),
-        ("transfer.js", include_bytes!("../web/transfer.js")),
-        ("icon.svg", include_bytes!("../web/icon.svg")),
+        ("index.html", include_bytes!("../../web/index.html")),
+        ("style.css", include_bytes!("../../web/style.css")),
+        ("app.js", include_bytes!("../../web/app.js")),
+        ("live.js", include_bytes!("../../web/live.js")),
+        ("chat.js", include_bytes!("../../web/chat.js")),
+        ("transfer.js", include_bytes!("../../web/transfer.js")),
+        ("icon.svg", include_bytes!("../../web/icon.svg")),
     ];
     let files = Files::embedded(PAGE).cache_control("no-cache").header(
         "Content-Security-Policy",

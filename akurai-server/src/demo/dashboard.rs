@@ -2,15 +2,17 @@
 
 use std::fmt::Write;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use akurai_http::{Handle, Stats};
+use akurai_server::Hub;
 
-use crate::Hub;
-use crate::chat::{CHAT, PEOPLE};
-use crate::engine::now_ms;
+use super::chat::{CHAT, PEOPLE};
+use super::now_ms;
 
 /// The topic of the numbers, a gauge.
 pub(crate) const STATS: &str = "stats";
@@ -24,44 +26,37 @@ const CROWD: Duration = Duration::from_millis(50);
 /// Publishes what the demo's page shows of the server itself, on a thread of its own, until it is dropped.
 ///
 /// The numbers go to the topic `stats` each second while somebody is subscribed to it; without subscribers the thread sleeps. A
-/// hub with an engine has subscribers elsewhere: its numbers and its people are told each second under the node's name, for a
-/// page to add up.
+/// hub with an engine has subscribers elsewhere, so its node has a name: its numbers and its people
+/// are told each second under that, for a page to add up.
 /// It takes the hub's [`on_join`](Hub::on_join) and [`on_leave`](Hub::on_leave) for itself.
-///
-/// ```no_run
-/// use akurai_http::Server;
-/// use akurai_server::{Hub, HubOptions, Publisher, app};
-///
-/// fn main() -> std::io::Result<()> {
-///     let hub = Hub::new(HubOptions::default())?;
-///     let server = Server::bind("127.0.0.1:8090")?;
-///     let _publisher = Publisher::start(&hub, server.handle())?;
-///     server.run(app(&hub))
-/// }
-/// ```
 #[derive(Debug)]
-pub struct Publisher {
-    bell: Arc<Bell>,
+pub(crate) struct Publisher {
+    wake: SyncSender<()>,
+    is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Publisher {
-    /// Starts with the numbers of the server behind `handle`.
-    ///
-    /// # Errors
-    ///
-    /// If the thread cannot be made.
-    pub fn start(hub: &Hub, handle: Handle) -> io::Result<Publisher> {
-        let bell = Arc::new(Bell::default());
-        let (joined, left) = (Arc::clone(&bell), Arc::clone(&bell));
-        hub.on_join(move |_, _| joined.ring())?;
-        hub.on_leave(move |_, _| left.ring())?;
-        let (hub, waiting) = (hub.clone(), Arc::clone(&bell));
+    /// Starts with the numbers of the server behind `handle`; `node` is the name of this node among
+    /// those of the hub's engine, if it has one. An error says that the thread cannot be made.
+    pub(crate) fn start(hub: &Hub, handle: Handle, node: Option<String>) -> io::Result<Publisher> {
+        // One that waits stands for all that came meanwhile.
+        let (wake, woken) = mpsc::sync_channel(1);
+        let (joined, left) = (wake.clone(), wake.clone());
+        hub.on_join(move |_, _| tell(&joined))?;
+        hub.on_leave(move |_, _| tell(&left))?;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let wakes = Wakes {
+            woken,
+            is_over: Arc::clone(&is_over),
+        };
+        let hub = hub.clone();
         let thread = thread::Builder::new()
             .name("akurai-stats".to_owned())
-            .spawn(move || publish(&hub, &handle, &waiting))?;
+            .spawn(move || publish(&hub, &handle, node.as_deref(), &wakes))?;
         Ok(Publisher {
-            bell,
+            wake,
+            is_over,
             thread: Some(thread),
         })
     }
@@ -69,78 +64,51 @@ impl Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.bell.end();
+        self.is_over.store(true, Ordering::SeqCst);
+        tell(&self.wake);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-/// Rung when somebody came or left.
-#[derive(Debug, Default)]
-struct Bell {
-    state: Mutex<BellState>,
-    changed: Condvar,
+/// Wakes the thread, unless that is to come already.
+fn tell(wake: &SyncSender<()>) {
+    let _ = wake.try_send(());
 }
 
-#[derive(Debug, Default)]
-struct BellState {
-    rung: bool,
-    over: bool,
+/// What the thread waits for: that somebody came or left, or that it is over.
+struct Wakes {
+    woken: Receiver<()>,
+    is_over: Arc<AtomicBool>,
 }
 
-impl Bell {
-    fn state(&self) -> MutexGuard<'_, BellState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ring(&self) {
-        self.state().rung = true;
-        self.changed.notify_one();
-    }
-
-    fn end(&self) {
-        self.state().over = true;
-        self.changed.notify_one();
-    }
-
-    /// Waits for the bell, at most until `deadline`. `None` if it is over.
+impl Wakes {
+    /// Waits for the next, at most until `deadline`. `None` if it is over.
     fn wait(&self, deadline: Option<Instant>) -> Option<()> {
-        let mut state = self.state();
-        while !state.rung && !state.over {
-            state = match deadline {
-                None => {
-                    let woken = self.changed.wait(state);
-                    woken.unwrap_or_else(PoisonError::into_inner)
-                }
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break;
-                    }
-                    let woken = self.changed.wait_timeout(state, left);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-        if state.over {
+        let is_woken = match deadline {
+            None => self.woken.recv().is_ok(),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                self.woken.recv_timeout(left).is_ok()
+            }
+        };
+        if self.is_over.load(Ordering::SeqCst) {
             return None;
         }
-        if std::mem::take(&mut state.rung) {
-            drop(state);
+        if is_woken {
             thread::sleep(CROWD);
         }
         Some(())
     }
 }
 
-fn publish(hub: &Hub, handle: &Handle, bell: &Bell) {
+fn publish(hub: &Hub, handle: &Handle, node: Option<&str>, wakes: &Wakes) {
     let mut told = None;
     let mut before: Option<Sample> = None;
     let mut next = None;
-    while bell.wait(next).is_some() {
+    while wakes.wait(next).is_some() {
         let people = People::of(hub);
-        let node = hub.node();
         let due = next.is_none_or(|next| Instant::now() >= next);
         if told != Some(people) || (node.is_some() && due) {
             // Refused by the engine, it is told with the next change.
@@ -267,8 +235,8 @@ fn resident_bytes_of(status: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HubOptions;
     use akurai_http::Server;
+    use akurai_server::HubOptions;
 
     #[test]
     fn resident_memory() {

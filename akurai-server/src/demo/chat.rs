@@ -1,10 +1,10 @@
 //! The demo's chat room: who speaks does so by WebSocket; who follows may do so by event stream.
 
 use akurai_http::{Reply, Request};
+use akurai_server::Hub;
 use akurai_ws::{Error, Message, WsConn, WsOptions};
 
-use crate::Hub;
-use crate::engine::now_ms;
+use super::now_ms;
 
 /// The topic of what is said.
 pub(crate) const CHAT: &str = "chat";

@@ -1,0 +1,15 @@
+//! The demo: a page, and what it shows. It stands on the public API of the three crates alone.
+
+pub(crate) mod arguments;
+mod chat;
+pub(crate) mod dashboard;
+pub(crate) mod metrics;
+pub(crate) mod routes;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |since| since.as_millis() as u64)
+}

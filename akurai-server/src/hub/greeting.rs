@@ -1,0 +1,97 @@
+//! What a subscriber gets before what is published from now on: the events that it missed, what its
+//! gauges stand at, and where it stands itself.
+
+use std::sync::Arc;
+
+use akurai_http::SseEvent;
+
+use super::shared::Shared;
+use super::stored_event::{self, StoredEvent};
+use super::subscriber::Subscriber;
+use crate::EventId;
+
+/// Where a subscriber begins.
+#[derive(Debug)]
+pub(crate) enum Cursor {
+    /// At the end of the order, as it was when it asked.
+    Now(EventId),
+    After(EventId),
+    /// It names an event that is not of this order.
+    Unknown,
+}
+
+/// The greeting by a thread that has delivered all events up to here.
+pub(crate) struct Greeting<'a> {
+    pub(crate) shared: &'a Shared,
+    /// The number of the event that the thread delivers next, and the id of the last one.
+    pub(crate) next: u64,
+    pub(crate) last: EventId,
+}
+
+impl Greeting<'_> {
+    /// Queues it for a subscriber.
+    pub(crate) fn queue(&self, subscriber: &mut Subscriber, cursor: &Cursor) {
+        let own = |event: SseEvent| event.encode().expect("its name and id are ours");
+        let here = SseEvent::default().id(self.last.to_string());
+        let replay = match *cursor {
+            Cursor::Now(id) | Cursor::After(id) => {
+                let ring = &self.shared.ring;
+                ring.replay(id, &subscriber.topics, self.next).ok()
+            }
+            Cursor::Unknown => None,
+        };
+        let missed = replay.as_deref().unwrap_or_default();
+        let missed = self.relevant(missed);
+        if !matches!((&replay, cursor), (Some(_), Cursor::After(_))) {
+            // A client that begins, or begins again, sees what a gauge stands at.
+            let gauges = subscriber
+                .topics
+                .iter()
+                .filter(|topic| self.shared.topics.is_gauge(topic));
+            let mut latest: Vec<_> = gauges
+                .filter(|topic| missed.iter().all(|event| event.topic != **topic))
+                .filter_map(|topic| self.shared.ring.latest(topic, self.next))
+                .collect();
+            latest.sort_by_key(|event| event.id);
+            for event in &latest {
+                self.shared.count(event, 1);
+                match replay {
+                    Some(_) => subscriber.queue(event),
+                    // A client that came back with its id before the reset has reached it would never
+                    // hear of the gap.
+                    None => subscriber.queue_own(event.without_id()),
+                }
+            }
+        }
+        for event in missed {
+            self.shared.count(event, 1);
+            subscriber.queue(event);
+        }
+        subscriber.queue_own(match replay {
+            None => {
+                self.shared.counts.resets.add(1);
+                stored_event::reset(self.last)
+            }
+            Some(_) => own(here),
+        });
+    }
+
+    /// Those of `events` that a client should get: of a gauge's the last alone.
+    fn relevant<'a>(&self, events: &'a [Arc<StoredEvent>]) -> Vec<&'a Arc<StoredEvent>> {
+        let mut seen: Vec<&str> = Vec::new();
+        let mut relevant: Vec<_> = events
+            .iter()
+            .rev()
+            .filter(|event| {
+                let again = seen.contains(&&*event.topic);
+                let gauge = self.shared.topics.is_gauge(&event.topic);
+                if gauge && !again {
+                    seen.push(&event.topic);
+                }
+                !(gauge && again)
+            })
+            .collect();
+        relevant.reverse();
+        relevant
+    }
+}

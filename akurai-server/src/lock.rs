@@ -1,0 +1,25 @@
+//! Locks, and waits under them. A panic of a thread that holds one costs no other thread its work:
+//! what a lock holds here is whole between any two statements.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until another thread notifies `condvar`, at most until `deadline`; it may return earlier.
+pub(crate) fn wait<'a, T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'a, T>,
+    deadline: Option<Instant>,
+) -> MutexGuard<'a, T> {
+    match deadline {
+        None => condvar.wait(guard).unwrap_or_else(PoisonError::into_inner),
+        Some(deadline) => {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let waited = condvar.wait_timeout(guard, left);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        }
+    }
+}
