@@ -22,7 +22,6 @@ use crate::body_writer::BodyWriter;
 use crate::clock::Date;
 use crate::codec::head::{HeadLimits, HeadParser};
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
-use crate::error::{RequestError, is_timeout};
 use crate::failure::{is_departure, tell};
 use crate::files;
 use crate::own_answers::internal_error;
@@ -30,6 +29,7 @@ use crate::response::{Body, Coded, StreamFn};
 use crate::roster::Link;
 use crate::service::Service;
 use crate::threads::contain;
+use crate::values::error::{RequestError, is_timeout};
 use crate::wire::{OUTPUT_BYTES, Wire, write_wait};
 use crate::{Method, Reply, Request, Response, Status, Version};
 

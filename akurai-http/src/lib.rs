@@ -62,19 +62,15 @@ mod clock;
 mod codec;
 mod connection;
 mod cookie;
-mod error;
 mod failure;
 mod files;
 mod form;
-mod form_error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod headers;
 mod hosts;
 mod limits;
 mod linger;
-mod method;
 pub mod middleware;
 mod multipart;
 mod own_answers;
@@ -90,12 +86,12 @@ mod server;
 mod service;
 mod sse;
 mod sse_event;
-mod status;
 mod stream;
 mod threads;
 #[cfg(unix)]
 mod unix_socket;
 mod upgraded;
+mod values;
 mod wire;
 
 pub use body_writer::BodyWriter;
@@ -106,13 +102,9 @@ pub mod deflate {
     };
 }
 pub use cookie::{Cookie, CookieError, SameSite};
-pub use error::{HeaderError, RequestError};
 pub use files::Files;
 pub use form::Pairs;
-pub use form_error::FormError;
-pub use headers::Headers;
 pub use limits::Limits;
-pub use method::Method;
 pub use multipart::{Multipart, Part};
 pub use proxies::{ProxyError, TrustedProxies};
 pub use reply::{Reply, Upgrade};
@@ -122,8 +114,12 @@ pub use router::Router;
 pub use server::{App, Handle, Server, Stats};
 pub use sse::{SseSink, come_back_later, event_stream, sse, sse_gzip};
 pub use sse_event::{SseEvent, last_event_id};
-pub use status::Status;
 pub use upgraded::{Socket, Upgraded};
+pub use values::error::{HeaderError, RequestError};
+pub use values::form_error::FormError;
+pub use values::headers::Headers;
+pub use values::method::Method;
+pub use values::status::Status;
 
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]

@@ -9,9 +9,9 @@ use std::io;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use crate::error::is_timeout;
 use crate::limits::Limits;
 use crate::roster::Link;
+use crate::values::error::is_timeout;
 
 /// What one read throws away at most, in bytes.
 const SCRATCH_BYTES: usize = 16 * 1024;

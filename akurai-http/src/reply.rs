@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-use crate::error::refusal;
 use crate::own_answers::overloaded;
 use crate::upgraded::StopHook;
+use crate::values::error::refusal;
 use crate::{FormError, Response, Socket, Status, Upgraded};
 
 /// A handler's answer: a response, or a connection that leaves HTTP.

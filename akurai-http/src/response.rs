@@ -12,7 +12,7 @@ use crate::codec::disposition::attachment;
 use crate::codec::head::content_length;
 use crate::codec::path::percent_encode;
 use crate::deflate::Level;
-use crate::error::{HeaderError, RequestError};
+use crate::values::error::{HeaderError, RequestError};
 use crate::{Headers, Status};
 
 /// A response: status, fields and body.

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use crate::acceptor::Acceptor;
 use crate::connection::{self, Departure};
-use crate::error::is_timeout;
 use crate::failure::{is_departure, tell};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
@@ -18,6 +17,7 @@ use crate::refusals::Refusals;
 use crate::roster::{Link, Roster};
 use crate::stream::{Listener, Stream};
 use crate::threads::{Threads, contain};
+use crate::values::error::is_timeout;
 use crate::{App, TrustedProxies};
 
 /// How long after a forced end the threads have to notice it.

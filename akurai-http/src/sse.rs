@@ -9,8 +9,8 @@ use crate::codec::coding::{AcceptedCodings, ContentCoding};
 use crate::codec::event;
 use crate::codec::gzip::Gzip;
 use crate::deflate::{Flush, Level};
-use crate::error::is_timeout;
 use crate::sse_event::{SseEvent, check_id, check_name};
+use crate::values::error::is_timeout;
 use crate::{Reply, Request, Response, Socket, Status, Upgrade, Upgraded};
 
 /// The comment that goes out with the head.

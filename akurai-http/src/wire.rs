@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::clock::after;
 use crate::codec::body::{BodyDecoder, BodyLimits, Framing, Step};
-use crate::error::{RequestError, is_timeout};
 use crate::limits::Limits;
 use crate::roster::Link;
+use crate::values::error::{RequestError, is_timeout};
 
 /// The read buffer of an idle connection, in bytes. It grows for a head that needs more.
 pub(crate) const IDLE_BUFFER_BYTES: usize = 4 * 1024;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::codec::head::{FieldLine, is_field_value, is_tchar, split_field_line};
-use crate::error::RequestError;
+use crate::values::error::RequestError;
 
 /// What bounds a body and its framing, in bytes and lines.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,7 +2,7 @@
 
 use crate::codec::head::is_token;
 use crate::codec::parameters::{essence, parameter};
-use crate::headers::{Headers, trim_ows};
+use crate::values::headers::{Headers, trim_ows};
 
 /// A content coding that a file may lie ready in (RFC 9110 §8.4.1), the ones that save more first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

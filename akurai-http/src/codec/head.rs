@@ -9,10 +9,10 @@ use std::ops::Range;
 use crate::codec::body::Framing;
 use crate::codec::search::find_byte;
 use crate::codec::target::{self, Form};
-use crate::error::RequestError;
-use crate::headers::trim_ows;
-use crate::method::Method;
 use crate::request::Version;
+use crate::values::error::RequestError;
+use crate::values::headers::trim_ows;
+use crate::values::method::Method;
 
 /// A method longer than this is refused, in bytes. The longest registered one has 17.
 const METHOD_BYTES: usize = 32;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::codec::head::is_tchar;
-use crate::headers::trim_ows;
+use crate::values::headers::trim_ows;
 
 /// The parameters break their grammar, or the one asked for stands there twice.
 #[derive(Debug, PartialEq, Eq)]

@@ -357,7 +357,7 @@ fn an_error_of_the_reader_passes_through() {
     let mut x = multipart.next_part().unwrap().expect("a part");
     let mut content = Vec::new();
     let error = x.read_to_end(&mut content).expect_err("the reader fails");
-    let refusal = crate::error::refusal(&error);
+    let refusal = crate::values::error::refusal(&error);
     assert_eq!(refusal, Some(crate::RequestError::BodyTruncated));
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::codec::head::{FieldLine, is_field_value, is_token};
-use crate::error::HeaderError;
+use crate::values::error::HeaderError;
 
 /// What [`Headers::clear`] keeps memory for.
 const KEPT_BYTES: usize = 1024;
