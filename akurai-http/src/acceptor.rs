@@ -4,8 +4,8 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::roster::lock;
-use crate::stream::Listener;
+use crate::io::registry::lock;
+use crate::io::transport::Listener;
 
 /// Most threads in `accept` at a time. A thread that waits there holds the number of a descriptor
 /// that nothing lists: Linux reserves it before the connection comes. So a burst would leave few

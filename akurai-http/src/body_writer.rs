@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use crate::codec::gzip::Gzip;
 use crate::codec::response::{LAST_CHUNK, ResponseFraming, append_chunk, begin_chunk};
 use crate::deflate::Flush;
+use crate::io::buffered::{OUTPUT_BYTES, Wire};
 use crate::response::Coded;
-use crate::wire::{OUTPUT_BYTES, Wire};
 
 /// Where the closure of [`Response::stream`](crate::Response::stream) writes the body.
 ///

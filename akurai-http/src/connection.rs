@@ -19,18 +19,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::body_writer::BodyWriter;
-use crate::clock::Date;
 use crate::codec::head::{HeadLimits, HeadParser};
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
 use crate::failure::{is_departure, tell};
 use crate::files;
+use crate::io::buffered::{OUTPUT_BYTES, Wire, write_wait};
+use crate::io::clock::Date;
+use crate::io::registry::Link;
 use crate::own_answers::internal_error;
 use crate::response::{Body, Coded, StreamFn};
-use crate::roster::Link;
 use crate::service::Service;
 use crate::threads::contain;
 use crate::values::error::{RequestError, is_timeout};
-use crate::wire::{OUTPUT_BYTES, Wire, write_wait};
 use crate::{Method, Reply, Request, Response, Status, Version};
 
 pub(crate) use upgrading::Departure;

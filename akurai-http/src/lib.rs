@@ -58,7 +58,6 @@
 
 mod acceptor;
 mod body_writer;
-mod clock;
 mod codec;
 mod connection;
 mod cookie;
@@ -69,8 +68,7 @@ mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hosts;
-mod limits;
-mod linger;
+mod io;
 pub mod middleware;
 mod multipart;
 mod own_answers;
@@ -80,19 +78,13 @@ mod refusals;
 mod reply;
 mod request;
 mod response;
-mod roster;
 mod router;
 mod server;
 mod service;
 mod sse;
 mod sse_event;
-mod stream;
 mod threads;
-#[cfg(unix)]
-mod unix_socket;
-mod upgraded;
 mod values;
-mod wire;
 
 pub use body_writer::BodyWriter;
 /// DEFLATE (RFC 1951), by hand: what `gzip` responses and WebSocket's `permessage-deflate` are made of.
@@ -104,7 +96,8 @@ pub mod deflate {
 pub use cookie::{Cookie, CookieError, SameSite};
 pub use files::Files;
 pub use form::Pairs;
-pub use limits::Limits;
+pub use io::limits::Limits;
+pub use io::upgraded::{Socket, Upgraded};
 pub use multipart::{Multipart, Part};
 pub use proxies::{ProxyError, TrustedProxies};
 pub use reply::{Reply, Upgrade};
@@ -114,7 +107,6 @@ pub use router::Router;
 pub use server::{App, Handle, Server, Stats};
 pub use sse::{SseSink, come_back_later, event_stream, sse, sse_gzip};
 pub use sse_event::{SseEvent, last_event_id};
-pub use upgraded::{Socket, Upgraded};
 pub use values::error::{HeaderError, RequestError};
 pub use values::form_error::FormError;
 pub use values::headers::Headers;

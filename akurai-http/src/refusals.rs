@@ -9,13 +9,13 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use crate::clock::Date;
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
-use crate::limits::Limits;
-use crate::linger::{LingerBounds, Lingering};
+use crate::io::clock::Date;
+use crate::io::limits::Limits;
+use crate::io::linger::{LingerBounds, Lingering};
+use crate::io::registry::{Roster, lock};
+use crate::io::transport::Stream;
 use crate::own_answers::overloaded;
-use crate::roster::{Roster, lock};
-use crate::stream::Stream;
 
 /// Refused connections that are kept at a time. Beyond that the oldest is closed: it has had the
 /// most time to read its answer.

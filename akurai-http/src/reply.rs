@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
+use crate::io::upgraded::StopHook;
 use crate::own_answers::overloaded;
-use crate::upgraded::StopHook;
 use crate::values::error::refusal;
 use crate::{FormError, Response, Socket, Status, Upgraded};
 

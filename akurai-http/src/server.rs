@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::hosts::Hosts;
-use crate::limits::Limits;
-use crate::roster::Roster;
-use crate::service::Service;
-use crate::stream::Listener;
-use crate::threads::Threads;
+use crate::io::limits::Limits;
+use crate::io::registry::Roster;
+use crate::io::transport::Listener;
 #[cfg(unix)]
-use crate::unix_socket::UnixSocket;
+use crate::io::unix_socket::UnixSocket;
+use crate::service::Service;
+use crate::threads::Threads;
 use crate::{Reply, Request, RequestError, Router, TrustedProxies};
 
 /// What answers requests: a [`Router`], or any function from a request to something that turns into a [`Reply`].

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Instant;
 
-use crate::roster::lock;
+use crate::io::registry::lock;
 
 /// The threads of one server.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::clock::after;
+use crate::io::clock::after;
 use crate::service::Service;
 
 /// How long the rest of a head may take once the server stops.

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 #[cfg(unix)]
-use crate::unix_socket::UnixSocket;
+use crate::io::unix_socket::UnixSocket;
 
 /// A connected socket.
 #[derive(Debug)]

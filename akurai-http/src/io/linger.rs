@@ -9,8 +9,8 @@ use std::io;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use crate::limits::Limits;
-use crate::roster::Link;
+use crate::io::limits::Limits;
+use crate::io::registry::Link;
 use crate::values::error::is_timeout;
 
 /// What one read throws away at most, in bytes.
@@ -134,7 +134,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::roster::Roster;
+    use crate::io::registry::Roster;
 
     #[test]
     fn waits_shrink_as_places_run_out() {
@@ -187,7 +187,7 @@ mod tests {
         use std::io::Write;
         use std::net::{TcpListener, TcpStream};
 
-        use crate::stream::Stream;
+        use crate::io::transport::Stream;
 
         let cpu = || {
             let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::roster::Link;
+use crate::io::registry::Link;
 
 /// What an upgrade's closure owns: the socket, and the bytes that the client sent behind its request.
 ///

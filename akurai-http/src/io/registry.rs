@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::clock::after;
-use crate::limits::Limits;
-use crate::linger::LingerBounds;
-use crate::stream::Stream;
-use crate::upgraded::{Socket, StopHook};
+use crate::io::clock::after;
+use crate::io::limits::Limits;
+use crate::io::linger::LingerBounds;
+use crate::io::transport::Stream;
+use crate::io::upgraded::{Socket, StopHook};
 use crate::{RequestError, Stats};
 
 /// All connections of one server.

@@ -4,10 +4,10 @@ use std::io::{self, IoSlice, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::clock::after;
 use crate::codec::body::{BodyDecoder, BodyLimits, Framing, Step};
-use crate::limits::Limits;
-use crate::roster::Link;
+use crate::io::clock::after;
+use crate::io::limits::Limits;
+use crate::io::registry::Link;
 use crate::values::error::{RequestError, is_timeout};
 
 /// The read buffer of an idle connection, in bytes. It grows for a head that needs more.

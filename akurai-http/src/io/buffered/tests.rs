@@ -2,8 +2,8 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::roster::Roster;
-use crate::stream::Stream;
+use crate::io::registry::Roster;
+use crate::io::transport::Stream;
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -1,0 +1,11 @@
+//! A connection below HTTP: its socket, its buffers, its place among the others, and its end.
+
+pub(crate) mod buffered;
+pub(crate) mod clock;
+pub(crate) mod limits;
+pub(crate) mod linger;
+pub(crate) mod registry;
+pub(crate) mod transport;
+#[cfg(unix)]
+pub(crate) mod unix_socket;
+pub(crate) mod upgraded;
