@@ -57,27 +57,18 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
-mod body_writer;
 mod codec;
 mod connection;
-mod cookie;
 mod failure;
 mod files;
-mod form;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 mod hosts;
 mod io;
+mod message;
 pub mod middleware;
-mod multipart;
-mod own_answers;
-mod params;
-mod proxies;
 mod refusals;
-mod reply;
-mod request;
-mod response;
 mod router;
 mod server;
 mod service;
@@ -86,23 +77,23 @@ mod sse_event;
 mod threads;
 mod values;
 
-pub use body_writer::BodyWriter;
+pub use message::body_writer::BodyWriter;
 /// DEFLATE (RFC 1951), by hand: what `gzip` responses and WebSocket's `permessage-deflate` are made of.
 pub mod deflate {
     pub use crate::codec::deflate::{
         Deflate, Flush, Inflate, InflateError, Inflated, Level, inflate,
     };
 }
-pub use cookie::{Cookie, CookieError, SameSite};
 pub use files::Files;
-pub use form::Pairs;
 pub use io::limits::Limits;
 pub use io::upgraded::{Socket, Upgraded};
-pub use multipart::{Multipart, Part};
-pub use proxies::{ProxyError, TrustedProxies};
-pub use reply::{Reply, Upgrade};
-pub use request::{BodyReader, Request, Version};
-pub use response::Response;
+pub use message::cookie::{Cookie, CookieError, SameSite};
+pub use message::form::Pairs;
+pub use message::multipart::{Multipart, Part};
+pub use message::proxies::{ProxyError, TrustedProxies};
+pub use message::reply::{Reply, Upgrade};
+pub use message::request::{BodyReader, Request, Version};
+pub use message::response::Response;
 pub use router::Router;
 pub use server::{App, Handle, Server, Stats};
 pub use sse::{SseSink, come_back_later, event_stream, sse, sse_gzip};

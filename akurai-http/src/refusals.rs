@@ -15,7 +15,7 @@ use crate::io::limits::Limits;
 use crate::io::linger::{LingerBounds, Lingering};
 use crate::io::registry::{Roster, lock};
 use crate::io::transport::Stream;
-use crate::own_answers::overloaded;
+use crate::message::own_answers::overloaded;
 
 /// Refused connections that are kept at a time. Beyond that the oldest is closed: it has had the
 /// most time to read its answer.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::codec::body::Framing;
 use crate::codec::search::find_byte;
 use crate::codec::target::{self, Form};
-use crate::request::Version;
+use crate::message::request::Version;
 use crate::values::error::RequestError;
 use crate::values::headers::trim_ows;
 use crate::values::method::Method;

@@ -14,7 +14,7 @@ use crate::codec::date::{http_date, imf_fixdate};
 use crate::codec::media::Media;
 use crate::codec::parameters::essence;
 use crate::codec::range::{Multipart, Selection, content_range, select, unsatisfied_range};
-use crate::response::Body;
+use crate::message::response::Body;
 use crate::{Headers, Method, Request, Response, Status};
 
 /// What describes content and has no place in a response without it.

@@ -6,7 +6,7 @@ use super::answer::{answer, is_negotiable};
 use super::{dir, not_found, unavailable};
 use crate::codec::coding::AcceptedCodings;
 use crate::codec::media::Media;
-use crate::response::Body;
+use crate::message::response::Body;
 use crate::{Reply, Request, Response, Status};
 
 /// Makes a file that a handler named the answer to its request; any other reply stays as it is.

@@ -4,7 +4,7 @@ use crate::codec::coding::{AcceptedCodings, ContentCoding};
 use crate::codec::gzip;
 use crate::codec::media::is_compressible;
 use crate::deflate::Level;
-use crate::response::{Body, Coded};
+use crate::message::response::{Body, Coded};
 use crate::{Reply, Request, Response, Status};
 
 /// Compresses responses with gzip (RFC 1952) for clients that accept it, for [`Router::wrap`](crate::Router::wrap).

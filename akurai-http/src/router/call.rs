@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::own_answers::internal_error;
+use crate::message::own_answers::internal_error;
 use crate::threads::contain;
 use crate::{Method, Reply, Request, files};
 

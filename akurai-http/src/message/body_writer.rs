@@ -7,7 +7,7 @@ use crate::codec::gzip::Gzip;
 use crate::codec::response::{LAST_CHUNK, ResponseFraming, append_chunk, begin_chunk};
 use crate::deflate::Flush;
 use crate::io::buffered::{OUTPUT_BYTES, Wire};
-use crate::response::Coded;
+use crate::message::response::Coded;
 
 /// Where the closure of [`Response::stream`](crate::Response::stream) writes the body.
 ///

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::io::upgraded::StopHook;
-use crate::own_answers::overloaded;
+use crate::message::own_answers::overloaded;
 use crate::values::error::refusal;
 use crate::{FormError, Response, Socket, Status, Upgraded};
 

@@ -5,13 +5,13 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::body_writer::BodyWriter;
 use crate::codec::conditional::EntityTag;
 use crate::codec::date::http_date;
 use crate::codec::disposition::attachment;
 use crate::codec::head::content_length;
 use crate::codec::path::percent_encode;
 use crate::deflate::Level;
+use crate::message::body_writer::BodyWriter;
 use crate::values::error::{HeaderError, RequestError};
 use crate::{Headers, Status};
 

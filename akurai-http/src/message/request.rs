@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::codec::body::{BodyLimits, Framing};
 use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::io::buffered::{IDLE_BUFFER_BYTES, Wire};
-use crate::params::Params;
+use crate::message::params::Params;
 use crate::{Headers, Method, Reply, RequestError, Response, TrustedProxies};
 
 /// The version of a request; a later 1.x counts as 1.1 (RFC 9110 §2.5).
