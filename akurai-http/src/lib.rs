@@ -73,7 +73,6 @@ mod router;
 mod server;
 mod service;
 mod sse;
-mod sse_event;
 mod threads;
 mod values;
 
@@ -96,8 +95,8 @@ pub use message::request::{BodyReader, Request, Version};
 pub use message::response::Response;
 pub use router::Router;
 pub use server::{App, Handle, Server, Stats};
-pub use sse::{SseSink, come_back_later, event_stream, sse, sse_gzip};
-pub use sse_event::{SseEvent, last_event_id};
+pub use sse::event::{SseEvent, last_event_id};
+pub use sse::sink::{SseSink, come_back_later, event_stream, sse, sse_gzip};
 pub use values::error::{HeaderError, RequestError};
 pub use values::form_error::FormError;
 pub use values::headers::Headers;
