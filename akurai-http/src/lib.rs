@@ -56,24 +56,17 @@
 
 #![forbid(unsafe_code)]
 
-mod acceptor;
 mod codec;
-mod connection;
-mod failure;
 mod files;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod hosts;
 mod io;
 mod message;
 pub mod middleware;
-mod refusals;
 mod router;
-mod server;
-mod service;
+mod serve;
 mod sse;
-mod threads;
 mod values;
 
 pub use message::body_writer::BodyWriter;
@@ -94,7 +87,7 @@ pub use message::reply::{Reply, Upgrade};
 pub use message::request::{BodyReader, Request, Version};
 pub use message::response::Response;
 pub use router::Router;
-pub use server::{App, Handle, Server, Stats};
+pub use serve::server::{App, Handle, Server, Stats};
 pub use sse::event::{SseEvent, last_event_id};
 pub use sse::sink::{SseSink, come_back_later, event_stream, sse, sse_gzip};
 pub use values::error::{HeaderError, RequestError};

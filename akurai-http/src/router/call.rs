@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::message::own_answers::internal_error;
-use crate::threads::contain;
+use crate::serve::threads::contain;
 use crate::{Method, Reply, Request, files};
 
 pub(super) type Handler = Box<dyn Fn(&Request) -> Reply + Send + Sync>;

@@ -20,7 +20,6 @@ use std::sync::atomic::Ordering;
 
 use crate::codec::head::{HeadLimits, HeadParser};
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
-use crate::failure::{is_departure, tell};
 use crate::files;
 use crate::io::buffered::{OUTPUT_BYTES, Wire, write_wait};
 use crate::io::clock::Date;
@@ -28,8 +27,9 @@ use crate::io::registry::Link;
 use crate::message::body_writer::BodyWriter;
 use crate::message::own_answers::internal_error;
 use crate::message::response::{Body, Coded, StreamFn};
-use crate::service::Service;
-use crate::threads::contain;
+use crate::serve::accept::Service;
+use crate::serve::failure::{is_departure, tell};
+use crate::serve::threads::contain;
 use crate::values::error::{RequestError, is_timeout};
 use crate::{Method, Reply, Request, Response, Status, Version};
 

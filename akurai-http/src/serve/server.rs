@@ -8,14 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hosts::Hosts;
 use crate::io::limits::Limits;
 use crate::io::registry::Roster;
 use crate::io::transport::Listener;
 #[cfg(unix)]
 use crate::io::unix_socket::UnixSocket;
-use crate::service::Service;
-use crate::threads::Threads;
+use crate::serve::accept::Service;
+use crate::serve::hosts::Hosts;
+use crate::serve::threads::Threads;
 use crate::{Reply, Request, RequestError, Router, TrustedProxies};
 
 /// What answers requests: a [`Router`], or any function from a request to something that turns into a [`Reply`].

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::io::clock::after;
-use crate::service::Service;
+use crate::serve::accept::Service;
 
 /// How long the rest of a head may take once the server stops.
 const STOPPING_HEAD_TIME: Duration = Duration::from_secs(1);

@@ -7,16 +7,16 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::acceptor::Acceptor;
-use crate::connection::{self, Departure};
-use crate::failure::{is_departure, tell};
-use crate::hosts::Hosts;
 use crate::io::limits::Limits;
 use crate::io::linger::free_quarters;
 use crate::io::registry::{Link, Roster};
 use crate::io::transport::{Listener, Stream};
-use crate::refusals::Refusals;
-use crate::threads::{Threads, contain};
+use crate::serve::connection::{self, Departure};
+use crate::serve::failure::{is_departure, tell};
+use crate::serve::hosts::Hosts;
+use crate::serve::listening::Acceptor;
+use crate::serve::overload::Refusals;
+use crate::serve::threads::{Threads, contain};
 use crate::values::error::is_timeout;
 use crate::{App, TrustedProxies};
 
