@@ -84,7 +84,7 @@ pub use message::form::Pairs;
 pub use message::multipart::{Multipart, Part};
 pub use message::proxies::{ProxyError, TrustedProxies};
 pub use message::reply::{Reply, Upgrade};
-pub use message::request::{BodyReader, Request, Version};
+pub use message::request::{BodyReader, Request};
 pub use message::response::Response;
 pub use router::Router;
 pub use serve::server::{App, Handle, Server, Stats};
@@ -95,6 +95,7 @@ pub use values::form_error::FormError;
 pub use values::headers::Headers;
 pub use values::method::Method;
 pub use values::status::Status;
+pub use values::version::Version;
 
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]

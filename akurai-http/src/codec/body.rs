@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::codec::head::{FieldLine, is_field_value, is_tchar, split_field_line};
 use crate::values::error::RequestError;
+use crate::values::field::{FieldLine, is_field_value, is_tchar, split_field_line};
 
 /// What bounds a body and its framing, in bytes and lines.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::values::headers::trim_ows;
+use crate::values::field::trim_ows;
 
 /// Most ranges of one request that are answered as such. With more, the whole is sent (RFC 9110 §17.15).
 const MOST_RANGES: usize = 64;

@@ -2,8 +2,9 @@
 
 use super::{cuts, field_line, trim};
 use crate::codec::body::Framing;
-use crate::codec::head::{FieldLine, Head, HeadLimits, HeadParser};
+use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::codec::target::Form;
+use crate::values::field::FieldLine;
 use crate::{Limits, Method, RequestError, Version};
 
 type Outcome = Result<Option<(usize, Head, Vec<FieldLine>)>, RequestError>;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::codec::cookie;
 use crate::codec::date::imf_fixdate;
-use crate::codec::head::is_token;
+use crate::values::field::is_token;
 use crate::{Request, Response};
 
 /// Most bytes of a name and its value together; browsers drop a longer cookie without a word (RFC 6265 §6.1).

@@ -10,17 +10,7 @@ use crate::codec::body::{BodyLimits, Framing};
 use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::io::buffered::{IDLE_BUFFER_BYTES, Wire};
 use crate::message::params::Params;
-use crate::{Headers, Method, Reply, RequestError, Response, TrustedProxies};
-
-/// The version of a request; a later 1.x counts as 1.1 (RFC 9110 §2.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Version {
-    /// HTTP/1.0
-    Http10,
-    /// HTTP/1.1
-    #[default]
-    Http11,
-}
+use crate::{Headers, Method, Reply, RequestError, Response, TrustedProxies, Version};
 
 /// What a body's announced length is believed to be before anything of it came, in bytes.
 const CLAIMED_BYTES: usize = 16 * 1024;

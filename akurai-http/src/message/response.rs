@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use crate::codec::conditional::EntityTag;
 use crate::codec::date::http_date;
 use crate::codec::disposition::attachment;
-use crate::codec::head::content_length;
 use crate::codec::path::percent_encode;
 use crate::deflate::Level;
 use crate::message::body_writer::BodyWriter;
 use crate::values::error::{HeaderError, RequestError};
+use crate::values::field::content_length;
 use crate::{Headers, Status};
 
 /// A response: status, fields and body.

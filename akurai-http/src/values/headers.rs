@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::codec::head::{FieldLine, is_field_value, is_token};
 use crate::values::error::HeaderError;
+use crate::values::field::{FieldLine, is_field_value, is_token, trim_ows};
 
 /// What [`Headers::clear`] keeps memory for.
 const KEPT_BYTES: usize = 1024;
@@ -189,17 +189,6 @@ impl fmt::Debug for Headers {
             )
             .finish()
     }
-}
-
-/// `value` without SP and HTAB at its ends; never VT, FF or a byte that Unicode calls a space (RFC 9110 §5.6.3).
-pub(crate) fn trim_ows(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = value {
-        value = rest;
-    }
-    while let [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
-    }
-    value
 }
 
 #[cfg(test)]
