@@ -69,6 +69,8 @@ mod serve;
 mod sse;
 mod values;
 
+pub use io::stats::Stats;
+pub use message::app::App;
 pub use message::body_writer::BodyWriter;
 /// DEFLATE (RFC 1951), by hand: what `gzip` responses and WebSocket's `permessage-deflate` are made of.
 pub mod deflate {
@@ -87,7 +89,7 @@ pub use message::reply::{Reply, Upgrade};
 pub use message::request::{BodyReader, Request};
 pub use message::response::Response;
 pub use router::Router;
-pub use serve::server::{App, Handle, Server, Stats};
+pub use serve::server::{Handle, Server};
 pub use sse::event::{SseEvent, last_event_id};
 pub use sse::sink::{SseSink, come_back_later, event_stream, sse, sse_gzip};
 pub use values::error::{HeaderError, RequestError};

@@ -5,6 +5,7 @@ pub(crate) mod clock;
 pub(crate) mod limits;
 pub(crate) mod linger;
 pub(crate) mod registry;
+pub(crate) mod stats;
 pub(crate) mod transport;
 #[cfg(unix)]
 pub(crate) mod unix_socket;

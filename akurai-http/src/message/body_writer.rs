@@ -3,11 +3,10 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use crate::codec::deflate::{Flush, Level};
 use crate::codec::gzip::Gzip;
 use crate::codec::response::{LAST_CHUNK, ResponseFraming, append_chunk, begin_chunk};
-use crate::deflate::Flush;
 use crate::io::buffered::{OUTPUT_BYTES, Wire};
-use crate::message::response::Coded;
 
 /// Where the closure of [`Response::stream`](crate::Response::stream) writes the body.
 ///
@@ -24,6 +23,14 @@ pub struct BodyWriter<'a> {
     chunk: Vec<u8>,
     /// What compresses the body, if anything does.
     gzip: Option<Box<Gzip>>,
+}
+
+/// How a streamed body is compressed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Coded {
+    pub(crate) level: Level,
+    /// What was declared of its length before that, in bytes.
+    pub(crate) content_bytes: Option<u64>,
 }
 
 impl<'a> BodyWriter<'a> {

@@ -1,5 +1,6 @@
 //! Requests and responses, as handlers see them.
 
+pub(crate) mod app;
 pub(crate) mod body_writer;
 pub(crate) mod cookie;
 pub(crate) mod form;

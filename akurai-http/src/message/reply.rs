@@ -93,7 +93,7 @@ impl From<io::Error> for Reply {
     fn from(error: io::Error) -> Reply {
         let response = match (refusal(&error), FormError::within(&error)) {
             (Some(refusal), _) => Response::refusal(refusal),
-            (None, Some(refusal)) => refusal.response(),
+            (None, Some(refusal)) => Response::plain(refusal.status(), &refusal.to_string()),
             (None, None) => {
                 let mut failed = Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error");
                 failed.parts.failure = Some(error);
@@ -193,5 +193,30 @@ impl fmt::Debug for Upgrade {
         f.debug_struct("Upgrade")
             .field("head", &self.head)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_that_passes_the_error_on_answers_with_its_status() {
+        for (error, code) in [
+            (FormError::MediaType, 415),
+            (FormError::TooManyPairs, 400),
+            (FormError::Boundary, 400),
+            (FormError::Preamble, 400),
+            (FormError::Truncated, 400),
+            (FormError::TooManyParts, 400),
+            (FormError::PartHeadTooLarge, 413),
+            (FormError::PartTooLarge, 413),
+        ] {
+            let reply = Reply::from(io::Error::from(error));
+            assert_eq!(reply.response().status().code(), code, "{error}");
+            let body = format!("{error}\n");
+            assert_eq!(reply.response().body_bytes(), Some(body.as_bytes()));
+            assert!(!reply.response().parts.close, "{error}");
+        }
     }
 }

@@ -9,8 +9,7 @@ use crate::codec::conditional::EntityTag;
 use crate::codec::date::http_date;
 use crate::codec::disposition::attachment;
 use crate::codec::path::percent_encode;
-use crate::deflate::Level;
-use crate::message::body_writer::BodyWriter;
+use crate::message::body_writer::{BodyWriter, Coded};
 use crate::values::error::{HeaderError, RequestError};
 use crate::values::field::content_length;
 use crate::{Headers, Status};
@@ -56,14 +55,6 @@ const SHORT_BYTES: usize = 1024;
 thread_local! {
     /// What this thread's last response consisted of, empty again.
     static SPARE: Cell<Option<Box<Parts>>> = const { Cell::new(None) };
-}
-
-/// How a streamed body is compressed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Coded {
-    pub(crate) level: Level,
-    /// What was declared of its length before that, in bytes.
-    pub(crate) content_bytes: Option<u64>,
 }
 
 /// A response's content.

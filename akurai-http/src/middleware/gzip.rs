@@ -1,10 +1,11 @@
 //! Responses compressed for clients that accept it.
 
 use crate::codec::coding::{AcceptedCodings, ContentCoding};
+use crate::codec::deflate::Level;
 use crate::codec::gzip;
 use crate::codec::media::is_compressible;
-use crate::deflate::Level;
-use crate::message::response::{Body, Coded};
+use crate::message::body_writer::Coded;
+use crate::message::response::Body;
 use crate::{Reply, Request, Response, Status};
 
 /// Compresses responses with gzip (RFC 1952) for clients that accept it, for [`Router::wrap`](crate::Router::wrap).

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use self::call::{Call, Handler, Route, Stack, settled, through};
 use self::node::Node;
 use crate::files::{self, Files};
-use crate::{Method, Reply, Request, Response, Status};
+use crate::{App, Method, Reply, Request, Response, Status};
 
 /// Finds the handler for a request.
 ///
@@ -340,6 +340,24 @@ impl Router {
             request.set_params(params);
         }
         route.call(request, call)
+    }
+}
+
+impl App for Router {
+    fn handle(&self, request: &Request) -> Reply {
+        Router::handle_and_catch(self, request)
+    }
+
+    fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
+        Router::refuse(self, request, refusal)
+    }
+
+    fn body_bytes(&self, request: &Request) -> Option<u64> {
+        Router::body_bytes_of(self, request)
+    }
+
+    fn allow(&self, request: &Request) -> Option<String> {
+        Router::allow_of(self, request)
     }
 }
 

@@ -16,69 +16,7 @@ use crate::io::unix_socket::UnixSocket;
 use crate::serve::accept::Service;
 use crate::serve::hosts::Hosts;
 use crate::serve::threads::Threads;
-use crate::{Reply, Request, RequestError, Router, TrustedProxies};
-
-/// What answers requests: a [`Router`], or any function from a request to something that turns into a [`Reply`].
-///
-/// ```
-/// use akurai_http::{App, Request, Response};
-///
-/// let app = |req: &Request| Response::text(format!("you asked for {}\n", req.path()));
-/// assert_eq!(app.handle(&Request::get("/x")).response().body_bytes(), Some(&b"you asked for /x\n"[..]));
-/// ```
-pub trait App: Send + Sync + 'static {
-    /// Answers one request. It is called by many threads at a time; a panic costs one connection a 500.
-    fn handle(&self, request: &Request) -> Reply;
-
-    /// Answers a request whose body is announced to be too long, so that it is not to be handled:
-    /// with what `refusal` gives, a 413, as it is unless this does more. A [`Router`] passes it
-    /// through its middleware.
-    fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
-        refusal(request)
-    }
-
-    /// Longest body for this request, in bytes; `None` leaves it at [`Limits::body_bytes`]. It is asked only for a request
-    /// that announces a body, before [`handle`](App::handle).
-    fn body_bytes(&self, request: &Request) -> Option<u64> {
-        let _ = request;
-        None
-    }
-
-    /// The methods that this request's target has, for `Allow` in the answer to `TRACE`, which no app is given (RFC 9110
-    /// §15.5.6); `None` names all methods.
-    fn allow(&self, request: &Request) -> Option<String> {
-        let _ = request;
-        None
-    }
-}
-
-impl App for Router {
-    fn handle(&self, request: &Request) -> Reply {
-        Router::handle_and_catch(self, request)
-    }
-
-    fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
-        Router::refuse(self, request, refusal)
-    }
-
-    fn body_bytes(&self, request: &Request) -> Option<u64> {
-        Router::body_bytes_of(self, request)
-    }
-
-    fn allow(&self, request: &Request) -> Option<String> {
-        Router::allow_of(self, request)
-    }
-}
-
-impl<F, R> App for F
-where
-    F: Fn(&Request) -> R + Send + Sync + 'static,
-    R: Into<Reply>,
-{
-    fn handle(&self, request: &Request) -> Reply {
-        self(request).into()
-    }
-}
+use crate::{App, Stats, TrustedProxies};
 
 /// A bound server, which [`run`](Server::run) makes serve.
 ///
@@ -184,7 +122,7 @@ impl Server {
         self
     }
 
-    /// Believes these proxies, and nobody else, about the client's address; see [`Request::client_addr`].
+    /// Believes these proxies, and nobody else, about the client's address; see [`Request::client_addr`](crate::Request::client_addr).
     pub fn trust(mut self, proxies: TrustedProxies) -> Server {
         self.proxies = Some(Arc::new(proxies));
         self
@@ -199,7 +137,7 @@ impl Server {
     /// site, and the page reads every answer: `Host` and `Origin` are both the page's. So list the
     /// names that people type to get here, `localhost` for example.
     ///
-    /// The server compares [`Request::authority`] without its port, in any case, with or without a
+    /// The server compares [`Request::authority`](crate::Request::authority) without its port, in any case, with or without a
     /// dot at its end. It answers a request without a host, which HTTP/1.0 allows and no browser
     /// sends. The list holds for all listeners, Unix sockets included. Behind a proxy that passes
     /// `Host` on, list the names that the proxy serves.
@@ -322,35 +260,4 @@ impl fmt::Debug for Handle {
             .field("stats", &self.stats())
             .finish()
     }
-}
-
-/// What one server is doing and has done since it was made; see [`Handle::stats`].
-///
-/// What counts since then (`accepted`, `requests`, bytes, `overloaded`, `panics`, `refused`) never
-/// goes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Connections that were accepted and found a place.
-    pub accepted: u64,
-    /// Open connections that have not been upgraded.
-    pub connections: usize,
-    /// Those of them that have a request to answer.
-    pub in_request: usize,
-    /// Open connections that have been upgraded.
-    pub upgraded: usize,
-    /// Threads that serve a connection or wait for one.
-    pub threads: usize,
-    /// Requests whose head was read.
-    pub requests: u64,
-    /// Bytes received, upgraded connections included.
-    pub bytes_in: u64,
-    /// Bytes sent, upgraded connections included.
-    pub bytes_out: u64,
-    /// Connections and upgrades that found no place: 503.
-    pub overloaded: u64,
-    /// Handlers and closures that panicked.
-    pub panics: u64,
-    /// Requests that were refused, by reason; a reason that never occurred is left out.
-    pub refused: Vec<(RequestError, u64)>,
 }

@@ -6,9 +6,9 @@ use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use crate::codec::coding::{AcceptedCodings, ContentCoding};
+use crate::codec::deflate::{Flush, Level};
 use crate::codec::event;
 use crate::codec::gzip::Gzip;
-use crate::deflate::{Flush, Level};
 use crate::sse::event::{SseEvent, check_id, check_name};
 use crate::values::error::is_timeout;
 use crate::{Reply, Request, Response, Socket, Status, Upgrade, Upgraded};

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use crate::Status;
+use crate::values::status::Status;
 
 /// Why a request was refused, on the wire or while its body was read.
 ///

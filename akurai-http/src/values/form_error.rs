@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use crate::{Response, Status};
+use crate::values::status::Status;
 
 /// Why a form in a body was refused, by [`Request::form`](crate::Request::form) or [`Multipart`](crate::Multipart).
 ///
@@ -50,10 +50,6 @@ impl FormError {
         error.get_ref()?.downcast_ref::<FormError>().copied()
     }
 
-    pub(crate) fn response(self) -> Response {
-        Response::plain(self.status(), self.message())
-    }
-
     fn message(self) -> &'static str {
         use FormError::*;
         match self {
@@ -87,31 +83,5 @@ impl From<FormError> for io::Error {
             _ => io::ErrorKind::InvalidData,
         };
         io::Error::new(kind, error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Reply;
-
-    #[test]
-    fn a_handler_that_passes_the_error_on_answers_with_its_status() {
-        for (error, code) in [
-            (FormError::MediaType, 415),
-            (FormError::TooManyPairs, 400),
-            (FormError::Boundary, 400),
-            (FormError::Preamble, 400),
-            (FormError::Truncated, 400),
-            (FormError::TooManyParts, 400),
-            (FormError::PartHeadTooLarge, 413),
-            (FormError::PartTooLarge, 413),
-        ] {
-            let reply = Reply::from(io::Error::from(error));
-            assert_eq!(reply.response().status().code(), code, "{error}");
-            let body = format!("{error}\n");
-            assert_eq!(reply.response().body_bytes(), Some(body.as_bytes()));
-            assert!(!reply.response().parts.close, "{error}");
-        }
     }
 }
