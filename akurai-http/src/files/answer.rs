@@ -1,7 +1,5 @@
 //! The response to a request for content that exists: what its conditions, then its range, ask for.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 use std::time::SystemTime;
 
@@ -14,6 +12,7 @@ use crate::codec::date::{http_date, imf_fixdate};
 use crate::codec::media::Media;
 use crate::codec::parameters::essence;
 use crate::codec::range::{Multipart, Selection, content_range, select, unsatisfied_range};
+use crate::io::random::random;
 use crate::message::response::Body;
 use crate::{Headers, Method, Request, Response, Status};
 
@@ -226,7 +225,6 @@ fn without(response: Response, names: &[&str]) -> Response {
 
 /// 64 characters that nobody can foresee, so that no content holds them.
 fn boundary() -> String {
-    let random = || RandomState::new().build_hasher().finish();
     format!(
         "{:016x}{:016x}{:016x}{:016x}",
         random(),

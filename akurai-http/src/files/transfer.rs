@@ -2,11 +2,12 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::resource::{Content, Resource};
 use crate::BodyWriter;
 use crate::codec::range::Multipart;
+use crate::io::lock::lock;
 
 /// One read of a file and one write to the socket, in bytes. Smaller pieces cost more calls, larger ones more of the cache.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -48,7 +49,7 @@ struct Room(Vec<u8>);
 
 impl Room {
     fn lend() -> Room {
-        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = lock(&SPARE);
         Room(spare.pop().unwrap_or_default())
     }
 
@@ -63,7 +64,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = lock(&SPARE);
         if spare.len() < SPARE_PIECES {
             spare.push(std::mem::take(&mut self.0));
         }

@@ -8,7 +8,8 @@ use crate::codec::body::{BodyDecoder, BodyLimits, Framing, Step};
 use crate::io::clock::after;
 use crate::io::limits::Limits;
 use crate::io::registry::Link;
-use crate::values::error::{RequestError, is_timeout};
+use crate::io::transport::is_timeout;
+use crate::values::error::RequestError;
 
 /// The read buffer of an idle connection, in bytes. It grows for a head that needs more.
 pub(crate) const IDLE_BUFFER_BYTES: usize = 4 * 1024;

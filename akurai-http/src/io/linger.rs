@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::io::limits::Limits;
 use crate::io::registry::Link;
-use crate::values::error::is_timeout;
+use crate::io::transport::is_timeout;
 
 /// What one read throws away at most, in bytes.
 const SCRATCH_BYTES: usize = 16 * 1024;

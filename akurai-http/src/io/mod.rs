@@ -2,8 +2,11 @@
 
 pub(crate) mod buffered;
 pub(crate) mod clock;
+pub(crate) mod contain;
 pub(crate) mod limits;
 pub(crate) mod linger;
+pub(crate) mod lock;
+pub(crate) mod random;
 pub(crate) mod registry;
 pub(crate) mod stats;
 pub(crate) mod transport;

@@ -1,18 +1,19 @@
 //! Who is connected: the counts and their bounds, and the sockets that a shutdown must reach.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use crate::io::clock::after;
+use crate::io::contain::contain;
 use crate::io::limits::Limits;
 use crate::io::linger::LingerBounds;
+use crate::io::lock::{lock, wait};
 use crate::io::transport::Stream;
-use crate::io::upgraded::{Socket, StopHook};
 use crate::{RequestError, Stats};
 
 /// All connections of one server.
@@ -91,6 +92,15 @@ pub(crate) struct Link {
     pub(crate) stop_hook: OnceLock<StopHook>,
     id: u64,
     roster: Arc<Roster>,
+}
+
+/// What a connection does when the server shuts down.
+pub(crate) struct StopHook(pub(crate) Box<dyn Fn(&Arc<Link>) + Send + Sync>);
+
+impl fmt::Debug for StopHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StopHook")
+    }
 }
 
 /// Waits for a request, so that a shutdown may close it.
@@ -187,10 +197,7 @@ impl Roster {
     pub(crate) fn wait_for_stop(&self) {
         let mut deadline = lock(&self.deadline);
         while deadline.is_none() {
-            deadline = self
-                .asked
-                .wait(deadline)
-                .unwrap_or_else(PoisonError::into_inner);
+            deadline = wait(&self.asked, deadline);
         }
     }
 
@@ -349,8 +356,7 @@ impl Link {
         let Some(hook) = self.stop_hook.get() else {
             return false;
         };
-        let socket = Socket::new(Arc::clone(self));
-        if catch_unwind(AssertUnwindSafe(|| hook.call(&socket))).is_err() {
+        if contain(|| (hook.0)(self)).is_none() {
             self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
         }
         true
@@ -378,11 +384,6 @@ fn take_place(count: &AtomicUsize, limit: usize) -> bool {
             (taken < limit).then_some(taken + 1)
         })
         .is_ok()
-}
-
-/// A lock whose data stays valid even if a holder panicked: each critical section here is a single step.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -67,6 +67,14 @@ impl Stream {
     }
 }
 
+/// Whether a socket's wait ran out. Unix says `WouldBlock`, Windows `TimedOut`.
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
+
 /// A listening socket.
 #[derive(Debug)]
 pub(crate) enum Listener {

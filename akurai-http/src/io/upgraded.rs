@@ -146,21 +146,6 @@ impl Socket {
     }
 }
 
-/// What a connection does when the server shuts down.
-pub(crate) struct StopHook(pub(crate) Box<dyn Fn(&Socket) + Send + Sync>);
-
-impl StopHook {
-    pub(crate) fn call(&self, socket: &Socket) {
-        (self.0)(socket);
-    }
-}
-
-impl fmt::Debug for StopHook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StopHook")
-    }
-}
-
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.link.read(buf)

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
-use crate::io::upgraded::StopHook;
+use crate::io::registry::StopHook;
 use crate::message::own_answers::overloaded;
 use crate::values::error::refusal;
 use crate::{FormError, Response, Socket, Status, Upgraded};
@@ -183,7 +184,9 @@ impl Upgrade {
     /// closure runs; so it should not wait long. It must not keep the socket, or the connection
     /// would not end.
     pub fn on_stop(mut self, hook: impl Fn(&Socket) + Send + Sync + 'static) -> Upgrade {
-        self.stop_hook = Some(StopHook(Box::new(hook)));
+        self.stop_hook = Some(StopHook(Box::new(move |link| {
+            hook(&Socket::new(Arc::clone(link)));
+        })));
         self
     }
 }

@@ -7,17 +7,18 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::io::contain::contain;
 use crate::io::limits::Limits;
 use crate::io::linger::free_quarters;
 use crate::io::registry::{Link, Roster};
+use crate::io::transport::is_timeout;
 use crate::io::transport::{Listener, Stream};
 use crate::serve::connection::{self, Departure};
 use crate::serve::failure::{is_departure, tell};
 use crate::serve::hosts::Hosts;
 use crate::serve::listening::Acceptor;
 use crate::serve::overload::Refusals;
-use crate::serve::threads::{Threads, contain};
-use crate::values::error::is_timeout;
+use crate::serve::threads::Threads;
 use crate::{App, TrustedProxies};
 
 /// How long after a forced end the threads have to notice it.

@@ -23,14 +23,15 @@ use crate::codec::response::{Persistence, ResponseFraming, append_head};
 use crate::files;
 use crate::io::buffered::{OUTPUT_BYTES, Wire, write_wait};
 use crate::io::clock::Date;
+use crate::io::contain::contain;
 use crate::io::registry::Link;
+use crate::io::transport::is_timeout;
 use crate::message::body_writer::{BodyWriter, Coded};
 use crate::message::own_answers::internal_error;
 use crate::message::response::{Body, StreamFn};
 use crate::serve::accept::Service;
 use crate::serve::failure::{is_departure, tell};
-use crate::serve::threads::contain;
-use crate::values::error::{RequestError, is_timeout};
+use crate::values::error::RequestError;
 use crate::{Method, Reply, Request, Response, Status, Version};
 
 pub(crate) use upgrading::Departure;

@@ -1,10 +1,10 @@
 //! A listener, and the threads that wait for its next connection: a few in `accept`, the others at
 //! rest.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::io::registry::lock;
+use crate::io::lock::{lock, wait_at_most};
 use crate::io::transport::Listener;
 
 /// Most threads in `accept` at a time. A thread that waits there holds the number of a descriptor
@@ -94,8 +94,7 @@ impl Acceptor {
                 state.resting -= 1;
                 return false;
             }
-            let waited = self.called.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = wait_at_most(&self.called, state, left);
         }
     }
 

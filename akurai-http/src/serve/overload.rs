@@ -13,7 +13,8 @@ use crate::codec::response::{Persistence, ResponseFraming, append_head};
 use crate::io::clock::Date;
 use crate::io::limits::Limits;
 use crate::io::linger::{LingerBounds, Lingering};
-use crate::io::registry::{Roster, lock};
+use crate::io::lock::lock;
+use crate::io::registry::Roster;
 use crate::io::transport::Stream;
 use crate::message::own_answers::overloaded;
 

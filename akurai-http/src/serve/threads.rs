@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Instant;
 
-use crate::io::registry::lock;
+use crate::io::contain::contain;
+use crate::io::lock::{lock, wait_at_most};
 
 /// The threads of one server.
 #[derive(Debug, Default)]
@@ -56,10 +55,7 @@ impl Threads {
             if wait.is_zero() {
                 return false;
             }
-            state = match self.ended.wait_timeout(state, wait) {
-                Ok((state, _)) => state,
-                Err(poisoned) => PoisonError::into_inner(poisoned).0,
-            };
+            state = wait_at_most(&self.ended, state, wait);
         }
         for ending in state.ending.drain(..) {
             let _ = ending.join();
@@ -89,24 +85,10 @@ impl Threads {
     }
 }
 
-/// Runs code of the program; `None` if it panicked. The panic's payload is the program's too:
-/// dropping it may panic a second time, and that stays in here as well.
-pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Option<T> {
-    let payload = match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(value) => return Some(value),
-        Err(payload) => payload,
-    };
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // Its Drop might panic too.
-        mem::forget(second);
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::sync::mpsc;
+    use std::sync::{PoisonError, mpsc};
     use std::time::Duration;
 
     use super::*;

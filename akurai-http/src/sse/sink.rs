@@ -1,6 +1,5 @@
 //! Server-Sent Events: a stream of events that a closure writes (WHATWG HTML §9.2).
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
@@ -9,8 +8,9 @@ use crate::codec::coding::{AcceptedCodings, ContentCoding};
 use crate::codec::deflate::{Flush, Level};
 use crate::codec::event;
 use crate::codec::gzip::Gzip;
+use crate::io::random::random;
+use crate::io::transport::is_timeout;
 use crate::sse::event::{SseEvent, check_id, check_name};
-use crate::values::error::is_timeout;
 use crate::{Reply, Request, Response, Socket, Status, Upgrade, Upgraded};
 
 /// The comment that goes out with the head.
@@ -126,7 +126,7 @@ fn head() -> Response {
 
 /// A number below `bound`, so that clients do not come back all at once. It need not be unpredictable, only spread.
 fn random_below(bound: u64) -> u64 {
-    RandomState::new().build_hasher().finish() % bound
+    random() % bound
 }
 
 /// Writes events to one client. Each verb is one write, on its way when the call returns.

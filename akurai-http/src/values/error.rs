@@ -180,14 +180,6 @@ pub(crate) fn refusal(error: &io::Error) -> Option<RequestError> {
     error.get_ref()?.downcast_ref::<RequestError>().copied()
 }
 
-/// Whether a socket's wait ran out. Unix says `WouldBlock`, Windows `TimedOut`.
-pub(crate) fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
-}
-
 /// Why a field that the application set was refused; nothing of it reaches the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
