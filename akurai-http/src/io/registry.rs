@@ -1,17 +1,17 @@
 //! Who is connected: the counts and their bounds, and the sockets that a shutdown must reach.
 
+mod entry;
+
 use std::collections::HashMap;
-use std::fmt;
-use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+pub(crate) use entry::{Link, StopHook};
+
 use crate::io::clock::after;
-use crate::io::contain::contain;
 use crate::io::limits::Limits;
-use crate::io::linger::LingerBounds;
 use crate::io::lock::{lock, wait};
 use crate::io::transport::Stream;
 use crate::{RequestError, Stats};
@@ -78,40 +78,6 @@ impl Traffic {
     }
 }
 
-/// One connection's socket and its place in the count, which it holds until the last handle to it is dropped.
-#[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) stream: Stream,
-    pub(crate) peer: Option<SocketAddr>,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) traffic: Traffic,
-    phase: AtomicU8,
-    /// It was ended by force: what is still read of it has gaps.
-    is_cut: AtomicBool,
-    /// Told of a shutdown instead of the end of the input.
-    pub(crate) stop_hook: OnceLock<StopHook>,
-    id: u64,
-    roster: Arc<Roster>,
-}
-
-/// What a connection does when the server shuts down.
-pub(crate) struct StopHook(pub(crate) Box<dyn Fn(&Arc<Link>) + Send + Sync>);
-
-impl fmt::Debug for StopHook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StopHook")
-    }
-}
-
-/// Waits for a request, so that a shutdown may close it.
-const IDLE: u8 = 0;
-/// Has a request to answer, so that a shutdown lets it finish.
-const BUSY: u8 = 1;
-/// Belongs to a closure, which learns of a shutdown as the end of its input.
-const UPGRADED: u8 = 2;
-/// Has had its last answer, and is read until the client has it too; see [`Link::linger`].
-const LINGERING: u8 = 3;
-
 impl Roster {
     /// Gives the socket a place among the connections, or gives it back if all places are taken.
     pub(crate) fn admit(
@@ -123,17 +89,8 @@ impl Roster {
         if !take_place(&self.open, limits.connections) {
             return Err(stream);
         }
-        let link = Arc::new(Link {
-            stream,
-            peer,
-            limits: Arc::clone(limits),
-            traffic: Traffic::default(),
-            phase: AtomicU8::new(BUSY),
-            is_cut: AtomicBool::new(false),
-            stop_hook: OnceLock::new(),
-            id: self.next_id.fetch_add(1, Ordering::Relaxed),
-            roster: Arc::clone(self),
-        });
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let link = Arc::new(Link::new(stream, peer, limits, id, self));
         lock(&self.links).insert(link.id, Arc::downgrade(&link));
         Ok(link)
     }
@@ -160,7 +117,7 @@ impl Roster {
         // ones. So the sum may lack it for a moment; but no count goes back.
         self.counts.told.raise(&traffic);
         let told = &self.counts.told;
-        let busy = |link: &&Arc<Link>| link.phase.load(Ordering::Relaxed) == BUSY;
+        let busy = |link: &&Arc<Link>| link.is_busy();
         Stats {
             accepted: self.next_id.load(Ordering::Relaxed),
             connections: self.open(),
@@ -210,8 +167,7 @@ impl Roster {
     /// by that.
     pub(crate) fn close_idle(&self) {
         for link in self.links() {
-            let is_open = matches!(link.phase.load(Ordering::SeqCst), IDLE | UPGRADED);
-            if is_open && !link.call_stop_hook() {
+            if link.owes_nothing() && !link.call_stop_hook() {
                 let _ = link.stream.shutdown(Shutdown::Read);
             }
         }
@@ -240,144 +196,6 @@ impl Roster {
     }
 }
 
-impl Link {
-    pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let count = self.stream.read(buf)?;
-        // A forced end may have taken some in front of these.
-        if self.is_cut.load(Ordering::SeqCst) {
-            return Ok(0);
-        }
-        self.traffic
-            .bytes_in
-            .fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-
-    pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.count_written(self.stream.write(buf)?)
-    }
-
-    pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.count_written(self.stream.write_vectored(bufs)?)
-    }
-
-    /// How much was written, in bytes.
-    pub(crate) fn sent_bytes(&self) -> u64 {
-        self.traffic.bytes_out.load(Ordering::Relaxed)
-    }
-
-    fn count_written(&self, count: usize) -> io::Result<usize> {
-        self.traffic
-            .bytes_out
-            .fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-
-    /// Counts a request. Only the thread that serves the connection does so.
-    pub(crate) fn count_request(&self) {
-        let requests = &self.traffic.requests;
-        requests.store(requests.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-
-    /// Says that the connection waits for a request. False if it should not, since the server stops.
-    pub(crate) fn set_idle(&self) -> bool {
-        // Whoever stops the server sets its flag before it looks for idle links, and we look at the flag after we
-        // became one: one of the two sees the other.
-        self.phase.store(IDLE, Ordering::SeqCst);
-        !self.roster.is_stopping()
-    }
-
-    /// Says that a request has arrived.
-    pub(crate) fn set_busy(&self) {
-        // A shutdown that does not see it yet is one that came a moment earlier.
-        self.phase.store(BUSY, Ordering::Release);
-    }
-
-    /// Says that the connection has had its last answer. It keeps its place; one that is upgraded
-    /// stays so.
-    pub(crate) fn set_lingering(&self) {
-        let order = Ordering::SeqCst;
-        let _ = self.phase.fetch_update(order, order, |phase| {
-            (phase != UPGRADED).then_some(LINGERING)
-        });
-    }
-
-    /// How long this connection may linger, as things stand.
-    pub(crate) fn linger_bounds(&self) -> LingerBounds {
-        let (taken, places) = match self.phase.load(Ordering::Relaxed) {
-            UPGRADED => (self.roster.upgraded(), self.limits.upgrades),
-            _ => (self.roster.open(), self.limits.connections),
-        };
-        LingerBounds::new(&self.limits, taken, places, self.is_stopping())
-    }
-
-    /// Moves from the connections' count to the upgrades'. False if all places there are taken.
-    pub(crate) fn upgrade(self: &Arc<Link>, hook: Option<StopHook>) -> bool {
-        if !take_place(&self.roster.upgraded, self.limits.upgrades) {
-            return false;
-        }
-        self.roster.open.fetch_sub(1, Ordering::Relaxed);
-        if let Some(hook) = hook {
-            let _ = self.stop_hook.set(hook); // A connection is upgraded once.
-        }
-        self.phase.store(UPGRADED, Ordering::SeqCst);
-        if self.roster.is_stopping() && !self.call_stop_hook() {
-            let _ = self.stream.shutdown(Shutdown::Read);
-        }
-        true
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.roster.is_stopping()
-    }
-
-    // A client that has filled our buffer, while a handler was busy, waits until it is told of
-    // room; after the end of our input nothing tells it, but for the FIN. Then it goes on sending,
-    // and our system's reset lets it go.
-    fn make_room(&self) {
-        const READS: usize = 2048; // 32 MiB, which no system holds for a socket by default.
-        self.is_cut.store(true, Ordering::SeqCst);
-        // Another thread of this connection may set the socket to block.
-        let wait = Some(Duration::from_millis(1));
-        if self.stream.set_read_timeout(wait).is_err() || self.stream.set_nonblocking(true).is_err()
-        {
-            return;
-        }
-        let mut discarded = [0; 16 * 1024];
-        for _ in 0..READS {
-            if !matches!(self.stream.read(&mut discarded), Ok(1..)) {
-                break;
-            }
-        }
-    }
-
-    // Whether there is one. It is the application's, and may panic.
-    fn call_stop_hook(self: &Arc<Link>) -> bool {
-        let Some(hook) = self.stop_hook.get() else {
-            return false;
-        };
-        if contain(|| (hook.0)(self)).is_none() {
-            self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
-        }
-        true
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        {
-            let mut links = lock(&self.roster.links);
-            links.remove(&self.id);
-            self.roster.counts.ended.add(&self.traffic);
-        }
-        let count = match *self.phase.get_mut() {
-            UPGRADED => &self.roster.upgraded,
-            _ => &self.roster.open,
-        };
-        count.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 fn take_place(count: &AtomicUsize, limit: usize) -> bool {
     count
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
@@ -388,7 +206,7 @@ fn take_place(count: &AtomicUsize, limit: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
@@ -397,25 +215,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let addr = listener.local_addr().expect("it is bound");
         Stream::Tcp(TcpStream::connect(addr).expect("it listens"))
-    }
-
-    #[test]
-    fn what_is_read_behind_a_forced_end_is_none() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let addr = listener.local_addr().expect("it is bound");
-        let mut client = TcpStream::connect(addr).expect("it listens");
-        let (socket, _) = listener.accept().expect("it has connected");
-        let roster: Arc<Roster> = Arc::default();
-        let link = roster.admit(Stream::Tcp(socket), None, &Arc::default());
-        let link = link.expect("there is a place");
-        client.write_all(b"be").expect("it is open");
-        assert_eq!(link.read(&mut [0]).expect("a byte"), 1);
-        // The other one is thrown away, so that what follows is not what follows the first.
-        link.make_room();
-        client.write_all(b"hind").expect("it is open");
-        link.stream.set_nonblocking(false).expect("a socket");
-        link.stream.set_read_timeout(None).expect("a socket");
-        assert_eq!(link.read(&mut [0; 9]).expect("an end"), 0);
     }
 
     #[test]
