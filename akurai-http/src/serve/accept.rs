@@ -9,17 +9,14 @@ use std::time::{Duration, Instant};
 
 use crate::io::contain::contain;
 use crate::io::limits::Limits;
-use crate::io::linger::free_quarters;
-use crate::io::registry::{Link, Roster};
-use crate::io::transport::is_timeout;
-use crate::io::transport::{Listener, Stream};
+use crate::io::registry::Link;
+use crate::io::transport::{Listener, Stream, is_timeout};
 use crate::serve::connection::{self, Departure};
 use crate::serve::failure::{is_departure, tell};
-use crate::serve::hosts::Hosts;
 use crate::serve::listening::Acceptor;
 use crate::serve::overload::Refusals;
+use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
-use crate::{App, TrustedProxies};
 
 /// How long after a forced end the threads have to notice it.
 const FORCED_TIME: Duration = Duration::from_secs(1);
@@ -32,12 +29,7 @@ const REMINDER: Duration = Duration::from_secs(1);
 
 /// What the threads of a running server share.
 pub(crate) struct Service {
-    pub(crate) app: Box<dyn App>,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) proxies: Option<Arc<TrustedProxies>>,
-    /// Those that are answered to; `None` for any.
-    pub(crate) hosts: Option<Hosts>,
-    pub(crate) roster: Arc<Roster>,
+    serving: Serving,
     acceptors: Vec<Acceptor>,
     refusals: Refusals,
     threads: Arc<Threads>,
@@ -45,27 +37,19 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(
-        app: Box<dyn App>,
+        serving: Serving,
         listeners: Vec<Listener>,
-        limits: Limits,
-        proxies: Option<Arc<TrustedProxies>>,
-        hosts: Option<Hosts>,
-        roster: Arc<Roster>,
         threads: Arc<Threads>,
     ) -> Arc<Service> {
-        let spare_time = limits.spare_time.max(Duration::from_millis(1));
+        let spare_time = serving.limits.spare_time.max(Duration::from_millis(1));
         let acceptors = listeners.into_iter().map(|listener| {
             // A wait that cannot be bounded only means that spare threads stay.
             let _ = listener.set_accept_timeout(spare_time);
             Acceptor::new(listener)
         });
         Arc::new(Service {
-            app,
+            serving,
             acceptors: acceptors.collect(),
-            limits: Arc::new(limits),
-            proxies,
-            hosts,
-            roster,
             refusals: Refusals::default(),
             threads,
         })
@@ -75,29 +59,14 @@ impl Service {
     pub(crate) fn run(self: &Arc<Service>) -> io::Result<()> {
         for index in 0..self.acceptors.len() {
             if let Err(error) = self.spawn_acceptor(index) {
-                self.roster.stop(Duration::ZERO);
+                self.serving.roster.stop(Duration::ZERO);
                 self.stop();
                 return Err(error);
             }
         }
-        self.roster.wait_for_stop();
+        self.serving.roster.wait_for_stop();
         self.stop();
         Ok(())
-    }
-
-    /// How long a connection may wait for its next request: less as the places run out, nothing when they have. The
-    /// wait for its first one never shrinks to nothing.
-    pub(crate) fn idle_wait(&self, first: bool) -> Duration {
-        if first && self.limits.idle_timeout.is_zero() {
-            return self.limits.head_deadline;
-        }
-        let quarters = free_quarters(self.roster.open(), self.limits.connections);
-        self.limits.idle_timeout / 4 * quarters.max(u32::from(first))
-    }
-
-    /// Whether a connection may wait for another request at all.
-    pub(crate) fn may_wait(&self) -> bool {
-        self.roster.open() < self.limits.connections && !self.limits.idle_timeout.is_zero()
     }
 
     fn spawn_acceptor(self: &Arc<Service>, index: usize) -> io::Result<()> {
@@ -123,7 +92,8 @@ impl Service {
                 self.refuse(stream);
                 continue;
             }
-            match self.roster.admit(stream, peer, &self.limits) {
+            let Serving { roster, limits, .. } = &self.serving;
+            match roster.admit(stream, peer, limits) {
                 Ok(link) => self.serve(link),
                 Err(stream) => self.refuse(stream),
             }
@@ -131,8 +101,8 @@ impl Service {
                 spare_threads,
                 spare_time,
                 ..
-            } = *self.limits;
-            let is_over = || self.roster.is_stopping();
+            } = **limits;
+            let is_over = || roster.is_stopping();
             if is_over() || !acceptor.come_back(spare_threads, spare_time, is_over) {
                 return;
             }
@@ -140,7 +110,8 @@ impl Service {
     }
 
     fn refuse(self: &Arc<Service>, stream: Stream) {
-        self.roster
+        self.serving
+            .roster
             .counts
             .overloaded
             .fetch_add(1, Ordering::Relaxed);
@@ -149,7 +120,7 @@ impl Service {
             if self
                 .threads
                 .spawn(Box::new(move || {
-                    let (roster, limits) = (&service.roster, &service.limits);
+                    let Serving { roster, limits, .. } = &service.serving;
                     service.refusals.watch(roster, limits);
                 }))
                 .is_err()
@@ -164,7 +135,7 @@ impl Service {
             run,
             upgraded,
             request,
-        }) = connection::serve(self, link)
+        }) = connection::serve(&self.serving, link)
         else {
             return;
         };
@@ -177,18 +148,22 @@ impl Service {
             _ => {}
         });
         if outcome.is_none() {
-            self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
+            self.serving
+                .roster
+                .counts
+                .panics
+                .fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// The next connection; `None` if this thread is to end.
     fn accept(&self, acceptor: &Acceptor) -> Option<(Stream, Option<SocketAddr>)> {
         loop {
-            let accepted = match self.roster.is_stopping() {
+            let accepted = match self.serving.roster.is_stopping() {
                 true => Err(io::ErrorKind::ConnectionRefused.into()),
                 false => acceptor.listener.accept(),
             };
-            if self.roster.is_stopping() {
+            if self.serving.roster.is_stopping() {
                 acceptor.leave();
                 return None;
             }
@@ -204,28 +179,28 @@ impl Service {
                     }
                 }
                 // Descriptors come back when connections end.
-                Err(_) => thread::sleep(self.limits.accept_pause),
+                Err(_) => thread::sleep(self.serving.limits.accept_pause),
             }
         }
     }
 
     fn stop(&self) {
-        self.roster.close_idle();
+        self.serving.roster.close_idle();
         let mut reminder = Instant::now() + REMINDER;
         loop {
             if Instant::now() >= reminder {
-                self.roster.remind();
+                self.serving.roster.remind();
                 reminder = Instant::now() + REMINDER;
             }
             // It may come nearer meanwhile.
-            let deadline = self.roster.deadline();
+            let deadline = self.serving.roster.deadline();
             for acceptor in &self.acceptors {
                 acceptor.stop();
             }
             let soon = Instant::now() + Duration::from_millis(20);
             // A closure may have given its socket to a thread of its own; that has the grace too.
             if self.threads.join(deadline.min(soon)) {
-                if self.roster.upgraded() == 0 {
+                if self.serving.roster.upgraded() == 0 {
                     return;
                 }
                 thread::sleep(soon.saturating_duration_since(Instant::now()));
@@ -234,7 +209,7 @@ impl Service {
                 break;
             }
         }
-        self.roster.close_all();
+        self.serving.roster.close_all();
         self.refusals.end();
         self.threads.join(Instant::now() + FORCED_TIME);
         // A thread that is left behind keeps the listeners.

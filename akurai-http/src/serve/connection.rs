@@ -29,8 +29,8 @@ use crate::io::transport::is_timeout;
 use crate::message::body_writer::{BodyWriter, Coded};
 use crate::message::own_answers::internal_error;
 use crate::message::response::{Body, StreamFn};
-use crate::serve::accept::Service;
 use crate::serve::failure::{is_departure, tell};
+use crate::serve::serving::Serving;
 use crate::values::error::RequestError;
 use crate::{Method, Reply, Request, Response, Status, Version};
 
@@ -46,8 +46,8 @@ const FIRST_FLIGHT_BYTES: u64 = 10 * 1460;
 /// What a thread's stack has held stays resident while the thread waits, so what is large here is on the heap, and this is never
 /// a part of its caller's frame, in which a closure runs.
 #[inline(never)]
-pub(crate) fn serve(service: &Service, link: Arc<Link>) -> Option<Departure> {
-    let mut connection = open(service, link)?;
+pub(crate) fn serve(serving: &Serving, link: Arc<Link>) -> Option<Departure> {
+    let mut connection = open(serving, link)?;
     loop {
         let outcome = match connection.next_request() {
             Next::Gone => Outcome::Gone,
@@ -75,17 +75,17 @@ pub(crate) fn serve(service: &Service, link: Arc<Link>) -> Option<Departure> {
 }
 
 #[inline(never)]
-fn open(service: &Service, link: Arc<Link>) -> Option<Box<Connection<'_>>> {
-    let limits = &service.limits;
+fn open(serving: &Serving, link: Arc<Link>) -> Option<Box<Connection<'_>>> {
+    let limits = &serving.limits;
     link.stream.set_nodelay().ok()?;
     let write_wait = Some(write_wait(limits.write_stall));
     link.stream.set_write_timeout(write_wait).ok()?;
     let wire = Wire::new(Arc::clone(&link), limits);
     Some(Box::new(Connection {
-        service,
+        serving,
         head_limits: limits.head(),
         parser: HeadParser::default(),
-        request: Request::on(wire, link.peer, service.proxies.clone()),
+        request: Request::on(wire, link.peer, serving.proxies.clone()),
         link,
         first: true,
         sent_before: 0,
@@ -95,7 +95,7 @@ fn open(service: &Service, link: Arc<Link>) -> Option<Box<Connection<'_>>> {
 }
 
 struct Connection<'a> {
-    service: &'a Service,
+    serving: &'a Serving,
     link: Arc<Link>,
     head_limits: HeadLimits,
     parser: HeadParser,
@@ -162,9 +162,9 @@ impl Connection<'_> {
                 if wire.flush().is_err() {
                     return Next::Gone;
                 }
-                waits.idle(self.service.idle_wait(self.first))
+                waits.idle(self.serving.idle_wait(self.first))
             } else {
-                waits.in_head(self.service)
+                waits.in_head(self.serving)
             };
             if wait.is_zero() {
                 return match idle {
@@ -244,7 +244,7 @@ impl Connection<'_> {
         let reply = self.ask_app();
         if let Err(error) = self.request.wire.get_mut().body.check() {
             // The handler has met it when it read the body, and most likely answers with it.
-            self.service.roster.counts.refuse(error);
+            self.serving.roster.counts.refuse(error);
         }
         match reply {
             Reply::Response(response) => self.respond(response),
@@ -253,11 +253,11 @@ impl Connection<'_> {
     }
 
     fn ask_app(&self) -> Reply {
-        let Service { app, limits, .. } = self.service;
+        let Serving { app, limits, .. } = self.serving;
         let request = &self.request;
-        let hosts = self.service.hosts.as_ref();
+        let hosts = self.serving.hosts.as_ref();
         if hosts.is_some_and(|hosts| !hosts.admit(request.authority())) {
-            self.service.roster.counts.refuse(RequestError::Misdirected);
+            self.serving.roster.counts.refuse(RequestError::Misdirected);
             return Response::refusal(RequestError::Misdirected).into();
         }
         let own_bytes = match request.announces_body() {
@@ -303,7 +303,7 @@ impl Connection<'_> {
     }
 
     fn count_panic(&self) {
-        self.service
+        self.serving
             .roster
             .counts
             .panics
@@ -317,7 +317,7 @@ impl Connection<'_> {
     }
 
     fn refuse(&mut self, error: RequestError) -> Outcome {
-        self.service.roster.counts.refuse(error);
+        self.serving.roster.counts.refuse(error);
         self.respond(Response::refusal(error))
     }
 
@@ -418,17 +418,17 @@ impl Connection<'_> {
         let body_may_end = wire.skim_body()
             || !wire.owes_continue
                 && wire.body.check().is_ok()
-                && wire.body.due() <= self.service.limits.drain_bytes;
+                && wire.body.due() <= self.serving.limits.drain_bytes;
         body_may_end
             && self.request.head().keep_alive
             && !response.parts.close
             && !self.link.is_stopping()
-            && self.service.may_wait()
+            && self.serving.may_wait()
     }
 
     fn after_response(&mut self, persist: bool) -> Outcome {
-        let service = self.service;
-        let limits = &service.limits;
+        let serving = self.serving;
+        let limits = &serving.limits;
         let wire = self.request.wire.get_mut();
         if !persist || !wire.drain_body(limits.drain_bytes, limits.drain_time) {
             return Outcome::Close;

@@ -7,4 +7,5 @@ pub(crate) mod hosts;
 pub(crate) mod listening;
 pub(crate) mod overload;
 pub(crate) mod server;
+pub(crate) mod serving;
 pub(crate) mod threads;

@@ -15,6 +15,7 @@ use crate::io::transport::Listener;
 use crate::io::unix_socket::UnixSocket;
 use crate::serve::accept::Service;
 use crate::serve::hosts::Hosts;
+use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
 use crate::{App, Stats, TrustedProxies};
 
@@ -223,8 +224,14 @@ impl Server {
             roster,
             threads,
         } = self;
-        let app = Box::new(app);
-        Service::new(app, listeners, limits, proxies, hosts, roster, threads).run()
+        let serving = Serving {
+            app: Box::new(app),
+            limits: Arc::new(limits),
+            proxies,
+            hosts,
+            roster,
+        };
+        Service::new(serving, listeners, threads).run()
     }
 }
 

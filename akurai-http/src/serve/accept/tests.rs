@@ -2,6 +2,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::io::registry::Roster;
 use crate::{Request, Response};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -26,12 +27,14 @@ fn the_last_that_accepts_goes_on_when_no_thread_can_be_made() {
     let addr = listener.local_addr().expect("it is bound");
     let (roster, threads) = (Arc::<Roster>::default(), Arc::<Threads>::default());
     let service = Service::new(
-        Box::new(|_: &Request| Response::text("got")),
+        Serving {
+            app: Box::new(|_: &Request| Response::text("got")),
+            limits: Arc::default(),
+            proxies: None,
+            hosts: None,
+            roster: Arc::clone(&roster),
+        },
         vec![Listener::Tcp(listener)],
-        Limits::default(),
-        None,
-        None,
-        Arc::clone(&roster),
         Arc::clone(&threads),
     );
     let running = thread::spawn(move || service.run());

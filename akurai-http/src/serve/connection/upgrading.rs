@@ -47,7 +47,7 @@ impl Connection<'_> {
             return Outcome::Close;
         }
         if !self.link.upgrade(stop_hook) {
-            self.service
+            self.serving
                 .roster
                 .counts
                 .overloaded
@@ -104,7 +104,7 @@ impl Connection<'_> {
     /// promised.
     fn release_timeouts(&self) -> io::Result<()> {
         let write_stall = self
-            .service
+            .serving
             .limits
             .write_stall
             .max(Duration::from_millis(1));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::io::clock::after;
-use crate::serve::accept::Service;
+use crate::serve::serving::Serving;
 
 /// How long the rest of a head may take once the server stops.
 const STOPPING_HEAD_TIME: Duration = Duration::from_secs(1);
@@ -30,11 +30,11 @@ impl HeadWaits {
     }
 
     /// How long a read may wait for more of a head. A server that stops has little time for it.
-    pub(super) fn in_head(&mut self, service: &Service) -> Duration {
+    pub(super) fn in_head(&mut self, serving: &Serving) -> Duration {
         let deadline = *self
             .deadline
-            .get_or_insert_with(|| after(service.limits.head_deadline));
-        if service.roster.is_stopping() && !self.knows_of_stop {
+            .get_or_insert_with(|| after(serving.limits.head_deadline));
+        if serving.roster.is_stopping() && !self.knows_of_stop {
             self.knows_of_stop = true;
             self.deadline = Some(deadline.min(after(STOPPING_HEAD_TIME)));
         }
