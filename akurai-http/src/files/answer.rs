@@ -37,11 +37,7 @@ pub(crate) fn answer(
     if is_negotiable {
         let accepted = AcceptedCodings::of(request.headers());
         if resource.coding.is_none() && !accepted.takes_identity() {
-            return Response::plain(
-                Status::NOT_ACCEPTABLE,
-                "no coding of this file is acceptable",
-            )
-            .header("Vary", "Accept-Encoding");
+            return not_acceptable();
         }
         response.vary_by_coding();
     }
@@ -198,6 +194,11 @@ fn with_content(mut response: Response, resource: Resource, part: Range<u64>) ->
             .with_stream(move |out| transfer::send_part(&resource, part, out))
             .content_length(len),
     }
+}
+
+fn not_acceptable() -> Response {
+    let told = "no coding of this file is acceptable";
+    Response::plain(Status::NOT_ACCEPTABLE, told).header("Vary", "Accept-Encoding")
 }
 
 /// 304 says which version it speaks of, and what caches need to know (RFC 9110 §15.4.5).

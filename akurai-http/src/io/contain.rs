@@ -1,4 +1,5 @@
-//! Panics of the program that the server runs: they cost a connection, never a thread (invariant 7).
+//! Panics of the program that the server runs: they cost a connection, never a thread (invariant
+//! 7).
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};

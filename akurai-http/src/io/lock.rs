@@ -1,4 +1,5 @@
-//! Locks whose data stays valid even if a thread panicked while it held them: each critical section is a single step.
+//! Locks whose data stays valid even if a thread panicked while it held them: each critical section
+//! is a single step.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -2,7 +2,8 @@
 
 use crate::RequestError;
 
-/// What one server is doing and has done since it was made; see [`Handle::stats`](crate::Handle::stats).
+/// What one server is doing and has done since it was made; see
+/// [`Handle::stats`](crate::Handle::stats).
 ///
 /// What counts since then (`accepted`, `requests`, bytes, `overloaded`, `panics`, `refused`) never
 /// goes back.

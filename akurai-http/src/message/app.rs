@@ -2,7 +2,8 @@
 
 use crate::{Reply, Request};
 
-/// What answers requests: a [`Router`](crate::Router), or any function from a request to something that turns into a [`Reply`].
+/// What answers requests: a [`Router`](crate::Router), or any function from a request to something
+/// that turns into a [`Reply`].
 ///
 /// ```
 /// use akurai_http::{App, Request, Response};
@@ -11,25 +12,27 @@ use crate::{Reply, Request};
 /// assert_eq!(app.handle(&Request::get("/x")).response().body_bytes(), Some(&b"you asked for /x\n"[..]));
 /// ```
 pub trait App: Send + Sync + 'static {
-    /// Answers one request. It is called by many threads at a time; a panic costs one connection a 500.
+    /// Answers one request. It is called by many threads at a time; a panic costs one connection a
+    /// 500.
     fn handle(&self, request: &Request) -> Reply;
 
     /// Answers a request whose body is announced to be too long, so that it is not to be handled:
-    /// with what `refusal` gives, a 413, as it is unless this does more. A [`Router`](crate::Router) passes it
-    /// through its middleware.
+    /// with what `refusal` gives, a 413, as it is unless this does more. A
+    /// [`Router`](crate::Router) passes it through its middleware.
     fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
         refusal(request)
     }
 
-    /// Longest body for this request, in bytes; `None` leaves it at [`Limits::body_bytes`](crate::Limits::body_bytes). It is asked only for a request
-    /// that announces a body, before [`handle`](App::handle).
+    /// Longest body for this request, in bytes; `None` leaves it at
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes). It is asked only for a request that
+    /// announces a body, before [`handle`](App::handle).
     fn body_bytes(&self, request: &Request) -> Option<u64> {
         let _ = request;
         None
     }
 
-    /// The methods that this request's target has, for `Allow` in the answer to `TRACE`, which no app is given (RFC 9110
-    /// §15.5.6); `None` names all methods.
+    /// The methods that this request's target has, for `Allow` in the answer to `TRACE`, which no
+    /// app is given (RFC 9110 §15.5.6); `None` names all methods.
     fn allow(&self, request: &Request) -> Option<String> {
         let _ = request;
         None

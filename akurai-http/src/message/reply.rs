@@ -184,9 +184,9 @@ impl Upgrade {
     /// closure runs; so it should not wait long. It must not keep the socket, or the connection
     /// would not end.
     pub fn on_stop(mut self, hook: impl Fn(&Socket) + Send + Sync + 'static) -> Upgrade {
-        self.stop_hook = Some(StopHook(Box::new(move |link| {
+        self.stop_hook = Some(StopHook::new(move |link| {
             hook(&Socket::new(Arc::clone(link)));
-        })));
+        }));
         self
     }
 }

@@ -20,8 +20,8 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// How long a connection may wait for its next request: less as the places run out, nothing when they have. The
-    /// wait for its first one never shrinks to nothing.
+    /// How long a connection may wait for its next request: less as the places run out, nothing
+    /// when they have. The wait for its first one never shrinks to nothing.
     pub(crate) fn idle_wait(&self, first: bool) -> Duration {
         if first && self.limits.idle_timeout.is_zero() {
             return self.limits.head_deadline;

@@ -68,13 +68,15 @@ const TCHAR: [bool; 256] = {
 
 // field-vchar = VCHAR / obs-text, with SP and HTAB between              RFC 9110 §5.5
 pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
-    // Folding the whole slice, rather than stopping at the first fault, lets the compiler use wide registers.
+    // Folding the whole slice, rather than stopping at the first fault, lets the compiler use wide
+    // registers.
     !bytes.iter().fold(false, |bad, &byte| {
         bad | ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f)
     })
 }
 
-/// `value` without SP and HTAB at its ends; never VT, FF or a byte that Unicode calls a space (RFC 9110 §5.6.3).
+/// `value` without SP and HTAB at its ends; never VT, FF or a byte that Unicode calls a space (RFC
+/// 9110 §5.6.3).
 pub(crate) fn trim_ows(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;

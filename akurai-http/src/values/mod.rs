@@ -1,4 +1,5 @@
-//! What a message consists of, and why one is refused: values that know nothing of where they come from.
+//! What a message consists of, and why one is refused: values that know nothing of where they come
+//! from.
 
 pub(crate) mod error;
 pub(crate) mod field;

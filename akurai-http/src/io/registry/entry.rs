@@ -20,7 +20,8 @@ const SCRATCH_BYTES: usize = 16 * 1024;
 /// Longest wait of one read. After it the thread looks whether places run out, or the server stops.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// One connection's socket and its place in the count, which it holds until the last handle to it is dropped.
+/// One connection's socket and its place in the count, which it holds until the last handle to it
+/// is dropped.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) stream: Stream,
@@ -37,7 +38,15 @@ pub(crate) struct Link {
 }
 
 /// What a connection does when the server shuts down.
-pub(crate) struct StopHook(pub(crate) Box<dyn Fn(&Arc<Link>) + Send + Sync>);
+pub(crate) struct StopHook(Box<StopFn>);
+
+type StopFn = dyn Fn(&Arc<Link>) + Send + Sync;
+
+impl StopHook {
+    pub(crate) fn new(hook: impl Fn(&Arc<Link>) + Send + Sync + 'static) -> StopHook {
+        StopHook(Box::new(hook))
+    }
+}
 
 impl fmt::Debug for StopHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,10 +132,11 @@ impl Link {
         matches!(self.phase.load(Ordering::SeqCst), IDLE | UPGRADED)
     }
 
-    /// Says that the connection waits for a request. False if it should not, since the server stops.
+    /// Says that the connection waits for a request. False if it should not, since the server
+    /// stops.
     pub(crate) fn set_idle(&self) -> bool {
-        // Whoever stops the server sets its flag before it looks for idle links, and we look at the flag after we
-        // became one: one of the two sees the other.
+        // Whoever stops the server sets its flag before it looks for idle links, and we look at the
+        // flag after we became one: one of the two sees the other.
         self.phase.store(IDLE, Ordering::SeqCst);
         !self.roster.is_stopping()
     }
