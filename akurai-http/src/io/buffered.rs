@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::codec::body::{BodyDecoder, BodyLimits, Framing, Step};
 use crate::io::clock::after;
 use crate::io::limits::Limits;
-use crate::io::registry::Link;
+use crate::io::registry::RegistryEntry;
 use crate::io::transport::is_timeout;
 use crate::values::error::RequestError;
 
@@ -24,7 +24,7 @@ pub(crate) const OUTPUT_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Wire {
     /// None for a request that was made by hand: all of its input is here already.
-    link: Option<Arc<Link>>,
+    entry: Option<Arc<RegistryEntry>>,
     input: Vec<u8>,
     start: usize,
     end: usize,
@@ -62,14 +62,14 @@ struct WriteRate {
 }
 
 impl Wire {
-    pub(crate) fn new(link: Arc<Link>, limits: &Limits) -> Wire {
+    pub(crate) fn new(entry: Arc<RegistryEntry>, limits: &Limits) -> Wire {
         Wire {
             input: vec![0; IDLE_BUFFER_BYTES],
             stall: limits.body_stall,
             rate_bytes: limits.body_rate_bytes,
             rate_grace: limits.body_rate_grace,
             write_rate: WriteRate::new(limits.write_rate_bytes, limits.write_stall),
-            ..Wire::of_bytes(Some(link), Vec::new())
+            ..Wire::of_bytes(Some(entry), Vec::new())
         }
     }
 
@@ -87,9 +87,9 @@ impl Wire {
         wire
     }
 
-    fn of_bytes(link: Option<Arc<Link>>, input: Vec<u8>) -> Wire {
+    fn of_bytes(entry: Option<Arc<RegistryEntry>>, input: Vec<u8>) -> Wire {
         Wire {
-            link,
+            entry,
             start: 0,
             end: input.len(),
             input,
@@ -131,7 +131,7 @@ impl Wire {
         self.flush()?;
         self.make_room();
         self.set_wait(wait)?;
-        let count = read(self.link.as_deref(), &mut self.input[self.end..])?;
+        let count = read(self.entry.as_deref(), &mut self.input[self.end..])?;
         self.end += count;
         Ok(count)
     }
@@ -159,8 +159,8 @@ impl Wire {
         // A zero wait would be for ever.
         let wait = Some(wait.max(Duration::from_millis(1)));
         if self.read_timeout != wait {
-            if let Some(link) = &self.link {
-                link.stream.set_read_timeout(wait)?;
+            if let Some(entry) = &self.entry {
+                entry.stream.set_read_timeout(wait)?;
             }
             self.read_timeout = wait;
         }
@@ -187,9 +187,9 @@ impl Wire {
             return Ok(());
         }
         self.writes += 1;
-        let result = match &self.link {
+        let result = match &self.entry {
             _ if self.broken => Err(io::ErrorKind::BrokenPipe.into()),
-            Some(link) => write_both(link, &self.output, more, &mut self.write_rate),
+            Some(entry) => write_both(entry, &self.output, more, &mut self.write_rate),
             None => Ok(()),
         };
         self.broken = result.is_err();
@@ -251,7 +251,7 @@ impl Wire {
         let result = loop {
             let result = if direct >= IDLE_BUFFER_BYTES {
                 self.set_wait(wait)?;
-                read(self.link.as_deref(), &mut buf[..direct])
+                read(self.entry.as_deref(), &mut buf[..direct])
             } else {
                 self.fill(wait)
             };
@@ -338,9 +338,9 @@ impl Wire {
     }
 }
 
-fn read(link: Option<&Link>, buf: &mut [u8]) -> io::Result<usize> {
+fn read(entry: Option<&RegistryEntry>, buf: &mut [u8]) -> io::Result<usize> {
     loop {
-        match link.map_or(Ok(0), |link| link.read(buf)) {
+        match entry.map_or(Ok(0), |entry| entry.read(buf)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => return other,
         }
@@ -348,7 +348,7 @@ fn read(link: Option<&Link>, buf: &mut [u8]) -> io::Result<usize> {
 }
 
 fn write_both(
-    link: &Link,
+    entry: &RegistryEntry,
     mut first: &[u8],
     mut second: &[u8],
     rate: &mut WriteRate,
@@ -358,11 +358,11 @@ fn write_both(
         let is_timed = first.len() + second.len() >= OUTPUT_BYTES || !rate.waited.is_zero();
         let begun = is_timed.then(Instant::now);
         let written = if second.is_empty() {
-            link.write(first)
+            entry.write(first)
         } else if first.is_empty() {
-            link.write(second)
+            entry.write(second)
         } else {
-            link.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
+            entry.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
         };
         let count = match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

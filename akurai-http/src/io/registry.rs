@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-pub(crate) use entry::{Link, StopHook};
+pub(crate) use entry::{RegistryEntry, StopHook};
 
 use crate::io::clock::after;
 use crate::io::limits::Limits;
@@ -18,8 +18,8 @@ use crate::{RequestError, Stats};
 
 /// All connections of one server.
 #[derive(Debug, Default)]
-pub(crate) struct Roster {
-    links: Mutex<HashMap<u64, Weak<Link>>>,
+pub(crate) struct Registry {
+    entries: Mutex<HashMap<u64, Weak<RegistryEntry>>>,
     next_id: AtomicU64,
     /// Connections that speak HTTP.
     open: AtomicUsize,
@@ -78,21 +78,21 @@ impl Traffic {
     }
 }
 
-impl Roster {
+impl Registry {
     /// Gives the socket a place among the connections, or gives it back if all places are taken.
     pub(crate) fn admit(
-        self: &Arc<Roster>,
+        self: &Arc<Registry>,
         stream: Stream,
         peer: Option<SocketAddr>,
         limits: &Arc<Limits>,
-    ) -> Result<Arc<Link>, Stream> {
+    ) -> Result<Arc<RegistryEntry>, Stream> {
         if !take_place(&self.open, limits.connections) {
             return Err(stream);
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let link = Arc::new(Link::new(stream, peer, limits, id, self));
-        lock(&self.links).insert(link.id, Arc::downgrade(&link));
-        Ok(link)
+        let entry = Arc::new(RegistryEntry::new(stream, peer, limits, id, self));
+        lock(&self.entries).insert(entry.id, Arc::downgrade(&entry));
+        Ok(entry)
     }
 
     pub(crate) fn upgraded(&self) -> usize {
@@ -107,21 +107,21 @@ impl Roster {
     pub(crate) fn stats(&self) -> Stats {
         let relaxed = |count: &AtomicU64| count.load(Ordering::Relaxed);
         // While we hold these, none of them ends; so what has ended is counted apart from them, and nothing twice.
-        let links = self.links();
+        let entries = self.entries();
         let traffic = Traffic::default();
         traffic.add(&self.counts.ended);
-        for link in &links {
-            traffic.add(&link.traffic);
+        for entry in &entries {
+            traffic.add(&entry.traffic);
         }
         // A connection that is just being dropped is neither among those nor yet among the ended
         // ones. So the sum may lack it for a moment; but no count goes back.
         self.counts.told.raise(&traffic);
         let told = &self.counts.told;
-        let busy = |link: &&Arc<Link>| link.is_busy();
+        let busy = |entry: &&Arc<RegistryEntry>| entry.is_busy();
         Stats {
             accepted: self.next_id.load(Ordering::Relaxed),
             connections: self.open(),
-            in_request: links.iter().filter(busy).count(),
+            in_request: entries.iter().filter(busy).count(),
             upgraded: self.upgraded(),
             threads: 0,
             requests: relaxed(&told.requests),
@@ -166,30 +166,30 @@ impl Roster {
     /// Ends the input of every connection that has no request to answer; those with a hook are told
     /// by that.
     pub(crate) fn close_idle(&self) {
-        for link in self.links() {
-            if link.owes_nothing() && !link.call_stop_hook() {
-                let _ = link.stream.shutdown(Shutdown::Read);
+        for entry in self.entries() {
+            if entry.owes_nothing() && !entry.call_stop_hook() {
+                let _ = entry.stream.shutdown(Shutdown::Read);
             }
         }
     }
 
     /// Calls the hooks again.
     pub(crate) fn remind(&self) {
-        for link in self.links() {
-            link.call_stop_hook();
+        for entry in self.entries() {
+            entry.call_stop_hook();
         }
     }
 
     /// Ends every connection.
     pub(crate) fn close_all(&self) {
-        for link in self.links() {
-            link.make_room();
-            let _ = link.stream.shutdown(Shutdown::Both);
+        for entry in self.entries() {
+            entry.make_room();
+            let _ = entry.stream.shutdown(Shutdown::Both);
         }
     }
 
-    fn links(&self) -> Vec<Arc<Link>> {
-        lock(&self.links)
+    fn entries(&self) -> Vec<Arc<RegistryEntry>> {
+        lock(&self.entries)
             .values()
             .filter_map(Weak::upgrade)
             .collect()
@@ -219,27 +219,27 @@ mod tests {
 
     #[test]
     fn counts_do_not_go_back_while_a_connection_is_dropped() {
-        let roster: Arc<Roster> = Arc::default();
+        let registry: Arc<Registry> = Arc::default();
         let counts = || {
-            let stats = roster.stats();
+            let stats = registry.stats();
             (stats.requests, stats.bytes_in, stats.bytes_out)
         };
         let limits = Arc::default();
         let admit = || {
-            let link = roster.admit(socket(), None, &limits);
-            link.expect("there is a place")
+            let entry = registry.admit(socket(), None, &limits);
+            entry.expect("there is a place")
         };
-        let (link, other) = (admit(), admit());
-        for one in [&link, &other] {
+        let (entry, other) = (admit(), admit());
+        for one in [&entry, &other] {
             one.count_request();
             one.traffic.bytes_in.store(10, Ordering::Relaxed);
             one.traffic.bytes_out.store(100, Ordering::Relaxed);
         }
         assert_eq!(counts(), (2, 20, 200));
         // The last handle is gone, and the lock is not yet taken.
-        lock(&roster.links).insert(link.id, Weak::new());
+        lock(&registry.entries).insert(entry.id, Weak::new());
         assert_eq!(counts(), (2, 20, 200));
-        drop(link);
+        drop(entry);
         assert_eq!(counts(), (2, 20, 200));
         other.count_request();
         assert_eq!(counts(), (3, 20, 200));

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::io::registry::Link;
+use crate::io::registry::RegistryEntry;
 
 /// What an upgrade's closure owns: the socket, and the bytes that the client sent behind its request.
 ///
@@ -21,12 +21,16 @@ pub struct Upgraded {
 }
 
 impl Upgraded {
-    pub(crate) fn new(leftover: Vec<u8>, is_input_unread: bool, link: Arc<Link>) -> Upgraded {
+    pub(crate) fn new(
+        leftover: Vec<u8>,
+        is_input_unread: bool,
+        entry: Arc<RegistryEntry>,
+    ) -> Upgraded {
         Upgraded {
             leftover,
             used: 0,
             is_input_unread,
-            socket: Socket::new(link),
+            socket: Socket::new(entry),
         }
     }
 
@@ -84,12 +88,12 @@ impl Write for Upgraded {
 /// [`Upgrade::on_stop`](crate::Upgrade::on_stop) says what happens instead.
 #[derive(Clone)]
 pub struct Socket {
-    link: Arc<Link>,
+    entry: Arc<RegistryEntry>,
 }
 
 impl Socket {
-    pub(crate) fn new(link: Arc<Link>) -> Socket {
-        Socket { link }
+    pub(crate) fn new(entry: Arc<RegistryEntry>) -> Socket {
+        Socket { entry }
     }
 
     /// Longest wait of one read; `None` waits for ever, which is also what an upgrade begins with.
@@ -98,7 +102,7 @@ impl Socket {
     ///
     /// A wait of zero is refused, as in [`std::net::TcpStream::set_read_timeout`].
     pub fn set_read_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
-        self.link.stream.set_read_timeout(wait)
+        self.entry.stream.set_read_timeout(wait)
     }
 
     /// Longest wait of one write for room; an upgrade begins with [`Limits::write_stall`](crate::Limits::write_stall).
@@ -107,17 +111,17 @@ impl Socket {
     ///
     /// A wait of zero is refused, as in [`std::net::TcpStream::set_write_timeout`].
     pub fn set_write_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
-        self.link.stream.set_write_timeout(wait)
+        self.entry.stream.set_write_timeout(wait)
     }
 
     /// Whether reads and writes fail rather than wait, for all clones.
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.link.stream.set_nonblocking(nonblocking)
+        self.entry.stream.set_nonblocking(nonblocking)
     }
 
     /// Ends one direction of the connection or both, for all clones.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.link.stream.shutdown(how)
+        self.entry.stream.shutdown(how)
     }
 
     /// Ends this side, then reads and throws away what the client still sends until it ends its
@@ -128,43 +132,43 @@ impl Socket {
     ///
     /// The last thing to do with a protocol of your own whose client may still be sending.
     pub fn linger(&self) {
-        self.link.linger();
+        self.entry.linger();
     }
 
     pub(crate) fn is_input_empty(&self) -> bool {
-        self.link.is_input_empty()
+        self.entry.is_input_empty()
     }
 
     /// The client's address; `None` on a Unix socket.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.link.peer
+        self.entry.peer
     }
 
     /// Whether the server is shutting down.
     pub fn is_stopping(&self) -> bool {
-        self.link.is_stopping()
+        self.entry.is_stopping()
     }
 }
 
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.link.read(buf)
+        self.entry.read(buf)
     }
 }
 
 impl Read for &Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.link.read(buf)
+        self.entry.read(buf)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.link.write(buf)
+        self.entry.write(buf)
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.link.write_vectored(bufs)
+        self.entry.write_vectored(bufs)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -174,11 +178,11 @@ impl Write for Socket {
 
 impl Write for &Socket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.link.write(buf)
+        self.entry.write(buf)
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.link.write_vectored(bufs)
+        self.entry.write_vectored(bufs)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -189,7 +193,7 @@ impl Write for &Socket {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket")
-            .field("peer", &self.link.peer)
+            .field("peer", &self.entry.peer)
             .finish_non_exhaustive()
     }
 }

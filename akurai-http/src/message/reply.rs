@@ -184,8 +184,8 @@ impl Upgrade {
     /// closure runs; so it should not wait long. It must not keep the socket, or the connection
     /// would not end.
     pub fn on_stop(mut self, hook: impl Fn(&Socket) + Send + Sync + 'static) -> Upgrade {
-        self.stop_hook = Some(StopHook::new(move |link| {
-            hook(&Socket::new(Arc::clone(link)));
+        self.stop_hook = Some(StopHook::new(move |entry| {
+            hook(&Socket::new(Arc::clone(entry)));
         }));
         self
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::io::contain::contain;
 use crate::io::limits::Limits;
-use crate::io::registry::Link;
+use crate::io::registry::RegistryEntry;
 use crate::io::transport::{Listener, Stream, is_timeout};
 use crate::serve::connection::{self, Departure};
 use crate::serve::failure::{is_departure, tell};
@@ -59,12 +59,12 @@ impl Service {
     pub(crate) fn run(self: &Arc<Service>) -> io::Result<()> {
         for index in 0..self.acceptors.len() {
             if let Err(error) = self.spawn_acceptor(index) {
-                self.serving.roster.stop(Duration::ZERO);
+                self.serving.registry.stop(Duration::ZERO);
                 self.stop();
                 return Err(error);
             }
         }
-        self.serving.roster.wait_for_stop();
+        self.serving.registry.wait_for_stop();
         self.stop();
         Ok(())
     }
@@ -92,9 +92,11 @@ impl Service {
                 self.refuse(stream);
                 continue;
             }
-            let Serving { roster, limits, .. } = &self.serving;
-            match roster.admit(stream, peer, limits) {
-                Ok(link) => self.serve(link),
+            let Serving {
+                registry, limits, ..
+            } = &self.serving;
+            match registry.admit(stream, peer, limits) {
+                Ok(entry) => self.serve(entry),
                 Err(stream) => self.refuse(stream),
             }
             let Limits {
@@ -102,7 +104,7 @@ impl Service {
                 spare_time,
                 ..
             } = **limits;
-            let is_over = || roster.is_stopping();
+            let is_over = || registry.is_stopping();
             if is_over() || !acceptor.come_back(spare_threads, spare_time, is_over) {
                 return;
             }
@@ -111,7 +113,7 @@ impl Service {
 
     fn refuse(self: &Arc<Service>, stream: Stream) {
         self.serving
-            .roster
+            .registry
             .counts
             .overloaded
             .fetch_add(1, Ordering::Relaxed);
@@ -120,8 +122,10 @@ impl Service {
             if self
                 .threads
                 .spawn(Box::new(move || {
-                    let Serving { roster, limits, .. } = &service.serving;
-                    service.refusals.watch(roster, limits);
+                    let Serving {
+                        registry, limits, ..
+                    } = &service.serving;
+                    service.refusals.watch(registry, limits);
                 }))
                 .is_err()
             {
@@ -130,12 +134,12 @@ impl Service {
         }
     }
 
-    fn serve(&self, link: Arc<Link>) {
+    fn serve(&self, entry: Arc<RegistryEntry>) {
         let Some(Departure {
             run,
             upgraded,
             request,
-        }) = connection::serve(&self.serving, link)
+        }) = connection::serve(&self.serving, entry)
         else {
             return;
         };
@@ -149,7 +153,7 @@ impl Service {
         });
         if outcome.is_none() {
             self.serving
-                .roster
+                .registry
                 .counts
                 .panics
                 .fetch_add(1, Ordering::Relaxed);
@@ -159,11 +163,11 @@ impl Service {
     /// The next connection; `None` if this thread is to end.
     fn accept(&self, acceptor: &Acceptor) -> Option<(Stream, Option<SocketAddr>)> {
         loop {
-            let accepted = match self.serving.roster.is_stopping() {
+            let accepted = match self.serving.registry.is_stopping() {
                 true => Err(io::ErrorKind::ConnectionRefused.into()),
                 false => acceptor.listener.accept(),
             };
-            if self.serving.roster.is_stopping() {
+            if self.serving.registry.is_stopping() {
                 acceptor.leave();
                 return None;
             }
@@ -185,22 +189,22 @@ impl Service {
     }
 
     fn stop(&self) {
-        self.serving.roster.close_idle();
+        self.serving.registry.close_idle();
         let mut reminder = Instant::now() + REMINDER;
         loop {
             if Instant::now() >= reminder {
-                self.serving.roster.remind();
+                self.serving.registry.remind();
                 reminder = Instant::now() + REMINDER;
             }
             // It may come nearer meanwhile.
-            let deadline = self.serving.roster.deadline();
+            let deadline = self.serving.registry.deadline();
             for acceptor in &self.acceptors {
                 acceptor.stop();
             }
             let soon = Instant::now() + Duration::from_millis(20);
             // A closure may have given its socket to a thread of its own; that has the grace too.
             if self.threads.join(deadline.min(soon)) {
-                if self.serving.roster.upgraded() == 0 {
+                if self.serving.registry.upgraded() == 0 {
                     return;
                 }
                 thread::sleep(soon.saturating_duration_since(Instant::now()));
@@ -209,7 +213,7 @@ impl Service {
                 break;
             }
         }
-        self.serving.roster.close_all();
+        self.serving.registry.close_all();
         self.refusals.end();
         self.threads.join(Instant::now() + FORCED_TIME);
         // A thread that is left behind keeps the listeners.

@@ -24,7 +24,7 @@ use crate::files;
 use crate::io::buffered::{OUTPUT_BYTES, Wire, write_wait};
 use crate::io::clock::Date;
 use crate::io::contain::contain;
-use crate::io::registry::Link;
+use crate::io::registry::RegistryEntry;
 use crate::io::transport::is_timeout;
 use crate::message::body_writer::{BodyWriter, Coded};
 use crate::message::own_answers::internal_error;
@@ -46,8 +46,8 @@ const FIRST_FLIGHT_BYTES: u64 = 10 * 1460;
 /// What a thread's stack has held stays resident while the thread waits, so what is large here is on the heap, and this is never
 /// a part of its caller's frame, in which a closure runs.
 #[inline(never)]
-pub(crate) fn serve(serving: &Serving, link: Arc<Link>) -> Option<Departure> {
-    let mut connection = open(serving, link)?;
+pub(crate) fn serve(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Departure> {
+    let mut connection = open(serving, entry)?;
     loop {
         let outcome = match connection.next_request() {
             Next::Gone => Outcome::Gone,
@@ -75,18 +75,18 @@ pub(crate) fn serve(serving: &Serving, link: Arc<Link>) -> Option<Departure> {
 }
 
 #[inline(never)]
-fn open(serving: &Serving, link: Arc<Link>) -> Option<Box<Connection<'_>>> {
+fn open(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Box<Connection<'_>>> {
     let limits = &serving.limits;
-    link.stream.set_nodelay().ok()?;
+    entry.stream.set_nodelay().ok()?;
     let write_wait = Some(write_wait(limits.write_stall));
-    link.stream.set_write_timeout(write_wait).ok()?;
-    let wire = Wire::new(Arc::clone(&link), limits);
+    entry.stream.set_write_timeout(write_wait).ok()?;
+    let wire = Wire::new(Arc::clone(&entry), limits);
     Some(Box::new(Connection {
         serving,
         head_limits: limits.head(),
         parser: HeadParser::default(),
-        request: Request::on(wire, link.peer, serving.proxies.clone()),
-        link,
+        request: Request::on(wire, entry.peer, serving.proxies.clone()),
+        entry,
         first: true,
         sent_before: 0,
         begun: None,
@@ -96,7 +96,7 @@ fn open(serving: &Serving, link: Arc<Link>) -> Option<Box<Connection<'_>>> {
 
 struct Connection<'a> {
     serving: &'a Serving,
-    link: Arc<Link>,
+    entry: Arc<RegistryEntry>,
     head_limits: HeadLimits,
     parser: HeadParser,
     request: Request,
@@ -144,7 +144,7 @@ impl Connection<'_> {
             match self.parser.advance(wire.buffered(), &self.head_limits) {
                 Ok(Some(len)) => {
                     self.request.begin(len, &mut self.parser);
-                    self.link.count_request();
+                    self.entry.count_request();
                     self.first = false;
                     return Next::Request;
                 }
@@ -177,15 +177,15 @@ impl Connection<'_> {
                 self.parser.shrink();
             }
             let wire = self.request.wire.get_mut();
-            if idle && !self.link.set_idle() {
+            if idle && !self.entry.set_idle() {
                 // What was answered last may still be on its way.
                 return Next::Idle;
             }
             let filled = wire.fill(wait);
-            self.link.set_busy();
+            self.entry.set_busy();
             match filled {
                 Ok(0) => return Next::Gone,
-                Ok(_) if idle => self.sent_before = self.link.sent_bytes(),
+                Ok(_) if idle => self.sent_before = self.entry.sent_bytes(),
                 Ok(_) => {}
                 Err(error) if is_timeout(&error) => {}
                 Err(_) => return Next::Gone,
@@ -244,7 +244,7 @@ impl Connection<'_> {
         let reply = self.ask_app();
         if let Err(error) = self.request.wire.get_mut().body.check() {
             // The handler has met it when it read the body, and most likely answers with it.
-            self.serving.roster.counts.refuse(error);
+            self.serving.registry.counts.refuse(error);
         }
         match reply {
             Reply::Response(response) => self.respond(response),
@@ -257,7 +257,10 @@ impl Connection<'_> {
         let request = &self.request;
         let hosts = self.serving.hosts.as_ref();
         if hosts.is_some_and(|hosts| !hosts.admit(request.authority())) {
-            self.serving.roster.counts.refuse(RequestError::Misdirected);
+            self.serving
+                .registry
+                .counts
+                .refuse(RequestError::Misdirected);
             return Response::refusal(RequestError::Misdirected).into();
         }
         let own_bytes = match request.announces_body() {
@@ -304,7 +307,7 @@ impl Connection<'_> {
 
     fn count_panic(&self) {
         self.serving
-            .roster
+            .registry
             .counts
             .panics
             .fetch_add(1, Ordering::Relaxed);
@@ -317,7 +320,7 @@ impl Connection<'_> {
     }
 
     fn refuse(&mut self, error: RequestError) -> Outcome {
-        self.serving.roster.counts.refuse(error);
+        self.serving.registry.counts.refuse(error);
         self.respond(Response::refusal(error))
     }
 
@@ -422,7 +425,7 @@ impl Connection<'_> {
         body_may_end
             && self.request.head().keep_alive
             && !response.parts.close
-            && !self.link.is_stopping()
+            && !self.entry.is_stopping()
             && self.serving.may_wait()
     }
 
@@ -445,9 +448,9 @@ impl Connection<'_> {
         if self.request.wire.get_mut().flush().is_err() || self.may_close_at_once(is_idle) {
             return;
         }
-        let link = Arc::clone(&self.link);
+        let entry = Arc::clone(&self.entry);
         drop(self); // Its buffers are of no use any more.
-        link.linger();
+        entry.linger();
     }
 
     /// Whether no reset can destroy what was written: all of it has left this machine, and no input
@@ -458,8 +461,8 @@ impl Connection<'_> {
             && !self.request.announces_body()
             && self.request.wire.get_mut().buffered().is_empty();
         (is_idle || has_asked)
-            && self.link.sent_bytes() - self.sent_before <= FIRST_FLIGHT_BYTES
-            && self.link.is_input_empty()
+            && self.entry.sent_bytes() - self.sent_before <= FIRST_FLIGHT_BYTES
+            && self.entry.is_input_empty()
     }
 
     fn begin_answer(

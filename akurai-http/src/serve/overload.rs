@@ -14,7 +14,7 @@ use crate::io::clock::Date;
 use crate::io::limits::Limits;
 use crate::io::linger::{LingerBounds, Lingering};
 use crate::io::lock::lock;
-use crate::io::registry::Roster;
+use crate::io::registry::Registry;
 use crate::io::transport::Stream;
 use crate::message::own_answers::overloaded;
 
@@ -78,14 +78,14 @@ impl Refusals {
     }
 
     /// Reads what the refused still send, until none is left.
-    pub(crate) fn watch(&self, roster: &Roster, limits: &Limits) {
+    pub(crate) fn watch(&self, registry: &Registry, limits: &Limits) {
         let mut scratch = vec![0; SCRATCH_BYTES];
         loop {
             thread::sleep(LOOK);
             // Apart from those that come meanwhile, so that no thread that accepts waits for these
             // reads.
             let mut looked_at = mem::take(&mut lock(&self.state).kept);
-            let bounds = LingerBounds::new(limits, looked_at.len(), KEPT, roster.is_stopping());
+            let bounds = LingerBounds::new(limits, looked_at.len(), KEPT, registry.is_stopping());
             looked_at.retain_mut(|refused| refused.look(&mut scratch, bounds));
             let mut state = lock(&self.state);
             if state.is_over {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::io::limits::Limits;
-use crate::io::registry::Roster;
+use crate::io::registry::Registry;
 use crate::io::transport::Listener;
 #[cfg(unix)]
 use crate::io::unix_socket::UnixSocket;
@@ -35,7 +35,7 @@ pub struct Server {
     limits: Limits,
     proxies: Option<Arc<TrustedProxies>>,
     hosts: Option<Hosts>,
-    roster: Arc<Roster>,
+    registry: Arc<Registry>,
     threads: Arc<Threads>,
 }
 
@@ -112,7 +112,7 @@ impl Server {
             limits: Limits::default(),
             proxies: None,
             hosts: None,
-            roster: Arc::default(),
+            registry: Arc::default(),
             threads: Arc::default(),
         }
     }
@@ -201,7 +201,7 @@ impl Server {
     /// ```
     pub fn handle(&self) -> Handle {
         Handle {
-            roster: Arc::clone(&self.roster),
+            registry: Arc::clone(&self.registry),
             threads: Arc::clone(&self.threads),
         }
     }
@@ -221,7 +221,7 @@ impl Server {
             limits,
             proxies,
             hosts,
-            roster,
+            registry,
             threads,
         } = self;
         let serving = Serving {
@@ -229,7 +229,7 @@ impl Server {
             limits: Arc::new(limits),
             proxies,
             hosts,
-            roster,
+            registry,
         };
         Service::new(serving, listeners, threads).run()
     }
@@ -238,7 +238,7 @@ impl Server {
 /// Stops a server from any thread; see [`Server::handle`].
 #[derive(Clone)]
 pub struct Handle {
-    roster: Arc<Roster>,
+    registry: Arc<Registry>,
     threads: Arc<Threads>,
 }
 
@@ -249,14 +249,14 @@ impl Handle {
     /// [`Upgrade::on_stop`](crate::Upgrade::on_stop) says. What is left after `grace` is closed by
     /// force. This returns at once. Called again, it can only shorten the grace.
     pub fn shutdown(&self, grace: Duration) {
-        self.roster.stop(grace);
+        self.registry.stop(grace);
     }
 
     /// What the server is doing now.
     pub fn stats(&self) -> Stats {
         Stats {
             threads: self.threads.len(),
-            ..self.roster.stats()
+            ..self.registry.stats()
         }
     }
 }

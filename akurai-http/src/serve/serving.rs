@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::io::limits::Limits;
 use crate::io::linger::free_quarters;
-use crate::io::registry::Roster;
+use crate::io::registry::Registry;
 use crate::serve::hosts::Hosts;
 use crate::{App, TrustedProxies};
 
@@ -16,7 +16,7 @@ pub(crate) struct Serving {
     pub(crate) proxies: Option<Arc<TrustedProxies>>,
     /// Those that are answered to; `None` for any.
     pub(crate) hosts: Option<Hosts>,
-    pub(crate) roster: Arc<Roster>,
+    pub(crate) registry: Arc<Registry>,
 }
 
 impl Serving {
@@ -26,12 +26,12 @@ impl Serving {
         if first && self.limits.idle_timeout.is_zero() {
             return self.limits.head_deadline;
         }
-        let quarters = free_quarters(self.roster.open(), self.limits.connections);
+        let quarters = free_quarters(self.registry.open(), self.limits.connections);
         self.limits.idle_timeout / 4 * quarters.max(u32::from(first))
     }
 
     /// Whether a connection may wait for another request at all.
     pub(crate) fn may_wait(&self) -> bool {
-        self.roster.open() < self.limits.connections && !self.limits.idle_timeout.is_zero()
+        self.registry.open() < self.limits.connections && !self.limits.idle_timeout.is_zero()
     }
 }

@@ -2,7 +2,7 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::io::registry::Roster;
+use crate::io::registry::Registry;
 use crate::io::transport::Stream;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -13,9 +13,9 @@ fn wire(limits: &Limits) -> (Wire, TcpStream) {
     let addr = listener.local_addr().expect("it is bound");
     let client = TcpStream::connect(addr).expect("it listens");
     let (socket, _) = listener.accept().expect("somebody connects");
-    let roster: Arc<Roster> = Arc::default();
-    let link = roster.admit(Stream::Tcp(socket), None, &Arc::default());
-    (Wire::new(link.expect("there is a place"), limits), client)
+    let registry: Arc<Registry> = Arc::default();
+    let entry = registry.admit(Stream::Tcp(socket), None, &Arc::default());
+    (Wire::new(entry.expect("there is a place"), limits), client)
 }
 
 /// Reads until so much is there.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{Roster, Traffic, take_place};
+use super::{Registry, Traffic, take_place};
 use crate::io::contain::contain;
 use crate::io::limits::Limits;
 use crate::io::linger::{LingerBounds, Lingering};
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// One connection's socket and its place in the count, which it holds until the last handle to it
 /// is dropped.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct RegistryEntry {
     pub(crate) stream: Stream,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) limits: Arc<Limits>,
@@ -34,16 +34,16 @@ pub(crate) struct Link {
     /// Told of a shutdown instead of the end of the input.
     stop_hook: OnceLock<StopHook>,
     pub(super) id: u64,
-    roster: Arc<Roster>,
+    registry: Arc<Registry>,
 }
 
 /// What a connection does when the server shuts down.
 pub(crate) struct StopHook(Box<StopFn>);
 
-type StopFn = dyn Fn(&Arc<Link>) + Send + Sync;
+type StopFn = dyn Fn(&Arc<RegistryEntry>) + Send + Sync;
 
 impl StopHook {
-    pub(crate) fn new(hook: impl Fn(&Arc<Link>) + Send + Sync + 'static) -> StopHook {
+    pub(crate) fn new(hook: impl Fn(&Arc<RegistryEntry>) + Send + Sync + 'static) -> StopHook {
         StopHook(Box::new(hook))
     }
 }
@@ -60,18 +60,18 @@ const IDLE: u8 = 0;
 const BUSY: u8 = 1;
 /// Belongs to a closure, which learns of a shutdown as the end of its input.
 const UPGRADED: u8 = 2;
-/// Has had its last answer, and is read until the client has it too; see [`Link::linger`].
+/// Has had its last answer, and is read until the client has it too; see [`RegistryEntry::linger`].
 const LINGERING: u8 = 3;
 
-impl Link {
+impl RegistryEntry {
     pub(super) fn new(
         stream: Stream,
         peer: Option<SocketAddr>,
         limits: &Arc<Limits>,
         id: u64,
-        roster: &Arc<Roster>,
-    ) -> Link {
-        Link {
+        registry: &Arc<Registry>,
+    ) -> RegistryEntry {
+        RegistryEntry {
             stream,
             peer,
             limits: Arc::clone(limits),
@@ -80,7 +80,7 @@ impl Link {
             is_cut: AtomicBool::new(false),
             stop_hook: OnceLock::new(),
             id,
-            roster: Arc::clone(roster),
+            registry: Arc::clone(registry),
         }
     }
 
@@ -135,10 +135,10 @@ impl Link {
     /// Says that the connection waits for a request. False if it should not, since the server
     /// stops.
     pub(crate) fn set_idle(&self) -> bool {
-        // Whoever stops the server sets its flag before it looks for idle links, and we look at the
+        // Whoever stops the server sets its flag before it looks for idle connections, and we look at the
         // flag after we became one: one of the two sees the other.
         self.phase.store(IDLE, Ordering::SeqCst);
-        !self.roster.is_stopping()
+        !self.registry.is_stopping()
     }
 
     /// Says that a request has arrived.
@@ -159,30 +159,30 @@ impl Link {
     /// How long this connection may linger, as things stand.
     pub(crate) fn linger_bounds(&self) -> LingerBounds {
         let (taken, places) = match self.phase.load(Ordering::Relaxed) {
-            UPGRADED => (self.roster.upgraded(), self.limits.upgrades),
-            _ => (self.roster.open(), self.limits.connections),
+            UPGRADED => (self.registry.upgraded(), self.limits.upgrades),
+            _ => (self.registry.open(), self.limits.connections),
         };
         LingerBounds::new(&self.limits, taken, places, self.is_stopping())
     }
 
     /// Moves from the connections' count to the upgrades'. False if all places there are taken.
-    pub(crate) fn upgrade(self: &Arc<Link>, hook: Option<StopHook>) -> bool {
-        if !take_place(&self.roster.upgraded, self.limits.upgrades) {
+    pub(crate) fn upgrade(self: &Arc<RegistryEntry>, hook: Option<StopHook>) -> bool {
+        if !take_place(&self.registry.upgraded, self.limits.upgrades) {
             return false;
         }
-        self.roster.open.fetch_sub(1, Ordering::Relaxed);
+        self.registry.open.fetch_sub(1, Ordering::Relaxed);
         if let Some(hook) = hook {
             let _ = self.stop_hook.set(hook); // A connection is upgraded once.
         }
         self.phase.store(UPGRADED, Ordering::SeqCst);
-        if self.roster.is_stopping() && !self.call_stop_hook() {
+        if self.registry.is_stopping() && !self.call_stop_hook() {
             let _ = self.stream.shutdown(Shutdown::Read);
         }
         true
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.roster.is_stopping()
+        self.registry.is_stopping()
     }
 
     /// Ends our side, and reads what the client still sends until it ends its own, within
@@ -251,27 +251,27 @@ impl Link {
     }
 
     // Whether there is one. It is the application's, and may panic.
-    pub(super) fn call_stop_hook(self: &Arc<Link>) -> bool {
+    pub(super) fn call_stop_hook(self: &Arc<RegistryEntry>) -> bool {
         let Some(hook) = self.stop_hook.get() else {
             return false;
         };
         if contain(|| (hook.0)(self)).is_none() {
-            self.roster.counts.panics.fetch_add(1, Ordering::Relaxed);
+            self.registry.counts.panics.fetch_add(1, Ordering::Relaxed);
         }
         true
     }
 }
 
-impl Drop for Link {
+impl Drop for RegistryEntry {
     fn drop(&mut self) {
         {
-            let mut links = lock(&self.roster.links);
-            links.remove(&self.id);
-            self.roster.counts.ended.add(&self.traffic);
+            let mut entries = lock(&self.registry.entries);
+            entries.remove(&self.id);
+            self.registry.counts.ended.add(&self.traffic);
         }
         let count = match *self.phase.get_mut() {
-            UPGRADED => &self.roster.upgraded,
-            _ => &self.roster.open,
+            UPGRADED => &self.registry.upgraded,
+            _ => &self.registry.open,
         };
         count.fetch_sub(1, Ordering::Relaxed);
     }
@@ -291,17 +291,17 @@ mod tests {
         let addr = listener.local_addr().expect("it is bound");
         let mut client = TcpStream::connect(addr).expect("it listens");
         let (socket, _) = listener.accept().expect("it has connected");
-        let roster: Arc<Roster> = Arc::default();
-        let link = roster.admit(Stream::Tcp(socket), None, &Arc::default());
-        let link = link.expect("there is a place");
+        let registry: Arc<Registry> = Arc::default();
+        let entry = registry.admit(Stream::Tcp(socket), None, &Arc::default());
+        let entry = entry.expect("there is a place");
         client.write_all(b"be").expect("it is open");
-        assert_eq!(link.read(&mut [0]).expect("a byte"), 1);
+        assert_eq!(entry.read(&mut [0]).expect("a byte"), 1);
         // The other one is thrown away, so that what follows is not what follows the first.
-        link.make_room();
+        entry.make_room();
         client.write_all(b"hind").expect("it is open");
-        link.stream.set_nonblocking(false).expect("a socket");
-        link.stream.set_read_timeout(None).expect("a socket");
-        assert_eq!(link.read(&mut [0; 9]).expect("an end"), 0);
+        entry.stream.set_nonblocking(false).expect("a socket");
+        entry.stream.set_read_timeout(None).expect("a socket");
+        assert_eq!(entry.read(&mut [0; 9]).expect("an end"), 0);
     }
 
     #[cfg(target_os = "linux")]
@@ -321,12 +321,12 @@ mod tests {
             linger_stall: Duration::from_millis(500),
             ..Limits::default()
         });
-        let roster: Arc<Roster> = Arc::default();
-        let link = roster.admit(Stream::Tcp(socket), None, &limits);
-        let link = link.expect("there is a place");
-        while link.is_input_empty() {}
+        let registry: Arc<Registry> = Arc::default();
+        let entry = registry.admit(Stream::Tcp(socket), None, &limits);
+        let entry = entry.expect("there is a place");
+        while entry.is_input_empty() {}
         let (begun, before) = (Instant::now(), cpu());
-        link.linger();
+        entry.linger();
         assert!(
             begun.elapsed() >= limits.linger_stall,
             "the client is silent"

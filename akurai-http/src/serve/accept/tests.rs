@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::io::registry::Roster;
+use crate::io::registry::Registry;
 use crate::{Request, Response};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -25,14 +25,14 @@ fn ask(mut client: TcpStream, request: &str) -> String {
 fn the_last_that_accepts_goes_on_when_no_thread_can_be_made() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let addr = listener.local_addr().expect("it is bound");
-    let (roster, threads) = (Arc::<Roster>::default(), Arc::<Threads>::default());
+    let (registry, threads) = (Arc::<Registry>::default(), Arc::<Threads>::default());
     let service = Service::new(
         Serving {
             app: Box::new(|_: &Request| Response::text("got")),
             limits: Arc::default(),
             proxies: None,
             hosts: None,
-            roster: Arc::clone(&roster),
+            registry: Arc::clone(&registry),
         },
         vec![Listener::Tcp(listener)],
         Arc::clone(&threads),
@@ -51,6 +51,6 @@ fn the_last_that_accepts_goes_on_when_no_thread_can_be_made() {
     threads.refuses.store(false, Ordering::SeqCst);
     assert!(ask(connect(addr), get).ends_with("got"));
     drop(clients);
-    roster.stop(Duration::ZERO);
+    registry.stop(Duration::ZERO);
     running.join().expect("no panic").expect("it ran");
 }

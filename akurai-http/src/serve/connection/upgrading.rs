@@ -46,9 +46,9 @@ impl Connection<'_> {
             self.begin_answer(&head, ResponseFraming::Close, Persistence::Close);
             return Outcome::Close;
         }
-        if !self.link.upgrade(stop_hook) {
+        if !self.entry.upgrade(stop_hook) {
             self.serving
-                .roster
+                .registry
                 .counts
                 .overloaded
                 .fetch_add(1, Ordering::Relaxed);
@@ -72,7 +72,7 @@ impl Connection<'_> {
             upgraded: Upgraded::new(
                 wire.take_buffered(),
                 is_input_unread,
-                Arc::clone(&self.link),
+                Arc::clone(&self.entry),
             ),
             request: format!("{} {}", self.request.method(), self.request.path()),
         })
@@ -108,8 +108,8 @@ impl Connection<'_> {
             .limits
             .write_stall
             .max(Duration::from_millis(1));
-        self.link.stream.set_read_timeout(None)?;
-        self.link.stream.set_write_timeout(Some(write_stall))
+        self.entry.stream.set_read_timeout(None)?;
+        self.entry.stream.set_write_timeout(Some(write_stall))
     }
 }
 

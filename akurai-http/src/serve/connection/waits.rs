@@ -34,7 +34,7 @@ impl HeadWaits {
         let deadline = *self
             .deadline
             .get_or_insert_with(|| after(serving.limits.head_deadline));
-        if serving.roster.is_stopping() && !self.knows_of_stop {
+        if serving.registry.is_stopping() && !self.knows_of_stop {
             self.knows_of_stop = true;
             self.deadline = Some(deadline.min(after(STOPPING_HEAD_TIME)));
         }
