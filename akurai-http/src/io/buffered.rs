@@ -160,7 +160,7 @@ impl Wire {
         let wait = Some(wait.max(Duration::from_millis(1)));
         if self.read_timeout != wait {
             if let Some(entry) = &self.entry {
-                entry.stream.set_read_timeout(wait)?;
+                entry.transport.set_read_timeout(wait)?;
             }
             self.read_timeout = wait;
         }

@@ -13,7 +13,7 @@ pub(crate) use entry::{RegistryEntry, StopHook};
 use crate::io::clock::after;
 use crate::io::limits::Limits;
 use crate::io::lock::{lock, wait};
-use crate::io::transport::Stream;
+use crate::io::transport::Transport;
 use crate::{RequestError, Stats};
 
 /// All connections of one server.
@@ -82,15 +82,15 @@ impl Registry {
     /// Gives the socket a place among the connections, or gives it back if all places are taken.
     pub(crate) fn admit(
         self: &Arc<Registry>,
-        stream: Stream,
+        transport: Transport,
         peer: Option<SocketAddr>,
         limits: &Arc<Limits>,
-    ) -> Result<Arc<RegistryEntry>, Stream> {
+    ) -> Result<Arc<RegistryEntry>, Transport> {
         if !take_place(&self.open, limits.connections) {
-            return Err(stream);
+            return Err(transport);
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let entry = Arc::new(RegistryEntry::new(stream, peer, limits, id, self));
+        let entry = Arc::new(RegistryEntry::new(transport, peer, limits, id, self));
         lock(&self.entries).insert(entry.id, Arc::downgrade(&entry));
         Ok(entry)
     }
@@ -168,7 +168,7 @@ impl Registry {
     pub(crate) fn close_idle(&self) {
         for entry in self.entries() {
             if entry.owes_nothing() && !entry.call_stop_hook() {
-                let _ = entry.stream.shutdown(Shutdown::Read);
+                let _ = entry.transport.shutdown(Shutdown::Read);
             }
         }
     }
@@ -184,7 +184,7 @@ impl Registry {
     pub(crate) fn close_all(&self) {
         for entry in self.entries() {
             entry.make_room();
-            let _ = entry.stream.shutdown(Shutdown::Both);
+            let _ = entry.transport.shutdown(Shutdown::Both);
         }
     }
 
@@ -211,10 +211,10 @@ mod tests {
 
     use super::*;
 
-    fn socket() -> Stream {
+    fn socket() -> Transport {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let addr = listener.local_addr().expect("it is bound");
-        Stream::Tcp(TcpStream::connect(addr).expect("it listens"))
+        Transport::Tcp(TcpStream::connect(addr).expect("it listens"))
     }
 
     #[test]

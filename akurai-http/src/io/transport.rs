@@ -11,7 +11,7 @@ use crate::io::unix_socket::UnixSocket;
 
 /// A connected socket.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) enum Transport {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
@@ -28,41 +28,41 @@ macro_rules! either {
     };
 }
 
-impl Stream {
+impl Transport {
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        either!(Stream, self, socket => { let mut socket = socket; socket.read(buf) })
+        either!(Transport, self, socket => { let mut socket = socket; socket.read(buf) })
     }
 
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        either!(Stream, self, socket => { let mut socket = socket; socket.write(buf) })
+        either!(Transport, self, socket => { let mut socket = socket; socket.write(buf) })
     }
 
     pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(Stream, self, socket => { let mut socket = socket; socket.write_vectored(bufs) })
+        either!(Transport, self, socket => { let mut socket = socket; socket.write_vectored(bufs) })
     }
 
     pub(crate) fn set_read_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
-        either!(Stream, self, socket => socket.set_read_timeout(wait))
+        either!(Transport, self, socket => socket.set_read_timeout(wait))
     }
 
     pub(crate) fn set_write_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
-        either!(Stream, self, socket => socket.set_write_timeout(wait))
+        either!(Transport, self, socket => socket.set_write_timeout(wait))
     }
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        either!(Stream, self, socket => socket.set_nonblocking(nonblocking))
+        either!(Transport, self, socket => socket.set_nonblocking(nonblocking))
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        either!(Stream, self, socket => socket.shutdown(how))
+        either!(Transport, self, socket => socket.shutdown(how))
     }
 
     /// Sends each write at once: what we write is a whole answer, frame or event (invariant 10).
     pub(crate) fn set_nodelay(&self) -> io::Result<()> {
         match self {
-            Stream::Tcp(socket) => socket.set_nodelay(true),
+            Transport::Tcp(socket) => socket.set_nodelay(true),
             #[cfg(unix)]
-            Stream::Unix(_) => Ok(()),
+            Transport::Unix(_) => Ok(()),
         }
     }
 }
@@ -87,7 +87,7 @@ pub(crate) enum Listener {
 
 impl Listener {
     /// The next connection, and the address at its other end if it has one.
-    pub(crate) fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+    pub(crate) fn accept(&self) -> io::Result<(Transport, Option<SocketAddr>)> {
         match self {
             Listener::Tcp(listener) | Listener::Shared(listener) => {
                 let (socket, peer) = listener.accept()?;
@@ -95,10 +95,10 @@ impl Listener {
                 if self.is_shared() && !cfg!(target_os = "linux") {
                     socket.set_nonblocking(false)?;
                 }
-                Ok((Stream::Tcp(socket), Some(peer)))
+                Ok((Transport::Tcp(socket), Some(peer)))
             }
             #[cfg(unix)]
-            Listener::Unix(socket) => Ok((Stream::Unix(socket.listener.accept()?.0), None)),
+            Listener::Unix(socket) => Ok((Transport::Unix(socket.listener.accept()?.0), None)),
         }
     }
 
@@ -109,9 +109,9 @@ impl Listener {
 
     /// Makes an `accept` that waits longer than this return with a timeout, where the system can do so.
     pub(crate) fn set_accept_timeout(&self, wait: Duration) -> io::Result<()> {
-        match self.as_stream()? {
+        match self.as_transport()? {
             // Linux lets the receive timeout of a listening socket bound accept(2); see socket(7).
-            Some(stream) => stream.set_read_timeout(Some(wait)),
+            Some(transport) => transport.set_read_timeout(Some(wait)),
             None => Ok(()),
         }
     }
@@ -119,7 +119,7 @@ impl Listener {
     /// Makes an `accept` that waits return, or several.
     pub(crate) fn wake(&self) -> io::Result<()> {
         // Linux ends a listening socket's accept(2) on shutdown(2), for every thread, now and later.
-        if let Some(Ok(())) = self.as_stream()?.map(|s| s.shutdown(Shutdown::Both)) {
+        if let Some(Ok(())) = self.as_transport()?.map(|s| s.shutdown(Shutdown::Both)) {
             return Ok(());
         }
         // Elsewhere a connection of our own wakes one thread, which then sees that the server stops.
@@ -162,23 +162,23 @@ impl Listener {
     /// The listening descriptor in a connected socket's clothes, for the options that std gives only to those; `None` if it
     /// is shared.
     #[cfg(unix)]
-    fn as_stream(&self) -> io::Result<Option<Stream>> {
+    fn as_transport(&self) -> io::Result<Option<Transport>> {
         use std::os::fd::OwnedFd;
         Ok(match self {
             Listener::Tcp(listener) => {
                 let fd = OwnedFd::from(listener.try_clone()?);
-                Some(Stream::Tcp(TcpStream::from(fd)))
+                Some(Transport::Tcp(TcpStream::from(fd)))
             }
             Listener::Shared(_) => None,
             Listener::Unix(socket) => {
                 let fd = OwnedFd::from(socket.listener.try_clone()?);
-                Some(Stream::Unix(UnixStream::from(fd)))
+                Some(Transport::Unix(UnixStream::from(fd)))
             }
         })
     }
 
     #[cfg(not(unix))]
-    fn as_stream(&self) -> io::Result<Option<Stream>> {
+    fn as_transport(&self) -> io::Result<Option<Transport>> {
         Ok(None)
     }
 }

@@ -102,7 +102,7 @@ impl Socket {
     ///
     /// A wait of zero is refused, as in [`std::net::TcpStream::set_read_timeout`].
     pub fn set_read_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
-        self.entry.stream.set_read_timeout(wait)
+        self.entry.transport.set_read_timeout(wait)
     }
 
     /// Longest wait of one write for room; an upgrade begins with [`Limits::write_stall`](crate::Limits::write_stall).
@@ -111,17 +111,17 @@ impl Socket {
     ///
     /// A wait of zero is refused, as in [`std::net::TcpStream::set_write_timeout`].
     pub fn set_write_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
-        self.entry.stream.set_write_timeout(wait)
+        self.entry.transport.set_write_timeout(wait)
     }
 
     /// Whether reads and writes fail rather than wait, for all clones.
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.entry.stream.set_nonblocking(nonblocking)
+        self.entry.transport.set_nonblocking(nonblocking)
     }
 
     /// Ends one direction of the connection or both, for all clones.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.entry.stream.shutdown(how)
+        self.entry.transport.shutdown(how)
     }
 
     /// Ends this side, then reads and throws away what the client still sends until it ends its

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::io::contain::contain;
 use crate::io::limits::Limits;
 use crate::io::registry::RegistryEntry;
-use crate::io::transport::{Listener, Stream, is_timeout};
+use crate::io::transport::{Listener, Transport, is_timeout};
 use crate::serve::connection::{self, Departure};
 use crate::serve::failure::{is_departure, tell};
 use crate::serve::listening::Acceptor;
@@ -85,19 +85,19 @@ impl Service {
     /// So a connection costs no hand-over, and none waits for another's slowness.
     fn accept_and_serve(self: Arc<Service>, index: usize) {
         let acceptor = &self.acceptors[index];
-        while let Some((stream, peer)) = self.accept(acceptor) {
+        while let Some((transport, peer)) = self.accept(acceptor) {
             if !acceptor.leave() && self.spawn_acceptor(index).is_err() {
                 // Without another thread, this one must go on accepting.
                 acceptor.enter();
-                self.refuse(stream);
+                self.refuse(transport);
                 continue;
             }
             let Serving {
                 registry, limits, ..
             } = &self.serving;
-            match registry.admit(stream, peer, limits) {
+            match registry.admit(transport, peer, limits) {
                 Ok(entry) => self.serve(entry),
-                Err(stream) => self.refuse(stream),
+                Err(transport) => self.refuse(transport),
             }
             let Limits {
                 spare_threads,
@@ -111,13 +111,13 @@ impl Service {
         }
     }
 
-    fn refuse(self: &Arc<Service>, stream: Stream) {
+    fn refuse(self: &Arc<Service>, transport: Transport) {
         self.serving
             .registry
             .counts
             .overloaded
             .fetch_add(1, Ordering::Relaxed);
-        if self.refusals.refuse(stream) {
+        if self.refusals.refuse(transport) {
             let service = Arc::clone(self);
             if self
                 .threads
@@ -161,7 +161,7 @@ impl Service {
     }
 
     /// The next connection; `None` if this thread is to end.
-    fn accept(&self, acceptor: &Acceptor) -> Option<(Stream, Option<SocketAddr>)> {
+    fn accept(&self, acceptor: &Acceptor) -> Option<(Transport, Option<SocketAddr>)> {
         loop {
             let accepted = match self.serving.registry.is_stopping() {
                 true => Err(io::ErrorKind::ConnectionRefused.into()),

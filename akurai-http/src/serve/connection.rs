@@ -77,9 +77,9 @@ pub(crate) fn serve(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Depa
 #[inline(never)]
 fn open(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Box<Connection<'_>>> {
     let limits = &serving.limits;
-    entry.stream.set_nodelay().ok()?;
+    entry.transport.set_nodelay().ok()?;
     let write_wait = Some(write_wait(limits.write_stall));
-    entry.stream.set_write_timeout(write_wait).ok()?;
+    entry.transport.set_write_timeout(write_wait).ok()?;
     let wire = Wire::new(Arc::clone(&entry), limits);
     Some(Box::new(Connection {
         serving,

@@ -15,7 +15,7 @@ use crate::io::limits::Limits;
 use crate::io::linger::{LingerBounds, Lingering};
 use crate::io::lock::lock;
 use crate::io::registry::Registry;
-use crate::io::transport::Stream;
+use crate::io::transport::Transport;
 use crate::message::own_answers::overloaded;
 
 /// Refused connections that are kept at a time. Beyond that the oldest is closed: it has had the
@@ -48,7 +48,7 @@ struct State {
 
 #[derive(Debug)]
 struct Refused {
-    stream: Stream,
+    transport: Transport,
     lingering: Lingering,
     /// The answer was written. That is when the first byte came: some clients throw away an answer
     /// that comes before they have asked (Go's net/http).
@@ -58,8 +58,8 @@ struct Refused {
 impl Refusals {
     /// Keeps the connection, to answer 503. True if the caller is to have a thread
     /// [`watch`](Self::watch).
-    pub(crate) fn refuse(&self, stream: Stream) -> bool {
-        if stream.set_nonblocking(true).is_err() {
+    pub(crate) fn refuse(&self, transport: Transport) -> bool {
+        if transport.set_nonblocking(true).is_err() {
             return false;
         }
         let mut state = lock(&self.state);
@@ -67,7 +67,7 @@ impl Refusals {
             return false;
         }
         state.kept.push_back(Refused {
-            stream,
+            transport,
             lingering: Lingering::begin(),
             is_told: false,
         });
@@ -127,7 +127,7 @@ impl Refused {
     /// Throws away what came. False if this connection is over.
     fn look(&mut self, scratch: &mut [u8], bounds: LingerBounds) -> bool {
         for _ in 0..READS {
-            match self.stream.read(scratch) {
+            match self.transport.read(scratch) {
                 Ok(0) => return false,
                 Ok(_) => {
                     if !self.tell() {
@@ -146,10 +146,10 @@ impl Refused {
     /// Answers once. False if the client is gone.
     fn tell(&mut self) -> bool {
         // A new socket's buffer is empty, so this does not wait.
-        let told = |stream: &Stream| {
-            stream.write(&answer()).is_ok() && stream.shutdown(Shutdown::Write).is_ok()
+        let told = |transport: &Transport| {
+            transport.write(&answer()).is_ok() && transport.shutdown(Shutdown::Write).is_ok()
         };
-        mem::replace(&mut self.is_told, true) || told(&self.stream)
+        mem::replace(&mut self.is_told, true) || told(&self.transport)
     }
 }
 
@@ -184,13 +184,13 @@ mod tests {
         let mut clients = Vec::new();
         for number in 0..KEPT + 3 {
             clients.push(TcpStream::connect(addr).unwrap());
-            let (stream, _) = listener.accept().unwrap();
-            let is_first = refusals.refuse(Stream::Tcp(stream));
+            let (transport, _) = listener.accept().unwrap();
+            let is_first = refusals.refuse(Transport::Tcp(transport));
             assert_eq!(is_first, number == 0, "one thread watches them all");
         }
         let state = lock(&refusals.state);
         assert_eq!(state.kept.len(), KEPT);
-        let Stream::Tcp(oldest) = &state.kept[0].stream else {
+        let Transport::Tcp(oldest) = &state.kept[0].transport else {
             panic!("all of them are TCP");
         };
         assert_eq!(oldest.peer_addr().ok(), clients[3].local_addr().ok());
@@ -201,7 +201,7 @@ mod tests {
         drop(state);
         refusals.end();
         let last = TcpStream::connect(addr).unwrap();
-        assert!(!refusals.refuse(Stream::Tcp(listener.accept().unwrap().0)));
+        assert!(!refusals.refuse(Transport::Tcp(listener.accept().unwrap().0)));
         assert!(lock(&refusals.state).kept.is_empty(), "none is kept");
         drop(last);
     }

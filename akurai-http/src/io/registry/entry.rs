@@ -12,7 +12,7 @@ use crate::io::contain::contain;
 use crate::io::limits::Limits;
 use crate::io::linger::{LingerBounds, Lingering};
 use crate::io::lock::lock;
-use crate::io::transport::{Stream, is_timeout};
+use crate::io::transport::{Transport, is_timeout};
 
 /// What one read throws away at most, in bytes.
 const SCRATCH_BYTES: usize = 16 * 1024;
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// is dropped.
 #[derive(Debug)]
 pub(crate) struct RegistryEntry {
-    pub(crate) stream: Stream,
+    pub(crate) transport: Transport,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) traffic: Traffic,
@@ -65,14 +65,14 @@ const LINGERING: u8 = 3;
 
 impl RegistryEntry {
     pub(super) fn new(
-        stream: Stream,
+        transport: Transport,
         peer: Option<SocketAddr>,
         limits: &Arc<Limits>,
         id: u64,
         registry: &Arc<Registry>,
     ) -> RegistryEntry {
         RegistryEntry {
-            stream,
+            transport,
             peer,
             limits: Arc::clone(limits),
             traffic: Traffic::default(),
@@ -85,7 +85,7 @@ impl RegistryEntry {
     }
 
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let count = self.stream.read(buf)?;
+        let count = self.transport.read(buf)?;
         // A forced end may have taken some in front of these.
         if self.is_cut.load(Ordering::SeqCst) {
             return Ok(0);
@@ -97,11 +97,11 @@ impl RegistryEntry {
     }
 
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.count_written(self.stream.write(buf)?)
+        self.count_written(self.transport.write(buf)?)
     }
 
     pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.count_written(self.stream.write_vectored(bufs)?)
+        self.count_written(self.transport.write_vectored(bufs)?)
     }
 
     /// How much was written, in bytes.
@@ -176,7 +176,7 @@ impl RegistryEntry {
         }
         self.phase.store(UPGRADED, Ordering::SeqCst);
         if self.registry.is_stopping() && !self.call_stop_hook() {
-            let _ = self.stream.shutdown(Shutdown::Read);
+            let _ = self.transport.shutdown(Shutdown::Read);
         }
         true
     }
@@ -191,8 +191,8 @@ impl RegistryEntry {
         self.set_lingering();
         // Its reads wait, whatever the socket was set to before.
         let may_wait = !self.limits.linger_time.is_zero()
-            && self.stream.shutdown(Shutdown::Write).is_ok()
-            && self.stream.set_nonblocking(false).is_ok();
+            && self.transport.shutdown(Shutdown::Write).is_ok()
+            && self.transport.set_nonblocking(false).is_ok();
         if !may_wait {
             return;
         }
@@ -204,7 +204,7 @@ impl RegistryEntry {
                 return;
             }
             let wait = wait.max(Duration::from_millis(1));
-            if self.stream.set_read_timeout(Some(wait)).is_err() {
+            if self.transport.set_read_timeout(Some(wait)).is_err() {
                 return;
             }
             match self.read(&mut scratch) {
@@ -221,7 +221,7 @@ impl RegistryEntry {
     pub(crate) fn is_input_empty(&self) -> bool {
         let mut byte = [0];
         let looked = self
-            .stream
+            .transport
             .set_nonblocking(true)
             .and_then(|()| self.read(&mut byte));
         match looked {
@@ -238,13 +238,14 @@ impl RegistryEntry {
         self.is_cut.store(true, Ordering::SeqCst);
         // Another thread of this connection may set the socket to block.
         let wait = Some(Duration::from_millis(1));
-        if self.stream.set_read_timeout(wait).is_err() || self.stream.set_nonblocking(true).is_err()
+        if self.transport.set_read_timeout(wait).is_err()
+            || self.transport.set_nonblocking(true).is_err()
         {
             return;
         }
         let mut discarded = [0; 16 * 1024];
         for _ in 0..READS {
-            if !matches!(self.stream.read(&mut discarded), Ok(1..)) {
+            if !matches!(self.transport.read(&mut discarded), Ok(1..)) {
                 break;
             }
         }
@@ -292,15 +293,15 @@ mod tests {
         let mut client = TcpStream::connect(addr).expect("it listens");
         let (socket, _) = listener.accept().expect("it has connected");
         let registry: Arc<Registry> = Arc::default();
-        let entry = registry.admit(Stream::Tcp(socket), None, &Arc::default());
+        let entry = registry.admit(Transport::Tcp(socket), None, &Arc::default());
         let entry = entry.expect("there is a place");
         client.write_all(b"be").expect("it is open");
         assert_eq!(entry.read(&mut [0]).expect("a byte"), 1);
         // The other one is thrown away, so that what follows is not what follows the first.
         entry.make_room();
         client.write_all(b"hind").expect("it is open");
-        entry.stream.set_nonblocking(false).expect("a socket");
-        entry.stream.set_read_timeout(None).expect("a socket");
+        entry.transport.set_nonblocking(false).expect("a socket");
+        entry.transport.set_read_timeout(None).expect("a socket");
         assert_eq!(entry.read(&mut [0; 9]).expect("an end"), 0);
     }
 
@@ -322,7 +323,7 @@ mod tests {
             ..Limits::default()
         });
         let registry: Arc<Registry> = Arc::default();
-        let entry = registry.admit(Stream::Tcp(socket), None, &limits);
+        let entry = registry.admit(Transport::Tcp(socket), None, &limits);
         let entry = entry.expect("there is a place");
         while entry.is_input_empty() {}
         let (begun, before) = (Instant::now(), cpu());

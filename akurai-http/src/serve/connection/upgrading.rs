@@ -108,8 +108,8 @@ impl Connection<'_> {
             .limits
             .write_stall
             .max(Duration::from_millis(1));
-        self.entry.stream.set_read_timeout(None)?;
-        self.entry.stream.set_write_timeout(Some(write_stall))
+        self.entry.transport.set_read_timeout(None)?;
+        self.entry.transport.set_write_timeout(Some(write_stall))
     }
 }
 
