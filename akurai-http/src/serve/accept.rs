@@ -11,8 +11,8 @@ use crate::io::contain::contain;
 use crate::io::limits::Limits;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::{Listener, Transport, is_timeout};
-use crate::serve::connection::{self, Departure};
-use crate::serve::failure::{is_departure, tell};
+use crate::serve::connection::{self, PendingUpgrade};
+use crate::serve::failure::{is_disconnect, tell};
 use crate::serve::listening::Acceptor;
 use crate::serve::overload::Refusals;
 use crate::serve::serving::Serving;
@@ -28,26 +28,26 @@ const ASK: Duration = Duration::from_millis(10);
 const REMINDER: Duration = Duration::from_secs(1);
 
 /// What the threads of a running server share.
-pub(crate) struct Service {
+pub(crate) struct RunningServer {
     serving: Serving,
     acceptors: Vec<Acceptor>,
     refusals: Refusals,
     threads: Arc<Threads>,
 }
 
-impl Service {
+impl RunningServer {
     pub(crate) fn new(
         serving: Serving,
         listeners: Vec<Listener>,
         threads: Arc<Threads>,
-    ) -> Arc<Service> {
+    ) -> Arc<RunningServer> {
         let spare_time = serving.limits.spare_time.max(Duration::from_millis(1));
         let acceptors = listeners.into_iter().map(|listener| {
             // A wait that cannot be bounded only means that spare threads stay.
             let _ = listener.set_accept_timeout(spare_time);
             Acceptor::new(listener)
         });
-        Arc::new(Service {
+        Arc::new(RunningServer {
             serving,
             acceptors: acceptors.collect(),
             refusals: Refusals::default(),
@@ -56,7 +56,7 @@ impl Service {
     }
 
     /// Serves until somebody asks to stop, and until all threads have ended then.
-    pub(crate) fn run(self: &Arc<Service>) -> io::Result<()> {
+    pub(crate) fn run(self: &Arc<RunningServer>) -> io::Result<()> {
         for index in 0..self.acceptors.len() {
             if let Err(error) = self.spawn_acceptor(index) {
                 self.serving.registry.stop(Duration::ZERO);
@@ -69,13 +69,13 @@ impl Service {
         Ok(())
     }
 
-    fn spawn_acceptor(self: &Arc<Service>, index: usize) -> io::Result<()> {
+    fn spawn_acceptor(self: &Arc<RunningServer>, index: usize) -> io::Result<()> {
         let acceptor = &self.acceptors[index];
         acceptor.enter();
-        let service = Arc::clone(self);
+        let server = Arc::clone(self);
         let result = self
             .threads
-            .spawn(Box::new(move || service.accept_and_serve(index)));
+            .spawn(Box::new(move || server.accept_and_serve(index)));
         result.inspect_err(|_| {
             acceptor.leave();
         })
@@ -83,7 +83,7 @@ impl Service {
 
     /// A thread's life: it accepts a connection, sees that another thread waits for the next one, and serves its own.
     /// So a connection costs no hand-over, and none waits for another's slowness.
-    fn accept_and_serve(self: Arc<Service>, index: usize) {
+    fn accept_and_serve(self: Arc<RunningServer>, index: usize) {
         let acceptor = &self.acceptors[index];
         while let Some((transport, peer)) = self.accept(acceptor) {
             if !acceptor.leave() && self.spawn_acceptor(index).is_err() {
@@ -111,21 +111,21 @@ impl Service {
         }
     }
 
-    fn refuse(self: &Arc<Service>, transport: Transport) {
+    fn refuse(self: &Arc<RunningServer>, transport: Transport) {
         self.serving
             .registry
             .counts
             .overloaded
             .fetch_add(1, Ordering::Relaxed);
         if self.refusals.refuse(transport) {
-            let service = Arc::clone(self);
+            let server = Arc::clone(self);
             if self
                 .threads
                 .spawn(Box::new(move || {
                     let Serving {
                         registry, limits, ..
-                    } = &service.serving;
-                    service.refusals.watch(registry, limits);
+                    } = &server.serving;
+                    server.refusals.watch(registry, limits);
                 }))
                 .is_err()
             {
@@ -135,7 +135,7 @@ impl Service {
     }
 
     fn serve(&self, entry: Arc<RegistryEntry>) {
-        let Some(Departure {
+        let Some(PendingUpgrade {
             run,
             upgraded,
             request,
@@ -145,7 +145,7 @@ impl Service {
         };
         // An error of the program's own may panic where it is told or dropped.
         let outcome = contain(|| match run(upgraded) {
-            Err(error) if !is_departure(&error) => {
+            Err(error) if !is_disconnect(&error) => {
                 let failure = format_args!("the closure failed: {error}");
                 tell(format_args!("{request}"), &failure);
             }

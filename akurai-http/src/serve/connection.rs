@@ -29,12 +29,12 @@ use crate::io::transport::is_timeout;
 use crate::message::body_writer::{BodyWriter, Coded};
 use crate::message::own_answers::internal_error;
 use crate::message::response::{Body, StreamFn};
-use crate::serve::failure::{is_departure, tell};
+use crate::serve::failure::{is_disconnect, tell};
 use crate::serve::serving::Serving;
 use crate::values::error::RequestError;
 use crate::{Method, Reply, Request, Response, Status, Version};
 
-pub(crate) use upgrading::Departure;
+pub(crate) use upgrading::PendingUpgrade;
 use waits::HeadWaits;
 
 /// What fits into a new connection's first flight, in bytes (RFC 6928: ten segments): it has left
@@ -46,7 +46,7 @@ const FIRST_FLIGHT_BYTES: u64 = 10 * 1460;
 /// What a thread's stack has held stays resident while the thread waits, so what is large here is on the heap, and this is never
 /// a part of its caller's frame, in which a closure runs.
 #[inline(never)]
-pub(crate) fn serve(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Departure> {
+pub(crate) fn serve(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<PendingUpgrade> {
     let mut connection = open(serving, entry)?;
     loop {
         let outcome = match connection.next_request() {
@@ -69,7 +69,7 @@ pub(crate) fn serve(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Depa
                 return None;
             }
             Outcome::Gone => return None,
-            Outcome::Depart(departure) => return Some(departure),
+            Outcome::Upgrade(upgrade) => return Some(upgrade),
         }
     }
 }
@@ -132,7 +132,7 @@ enum Outcome {
     Close,
     /// There is no client any more, or it takes nothing.
     Gone,
-    Depart(Departure),
+    Upgrade(PendingUpgrade),
 }
 
 impl Connection<'_> {
@@ -293,7 +293,7 @@ impl Connection<'_> {
         request.note_failure(&mut reply);
         if let Some(error) = request.take_failure() {
             // Where the client left while its body was read, that is all there is to it.
-            let left = is_departure(&error) && request.wire.borrow().body.check().is_err();
+            let left = is_disconnect(&error) && request.wire.borrow().body.check().is_err();
             if !left {
                 self.blame(&format_args!("the handler failed: {error}"));
             }

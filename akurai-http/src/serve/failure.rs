@@ -25,7 +25,7 @@ fn line(request: fmt::Arguments<'_>, failure: &dyn fmt::Display) -> String {
 
 /// Whether an error says that the client left, or does not take what it is sent, or that the server
 /// stops: no failure of the program.
-pub(crate) fn is_departure(error: &io::Error) -> bool {
+pub(crate) fn is_disconnect(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     matches!(
         error.kind(),

@@ -13,7 +13,7 @@ use crate::io::registry::Registry;
 use crate::io::transport::Listener;
 #[cfg(unix)]
 use crate::io::unix_socket::UnixSocket;
-use crate::serve::accept::Service;
+use crate::serve::accept::RunningServer;
 use crate::serve::hosts::Hosts;
 use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
@@ -231,7 +231,7 @@ impl Server {
             hosts,
             registry,
         };
-        Service::new(serving, listeners, threads).run()
+        RunningServer::new(serving, listeners, threads).run()
     }
 }
 

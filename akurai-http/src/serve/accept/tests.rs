@@ -26,7 +26,7 @@ fn the_last_that_accepts_goes_on_when_no_thread_can_be_made() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let addr = listener.local_addr().expect("it is bound");
     let (registry, threads) = (Arc::<Registry>::default(), Arc::<Threads>::default());
-    let service = Service::new(
+    let server = RunningServer::new(
         Serving {
             app: Box::new(|_: &Request| Response::text("got")),
             limits: Arc::default(),
@@ -37,7 +37,7 @@ fn the_last_that_accepts_goes_on_when_no_thread_can_be_made() {
         vec![Listener::Tcp(listener)],
         Arc::clone(&threads),
     );
-    let running = thread::spawn(move || service.run());
+    let running = thread::spawn(move || server.run());
     let get = "GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
     assert!(ask(connect(addr), get).ends_with("got"));
     threads.refuses.store(true, Ordering::SeqCst);

@@ -10,7 +10,7 @@ use crate::codec::response::{Persistence, ResponseFraming};
 use crate::{Method, Response, Status, Upgrade, Upgraded};
 
 /// What a closure is to do with a connection that left HTTP.
-pub(crate) struct Departure {
+pub(crate) struct PendingUpgrade {
     pub(crate) run: Box<dyn FnOnce(Upgraded) -> io::Result<()> + Send>,
     pub(crate) upgraded: Upgraded,
     /// The method and path that were asked for.
@@ -67,7 +67,7 @@ impl Connection<'_> {
         Response::free_spare();
         let wire = self.request.wire.get_mut();
         let is_input_unread = !wire.skim_body();
-        Outcome::Depart(Departure {
+        Outcome::Upgrade(PendingUpgrade {
             run,
             upgraded: Upgraded::new(
                 wire.take_buffered(),
