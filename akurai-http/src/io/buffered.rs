@@ -22,7 +22,7 @@ pub(crate) const OUTPUT_BYTES: usize = 16 * 1024;
 /// Bytes are read into `input` and stay there until a head, a body or an upgrade has used them, so that none is lost
 /// between two requests. Everything that was put into `output` is written before a read may wait.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct BufferedTransport {
     /// None for a request that was made by hand: all of its input is here already.
     entry: Option<Arc<RegistryEntry>>,
     input: Vec<u8>,
@@ -61,34 +61,34 @@ struct WriteRate {
     idle: Duration,
 }
 
-impl Wire {
-    pub(crate) fn new(entry: Arc<RegistryEntry>, limits: &Limits) -> Wire {
-        Wire {
+impl BufferedTransport {
+    pub(crate) fn new(entry: Arc<RegistryEntry>, limits: &Limits) -> BufferedTransport {
+        BufferedTransport {
             input: vec![0; IDLE_BUFFER_BYTES],
             stall: limits.body_stall,
             rate_bytes: limits.body_rate_bytes,
             rate_grace: limits.body_rate_grace,
             write_rate: WriteRate::new(limits.write_rate_bytes, limits.write_stall),
-            ..Wire::of_bytes(Some(entry), Vec::new())
+            ..BufferedTransport::of_bytes(Some(entry), Vec::new())
         }
     }
 
     /// The wire of a request made by hand, with this body.
-    pub(crate) fn by_hand(body: Vec<u8>) -> Wire {
-        let mut wire = Wire::of_bytes(None, body);
-        wire.begin_body(
-            match wire.end {
+    pub(crate) fn by_hand(body: Vec<u8>) -> BufferedTransport {
+        let mut buffered = BufferedTransport::of_bytes(None, body);
+        buffered.begin_body(
+            match buffered.end {
                 0 => Framing::None,
                 length => Framing::Length(length as u64),
             },
             Limits::default().body(u64::MAX),
             false,
         );
-        wire
+        buffered
     }
 
-    fn of_bytes(entry: Option<Arc<RegistryEntry>>, input: Vec<u8>) -> Wire {
-        Wire {
+    fn of_bytes(entry: Option<Arc<RegistryEntry>>, input: Vec<u8>) -> BufferedTransport {
+        BufferedTransport {
             entry,
             start: 0,
             end: input.len(),
@@ -109,7 +109,7 @@ impl Wire {
     }
 
     /// What was read and not yet used.
-    pub(crate) fn buffered(&self) -> &[u8] {
+    pub(crate) fn unread(&self) -> &[u8] {
         &self.input[self.start..self.end]
     }
 
@@ -120,8 +120,8 @@ impl Wire {
 
     /// What was read and not yet used, for whoever owns the connection from now on: most often nothing. The read buffer
     /// itself is freed with the rest, before its owner allocates one of its own.
-    pub(crate) fn take_buffered(&mut self) -> Vec<u8> {
-        let leftover = self.buffered().to_vec();
+    pub(crate) fn take_unread(&mut self) -> Vec<u8> {
+        let leftover = self.unread().to_vec();
         self.start = self.end;
         leftover
     }

@@ -6,14 +6,14 @@ use std::io::{self, Write};
 use crate::codec::deflate::{Flush, Level};
 use crate::codec::gzip::Gzip;
 use crate::codec::response::{LAST_CHUNK, ResponseFraming, append_chunk, begin_chunk};
-use crate::io::buffered::{OUTPUT_BYTES, Wire};
+use crate::io::buffered::{BufferedTransport, OUTPUT_BYTES};
 
 /// Where the closure of [`Response::stream`](crate::Response::stream) writes the body.
 ///
 /// Small writes are gathered, up to 16 KiB; [`flush`](Write::flush) sends what there is at once. A write waits while
 /// the client does not read, at most [`Limits::write_stall`](crate::Limits::write_stall) without progress.
 pub struct BodyWriter<'a> {
-    wire: &'a mut Wire,
+    buffered: &'a mut BufferedTransport,
     framing: ResponseFraming,
     /// What the declared length still asks for, in bytes.
     due: Option<u64>,
@@ -35,12 +35,12 @@ pub(crate) struct Coded {
 
 impl<'a> BodyWriter<'a> {
     pub(crate) fn new(
-        wire: &'a mut Wire,
+        buffered: &'a mut BufferedTransport,
         framing: ResponseFraming,
         coded: Option<Coded>,
     ) -> BodyWriter<'a> {
         BodyWriter {
-            wire,
+            buffered,
             due: match (framing, coded) {
                 (_, Some(coded)) => coded.content_bytes,
                 (ResponseFraming::Length(length), None) => Some(length),
@@ -65,7 +65,7 @@ impl<'a> BodyWriter<'a> {
         self.compress(b"", Flush::Finish)?;
         if self.framing == ResponseFraming::Chunked {
             self.end_chunk();
-            self.wire.output.extend_from_slice(LAST_CHUNK);
+            self.buffered.output.extend_from_slice(LAST_CHUNK);
         }
         Ok(())
     }
@@ -85,20 +85,20 @@ impl<'a> BodyWriter<'a> {
     fn put(&mut self, data: &[u8]) -> io::Result<()> {
         if self.framing == ResponseFraming::Chunked && data.len() >= OUTPUT_BYTES {
             self.end_chunk();
-            begin_chunk(data.len(), &mut self.wire.output);
-            self.wire.flush_with(data)?;
-            self.wire.output.extend_from_slice(b"\r\n");
+            begin_chunk(data.len(), &mut self.buffered.output);
+            self.buffered.flush_with(data)?;
+            self.buffered.output.extend_from_slice(b"\r\n");
         } else if self.framing == ResponseFraming::Chunked {
             self.chunk.extend_from_slice(data);
             if self.chunk.len() >= OUTPUT_BYTES {
                 self.send_gathered()?;
             }
         } else if data.len() >= OUTPUT_BYTES {
-            self.wire.flush_with(data)?;
+            self.buffered.flush_with(data)?;
         } else {
-            self.wire.output.extend_from_slice(data);
-            if self.wire.output.len() >= OUTPUT_BYTES {
-                self.wire.flush()?;
+            self.buffered.output.extend_from_slice(data);
+            if self.buffered.output.len() >= OUTPUT_BYTES {
+                self.buffered.flush()?;
             }
         }
         Ok(())
@@ -106,12 +106,12 @@ impl<'a> BodyWriter<'a> {
 
     fn send_gathered(&mut self) -> io::Result<()> {
         self.end_chunk();
-        self.wire.flush()
+        self.buffered.flush()
     }
 
     fn end_chunk(&mut self) {
         if !self.chunk.is_empty() {
-            append_chunk(&self.chunk, &mut self.wire.output);
+            append_chunk(&self.chunk, &mut self.buffered.output);
             self.chunk.clear();
         }
     }

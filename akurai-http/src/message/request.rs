@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::codec::body::{BodyLimits, Framing};
 use crate::codec::head::{Head, HeadLimits, HeadParser};
-use crate::io::buffered::{IDLE_BUFFER_BYTES, Wire};
+use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
 use crate::message::params::Params;
 use crate::{Headers, Method, Reply, RequestError, Response, TrustedProxies, Version};
 
@@ -46,7 +46,7 @@ pub struct Request {
     /// How many bytes at the end of the path `{*name}` matched.
     rest_bytes: Cell<usize>,
     /// A handler reads the body through a shared reference; nobody else touches the wire meanwhile.
-    pub(crate) wire: RefCell<Wire>,
+    pub(crate) buffered: RefCell<BufferedTransport>,
 }
 
 impl Request {
@@ -131,7 +131,7 @@ impl Request {
     /// [`RequestError`](crate::RequestError), and as a [`Reply`](crate::Reply) becomes its status. A body that is cut
     /// off is never taken for a whole one.
     pub fn body(&self) -> io::Result<Vec<u8>> {
-        let mut wire = self.wire.borrow_mut();
+        let mut buffered = self.buffered.borrow_mut();
         let least = match self.head.framing {
             Framing::Chunked => CHUNKED_BYTES,
             Framing::None | Framing::Length(_) => 0,
@@ -139,17 +139,17 @@ impl Request {
         // What stands behind `filled` has room for the next read, and is zero already when a read was short.
         let (mut body, mut filled) = (Vec::new(), 0);
         loop {
-            wire.body.check()?;
-            if wire.body.is_over() {
+            buffered.body.check()?;
+            if buffered.body.is_over() {
                 break;
             }
             if filled == body.len() {
                 // A client may claim any length: we take its word for as much as has come, or a little in the beginning.
-                let due = usize::try_from(wire.body.due()).unwrap_or(usize::MAX);
+                let due = usize::try_from(buffered.body.due()).unwrap_or(usize::MAX);
                 let room = due.max(least).min(filled.max(CLAIMED_BYTES));
                 body.resize(filled + room, 0);
             }
-            filled += wire.read_body(&mut body[filled..])?;
+            filled += buffered.read_body(&mut body[filled..])?;
         }
         body.truncate(filled);
         Ok(body)
@@ -200,7 +200,7 @@ impl Request {
             }
         }
         head.extend_from_slice(b"\r\n");
-        let body = self.wire.into_inner().take_buffered();
+        let body = self.buffered.into_inner().take_unread();
         Request::by_hand(&head, body)
     }
 
@@ -210,13 +210,13 @@ impl Request {
         let body = body.into();
         let length = body.len().to_string();
         let mut request = self.with_header("Content-Length", length);
-        request.wire = RefCell::new(Wire::by_hand(body));
+        request.buffered = RefCell::new(BufferedTransport::by_hand(body));
         request
     }
 
     #[track_caller]
     fn by_hand(head: &[u8], body: Vec<u8>) -> Request {
-        let mut request = Request::on(Wire::by_hand(head.to_vec()), None, None);
+        let mut request = Request::on(BufferedTransport::by_hand(head.to_vec()), None, None);
         let mut parser = HeadParser::default();
         let no_limits = HeadLimits {
             request_line_bytes: usize::MAX,
@@ -228,13 +228,13 @@ impl Request {
             Ok(_) => panic!("malformed request: {}", String::from_utf8_lossy(head)),
             Err(error) => panic!("malformed request: {error}"),
         }
-        request.wire = RefCell::new(Wire::by_hand(body));
+        request.buffered = RefCell::new(BufferedTransport::by_hand(body));
         request
     }
 
     /// The request that a connection uses again and again.
     pub(crate) fn on(
-        wire: Wire,
+        buffered: BufferedTransport,
         peer: Option<SocketAddr>,
         proxies: Option<Arc<TrustedProxies>>,
     ) -> Request {
@@ -248,16 +248,16 @@ impl Request {
             failure: Cell::default(),
             panicked: Cell::new(false),
             rest_bytes: Cell::new(0),
-            wire: RefCell::new(wire),
+            buffered: RefCell::new(buffered),
         }
     }
 
     /// Becomes the request whose head `parser` has just read from the first `len` bytes of the wire.
     pub(crate) fn begin(&mut self, len: usize, parser: &mut HeadParser) {
-        let wire = self.wire.get_mut();
+        let buffered = self.buffered.get_mut();
         let (head, lines) = parser.take();
-        self.headers.assign(&wire.buffered()[..len], lines);
-        wire.consume(len);
+        self.headers.assign(&buffered.unread()[..len], lines);
+        buffered.consume(len);
         self.head = head;
         self.failure.take();
         self.panicked.take();
@@ -278,9 +278,9 @@ impl Request {
 
     /// Begins its body, which may be refused from the start for its length.
     pub(crate) fn begin_body(&self, limits: BodyLimits) -> Result<(), RequestError> {
-        let mut wire = self.wire.borrow_mut();
-        wire.begin_body(self.head.framing, limits, self.head.expects_continue);
-        wire.body.check()
+        let mut buffered = self.buffered.borrow_mut();
+        buffered.begin_body(self.head.framing, limits, self.head.expects_continue);
+        buffered.body.check()
     }
 
     /// Whether the client asks for the protocol that this head switches to, and is one that may
@@ -300,7 +300,7 @@ impl Request {
 
     /// Frees what only a large request needed, before the connection waits for the next one.
     pub(crate) fn shrink(&mut self) {
-        self.wire.get_mut().shrink();
+        self.buffered.get_mut().shrink();
         if self.headers.capacity_bytes() > IDLE_BUFFER_BYTES {
             self.headers = Headers::default();
             self.head = Head::default();
@@ -392,9 +392,9 @@ impl BodyReader<'_> {
     /// (`Content-Length`, `Host`, `Authorization` …) were refused (RFC 9110 §6.5).
     pub fn trailers(&self) -> Headers {
         let mut trailers = Headers::default();
-        let wire = self.request.wire.borrow();
-        if wire.body.is_over() {
-            let (bytes, lines) = wire.body.trailers();
+        let buffered = self.request.buffered.borrow();
+        if buffered.body.is_over() {
+            let (bytes, lines) = buffered.body.trailers();
             trailers.assign(bytes, &mut lines.to_vec());
         }
         trailers
@@ -403,7 +403,7 @@ impl BodyReader<'_> {
 
 impl Read for BodyReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.request.wire.borrow_mut().read_body(buf)
+        self.request.buffered.borrow_mut().read_body(buf)
     }
 }
 

@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 use crate::codec::head::{HeadLimits, HeadParser};
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
 use crate::files;
-use crate::io::buffered::{OUTPUT_BYTES, Wire, write_wait};
+use crate::io::buffered::{BufferedTransport, OUTPUT_BYTES, write_wait};
 use crate::io::clock::Date;
 use crate::io::contain::contain;
 use crate::io::registry::RegistryEntry;
@@ -80,12 +80,12 @@ fn open(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Box<Connection<'
     entry.transport.set_nodelay().ok()?;
     let write_wait = Some(write_wait(limits.write_stall));
     entry.transport.set_write_timeout(write_wait).ok()?;
-    let wire = Wire::new(Arc::clone(&entry), limits);
+    let buffered = BufferedTransport::new(Arc::clone(&entry), limits);
     Some(Box::new(Connection {
         serving,
         head_limits: limits.head(),
         parser: HeadParser::default(),
-        request: Request::on(wire, entry.peer, serving.proxies.clone()),
+        request: Request::on(buffered, entry.peer, serving.proxies.clone()),
         entry,
         first: true,
         sent_before: 0,
@@ -111,9 +111,9 @@ struct Connection<'a> {
 
 /// Where an answer begins in what is written.
 struct Begun {
-    /// Of [`Wire::output`], as long as nothing was written since.
+    /// Of [`BufferedTransport::output`], as long as nothing was written since.
     output_bytes: usize,
-    /// [`Wire::writes`] at that time.
+    /// [`BufferedTransport::writes`] at that time.
     writes: u64,
 }
 
@@ -140,8 +140,8 @@ impl Connection<'_> {
     fn next_request(&mut self) -> Next {
         let mut waits = HeadWaits::default();
         loop {
-            let wire = self.request.wire.get_mut();
-            match self.parser.advance(wire.buffered(), &self.head_limits) {
+            let buffered = self.request.buffered.get_mut();
+            match self.parser.advance(buffered.unread(), &self.head_limits) {
                 Ok(Some(len)) => {
                     self.request.begin(len, &mut self.parser);
                     self.entry.count_request();
@@ -152,14 +152,14 @@ impl Connection<'_> {
                 Err(error) => return self.refused(error),
             }
             // The empty lines that may precede a request line are not yet a request.
-            let idle = wire
-                .buffered()
+            let idle = buffered
+                .unread()
                 .iter()
                 .all(|byte| matches!(byte, b'\r' | b'\n'));
             let wait = if idle {
                 // A thread that waits owes nothing: what is written now cannot be lost to a
                 // shutdown.
-                if wire.flush().is_err() {
+                if buffered.flush().is_err() {
                     return Next::Gone;
                 }
                 waits.idle(self.serving.idle_wait(self.first))
@@ -176,12 +176,12 @@ impl Connection<'_> {
                 self.request.shrink();
                 self.parser.shrink();
             }
-            let wire = self.request.wire.get_mut();
+            let buffered = self.request.buffered.get_mut();
             if idle && !self.entry.set_idle() {
                 // What was answered last may still be on its way.
                 return Next::Idle;
             }
-            let filled = wire.fill(wait);
+            let filled = buffered.fill(wait);
             self.entry.set_busy();
             match filled {
                 Ok(0) => return Next::Gone,
@@ -221,19 +221,19 @@ impl Connection<'_> {
     /// Takes back what was written of an answer that failed. What comes of the connection if that
     /// cannot be, since some of it was sent.
     fn take_back(&mut self) -> Option<Outcome> {
-        let wire = self.request.wire.get_mut();
-        if wire.is_broken() {
+        let buffered = self.request.buffered.get_mut();
+        if buffered.is_broken() {
             return Some(Outcome::Gone);
         }
         match self.begun.take() {
-            Some(begun) if begun.writes != wire.writes => {
+            Some(begun) if begun.writes != buffered.writes => {
                 // Its framing shows that its end is missing, but to HTTP/1.0 without a length.
                 // What was sent before it still arrives.
-                wire.output.clear();
+                buffered.output.clear();
                 Some(Outcome::Close)
             }
             Some(begun) => {
-                wire.output.truncate(begun.output_bytes);
+                buffered.output.truncate(begun.output_bytes);
                 None
             }
             None => None,
@@ -242,7 +242,7 @@ impl Connection<'_> {
 
     fn answer(&mut self) -> Outcome {
         let reply = self.ask_app();
-        if let Err(error) = self.request.wire.get_mut().body.check() {
+        if let Err(error) = self.request.buffered.get_mut().body.check() {
             // The handler has met it when it read the body, and most likely answers with it.
             self.serving.registry.counts.refuse(error);
         }
@@ -293,7 +293,7 @@ impl Connection<'_> {
         request.note_failure(&mut reply);
         if let Some(error) = request.take_failure() {
             // Where the client left while its body was read, that is all there is to it.
-            let left = is_disconnect(&error) && request.wire.borrow().body.check().is_err();
+            let left = is_disconnect(&error) && request.buffered.borrow().body.check().is_err();
             if !left {
                 self.blame(&format_args!("the handler failed: {error}"));
             }
@@ -342,9 +342,9 @@ impl Connection<'_> {
         };
         self.begin_answer(&response, framing, persistence);
         if self.request.method() != Method::Head && !is_empty(response.status()) {
-            let wire = self.request.wire.get_mut();
+            let buffered = self.request.buffered.get_mut();
             if let Some(bytes) = response.body_bytes() {
-                if wire.put(bytes).is_err() {
+                if buffered.put(bytes).is_err() {
                     return Outcome::Gone;
                 }
             } else if let Body::Stream(write) = response.parts.take_body() {
@@ -396,15 +396,15 @@ impl Connection<'_> {
         framing: ResponseFraming,
         coded: Option<Coded>,
     ) -> bool {
-        let wire = self.request.wire.get_mut();
+        let buffered = self.request.buffered.get_mut();
         let result = contain(|| {
-            let mut body = BodyWriter::new(wire, framing, coded);
+            let mut body = BodyWriter::new(buffered, framing, coded);
             write(&mut body).and_then(|()| body.finish())
         });
         match result {
             Some(Ok(())) => return true,
             Some(Err(error)) => {
-                if !self.request.wire.get_mut().is_broken() {
+                if !self.request.buffered.get_mut().is_broken() {
                     self.blame(&format_args!("the body failed: {error}"));
                 }
             }
@@ -415,13 +415,13 @@ impl Connection<'_> {
 
     /// Whether another request may follow this response, as far as can be told before it is written.
     fn may_persist(&mut self, response: &Response) -> bool {
-        let wire = self.request.wire.get_mut();
+        let buffered = self.request.buffered.get_mut();
         // A client that still waits for its 100 has been answered without; whether it now sends the body is anyone's
         // guess (RFC 9110 §10.1.1). The rest of a chunked body may be of any length; we try.
-        let body_may_end = wire.skim_body()
-            || !wire.owes_continue
-                && wire.body.check().is_ok()
-                && wire.body.due() <= self.serving.limits.drain_bytes;
+        let body_may_end = buffered.skim_body()
+            || !buffered.owes_continue
+                && buffered.body.check().is_ok()
+                && buffered.body.due() <= self.serving.limits.drain_bytes;
         body_may_end
             && self.request.head().keep_alive
             && !response.parts.close
@@ -432,12 +432,12 @@ impl Connection<'_> {
     fn after_response(&mut self, persist: bool) -> Outcome {
         let serving = self.serving;
         let limits = &serving.limits;
-        let wire = self.request.wire.get_mut();
-        if !persist || !wire.drain_body(limits.drain_bytes, limits.drain_time) {
+        let buffered = self.request.buffered.get_mut();
+        if !persist || !buffered.drain_body(limits.drain_bytes, limits.drain_time) {
             return Outcome::Close;
         }
         // Answers to pipelined requests are written together, when the input runs out or this much is due.
-        if wire.output.len() >= OUTPUT_BYTES && wire.flush().is_err() {
+        if buffered.output.len() >= OUTPUT_BYTES && buffered.flush().is_err() {
             return Outcome::Gone;
         }
         Outcome::Persist
@@ -445,7 +445,7 @@ impl Connection<'_> {
 
     /// Ends the connection behind what was written.
     fn close(mut self: Box<Self>, is_idle: bool) {
-        if self.request.wire.get_mut().flush().is_err() || self.may_close_at_once(is_idle) {
+        if self.request.buffered.get_mut().flush().is_err() || self.may_close_at_once(is_idle) {
             return;
         }
         let entry = Arc::clone(&self.entry);
@@ -459,7 +459,7 @@ impl Connection<'_> {
         // A client that asked for the end sends nothing behind its request (RFC 9112 §9.6).
         let has_asked = self.request.head().is_last
             && !self.request.announces_body()
-            && self.request.wire.get_mut().buffered().is_empty();
+            && self.request.buffered.get_mut().unread().is_empty();
         (is_idle || has_asked)
             && self.entry.sent_bytes() - self.sent_before <= FIRST_FLIGHT_BYTES
             && self.entry.is_input_empty()
@@ -471,10 +471,10 @@ impl Connection<'_> {
         framing: ResponseFraming,
         persistence: Persistence,
     ) {
-        let wire = self.request.wire.get_mut();
+        let buffered = self.request.buffered.get_mut();
         self.begun = Some(Begun {
-            output_bytes: wire.output.len(),
-            writes: wire.writes,
+            output_bytes: buffered.output.len(),
+            writes: buffered.writes,
         });
         append_head(
             head.status(),
@@ -482,7 +482,7 @@ impl Connection<'_> {
             framing,
             persistence,
             self.date.now(),
-            &mut wire.output,
+            &mut buffered.output,
         );
     }
 }

@@ -8,38 +8,41 @@ use crate::io::transport::Transport;
 const LONG: Duration = Duration::from_secs(20);
 
 /// A wire, and its client.
-fn wire(limits: &Limits) -> (Wire, TcpStream) {
+fn buffered(limits: &Limits) -> (BufferedTransport, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let addr = listener.local_addr().expect("it is bound");
     let client = TcpStream::connect(addr).expect("it listens");
     let (socket, _) = listener.accept().expect("somebody connects");
     let registry: Arc<Registry> = Arc::default();
     let entry = registry.admit(Transport::Tcp(socket), None, &Arc::default());
-    (Wire::new(entry.expect("there is a place"), limits), client)
+    (
+        BufferedTransport::new(entry.expect("there is a place"), limits),
+        client,
+    )
 }
 
 /// Reads until so much is there.
-fn fill_to(wire: &mut Wire, bytes: usize) {
-    while wire.buffered().len() < bytes {
-        assert!(wire.fill(LONG).expect("it comes") > 0);
+fn fill_to(buffered: &mut BufferedTransport, bytes: usize) {
+    while buffered.unread().len() < bytes {
+        assert!(buffered.fill(LONG).expect("it comes") > 0);
     }
 }
 
 #[test]
 fn a_body_is_judged_by_its_own_rate() {
     let limits = Limits::default();
-    let (mut wire, mut client) = wire(&limits);
+    let (mut buffered, mut client) = buffered(&limits);
     // The body before this one was so slow that one more wait would have been too much.
-    wire.begin_body(Framing::Length(1), limits.body(10), false);
-    wire.waited = limits.body_rate_grace;
-    wire.received = 1;
+    buffered.begin_body(Framing::Length(1), limits.body(10), false);
+    buffered.waited = limits.body_rate_grace;
+    buffered.received = 1;
     client.write_all(b"a").unwrap();
     let mut buffer = [0; 10];
-    fill_to(&mut wire, 1);
-    assert_eq!(wire.read_body(&mut buffer).unwrap(), 1);
-    wire.begin_body(Framing::Length(1), limits.body(10), false);
+    fill_to(&mut buffered, 1);
+    assert_eq!(buffered.read_body(&mut buffer).unwrap(), 1);
+    buffered.begin_body(Framing::Length(1), limits.body(10), false);
     client.write_all(b"b").unwrap();
-    let read = wire.read_body(&mut buffer);
+    let read = buffered.read_body(&mut buffer);
     assert_eq!(read.expect("it came at once"), 1);
 }
 
@@ -61,14 +64,14 @@ fn a_slow_client_has_no_credit_of_an_earlier_window() {
 
 #[test]
 fn the_read_buffer_shrinks_when_its_head_is_used() {
-    let (mut wire, mut client) = wire(&Limits::default());
+    let (mut buffered, mut client) = buffered(&Limits::default());
     let head = vec![b'x'; 8 * IDLE_BUFFER_BYTES];
     client.write_all(&head).unwrap();
-    fill_to(&mut wire, head.len());
-    assert!(wire.input.capacity() >= head.len());
-    wire.consume(head.len());
+    fill_to(&mut buffered, head.len());
+    assert!(buffered.input.capacity() >= head.len());
+    buffered.consume(head.len());
     client.write_all(b"y").unwrap();
-    fill_to(&mut wire, 1);
-    assert_eq!(wire.buffered(), b"y");
-    assert_eq!(wire.input.capacity(), IDLE_BUFFER_BYTES);
+    fill_to(&mut buffered, 1);
+    assert_eq!(buffered.unread(), b"y");
+    assert_eq!(buffered.input.capacity(), IDLE_BUFFER_BYTES);
 }
