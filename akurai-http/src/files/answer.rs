@@ -11,7 +11,7 @@ use crate::codec::conditional::{EntityTag, Validators, Verdict, evaluate, range_
 use crate::codec::date::{http_date, imf_fixdate};
 use crate::codec::media::Media;
 use crate::codec::parameters::essence;
-use crate::codec::range::{Multipart, Selection, content_range, select, unsatisfied_range};
+use crate::codec::range::{ByteRanges, Selection, content_range, select, unsatisfied_range};
 use crate::io::random::random;
 use crate::message::response::Body;
 use crate::{Headers, Method, Request, Response, Status};
@@ -173,13 +173,13 @@ fn partial(mut response: Response, resource: Resource, parts: Vec<Range<u64>>) -
     let boundary = boundary();
     let content_type = response.headers().get("Content-Type");
     let media_type = content_type.unwrap_or("application/octet-stream");
-    let multipart = Multipart::new(&parts, resource.len, &boundary, media_type);
-    let len = multipart.body_bytes(&parts);
+    let byte_ranges = ByteRanges::new(&parts, resource.len, &boundary, media_type);
+    let len = byte_ranges.body_bytes(&parts);
     let media_type = format!("multipart/byteranges; boundary={boundary}");
     response
         .without_header("Content-Type")
         .header("Content-Type", media_type)
-        .with_stream(move |out| transfer::send_parts(&resource, &parts, &multipart, out))
+        .with_stream(move |out| transfer::send_parts(&resource, &parts, &byte_ranges, out))
         .content_length(len)
 }
 

@@ -8,7 +8,7 @@ use crate::codec::conditional::{EntityTag, Validators, Verdict, evaluate, range_
 use crate::codec::date::{http_date, imf_fixdate};
 use crate::codec::disposition::attachment;
 use crate::codec::parameters::parameter;
-use crate::codec::range::{Multipart, Selection, select};
+use crate::codec::range::{ByteRanges, Selection, select};
 
 const NOW: u64 = 1_795_564_800;
 
@@ -27,7 +27,7 @@ pub fn ranges(data: &[u8], len: u64) {
             );
             let sum: u64 = parts.iter().map(|part| part.end - part.start).sum();
             assert!(sum <= len && parts.len() <= 64);
-            let multipart = Multipart::new(parts, len, "boundary", "text/plain");
+            let multipart = ByteRanges::new(parts, len, "boundary", "text/plain");
             let around: usize = multipart.heads.iter().map(String::len).sum();
             assert_eq!(
                 multipart.body_bytes(parts),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use crate::codec::deflate::{Flush, Level};
-use crate::codec::gzip::Gzip;
+use crate::codec::gzip::GzipEncoder;
 use crate::codec::response::{LAST_CHUNK, ResponseFraming, append_chunk, begin_chunk};
 use crate::io::buffered::{BufferedTransport, OUTPUT_BYTES};
 
@@ -22,7 +22,7 @@ pub struct BodyWriter<'a> {
     /// Data of the chunk that is being gathered.
     chunk: Vec<u8>,
     /// What compresses the body, if anything does.
-    gzip: Option<Box<Gzip>>,
+    gzip: Option<Box<GzipEncoder>>,
 }
 
 /// How a streamed body is compressed.
@@ -49,7 +49,7 @@ impl<'a> BodyWriter<'a> {
             framing,
             overrun: false,
             chunk: Vec::new(),
-            gzip: coded.map(|coded| Box::new(Gzip::new(coded.level))),
+            gzip: coded.map(|coded| Box::new(GzipEncoder::new(coded.level))),
         }
     }
 

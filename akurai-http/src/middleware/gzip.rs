@@ -123,7 +123,7 @@ impl Gzip {
 
     fn compress(&self, mut response: Response) -> Response {
         if let Some(content @ [_, ..]) = response.body_bytes() {
-            let coded = gzip::Gzip::whole(self.level, content);
+            let coded = gzip::GzipEncoder::whole(self.level, content);
             if coded.len() >= content.len() {
                 return response;
             }

@@ -15,12 +15,12 @@ const ACCEPTING: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     pub(crate) listener: Listener,
-    state: Mutex<State>,
+    state: Mutex<Waiting>,
     called: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Waiting {
     /// Threads in `accept`, or on their way there.
     accepting: usize,
     /// Threads that hold no descriptor, and wait to be called there.

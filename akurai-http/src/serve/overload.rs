@@ -34,11 +34,11 @@ const READS: usize = 32;
 
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    state: Mutex<State>,
+    state: Mutex<Kept>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Kept {
     /// The oldest first.
     kept: VecDeque<Refused>,
     is_watched: bool,

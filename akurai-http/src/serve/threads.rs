@@ -12,7 +12,7 @@ use crate::io::lock::{lock, wait_at_most};
 /// The threads of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    state: Mutex<State>,
+    state: Mutex<Joinable>,
     ended: Condvar,
     /// The system makes none.
     #[cfg(test)]
@@ -20,7 +20,7 @@ pub(crate) struct Threads {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Joinable {
     running: HashMap<ThreadId, JoinHandle<()>>,
     /// Threads that are about to end. Whoever ends later joins those that have, and waits for no other: if each waited for the
     /// one before it, they would end one wake-up after the other, more slowly than a busy core begins new ones.

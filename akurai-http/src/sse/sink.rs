@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::codec::coding::{AcceptedCodings, ContentCoding};
 use crate::codec::deflate::{Flush, Level};
 use crate::codec::event;
-use crate::codec::gzip::Gzip;
+use crate::codec::gzip::GzipEncoder;
 use crate::io::random::random;
 use crate::io::transport::is_timeout;
 use crate::sse::event::{SseEvent, check_id, check_name};
@@ -65,7 +65,7 @@ pub fn sse_gzip(
         reply.response_mut().vary_by_coding();
         return reply;
     }
-    let mut gzip = Gzip::new(Level::default());
+    let mut gzip = GzipEncoder::new(Level::default());
     let mut prelude = Vec::new();
     gzip.compress(PRELUDE, Flush::Sync, &mut prelude);
     let mut upgrade = stream(|upgraded| {
@@ -148,7 +148,7 @@ pub struct SseSink {
     /// The client has sent something that was not read, or may be sending it.
     is_input_unread: bool,
     /// What compresses the stream, if anything does.
-    gzip: Option<Box<Gzip>>,
+    gzip: Option<Box<GzipEncoder>>,
 }
 
 impl SseSink {
