@@ -1,10 +1,10 @@
 //! The server: it accepts connections, and serves each on a thread.
 
 pub(crate) mod accept;
+pub(crate) mod acceptor;
 pub(crate) mod connection;
 pub(crate) mod failure;
 pub(crate) mod hosts;
-pub(crate) mod listening;
 pub(crate) mod overload;
 pub(crate) mod server;
 pub(crate) mod serving;
