@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::codec::body::{BodyDecoder, BodyLimits, Framing, Step};
+use crate::codec::head::Head;
 use crate::io::clock::after;
 use crate::io::limits::Limits;
 use crate::io::registry::RegistryEntry;
@@ -73,17 +74,15 @@ impl BufferedTransport {
         }
     }
 
-    /// The wire of a request made by hand, with this body.
+    /// Of a request that was made by hand, with this body.
     pub(crate) fn by_hand(body: Vec<u8>) -> BufferedTransport {
         let mut buffered = BufferedTransport::of_bytes(None, body);
-        buffered.begin_body(
-            match buffered.end {
-                0 => Framing::None,
-                length => Framing::Length(length as u64),
-            },
-            Limits::default().body(u64::MAX),
-            false,
-        );
+        let framing = match buffered.end {
+            0 => Framing::None,
+            length => Framing::Length(length as u64),
+        };
+        let no_limits = Limits::default().body(u64::MAX);
+        buffered.body.begin(framing, no_limits);
         buffered
     }
 
@@ -200,12 +199,17 @@ impl BufferedTransport {
         result
     }
 
-    /// Begins the body of a request.
-    pub(crate) fn begin_body(&mut self, framing: Framing, limits: BodyLimits, owes_continue: bool) {
-        self.body.begin(framing, limits);
-        self.owes_continue = owes_continue;
+    /// Begins the body of a request, which may be refused from the start for its length.
+    pub(crate) fn begin_body(
+        &mut self,
+        head: &Head,
+        limits: BodyLimits,
+    ) -> Result<(), RequestError> {
+        self.body.begin(head.framing, limits);
+        self.owes_continue = head.expects_continue;
         self.waited = Duration::ZERO;
         self.received = 0;
+        self.body.check()
     }
 
     /// Reads data of the body. 0 is its end.

@@ -3,14 +3,15 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io::{self, Read};
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::codec::body::{BodyLimits, Framing};
+use crate::codec::body::Framing;
 use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
 use crate::message::params::Params;
-use crate::{Headers, Method, Reply, RequestError, Response, TrustedProxies, Version};
+use crate::{Headers, Method, Reply, Response, TrustedProxies, Version};
 
 /// What a body's announced length is believed to be before anything of it came, in bytes.
 const CLAIMED_BYTES: usize = 16 * 1024;
@@ -45,8 +46,9 @@ pub struct Request {
     panicked: Cell<bool>,
     /// How many bytes at the end of the path `{*name}` matched.
     rest_bytes: Cell<usize>,
-    /// A handler reads the body through a shared reference; nobody else touches the wire meanwhile.
-    pub(crate) buffered: RefCell<BufferedTransport>,
+    /// Where the body comes from. A connection lends its own while an app answers; a request that
+    /// was made by hand has its body in here.
+    buffered: RefCell<Box<BufferedTransport>>,
 }
 
 impl Request {
@@ -210,13 +212,13 @@ impl Request {
         let body = body.into();
         let length = body.len().to_string();
         let mut request = self.with_header("Content-Length", length);
-        request.buffered = RefCell::new(BufferedTransport::by_hand(body));
+        request.buffered = RefCell::new(Box::new(BufferedTransport::by_hand(body)));
         request
     }
 
     #[track_caller]
     fn by_hand(head: &[u8], body: Vec<u8>) -> Request {
-        let mut request = Request::on(BufferedTransport::by_hand(head.to_vec()), None, None);
+        let mut request = Request::on(None, None);
         let mut parser = HeadParser::default();
         let no_limits = HeadLimits {
             request_line_bytes: usize::MAX,
@@ -224,20 +226,16 @@ impl Request {
             header_fields: usize::MAX,
         };
         match parser.advance(head, &no_limits) {
-            Ok(Some(len)) if len == head.len() => request.begin(len, &mut parser),
+            Ok(Some(len)) if len == head.len() => request.begin(head, &mut parser),
             Ok(_) => panic!("malformed request: {}", String::from_utf8_lossy(head)),
             Err(error) => panic!("malformed request: {error}"),
         }
-        request.buffered = RefCell::new(BufferedTransport::by_hand(body));
+        request.buffered = RefCell::new(Box::new(BufferedTransport::by_hand(body)));
         request
     }
 
     /// The request that a connection uses again and again.
-    pub(crate) fn on(
-        buffered: BufferedTransport,
-        peer: Option<SocketAddr>,
-        proxies: Option<Arc<TrustedProxies>>,
-    ) -> Request {
+    pub(crate) fn on(peer: Option<SocketAddr>, proxies: Option<Arc<TrustedProxies>>) -> Request {
         Request {
             head: Head::default(),
             headers: Headers::default(),
@@ -248,16 +246,14 @@ impl Request {
             failure: Cell::default(),
             panicked: Cell::new(false),
             rest_bytes: Cell::new(0),
-            buffered: RefCell::new(buffered),
+            buffered: RefCell::new(Box::new(BufferedTransport::by_hand(Vec::new()))),
         }
     }
 
-    /// Becomes the request whose head `parser` has just read from the first `len` bytes of the wire.
-    pub(crate) fn begin(&mut self, len: usize, parser: &mut HeadParser) {
-        let buffered = self.buffered.get_mut();
+    /// Becomes the request whose head `parser` has just read, and which consists of these bytes.
+    pub(crate) fn begin(&mut self, bytes: &[u8], parser: &mut HeadParser) {
         let (head, lines) = parser.take();
-        self.headers.assign(&buffered.unread()[..len], lines);
-        buffered.consume(len);
+        self.headers.assign(bytes, lines);
         self.head = head;
         self.failure.take();
         self.panicked.take();
@@ -276,11 +272,18 @@ impl Request {
         };
     }
 
-    /// Begins its body, which may be refused from the start for its length.
-    pub(crate) fn begin_body(&self, limits: BodyLimits) -> Result<(), RequestError> {
-        let mut buffered = self.buffered.borrow_mut();
-        buffered.begin_body(self.head.framing, limits, self.head.expects_continue);
-        buffered.body.check()
+    /// Lends it the buffers of its connection, so that `work` can read its body.
+    pub(crate) fn lend<T>(
+        &mut self,
+        buffered: &mut Box<BufferedTransport>,
+        work: impl FnOnce(&Request) -> T,
+    ) -> T {
+        let loan = Loan {
+            request: self,
+            buffered,
+        };
+        mem::swap(loan.buffered, loan.request.buffered.get_mut());
+        work(loan.request)
     }
 
     /// Whether the client asks for the protocol that this head switches to, and is one that may
@@ -300,7 +303,6 @@ impl Request {
 
     /// Frees what only a large request needed, before the connection waits for the next one.
     pub(crate) fn shrink(&mut self) {
-        self.buffered.get_mut().shrink();
         if self.headers.capacity_bytes() > IDLE_BUFFER_BYTES {
             self.headers = Headers::default();
             self.head = Head::default();
@@ -365,6 +367,18 @@ impl Request {
     fn text(&self, range: std::ops::Range<usize>) -> &str {
         std::str::from_utf8(&self.headers.source()[range])
             .expect("targets and hosts were checked to be ASCII")
+    }
+}
+
+/// Buffers that a connection has lent to its request. It gets them back even if a handler panics.
+struct Loan<'a> {
+    request: &'a mut Request,
+    buffered: &'a mut Box<BufferedTransport>,
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        mem::swap(self.buffered, self.request.buffered.get_mut());
     }
 }
 

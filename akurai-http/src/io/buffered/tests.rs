@@ -7,7 +7,7 @@ use crate::io::transport::Transport;
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// A wire, and its client.
+/// A buffered transport, and its client.
 fn buffered(limits: &Limits) -> (BufferedTransport, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let addr = listener.local_addr().expect("it is bound");
@@ -19,6 +19,15 @@ fn buffered(limits: &Limits) -> (BufferedTransport, TcpStream) {
         BufferedTransport::new(entry.expect("there is a place"), limits),
         client,
     )
+}
+
+fn begin_body(buffered: &mut BufferedTransport, limits: &Limits) {
+    let head = Head {
+        framing: Framing::Length(1),
+        ..Head::default()
+    };
+    let begun = buffered.begin_body(&head, limits.body(10));
+    begun.expect("it is short");
 }
 
 /// Reads until so much is there.
@@ -33,14 +42,14 @@ fn a_body_is_judged_by_its_own_rate() {
     let limits = Limits::default();
     let (mut buffered, mut client) = buffered(&limits);
     // The body before this one was so slow that one more wait would have been too much.
-    buffered.begin_body(Framing::Length(1), limits.body(10), false);
+    begin_body(&mut buffered, &limits);
     buffered.waited = limits.body_rate_grace;
     buffered.received = 1;
     client.write_all(b"a").unwrap();
     let mut buffer = [0; 10];
     fill_to(&mut buffered, 1);
     assert_eq!(buffered.read_body(&mut buffer).unwrap(), 1);
-    buffered.begin_body(Framing::Length(1), limits.body(10), false);
+    begin_body(&mut buffered, &limits);
     client.write_all(b"b").unwrap();
     let read = buffered.read_body(&mut buffer);
     assert_eq!(read.expect("it came at once"), 1);

@@ -59,18 +59,16 @@ impl Connection<'_> {
             false => Persistence::Close,
         };
         self.begin_answer(&head, ResponseFraming::Bodiless, persistence);
-        let buffered = self.request.buffered.get_mut();
-        buffered.output.extend_from_slice(&prelude);
-        if buffered.flush().is_err() || self.release_timeouts().is_err() {
+        self.buffered.output.extend_from_slice(&prelude);
+        if self.buffered.flush().is_err() || self.release_timeouts().is_err() {
             return Outcome::Gone;
         }
         Response::free_spare();
-        let buffered = self.request.buffered.get_mut();
-        let is_input_unread = !buffered.skim_body();
+        let is_input_unread = !self.buffered.skim_body();
         Outcome::Upgrade(PendingUpgrade {
             run,
             upgraded: Upgraded::new(
-                buffered.take_unread(),
+                self.buffered.take_unread(),
                 is_input_unread,
                 Arc::clone(&self.entry),
             ),
@@ -81,21 +79,20 @@ impl Connection<'_> {
     /// Reads what a handler left of the body, as a handler would: another protocol begins behind
     /// it, and a client that waits for a 100 gets it first (RFC 9110 §7.8).
     fn finish_body(&mut self) -> Result<(), Outcome> {
-        if let Err(error) = self.request.buffered.get_mut().body.check() {
+        if let Err(error) = self.buffered.body.check() {
             // The handler has met it, and it is counted.
             return Err(self.respond(Response::refusal(error)));
         }
-        let buffered = self.request.buffered.get_mut();
         let mut scratch = [0; 1024];
         loop {
-            match buffered.read_body(&mut scratch) {
+            match self.buffered.read_body(&mut scratch) {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
                 Err(_) => break,
             }
         }
-        Err(match buffered.body.check() {
-            Err(error) if !buffered.is_broken() => self.refuse(error),
+        Err(match self.buffered.body.check() {
+            Err(error) if !self.buffered.is_broken() => self.refuse(error),
             _ => Outcome::Gone,
         })
     }
