@@ -1,6 +1,6 @@
 //! What answers a server's requests.
 
-use crate::{Reply, Request};
+use crate::{Limits, Reply, Request, Response};
 
 /// What answers requests: a [`Router`](crate::Router), or any function from a request to something
 /// that turns into a [`Reply`].
@@ -37,6 +37,31 @@ pub trait App: Send + Sync + 'static {
         let _ = request;
         None
     }
+
+    /// What the server calls: begins the request's body, and then handles the request or refuses
+    /// it. A [`Router`](crate::Router) looks up the route once for both.
+    #[doc(hidden)]
+    fn answer(&self, request: &Request, limits: &Limits) -> Reply {
+        match begin_body(self, request, limits) {
+            Ok(()) => self.handle(request),
+            Err(refusal) => refusal,
+        }
+    }
+}
+
+/// Begins the body of `request`, or gives the app's refusal if it is announced to be too long.
+pub(crate) fn begin_body(
+    app: &(impl App + ?Sized),
+    request: &Request,
+    limits: &Limits,
+) -> Result<(), Reply> {
+    let own_bytes = match request.announces_body() {
+        true => app.body_bytes(request),
+        false => None,
+    };
+    request
+        .begin_body(limits, own_bytes)
+        .map_err(|error| app.refuse(request, &|_| Response::refusal(error).into()))
 }
 
 impl<F, R> App for F

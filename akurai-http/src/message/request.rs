@@ -11,7 +11,7 @@ use crate::codec::body::Framing;
 use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
 use crate::message::params::Params;
-use crate::{Headers, Method, Reply, Response, TrustedProxies, Version};
+use crate::{Headers, Limits, Method, Reply, RequestError, Response, TrustedProxies, Version};
 
 /// What a body's announced length is believed to be before anything of it came, in bytes.
 const CLAIMED_BYTES: usize = 16 * 1024;
@@ -270,6 +270,17 @@ impl Request {
             version: head.version,
             ..Head::default()
         };
+    }
+
+    /// Begins its body, which may be refused from the start for its length. `own_bytes` is the
+    /// longest that its route takes, if that is not the server's.
+    pub(crate) fn begin_body(
+        &self,
+        limits: &Limits,
+        own_bytes: Option<u64>,
+    ) -> Result<(), RequestError> {
+        let limits = limits.body(own_bytes.unwrap_or(limits.body_bytes));
+        self.buffered.borrow_mut().begin_body(&self.head, limits)
     }
 
     /// Lends it the buffers of its connection, so that `work` can read its body.

@@ -3,13 +3,16 @@
 mod call;
 mod node;
 
+use std::cell::Cell;
 use std::fmt;
+use std::ptr;
 use std::sync::Arc;
 
 use self::call::{Call, Handler, Route, Stack, settled, through};
 use self::node::Node;
 use crate::files::{self, Files};
-use crate::{App, Method, Reply, Request, Response, Status};
+use crate::message::params::Params;
+use crate::{App, Limits, Method, Reply, Request, Response, Status};
 
 /// Finds the handler for a request.
 ///
@@ -286,47 +289,39 @@ impl Router {
 
     /// Answers a request. A handler under test needs no socket; its panic goes on to the test.
     pub fn handle(&self, request: &Request) -> Reply {
-        self.call(request, Call::Handler)
+        self.call(request, Call::Handler, None)
     }
 
-    /// As [`handle`](Router::handle), for a server: a handler's panic is 500, and noted in the
-    /// request.
-    pub(crate) fn handle_and_catch(&self, request: &Request) -> Reply {
-        self.call(request, Call::Caught)
+    /// Calls `call` within the middleware. `found` is where the request's path leads, if that is
+    /// known.
+    fn call<'a>(&'a self, request: &Request, call: Call<'_>, found: Option<Found<'a>>) -> Reply {
+        let found = Cell::new(found);
+        let reply = through(&self.middleware, request, &|inner| {
+            // Middleware may pass on another request.
+            let found = found.take().filter(|_| ptr::eq(inner, request));
+            self.dispatch(inner, call, found.unwrap_or_else(|| self.find(inner)))
+        });
+        if let Some(unused) = found.take() {
+            request.leave_params(unused.params);
+        }
+        reply
     }
 
-    /// Passes the server's own answer through the middleware that stands around the request's
-    /// route.
-    pub(crate) fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
-        self.call(request, Call::Refusal(refusal))
-    }
-
-    fn call(&self, request: &Request, call: Call<'_>) -> Reply {
-        through(&self.middleware, request, &|request| {
-            self.dispatch(request, call)
-        })
-    }
-
-    pub(crate) fn body_bytes_of(&self, request: &Request) -> Option<u64> {
-        self.node_of(request)?.body_bytes
-    }
-
-    pub(crate) fn allow_of(&self, request: &Request) -> Option<String> {
-        self.node_of(request).map(Node::allow)
+    fn find(&self, request: &Request) -> Found<'_> {
+        let mut params = request.take_params();
+        let path = request.path().get(1..).unwrap_or("");
+        let node = self.root.find(path, &mut params);
+        Found { node, params }
     }
 
     fn node_of(&self, request: &Request) -> Option<&Node> {
-        let path = request.path().get(1..)?;
-        let mut params = request.take_params();
-        let found = self.root.find(path, &mut params);
+        let Found { node, params } = self.find(request);
         request.leave_params(params);
-        found
+        node
     }
 
-    fn dispatch(&self, request: &Request, call: Call<'_>) -> Reply {
-        let path = request.path();
-        let mut params = request.take_params();
-        let node = self.root.find(path.get(1..).unwrap_or(""), &mut params);
+    fn dispatch(&self, request: &Request, call: Call<'_>, found: Found<'_>) -> Reply {
+        let Found { node, mut params } = found;
         let route = node.and_then(|node| node.route(request.method()));
         let Some(route) = route else {
             return match (call, node) {
@@ -343,21 +338,40 @@ impl Router {
     }
 }
 
+/// Where a request's path leads, and what the parameters on the way there matched.
+struct Found<'a> {
+    node: Option<&'a Node>,
+    params: Params,
+}
+
+/// A handler's panic is 500, and noted in the request.
 impl App for Router {
     fn handle(&self, request: &Request) -> Reply {
-        Router::handle_and_catch(self, request)
+        self.call(request, Call::Caught, None)
     }
 
     fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
-        Router::refuse(self, request, refusal)
+        self.call(request, Call::Refusal(refusal), None)
     }
 
     fn body_bytes(&self, request: &Request) -> Option<u64> {
-        Router::body_bytes_of(self, request)
+        self.node_of(request)?.body_bytes
     }
 
     fn allow(&self, request: &Request) -> Option<String> {
-        Router::allow_of(self, request)
+        self.node_of(request).map(Node::allow)
+    }
+
+    fn answer(&self, request: &Request, limits: &Limits) -> Reply {
+        let found = self.find(request);
+        let own_bytes = found.node.and_then(|node| node.body_bytes);
+        match request.begin_body(limits, own_bytes) {
+            Ok(()) => self.call(request, Call::Caught, Some(found)),
+            Err(error) => {
+                let refusal = |_: &Request| Response::refusal(error).into();
+                self.call(request, Call::Refusal(&refusal), Some(found))
+            }
+        }
     }
 }
 

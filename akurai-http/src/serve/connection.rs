@@ -26,13 +26,14 @@ use crate::io::clock::Date;
 use crate::io::contain::contain;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::is_timeout;
+use crate::message::app::begin_body;
 use crate::message::body_writer::{BodyWriter, Coded};
 use crate::message::own_answers::internal_error;
 use crate::message::response::{Body, StreamFn};
 use crate::serve::failure::{is_disconnect, tell};
 use crate::serve::serving::Serving;
 use crate::values::error::RequestError;
-use crate::{Method, Reply, Request, Response, Status, Version};
+use crate::{App, Method, Reply, Request, Response, Status, Version};
 
 pub(crate) use upgrading::PendingUpgrade;
 use waits::HeadWaits;
@@ -269,30 +270,15 @@ impl Connection<'_> {
             self.serving.registry.counts.refuse(misdirected);
             return Response::refusal(misdirected).into();
         }
-        let own_bytes = match request.announces_body() {
-            true => app.body_bytes(request),
-            false => None,
-        };
-        let body_limits = limits.body(own_bytes.unwrap_or(limits.body_bytes));
-        let (request, buffered) = (&mut self.request, &mut self.buffered);
-        if let Err(error) = buffered.begin_body(request.head(), body_limits) {
-            let refusal = |_: &Request| Response::refusal(error).into();
-            let reply = request.lend(buffered, |request| app.refuse(request, &refusal));
-            return self.with_failure_told(reply);
-        }
-        if request.is_asterisk() {
-            return Response::new(Status::NO_CONTENT)
-                .header("Allow", Method::list())
-                .into();
-        }
-        // It would show a page the credentials that its browser adds.
-        if request.method() == Method::Trace {
-            let allow = app.allow(request).unwrap_or_else(Method::list);
-            return Response::new(Status::METHOD_NOT_ALLOWED)
-                .header("Allow", allow)
-                .into();
-        }
-        let reply = request.lend(buffered, |request| app.handle(request));
+        let reply = self.request.lend(&mut self.buffered, |request| {
+            if !is_for_server(request) {
+                return app.answer(request, limits);
+            }
+            match begin_body(&**app, request, limits) {
+                Ok(()) => answer_for_server(&**app, request),
+                Err(refusal) => refusal,
+            }
+        });
         self.with_failure_told(reply)
     }
 
@@ -498,6 +484,21 @@ impl Connection<'_> {
             &mut buffered.output,
         );
     }
+}
+
+/// Whether no app answers this request. What `TRACE` asks for would show a page the credentials
+/// that its browser adds.
+fn is_for_server(request: &Request) -> bool {
+    request.is_asterisk() || request.method() == Method::Trace
+}
+
+fn answer_for_server(app: &dyn App, request: &Request) -> Reply {
+    let (status, allow) = match request.is_asterisk() {
+        true => (Status::NO_CONTENT, None),
+        false => (Status::METHOD_NOT_ALLOWED, app.allow(request)),
+    };
+    let allow = allow.unwrap_or_else(Method::list);
+    Response::new(status).header("Allow", allow).into()
 }
 
 /// Whether the status forbids content: 1xx, 204 and 304 (RFC 9110 §6.4.1), and 205 (§15.3.6).
