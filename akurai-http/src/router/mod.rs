@@ -294,7 +294,12 @@ impl Router {
 
     /// Calls `call` within the middleware. `found` is where the request's path leads, if that is
     /// known.
-    fn call<'a>(&'a self, request: &Request, call: Call<'_>, found: Option<Found<'a>>) -> Reply {
+    fn call<'a>(
+        &'a self,
+        request: &Request,
+        call: Call<'_>,
+        found: Option<PathMatch<'a>>,
+    ) -> Reply {
         let found = Cell::new(found);
         let reply = through(&self.middleware, request, &|inner| {
             // Middleware may pass on another request.
@@ -307,21 +312,21 @@ impl Router {
         reply
     }
 
-    fn find(&self, request: &Request) -> Found<'_> {
+    fn find(&self, request: &Request) -> PathMatch<'_> {
         let mut params = request.take_params();
         let path = request.path().get(1..).unwrap_or("");
         let node = self.root.find(path, &mut params);
-        Found { node, params }
+        PathMatch { node, params }
     }
 
     fn node_of(&self, request: &Request) -> Option<&Node> {
-        let Found { node, params } = self.find(request);
+        let PathMatch { node, params } = self.find(request);
         request.leave_params(params);
         node
     }
 
-    fn dispatch(&self, request: &Request, call: Call<'_>, found: Found<'_>) -> Reply {
-        let Found { node, mut params } = found;
+    fn dispatch(&self, request: &Request, call: Call<'_>, found: PathMatch<'_>) -> Reply {
+        let PathMatch { node, mut params } = found;
         let route = node.and_then(|node| node.route(request.method()));
         let Some(route) = route else {
             return match (call, node) {
@@ -339,7 +344,7 @@ impl Router {
 }
 
 /// Where a request's path leads, and what the parameters on the way there matched.
-struct Found<'a> {
+struct PathMatch<'a> {
     node: Option<&'a Node>,
     params: Params,
 }
