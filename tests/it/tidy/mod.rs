@@ -135,6 +135,16 @@ fn no_files_import_each_other_in_a_circle() {
     }
 }
 
+#[test]
+fn no_type_name_stands_twice_in_a_crate() {
+    let mut sources = sources("akurai-http");
+    // A second reading of the same RFCs has the same words.
+    sources.retain(|(path, _)| !path.starts_with("fuzzing") && !path.ends_with("tests.rs"));
+    let sources = sources.iter().map(|(path, text)| (&**path, &**text));
+    let twice = rules::names_of_several_types(sources);
+    assert_eq!(twice, Vec::<String>::new());
+}
+
 /// The files below a crate's `src`, but for a binary's root: path and text of each.
 fn sources(name: &str) -> Vec<(String, String)> {
     let src = root().join(name).join("src");

@@ -213,6 +213,24 @@ fn an_impure_value_is_caught() {
 }
 
 #[test]
+fn a_name_of_two_types_is_caught() {
+    let twice = |one, other| rules::names_of_several_types([("a.rs", one), ("b.rs", other)]);
+    for (one, other) in [
+        ("struct State;", "pub(crate) enum State {}"),
+        ("trait State {}", "mod c { union State {} }"),
+    ] {
+        assert_eq!(twice(one, other), ["State: a.rs, b.rs"]);
+    }
+    for (one, other) in [
+        ("struct State;", "#[cfg(test)] mod tests { struct State; }"),
+        ("struct State;", "impl State {} fn f(enum_: State) {}"),
+        ("struct State;", "// struct State"),
+    ] {
+        assert_eq!(twice(one, other), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn long_code_is_caught() {
     let lines = |count| "let x = 1;\n".repeat(count);
     let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", lines(500));

@@ -1,5 +1,7 @@
 //! The house rules as functions over text: each gives the violations it finds, one line each.
 
+use std::collections::BTreeMap;
+
 use super::source::{Token, code_alone, tokens, without_comments, without_tests};
 
 /// Invariant 1: what a file under `codec/` may not name.
@@ -221,6 +223,28 @@ pub(super) fn has_short_functions(text: &str) -> Vec<String> {
         }
     }
     violations
+}
+
+/// Every type's name that several files of a crate define, each with those files; tests define what
+/// they like.
+pub(super) fn names_of_several_types<'a>(
+    sources: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<String> {
+    let mut definitions: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (file, text) in sources {
+        let code = without_tests(&code_alone(text));
+        let tokens = tokens(&code);
+        for at in 1..tokens.len() {
+            let is_type = ["struct", "enum", "union", "trait"].contains(&word(&tokens, at - 1));
+            let name = word(&tokens, at);
+            if is_type && name.starts_with(char::is_uppercase) {
+                definitions.entry(name.to_owned()).or_default().push(file);
+            }
+        }
+    }
+    definitions.retain(|_, files| files.len() > 1);
+    let told = |(name, files): (String, Vec<&str>)| format!("{name}: {}", files.join(", "));
+    definitions.into_iter().map(told).collect()
 }
 
 /// The line of the brace that ends the body of the function that `tokens` begin with, if it has
