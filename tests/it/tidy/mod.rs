@@ -55,6 +55,8 @@ fn rust_files() -> Vec<PathBuf> {
         "tests/support",
         "tests/it",
         "tests/allocations",
+        "tests/browser",
+        "tests/zlib",
     ];
     let found: Vec<PathBuf> = members
         .iter()
