@@ -130,7 +130,7 @@ impl HeadParser {
     }
 
     /// The head that `advance` completed, and the parser ready for the next one.
-    pub(crate) fn take(&mut self) -> (Head, &mut Vec<FieldLine>) {
+    pub(crate) fn take_head(&mut self) -> (Head, &mut Vec<FieldLine>) {
         self.at = 0;
         self.searched = 0;
         self.empty_lines = 0;

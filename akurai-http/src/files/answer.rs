@@ -27,7 +27,7 @@ const CONTENT_FIELDS: [&str; 5] = [
 
 /// Makes `resource` the content of `response`, whose fields stay where they are set already.
 /// `is_negotiable` says that another request may get it in another coding.
-pub(crate) fn answer(
+pub(crate) fn with_resource(
     request: &Request,
     mut response: Response,
     media: Media,

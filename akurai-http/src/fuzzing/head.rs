@@ -53,7 +53,7 @@ pub fn head(data: &[u8]) {
 fn parse(parser: &mut HeadParser, input: &[u8], ends: &[usize], limits: &HeadLimits) -> Outcome {
     for &end in ends {
         if let Some(len) = parser.advance(&input[..end], limits)? {
-            let (head, lines) = parser.take();
+            let (head, lines) = parser.take_head();
             return Ok(Some((len, head, lines.clone())));
         }
     }

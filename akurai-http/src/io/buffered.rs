@@ -221,7 +221,7 @@ impl BufferedTransport {
             match self.body.step(&self.input[self.start..self.end])? {
                 Step::Data(count) => {
                     let count = (&self.input[self.start..][..count]).read(buf)?;
-                    self.body.take(count);
+                    self.body.take_data(count);
                     self.consume(count);
                     return Ok(count);
                 }
@@ -282,7 +282,7 @@ impl BufferedTransport {
             return Err(self.fail_body(RequestError::BodyTooSlow));
         }
         if direct >= IDLE_BUFFER_BYTES {
-            self.body.take(count);
+            self.body.take_data(count);
             return Ok(Some(count));
         }
         Ok(None)
@@ -316,7 +316,7 @@ impl BufferedTransport {
                 Err(_) => return false,
                 Ok(Step::Skip(count)) => self.consume(count),
                 Ok(Step::Data(count)) => {
-                    self.body.take(count);
+                    self.body.take_data(count);
                     self.consume(count);
                     let Some(rest) = left.checked_sub(count as u64) else {
                         return false;

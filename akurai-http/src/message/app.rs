@@ -41,7 +41,7 @@ pub trait App: Send + Sync + 'static {
     /// What the server calls: begins the request's body, and then handles the request or refuses
     /// it. A [`Router`](crate::Router) looks up the route once for both.
     #[doc(hidden)]
-    fn answer(&self, request: &Request, limits: &Limits) -> Reply {
+    fn begin_and_handle(&self, request: &Request, limits: &Limits) -> Reply {
         match begin_body(self, request, limits) {
             Ok(()) => self.handle(request),
             Err(refusal) => refusal,

@@ -252,7 +252,7 @@ impl Request {
 
     /// Becomes the request whose head `parser` has just read, and which consists of these bytes.
     pub(crate) fn begin(&mut self, bytes: &[u8], parser: &mut HeadParser) {
-        let (head, lines) = parser.take();
+        let (head, lines) = parser.take_head();
         self.headers.assign(bytes, lines);
         self.head = head;
         self.failure.take();
@@ -264,7 +264,7 @@ impl Request {
 
     /// Becomes what `parser` has read of a head before it refused it, as far as the answer depends on it.
     pub(crate) fn begin_refused(&mut self, parser: &mut HeadParser) {
-        let (head, _) = parser.take();
+        let (head, _) = parser.take_head();
         self.head = Head {
             method: head.method,
             version: head.version,

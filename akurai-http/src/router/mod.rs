@@ -367,7 +367,7 @@ impl App for Router {
         self.node_of(request).map(Node::allow)
     }
 
-    fn answer(&self, request: &Request, limits: &Limits) -> Reply {
+    fn begin_and_handle(&self, request: &Request, limits: &Limits) -> Reply {
         let found = self.find(request);
         let own_bytes = found.node.and_then(|node| node.body_bytes);
         match request.begin_body(limits, own_bytes) {

@@ -291,7 +291,7 @@ fn a_route_that_is_known_is_that_of_the_request_it_was_looked_up_for() {
             None => next(req),
         });
     let answer = |request: Request| {
-        let reply = App::answer(&router, &request, &Limits::default());
+        let reply = App::begin_and_handle(&router, &request, &Limits::default());
         let body = reply.response().body_bytes().unwrap_or_default();
         let body = String::from_utf8_lossy(body).into_owned();
         (reply.response().status().code(), body)

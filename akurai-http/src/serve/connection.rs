@@ -208,7 +208,7 @@ impl Connection<'_> {
     fn reply_to(&mut self, next: Next) -> Outcome {
         self.begun = None;
         match next {
-            Next::Request => self.answer(),
+            Next::Request => self.answer_request(),
             Next::Refused(error) => self.refuse(error),
             Next::Idle | Next::Gone => Outcome::Gone,
         }
@@ -244,7 +244,7 @@ impl Connection<'_> {
         }
     }
 
-    fn answer(&mut self) -> Outcome {
+    fn answer_request(&mut self) -> Outcome {
         let reply = self.ask_app();
         if let Err(error) = self.buffered.body.check() {
             // The handler has met it when it read the body, and most likely answers with it.
@@ -269,7 +269,7 @@ impl Connection<'_> {
         }
         let reply = self.request.lend(&mut self.buffered, |request| {
             if !is_for_server(request) {
-                return app.answer(request, limits);
+                return app.begin_and_handle(request, limits);
             }
             match begin_body(&**app, request, limits) {
                 Ok(()) => answer_for_server(&**app, request),

@@ -147,13 +147,13 @@ impl Refused {
     fn tell(&mut self) -> bool {
         // A new socket's buffer is empty, so this does not wait.
         let told = |transport: &Transport| {
-            transport.write(&answer()).is_ok() && transport.shutdown(Shutdown::Write).is_ok()
+            transport.write(&answer_bytes()).is_ok() && transport.shutdown(Shutdown::Write).is_ok()
         };
         mem::replace(&mut self.is_told, true) || told(&self.transport)
     }
 }
 
-fn answer() -> Vec<u8> {
+fn answer_bytes() -> Vec<u8> {
     let response = overloaded();
     let body = response.body_bytes().unwrap_or_default();
     let mut answer = Vec::new();

@@ -54,7 +54,7 @@ impl Inflate {
 
     // BFINAL (1 bit), BTYPE (2 bits)                                    §3.2.3
     fn header(&mut self, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        let Some(header) = reader.take(3) else {
+        let Some(header) = reader.take_bits(3) else {
             return Ok(More::No);
         };
         self.is_last = header & 1 != 0;
@@ -124,7 +124,7 @@ impl Inflate {
 
     // HLIT (5 bits), HDIST (5 bits), HCLEN (4 bits)                     §3.2.7
     fn counts(&mut self, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        let Some(counts) = reader.take(14) else {
+        let Some(counts) = reader.take_bits(14) else {
             return Ok(More::No);
         };
         let tables = self.tables();
@@ -142,7 +142,7 @@ impl Inflate {
     fn precode(&mut self, mut read: usize, reader: &mut Reader<'_>) -> Result<More, InflateError> {
         let tables = self.tables.get_or_insert_with(Box::default);
         while read < tables.precode_count {
-            let Some(length) = reader.take(3) else {
+            let Some(length) = reader.take_bits(3) else {
                 self.state = Phase::Precode(read);
                 return Ok(More::No);
             };
