@@ -289,18 +289,18 @@ impl Router {
 
     /// Answers a request. A handler under test needs no socket; its panic goes on to the test.
     pub fn handle(&self, request: &Request) -> Reply {
-        self.call(request, Call::Handler, None)
+        self.call(request, Call::Handler)
     }
 
-    /// Calls `call` within the middleware. `found` is where the request's path leads, if that is
-    /// known.
-    fn call<'a>(
-        &'a self,
-        request: &Request,
-        call: Call<'_>,
-        found: Option<PathMatch<'a>>,
-    ) -> Reply {
-        let found = Cell::new(found);
+    fn call(&self, request: &Request, call: Call<'_>) -> Reply {
+        through(&self.middleware, request, &|request| {
+            self.dispatch(request, call, self.find(request))
+        })
+    }
+
+    /// As [`call`](Router::call), for a request whose path leads to `found`.
+    fn call_found(&self, request: &Request, call: Call<'_>, found: PathMatch<'_>) -> Reply {
+        let found = Cell::new(Some(found));
         let reply = through(&self.middleware, request, &|inner| {
             // Middleware may pass on another request.
             let found = found.take().filter(|_| ptr::eq(inner, request));
@@ -352,11 +352,11 @@ struct PathMatch<'a> {
 /// A handler's panic is 500, and noted in the request.
 impl App for Router {
     fn handle(&self, request: &Request) -> Reply {
-        self.call(request, Call::Caught, None)
+        self.call(request, Call::Caught)
     }
 
     fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
-        self.call(request, Call::Refusal(refusal), None)
+        self.call(request, Call::Refusal(refusal))
     }
 
     fn body_bytes(&self, request: &Request) -> Option<u64> {
@@ -368,13 +368,17 @@ impl App for Router {
     }
 
     fn begin_and_handle(&self, request: &Request, limits: &Limits) -> Reply {
+        // Without a body, there is no limit to look up.
+        if !request.announces_body() && request.begin_body(limits, None).is_ok() {
+            return self.call(request, Call::Caught);
+        }
         let found = self.find(request);
         let own_bytes = found.node.and_then(|node| node.body_bytes);
         match request.begin_body(limits, own_bytes) {
-            Ok(()) => self.call(request, Call::Caught, Some(found)),
+            Ok(()) => self.call_found(request, Call::Caught, found),
             Err(error) => {
                 let refusal = |_: &Request| Response::refusal(error).into();
-                self.call(request, Call::Refusal(&refusal), Some(found))
+                self.call_found(request, Call::Refusal(&refusal), found)
             }
         }
     }
