@@ -294,39 +294,72 @@ impl Router {
 
     fn call(&self, request: &Request, call: Call<'_>) -> Reply {
         through(&self.middleware, request, &|request| {
-            self.dispatch(request, call, self.find(request))
+            self.find_and_dispatch(request, call)
         })
     }
 
-    /// As [`call`](Router::call), for a request whose path leads to `found`.
-    fn call_found(&self, request: &Request, call: Call<'_>, found: PathMatch<'_>) -> Reply {
-        let found = Cell::new(Some(found));
+    /// Looks up the route of a request that announces a body, once for its limit and its handler.
+    #[inline(never)] // The other requests, which are most, would pay for its frame.
+    fn handle_with_body(&self, request: &Request, limits: &Limits) -> Reply {
+        let mut params = request.take_params();
+        let node = self.find(request, &mut params);
+        match request.begin_body(limits, node.and_then(|node| node.body_bytes)) {
+            Ok(()) => self.call_at(request, Call::Caught, node, params),
+            Err(error) => {
+                let refusal = |_: &Request| Response::refusal(error).into();
+                self.call_at(request, Call::Refusal(&refusal), node, params)
+            }
+        }
+    }
+
+    /// As [`call`](Router::call), for a request whose path leads to `node`.
+    fn call_at(
+        &self,
+        request: &Request,
+        call: Call<'_>,
+        node: Option<&Node>,
+        params: Params,
+    ) -> Reply {
+        let params = Cell::new(Some(params));
         let reply = through(&self.middleware, request, &|inner| {
-            // Middleware may pass on another request.
-            let found = found.take().filter(|_| ptr::eq(inner, request));
-            self.dispatch(inner, call, found.unwrap_or_else(|| self.find(inner)))
+            // Middleware may pass on another request, or the same twice.
+            match params.take().filter(|_| ptr::eq(inner, request)) {
+                Some(params) => self.dispatch(inner, call, node, params),
+                None => self.find_and_dispatch(inner, call),
+            }
         });
-        if let Some(unused) = found.take() {
-            request.leave_params(unused.params);
+        if let Some(unused) = params.take() {
+            request.leave_params(unused);
         }
         reply
     }
 
-    fn find(&self, request: &Request) -> PathMatch<'_> {
-        let mut params = request.take_params();
-        let path = request.path().get(1..).unwrap_or("");
-        let node = self.root.find(path, &mut params);
-        PathMatch { node, params }
+    /// Where the path leads, and what the parameters on the way there match.
+    fn find(&self, request: &Request, params: &mut Params) -> Option<&Node> {
+        let path = request.path();
+        self.root.find(path.get(1..).unwrap_or(""), params)
     }
 
     fn node_of(&self, request: &Request) -> Option<&Node> {
-        let PathMatch { node, params } = self.find(request);
+        let mut params = request.take_params();
+        let node = self.find(request, &mut params);
         request.leave_params(params);
         node
     }
 
-    fn dispatch(&self, request: &Request, call: Call<'_>, found: PathMatch<'_>) -> Reply {
-        let PathMatch { node, mut params } = found;
+    fn find_and_dispatch(&self, request: &Request, call: Call<'_>) -> Reply {
+        let mut params = request.take_params();
+        let node = self.find(request, &mut params);
+        self.dispatch(request, call, node, params)
+    }
+
+    fn dispatch(
+        &self,
+        request: &Request,
+        call: Call<'_>,
+        node: Option<&Node>,
+        mut params: Params,
+    ) -> Reply {
         let route = node.and_then(|node| node.route(request.method()));
         let Some(route) = route else {
             return match (call, node) {
@@ -341,12 +374,6 @@ impl Router {
         }
         route.call(request, call)
     }
-}
-
-/// Where a request's path leads, and what the parameters on the way there matched.
-struct PathMatch<'a> {
-    node: Option<&'a Node>,
-    params: Params,
 }
 
 /// A handler's panic is 500, and noted in the request.
@@ -372,15 +399,7 @@ impl App for Router {
         if !request.announces_body() && request.begin_body(limits, None).is_ok() {
             return self.call(request, Call::Caught);
         }
-        let found = self.find(request);
-        let own_bytes = found.node.and_then(|node| node.body_bytes);
-        match request.begin_body(limits, own_bytes) {
-            Ok(()) => self.call_found(request, Call::Caught, found),
-            Err(error) => {
-                let refusal = |_: &Request| Response::refusal(error).into();
-                self.call_found(request, Call::Refusal(&refusal), found)
-            }
-        }
+        self.handle_with_body(request, limits)
     }
 }
 
