@@ -268,6 +268,17 @@ impl Imports {
         against
     }
 
+    /// What the files that `begin` lead to, and these themselves, in order.
+    pub(super) fn reached_from(&self, begin: impl Fn(&str) -> bool) -> Vec<&str> {
+        let reach = self.reach(|_, _| true);
+        let begins: BTreeSet<usize> = (0..self.files.len())
+            .filter(|&file| begin(&self.files[file]))
+            .collect();
+        let reached = begins.iter().flat_map(|&file| &reach[file]);
+        let all: BTreeSet<&usize> = reached.chain(&begins).collect();
+        all.into_iter().map(|&file| &*self.files[file]).collect()
+    }
+
     /// The files that each file leads to, over imports that `count`.
     fn reach(&self, count: impl Fn(usize, usize) -> bool) -> Vec<BTreeSet<usize>> {
         let reach_of = |start| {

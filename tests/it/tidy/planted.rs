@@ -200,6 +200,19 @@ fn an_import_that_points_up_is_caught() {
 }
 
 #[test]
+fn what_a_codec_reaches_is_found() {
+    let imports = imports(&[
+        ("codec/a.rs", "use crate::V;"),
+        ("io.rs", "use crate::codec::a::A;"),
+        ("lib.rs", "mod io; mod values; pub use values::V;"),
+        ("values.rs", "use crate::wire::Wire; pub struct V;"),
+        ("wire.rs", "use std::net::TcpStream; pub struct Wire;"),
+    ]);
+    let reached = imports.reached_from(|file| file.starts_with("codec/"));
+    assert_eq!(reached, ["codec/a.rs", "values.rs", "wire.rs"]);
+}
+
+#[test]
 fn an_impure_value_is_caught() {
     check(
         rules::values_are_pure,
