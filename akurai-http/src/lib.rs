@@ -56,74 +56,48 @@
 
 #![forbid(unsafe_code)]
 
-mod acceptor;
-mod body_writer;
-mod clock;
 mod codec;
-mod connection;
-mod cookie;
-mod error;
-mod failure;
 mod files;
-mod form;
-mod form_error;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod headers;
-mod hosts;
-mod limits;
-mod linger;
-mod method;
+mod io;
+mod message;
 pub mod middleware;
-mod multipart;
-mod own_answers;
-mod params;
-mod proxies;
-mod refusals;
-mod reply;
-mod request;
-mod response;
-mod roster;
 mod router;
-mod server;
-mod service;
+mod serve;
 mod sse;
-mod sse_event;
-mod status;
-mod stream;
-mod threads;
-#[cfg(unix)]
-mod unix_socket;
-mod upgraded;
-mod wire;
+mod values;
 
-pub use body_writer::BodyWriter;
+pub use io::stats::Stats;
+pub use message::app::App;
+pub use message::body_writer::BodyWriter;
 /// DEFLATE (RFC 1951), by hand: what `gzip` responses and WebSocket's `permessage-deflate` are made of.
 pub mod deflate {
     pub use crate::codec::deflate::{
         Deflate, Flush, Inflate, InflateError, Inflated, Level, inflate,
     };
 }
-pub use cookie::{Cookie, CookieError, SameSite};
-pub use error::{HeaderError, RequestError};
 pub use files::Files;
-pub use form::Pairs;
-pub use form_error::FormError;
-pub use headers::Headers;
-pub use limits::Limits;
-pub use method::Method;
-pub use multipart::{Multipart, Part};
-pub use proxies::{ProxyError, TrustedProxies};
-pub use reply::{Reply, Upgrade};
-pub use request::{BodyReader, Request, Version};
-pub use response::Response;
+pub use io::limits::Limits;
+pub use io::upgraded::{Socket, Upgraded};
+pub use message::cookie::{Cookie, CookieError, SameSite};
+pub use message::form::Pairs;
+pub use message::multipart::{Multipart, Part};
+pub use message::proxies::{ProxyError, TrustedProxies};
+pub use message::reply::{Reply, Upgrade};
+pub use message::request::{BodyReader, Request};
+pub use message::response::Response;
 pub use router::Router;
-pub use server::{App, Handle, Server, Stats};
-pub use sse::{SseSink, come_back_later, event_stream, sse, sse_gzip};
-pub use sse_event::{SseEvent, last_event_id};
-pub use status::Status;
-pub use upgraded::{Socket, Upgraded};
+pub use serve::server::{Handle, Server};
+pub use sse::event::{SseEvent, last_event_id};
+pub use sse::sink::{SseSink, come_back_later, event_stream, sse, sse_gzip};
+pub use values::error::{HeaderError, RequestError};
+pub use values::form_error::FormError;
+pub use values::headers::Headers;
+pub use values::method::Method;
+pub use values::status::Status;
+pub use values::version::Version;
 
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]

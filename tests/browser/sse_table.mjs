@@ -1,5 +1,5 @@
 // The bytes that an SseSink and an SseEvent write, and what a real EventSource makes of them.
-// The rows are numbered as the table of inputs is in akurai-http/examples/sse_table.rs.
+// The rows are numbered as the table of inputs is in sse_table.rs.
 
 import { assert, assertEqual, check, kill, start } from "./harness.mjs";
 

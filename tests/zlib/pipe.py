@@ -1,4 +1,4 @@
-"""Our side: the example `deflate_pipe`, one process for all cases. And zlib's, in the same terms."""
+"""Our side: the program `deflate_pipe`, one process for all cases. And zlib's, in the same terms."""
 
 import signal
 import struct

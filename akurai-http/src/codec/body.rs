@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::codec::head::{FieldLine, is_field_value, is_tchar, split_field_line};
-use crate::error::RequestError;
+use crate::values::error::RequestError;
+use crate::values::field::{FieldLine, is_field_value, is_tchar, split_field_line};
 
 /// What bounds a body and its framing, in bytes and lines.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,7 +30,7 @@ pub(crate) enum Framing {
 /// What the next bytes of the input are.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// This many are data. [`BodyDecoder::take`] says how many of them were used.
+    /// This many are data. [`BodyDecoder::take_data`] says how many of them were used.
     Data(usize),
     /// This many are framing, done with.
     Skip(usize),
@@ -146,7 +146,7 @@ impl BodyDecoder {
     }
 
     /// Uses `count` bytes of data, which must not be more than the last step gave.
-    pub(crate) fn take(&mut self, count: usize) {
+    pub(crate) fn take_data(&mut self, count: usize) {
         self.remaining -= count as u64;
         if self.remaining == 0 {
             self.state = match self.state {

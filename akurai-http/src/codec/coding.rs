@@ -1,8 +1,9 @@
 //! What a client accepts: content codings and media types, by weight (RFC 9110 §12.4, §12.5).
 
-use crate::codec::head::is_token;
 use crate::codec::parameters::{essence, parameter};
-use crate::headers::{Headers, trim_ows};
+use crate::values::field::is_token;
+use crate::values::field::trim_ows;
+use crate::values::headers::Headers;
 
 /// A content coding that a file may lie ready in (RFC 9110 §8.4.1), the ones that save more first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

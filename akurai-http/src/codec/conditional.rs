@@ -1,7 +1,8 @@
 //! Conditional requests: whether a representation is wanted at all, and whether a part of it fits (RFC 9110 §13).
 
 use crate::codec::date::http_date;
-use crate::headers::{Headers, trim_ows};
+use crate::values::field::trim_ows;
+use crate::values::headers::Headers;
 
 /// What a representation is known by.
 #[derive(Debug, Clone, Copy, Default)]

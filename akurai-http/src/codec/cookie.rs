@@ -1,7 +1,7 @@
 //! Cookies: the pairs of a `Cookie` field, and what a `Set-Cookie` field may hold (RFC 6265 §4).
 
-use crate::codec::head::is_token;
-use crate::headers::trim_ows;
+use crate::values::field::is_token;
+use crate::values::field::trim_ows;
 
 // cookie-string = cookie-pair *( ";" SP cookie-pair )                   RFC 6265 §4.2.1
 // cookie-pair   = cookie-name "=" cookie-value                          RFC 6265 §4.1.1

@@ -1,6 +1,6 @@
 //! One event as text/event-stream bytes (WHATWG HTML §9.2.5).
 
-use super::head::is_field_value;
+use crate::values::field::is_field_value;
 
 // stream  = [ bom ] *event
 // event   = *( comment / field ) end-of-line

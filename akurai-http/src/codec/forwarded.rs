@@ -3,7 +3,7 @@
 // `core::net` is addresses alone, no socket.
 use core::net::{IpAddr, Ipv6Addr};
 
-use crate::headers::trim_ows;
+use crate::values::field::trim_ows;
 
 /// A network: the addresses that share their first bits with `addr`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

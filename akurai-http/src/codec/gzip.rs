@@ -4,7 +4,7 @@ use crate::codec::deflate::{Deflate, Flush, Level};
 
 /// A gzip stream under way: one member.
 #[derive(Debug)]
-pub(crate) struct Gzip {
+pub(crate) struct GzipEncoder {
     deflate: Deflate,
     has_begun: bool,
     crc: u32,
@@ -15,9 +15,9 @@ pub(crate) struct Gzip {
 // ID1 ID2 CM FLG MTIME XFL OS: no name, no time, and a system that matters to nobody     §2.3
 const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
-impl Gzip {
-    pub(crate) fn new(level: Level) -> Gzip {
-        Gzip {
+impl GzipEncoder {
+    pub(crate) fn new(level: Level) -> GzipEncoder {
+        GzipEncoder {
             deflate: Deflate::new(level),
             has_begun: false,
             crc: !0,
@@ -123,9 +123,9 @@ mod tests {
     #[test]
     fn rfc1952_2_3_a_member() {
         let content = b"to be or not to be, to be or not to be";
-        let whole = Gzip::whole(Level::default(), content);
+        let whole = GzipEncoder::whole(Level::default(), content);
         let mut parts = Vec::new();
-        let mut gzip = Gzip::new(Level::default());
+        let mut gzip = GzipEncoder::new(Level::default());
         gzip.compress(&content[..5], Flush::None, &mut parts);
         gzip.compress(&content[5..9], Flush::Sync, &mut parts);
         assert!(parts.ends_with(&[0, 0, 0xff, 0xff]));

@@ -9,10 +9,12 @@ use std::ops::Range;
 use crate::codec::body::Framing;
 use crate::codec::search::find_byte;
 use crate::codec::target::{self, Form};
-use crate::error::RequestError;
-use crate::headers::trim_ows;
-use crate::method::Method;
-use crate::request::Version;
+use crate::values::error::RequestError;
+use crate::values::field::{
+    FieldLine, content_length, is_tchar, is_token, split_field_line, trim_ows,
+};
+use crate::values::method::Method;
+use crate::values::version::Version;
 
 /// A method longer than this is refused, in bytes. The longest registered one has 17.
 const METHOD_BYTES: usize = 32;
@@ -22,13 +24,6 @@ const EMPTY_LINES: u8 = 2;
 
 /// Field lines that a parser keeps room for while it waits for the next head.
 const USUAL_LINES: usize = 32;
-
-/// Where a field's name and its value stand in the bytes of the head.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FieldLine {
-    pub(crate) name: Range<usize>,
-    pub(crate) value: Range<usize>,
-}
 
 /// What bounds a head, in bytes and lines.
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +130,7 @@ impl HeadParser {
     }
 
     /// The head that `advance` completed, and the parser ready for the next one.
-    pub(crate) fn take(&mut self) -> (Head, &mut Vec<FieldLine>) {
+    pub(crate) fn take_head(&mut self) -> (Head, &mut Vec<FieldLine>) {
         self.at = 0;
         self.searched = 0;
         self.empty_lines = 0;
@@ -347,25 +342,6 @@ fn http_version(bytes: &[u8]) -> Result<Version, RequestError> {
     }
 }
 
-// Content-Length = 1*DIGIT                                              RFC 9110 §8.6
-//
-// We refuse leading zeros too: some parsers read them as octal. `str::parse` would take "+5".
-pub(crate) fn content_length(value: &[u8]) -> Result<u64, RequestError> {
-    if value.is_empty() || (value[0] == b'0' && value.len() > 1) {
-        return Err(RequestError::ContentLength);
-    }
-    value.iter().try_fold(0u64, |length, byte| {
-        let digit = match byte {
-            b'0'..=b'9' => u64::from(byte - b'0'),
-            _ => return Err(RequestError::ContentLength),
-        };
-        length
-            .checked_mul(10)
-            .and_then(|length| length.checked_add(digit))
-            .ok_or(RequestError::ContentLength)
-    })
-}
-
 // Transfer-Encoding = #transfer-coding                                  RFC 9112 §6.1
 //
 // `chunked` alone is understood. A list that ends in `chunked` has a known end but a coding that we do not undo: 501.
@@ -387,69 +363,6 @@ fn transfer_encoding(value: &[u8]) -> Result<Coding, RequestError> {
         true => Ok(Coding::Unknown),
         false => Err(RequestError::TransferEncoding),
     }
-}
-
-// field-line = field-name ":" OWS field-value OWS                       RFC 9112 §5
-pub(crate) fn split_field_line(
-    input: &[u8],
-    line: Range<usize>,
-) -> Result<FieldLine, RequestError> {
-    let bytes = &input[line.clone()];
-    // We refuse obs-fold (RFC 9112 §5.2): proxies disagree about it, and that is smuggling.
-    if let Some(b' ' | b'\t') = bytes.first() {
-        return Err(RequestError::ObsFold);
-    }
-    let name_len = bytes
-        .iter()
-        .position(|&byte| !is_tchar(byte))
-        .unwrap_or(bytes.len());
-    if name_len == 0 || bytes.get(name_len) != Some(&b':') {
-        return Err(RequestError::FieldName);
-    }
-    let rest = &bytes[name_len + 1..];
-    if !is_field_value(rest) {
-        return Err(RequestError::FieldValue);
-    }
-    let value = trim_ows(rest);
-    let lead = rest.iter().take_while(|&&byte| is_ows(byte)).count();
-    let value_start = line.start + name_len + 1 + if value.is_empty() { 0 } else { lead };
-    Ok(FieldLine {
-        name: line.start..line.start + name_len,
-        value: value_start..value_start + value.len(),
-    })
-}
-
-fn is_ows(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t'
-}
-
-// token = 1*tchar                                                       RFC 9110 §5.6.2
-pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&byte| is_tchar(byte))
-}
-
-pub(crate) fn is_tchar(byte: u8) -> bool {
-    TCHAR[byte as usize]
-}
-
-const TCHAR: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = matches!(byte as u8,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-            | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z');
-        byte += 1;
-    }
-    table
-};
-
-// field-vchar = VCHAR / obs-text, with SP and HTAB between              RFC 9110 §5.5
-pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
-    // Folding the whole slice, rather than stopping at the first fault, lets the compiler use wide registers.
-    !bytes.iter().fold(false, |bad, &byte| {
-        bad | ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f)
-    })
 }
 
 #[cfg(test)]

@@ -18,10 +18,10 @@
 //! too: Go, PHP and Werkzeug read it so. A part without content needs no CRLF behind its header
 //! section: a scan for its end begins with the empty line that ends that section.
 
-use crate::codec::head::{FieldLine, is_field_value, is_tchar, split_field_line};
 use crate::codec::parameters::{essence, parameter};
 use crate::codec::search::find_byte;
-use crate::form_error::FormError;
+use crate::values::field::{FieldLine, is_field_value, is_tchar, split_field_line};
+use crate::values::form_error::FormError;
 
 /// Longest boundary, in bytes (RFC 2046 §5.1.1).
 const BOUNDARY_BYTES: usize = 70;

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::codec::head::is_tchar;
-use crate::headers::trim_ows;
+use crate::values::field::is_tchar;
+use crate::values::field::trim_ows;
 
 /// The parameters break their grammar, or the one asked for stands there twice.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::headers::trim_ows;
+use crate::values::field::trim_ows;
 
 /// Most ranges of one request that are answered as such. With more, the whole is sent (RFC 9110 §17.15).
 const MOST_RANGES: usize = 64;
@@ -145,21 +145,21 @@ pub(crate) fn unsatisfied_range(len: u64) -> String {
 
 /// What stands around the parts of a `multipart/byteranges` body (RFC 9110 §14.6).
 #[derive(Debug)]
-pub(crate) struct Multipart {
+pub(crate) struct ByteRanges {
     /// What stands before each part.
     pub(crate) heads: Vec<String>,
     /// What stands behind the last.
     pub(crate) end: String,
 }
 
-impl Multipart {
+impl ByteRanges {
     /// `boundary` must not occur in the content; `media_type` is the representation's.
     pub(crate) fn new(
         parts: &[Range<u64>],
         len: u64,
         boundary: &str,
         media_type: &str,
-    ) -> Multipart {
+    ) -> ByteRanges {
         // The CRLF is a part of the delimiter (RFC 2046 §5.1.1). The first one needs none, and
         // zsync reads no other.
         let head = |part: &Range<u64>| {
@@ -168,7 +168,7 @@ impl Multipart {
                 "\r\n--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {content_range}\r\n\r\n"
             )
         };
-        Multipart {
+        ByteRanges {
             heads: parts.iter().map(head).collect(),
             end: format!("\r\n--{boundary}--\r\n"),
         }
@@ -296,17 +296,17 @@ mod tests {
     #[test]
     fn rfc9110_14_6_multipart() {
         let parts = [0..1, 5..7];
-        let multipart = Multipart::new(&parts, 10, "B", "text/plain");
+        let byte_ranges = ByteRanges::new(&parts, 10, "B", "text/plain");
         let mut body = String::new();
-        for (head, content) in multipart.heads.iter().zip(["0", "56"]) {
+        for (head, content) in byte_ranges.heads.iter().zip(["0", "56"]) {
             body.push_str(head);
             body.push_str(content);
         }
-        body.push_str(&multipart.end);
+        body.push_str(&byte_ranges.end);
         let expected = "\r\n--B\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-0/10\r\n\r\n0\
              \r\n--B\r\nContent-Type: text/plain\r\nContent-Range: bytes 5-6/10\r\n\r\n56\r\n--B--\r\n";
         assert_eq!(body, expected);
-        assert_eq!(multipart.body_bytes(&parts), expected.len() as u64);
+        assert_eq!(byte_ranges.body_bytes(&parts), expected.len() as u64);
         assert_eq!(unsatisfied_range(10), "bytes */10");
     }
 }

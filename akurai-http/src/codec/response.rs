@@ -1,7 +1,7 @@
 //! The head of a response, and chunks of its body (RFC 9112 §4, §7.1).
 
-use crate::Status;
-use crate::headers::Headers;
+use crate::values::headers::Headers;
+use crate::values::status::Status;
 
 /// How a response's end is shown to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::codec::search::find_byte;
-use crate::error::RequestError;
+use crate::values::error::RequestError;
 
 /// Which form a target has (RFC 9112 §3.2). The fourth, CONNECT's, is never served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

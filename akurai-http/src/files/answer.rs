@@ -1,7 +1,5 @@
 //! The response to a request for content that exists: what its conditions, then its range, ask for.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 use std::time::SystemTime;
 
@@ -13,8 +11,9 @@ use crate::codec::conditional::{EntityTag, Validators, Verdict, evaluate, range_
 use crate::codec::date::{http_date, imf_fixdate};
 use crate::codec::media::Media;
 use crate::codec::parameters::essence;
-use crate::codec::range::{Multipart, Selection, content_range, select, unsatisfied_range};
-use crate::response::Body;
+use crate::codec::range::{ByteRanges, Selection, content_range, select, unsatisfied_range};
+use crate::io::random::random;
+use crate::message::response::Body;
 use crate::{Headers, Method, Request, Response, Status};
 
 /// What describes content and has no place in a response without it.
@@ -28,7 +27,7 @@ const CONTENT_FIELDS: [&str; 5] = [
 
 /// Makes `resource` the content of `response`, whose fields stay where they are set already.
 /// `is_negotiable` says that another request may get it in another coding.
-pub(crate) fn answer(
+pub(crate) fn with_resource(
     request: &Request,
     mut response: Response,
     media: Media,
@@ -38,11 +37,7 @@ pub(crate) fn answer(
     if is_negotiable {
         let accepted = AcceptedCodings::of(request.headers());
         if resource.coding.is_none() && !accepted.takes_identity() {
-            return Response::plain(
-                Status::NOT_ACCEPTABLE,
-                "no coding of this file is acceptable",
-            )
-            .header("Vary", "Accept-Encoding");
+            return not_acceptable();
         }
         response.vary_by_coding();
     }
@@ -178,13 +173,13 @@ fn partial(mut response: Response, resource: Resource, parts: Vec<Range<u64>>) -
     let boundary = boundary();
     let content_type = response.headers().get("Content-Type");
     let media_type = content_type.unwrap_or("application/octet-stream");
-    let multipart = Multipart::new(&parts, resource.len, &boundary, media_type);
-    let len = multipart.body_bytes(&parts);
+    let byte_ranges = ByteRanges::new(&parts, resource.len, &boundary, media_type);
+    let len = byte_ranges.body_bytes(&parts);
     let media_type = format!("multipart/byteranges; boundary={boundary}");
     response
         .without_header("Content-Type")
         .header("Content-Type", media_type)
-        .with_stream(move |out| transfer::send_parts(&resource, &parts, &multipart, out))
+        .with_stream(move |out| transfer::send_parts(&resource, &parts, &byte_ranges, out))
         .content_length(len)
 }
 
@@ -199,6 +194,11 @@ fn with_content(mut response: Response, resource: Resource, part: Range<u64>) ->
             .with_stream(move |out| transfer::send_part(&resource, part, out))
             .content_length(len),
     }
+}
+
+fn not_acceptable() -> Response {
+    let told = "no coding of this file is acceptable";
+    Response::plain(Status::NOT_ACCEPTABLE, told).header("Vary", "Accept-Encoding")
 }
 
 /// 304 says which version it speaks of, and what caches need to know (RFC 9110 §15.4.5).
@@ -226,7 +226,6 @@ fn without(response: Response, names: &[&str]) -> Response {
 
 /// 64 characters that nobody can foresee, so that no content holds them.
 fn boundary() -> String {
-    let random = || RandomState::new().build_hasher().finish();
     format!(
         "{:016x}{:016x}{:016x}{:016x}",
         random(),

@@ -3,7 +3,7 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Found;
@@ -11,6 +11,7 @@ use super::resource::Resource;
 use crate::codec::coding::ContentCoding;
 use crate::codec::listing::{Entry, EntryKind};
 use crate::codec::path::is_plain_name;
+use crate::io::lock::lock;
 
 #[derive(Debug)]
 pub(crate) struct Dir {
@@ -101,7 +102,7 @@ impl Dir {
     /// The root's real path. A look or two tell whether it is still the directory that it was, and still there.
     fn real_root(&self) -> io::Result<Arc<Path>> {
         let id = id_of(&fs::metadata(&self.root)?);
-        let real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
+        let real = lock(&self.real);
         let known = real.clone().filter(|known| id.is_some() && known.id == id);
         drop(real);
         let is_there = |path: &Path| {
@@ -119,7 +120,7 @@ impl Dir {
             id: id_of(&fs::metadata(&path)?),
             path: Arc::clone(&path),
         };
-        *self.real.lock().unwrap_or_else(PoisonError::into_inner) = Some(real);
+        *lock(&self.real) = Some(real);
         Ok(path)
     }
 

@@ -24,7 +24,7 @@ use crate::codec::listing;
 use crate::codec::media::Media;
 use crate::codec::path::{FilePath, percent_decode};
 use crate::{Headers, Request, Response, Status};
-use answer::{answer, is_attachment};
+use answer::{is_attachment, with_resource};
 use dir::Dir;
 use embedded::Embedded;
 use resource::Resource;
@@ -251,7 +251,7 @@ impl Files {
             Ok(_) => Ok(None),
             Err(error) => Err(error),
         };
-        self.answer(request, &below, media, found)
+        self.respond_with(request, &below, media, found)
     }
 
     fn find(&self, request: &Request, path: &str, media: Media) -> io::Result<Option<Found>> {
@@ -288,11 +288,11 @@ impl Files {
             },
             Err(error) => Err(error),
         };
-        self.answer(request, &index, media, found)
+        self.respond_with(request, &index, media, found)
     }
 
     /// The file at `path`, or what there is in its place.
-    fn answer(
+    fn respond_with(
         &self,
         request: &Request,
         path: &str,
@@ -380,7 +380,7 @@ impl Files {
             let name = path.rsplit('/').next().unwrap_or(path);
             add(&mut response, "Content-Disposition", &attachment(name));
         }
-        answer(request, response, media, file, self.is_negotiable(media))
+        with_resource(request, response, media, file, self.is_negotiable(media))
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::answer::{answer, is_negotiable};
+use super::answer::{is_negotiable, with_resource};
 use super::{dir, not_found, unavailable};
 use crate::codec::coding::AcceptedCodings;
 use crate::codec::media::Media;
-use crate::response::Body;
+use crate::message::response::Body;
 use crate::{Reply, Request, Response, Status};
 
 /// Makes a file that a handler named the answer to its request; any other reply stays as it is.
@@ -37,7 +37,7 @@ fn send_file(request: &Request, response: Response, path: &Path) -> Response {
     let codings = AcceptedCodings::of(request.headers());
     let codings = codings.preferred().filter(|_| is_negotiable);
     match dir::find_anywhere(path, codings) {
-        Ok(Some(file)) => answer(request, response, media, file, is_negotiable),
+        Ok(Some(file)) => with_resource(request, response, media, file, is_negotiable),
         // The handler's own status goes before what became of the page that explains it.
         Ok(None) if response.status() != Status::OK => response,
         Ok(None) => not_found(),

@@ -2,11 +2,12 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::resource::{Content, Resource};
 use crate::BodyWriter;
-use crate::codec::range::Multipart;
+use crate::codec::range::ByteRanges;
+use crate::io::lock::lock;
 
 /// One read of a file and one write to the socket, in bytes. Smaller pieces cost more calls, larger ones more of the cache.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -24,16 +25,16 @@ pub(crate) fn send_part(
 pub(crate) fn send_parts(
     resource: &Resource,
     parts: &[Range<u64>],
-    multipart: &Multipart,
+    byte_ranges: &ByteRanges,
     out: &mut BodyWriter<'_>,
 ) -> io::Result<()> {
     let mut transfer = Transfer::of(resource);
-    for (at, (part, head)) in parts.iter().zip(&multipart.heads).enumerate() {
+    for (at, (part, head)) in parts.iter().zip(&byte_ranges.heads).enumerate() {
         let is_last = at + 1 == parts.len();
         out.write_all(head.as_bytes())?;
         transfer.send(part.clone(), is_last, out)?;
     }
-    out.write_all(multipart.end.as_bytes())
+    out.write_all(byte_ranges.end.as_bytes())
 }
 
 /// Pieces that nobody uses at the moment. Who needs one takes the last that was given back: the processor's cache still holds it,
@@ -48,7 +49,7 @@ struct Room(Vec<u8>);
 
 impl Room {
     fn lend() -> Room {
-        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = lock(&SPARE);
         Room(spare.pop().unwrap_or_default())
     }
 
@@ -63,7 +64,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = lock(&SPARE);
         if spare.len() < SPARE_PIECES {
             spare.push(std::mem::take(&mut self.0));
         }

@@ -92,7 +92,7 @@ fn decode(
                     assert!(count as u64 <= decoder.due());
                     let taken = count.min(usize::from(greed) + 1);
                     data.extend_from_slice(&given[..taken]);
-                    decoder.take(taken);
+                    decoder.take_data(taken);
                     used += taken;
                 }
                 Ok(Step::Skip(count)) => {

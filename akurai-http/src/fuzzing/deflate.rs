@@ -5,7 +5,9 @@ mod reading;
 use std::ops::Range;
 
 use super::cuts;
-use crate::deflate::{self as codec, Deflate, Flush, Inflate, InflateError, Inflated, Level};
+use crate::codec::deflate::{
+    self as codec, Deflate, Flush, Inflate, InflateError, Inflated, Level,
+};
 use reading::{Outcome, Stop, read};
 
 /// More output than this of one input is not waited for, in bytes.

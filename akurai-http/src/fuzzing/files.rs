@@ -8,7 +8,7 @@ use crate::codec::conditional::{EntityTag, Validators, Verdict, evaluate, range_
 use crate::codec::date::{http_date, imf_fixdate};
 use crate::codec::disposition::attachment;
 use crate::codec::parameters::parameter;
-use crate::codec::range::{Multipart, Selection, select};
+use crate::codec::range::{ByteRanges, Selection, select};
 
 const NOW: u64 = 1_795_564_800;
 
@@ -27,7 +27,7 @@ pub fn ranges(data: &[u8], len: u64) {
             );
             let sum: u64 = parts.iter().map(|part| part.end - part.start).sum();
             assert!(sum <= len && parts.len() <= 64);
-            let multipart = Multipart::new(parts, len, "boundary", "text/plain");
+            let multipart = ByteRanges::new(parts, len, "boundary", "text/plain");
             let around: usize = multipart.heads.iter().map(String::len).sum();
             assert_eq!(
                 multipart.body_bytes(parts),
@@ -89,19 +89,23 @@ fn selected(field: &[u8], len: u64) -> Option<Vec<Range<u64>>> {
             parts.push(from as u64..to as u64);
         }
     }
-    let overlaps =
-        |one: &Range<u64>, other: &Range<u64>| one.start.max(other.start) < one.end.min(other.end);
-    let overlapping = (0..parts.len())
-        .filter(|&at| {
-            (0..parts.len()).any(|other| other != at && overlaps(&parts[at], &parts[other]))
-        })
-        .count();
     let sum: u128 = parts
         .iter()
         .map(|part| u128::from(part.end - part.start))
         .sum();
-    let is_costly = specs > 64 || overlapping > 2 || sum > u128::from(len);
+    let is_costly = specs > 64 || overlapping(&parts) > 2 || sum > u128::from(len);
     (specs > 0 && !is_costly && !(len == 0 && is_suffix)).then_some(parts)
+}
+
+/// How many of these overlap another one.
+fn overlapping(parts: &[Range<u64>]) -> usize {
+    let overlap =
+        |one: &Range<u64>, other: &Range<u64>| one.start.max(other.start) < one.end.min(other.end);
+    let overlaps = |&at: &usize| {
+        let mut others = (0..parts.len()).filter(|&other| other != at);
+        others.any(|other| overlap(&parts[at], &parts[other]))
+    };
+    (0..parts.len()).filter(overlaps).count()
 }
 
 /// Values of the fields that make a request conditional.

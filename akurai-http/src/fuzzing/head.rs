@@ -2,8 +2,9 @@
 
 use super::{cuts, field_line, trim};
 use crate::codec::body::Framing;
-use crate::codec::head::{FieldLine, Head, HeadLimits, HeadParser};
+use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::codec::target::Form;
+use crate::values::field::FieldLine;
 use crate::{Limits, Method, RequestError, Version};
 
 type Outcome = Result<Option<(usize, Head, Vec<FieldLine>)>, RequestError>;
@@ -52,7 +53,7 @@ pub fn head(data: &[u8]) {
 fn parse(parser: &mut HeadParser, input: &[u8], ends: &[usize], limits: &HeadLimits) -> Outcome {
     for &end in ends {
         if let Some(len) = parser.advance(&input[..end], limits)? {
-            let (head, lines) = parser.take();
+            let (head, lines) = parser.take_head();
             return Ok(Some((len, head, lines.clone())));
         }
     }

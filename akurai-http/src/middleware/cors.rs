@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{add, http_head};
-use crate::codec::head::is_token;
+use crate::values::field::is_token;
 use crate::{Method, Reply, Request, Response, Status};
 
 /// Lets pages of other origins read the answers, by the CORS protocol of WHATWG Fetch.

@@ -1,10 +1,11 @@
 //! Responses compressed for clients that accept it.
 
 use crate::codec::coding::{AcceptedCodings, ContentCoding};
+use crate::codec::deflate::Level;
 use crate::codec::gzip;
 use crate::codec::media::is_compressible;
-use crate::deflate::Level;
-use crate::response::{Body, Coded};
+use crate::message::body_writer::Coded;
+use crate::message::response::Body;
 use crate::{Reply, Request, Response, Status};
 
 /// Compresses responses with gzip (RFC 1952) for clients that accept it, for [`Router::wrap`](crate::Router::wrap).
@@ -122,7 +123,7 @@ impl Gzip {
 
     fn compress(&self, mut response: Response) -> Response {
         if let Some(content @ [_, ..]) = response.body_bytes() {
-            let coded = gzip::Gzip::whole(self.level, content);
+            let coded = gzip::GzipEncoder::whole(self.level, content);
             if coded.len() >= content.len() {
                 return response;
             }

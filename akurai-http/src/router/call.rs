@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::own_answers::internal_error;
-use crate::threads::contain;
+use crate::io::contain::contain;
+use crate::message::own_answers::internal_error;
 use crate::{Method, Reply, Request, files};
 
 pub(super) type Handler = Box<dyn Fn(&Request) -> Reply + Send + Sync>;

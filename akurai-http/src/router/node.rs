@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::call::{Route, Stack};
 use crate::codec::path::percent_decode;
 use crate::codec::search::find_byte;
-use crate::params::Params;
+use crate::message::params::Params;
 use crate::{Method, Response, Status};
 
 /// A place in the tree of patterns.

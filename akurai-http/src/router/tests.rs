@@ -125,9 +125,9 @@ fn nested_routers_keep_their_parameters_and_middleware() {
     assert_eq!(answer("/in/B"), ("inner - B".into(), true));
     assert_eq!(answer("/in"), ("not found\n".into(), false));
     assert_eq!(answer("/in/"), ("not found\n".into(), false));
-    assert_eq!(outer.body_bytes_of(&Request::get("/in/B/x/A")), Some(7));
-    assert_eq!(outer.body_bytes_of(&Request::get("/x/A")), None);
-    assert_eq!(outer.body_bytes_of(&Request::get("/nothing")), None);
+    assert_eq!(App::body_bytes(&outer, &Request::get("/in/B/x/A")), Some(7));
+    assert_eq!(App::body_bytes(&outer, &Request::get("/x/A")), None);
+    assert_eq!(App::body_bytes(&outer, &Request::get("/nothing")), None);
 }
 
 #[test]
@@ -180,8 +180,8 @@ fn a_prefix_without_its_slash_is_answered_as_with_one() {
         let posted = Request::new(Method::Post, path);
         let reply = router.handle(&posted);
         assert_eq!(reply.response().body_bytes(), Some(&b"made"[..]));
-        assert_eq!(router.body_bytes_of(&posted), Some(7));
-        let allow = router.allow_of(&Request::new(Method::Trace, path));
+        assert_eq!(App::body_bytes(&router, &posted), Some(7));
+        let allow = App::allow(&router, &Request::new(Method::Trace, path));
         assert_eq!(allow.as_deref(), Some("GET, HEAD, POST, OPTIONS"));
     }
 }
@@ -277,4 +277,30 @@ fn bad_patterns_are_told_at_the_start() {
             Some(message)
         );
     }
+}
+
+#[test]
+fn a_route_that_is_known_is_that_of_the_request_it_was_looked_up_for() {
+    let named = |req: &Request| Response::text(req.param("name").unwrap_or("none").to_owned());
+    let router = Router::new()
+        .post("/a/{name}", named)
+        .body_bytes("/a/{name}", 5)
+        .get("/b/{name}", named)
+        .wrap(|req, next| match req.header("X-Instead") {
+            Some(path) => next(&Request::get(path)),
+            None => next(req),
+        });
+    let answer = |request: Request| {
+        let reply = App::begin_and_handle(&router, &request, &Limits::default());
+        let body = reply.response().body_bytes().unwrap_or_default();
+        let body = String::from_utf8_lossy(body).into_owned();
+        (reply.response().status().code(), body)
+    };
+    let posted = |body: &str| Request::new(Method::Post, "/a/x").with_body(body);
+    assert_eq!(answer(posted("five!")), (200, "x".to_owned()));
+    assert_eq!(answer(posted("sixsix")).0, 413);
+    let exchanged = posted("five!").with_header("X-Instead", "/b/y");
+    assert_eq!(answer(exchanged), (200, "y".to_owned()));
+    assert_eq!(answer(Request::get("/a/x")).0, 405);
+    assert_eq!(answer(Request::get("/c")).0, 404);
 }

@@ -1,14 +1,17 @@
-//! The house rules that text can show, asked of the source tree itself. `rules` has them as functions over text,
-//! `planted` shows that each of them catches something.
+//! The house rules that text can show, asked of the source tree itself. `rules` has them as
+//! functions over text, `planted` shows that each of them catches something.
 
 mod cases;
 mod defaults;
+mod imports;
 mod planted;
 mod rules;
 mod source;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use imports::{Crate, Imports};
 
 /// The workspace's root.
 fn root() -> &'static Path {
@@ -44,7 +47,8 @@ fn files(dir: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// The Rust sources of the workspace's members, which are not what lies under tests/bench or tests/fuzz.
+/// The Rust sources of the workspace's members, which are not what lies under tests/bench or
+/// tests/fuzz.
 fn rust_files() -> Vec<PathBuf> {
     let members = [
         "akurai-http",
@@ -53,6 +57,8 @@ fn rust_files() -> Vec<PathBuf> {
         "tests/support",
         "tests/it",
         "tests/allocations",
+        "tests/browser",
+        "tests/zlib",
     ];
     let found: Vec<PathBuf> = members
         .iter()
@@ -99,6 +105,76 @@ fn invariant_1_codecs_are_pure() {
     };
     let codecs: Vec<PathBuf> = rust_files().into_iter().filter(is_codec).collect();
     check(&codecs, rules::codec_is_pure);
+}
+
+#[test]
+fn invariant_1_codecs_reach_nothing_impure() {
+    for name in ["akurai-http", "akurai-ws", "akurai-server"] {
+        let sources = sources(name);
+        let imports = read_imports(&sources);
+        let is_codec = |file: &str| file.starts_with("codec/") || file.ends_with("/resp.rs");
+        let reached = imports.reached_from(is_codec);
+        assert!(!reached.is_empty(), "{name}: the walk is broken");
+        let src = root().join(name).join("src");
+        let paths: Vec<PathBuf> = reached.iter().map(|file| src.join(file)).collect();
+        check(&paths, rules::values_are_pure);
+    }
+}
+
+/// What stands at each height of akurai-http. A file imports from its own room and from those
+/// below; rooms of one height do not know each other.
+const HTTP_TIERS: [&[&str]; 8] = [
+    &["values"],
+    &["codec"],
+    &["io"],
+    &["message"],
+    &["files", "middleware", "sse", "testing"],
+    &["router"],
+    &["serve"],
+    &["lib", "fuzzing"],
+];
+
+#[test]
+fn imports_point_down() {
+    let sources = sources("akurai-http");
+    let against = read_imports(&sources).against(&HTTP_TIERS);
+    assert_eq!(against, Vec::<String>::new());
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    for name in ["akurai-http", "akurai-server"] {
+        let sources = sources(name);
+        let imports = read_imports(&sources);
+        assert!(imports.edges.len() > 20, "{name}: the reading is broken");
+        assert_eq!(imports.circles(), Vec::<Vec<&str>>::new(), "{name}");
+    }
+}
+
+#[test]
+fn no_type_name_stands_twice_in_a_crate() {
+    let mut sources = sources("akurai-http");
+    // A second reading of the same RFCs has the same words.
+    sources.retain(|(path, _)| !path.starts_with("fuzzing") && !path.ends_with("tests.rs"));
+    let sources = sources.iter().map(|(path, text)| (&**path, &**text));
+    let twice = rules::names_of_several_types(sources);
+    assert_eq!(twice, Vec::<String>::new());
+}
+
+/// The files below a crate's `src`, but for a binary's root: path and text of each.
+fn sources(name: &str) -> Vec<(String, String)> {
+    let src = root().join(name).join("src");
+    let paths = files(&src, &["rs"]);
+    let read_one = |path: &PathBuf| {
+        let below = path.strip_prefix(&src).expect("it lies there");
+        (below.to_string_lossy().replace('\\', "/"), read(path))
+    };
+    let all = paths.iter().map(read_one);
+    all.filter(|(path, _)| path != "main.rs").collect()
+}
+
+fn read_imports(sources: &[(String, String)]) -> Imports {
+    Crate::of(sources.iter().map(|(path, text)| (&**path, &**text))).imports()
 }
 
 #[test]
@@ -159,6 +235,19 @@ fn the_top_level_holds_what_was_agreed() {
 fn no_file_is_long_without_a_reason() {
     let all = files(root(), &["rs", "js", "mjs", "css", "html", "py", "sh"]);
     check(&all, rules::is_short_or_says_why);
+}
+
+#[test]
+fn code_is_short() {
+    let code = |name: &str| {
+        let mut all = files(&root().join(name).join("src"), &["rs"]);
+        all.retain(|path| path.file_name().is_none_or(|name| name != "tests.rs"));
+        all
+    };
+    for name in ["akurai-http", "akurai-ws", "akurai-server"] {
+        check(&code(name), rules::has_little_code);
+    }
+    check(&code("akurai-http"), rules::has_short_functions);
 }
 
 #[test]

@@ -1,15 +1,25 @@
 //! The house rules as functions over text: each gives the violations it finds, one line each.
 
-use super::source::{code_alone, tokens, without_comments};
+use std::collections::BTreeMap;
+
+use super::source::{Token, code_alone, tokens, without_comments, without_tests};
 
 /// Invariant 1: what a file under `codec/` may not name.
 pub(super) fn codec_is_pure(text: &str) -> Vec<String> {
-    const IMPURE: [&str; 6] = ["net", "io", "fs", "thread", "time", "sync"];
+    names_none_of(text, &["net", "io", "fs", "thread", "time", "sync"])
+}
+
+/// Invariant 1: what a file that codecs import may not name. An error may turn into that of `io`.
+pub(super) fn values_are_pure(text: &str) -> Vec<String> {
+    names_none_of(text, &["net", "fs", "thread", "time", "sync"])
+}
+
+fn names_none_of(text: &str, impure: &[&str]) -> Vec<String> {
     let code = code_alone(text);
     modules_of_std(&tokens(&code))
         .into_iter()
         // A glob, `self` or a new name for std would let anything in unseen.
-        .filter(|(_, module)| IMPURE.contains(module) || ["*", "self", "as"].contains(module))
+        .filter(|(_, module)| impure.contains(module) || ["*", "self", "as"].contains(module))
         .map(|(line, module)| format!("line {line}: std::{module}"))
         .collect()
 }
@@ -104,7 +114,8 @@ pub(super) fn lock_has_no_source(lock: &str) -> Vec<String> {
         .collect()
 }
 
-/// Invariant 2: the library of this manifest forbids `unsafe`, by its own table or by the workspace's.
+/// Invariant 2: the library of this manifest forbids `unsafe`, by its own table or by the
+/// workspace's.
 pub(super) fn forbids_unsafe(root_manifest: &str, manifest: &str) -> Vec<String> {
     const FORBID: &str = "unsafe_code = \"forbid\"";
     let own = table(manifest, "lints.rust").contains(&FORBID);
@@ -164,16 +175,96 @@ pub(super) fn top_level_is_agreed<'a>(names: impl IntoIterator<Item = &'a str>) 
 pub(super) fn is_short_or_says_why(text: &str) -> Vec<String> {
     const MOST: usize = 500;
     let lines = text.lines().count();
-    let says_why = text.lines().any(|line| {
-        line.split_once("long because:")
-            .is_some_and(|(before, reason)| {
-                ["//", "/*", "#", "<!--"].contains(&before.trim()) && reason.trim().len() > 10
-            })
-    });
-    if lines <= MOST || says_why {
+    if lines <= MOST || text.lines().any(says_why) {
         return Vec::new();
     }
     vec![format!("{lines} lines, and no reason given")]
+}
+
+/// Whether a comment says why a file or a function is long.
+fn says_why(line: &str) -> bool {
+    line.split_once("long because:")
+        .is_some_and(|(before, reason)| {
+            ["//", "/*", "#", "<!--"].contains(&before.trim()) && reason.trim().len() > 10
+        })
+}
+
+/// A Rust file has few lines of code: without comments, empty lines and what is compiled for tests
+/// alone.
+pub(super) fn has_little_code(text: &str) -> Vec<String> {
+    const MOST: usize = 400;
+    let code = without_tests(&code_alone(text));
+    let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
+    if lines <= MOST {
+        return Vec::new();
+    }
+    vec![format!("{lines} lines of code")]
+}
+
+/// A function fits a screen, counted in the same way, or says why not.
+pub(super) fn has_short_functions(text: &str) -> Vec<String> {
+    const MOST: usize = 60;
+    let code = without_tests(&code_alone(text));
+    let tokens = tokens(&code);
+    let mut violations = Vec::new();
+    for at in 0..tokens.len() {
+        let (first, name) = (tokens[at].0, word(&tokens, at + 1));
+        // A type of functions has no name.
+        if word(&tokens, at) != "fn" || name == "(" {
+            continue;
+        }
+        let Some(last) = end_of_body(&tokens[at..]) else {
+            continue;
+        };
+        let body = |text| str::lines(text).take(last).skip(first - 1);
+        let lines = body(&code).filter(|line| !line.trim().is_empty()).count();
+        if lines > MOST && !body(text).any(says_why) {
+            violations.push(format!("line {first}: {name} has {lines} lines of code"));
+        }
+    }
+    violations
+}
+
+/// Every type's name that several files of a crate define, each with those files; tests define what
+/// they like.
+pub(super) fn names_of_several_types<'a>(
+    sources: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<String> {
+    let mut definitions: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (file, text) in sources {
+        let code = without_tests(&code_alone(text));
+        let tokens = tokens(&code);
+        for at in 1..tokens.len() {
+            let is_type = ["struct", "enum", "union", "trait"].contains(&word(&tokens, at - 1));
+            let name = word(&tokens, at);
+            if is_type && name.starts_with(char::is_uppercase) {
+                definitions.entry(name.to_owned()).or_default().push(file);
+            }
+        }
+    }
+    definitions.retain(|_, files| files.len() > 1);
+    let told = |(name, files): (String, Vec<&str>)| format!("{name}: {}", files.join(", "));
+    definitions.into_iter().map(told).collect()
+}
+
+/// The line of the brace that ends the body of the function that `tokens` begin with, if it has
+/// one.
+fn end_of_body(tokens: &[Token<'_>]) -> Option<usize> {
+    let mut depth = 0;
+    for (line, token) in tokens {
+        match *token {
+            ";" if depth == 0 => return None,
+            "{" | "(" | "[" => depth += 1,
+            "}" | ")" | "]" => {
+                depth -= 1;
+                if depth == 0 && *token == "}" {
+                    return Some(*line);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Nothing is left for later in a source file: that is what issues are for.

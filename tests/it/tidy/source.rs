@@ -12,13 +12,17 @@ pub(super) fn without_comments(text: &str) -> String {
     blank(text, |kind| kind == Kind::Comment)
 }
 
-/// `text` with comments and the insides of string and character literals blanked; lines keep their numbers.
+/// `text` with comments and the insides of string and character literals blanked; lines keep their
+/// numbers.
 pub(super) fn code_alone(text: &str) -> String {
     blank(text, |kind| kind != Kind::Code)
 }
 
+/// A token, and the line where it stands.
+pub(super) type Token<'a> = (usize, &'a str);
+
 /// The identifiers and punctuation of `code`, each with its line; `::` is one of them.
-pub(super) fn tokens(code: &str) -> Vec<(usize, &str)> {
+pub(super) fn tokens(code: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     for (number, line) in code.lines().enumerate() {
         let mut rest = line.trim_start();
@@ -37,7 +41,45 @@ pub(super) fn tokens(code: &str) -> Vec<(usize, &str)> {
     tokens
 }
 
-fn is_word(c: char) -> bool {
+/// `code` with every item blanked that stands behind `#[cfg(test)]`; lines keep their numbers.
+pub(super) fn without_tests(code: &str) -> String {
+    const ATTRIBUTE: &str = "#[cfg(test)]";
+    let mut kept = String::with_capacity(code.len());
+    let mut rest = code;
+    while let Some(at) = rest.find(ATTRIBUTE) {
+        kept.push_str(&rest[..at]);
+        let item = &rest[at..];
+        let len = item_bytes(&item[ATTRIBUTE.len()..]) + ATTRIBUTE.len();
+        kept.extend(item[..len].chars().map(|c| if c == '\n' { c } else { ' ' }));
+        rest = &item[len..];
+    }
+    kept.push_str(rest);
+    kept
+}
+
+/// The length of the item, field or statement that `code` begins with: up to its brace, or to what
+/// separates it from the next one.
+fn item_bytes(code: &str) -> usize {
+    let mut depth = 0;
+    for (at, c) in code.char_indices() {
+        match c {
+            '{' | '(' | '[' => depth += 1,
+            // The end of what it stands in.
+            '}' | ')' | ']' if depth == 0 => return at,
+            '}' | ')' | ']' => {
+                depth -= 1;
+                if depth == 0 && c == '}' {
+                    return at + 1;
+                }
+            }
+            ';' | ',' if depth == 0 => return at + 1,
+            _ => {}
+        }
+    }
+    code.len()
+}
+
+pub(super) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
@@ -56,8 +98,8 @@ fn blank(text: &str, hide: impl Fn(Kind) -> bool) -> String {
     shown
 }
 
-/// What `rest` begins with, and for how many bytes. `previous` is the character before it: within a word, `r"` begins
-/// no raw string.
+/// What `rest` begins with, and for how many bytes. `previous` is the character before it: within a
+/// word, `r"` begins no raw string.
 fn piece(rest: &str, previous: char) -> (Kind, usize) {
     let until = |end: &str, from: usize| {
         rest[from..]

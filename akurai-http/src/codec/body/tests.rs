@@ -28,7 +28,7 @@ fn decode(
         match decoder.step(&input[used..arrived])? {
             Step::Data(count) => {
                 data.extend_from_slice(&input[used..used + count]);
-                decoder.take(count);
+                decoder.take_data(count);
                 used += count;
             }
             Step::Skip(count) => used += count,

@@ -86,14 +86,14 @@ fn distance_symbol(distance: usize) -> usize {
 
 /// What a block's codes are made from.
 #[derive(Debug, Clone)]
-pub(super) struct Counts {
+pub(super) struct Frequencies {
     litlen: [u32; LITLEN_SYMBOLS],
     distance: [u32; DISTANCE_SYMBOLS],
 }
 
-impl Counts {
-    fn of(tokens: &[Token]) -> Counts {
-        let mut counts = Counts {
+impl Frequencies {
+    fn of(tokens: &[Token]) -> Frequencies {
+        let mut counts = Frequencies {
             litlen: [0; LITLEN_SYMBOLS],
             distance: [0; DISTANCE_SYMBOLS],
         };
@@ -179,7 +179,7 @@ pub(super) fn write(
     bits: &mut Bits,
     out: &mut Vec<u8>,
 ) {
-    let counts = Counts::of(tokens);
+    let counts = Frequencies::of(tokens);
     let fixed = Codes {
         litlen_bits: fixed_litlen_bits(),
         distance_bits: FIXED_DISTANCE_BITS,
@@ -233,7 +233,7 @@ pub(super) fn write_stored(data: &[u8], is_last: bool, bits: &mut Bits, out: &mu
 }
 
 impl Codes {
-    fn for_counts(counts: &Counts) -> Codes {
+    fn for_counts(counts: &Frequencies) -> Codes {
         let mut codes = Codes {
             litlen_bits: [0; LITLEN_SYMBOLS],
             distance_bits: [0; DISTANCE_SYMBOLS],

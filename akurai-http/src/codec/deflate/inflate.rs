@@ -35,7 +35,7 @@ pub struct Inflate {
     /// Bits that were read and not yet taken, the next one lowest; above them nothing.
     bits: u64,
     count: u32,
-    state: State,
+    state: Phase,
     /// The block under way is the last.
     is_last: bool,
     window_bytes: usize,
@@ -78,7 +78,7 @@ pub enum InflateError {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Phase {
     Header,
     StoredLength,
     Stored(usize),
@@ -129,8 +129,8 @@ pub fn inflate(input: &[u8], most_bytes: usize) -> Result<Vec<u8>, InflateError>
             Inflated::End => inflate.reset(false),
             // The padding of the empty block that a sync flush consists of may be all that there is of it.
             Inflated::NeedInput => match inflate.state {
-                State::Header if inflate.count == 0 => return Ok(output),
-                State::StoredLength if inflate.count < 8 => return Ok(output),
+                Phase::Header if inflate.count == 0 => return Ok(output),
+                Phase::StoredLength if inflate.count < 8 => return Ok(output),
                 _ => return Err(InflateError::Unfinished),
             },
         }
@@ -160,7 +160,7 @@ impl Inflate {
         Inflate {
             bits: 0,
             count: 0,
-            state: State::Header,
+            state: Phase::Header,
             is_last: false,
             window_bytes: 1 << window_bits,
             buffer: Vec::new(),
@@ -196,7 +196,7 @@ impl Inflate {
     pub fn reset(&mut self, forget: bool) {
         self.bits = 0;
         self.count = 0;
-        self.state = State::Header;
+        self.state = Phase::Header;
         self.is_last = false;
         if forget {
             self.buffer = Vec::new();
@@ -207,7 +207,7 @@ impl Inflate {
 
     /// Whether a block has ended and nothing of another has come, which no input has left out.
     pub fn is_between_blocks(&self) -> bool {
-        matches!(self.state, State::Header | State::End) && self.count == 0
+        matches!(self.state, Phase::Header | Phase::End) && self.count == 0
     }
 
     /// Between two messages: keeps the window and gives all other memory back; within a block, what that needs too.
@@ -215,7 +215,7 @@ impl Inflate {
         self.keep_window();
         self.buffer.truncate(self.end);
         self.buffer.shrink_to_fit();
-        if matches!(self.state, State::Header | State::End) {
+        if matches!(self.state, Phase::Header | Phase::End) {
             self.tables = None;
         }
     }

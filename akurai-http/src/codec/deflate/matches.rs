@@ -168,12 +168,9 @@ impl Matches {
                 }
             }
             tries -= 1;
-            if tries == 0 {
-                break;
-            }
             let before = self.previous[candidate as usize & mask];
             // A chain only goes back: else the place belongs to a later position.
-            if before >= candidate {
+            if tries == 0 || before >= candidate {
                 break;
             }
             candidate = before;

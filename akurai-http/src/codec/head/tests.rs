@@ -15,7 +15,7 @@ fn parse_in_pieces(
     loop {
         arrived = input.len().min(arrived + piece);
         if let Some(len) = parser.advance(&input[..arrived], &LIMITS)? {
-            let (head, lines) = parser.take();
+            let (head, lines) = parser.take_head();
             return Ok(Some((len, head, std::mem::take(lines))));
         }
         if arrived == input.len() {

@@ -1,6 +1,6 @@
 //! A second reading of RFC 1951: bit by bit, on data that is all there, with tables that follow from the text's rules.
 
-use crate::deflate::InflateError;
+use crate::codec::deflate::InflateError;
 
 /// What came of data.
 #[derive(Debug, PartialEq)]

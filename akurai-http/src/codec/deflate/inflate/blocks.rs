@@ -6,7 +6,7 @@ use super::super::format::{
     PRECODE_ORDER, PRECODE_SYMBOLS, STORED,
 };
 use super::reader::Reader;
-use super::{Inflate, InflateError, Inflated, State};
+use super::{Inflate, InflateError, Inflated, Phase};
 
 /// What a block is read with.
 #[derive(Debug)]
@@ -24,18 +24,18 @@ impl Inflate {
     pub(super) fn blocks(&mut self, reader: &mut Reader<'_>) -> Result<Inflated, InflateError> {
         loop {
             let more = match self.state {
-                State::Header => self.header(reader)?,
-                State::StoredLength => self.stored_length(reader)?,
-                State::Stored(left) => {
+                Phase::Header => self.header(reader)?,
+                Phase::StoredLength => self.stored_length(reader)?,
+                Phase::Stored(left) => {
                     if self.end == self.buffer.len() {
                         return Ok(Inflated::HasOutput);
                     }
                     self.stored(left, reader)
                 }
-                State::Counts => self.counts(reader)?,
-                State::Precode(read) => self.precode(read, reader)?,
-                State::Lengths(read) => self.lengths(read, reader)?,
-                State::Symbols => {
+                Phase::Counts => self.counts(reader)?,
+                Phase::Precode(read) => self.precode(read, reader)?,
+                Phase::Lengths(read) => self.lengths(read, reader)?,
+                Phase::Symbols => {
                     let tables = self.tables.take().expect("a block's tables come first");
                     let status = self.symbols(&tables, reader);
                     self.tables = Some(tables);
@@ -44,7 +44,7 @@ impl Inflate {
                         None => More::Yes,
                     }
                 }
-                State::End => return Ok(Inflated::End),
+                Phase::End => return Ok(Inflated::End),
             };
             if more == More::No {
                 return Ok(Inflated::NeedInput);
@@ -54,19 +54,19 @@ impl Inflate {
 
     // BFINAL (1 bit), BTYPE (2 bits)                                    §3.2.3
     fn header(&mut self, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        let Some(header) = reader.take(3) else {
+        let Some(header) = reader.take_bits(3) else {
             return Ok(More::No);
         };
         self.is_last = header & 1 != 0;
         self.state = match header >> 1 {
-            STORED => State::StoredLength,
+            STORED => Phase::StoredLength,
             FIXED => {
                 let tables = self.tables();
                 tables.litlen.build_fixed(Alphabet::LitLen);
                 tables.distance.build_fixed(Alphabet::Distance);
-                State::Symbols
+                Phase::Symbols
             }
-            DYNAMIC => State::Counts,
+            DYNAMIC => Phase::Counts,
             _ => return Err(InflateError::BlockType),
         };
         Ok(More::Yes)
@@ -86,7 +86,7 @@ impl Inflate {
         if len != !complement & 0xffff {
             return Err(InflateError::StoredLength);
         }
-        self.state = State::Stored(len as usize);
+        self.state = Phase::Stored(len as usize);
         Ok(More::Yes)
     }
 
@@ -111,7 +111,7 @@ impl Inflate {
         self.end += count;
         reader.at += count;
         left -= count;
-        self.state = State::Stored(left);
+        self.state = Phase::Stored(left);
         if left == 0 {
             self.end_block();
             return More::Yes;
@@ -124,7 +124,7 @@ impl Inflate {
 
     // HLIT (5 bits), HDIST (5 bits), HCLEN (4 bits)                     §3.2.7
     fn counts(&mut self, reader: &mut Reader<'_>) -> Result<More, InflateError> {
-        let Some(counts) = reader.take(14) else {
+        let Some(counts) = reader.take_bits(14) else {
             return Ok(More::No);
         };
         let tables = self.tables();
@@ -135,15 +135,15 @@ impl Inflate {
             return Err(InflateError::Code);
         }
         tables.lengths = [0; LITLEN_SYMBOLS + DISTANCE_SYMBOLS];
-        self.state = State::Precode(0);
+        self.state = Phase::Precode(0);
         Ok(More::Yes)
     }
 
     fn precode(&mut self, mut read: usize, reader: &mut Reader<'_>) -> Result<More, InflateError> {
         let tables = self.tables.get_or_insert_with(Box::default);
         while read < tables.precode_count {
-            let Some(length) = reader.take(3) else {
-                self.state = State::Precode(read);
+            let Some(length) = reader.take_bits(3) else {
+                self.state = Phase::Precode(read);
                 return Ok(More::No);
             };
             tables.lengths[PRECODE_ORDER[read]] = length as u8;
@@ -151,7 +151,7 @@ impl Inflate {
         }
         let lengths = &tables.lengths[..PRECODE_SYMBOLS];
         tables.precode.build(Alphabet::Precode, lengths)?;
-        self.state = State::Lengths(0);
+        self.state = Phase::Lengths(0);
         Ok(More::Yes)
     }
 
@@ -173,7 +173,7 @@ impl Inflate {
                 _ => (0, 1),
             };
             if reader.count < code_bits + extra_bits {
-                self.state = State::Lengths(read);
+                self.state = Phase::Lengths(read);
                 return Ok(More::No);
             }
             reader.drop_bits(code_bits);
@@ -199,14 +199,14 @@ impl Inflate {
             return Err(InflateError::Code);
         }
         tables.build()?;
-        self.state = State::Symbols;
+        self.state = Phase::Symbols;
         Ok(More::Yes)
     }
 
     pub(super) fn end_block(&mut self) {
         self.state = match self.is_last {
-            true => State::End,
-            false => State::Header,
+            true => Phase::End,
+            false => Phase::Header,
         };
     }
 

@@ -38,7 +38,7 @@ impl Reader<'_> {
     }
 
     /// The next `count` bits, 32 at most, once they are here.
-    pub(super) fn take(&mut self, count: u32) -> Option<u64> {
+    pub(super) fn take_bits(&mut self, count: u32) -> Option<u64> {
         self.refill();
         if self.count < count {
             return None;

@@ -52,6 +52,7 @@ impl Inflate {
         tables: &Tables,
         reader: &mut Reader<'_>,
     ) -> Result<bool, InflateError> {
+        // long because: its state stays in registers, which a call in this loop would cost.
         let (litlen, distance) = (&tables.litlen, &tables.distance);
         let window_bytes = self.window_bytes;
         let buffer = &mut self.buffer[..];

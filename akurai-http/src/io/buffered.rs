@@ -1,0 +1,437 @@
+//! The bytes of one connection: one read buffer, one write buffer, and the body that is being read.
+
+use std::io::{self, IoSlice, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::codec::body::{BodyDecoder, BodyLimits, Framing, Step};
+use crate::codec::head::Head;
+use crate::io::clock::after;
+use crate::io::limits::Limits;
+use crate::io::registry::RegistryEntry;
+use crate::io::transport::is_timeout;
+use crate::values::error::RequestError;
+
+/// The read buffer of an idle connection, in bytes. It grows for a head that needs more.
+pub(crate) const IDLE_BUFFER_BYTES: usize = 4 * 1024;
+
+/// With this much waiting to be written, pipelined answers are not held back any further.
+pub(crate) const OUTPUT_BYTES: usize = 16 * 1024;
+
+/// Reads and writes of one connection.
+///
+/// Bytes are read into `input` and stay there until a head, a body or an upgrade has used them, so that none is lost
+/// between two requests. Everything that was put into `output` is written before a read may wait.
+#[derive(Debug)]
+pub(crate) struct BufferedTransport {
+    /// None for a request that was made by hand: all of its input is here already.
+    entry: Option<Arc<RegistryEntry>>,
+    input: Vec<u8>,
+    start: usize,
+    end: usize,
+    pub(crate) output: Vec<u8>,
+    /// How often something was written.
+    pub(crate) writes: u64,
+    /// A write failed, perhaps in mid-message: nothing may follow it.
+    broken: bool,
+    read_timeout: Option<Duration>,
+    pub(crate) body: BodyDecoder,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub(crate) owes_continue: bool,
+    stall: Duration,
+    rate_bytes: u64,
+    rate_grace: Duration,
+    waited: Duration,
+    received: u64,
+    write_rate: WriteRate,
+}
+
+/// How fast the client takes what is written.
+///
+/// A write's own timeout cannot tell: when it expires, the system says how much it took before it waited, and much of what
+/// it takes only goes into its own buffers. So each write waits for a part of the time, and what counts is a window of at
+/// least the whole: no byte in all of it, or fewer than the rate asks for, is too slow.
+#[derive(Debug)]
+struct WriteRate {
+    bytes_per_second: u64,
+    stall: Duration,
+    /// In the present window, which ends with so much waiting.
+    waited: Duration,
+    written: u64,
+    /// Since the last byte.
+    idle: Duration,
+}
+
+impl BufferedTransport {
+    pub(crate) fn new(entry: Arc<RegistryEntry>, limits: &Limits) -> BufferedTransport {
+        BufferedTransport {
+            input: vec![0; IDLE_BUFFER_BYTES],
+            stall: limits.body_stall,
+            rate_bytes: limits.body_rate_bytes,
+            rate_grace: limits.body_rate_grace,
+            write_rate: WriteRate::new(limits.write_rate_bytes, limits.write_stall),
+            ..BufferedTransport::of_bytes(Some(entry), Vec::new())
+        }
+    }
+
+    /// Of a request that was made by hand, with this body.
+    pub(crate) fn by_hand(body: Vec<u8>) -> BufferedTransport {
+        let mut buffered = BufferedTransport::of_bytes(None, body);
+        let framing = match buffered.end {
+            0 => Framing::None,
+            length => Framing::Length(length as u64),
+        };
+        let no_limits = Limits::default().body(u64::MAX);
+        buffered.body.begin(framing, no_limits);
+        buffered
+    }
+
+    fn of_bytes(entry: Option<Arc<RegistryEntry>>, input: Vec<u8>) -> BufferedTransport {
+        BufferedTransport {
+            entry,
+            start: 0,
+            end: input.len(),
+            input,
+            output: Vec::new(),
+            writes: 0,
+            broken: false,
+            read_timeout: None,
+            body: BodyDecoder::default(),
+            owes_continue: false,
+            stall: Duration::MAX,
+            rate_bytes: 0,
+            rate_grace: Duration::ZERO,
+            waited: Duration::ZERO,
+            received: 0,
+            write_rate: WriteRate::new(0, Duration::MAX),
+        }
+    }
+
+    /// What was read and not yet used.
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.input[self.start..self.end]
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start += count;
+        debug_assert!(self.start <= self.end);
+    }
+
+    /// What was read and not yet used, for whoever owns the connection from now on: most often nothing. The read buffer
+    /// itself is freed with the rest, before its owner allocates one of its own.
+    pub(crate) fn take_unread(&mut self) -> Vec<u8> {
+        let leftover = self.unread().to_vec();
+        self.start = self.end;
+        leftover
+    }
+
+    /// Writes what is due, then waits for more input. 0 is the end of the input.
+    pub(crate) fn fill(&mut self, wait: Duration) -> io::Result<usize> {
+        self.flush()?;
+        self.make_room();
+        self.set_wait(wait)?;
+        let count = read(self.entry.as_deref(), &mut self.input[self.end..])?;
+        self.end += count;
+        Ok(count)
+    }
+
+    fn make_room(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            if self.input.len() > IDLE_BUFFER_BYTES {
+                self.input = vec![0; IDLE_BUFFER_BYTES];
+            }
+        } else if self.end == self.input.len() {
+            if self.start > 0 {
+                self.input.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.start = 0;
+            } else {
+                // Bounded by whoever reads: a head has its limits, a body is used up as it comes.
+                self.input.resize(self.end * 2, 0);
+            }
+        }
+    }
+
+    /// Sets the longest wait of the next read; a system call only if it differs from the last one.
+    fn set_wait(&mut self, wait: Duration) -> io::Result<()> {
+        // A zero wait would be for ever.
+        let wait = Some(wait.max(Duration::from_millis(1)));
+        if self.read_timeout != wait {
+            if let Some(entry) = &self.entry {
+                entry.transport.set_read_timeout(wait)?;
+            }
+            self.read_timeout = wait;
+        }
+        Ok(())
+    }
+
+    /// Writes all output that is due.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.flush_with(&[])
+    }
+
+    /// Makes `data` part of the output: a copy if it is short, otherwise it is written at once with what is due.
+    pub(crate) fn put(&mut self, data: &[u8]) -> io::Result<()> {
+        if data.len() >= OUTPUT_BYTES {
+            return self.flush_with(data);
+        }
+        self.output.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// Writes all output that is due and `more` behind it, in one write if the system takes it whole.
+    pub(crate) fn flush_with(&mut self, more: &[u8]) -> io::Result<()> {
+        if self.output.is_empty() && more.is_empty() {
+            return Ok(());
+        }
+        self.writes += 1;
+        let result = match &self.entry {
+            _ if self.broken => Err(io::ErrorKind::BrokenPipe.into()),
+            Some(entry) => write_both(entry, &self.output, more, &mut self.write_rate),
+            None => Ok(()),
+        };
+        self.broken = result.is_err();
+        if self.output.capacity() > 4 * OUTPUT_BYTES {
+            self.output = Vec::new();
+        }
+        self.output.clear();
+        result
+    }
+
+    /// Begins the body of a request, which may be refused from the start for its length.
+    pub(crate) fn begin_body(
+        &mut self,
+        head: &Head,
+        limits: BodyLimits,
+    ) -> Result<(), RequestError> {
+        self.body.begin(head.framing, limits);
+        self.owes_continue = head.expects_continue;
+        self.waited = Duration::ZERO;
+        self.received = 0;
+        self.body.check()
+    }
+
+    /// Reads data of the body. 0 is its end.
+    pub(crate) fn read_body(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.body.step(&self.input[self.start..self.end])? {
+                Step::Data(count) => {
+                    let count = (&self.input[self.start..][..count]).read(buf)?;
+                    self.body.take_data(count);
+                    self.consume(count);
+                    return Ok(count);
+                }
+                Step::Skip(count) => self.consume(count),
+                Step::End => return Ok(0),
+                Step::More => {
+                    if let Some(count) = self.read_more_body(buf)? {
+                        return Ok(count);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for more of the body: into `buf` where that saves a copy, otherwise into the read buffer (`None`).
+    fn read_more_body(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        if std::mem::take(&mut self.owes_continue) {
+            self.output
+                .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        // Whoever cannot be written to will get no answer either.
+        if let Err(error) = self.flush() {
+            self.body.fail(RequestError::BodyTruncated);
+            return Err(error);
+        }
+        let begun = Instant::now();
+        let due = usize::try_from(self.body.due()).unwrap_or(usize::MAX);
+        let direct = due.min(buf.len());
+        // Most bodies are here soon, within what the wait for a head has set: only a longer one sets its own.
+        let mut wait = self.stall.min(self.read_timeout.unwrap_or(self.stall));
+        let result = loop {
+            let result = if direct >= IDLE_BUFFER_BYTES {
+                self.set_wait(wait)?;
+                read(self.entry.as_deref(), &mut buf[..direct])
+            } else {
+                self.fill(wait)
+            };
+            wait = self.stall.saturating_sub(begun.elapsed());
+            match result {
+                Err(error) if is_timeout(&error) && !wait.is_zero() => {}
+                result => break result,
+            }
+        };
+        self.waited += begun.elapsed();
+        let count = match result {
+            Ok(0) => return Err(self.fail_body(RequestError::BodyTruncated)),
+            Ok(count) => count,
+            Err(error) if is_timeout(&error) => {
+                return Err(self.fail_body(RequestError::BodyTooSlow));
+            }
+            Err(error) => {
+                self.body.fail(RequestError::BodyTruncated);
+                return Err(error);
+            }
+        };
+        self.received += count as u64;
+        if self.waited > self.rate_grace && is_below(self.rate_bytes, self.received, self.waited) {
+            return Err(self.fail_body(RequestError::BodyTooSlow));
+        }
+        if direct >= IDLE_BUFFER_BYTES {
+            self.body.take_data(count);
+            return Ok(Some(count));
+        }
+        Ok(None)
+    }
+
+    /// Passes over what is here of the body, without waiting for more. Whether that was all of it.
+    pub(crate) fn skim_body(&mut self) -> bool {
+        self.drain_body(u64::MAX, Duration::ZERO)
+    }
+
+    /// Whether a write failed.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    fn fail_body(&mut self, error: RequestError) -> io::Error {
+        self.body.fail(error);
+        error.into()
+    }
+
+    /// Reads and throws away what is left of the body, at most so many bytes for so long. Whether all of it is gone.
+    pub(crate) fn drain_body(&mut self, bytes: u64, time: Duration) -> bool {
+        if self.body.is_over() {
+            return true;
+        }
+        let deadline = after(time);
+        let mut left = bytes;
+        loop {
+            match self.body.step(&self.input[self.start..self.end]) {
+                Ok(Step::End) => return true,
+                Err(_) => return false,
+                Ok(Step::Skip(count)) => self.consume(count),
+                Ok(Step::Data(count)) => {
+                    self.body.take_data(count);
+                    self.consume(count);
+                    let Some(rest) = left.checked_sub(count as u64) else {
+                        return false;
+                    };
+                    left = rest;
+                }
+                Ok(Step::More) => {
+                    let wait = deadline.saturating_duration_since(Instant::now());
+                    if wait.is_zero() || !matches!(self.fill(wait), Ok(1..)) {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Frees what only a long answer or a long trailer section needed.
+    pub(crate) fn shrink(&mut self) {
+        if self.output.is_empty() && self.output.capacity() > IDLE_BUFFER_BYTES {
+            self.output = Vec::new();
+        }
+        self.body.shrink(IDLE_BUFFER_BYTES);
+    }
+}
+
+fn read(entry: Option<&RegistryEntry>, buf: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match entry.map_or(Ok(0), |entry| entry.read(buf)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+fn write_both(
+    entry: &RegistryEntry,
+    mut first: &[u8],
+    mut second: &[u8],
+    rate: &mut WriteRate,
+) -> io::Result<()> {
+    while !first.is_empty() || !second.is_empty() {
+        // A short answer is not worth two looks at the clock, unless the client has let one wait.
+        let is_timed = first.len() + second.len() >= OUTPUT_BYTES || !rate.waited.is_zero();
+        let begun = is_timed.then(Instant::now);
+        let written = if second.is_empty() {
+            entry.write(first)
+        } else if first.is_empty() {
+            entry.write(second)
+        } else {
+            entry.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
+        };
+        let count = match written {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) if is_timeout(&error) => {
+                rate.count(write_wait(rate.stall), 0)?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        rate.count(begun.map_or(Duration::ZERO, |begun| begun.elapsed()), count)?;
+        let of_first = count.min(first.len());
+        first = &first[of_first..];
+        second = &second[count - of_first..];
+    }
+    Ok(())
+}
+
+/// How long a single write waits: a part of the wait without progress that is allowed.
+pub(crate) fn write_wait(stall: Duration) -> Duration {
+    (stall / 4).max(Duration::from_millis(1))
+}
+
+impl WriteRate {
+    fn new(bytes_per_second: u64, stall: Duration) -> WriteRate {
+        WriteRate {
+            bytes_per_second,
+            // A write that waits for nothing has lasted no time, and is not too slow.
+            stall: stall.max(Duration::from_millis(1)),
+            waited: Duration::ZERO,
+            written: 0,
+            idle: Duration::ZERO,
+        }
+    }
+
+    /// Counts a write that waited so long for so many bytes; an error if the client is too slow.
+    fn count(&mut self, waited: Duration, bytes: usize) -> io::Result<()> {
+        self.idle = match bytes {
+            0 => self.idle + waited,
+            _ => Duration::ZERO,
+        };
+        self.waited += waited;
+        // A window begins with a wait: what went without one before is no credit.
+        if !self.waited.is_zero() {
+            self.written += bytes as u64;
+        }
+        if self.idle >= self.stall {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if self.waited >= self.stall {
+            if is_below(self.bytes_per_second, self.written, self.waited) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.waited = Duration::ZERO;
+            self.written = 0;
+        }
+        Ok(())
+    }
+}
+
+/// Whether `bytes` in this time are fewer than the rate asks for.
+fn is_below(bytes_per_second: u64, bytes: u64, time: Duration) -> bool {
+    u128::from(bytes) * 1000 < u128::from(bytes_per_second) * time.as_millis()
+}
+
+#[cfg(test)]
+mod tests;

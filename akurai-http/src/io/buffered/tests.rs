@@ -1,0 +1,86 @@
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::io::registry::Registry;
+use crate::io::transport::Transport;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A buffered transport, and its client.
+fn buffered(limits: &Limits) -> (BufferedTransport, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let addr = listener.local_addr().expect("it is bound");
+    let client = TcpStream::connect(addr).expect("it listens");
+    let (socket, _) = listener.accept().expect("somebody connects");
+    let registry: Arc<Registry> = Arc::default();
+    let entry = registry.admit(Transport::Tcp(socket), None, &Arc::default());
+    (
+        BufferedTransport::new(entry.expect("there is a place"), limits),
+        client,
+    )
+}
+
+fn begin_body(buffered: &mut BufferedTransport, limits: &Limits) {
+    let head = Head {
+        framing: Framing::Length(1),
+        ..Head::default()
+    };
+    let begun = buffered.begin_body(&head, limits.body(10));
+    begun.expect("it is short");
+}
+
+/// Reads until so much is there.
+fn fill_to(buffered: &mut BufferedTransport, bytes: usize) {
+    while buffered.unread().len() < bytes {
+        assert!(buffered.fill(LONG).expect("it comes") > 0);
+    }
+}
+
+#[test]
+fn a_body_is_judged_by_its_own_rate() {
+    let limits = Limits::default();
+    let (mut buffered, mut client) = buffered(&limits);
+    // The body before this one was so slow that one more wait would have been too much.
+    begin_body(&mut buffered, &limits);
+    buffered.waited = limits.body_rate_grace;
+    buffered.received = 1;
+    client.write_all(b"a").unwrap();
+    let mut buffer = [0; 10];
+    fill_to(&mut buffered, 1);
+    assert_eq!(buffered.read_body(&mut buffer).unwrap(), 1);
+    begin_body(&mut buffered, &limits);
+    client.write_all(b"b").unwrap();
+    let read = buffered.read_body(&mut buffer);
+    assert_eq!(read.expect("it came at once"), 1);
+}
+
+#[test]
+fn a_slow_client_has_no_credit_of_an_earlier_window() {
+    let stall = Duration::from_secs(30);
+    let mut rate = WriteRate::new(1024, stall);
+    // It took a lot within the first window, and next to nothing within the second.
+    rate.count(stall, 1 << 20).expect("that is fast enough");
+    assert!(rate.count(stall / 2, 10).is_ok(), "the window goes on");
+    assert!(rate.count(stall / 2, 10).is_err());
+    // So in the third, if the second was just enough.
+    let mut rate = WriteRate::new(1024, stall);
+    for _ in 0..3 {
+        rate.count(stall, 30 * 1024).expect("that is just enough");
+    }
+    assert!(rate.count(stall, 30 * 1024 - 1).is_err());
+}
+
+#[test]
+fn the_read_buffer_shrinks_when_its_head_is_used() {
+    let (mut buffered, mut client) = buffered(&Limits::default());
+    let head = vec![b'x'; 8 * IDLE_BUFFER_BYTES];
+    client.write_all(&head).unwrap();
+    fill_to(&mut buffered, head.len());
+    assert!(buffered.input.capacity() >= head.len());
+    buffered.consume(head.len());
+    client.write_all(b"y").unwrap();
+    fill_to(&mut buffered, 1);
+    assert_eq!(buffered.unread(), b"y");
+    assert_eq!(buffered.input.capacity(), IDLE_BUFFER_BYTES);
+}

@@ -1,0 +1,251 @@
+//! Who is connected: the counts and their bounds, and the sockets that a shutdown must reach.
+
+mod entry;
+
+use std::collections::HashMap;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+pub(crate) use entry::{RegistryEntry, StopHook};
+
+use crate::io::clock::after;
+use crate::io::limits::Limits;
+use crate::io::lock::{lock, wait};
+use crate::io::transport::Transport;
+use crate::{RequestError, Stats};
+
+/// All connections of one server.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    entries: Mutex<HashMap<u64, Weak<RegistryEntry>>>,
+    next_id: AtomicU64,
+    /// Connections that speak HTTP.
+    open: AtomicUsize,
+    upgraded: AtomicUsize,
+    pub(crate) counts: Counts,
+    stopping: AtomicBool,
+    /// Until when those that are busy may end, once somebody asked for it.
+    deadline: Mutex<Option<Instant>>,
+    asked: Condvar,
+}
+
+/// What has happened since the server was made.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) overloaded: AtomicU64,
+    pub(crate) panics: AtomicU64,
+    refused: [AtomicU64; RequestError::COUNT],
+    /// Of connections that have ended; each live one keeps its own.
+    ended: Traffic,
+    /// The most that `stats` has told.
+    told: Traffic,
+}
+
+/// What went over one connection, or many.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) requests: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+}
+
+impl Counts {
+    pub(crate) fn refuse(&self, error: RequestError) {
+        self.refused[error as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Traffic {
+    /// Raises each count to that of `other`, if that is more.
+    fn raise(&self, other: &Traffic) {
+        let raise = |most: &AtomicU64, one: &AtomicU64| {
+            most.fetch_max(one.load(Ordering::Relaxed), Ordering::Relaxed);
+        };
+        raise(&self.requests, &other.requests);
+        raise(&self.bytes_in, &other.bytes_in);
+        raise(&self.bytes_out, &other.bytes_out);
+    }
+
+    fn add(&self, other: &Traffic) {
+        let add = |sum: &AtomicU64, one: &AtomicU64| {
+            sum.fetch_add(one.load(Ordering::Relaxed), Ordering::Relaxed);
+        };
+        add(&self.requests, &other.requests);
+        add(&self.bytes_in, &other.bytes_in);
+        add(&self.bytes_out, &other.bytes_out);
+    }
+}
+
+impl Registry {
+    /// Gives the socket a place among the connections, or gives it back if all places are taken.
+    pub(crate) fn admit(
+        self: &Arc<Registry>,
+        transport: Transport,
+        peer: Option<SocketAddr>,
+        limits: &Arc<Limits>,
+    ) -> Result<Arc<RegistryEntry>, Transport> {
+        if !take_place(&self.open, limits.connections) {
+            return Err(transport);
+        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let entry = Arc::new(RegistryEntry::new(transport, peer, limits, id, self));
+        lock(&self.entries).insert(entry.id, Arc::downgrade(&entry));
+        Ok(entry)
+    }
+
+    pub(crate) fn upgraded(&self) -> usize {
+        self.upgraded.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// The counts, but for that of the threads.
+    pub(crate) fn stats(&self) -> Stats {
+        let relaxed = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        // While we hold these, none of them ends; so what has ended is counted apart from them, and nothing twice.
+        let entries = self.entries();
+        let traffic = Traffic::default();
+        traffic.add(&self.counts.ended);
+        for entry in &entries {
+            traffic.add(&entry.traffic);
+        }
+        // A connection that is just being dropped is neither among those nor yet among the ended
+        // ones. So the sum may lack it for a moment; but no count goes back.
+        self.counts.told.raise(&traffic);
+        let told = &self.counts.told;
+        let busy = |entry: &&Arc<RegistryEntry>| entry.is_busy();
+        Stats {
+            accepted: self.next_id.load(Ordering::Relaxed),
+            connections: self.open(),
+            in_request: entries.iter().filter(busy).count(),
+            upgraded: self.upgraded(),
+            threads: 0,
+            requests: relaxed(&told.requests),
+            bytes_in: relaxed(&told.bytes_in),
+            bytes_out: relaxed(&told.bytes_out),
+            overloaded: relaxed(&self.counts.overloaded),
+            panics: relaxed(&self.counts.panics),
+            refused: RequestError::all()
+                .map(|error| (error, relaxed(&self.counts.refused[error as usize])))
+                .filter(|&(_, count)| count > 0)
+                .collect(),
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Asks the server to stop; of several who ask, the shortest grace holds.
+    pub(crate) fn stop(&self, grace: Duration) {
+        // The flag first: whoever learns of the deadline closes idle connections, and none may become idle after that.
+        self.stopping.store(true, Ordering::SeqCst);
+        let asked_for = after(grace);
+        let mut deadline = lock(&self.deadline);
+        *deadline = Some(deadline.map_or(asked_for, |known| known.min(asked_for)));
+        self.asked.notify_all();
+    }
+
+    /// Waits until somebody asks the server to stop.
+    pub(crate) fn wait_for_stop(&self) {
+        let mut deadline = lock(&self.deadline);
+        while deadline.is_none() {
+            deadline = wait(&self.asked, deadline);
+        }
+    }
+
+    /// Until when what is busy may end; now if nobody has asked for it.
+    pub(crate) fn deadline(&self) -> Instant {
+        lock(&self.deadline).unwrap_or_else(Instant::now)
+    }
+
+    /// Ends the input of every connection that has no request to answer; of those with a hook only
+    /// if `with_hook`.
+    pub(crate) fn close_idle(&self, with_hook: bool) {
+        for entry in self.entries() {
+            if entry.owes_nothing() && (with_hook || !entry.has_stop_hook()) {
+                let _ = entry.transport.shutdown(Shutdown::Read);
+            }
+        }
+    }
+
+    /// Calls the hooks, one after the other. They are the application's, and one may hang: the
+    /// connections behind it can end meanwhile.
+    pub(crate) fn call_stop_hooks(&self) {
+        let entries: Vec<_> = lock(&self.entries).values().cloned().collect();
+        for entry in entries.iter().filter_map(Weak::upgrade) {
+            entry.call_stop_hook();
+        }
+    }
+
+    /// Ends every connection.
+    pub(crate) fn close_all(&self) {
+        for entry in self.entries() {
+            entry.make_room();
+            let _ = entry.transport.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn entries(&self) -> Vec<Arc<RegistryEntry>> {
+        lock(&self.entries)
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+}
+
+fn take_place(count: &AtomicUsize, limit: usize) -> bool {
+    count
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+            (taken < limit).then_some(taken + 1)
+        })
+        .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn socket() -> Transport {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let addr = listener.local_addr().expect("it is bound");
+        Transport::Tcp(TcpStream::connect(addr).expect("it listens"))
+    }
+
+    #[test]
+    fn counts_do_not_go_back_while_a_connection_is_dropped() {
+        let registry: Arc<Registry> = Arc::default();
+        let counts = || {
+            let stats = registry.stats();
+            (stats.requests, stats.bytes_in, stats.bytes_out)
+        };
+        let limits = Arc::default();
+        let admit = || {
+            let entry = registry.admit(socket(), None, &limits);
+            entry.expect("there is a place")
+        };
+        let (entry, other) = (admit(), admit());
+        for one in [&entry, &other] {
+            one.count_request();
+            one.traffic.bytes_in.store(10, Ordering::Relaxed);
+            one.traffic.bytes_out.store(100, Ordering::Relaxed);
+        }
+        assert_eq!(counts(), (2, 20, 200));
+        // The last handle is gone, and the lock is not yet taken.
+        lock(&registry.entries).insert(entry.id, Weak::new());
+        assert_eq!(counts(), (2, 20, 200));
+        drop(entry);
+        assert_eq!(counts(), (2, 20, 200));
+        other.count_request();
+        assert_eq!(counts(), (3, 20, 200));
+        drop(other);
+        assert_eq!(counts(), (3, 20, 200));
+    }
+}

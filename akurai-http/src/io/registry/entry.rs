@@ -1,0 +1,343 @@
+//! A connection as the registry knows it: its socket, its place and its counts.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::{Registry, Traffic, take_place};
+use crate::io::contain::contain;
+use crate::io::limits::Limits;
+use crate::io::linger::{LingerBounds, Lingering};
+use crate::io::lock::lock;
+use crate::io::transport::{Transport, is_timeout};
+
+/// What one read throws away at most, in bytes.
+const SCRATCH_BYTES: usize = 16 * 1024;
+
+/// Longest wait of one read. After it the thread looks whether places run out, or the server stops.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// One connection's socket and its place in the count, which it holds until the last handle to it
+/// is dropped.
+#[derive(Debug)]
+pub(crate) struct RegistryEntry {
+    pub(crate) transport: Transport,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) traffic: Traffic,
+    phase: AtomicU8,
+    /// It was ended by force: what is still read of it has gaps.
+    is_cut: AtomicBool,
+    /// Told of a shutdown instead of the end of the input.
+    stop_hook: OnceLock<StopHook>,
+    pub(super) id: u64,
+    registry: Arc<Registry>,
+}
+
+/// What a connection does when the server shuts down.
+pub(crate) struct StopHook(Box<StopFn>);
+
+type StopFn = dyn Fn(&Arc<RegistryEntry>) + Send + Sync;
+
+impl StopHook {
+    pub(crate) fn new(hook: impl Fn(&Arc<RegistryEntry>) + Send + Sync + 'static) -> StopHook {
+        StopHook(Box::new(hook))
+    }
+}
+
+impl fmt::Debug for StopHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StopHook")
+    }
+}
+
+/// Waits for a request, so that a shutdown may close it.
+const IDLE: u8 = 0;
+/// Has a request to answer, so that a shutdown lets it finish.
+const BUSY: u8 = 1;
+/// Belongs to a closure, which learns of a shutdown as the end of its input.
+const UPGRADED: u8 = 2;
+/// Has had its last answer, and is read until the client has it too; see [`RegistryEntry::linger`].
+const LINGERING: u8 = 3;
+
+impl RegistryEntry {
+    pub(super) fn new(
+        transport: Transport,
+        peer: Option<SocketAddr>,
+        limits: &Arc<Limits>,
+        id: u64,
+        registry: &Arc<Registry>,
+    ) -> RegistryEntry {
+        RegistryEntry {
+            transport,
+            peer,
+            limits: Arc::clone(limits),
+            traffic: Traffic::default(),
+            phase: AtomicU8::new(BUSY),
+            is_cut: AtomicBool::new(false),
+            stop_hook: OnceLock::new(),
+            id,
+            registry: Arc::clone(registry),
+        }
+    }
+
+    pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.transport.read(buf)?;
+        // A forced end may have taken some in front of these.
+        if self.is_cut.load(Ordering::SeqCst) {
+            return Ok(0);
+        }
+        self.traffic
+            .bytes_in
+            .fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.count_written(self.transport.write(buf)?)
+    }
+
+    pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.count_written(self.transport.write_vectored(bufs)?)
+    }
+
+    /// How much was written, in bytes.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.traffic.bytes_out.load(Ordering::Relaxed)
+    }
+
+    fn count_written(&self, count: usize) -> io::Result<usize> {
+        self.traffic
+            .bytes_out
+            .fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    /// Counts a request. Only the thread that serves the connection does so.
+    pub(crate) fn count_request(&self) {
+        let requests = &self.traffic.requests;
+        requests.store(requests.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Whether it has a request to answer.
+    pub(super) fn is_busy(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == BUSY
+    }
+
+    /// Whether the server owes its client no answer: it waits for a request, or was upgraded.
+    pub(super) fn owes_nothing(&self) -> bool {
+        matches!(self.phase.load(Ordering::SeqCst), IDLE | UPGRADED)
+    }
+
+    /// Says that the connection waits for a request. False if it should not, since the server
+    /// stops.
+    pub(crate) fn set_idle(&self) -> bool {
+        // Whoever stops the server sets its flag before it looks for idle connections, and we look at the
+        // flag after we became one: one of the two sees the other.
+        self.phase.store(IDLE, Ordering::SeqCst);
+        !self.registry.is_stopping()
+    }
+
+    /// Says that a request has arrived.
+    pub(crate) fn set_busy(&self) {
+        // A shutdown that does not see it yet is one that came a moment earlier.
+        self.phase.store(BUSY, Ordering::Release);
+    }
+
+    /// Says that the connection has had its last answer. It keeps its place; one that is upgraded
+    /// stays so.
+    pub(crate) fn set_lingering(&self) {
+        let order = Ordering::SeqCst;
+        let _ = self.phase.fetch_update(order, order, |phase| {
+            (phase != UPGRADED).then_some(LINGERING)
+        });
+    }
+
+    /// How long this connection may linger, as things stand.
+    pub(crate) fn linger_bounds(&self) -> LingerBounds {
+        let (taken, places) = match self.phase.load(Ordering::Relaxed) {
+            UPGRADED => (self.registry.upgraded(), self.limits.upgrades),
+            _ => (self.registry.open(), self.limits.connections),
+        };
+        LingerBounds::new(&self.limits, taken, places, self.is_stopping())
+    }
+
+    /// Moves from the connections' count to the upgrades'. False if all places there are taken.
+    pub(crate) fn upgrade(self: &Arc<RegistryEntry>, hook: Option<StopHook>) -> bool {
+        if !take_place(&self.registry.upgraded, self.limits.upgrades) {
+            return false;
+        }
+        self.registry.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(hook) = hook {
+            let _ = self.stop_hook.set(hook); // A connection is upgraded once.
+        }
+        self.phase.store(UPGRADED, Ordering::SeqCst);
+        if self.registry.is_stopping() && !self.call_stop_hook() {
+            let _ = self.transport.shutdown(Shutdown::Read);
+        }
+        true
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.registry.is_stopping()
+    }
+
+    /// Ends our side, and reads what the client still sends until it ends its own, within
+    /// [`Limits::linger_time`] and [`Limits::linger_stall`].
+    pub(crate) fn linger(&self) {
+        self.set_lingering();
+        // Its reads wait, whatever the socket was set to before.
+        let may_wait = !self.limits.linger_time.is_zero()
+            && self.transport.shutdown(Shutdown::Write).is_ok()
+            && self.transport.set_nonblocking(false).is_ok();
+        if !may_wait {
+            return;
+        }
+        let mut lingering = Lingering::begin();
+        let mut scratch = vec![0; SCRATCH_BYTES];
+        loop {
+            let wait = lingering.left(self.linger_bounds()).min(LOOK);
+            if wait.is_zero() {
+                return;
+            }
+            let wait = wait.max(Duration::from_millis(1));
+            if self.transport.set_read_timeout(Some(wait)).is_err() {
+                return;
+            }
+            match self.read(&mut scratch) {
+                Ok(0) => return,
+                Ok(_) => lingering.bytes_came(),
+                Err(error) if is_timeout(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Whether nothing of the client's waits in the kernel, as far as can be told without waiting.
+    pub(crate) fn is_input_empty(&self) -> bool {
+        let mut byte = [0];
+        let looked = self
+            .transport
+            .set_nonblocking(true)
+            .and_then(|()| self.read(&mut byte));
+        match looked {
+            Ok(count) => count == 0,
+            Err(error) => is_timeout(&error),
+        }
+    }
+
+    // A client that has filled our buffer, while a handler was busy, waits until it is told of
+    // room; after the end of our input nothing tells it, but for the FIN. Then it goes on sending,
+    // and our system's reset lets it go.
+    pub(super) fn make_room(&self) {
+        const READS: usize = 2048; // 32 MiB, which no system holds for a socket by default.
+        self.is_cut.store(true, Ordering::SeqCst);
+        // Another thread of this connection may set the socket to block.
+        let wait = Some(Duration::from_millis(1));
+        if self.transport.set_read_timeout(wait).is_err()
+            || self.transport.set_nonblocking(true).is_err()
+        {
+            return;
+        }
+        let mut discarded = [0; 16 * 1024];
+        for _ in 0..READS {
+            if !matches!(self.transport.read(&mut discarded), Ok(1..)) {
+                break;
+            }
+        }
+    }
+
+    /// Whether its owner wants to be told of a shutdown by a hook.
+    pub(super) fn has_stop_hook(&self) -> bool {
+        self.stop_hook.get().is_some()
+    }
+
+    // Whether there is one. It is the application's, and may panic.
+    pub(super) fn call_stop_hook(self: &Arc<RegistryEntry>) -> bool {
+        let Some(hook) = self.stop_hook.get() else {
+            return false;
+        };
+        if contain(|| (hook.0)(self)).is_none() {
+            self.registry.counts.panics.fetch_add(1, Ordering::Relaxed);
+        }
+        true
+    }
+}
+
+impl Drop for RegistryEntry {
+    fn drop(&mut self) {
+        {
+            let mut entries = lock(&self.registry.entries);
+            entries.remove(&self.id);
+            self.registry.counts.ended.add(&self.traffic);
+        }
+        let count = match *self.phase.get_mut() {
+            UPGRADED => &self.registry.upgraded,
+            _ => &self.registry.open,
+        };
+        count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_behind_a_forced_end_is_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let addr = listener.local_addr().expect("it is bound");
+        let mut client = TcpStream::connect(addr).expect("it listens");
+        let (socket, _) = listener.accept().expect("it has connected");
+        let registry: Arc<Registry> = Arc::default();
+        let entry = registry.admit(Transport::Tcp(socket), None, &Arc::default());
+        let entry = entry.expect("there is a place");
+        client.write_all(b"be").expect("it is open");
+        assert_eq!(entry.read(&mut [0]).expect("a byte"), 1);
+        // The other one is thrown away, so that what follows is not what follows the first.
+        entry.make_room();
+        client.write_all(b"hind").expect("it is open");
+        entry.transport.set_nonblocking(false).expect("a socket");
+        entry.transport.set_read_timeout(None).expect("a socket");
+        assert_eq!(entry.read(&mut [0; 9]).expect("an end"), 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_lingering_thread_sleeps() {
+        let cpu = || {
+            let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+            let nanos = text.split(' ').next().and_then(|first| first.parse().ok());
+            Duration::from_nanos(nanos.expect("a number"))
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let addr = listener.local_addr().expect("it is bound");
+        let mut client = TcpStream::connect(addr).expect("it listens");
+        client.write_all(b"more").expect("it is open");
+        let (socket, _) = listener.accept().expect("it has connected");
+        let limits = Arc::new(Limits {
+            linger_stall: Duration::from_millis(500),
+            ..Limits::default()
+        });
+        let registry: Arc<Registry> = Arc::default();
+        let entry = registry.admit(Transport::Tcp(socket), None, &limits);
+        let entry = entry.expect("there is a place");
+        while entry.is_input_empty() {}
+        let (begun, before) = (Instant::now(), cpu());
+        entry.linger();
+        assert!(
+            begun.elapsed() >= limits.linger_stall,
+            "the client is silent"
+        );
+        let worked = cpu() - before;
+        assert!(worked < limits.linger_stall / 5, "{worked:?}");
+    }
+}

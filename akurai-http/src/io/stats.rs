@@ -1,0 +1,35 @@
+//! What a server counts.
+
+use crate::RequestError;
+
+/// What one server is doing and has done since it was made; see
+/// [`Handle::stats`](crate::Handle::stats).
+///
+/// What counts since then (`accepted`, `requests`, bytes, `overloaded`, `panics`, `refused`) never
+/// goes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections that were accepted and found a place.
+    pub accepted: u64,
+    /// Open connections that have not been upgraded.
+    pub connections: usize,
+    /// Those of them that have a request to answer.
+    pub in_request: usize,
+    /// Open connections that have been upgraded.
+    pub upgraded: usize,
+    /// Threads that serve a connection or wait for one.
+    pub threads: usize,
+    /// Requests whose head was read.
+    pub requests: u64,
+    /// Bytes received, upgraded connections included.
+    pub bytes_in: u64,
+    /// Bytes sent, upgraded connections included.
+    pub bytes_out: u64,
+    /// Connections and upgrades that found no place: 503.
+    pub overloaded: u64,
+    /// Handlers and closures that panicked.
+    pub panics: u64,
+    /// Requests that were refused, by reason; a reason that never occurred is left out.
+    pub refused: Vec<(RequestError, u64)>,
+}

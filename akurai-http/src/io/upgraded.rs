@@ -1,0 +1,205 @@
+//! A connection that left HTTP: its socket, and the bytes that were read with the request.
+
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::io::registry::RegistryEntry;
+
+/// What an upgrade's closure owns: the socket, and the bytes that the client sent behind its request.
+///
+/// Reading gives those bytes first, so that nothing is lost which came in the same segment as the request.
+#[derive(Debug)]
+pub struct Upgraded {
+    leftover: Vec<u8>,
+    used: usize,
+    /// The request's body was not read to its end: the client may be sending it still.
+    is_input_unread: bool,
+    socket: Socket,
+}
+
+impl Upgraded {
+    pub(crate) fn new(
+        leftover: Vec<u8>,
+        is_input_unread: bool,
+        entry: Arc<RegistryEntry>,
+    ) -> Upgraded {
+        Upgraded {
+            leftover,
+            used: 0,
+            is_input_unread,
+            socket: Socket::new(entry),
+        }
+    }
+
+    pub(crate) fn is_input_unread(&self) -> bool {
+        self.is_input_unread
+    }
+
+    /// The bytes that were read but not used, and the socket.
+    pub fn into_parts(mut self) -> (Vec<u8>, Socket) {
+        self.leftover.drain(..self.used);
+        (self.leftover, self.socket)
+    }
+
+    /// The socket, for its waits and its peer. Reading from it would pass over the bytes that are already here.
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+impl Read for Upgraded {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.used == self.leftover.len() {
+            return self.socket.read(buf);
+        }
+        let count = (&self.leftover[self.used..]).read(buf)?;
+        self.used += count;
+        if self.used == self.leftover.len() {
+            self.leftover = Vec::new();
+            self.used = 0;
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Upgraded {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.socket.write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A handle to an upgraded connection's socket. Clones are the same socket, so that one thread may read while another
+/// writes; the connection counts as upgraded ([`Limits::upgrades`](crate::Limits::upgrades)) until the last is dropped.
+///
+/// TCP_NODELAY is on. A wait that runs out is an error of kind `WouldBlock` on Unix and `TimedOut`
+/// on Windows. When the server shuts down, reads return 0, the end of the input, and
+/// [`is_stopping`](Socket::is_stopping) tells why; unless
+/// [`Upgrade::on_stop`](crate::Upgrade::on_stop) says what happens instead.
+#[derive(Clone)]
+pub struct Socket {
+    entry: Arc<RegistryEntry>,
+}
+
+impl Socket {
+    pub(crate) fn new(entry: Arc<RegistryEntry>) -> Socket {
+        Socket { entry }
+    }
+
+    /// Longest wait of one read; `None` waits for ever, which is also what an upgrade begins with.
+    ///
+    /// # Errors
+    ///
+    /// A wait of zero is refused, as in [`std::net::TcpStream::set_read_timeout`].
+    pub fn set_read_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
+        self.entry.transport.set_read_timeout(wait)
+    }
+
+    /// Longest wait of one write for room; an upgrade begins with [`Limits::write_stall`](crate::Limits::write_stall).
+    ///
+    /// # Errors
+    ///
+    /// A wait of zero is refused, as in [`std::net::TcpStream::set_write_timeout`].
+    pub fn set_write_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
+        self.entry.transport.set_write_timeout(wait)
+    }
+
+    /// Whether reads and writes fail rather than wait, for all clones.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.entry.transport.set_nonblocking(nonblocking)
+    }
+
+    /// Ends one direction of the connection or both, for all clones.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.entry.transport.shutdown(how)
+    }
+
+    /// Ends this side, then reads and throws away what the client still sends until it ends its
+    /// own: closing a socket whose input is unread makes the system reset the connection, and the
+    /// reset destroys what the client has not read yet (RFC 9112 §9.6). Waits at most
+    /// [`Limits::linger_time`](crate::Limits::linger_time), and
+    /// [`Limits::linger_stall`](crate::Limits::linger_stall) without a byte.
+    ///
+    /// The last thing to do with a protocol of your own whose client may still be sending.
+    pub fn linger(&self) {
+        self.entry.linger();
+    }
+
+    pub(crate) fn is_input_empty(&self) -> bool {
+        self.entry.is_input_empty()
+    }
+
+    /// The client's address; `None` on a Unix socket.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.entry.peer
+    }
+
+    /// The address at which the client has reached the server; `None` on a Unix socket, or if the
+    /// system does not tell.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.entry.transport.local_addr()
+    }
+
+    /// Whether the server is shutting down.
+    pub fn is_stopping(&self) -> bool {
+        self.entry.is_stopping()
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.entry.read(buf)
+    }
+}
+
+impl Read for &Socket {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.entry.read(buf)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.entry.write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.entry.write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Write for &Socket {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.entry.write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.entry.write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("peer", &self.entry.peer)
+            .finish_non_exhaustive()
+    }
+}

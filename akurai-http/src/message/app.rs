@@ -1,0 +1,75 @@
+//! What answers a server's requests.
+
+use crate::{Limits, Reply, Request, Response};
+
+/// What answers requests: a [`Router`](crate::Router), or any function from a request to something
+/// that turns into a [`Reply`].
+///
+/// ```
+/// use akurai_http::{App, Request, Response};
+///
+/// let app = |req: &Request| Response::text(format!("you asked for {}\n", req.path()));
+/// assert_eq!(app.handle(&Request::get("/x")).response().body_bytes(), Some(&b"you asked for /x\n"[..]));
+/// ```
+pub trait App: Send + Sync + 'static {
+    /// Answers one request. It is called by many threads at a time; a panic costs one connection a
+    /// 500.
+    fn handle(&self, request: &Request) -> Reply;
+
+    /// Answers a request whose body is announced to be too long, so that it is not to be handled:
+    /// with what `refusal` gives, a 413, as it is unless this does more. A
+    /// [`Router`](crate::Router) passes it through its middleware.
+    fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
+        refusal(request)
+    }
+
+    /// Longest body for this request, in bytes; `None` leaves it at
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes). It is asked only for a request that
+    /// announces a body, before [`handle`](App::handle).
+    fn body_bytes(&self, request: &Request) -> Option<u64> {
+        let _ = request;
+        None
+    }
+
+    /// The methods that this request's target has, for `Allow` in the answer to `TRACE`, which no
+    /// app is given (RFC 9110 §15.5.6); `None` names all methods.
+    fn allow(&self, request: &Request) -> Option<String> {
+        let _ = request;
+        None
+    }
+
+    /// What the server calls: begins the request's body, and then handles the request or refuses
+    /// it. A [`Router`](crate::Router) looks up the route once for both.
+    #[doc(hidden)]
+    fn begin_and_handle(&self, request: &Request, limits: &Limits) -> Reply {
+        match begin_body(self, request, limits) {
+            Ok(()) => self.handle(request),
+            Err(refusal) => refusal,
+        }
+    }
+}
+
+/// Begins the body of `request`, or gives the app's refusal if it is announced to be too long.
+pub(crate) fn begin_body(
+    app: &(impl App + ?Sized),
+    request: &Request,
+    limits: &Limits,
+) -> Result<(), Reply> {
+    let own_bytes = match request.announces_body() {
+        true => app.body_bytes(request),
+        false => None,
+    };
+    request
+        .begin_body(limits, own_bytes)
+        .map_err(|error| app.refuse(request, &|_| Response::refusal(error).into()))
+}
+
+impl<F, R> App for F
+where
+    F: Fn(&Request) -> R + Send + Sync + 'static,
+    R: Into<Reply>,
+{
+    fn handle(&self, request: &Request) -> Reply {
+        self(request).into()
+    }
+}

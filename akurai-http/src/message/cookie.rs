@@ -1,0 +1,312 @@
+//! Cookies that came, and cookies to be set (RFC 6265).
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::codec::cookie;
+use crate::codec::date::imf_fixdate;
+use crate::values::field::is_token;
+use crate::{Request, Response};
+
+/// Most bytes of a name and its value together; browsers drop a longer cookie without a word (RFC 6265 §6.1).
+const COOKIE_BYTES: usize = 4096;
+
+impl Request {
+    /// The value of the first cookie of this name, which has the longest path of them (RFC 6265 §5.4). Names compare
+    /// with regard to case.
+    ///
+    /// ```
+    /// use akurai_http::Request;
+    ///
+    /// let request = Request::get("/").with_header("Cookie", "theme=\"dark\"; lang=de");
+    /// assert_eq!(request.cookie("theme"), Some("dark"));
+    /// ```
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let found = self.cookies().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value)
+    }
+
+    /// Every cookie as name and value, over all `Cookie` fields, in order.
+    ///
+    /// Quotes around a value are no part of it. A pair that is not of RFC 6265's grammar is skipped: one whose name is
+    /// no token, or whose value holds a control character, a quote, a backslash or a byte that is not ASCII.
+    pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers().all("Cookie").flat_map(cookie::pairs)
+    }
+}
+
+impl Response {
+    /// Sets a cookie, by a `Set-Cookie` field of its own (RFC 6265 §4.1).
+    ///
+    /// Two cookies of one name make a browser keep the later one. What is cached for everybody must not set cookies: a
+    /// response with one wants `Cache-Control: private` or `no-store`.
+    ///
+    /// ```
+    /// use akurai_http::{Cookie, Response};
+    ///
+    /// let response = Response::text("welcome")
+    ///     .cookie(Cookie::new("__Host-session", "31d4d96e407aad42"))
+    ///     .cookie(Cookie::new("lang", "de").http_only(false));
+    /// let fields: Vec<_> = response.headers().all("Set-Cookie").collect();
+    /// assert_eq!(fields[0], b"__Host-session=31d4d96e407aad42; Path=/; Secure; HttpOnly; SameSite=Lax");
+    /// assert_eq!(fields[1], b"lang=de; Path=/; SameSite=Lax");
+    /// ```
+    pub fn cookie(self, cookie: Cookie) -> Response {
+        self.header("Set-Cookie", cookie.to_string())
+    }
+}
+
+/// A cookie to be set; [`Response::cookie`] takes it, and `Display` gives the value of its `Set-Cookie` field.
+///
+/// Unless something else is said it lasts until the browser is closed, is sent with every path of this host alone
+/// (`Path=/`, no `Domain`), is hidden from scripts (`HttpOnly`), and stays at home when another site posts a form here
+/// (`SameSite=Lax`). It is not `Secure`, as this server cannot know whether its proxy speaks TLS: if it does, say
+/// [`secure`](Cookie::secure) or name the cookie `__Host-…`.
+///
+/// A name that begins with `__Secure-` or `__Host-`, and [`SameSite::None`], make the cookie `Secure`, without which
+/// browsers refuse it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cookie {
+    name: String,
+    value: String,
+    path: String,
+    domain: Option<String>,
+    lifetime: Lifetime,
+    secure: bool,
+    http_only: bool,
+    same_site: SameSite,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Lifetime {
+    Session,
+    /// In seconds, not 0.
+    MaxAge(u64),
+    /// In seconds since 1970-01-01 00:00:00 UTC.
+    Expires(u64),
+}
+
+/// Whether a cookie is sent with requests that another site caused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SameSite {
+    /// Never, not even when the user follows a link from there.
+    Strict,
+    /// Only when the user follows a link from there, and not with a form that posts. The default.
+    #[default]
+    Lax,
+    /// Always, which needs `Secure`.
+    None,
+}
+
+impl Cookie {
+    /// A cookie of this name and value.
+    ///
+    /// # Panics
+    ///
+    /// If they are malformed. Use [`try_new`](Cookie::try_new) for a value that comes from outside.
+    #[track_caller]
+    pub fn new(name: &str, value: &str) -> Cookie {
+        match Cookie::try_new(name, value) {
+            Ok(cookie) => cookie,
+            Err(error) => panic!("cookie {name:?}: {error}"),
+        }
+    }
+
+    /// As [`new`](Cookie::new), with an error instead of a panic.
+    ///
+    /// # Errors
+    ///
+    /// If the name is no token, if the value holds white space, a control character, a quote, a comma, a semicolon, a
+    /// backslash or what is not ASCII (RFC 6265 §4.1.1), or if both together are longer than 4096 bytes. A value of
+    /// another kind needs an encoding of your choice, such as percent-encoding or base64.
+    pub fn try_new(name: &str, value: &str) -> Result<Cookie, CookieError> {
+        if !is_token(name.as_bytes()) {
+            return Err(CookieError::Name);
+        }
+        if !cookie::is_cookie_value(value) {
+            return Err(CookieError::Value);
+        }
+        if name.len() + value.len() > COOKIE_BYTES {
+            return Err(CookieError::TooLong);
+        }
+        let cookie = Cookie {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            path: "/".to_owned(),
+            domain: None,
+            lifetime: Lifetime::Session,
+            secure: false,
+            http_only: true,
+            same_site: SameSite::default(),
+        };
+        Ok(cookie)
+    }
+
+    /// Removes the cookie of this name, by a date in the past. [`path`](Cookie::path) and [`domain`](Cookie::domain)
+    /// must be those that it was set with.
+    ///
+    /// ```
+    /// use akurai_http::Cookie;
+    ///
+    /// let removal = Cookie::removal("lang").to_string();
+    /// assert!(removal.starts_with("lang=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT"));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the name is no token.
+    #[track_caller]
+    pub fn removal(name: &str) -> Cookie {
+        Cookie::new(name, "").max_age(Duration::ZERO)
+    }
+
+    /// The path below which it is sent. Default `/`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not begin with `/`, or holds a semicolon or what is not printable ASCII; or if it is not `/` and the
+    /// name begins with `__Host-`.
+    #[track_caller]
+    pub fn path(mut self, path: &str) -> Cookie {
+        assert!(
+            cookie::is_path_value(path),
+            "cookie path {path:?} is malformed"
+        );
+        assert!(
+            path == "/" || !self.is_of_host(),
+            "a cookie named __Host-… has the path /"
+        );
+        path.clone_into(&mut self.path);
+        self
+    }
+
+    /// The domain with all of whose hosts it is shared. Default none: it is for this host alone.
+    ///
+    /// # Panics
+    ///
+    /// If it is no domain name (without a dot at its ends); or if the name begins with `__Host-`.
+    #[track_caller]
+    pub fn domain(mut self, domain: &str) -> Cookie {
+        assert!(
+            cookie::is_domain_value(domain),
+            "cookie domain {domain:?} is malformed"
+        );
+        assert!(!self.is_of_host(), "a cookie named __Host-… has no domain");
+        self.domain = Some(domain.to_owned());
+        self
+    }
+
+    /// How long it lasts, in whole seconds; less than one removes it. Default until the browser is closed. Browsers cut
+    /// it to 400 days or less. This and [`expires`](Cookie::expires) replace each other.
+    pub fn max_age(mut self, age: Duration) -> Cookie {
+        self.lifetime = match age.as_secs() {
+            // RFC 6265 §4.1.1 has no Max-Age=0: what is over is told by a date.
+            0 => Lifetime::Expires(0),
+            seconds => Lifetime::MaxAge(seconds),
+        };
+        self
+    }
+
+    /// When it ends by the client's clock, in whole seconds; before 1970 counts as 1970. Default when the browser is
+    /// closed. This and [`max_age`](Cookie::max_age) replace each other.
+    pub fn expires(mut self, time: SystemTime) -> Cookie {
+        let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.lifetime = Lifetime::Expires(since_epoch.as_secs());
+        self
+    }
+
+    /// Sends it over TLS alone (and to `localhost`). Default off; see [`Cookie`].
+    pub fn secure(mut self) -> Cookie {
+        self.secure = true;
+        self
+    }
+
+    /// Whether it is hidden from scripts. Default `true`.
+    pub fn http_only(mut self, hidden: bool) -> Cookie {
+        self.http_only = hidden;
+        self
+    }
+
+    /// Whether it is sent when another site caused the request. Default [`SameSite::Lax`].
+    pub fn same_site(mut self, same_site: SameSite) -> Cookie {
+        self.same_site = same_site;
+        self
+    }
+
+    fn is_of_host(&self) -> bool {
+        cookie::has_prefix(&self.name, "__Host-")
+    }
+
+    fn is_secure(&self) -> bool {
+        self.secure
+            || self.same_site == SameSite::None
+            || self.is_of_host()
+            || cookie::has_prefix(&self.name, "__Secure-")
+    }
+}
+
+impl fmt::Display for Cookie {
+    // set-cookie-string = cookie-pair *( ";" SP cookie-av )             RFC 6265 §4.1.1
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}; Path={}", self.name, self.value, self.path)?;
+        if let Some(domain) = &self.domain {
+            write!(f, "; Domain={domain}")?;
+        }
+        match self.lifetime {
+            Lifetime::Session => {}
+            Lifetime::MaxAge(seconds) => write!(f, "; Max-Age={seconds}")?,
+            Lifetime::Expires(seconds) => {
+                let date = imf_fixdate(seconds);
+                let date = std::str::from_utf8(&date).expect("a date is ASCII");
+                write!(f, "; Expires={date}")?;
+            }
+        }
+        if self.is_secure() {
+            f.write_str("; Secure")?;
+        }
+        if self.http_only {
+            f.write_str("; HttpOnly")?;
+        }
+        f.write_str(match self.same_site {
+            SameSite::Strict => "; SameSite=Strict",
+            SameSite::Lax => "; SameSite=Lax",
+            SameSite::None => "; SameSite=None",
+        })
+    }
+}
+
+/// Why a cookie cannot be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CookieError {
+    /// The name is no token (RFC 6265 §4.1.1).
+    Name,
+    /// The value holds something else than cookie-octets (RFC 6265 §4.1.1).
+    Value,
+    /// Name and value together are longer than 4096 bytes, and browsers would drop them.
+    TooLong,
+}
+
+impl fmt::Display for CookieError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CookieError::Name => "cookie name is not a token",
+            CookieError::Value => "cookie value holds white space or one of \" , ; \\ or no ASCII",
+            CookieError::TooLong => "cookie name and value are longer than 4096 bytes",
+        })
+    }
+}
+
+impl Error for CookieError {}
+
+/// `InvalidInput`, so that `?` works in a function that returns an [`io::Result`].
+impl From<CookieError> for io::Error {
+    fn from(error: CookieError) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
+#[cfg(test)]
+mod tests;

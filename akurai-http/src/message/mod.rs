@@ -1,0 +1,13 @@
+//! Requests and responses, as handlers see them.
+
+pub(crate) mod app;
+pub(crate) mod body_writer;
+pub(crate) mod cookie;
+pub(crate) mod form;
+pub(crate) mod multipart;
+pub(crate) mod own_answers;
+pub(crate) mod params;
+pub(crate) mod proxies;
+pub(crate) mod reply;
+pub(crate) mod request;
+pub(crate) mod response;

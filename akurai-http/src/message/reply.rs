@@ -1,0 +1,226 @@
+//! What a handler gives back.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::io::registry::StopHook;
+use crate::message::own_answers::overloaded;
+use crate::values::error::refusal;
+use crate::{FormError, Response, Socket, Status, Upgraded};
+
+/// A handler's answer: a response, or a connection that leaves HTTP.
+///
+/// Handlers return anything that turns into one: a [`Response`], an [`Upgrade`], or a `Result` of two such things, so
+/// that `?` works. An [`io::Error`] becomes the status of the refusal that it carries (413 for a body over the limit,
+/// 408 for one that came too slowly) or else 500, without its text: what went wrong inside is not
+/// the client's. A server says on stderr what it was, with the request's method and path, unless
+/// the client left while its body was read.
+///
+/// ```
+/// use akurai_http::{Reply, Request, Response};
+///
+/// fn echo(req: &Request) -> std::io::Result<Response> {
+///     Ok(Response::text(req.body()?))
+/// }
+/// let reply = Reply::from(echo(&Request::get("/").with_body("hi")));
+/// assert_eq!(reply.response().body_bytes(), Some(&b"hi"[..]));
+/// ```
+///
+/// With a `Reply` as the error, `?` passes on an answer of your own as well as an [`io::Error`]:
+///
+/// ```
+/// use akurai_http::{Reply, Request, Response, Status};
+///
+/// fn id(req: &Request) -> Result<u64, Reply> {
+///     let id = req.param("id").and_then(|id| id.parse().ok());
+///     id.ok_or_else(|| Response::new(Status::NOT_FOUND).into())
+/// }
+/// fn rename(req: &Request) -> Result<Response, Reply> {
+///     let (id, name) = (id(req)?, req.body()?);
+///     Ok(Response::text(format!("{id} has {} bytes now\n", name.len())))
+/// }
+/// assert_eq!(Reply::from(rename(&Request::get("/"))).response().status(), Status::NOT_FOUND);
+/// ```
+#[derive(Debug)]
+pub enum Reply {
+    /// Answer, and go on with the next request of the connection.
+    Response(Response),
+    /// Write a head, then give the socket to a closure.
+    Upgrade(Upgrade),
+}
+
+impl Reply {
+    /// The response, or the head that an upgrade begins with.
+    pub fn response(&self) -> &Response {
+        match self {
+            Reply::Response(response) => response,
+            Reply::Upgrade(upgrade) => &upgrade.head,
+        }
+    }
+
+    /// As [`response`](Reply::response), to add a header for example.
+    pub fn response_mut(&mut self) -> &mut Response {
+        match self {
+            Reply::Response(response) => response,
+            Reply::Upgrade(upgrade) => &mut upgrade.head,
+        }
+    }
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Reply {
+        Reply::Response(response)
+    }
+}
+
+impl From<Upgrade> for Reply {
+    fn from(upgrade: Upgrade) -> Reply {
+        Reply::Upgrade(upgrade)
+    }
+}
+
+impl<T: Into<Reply>, E: Into<Reply>> From<Result<T, E>> for Reply {
+    fn from(result: Result<T, E>) -> Reply {
+        match result {
+            Ok(good) => good.into(),
+            Err(bad) => bad.into(),
+        }
+    }
+}
+
+impl From<io::Error> for Reply {
+    fn from(error: io::Error) -> Reply {
+        let response = match (refusal(&error), FormError::within(&error)) {
+            (Some(refusal), _) => Response::refusal(refusal),
+            (None, Some(refusal)) => Response::plain(refusal.status(), &refusal.to_string()),
+            (None, None) => {
+                let mut failed = Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error");
+                failed.parts.failure = Some(error);
+                failed
+            }
+        };
+        Reply::Response(response)
+    }
+}
+
+/// A connection that leaves HTTP after a response head: status 101 for another protocol, or 200 for a stream without
+/// an end.
+///
+/// The server writes the head (for 101 with `Connection: Upgrade`, otherwise with `Connection: close`), and then calls
+/// the closure on the connection's own thread, which counts as upgraded from then on. The connection ends when the
+/// closure has dropped what it was given.
+///
+/// ```
+/// use akurai_http::{Response, Status, Upgrade};
+/// use std::io::Write;
+///
+/// let upgrade = Upgrade::new(
+///     Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "shout"),
+///     |mut upgraded| {
+///         let _ = upgraded.write_all(b"HELLO\n");
+///     },
+/// );
+/// # let _ = akurai_http::Reply::from(upgrade);
+/// ```
+pub struct Upgrade {
+    pub(crate) head: Response,
+    /// Goes out in the head's own write.
+    pub(crate) prelude: Cow<'static, [u8]>,
+    /// The answer if all places for upgraded connections are taken.
+    pub(crate) when_full: fn() -> Response,
+    pub(crate) run: Box<dyn FnOnce(Upgraded) -> io::Result<()> + Send>,
+    pub(crate) stop_hook: Option<StopHook>,
+}
+
+impl Upgrade {
+    /// An upgrade with this head; a body in it is not sent.
+    ///
+    /// # Panics
+    ///
+    /// If the head's status is neither 101 nor 200.
+    #[track_caller]
+    pub fn new(head: Response, run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
+        Upgrade::fallible(head, |upgraded| {
+            run(upgraded);
+            Ok(())
+        })
+    }
+
+    /// As [`new`](Upgrade::new), for a closure that may fail. Its error is said on stderr, with the
+    /// request's method and path, unless its kind tells that the client left, or took nothing for
+    /// too long, or that the server stops (`BrokenPipe`, `ConnectionReset`, `ConnectionAborted`,
+    /// `NotConnected`, `WriteZero`, `TimedOut`, `WouldBlock`).
+    ///
+    /// # Panics
+    ///
+    /// The same.
+    #[track_caller]
+    pub fn fallible(
+        head: Response,
+        run: impl FnOnce(Upgraded) -> io::Result<()> + Send + 'static,
+    ) -> Upgrade {
+        assert!(
+            matches!(head.status(), Status::SWITCHING_PROTOCOLS | Status::OK),
+            "an upgrade begins with 101 or 200"
+        );
+        Upgrade {
+            head,
+            prelude: Cow::Borrowed(b""),
+            when_full: overloaded,
+            run: Box::new(run),
+            stop_hook: None,
+        }
+    }
+
+    /// Has the server call `hook` when it shuts down, and then about once a second until the
+    /// connection has ended. In return, it does not end the input of the connection, which could
+    /// not end in order then: its system would tell the client no more that there is room, and
+    /// answer what still comes behind our FIN by a reset. So this is for a protocol that says
+    /// goodbye and waits for the answer.
+    ///
+    /// One thread calls it for each connection in turn, perhaps before the closure runs; so it
+    /// should not wait long, or others are told late. The grace goes on meanwhile. A hook that
+    /// still hangs when the grace is over is left behind: [`Server::run`](crate::Server::run)
+    /// returns. It must not keep the socket, or the connection would not end.
+    pub fn on_stop(mut self, hook: impl Fn(&Socket) + Send + Sync + 'static) -> Upgrade {
+        self.stop_hook = Some(StopHook::new(move |entry| {
+            hook(&Socket::new(Arc::clone(entry)));
+        }));
+        self
+    }
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade")
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_that_passes_the_error_on_answers_with_its_status() {
+        for (error, code) in [
+            (FormError::MediaType, 415),
+            (FormError::TooManyPairs, 400),
+            (FormError::Boundary, 400),
+            (FormError::Preamble, 400),
+            (FormError::Truncated, 400),
+            (FormError::TooManyParts, 400),
+            (FormError::PartHeadTooLarge, 413),
+            (FormError::PartTooLarge, 413),
+        ] {
+            let reply = Reply::from(io::Error::from(error));
+            assert_eq!(reply.response().status().code(), code, "{error}");
+            let body = format!("{error}\n");
+            assert_eq!(reply.response().body_bytes(), Some(body.as_bytes()));
+            assert!(!reply.response().parts.close, "{error}");
+        }
+    }
+}

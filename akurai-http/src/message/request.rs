@@ -1,0 +1,487 @@
+//! A request, as a handler sees it.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
+use std::io::{self, Read};
+use std::mem;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::codec::body::Framing;
+use crate::codec::head::{Head, HeadLimits, HeadParser};
+use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
+use crate::message::params::Params;
+use crate::{Headers, Limits, Method, Reply, RequestError, Response, TrustedProxies, Version};
+
+/// What a body's announced length is believed to be before anything of it came, in bytes.
+const CLAIMED_BYTES: usize = 16 * 1024;
+
+/// Room for a chunked body, whose length nobody announced, in bytes.
+const CHUNKED_BYTES: usize = 1024;
+
+/// A request: its head, and its body to be read.
+///
+/// ```
+/// use akurai_http::{Method, Request};
+///
+/// let request = Request::new(Method::Post, "/orders?urgent=1")
+///     .with_header("Content-Type", "text/plain")
+///     .with_body("two of each");
+/// assert_eq!(request.path(), "/orders");
+/// assert_eq!(request.query(), Some("urgent=1"));
+/// assert_eq!(request.body()?, b"two of each");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Request {
+    head: Head,
+    headers: Headers,
+    peer: Option<SocketAddr>,
+    proxies: Option<Arc<TrustedProxies>>,
+    params: OnceCell<Params>,
+    /// For those of the next match.
+    spare_params: Cell<Params>,
+    /// What went wrong while it was answered, whatever middleware made of the answer.
+    failure: Cell<Option<io::Error>>,
+    /// Its handler panicked.
+    panicked: Cell<bool>,
+    /// How many bytes at the end of the path `{*name}` matched.
+    rest_bytes: Cell<usize>,
+    /// Where the body comes from. A connection lends its own while an app answers; a request that
+    /// was made by hand has its body in here.
+    buffered: RefCell<Box<BufferedTransport>>,
+}
+
+impl Request {
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.head.method
+    }
+
+    /// The path, percent-encoded as it came. It begins with `/`, but for the `*` of `OPTIONS *`. Routes match what it means:
+    /// `/%61` is the route `/a`, and so a comparison with this path guards nothing.
+    pub fn path(&self) -> &str {
+        match self.text(self.head.path.clone()) {
+            "" if self.is_asterisk() => "*",
+            "" => "/",
+            path => path,
+        }
+    }
+
+    /// What stands behind the first `?`, as it came; `None` without one.
+    pub fn query(&self) -> Option<&str> {
+        self.head.query.clone().map(|range| self.text(range))
+    }
+
+    /// The version.
+    pub fn version(&self) -> Version {
+        self.head.version
+    }
+
+    /// The host and port that the request is for: those of an absolute-form target, otherwise the Host field (RFC 9112
+    /// §3.2.2). Empty if an HTTP/1.0 client gave neither.
+    pub fn authority(&self) -> &str {
+        self.text(self.head.authority.clone())
+    }
+
+    /// All fields.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The first field of this name, if it is UTF-8.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)
+    }
+
+    /// What stood in the place of `{name}` in the route's pattern, percent-decoded.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.get()?.value(name)
+    }
+
+    /// The address at the other end of the connection, which may be a proxy's; `None` on a Unix socket.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// The client's address: that of the [peer](Request::peer_addr), or if that is a proxy which the server
+    /// [trusts](crate::Server::trust), the one that the proxy tells. `None` if neither is known, as on a Unix socket.
+    ///
+    /// A proxy's word is read from the right: each trusted proxy vouches for the one before it, and the first address that
+    /// is no trusted proxy's is the client. What stands left of it is the client's own claim, and is not believed.
+    ///
+    /// An IPv4 address is always one: a client that a socket on `[::]` knows as `::ffff:192.0.2.7`
+    /// is `192.0.2.7` here.
+    pub fn client_addr(&self) -> Option<IpAddr> {
+        match &self.proxies {
+            Some(proxies) => proxies.client(self.peer, &self.headers),
+            None => self.peer.map(|peer| peer.ip().to_canonical()),
+        }
+    }
+
+    /// Whether the head announces a body: a `Content-Length` above 0, or chunked.
+    pub fn announces_body(&self) -> bool {
+        self.head.framing != Framing::None
+    }
+
+    /// Reads the whole body, at most [`Limits::body_bytes`](crate::Limits::body_bytes).
+    ///
+    /// What was read before, by this or by [`body_reader`](Request::body_reader), does not come again.
+    ///
+    /// # Errors
+    ///
+    /// If the body is too large, malformed, too slow, or cut off by the connection's end. The error carries a
+    /// [`RequestError`](crate::RequestError), and as a [`Reply`](crate::Reply) becomes its status. A body that is cut
+    /// off is never taken for a whole one.
+    pub fn body(&self) -> io::Result<Vec<u8>> {
+        let mut buffered = self.buffered.borrow_mut();
+        let least = match self.head.framing {
+            Framing::Chunked => CHUNKED_BYTES,
+            Framing::None | Framing::Length(_) => 0,
+        };
+        // What stands behind `filled` has room for the next read, and is zero already when a read was short.
+        let (mut body, mut filled) = (Vec::new(), 0);
+        loop {
+            buffered.body.check()?;
+            if buffered.body.is_over() {
+                break;
+            }
+            if filled == body.len() {
+                // A client may claim any length: we take its word for as much as has come, or a little in the beginning.
+                let due = usize::try_from(buffered.body.due()).unwrap_or(usize::MAX);
+                let room = due.max(least).min(filled.max(CLAIMED_BYTES));
+                body.resize(filled + room, 0);
+            }
+            filled += buffered.read_body(&mut body[filled..])?;
+        }
+        body.truncate(filled);
+        Ok(body)
+    }
+
+    /// The body as a stream, in constant memory. The first read sends `100 Continue` if the client waits for it.
+    ///
+    /// Its errors are those of [`body`](Request::body).
+    pub fn body_reader(&self) -> BodyReader<'_> {
+        BodyReader { request: self }
+    }
+
+    /// A `GET` request for `target`, for a handler under test.
+    #[track_caller]
+    pub fn get(target: &str) -> Request {
+        Request::new(Method::Get, target)
+    }
+
+    /// A request for `target` without a connection, for a handler under test. Its Host is `localhost`, it has no address,
+    /// and its body has no limit: [`Limits`](crate::Limits) and [`Router::body_bytes`](crate::Router::body_bytes) are what a
+    /// server heeds.
+    ///
+    /// # Panics
+    ///
+    /// If `target` would be refused on the wire.
+    #[track_caller]
+    pub fn new(method: Method, target: &str) -> Request {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        Request::by_hand(head.as_bytes(), Vec::new())
+    }
+
+    /// The same request with one more field; a `Host` takes the place of the one that is there.
+    ///
+    /// # Panics
+    ///
+    /// If the field would be refused on the wire.
+    #[track_caller]
+    pub fn with_header(self, name: &str, value: impl AsRef<[u8]>) -> Request {
+        let source = self.headers.source();
+        let line_end = source.windows(2).position(|pair| pair == b"\r\n");
+        let mut head = source[..line_end.map_or(0, |end| end + 2)].to_vec();
+        let replaced =
+            |known: &[u8]| name.eq_ignore_ascii_case("Host") && known.eq_ignore_ascii_case(b"Host");
+        let kept = self.headers.lines().filter(|(known, _)| !replaced(known));
+        for (name, value) in kept.chain([(name.as_bytes(), value.as_ref())]) {
+            for part in [name, b": ", value, b"\r\n"] {
+                head.extend_from_slice(part);
+            }
+        }
+        head.extend_from_slice(b"\r\n");
+        let body = self.buffered.into_inner().take_unread();
+        Request::by_hand(&head, body)
+    }
+
+    /// The same request with this body, announced by `Content-Length`.
+    #[track_caller]
+    pub fn with_body(self, body: impl Into<Vec<u8>>) -> Request {
+        let body = body.into();
+        let length = body.len().to_string();
+        let mut request = self.with_header("Content-Length", length);
+        request.buffered = RefCell::new(Box::new(BufferedTransport::by_hand(body)));
+        request
+    }
+
+    #[track_caller]
+    fn by_hand(head: &[u8], body: Vec<u8>) -> Request {
+        let mut request = Request::on(None, None);
+        let mut parser = HeadParser::default();
+        let no_limits = HeadLimits {
+            request_line_bytes: usize::MAX,
+            header_section_bytes: usize::MAX,
+            header_fields: usize::MAX,
+        };
+        match parser.advance(head, &no_limits) {
+            Ok(Some(len)) if len == head.len() => request.begin(head, &mut parser),
+            Ok(_) => panic!("malformed request: {}", String::from_utf8_lossy(head)),
+            Err(error) => panic!("malformed request: {error}"),
+        }
+        request.buffered = RefCell::new(Box::new(BufferedTransport::by_hand(body)));
+        request
+    }
+
+    /// The request that a connection uses again and again.
+    pub(crate) fn on(peer: Option<SocketAddr>, proxies: Option<Arc<TrustedProxies>>) -> Request {
+        Request {
+            head: Head::default(),
+            headers: Headers::default(),
+            peer,
+            proxies,
+            params: OnceCell::new(),
+            spare_params: Cell::default(),
+            failure: Cell::default(),
+            panicked: Cell::new(false),
+            rest_bytes: Cell::new(0),
+            buffered: RefCell::new(Box::new(BufferedTransport::by_hand(Vec::new()))),
+        }
+    }
+
+    /// Becomes the request whose head `parser` has just read, and which consists of these bytes.
+    pub(crate) fn begin(&mut self, bytes: &[u8], parser: &mut HeadParser) {
+        let (head, lines) = parser.take_head();
+        self.headers.assign(bytes, lines);
+        self.head = head;
+        self.failure.take();
+        self.panicked.take();
+        if let Some(params) = self.params.take() {
+            self.leave_params(params);
+        }
+    }
+
+    /// Becomes what `parser` has read of a head before it refused it, as far as the answer depends on it.
+    pub(crate) fn begin_refused(&mut self, parser: &mut HeadParser) {
+        let (head, _) = parser.take_head();
+        self.head = Head {
+            method: head.method,
+            version: head.version,
+            ..Head::default()
+        };
+    }
+
+    /// Begins its body, which may be refused from the start for its length. `own_bytes` is the
+    /// longest that its route takes, if that is not the server's.
+    pub(crate) fn begin_body(
+        &self,
+        limits: &Limits,
+        own_bytes: Option<u64>,
+    ) -> Result<(), RequestError> {
+        let limits = limits.body(own_bytes.unwrap_or(limits.body_bytes));
+        self.buffered.borrow_mut().begin_body(&self.head, limits)
+    }
+
+    /// Lends it the buffers of its connection, so that `work` can read its body.
+    pub(crate) fn lend<T>(
+        &mut self,
+        buffered: &mut Box<BufferedTransport>,
+        work: impl FnOnce(&Request) -> T,
+    ) -> T {
+        let loan = Loan {
+            request: self,
+            buffered,
+        };
+        mem::swap(loan.buffered, loan.request.buffered.get_mut());
+        work(loan.request)
+    }
+
+    /// Whether the client asks for the protocol that this head switches to, and is one that may
+    /// (RFC 9110 §7.8, §15.2.2).
+    pub(crate) fn asks_for(&self, head: &Response) -> bool {
+        let offered = |wanted: &[u8]| {
+            self.headers
+                .tokens("Upgrade")
+                .any(|protocol| protocol.eq_ignore_ascii_case(wanted))
+        };
+        let is_hop = |option: &[u8]| option.eq_ignore_ascii_case(b"upgrade");
+        self.version() == Version::Http11
+            && self.method() != Method::Head
+            && self.headers.tokens("Connection").any(is_hop)
+            && head.headers().tokens("Upgrade").any(offered)
+    }
+
+    /// Frees what only a large request needed, before the connection waits for the next one.
+    pub(crate) fn shrink(&mut self) {
+        if self.headers.capacity_bytes() > IDLE_BUFFER_BYTES {
+            self.headers = Headers::default();
+            self.head = Head::default();
+            self.params = OnceCell::new();
+            self.spare_params = Cell::default();
+        }
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Keeps the error that `reply` was made of, if it was.
+    pub(crate) fn note_failure(&self, reply: &mut Reply) {
+        if let Some(error) = reply.response_mut().parts.failure.take() {
+            self.failure.set(Some(error));
+        }
+    }
+
+    pub(crate) fn take_failure(&self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    pub(crate) fn note_panic(&self) {
+        self.panicked.set(true);
+    }
+
+    pub(crate) fn take_panic(&self) -> bool {
+        self.panicked.take()
+    }
+
+    pub(crate) fn is_asterisk(&self) -> bool {
+        self.head.form == crate::codec::target::Form::Asterisk
+    }
+
+    /// No parameters, and the memory of earlier ones.
+    pub(crate) fn take_params(&self) -> Params {
+        self.spare_params.take()
+    }
+
+    /// Leaves the memory of parameters to those of the next match.
+    pub(crate) fn leave_params(&self, mut params: Params) {
+        params.clear();
+        self.spare_params.set(params);
+    }
+
+    /// Sets what the route's pattern matched. Of routers that call one another the first one's parameters stay, and the rest of
+    /// the path is the last one's.
+    pub(crate) fn set_params(&self, params: Params) {
+        self.rest_bytes.set(params.rest_bytes);
+        if let Err(params) = self.params.set(params) {
+            self.leave_params(params);
+        }
+    }
+
+    /// What `{*name}` matched, percent-encoded as it came.
+    pub(crate) fn rest(&self) -> &str {
+        let path = self.path();
+        &path[path.len() - self.rest_bytes.get()..]
+    }
+
+    fn text(&self, range: std::ops::Range<usize>) -> &str {
+        std::str::from_utf8(&self.headers.source()[range])
+            .expect("targets and hosts were checked to be ASCII")
+    }
+}
+
+/// Buffers that a connection has lent to its request. It gets them back even if a handler panics.
+struct Loan<'a> {
+    request: &'a mut Request,
+    buffered: &'a mut Box<BufferedTransport>,
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        mem::swap(self.buffered, self.request.buffered.get_mut());
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method())
+            .field("path", &self.path())
+            .field("query", &self.query())
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request's body as a stream; see [`Request::body_reader`].
+#[derive(Debug)]
+pub struct BodyReader<'a> {
+    request: &'a Request,
+}
+
+impl BodyReader<'_> {
+    /// The trailer section of a chunked body that was read to its end; empty before that, and without one.
+    ///
+    /// Trailers are kept apart from the header fields, and those that could change what the message means
+    /// (`Content-Length`, `Host`, `Authorization` …) were refused (RFC 9110 §6.5).
+    pub fn trailers(&self) -> Headers {
+        let mut trailers = Headers::default();
+        let buffered = self.request.buffered.borrow();
+        if buffered.body.is_over() {
+            let (bytes, lines) = buffered.body.trailers();
+            trailers.assign(bytes, &mut lines.to_vec());
+        }
+        trailers
+    }
+}
+
+impl Read for BodyReader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.request.buffered.borrow_mut().read_body(buf)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_by_hand_reads_as_one_from_the_wire() {
+        let request = Request::new(Method::Put, "http://other/a%20b?c")
+            .with_header("X", "1")
+            .with_body(vec![7; 10])
+            .with_header("Y", "2");
+        assert_eq!(request.authority(), "other");
+        assert_eq!((request.path(), request.query()), ("/a%20b", Some("c")));
+        assert_eq!(
+            (request.header("x"), request.header("y")),
+            (Some("1"), Some("2"))
+        );
+        assert!(request.announces_body());
+        assert_eq!(request.body().unwrap(), vec![7; 10]);
+        assert_eq!(request.body().unwrap(), b"");
+        let request = request.with_header("host", "a").with_header("Host", "b");
+        assert_eq!(request.authority(), "other");
+        assert_eq!(request.headers().all("Host").count(), 1);
+        assert_eq!(Request::new(Method::Options, "*").path(), "*");
+        assert_eq!(Request::get("http://h").path(), "/");
+    }
+
+    #[test]
+    fn a_clients_address_is_canonical_with_and_without_proxies() {
+        let trusted = TrustedProxies::x_forwarded_for(["10.0.0.1"]).expect("an address");
+        for proxies in [None, Some(Arc::new(trusted))] {
+            for (peer, client) in [
+                ("[::ffff:127.0.0.1]:5", "127.0.0.1"),
+                ("127.0.0.1:5", "127.0.0.1"),
+                ("[2001:db8::1]:5", "2001:db8::1"),
+            ] {
+                let mut request = Request::get("/");
+                (request.peer, request.proxies) = (peer.parse().ok(), proxies.clone());
+                assert_eq!(request.client_addr(), client.parse().ok(), "{peer}");
+                assert_eq!(
+                    request.peer_addr(),
+                    peer.parse().ok(),
+                    "as the socket has it"
+                );
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "malformed request: request target is malformed")]
+    fn a_bad_target_by_hand_is_told() {
+        Request::get("no-slash");
+    }
+}

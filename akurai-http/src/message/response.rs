@@ -1,0 +1,446 @@
+//! A response, as a handler builds it.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::codec::conditional::EntityTag;
+use crate::codec::date::http_date;
+use crate::codec::disposition::attachment;
+use crate::codec::path::percent_encode;
+use crate::message::body_writer::{BodyWriter, Coded};
+use crate::values::error::{HeaderError, RequestError};
+use crate::values::field::content_length;
+use crate::{Headers, Status};
+
+/// A response: status, fields and body.
+///
+/// The server adds `Date`, the framing (`Content-Length` or `Transfer-Encoding`) and `Connection` by itself. Status
+/// 204, 205 and 304 are sent without content whatever the body is, and so is every answer to `HEAD` (RFC 9110 §6.4). An
+/// interim status, 1xx, is no response: the client gets 500.
+///
+/// ```
+/// use akurai_http::{Response, Status};
+///
+/// let response = Response::text("gone\n")
+///     .with_status(Status::GONE)
+///     .header("Cache-Control", "no-store");
+/// assert_eq!(response.headers().get("content-type"), Some("text/plain; charset=utf-8"));
+/// ```
+pub struct Response {
+    pub(crate) parts: Box<Parts>,
+}
+
+/// What a response consists of. It stays in its place while the response goes from hand to hand, and is used again for the
+/// thread's next one, so that a short answer costs no allocation.
+pub(crate) struct Parts {
+    status: Status,
+    headers: Headers,
+    pub(crate) body: Body,
+    /// The body, if it is [`Body::Short`].
+    pub(crate) short: Vec<u8>,
+    /// What the application said of the body's length, in bytes.
+    pub(crate) declared_length: Option<u64>,
+    /// The body is compressed while it is streamed.
+    pub(crate) coded: Option<Coded>,
+    pub(crate) close: bool,
+    /// The error that it was made of.
+    pub(crate) failure: Option<io::Error>,
+}
+
+/// A body of so many bytes at most is copied to where the last one was.
+const SHORT_BYTES: usize = 1024;
+
+thread_local! {
+    /// What this thread's last response consisted of, empty again.
+    static SPARE: Cell<Option<Box<Parts>>> = const { Cell::new(None) };
+}
+
+/// A response's content.
+pub(crate) enum Body {
+    /// In [`Parts::short`].
+    Short,
+    Bytes(Vec<u8>),
+    /// A part of the program.
+    Static(&'static [u8]),
+    Stream(Box<StreamFn>),
+    /// Opened when the handler has returned, since what is sent of it depends on the request.
+    File(PathBuf),
+}
+
+pub(crate) type StreamFn = dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send;
+
+impl Response {
+    /// A response without content.
+    pub fn new(status: Status) -> Response {
+        let mut parts = SPARE.take().unwrap_or_else(|| Box::new(Parts::empty()));
+        parts.status = status;
+        Response { parts }
+    }
+
+    /// 200 with `text/plain; charset=utf-8`.
+    pub fn text(body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
+        Response::of_type("text/plain; charset=utf-8", body)
+    }
+
+    /// 200 with `text/html; charset=utf-8`.
+    pub fn html(body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
+        Response::of_type("text/html; charset=utf-8", body)
+    }
+
+    /// 200 with `application/json`; the bytes are the caller's, and are not checked.
+    pub fn json(body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
+        Response::of_type("application/json", body)
+    }
+
+    /// 200 with a body that `write` produces while it is sent, in constant memory.
+    ///
+    /// HTTP/1.1 gets it chunked and HTTP/1.0 until the connection's end, unless [`content_length`] declares the length
+    /// in advance. If `write` fails or panics, or writes more or less than was declared, then the client gets a 500 as
+    /// long as nothing was sent, and otherwise an aborted connection: HTTP/1.1 never takes it for a whole body. HTTP/1.0
+    /// cannot tell, unless the length was declared. It is not called for `HEAD`, nor for a status without content.
+    ///
+    /// ```
+    /// use akurai_http::Response;
+    /// use std::io::Write;
+    ///
+    /// let response = Response::stream(|out| {
+    ///     for n in 0..1_000_000 {
+    ///         writeln!(out, "{n}")?;
+    ///     }
+    ///     Ok(())
+    /// });
+    /// # let _ = response;
+    /// ```
+    ///
+    /// [`content_length`]: Response::content_length
+    pub fn stream(
+        write: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
+    ) -> Response {
+        Response::new(Status::OK).with_stream(write)
+    }
+
+    /// The file at `path`, under the rules of [`Files`](crate::Files): its media type and validators, conditions, ranges,
+    /// `HEAD` and sidecars, in constant memory. 404 if it is missing or no regular file.
+    ///
+    /// It is opened when the handler has returned. Fields that the handler sets stay: with an
+    /// `ETag` of its own, that is what conditions are compared with. With one, with a
+    /// `Content-Encoding`, or as an [`attachment`](Response::attachment), which others may have
+    /// uploaded, the file is sent as it is and no sidecar of it. Conditions and ranges are for
+    /// `GET` and `HEAD` and for status 200; with another status the whole file is sent.
+    ///
+    /// The path is the program's own: nothing confines it. For paths that clients choose there is
+    /// [`Router::files`](crate::Router::files).
+    ///
+    /// ```
+    /// use akurai_http::Response;
+    ///
+    /// let response = Response::file("/var/log/report.pdf").attachment("Überblick.pdf");
+    /// # let _ = response;
+    /// ```
+    pub fn file(path: impl Into<PathBuf>) -> Response {
+        let mut response = Response::new(Status::OK);
+        response.parts.body = Body::File(path.into());
+        response
+    }
+
+    /// Sends the client on to another place, which `Location` names: an absolute URL, or a
+    /// reference that counts from the request's own (RFC 9110 §10.2.2), such as `/login`. What is
+    /// not ASCII in it is percent-encoded (RFC 3987 §3.1). What the client then sends depends on
+    /// the status (§15.4):
+    ///
+    /// | status | for | the next request |
+    /// |---|---|---|
+    /// | [`SEE_OTHER`](Status::SEE_OTHER), 303 | the answer to a form | `GET`, without a body |
+    /// | [`TEMPORARY_REDIRECT`](Status::TEMPORARY_REDIRECT), 307 | now | keeps method and body |
+    /// | [`PERMANENT_REDIRECT`](Status::PERMANENT_REDIRECT), 308 | from now on | keeps method and body |
+    /// | [`FOUND`](Status::FOUND), 302 | now | as 307, but of `POST` browsers make `GET` |
+    /// | [`MOVED_PERMANENTLY`](Status::MOVED_PERMANENTLY), 301 | from now on | as 308, but of `POST` browsers make `GET` |
+    ///
+    /// ```
+    /// use akurai_http::{Response, Status};
+    ///
+    /// let response = Response::redirect(Status::SEE_OTHER, "/login");
+    /// assert_eq!(response.headers().get("location"), Some("/login"));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the status is none of these, or the location is malformed as a field. Use [`try_header`](Response::try_header) for
+    /// one that comes from outside; and see that it leads to where you would send people, or a link to this server leads
+    /// them anywhere.
+    #[track_caller]
+    pub fn redirect(status: Status, location: impl AsRef<[u8]>) -> Response {
+        assert!(
+            matches!(status.code(), 301 | 302 | 303 | 307 | 308),
+            "{status} is no redirect"
+        );
+        Response::new(status).header("Location", percent_encode(location, |_| true))
+    }
+
+    /// The same response with another status.
+    pub fn with_status(mut self, status: Status) -> Response {
+        self.parts.status = status;
+        self
+    }
+
+    /// Adds a field, after those of the same name; but a `Content-Type` takes the place of the one before.
+    ///
+    /// `Connection: close` closes the connection after this response; other connection options are the server's to
+    /// say and are left out. `Content-Length` is [`content_length`](Response::content_length).
+    ///
+    /// ```
+    /// use akurai_http::Response;
+    ///
+    /// let script = Response::text("let x = 1;")
+    ///     .header("Vary", "Origin")
+    ///     .header("content-type", "text/javascript")
+    ///     .header("Vary", "Cookie");
+    /// let fields: Vec<_> = script.headers().iter().collect();
+    /// assert_eq!(fields, [("Vary", &b"Origin"[..]), ("content-type", b"text/javascript"), ("Vary", b"Cookie")]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the field is malformed, which would let a value forge another field or a second response;
+    /// also if it is an `ETag` or `Last-Modified` that no condition would match, since it lacks its
+    /// quotes or is no date. Use [`try_header`](Response::try_header) for a value that comes from
+    /// outside.
+    #[track_caller]
+    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Response {
+        match self.try_header(name, value) {
+            Ok(response) => response,
+            Err(error) => panic!("header {name:?}: {error}"),
+        }
+    }
+
+    /// As [`header`](Response::header), with an error instead of a panic.
+    ///
+    /// # Errors
+    ///
+    /// If the name is no token, if the value holds CR, LF, NUL or another control character or
+    /// begins or ends with white space, or if the field is `Transfer-Encoding`, a `Content-Length`
+    /// that is no number, an `ETag` without its quotes or a `Last-Modified` that is no HTTP-date.
+    /// Passed on by `?`, it is 500.
+    ///
+    /// ```
+    /// use akurai_http::{Cookie, Reply, Request, Response, Status};
+    ///
+    /// fn remember(req: &Request) -> std::io::Result<Response> {
+    ///     let pairs = req.query_pairs();
+    ///     let lang = Cookie::try_new("lang", pairs.get("lang").unwrap_or("en"))?;
+    ///     Ok(Response::text("").cookie(lang).try_header("Content-Language", pairs.get("lang").unwrap_or("en"))?)
+    /// }
+    /// let status = |path| Reply::from(remember(&Request::get(path))).response().status();
+    /// assert_eq!(status("/?lang=de"), Status::OK);
+    /// assert_eq!(status("/?lang=d%0Ae"), Status::INTERNAL_SERVER_ERROR);
+    /// ```
+    pub fn try_header(
+        mut self,
+        name: &str,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Response, HeaderError> {
+        self.add_header(name, value.as_ref())?;
+        Ok(self)
+    }
+
+    /// As [`try_header`](Response::try_header), in place: for middleware that has the response by reference.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn add_header(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
+        if name.eq_ignore_ascii_case("Transfer-Encoding") {
+            return Err(HeaderError::Framing);
+        }
+        if name.eq_ignore_ascii_case("Content-Length") {
+            let length = content_length(value).map_err(|_| HeaderError::Framing)?;
+            self.parts.declared_length = Some(length);
+            return Ok(());
+        }
+        let is_malformed_validator = name.eq_ignore_ascii_case("ETag")
+            && EntityTag::parse(value).is_none()
+            || name.eq_ignore_ascii_case("Last-Modified") && http_date(value, 0).is_none();
+        if is_malformed_validator {
+            return Err(HeaderError::Validator);
+        }
+        let headers = &mut self.parts.headers;
+        headers.append(name.as_bytes(), value)?;
+        // There is one of these (RFC 9110 §5.3), and `text` and its kind begin with theirs.
+        if name.eq_ignore_ascii_case("Content-Type") {
+            headers.keep_last(name);
+        }
+        if name.eq_ignore_ascii_case("Connection") {
+            self.parts.close |= headers
+                .tokens("Connection")
+                .any(|option| option.eq_ignore_ascii_case(b"close"));
+            headers.remove("Connection");
+        }
+        Ok(())
+    }
+
+    /// Has browsers save the content under this name instead of showing it: `Content-Disposition: attachment` with
+    /// `filename`, and `filename*` where the name needs it (RFC 6266). A slash, backslash or control character in it becomes
+    /// `_`. Behind [`Gzip`](crate::middleware::Gzip), `Cache-Control: no-transform` keeps its ranges.
+    pub fn attachment(mut self, file_name: &str) -> Response {
+        self.parts.headers.remove("Content-Disposition");
+        self.header("Content-Disposition", attachment(file_name))
+    }
+
+    /// Removes every field of this name; for `Content-Length`, what was declared.
+    pub fn without_header(mut self, name: &str) -> Response {
+        if name.eq_ignore_ascii_case("Content-Length") {
+            self.parts.declared_length = None;
+        }
+        self.parts.headers.remove(name);
+        self
+    }
+
+    /// Declares the length of a streamed body, in bytes; or, in an answer to `HEAD`, what `GET` would send.
+    pub fn content_length(mut self, bytes: u64) -> Response {
+        self.parts.declared_length = Some(bytes);
+        self
+    }
+
+    /// The same response with this body.
+    pub fn body(mut self, body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
+        let bytes = body.as_ref();
+        if bytes.len() <= SHORT_BYTES {
+            self.parts.short.clear();
+            self.parts.short.extend_from_slice(bytes);
+            self.parts.body = Body::Short;
+        } else {
+            self.parts.body = Body::Bytes(body.into());
+        }
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> Status {
+        self.parts.status
+    }
+
+    /// The fields that were set, without those that the server adds when it sends them.
+    pub fn headers(&self) -> &Headers {
+        &self.parts.headers
+    }
+
+    /// The body; `None` if it is a stream or a file.
+    pub fn body_bytes(&self) -> Option<&[u8]> {
+        match &self.parts.body {
+            Body::Short => Some(&self.parts.short),
+            Body::Bytes(bytes) => Some(bytes),
+            Body::Static(bytes) => Some(bytes),
+            Body::Stream(_) | Body::File(_) => None,
+        }
+    }
+
+    /// Says that the content depends on `Accept-Encoding` (RFC 9110 §12.5.5), unless it says so already.
+    pub(crate) fn vary_by_coding(&mut self) {
+        let names_it = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"Accept-Encoding");
+        if !self.headers().tokens("Vary").any(names_it) {
+            self.parts.headers.append_known(b"Vary", b"Accept-Encoding");
+        }
+    }
+
+    pub(crate) fn with_stream(
+        mut self,
+        write: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
+    ) -> Response {
+        self.parts.body = Body::Stream(Box::new(write));
+        self
+    }
+
+    /// A short answer of the server's own.
+    pub(crate) fn plain(status: Status, message: &str) -> Response {
+        Response::text(format!("{message}\n")).with_status(status)
+    }
+
+    pub(crate) fn refusal(error: RequestError) -> Response {
+        Response::plain(error.status(), &error.to_string()).closing()
+    }
+
+    /// Closes the connection after this response.
+    pub(crate) fn closing(mut self) -> Response {
+        self.parts.close = true;
+        self
+    }
+
+    /// Leaves what it consists of to the thread's next response.
+    pub(crate) fn recycle(mut self) {
+        self.parts.clear();
+        SPARE.set(Some(self.parts));
+    }
+
+    /// Frees what [`recycle`](Response::recycle) has left.
+    pub(crate) fn free_spare() {
+        SPARE.take();
+    }
+
+    fn of_type(media_type: &'static str, body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
+        let mut response = Response::new(Status::OK);
+        response
+            .parts
+            .headers
+            .append_known(b"Content-Type", media_type.as_bytes());
+        response.body(body)
+    }
+}
+
+impl Parts {
+    fn empty() -> Parts {
+        Parts {
+            status: Status::OK,
+            headers: Headers::default(),
+            body: Body::Short,
+            short: Vec::new(),
+            declared_length: None,
+            coded: None,
+            close: false,
+            failure: None,
+        }
+    }
+
+    /// A streamed body, whose closure runs once.
+    pub(crate) fn take_body(&mut self) -> Body {
+        std::mem::replace(&mut self.body, Body::Short)
+    }
+
+    /// Becomes empty, and keeps what memory a usual response needs.
+    fn clear(&mut self) {
+        self.headers.clear();
+        self.body = Body::Short;
+        self.short.clear();
+        self.declared_length = None;
+        self.coded = None;
+        self.close = false;
+        self.failure = None;
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status())
+            .field("headers", self.headers())
+            .field("body", &self.parts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The body's kind and length.
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.body {
+            Body::Short => write!(f, "{} bytes", self.short.len()),
+            Body::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Body::Static(bytes) => write!(f, "{} static bytes", bytes.len()),
+            Body::Stream(_) => f.write_str("a stream"),
+            Body::File(path) => write!(f, "file {}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

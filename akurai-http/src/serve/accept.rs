@@ -1,0 +1,254 @@
+//! A server at work: threads that accept and serve, and how they come to an end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::io::contain::contain;
+use crate::io::limits::Limits;
+use crate::io::registry::RegistryEntry;
+use crate::io::transport::{Listener, Transport, is_timeout};
+use crate::serve::acceptor::Acceptor;
+use crate::serve::connection::{self, PendingUpgrade};
+use crate::serve::failure::{is_disconnect, tell};
+use crate::serve::overload::Refusals;
+use crate::serve::serving::Serving;
+use crate::serve::threads::Threads;
+
+/// How long after a forced end the threads have to notice it.
+const FORCED_TIME: Duration = Duration::from_secs(1);
+
+/// How often a listener is asked that another holder of its socket has made non-blocking.
+const ASK: Duration = Duration::from_millis(10);
+
+/// How often an upgraded connection's hook is called while the server stops.
+const REMINDER: Duration = Duration::from_secs(1);
+
+/// What the threads of a running server share.
+pub(crate) struct RunningServer {
+    serving: Serving,
+    acceptors: Vec<Acceptor>,
+    refusals: Refusals,
+    threads: Arc<Threads>,
+}
+
+impl RunningServer {
+    pub(crate) fn new(
+        serving: Serving,
+        listeners: Vec<Listener>,
+        threads: Arc<Threads>,
+    ) -> Arc<RunningServer> {
+        let spare_time = serving.limits.spare_time.max(Duration::from_millis(1));
+        let acceptors = listeners.into_iter().map(|listener| {
+            // A wait that cannot be bounded only means that spare threads stay.
+            let _ = listener.set_accept_timeout(spare_time);
+            Acceptor::new(listener)
+        });
+        Arc::new(RunningServer {
+            serving,
+            acceptors: acceptors.collect(),
+            refusals: Refusals::default(),
+            threads,
+        })
+    }
+
+    /// Serves until somebody asks to stop, and until all threads have ended then.
+    pub(crate) fn run(self: &Arc<RunningServer>) -> io::Result<()> {
+        for index in 0..self.acceptors.len() {
+            if let Err(error) = self.spawn_acceptor(index) {
+                self.serving.registry.stop(Duration::ZERO);
+                self.stop();
+                return Err(error);
+            }
+        }
+        self.serving.registry.wait_for_stop();
+        self.stop();
+        Ok(())
+    }
+
+    fn spawn_acceptor(self: &Arc<RunningServer>, index: usize) -> io::Result<()> {
+        let acceptor = &self.acceptors[index];
+        acceptor.enter();
+        let server = Arc::clone(self);
+        let result = self
+            .threads
+            .spawn(Box::new(move || server.accept_and_serve(index)));
+        result.inspect_err(|_| {
+            acceptor.leave();
+        })
+    }
+
+    /// A thread's life: it accepts a connection, sees that another thread waits for the next one, and serves its own.
+    /// So a connection costs no hand-over, and none waits for another's slowness.
+    fn accept_and_serve(self: Arc<RunningServer>, index: usize) {
+        let acceptor = &self.acceptors[index];
+        while let Some((transport, peer)) = self.accept(acceptor) {
+            if !acceptor.leave() && self.spawn_acceptor(index).is_err() {
+                // Without another thread, this one must go on accepting.
+                acceptor.enter();
+                self.refuse(transport);
+                continue;
+            }
+            let Serving {
+                registry, limits, ..
+            } = &self.serving;
+            match registry.admit(transport, peer, limits) {
+                Ok(entry) => self.serve(entry),
+                Err(transport) => self.refuse(transport),
+            }
+            let Limits {
+                spare_threads,
+                spare_time,
+                ..
+            } = **limits;
+            let is_over = || registry.is_stopping();
+            if is_over() || !acceptor.come_back(spare_threads, spare_time, is_over) {
+                return;
+            }
+        }
+    }
+
+    fn refuse(self: &Arc<RunningServer>, transport: Transport) {
+        self.serving
+            .registry
+            .counts
+            .overloaded
+            .fetch_add(1, Ordering::Relaxed);
+        if self.refusals.refuse(transport) {
+            let server = Arc::clone(self);
+            if self
+                .threads
+                .spawn(Box::new(move || {
+                    let Serving {
+                        registry, limits, ..
+                    } = &server.serving;
+                    server.refusals.watch(registry, limits);
+                }))
+                .is_err()
+            {
+                self.refusals.forget();
+            }
+        }
+    }
+
+    fn serve(&self, entry: Arc<RegistryEntry>) {
+        let Some(PendingUpgrade {
+            run,
+            upgraded,
+            request,
+        }) = connection::serve(&self.serving, entry)
+        else {
+            return;
+        };
+        // An error of the program's own may panic where it is told or dropped.
+        let outcome = contain(|| match run(upgraded) {
+            Err(error) if !is_disconnect(&error) => {
+                let failure = format_args!("the closure failed: {error}");
+                tell(format_args!("{request}"), &failure);
+            }
+            _ => {}
+        });
+        if outcome.is_none() {
+            self.serving
+                .registry
+                .counts
+                .panics
+                .fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The next connection; `None` if this thread is to end.
+    fn accept(&self, acceptor: &Acceptor) -> Option<(Transport, Option<SocketAddr>)> {
+        loop {
+            let accepted = match self.serving.registry.is_stopping() {
+                true => Err(io::ErrorKind::ConnectionRefused.into()),
+                false => acceptor.listener.accept(),
+            };
+            if self.serving.registry.is_stopping() {
+                acceptor.leave();
+                return None;
+            }
+            match accepted {
+                Ok(accepted) => return Some(accepted),
+                Err(error) if is_of_the_peer(&error) => {}
+                // A spare thread has waited long enough; or the system lacks something, descriptors
+                // most likely, and each that waits would take one.
+                Err(_) if acceptor.leave_others() => return None,
+                Err(error) if is_timeout(&error) => {
+                    if acceptor.listener.is_shared() {
+                        thread::sleep(ASK);
+                    }
+                }
+                // Descriptors come back when connections end.
+                Err(_) => thread::sleep(self.serving.limits.accept_pause),
+            }
+        }
+    }
+
+    fn stop(&self) {
+        self.serving.registry.close_idle(false);
+        let _over = self.call_stop_hooks();
+        loop {
+            // It may come nearer meanwhile.
+            let deadline = self.serving.registry.deadline();
+            for acceptor in &self.acceptors {
+                acceptor.stop();
+            }
+            let soon = Instant::now() + Duration::from_millis(20);
+            // A closure may have given its socket to a thread of its own; that has the grace too.
+            if self.threads.join(deadline.min(soon)) {
+                if self.serving.registry.upgraded() == 0 {
+                    return;
+                }
+                thread::sleep(soon.saturating_duration_since(Instant::now()));
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+        self.serving.registry.close_all();
+        self.refusals.end();
+        self.threads.join(Instant::now() + FORCED_TIME);
+        // A thread that is left behind keeps the listeners.
+        for acceptor in &self.acceptors {
+            acceptor.listener.remove_file();
+        }
+    }
+
+    /// Has the hooks called now and then, until the end that is returned is dropped. A hook is the
+    /// application's own: where it hangs, the grace goes on to its end.
+    fn call_stop_hooks(&self) -> mpsc::Sender<()> {
+        let (over, is_over) = mpsc::channel();
+        let registry = Arc::clone(&self.serving.registry);
+        let calls = move || {
+            loop {
+                registry.call_stop_hooks();
+                if is_over.recv_timeout(REMINDER) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        };
+        let builder = thread::Builder::new().name("akurai-stop".to_owned());
+        if builder.spawn(calls).is_err() {
+            // The end of its input tells such a connection as it tells the others.
+            self.serving.registry.close_idle(true);
+        }
+        over
+    }
+}
+
+/// Whether an error of `accept` concerns the one connection that was to be accepted.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        Interrupted | ConnectionAborted | ConnectionReset
+    )
+}
+
+#[cfg(test)]
+mod tests;

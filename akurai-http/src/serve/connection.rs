@@ -1,0 +1,355 @@
+//! One connection: request after request, until one ends it or takes it away.
+//!
+//! ```text
+//!            ┌────────────────────────── persist ─────────────────────────┐
+//!            ▼                                                            │
+//!   next_request ── head ──► answer ── Reply::Response ──► respond ───────┤
+//!       │  │                    │                             │           │
+//!       │  ├─ refused ─► 4xx ───┤                             │           │
+//!       │  └─ idle too long ────│─────────────────────────────┴─ close ─► linger ─► gone
+//!       └─ end, or no client ───│─────────────────────────────────────────────────► gone
+//!                               └─ Reply::Upgrade ──► head written ──► the closure's
+//! ```
+
+mod responding;
+mod upgrading;
+mod waits;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::codec::head::{HeadLimits, HeadParser};
+use crate::io::buffered::{BufferedTransport, write_wait};
+use crate::io::clock::Date;
+use crate::io::contain::contain;
+use crate::io::registry::RegistryEntry;
+use crate::io::transport::is_timeout;
+use crate::message::app::begin_body;
+use crate::message::own_answers::internal_error;
+use crate::serve::failure::{is_disconnect, tell};
+use crate::serve::serving::Serving;
+use crate::values::error::RequestError;
+use crate::{App, Method, Reply, Request, Response, Status};
+
+pub(crate) use upgrading::PendingUpgrade;
+use waits::HeadWaits;
+
+/// What fits into a new connection's first flight, in bytes (RFC 6928: ten segments): it has left
+/// this machine when the write returns.
+const FIRST_FLIGHT_BYTES: u64 = 10 * 1460;
+
+/// Serves one connection to its end, or until it is upgraded.
+///
+/// What a thread's stack has held stays resident while the thread waits, so what is large here is on the heap, and this is never
+/// a part of its caller's frame, in which a closure runs.
+#[inline(never)]
+pub(crate) fn serve(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<PendingUpgrade> {
+    let mut connection = open(serving, entry)?;
+    loop {
+        let outcome = match connection.next_request() {
+            Next::Gone => Outcome::Gone,
+            Next::Idle => {
+                connection.close(true);
+                return None;
+            }
+            // The handler's state may be torn by a panic; it is the handler's own, as with any
+            // thread that panicked.
+            next => match contain(|| connection.reply_to(next)) {
+                Some(outcome) => outcome,
+                None => connection.after_panic(),
+            },
+        };
+        match outcome {
+            Outcome::Persist => {}
+            Outcome::Close => {
+                connection.close(false);
+                return None;
+            }
+            Outcome::Gone => return None,
+            Outcome::Upgrade(upgrade) => return Some(upgrade),
+        }
+    }
+}
+
+#[inline(never)]
+fn open(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Box<Connection<'_>>> {
+    let limits = &serving.limits;
+    entry.transport.set_nodelay().ok()?;
+    let write_wait = Some(write_wait(limits.write_stall));
+    entry.transport.set_write_timeout(write_wait).ok()?;
+    Some(Box::new(Connection {
+        serving,
+        head_limits: limits.head(),
+        parser: HeadParser::default(),
+        request: Request::on(entry.peer, serving.proxies.clone()),
+        buffered: Box::new(BufferedTransport::new(Arc::clone(&entry), limits)),
+        entry,
+        first: true,
+        sent_before: 0,
+        begun: None,
+        date: Date::default(),
+    }))
+}
+
+struct Connection<'a> {
+    serving: &'a Serving,
+    entry: Arc<RegistryEntry>,
+    head_limits: HeadLimits,
+    parser: HeadParser,
+    request: Request,
+    /// What is read and written. The request has it while the app answers.
+    buffered: Box<BufferedTransport>,
+    /// No request has come yet.
+    first: bool,
+    /// What was sent until the client's last request came, in bytes: the client has it.
+    sent_before: u64,
+    /// Where the answer under way begins; `None` before its head is written.
+    begun: Option<Begun>,
+    date: Date,
+}
+
+/// Where an answer begins in what is written.
+struct Begun {
+    /// Of [`BufferedTransport::output`], as long as nothing was written since.
+    output_bytes: usize,
+    /// [`BufferedTransport::writes`] at that time.
+    writes: u64,
+}
+
+enum Next {
+    Request,
+    Refused(RequestError),
+    /// Nothing came in time, or the server stops.
+    Idle,
+    /// The client left, or its input was ended since the server stops.
+    Gone,
+}
+
+enum Outcome {
+    Persist,
+    /// Ends behind what was written, which the client is to receive.
+    Close,
+    /// There is no client any more, or it takes nothing.
+    Gone,
+    Upgrade(PendingUpgrade),
+}
+
+impl Connection<'_> {
+    /// Reads the next head.
+    fn next_request(&mut self) -> Next {
+        let mut waits = HeadWaits::default();
+        loop {
+            match self
+                .parser
+                .advance(self.buffered.unread(), &self.head_limits)
+            {
+                Ok(Some(len)) => {
+                    let head = &self.buffered.unread()[..len];
+                    self.request.begin(head, &mut self.parser);
+                    self.buffered.consume(len);
+                    self.entry.count_request();
+                    self.first = false;
+                    return Next::Request;
+                }
+                Ok(None) => {}
+                Err(error) => return self.refused(error),
+            }
+            // The empty lines that may precede a request line are not yet a request.
+            let idle = self
+                .buffered
+                .unread()
+                .iter()
+                .all(|byte| matches!(byte, b'\r' | b'\n'));
+            let wait = if idle {
+                // A thread that waits owes nothing: what is written now cannot be lost to a
+                // shutdown.
+                if self.buffered.flush().is_err() {
+                    return Next::Gone;
+                }
+                waits.idle(self.serving.idle_wait(self.first))
+            } else {
+                waits.in_head(self.serving)
+            };
+            if wait.is_zero() {
+                return match idle {
+                    true => Next::Idle,
+                    false => self.refused(RequestError::HeadTooSlow),
+                };
+            }
+            if idle {
+                self.request.shrink();
+                self.buffered.shrink();
+                self.parser.shrink();
+            }
+            if idle && !self.entry.set_idle() {
+                // What was answered last may still be on its way.
+                return Next::Idle;
+            }
+            let filled = self.buffered.fill(wait);
+            self.entry.set_busy();
+            match filled {
+                Ok(0) => return Next::Gone,
+                Ok(_) if idle => self.sent_before = self.entry.sent_bytes(),
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => {}
+                Err(_) => return Next::Gone,
+            }
+        }
+    }
+
+    /// Makes what was read of a refused head the request to answer, since the answer depends on its method.
+    fn refused(&mut self, error: RequestError) -> Next {
+        self.request.begin_refused(&mut self.parser);
+        Next::Refused(error)
+    }
+
+    /// Answers the request, or refuses it. What the program made is dropped in here too.
+    fn reply_to(&mut self, next: Next) -> Outcome {
+        self.begun = None;
+        match next {
+            Next::Request => self.answer_request(),
+            Next::Refused(error) => self.refuse(error),
+            Next::Idle | Next::Gone => Outcome::Gone,
+        }
+    }
+
+    /// Answers a request after a panic of the program's.
+    fn after_panic(&mut self) -> Outcome {
+        self.count_panic();
+        match self.take_back() {
+            Some(outcome) => outcome,
+            None => self.respond(internal_error()),
+        }
+    }
+
+    /// Takes back what was written of an answer that failed. What comes of the connection if that
+    /// cannot be, since some of it was sent.
+    fn take_back(&mut self) -> Option<Outcome> {
+        if self.buffered.is_broken() {
+            return Some(Outcome::Gone);
+        }
+        match self.begun.take() {
+            Some(begun) if begun.writes != self.buffered.writes => {
+                // Its framing shows that its end is missing, but to HTTP/1.0 without a length.
+                // What was sent before it still arrives.
+                self.buffered.output.clear();
+                Some(Outcome::Close)
+            }
+            Some(begun) => {
+                self.buffered.output.truncate(begun.output_bytes);
+                None
+            }
+            None => None,
+        }
+    }
+
+    fn answer_request(&mut self) -> Outcome {
+        let reply = self.ask_app();
+        if let Err(error) = self.buffered.body.check() {
+            // The handler has met it when it read the body, and most likely answers with it.
+            self.serving.registry.counts.refuse(error);
+        }
+        match reply {
+            Reply::Response(response) => self.respond(response),
+            Reply::Upgrade(upgrade) => self.upgrade(upgrade),
+        }
+    }
+
+    fn ask_app(&mut self) -> Reply {
+        let Serving {
+            app, limits, hosts, ..
+        } = self.serving;
+        let request = &self.request;
+        let hosts = hosts.as_ref();
+        if hosts.is_some_and(|hosts| !hosts.admit(request.authority())) {
+            let misdirected = RequestError::Misdirected;
+            self.serving.registry.counts.refuse(misdirected);
+            return Response::refusal(misdirected).into();
+        }
+        let reply = self.request.lend(&mut self.buffered, |request| {
+            if !is_for_server(request) {
+                return app.begin_and_handle(request, limits);
+            }
+            match begin_body(&**app, request, limits) {
+                Ok(()) => answer_for_server(&**app, request),
+                Err(refusal) => refusal,
+            }
+        });
+        self.with_failure_told(reply)
+    }
+
+    /// Tells the failure that a reply was made of, and counts the panic that it stands for.
+    fn with_failure_told(&self, mut reply: Reply) -> Reply {
+        let request = &self.request;
+        request.note_failure(&mut reply);
+        if let Some(error) = request.take_failure() {
+            // Where the client left while its body was read, that is all there is to it.
+            let left = is_disconnect(&error) && self.buffered.body.check().is_err();
+            if !left {
+                self.blame(&format_args!("the handler failed: {error}"));
+            }
+        }
+        if request.take_panic() {
+            self.count_panic();
+            reply.response_mut().parts.close = true;
+        }
+        reply
+    }
+
+    fn count_panic(&self) {
+        self.serving
+            .registry
+            .counts
+            .panics
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A fault of the program's, which stderr should show; the client learns nothing of it.
+    fn blame(&self, fault: &dyn fmt::Display) {
+        let (method, path) = (self.request.method(), self.request.path());
+        tell(format_args!("{method} {path}"), fault);
+    }
+
+    fn refuse(&mut self, error: RequestError) -> Outcome {
+        self.serving.registry.counts.refuse(error);
+        self.respond(Response::refusal(error))
+    }
+
+    /// Ends the connection behind what was written.
+    fn close(mut self: Box<Self>, is_idle: bool) {
+        if self.buffered.flush().is_err() || self.may_close_at_once(is_idle) {
+            return;
+        }
+        let entry = Arc::clone(&self.entry);
+        drop(self); // Its buffers are of no use any more.
+        entry.linger();
+    }
+
+    /// Whether no reset can destroy what was written: all of it has left this machine, and no input
+    /// is unread nor to be expected.
+    fn may_close_at_once(&mut self, is_idle: bool) -> bool {
+        // A client that asked for the end sends nothing behind its request (RFC 9112 §9.6).
+        let has_asked = self.request.head().is_last
+            && !self.request.announces_body()
+            && self.buffered.unread().is_empty();
+        (is_idle || has_asked)
+            && self.entry.sent_bytes() - self.sent_before <= FIRST_FLIGHT_BYTES
+            && self.entry.is_input_empty()
+    }
+}
+
+/// Whether no app answers this request. What `TRACE` asks for would show a page the credentials
+/// that its browser adds.
+fn is_for_server(request: &Request) -> bool {
+    request.is_asterisk() || request.method() == Method::Trace
+}
+
+fn answer_for_server(app: &dyn App, request: &Request) -> Reply {
+    let (status, allow) = match request.is_asterisk() {
+        true => (Status::NO_CONTENT, None),
+        false => (Status::METHOD_NOT_ALLOWED, app.allow(request)),
+    };
+    let allow = allow.unwrap_or_else(Method::list);
+    Response::new(status).header("Allow", allow).into()
+}

@@ -1,0 +1,161 @@
+//! How a response is written.
+
+use super::{Begun, Connection, Outcome};
+use crate::codec::response::{Persistence, ResponseFraming, append_head};
+use crate::files;
+use crate::io::buffered::OUTPUT_BYTES;
+use crate::io::contain::contain;
+use crate::message::body_writer::{BodyWriter, Coded};
+use crate::message::response::{Body, StreamFn};
+use crate::{Method, Response, Status, Version};
+
+impl Connection<'_> {
+    pub(super) fn respond(&mut self, response: Response) -> Outcome {
+        // A router has done so already, so that middleware sees what is sent.
+        let mut response = files::settle_response(&self.request, response);
+        let framing = match self.framing(&response) {
+            Ok(framing) => framing,
+            Err(fault) => {
+                self.blame(&fault);
+                return self.respond_in_place_of(response);
+            }
+        };
+        let persist = self.may_persist(&response) && framing != ResponseFraming::Close;
+        let persistence = match (persist, self.request.version()) {
+            (false, _) => Persistence::Close,
+            (true, Version::Http10) => Persistence::KeepAlive,
+            (true, Version::Http11) => Persistence::Persist,
+        };
+        self.begin_answer(&response, framing, persistence);
+        if self.request.method() != Method::Head && !is_empty(response.status()) {
+            if let Some(bytes) = response.body_bytes() {
+                if self.buffered.put(bytes).is_err() {
+                    return Outcome::Gone;
+                }
+            } else if let Body::Stream(write) = response.parts.take_body() {
+                let coded = response.parts.coded;
+                if !self.stream(write, framing, coded) {
+                    return match self.take_back() {
+                        Some(outcome) => outcome,
+                        None => self.respond_in_place_of(response),
+                    };
+                }
+            }
+        }
+        response.recycle();
+        self.after_response(persist)
+    }
+
+    /// Answers 500, since this response cannot be sent.
+    #[inline(never)] // Or `respond` becomes a loop, which costs each answer 20 instructions.
+    pub(super) fn respond_in_place_of(&mut self, response: Response) -> Outcome {
+        self.respond(response.failed())
+    }
+
+    /// How the end of this response is shown, or why it cannot be sent.
+    fn framing(&self, response: &Response) -> Result<ResponseFraming, &'static str> {
+        let status = response.status();
+        if status.is_informational() {
+            return Err("a handler answered with an interim status");
+        }
+        if is_empty(status) {
+            return Ok(match status {
+                Status::RESET_CONTENT => ResponseFraming::Length(0),
+                _ => ResponseFraming::Bodiless,
+            });
+        }
+        let length = response.body_bytes().map(|bytes| bytes.len() as u64);
+        match (length, response.parts.declared_length) {
+            (Some(0), Some(declared)) if self.request.method() == Method::Head => {
+                Ok(ResponseFraming::Length(declared))
+            }
+            (Some(length), Some(declared)) if length != declared => {
+                Err("a handler declared another length than its body has")
+            }
+            (Some(length), _) | (None, Some(length)) => Ok(ResponseFraming::Length(length)),
+            (None, None) if self.request.version() == Version::Http11 => {
+                Ok(ResponseFraming::Chunked)
+            }
+            (None, None) => Ok(ResponseFraming::Close),
+        }
+    }
+
+    /// Writes a streamed body. Whether that went well.
+    fn stream(
+        &mut self,
+        write: Box<StreamFn>,
+        framing: ResponseFraming,
+        coded: Option<Coded>,
+    ) -> bool {
+        let result = contain(|| {
+            let mut body = BodyWriter::new(&mut self.buffered, framing, coded);
+            write(&mut body).and_then(|()| body.finish())
+        });
+        match result {
+            Some(Ok(())) => return true,
+            Some(Err(error)) => {
+                if !self.buffered.is_broken() {
+                    self.blame(&format_args!("the body failed: {error}"));
+                }
+            }
+            None => self.count_panic(),
+        }
+        false
+    }
+
+    /// Whether another request may follow this response, as far as can be told before it is written.
+    fn may_persist(&mut self, response: &Response) -> bool {
+        let buffered = &mut *self.buffered;
+        // A client that still waits for its 100 has been answered without; whether it now sends the body is anyone's
+        // guess (RFC 9110 §10.1.1). The rest of a chunked body may be of any length; we try.
+        let body_may_end = buffered.skim_body()
+            || !buffered.owes_continue
+                && buffered.body.check().is_ok()
+                && buffered.body.due() <= self.serving.limits.drain_bytes;
+        body_may_end
+            && self.request.head().keep_alive
+            && !response.parts.close
+            && !self.entry.is_stopping()
+            && self.serving.may_wait()
+    }
+
+    fn after_response(&mut self, persist: bool) -> Outcome {
+        let limits = &self.serving.limits;
+        let buffered = &mut *self.buffered;
+        if !persist || !buffered.drain_body(limits.drain_bytes, limits.drain_time) {
+            return Outcome::Close;
+        }
+        // Answers to pipelined requests are written together, when the input runs out or this much is due.
+        if buffered.output.len() >= OUTPUT_BYTES && buffered.flush().is_err() {
+            return Outcome::Gone;
+        }
+        Outcome::Persist
+    }
+
+    #[inline] // Saves 25 instructions of 3,500 for each answer.
+    pub(super) fn begin_answer(
+        &mut self,
+        head: &Response,
+        framing: ResponseFraming,
+        persistence: Persistence,
+    ) {
+        let buffered = &mut *self.buffered;
+        self.begun = Some(Begun {
+            output_bytes: buffered.output.len(),
+            writes: buffered.writes,
+        });
+        append_head(
+            head.status(),
+            head.headers(),
+            framing,
+            persistence,
+            self.date.now(),
+            &mut buffered.output,
+        );
+    }
+}
+
+/// Whether the status forbids content: 1xx, 204 and 304 (RFC 9110 §6.4.1), and 205 (§15.3.6).
+fn is_empty(status: Status) -> bool {
+    status.is_bodiless() || status == Status::RESET_CONTENT
+}

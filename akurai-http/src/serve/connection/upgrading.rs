@@ -1,0 +1,122 @@
+//! How a connection leaves HTTP (RFC 9110 §7.8).
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Connection, Outcome};
+use crate::codec::response::{Persistence, ResponseFraming};
+use crate::{Method, Response, Status, Upgrade, Upgraded};
+
+/// What a closure is to do with a connection that left HTTP.
+pub(crate) struct PendingUpgrade {
+    pub(crate) run: Box<dyn FnOnce(Upgraded) -> io::Result<()> + Send>,
+    pub(crate) upgraded: Upgraded,
+    /// The method and path that were asked for.
+    pub(crate) request: String,
+}
+
+impl Connection<'_> {
+    /// Writes an upgrade's head and hands the connection over. The rest of a body that the handler
+    /// left unread stays in front of what follows: an event stream has no input, and another
+    /// protocol begins behind it.
+    pub(super) fn upgrade(&mut self, upgrade: Upgrade) -> Outcome {
+        let is_switch = upgrade.head.status() == Status::SWITCHING_PROTOCOLS;
+        if is_switch {
+            if upgrade.head.headers().bytes("Upgrade").is_none() {
+                self.blame(&"a handler switched protocols and named none");
+                return self.respond(upgrade.head.failed());
+            }
+            if !self.request.asks_for(&upgrade.head) {
+                return self.respond(switch_not_asked_for(&upgrade.head));
+            }
+            if let Err(outcome) = self.finish_body() {
+                return outcome;
+            }
+        }
+        let Upgrade {
+            head,
+            prelude,
+            when_full,
+            run,
+            stop_hook,
+        } = upgrade;
+        if self.request.method() == Method::Head {
+            self.begin_answer(&head, ResponseFraming::Close, Persistence::Close);
+            return Outcome::Close;
+        }
+        if !self.entry.upgrade(stop_hook) {
+            self.serving
+                .registry
+                .counts
+                .overloaded
+                .fetch_add(1, Ordering::Relaxed);
+            return self.respond(when_full().with_fields_of(&head));
+        }
+        let persistence = match is_switch {
+            true => Persistence::Upgrade,
+            false => Persistence::Close,
+        };
+        self.begin_answer(&head, ResponseFraming::Bodiless, persistence);
+        self.buffered.output.extend_from_slice(&prelude);
+        if self.buffered.flush().is_err() || self.release_timeouts().is_err() {
+            return Outcome::Gone;
+        }
+        Response::free_spare();
+        let is_input_unread = !self.buffered.skim_body();
+        Outcome::Upgrade(PendingUpgrade {
+            run,
+            upgraded: Upgraded::new(
+                self.buffered.take_unread(),
+                is_input_unread,
+                Arc::clone(&self.entry),
+            ),
+            request: format!("{} {}", self.request.method(), self.request.path()),
+        })
+    }
+
+    /// Reads what a handler left of the body, as a handler would: another protocol begins behind
+    /// it, and a client that waits for a 100 gets it first (RFC 9110 §7.8).
+    fn finish_body(&mut self) -> Result<(), Outcome> {
+        if let Err(error) = self.buffered.body.check() {
+            // The handler has met it, and it is counted.
+            return Err(self.respond(Response::refusal(error)));
+        }
+        let mut scratch = [0; 1024];
+        loop {
+            match self.buffered.read_body(&mut scratch) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        Err(match self.buffered.body.check() {
+            Err(error) if !self.buffered.is_broken() => self.refuse(error),
+            _ => Outcome::Gone,
+        })
+    }
+
+    /// Lets reads wait for ever and a single write as long as it may, as an upgrade's closure is
+    /// promised.
+    fn release_timeouts(&self) -> io::Result<()> {
+        let write_stall = self
+            .serving
+            .limits
+            .write_stall
+            .max(Duration::from_millis(1));
+        self.entry.transport.set_read_timeout(None)?;
+        self.entry.transport.set_write_timeout(Some(write_stall))
+    }
+}
+
+/// The answer to a request that a handler would switch to another protocol although the client
+/// cannot switch (RFC 9110 §15.5.22).
+fn switch_not_asked_for(head: &Response) -> Response {
+    let told = "this resource speaks another protocol: ask for it with Upgrade and Connection: upgrade, over HTTP/1.1, and not with HEAD";
+    let refusal = Response::plain(Status::UPGRADE_REQUIRED, told);
+    refusal.header(
+        "Upgrade",
+        head.headers().bytes("Upgrade").unwrap_or_default(),
+    )
+}

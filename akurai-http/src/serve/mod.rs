@@ -1,0 +1,11 @@
+//! The server: it accepts connections, and serves each on a thread.
+
+pub(crate) mod accept;
+pub(crate) mod acceptor;
+pub(crate) mod connection;
+pub(crate) mod failure;
+pub(crate) mod hosts;
+pub(crate) mod overload;
+pub(crate) mod server;
+pub(crate) mod serving;
+pub(crate) mod threads;

@@ -1,0 +1,155 @@
+//! Who serves a connection: threads made on demand and joined when they end.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle, ThreadId};
+use std::time::Instant;
+
+use crate::io::contain::contain;
+use crate::io::lock::{lock, wait_at_most};
+
+/// The threads of one server.
+#[derive(Debug, Default)]
+pub(crate) struct Threads {
+    state: Mutex<Joinable>,
+    ended: Condvar,
+    /// The system makes none.
+    #[cfg(test)]
+    pub(crate) refuses: std::sync::atomic::AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Joinable {
+    running: HashMap<ThreadId, JoinHandle<()>>,
+    /// Threads that are about to end. Whoever ends later joins those that have, and waits for no other: if each waited for the
+    /// one before it, they would end one wake-up after the other, more slowly than a busy core begins new ones.
+    ending: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// Runs `work` on a thread of its own.
+    pub(crate) fn spawn(self: &Arc<Threads>, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        #[cfg(test)]
+        if self.refuses.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let threads = Arc::clone(self);
+        // The thread cannot leave before it is entered here, since leaving takes the same lock.
+        let mut state = lock(&self.state);
+        let handle = thread::Builder::new()
+            .name("akurai".to_owned())
+            .spawn(move || {
+                let _ = contain(work);
+                threads.leave();
+            })?;
+        state.running.insert(handle.thread().id(), handle);
+        Ok(())
+    }
+
+    /// Waits until every thread has ended and is joined. False if the deadline came first.
+    pub(crate) fn join(&self, deadline: Instant) -> bool {
+        let mut state = lock(&self.state);
+        while !state.running.is_empty() {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                return false;
+            }
+            state = wait_at_most(&self.ended, state, wait);
+        }
+        for ending in state.ending.drain(..) {
+            let _ = ending.join();
+        }
+        true
+    }
+
+    /// How many threads are running.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.state).running.len()
+    }
+
+    fn leave(&self) {
+        let mut state = lock(&self.state);
+        let (ended, mut ending): (Vec<_>, Vec<_>) = std::mem::take(&mut state.ending)
+            .into_iter()
+            .partition(JoinHandle::is_finished);
+        ending.extend(state.running.remove(&thread::current().id()));
+        state.ending = ending;
+        if state.running.is_empty() {
+            self.ended.notify_all();
+        }
+        drop(state);
+        for ended in ended {
+            let _ = ended.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::{PoisonError, mpsc};
+    use std::time::Duration;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// What a thread of these tests does when it has returned and is not yet to be joined.
+    struct AtEnd(Box<dyn Fn() + Send>);
+
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+
+    thread_local! {
+        static AT_END: Cell<Option<AtEnd>> = const { Cell::new(None) };
+    }
+
+    fn spawn(threads: &Arc<Threads>, at_end: impl Fn() + Send + 'static) {
+        let at_end = AtEnd(Box::new(at_end));
+        threads
+            .spawn(Box::new(move || AT_END.set(Some(at_end))))
+            .expect("a thread can be made");
+    }
+
+    #[test]
+    fn who_ends_waits_for_none_that_has_not() {
+        let threads = Arc::new(Threads::default());
+        let gate = Arc::new(Mutex::new(()));
+        let (tell, told) = mpsc::channel();
+
+        // The first has returned, and ends when the gate opens.
+        let closed = lock(&gate);
+        let (at_gate, gate_of_first) = (tell.clone(), Arc::clone(&gate));
+        spawn(&threads, move || {
+            let _ = at_gate.send("first");
+            drop(lock(&gate_of_first));
+        });
+        assert_eq!(told.recv_timeout(DEADLINE), Ok("first"));
+
+        // The second takes it for ended, and is held up in joining it.
+        spawn(&threads, || {});
+        let state = lock(&threads.state);
+        let waited = threads
+            .ended
+            .wait_timeout_while(state, DEADLINE, |state| !state.running.is_empty());
+        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        assert!(state.running.is_empty());
+        let unfinished: Vec<_> = state.ending.iter().map(JoinHandle::is_finished).collect();
+        assert_eq!(unfinished, [false], "the second alone, which waits");
+        drop(state);
+
+        // The third is not.
+        spawn(&threads, move || {
+            let _ = tell.send("third");
+        });
+        assert_eq!(told.recv_timeout(DEADLINE), Ok("third"));
+
+        drop(closed);
+        assert!(threads.join(Instant::now() + DEADLINE));
+        assert!(lock(&threads.state).ending.is_empty());
+    }
+}

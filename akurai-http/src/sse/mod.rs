@@ -1,0 +1,4 @@
+//! Server-Sent Events: a stream of events as an answer.
+
+pub(crate) mod event;
+pub(crate) mod sink;
