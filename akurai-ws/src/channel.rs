@@ -13,8 +13,8 @@ use crate::codec::protocol::{Protocol, State};
 use crate::error::{Error, Violation};
 use crate::message::{Kind, Message};
 use crate::read::ReadBuffer;
-use crate::shared::{Place, Shared};
 use crate::waits::{Due, Waits};
+use crate::write::outbox::{Place, Shared};
 
 /// The reading side. What is written goes through [`Shared`].
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use crate::channel::Channel;
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind, Message};
 use crate::message_reader::MessageReader;
-use crate::message_writer::MessageWriter;
-use crate::prepared::Prepared;
 use crate::receiver::{Lent, Receiver};
-use crate::sender::Sender;
+use crate::write::message_writer::MessageWriter;
+use crate::write::prepared::Prepared;
+use crate::write::sender::Sender;
 
 /// A WebSocket connection, open until it is closed from either side.
 ///

@@ -13,7 +13,7 @@ use crate::codec::protocol::Protocol;
 use crate::conn::WsConn;
 use crate::error::Error;
 use crate::options::WsOptions;
-use crate::shared::Shared;
+use crate::write::outbox::Shared;
 
 /// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of its own.
 ///

@@ -7,7 +7,7 @@ use crate::codec::close;
 use crate::codec::protocol::State;
 use crate::error::{Error, Violation};
 use crate::message::{CloseFrame, Message};
-use crate::shared::Place;
+use crate::write::outbox::Place;
 
 use super::{Channel, Filled};
 

@@ -7,7 +7,7 @@ use akurai_http::deflate::Level;
 use crate::codec::compression::Outbound;
 use crate::codec::frame::{self, Opcode};
 use crate::message::Kind;
-use crate::shared::Context;
+use crate::write::outbox::Context;
 
 /// A message that is encoded once, for any number of connections: see [`Sender::send_prepared`](crate::Sender::send_prepared).
 /// Clones share its bytes. For connections that compress ([`WsOptions::deflate`](crate::WsOptions::deflate)) it is compressed once,

@@ -8,8 +8,8 @@ use super::{Context, Guard, Phase, Place, Shared};
 use crate::codec::close;
 use crate::error::Error;
 use crate::options::WhenFull;
-use crate::queue::Batch;
-use crate::wire::Wire;
+use crate::write::queue::Batch;
+use crate::write::writer::Wire;
 
 /// How long the peer may take before the escort waits for it. A peer that reads takes what fits
 /// into the socket's buffer at once.

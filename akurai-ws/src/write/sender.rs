@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::codec::frame::{self, CONTROL_MAX_BYTES, Opcode};
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind};
-use crate::message_writer::MessageWriter;
-use crate::prepared::Prepared;
-use crate::shared::{Context, Lane, Outgoing, Place, Shared};
+use crate::write::message_writer::MessageWriter;
+use crate::write::outbox::{Context, Lane, Outgoing, Place, Shared};
+use crate::write::prepared::Prepared;
 
 /// Sends on a connection while another thread receives. Clones are the same connection, and any number of threads may
 /// send at once: frames never interleave, and what one thread sends arrives in its order.

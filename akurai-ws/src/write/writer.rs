@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use akurai_http::Socket;
 
 use crate::error::Error;
-use crate::queue::Batch;
+use crate::write::queue::Batch;
 
 /// The write deadline begins again with each MiB that the peer took.
 pub(crate) const REARMING_BYTES: usize = 1024 * 1024;
@@ -207,7 +207,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::queue::Queue;
+    use crate::write::queue::Queue;
 
     /// Takes so many bytes with each write, and then fails.
     struct Peer {

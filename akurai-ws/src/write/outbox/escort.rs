@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::post::PATIENCE;
 use crate::error::Error;
-use crate::queue::Batch;
-use crate::wire::{REARMING_BYTES, Wire};
+use crate::write::queue::Batch;
+use crate::write::writer::{REARMING_BYTES, Wire};
 
 /// How soon a peer that took something is tried again, and how seldom one that takes nothing.
 const RETRY: Duration = Duration::from_millis(1);

@@ -11,7 +11,7 @@ use crate::codec::frame::{self, Opcode};
 use crate::codec::utf8;
 use crate::error::Error;
 use crate::message::Kind;
-use crate::shared::{Context, Lane, Outgoing, Place, Shared};
+use crate::write::outbox::{Context, Lane, Outgoing, Place, Shared};
 
 /// A message that goes out in fragments as it is written: see [`Sender::send_stream`](crate::Sender::send_stream).
 ///

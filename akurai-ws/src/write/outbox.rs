@@ -35,8 +35,8 @@ use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
 use crate::message::CloseInfo;
 use crate::options::Settings;
-use crate::queue::{Batch, Queue};
-use crate::wire::Wire;
+use crate::write::queue::{Batch, Queue};
+use crate::write::writer::Wire;
 
 /// A frame as a caller has it.
 #[derive(Clone, Copy, Debug)]

@@ -9,8 +9,8 @@ use crate::codec::close;
 use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
 use crate::options::WhenFull;
-use crate::queue::Batch;
-use crate::wire::Wire;
+use crate::write::queue::Batch;
+use crate::write::writer::Wire;
 
 use super::{Context, Guard, Lane, Outgoing, Phase, Place, Shared, State};
 
@@ -381,8 +381,8 @@ mod tests {
     use crate::codec::compression::Outbound;
     use crate::codec::extensions::Direction;
     use crate::message::Kind;
-    use crate::message_writer::MessageWriter;
     use crate::options::Settings;
+    use crate::write::message_writer::MessageWriter;
 
     #[test]
     fn rfc7692_a_part_that_did_not_go_out_is_referred_to_by_none() {

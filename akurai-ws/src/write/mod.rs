@@ -1,0 +1,8 @@
+//! Everything that goes out, and the threads that send it.
+
+pub(crate) mod message_writer;
+pub(crate) mod outbox;
+pub(crate) mod prepared;
+mod queue;
+pub(crate) mod sender;
+mod writer;
