@@ -195,7 +195,7 @@ impl WsConn {
 
     /// The connection, and where it comes back to.
     pub(crate) fn lend(channel: Box<Channel>) -> (Self, Lent) {
-        let sender = Sender::of_receiver(Arc::clone(channel.shared()));
+        let sender = Sender::of_receiver(Arc::clone(channel.outbox()));
         let (receiver, lent) = Receiver::lend(channel);
         (Self { receiver, sender }, lent)
     }

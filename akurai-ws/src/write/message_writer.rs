@@ -11,7 +11,7 @@ use crate::codec::frame::{self, Opcode};
 use crate::codec::utf8;
 use crate::error::Error;
 use crate::message::Kind;
-use crate::write::outbox::{Context, Lane, Outgoing, Place, Shared};
+use crate::write::outbox::{Context, Lane, Outbox, Outgoing, Place};
 
 /// A message that goes out in fragments as it is written: see [`Sender::send_stream`](crate::Sender::send_stream).
 ///
@@ -35,7 +35,7 @@ use crate::write::outbox::{Context, Lane, Outgoing, Place, Shared};
 /// ```
 #[derive(Debug)]
 pub struct MessageWriter {
-    shared: Arc<Shared>,
+    outbox: Arc<Outbox>,
     /// What the next fragment is.
     opcode: Opcode,
     /// For text.
@@ -47,15 +47,15 @@ pub struct MessageWriter {
 }
 
 impl MessageWriter {
-    pub(crate) fn begin(shared: Arc<Shared>, kind: Kind) -> Result<Self, Error> {
-        shared.begin_stream()?;
+    pub(crate) fn begin(outbox: Arc<Outbox>, kind: Kind) -> Result<Self, Error> {
+        outbox.begin_stream()?;
         // With context takeover, the peer's window would hold what ours has not seen.
-        let outbound = shared
+        let outbound = outbox
             .settings
             .outbound
             .filter(|outbound| !outbound.direction.takeover);
         Ok(Self {
-            shared,
+            outbox,
             deflate: outbound.map(|outbound| outbound.stream()),
             outbound,
             opcode: Opcode::of(kind),
@@ -92,7 +92,7 @@ impl MessageWriter {
             true => frame::encode_compressed_header(self.opcode, fin, payload.len()),
             false => frame::encode_fragment_header(self.opcode, fin, payload.len()),
         };
-        self.shared.send(Outgoing {
+        self.outbox.send(Outgoing {
             head: head.as_slice(),
             payload,
             shared: None,
@@ -145,7 +145,7 @@ impl Drop for MessageWriter {
         if !self.is_finished {
             let reason = "message abandoned";
             let _ = self
-                .shared
+                .outbox
                 .close(close::INTERNAL_ERROR, reason, Place::InFront);
         }
     }

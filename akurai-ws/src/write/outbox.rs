@@ -1,20 +1,20 @@
 //! What all holders of a connection share: who writes, what waits to be written, how it closes.
 //!
-//! A connection has no writer thread. A sending thread that finds the [`Wire`] at its place takes
+//! A connection has no writer thread. A sending thread that finds the [`Writer`] at its place takes
 //! it out and writes, its own frame without a copy. A thread that finds it taken queues its frame and
-//! returns. The writing thread writes what waits before it puts the wire back; and when it has done so
+//! returns. The writing thread writes what waits before it puts the writer back; and when it has done so
 //! for a whole queue's worth, it gives the rest to the [`escort`]. So frames follow each other
 //! whole, and those of one thread in its own order.
 //!
 //! ```text
-//!          send ──▶ wire there? ──yes──▶ take it, write, drain the queue, put it back
+//!          send ──▶ writer there? ──yes──▶ take it, write, drain the queue, put it back
 //!                        │no
 //!                        └──▶ room in the queue? ──yes──▶ push
 //!                                   │no
 //!                                   └──▶ WhenFull: wait, refuse, or close with 1008
 //! ```
 //!
-//! The lock is held while a frame is queued or the wire is passed on, never during a write; and with context takeover, while a
+//! The lock is held while a frame is queued or the writer is passed on, never during a write; and with context takeover, while a
 //! message of at most 128 KiB is compressed, since only its turn says what it follows.
 
 mod escort;
@@ -36,7 +36,7 @@ use crate::error::Error;
 use crate::message::CloseInfo;
 use crate::options::Settings;
 use crate::write::queue::{Batch, Queue};
-use crate::write::writer::Wire;
+use crate::write::writer::Writer;
 
 /// A frame as a caller has it.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +82,7 @@ pub(crate) enum Place {
 }
 
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Outbox {
     pub(crate) settings: Settings,
     pub(crate) subprotocol: Option<String>,
     /// As the phase says, for those who have no lock.
@@ -99,7 +99,7 @@ pub(crate) struct Shared {
 struct State {
     phase: Phase,
     /// `None` before the beginning, while a thread writes, and after the end: no `Sender` keeps the socket.
-    wire: Option<Wire>,
+    writer: Option<Writer>,
     /// It is in use.
     is_writing: bool,
     /// Since when something waits behind the write under way.
@@ -115,9 +115,9 @@ struct State {
     deflate: Option<Deflate>,
     /// Threads that wait for a change.
     waiting: usize,
-    /// Those of them that will take the wire themselves.
+    /// Those of them that will take the writer themselves.
     takers: usize,
-    /// A thread that has drained a queue's worth for others has put the wire back for one of the
+    /// A thread that has drained a queue's worth for others has put the writer back for one of the
     /// takers.
     is_reserved: bool,
     /// A write failed: nobody knows what the peer has of it.
@@ -145,7 +145,7 @@ type Guard<'s> = MutexGuard<'s, State>;
 /// How long the peer's Close waits for the thread that may just have written ours.
 const NOTED_WITHIN: Duration = Duration::from_millis(250);
 
-impl Shared {
+impl Outbox {
     /// That of a connection which is yet to [begin](Self::connect).
     #[inline(never)]
     pub(crate) fn new(
@@ -164,7 +164,7 @@ impl Shared {
             written_bytes: AtomicU64::new(0),
             state: Mutex::new(State {
                 phase: Phase::Open,
-                wire: None,
+                writer: None,
                 is_writing: false,
                 busy_since: None,
                 is_slow: false,
@@ -188,7 +188,7 @@ impl Shared {
 
     /// The connection begins on this socket.
     pub(crate) fn connect(&self, socket: Socket) -> std::io::Result<()> {
-        self.lock().wire = Some(Wire::new(socket, self.settings.write_deadline)?);
+        self.lock().writer = Some(Writer::new(socket, self.settings.write_deadline)?);
         Ok(())
     }
 
@@ -366,8 +366,8 @@ impl Shared {
         state.close_sent_at = Some(Instant::now());
         state.judge_clean();
         if state.fin_wanted {
-            if let Some(wire) = &state.wire {
-                wire.shutdown(Shutdown::Write);
+            if let Some(writer) = &state.writer {
+                writer.shutdown(Shutdown::Write);
             }
         }
     }
@@ -375,7 +375,7 @@ impl Shared {
     fn finish(&self, state: &mut State) {
         state.phase = Phase::Ended;
         self.open.store(false, Ordering::Release);
-        state.wire = None;
+        state.writer = None;
         state.deflate = None;
         state.queue = Queue::default();
         state.set_close_info(close::ABNORMAL, "");
@@ -413,17 +413,17 @@ impl State {
         }
     }
 
-    fn take_wire(&mut self) -> Option<Wire> {
-        let wire = self.wire.take()?;
+    fn take_writer(&mut self) -> Option<Writer> {
+        let writer = self.writer.take()?;
         self.is_writing = true;
         if self.queue.has_keepalive() {
-            self.asked_behind_bytes = wire.written_bytes();
+            self.asked_behind_bytes = writer.written_bytes();
         }
-        Some(wire)
+        Some(writer)
     }
 
     fn is_free(&self) -> bool {
-        self.wire.is_some() && !self.is_reserved
+        self.writer.is_some() && !self.is_reserved
     }
 
     /// Something is about to be queued, behind what another thread writes if one does.

@@ -7,7 +7,7 @@ use crate::codec::frame::{self, CONTROL_MAX_BYTES, Opcode};
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind};
 use crate::write::message_writer::MessageWriter;
-use crate::write::outbox::{Context, Lane, Outgoing, Place, Shared};
+use crate::write::outbox::{Context, Lane, Outbox, Outgoing, Place};
 use crate::write::prepared::Prepared;
 
 /// Sends on a connection while another thread receives. Clones are the same connection, and any number of threads may
@@ -27,7 +27,7 @@ use crate::write::prepared::Prepared;
 /// each send is [`Error::Closed`].
 #[derive(Clone)]
 pub struct Sender {
-    shared: Arc<Shared>,
+    outbox: Arc<Outbox>,
     /// Messages may be held back, since the connection flushes them before it waits.
     holds: bool,
 }
@@ -51,7 +51,7 @@ impl Sender {
 
     /// Sends a message that was encoded before, as [`send_text`](Self::send_text) does.
     pub fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
-        let compressed = message.compressed_for(self.shared.settings.outbound);
+        let compressed = message.compressed_for(self.outbox.settings.outbound);
         let (frame, context) = message.frame_of(compressed.as_ref());
         self.pass(Outgoing {
             head: frame,
@@ -84,9 +84,9 @@ impl Sender {
     ///
     /// [`Error::Slow`] if the queue is full, and those of [`send_text`](Self::send_text).
     pub fn post(&self, message: &Prepared) -> Result<(), Error> {
-        let compressed = message.compressed_for(self.shared.settings.outbound);
+        let compressed = message.compressed_for(self.outbox.settings.outbound);
         let (frame, context) = message.frame_of(compressed.as_ref());
-        self.shared.post(frame, context)
+        self.outbox.post(frame, context)
     }
 
     /// Posts a message and leaves it in the queue, so that several go out in one write: with [`post_now`](Self::post_now), or
@@ -97,9 +97,9 @@ impl Sender {
     ///
     /// Those of [`post`](Self::post).
     pub fn post_later(&self, message: &Prepared) -> Result<(), Error> {
-        let compressed = message.compressed_for(self.shared.settings.outbound);
+        let compressed = message.compressed_for(self.outbox.settings.outbound);
         let (frame, context) = message.frame_of(compressed.as_ref());
-        self.shared.post_later(frame, context)
+        self.outbox.post_later(frame, context)
     }
 
     /// Writes what [`post_later`](Self::post_later) left in the queue, and does not wait for the peer either.
@@ -108,7 +108,7 @@ impl Sender {
     ///
     /// Those of [`post`](Self::post); on a connection that has ended there is nothing to write.
     pub fn post_now(&self) -> Result<(), Error> {
-        self.shared.post_now()
+        self.outbox.post_now()
     }
 
     /// Sends Close as [`close`](Self::close) does, and does not wait for the peer, as [`post`](Self::post).
@@ -117,7 +117,7 @@ impl Sender {
     ///
     /// Those of [`close`](Self::close).
     pub fn post_close(&self, code: u16, reason: &str) -> Result<(), Error> {
-        self.shared.post_close(code, reason)
+        self.outbox.post_close(code, reason)
     }
 
     /// Sends a ping, with up to 125 bytes that come back in the peer's pong (RFC 6455 §5.5.2). It does not overtake a
@@ -140,7 +140,7 @@ impl Sender {
     ///
     /// [`Error::Slow`] if another such message is still under way after the write deadline; [`Error::Closed`].
     pub fn send_stream(&self, kind: Kind) -> Result<MessageWriter, Error> {
-        MessageWriter::begin(Arc::clone(&self.shared), kind)
+        MessageWriter::begin(Arc::clone(&self.outbox), kind)
     }
 
     /// Sends Close behind what was sent before, with a code and a reason of 123 bytes at most, and does not wait for the
@@ -156,56 +156,56 @@ impl Sender {
     /// [`Error::CloseCode`] for a code that RFC 6455 §7.4 keeps off the wire: 1004–1006, 1015, and those it leaves
     /// undefined. [`Error::ReasonTooLong`]. Nothing was sent then. Otherwise as for [`send_text`](Self::send_text).
     pub fn close(&self, code: u16, reason: &str) -> Result<(), Error> {
-        self.shared.close(code, reason, Place::Behind)
+        self.outbox.close(code, reason, Place::Behind)
     }
 
     /// Whether something can be sent: no Close has gone either way, and nothing has failed.
     pub fn is_open(&self) -> bool {
-        self.shared.is_open()
+        self.outbox.is_open()
     }
 
     /// How the connection ended, or is ending: `None` while it is open.
     pub fn close_info(&self) -> Option<CloseInfo> {
-        self.shared.close_info()
+        self.outbox.close_info()
     }
 
     /// The subprotocol that both sides speak: see [`WsOptions::subprotocols`](crate::WsOptions::subprotocols).
     pub fn subprotocol(&self) -> Option<&str> {
-        self.shared.subprotocol.as_deref()
+        self.outbox.subprotocol.as_deref()
     }
 
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(outbox: Arc<Outbox>) -> Self {
         Self {
-            shared,
+            outbox,
             holds: false,
         }
     }
 
     /// That of the thread that receives, which holds messages back if the options say so.
-    pub(crate) fn of_receiver(shared: Arc<Shared>) -> Self {
-        let holds = shared.settings.join_sends;
-        Self { shared, holds }
+    pub(crate) fn of_receiver(outbox: Arc<Outbox>) -> Self {
+        let holds = outbox.settings.join_sends;
+        Self { outbox, holds }
     }
 
     /// That of any other thread.
     pub(crate) fn of_others(&self) -> Self {
-        Self::new(Arc::clone(&self.shared))
+        Self::new(Arc::clone(&self.outbox))
     }
 
     pub(crate) fn flush(&self) -> Result<(), Error> {
-        self.shared.flush()
+        self.outbox.flush()
     }
 
     fn pass(&self, frame: Outgoing<'_>) -> Result<(), Error> {
         match self.holds {
-            true => self.shared.hold(frame),
-            false => self.shared.send(frame),
+            true => self.outbox.hold(frame),
+            false => self.outbox.send(frame),
         }
     }
 
     fn send(&self, opcode: Opcode, payload: &[u8], lane: Lane) -> Result<(), Error> {
-        let outbound = self.shared.settings.outbound;
-        let is_worth_it = lane == Lane::Data && self.shared.is_open();
+        let outbound = self.outbox.settings.outbound;
+        let is_worth_it = lane == Lane::Data && self.outbox.is_open();
         let outbound = outbound.filter(|outbound| is_worth_it && outbound.is_for(payload));
         let header = frame::encode_header(opcode, payload.len());
         let plain = Outgoing {

@@ -16,7 +16,7 @@ pub(crate) const REARMING_BYTES: usize = 1024 * 1024;
 /// milliseconds would not change that.
 const LONG_BYTES: usize = 64 * 1024;
 
-/// What a [`Wire`] needs of a socket.
+/// What a [`Writer`] needs of a socket.
 pub(crate) trait Outlet {
     fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
     /// The same of one slice and without a wait.
@@ -55,7 +55,7 @@ impl Outlet for Socket {
 
 /// Whoever holds it is the one who writes.
 #[derive(Debug)]
-pub(crate) struct Wire<O = Socket> {
+pub(crate) struct Writer<O = Socket> {
     socket: O,
     /// How long the peer may take for a whole frame, and for each MiB of a longer one.
     deadline: Duration,
@@ -65,7 +65,7 @@ pub(crate) struct Wire<O = Socket> {
     written_bytes: u64,
 }
 
-impl<O: Outlet> Wire<O> {
+impl<O: Outlet> Writer<O> {
     pub(crate) fn new(mut socket: O, deadline: Duration) -> io::Result<Self> {
         socket.set_write_timeout(deadline)?;
         Ok(Self {
@@ -244,7 +244,7 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    fn wire(takes: &[usize], fails: ErrorKind) -> Wire<Peer> {
+    fn writer(takes: &[usize], fails: ErrorKind) -> Writer<Peer> {
         let peer = Peer {
             takes: takes.to_vec(),
             fails,
@@ -252,7 +252,7 @@ mod tests {
             writes: 0,
             timeouts: Vec::new(),
         };
-        Wire::new(peer, DEADLINE).unwrap()
+        Writer::new(peer, DEADLINE).unwrap()
     }
 
     #[test]
@@ -263,46 +263,46 @@ mod tests {
             [b"queued", b"", b""],
             [b"queued", b"\x81\x05", b"Hello"],
         ] {
-            let mut wire = wire(&[usize::MAX], ErrorKind::BrokenPipe);
-            wire.write(parts).unwrap();
-            assert_eq!(wire.socket.writes, 1);
-            assert_eq!(wire.socket.taken, parts.concat());
-            assert_eq!(wire.socket.timeouts, [DEADLINE]);
+            let mut writer = writer(&[usize::MAX], ErrorKind::BrokenPipe);
+            writer.write(parts).unwrap();
+            assert_eq!(writer.socket.writes, 1);
+            assert_eq!(writer.socket.taken, parts.concat());
+            assert_eq!(writer.socket.timeouts, [DEADLINE]);
         }
-        wire(&[], ErrorKind::BrokenPipe).write([b""; 3]).unwrap();
+        writer(&[], ErrorKind::BrokenPipe).write([b""; 3]).unwrap();
     }
 
     #[test]
     fn partial_writes_are_finished() {
-        let mut wire = wire(&[1, 2, 1, 3, 1000], ErrorKind::BrokenPipe);
-        wire.write([b"", b"\x81\x05", b"Hello"]).unwrap();
-        assert_eq!(wire.socket.taken, b"\x81\x05Hello");
-        assert_eq!(wire.socket.writes, 4);
-        assert_eq!(wire.written_bytes(), 7);
+        let mut writer = writer(&[1, 2, 1, 3, 1000], ErrorKind::BrokenPipe);
+        writer.write([b"", b"\x81\x05", b"Hello"]).unwrap();
+        assert_eq!(writer.socket.taken, b"\x81\x05Hello");
+        assert_eq!(writer.socket.writes, 4);
+        assert_eq!(writer.written_bytes(), 7);
     }
 
     #[test]
     fn patience_ends_before_the_deadline() {
-        let mut wire = wire(&[2, 1], ErrorKind::WouldBlock);
+        let mut writer = writer(&[2, 1], ErrorKind::WouldBlock);
         let patience = Duration::from_secs(1);
-        assert_eq!(wire.write_within(patience, b"hello").unwrap(), 3);
-        assert_eq!(wire.written_bytes(), 3);
-        assert_eq!(wire.socket.timeouts, [DEADLINE, patience]);
-        wire.socket.takes = vec![1000];
-        wire.write([b"lo", b"", b""]).unwrap();
-        assert_eq!(wire.socket.taken, b"hello");
-        assert_eq!(wire.socket.timeouts, [DEADLINE, patience, DEADLINE]);
+        assert_eq!(writer.write_within(patience, b"hello").unwrap(), 3);
+        assert_eq!(writer.written_bytes(), 3);
+        assert_eq!(writer.socket.timeouts, [DEADLINE, patience]);
+        writer.socket.takes = vec![1000];
+        writer.write([b"lo", b"", b""]).unwrap();
+        assert_eq!(writer.socket.taken, b"hello");
+        assert_eq!(writer.socket.timeouts, [DEADLINE, patience, DEADLINE]);
     }
 
     #[test]
     fn what_is_long_is_written_without_a_wait() {
         let long = vec![7; LONG_BYTES + 1];
-        let mut wire = wire(&[1000], ErrorKind::WouldBlock);
-        assert_eq!(wire.write_within(DEADLINE * 2, &long).unwrap(), 1000);
-        assert_eq!(wire.write_within(DEADLINE * 2, &long).unwrap(), 0);
-        assert_eq!(wire.socket.timeouts, [DEADLINE]);
-        wire.socket.fails = ErrorKind::BrokenPipe;
-        assert!(wire.write_within(DEADLINE * 2, &long).is_err());
+        let mut writer = writer(&[1000], ErrorKind::WouldBlock);
+        assert_eq!(writer.write_within(DEADLINE * 2, &long).unwrap(), 1000);
+        assert_eq!(writer.write_within(DEADLINE * 2, &long).unwrap(), 0);
+        assert_eq!(writer.socket.timeouts, [DEADLINE]);
+        writer.socket.fails = ErrorKind::BrokenPipe;
+        assert!(writer.write_within(DEADLINE * 2, &long).is_err());
     }
 
     #[test]
@@ -312,16 +312,16 @@ mod tests {
         queue.push_shared(&Arc::from(vec![7; 20_000]));
         queue.push_data(b"three ", b"");
         let mut batch = queue.take(false);
-        let mut wire = wire(&[3, 5, 20_000, usize::MAX], ErrorKind::BrokenPipe);
-        wire.write_batch(&mut batch, b"fo", b"ur").unwrap();
+        let mut writer = writer(&[3, 5, 20_000, usize::MAX], ErrorKind::BrokenPipe);
+        writer.write_batch(&mut batch, b"fo", b"ur").unwrap();
         let all = [&b"one two "[..], &[7; 20_000], b"three four"].concat();
-        assert_eq!(wire.socket.taken, all);
-        assert_eq!(wire.socket.writes, 4);
+        assert_eq!(writer.socket.taken, all);
+        assert_eq!(writer.socket.writes, 4);
     }
 
     #[test]
     fn what_is_left_of_the_deadline_bounds_the_next_write() {
-        let mut dribbler = wire(&[1, 1, 1000], ErrorKind::BrokenPipe);
+        let mut dribbler = writer(&[1, 1, 1000], ErrorKind::BrokenPipe);
         dribbler.write([b"", b"\x81\x05", b"Hello"]).unwrap();
         let timeouts = &dribbler.socket.timeouts;
         assert!(timeouts.is_sorted_by(|a, b| a > b), "{timeouts:?}");
@@ -330,7 +330,7 @@ mod tests {
         dribbler.write([b"", b"\x81\x00", b""]).unwrap();
         assert_eq!(dribbler.socket.timeouts.last(), Some(&DEADLINE));
 
-        let mut hasty = wire(&[1, 1], ErrorKind::BrokenPipe);
+        let mut hasty = writer(&[1, 1], ErrorKind::BrokenPipe);
         hasty.deadline = Duration::from_nanos(1);
         assert!(matches!(
             hasty.write([b"", b"\x81\x05", b"Hello"]),
@@ -342,12 +342,12 @@ mod tests {
     #[test]
     fn a_timeout_is_the_write_deadline() {
         for timeout in [ErrorKind::WouldBlock, ErrorKind::TimedOut] {
-            let result = wire(&[3], timeout).write([b"", b"\x81\x05", b"Hello"]);
+            let result = writer(&[3], timeout).write([b"", b"\x81\x05", b"Hello"]);
             assert!(matches!(result, Err(Error::WriteDeadline)));
         }
-        let result = wire(&[3, 0], ErrorKind::Other).write([b"", b"\x81\x05", b"Hello"]);
+        let result = writer(&[3, 0], ErrorKind::Other).write([b"", b"\x81\x05", b"Hello"]);
         assert!(matches!(result, Err(Error::Io(error)) if error.kind() == ErrorKind::WriteZero));
-        let result = wire(&[3], ErrorKind::BrokenPipe).write([b"", b"\x81\x05", b"Hello"]);
+        let result = writer(&[3], ErrorKind::BrokenPipe).write([b"", b"\x81\x05", b"Hello"]);
         assert!(matches!(result, Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
     }
 }

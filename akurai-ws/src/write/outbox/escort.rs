@@ -1,9 +1,9 @@
 //! One thread in the process that waits for all peers that are slow.
 //!
-//! A thread that must not wait gives it the [`Wire`] and the rest of what it wrote. The escort
+//! A thread that must not wait gives it the [`Writer`] and the rest of what it wrote. The escort
 //! writes as much as there is room for, to each in turn, and looks again soon where something went
 //! out and ever less often where nothing does. A whole frame has the write deadline, as anywhere
-//! else. When the rest is out and nothing waits behind it, the wire goes back to its place.
+//! else. When the rest is out and nothing waits behind it, the writer goes back to its place.
 //!
 //! It holds no bytes of its own: a rest is what was shared or queued, and both count towards the
 //! connection's queue. It ends when there was no slow peer for a second.
@@ -12,11 +12,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Shared;
+use super::Outbox;
 use super::post::PATIENCE;
 use crate::error::Error;
 use crate::write::queue::Batch;
-use crate::write::writer::{REARMING_BYTES, Wire};
+use crate::write::writer::{REARMING_BYTES, Writer};
 
 /// How soon a peer that took something is tried again, and how seldom one that takes nothing.
 const RETRY: Duration = Duration::from_millis(1);
@@ -38,8 +38,8 @@ struct Arrivals {
 }
 
 struct Peer {
-    shared: Arc<Shared>,
-    wire: Wire,
+    outbox: Arc<Outbox>,
+    writer: Writer,
     batch: Batch,
     /// When its time for this frame began, or for this MiB of it.
     since: Instant,
@@ -54,12 +54,12 @@ struct Peer {
     drained_bytes: usize,
 }
 
-impl Shared {
-    /// Gives the wire to the escort, and the rest of a batch that the peer has not taken since
+impl Outbox {
+    /// Gives the writer to the escort, and the rest of a batch that the peer has not taken since
     /// then.
     pub(super) fn escort(
         self: &Arc<Self>,
-        wire: Wire,
+        writer: Writer,
         batch: Batch,
         since: Instant,
     ) -> Result<(), Error> {
@@ -68,23 +68,23 @@ impl Shared {
             let builder = thread::Builder::new().name("akurai-ws".to_owned());
             if builder.spawn(run).is_err() {
                 drop(arrivals);
-                return self.write_here(wire, batch);
+                return self.write_here(writer, batch);
             }
             arrivals.has_thread = true;
         }
-        let shared = Arc::clone(self);
+        let outbox = Arc::clone(self);
         arrivals
             .peers
-            .push(Peer::new(shared, wire, batch, since, 0));
+            .push(Peer::new(outbox, writer, batch, since, 0));
         ARRIVED.notify_one();
         Ok(())
     }
 
     /// Writes the rest on the caller's own thread, since there is no other: it waits for the peer,
     /// for the write deadline at most.
-    fn write_here(self: &Arc<Self>, mut wire: Wire, mut batch: Batch) -> Result<(), Error> {
-        let result = wire.write_batch(&mut batch, b"", b"");
-        let mut state = self.put_back(wire, result)?;
+    fn write_here(self: &Arc<Self>, mut writer: Writer, mut batch: Batch) -> Result<(), Error> {
+        let result = writer.write_batch(&mut batch, b"", b"");
+        let mut state = self.put_back(writer, result)?;
         self.is_written(&mut state, batch);
         self.settle(state)
     }
@@ -132,7 +132,7 @@ impl Peer {
         }
         let bytes = self.batch.unwritten();
         let len = bytes.len();
-        match self.wire.try_write(bytes) {
+        match self.writer.try_write(bytes) {
             Ok(written) => self.took(written, written == len),
             Err(error) => self.fail(error),
         }
@@ -152,12 +152,12 @@ impl Peer {
         if self.batch.is_written() {
             return self.next();
         }
-        let left = self.wire.deadline().saturating_sub(now - self.since);
+        let left = self.writer.deadline().saturating_sub(now - self.since);
         if left.is_zero() {
             return self.fail(Error::WriteDeadline);
         }
         if !self.is_blamed && now - self.since >= PATIENCE {
-            self.shared.blame();
+            self.outbox.blame();
             self.is_blamed = true;
         }
         let stalled = now - self.last_progress;
@@ -172,33 +172,33 @@ impl Peer {
     /// Goes on with what waits behind the batch that is written.
     fn next(self) -> Option<Self> {
         let Self {
-            shared,
-            wire,
+            outbox,
+            writer,
             batch,
             last_progress: now,
             drained_bytes,
             ..
         } = self;
-        let mut state = shared.put_back(wire, Ok(())).ok()?;
-        shared.is_written(&mut state, batch);
-        let Some((wire, batch)) = shared.take_turn(&mut state, drained_bytes) else {
-            shared.rest(state);
+        let mut state = outbox.put_back(writer, Ok(())).ok()?;
+        outbox.is_written(&mut state, batch);
+        let Some((writer, batch)) = outbox.take_turn(&mut state, drained_bytes) else {
+            outbox.rest(state);
             return None;
         };
         drop(state);
-        Some(Self::new(shared, wire, batch, now, drained_bytes))
+        Some(Self::new(outbox, writer, batch, now, drained_bytes))
     }
 
     fn new(
-        shared: Arc<Shared>,
-        wire: Wire,
+        outbox: Arc<Outbox>,
+        writer: Writer,
         batch: Batch,
         since: Instant,
         drained_bytes: usize,
     ) -> Self {
         Self {
-            shared,
-            wire,
+            outbox,
+            writer,
             batch,
             since,
             progress_bytes: 0,
@@ -211,7 +211,7 @@ impl Peer {
 
     fn fail(self, error: Error) -> Option<Self> {
         // Each thread that sends on the connection learns of it.
-        drop(self.shared.put_back(self.wire, Err(error)));
+        drop(self.outbox.put_back(self.writer, Err(error)));
         None
     }
 }

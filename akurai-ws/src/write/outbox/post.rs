@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::sending::Excuse::{Excused, ToBlame};
-use super::{Context, Guard, Phase, Place, Shared};
+use super::{Context, Guard, Outbox, Phase, Place};
 use crate::codec::close;
 use crate::error::Error;
 use crate::options::WhenFull;
 use crate::write::queue::Batch;
-use crate::write::writer::Wire;
+use crate::write::writer::Writer;
 
 /// How long the peer may take before the escort waits for it. A peer that reads takes what fits
 /// into the socket's buffer at once.
 pub(super) const PATIENCE: Duration = Duration::from_millis(5);
 
-impl Shared {
+impl Outbox {
     /// Writes a frame, or leaves it to the thread that writes; and if the peer does not take it
     /// soon, to the [`escort`](super::escort).
     pub(crate) fn post(self: &Arc<Self>, frame: &Arc<[u8]>, context: Context) -> Result<(), Error> {
@@ -25,14 +25,14 @@ impl Shared {
             return self.settle_soon(self.queue(frame, context)?);
         }
         state.follows(context);
-        let mut wire = state.take_wire().expect("it is free");
+        let mut writer = state.take_writer().expect("it is free");
         drop(state);
         let begun = Instant::now();
-        match wire.write_within(PATIENCE, frame) {
+        match writer.write_within(PATIENCE, frame) {
             Ok(written) if written < frame.len() => {
-                self.escort(wire, Batch::of_shared(frame, written), begun)
+                self.escort(writer, Batch::of_shared(frame, written), begun)
             }
-            result => self.settle_soon(self.put_back(wire, result.map(drop))?),
+            result => self.settle_soon(self.put_back(writer, result.map(drop))?),
         }
     }
 
@@ -103,11 +103,11 @@ impl Shared {
 
     fn settle_soon<'s>(self: &'s Arc<Self>, mut state: Guard<'s>) -> Result<(), Error> {
         let begun = Instant::now();
-        while let Some((mut wire, mut batch)) = self.take_turn(&mut state, 0) {
+        while let Some((mut writer, mut batch)) = self.take_turn(&mut state, 0) {
             drop(state);
-            match write_soon(&mut wire, &mut batch, begun) {
-                Ok(Some(since)) => return self.escort(wire, batch, since),
-                result => state = self.put_back(wire, result.map(drop))?,
+            match write_soon(&mut writer, &mut batch, begun) {
+                Ok(Some(since)) => return self.escort(writer, batch, since),
+                result => state = self.put_back(writer, result.map(drop))?,
             }
             self.is_written(&mut state, batch);
         }
@@ -118,7 +118,7 @@ impl Shared {
 
 /// Writes as much of a batch as the peer takes soon: since when it has not taken the rest.
 fn write_soon(
-    wire: &mut Wire,
+    writer: &mut Writer,
     batch: &mut Batch,
     begun: Instant,
 ) -> Result<Option<Instant>, Error> {
@@ -130,7 +130,7 @@ fn write_soon(
         }
         let bytes = batch.unwritten();
         // Always the same wait, so that the socket's timeout need not be set for each frame.
-        let written = wire.write_within(PATIENCE, bytes)?;
+        let written = writer.write_within(PATIENCE, bytes)?;
         let is_all = written == bytes.len();
         batch.advance(written);
         if !is_all {

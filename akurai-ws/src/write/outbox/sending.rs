@@ -10,9 +10,9 @@ use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
 use crate::options::WhenFull;
 use crate::write::queue::Batch;
-use crate::write::writer::Wire;
+use crate::write::writer::Writer;
 
-use super::{Context, Guard, Lane, Outgoing, Phase, Place, Shared, State};
+use super::{Context, Guard, Lane, Outbox, Outgoing, Phase, Place, State};
 
 /// How much may be held back to be written together, in bytes with the frames' headers.
 const HELD_BYTES: usize = 16 * 1024;
@@ -28,7 +28,7 @@ pub(super) enum Excuse<'s> {
     ToBlame(Guard<'s>),
 }
 
-impl Shared {
+impl Outbox {
     /// Writes a frame, or leaves it to the thread that writes.
     pub(crate) fn send(self: &Arc<Self>, frame: Outgoing<'_>) -> Result<(), Error> {
         let len = frame.head.len() + frame.payload.len();
@@ -169,7 +169,7 @@ impl Shared {
     /// another thread writes.
     pub(crate) fn asked_behind_bytes(&self) -> Option<u64> {
         let state = self.lock();
-        let has_asked = state.wire.is_some() && !state.queue.has_keepalive();
+        let has_asked = state.writer.is_some() && !state.queue.has_keepalive();
         has_asked.then_some(state.asked_behind_bytes)
     }
 
@@ -187,7 +187,7 @@ impl Shared {
 
     // The caller's own frame, behind what waits.
     fn write_now(self: &Arc<Self>, mut state: Guard<'_>, frame: Outgoing<'_>) -> Result<(), Error> {
-        let mut wire = state.take_wire().expect("the caller saw it");
+        let mut writer = state.take_writer().expect("the caller saw it");
         let is_first = !state.queue.is_ready(state.is_streaming);
         let mut batch = match is_first {
             true => Batch::default(),
@@ -198,8 +198,8 @@ impl Shared {
         }
         drop(state);
         let drained_bytes = batch.len();
-        let result = wire.write_batch(&mut batch, frame.head, frame.payload);
-        let mut state = self.put_back(wire, result)?;
+        let result = writer.write_batch(&mut batch, frame.head, frame.payload);
+        let mut state = self.put_back(writer, result)?;
         self.is_written(&mut state, batch);
         if frame.lane == (Lane::Fragment { fin: true }) {
             state.is_streaming = false;
@@ -208,7 +208,7 @@ impl Shared {
         self.settle_after(drained_bytes, state)
     }
 
-    // Writes what waits, if nobody does. Wherever a frame was queued or the wire was put back, this comes last.
+    // Writes what waits, if nobody does. Wherever a frame was queued or the writer was put back, this comes last.
     pub(super) fn settle<'s>(self: &'s Arc<Self>, state: Guard<'s>) -> Result<(), Error> {
         self.settle_after(0, state)
     }
@@ -220,27 +220,27 @@ impl Shared {
         mut drained_bytes: usize,
         mut state: Guard<'s>,
     ) -> Result<(), Error> {
-        while let Some((mut wire, mut batch)) = self.take_turn(&mut state, drained_bytes) {
+        while let Some((mut writer, mut batch)) = self.take_turn(&mut state, drained_bytes) {
             drop(state);
             if drained_bytes >= self.settings.max_queue_bytes {
-                return self.escort(wire, batch, Instant::now());
+                return self.escort(writer, batch, Instant::now());
             }
             drained_bytes += batch.len();
-            let result = wire.write_batch(&mut batch, b"", b"");
-            state = self.put_back(wire, result)?;
+            let result = writer.write_batch(&mut batch, b"", b"");
+            state = self.put_back(writer, result)?;
             self.is_written(&mut state, batch);
         }
         self.rest(state);
         Ok(())
     }
 
-    // The wire and what is to be written next, if nobody writes and something waits. After a
+    // The writer and what is to be written next, if nobody writes and something waits. After a
     // queue's worth, a thread that waits to write something itself comes first.
     pub(super) fn take_turn(
         &self,
         state: &mut State,
         drained_bytes: usize,
-    ) -> Option<(Wire, Batch)> {
+    ) -> Option<(Writer, Batch)> {
         if !state.is_free() || !state.queue.is_ready(state.is_streaming) {
             return None;
         }
@@ -250,10 +250,10 @@ impl Shared {
             state.is_reserved = true;
             return None;
         }
-        let wire = state.take_wire()?;
+        let writer = state.take_writer()?;
         let batch = state.take_batch();
         self.wake(state); // There is room again.
-        Some((wire, batch))
+        Some((writer, batch))
     }
 
     pub(super) fn is_written(&self, state: &mut State, batch: Batch) {
@@ -265,7 +265,7 @@ impl Shared {
 
     // Nothing more is to be written now, unless another thread does.
     pub(super) fn rest(&self, mut state: Guard<'_>) {
-        if state.wire.is_some() {
+        if state.writer.is_some() {
             state.is_slow &= state.queue.is_ready(state.is_streaming);
             state.queue.shrink();
             self.wake(&state);
@@ -274,19 +274,19 @@ impl Shared {
 
     pub(super) fn put_back(
         &self,
-        wire: Wire,
+        writer: Writer,
         result: Result<(), Error>,
     ) -> Result<Guard<'_>, Error> {
         let mut state = self.lock();
         state.is_writing = false;
         state.busy_since = None;
         self.written_bytes
-            .store(wire.written_bytes(), Ordering::Relaxed);
+            .store(writer.written_bytes(), Ordering::Relaxed);
         let has_ended = state.phase == Phase::Ended;
         match result {
             Ok(()) => {
                 if !has_ended {
-                    state.wire = Some(wire);
+                    state.writer = Some(writer);
                 }
                 Ok(state)
             }
@@ -295,7 +295,7 @@ impl Shared {
                 self.finish(&mut state);
                 drop(state);
                 // Half a frame is out: nothing can follow it, and the reader need not wait for anything.
-                wire.shutdown(Shutdown::Both);
+                writer.shutdown(Shutdown::Both);
                 Err(if has_ended { Error::Closed } else { error })
             }
         }
@@ -424,21 +424,21 @@ mod tests {
             write_deadline: Duration::from_millis(10),
             ..Settings::default()
         };
-        let shared = Shared::new(&settings, Some(outbound), None);
-        shared.connect(socket).unwrap();
-        let mut message = MessageWriter::begin(Arc::clone(&shared), Kind::Text).unwrap();
+        let outbox = Outbox::new(&settings, Some(outbound), None);
+        outbox.connect(socket).unwrap();
+        let mut message = MessageWriter::begin(Arc::clone(&outbox), Kind::Text).unwrap();
         message.write_all(b"begun, ").unwrap();
         // Another thread writes, for longer than a part waits.
-        let wire = shared.lock().take_wire().unwrap();
+        let writer = outbox.lock().take_writer().unwrap();
         let refused = message.write(b"a part that is sent again later");
         assert!(matches!(Error::from(refused.unwrap_err()), Error::Slow));
-        drop(shared.put_back(wire, Ok(())).unwrap());
+        drop(outbox.put_back(writer, Ok(())).unwrap());
         message
             .write_all(b"a part that is sent again later")
             .unwrap();
         message.finish().unwrap();
-        shared.end();
-        drop(shared);
+        outbox.end();
+        drop(outbox);
 
         // Short frames that are not masked: two bytes of header each.
         let mut frames = Vec::new();
