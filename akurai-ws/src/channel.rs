@@ -1,8 +1,10 @@
 //! The protocol on its socket: reads, answers, and ends in the right order.
 
 mod closing;
+mod reading;
 
 use std::io::{self, ErrorKind};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,7 @@ use crate::error::{Error, Violation};
 use crate::message::{Kind, Message};
 use crate::read::ReadBuffer;
 use crate::waits::{Due, Waits};
-use crate::write::outbox::{Outbox, Place};
+use crate::write::outbox::{Closing, Outbox, Way};
 
 /// The reading side. What is written goes through [`Outbox`].
 #[derive(Debug)]
@@ -241,7 +243,7 @@ impl Channel {
         if !self.outbox.settings.join_sends {
             return Ok(());
         }
-        let result = self.outbox.flush();
+        let result = self.outbox.flush(Way::Send);
         self.written(result)
     }
 
@@ -315,9 +317,9 @@ impl Channel {
             }
         }
         if self.socket.is_stopping() {
-            let _ = self.outbox.close(close::GOING_AWAY, "", Place::Behind);
+            let _ = self.outbox.close(close::GOING_AWAY, "", Way::Send);
             self.protocol.end();
-        } else if self.outbox.is_close_due() {
+        } else if matches!(self.outbox.closing(), Closing::Queued { .. }) {
             // A peer that has ended its side may still read ours, to the Close.
             self.protocol.end();
         } else {
@@ -340,7 +342,8 @@ impl Channel {
                     Some(bytes) if self.waits.extend(bytes) => {}
                     Some(_) => {
                         self.protocol.end();
-                        self.outbox.lose(&self.socket);
+                        self.outbox.end(true);
+                        let _ = self.socket.shutdown(Shutdown::Both);
                     }
                 }
                 Ok(())
@@ -349,7 +352,7 @@ impl Channel {
             // §7.4.1: this end "is going away"; whether the purpose was fulfilled (1000), it cannot know.
             Due::Idle | Due::Lifetime => {
                 let reason = if due == Due::Idle { "idle" } else { "lifetime" };
-                let result = self.outbox.close(close::GOING_AWAY, reason, Place::Behind);
+                let result = self.outbox.close(close::GOING_AWAY, reason, Way::Send);
                 self.written(result)
             }
         }
@@ -372,7 +375,7 @@ impl Channel {
     // The transport is at its end.
     fn end(&mut self) {
         self.protocol.end();
-        self.outbox.end();
+        self.outbox.end(false);
     }
 }
 

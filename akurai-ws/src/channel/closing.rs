@@ -7,7 +7,7 @@ use crate::codec::close;
 use crate::codec::protocol::State;
 use crate::error::{Error, Violation};
 use crate::message::{CloseFrame, Message};
-use crate::write::outbox::Place;
+use crate::write::outbox::Way;
 
 use super::{Channel, Filled};
 
@@ -16,15 +16,17 @@ impl Channel {
     pub(crate) fn finish(mut self, code: u16) {
         let stopping = code == close::NORMAL && self.socket.is_stopping();
         let code = if stopping { close::GOING_AWAY } else { code };
-        let _ = self.outbox.close(code, "", Place::Behind);
+        let _ = self.outbox.close(code, "", Way::Send);
         // If a write failed, the peer is gone, or it takes nothing and would not take a FIN.
-        if !self.outbox.has_failed() {
+        if !self.outbox.closing().has_failed() {
             self.discard();
             // A peer that has ended its side may still read ours.
             self.outbox.await_close();
             let _ = self.socket.shutdown(Shutdown::Write);
         }
-        self.outbox.abandon(&self.socket);
+        if self.outbox.abandon() {
+            let _ = self.socket.shutdown(Shutdown::Both);
+        }
     }
 
     // Whatever the peer still sends, until its Close and its FIN: with bytes unread, or still to
@@ -53,7 +55,9 @@ impl Channel {
     fn say_fin(&mut self) {
         if !self.said_fin {
             self.said_fin = true;
-            self.outbox.fin(&self.socket);
+            if !self.outbox.will_send_fin() {
+                let _ = self.socket.shutdown(Shutdown::Write);
+            }
         }
     }
 
@@ -65,7 +69,7 @@ impl Channel {
 
     // §7.4.1: a server that goes down says 1001.
     pub(super) fn go_away(&mut self) -> Result<(), Error> {
-        let result = self.outbox.close(close::GOING_AWAY, "", Place::Behind);
+        let result = self.outbox.close(close::GOING_AWAY, "", Way::Send);
         self.written(result)
     }
 
@@ -79,14 +83,8 @@ impl Channel {
             Some(frame) => (frame.code, frame.reason.as_str()),
             None => (close::NO_STATUS, ""),
         };
-        let payload = match frame {
-            Some(_) => close::encode(code, reason).unwrap_or_default(),
-            None => Vec::new(),
-        };
         // A peer that sent Close and left has no use for the echo: no error.
-        let _ = self
-            .outbox
-            .close_with(&payload, code, reason, Place::InFront);
+        let _ = self.outbox.close_now(code, reason);
     }
 
     // §7.1.7: Close with the code that says why, then FIN. What the peer still sends is read when the connection is
@@ -94,7 +92,7 @@ impl Channel {
     pub(super) fn fail(&mut self, violation: Violation) -> Error {
         let _ = self.flush();
         let (code, reason) = (violation.code(), violation.reason());
-        let _ = self.outbox.close(code, reason, Place::InFront);
+        let _ = self.outbox.close_now(code, reason);
         self.say_fin();
         self.protocol.end();
         violation.into()
@@ -122,10 +120,11 @@ impl Channel {
             self.counted_to = Some(until);
             counted_to
         });
-        let since = match self.outbox.close_sent_at() {
+        let closing = self.outbox.closing();
+        let since = match closing.sent_at() {
             // Another thread may have sent it during the read.
             Some(sent_at) => sent_at.max(from),
-            None if self.outbox.has_failed() => from,
+            None if closing.has_failed() => from,
             // It waits for what another thread writes, which has a deadline of its own.
             None => return,
         };

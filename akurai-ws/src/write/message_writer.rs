@@ -11,7 +11,7 @@ use crate::codec::frame::{self, Opcode};
 use crate::codec::utf8;
 use crate::error::Error;
 use crate::message::Kind;
-use crate::write::outbox::{Context, Lane, Outbox, Outgoing, Place};
+use crate::write::outbox::{Lane, Outbox, Outgoing, Way};
 
 /// A message that goes out in fragments as it is written: see [`Sender::send_stream`](crate::Sender::send_stream).
 ///
@@ -48,7 +48,7 @@ pub struct MessageWriter {
 
 impl MessageWriter {
     pub(crate) fn begin(outbox: Arc<Outbox>, kind: Kind) -> Result<Self, Error> {
-        outbox.begin_stream()?;
+        outbox.send(Outgoing::plain(b"", b"", Lane::Begin), Way::Send)?;
         // With context takeover, the peer's window would hold what ours has not seen.
         let outbound = outbox
             .settings
@@ -92,13 +92,8 @@ impl MessageWriter {
             true => frame::encode_compressed_header(self.opcode, fin, payload.len()),
             false => frame::encode_fragment_header(self.opcode, fin, payload.len()),
         };
-        self.outbox.send(Outgoing {
-            head: head.as_slice(),
-            payload,
-            shared: None,
-            lane: Lane::Fragment { fin },
-            context: Context::Apart,
-        })?;
+        let frame = Outgoing::plain(head.as_slice(), payload, Lane::Fragment { fin });
+        self.outbox.send(frame, Way::Send)?;
         self.opcode = Opcode::Continuation;
         Ok(())
     }
@@ -144,9 +139,7 @@ impl Drop for MessageWriter {
     fn drop(&mut self) {
         if !self.is_finished {
             let reason = "message abandoned";
-            let _ = self
-                .outbox
-                .close(close::INTERNAL_ERROR, reason, Place::InFront);
+            let _ = self.outbox.close_now(close::INTERNAL_ERROR, reason);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Everything that goes out, and the threads that send it.
 
 pub(crate) mod message_writer;
+mod monitor;
 pub(crate) mod outbox;
 pub(crate) mod prepared;
 mod queue;

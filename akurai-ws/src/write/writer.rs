@@ -1,29 +1,38 @@
 //! The sending side of a connection: whole frames, in time or not at all.
 
+use std::fmt::Debug;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use akurai_http::Socket;
 
+use super::monitor::now;
+use super::outbox::Escort;
 use crate::error::Error;
 use crate::write::queue::Batch;
 
+/// How long the peer may take before the escort waits for it. A peer that reads takes what fits
+/// into the socket's buffer at once.
+pub(super) const PATIENCE: Duration = Duration::from_millis(5);
+
 /// The write deadline begins again with each MiB that the peer took.
-pub(crate) const REARMING_BYTES: usize = 1024 * 1024;
+const REARMING_BYTES: usize = 1024 * 1024;
 
 /// What is longer than this may not fit into the socket's buffer whole, and a wait of some
 /// milliseconds would not change that.
 const LONG_BYTES: usize = 64 * 1024;
 
 /// What a [`Writer`] needs of a socket.
-pub(crate) trait Outlet {
+pub(crate) trait Outlet: Debug + Send + Sized + 'static {
     fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
     /// The same of one slice and without a wait.
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize>;
     /// Longest wait of one write.
     fn set_write_timeout(&mut self, wait: Duration) -> io::Result<()>;
     fn shutdown(&self, how: Shutdown);
+    /// What waits for slow peers, of all such sockets.
+    fn escort(&self) -> &'static Escort<Self>;
 }
 
 impl Outlet for Socket {
@@ -51,18 +60,32 @@ impl Outlet for Socket {
     fn shutdown(&self, how: Shutdown) {
         let _ = Socket::shutdown(self, how);
     }
+
+    fn escort(&self) -> &'static Escort<Self> {
+        static ESCORT: Escort<Socket> = Escort::new();
+        &ESCORT
+    }
 }
 
-/// Whoever holds it is the one who writes.
+/// A socket, as the thread has it that has the turn.
 #[derive(Debug)]
 pub(crate) struct Writer<O = Socket> {
     socket: O,
     /// How long the peer may take for a whole frame, and for each MiB of a longer one.
-    deadline: Duration,
+    pub(super) deadline: Duration,
     /// What the socket's own timeout is, so that it is set only when it changes.
     timeout: Duration,
     /// How much the socket took, in all.
-    written_bytes: u64,
+    pub(super) written_bytes: u64,
+    /// How much it had taken before the last ping that asks whether the peer is alive.
+    pub(super) asked_behind_bytes: u64,
+}
+
+/// Since when the peer takes a frame, or the last MiB of it.
+#[derive(Debug)]
+pub(super) struct FrameTime {
+    pub(super) since: Instant,
+    progress_bytes: usize,
 }
 
 impl<O: Outlet> Writer<O> {
@@ -73,124 +96,103 @@ impl<O: Outlet> Writer<O> {
             deadline,
             timeout: deadline,
             written_bytes: 0,
+            asked_behind_bytes: 0,
         })
     }
 
-    /// Writes all of `parts`, in one write if the peer takes it, and without a copy. After an error, nobody knows how
-    /// much of it arrived, and nothing more may be written.
-    pub(crate) fn write(&mut self, parts: [&[u8]; 3]) -> Result<(), Error> {
-        let mut slices = parts.map(IoSlice::new);
-        let mut rest = &mut slices[..];
-        IoSlice::advance_slices(&mut rest, 0); // Those in front that are empty.
-        let mut since = Instant::now();
-        let mut progress_bytes = 0;
-        let mut wait = self.deadline;
-        while !rest.is_empty() {
-            self.set_timeout(wait)?;
-            let written = match self.socket.write_slices(rest) {
-                Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
-                Ok(written) => written,
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => 0,
-                    // Linux says the former, others the latter.
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                        return Err(Error::WriteDeadline);
-                    }
-                    _ => return Err(error.into()),
-                },
-            };
-            self.written_bytes += written as u64;
-            IoSlice::advance_slices(&mut rest, written);
-            if rest.is_empty() {
-                break;
-            }
-
-            // One write lasts no longer than the socket's timeout, but a peer that dribbles makes it several.
-            progress_bytes += written;
-            if progress_bytes >= REARMING_BYTES {
-                since = Instant::now();
-                progress_bytes = 0;
-            }
-            wait = self.deadline.saturating_sub(since.elapsed());
-            if wait.is_zero() {
-                return Err(Error::WriteDeadline);
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes a whole batch, and `head` and `payload` in one write with its end.
-    pub(crate) fn write_batch(
-        &mut self,
-        batch: &mut Batch,
-        head: &[u8],
-        payload: &[u8],
-    ) -> Result<(), Error> {
-        while !batch.front.is_empty() {
+    /// Writes a whole batch, and `own`, a header and a payload, in one write with its end.
+    pub(super) fn write_batch(&mut self, batch: &mut Batch, own: [&[u8]; 2]) -> Result<(), Error> {
+        while !batch.is_at_last() {
             let piece = batch.unwritten();
             let len = piece.len();
             self.write([piece, b"", b""])?;
             batch.advance(len);
         }
-        self.write([batch.unwritten(), head, payload])
+        self.write([batch.unwritten(), own[0], own[1]])
+    }
+
+    /// Writes all of `parts`, in one write if the peer takes it, and without a copy. After an error
+    /// nobody knows how much of it arrived, and nothing more may be written.
+    fn write(&mut self, parts: [&[u8]; 3]) -> Result<(), Error> {
+        let mut slices = parts.map(IoSlice::new);
+        let mut rest = &mut slices[..];
+        IoSlice::advance_slices(&mut rest, 0); // Those in front that are empty.
+        let mut time = FrameTime::from(now());
+        let mut wait = self.deadline;
+        while !rest.is_empty() {
+            self.set_timeout(wait)?;
+            let result = self.socket.write_slices(rest);
+            let written = self.note(result)?.ok_or(Error::WriteDeadline)?;
+            IoSlice::advance_slices(&mut rest, written);
+            if !rest.is_empty() {
+                // One write lasts no longer than the socket's timeout, but a peer that dribbles
+                // makes it several.
+                wait = time.left(written, self.deadline)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes as much of a batch as the peer takes until [`PATIENCE`] is over, and once more; of a
+    /// long piece, as much as there is room for just now. Since when it has not taken the rest.
+    pub(super) fn write_soon(
+        &mut self,
+        batch: &mut Batch,
+        begun: Instant,
+    ) -> Result<Option<Instant>, Error> {
+        while !batch.is_written() {
+            let since = now();
+            if since - begun >= PATIENCE {
+                return Ok(Some(since));
+            }
+            let bytes = batch.unwritten();
+            let (len, is_long) = (bytes.len(), bytes.len() > LONG_BYTES);
+            let result = if is_long {
+                self.socket.try_write(bytes)
+            } else {
+                // Always the same wait, so that the socket's timeout need not be set for each frame.
+                self.set_timeout(PATIENCE)?;
+                self.socket.write_slices(&[IoSlice::new(bytes)])
+            };
+            let written = self.note(result)?;
+            batch.advance(written.unwrap_or(0));
+            if written.is_none() || is_long && written != Some(len) {
+                return Ok(Some(since));
+            }
+        }
+        Ok(None)
     }
 
     /// Writes as much of `bytes` as there is room for in the socket's buffer; how much that was.
-    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        let written = match self.socket.try_write(bytes) {
-            Ok(0) if !bytes.is_empty() => return Err(io::Error::from(ErrorKind::WriteZero).into()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-            Err(error) if error.kind() == ErrorKind::Interrupted => 0,
-            result => result?,
-        };
-        self.written_bytes += written as u64;
-        Ok(written)
+    pub(super) fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        let result = self.socket.try_write(bytes);
+        Ok(self.note(result)?.unwrap_or(0))
     }
 
-    /// Longest wait for a whole frame, and for each [`REARMING_BYTES`] of a longer one.
-    pub(crate) fn deadline(&self) -> Duration {
-        self.deadline
-    }
-
-    /// Writes as much of `bytes` as the peer takes within `patience`, and of what is long as much
-    /// as there is room for just now; how much that was.
-    pub(crate) fn write_within(
-        &mut self,
-        patience: Duration,
-        bytes: &[u8],
-    ) -> Result<usize, Error> {
-        if bytes.len() > LONG_BYTES {
-            return self.try_write(bytes);
-        }
-        let begun = Instant::now();
-        let mut written = 0;
-        self.set_timeout(patience)?;
-        while written < bytes.len() {
-            match self.socket.write_slices(&[IoSlice::new(&bytes[written..])]) {
-                Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
-                Ok(count) => {
-                    self.written_bytes += count as u64;
-                    written += count;
-                }
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut => break,
-                    _ => return Err(error.into()),
-                },
-            }
-            if begun.elapsed() >= patience {
-                break;
-            }
-        }
-        Ok(written)
-    }
-
-    pub(crate) fn written_bytes(&self) -> u64 {
-        self.written_bytes
-    }
-
-    pub(crate) fn shutdown(&self, how: Shutdown) {
+    pub(super) fn shutdown(&self, how: Shutdown) {
         self.socket.shutdown(how);
+    }
+
+    pub(super) fn escort(&self) -> &'static Escort<O> {
+        self.socket.escort()
+    }
+
+    /// What came of one write: how much the peer took; `None` if it was nothing in time.
+    fn note(&mut self, result: io::Result<usize>) -> Result<Option<usize>, Error> {
+        let error = match result {
+            Ok(0) => ErrorKind::WriteZero.into(),
+            Ok(written) => {
+                self.written_bytes += written as u64;
+                return Ok(Some(written));
+            }
+            Err(error) => error,
+        };
+        match error.kind() {
+            ErrorKind::Interrupted => Ok(Some(0)),
+            // Linux says the former, others the latter.
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => Ok(None),
+            _ => Err(error.into()),
+        }
     }
 
     fn set_timeout(&mut self, wait: Duration) -> io::Result<()> {
@@ -202,6 +204,28 @@ impl<O: Outlet> Writer<O> {
     }
 }
 
+impl FrameTime {
+    pub(super) fn from(since: Instant) -> Self {
+        Self {
+            since,
+            progress_bytes: 0,
+        }
+    }
+
+    /// What is left of `deadline` when the peer has taken so much more.
+    pub(super) fn left(&mut self, written: usize, deadline: Duration) -> Result<Duration, Error> {
+        let now = now();
+        self.progress_bytes += written;
+        if self.progress_bytes >= REARMING_BYTES {
+            *self = Self::from(now);
+        }
+        match deadline.saturating_sub(now - self.since) {
+            Duration::ZERO => Err(Error::WriteDeadline),
+            left => Ok(left),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -210,6 +234,7 @@ mod tests {
     use crate::write::queue::Queue;
 
     /// Takes so many bytes with each write, and then fails.
+    #[derive(Debug)]
     struct Peer {
         takes: Vec<usize>,
         fails: ErrorKind,
@@ -240,6 +265,10 @@ mod tests {
         }
 
         fn shutdown(&self, _: Shutdown) {}
+
+        fn escort(&self) -> &'static Escort<Self> {
+            unreachable!("nothing is left to it here")
+        }
     }
 
     const DEADLINE: Duration = Duration::from_secs(20);
@@ -278,31 +307,42 @@ mod tests {
         writer.write([b"", b"\x81\x05", b"Hello"]).unwrap();
         assert_eq!(writer.socket.taken, b"\x81\x05Hello");
         assert_eq!(writer.socket.writes, 4);
-        assert_eq!(writer.written_bytes(), 7);
+        assert_eq!(writer.written_bytes, 7);
     }
 
     #[test]
     fn patience_ends_before_the_deadline() {
         let mut writer = writer(&[2, 1], ErrorKind::WouldBlock);
-        let patience = Duration::from_secs(1);
-        assert_eq!(writer.write_within(patience, b"hello").unwrap(), 3);
-        assert_eq!(writer.written_bytes(), 3);
-        assert_eq!(writer.socket.timeouts, [DEADLINE, patience]);
+        let mut batch = Batch::of_shared(&Arc::from(&b"hello"[..]));
+        let rest = writer.write_soon(&mut batch, Instant::now()).unwrap();
+        assert!(rest.is_some());
+        assert_eq!(batch.unwritten(), b"lo");
+        assert_eq!(writer.written_bytes, 3);
+        assert_eq!(writer.socket.timeouts, [DEADLINE, PATIENCE]);
         writer.socket.takes = vec![1000];
-        writer.write([b"lo", b"", b""]).unwrap();
+        writer.write_batch(&mut batch, [b""; 2]).unwrap();
         assert_eq!(writer.socket.taken, b"hello");
-        assert_eq!(writer.socket.timeouts, [DEADLINE, patience, DEADLINE]);
+        assert_eq!(writer.socket.timeouts, [DEADLINE, PATIENCE, DEADLINE]);
+        // Where it is over already, nothing is tried.
+        let mut batch = Batch::of_shared(&Arc::from(&b"again"[..]));
+        let begun = Instant::now() - PATIENCE;
+        assert!(writer.write_soon(&mut batch, begun).unwrap().is_some());
+        assert_eq!(batch.unwritten(), b"again");
     }
 
     #[test]
     fn what_is_long_is_written_without_a_wait() {
-        let long = vec![7; LONG_BYTES + 1];
+        let long = Arc::from(vec![7; LONG_BYTES + 1001]);
+        let mut batch = Batch::of_shared(&long);
         let mut writer = writer(&[1000], ErrorKind::WouldBlock);
-        assert_eq!(writer.write_within(DEADLINE * 2, &long).unwrap(), 1000);
-        assert_eq!(writer.write_within(DEADLINE * 2, &long).unwrap(), 0);
+        for _ in 0..2 {
+            let rest = writer.write_soon(&mut batch, Instant::now()).unwrap();
+            assert!(rest.is_some());
+            assert_eq!(batch.unwritten().len(), LONG_BYTES + 1);
+        }
         assert_eq!(writer.socket.timeouts, [DEADLINE]);
         writer.socket.fails = ErrorKind::BrokenPipe;
-        assert!(writer.write_within(DEADLINE * 2, &long).is_err());
+        assert!(writer.write_soon(&mut batch, Instant::now()).is_err());
     }
 
     #[test]
@@ -313,7 +353,7 @@ mod tests {
         queue.push_data(b"three ", b"");
         let mut batch = queue.take(false);
         let mut writer = writer(&[3, 5, 20_000, usize::MAX], ErrorKind::BrokenPipe);
-        writer.write_batch(&mut batch, b"fo", b"ur").unwrap();
+        writer.write_batch(&mut batch, [b"fo", b"ur"]).unwrap();
         let all = [&b"one two "[..], &[7; 20_000], b"three four"].concat();
         assert_eq!(writer.socket.taken, all);
         assert_eq!(writer.socket.writes, 4);

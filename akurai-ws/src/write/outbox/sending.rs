@@ -1,370 +1,358 @@
-//! Frames into the socket: by whom, and in which order.
+//! Frames into the socket: by which thread, and in which order.
 
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::{Behind, Closing, Context, Guard, Job, Lane, Outbox};
+use super::{Outgoing, Outlet, State, Turn, Way};
 use crate::codec::close;
+use crate::codec::compression::Outbound;
 use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
-use crate::options::WhenFull;
+use crate::options::{Settings, WhenFull};
+use crate::write::monitor::now;
 use crate::write::queue::Batch;
-use crate::write::writer::Writer;
-
-use super::{Context, Guard, Lane, Outbox, Outgoing, Phase, Place, State};
 
 /// How much may be held back to be written together, in bytes with the frames' headers.
 const HELD_BYTES: usize = 16 * 1024;
+
 /// How long the write of another thread may last before the peer is blamed for what waits behind it. On a busy machine, such a
 /// thread may have to wait for a processor.
 const EXCUSE: Duration = Duration::from_millis(50);
 
-/// Whether a full queue is the peer's fault.
-pub(super) enum Excuse<'s> {
-    /// No; something has changed, or time has passed.
-    Excused(Guard<'s>),
-    /// Yes: the Close that says so is to be written.
-    ToBlame(Guard<'s>),
-}
-
-impl Outbox {
-    /// Writes a frame, or leaves it to the thread that writes.
-    pub(crate) fn send(self: &Arc<Self>, frame: Outgoing<'_>) -> Result<(), Error> {
-        let len = frame.head.len() + frame.payload.len();
-        let is_fragment = matches!(frame.lane, Lane::Fragment { .. });
-        // What would never fit is written by its own thread.
-        let may_be_queued = !is_fragment && len <= self.settings.max_queue_bytes;
+impl<O: Outlet> Outbox<O> {
+    /// Sends a frame: writes it, or leaves it to the thread that writes.
+    pub(crate) fn send(self: &Arc<Self>, frame: Outgoing<'_>, way: Way) -> Result<(), Error> {
+        let fits = frame.fits(&self.settings);
         let mut until = None;
         let mut state = self.lock();
         loop {
-            if state.is_closed() {
-                let _ = self.settle(state);
+            if state.closing != Closing::Open {
+                let _ = self.drain(state, way);
                 return Err(Error::Closed);
             }
-            let is_free = state.is_free_for(frame.lane);
-            if is_free || may_be_queued && self.has_room(&state, len) {
+            // Others leave the turn to this thread, if it has waited to write its frame itself.
+            let is_free = match fits || until.is_none() {
+                true => state.is_free(),
+                false => matches!(state.turn, Turn::Free(_)),
+            };
+            let may_write = is_free && !state.is_barred(frame.lane);
+            let is_first = may_write && !state.queue.is_ready(false);
+            let has_room = fits && state.has_room(&frame, &self.settings);
+            let (writes, stays) = match way {
+                Way::Hold if has_room && state.may_hold(&frame) => (false, may_write),
+                Way::Send | Way::Hold => (may_write, false),
+                Way::Post => (is_first && frame.shared.is_some(), false),
+                Way::PostLater => (false, has_room || is_first),
+            };
+            if writes || stays || has_room {
                 let compressed = state.compressed(&frame, self.settings.outbound);
-                let (head, payload) = match &compressed {
-                    Some(whole) => (&whole[..], &[][..]),
-                    None => (frame.head, frame.payload),
+                let frame = frame.or(compressed.as_deref());
+                if writes {
+                    return self.write(state, way, Some(frame));
+                }
+                state.push(&frame);
+                return match stays {
+                    true => Ok(()),
+                    false => self.drain(state, way),
                 };
-                if is_free {
-                    return self.write_now(
-                        state,
-                        Outgoing {
-                            head,
-                            payload,
-                            ..frame
-                        },
-                    );
-                }
-                state.waits_behind();
-                match (frame.lane, frame.shared) {
-                    (Lane::Control, _) => state.queue.push_control(head, payload),
-                    (_, Some(shared)) => state.queue.push_shared(shared),
-                    _ => state.queue.push_data(head, payload),
-                }
-                return self.settle(state);
             }
-            // That our own fragmented message is in the way is no fault of the peer's.
-            let may_wait = !may_be_queued || state.is_streaming;
-            match self.settings.when_full {
-                WhenFull::Refuse if !may_wait => return Err(Error::Slow),
-                WhenFull::Close if !may_wait => match self.excuse(state, &mut until)? {
-                    Excuse::Excused(changed) => state = changed,
-                    Excuse::ToBlame(state) => {
-                        self.settle(state)?;
-                        return Err(Error::Slow);
-                    }
-                },
-                _ => state = self.wait(state, &mut until, !may_be_queued)?,
-            }
-        }
-    }
-
-    /// Leaves a message in the queue although nobody writes, to be written together with what follows: by whoever writes next, or
-    /// by [`flush`](Self::flush) at the latest. What would be too much is written at once, with those in front of it.
-    pub(crate) fn hold(self: &Arc<Self>, frame: Outgoing<'_>) -> Result<(), Error> {
-        let len = frame.head.len() + frame.payload.len();
-        let mut state = self.lock();
-        let fits = self.has_room(&state, len) && state.queue.bytes() + len <= HELD_BYTES;
-        if !fits || state.is_closed() || frame.lane != Lane::Data || !state.is_free_for(frame.lane)
-        {
-            drop(state);
-            return self.send(frame);
-        }
-        match state.compressed(&frame, self.settings.outbound) {
-            Some(whole) => state.queue.push_data(&whole, b""),
-            None => state.queue.push_data(frame.head, frame.payload),
-        }
-        Ok(())
-    }
-
-    /// Writes what was held back.
-    pub(crate) fn flush(self: &Arc<Self>) -> Result<(), Error> {
-        let state = self.lock();
-        let is_closed = state.is_closed();
-        self.settle(state)?;
-        match is_closed {
-            true => Err(Error::Closed),
-            false => Ok(()),
-        }
-    }
-
-    /// Begins a fragmented message, behind what was sent before; waits for one that is under way.
-    pub(crate) fn begin_stream(self: &Arc<Self>) -> Result<(), Error> {
-        let mut until = None;
-        let mut state = self.lock();
-        loop {
-            if state.is_closed() {
-                let _ = self.settle(state);
-                return Err(Error::Closed);
-            }
-            if state.is_free_for(Lane::Data) && !state.queue.is_ready(false) {
-                state.is_streaming = true;
-                return Ok(());
-            }
-            if state.is_free_for(Lane::Data) {
-                self.settle(state)?;
+            if !way.waits() && is_free && state.queue.is_ready(state.is_streaming) {
+                // That no thread has written yet what was left for later, or what the receiving
+                // thread holds back, is no fault of the peer's.
+                self.drain(state, way)?;
                 state = self.lock();
             } else {
-                state = self.wait(state, &mut until, true)?;
+                state = self.wait_for_room(state, fits, way, &mut until)?;
             }
         }
     }
 
-    /// Answers a ping (RFC 6455 §5.5.3); after Close, with nothing.
+    /// Answers a ping (RFC 6455 §5.5.3).
     pub(crate) fn pong(self: &Arc<Self>, payload: &[u8]) -> Result<(), Error> {
-        let mut state = self.lock();
-        if state.phase != Phase::Open {
-            return Ok(());
-        }
-        if state.is_free() {
-            let header = frame::encode_header(Opcode::Pong, payload.len());
-            let head = header.as_slice();
-            let pong = Outgoing {
-                head,
-                payload,
-                shared: None,
-                lane: Lane::Control,
-                context: Context::Apart,
-            };
-            return self.write_now(state, pong);
-        }
-        state.queue.set_pong(payload);
-        Ok(())
+        let header = frame::encode_header(Opcode::Pong, payload.len());
+        let pong = Outgoing::plain(header.as_slice(), payload, Lane::Pong);
+        self.send(pong, Way::Send)
     }
 
     /// Asks whether the peer is alive.
     pub(crate) fn keepalive(self: &Arc<Self>) -> Result<(), Error> {
         let mut state = self.lock();
-        if state.phase == Phase::Open {
-            state.queue.set_keepalive();
-        }
-        self.settle(state)
+        state.queue.keepalive |= !state.closing.is_begun();
+        self.drain(state, Way::Send)
     }
 
-    /// How much had been written before the question went out; `None` while it stands behind what
-    /// another thread writes.
-    pub(crate) fn asked_behind_bytes(&self) -> Option<u64> {
-        let state = self.lock();
-        let has_asked = state.writer.is_some() && !state.queue.has_keepalive();
-        has_asked.then_some(state.asked_behind_bytes)
+    /// Writes what was left in the queue, if no thread does.
+    pub(crate) fn flush(self: &Arc<Self>, way: Way) -> Result<(), Error> {
+        self.drain(self.lock(), way)
     }
 
-    /// Waits until our Close is out, if it stands behind what another thread writes; no longer than that may take.
-    pub(crate) fn await_close(&self) {
-        let mut until = None;
-        let mut state = self.lock();
-        while state.phase == Phase::Closing && state.close_sent_at.is_none() {
-            match self.wait(state, &mut until, false) {
-                Ok(changed) => state = changed,
-                Err(_) => return,
-            }
+    /// Writes what waits, if no thread does. Wherever a frame was queued, this comes last.
+    pub(super) fn drain(self: &Arc<Self>, state: Guard<'_, O>, way: Way) -> Result<(), Error> {
+        match state.is_free() && state.queue.is_ready(state.is_streaming) {
+            true => self.write(state, way, None),
+            false => Ok(()),
         }
     }
 
-    // The caller's own frame, behind what waits.
-    fn write_now(self: &Arc<Self>, mut state: Guard<'_>, frame: Outgoing<'_>) -> Result<(), Error> {
-        let mut writer = state.take_writer().expect("the caller saw it");
-        let is_first = !state.queue.is_ready(state.is_streaming);
-        let mut batch = match is_first {
-            true => Batch::default(),
-            false => state.take_batch(),
+    /// Waits until there may be room or the turn is free, unless it is time to give up.
+    fn wait_for_room<'s>(
+        self: &'s Arc<Self>,
+        mut state: Guard<'s, O>,
+        fits: bool,
+        way: Way,
+        until: &mut Option<Instant>,
+    ) -> Result<Guard<'s, O>, Error> {
+        // That the message is long, or our own fragmented one in the way, is no fault of the peer's.
+        let is_peers = fits && !state.is_streaming;
+        let when_full = self.settings.when_full;
+        let may_wait = way.waits() && (!is_peers || when_full == WhenFull::Wait);
+        let is_blamed = !may_wait && is_peers && when_full != WhenFull::Refuse;
+        let now = now();
+        let until = *until.get_or_insert(now + self.settings.write_deadline);
+        let left = match is_blamed {
+            true => state
+                .excuse_left()
+                .min(until.saturating_duration_since(now)),
+            false if may_wait => until.saturating_duration_since(now),
+            false => Duration::ZERO,
         };
-        if !is_first {
-            self.wake(&state); // There is room again.
+        if !left.is_zero() {
+            state.takers += usize::from(!fits);
+            state = self.pause(state, left);
+            state.takers -= usize::from(!fits);
+            return Ok(state);
+        }
+        if is_blamed {
+            state.queue.drop_data();
+            self.queue_close(&mut state, close::POLICY, "too slow");
+        }
+        // Others may have left the turn to this thread.
+        self.drain(state, way)?;
+        Err(Error::Slow)
+    }
+
+    /// Takes the turn, if it is free, and writes all that waits, `own` behind it, and what comes
+    /// meanwhile. The escort has the rest where the peer has not taken a post in time, and where
+    /// this thread has written a queue's worth for others.
+    fn write(
+        self: &Arc<Self>,
+        mut state: Guard<'_, O>,
+        way: Way,
+        mut own: Option<Outgoing<'_>>,
+    ) -> Result<(), Error> {
+        let Some((mut writer, mut batch)) = state.take_turn() else {
+            return Ok(());
+        };
+        match own.map(|frame| frame.lane) {
+            Some(Lane::Begin) => state.is_streaming = true,
+            Some(Lane::Fragment { fin: true }) => state.is_streaming = false,
+            _ => {}
+        }
+        if !batch.is_written() {
+            self.state.wake(&state); // There is room again.
         }
         drop(state);
-        let drained_bytes = batch.len();
-        let result = writer.write_batch(&mut batch, frame.head, frame.payload);
-        let mut state = self.put_back(writer, result)?;
-        self.is_written(&mut state, batch);
-        if frame.lane == (Lane::Fragment { fin: true }) {
-            state.is_streaming = false;
-            self.wake(&state);
+        let mut begun = (!way.waits()).then(now);
+        if let (Some(_), Some(frame)) = (begun, own.and_then(|frame| frame.shared)) {
+            // Nothing waits in front of it.
+            batch = Batch::of_shared(frame);
         }
-        self.settle_after(drained_bytes, state)
-    }
-
-    // Writes what waits, if nobody does. Wherever a frame was queued or the writer was put back, this comes last.
-    pub(super) fn settle<'s>(self: &'s Arc<Self>, state: Guard<'s>) -> Result<(), Error> {
-        self.settle_after(0, state)
-    }
-
-    // The same for a thread that has written so many bytes for others already. A queue's worth is
-    // enough.
-    fn settle_after<'s>(
-        self: &'s Arc<Self>,
-        mut drained_bytes: usize,
-        mut state: Guard<'s>,
-    ) -> Result<(), Error> {
-        while let Some((mut writer, mut batch)) = self.take_turn(&mut state, drained_bytes) {
-            drop(state);
-            if drained_bytes >= self.settings.max_queue_bytes {
-                return self.escort(writer, batch, Instant::now());
-            }
+        let mut drained_bytes = 0;
+        loop {
             drained_bytes += batch.len();
-            let result = writer.write_batch(&mut batch, b"", b"");
-            state = self.put_back(writer, result)?;
-            self.is_written(&mut state, batch);
-        }
-        self.rest(state);
-        Ok(())
-    }
-
-    // The writer and what is to be written next, if nobody writes and something waits. After a
-    // queue's worth, a thread that waits to write something itself comes first.
-    pub(super) fn take_turn(
-        &self,
-        state: &mut State,
-        drained_bytes: usize,
-    ) -> Option<(Writer, Batch)> {
-        if !state.is_free() || !state.queue.is_ready(state.is_streaming) {
-            return None;
-        }
-        let is_enough = drained_bytes >= self.settings.max_queue_bytes;
-        if is_enough && state.takers > 0 && !state.is_streaming {
-            // Kept for one of them, or the next thread that comes would have it.
-            state.is_reserved = true;
-            return None;
-        }
-        let writer = state.take_writer()?;
-        let batch = state.take_batch();
-        self.wake(state); // There is room again.
-        Some((writer, batch))
-    }
-
-    pub(super) fn is_written(&self, state: &mut State, batch: Batch) {
-        if batch.has_close {
-            self.close_is_out(state);
-        }
-        state.recycle(batch.bytes);
-    }
-
-    // Nothing more is to be written now, unless another thread does.
-    pub(super) fn rest(&self, mut state: Guard<'_>) {
-        if state.writer.is_some() {
-            state.is_slow &= state.queue.is_ready(state.is_streaming);
-            state.queue.shrink();
-            self.wake(&state);
-        }
-    }
-
-    pub(super) fn put_back(
-        &self,
-        writer: Writer,
-        result: Result<(), Error>,
-    ) -> Result<Guard<'_>, Error> {
-        let mut state = self.lock();
-        state.is_writing = false;
-        state.busy_since = None;
-        self.written_bytes
-            .store(writer.written_bytes(), Ordering::Relaxed);
-        let has_ended = state.phase == Phase::Ended;
-        match result {
-            Ok(()) => {
-                if !has_ended {
-                    state.writer = Some(writer);
+            let frame = own
+                .take()
+                .map_or([&[][..]; 2], |frame| [frame.head, frame.payload]);
+            let result = match begun {
+                None => writer.write_batch(&mut batch, frame).map(|()| None),
+                Some(begun) => writer.write_soon(&mut batch, begun),
+            };
+            let since = match result {
+                Ok(Some(since)) => since,
+                result => {
+                    let Some(next) = self.end_turn((writer, batch), result.map(drop))? else {
+                        return Ok(());
+                    };
+                    (writer, batch) = next;
+                    if drained_bytes < self.settings.max_queue_bytes {
+                        continue;
+                    }
+                    now()
                 }
-                Ok(state)
+            };
+            match writer.escort().take_over(self, (writer, batch), since) {
+                None => return Ok(()),
+                // There is no other thread, so this one waits for the peer.
+                Some(turn) => (writer, batch) = turn,
             }
-            Err(error) => {
-                state.has_failed = true;
-                self.finish(&mut state);
-                drop(state);
-                // Half a frame is out: nothing can follow it, and the reader need not wait for anything.
-                writer.shutdown(Shutdown::Both);
-                Err(if has_ended { Error::Closed } else { error })
+            (begun, drained_bytes) = (None, 0);
+        }
+    }
+
+    /// Ends the turn of a thread that has written a batch, or failed to. If more waits, the thread
+    /// has the next turn; but a thread that waits to write something itself comes first.
+    pub(super) fn end_turn(
+        &self,
+        (mut writer, batch): Job<O>,
+        result: Result<(), Error>,
+    ) -> Result<Option<Job<O>>, Error> {
+        let mut state = self.lock();
+        self.written_bytes
+            .store(writer.written_bytes, Ordering::Relaxed);
+        let has_ended = matches!(state.closing, Closing::Ended { .. });
+        if let Err(error) = result {
+            state.turn = Turn::Gone;
+            self.finish(&mut state, true);
+            drop(state);
+            // Half a frame is out: nothing can follow it, and the reader need not wait for anything.
+            writer.shutdown(Shutdown::Both);
+            return Err(if has_ended { Error::Closed } else { error });
+        }
+        if batch.has_close && state.closing.is_out() {
+            writer.shutdown(Shutdown::Write);
+        }
+        if has_ended {
+            state.turn = Turn::Gone;
+            return Ok(None);
+        }
+        state.queue.recycle(batch);
+        let is_wanted = state.takers > 0 && !state.is_streaming;
+        let next = match is_wanted {
+            true => None,
+            false => state.next_batch(&mut writer),
+        };
+        self.state.wake(&state);
+        match next {
+            None => {
+                state.queue.shrink();
+                state.turn = Turn::Free(writer);
+                Ok(None)
+            }
+            Some(batch) => {
+                if let Turn::Taken(behind @ Behind::Since(_)) = &mut state.turn {
+                    *behind = Behind::Nothing;
+                }
+                Ok(Some((writer, batch)))
             }
         }
     }
 
-    pub(super) fn has_room(&self, state: &State, len: usize) -> bool {
-        state.queue.messages() < self.settings.max_queue_messages
-            && state.queue.bytes() + len <= self.settings.max_queue_bytes
-    }
-
-    // Until something changes: for the write deadline in all.
-    fn wait<'s>(
-        &'s self,
-        state: Guard<'s>,
-        until: &mut Option<Instant>,
-        is_taker: bool,
-    ) -> Result<Guard<'s>, Error> {
-        let left = self.time_left(until);
-        if left == Duration::ZERO {
-            return Err(Error::Slow);
+    /// The peer has had its time for what is being written.
+    pub(super) fn is_late(&self) {
+        let mut state = self.lock();
+        if let Turn::Taken(behind) = &mut state.turn {
+            *behind = Behind::TooLong;
+            self.state.wake(&state);
         }
-        Ok(self.pause(state, left, is_taker))
     }
+}
 
-    // Waits for room behind another thread's write. That much came while it wrote is no fault of the peer's, nor that others were
-    // faster to take the room: so each write has its time, and the caller has the write deadline in all.
-    pub(super) fn excuse<'s>(
-        &'s self,
-        mut state: Guard<'s>,
-        until: &mut Option<Instant>,
-    ) -> Result<Excuse<'s>, Error> {
-        let since = *state.busy_since.get_or_insert_with(Instant::now);
-        let left = EXCUSE.saturating_sub(since.elapsed());
-        let left = left.min(self.time_left(until));
-        if !state.is_slow && !left.is_zero() {
-            return Ok(Excuse::Excused(self.pause(state, left, false)));
+impl<O: Outlet> State<O> {
+    /// Whether a fragmented message of ours is in the way.
+    fn is_barred(&self, lane: Lane) -> bool {
+        match lane {
+            Lane::Data | Lane::Begin => self.is_streaming,
+            // A ping stays behind what was sent before it.
+            Lane::Control => self.is_streaming && self.queue.has_data(),
+            Lane::Pong | Lane::Fragment { .. } => false,
         }
-        let reason = "too slow";
-        let payload = close::encode(close::POLICY, reason)?;
-        self.queue_close(&mut state, &payload, close::POLICY, reason, Place::InFront);
-        Ok(Excuse::ToBlame(state))
     }
 
-    fn time_left(&self, until: &mut Option<Instant>) -> Duration {
-        let now = Instant::now();
-        let until = *until.get_or_insert(now + self.settings.write_deadline);
-        until.saturating_duration_since(now)
+    fn has_room(&self, frame: &Outgoing<'_>, settings: &Settings) -> bool {
+        // Of the answers to pings, one waits.
+        frame.lane == Lane::Pong
+            || self.queue.messages() < settings.max_queue_messages
+                && self.queue.bytes() + frame.len() <= settings.max_queue_bytes
     }
 
-    // Until something changes, for so long at most.
-    pub(super) fn pause<'s>(
-        &'s self,
-        mut state: Guard<'s>,
-        most: Duration,
-        is_taker: bool,
-    ) -> Guard<'s> {
-        state.waiting += 1;
-        state.takers += usize::from(is_taker);
-        let (mut state, _) = self
-            .changed
-            .wait_timeout(state, most)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.waiting -= 1;
-        if is_taker {
-            state.takers -= 1;
-            // What this thread does now, it does before the lock is free again.
-            state.is_reserved = false;
+    fn may_hold(&self, frame: &Outgoing<'_>) -> bool {
+        frame.lane == Lane::Data && self.queue.bytes() + frame.len() <= HELD_BYTES
+    }
+
+    /// A frame in the place in the order of all frames that is its own from now on: compressed
+    /// behind those before it, if it wants that, and if that makes it shorter.
+    fn compressed(&mut self, frame: &Outgoing<'_>, outbound: Option<Outbound>) -> Option<Vec<u8>> {
+        match (frame.context, outbound) {
+            (Context::Behind(opcode), Some(outbound)) => {
+                let payload = outbound.compress_behind(&mut self.deflate, frame.payload)?;
+                let header = frame::encode_compressed_header(opcode, true, payload.len());
+                return Some([header.as_slice(), &payload].concat());
+            }
+            (Context::Anew, _) => self.deflate = None,
+            _ => {}
         }
-        state
+        None
+    }
+
+    fn push(&mut self, frame: &Outgoing<'_>) {
+        if frame.lane == Lane::Pong {
+            return self.queue.set_pong(frame.payload);
+        }
+        if let Turn::Taken(behind @ Behind::Nothing) = &mut self.turn {
+            *behind = Behind::Since(now());
+        }
+        match (frame.lane, frame.shared) {
+            (Lane::Control, _) => self.queue.push_control(frame.head, frame.payload),
+            (_, Some(shared)) => self.queue.push_shared(shared),
+            _ => self.queue.push_data(frame.head, frame.payload),
+        }
+    }
+
+    /// How long the write under way may still last before the peer is to blame. That much came
+    /// while another thread wrote is no fault of the peer's, nor that others were faster to take
+    /// the room: so each write has its time.
+    fn excuse_left(&mut self) -> Duration {
+        let now = now();
+        match &mut self.turn {
+            Turn::Taken(Behind::TooLong) => return Duration::ZERO,
+            Turn::Taken(Behind::Since(since)) => return EXCUSE.saturating_sub(now - *since),
+            Turn::Taken(behind) => *behind = Behind::Since(now),
+            _ => {}
+        }
+        EXCUSE
+    }
+}
+
+impl<'f> Outgoing<'f> {
+    /// One that is not compressed, nor kept.
+    pub(crate) fn plain(head: &'f [u8], payload: &'f [u8], lane: Lane) -> Self {
+        Self {
+            head,
+            payload,
+            shared: None,
+            lane,
+            context: Context::Apart,
+        }
+    }
+
+    /// The same message, as it is after its compression.
+    fn or(self, compressed: Option<&'f [u8]>) -> Self {
+        match compressed {
+            None => self,
+            Some(whole) => Self::plain(whole, b"", self.lane),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.head.len() + self.payload.len()
+    }
+
+    /// Whether it may be queued. What would never fit is written by its own thread.
+    fn fits(&self, settings: &Settings) -> bool {
+        match self.lane {
+            Lane::Data | Lane::Control => self.len() <= settings.max_queue_bytes,
+            Lane::Pong => true,
+            Lane::Begin | Lane::Fragment { .. } => false,
+        }
+    }
+}
+
+impl Way {
+    fn waits(self) -> bool {
+        matches!(self, Self::Send | Self::Hold)
     }
 }
 
@@ -378,7 +366,6 @@ mod tests {
     use akurai_http::{Request, Response, Server, Status, Upgrade};
 
     use super::*;
-    use crate::codec::compression::Outbound;
     use crate::codec::extensions::Direction;
     use crate::message::Kind;
     use crate::options::Settings;
@@ -429,15 +416,15 @@ mod tests {
         let mut message = MessageWriter::begin(Arc::clone(&outbox), Kind::Text).unwrap();
         message.write_all(b"begun, ").unwrap();
         // Another thread writes, for longer than a part waits.
-        let writer = outbox.lock().take_writer().unwrap();
+        let turn = outbox.lock().take_turn().unwrap();
         let refused = message.write(b"a part that is sent again later");
         assert!(matches!(Error::from(refused.unwrap_err()), Error::Slow));
-        drop(outbox.put_back(writer, Ok(())).unwrap());
+        assert!(outbox.end_turn(turn, Ok(())).unwrap().is_none());
         message
             .write_all(b"a part that is sent again later")
             .unwrap();
         message.finish().unwrap();
-        outbox.end();
+        outbox.end(false);
         drop(outbox);
 
         // Short frames that are not masked: two bytes of header each.

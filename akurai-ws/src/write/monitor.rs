@@ -1,0 +1,57 @@
+//! A value behind a lock, the threads that wait until it changes, and the clock that they look at.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(super) type Guard<'m, T> = MutexGuard<'m, T>;
+
+#[derive(Debug)]
+pub(super) struct Monitor<T> {
+    value: Mutex<T>,
+    changed: Condvar,
+    /// Threads that wait; it changes under the lock alone.
+    waiting: AtomicUsize,
+}
+
+impl<T> Monitor<T> {
+    pub(super) const fn new(value: T) -> Self {
+        Self {
+            value: Mutex::new(value),
+            changed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Each change under this lock is whole, so a thread that panics leaves no half of one.
+    pub(super) fn lock(&self) -> Guard<'_, T> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until another thread [wakes](Self::wake) it, for so long at most.
+    pub(super) fn wait<'m>(&'m self, guard: Guard<'m, T>, most: Duration) -> Guard<'m, T> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waited = self.changed.wait_timeout(guard, most);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Wakes each thread that waits, under the lock. A notice costs a system call, also where no
+    /// thread waits.
+    pub(super) fn wake(&self, _: &Guard<'_, T>) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.changed.notify_all();
+        }
+    }
+}
+
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Starts a thread; false if the system has none to give.
+pub(super) fn spawn(run: impl FnOnce() + Send + 'static) -> bool {
+    let builder = thread::Builder::new().name("akurai-ws".to_owned());
+    builder.spawn(run).is_ok()
+}
