@@ -30,6 +30,8 @@
 mod closing;
 mod escort;
 mod sending;
+#[cfg(test)]
+mod tests;
 
 use std::mem;
 use std::sync::Arc;
