@@ -12,7 +12,7 @@ use crate::codec::handshake::{self, Accepted, HandshakeError, Opening};
 use crate::codec::protocol::Protocol;
 use crate::conn::WsConn;
 use crate::error::Error;
-use crate::options::WsOptions;
+use crate::options::{Settings, WsOptions};
 use crate::write::outbox::Outbox;
 
 /// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of its own.
@@ -41,7 +41,11 @@ pub(crate) fn reply(
         Err(refusal) => return refusal.into(),
     };
     let protocol = agreed.protocol;
-    let outbox = Outbox::new(&options.settings, agreed.outbound, agreed.subprotocol);
+    let settings = Settings {
+        outbound: agreed.outbound,
+        ..options.settings
+    };
+    let outbox = Outbox::new(settings, agreed.subprotocol);
     let told = Arc::downgrade(&outbox);
     Upgrade::fallible(agreed.head, move |upgraded| {
         match run(upgraded, outbox, protocol, f) {

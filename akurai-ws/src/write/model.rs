@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 
 pub(super) type Body = Box<dyn FnOnce() + Send>;
 
+/// More than any program takes that comes to its end.
+const MOST_STEPS: usize = 5000;
+
 thread_local! {
     static ME: RefCell<Option<(Arc<World>, usize)>> = const { RefCell::new(None) };
 }
@@ -40,6 +43,7 @@ struct Run {
     /// The choices so far: which was taken, of how many.
     path: Vec<(usize, usize)>,
     step: usize,
+    steps: usize,
     preemptions_left: usize,
     /// How many threads are the program's own.
     own: usize,
@@ -176,13 +180,21 @@ impl World {
         if goes_away {
             self.await_turn(me);
         }
+        self.leave_if_failed(me);
     }
 
     fn await_turn(&self, me: usize) {
         while self.run().running != me {
             thread::park();
         }
-        if self.run().failure.is_some() && !thread::panicking() {
+        self.leave_if_failed(me);
+    }
+
+    fn leave_if_failed(&self, me: usize) {
+        let run = self.run();
+        let is_under_way = run.threads.get(me).is_some_and(|slot| slot.is != Is::Done);
+        if run.failure.is_some() && is_under_way && !thread::panicking() {
+            drop(run);
             panic::resume_unwind(Box::new("another thread has failed"));
         }
     }
@@ -192,6 +204,11 @@ impl Run {
     /// Which thread runs now. None when all are done.
     fn next(&mut self, me: usize) -> Option<usize> {
         let mut ids = 0..self.threads.len();
+        self.steps += 1;
+        if self.steps > MOST_STEPS {
+            let failure = "the threads go on for ever";
+            self.failure.get_or_insert(failure.to_owned());
+        }
         if self.failure.is_some() {
             return ids.find(|id| self.threads[*id].is != Is::Done);
         }

@@ -44,7 +44,6 @@ use akurai_http::deflate::Deflate;
 use super::monitor::{self, Monitor};
 use super::queue::{Batch, Queue};
 use super::writer::{Outlet, Writer};
-use crate::codec::compression::Outbound;
 use crate::codec::frame::Opcode;
 use crate::message::CloseInfo;
 use crate::options::Settings;
@@ -172,21 +171,18 @@ pub(crate) enum Closing {
 type Guard<'s, O> = monitor::Guard<'s, State<O>>;
 
 /// What the thread has that has the turn: the writer, and what it is to write next.
-type Job<O> = (Writer<O>, Batch);
+#[derive(Debug)]
+struct Job<O> {
+    writer: Writer<O>,
+    batch: Batch,
+}
 
 impl<O: Outlet> Outbox<O> {
     /// That of a connection which is yet to [begin](Self::connect).
     #[inline(never)]
-    pub(crate) fn new(
-        settings: &Settings,
-        outbound: Option<Outbound>,
-        subprotocol: Option<String>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(settings: Settings, subprotocol: Option<String>) -> Arc<Self> {
         Arc::new(Self {
-            settings: Settings {
-                outbound,
-                ..*settings
-            },
+            settings,
             subprotocol,
             is_open: AtomicBool::new(true),
             is_reading: AtomicBool::new(false),
@@ -248,36 +244,25 @@ impl<O: Outlet> Outbox<O> {
         if !cfg!(debug_assertions) {
             return;
         }
-        let queue = &state.queue;
-        let is_begun = state.closing.is_begun();
-        let is_due = matches!(state.closing, Closing::Queued { .. });
-        let is_over = is_begun && !is_due;
+        let (closing, queue) = (state.closing, &state.queue);
+        let is_due = matches!(closing, Closing::Queued { .. });
+        let has_ended = matches!(closing, Closing::Ended { .. });
+        let is_over = closing.is_begun() && !is_due;
         let is_free = matches!(state.turn, Turn::Free(_));
         let is_awaited = state.takers > 0 && !state.is_streaming;
-        let has_ended = matches!(state.closing, Closing::Ended { .. });
-        for (holds, rule) in [
-            (
-                self.is_open() == (state.closing == Closing::Open),
-                "the flag says what the state says",
-            ),
-            (state.close_info.is_some() == is_begun, "what ends says how"),
-            (
-                state.deflate.is_none() || !is_begun,
-                "nothing is compressed any more",
-            ),
-            (queue.close.is_none() || is_due, "a Close that waits is due"),
-            (
-                !queue.is_ready(false) || !is_over,
-                "nothing waits behind our Close",
-            ),
-            (!is_free || !has_ended, "no writer is kept after the end"),
-            // Messages may be held back, but nothing else.
-            (
-                !is_free || is_awaited || !queue.is_ready(true),
-                "what waits has a thread that writes it",
-            ),
-        ] {
-            assert!(holds, "{rule}: {state:?}");
+        let is_told = state.close_info.is_some() == closing.is_begun();
+        let rules = [
+            ("open", self.is_open() == (closing == Closing::Open)),
+            ("an end that is told", is_told),
+            ("no context", state.deflate.is_none() || !closing.is_begun()),
+            ("a Close that is due", queue.close.is_none() || is_due),
+            ("nothing behind Close", !queue.is_ready(false) || !is_over),
+            ("no writer", !is_free || !has_ended),
+            // Messages may be held back, but nothing else waits without a thread that writes it.
+            ("a thread", !is_free || is_awaited || !queue.is_ready(true)),
+        ];
+        for (rule, holds) in rules {
+            assert!(holds, "there should be {rule}: {state:?}");
         }
     }
 }
@@ -294,7 +279,7 @@ impl<O: Outlet> State<O> {
         match mem::replace(&mut self.turn, Turn::Taken(Behind::Nothing)) {
             Turn::Free(mut writer) => {
                 let batch = self.next_batch(&mut writer).unwrap_or_default();
-                Some((writer, batch))
+                Some(Job { writer, batch })
             }
             other => {
                 self.turn = other;
@@ -304,11 +289,14 @@ impl<O: Outlet> State<O> {
     }
 
     /// All that may be written now.
+    #[inline(always)]
     fn next_batch(&mut self, writer: &mut Writer<O>) -> Option<Batch> {
+        if !self.queue.is_ready(self.is_streaming) {
+            return None;
+        }
         if self.queue.keepalive {
             writer.asked_behind_bytes = writer.written_bytes;
         }
-        let is_ready = self.queue.is_ready(self.is_streaming);
-        is_ready.then(|| self.queue.take(self.is_streaming))
+        Some(self.queue.take(self.is_streaming))
     }
 }

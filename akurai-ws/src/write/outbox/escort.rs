@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use super::{Job, Outbox, Outlet};
 use crate::error::Error;
 use crate::write::monitor::{Monitor, now, spawn};
-use crate::write::queue::Batch;
-use crate::write::writer::{FrameTime, PATIENCE, Writer};
+use crate::write::writer::{FrameTime, PATIENCE};
 
 /// How soon a peer that took something is tried again, and how seldom one that takes nothing.
 const RETRY: Duration = Duration::from_millis(1);
@@ -24,21 +23,14 @@ const RETRY_MOST: Duration = Duration::from_millis(250);
 /// How long the thread waits for another slow peer before it ends.
 const SPARE_TIME: Duration = Duration::from_secs(1);
 
-/// What other threads have left for the escort's thread.
+/// What other threads have left for the escort's thread; None where there is no such thread.
 #[derive(Debug)]
-pub(crate) struct Escort<O: Outlet>(Monitor<Arrivals<O>>);
-
-#[derive(Debug)]
-struct Arrivals<O: Outlet> {
-    peers: Vec<Peer<O>>,
-    has_thread: bool,
-}
+pub(crate) struct Escort<O: Outlet>(Monitor<Option<Vec<Peer<O>>>>);
 
 #[derive(Debug)]
 struct Peer<O: Outlet> {
     outbox: Arc<Outbox<O>>,
-    writer: Writer<O>,
-    batch: Batch,
+    job: Job<O>,
     time: FrameTime,
     /// When it took something.
     last_progress: Instant,
@@ -48,14 +40,11 @@ struct Peer<O: Outlet> {
 
 impl<O: Outlet> Escort<O> {
     pub(crate) const fn new() -> Self {
-        Self(Monitor::new(Arrivals {
-            peers: Vec::new(),
-            has_thread: false,
-        }))
+        Self(Monitor::new(None))
     }
 
     /// Has the turn from now on, with the rest of a batch that the peer has not taken since then.
-    /// Gives both back if there is no thread for it.
+    /// Gives it back if there is no thread for it.
     pub(super) fn take_over(
         &'static self,
         outbox: &Arc<Outbox<O>>,
@@ -63,45 +52,44 @@ impl<O: Outlet> Escort<O> {
         since: Instant,
     ) -> Option<Job<O>> {
         let mut arrivals = self.0.lock();
-        if !arrivals.has_thread && !spawn(|| self.run()) {
+        if arrivals.is_none() && !spawn(|| self.run()) {
             return Some(job);
         }
-        arrivals.has_thread = true;
-        arrivals
-            .peers
-            .push(Peer::new(Arc::clone(outbox), job, since));
+        let peer = Peer::new(Arc::clone(outbox), job, since);
+        arrivals.get_or_insert_default().push(peer);
         self.0.wake(&arrivals);
         None
     }
 
     fn run(&self) {
-        let mut peers: Vec<Peer<O>> = Vec::new();
+        let mut peers = Vec::new();
         let mut arrivals = self.0.lock();
-        while arrivals.has_thread {
-            peers.append(&mut arrivals.peers);
+        while let Some(new) = arrivals.as_mut() {
+            peers.append(new);
             drop(arrivals);
             let time = now();
-            peers = peers
+            let attended = peers
                 .into_iter()
-                .filter_map(|peer| peer.attend(time))
-                .collect();
+                .filter_map(|peer: Peer<O>| peer.attend(time));
+            peers = attended.collect();
             let next = peers.iter().map(|peer| peer.at).min();
             arrivals = self.0.lock();
-            if arrivals.peers.is_empty() {
+            if arrivals.as_ref().is_some_and(Vec::is_empty) {
                 let wait = next.map_or(SPARE_TIME, |at| at.saturating_duration_since(now()));
                 arrivals = self.0.wait(arrivals, wait);
             }
-            arrivals.has_thread = !peers.is_empty() || !arrivals.peers.is_empty();
+            if peers.is_empty() {
+                *arrivals = arrivals.take().filter(|new| !new.is_empty());
+            }
         }
     }
 }
 
 impl<O: Outlet> Peer<O> {
-    fn new(outbox: Arc<Outbox<O>>, (writer, batch): Job<O>, since: Instant) -> Self {
+    fn new(outbox: Arc<Outbox<O>>, job: Job<O>, since: Instant) -> Self {
         Self {
             outbox,
-            writer,
-            batch,
+            job,
             time: FrameTime::from(since),
             last_progress: since,
             at: since,
@@ -113,23 +101,23 @@ impl<O: Outlet> Peer<O> {
         if self.at > time {
             return Some(self);
         }
-        let len = self.batch.unwritten().len();
-        let written = match self.writer.try_write(self.batch.unwritten()) {
+        let len = self.job.batch.unwritten().len();
+        let written = match self.job.writer.try_write(self.job.batch.unwritten()) {
             Ok(written) => written,
             Err(error) => return self.end_turn(Err(error)),
         };
         let now = now();
-        self.batch.advance(written);
+        self.job.batch.advance(written);
         if written > 0 {
             self.last_progress = now;
         }
-        if self.batch.is_written() {
+        if self.job.batch.is_written() {
             return self.end_turn(Ok(()));
         }
         if written == len {
             self.time = FrameTime::from(now);
         }
-        let left = match self.time.left(written, self.writer.deadline) {
+        let left = match self.time.left(written, self.job.writer.deadline) {
             Ok(left) => left,
             Err(error) => return self.end_turn(Err(error)),
         };
@@ -147,10 +135,7 @@ impl<O: Outlet> Peer<O> {
     /// Goes on with what waits behind the batch. Where it has failed, each thread that sends on the
     /// connection learns of it.
     fn end_turn(self, result: Result<(), Error>) -> Option<Self> {
-        let next = self
-            .outbox
-            .end_turn((self.writer, self.batch), result)
-            .ok()?;
-        next.map(|next| Self::new(self.outbox, next, self.last_progress))
+        let next = self.outbox.end_turn(self.job, result).ok()?;
+        next.map(|job| Self::new(self.outbox, job, self.last_progress))
     }
 }

@@ -1,5 +1,6 @@
 //! Frames into the socket: by which thread, and in which order.
 
+use std::mem;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -51,7 +52,7 @@ impl<O: Outlet> Outbox<O> {
                 let compressed = state.compressed(&frame, self.settings.outbound);
                 let frame = frame.or(compressed.as_deref());
                 if writes {
-                    return self.write(state, way, Some(frame));
+                    return self.write(state, way, Some(&frame));
                 }
                 state.push(&frame);
                 return match stays {
@@ -129,8 +130,6 @@ impl<O: Outlet> Outbox<O> {
             state.queue.drop_data();
             self.queue_close(&mut state, close::POLICY, "too slow");
         }
-        // Others may have left the turn to this thread.
-        self.drain(state, way)?;
         Err(Error::Slow)
     }
 
@@ -141,9 +140,9 @@ impl<O: Outlet> Outbox<O> {
         self: &Arc<Self>,
         mut state: Guard<'_, O>,
         way: Way,
-        mut own: Option<Outgoing<'_>>,
+        own: Option<&Outgoing<'_>>,
     ) -> Result<(), Error> {
-        let Some((mut writer, mut batch)) = state.take_turn() else {
+        let Some(mut job) = state.take_turn() else {
             return Ok(());
         };
         match own.map(|frame| frame.lane) {
@@ -151,42 +150,43 @@ impl<O: Outlet> Outbox<O> {
             Some(Lane::Fragment { fin: true }) => state.is_streaming = false,
             _ => {}
         }
-        if !batch.is_written() {
+        if !job.batch.is_written() {
             self.state.wake(&state); // There is room again.
         }
         drop(state);
         let mut begun = (!way.waits()).then(now);
         if let (Some(_), Some(frame)) = (begun, own.and_then(|frame| frame.shared)) {
             // Nothing waits in front of it.
-            batch = Batch::of_shared(frame);
+            job.batch = Batch::of_shared(frame);
         }
+        let mut own = own.map_or([&[][..]; 2], |frame| [frame.head, frame.payload]);
         let mut drained_bytes = 0;
         loop {
-            drained_bytes += batch.len();
-            let frame = own
-                .take()
-                .map_or([&[][..]; 2], |frame| [frame.head, frame.payload]);
+            drained_bytes += job.batch.len();
             let result = match begun {
-                None => writer.write_batch(&mut batch, frame).map(|()| None),
-                Some(begun) => writer.write_soon(&mut batch, begun),
+                None => job
+                    .writer
+                    .write_batch(&mut job.batch, mem::take(&mut own))
+                    .map(|()| None),
+                Some(begun) => job.writer.write_soon(&mut job.batch, begun),
             };
             let since = match result {
                 Ok(Some(since)) => since,
                 result => {
-                    let Some(next) = self.end_turn((writer, batch), result.map(drop))? else {
+                    let Some(next) = self.end_turn(job, result.map(drop))? else {
                         return Ok(());
                     };
-                    (writer, batch) = next;
+                    job = next;
                     if drained_bytes < self.settings.max_queue_bytes {
                         continue;
                     }
                     now()
                 }
             };
-            match writer.escort().take_over(self, (writer, batch), since) {
+            match job.writer.escort().take_over(self, job, since) {
                 None => return Ok(()),
                 // There is no other thread, so this one waits for the peer.
-                Some(turn) => (writer, batch) = turn,
+                Some(rest) => job = rest,
             }
             (begun, drained_bytes) = (None, 0);
         }
@@ -196,48 +196,42 @@ impl<O: Outlet> Outbox<O> {
     /// has the next turn; but a thread that waits to write something itself comes first.
     pub(super) fn end_turn(
         &self,
-        (mut writer, batch): Job<O>,
+        mut job: Job<O>,
         result: Result<(), Error>,
     ) -> Result<Option<Job<O>>, Error> {
         let mut state = self.lock();
-        self.written_bytes
-            .store(writer.written_bytes, Ordering::Relaxed);
+        let written_bytes = job.writer.written_bytes;
+        self.written_bytes.store(written_bytes, Ordering::Relaxed);
         let has_ended = matches!(state.closing, Closing::Ended { .. });
         if let Err(error) = result {
             state.turn = Turn::Gone;
             self.finish(&mut state, true);
             drop(state);
             // Half a frame is out: nothing can follow it, and the reader need not wait for anything.
-            writer.shutdown(Shutdown::Both);
+            job.writer.shutdown(Shutdown::Both);
             return Err(if has_ended { Error::Closed } else { error });
         }
-        if batch.has_close && state.closing.is_out() {
-            writer.shutdown(Shutdown::Write);
+        if job.batch.has_close && state.closing.is_out() {
+            job.writer.shutdown(Shutdown::Write);
         }
         if has_ended {
             state.turn = Turn::Gone;
             return Ok(None);
         }
-        state.queue.recycle(batch);
-        let is_wanted = state.takers > 0 && !state.is_streaming;
-        let next = match is_wanted {
-            true => None,
-            false => state.next_batch(&mut writer),
-        };
+        state.queue.recycle(job.batch);
         self.state.wake(&state);
-        match next {
-            None => {
-                state.queue.shrink();
-                state.turn = Turn::Free(writer);
-                Ok(None)
-            }
-            Some(batch) => {
+        if state.takers == 0 || state.is_streaming {
+            if let Some(batch) = state.next_batch(&mut job.writer) {
                 if let Turn::Taken(behind @ Behind::Since(_)) = &mut state.turn {
                     *behind = Behind::Nothing;
                 }
-                Ok(Some((writer, batch)))
+                job.batch = batch;
+                return Ok(Some(job));
             }
         }
+        state.queue.shrink();
+        state.turn = Turn::Free(job.writer);
+        Ok(None)
     }
 
     /// The peer has had its time for what is being written.
@@ -409,9 +403,10 @@ mod tests {
         };
         let settings = Settings {
             write_deadline: Duration::from_millis(10),
+            outbound: Some(outbound),
             ..Settings::default()
         };
-        let outbox = Outbox::new(&settings, Some(outbound), None);
+        let outbox = Outbox::new(settings, None);
         outbox.connect(socket).unwrap();
         let mut message = MessageWriter::begin(Arc::clone(&outbox), Kind::Text).unwrap();
         message.write_all(b"begun, ").unwrap();

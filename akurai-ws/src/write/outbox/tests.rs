@@ -406,7 +406,7 @@ fn check(when_full: WhenFull, faults: usize, most_preemptions: usize, program: &
             timeout: Duration::ZERO,
             escort,
         };
-        let outbox = Outbox::new(&settings, None, None);
+        let outbox = Outbox::new(settings, None);
         outbox.connect(pipe.clone()).unwrap();
         let scene = Scene {
             outbox,
