@@ -44,7 +44,7 @@ use akurai_http::deflate::Deflate;
 use super::monitor::{self, Monitor};
 use super::queue::{Batch, Queue};
 use super::writer::{Outlet, Writer};
-use crate::codec::frame::Opcode;
+use crate::codec::compression::Context;
 use crate::message::CloseInfo;
 use crate::options::Settings;
 
@@ -60,17 +60,6 @@ pub(crate) struct Outgoing<'f> {
     pub(crate) shared: Option<&'f Arc<[u8]>>,
     pub(crate) lane: Lane,
     pub(crate) context: Context,
-}
-
-/// What a frame has to do with the compression context that our messages share (RFC 7692 §7.1.1), if they do.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Context {
-    /// Nothing: it is not compressed.
-    Apart,
-    /// It is compressed by itself, and still moves the peer's window on.
-    Anew,
-    /// It is to be compressed behind those that were sent before it, when it is its turn.
-    Behind(Opcode),
 }
 
 /// Where a frame may go.

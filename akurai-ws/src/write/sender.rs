@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::codec::close;
+use crate::codec::compression::Context;
 use crate::codec::frame::{self, CONTROL_MAX_BYTES, Opcode};
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind};
 use crate::write::message_writer::MessageWriter;
-use crate::write::outbox::{Context, Lane, Outbox, Outgoing, Way};
+use crate::write::outbox::{Lane, Outbox, Outgoing, Way};
 use crate::write::prepared::Prepared;
 
 /// Sends on a connection while another thread receives. Clones are the same connection, and any number of threads may

@@ -49,7 +49,7 @@ impl<O: Outlet> Outbox<O> {
 
     pub(super) fn queue_close(&self, state: &mut Guard<'_, O>, code: u16, reason: &str) {
         state.closing = Closing::Queued { then_fin: false };
-        state.close_info = Some(info(code, reason));
+        state.close_info = Some(CloseInfo::new(code, reason));
         state.deflate = None;
         self.is_open.store(false, Ordering::Release);
         if state.is_streaming {
@@ -131,7 +131,8 @@ impl<O: Outlet> Outbox<O> {
             sent_at: state.closing.sent_at(),
             has_failed: has_failed || state.closing.has_failed(),
         };
-        state.close_info.get_or_insert(info(close::ABNORMAL, ""));
+        let info = || CloseInfo::new(close::ABNORMAL, "");
+        state.close_info.get_or_insert_with(info);
         state.deflate = None;
         self.is_open.store(false, Ordering::Release);
         state.queue = Queue::default();
@@ -183,13 +184,5 @@ impl Closing {
             closing => *closing = Self::Sent(now()),
         }
         then_fin
-    }
-}
-
-fn info(code: u16, reason: &str) -> CloseInfo {
-    CloseInfo {
-        code,
-        reason: reason.to_owned(),
-        clean: false,
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Behind, Closing, Context, Guard, Job, Lane, Outbox};
+use super::{Behind, Closing, Guard, Job, Lane, Outbox};
 use super::{Outgoing, Outlet, State, Turn, Way};
 use crate::codec::close;
-use crate::codec::compression::Outbound;
+use crate::codec::compression::Context;
 use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
 use crate::options::{Settings, WhenFull};
@@ -49,7 +49,8 @@ impl<O: Outlet> Outbox<O> {
                 Way::PostLater => (false, has_room || is_first),
             };
             if writes || stays || has_room {
-                let compressed = state.compressed(&frame, self.settings.outbound);
+                let (outbound, deflate) = (self.settings.outbound, &mut state.deflate);
+                let compressed = frame.context.place(outbound, deflate, frame.payload);
                 let frame = frame.or(compressed.as_deref());
                 if writes {
                     return self.write(state, way, Some(&frame));
@@ -113,12 +114,10 @@ impl<O: Outlet> Outbox<O> {
         let is_blamed = !may_wait && is_peers && when_full != WhenFull::Refuse;
         let now = now();
         let until = *until.get_or_insert(now + self.settings.write_deadline);
-        let left = match is_blamed {
-            true => state
-                .excuse_left()
-                .min(until.saturating_duration_since(now)),
-            false if may_wait => until.saturating_duration_since(now),
-            false => Duration::ZERO,
+        let left = match until.saturating_duration_since(now) {
+            left if is_blamed => left.min(state.excuse_left()),
+            left if may_wait => left,
+            _ => Duration::ZERO,
         };
         if !left.is_zero() {
             state.takers += usize::from(!fits);
@@ -266,21 +265,6 @@ impl<O: Outlet> State<O> {
         frame.lane == Lane::Data && self.queue.bytes() + frame.len() <= HELD_BYTES
     }
 
-    /// A frame in the place in the order of all frames that is its own from now on: compressed
-    /// behind those before it, if it wants that, and if that makes it shorter.
-    fn compressed(&mut self, frame: &Outgoing<'_>, outbound: Option<Outbound>) -> Option<Vec<u8>> {
-        match (frame.context, outbound) {
-            (Context::Behind(opcode), Some(outbound)) => {
-                let payload = outbound.compress_behind(&mut self.deflate, frame.payload)?;
-                let header = frame::encode_compressed_header(opcode, true, payload.len());
-                return Some([header.as_slice(), &payload].concat());
-            }
-            (Context::Anew, _) => self.deflate = None,
-            _ => {}
-        }
-        None
-    }
-
     fn push(&mut self, frame: &Outgoing<'_>) {
         if frame.lane == Lane::Pong {
             return self.queue.set_pong(frame.payload);
@@ -360,6 +344,7 @@ mod tests {
     use akurai_http::{Request, Response, Server, Status, Upgrade};
 
     use super::*;
+    use crate::codec::compression::Outbound;
     use crate::codec::extensions::Direction;
     use crate::message::Kind;
     use crate::options::Settings;

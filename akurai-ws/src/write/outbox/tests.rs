@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
-use crate::codec::{close, frame};
+use crate::codec::close;
+use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
 use crate::options::WhenFull;
 use crate::write::model::{self, Body, Report};
