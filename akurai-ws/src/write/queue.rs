@@ -14,8 +14,8 @@ const IDLE_BYTES: usize = 4 * 1024;
 /// in one write with those beside it.
 const SHARED_BYTES: usize = 16 * 1024;
 
-/// Encoded frames, in the order in which they will be written: a pong and a ping of the reader, control frames, data,
-/// Close.
+/// Encoded frames, in the order in which they will be written: a pong and a ping of the reader,
+/// control frames, data, Close.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// Of several pings that came meanwhile, the last is answered (RFC 6455 §5.5.3).
@@ -124,8 +124,8 @@ impl Queue {
         self.control_frames + self.data_frames
     }
 
-    /// Whether something may be written; `only_control` while a fragmented message is under way, which other messages may
-    /// not interrupt (RFC 6455 §5.4).
+    /// Whether something may be written; `only_control` while a fragmented message is under way,
+    /// which other messages may not interrupt (RFC 6455 §5.4).
     pub(crate) fn is_ready(&self, only_control: bool) -> bool {
         let has_data = !only_control && self.has_data();
         has_data
@@ -158,7 +158,8 @@ impl Queue {
         self.front.push_back(Piece::Shared(Arc::clone(frame)));
     }
 
-    /// A ping: not in front of data that came before it, since its pong may tell the application that this has arrived.
+    /// A ping: not in front of data that came before it, since its pong may tell the application
+    /// that this has arrived.
     pub(crate) fn push_control(&mut self, head: &[u8], payload: &[u8]) {
         if !self.has_data() {
             self.control_frames += 1;

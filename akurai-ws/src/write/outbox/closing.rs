@@ -78,7 +78,8 @@ impl<O: Outlet> Outbox<O> {
         self.wait_while(state, NOTED_WITHIN, State::is_writing_close);
     }
 
-    /// Waits until our Close is out, if it stands behind what another thread writes; no longer than that may take.
+    /// Waits until our Close is out, if it stands behind what another thread writes; no longer than
+    /// that may take.
     pub(crate) fn await_close(&self) {
         let is_due = |state: &State<O>| matches!(state.closing, Closing::Queued { .. });
         self.wait_while(self.lock(), self.settings.write_deadline, is_due);

@@ -19,8 +19,8 @@ use crate::write::queue::Batch;
 /// How much may be held back to be written together, in bytes with the frames' headers.
 const HELD_BYTES: usize = 16 * 1024;
 
-/// How long the write of another thread may last before the peer is blamed for what waits behind it. On a busy machine, such a
-/// thread may have to wait for a processor.
+/// How long the write of another thread may last before the peer is blamed for what waits behind
+/// it. On a busy machine, such a thread may have to wait for a processor.
 const EXCUSE: Duration = Duration::from_millis(50);
 
 impl<O: Outlet> Outbox<O> {

@@ -1,4 +1,5 @@
-//! What a program of the model test runs on: a peer without a socket, the threads, and what must hold.
+//! What a program of the model test runs on: a peer without a socket, its threads, and what must
+//! hold at their end.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
