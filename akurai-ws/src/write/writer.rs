@@ -70,7 +70,7 @@ impl Outlet for Socket {
 /// A socket, as the thread has it that has the turn.
 #[derive(Debug)]
 pub(crate) struct Writer<O = Socket> {
-    socket: O,
+    pub(super) socket: O,
     /// How long the peer may take for a whole frame, and for each MiB of a longer one.
     pub(super) deadline: Duration,
     /// What the socket's own timeout is, so that it is set only when it changes.
@@ -167,14 +167,6 @@ impl<O: Outlet> Writer<O> {
     pub(super) fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
         let result = self.socket.try_write(bytes);
         Ok(self.note(result)?.unwrap_or(0))
-    }
-
-    pub(super) fn shutdown(&self, how: Shutdown) {
-        self.socket.shutdown(how);
-    }
-
-    pub(super) fn escort(&self) -> &'static Escort<O> {
-        self.socket.escort()
     }
 
     /// What came of one write: how much the peer took; `None` if it was nothing in time.

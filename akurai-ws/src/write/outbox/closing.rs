@@ -29,9 +29,6 @@ impl<O: Outlet> Outbox<O> {
     /// that may be sent, or 1005 for none.
     pub(crate) fn close(self: &Arc<Self>, code: u16, reason: &str, way: Way) -> Result<(), Error> {
         let mut state = self.lock();
-        if state.closing.is_begun() {
-            return Ok(());
-        }
         self.queue_close(&mut state, code, reason);
         self.drain(state, way)
     }
@@ -39,35 +36,39 @@ impl<O: Outlet> Outbox<O> {
     /// Sends Close as [`close`](Self::close) does, but the messages that wait are forgotten.
     pub(crate) fn close_now(self: &Arc<Self>, code: u16, reason: &str) -> Result<(), Error> {
         let mut state = self.lock();
-        if state.closing.is_begun() {
-            return Ok(());
+        if !state.closing.is_begun() {
+            state.queue.drop_data();
         }
-        state.queue.drop_data();
         self.queue_close(&mut state, code, reason);
         self.drain(state, Way::Send)
     }
 
     pub(super) fn queue_close(&self, state: &mut Guard<'_, O>, code: u16, reason: &str) {
-        state.closing = Closing::Queued { then_fin: false };
-        state.close_info = Some(CloseInfo::new(code, reason));
-        state.deflate = None;
-        self.is_open.store(false, Ordering::Release);
+        if state.closing.is_begun() {
+            return;
+        }
         if state.is_streaming {
             state.queue.drop_data();
         }
         let payload = close::encode(code, reason).unwrap_or_default();
         state.queue.set_close(&payload);
-        self.state.wake(state);
+        state.close_info = Some(CloseInfo::new(code, reason));
+        self.set_closing(state, Closing::Queued { then_fin: false });
     }
 
     /// Nobody receives any more, so that nobody may send: the peer's Close would not be answered.
     pub(crate) fn retire(&self) {
         let mut state = self.lock();
         if state.closing == Closing::Open {
-            state.closing = Closing::Retired;
-            self.is_open.store(false, Ordering::Release);
-            self.state.wake(&state);
+            self.set_closing(&mut state, Closing::Retired);
         }
+    }
+
+    fn set_closing(&self, state: &mut Guard<'_, O>, closing: Closing) {
+        state.closing = closing;
+        state.deflate = None;
+        self.is_open.store(false, Ordering::Release);
+        self.state.wake(state);
     }
 
     /// The peer's Close came. It may answer the one that another thread has just written, and has
@@ -128,19 +129,17 @@ impl<O: Outlet> Outbox<O> {
     }
 
     pub(super) fn finish(&self, state: &mut Guard<'_, O>, has_failed: bool) {
-        state.closing = Closing::Ended {
-            sent_at: state.closing.sent_at(),
-            has_failed: has_failed || state.closing.has_failed(),
-        };
-        let info = || CloseInfo::new(close::ABNORMAL, "");
-        state.close_info.get_or_insert_with(info);
-        state.deflate = None;
-        self.is_open.store(false, Ordering::Release);
-        state.queue = Queue::default();
         if let Turn::Free(_) = state.turn {
             state.turn = Turn::Gone;
         }
-        self.state.wake(state);
+        state.queue = Queue::default();
+        let info = || CloseInfo::new(close::ABNORMAL, "");
+        state.close_info.get_or_insert_with(info);
+        let ended = Closing::Ended {
+            sent_at: state.closing.sent_at(),
+            has_failed: has_failed || state.closing.has_failed(),
+        };
+        self.set_closing(state, ended);
     }
 }
 

@@ -182,7 +182,7 @@ impl<O: Outlet> Outbox<O> {
                     now()
                 }
             };
-            match job.writer.escort().take_over(self, job, since) {
+            match job.writer.socket.escort().take_over(self, job, since) {
                 None => return Ok(()),
                 // There is no other thread, so this one waits for the peer.
                 Some(rest) => job = rest,
@@ -207,11 +207,11 @@ impl<O: Outlet> Outbox<O> {
             self.finish(&mut state, true);
             drop(state);
             // Half a frame is out: nothing can follow it, and the reader need not wait for anything.
-            job.writer.shutdown(Shutdown::Both);
+            job.writer.socket.shutdown(Shutdown::Both);
             return Err(if has_ended { Error::Closed } else { error });
         }
         if job.batch.has_close && state.closing.is_out() {
-            job.writer.shutdown(Shutdown::Write);
+            job.writer.socket.shutdown(Shutdown::Write);
         }
         if has_ended {
             state.turn = Turn::Gone;
