@@ -17,7 +17,7 @@ fn check(when_full: WhenFull, faults: usize, most_preemptions: usize, program: &
         when_full,
         ..Settings::default()
     };
-    // More takes minutes, and is for who changes the outbox.
+    // More takes minutes, and is for changes of the outbox.
     let more = std::env::var("AKURAI_MORE_ORDERS").map_or(0, |more| more.parse().unwrap());
     let escort: &Escort<Pipe> = Box::leak(Box::new(Escort::new()));
     let begun = Instant::now();
