@@ -1,8 +1,10 @@
 //! The protocol on its socket: reads, answers, and ends in the right order.
 
 mod closing;
+mod reading;
 
 use std::io::{self, ErrorKind};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,14 +15,14 @@ use crate::codec::protocol::{Protocol, State};
 use crate::error::{Error, Violation};
 use crate::message::{Kind, Message};
 use crate::read::ReadBuffer;
-use crate::shared::{Place, Shared};
 use crate::waits::{Due, Waits};
+use crate::write::outbox::{Closing, Outbox, Way};
 
-/// The reading side. What is written goes through [`Shared`].
+/// The reading side. What is written goes through [`Outbox`].
 #[derive(Debug)]
 pub(crate) struct Channel {
     socket: Socket,
-    shared: Arc<Shared>,
+    outbox: Arc<Outbox>,
     protocol: Box<Protocol>,
     input: ReadBuffer,
     waits: Waits,
@@ -69,14 +71,14 @@ impl Channel {
     #[inline(never)]
     pub(crate) fn new(
         upgraded: Upgraded,
-        shared: Arc<Shared>,
+        outbox: Arc<Outbox>,
         protocol: Box<Protocol>,
     ) -> io::Result<Box<Self>> {
         let (leftover, socket) = upgraded.into_parts();
-        shared.connect(socket.clone())?;
-        let waits = Waits::new(&shared.settings, Instant::now());
+        outbox.connect(socket.clone())?;
+        let waits = Waits::new(&outbox.settings, Instant::now());
         Ok(Box::new(Self {
-            shared,
+            outbox,
             socket,
             protocol,
             input: ReadBuffer::new(leftover),
@@ -89,8 +91,8 @@ impl Channel {
         }))
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
     }
 
     /// The next message or control frame; waits for it until then.
@@ -210,7 +212,7 @@ impl Channel {
     fn answer(&mut self, message: &Message) -> Result<(), Error> {
         match message {
             Message::Ping(payload) => {
-                let result = self.shared.pong(payload);
+                let result = self.outbox.pong(payload);
                 self.written(result)
             }
             Message::Close(frame) => {
@@ -238,18 +240,18 @@ impl Channel {
 
     // What was held back while there were messages to read.
     fn flush(&mut self) -> Result<(), Error> {
-        if !self.shared.settings.join_sends {
+        if !self.outbox.settings.join_sends {
             return Ok(());
         }
-        let result = self.shared.flush();
+        let result = self.outbox.flush(Way::Send);
         self.written(result)
     }
 
     // Another thread, or a wait that ran out, may have sent Close. A write that failed is no Close of ours: what the peer
     // sent before it left still counts.
     fn notice_close(&mut self) {
-        if self.protocol.state() == State::Open && !self.shared.is_open() {
-            let info = self.shared.close_info();
+        if self.protocol.state() == State::Open && !self.outbox.is_open() {
+            let info = self.outbox.close_info();
             if info.is_some_and(|info| info.code != close::ABNORMAL) {
                 self.protocol.start_closing();
             }
@@ -263,7 +265,7 @@ impl Channel {
         loop {
             self.notice_close();
             let now = Instant::now();
-            let next = if self.shared.is_open() {
+            let next = if self.outbox.is_open() {
                 self.waits.next(now).map(Some)
             } else {
                 Ok(self.next_while_closing())
@@ -280,7 +282,7 @@ impl Channel {
                 }
             };
             let left = until.map_or(wait, |until| until.saturating_duration_since(now));
-            let must_close = !self.shared.begin_read(&self.socket);
+            let must_close = !self.outbox.begin_read(&self.socket);
             if must_close && self.has_served_on(now) {
                 self.go_away()?;
                 continue;
@@ -289,11 +291,11 @@ impl Channel {
 
             let wanted_bytes = self.protocol.wanted_bytes();
             let result = self.input.fill(&mut &self.socket, wanted_bytes);
-            self.shared.end_read();
+            self.outbox.end_read();
             let later = Instant::now();
             self.waits.waited(later - now, in_message);
             if matches!(result, Ok(1..)) {
-                self.waits.heard(self.shared.written_bytes());
+                self.waits.heard(self.outbox.written_bytes());
             }
             self.waited_while_closing(now, later);
             match result {
@@ -315,9 +317,9 @@ impl Channel {
             }
         }
         if self.socket.is_stopping() {
-            let _ = self.shared.close(close::GOING_AWAY, "", Place::Behind);
+            let _ = self.outbox.close(close::GOING_AWAY, "", Way::Send);
             self.protocol.end();
-        } else if self.shared.is_close_due() {
+        } else if matches!(self.outbox.closing(), Closing::Queued { .. }) {
             // A peer that has ended its side may still read ours, to the Close.
             self.protocol.end();
         } else {
@@ -330,17 +332,18 @@ impl Channel {
         match due {
             Due::Ping => {
                 self.waits.asked();
-                let result = self.shared.keepalive();
+                let result = self.outbox.keepalive();
                 self.written(result)
             }
             Due::PeerGone => {
-                match self.shared.asked_behind_bytes() {
+                match self.outbox.asked_behind_bytes() {
                     // It cannot have seen the question yet. The write deadline bounds this.
                     None => self.waits.excuse(),
                     Some(bytes) if self.waits.extend(bytes) => {}
                     Some(_) => {
                         self.protocol.end();
-                        self.shared.lose(&self.socket);
+                        self.outbox.end(true);
+                        let _ = self.socket.shutdown(Shutdown::Both);
                     }
                 }
                 Ok(())
@@ -349,7 +352,7 @@ impl Channel {
             // §7.4.1: this end "is going away"; whether the purpose was fulfilled (1000), it cannot know.
             Due::Idle | Due::Lifetime => {
                 let reason = if due == Due::Idle { "idle" } else { "lifetime" };
-                let result = self.shared.close(close::GOING_AWAY, reason, Place::Behind);
+                let result = self.outbox.close(close::GOING_AWAY, reason, Way::Send);
                 self.written(result)
             }
         }
@@ -372,7 +375,7 @@ impl Channel {
     // The transport is at its end.
     fn end(&mut self) {
         self.protocol.end();
-        self.shared.end();
+        self.outbox.end(false);
     }
 }
 

@@ -8,10 +8,10 @@ use crate::channel::Channel;
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind, Message};
 use crate::message_reader::MessageReader;
-use crate::message_writer::MessageWriter;
-use crate::prepared::Prepared;
 use crate::receiver::{Lent, Receiver};
-use crate::sender::Sender;
+use crate::write::message_writer::MessageWriter;
+use crate::write::prepared::Prepared;
+use crate::write::sender::Sender;
 
 /// A WebSocket connection, open until it is closed from either side.
 ///
@@ -195,7 +195,7 @@ impl WsConn {
 
     /// The connection, and where it comes back to.
     pub(crate) fn lend(channel: Box<Channel>) -> (Self, Lent) {
-        let sender = Sender::of_receiver(Arc::clone(channel.shared()));
+        let sender = Sender::of_receiver(Arc::clone(channel.outbox()));
         let (receiver, lent) = Receiver::lend(channel);
         (Self { receiver, sender }, lent)
     }

@@ -146,29 +146,24 @@ mod error;
 pub mod fuzzing;
 mod message;
 mod message_reader;
-mod message_writer;
 mod options;
-mod prepared;
-mod queue;
 mod read;
 mod receiver;
-mod sender;
-mod shared;
 mod upgrade;
 mod waits;
-mod wire;
+mod write;
 
 pub use conn::WsConn;
 pub use deflate::{Deflate, Level};
 pub use error::{Error, Violation};
 pub use message::{CloseFrame, CloseInfo, Kind, Message};
 pub use message_reader::MessageReader;
-pub use message_writer::MessageWriter;
 pub use options::{WhenFull, WsOptions};
-pub use prepared::Prepared;
 pub use receiver::Receiver;
-pub use sender::Sender;
 pub use upgrade::upgrade;
+pub use write::message_writer::MessageWriter;
+pub use write::prepared::Prepared;
+pub use write::sender::Sender;
 
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]

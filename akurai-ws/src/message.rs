@@ -46,3 +46,14 @@ pub struct CloseInfo {
     /// Whether a Close has gone both ways.
     pub clean: bool,
 }
+
+impl CloseInfo {
+    /// One that is not clean, as far as is known yet.
+    pub(crate) fn new(code: u16, reason: &str) -> Self {
+        Self {
+            code,
+            reason: reason.to_owned(),
+            clean: false,
+        }
+    }
+}

@@ -48,12 +48,12 @@ impl Receiver {
 
     /// As [`WsConn::close_info`](crate::WsConn::close_info).
     pub fn close_info(&self) -> Option<CloseInfo> {
-        self.channel().shared().close_info()
+        self.channel().outbox().close_info()
     }
 
     /// As [`WsConn::subprotocol`](crate::WsConn::subprotocol).
     pub fn subprotocol(&self) -> Option<&str> {
-        self.channel().shared().subprotocol.as_deref()
+        self.channel().outbox().subprotocol.as_deref()
     }
 
     /// The connection, and where it comes back to.
@@ -86,7 +86,7 @@ impl Drop for Receiver {
         };
         let mut slot = lock(&self.slot);
         if matches!(*slot, Slot::Lent) {
-            channel.shared().retire();
+            channel.outbox().retire();
             *slot = Slot::Returned(channel);
             return;
         }

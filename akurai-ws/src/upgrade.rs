@@ -12,8 +12,8 @@ use crate::codec::handshake::{self, Accepted, HandshakeError, Opening};
 use crate::codec::protocol::Protocol;
 use crate::conn::WsConn;
 use crate::error::Error;
-use crate::options::WsOptions;
-use crate::shared::Shared;
+use crate::options::{Settings, WsOptions};
+use crate::write::outbox::Outbox;
 
 /// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of its own.
 ///
@@ -41,18 +41,22 @@ pub(crate) fn reply(
         Err(refusal) => return refusal.into(),
     };
     let protocol = agreed.protocol;
-    let shared = Shared::new(&options.settings, agreed.outbound, agreed.subprotocol);
-    let told = Arc::downgrade(&shared);
+    let settings = Settings {
+        outbound: agreed.outbound,
+        ..options.settings
+    };
+    let outbox = Outbox::new(settings, agreed.subprotocol);
+    let told = Arc::downgrade(&outbox);
     Upgrade::fallible(agreed.head, move |upgraded| {
-        match run(upgraded, shared, protocol, f) {
+        match run(upgraded, outbox, protocol, f) {
             // The peer's fault, and told to it.
             Err(Error::Violation(_)) => Ok(()),
             outcome => Ok(outcome?),
         }
     })
     .on_stop(move |socket| {
-        if let Some(shared) = told.upgrade() {
-            shared.server_stops(socket);
+        if let Some(outbox) = told.upgrade() {
+            outbox.server_stops(socket);
         }
     })
     .into()
@@ -119,11 +123,11 @@ fn protocol(options: &WsOptions, inbound: Option<Inbound>) -> Box<Protocol> {
 // The closing code depends on how `f` ends, which is why the connection comes back from it.
 fn run(
     upgraded: Upgraded,
-    shared: Arc<Shared>,
+    outbox: Arc<Outbox>,
     protocol: Box<Protocol>,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) -> Result<(), Error> {
-    let Ok(channel) = Channel::new(upgraded, shared, protocol) else {
+    let Ok(channel) = Channel::new(upgraded, outbox, protocol) else {
         return Ok(()); // The peer was gone before the connection began.
     };
     let (conn, lent) = WsConn::lend(channel);

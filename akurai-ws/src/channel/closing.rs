@@ -7,7 +7,7 @@ use crate::codec::close;
 use crate::codec::protocol::State;
 use crate::error::{Error, Violation};
 use crate::message::{CloseFrame, Message};
-use crate::shared::Place;
+use crate::write::outbox::Way;
 
 use super::{Channel, Filled};
 
@@ -16,15 +16,17 @@ impl Channel {
     pub(crate) fn finish(mut self, code: u16) {
         let stopping = code == close::NORMAL && self.socket.is_stopping();
         let code = if stopping { close::GOING_AWAY } else { code };
-        let _ = self.shared.close(code, "", Place::Behind);
+        let _ = self.outbox.close(code, "", Way::Send);
         // If a write failed, the peer is gone, or it takes nothing and would not take a FIN.
-        if !self.shared.has_failed() {
+        if !self.outbox.closing().has_failed() {
             self.discard();
             // A peer that has ended its side may still read ours.
-            self.shared.await_close();
+            self.outbox.await_close();
             let _ = self.socket.shutdown(Shutdown::Write);
         }
-        self.shared.abandon(&self.socket);
+        if self.outbox.abandon() {
+            let _ = self.socket.shutdown(Shutdown::Both);
+        }
     }
 
     // Whatever the peer still sends, until its Close and its FIN: with bytes unread, or still to
@@ -37,7 +39,7 @@ impl Channel {
             let (used, result) = self.protocol.receive(self.input.unread());
             self.input.consume(used);
             if let Ok(Some(Message::Close(_))) = result {
-                self.shared.peer_closed();
+                self.outbox.peer_closed();
             }
             if self.protocol.state() == State::Closed {
                 // §7.1.1: the server closes first. Its FIN says so.
@@ -53,40 +55,36 @@ impl Channel {
     fn say_fin(&mut self) {
         if !self.said_fin {
             self.said_fin = true;
-            self.shared.fin(&self.socket);
+            if !self.outbox.will_send_fin() {
+                let _ = self.socket.shutdown(Shutdown::Write);
+            }
         }
     }
 
     // Whether a server that stops has waited long enough for a peer that goes on sending.
     pub(super) fn has_served_on(&mut self, now: Instant) -> bool {
         let since = *self.stopping_since.get_or_insert(now);
-        now.saturating_duration_since(since) >= self.shared.settings.close_wait
+        now.saturating_duration_since(since) >= self.outbox.settings.close_wait
     }
 
     // §7.4.1: a server that goes down says 1001.
     pub(super) fn go_away(&mut self) -> Result<(), Error> {
-        let result = self.shared.close(close::GOING_AWAY, "", Place::Behind);
+        let result = self.outbox.close(close::GOING_AWAY, "", Way::Send);
         self.written(result)
     }
 
     pub(super) fn answer_close(&mut self, frame: Option<&CloseFrame>) {
         // The application has sent it, and in time.
         let _ = self.flush();
-        self.shared.peer_closed();
+        self.outbox.peer_closed();
         // §5.5.1: "the endpoint typically echos the status code it received". We echo the reason too: a browser's
         // CloseEvent shows the reason of the Close that comes back.
         let (code, reason) = match frame {
             Some(frame) => (frame.code, frame.reason.as_str()),
             None => (close::NO_STATUS, ""),
         };
-        let payload = match frame {
-            Some(_) => close::encode(code, reason).unwrap_or_default(),
-            None => Vec::new(),
-        };
         // A peer that sent Close and left has no use for the echo: no error.
-        let _ = self
-            .shared
-            .close_with(&payload, code, reason, Place::InFront);
+        let _ = self.outbox.close_now(code, reason);
     }
 
     // §7.1.7: Close with the code that says why, then FIN. What the peer still sends is read when the connection is
@@ -94,7 +92,7 @@ impl Channel {
     pub(super) fn fail(&mut self, violation: Violation) -> Error {
         let _ = self.flush();
         let (code, reason) = (violation.code(), violation.reason());
-        let _ = self.shared.close(code, reason, Place::InFront);
+        let _ = self.outbox.close_now(code, reason);
         self.say_fin();
         self.protocol.end();
         violation.into()
@@ -104,7 +102,7 @@ impl Channel {
     // half of it our FIN says that nothing more comes: a peer that is busy sending may end by that,
     // rather than by our reset.
     pub(super) fn next_while_closing(&mut self) -> Option<Duration> {
-        let wait = self.shared.settings.close_wait;
+        let wait = self.outbox.settings.close_wait;
         if self.closing < wait / 2 && !self.said_fin {
             return Some(wait / 2 - self.closing);
         }
@@ -115,17 +113,18 @@ impl Channel {
 
     // Only what reads have waited counts: the answer of a peer may lie there unread while the handler is busy.
     pub(super) fn waited_while_closing(&mut self, from: Instant, until: Instant) {
-        if self.shared.is_open() {
+        if self.outbox.is_open() {
             return;
         }
         let from = self.counted_to.map_or(from, |counted_to| {
             self.counted_to = Some(until);
             counted_to
         });
-        let since = match self.shared.close_sent_at() {
+        let closing = self.outbox.closing();
+        let since = match closing.sent_at() {
             // Another thread may have sent it during the read.
             Some(sent_at) => sent_at.max(from),
-            None if self.shared.has_failed() => from,
+            None if closing.has_failed() => from,
             // It waits for what another thread writes, which has a deadline of its own.
             None => return,
         };

@@ -41,13 +41,19 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Option<CloseFrame>, Violation> {
 
 /// The payload for a code and a reason, refused where the peer would have to refuse it.
 pub(crate) fn encode(code: u16, reason: &str) -> Result<Vec<u8>, Error> {
+    check(code, reason)?;
+    Ok([&code.to_be_bytes(), reason.as_bytes()].concat())
+}
+
+/// Whether they may be sent.
+pub(crate) fn check(code: u16, reason: &str) -> Result<(), Error> {
     if !may_be_sent(code) {
         return Err(Error::CloseCode(code));
     }
     if reason.len() > REASON_MAX_BYTES {
         return Err(Error::ReasonTooLong(reason.len()));
     }
-    Ok([&code.to_be_bytes(), reason.as_bytes()].concat())
+    Ok(())
 }
 
 // §7.4.2: 0-999 are not used; 1000-2999 are the protocol's, of which 1004-1006 and 1015 must not be on the wire and

@@ -3,6 +3,7 @@
 use akurai_http::deflate::{Deflate, Flush, Inflate, Inflated, Level};
 
 use super::extensions::Direction;
+use super::frame::{self, Opcode};
 use crate::error::Violation;
 
 /// How data messages are compressed on their way out.
@@ -11,6 +12,39 @@ pub(crate) struct Outbound {
     pub(crate) level: Level,
     pub(crate) threshold_bytes: usize,
     pub(crate) direction: Direction,
+}
+
+/// What a frame has to do with the compression context that our messages share (§7.1.1), if they do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Context {
+    /// Nothing: it is not compressed.
+    Apart,
+    /// It is compressed by itself, and still moves the peer's window on.
+    Anew,
+    /// It is to be compressed behind those that were sent before it, when it is its turn.
+    Behind(Opcode),
+}
+
+impl Context {
+    /// A frame of this payload in the place in the order of all frames that is its own from now on,
+    /// behind what `deflate` has seen: compressed if that is wanted, and makes it shorter.
+    pub(crate) fn place(
+        self,
+        outbound: Option<Outbound>,
+        deflate: &mut Option<Deflate>,
+        payload: &[u8],
+    ) -> Option<Vec<u8>> {
+        match (self, outbound) {
+            (Self::Behind(opcode), Some(outbound)) => {
+                let payload = outbound.compress_behind(deflate, payload)?;
+                let header = frame::encode_compressed_header(opcode, true, payload.len());
+                return Some([header.as_slice(), &payload].concat());
+            }
+            (Self::Anew, _) => *deflate = None,
+            _ => {}
+        }
+        None
+    }
 }
 
 /// What every message's last block leaves out (§7.2.1): the end of an empty stored block.

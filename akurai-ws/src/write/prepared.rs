@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use akurai_http::deflate::Level;
 
-use crate::codec::compression::Outbound;
+use crate::codec::compression::{Context, Outbound};
 use crate::codec::frame::{self, Opcode};
 use crate::message::Kind;
-use crate::shared::Context;
 
 /// A message that is encoded once, for any number of connections: see [`Sender::send_prepared`](crate::Sender::send_prepared).
 /// Clones share its bytes. For connections that compress ([`WsOptions::deflate`](crate::WsOptions::deflate)) it is compressed once,

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::codec::close;
+use crate::codec::compression::Context;
 use crate::codec::frame::{self, CONTROL_MAX_BYTES, Opcode};
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind};
-use crate::message_writer::MessageWriter;
-use crate::prepared::Prepared;
-use crate::shared::{Context, Lane, Outgoing, Place, Shared};
+use crate::write::message_writer::MessageWriter;
+use crate::write::outbox::{Lane, Outbox, Outgoing, Way};
+use crate::write::prepared::Prepared;
 
 /// Sends on a connection while another thread receives. Clones are the same connection, and any number of threads may
 /// send at once: frames never interleave, and what one thread sends arrives in its order.
@@ -27,9 +29,9 @@ use crate::shared::{Context, Lane, Outgoing, Place, Shared};
 /// each send is [`Error::Closed`].
 #[derive(Clone)]
 pub struct Sender {
-    shared: Arc<Shared>,
-    /// Messages may be held back, since the connection flushes them before it waits.
-    holds: bool,
+    outbox: Arc<Outbox>,
+    /// Messages may be held back where the connection flushes them before it waits.
+    way: Way,
 }
 
 impl Sender {
@@ -51,15 +53,7 @@ impl Sender {
 
     /// Sends a message that was encoded before, as [`send_text`](Self::send_text) does.
     pub fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
-        let compressed = message.compressed_for(self.shared.settings.outbound);
-        let (frame, context) = message.frame_of(compressed.as_ref());
-        self.pass(Outgoing {
-            head: frame,
-            payload: b"",
-            shared: Some(frame),
-            lane: Lane::Data,
-            context,
-        })
+        self.pass_prepared(message, self.way)
     }
 
     /// Sends a message that was encoded before, and does not wait for the peer: for one who sends to many.
@@ -84,9 +78,7 @@ impl Sender {
     ///
     /// [`Error::Slow`] if the queue is full, and those of [`send_text`](Self::send_text).
     pub fn post(&self, message: &Prepared) -> Result<(), Error> {
-        let compressed = message.compressed_for(self.shared.settings.outbound);
-        let (frame, context) = message.frame_of(compressed.as_ref());
-        self.shared.post(frame, context)
+        self.pass_prepared(message, Way::Post)
     }
 
     /// Posts a message and leaves it in the queue, so that several go out in one write: with [`post_now`](Self::post_now), or
@@ -97,9 +89,7 @@ impl Sender {
     ///
     /// Those of [`post`](Self::post).
     pub fn post_later(&self, message: &Prepared) -> Result<(), Error> {
-        let compressed = message.compressed_for(self.shared.settings.outbound);
-        let (frame, context) = message.frame_of(compressed.as_ref());
-        self.shared.post_later(frame, context)
+        self.pass_prepared(message, Way::PostLater)
     }
 
     /// Writes what [`post_later`](Self::post_later) left in the queue, and does not wait for the peer either.
@@ -108,7 +98,7 @@ impl Sender {
     ///
     /// Those of [`post`](Self::post); on a connection that has ended there is nothing to write.
     pub fn post_now(&self) -> Result<(), Error> {
-        self.shared.post_now()
+        self.outbox.flush(Way::Post)
     }
 
     /// Sends Close as [`close`](Self::close) does, and does not wait for the peer, as [`post`](Self::post).
@@ -117,7 +107,8 @@ impl Sender {
     ///
     /// Those of [`close`](Self::close).
     pub fn post_close(&self, code: u16, reason: &str) -> Result<(), Error> {
-        self.shared.post_close(code, reason)
+        close::check(code, reason)?;
+        self.outbox.close(code, reason, Way::Post)
     }
 
     /// Sends a ping, with up to 125 bytes that come back in the peer's pong (RFC 6455 §5.5.2). It does not overtake a
@@ -140,7 +131,7 @@ impl Sender {
     ///
     /// [`Error::Slow`] if another such message is still under way after the write deadline; [`Error::Closed`].
     pub fn send_stream(&self, kind: Kind) -> Result<MessageWriter, Error> {
-        MessageWriter::begin(Arc::clone(&self.shared), kind)
+        MessageWriter::begin(Arc::clone(&self.outbox), kind)
     }
 
     /// Sends Close behind what was sent before, with a code and a reason of 123 bytes at most, and does not wait for the
@@ -156,65 +147,74 @@ impl Sender {
     /// [`Error::CloseCode`] for a code that RFC 6455 §7.4 keeps off the wire: 1004–1006, 1015, and those it leaves
     /// undefined. [`Error::ReasonTooLong`]. Nothing was sent then. Otherwise as for [`send_text`](Self::send_text).
     pub fn close(&self, code: u16, reason: &str) -> Result<(), Error> {
-        self.shared.close(code, reason, Place::Behind)
+        close::check(code, reason)?;
+        self.outbox.close(code, reason, Way::Send)
     }
 
     /// Whether something can be sent: no Close has gone either way, and nothing has failed.
     pub fn is_open(&self) -> bool {
-        self.shared.is_open()
+        self.outbox.is_open()
     }
 
     /// How the connection ended, or is ending: `None` while it is open.
     pub fn close_info(&self) -> Option<CloseInfo> {
-        self.shared.close_info()
+        self.outbox.close_info()
     }
 
     /// The subprotocol that both sides speak: see [`WsOptions::subprotocols`](crate::WsOptions::subprotocols).
     pub fn subprotocol(&self) -> Option<&str> {
-        self.shared.subprotocol.as_deref()
-    }
-
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            holds: false,
-        }
+        self.outbox.subprotocol.as_deref()
     }
 
     /// That of the thread that receives, which holds messages back if the options say so.
-    pub(crate) fn of_receiver(shared: Arc<Shared>) -> Self {
-        let holds = shared.settings.join_sends;
-        Self { shared, holds }
+    pub(crate) fn of_receiver(outbox: Arc<Outbox>) -> Self {
+        let way = match outbox.settings.join_sends {
+            true => Way::Hold,
+            false => Way::Send,
+        };
+        Self { outbox, way }
     }
 
     /// That of any other thread.
     pub(crate) fn of_others(&self) -> Self {
-        Self::new(Arc::clone(&self.shared))
-    }
-
-    pub(crate) fn flush(&self) -> Result<(), Error> {
-        self.shared.flush()
-    }
-
-    fn pass(&self, frame: Outgoing<'_>) -> Result<(), Error> {
-        match self.holds {
-            true => self.shared.hold(frame),
-            false => self.shared.send(frame),
+        Self {
+            outbox: Arc::clone(&self.outbox),
+            way: Way::Send,
         }
     }
 
+    /// Writes what was held back, unless the connection has closed.
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        let is_open = self.is_open();
+        self.outbox.flush(Way::Send)?;
+        is_open.then_some(()).ok_or(Error::Closed)
+    }
+
+    fn pass(&self, frame: Outgoing<'_>) -> Result<(), Error> {
+        self.outbox.send(frame, self.way)
+    }
+
+    fn pass_prepared(&self, message: &Prepared, way: Way) -> Result<(), Error> {
+        let compressed = message.compressed_for(self.outbox.settings.outbound);
+        let (frame, context) = message.frame_of(compressed.as_ref());
+        let plain = Outgoing::plain(frame, b"", Lane::Data);
+        let shared = Some(frame);
+        self.outbox.send(
+            Outgoing {
+                shared,
+                context,
+                ..plain
+            },
+            way,
+        )
+    }
+
     fn send(&self, opcode: Opcode, payload: &[u8], lane: Lane) -> Result<(), Error> {
-        let outbound = self.shared.settings.outbound;
-        let is_worth_it = lane == Lane::Data && self.shared.is_open();
+        let outbound = self.outbox.settings.outbound;
+        let is_worth_it = lane == Lane::Data && self.outbox.is_open();
         let outbound = outbound.filter(|outbound| is_worth_it && outbound.is_for(payload));
         let header = frame::encode_header(opcode, payload.len());
-        let plain = Outgoing {
-            head: header.as_slice(),
-            payload,
-            shared: None,
-            lane,
-            context: Context::Apart,
-        };
+        let plain = Outgoing::plain(header.as_slice(), payload, lane);
         match outbound {
             None => self.pass(plain),
             // Only when it is its turn is it known what it follows.

@@ -11,7 +11,7 @@ use crate::codec::frame::{self, Opcode};
 use crate::codec::utf8;
 use crate::error::Error;
 use crate::message::Kind;
-use crate::shared::{Context, Lane, Outgoing, Place, Shared};
+use crate::write::outbox::{Lane, Outbox, Outgoing, Way};
 
 /// A message that goes out in fragments as it is written: see [`Sender::send_stream`](crate::Sender::send_stream).
 ///
@@ -35,7 +35,7 @@ use crate::shared::{Context, Lane, Outgoing, Place, Shared};
 /// ```
 #[derive(Debug)]
 pub struct MessageWriter {
-    shared: Arc<Shared>,
+    outbox: Arc<Outbox>,
     /// What the next fragment is.
     opcode: Opcode,
     /// For text.
@@ -47,15 +47,15 @@ pub struct MessageWriter {
 }
 
 impl MessageWriter {
-    pub(crate) fn begin(shared: Arc<Shared>, kind: Kind) -> Result<Self, Error> {
-        shared.begin_stream()?;
+    pub(crate) fn begin(outbox: Arc<Outbox>, kind: Kind) -> Result<Self, Error> {
+        outbox.send(Outgoing::plain(b"", b"", Lane::Begin), Way::Send)?;
         // With context takeover, the peer's window would hold what ours has not seen.
-        let outbound = shared
+        let outbound = outbox
             .settings
             .outbound
             .filter(|outbound| !outbound.direction.takeover);
         Ok(Self {
-            shared,
+            outbox,
             deflate: outbound.map(|outbound| outbound.stream()),
             outbound,
             opcode: Opcode::of(kind),
@@ -92,13 +92,8 @@ impl MessageWriter {
             true => frame::encode_compressed_header(self.opcode, fin, payload.len()),
             false => frame::encode_fragment_header(self.opcode, fin, payload.len()),
         };
-        self.shared.send(Outgoing {
-            head: head.as_slice(),
-            payload,
-            shared: None,
-            lane: Lane::Fragment { fin },
-            context: Context::Apart,
-        })?;
+        let frame = Outgoing::plain(head.as_slice(), payload, Lane::Fragment { fin });
+        self.outbox.send(frame, Way::Send)?;
         self.opcode = Opcode::Continuation;
         Ok(())
     }
@@ -144,9 +139,7 @@ impl Drop for MessageWriter {
     fn drop(&mut self) {
         if !self.is_finished {
             let reason = "message abandoned";
-            let _ = self
-                .shared
-                .close(close::INTERNAL_ERROR, reason, Place::InFront);
+            let _ = self.outbox.close_now(close::INTERNAL_ERROR, reason);
         }
     }
 }

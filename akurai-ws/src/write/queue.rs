@@ -1,6 +1,7 @@
 //! What waits while another thread writes.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -13,14 +14,14 @@ const IDLE_BYTES: usize = 4 * 1024;
 /// in one write with those beside it.
 const SHARED_BYTES: usize = 16 * 1024;
 
-/// Encoded frames, in the order in which they will be written: a pong and a ping of the reader, control frames, data,
-/// Close.
+/// Encoded frames, in the order in which they will be written: a pong and a ping of the reader,
+/// control frames, data, Close.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// Of several pings that came meanwhile, the last is answered (RFC 6455 §5.5.3).
     pong: Option<Vec<u8>>,
     /// The reader asks whether the peer is alive.
-    keepalive: bool,
+    pub(crate) keepalive: bool,
     /// The application's pings that no data was in front of.
     control: Vec<u8>,
     control_frames: usize,
@@ -30,7 +31,7 @@ pub(crate) struct Queue {
     /// Data behind it.
     data: Vec<u8>,
     data_frames: usize,
-    close: Option<Vec<u8>>,
+    pub(crate) close: Option<Vec<u8>>,
 }
 
 /// Whole frames that are written one after the other.
@@ -52,32 +53,36 @@ impl Deref for Piece {
     }
 }
 
+impl Default for Piece {
+    fn default() -> Self {
+        Self::Own(Vec::new())
+    }
+}
+
 /// What is to be written next.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// What goes before `bytes`, a write for each.
-    pub(crate) front: VecDeque<Piece>,
-    pub(crate) bytes: Vec<u8>,
-    /// How much of the first piece is written; of `bytes` if there is none.
+    /// What goes before the last, a write for each.
+    front: VecDeque<Piece>,
+    last: Piece,
+    /// How much of the first piece is written.
     written: usize,
     /// It ends with Close, and so does the connection's sending.
     pub(crate) has_close: bool,
 }
 
 impl Batch {
-    /// One frame of which so many bytes are written.
-    pub(crate) fn of_shared(frame: &Arc<[u8]>, written: usize) -> Self {
+    /// One frame.
+    pub(crate) fn of_shared(frame: &Arc<[u8]>) -> Self {
         Self {
-            front: [Piece::Shared(Arc::clone(frame))].into(),
-            written,
+            last: Piece::Shared(Arc::clone(frame)),
             ..Self::default()
         }
     }
 
     /// The next bytes to write, those of one piece; none at the end.
     pub(crate) fn unwritten(&self) -> &[u8] {
-        let piece = self.front.front().map_or(&self.bytes[..], |piece| piece);
-        &piece[self.written..]
+        &self.front.front().unwrap_or(&self.last)[self.written..]
     }
 
     /// So many of them are written. A piece that is written is dropped.
@@ -93,6 +98,10 @@ impl Batch {
         }
     }
 
+    pub(crate) fn is_at_last(&self) -> bool {
+        self.front.is_empty()
+    }
+
     pub(crate) fn is_written(&self) -> bool {
         self.unwritten().is_empty()
     }
@@ -100,7 +109,7 @@ impl Batch {
     /// How many bytes are not written yet.
     pub(crate) fn len(&self) -> usize {
         let front = self.front.iter().map(|piece| piece.len());
-        front.sum::<usize>() + self.bytes.len() - self.written
+        front.sum::<usize>() + self.last.len() - self.written
     }
 }
 
@@ -115,8 +124,8 @@ impl Queue {
         self.control_frames + self.data_frames
     }
 
-    /// Whether something may be written; `only_control` while a fragmented message is under way, which other messages may
-    /// not interrupt (RFC 6455 §5.4).
+    /// Whether something may be written; `only_control` while a fragmented message is under way,
+    /// which other messages may not interrupt (RFC 6455 §5.4).
     pub(crate) fn is_ready(&self, only_control: bool) -> bool {
         let has_data = !only_control && self.has_data();
         has_data
@@ -141,7 +150,7 @@ impl Queue {
             return self.push_data(frame, b"");
         }
         self.data_frames += 1;
-        let before = std::mem::take(&mut self.data);
+        let before = mem::take(&mut self.data);
         self.front_bytes += before.len() + frame.len();
         if !before.is_empty() {
             self.front.push_back(Piece::Own(before));
@@ -149,7 +158,8 @@ impl Queue {
         self.front.push_back(Piece::Shared(Arc::clone(frame)));
     }
 
-    /// A ping: not in front of data that came before it, since its pong may tell the application that this has arrived.
+    /// A ping: not in front of data that came before it, since its pong may tell the application
+    /// that this has arrived.
     pub(crate) fn push_control(&mut self, head: &[u8], payload: &[u8]) {
         if !self.has_data() {
             self.control_frames += 1;
@@ -163,18 +173,6 @@ impl Queue {
         self.pong = Some(encode(Opcode::Pong, payload));
     }
 
-    pub(crate) fn set_keepalive(&mut self) {
-        self.keepalive = true;
-    }
-
-    pub(crate) fn has_keepalive(&self) -> bool {
-        self.keepalive
-    }
-
-    pub(crate) fn has_close(&self) -> bool {
-        self.close.is_some()
-    }
-
     pub(crate) fn set_close(&mut self, payload: &[u8]) {
         self.close = Some(encode(Opcode::Close, payload));
     }
@@ -183,14 +181,16 @@ impl Queue {
     pub(crate) fn drop_data(&mut self) {
         self.data = Vec::new();
         self.front = VecDeque::new();
-        self.front_bytes = 0;
-        self.data_frames = 0;
+        (self.front_bytes, self.data_frames) = (0, 0);
     }
 
     /// Takes all that may be written.
+    // Most often nothing waits, and its large frame would cost each write 30 instructions.
+    #[inline(never)]
     pub(crate) fn take(&mut self, only_control: bool) -> Batch {
+        let mut batch = Batch::default();
         let mut bytes = self.pong.take().unwrap_or_default();
-        if std::mem::take(&mut self.keepalive) {
+        if mem::take(&mut self.keepalive) {
             push(
                 &mut bytes,
                 frame::encode_header(Opcode::Ping, 0).as_slice(),
@@ -199,36 +199,32 @@ impl Queue {
         }
         bytes.append(&mut self.control);
         self.control_frames = 0;
-        let mut front = VecDeque::new();
         if !only_control {
-            front = std::mem::take(&mut self.front);
-            self.front_bytes = 0;
-            if !front.is_empty() && !bytes.is_empty() {
-                front.push_front(Piece::Own(std::mem::take(&mut bytes)));
+            batch.front = mem::take(&mut self.front);
+            (self.front_bytes, self.data_frames) = (0, 0);
+            if !batch.front.is_empty() && !bytes.is_empty() {
+                batch.front.push_front(Piece::Own(mem::take(&mut bytes)));
             }
-            if bytes.is_empty() {
-                std::mem::swap(&mut bytes, &mut self.data);
-            } else {
-                bytes.append(&mut self.data);
+            match bytes.is_empty() {
+                true => mem::swap(&mut bytes, &mut self.data),
+                false => bytes.append(&mut self.data),
             }
-            self.data_frames = 0;
         }
-        let close = self.close.take();
-        let has_close = close.is_some();
-        bytes.extend(close.unwrap_or_default());
-        Batch {
-            front,
-            bytes,
-            written: 0,
-            has_close,
+        if let Some(close) = self.close.take() {
+            bytes.extend_from_slice(&close);
+            batch.has_close = true;
         }
+        batch.last = Piece::Own(bytes);
+        batch
     }
 
     /// Uses the buffer of a batch that was written again.
-    pub(crate) fn recycle(&mut self, mut bytes: Vec<u8>) {
-        if self.data.is_empty() && bytes.capacity() > self.data.capacity() {
-            bytes.clear();
-            self.data = bytes;
+    pub(crate) fn recycle(&mut self, batch: Batch) {
+        if let Piece::Own(mut bytes) = batch.last {
+            if self.data.is_empty() && bytes.capacity() > self.data.capacity() {
+                bytes.clear();
+                self.data = bytes;
+            }
         }
     }
 
@@ -248,11 +244,8 @@ fn push(buffer: &mut Vec<u8>, head: &[u8], payload: &[u8]) {
 }
 
 fn encode(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
-    [
-        frame::encode_header(opcode, payload.len()).as_slice(),
-        payload,
-    ]
-    .concat()
+    let header = frame::encode_header(opcode, payload.len());
+    [header.as_slice(), payload].concat()
 }
 
 #[cfg(test)]
@@ -280,7 +273,7 @@ mod tests {
         );
 
         // While a message is being streamed, no data goes.
-        assert_eq!(queue.take(true).bytes, b"\x8a\x01!\x88\x00");
+        assert_eq!(queue.take(true).unwritten(), b"\x8a\x01!\x88\x00");
         assert!(queue.has_data() && queue.is_ready(false));
         queue.set_pong(b"!");
         let mut batch = queue.take(false);
@@ -312,14 +305,14 @@ mod tests {
         queue.push_data(b"\x81\x01", b"a");
         queue.push_control(b"\x89\x01", b"2");
         queue.push_data(b"\x81\x01", b"b");
-        queue.set_keepalive();
+        queue.keepalive = true;
         queue.set_close(b"");
         queue.set_pong(b"old");
         queue.set_pong(b"!");
         assert_eq!((queue.bytes(), queue.messages()), (12, 4));
         let batch = queue.take(false);
         let order = b"\x8a\x01!\x89\x00\x89\x011\x81\x01a\x89\x012\x81\x01b\x88\x00";
-        assert_eq!((&batch.bytes[..], batch.has_close), (&order[..], true));
+        assert_eq!((batch.unwritten(), batch.has_close), (&order[..], true));
         assert!(!queue.is_ready(false));
         assert_eq!((queue.bytes(), queue.messages()), (0, 0));
     }
@@ -331,9 +324,9 @@ mod tests {
         assert!(queue.is_ready(false) && !queue.is_ready(true));
         queue.set_pong(b"!");
         assert!(queue.is_ready(true));
-        assert_eq!(queue.take(true).bytes, b"\x8a\x01!");
+        assert_eq!(queue.take(true).unwritten(), b"\x8a\x01!");
         assert_eq!((queue.bytes(), queue.messages()), (3, 1));
-        assert_eq!(queue.take(false).bytes, b"\x81\x01a");
+        assert_eq!(queue.take(false).unwritten(), b"\x81\x01a");
     }
 
     #[test]
@@ -341,12 +334,12 @@ mod tests {
         let mut queue = Queue::default();
         queue.push_data(&[0; 1000], &[0; 1000]);
         let batch = queue.take(false);
-        queue.recycle(batch.bytes);
+        queue.recycle(batch);
         queue.shrink();
         assert!(queue.data.capacity() >= 2000, "a small one is");
         queue.push_data(&[0; 1000], &[0; 100_000]);
         let batch = queue.take(false);
-        queue.recycle(batch.bytes);
+        queue.recycle(batch);
         queue.shrink();
         assert_eq!(queue.data.capacity(), 0);
     }

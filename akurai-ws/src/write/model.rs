@@ -1,0 +1,343 @@
+//! The scheduler of the outbox's model test: it runs threads one at a time, in all orders.
+//!
+//! The threads are real, but only one of them goes on; it may be left wherever it takes a lock,
+//! writes or waits. A run is told by the choices that were made in it, and the next run takes the
+//! last of them otherwise, until there is no other. A thread is left of its own accord as often as
+//! it likes, and against its will `most_preemptions` times in a run: few faults take more than two.
+//!
+//! No time passes but when all threads wait: then it is what the first of them waits for.
+
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+pub(super) type Body = Box<dyn FnOnce() + Send>;
+
+/// More than any program takes that comes to its end.
+const MOST_STEPS: usize = 5000;
+
+thread_local! {
+    static ME: RefCell<Option<(Arc<World>, usize)>> = const { RefCell::new(None) };
+}
+
+/// What came of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Report {
+    /// When the last thread of the program ended.
+    pub(super) ended_at: Duration,
+    /// Something took time, or failed: see [`disturb`].
+    pub(super) is_disturbed: bool,
+}
+
+struct World(Mutex<Run>);
+
+#[derive(Default)]
+struct Run {
+    threads: Vec<Slot>,
+    joins: Vec<JoinHandle<()>>,
+    running: usize,
+    time: Duration,
+    /// The choices so far: which was taken, of how many.
+    path: Vec<(usize, usize)>,
+    step: usize,
+    steps: usize,
+    preemptions_left: usize,
+    /// How many threads are the program's own.
+    own: usize,
+    report: Report,
+    failure: Option<String>,
+}
+
+struct Slot {
+    thread: Thread,
+    is: Is,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Is {
+    Ready,
+    /// On this monitor, or on the time alone.
+    Waiting(usize, Duration),
+    Done,
+}
+
+/// Runs a program in all orders: its threads, and what must hold afterwards. How many there were.
+pub(super) fn explore(
+    most_preemptions: usize,
+    program: impl Fn() -> (Vec<Body>, Box<dyn FnOnce(Report)>),
+) -> usize {
+    let mut path = Vec::new();
+    for runs in 1.. {
+        let (bodies, verify) = program();
+        let mut run = run(bodies, path, most_preemptions);
+        let failure = run.failure.take();
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| match failure {
+            Some(failure) => panic!("{failure}"),
+            None => verify(run.report),
+        }));
+        path = run.path;
+        if let Err(panic) = outcome {
+            let choices: Vec<usize> = path.iter().map(|(taken, _)| *taken).collect();
+            println!(
+                "in run {runs}, after {:?}, by the choices {choices:?}",
+                run.time
+            );
+            panic::resume_unwind(panic);
+        }
+        while path.last().is_some_and(|(taken, of)| taken + 1 == *of) {
+            path.pop();
+        }
+        match path.last_mut() {
+            Some((taken, _)) => *taken += 1,
+            None => return runs,
+        }
+    }
+    unreachable!("the loop has no end of its own")
+}
+
+fn run(bodies: Vec<Body>, path: Vec<(usize, usize)>, most_preemptions: usize) -> Run {
+    let world = Arc::new(World(Mutex::new(Run {
+        path,
+        preemptions_left: most_preemptions,
+        own: bodies.len(),
+        running: usize::MAX,
+        ..Run::default()
+    })));
+    for body in bodies {
+        world.add(body);
+    }
+    world.go_on(usize::MAX);
+    loop {
+        let join = world.run().joins.pop();
+        match join {
+            Some(join) => join.join().expect("a panic is told by the run"),
+            None => break,
+        }
+    }
+    let mut run = world.run();
+    Run {
+        path: std::mem::take(&mut run.path),
+        failure: run.failure.take(),
+        ..Run {
+            report: run.report,
+            time: run.time,
+            ..Run::default()
+        }
+    }
+}
+
+impl World {
+    fn run(&self) -> MutexGuard<'_, Run> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(self: &Arc<Self>, body: Body) {
+        let mut run = self.run();
+        let id = run.threads.len();
+        let world = Arc::clone(self);
+        let join = thread::spawn(move || {
+            ME.set(Some((Arc::clone(&world), id)));
+            let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+                world.await_turn(id);
+                body();
+            }));
+            let mut run = world.run();
+            run.threads[id].is = Is::Done;
+            if id < run.own {
+                run.report.ended_at = run.time;
+            }
+            if let Err(panic) = outcome {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                run.failure.get_or_insert(text.unwrap_or_default());
+            }
+            drop(run);
+            world.go_on(id);
+        });
+        run.threads.push(Slot {
+            thread: join.thread().clone(),
+            is: Is::Ready,
+        });
+        run.joins.push(join);
+    }
+
+    /// Another thread runs, or the same.
+    fn go_on(&self, me: usize) {
+        let mut run = self.run();
+        let Some(next) = run.next(me) else {
+            return;
+        };
+        run.running = next;
+        let thread = run.threads[next].thread.clone();
+        let goes_away = next != me && me < run.threads.len() && run.threads[me].is != Is::Done;
+        drop(run);
+        if next != me {
+            thread.unpark();
+        }
+        if goes_away {
+            self.await_turn(me);
+        }
+        self.leave_if_failed(me);
+    }
+
+    fn await_turn(&self, me: usize) {
+        while self.run().running != me {
+            thread::park();
+        }
+        self.leave_if_failed(me);
+    }
+
+    fn leave_if_failed(&self, me: usize) {
+        let run = self.run();
+        let is_under_way = run.threads.get(me).is_some_and(|slot| slot.is != Is::Done);
+        if run.failure.is_some() && is_under_way && !thread::panicking() {
+            drop(run);
+            panic::resume_unwind(Box::new("another thread has failed"));
+        }
+    }
+}
+
+impl Run {
+    /// Which thread runs now. None when all are done.
+    fn next(&mut self, me: usize) -> Option<usize> {
+        let mut ids = 0..self.threads.len();
+        self.steps += 1;
+        if self.steps > MOST_STEPS {
+            let failure = "the threads go on for ever";
+            self.failure.get_or_insert(failure.to_owned());
+        }
+        if self.failure.is_some() {
+            return ids.find(|id| self.threads[*id].is != Is::Done);
+        }
+        let mut ready: Vec<usize> = ids.filter(|id| self.threads[*id].is == Is::Ready).collect();
+        if ready.is_empty() {
+            let waits = self.threads.iter().filter_map(|slot| match slot.is {
+                Is::Waiting(_, until) => Some(until),
+                _ => None,
+            });
+            self.time = waits.min()?;
+            for slot in &mut self.threads {
+                if matches!(slot.is, Is::Waiting(_, until) if until <= self.time) {
+                    slot.is = Is::Ready;
+                }
+            }
+            return self.next(me);
+        }
+        if let Some(at) = ready.iter().position(|id| *id == me) {
+            // To go on is the first choice.
+            ready.swap(0, at);
+            if self.preemptions_left == 0 {
+                ready.truncate(1);
+            }
+        }
+        let next = ready[self.choose(ready.len())];
+        if ready[0] == me && next != me {
+            self.preemptions_left -= 1;
+        }
+        Some(next)
+    }
+
+    fn choose(&mut self, of: usize) -> usize {
+        if of == 1 {
+            return 0;
+        }
+        if self.step == self.path.len() {
+            self.path.push((0, of));
+        }
+        let (taken, before) = self.path[self.step];
+        assert_eq!(before, of, "a run is no function of its choices");
+        self.step += 1;
+        taken
+    }
+}
+
+fn me() -> Option<(Arc<World>, usize)> {
+    ME.with_borrow(Option::clone)
+}
+
+/// Another thread may go on here.
+pub(super) fn step() {
+    if let Some((world, me)) = me() {
+        if world.run().failure.is_none() {
+            world.go_on(me);
+        }
+    }
+}
+
+/// One of so many ways to go on.
+pub(super) fn choose(of: usize) -> usize {
+    me().map_or(0, |(world, _)| world.run().choose(of))
+}
+
+/// Something takes time, or fails.
+pub(super) fn disturb() {
+    if let Some((world, _)) = me() {
+        world.run().report.is_disturbed = true;
+    }
+}
+
+pub(super) fn pass_time(time: Duration) {
+    wait_until_woken(0, time);
+}
+
+fn wait_until_woken(monitor: usize, most: Duration) {
+    if let Some((world, me)) = me() {
+        let mut run = world.run();
+        let until = run.time + most;
+        run.threads[me].is = Is::Waiting(monitor, until);
+        if run.failure.is_some() {
+            // Nobody wakes a thread any more.
+            run.time = until;
+            run.threads[me].is = Is::Ready;
+            return;
+        }
+        drop(run);
+        world.go_on(me);
+    }
+}
+
+pub(super) fn wait<'m, T>(
+    value: &'m Mutex<T>,
+    waiting: &AtomicUsize,
+    guard: MutexGuard<'m, T>,
+    most: Duration,
+) -> (MutexGuard<'m, T>, Duration) {
+    if me().is_none() {
+        return (guard, most);
+    }
+    drop(guard);
+    wait_until_woken(waiting as *const AtomicUsize as usize, most);
+    let guard = value.lock().unwrap_or_else(PoisonError::into_inner);
+    (guard, Duration::ZERO)
+}
+
+pub(super) fn wake(waiting: &AtomicUsize) {
+    let Some((world, _)) = me() else {
+        return;
+    };
+    let monitor = waiting as *const AtomicUsize as usize;
+    for slot in &mut world.run().threads {
+        if matches!(slot.is, Is::Waiting(on, _) if on == monitor) {
+            slot.is = Is::Ready;
+        }
+    }
+}
+
+pub(super) fn now() -> Option<Instant> {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    let (world, _) = me()?;
+    let time = world.run().time;
+    Some(*BEGIN.get_or_init(Instant::now) + time)
+}
+
+/// Starts a thread that is not the program's own. False outside of a run.
+pub(super) fn spawn(body: impl FnOnce() + Send + 'static) -> bool {
+    me().map(|(world, _)| world.add(Box::new(body))).is_some()
+}
+
+pub(super) fn is_running() -> bool {
+    me().is_some()
+}

@@ -1,0 +1,291 @@
+//! All that holders of a connection share: who writes, what waits to be written, how it closes.
+//!
+//! A connection has no writer thread. The right to write is the *turn*. A sending thread that finds
+//! it free takes it, with the [`Writer`], and writes its own frame without a copy. A thread that
+//! finds it taken leaves its frame in the queue and returns. The thread that has the turn writes all
+//! that waits before it ends the turn. So frames follow each other whole, and those of one thread in
+//! its own order.
+//!
+//! ```text
+//!          send ──▶ turn free? ──yes──▶ take it, write, drain the queue, end it
+//!                        │no
+//!                        └──▶ room in the queue? ──yes──▶ push
+//!                                   │no
+//!                                   └──▶ WhenFull: wait, refuse, or close with 1008
+//! ```
+//!
+//! Why it takes this much: std has no write that returns at once on a socket which another thread
+//! reads, since `set_nonblocking` is the reader's too. A thread that must not wait has the socket's
+//! own timeout instead, 5 ms, and one thread of the process, the [`escort`], waits for all peers
+//! that take longer. It also has the rest where a thread has written a queue's worth for others.
+//!
+//! Threads that have to write something themselves, since it is longer than the queue or a part of
+//! a fragmented message, wait until the turn is free. While they wait, others do not take it, or a
+//! flood of short messages would leave them none.
+//!
+//! The lock is held while a frame is queued or the turn changes hands, never during a write; and
+//! with context takeover, while a message of at most 128 KiB is compressed, since only its turn says
+//! what it follows. No other lock is taken under it.
+
+mod closing;
+mod escort;
+mod sending;
+#[cfg(test)]
+mod tests;
+
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use akurai_http::Socket;
+use akurai_http::deflate::Deflate;
+
+use super::monitor::{self, Monitor};
+use super::queue::{Batch, Queue};
+use super::writer::{Outlet, Writer};
+use crate::codec::compression::Context;
+use crate::message::CloseInfo;
+use crate::options::Settings;
+
+pub(crate) use escort::Escort;
+
+/// A frame as a caller has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing<'f> {
+    /// The header, or a whole encoded frame.
+    pub(crate) head: &'f [u8],
+    pub(crate) payload: &'f [u8],
+    /// The whole frame again, if it may be kept rather than copied.
+    pub(crate) shared: Option<&'f Arc<[u8]>>,
+    pub(crate) lane: Lane,
+    pub(crate) context: Context,
+}
+
+/// Where a frame may go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Lane {
+    /// A whole message: not into a fragmented one.
+    Data,
+    /// A ping of the application: anywhere, behind the messages before it.
+    Control,
+    /// The answer to a ping: anywhere.
+    Pong,
+    /// Nothing yet: a fragmented message begins behind the messages before it.
+    Begin,
+    /// A part of the fragmented message under way, written by its owner and never queued.
+    Fragment { fin: bool },
+}
+
+/// How long a sending thread waits for the peer, and when its frame goes out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Way {
+    /// At once; for the write deadline at most.
+    Send,
+    /// The same; but a short message may stay in the queue, to be written with the next frame or
+    /// by [`flush`](Outbox::flush) at the latest.
+    Hold,
+    /// At once; for 5 to 10 ms, and then the [`escort`] waits for the peer.
+    Post,
+    /// The same; but a message stays in the queue as long as there is room.
+    PostLater,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outbox<O: Outlet = Socket> {
+    pub(crate) settings: Settings,
+    pub(crate) subprotocol: Option<String>,
+    /// As the state says, for threads that do not have the lock.
+    is_open: AtomicBool,
+    /// The reader waits for the peer, and sees nothing else.
+    pub(crate) is_reading: AtomicBool,
+    /// How much the socket took; what is being written is counted later.
+    written_bytes: AtomicU64,
+    state: Monitor<State<O>>,
+}
+
+#[derive(Debug)]
+struct State<O> {
+    turn: Turn<O>,
+    closing: Closing,
+    /// What the user is told of the end: from the time when our Close is queued, or at the end.
+    close_info: Option<CloseInfo>,
+    peer_closed: bool,
+    queue: Queue,
+    /// A fragmented message of ours is under way.
+    is_streaming: bool,
+    /// What our next compressed message may refer to, if that was agreed on.
+    deflate: Option<Deflate>,
+    /// Threads that wait to write something themselves.
+    takers: usize,
+}
+
+/// Who may write.
+#[derive(Debug)]
+enum Turn<O> {
+    /// Before the beginning and after the end: no thread. No `Sender` keeps the socket.
+    Gone,
+    Free(Writer<O>),
+    /// The thread that took the writer out, or the escort.
+    Taken(Behind),
+}
+
+/// What waits behind the write under way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Behind {
+    Nothing,
+    /// Something, since then.
+    Since(Instant),
+    /// The peer has had its time, and what waits has not gone since: no thread need wait for it.
+    TooLong,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Closing {
+    /// Messages may be sent.
+    Open,
+    /// Nobody receives any more, so that none may be sent: what is left is to close.
+    Retired,
+    /// Our Close waits or is being written, and FIN follows it if that is wanted.
+    Queued { then_fin: bool },
+    /// Our Close is out since then.
+    Sent(Instant),
+    /// Nothing can be written any more. After a write that failed nobody knows what the peer has.
+    Ended {
+        sent_at: Option<Instant>,
+        has_failed: bool,
+    },
+}
+
+type Guard<'s, O> = monitor::Guard<'s, State<O>>;
+
+/// What the thread has that has the turn: the writer, and what it is to write next.
+#[derive(Debug)]
+struct Job<O> {
+    writer: Writer<O>,
+    batch: Batch,
+}
+
+impl<O: Outlet> Outbox<O> {
+    /// That of a connection which is yet to [begin](Self::connect).
+    #[inline(never)]
+    pub(crate) fn new(settings: Settings, subprotocol: Option<String>) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            subprotocol,
+            is_open: AtomicBool::new(true),
+            is_reading: AtomicBool::new(false),
+            written_bytes: AtomicU64::new(0),
+            state: Monitor::new(State {
+                turn: Turn::Gone,
+                closing: Closing::Open,
+                close_info: None,
+                peer_closed: false,
+                queue: Queue::default(),
+                is_streaming: false,
+                deflate: None,
+                takers: 0,
+            }),
+        })
+    }
+
+    /// The connection begins on this socket.
+    pub(crate) fn connect(&self, socket: O) -> std::io::Result<()> {
+        let writer = Writer::new(socket, self.settings.write_deadline)?;
+        self.lock().turn = Turn::Free(writer);
+        Ok(())
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Acquire)
+    }
+
+    /// How much the socket took so far.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How much had been written before the question whether the peer is alive went out; `None`
+    /// while it may stand behind what another thread writes.
+    pub(crate) fn asked_behind_bytes(&self) -> Option<u64> {
+        let state = self.lock();
+        match &state.turn {
+            Turn::Free(writer) if !state.queue.keepalive => Some(writer.asked_behind_bytes),
+            _ => None,
+        }
+    }
+
+    fn lock(&self) -> Guard<'_, O> {
+        let state = self.state.lock();
+        self.check(&state);
+        state
+    }
+
+    /// Until something changes, for so long at most.
+    fn pause<'s>(&'s self, state: Guard<'s, O>, most: Duration) -> Guard<'s, O> {
+        let state = self.state.wait(state, most);
+        self.check(&state);
+        state
+    }
+
+    /// What the types cannot say of a state that another thread has left.
+    fn check(&self, state: &State<O>) {
+        if !cfg!(debug_assertions) {
+            return;
+        }
+        let (closing, queue) = (state.closing, &state.queue);
+        let is_due = matches!(closing, Closing::Queued { .. });
+        let has_ended = matches!(closing, Closing::Ended { .. });
+        let is_over = closing.is_begun() && !is_due;
+        let is_free = matches!(state.turn, Turn::Free(_));
+        let is_awaited = state.takers > 0 && !state.is_streaming;
+        let is_told = state.close_info.is_some() == closing.is_begun();
+        let rules = [
+            ("open", self.is_open() == (closing == Closing::Open)),
+            ("an end that is told", is_told),
+            ("no context", state.deflate.is_none() || !closing.is_begun()),
+            ("a Close that is due", queue.close.is_none() || is_due),
+            ("nothing behind Close", !queue.is_ready(false) || !is_over),
+            ("no writer", !is_free || !has_ended),
+            // Messages may be held back, but nothing else waits without a thread that writes it.
+            ("a thread", !is_free || is_awaited || !queue.is_ready(true)),
+        ];
+        for (rule, holds) in rules {
+            assert!(holds, "there should be {rule}: {state:?}");
+        }
+    }
+}
+
+impl<O: Outlet> State<O> {
+    /// Whether a thread that was not waiting may take the turn. Threads that wait to write
+    /// something themselves come first, but not in the middle of a fragmented message.
+    fn is_free(&self) -> bool {
+        matches!(self.turn, Turn::Free(_)) && (self.takers == 0 || self.is_streaming)
+    }
+
+    /// Takes the turn, if it is free: the writer, and what is to be written first.
+    fn take_turn(&mut self) -> Option<Job<O>> {
+        match mem::replace(&mut self.turn, Turn::Taken(Behind::Nothing)) {
+            Turn::Free(mut writer) => {
+                let batch = self.next_batch(&mut writer).unwrap_or_default();
+                Some(Job { writer, batch })
+            }
+            other => {
+                self.turn = other;
+                None
+            }
+        }
+    }
+
+    /// All that may be written now.
+    #[inline(always)]
+    fn next_batch(&mut self, writer: &mut Writer<O>) -> Option<Batch> {
+        if !self.queue.is_ready(self.is_streaming) {
+            return None;
+        }
+        if self.queue.keepalive {
+            writer.asked_behind_bytes = writer.written_bytes;
+        }
+        Some(self.queue.take(self.is_streaming))
+    }
+}

@@ -1,0 +1,188 @@
+//! How the sending side closes (RFC 6455 §7).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Closing, Guard, Outbox, Outlet, Queue, State, Turn, Way};
+use crate::codec::close;
+use crate::error::Error;
+use crate::message::CloseInfo;
+use crate::write::monitor::now;
+
+/// How long the peer's Close waits for the thread that may just have written ours.
+const NOTED_WITHIN: Duration = Duration::from_millis(250);
+
+impl<O: Outlet> Outbox<O> {
+    pub(crate) fn closing(&self) -> Closing {
+        self.lock().closing
+    }
+
+    pub(crate) fn close_info(&self) -> Option<CloseInfo> {
+        let state = self.lock();
+        let clean = state.peer_closed && state.closing.sent_at().is_some();
+        let info = state.close_info.clone()?;
+        Some(CloseInfo { clean, ..info })
+    }
+
+    /// Sends Close behind the messages that wait, unless one has gone either way. The code is one
+    /// that may be sent, or 1005 for none.
+    pub(crate) fn close(self: &Arc<Self>, code: u16, reason: &str, way: Way) -> Result<(), Error> {
+        let mut state = self.lock();
+        self.queue_close(&mut state, code, reason);
+        self.drain(state, way)
+    }
+
+    /// Sends Close as [`close`](Self::close) does, but the messages that wait are forgotten.
+    pub(crate) fn close_now(self: &Arc<Self>, code: u16, reason: &str) -> Result<(), Error> {
+        let mut state = self.lock();
+        if !state.closing.is_begun() {
+            state.queue.drop_data();
+        }
+        self.queue_close(&mut state, code, reason);
+        self.drain(state, Way::Send)
+    }
+
+    pub(super) fn queue_close(&self, state: &mut Guard<'_, O>, code: u16, reason: &str) {
+        if state.closing.is_begun() {
+            return;
+        }
+        if state.is_streaming {
+            state.queue.drop_data();
+        }
+        let payload = close::encode(code, reason).unwrap_or_default();
+        state.queue.set_close(&payload);
+        state.close_info = Some(CloseInfo::new(code, reason));
+        self.set_closing(state, Closing::Queued { then_fin: false });
+    }
+
+    /// Nobody receives any more, so that nobody may send: the peer's Close would not be answered.
+    pub(crate) fn retire(&self) {
+        let mut state = self.lock();
+        if state.closing == Closing::Open {
+            self.set_closing(&mut state, Closing::Retired);
+        }
+    }
+
+    fn set_closing(&self, state: &mut Guard<'_, O>, closing: Closing) {
+        state.closing = closing;
+        state.deflate = None;
+        self.is_open.store(false, Ordering::Release);
+        self.state.wake(state);
+    }
+
+    /// The peer's Close came. It may answer the one that another thread has just written, and has
+    /// not yet noted.
+    pub(crate) fn peer_closed(&self) {
+        let mut state = self.lock();
+        state.peer_closed = true;
+        self.wait_while(state, NOTED_WITHIN, State::is_writing_close);
+    }
+
+    /// Waits until our Close is out, if it stands behind what another thread writes; no longer than
+    /// that may take.
+    pub(crate) fn await_close(&self) {
+        let is_due = |state: &State<O>| matches!(state.closing, Closing::Queued { .. });
+        self.wait_while(self.lock(), self.settings.write_deadline, is_due);
+    }
+
+    fn wait_while<'s>(
+        &'s self,
+        mut state: Guard<'s, O>,
+        most: Duration,
+        goes_on: fn(&State<O>) -> bool,
+    ) {
+        let until = now() + most;
+        while goes_on(&state) {
+            let left = until.saturating_duration_since(now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.pause(state, left);
+        }
+    }
+
+    /// Whether FIN follows our Close when that is out. If not, the caller sends it now.
+    pub(crate) fn will_send_fin(&self) -> bool {
+        match &mut self.lock().closing {
+            Closing::Queued { then_fin } => {
+                *then_fin = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The transport is at its end, or the peer is gone without a word. A thread that writes is
+    /// left to find that out.
+    pub(crate) fn end(&self, has_failed: bool) {
+        self.finish(&mut self.lock(), has_failed);
+    }
+
+    /// The connection is given up. Whether a thread still writes, for which the caller ends the
+    /// socket.
+    pub(crate) fn abandon(&self) -> bool {
+        let mut state = self.lock();
+        let is_writing = matches!(state.turn, Turn::Taken(_));
+        self.finish(&mut state, is_writing);
+        is_writing
+    }
+
+    pub(super) fn finish(&self, state: &mut Guard<'_, O>, has_failed: bool) {
+        if let Turn::Free(_) = state.turn {
+            state.turn = Turn::Gone;
+        }
+        state.queue = Queue::default();
+        let info = || CloseInfo::new(close::ABNORMAL, "");
+        state.close_info.get_or_insert_with(info);
+        let ended = Closing::Ended {
+            sent_at: state.closing.sent_at(),
+            has_failed: has_failed || state.closing.has_failed(),
+        };
+        self.set_closing(state, ended);
+    }
+}
+
+impl<O: Outlet> State<O> {
+    fn is_writing_close(&self) -> bool {
+        let is_due = matches!(self.closing, Closing::Queued { .. });
+        is_due && matches!(self.turn, Turn::Taken(_)) && self.queue.close.is_none()
+    }
+}
+
+impl Closing {
+    /// Whether our Close has been queued, or the connection has ended without one.
+    pub(super) fn is_begun(self) -> bool {
+        !matches!(self, Self::Open | Self::Retired)
+    }
+
+    /// When our Close went out.
+    pub(crate) fn sent_at(self) -> Option<Instant> {
+        match self {
+            Self::Sent(at) => Some(at),
+            Self::Ended { sent_at, .. } => sent_at,
+            _ => None,
+        }
+    }
+
+    /// Whether nobody knows what the peer has of the last frame.
+    pub(crate) fn has_failed(self) -> bool {
+        matches!(
+            self,
+            Self::Ended {
+                has_failed: true,
+                ..
+            }
+        )
+    }
+
+    /// Our Close is out. Whether FIN is to follow.
+    pub(super) fn is_out(&mut self) -> bool {
+        let then_fin = *self == Self::Queued { then_fin: true };
+        match self {
+            Self::Ended { sent_at, .. } => *sent_at = Some(now()),
+            closing => *closing = Self::Sent(now()),
+        }
+        then_fin
+    }
+}

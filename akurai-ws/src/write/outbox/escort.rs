@@ -1,0 +1,141 @@
+//! One thread in the process that waits for all peers that are slow.
+//!
+//! A thread that must not wait gives it its turn and the rest of what it wrote. The escort writes
+//! as much as there is room for, to each peer in turn, and looks again soon where something went
+//! out and ever less often where nothing does. A whole frame has the write deadline, as anywhere
+//! else. When the rest is out and nothing waits behind it, the turn ends.
+//!
+//! It holds no bytes of its own: a rest is what was shared or queued, and both count towards the
+//! connection's queue. The thread ends when there was no slow peer for a second.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Job, Outbox, Outlet};
+use crate::error::Error;
+use crate::write::monitor::{Monitor, now, spawn};
+use crate::write::writer::{FrameTime, PATIENCE};
+
+/// How soon a peer that took something is tried again, and how seldom one that takes nothing.
+const RETRY: Duration = Duration::from_millis(1);
+const RETRY_MOST: Duration = Duration::from_millis(250);
+
+/// How long the thread waits for another slow peer before it ends.
+const SPARE_TIME: Duration = Duration::from_secs(1);
+
+/// What other threads have left for the escort's thread; None where there is no such thread.
+#[derive(Debug)]
+pub(crate) struct Escort<O: Outlet>(Monitor<Option<Vec<Peer<O>>>>);
+
+#[derive(Debug)]
+struct Peer<O: Outlet> {
+    outbox: Arc<Outbox<O>>,
+    job: Job<O>,
+    time: FrameTime,
+    /// When it took something.
+    last_progress: Instant,
+    /// When it is tried again.
+    at: Instant,
+}
+
+impl<O: Outlet> Escort<O> {
+    pub(crate) const fn new() -> Self {
+        Self(Monitor::new(None))
+    }
+
+    /// Has the turn from now on, with the rest of a batch that the peer has not taken since then.
+    /// Gives it back if there is no thread for it.
+    pub(super) fn take_over(
+        &'static self,
+        outbox: &Arc<Outbox<O>>,
+        job: Job<O>,
+        since: Instant,
+    ) -> Option<Job<O>> {
+        let mut arrivals = self.0.lock();
+        if arrivals.is_none() && !spawn(|| self.run()) {
+            return Some(job);
+        }
+        let peer = Peer::new(Arc::clone(outbox), job, since);
+        arrivals.get_or_insert_default().push(peer);
+        self.0.wake(&arrivals);
+        None
+    }
+
+    fn run(&self) {
+        let mut peers = Vec::new();
+        let mut arrivals = self.0.lock();
+        while let Some(new) = arrivals.as_mut() {
+            peers.append(new);
+            drop(arrivals);
+            let time = now();
+            let attended = peers
+                .into_iter()
+                .filter_map(|peer: Peer<O>| peer.attend(time));
+            peers = attended.collect();
+            let next = peers.iter().map(|peer| peer.at).min();
+            arrivals = self.0.lock();
+            if arrivals.as_ref().is_some_and(Vec::is_empty) {
+                let wait = next.map_or(SPARE_TIME, |at| at.saturating_duration_since(now()));
+                arrivals = self.0.wait(arrivals, wait);
+            }
+            if peers.is_empty() {
+                *arrivals = arrivals.take().filter(|new| !new.is_empty());
+            }
+        }
+    }
+}
+
+impl<O: Outlet> Peer<O> {
+    fn new(outbox: Arc<Outbox<O>>, job: Job<O>, since: Instant) -> Self {
+        Self {
+            outbox,
+            job,
+            time: FrameTime::from(since),
+            last_progress: since,
+            at: since,
+        }
+    }
+
+    /// Writes once, if it is time for that. None when nothing is left to write.
+    fn attend(mut self, time: Instant) -> Option<Self> {
+        if self.at > time {
+            return Some(self);
+        }
+        let len = self.job.batch.unwritten().len();
+        let written = match self.job.writer.try_write(self.job.batch.unwritten()) {
+            Ok(written) => written,
+            Err(error) => return self.end_turn(Err(error)),
+        };
+        let now = now();
+        self.job.batch.advance(written);
+        if written > 0 {
+            self.last_progress = now;
+        }
+        if self.job.batch.is_written() {
+            return self.end_turn(Ok(()));
+        }
+        if written == len {
+            self.time = FrameTime::from(now);
+        }
+        let left = match self.time.left(written, self.job.writer.deadline) {
+            Ok(left) => left,
+            Err(error) => return self.end_turn(Err(error)),
+        };
+        if now - self.time.since >= PATIENCE {
+            self.outbox.is_late();
+        }
+        let pause = (now - self.last_progress) / 4;
+        self.at = match written == len {
+            true => now,
+            false => now + pause.clamp(RETRY, RETRY_MOST).min(left),
+        };
+        Some(self)
+    }
+
+    /// Goes on with what waits behind the batch. Where it has failed, each thread that sends on the
+    /// connection learns of it.
+    fn end_turn(self, result: Result<(), Error>) -> Option<Self> {
+        let next = self.outbox.end_turn(self.job, result).ok()?;
+        next.map(|job| Self::new(self.outbox, job, self.last_progress))
+    }
+}

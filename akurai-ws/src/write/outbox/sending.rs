@@ -1,0 +1,424 @@
+//! Frames into the socket: by which thread, and in which order.
+
+use std::mem;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Behind, Closing, Guard, Job, Lane, Outbox};
+use super::{Outgoing, Outlet, State, Turn, Way};
+use crate::codec::close;
+use crate::codec::compression::Context;
+use crate::codec::frame::{self, Opcode};
+use crate::error::Error;
+use crate::options::{Settings, WhenFull};
+use crate::write::monitor::now;
+use crate::write::queue::Batch;
+
+/// How much may be held back to be written together, in bytes with the frames' headers.
+const HELD_BYTES: usize = 16 * 1024;
+
+/// How long the write of another thread may last before the peer is blamed for what waits behind
+/// it. On a busy machine, such a thread may have to wait for a processor.
+const EXCUSE: Duration = Duration::from_millis(50);
+
+impl<O: Outlet> Outbox<O> {
+    /// Sends a frame: writes it, or leaves it to the thread that writes.
+    pub(crate) fn send(self: &Arc<Self>, frame: Outgoing<'_>, way: Way) -> Result<(), Error> {
+        let fits = frame.fits(&self.settings);
+        let mut until = None;
+        let mut state = self.lock();
+        loop {
+            if state.closing != Closing::Open {
+                let _ = self.drain(state, way);
+                return Err(Error::Closed);
+            }
+            // Others leave the turn to this thread, if it has waited to write its frame itself.
+            let is_free = match fits || until.is_none() {
+                true => state.is_free(),
+                false => matches!(state.turn, Turn::Free(_)),
+            };
+            let may_write = is_free && !state.is_barred(frame.lane);
+            let is_first = may_write && !state.queue.is_ready(false);
+            let has_room = fits && state.has_room(&frame, &self.settings);
+            let (writes, stays) = match way {
+                Way::Hold if has_room && state.may_hold(&frame) => (false, may_write),
+                Way::Send | Way::Hold => (may_write, false),
+                Way::Post => (is_first && frame.shared.is_some(), false),
+                Way::PostLater => (false, has_room || is_first),
+            };
+            if writes || stays || has_room {
+                let (outbound, deflate) = (self.settings.outbound, &mut state.deflate);
+                let compressed = frame.context.place(outbound, deflate, frame.payload);
+                let frame = frame.or(compressed.as_deref());
+                if writes {
+                    return self.write(state, way, Some(&frame));
+                }
+                state.push(&frame);
+                return match stays {
+                    true => Ok(()),
+                    false => self.drain(state, way),
+                };
+            }
+            if !way.waits() && is_free && state.queue.is_ready(state.is_streaming) {
+                // That no thread has written yet what was left for later, or what the receiving
+                // thread holds back, is no fault of the peer's.
+                self.drain(state, way)?;
+                state = self.lock();
+            } else {
+                state = self.wait_for_room(state, fits, way, &mut until)?;
+            }
+        }
+    }
+
+    /// Answers a ping (RFC 6455 §5.5.3).
+    pub(crate) fn pong(self: &Arc<Self>, payload: &[u8]) -> Result<(), Error> {
+        let header = frame::encode_header(Opcode::Pong, payload.len());
+        let pong = Outgoing::plain(header.as_slice(), payload, Lane::Pong);
+        self.send(pong, Way::Send)
+    }
+
+    /// Asks whether the peer is alive.
+    pub(crate) fn keepalive(self: &Arc<Self>) -> Result<(), Error> {
+        let mut state = self.lock();
+        state.queue.keepalive |= !state.closing.is_begun();
+        self.drain(state, Way::Send)
+    }
+
+    /// Writes what was left in the queue, if no thread does.
+    pub(crate) fn flush(self: &Arc<Self>, way: Way) -> Result<(), Error> {
+        self.drain(self.lock(), way)
+    }
+
+    /// Writes what waits, if no thread does. Wherever a frame was queued, this comes last.
+    pub(super) fn drain(self: &Arc<Self>, state: Guard<'_, O>, way: Way) -> Result<(), Error> {
+        match state.is_free() && state.queue.is_ready(state.is_streaming) {
+            true => self.write(state, way, None),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits until there may be room or the turn is free, unless it is time to give up.
+    fn wait_for_room<'s>(
+        self: &'s Arc<Self>,
+        mut state: Guard<'s, O>,
+        fits: bool,
+        way: Way,
+        until: &mut Option<Instant>,
+    ) -> Result<Guard<'s, O>, Error> {
+        // That the message is long, or our own fragmented one in the way, is no fault of the peer's.
+        let is_peers = fits && !state.is_streaming;
+        let when_full = self.settings.when_full;
+        let may_wait = way.waits() && (!is_peers || when_full == WhenFull::Wait);
+        let is_blamed = !may_wait && is_peers && when_full != WhenFull::Refuse;
+        let now = now();
+        let until = *until.get_or_insert(now + self.settings.write_deadline);
+        let left = match until.saturating_duration_since(now) {
+            left if is_blamed => left.min(state.excuse_left()),
+            left if may_wait => left,
+            _ => Duration::ZERO,
+        };
+        if !left.is_zero() {
+            state.takers += usize::from(!fits);
+            state = self.pause(state, left);
+            state.takers -= usize::from(!fits);
+            return Ok(state);
+        }
+        if is_blamed {
+            state.queue.drop_data();
+            self.queue_close(&mut state, close::POLICY, "too slow");
+        }
+        Err(Error::Slow)
+    }
+
+    /// Takes the turn, if it is free, and writes all that waits, `own` behind it, and what comes
+    /// meanwhile. The escort has the rest where the peer has not taken a post in time, and where
+    /// this thread has written a queue's worth for others.
+    fn write(
+        self: &Arc<Self>,
+        mut state: Guard<'_, O>,
+        way: Way,
+        own: Option<&Outgoing<'_>>,
+    ) -> Result<(), Error> {
+        let Some(mut job) = state.take_turn() else {
+            return Ok(());
+        };
+        match own.map(|frame| frame.lane) {
+            Some(Lane::Begin) => state.is_streaming = true,
+            Some(Lane::Fragment { fin: true }) => state.is_streaming = false,
+            _ => {}
+        }
+        if !job.batch.is_written() {
+            self.state.wake(&state); // There is room again.
+        }
+        drop(state);
+        let mut begun = (!way.waits()).then(now);
+        if let (Some(_), Some(frame)) = (begun, own.and_then(|frame| frame.shared)) {
+            // Nothing waits in front of it.
+            job.batch = Batch::of_shared(frame);
+        }
+        let mut own = own.map_or([&[][..]; 2], |frame| [frame.head, frame.payload]);
+        let mut drained_bytes = 0;
+        loop {
+            drained_bytes += job.batch.len();
+            let result = match begun {
+                None => job
+                    .writer
+                    .write_batch(&mut job.batch, mem::take(&mut own))
+                    .map(|()| None),
+                Some(begun) => job.writer.write_soon(&mut job.batch, begun),
+            };
+            let since = match result {
+                Ok(Some(since)) => since,
+                result => {
+                    let Some(next) = self.end_turn(job, result.map(drop))? else {
+                        return Ok(());
+                    };
+                    job = next;
+                    if drained_bytes < self.settings.max_queue_bytes {
+                        continue;
+                    }
+                    now()
+                }
+            };
+            match job.writer.socket.escort().take_over(self, job, since) {
+                None => return Ok(()),
+                // There is no other thread, so this one waits for the peer.
+                Some(rest) => job = rest,
+            }
+            (begun, drained_bytes) = (None, 0);
+        }
+    }
+
+    /// Ends the turn of a thread that has written a batch, or failed to. If more waits, the thread
+    /// has the next turn; but a thread that waits to write something itself comes first.
+    pub(super) fn end_turn(
+        &self,
+        mut job: Job<O>,
+        result: Result<(), Error>,
+    ) -> Result<Option<Job<O>>, Error> {
+        let mut state = self.lock();
+        let written_bytes = job.writer.written_bytes;
+        self.written_bytes.store(written_bytes, Ordering::Relaxed);
+        let has_ended = matches!(state.closing, Closing::Ended { .. });
+        if let Err(error) = result {
+            state.turn = Turn::Gone;
+            self.finish(&mut state, true);
+            drop(state);
+            // Half a frame is out: nothing can follow it, and the reader need not wait for anything.
+            job.writer.socket.shutdown(Shutdown::Both);
+            return Err(if has_ended { Error::Closed } else { error });
+        }
+        if job.batch.has_close && state.closing.is_out() {
+            job.writer.socket.shutdown(Shutdown::Write);
+        }
+        if has_ended {
+            state.turn = Turn::Gone;
+            return Ok(None);
+        }
+        state.queue.recycle(job.batch);
+        self.state.wake(&state);
+        if state.takers == 0 || state.is_streaming {
+            if let Some(batch) = state.next_batch(&mut job.writer) {
+                if let Turn::Taken(behind @ Behind::Since(_)) = &mut state.turn {
+                    *behind = Behind::Nothing;
+                }
+                job.batch = batch;
+                return Ok(Some(job));
+            }
+        }
+        state.queue.shrink();
+        state.turn = Turn::Free(job.writer);
+        Ok(None)
+    }
+
+    /// The peer has had its time for what is being written.
+    pub(super) fn is_late(&self) {
+        let mut state = self.lock();
+        if let Turn::Taken(behind) = &mut state.turn {
+            *behind = Behind::TooLong;
+            self.state.wake(&state);
+        }
+    }
+}
+
+impl<O: Outlet> State<O> {
+    /// Whether a fragmented message of ours is in the way.
+    fn is_barred(&self, lane: Lane) -> bool {
+        match lane {
+            Lane::Data | Lane::Begin => self.is_streaming,
+            // A ping stays behind what was sent before it.
+            Lane::Control => self.is_streaming && self.queue.has_data(),
+            Lane::Pong | Lane::Fragment { .. } => false,
+        }
+    }
+
+    fn has_room(&self, frame: &Outgoing<'_>, settings: &Settings) -> bool {
+        // Of the answers to pings, one waits.
+        frame.lane == Lane::Pong
+            || self.queue.messages() < settings.max_queue_messages
+                && self.queue.bytes() + frame.len() <= settings.max_queue_bytes
+    }
+
+    fn may_hold(&self, frame: &Outgoing<'_>) -> bool {
+        frame.lane == Lane::Data && self.queue.bytes() + frame.len() <= HELD_BYTES
+    }
+
+    fn push(&mut self, frame: &Outgoing<'_>) {
+        if frame.lane == Lane::Pong {
+            return self.queue.set_pong(frame.payload);
+        }
+        if let Turn::Taken(behind @ Behind::Nothing) = &mut self.turn {
+            *behind = Behind::Since(now());
+        }
+        match (frame.lane, frame.shared) {
+            (Lane::Control, _) => self.queue.push_control(frame.head, frame.payload),
+            (_, Some(shared)) => self.queue.push_shared(shared),
+            _ => self.queue.push_data(frame.head, frame.payload),
+        }
+    }
+
+    /// How long the write under way may still last before the peer is to blame. That much came
+    /// while another thread wrote is no fault of the peer's, nor that others were faster to take
+    /// the room: so each write has its time.
+    fn excuse_left(&mut self) -> Duration {
+        let now = now();
+        match &mut self.turn {
+            Turn::Taken(Behind::TooLong) => return Duration::ZERO,
+            Turn::Taken(Behind::Since(since)) => return EXCUSE.saturating_sub(now - *since),
+            Turn::Taken(behind) => *behind = Behind::Since(now),
+            _ => {}
+        }
+        EXCUSE
+    }
+}
+
+impl<'f> Outgoing<'f> {
+    /// One that is not compressed, nor kept.
+    pub(crate) fn plain(head: &'f [u8], payload: &'f [u8], lane: Lane) -> Self {
+        Self {
+            head,
+            payload,
+            shared: None,
+            lane,
+            context: Context::Apart,
+        }
+    }
+
+    /// The same message, as it is after its compression.
+    fn or(self, compressed: Option<&'f [u8]>) -> Self {
+        match compressed {
+            None => self,
+            Some(whole) => Self::plain(whole, b"", self.lane),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.head.len() + self.payload.len()
+    }
+
+    /// Whether it may be queued. What would never fit is written by its own thread.
+    fn fits(&self, settings: &Settings) -> bool {
+        match self.lane {
+            Lane::Data | Lane::Control => self.len() <= settings.max_queue_bytes,
+            Lane::Pong => true,
+            Lane::Begin | Lane::Fragment { .. } => false,
+        }
+    }
+}
+
+impl Way {
+    fn waits(self) -> bool {
+        matches!(self, Self::Send | Self::Hold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::sync::mpsc;
+
+    use akurai_http::deflate::{Level, inflate};
+    use akurai_http::{Request, Response, Server, Status, Upgrade};
+
+    use super::*;
+    use crate::codec::compression::Outbound;
+    use crate::codec::extensions::Direction;
+    use crate::message::Kind;
+    use crate::options::Settings;
+    use crate::write::message_writer::MessageWriter;
+
+    #[test]
+    fn rfc7692_a_part_that_did_not_go_out_is_referred_to_by_none() {
+        // A socket, and the client at its other end.
+        let (give, given) = mpsc::channel();
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let (addr, handle) = (server.local_addr().unwrap(), server.handle());
+        let serving = std::thread::spawn(move || {
+            server.run(move |_: &Request| {
+                let give = give.clone();
+                Upgrade::new(
+                    Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "a"),
+                    move |upgraded| {
+                        let _ = give.send(upgraded.into_parts().1);
+                    },
+                )
+            })
+        });
+        let mut client = TcpStream::connect(addr).unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n";
+        client.write_all(request).unwrap();
+        let socket = given.recv().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+
+        let outbound = Outbound {
+            level: Level::default(),
+            threshold_bytes: 0,
+            direction: Direction {
+                takeover: false,
+                window_bits: 15,
+            },
+        };
+        let settings = Settings {
+            write_deadline: Duration::from_millis(10),
+            outbound: Some(outbound),
+            ..Settings::default()
+        };
+        let outbox = Outbox::new(settings, None);
+        outbox.connect(socket).unwrap();
+        let mut message = MessageWriter::begin(Arc::clone(&outbox), Kind::Text).unwrap();
+        message.write_all(b"begun, ").unwrap();
+        // Another thread writes, for longer than a part waits.
+        let turn = outbox.lock().take_turn().unwrap();
+        let refused = message.write(b"a part that is sent again later");
+        assert!(matches!(Error::from(refused.unwrap_err()), Error::Slow));
+        assert!(outbox.end_turn(turn, Ok(())).unwrap().is_none());
+        message
+            .write_all(b"a part that is sent again later")
+            .unwrap();
+        message.finish().unwrap();
+        outbox.end(false);
+        drop(outbox);
+
+        // Short frames that are not masked: two bytes of header each.
+        let mut frames = Vec::new();
+        client.read_to_end(&mut frames).unwrap();
+        let (mut rest, mut payload) = (&frames[..], Vec::new());
+        while let [_, len, behind @ ..] = rest {
+            let (part, behind) = behind.split_at(usize::from(*len));
+            payload.extend_from_slice(part);
+            rest = behind;
+        }
+        let text = inflate(&payload, 1000).unwrap();
+        assert_eq!(text, b"begun, a part that is sent again later");
+        handle.shutdown(Duration::ZERO);
+        serving.join().unwrap().unwrap();
+    }
+}
