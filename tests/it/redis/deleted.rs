@@ -111,9 +111,15 @@ fn all_entries_that_are_deleted_are_no_loss() {
 
 #[test]
 fn an_entry_that_is_deleted_while_the_next_comes() {
-    // Behind that the old server does not say whether it was deleted alone.
-    for (version, expected) in [(7, &["8-0"][..]), (5, &["events were lost", "8-0"])] {
-        let mut scene = scene(version, &EVENTS);
+    // Behind that the old server does not say whether it was deleted alone; nor does a new one if
+    // no older entry is left.
+    let lost = &["events were lost", "8-0"][..];
+    for (version, events, expected) in [
+        (7, &EVENTS[..], &["8-0"][..]),
+        (7, &EVENTS[2..], lost),
+        (5, &EVENTS, lost),
+    ] {
+        let mut scene = scene(version, events);
         scene.stream.change(|kept| {
             kept.publish("8-0");
             kept.delete("7-0");
