@@ -4,9 +4,11 @@
 //! `EventSource` cannot send an `Authorization` field. It sends cookies, so that the page's own
 //! session is enough here; and where there are none, as for a page of another site, a ticket in the
 //! address opens the stream: it is good once, and for 30 s, since addresses are kept in logs.
-//! Either stream ends when its session does.
+//! A `fetch` of `/ticket` shows the session by the cookie, or by `Authorization: Bearer` and the
+//! session's secret. Either stream ends when its session does.
 //!
-//! `ticket 127.0.0.1:0 https://app.example` listens elsewhere, and lets pages of that origin in.
+//! `ticket 127.0.0.1:0 https://app.example` listens elsewhere, and lets pages of that origin in, or
+//! of several.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -78,16 +80,17 @@ fn secret() -> io::Result<String> {
 fn main() -> io::Result<()> {
     let mut args = std::env::args().skip(1);
     let addr = args.next().unwrap_or_else(|| "127.0.0.1:8090".to_owned());
-    let mut app = app();
-    if let Some(origin) = args.next() {
-        app = app.wrap(Cors::origins([origin]).credentials().middleware());
-    }
     let server = Server::bind(addr)?;
     println!("http://{}", server.local_addr()?);
-    server.run(app)
+    server.run(app(args))
 }
 
-pub(crate) fn app() -> Router {
+/// Pages of these origins may read the answers.
+pub(crate) fn app(origins: impl IntoIterator<Item = String>) -> Router {
+    // `Authorization` has a preflight, which must allow it.
+    let cors = Cors::origins(origins)
+        .credentials()
+        .headers(["Authorization"]);
     let sessions = Sessions::default();
     let of = |handler: fn(&Request, &Sessions) -> io::Result<Response>| {
         let sessions = sessions.clone();
@@ -100,6 +103,7 @@ pub(crate) fn app() -> Router {
         .post("/logout", of(logout))
         .post("/ticket", of(ticket))
         .get("/events", move |req| events(req, &streams))
+        .wrap(cors.middleware())
 }
 
 fn login(req: &Request, sessions: &Sessions) -> io::Result<Response> {
@@ -120,7 +124,7 @@ fn logout(req: &Request, sessions: &Sessions) -> io::Result<Response> {
 }
 
 fn ticket(req: &Request, sessions: &Sessions) -> io::Result<Response> {
-    match session_of(req, sessions) {
+    match bearer(req, sessions).or_else(|| session_of(req, sessions)) {
         Some(session) => {
             Ok(Response::text(sessions.hand_out_ticket(&session)?)
                 .header("Cache-Control", "no-store"))
@@ -140,6 +144,14 @@ fn events(req: &Request, sessions: &Sessions) -> Reply {
         // WWW-Authenticate: of that, a browser makes a dialog.
         None => Response::new(Status::UNAUTHORIZED).into(),
     }
+}
+
+/// The session of the `Authorization` field, if there is one still. The name of the scheme is in
+/// whatever case (RFC 9110 §11.1).
+fn bearer(req: &Request, sessions: &Sessions) -> Option<String> {
+    let (scheme, session) = req.header("Authorization")?.split_once(' ')?;
+    let is_known = scheme.eq_ignore_ascii_case("Bearer") && sessions.user(session).is_some();
+    is_known.then(|| session.to_owned())
 }
 
 /// The session of the cookie, if there is one still.
@@ -178,9 +190,15 @@ const open = (address, refused) => {
 const byCookie = () => open("/events", () => log.textContent = "refused");
 // A ticket is good once, so each return takes another.
 const byTicket = async () => {
-  const answer = await fetch("/ticket", { method: "POST" });
-  if (answer.ok) open(`/events?ticket=${await answer.text()}`, byTicket);
-  else log.textContent = "refused";
+  const later = () => setTimeout(byTicket, 1000); // Not as fast as the network allows.
+  try {
+    const answer = await fetch("/ticket", { method: "POST" });
+    if (answer.ok) open(`/events?ticket=${await answer.text()}`, later);
+    else if (answer.status === 401) log.textContent = "refused";
+    else later();
+  } catch {
+    later(); // No network, or a cut.
+  }
 };
 document.getElementById("once").onclick = byTicket;
 byCookie();

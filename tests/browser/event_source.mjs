@@ -1,8 +1,9 @@
 // What EventSource makes of statuses, redirects, cookies and other origins: what the guide's page about authorising one says.
 // A server of Node's own, so that it can answer as ours would not; then the example `ticket`.
 
+import { readFileSync } from "node:fs";
 import http from "node:http";
-import { WAIT_MS, assert, assertEqual, check, kill, start } from "./harness.mjs";
+import { RECONNECT_MS, WAIT_MS, assert, assertEqual, check, kill, start } from "./harness.mjs";
 import { balancer } from "./two_nodes.mjs";
 
 const STREAM = "retry: 100\nid: 1\ndata: hi\n\n";
@@ -34,6 +35,57 @@ function answering(seen) {
     response.writeHead(status, head);
     status === 200 ? response.write(STREAM) : response.end();
   });
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
+}
+
+// What the guide's page has for a page's code, from the heading on.
+function snippet(heading, server) {
+  const guide = readFileSync(new URL("../../akurai-server/docs/authorising.md", import.meta.url), "utf8");
+  const [, code] = guide.slice(guide.indexOf(`\n# ${heading}\n`)).split(/^```(?:js)?\n/m).slice(0, 2);
+  return code.replaceAll("https://live.example.net", server);
+}
+
+// Runs it in the page, with what it needs of the page's own; `told` has what it did.
+async function run(page, code, token) {
+  await page.evaluate(
+    ({ code, token }) => {
+      window.told = [];
+      const tell = (what) => (data) => told.push(data === undefined ? what : `${what} ${data}`);
+      const names = ["start", "token", "show", "loadAgain", "logIn"];
+      const own = ["", token, tell("show"), tell("loadAgain"), tell("logIn")];
+      window.addEventListener("unhandledrejection", ({ reason }) => told.push(`unhandled: ${reason}`));
+      new Function(...names, `${code}\nfollow();`)(...own);
+    },
+    { code, token },
+  );
+}
+
+// What it did, once the last of that is this.
+async function told(page, last) {
+  const is = (last) => window.told.at(-1) === last && window.told;
+  return (await page.waitForFunction(is, last, { timeout: RECONNECT_MS })).jsonValue();
+}
+
+// Answers to each path in turn, the last one for ever: a status and text, or null for a cut after the head.
+function inTurn(answers) {
+  const asked = [];
+  const server = http.createServer((request, response) => {
+    const url = new URL(request.url, "http://any");
+    const name = url.pathname;
+    if (!(name in answers)) return response.writeHead(200, { "Content-Type": "text/html" }).end("<!doctype html><link rel=icon href=data:,>");
+    const head = { "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "Authorization", "Cache-Control": "no-store" };
+    if (request.method === "OPTIONS") return response.writeHead(204, head).end();
+    asked.push(`${name}${url.search}`);
+    const answer = answers[name].length > 1 ? answers[name].shift() : answers[name][0];
+    if (answer === null) {
+      response.writeHead(200, { ...head, "Content-Length": 9 }).write("x");
+      return setTimeout(() => response.destroy(), 50);
+    }
+    const [status, text] = answer;
+    const type = name === "/events" ? "text/event-stream" : "text/plain";
+    response.writeHead(status, { ...head, "Content-Type": type }).end(text);
+  });
+  server.asked = asked;
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
@@ -107,7 +159,8 @@ export async function eventSource({ browser, program, log, own }) {
     }
     assertEqual(only(await open("/x?key=KEY&status=303&to=/")), refused, "303 to a page");
   });
-  await check("EventSource: cookies go to its own origin always, to another with withCredentials, to another site not", async () => {
+  // That another site gets none is a setting of this browser: others send those with SameSite=None.
+  await check("EventSource: cookies go to its own origin always, to another with withCredentials, to another site not here", async () => {
     const cookies = async (url, options) => (await open(url, { options, opens: 1 })).asked[0].cookie;
     const credentials = { withCredentials: true };
     const both = "lax=1; none=1";
@@ -131,8 +184,54 @@ export async function eventSource({ browser, program, log, own }) {
     assertEqual(back.asked.map(({ method, id }) => [method, id]).slice(0, 2), [["GET", ""], ["GET", "1"]], "no preflight");
   });
 
+  await check("guide: the page's code for tickets notes the place of each event, and outlasts a cut and a server in trouble", async () => {
+    const brief = (text) => [200, `retry: 10\n${text}\n\n`];
+    const server = await inTurn({
+      "/ticket": [null, [503, ""], [200, "t1"], [200, "t2"], [200, "t3"], [401, ""]],
+      "/events": [brief("id: 1\ndata: one"), [401, ""], brief("id: 5\nevent: reset\ndata: lost"), [401, ""], brief("data: two"), [401, ""]],
+    });
+    const elsewhere = await browser.newPage();
+    try {
+      const host = `127.0.0.1:${server.address().port}`;
+      own(host);
+      await elsewhere.goto(`http://${otherSite}/`);
+      await run(elsewhere, snippet("By ticket", `http://${host}`), "any");
+      assertEqual(await told(elsewhere, "logIn"), ["show one", "loadAgain lost", "show two", "logIn"], "what the page did");
+      const opened = server.asked.filter((asked) => asked.startsWith("/events"));
+      const expected = [["t1", ""], ["t2", "1"], ["t3", "5"]].map(([ticket, at]) => `/events?ticket=${ticket}&last_event_id=${at}`);
+      assertEqual(opened, expected.flatMap((one) => [one, one]), "what was asked");
+    } finally {
+      await elsewhere.close();
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+  await check("guide: the page's code for a session asks again after trouble, and logs in after 401", async () => {
+    const server = await inTurn({
+      "/events": [[200, "retry: 10\nid: 1\ndata: one\n\n"], [503, ""], [200, "retry: 10\nid: 2\ndata: two\n\n"], [503, ""]],
+      "/session": [[401, ""]],
+    });
+    const elsewhere = await browser.newPage();
+    try {
+      const host = `127.0.0.1:${server.address().port}`;
+      own(host);
+      await elsewhere.goto(`http://${host}/`);
+      let asked = 0;
+      await elsewhere.route("**/session", (route) => ((asked += 1) === 1 ? route.abort() : route.continue()));
+      await run(elsewhere, snippet("What to answer", ""), "");
+      await elsewhere.waitForURL("**/login");
+      assertEqual(asked, 2, "how often it asked for the session");
+      const opened = server.asked.filter((asked) => asked.startsWith("/events"));
+      assertEqual(opened, ["", "", "1", "1"].map((at) => `/events?last_event_id=${at}`), "what was asked");
+    } finally {
+      await elsewhere.close();
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
   await check("ticket: by cookie, by tickets one after the other, from another origin, and until the session ends", async () => {
-    const example = await start(program, ["127.0.0.1:0", `http://${sameSite}`], "stdout", /^http:\/\/127\.0\.0\.1:(\d+)\n/, log);
+    const example = await start(program, ["127.0.0.1:0", `http://${sameSite}`, `http://${otherSite}`], "stdout", /^http:\/\/127\.0\.0\.1:(\d+)\n/, log);
     const front = await balancer();
     front.target = Number(example.match[1]);
     const address = `127.0.0.1:${front.address().port}`;
@@ -160,6 +259,15 @@ export async function eventSource({ browser, program, log, own }) {
       await elsewhere.close();
       assertEqual(hello, "Ann", "from another origin");
 
+      // A page of another site, by the code of the guide, which sends no cookie.
+      const stranger = await browser.newPage();
+      await stranger.goto(`http://${otherSite}/`);
+      const { value } = (await page.context().cookies()).find(({ name }) => name === "session");
+      const code = snippet("By ticket", `http://${address}`).replace('on("message", show)', 'on("hello", show)');
+      await run(stranger, code, value);
+      await told(stranger, "show Ann");
+      await stranger.close();
+
       // A ticket is good once, so that the return after a cut needs another.
       await page.click("#once");
       const another = async (before) => {
@@ -172,6 +280,19 @@ export async function eventSource({ browser, program, log, own }) {
       const ticket = await another(undefined);
       front.cut();
       await another(ticket);
+
+      // While tickets are handed out and streams are refused, it asks once a second at most.
+      await page.route("**/events?*", (route) => route.fulfill({ status: 503 }));
+      await page.evaluate(() => {
+        const fetch = window.fetch;
+        window.asked = [];
+        window.fetch = (...args) => asked.push(performance.now()) && fetch(...args);
+      });
+      front.cut();
+      const asked = await page.waitForFunction(() => window.asked.length >= 3 && window.asked);
+      const [first, second, third] = await asked.jsonValue();
+      assert(second - first > 990 && third - second > 990, `asked at ${[first, second, third]}`);
+      await page.unroute("**/events?*");
 
       await page.evaluate(() => fetch("/logout", { method: "POST" }));
       await says("refused");

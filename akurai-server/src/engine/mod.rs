@@ -110,9 +110,10 @@ pub trait Engine: Send + Sync + 'static {
 
     /// The events after `after`, at most `max`; waits up to `wait` if there is none yet, and is empty then.
     ///
-    /// An empty batch without a gap, whose [`end`](Batch::end) is `after`, says that nothing was behind `after` when this was
-    /// called. The hub relies on it: a subscriber that came before the call, with the id of a later event, is told of a loss.
-    /// So all nodes must ask the same server, or one that has what any of them has read.
+    /// An empty batch without a gap, whose [`end`](Batch::end) is `after`, says that nothing was
+    /// behind `after` when this was called. The hub relies on it: a subscriber that came before the
+    /// call, with the id of a later event, is told of a loss. So the server that this asks must
+    /// have every event that any node has read: a lagging replica will not do.
     ///
     /// # Errors
     ///

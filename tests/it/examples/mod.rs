@@ -232,20 +232,68 @@ fn shutdown_lets_a_slow_request_finish() {
     reader.client.read_to_end();
 }
 
-#[test]
-fn a_ticket_opens_a_stream_once() {
-    let server = has_a_page(ticket::app());
-    assert_eq!(get(&server, "/events").status, 401);
-    assert_eq!(get(&server, "/events?ticket=0").status, 401);
+/// The cookie of a session in the example `ticket`, with its name.
+#[track_caller]
+fn log_in(server: &TestServer) -> String {
     let form = "Host: t\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 7";
     let login = ask(
-        &server,
+        server,
         &format!("POST /login HTTP/1.1\r\n{form}\r\n\r\nuser=me"),
     );
     assert_eq!(login.status, 303);
     let cookie = login.header("set-cookie").unwrap();
     let (session, attributes) = cookie.split_once(';').unwrap();
     assert!(attributes.contains("HttpOnly"), "{cookie}");
+    session.to_owned()
+}
+
+#[test]
+fn a_page_of_another_site_gets_a_ticket_by_authorization() {
+    let origin = "https://app.example";
+    let server = has_a_page(ticket::app([origin.to_owned()]));
+    let session = log_in(&server);
+    let (_, secret) = session.split_once('=').unwrap();
+    // What a browser asks first, and what must be allowed.
+    let preflight = ask(
+        &server,
+        &format!(
+            "OPTIONS /ticket HTTP/1.1\r\nHost: t\r\nOrigin: {origin}\r\n\
+             Access-Control-Request-Method: POST\r\n\
+             Access-Control-Request-Headers: authorization\r\n\r\n"
+        ),
+    );
+    assert_eq!(preflight.status, 204);
+    let allows = |name| preflight.header(name).unwrap_or_default();
+    assert_eq!(allows("access-control-allow-origin"), origin);
+    let fields = allows("access-control-allow-headers");
+    let mut fields = fields.split(',').map(str::trim);
+    assert!(fields.any(|name| name.eq_ignore_ascii_case("authorization")));
+    let ticket = |authorization: &str| {
+        let fields = format!(
+            "Host: t\r\nOrigin: {origin}\r\nAuthorization: {authorization}\r\nContent-Length: 0"
+        );
+        ask(
+            &server,
+            &format!("POST /ticket HTTP/1.1\r\n{fields}\r\n\r\n"),
+        )
+    };
+    for authorization in ["Bearer 0", "Basic bWU6", "Bearer", secret] {
+        assert_eq!(ticket(authorization).status, 401, "{authorization}");
+    }
+    for scheme in ["Bearer", "bearer"] {
+        let ticket = ticket(&format!("{scheme} {secret}"));
+        assert_eq!(ticket.header("access-control-allow-origin"), Some(origin));
+        let path = format!("/events?ticket={}", ticket.text());
+        assert_eq!(Reader::open(&server, &path, "").next().data, "me");
+    }
+}
+
+#[test]
+fn a_ticket_opens_a_stream_once() {
+    let server = has_a_page(ticket::app([]));
+    assert_eq!(get(&server, "/events").status, 401);
+    assert_eq!(get(&server, "/events?ticket=0").status, 401);
+    let session = log_in(&server);
     let fields = format!("Cookie: {session}\r\n");
     assert_eq!(Reader::open(&server, "/events", &fields).next().data, "me");
     let ticket = ask(

@@ -111,9 +111,15 @@ fn all_entries_that_are_deleted_are_no_loss() {
 
 #[test]
 fn an_entry_that_is_deleted_while_the_next_comes() {
-    // Behind that the old server does not say whether it was deleted alone.
-    for (version, expected) in [(7, &["8-0"][..]), (5, &["events were lost", "8-0"])] {
-        let mut scene = scene(version, &EVENTS);
+    // Behind that the old server does not say whether it was deleted alone; nor does a new one if
+    // no older entry is left.
+    let lost = &["events were lost", "8-0"][..];
+    for (version, events, expected) in [
+        (7, &EVENTS[..], &["8-0"][..]),
+        (7, &EVENTS[2..], lost),
+        (5, &EVENTS, lost),
+    ] {
+        let mut scene = scene(version, events);
         scene.stream.change(|kept| {
             kept.publish("8-0");
             kept.delete("7-0");
@@ -136,9 +142,33 @@ fn a_server_that_does_not_say_is_told_as_a_loss_once() {
 }
 
 #[test]
+fn a_replica_that_never_had_the_deleted_entry_is_told() {
+    // Its first event is before the cursor and its second behind it.
+    let mut scene = scene(7, &EVENTS);
+    scene.stream.change(|kept| kept.delete("7-0"));
+    scene.looks();
+    scene.stream.change(|kept| {
+        kept.restore("6-0");
+        kept.publish("6-1");
+        kept.publish("7-1");
+    });
+    scene.gets(&["events were lost", "7-1"]);
+    scene.looks();
+    scene.stream.event("8-0", "8", "w-4");
+    scene.gets(&["8"]);
+}
+
+#[test]
 fn what_is_no_deletion_is_told_once() {
-    const CHANGES: [(&str, Change); 5] = [
+    const CHANGES: [(&str, Change); 6] = [
         ("restored", |kept| kept.restore("5-0")),
+        (
+            "a replica that never had the newest, by a clock that is behind",
+            |kept| {
+                kept.restore("6-0");
+                kept.publish("6-1");
+            },
+        ),
         ("emptied", |kept| *kept = Kept::default()),
         ("another server", |kept| {
             *kept = Kept::default();

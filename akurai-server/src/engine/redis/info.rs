@@ -58,6 +58,12 @@ impl Info {
         self.last == id || (was_deleted && !is_trimmed)
     }
 
+    /// Whether the stream may have had the entry with this id, which was deleted by its id: the
+    /// stream has given out this id or a later one, and tells of such a deletion if it tells of any.
+    pub(super) fn had(&self, id: EventId) -> bool {
+        self.last >= id && self.deleted.is_none_or(|deleted| deleted >= id)
+    }
+
     /// Whether it may be the stream that had no entry `earlier`, with all that came since: nothing that only grows is less, and
     /// nothing is trimmed.
     pub(super) fn follows(&self, earlier: &Info) -> bool {
@@ -160,6 +166,27 @@ mod tests {
         ] {
             assert_eq!(info.is_whole_behind(id(7)), is_whole, "{info:?}");
         }
+    }
+
+    #[test]
+    fn whether_a_stream_had_an_entry_that_was_deleted() {
+        for (had, info) in [
+            (true, info(7, 5, 7, 9)),
+            (true, info(9, 5, 8, 9)),
+            (false, info(6, 5, 0, 9)), // its end is before the entry
+            (false, info(6, 5, 7, 9)),
+        ] {
+            assert_eq!(info.had(id(7)), had, "{info:?}");
+        }
+        // A later event came, but nothing of that id was deleted: the entry was never there.
+        let other = info(9, 5, 6, 9);
+        assert!(!other.had(id(7)));
+        // Before Redis 7 the server does not say what was deleted.
+        let less = Info {
+            deleted: None,
+            ..other
+        };
+        assert!(less.had(id(7)));
     }
 
     #[test]

@@ -55,10 +55,11 @@ const REPLY_ENTRIES: usize = 256;
 /// another name of `redis://`. The database may stand there as `?db=database` too, and no other
 /// parameter. An IPv6 address stands in brackets, with its zone if it has one: `[fe80::1%25eth0]`.
 ///
-/// User and password are percent-encoded. `:password@` is the default user's, and nothing at all,
-/// `:@` or `@`, is no credentials: no `AUTH` is sent then. `user:@` is a user with an empty password.
-/// `word@` is refused, since programs disagree on what it means: it is a password to redis-cli, and
-/// a user to redis-py.
+/// User and password are percent-encoded. `:password@` is the default user's password. No `AUTH` is
+/// sent if nothing stands before the host, nor for `@` or `:@`. `user:@` is a user with an empty
+/// password. `word@` is refused, since programs disagree on what it means: it is a password to
+/// redis-cli, and a user to redis-py. Credentials behind `unix:` without the `//` are refused too, so
+/// an `@` in a socket's path is `%40` behind a colon and at the end of a name.
 ///
 /// The protocol is RESP2. There is no TLS: across a network that is not yours, a sidecar speaks it
 /// (stunnel, ghostunnel, HAProxy or a mesh, on loopback or a Unix socket here, and the server's TLS
@@ -76,26 +77,30 @@ const REPLY_ENTRIES: usize = 256;
 /// - **The server is away.** [`publish`](Engine::publish) fails with a message that says why:
 ///   within 1 s if there is no connection, within 3 s if the server takes what it is sent and does
 ///   not answer, or answers slowly; a host name is looked up by the system, which takes its own
-///   time, so prefer an address. So does a Unix socket of a server that accepts none, once as many
-///   connections wait there as it lets wait (`tcp-backlog`, 511): no bound holds then. Who
-///   publishes behind others waits for them first, for 3 s in all from when it was asked to, and
+///   time, so prefer an address. One case has no bound: a Unix socket whose server accepts no
+///   connection, once as many wait there as it lets wait (`tcp-backlog`, 511). A thread that
+///   publishes while others do waits for them first, for 3 s in all from when it was asked to, and
 ///   fails with them. Streams stay open, with heartbeats; the reader comes back after 100 ms, then
 ///   ever later, up to 5 s with jitter, and goes on from where it was. [`ready`](Engine::ready)
 ///   says so from the first failure until it reads again.
-/// - **No answer came.** The writer connects again and searches the stream for the event's `key`: from
-///   the newest entry back to the last one that it has added or its process has read, or to the
-///   beginning of a stream that was never full. An event that is there has its id. One that is
-///   certainly not there is sent once more, under the same key. What the first connection still had
-///   may arrive then: every node gives the first of both to its subscribers, and no other, for as long
-///   as the writer's process is among the last 1024 that published; and the id of the first is the one
-///   that is returned. Publishing fails if that fails too, if the time is over, or if the search ends
-///   at a place where entries were trimmed away. The error says then that the event may be kept or
-///   not: a program that publishes it again may publish it twice.
-/// - **The stream is not the one that was read**: trimmed past the reader, emptied, restored from an older copy, or another server
-///   under the name. A reader looks with each read, once a second when nothing comes, whether the last entry it has read is still
-///   there, under its key, and is sent all of it for that: 1 MB/s to each node behind an event of 1 MB. If it is not, the hub tells
-///   everybody by an event named `reset`, and goes on with what is there. A node that starts after that knows only what the server
-///   has: it cannot tell a client who left before the copy was made what was undone since.
+/// - **No answer came.** The writer connects again and searches the stream for the event's `key`:
+///   from the newest entry back to the last one that it has added or its process has read, or to
+///   the beginning of a stream that was never full. An event that is there has its id. One that is
+///   certainly not there is sent once more, under the same key. The server may still carry out the
+///   command of the first connection, which it had received and not yet done, so that the stream
+///   has the event twice: every node gives the first of both to its subscribers, and no other, for
+///   as long as the writer's process is among the last 1024 that published; and the id of the first
+///   is the one that is returned. Publishing fails if that fails too, if the time is over, or if
+///   the search ends at a place where entries were trimmed away. The error says then that the event
+///   may be kept or not: a program that publishes it again may publish it twice.
+/// - **The stream is not the one that was read**: trimmed past the reader, emptied, restored from
+///   an older copy, or another server under the name. A reader looks with each read, once a second
+///   when nothing comes, whether the last entry it has read is still there, under its key. The
+///   server sends that whole entry each time: if it is an event of 1 MB, and nothing comes after
+///   it, each node receives 1 MB/s. If the entry is not there, the hub tells everybody by an event
+///   named `reset`, and goes on with what is there. A node that starts after that knows only what
+///   the server has: it cannot tell a client who left before the copy was made what was undone
+///   since.
 /// - **A replica takes over.** Redis acknowledges an event before its replicas have it, so a failover may lose acknowledged events.
 ///   Nodes that had read them tell (`reset`); those that had not do not know. [`RedisOptions::replicas`] has a publisher wait for
 ///   replicas, which makes this rare, not impossible.
@@ -105,9 +110,20 @@ const REPLY_ENTRIES: usize = 256;
 ///
 /// A reader that has read nothing of a stream yet cannot look for what it has read; it tells of a gap if the stream is full by then.
 ///
-/// Events that an operator deletes one by one (`XDEL`) are not missed: if the last entry that was read is gone, the reader asks
-/// (`XINFO STREAM`) whether that entry alone is. Before Redis 7 the server says so only until the next event; once that has come, too,
-/// the deletion looks like another stream. A client whose last event was deleted gets a `reset` at a node that never read that event.
+/// Events that an operator deletes one by one (`XDEL`) are not missed: if the last entry that was
+/// read is gone, the reader asks (`XINFO STREAM`) whether that entry alone is. The deletion looks
+/// like another stream if no older entry is left, and the next event comes before the reader looks.
+/// A client whose last event was deleted gets a `reset` at a node that never read that event.
+///
+/// Before Redis 7, and at KeyDB, the server does not say what was deleted, nor how many events were
+/// ever added:
+///
+/// - A deletion looks like another stream whenever the next event comes before the reader looks.
+/// - All that was read is deleted, and between two looks events come, the stream is emptied, and
+///   another event comes: those in between are lost without a `reset`.
+/// - A replica that never had the deleted entry takes over, and adds one event below that entry's
+///   id, by a clock that is behind, and one above it, between two looks: the first is lost without
+///   a `reset`.
 ///
 /// Without `appendonly yes` a server that crashes comes back
 /// with the last snapshot, or with nothing; with it, without the last second.
@@ -147,10 +163,14 @@ pub struct Redis {
 pub struct RedisOptions {
     /// The key of the stream. Default `akurai`. The same on every node.
     pub stream: String,
-    /// How many events the stream keeps, one at least, or up to a hundred more (`MAXLEN ~`). Default 100,000. What a node reads later
-    /// than that is lost to it. One that has read nothing yet cannot tell a stream that is just full from one that was trimmed: with 1
-    /// the first event comes behind a `reset`, and with any number if so many are published before it reads. The least that makes
-    /// sense is 1,000, or what is published in some seconds if that is more. An event of 100 bytes takes 166 there, one of 1,000 bytes 1,290.
+    /// How many events the stream keeps, one at least, or up to a hundred more (`MAXLEN ~`).
+    /// Default 100,000. The same on every node: a stream that has fewer is taken for one that was
+    /// never trimmed, which an `XTRIM` of another number makes wrong, too. What a node reads later
+    /// than that is lost to it. One that has read nothing yet cannot tell a stream that is just
+    /// full from one that was trimmed: with 1 the first event comes behind a `reset`, and with any
+    /// number if so many are published before it reads. The least that makes sense is 1,000, or
+    /// what is published in some seconds if that is more. An event of 100 bytes takes 166 there,
+    /// one of 1,000 bytes 1,290.
     pub max_events: usize,
     /// How many replicas must have an event before it counts as published, within 1 s (`WAIT`). Default 0. With fewer, publishing
     /// fails although the event is kept, and every subscriber gets it.

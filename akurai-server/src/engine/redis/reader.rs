@@ -216,10 +216,8 @@ impl Reader {
             let mut commands = Vec::new();
             self.look(stream, &mut commands);
             let by = Instant::now() + IO;
-            let connection = self.connection()?;
-            connection.send(&commands, by)?;
-            let found = connection.receive(by)?;
-            if self.judge(options, found)? == StreamMatch::Another {
+            self.connection()?.send(&commands, by)?;
+            if self.judge(options, by)? == StreamMatch::Another {
                 return self.begin_anew(stream);
             }
         }
@@ -242,8 +240,7 @@ impl Reader {
         let connection = self.connection()?;
         connection.send(&commands, by)?;
         let read = accepted(connection.receive(by)?)?;
-        let found = connection.receive(by)?;
-        let found = self.judge(options, found)?;
+        let found = self.judge(options, by)?;
         if found == StreamMatch::Another {
             return self.begin_anew(stream);
         }
@@ -311,8 +308,17 @@ impl Reader {
         };
     }
 
-    /// Adds the command that asks for the proof.
+    /// The entry at the cursor was deleted, so that the proof is an entry before it.
+    fn is_behind(&self) -> bool {
+        matches!(self.proof, Proof::Key(id, _) if id < self.at)
+    }
+
+    /// Adds the commands that ask for the proof.
     fn look(&self, stream: &str, commands: &mut Vec<u8>) {
+        if self.is_behind() {
+            // The proof does not show whether the stream ever had the entry at the cursor.
+            command(commands, &["XINFO", "STREAM", stream]);
+        }
         match &self.proof {
             // Of a stream that was never full, nothing was trimmed.
             Proof::None => command(commands, &["XLEN", stream]),
@@ -324,8 +330,17 @@ impl Reader {
         }
     }
 
-    /// What the answer to that says.
-    fn judge(&mut self, options: &RedisOptions, found: Reply) -> io::Result<StreamMatch> {
+    /// Receives the answers to those, and says what they tell.
+    fn judge(&mut self, options: &RedisOptions, by: Instant) -> io::Result<StreamMatch> {
+        let at = self.at;
+        let has_had_it = match self.is_behind() {
+            true => Info::parse(self.connection()?.receive(by)?).is_some_and(|info| info.had(at)),
+            false => true,
+        };
+        let found = self.connection()?.receive(by)?;
+        if !has_had_it {
+            return Ok(StreamMatch::Another);
+        }
         let of_length = |length: usize| match length >= options.max_events {
             true => StreamMatch::Full,
             false => StreamMatch::Same,

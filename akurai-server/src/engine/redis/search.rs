@@ -12,7 +12,7 @@ use crate::engine::id_before;
 
 pub(super) struct Search<'a> {
     pub(super) stream: &'a str,
-    /// A stream that has fewer entries was never trimmed.
+    /// A stream that has fewer entries was never trimmed, as long as every node has this number.
     pub(super) max_events: usize,
     pub(super) writer: &'a str,
     /// An entry that is older than what is searched for; `0-0` if none is known.
@@ -68,8 +68,9 @@ impl Search<'_> {
                     return Ok(found);
                 }
                 if entry.id < floor {
-                    // It is gone, and with it what it says about ids: another server took over, the
-                    // stream began again, or the entry was deleted.
+                    // The entry at the floor is gone, so that an id below it may be an event of ours
+                    // too: another server took over, the stream began again, or that entry was
+                    // deleted.
                     floor = EventId::default();
                 }
                 looked_at += 1;

@@ -55,6 +55,8 @@ const FORM: &str = "not of the form redis://user:password@host:port/database or 
 const TLS: &str = "rediss: and valkeys: are spoken through a sidecar, since std has no TLS";
 const CREDENTIALS: &str =
     "before the @ stands user:password, or :password, percent-encoded as UTF-8";
+const UNIX: &str =
+    "before the @ of a Unix socket stands unix://user:password, and an @ of its path is %40";
 const QUERY: &str = "behind the ? stands db=NUMBER alone, and then no database in the path";
 
 fn tcp(text: &str) -> Result<Url, &'static str> {
@@ -96,6 +98,12 @@ fn tcp(text: &str) -> Result<Url, &'static str> {
 
 fn unix(credentials: Credentials, text: &str) -> Result<Url, &'static str> {
     let (path, database) = query(text)?;
+    // Credentials behind `unix:` or `unix:/` would be taken for a part of the path, and shown.
+    let is_user = |(before, _): (&str, &str)| before.contains(':');
+    let is_word = path.contains("@/") || path.ends_with('@');
+    if is_word || path.rsplit_once('@').is_some_and(is_user) {
+        return Err(UNIX);
+    }
     match decoded(path) {
         Some(path) if !path.is_empty() => Ok(Url::new(Address::Unix(path), credentials, database)),
         _ => Err(FORM),
@@ -231,6 +239,8 @@ mod tests {
         check("unix://u:p@/r?db=1", unix("/r"), "u", Some("p"), 1);
         check("unix://:@/r%20s", unix("/r s"), "", None, 0);
         check("unix://@/a@b", unix("/a@b"), "", None, 0);
+        check("unix:/a:b", unix("/a:b"), "", None, 0);
+        check("unix:/a:b%40/c", unix("/a:b@/c"), "", None, 0);
     }
 
     #[test]
@@ -264,6 +274,16 @@ mod tests {
             "unix://r",
             "unix://u:secret/x@/r",
             "unix://secret@/r",
+            "unix:user:secret@/run/r.sock",
+            "unix:user:secret@r.sock",
+            "unix::secret@/r",
+            "unix:user:secret/x@/r",
+            "unix:user:secret@/a@b",
+            "unix:secret@/r",
+            "unix:secret@",
+            "unix:/user:secret@/r",
+            "unix:/secret@/r",
+            "unix:///user:secret@/r?db=1",
         ] {
             let error = Url::parse(text).expect_err(text).to_string();
             assert!(!error.contains("secret"), "{error}");
@@ -272,6 +292,7 @@ mod tests {
             ("rediss://a", "sidecar"),
             ("valkeys://a", "sidecar"),
             ("redis://secret@a", ":password"),
+            ("unix:user:secret@/r", "unix://user:password"),
             ("redis://a?db=x", "db=NUMBER"),
         ] {
             let error = Url::parse(text).unwrap_err().to_string();

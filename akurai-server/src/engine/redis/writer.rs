@@ -216,8 +216,9 @@ impl WriterConnection {
         }
         let found = results.len();
         let mut next = group.answered + found;
-        // WAIT is for what its own connection has written. If all are there already, the last is added once more under its key,
-        // which nobody is given twice.
+        // WAIT counts the replicas that have what this connection has written. If all the events are
+        // there already, this connection writes the last of them once more, under the same key, so
+        // that readers pass over the second.
         let is_for_wait =
             replicas > 0 && next == group.jobs.len() && results.last().is_some_and(Result::is_ok);
         if is_for_wait {
@@ -403,7 +404,7 @@ impl Group<'_> {
 }
 
 /// The ids of the first of these numbers, up to the last one that is there. One before it that is not there was refused, or is too
-/// far back to be seen. It may not be added behind what came after it: readers would take it for one that they have.
+/// far back to be seen. It must not be added behind those with higher numbers: readers would take it for one that they have.
 fn fates(own: &HashMap<u64, EventId>, numbers: Range<u64>) -> Vec<Option<EventId>> {
     let is_there = |number: &u64| own.contains_key(number);
     let Some(last) = numbers.clone().rev().find(is_there) else {
