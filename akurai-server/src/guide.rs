@@ -1,7 +1,8 @@
-//! How do I …? Pages for those who write a program, run a server, size a machine for it, bring a
-//! program here, look after its safety, or let some alone follow an event stream.
+//! How do I …? Pages about writing a program, running a server, choosing a machine for it, moving a
+//! program here, security, and event streams that only some users may follow. And a page about how
+//! Akurai works inside.
 //!
-//! They exist in the documentation alone.
+//! These modules exist only in the documentation.
 
 #[doc = include_str!("../docs/building.md")]
 pub mod building {}
@@ -20,3 +21,6 @@ pub mod security {}
 
 #[doc = include_str!("../docs/authorising.md")]
 pub mod authorising {}
+
+#[doc = include_str!("../docs/architecture.md")]
+pub mod architecture {}
