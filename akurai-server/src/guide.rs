@@ -1,7 +1,7 @@
-//! How do I …? Pages for those who write a program, run a server, size a machine for it, bring a
-//! program here, look after its safety, or let some alone follow an event stream.
+//! Pages of instructions: how to write a program, run a server, choose a machine size, migrate a
+//! program, keep it secure, or let only some users follow an event stream.
 //!
-//! They exist in the documentation alone.
+//! These modules exist only in the documentation.
 
 #[doc = include_str!("../docs/building.md")]
 pub mod building {}

@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM, which std does not hand out. The only `unsafe` beside the tests' counting allocator.
+//! Handles SIGINT and SIGTERM, which std does not offer. The only `unsafe` code besides the tests'
+//! counting allocator.
 
 use std::ffi::{c_int, c_void};
 use std::io::{self, Read};
