@@ -16,7 +16,7 @@ pub(crate) fn jitter(duration: Duration, part: u32) -> Duration {
     duration - range + below(range * 2)
 }
 
-/// A time below `duration`. It need not be unpredictable, only spread.
+/// A random time below `duration`. It need not be unpredictable, only spread.
 pub(crate) fn below(duration: Duration) -> Duration {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(random() % millis.max(1))
