@@ -338,8 +338,9 @@ impl Group<'_> {
         Ok(fates.map(|id| id.ok_or_else(|| missing.clone())).collect())
     }
 
-    /// Gives those that were written again, the last ones, the ids under which they are read: what the
-    /// connection that was lost still had may have come in between, and is the first of both then.
+    /// The last jobs were written again. Gives them the ids under which nodes read them: the server
+    /// may have executed the commands of the lost connection in between, and the first of the two
+    /// entries counts.
     fn correct_ids(
         &self,
         connection: &mut Connection,
@@ -373,7 +374,7 @@ impl Group<'_> {
         }
     }
 
-    /// Tells the next ones what came of them.
+    /// Gives the next jobs their results.
     fn tell(&mut self, results: impl IntoIterator<Item = Result<EventId, Failure>>) {
         for result in results {
             if let Ok(id) = result {
@@ -406,8 +407,10 @@ impl Group<'_> {
     }
 }
 
-/// The ids of the first of these numbers, up to the last one that is there. One before it that is not there was refused, or is too
-/// far back to be seen. It must not be added behind those with higher numbers: readers would take it for one that they have.
+/// The ids of these numbers, up to the last number that is there. `None` for a number before it
+/// that is not there: that event was refused, or is too far back to be found. The writer must not
+/// add it after events with higher numbers, because readers would take it for an event that they
+/// have.
 fn fates(own: &HashMap<u64, EventId>, numbers: Range<u64>) -> Vec<Option<EventId>> {
     let is_there = |number: &u64| own.contains_key(number);
     let Some(last) = numbers.clone().rev().find(is_there) else {
@@ -461,12 +464,12 @@ mod tests {
         };
         let not_kept = "Redis at h:6379: it does not answer in time; the event is not kept";
         assert_eq!(fate(&jobs[0]), not_kept);
-        // Its turn comes too late, and goes to the next.
+        // It gets the turn too late, and the turn goes to the next job.
         jobs[1].set(JobState::HasTurn);
         assert_eq!(fate(&jobs[1]), not_kept);
         assert!(jobs[2].wait());
         assert_eq!(writer.queue().waiting.len(), 1);
-        // Another writes it.
+        // Another thread writes it.
         assert!(fate(&jobs[3]).ends_with("may be kept or not"));
         jobs[3].end(Ok(EventId { ms: 5, seq: 0 }));
         let kept = writer.give_up(&url, &jobs[3]).unwrap();
