@@ -14,16 +14,16 @@ use super::dashboard::STATS;
 ///
 /// | path | answer |
 /// |---|---|
-/// | `/` | a page that shows what is below |
+/// | `/` | a page that shows the routes below |
 /// | `/api/events` | Server-Sent Events: `tick` with 1, 2, 3 …, one each second |
-/// | `/api/ws` | WebSocket: an echo of text and binary, for any origin, compressed where the client can do so |
+/// | `/api/ws` | WebSocket: an echo of text and binary, for any origin, compressed if the client supports it |
 /// | `/api/stats` | Server-Sent Events: `stats`, the server's numbers as JSON, each second; see [`Publisher`](super::dashboard::Publisher) |
-/// | `/api/chat?name=…` | WebSocket: a chat room; a text message is said to everybody, who get it as JSON |
-/// | `/api/chat/events` | Server-Sent Events: `chat`, what is said there, and `people`, how many are there |
+/// | `/api/chat?name=…` | WebSocket: a chat room; every member gets each text message, as JSON |
+/// | `/api/chat/events` | Server-Sent Events: `chat`, the messages of the room, and `people`, the number of people in it |
 /// | `/api/live` | `/api/stats` and `/api/chat/events` on one connection |
 /// | `/api/upload` | the number of bytes that were posted, at most 4 GiB |
 /// | `/api/health` | `{"status":"ok"}`, as long as the process answers |
-/// | `/api/ready` | the same, or 503 and `{"status":"unavailable"}` while events do not come through |
+/// | `/api/ready` | the same, or 503 and `{"status":"unavailable"}` while events do not get through |
 pub(crate) fn app(hub: &Hub) -> Router {
     let ready = hub.clone();
     live(page(Router::new()), hub)

@@ -338,7 +338,7 @@ impl Hub {
     /// [`WsOptions::when_full`](akurai_ws::WsOptions::when_full) says to refuse. A peer that missed
     /// an event for another reason is closed with 1013 too. There are two reasons: the event is
     /// longer than [`WsOptions::max_queue_bytes`](akurai_ws::WsOptions::max_queue_bytes) and came
-    /// while another message was being written; or the queue had no room for it behind a
+    /// while another message was being written; or the queue had no room for it after a
     /// [`MessageWriter`](akurai_ws::MessageWriter), whose message is then cut off. The client
     /// should load its state again.
     ///

@@ -48,8 +48,8 @@ impl Info {
         })
     }
 
-    /// Whether only the entry with this id was deleted, which was there before: all later entries
-    /// are still there.
+    /// Whether only the entry with this id is gone: it was in the stream before, and all later
+    /// entries are still there.
     pub(super) fn is_whole_behind(&self, id: EventId) -> bool {
         // Either no later entry came, or the entry was deleted by its id and the stream is not
         // trimmed that far: trimming begins with the oldest entry.

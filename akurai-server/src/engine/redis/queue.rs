@@ -53,7 +53,7 @@ impl Queue {
     }
 
     /// Passes the turn to the last job of the next group, because it has the most time left. The
-    /// other jobs of the group wait until that thread's turn is over.
+    /// other jobs wait until they are written or their own time is over.
     pub(super) fn pass_turn(&mut self) {
         match self.next_group().checked_sub(1) {
             Some(last) => self.waiting[last].set(JobState::HasTurn),
