@@ -1,7 +1,9 @@
-//! Gauges that all pages see: `cargo run --example dashboard`, then http://127.0.0.1:8090 in several windows.
+//! Gauges that all pages see: `cargo run --example dashboard`, then http://127.0.0.1:8090 in
+//! several windows.
 //!
-//! One thread measures and publishes; the hub writes to everybody, without a thread for each. Of a gauge only the last value
-//! matters: who is slow gets that alone, and who comes gets it at once.
+//! One thread measures and publishes; the hub writes to all subscribers, without a thread for each.
+//! Of a gauge only the last value matters: a slow subscriber gets only that value, and a new
+//! subscriber gets it at once.
 
 use std::io;
 use std::thread;

@@ -1,15 +1,15 @@
-//! Who is here, by name, over all nodes of an engine:
-//! `cargo run --example presence -- 127.0.0.1:8091 redis://127.0.0.1:6379`, and once more at 8092;
-//! then both addresses in several windows. Without a Redis it is a node alone.
+//! Shows the names of the people who are here, over all nodes of an engine: `cargo run --example
+//! presence -- 127.0.0.1:8091 redis://127.0.0.1:6379`, and once more at 8092; then open both
+//! addresses in several windows. Without a Redis it runs as a single node.
 //!
 //! Each node publishes its list when somebody comes or leaves, and with each beat, every 2 s. A
-//! page has the last list of each node, and shows the names of all. A node that has missed four
-//! beats in a row of some other is gone, and so are its people: within 9 s, as long as the engine
-//! answers at once. If it only stood still, its next list brings them back. No clock is compared
-//! with another: what counts is the order of events, which is the same everywhere. So while the
-//! engine is away, which stops all nodes alike, the list stays as it was.
+//! page has the last list of each node, and shows the names of all. If a node has missed four beats
+//! in a row of some other node, the page removes it and its people: within 9 s, as long as the
+//! engine answers at once. If the node only stood still, its next list brings them back. No clock
+//! is compared with another: only the order of events counts, which is the same everywhere. So
+//! while the engine is unreachable, which stops all nodes alike, the list stays as it was.
 //!
-//! A tab that is closed leaves its node at the hub's next sweep, within 5 s.
+//! When a user closes a tab, the hub notices it at its next sweep, within 5 s.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::error::Error;
@@ -22,11 +22,11 @@ use std::time::{Duration, Instant};
 use akurai_http::{Reply, Request, Response, Router, Server, Status};
 use akurai_server::{EventId, Hub, HubOptions, Redis, RedisOptions};
 
-/// Each node says so often who is there. For thousands of people let it be longer: a list goes to
-/// everybody. The bound of 9 s grows with it; what changes is told at once in any case.
+/// How often each node publishes its list. For thousands of people use a longer time, because every
+/// page gets every list. The limit of 9 s grows with it. A change is published at once in any case.
 const BEAT: Duration = Duration::from_secs(2);
 
-/// Those who come or leave within so short a time are told of together.
+/// People who come or leave within this time are published together.
 const CROWD: Duration = Duration::from_millis(100);
 
 /// Longest name, in characters.
@@ -56,8 +56,8 @@ pub(crate) fn app(hub: &Hub) -> io::Result<Router> {
         .get("/events", move |req| follow(req, &hub)))
 }
 
-/// A stream of the lists, and of what is for this user alone. Where people log in, the name is the
-/// session's, not the query's.
+/// A stream of the lists, and of the events for this user alone. If people log in, take the name
+/// from the session, not from the query.
 fn follow(req: &Request, hub: &Hub) -> Reply {
     let pairs = req.query_pairs();
     match pairs.get("name").filter(|name| is_name(name)) {
@@ -66,12 +66,12 @@ fn follow(req: &Request, hub: &Hub) -> Reply {
     }
 }
 
-/// A name is a line of a list.
+/// A name is one line of a list.
 fn is_name(name: &str) -> bool {
     (1..=NAME_CHARS).contains(&name.chars().count()) && !name.contains(char::is_control)
 }
 
-/// Who is here on this node.
+/// The people on this node.
 pub(crate) struct Presence {
     state: Mutex<State>,
     changed: Condvar,
@@ -81,18 +81,19 @@ pub(crate) struct Presence {
 struct State {
     names: BTreeSet<String>,
     has_changed: bool,
-    /// The places of this node's last beats. Behind the first, each other node has beaten too.
+    /// The event ids of this node's last beats. After the first of them, each other node has beaten
+    /// too.
     beats: VecDeque<EventId>,
 }
 
 impl Presence {
-    /// Notices who comes and leaves, and tells the other nodes.
+    /// Notices people who come and leave, and tells the other nodes.
     fn start(hub: &Hub) -> io::Result<Arc<Presence>> {
         let presence = Arc::new(Presence {
             state: Mutex::default(),
             changed: Condvar::new(),
         });
-        // A user is here as long as somebody is subscribed to the user's own topic.
+        // A user is here as long as the user's own topic has a subscriber.
         let notice = || {
             let presence = Arc::clone(&presence);
             move |topic: &str, _| {
@@ -115,9 +116,9 @@ impl Presence {
         self.changed.notify_one();
     }
 
-    /// Publishes the list, for as long as the process lives.
+    /// Publishes the list as long as the process runs.
     fn tell(&self, hub: &Hub) {
-        // A name of this process, so that a new one never speaks for the one that it follows.
+        // A name of this process, so that a new process never speaks for the previous one.
         let node = format!("{:016x}", RandomState::new().build_hasher().finish());
         let mut next_beat = Instant::now();
         loop {
@@ -130,13 +131,13 @@ impl Presence {
             match hub.publish("here", "here", &list) {
                 Ok(id) if is_beat => self.note_beat(id),
                 Ok(_) => {}
-                // The next beat tells what this would have.
+                // If this fails, the next beat brings the same list.
                 Err(error) => eprintln!("{error}"),
             }
         }
     }
 
-    /// Waits for a change, or for the next beat: that is true.
+    /// Waits for a change, or for the next beat. Returns true for a beat.
     fn wait_until(&self, next_beat: Instant) -> bool {
         let mut state = self.state();
         while !state.has_changed {
@@ -153,7 +154,7 @@ impl Presence {
         next_beat <= Instant::now()
     }
 
-    /// Who is here still, each name behind a line break.
+    /// The people who are still here, each name after a line break.
     fn names(&self, hub: &Hub) -> String {
         let mut state = self.state();
         state
@@ -175,7 +176,7 @@ impl Presence {
     }
 }
 
-/// The page begins some beats ago, so that it has the lists of all nodes at once.
+/// The page's stream begins some beats ago, so that it gets the lists of all nodes at once.
 fn page(presence: &Presence) -> Response {
     let begin = presence.state().beats.front().copied();
     let begin = begin.map_or(String::new(), |id| id.to_string());

@@ -1,22 +1,22 @@
-//! Moments and waits, some of them spread so that many clients do not come at once.
+//! Points in time and waits, some of them with jitter so that many clients do not come at once.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
-/// The moment after this wait; a wait without end ends in a hundred years.
+/// The point in time after this wait. If that overflows, it is a hundred years from now.
 pub(crate) fn after(wait: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(wait)
         .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400))
 }
 
-/// `duration`, and up to a `part` of it more or less.
+/// `duration`, more or less by at most one `part`-th of it.
 pub(crate) fn jitter(duration: Duration, part: u32) -> Duration {
     let range = duration / part;
     duration - range + below(range * 2)
 }
 
-/// A time below `duration`. It need not be unpredictable, only spread.
+/// A random time below `duration`. It need not be unpredictable, only spread.
 pub(crate) fn below(duration: Duration) -> Duration {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(random() % millis.max(1))

@@ -1,4 +1,5 @@
-//! What the fuzzer in `tests/fuzz` asks of the Redis codec. Nothing of this is in a normal build, but unit tests run it too.
+//! The entry points of the fuzzer in `tests/fuzz` to the Redis codec. A normal build contains none
+//! of this, but unit tests run it too.
 
 #[cfg(test)]
 #[path = "../../tests/fuzz/seeded.rs"]
@@ -8,8 +9,9 @@ use std::mem;
 
 use crate::engine::resp::{Decoder, Reply, Violation, command};
 
-/// Replies, after two bytes that say how much one may hold and how the rest is cut: whole, byte by byte and in pieces they are
-/// those of the second reading, which takes them from the whole.
+/// Decodes replies. The first two bytes say how much one reply may hold and how to cut the rest
+/// into pieces. The second reading takes the replies from the whole input. The other readings
+/// (whole, byte by byte, in pieces) must give the same replies.
 pub fn resp(data: &[u8]) {
     let Some(([limit, piece], data)) = data.split_first_chunk::<2>() else {
         return;
@@ -23,7 +25,7 @@ pub fn resp(data: &[u8]) {
             "in pieces of {piece}"
         );
     }
-    // What a reply says is what it says when it is written anew.
+    // Encoding a reply and decoding it again must give the same reply.
     for reply in &expected.0 {
         let mut bytes = Vec::new();
         write(reply, &mut bytes);
@@ -62,7 +64,7 @@ fn decoded(data: &[u8], limit: usize, piece: usize) -> Outcome {
     (replies, None)
 }
 
-/// Why a reading ends.
+/// The reason why a reading ends.
 enum Stop {
     Incomplete,
     Violation(Violation),

@@ -1,5 +1,5 @@
-//! How do I …? Pages about writing a program, running a server, choosing a machine for it, moving a
-//! program here, security, and event streams that only some users may follow. And a page about how
+//! Pages of instructions: how to write a program, run a server, choose a machine size, migrate a
+//! program, keep it secure, or let only some users follow an event stream. And a page about how
 //! Akurai works inside.
 //!
 //! These modules exist only in the documentation.

@@ -1,9 +1,11 @@
-//! One event to many, on top of `akurai-http` and `akurai-ws`.
+//! Sends one event to many clients, on top of `akurai-http` and `akurai-ws`.
 //!
-//! A [`Hub`] has topics. [`Hub::publish`] gives an event to everybody who subscribed to one: event streams by [`Hub::sse`],
-//! whose connections are parked and cost no thread, and WebSockets by [`Hub::join`]. Each event has an [`EventId`], which a
-//! browser sends back when it lost its connection, so that it gets what it missed. Events live in the hub itself, or in an
-//! [`Engine`] that several nodes share: [`Memory`] within a process, [`Redis`] between processes.
+//! A [`Hub`] has topics. [`Hub::publish`] gives an event to every subscriber of its topic: to event
+//! streams, which [`Hub::sse`] opens and whose connections are parked and cost no thread, and to
+//! WebSockets, which [`Hub::join`] adds. Each event has an [`EventId`]. A browser that lost its
+//! connection sends back the last id it saw, and gets the events it missed. Events live in the hub
+//! itself, or in an [`Engine`] that several nodes share: [`Memory`] within a process, [`Redis`]
+//! between processes.
 //!
 //! ```no_run
 //! use akurai_http::{Router, Server};
@@ -16,10 +18,10 @@
 //! # }
 //! ```
 //!
-//! The program `akurai-server` is the demo of all three crates. Nothing of it is in this library.
+//! The program `akurai-server` is a demo of all three crates. This library contains no part of it.
 //!
 //! [`guide`] has pages about building a program, deploying, sizing, migrating, security and
-//! who may follow an event stream.
+//! authorising an event stream.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! Locks, and waits under them. A panic of a thread that holds one costs no other thread its work:
-//! what a lock holds here is whole between any two statements.
+//! Locks, and waits under them. If a thread panics while it holds a lock, other threads go on: the
+//! data under a lock is consistent between any two statements.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

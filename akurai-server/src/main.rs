@@ -1,4 +1,4 @@
-//! The demo: `akurai-server --help` tells.
+//! The demo: `akurai-server --help` lists its options.
 
 mod demo;
 #[cfg(unix)]
@@ -20,14 +20,14 @@ use demo::dashboard::Publisher;
 use demo::metrics::metrics;
 use demo::routes::app;
 
-/// How long requests that are under way have after the server was asked to end.
+/// How long requests in progress may take after a signal asked the server to end.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// The command line was wrong, as most programs say it.
+/// The exit status for a wrong command line, the same as in most programs.
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    // A name that is not UTF-8 is no address, and as a directory it is spelled as well as can be.
+    // A name that is not UTF-8 is no address. For a directory, the lossy spelling is good enough.
     let spelled = |word: OsString| word.to_string_lossy().into_owned();
     let args = std::env::args_os().skip(1).map(spelled);
     let options = match Command::parse(args, |name| std::env::var_os(name).map(spelled)) {
@@ -61,7 +61,7 @@ fn serve(options: &Options) -> Result<(), String> {
         if !dir.is_dir() {
             return Err(format!("{} is not a directory", dir.display()));
         }
-        // Whoever looks at a directory of his own wants to see what he has just changed.
+        // A developer who serves a local directory wants to see the latest changes.
         let files = Files::dir(dir).cache_control("no-cache");
         app = app.files("/files", if options.list { files.listing() } else { files });
     }
@@ -102,7 +102,7 @@ fn serve(options: &Options) -> Result<(), String> {
         .map_err(|error| format!("cannot serve: {error}"))
 }
 
-/// A name that tells this node from others of its engine.
+/// A name that distinguishes this node from others of its engine.
 fn node_name() -> String {
     format!("{:016x}", RandomState::new().build_hasher().finish())
 }
@@ -147,9 +147,9 @@ fn bind(addrs: &[String]) -> Result<Server, String> {
     server.ok_or_else(|| "no address to listen on".to_owned())
 }
 
-/// The hosts that the server answers to; none for any. A server on the network has names that only
-/// its operator knows. On loopback alone, any other name belongs to a page that would read what it
-/// must not.
+/// The host names that the server answers to; empty means any. A server on the network has names
+/// that only its operator knows. On loopback only, any other name belongs to a page of another site
+/// that tries to read this server's answers.
 fn hosts(options: &Options, bound: impl Iterator<Item = SocketAddr>) -> Vec<String> {
     let bound: Vec<IpAddr> = bound.map(|addr| addr.ip()).collect();
     let is_local = !bound.is_empty() && bound.iter().all(|ip| ip.to_canonical().is_loopback());
@@ -160,7 +160,7 @@ fn hosts(options: &Options, bound: impl Iterator<Item = SocketAddr>) -> Vec<Stri
         .map(str::to_owned)
         .to_vec();
     hosts.extend(bound.iter().map(IpAddr::to_string));
-    // Names alone: an address is bound as it is.
+    // The host names that `--addr` gave: `bound` has only their IP addresses.
     let named = options
         .addrs
         .iter()
@@ -171,7 +171,7 @@ fn hosts(options: &Options, bound: impl Iterator<Item = SocketAddr>) -> Vec<Stri
     hosts
 }
 
-/// Asked to end, by Ctrl-C or SIGTERM, the server lets what is under way finish.
+/// After Ctrl-C or SIGTERM, the server lets requests in progress finish.
 fn stop_on_signal(handle: Handle) -> Result<(), String> {
     #[cfg(unix)]
     signal::on_stop(move || {
@@ -184,7 +184,7 @@ fn stop_on_signal(handle: Handle) -> Result<(), String> {
     Ok(())
 }
 
-/// Says where to look, underlined where somebody looks: terminals make a link of an address.
+/// Prints the addresses. On a terminal they are underlined, because terminals make links of them.
 fn announce(address: &str) {
     let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let (begin, end) = if is_coloured {
@@ -197,8 +197,9 @@ fn announce(address: &str) {
     ));
 }
 
-/// Writes a line to stderr, at once: that has no buffer, and would be written to for each piece of a line, 30 in the log's.
-/// Whoever read it may be gone, which must stop neither a request nor the end: `eprintln` panics.
+/// Writes a line to stderr with one call. stderr has no buffer, so a formatted write makes one
+/// system call for each piece of the line: 30 for a line of the log. The reader of stderr may be
+/// gone. This must stop neither a request nor the shutdown, but `eprintln` would panic.
 fn say(line: &dyn fmt::Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM, which std does not hand out. The only `unsafe` beside the tests' counting allocator.
+//! Handles SIGINT and SIGTERM, which std does not offer. The only `unsafe` code besides the tests'
+//! counting allocator.
 
 use std::ffi::{c_int, c_void};
 use std::io::{self, Read};
@@ -9,7 +10,7 @@ use std::thread;
 
 const SIGINT: c_int = 2;
 const SIGTERM: c_int = 15;
-/// The default action: to end the process.
+/// The default action: ends the process.
 const SIG_DFL: usize = 0;
 
 unsafe extern "C" {
@@ -17,10 +18,10 @@ unsafe extern "C" {
     fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
 }
 
-/// Where the handler writes.
+/// The file descriptor that the handler writes to.
 static WAKE_FD: AtomicI32 = AtomicI32::new(-1);
 
-/// Calls `stop` when the process is asked to end. Asked once more, it ends at once.
+/// Calls `stop` when a signal asks the process to end. A second signal ends the process at once.
 pub(crate) fn on_stop(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let (mut waiting, wake) = UnixStream::pair()?;
     WAKE_FD.store(wake.into_raw_fd(), Ordering::SeqCst);
@@ -38,14 +39,15 @@ pub(crate) fn on_stop(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 fn set_handler(handler: usize) {
     for signum in [SIGINT, SIGTERM] {
-        // SAFETY: the signals exist on every Unix, and the handler is the default or `on_signal`, which stays for ever and does
-        // only what a signal handler may do.
+        // SAFETY: the signals exist on every Unix. The handler is the default or `on_signal`, which
+        // exists as long as the process and does only what a signal handler may do.
         unsafe { signal(signum, handler) };
     }
 }
 
 extern "C" fn on_signal(_signum: c_int) {
-    // SAFETY: write(2) may be called in a signal handler (POSIX.1 §2.4.3), the descriptor is never closed, and one byte is
-    // there to be read. The socket has room for it, so that the call succeeds and leaves errno alone.
+    // SAFETY: write(2) may be called in a signal handler (POSIX.1 §2.4.3), the descriptor is never
+    // closed, and the pointer gives one readable byte. The socket has room for it, so the call
+    // succeeds and does not change errno.
     unsafe { write(WAKE_FD.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
 }

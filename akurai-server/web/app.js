@@ -1,5 +1,6 @@
-// The demo page: ticks by EventSource, and a console for the WebSocket echo. live.js and chat.js use what is on top.
-// What comes from the network reaches the page by textContent alone.
+// The demo page: ticks by EventSource, and a console for the WebSocket echo. live.js and chat.js
+// use the functions at the top of this file. All text from the network goes into the page by
+// textContent only.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
@@ -25,7 +26,7 @@ function formatBytes(count) {
   return `${Number((count / unit[1]).toFixed(2))} ${unit[0]}`;
 }
 
-// The newest row stands first; beyond `limit` the oldest goes.
+// The newest row comes first; beyond `limit` the oldest row is removed.
 function prepend(log, row, limit) {
   log.prepend(row);
   while (log.childElementCount > limit) log.lastElementChild.remove();
@@ -37,7 +38,7 @@ function showState(panel, pill, state) {
   if (pill.textContent !== state) pill.textContent = state;
 }
 
-// ---- Live events -----------------------------------------------------------------------------------------------
+// ---- Live events -------------------------------------------------------------------------------
 
 const TICK_ROWS = 50;
 const SPARK_BARS = 40;
@@ -81,7 +82,8 @@ function startEvents() {
   source.addEventListener("tick", (event) => showTick(event.data));
 
   source.addEventListener("error", () => {
-    // CONNECTING: the stream broke and the browser will try again. CLOSED: the answer was no event stream.
+    // CONNECTING: the stream broke, and the browser will try again. CLOSED: the answer was not an
+    // event stream.
     if (source.readyState === EventSource.CLOSED) {
       events.source = null;
       setEventsState("closed");
@@ -120,7 +122,8 @@ function showTick(data) {
   prepend(events.log, row, TICK_ROWS);
 }
 
-// One bar for each interval, full height at 3 s: a steady second is a third, a reconnection stands out.
+// One bar for each interval, full height at 3 s: a steady second is a third, and a reconnection is
+// easy to see.
 function drawInterval(interval) {
   events.intervals.push(interval);
   if (events.intervals.length > SPARK_BARS) events.intervals.shift();
@@ -141,7 +144,7 @@ function drawInterval(interval) {
 
 events.toggle.addEventListener("click", () => (events.source ? stopEvents() : startEvents()));
 
-// ---- WebSocket console -----------------------------------------------------------------------------------------
+// ---- WebSocket console -------------------------------------------------------------------------
 
 const LOG_ROWS = 200;
 const PREVIEW_CHARS = 300;
@@ -171,7 +174,7 @@ function setWsState(state) {
   ws.controls.disabled = !open;
   ws.toggle.textContent = { closed: "Connect", connecting: "Cancel", open: "Disconnect", closing: "Closing" }[state];
   ws.toggle.classList.toggle("primary", state === "closed");
-  // A disabled control loses the focus; the keyboard goes on from the button that connects again.
+  // A disabled control loses the focus. The keyboard focus moves to the button that connects again.
   if (!open && hadFocus) ws.toggle.focus();
 }
 
@@ -253,8 +256,8 @@ function send(payload, label) {
   return true;
 }
 
-// What goes out waits until the page has drawn the click and the new row: drawing takes longer than an echo over
-// loopback, and would stand in its round-trip time.
+// Delays a send until the page has drawn the click and the new row. Drawing takes longer than an
+// echo over loopback, and would count in the echo's round-trip time.
 function afterPaint(action) {
   requestAnimationFrame(() => setTimeout(action));
 }
@@ -318,7 +321,7 @@ function closeSocket(code, reason) {
   shut(code, reason);
 }
 
-// Waits as `send` does, so that no close overtakes a message.
+// Waits like `send`, so that no close overtakes a message.
 function shut(code, reason) {
   const socket = ws.socket;
   setWsState("closing");
@@ -369,7 +372,7 @@ byId("ws-close-form").addEventListener("submit", (event) => {
 
 byId("ws-clear").addEventListener("click", () => ws.log.replaceChildren());
 
-// ---- Start -----------------------------------------------------------------------------------------------------
+// ---- Start -------------------------------------------------------------------------------------
 
 byId("ws-url").textContent = ws.url;
 for (const node of document.querySelectorAll(".origin")) node.textContent = location.origin;

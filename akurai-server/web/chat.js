@@ -1,5 +1,6 @@
-// The chat room: followed by the page's event stream, spoken in by WebSocket. live.js is loaded before.
-// A message reaches a page that is in the room both ways; each row shows by which it came.
+// The chat room: the page follows it by its event stream, and speaks by WebSocket. live.js is
+// loaded before this file. While the page is in the room, each message arrives both ways; each row
+// shows by which it came.
 "use strict";
 
 const CHAT_ROWS = 200;
@@ -39,7 +40,8 @@ function chatComplain(text) {
   chat.problem.hidden = text === "";
 }
 
-// The newest row stands last, as in a conversation; who has scrolled back is left there.
+// The newest row comes last, as in a conversation. If the reader has scrolled back, the log does
+// not scroll.
 let atEnd = true;
 function keepAtEnd() {
   if (atEnd) chat.box.scrollTop = chat.box.scrollHeight;
@@ -71,7 +73,7 @@ function tint(name) {
 }
 
 function showMessage(json, way) {
-  // By the other way it may be here already: the text of both is the same.
+  // It may have arrived the other way already: both ways carry the same text.
   const twin = Array.from(chat.log.children).find((row) => row.dataset.json === json && !(way in row.dataset));
   if (twin !== undefined) {
     twin.dataset[way] = "";
@@ -108,7 +110,7 @@ function join() {
   socket.addEventListener("close", (event) => {
     if (chat.socket !== socket) return;
     chat.socket = null;
-    // 1008: the server will have nothing of this; coming back would not help.
+    // 1008: the server refuses this client. Another attempt would not help.
     if (event.code === 1008) chat.wanted = false;
     else if (chat.wanted && chat.stream === "open") rejoinSoon();
     showChatState();
@@ -150,7 +152,8 @@ byId("chat-text-form").addEventListener("submit", (event) => {
 });
 
 live.addEventListener("chat", (event) => showMessage(event.data, "sse"));
-// How many are there, at each server of the engine; at one without there is one count, which has no name.
+// The number of people, for each server of the engine. Without an engine there is one count, which
+// has no name.
 const peopleNodes = new Map();
 live.addEventListener("people", (event) => {
   const people = JSON.parse(event.data);

@@ -1,7 +1,9 @@
-// The live stream of the page, and the server's own numbers drawn from it. app.js is loaded before, chat.js behind.
+// The live stream of the page, and the charts of the server's own numbers. app.js is loaded before
+// this file, chat.js after it.
 "use strict";
 
-// One connection for the numbers and for the chat: a browser opens six to a host, for all its tabs together.
+// One connection for the numbers and the chat: a browser opens at most six to a host, for all its
+// tabs together.
 const live = new EventSource("/api/live");
 
 const WINDOW_MS = 60_000;
@@ -49,8 +51,8 @@ function makeTile(tile) {
   return box;
 }
 
-// Servers that share an engine tell their numbers to all pages, each under its name, each second. The page adds up those whom
-// it heard of late.
+// Servers that share an engine send their numbers to all pages, each under its name, each second.
+// The page adds up the servers that it heard from recently.
 const NODE_MS = 3500;
 function heardOf(nodes, name, value) {
   const now = Date.now();
@@ -69,7 +71,8 @@ function hearSample(sample) {
   if (sample.node === undefined) return showSample(sample);
   const samples = heardOf(serverNodes, sample.node, sample);
   byId("server-title").textContent = samples.length > 1 ? `These ${samples.length} servers, now` : "This server, now";
-  // Once in a round, with one of them. Their clocks differ, the page has its own.
+  // Drawn once per round, with one of the samples. The servers' clocks differ; the page uses its
+  // own.
   if (samples.some((other) => other.node < sample.node)) return;
   const sum = { at: Date.now() };
   for (const { key } of TILES) sum[key] = addUp(samples, key);
@@ -78,7 +81,7 @@ function hearSample(sample) {
 
 function showSample(sample) {
   const last = server.samples.at(-1);
-  // What came before it in time is of another server, or was replayed.
+  // A sample that is earlier in time comes from another server, or was replayed.
   if (last !== undefined && sample.at <= last.at) server.samples = [];
   server.samples.push(sample);
   server.samples = server.samples.filter((old) => sample.at - old.at <= WINDOW_MS);
@@ -107,7 +110,7 @@ function drawTile(tile, now) {
   tile.area.setAttribute("d", `${path}L${at.at(-1)[0].toFixed(1)} ${PLOT_HEIGHT}L${at[0][0].toFixed(1)} ${PLOT_HEIGHT}Z`);
 }
 
-// The same words for everything that the stream feeds.
+// The same words for each panel that the stream fills.
 const liveStates = [];
 function onLiveState(show) {
   liveStates.push(show);
@@ -121,7 +124,8 @@ live.addEventListener("open", () => setLiveState("open"));
 live.addEventListener("error", () => setLiveState(live.readyState === EventSource.CLOSED ? "closed" : "reconnecting"));
 live.addEventListener("stats", (event) => hearSample(JSON.parse(event.data)));
 live.addEventListener("reset", () => {
-  // Another server, or too long away: the line would join what does not belong together.
+  // Another server, or the page was away too long: the line would join values that do not belong
+  // together.
   server.samples = server.samples.slice(-1);
 });
 

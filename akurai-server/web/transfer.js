@@ -1,7 +1,8 @@
-// An upload with its progress, and a file asked for in the ways that browsers have. app.js is loaded before.
+// An upload with its progress, and the ways in which a browser asks for a file. app.js is loaded
+// before this file.
 "use strict";
 
-// ---- Upload ----------------------------------------------------------------------------------------------------
+// ---- Upload ------------------------------------------------------------------------------------
 
 const upload = {
   bar: byId("upload-bar"),
@@ -21,7 +22,7 @@ function failUpload(problem) {
   endUpload(problem);
 }
 
-// XMLHttpRequest, since fetch does not tell how much was sent.
+// XMLHttpRequest, because fetch does not report how much was sent.
 function sendFile(body, bytes) {
   const request = new XMLHttpRequest();
   const begun = performance.now();
@@ -56,7 +57,7 @@ byId("upload-random").addEventListener("click", () => {
   sendFile(zeros, zeros.size);
 });
 
-// ---- Files -----------------------------------------------------------------------------------------------------
+// ---- Files -------------------------------------------------------------------------------------
 
 const FILE = "/icon.svg";
 const ANSWER_ROWS = 30;
@@ -66,11 +67,11 @@ let entityTag = null;
 async function askForFile(label, fields) {
   const row = element("li");
   try {
-    // The browser's own cache would answer for the server.
+    // Otherwise the browser's own cache would answer instead of the server.
     const answer = await fetch(FILE, { headers: fields, cache: "no-store" });
     const body = await answer.arrayBuffer();
     entityTag = answer.headers.get("ETag") ?? entityTag;
-    // Of multipart/byteranges, the boundary is of no interest.
+    // Without the parameters: the boundary of multipart/byteranges does not matter here.
     const [type] = (answer.headers.get("Content-Type") ?? "").split(";");
     const range = answer.headers.get("Content-Range") ?? type;
     row.append(element("span", answer.status < 400 ? "status" : "status failed", String(answer.status)));

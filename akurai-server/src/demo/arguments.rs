@@ -1,9 +1,9 @@
-//! The demo's command line, and what stands for it in the environment.
+//! The demo's command line, and the environment variables that replace it.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// What `--help` prints.
+/// The text that `--help` prints.
 pub(crate) const USAGE: &str = "\
 akurai-server: live events, a chat and a WebSocket echo, on std alone
 
@@ -30,7 +30,7 @@ separated by spaces, and an option without a value is switched on by 1 and off b
 Exit status: 0 after it was asked to end, 1 if it cannot serve, 2 if it was asked for what it does not know.
 ";
 
-/// What is asked for.
+/// The requested action.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Serve(Options),
@@ -40,14 +40,14 @@ pub(crate) enum Command {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// Where to listen; at least one.
+    /// Addresses to listen on; at least one.
     pub(crate) addrs: Vec<String>,
-    /// What it answers to besides these and loopback.
+    /// Host names that the server answers to, besides these addresses and loopback.
     pub(crate) hosts: Vec<String>,
     pub(crate) dir: Option<PathBuf>,
     pub(crate) list: bool,
     pub(crate) log: LogFormat,
-    /// Where the events are, if not in memory.
+    /// The engine's URL, if the events are not kept in memory.
     pub(crate) engine: Option<String>,
     pub(crate) quiet: bool,
 }
@@ -59,14 +59,15 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Why a command line is refused, or the environment. Of what is not known, the name alone is told: behind one with a letter too
-/// few, the value may be an address with a password.
+/// The reason why a command line or the environment is refused. For an unknown option, the error
+/// repeats only its name: if the user mistyped a known option, the value may be an address with a
+/// password.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UsageError {
     Unknown(String),
     MissingValue(&'static str),
     UnwantedValue(&'static str),
-    /// Where it stands, what stands there, and what may.
+    /// The place of the value, the value itself, and the accepted values.
     WrongValue(&'static str, String, &'static str),
     ListWithoutDir,
 }
@@ -106,12 +107,13 @@ const KNOWN: [Known; 9] = [
 ];
 
 impl Command {
-    /// Reads the command line's words; `variable` tells what the environment has.
+    /// Parses the words of the command line. `variable` returns the value of an environment
+    /// variable.
     pub(crate) fn parse(
         args: impl IntoIterator<Item = String>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Command, UsageError> {
-        // Whoever asks for help gets it, whatever the environment says.
+        // A user who asks for help gets it, whatever the environment contains.
         let mut environment = from_environment(variable);
         let mut unread = Options::default();
         let options = environment.as_mut().unwrap_or(&mut unread);
@@ -149,7 +151,7 @@ impl Command {
         if options.addrs.is_empty() {
             options.addrs.push("127.0.0.1:8090".to_owned());
         }
-        // Of an empty path, Linux would make an address that nobody knows.
+        // With an empty path, Linux would choose an address that nobody knows.
         if options.addrs.iter().any(|addr| addr == "unix:") {
             let wanted = "HOST:PORT or unix:PATH";
             return Err(UsageError::WrongValue("--addr", "unix:".into(), wanted));
@@ -161,8 +163,8 @@ impl Command {
     }
 }
 
-/// The options that a word names, each with the value that is in it: `--dir=x`, `-dx`, and of those without a value several,
-/// `-ql`.
+/// The options in one word, each with the value that the word gives it: `--dir=x`, `-dx`. Several
+/// options without a value can share a word: `-ql`.
 fn named(arg: &str) -> Result<Vec<(&'static Known, Option<String>)>, UsageError> {
     let unknown = || {
         let name = arg.split(['=', ':']).next();
@@ -376,7 +378,7 @@ mod tests {
             parse_in(&[("AKURAI_LIST", "yes")], ""),
             wrong("AKURAI_LIST", "yes", "1 or 0")
         );
-        // Help is there all the same, and a fault of the command line's is told first.
+        // Help works despite the environment, and an error in the command line is reported first.
         let wrong = [("AKURAI_LIST", "yes")];
         assert_eq!(parse_in(&wrong, "-q --help"), Ok(Command::Help));
         assert_eq!(parse_in(&wrong, "-V"), Ok(Command::Version));

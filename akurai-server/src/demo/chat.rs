@@ -1,4 +1,4 @@
-//! The demo's chat room: who speaks does so by WebSocket; who follows may do so by event stream.
+//! The demo's chat room: clients speak by WebSocket, and can also follow it by event stream.
 
 use akurai_http::{Reply, Request};
 use akurai_server::Hub;
@@ -6,10 +6,10 @@ use akurai_ws::{Error, Message, WsConn, WsOptions};
 
 use super::now_ms;
 
-/// The topic of what is said.
+/// The topic of the messages.
 pub(crate) const CHAT: &str = "chat";
 
-/// The topic of how many are there, a gauge.
+/// The topic of the number of people in the room, a gauge.
 pub(crate) const PEOPLE: &str = "people";
 
 /// Longest text of one message, in characters.
@@ -18,10 +18,12 @@ const TEXT_CHARS: usize = 500;
 /// Longest name, in characters.
 const NAME_CHARS: usize = 30;
 
-/// Longest WebSocket message, in bytes: with room for an answer that says what is too long about it.
+/// Longest WebSocket message, in bytes: longer than a valid one, so that the server can answer
+/// which part of it is too long.
 const MESSAGE_BYTES: usize = 16 * 1024;
 
-/// `/api/chat?name=…`: each text message is said in the room under that name. Pages of other origins are refused.
+/// `/api/chat?name=…`: the room sends each text message to all, under that name. Pages of other
+/// origins are refused.
 pub(crate) fn room(req: &Request, hub: &Hub) -> Reply {
     let name = req
         .query_pairs()
@@ -41,7 +43,7 @@ fn talk(mut conn: WsConn, hub: &Hub, name: &str) -> Result<(), Error> {
         // 1008: the connection breaks a rule of this endpoint (RFC 6455 §7.4.1).
         return conn.close(1008, why);
     }
-    // What is said comes by itself, from other threads, until this is dropped.
+    // Messages of the room arrive from other threads until this is dropped.
     let _membership = hub.join(CHAT, conn.sender());
     while let Some(message) = conn.recv()? {
         let said = match message {
@@ -91,7 +93,7 @@ fn check_text(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// What one client is told, and nobody else.
+/// A message for one client only.
 fn refusal(why: &str) -> String {
     format!("{{\"error\":{}}}", json_string(why))
 }

@@ -1,4 +1,5 @@
-//! What the demo publishes about itself: the server's numbers each second, and who is in the chat room.
+//! The data that the demo publishes about itself: the server's numbers each second, and the people
+//! in the chat room.
 
 use std::fmt::Write;
 use std::io;
@@ -17,18 +18,20 @@ use super::now_ms;
 /// The topic of the numbers, a gauge.
 pub(crate) const STATS: &str = "stats";
 
-/// From one sample to the next.
+/// The time between two samples.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// A crowd that comes or goes at once is told as one.
+/// If many people come or leave within this time, the page is told once.
 const CROWD: Duration = Duration::from_millis(50);
 
-/// Publishes what the demo's page shows of the server itself, on a thread of its own, until it is dropped.
+/// Publishes what the demo's page shows of the server itself, on a thread of its own, until it is
+/// dropped.
 ///
-/// The numbers go to the topic `stats` each second while somebody is subscribed to it; without subscribers the thread sleeps. A
-/// hub with an engine has subscribers elsewhere, so its node has a name: its numbers and its people
-/// are told each second under that, for a page to add up.
-/// It takes the hub's [`on_join`](Hub::on_join) and [`on_leave`](Hub::on_leave) for itself.
+/// The thread publishes the numbers to the topic `stats` each second while the topic has a
+/// subscriber; without subscribers it sleeps. A hub with an engine has subscribers on other nodes,
+/// so its node has a name. The thread then publishes its numbers and its people each second under
+/// that name, and a page adds up all nodes. It takes the hub's [`on_join`](Hub::on_join) and
+/// [`on_leave`](Hub::on_leave) for itself.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     wake: SyncSender<()>,
@@ -37,10 +40,11 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Starts with the numbers of the server behind `handle`; `node` is the name of this node among
-    /// those of the hub's engine, if it has one. An error says that the thread cannot be made.
+    /// Starts to publish the numbers of the server behind `handle`. `node` is the name of this node
+    /// among the nodes of the hub's engine, if it has one. It fails if the thread cannot be
+    /// created.
     pub(crate) fn start(hub: &Hub, handle: Handle, node: Option<String>) -> io::Result<Publisher> {
-        // One that waits stands for all that came meanwhile.
+        // One waiting wake-up stands for all that came meanwhile.
         let (wake, woken) = mpsc::sync_channel(1);
         let (joined, left) = (wake.clone(), wake.clone());
         hub.on_join(move |_, _| tell(&joined))?;
@@ -72,19 +76,19 @@ impl Drop for Publisher {
     }
 }
 
-/// Wakes the thread, unless that is to come already.
+/// Wakes the thread, unless a wake-up already waits.
 fn tell(wake: &SyncSender<()>) {
     let _ = wake.try_send(());
 }
 
-/// What the thread waits for: that somebody came or left, or that it is over.
+/// Wakes the thread when a client came or left, or when the publisher ends.
 struct Wakes {
     woken: Receiver<()>,
     is_over: Arc<AtomicBool>,
 }
 
 impl Wakes {
-    /// Waits for the next, at most until `deadline`. `None` if it is over.
+    /// Waits for the next wake-up, at most until `deadline`. `None` if the publisher has ended.
     fn wait(&self, deadline: Option<Instant>) -> Option<()> {
         let is_woken = match deadline {
             None => self.woken.recv().is_ok(),
@@ -111,14 +115,14 @@ fn publish(hub: &Hub, handle: &Handle, node: Option<&str>, wakes: &Wakes) {
         let people = People::of(hub);
         let due = next.is_none_or(|next| Instant::now() >= next);
         if told != Some(people) || (node.is_some() && due) {
-            // Refused by the engine, it is told with the next change.
+            // If the engine refuses this, the thread publishes it with the next change.
             told = hub
                 .publish(PEOPLE, "people", &people.json(node))
                 .ok()
                 .map(|_| people);
         }
         if node.is_none() && hub.present(STATS) == 0 {
-            // A rate over the pause would tell nothing about its end.
+            // A rate over the pause would say nothing about the end of the pause.
             (before, next) = (None, None);
             continue;
         }
@@ -132,18 +136,18 @@ fn publish(hub: &Hub, handle: &Handle, node: Option<&str>, wakes: &Wakes) {
     }
 }
 
-/// Who is there for the chat.
+/// The people in the chat room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct People {
-    /// By WebSocket, who may speak.
+    /// Members by WebSocket, who can speak.
     in_room: usize,
-    /// By event stream.
+    /// Followers by event stream.
     following: usize,
 }
 
 impl People {
     fn of(hub: &Hub) -> People {
-        // An event stream of the room has both topics, a WebSocket the messages alone.
+        // An event stream of the room has both topics, a WebSocket only the topic of the messages.
         let following = hub.present(PEOPLE);
         People {
             in_room: hub.present(CHAT).saturating_sub(following),
@@ -158,7 +162,7 @@ impl People {
     }
 }
 
-/// The node's name as a further member of an object, if it has one.
+/// The node's name as one more member of a JSON object, if it has one.
 fn named(node: Option<&str>) -> String {
     node.map_or_else(String::new, |node| format!(",\"node\":\"{node}\""))
 }
@@ -218,8 +222,8 @@ impl Sample {
     }
 }
 
-/// This process's memory that is in RAM, where the system tells. `status` says it in kB; `statm` would say it in pages,
-/// whose size std does not know.
+/// The memory of this process that is in RAM, if the system reports it. `status` gives it in kB.
+/// `statm` would give it in pages, whose size std does not know.
 fn resident_bytes() -> Option<u64> {
     resident_bytes_of(&std::fs::read_to_string("/proc/self/status").ok()?)
 }

@@ -1,16 +1,16 @@
-//! A server's and its hubs' counts in Prometheus' text format.
+//! The counts of a server and its hubs in Prometheus' text format.
 
 use std::fmt::Write;
 
 use akurai_http::{Response, Stats};
 use akurai_server::HubStats;
 
-/// Answers with these counts in the Prometheus text exposition format, version 0.0.4: those of a
-/// server, and those of its hubs, which may be none. Where there are several, each sample of a hub
-/// has a label `hub` with its place among them, from 0.
+/// Answers with the counts of a server and of its hubs, in the Prometheus text exposition format,
+/// version 0.0.4. `hubs` may be empty. If there are several hubs, each sample of a hub has a label
+/// `hub` with the hub's index, from 0.
 ///
-/// They belong to whom the server belongs to: let a proxy keep `/metrics` from everybody else, or
-/// serve it at a port of its own.
+/// Only the server's operator should see these counts. Let a proxy block `/metrics` for everybody
+/// else, or serve it on a port of its own.
 pub(crate) fn metrics(stats: &Stats, hubs: &[HubStats]) -> Response {
     let mut text = Text::default();
     server(&mut text, stats);
@@ -95,7 +95,7 @@ fn server(text: &mut Text, stats: &Stats) {
     );
 }
 
-/// A name, what kind of metric it is, its help, and where its value stands.
+/// A metric's name, its type, its help text, and where its value comes from.
 type Row = (
     &'static str,
     &'static str,

@@ -1,4 +1,4 @@
-//! The demo: a page, and what it shows. It stands on the public API of the three crates alone.
+//! The demo: a page, and the data that it shows. It uses only the public API of the three crates.
 
 pub(crate) mod arguments;
 mod chat;

@@ -10,20 +10,20 @@ use akurai_ws::{Deflate, Message, WsOptions};
 use super::chat::{self, CHAT, PEOPLE};
 use super::dashboard::STATS;
 
-/// The demo's routes. What the live ones among them tell comes through `hub`:
+/// The demo's routes. The live routes get their events from `hub`:
 ///
 /// | path | answer |
 /// |---|---|
-/// | `/` | a page that shows what is below |
+/// | `/` | a page that shows the routes below |
 /// | `/api/events` | Server-Sent Events: `tick` with 1, 2, 3 …, one each second |
-/// | `/api/ws` | WebSocket: an echo of text and binary, for any origin, compressed where the client can do so |
+/// | `/api/ws` | WebSocket: an echo of text and binary, for any origin, compressed if the client supports it |
 /// | `/api/stats` | Server-Sent Events: `stats`, the server's numbers as JSON, each second; see [`Publisher`](super::dashboard::Publisher) |
-/// | `/api/chat?name=…` | WebSocket: a chat room; a text message is said to everybody, who get it as JSON |
-/// | `/api/chat/events` | Server-Sent Events: `chat`, what is said there, and `people`, how many are there |
+/// | `/api/chat?name=…` | WebSocket: a chat room; every member gets each text message, as JSON |
+/// | `/api/chat/events` | Server-Sent Events: `chat`, the messages of the room, and `people`, the number of people in it |
 /// | `/api/live` | `/api/stats` and `/api/chat/events` on one connection |
 /// | `/api/upload` | the number of bytes that were posted, at most 4 GiB |
 /// | `/api/health` | `{"status":"ok"}`, as long as the process answers |
-/// | `/api/ready` | the same, or 503 and `{"status":"unavailable"}` while events do not come through |
+/// | `/api/ready` | the same, or 503 and `{"status":"unavailable"}` while events do not get through |
 pub(crate) fn app(hub: &Hub) -> Router {
     let ready = hub.clone();
     live(page(Router::new()), hub)
@@ -34,13 +34,13 @@ pub(crate) fn app(hub: &Hub) -> Router {
         .get("/api/health", |_| status(Status::OK, "ok"))
         .get("/api/ready", move |_| match ready.ready() {
             Ok(()) => status(Status::OK, "ok"),
-            // Why is not for everybody's eyes: it names hosts.
+            // The reason is not for everybody to see: it names hosts.
             Err(_) => status(Status::SERVICE_UNAVAILABLE, "unavailable"),
         })
         .wrap(middleware::security_headers())
 }
 
-/// What the hub feeds.
+/// The routes whose events come from the hub.
 fn live(router: Router, hub: &Hub) -> Router {
     hub.latest_only(STATS);
     hub.latest_only(PEOPLE);
@@ -52,12 +52,13 @@ fn live(router: Router, hub: &Hub) -> Router {
     router
         .get("/api/stats", stream(&[STATS]))
         .get("/api/chat/events", stream(&[CHAT, PEOPLE]))
-        // A browser opens six connections to a host at most, for all its tabs together, and a stream keeps its own.
+        // A browser opens at most six connections to a host, for all its tabs together, and each
+        // stream keeps one.
         .get("/api/live", stream(&[STATS, CHAT, PEOPLE]))
         .get("/api/chat", move |req| chat::room(req, &room))
 }
 
-/// The page and its parts. The policy lets it load from this server alone.
+/// The page and its parts. The policy lets the page load from this server only.
 fn page(router: Router) -> Router {
     const PAGE: &[(&str, &[u8])] = &[
         ("index.html", include_bytes!("../../web/index.html")),
@@ -100,7 +101,7 @@ fn events() -> Reply {
         let begun = Instant::now();
         for n in 1u32.. {
             sink.event("tick", &n.to_string())?;
-            // To the next full second since the first tick, so that no delay adds up.
+            // Waits for the next full second since the first tick, so that delays do not add up.
             let next = begun + Duration::from_secs(n.into());
             sink.wait(next.saturating_duration_since(Instant::now()))?;
         }
@@ -108,7 +109,8 @@ fn events() -> Reply {
     })
 }
 
-/// Any origin is admitted: an echo has nothing to protect. What reads a cookie should keep to its own.
+/// Any origin is accepted: an echo has nothing to protect. An endpoint that reads a cookie should
+/// accept only its own origin.
 fn echo(req: &Request) -> Reply {
     let options = WsOptions::new().any_origin().deflate(Deflate::default());
     options.upgrade(req, |mut conn| {

@@ -1,4 +1,4 @@
-//! The engine of a single process: events in memory, gone when it ends.
+//! The engine for a single process: events in memory, which are gone when the process ends.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::{Batch, Engine, Event, EventId, id_after};
 use crate::lock::{self, lock};
 
-/// Keeps the last events in memory. Clones share them, so that several hubs of one process can be nodes of one engine.
+/// Keeps the last events in memory. Clones share them, so that several hubs of one process can be
+/// nodes of one engine.
 ///
 /// ```
 /// use akurai_server::{Engine, Memory};
@@ -37,12 +38,12 @@ struct Log {
 struct LogState {
     events: VecDeque<Event>,
     last: EventId,
-    /// The last id that is not kept any more; what comes after it is.
+    /// The id of the last event that was dropped. All later events are still here.
     dropped: EventId,
 }
 
 impl Memory {
-    /// An empty engine that keeps the last `events`.
+    /// An empty engine that keeps the last `events` events, at least one.
     pub fn new(events: usize) -> Memory {
         Memory {
             log: Arc::new(Log {
@@ -116,7 +117,8 @@ impl Engine for Memory {
     }
 }
 
-/// The id behind `last`, as close to the clock as the order allows: a clock that was set back does not turn it.
+/// The next id after `last`. It follows the clock, but never goes back: if the clock was set back,
+/// only the sequence number grows.
 pub(crate) fn next_id(last: EventId, now_ms: u64) -> EventId {
     match now_ms > last.ms {
         true => EventId { ms: now_ms, seq: 0 },

@@ -1,4 +1,4 @@
-//! Where a hub's events come from: one order of events, with ids that mean the same on every node.
+//! The source of a hub's events: one order of events, with ids that mean the same on every node.
 
 mod memory;
 mod redis;
@@ -13,8 +13,8 @@ pub use memory::Memory;
 pub(crate) use memory::{next_id, now_ms};
 pub use redis::{Redis, RedisOptions, shard_of};
 
-/// The place of an event in its engine's order: milliseconds since 1970, and a number among those of one millisecond.
-/// As text, which is an event's id on the wire, `1732147200000-0`.
+/// The place of an event in its engine's order: milliseconds since 1970, and a number among the
+/// events of the same millisecond. As text, it is the event's id in a stream: `1732147200000-0`.
 ///
 /// ```
 /// use akurai_server::EventId;
@@ -32,7 +32,7 @@ pub struct EventId {
     pub seq: u64,
 }
 
-/// Text that is no [`EventId`].
+/// The text is not an [`EventId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventIdError;
 
@@ -40,7 +40,7 @@ impl FromStr for EventId {
     type Err = EventIdError;
 
     fn from_str(text: &str) -> Result<EventId, EventIdError> {
-        // Digits alone: `parse` would take a plus sign too.
+        // Digits only: `parse` would accept a plus sign too.
         let number = |digits: &str| match digits.bytes().all(|byte| byte.is_ascii_digit()) {
             true => digits.parse().map_err(|_| EventIdError),
             false => Err(EventIdError),
@@ -79,78 +79,82 @@ impl From<EventIdError> for io::Error {
 pub struct Event {
     /// Its place in the engine's order.
     pub id: EventId,
-    /// What it is about; who subscribed to that gets it.
+    /// The event's topic. The topic's subscribers get the event.
     pub topic: String,
-    /// The name under which a browser dispatches it; empty for `message`.
+    /// The event name that a browser dispatches; empty means `message`.
     pub name: String,
     /// Its text.
     pub data: String,
 }
 
-/// Events that follow one another.
+/// Consecutive events.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Batch {
     /// In order.
     pub events: Vec<Event>,
-    /// Whether events between the one that was asked after and the first of these are lost.
+    /// Whether events between the `after` of the call and the first of these events are lost.
     pub gap: bool,
-    /// What to ask after next: the last of these, or where the order goes on. Behind a gap it may be lower than before, if the
-    /// engine began anew.
+    /// The `after` for the next call: the id of the last of these events, or the place where the
+    /// order continues. After a gap it may be lower than before, if the engine began a new order.
     pub end: EventId,
 }
 
-/// Keeps events in one order. Many threads call it at a time.
+/// Keeps events in one order. Many threads call it at the same time.
 pub trait Engine: Send + Sync + 'static {
-    /// Adds an event behind all others and returns its id. Does not wait for anyone who reads.
+    /// Adds an event after all others and returns its id. It does not wait for readers.
     ///
     /// # Errors
     ///
     /// If the event may not have been kept.
     fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId>;
 
-    /// The events after `after`, at most `max`; waits up to `wait` if there is none yet, and is empty then.
+    /// The events after `after`, at most `max`. If there is none yet, it waits up to `wait`, and
+    /// then returns an empty batch.
     ///
-    /// An empty batch without a gap, whose [`end`](Batch::end) is `after`, says that nothing was
-    /// behind `after` when this was called. The hub relies on it: a subscriber that came before the
-    /// call, with the id of a later event, is told of a loss. So the server that this asks must
-    /// have every event that any node has read: a lagging replica will not do.
+    /// An empty batch without a gap, whose [`end`](Batch::end) is `after`, says that there was
+    /// nothing after `after` when this was called. The hub relies on it: if a subscriber came
+    /// before the call with the id of a later event, the hub tells it of a loss. So the engine must
+    /// ask a server that has every event that any node has read. A lagging replica does not.
     ///
     /// # Errors
     ///
-    /// If the engine cannot be asked now; the caller tries again, with the same `after`. After a panic it does so too, and
-    /// [`Hub::ready`](crate::Hub::ready) fails until this returns.
+    /// If the engine is unavailable now. The caller tries again, with the same `after`. It also
+    /// does so after a panic, and [`Hub::ready`](crate::Hub::ready) fails until a call returns.
     fn next(&self, after: EventId, wait: Duration, max: usize) -> io::Result<Batch>;
 
-    /// The last events, at most `max`, in order and without a gap between them: what a hub begins with. Their
-    /// [`end`](Batch::end) is the end of the order as it is now, also where there is none that can be read, so that whatever
-    /// comes behind it is new. Nothing is asked after, so [`gap`](Batch::gap) is false.
+    /// The last events, at most `max`, in order and without a gap between them: a hub begins with
+    /// them. The [`end`](Batch::end) of the batch is the current end of the order, even if the
+    /// batch is empty, so that every event after it is new. [`gap`](Batch::gap) is false, because
+    /// the caller gives no `after`.
     ///
     /// # Errors
     ///
-    /// Those of [`next`](Engine::next).
+    /// The errors of [`next`](Engine::next).
     fn tail(&self, max: usize) -> io::Result<Batch>;
 
-    /// The end of the order as it is now, or as it was at some time since this was called. It changes nothing for
-    /// [`next`](Engine::next). A hub whose engine always has a next event asks for it when a subscriber comes from a node
-    /// that is ahead. By default what [`tail`](Engine::tail) of none says.
+    /// The end of the order, now or at some moment since this call began. It does not affect
+    /// [`next`](Engine::next). A subscriber may come from a node that is ahead of this one. If the
+    /// engine always has a next event, the hub then asks for the end of the order here. By default,
+    /// this returns the end that [`tail`](Engine::tail) gives for `max` 0.
     ///
     /// # Errors
     ///
-    /// Those of [`next`](Engine::next).
+    /// The errors of [`next`](Engine::next).
     fn end(&self) -> io::Result<EventId> {
         Ok(self.tail(0)?.end)
     }
 
-    /// Whether events come through just now, as far as is known without asking. By default they always do.
+    /// Whether events get through now, as far as the engine knows without asking a server. By
+    /// default they always do.
     ///
     /// # Errors
     ///
-    /// Why they do not.
+    /// The reason why they do not.
     fn ready(&self) -> io::Result<()> {
         Ok(())
     }
 
-    /// How often the engine connected again after it had lost a connection, for
+    /// How often the engine connected again after it lost a connection, for
     /// [`HubStats`](crate::HubStats). By default never.
     fn reconnections(&self) -> u64 {
         0

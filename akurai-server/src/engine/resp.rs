@@ -1,7 +1,9 @@
-//! RESP2, which Redis and Valkey speak: commands as bytes, and bytes as replies. Pure, as a `codec/` is.
+//! RESP2, which Redis and Valkey speak: encodes commands, and decodes replies. Pure, like a
+//! `codec/`.
 //!
-//! A reply arrives in any pieces. What it may hold is bounded: a bulk string that would take a reply past its limit is read
-//! over and comes as [`Reply::TooLong`], so that one monstrous value costs neither the memory nor the connection.
+//! A reply may arrive in pieces of any size, and its size is limited. The decoder skips a bulk
+//! string that would take a reply past the limit, and returns [`Reply::TooLong`] in its place. So
+//! one huge value costs neither the memory nor the connection.
 
 use std::fmt;
 use std::mem;
@@ -17,52 +19,53 @@ use std::mem;
 /// Longest line: a simple string, an error or a number, in bytes.
 const LINE_BYTES: usize = 16 * 1024;
 
-/// Longest bulk string, which is what a server lets pass unless it is told otherwise (`proto-max-bulk-len`).
+/// Longest bulk string, in bytes: the default limit of a server (`proto-max-bulk-len`).
 const BULK_BYTES: u64 = 512 << 20;
 
-/// A bulk string longer than this, in bytes, leaves an eighth of what a reply may hold to the short ones: ids and the names of
-/// fields, without which what follows would mean nothing.
+/// A bulk string longer than this, in bytes, may not use the last eighth of a reply's limit. That
+/// part is for short ones: ids and names of fields, without which the rest would have no meaning.
 const SHORT_BYTES: u64 = 64;
 
 /// Deepest array within arrays: XREAD's reply is streams, their entries, an entry, its fields.
 const DEPTH: usize = 8;
 
-/// What a server answers.
+/// One reply of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
     Simple(String),
     Error(String),
     Integer(i64),
     Bulk(Vec<u8>),
-    /// A bulk string of so many bytes that was read over.
+    /// A bulk string of this many bytes, which the decoder skipped.
     TooLong(u64),
     Array(Vec<Reply>),
     Nil,
 }
 
-/// Bytes that are no reply, or one beyond its limits. The connection is of no more use.
+/// The bytes are no reply, or the reply is beyond the limits. The connection is of no more use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Violation {
-    /// A reply begins with this byte.
+    /// The reply begins with this unknown byte.
     Type(u8),
     Line,
     Number,
-    /// A bulk string does not end where it said it would.
+    /// A bulk string does not end at its stated length.
     BulkEnd,
     TooLong,
     TooDeep,
 }
 
-/// Takes replies out of what was received.
+/// Takes replies out of the received bytes.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    /// Most bytes of one reply that are held, an element counted with what it takes here.
+    /// Most bytes of one reply that the decoder keeps. An element counts with its size in memory.
     reply_bytes: usize,
     received: Vec<u8>,
-    /// How much of it is used up, and how far the line that begins there has been looked through.
+    /// How many received bytes are used up, and how far the decoder has searched the line after
+    /// them.
     used: usize,
     scanned: usize,
-    /// The arrays that are not complete, from the outermost on.
+    /// The incomplete arrays, from the outermost to the innermost.
     open: Vec<Open>,
     bulk: Option<Bulk>,
     held: usize,
@@ -78,7 +81,7 @@ struct Open {
 #[derive(Debug, Clone, Copy)]
 enum Bulk {
     Keep(usize),
-    /// So much is left of it, its CRLF not counted.
+    /// How many bytes are left of it, not counting its CRLF.
     Skip {
         left: u64,
         len: u64,
@@ -98,7 +101,7 @@ impl Decoder {
         }
     }
 
-    /// Takes in what was received.
+    /// Adds received bytes.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         if self.used == self.received.len() {
             self.received.clear();
@@ -109,14 +112,14 @@ impl Decoder {
             return;
         }
         self.used = 0;
-        // What one large reply took is not kept for the small ones.
+        // Small replies do not need the memory that one large reply took.
         if self.received.capacity() > 1 << 20 && self.received.len() < 1 << 16 {
             self.received.shrink_to(1 << 16);
         }
         self.received.extend_from_slice(bytes);
     }
 
-    /// The next reply, if it is there as a whole.
+    /// The next reply, if it is complete.
     pub(crate) fn next(&mut self) -> Result<Option<Reply>, Violation> {
         while let Some(item) = self.item()? {
             if let Some(reply) = self.complete(item) {
@@ -127,7 +130,8 @@ impl Decoder {
         Ok(None)
     }
 
-    /// The next reply that is no array with something in it; what such an array holds comes after.
+    /// The next item: a reply that is not an array with elements. The elements of an array come
+    /// after it.
     fn item(&mut self) -> Result<Option<Reply>, Violation> {
         loop {
             if let Some(bulk) = self.bulk {
@@ -159,7 +163,7 @@ impl Decoder {
                     Some(count) => {
                         let left = usize::try_from(count).map_err(|_| Violation::TooLong)?;
                         self.hold(0)?;
-                        // Nothing is set aside for a count that is only claimed.
+                        // Allocates nothing for a count that is only claimed.
                         let items = Vec::new();
                         self.open.push(Open { left, items });
                         continue;
@@ -172,7 +176,7 @@ impl Decoder {
         }
     }
 
-    /// Where the next line begins and ends, if it is there.
+    /// Where the next line begins and ends, if it is complete.
     fn line(&mut self) -> Result<Option<(usize, usize)>, Violation> {
         let from = self.used + self.scanned;
         let is_end = |byte: &u8| *byte == b'\r' || *byte == b'\n';
@@ -243,7 +247,7 @@ impl Decoder {
         Ok(Some(item))
     }
 
-    /// Puts an item where it belongs: the outermost reply, if this completes it.
+    /// Adds an item to its array. Returns the outermost reply if this completes it.
     fn complete(&mut self, mut item: Reply) -> Option<Reply> {
         while let Some(open) = self.open.last_mut() {
             open.items.push(item);
@@ -266,7 +270,7 @@ impl Decoder {
     }
 }
 
-/// The length of a bulk string or an array; none for -1, which stands for nothing.
+/// The length of a bulk string or an array; `None` for -1, which means null.
 fn length(text: &[u8]) -> Result<Option<u64>, Violation> {
     match number(text)? {
         -1 => Ok(None),
@@ -285,7 +289,7 @@ fn number(text: &[u8]) -> Result<i64, Violation> {
     }
 }
 
-/// Writes a command behind what is there: an array of bulk strings.
+/// Appends a command: an array of bulk strings.
 pub(crate) fn command<A: AsRef<[u8]>>(out: &mut Vec<u8>, args: &[A]) {
     out.extend_from_slice(format!("*{}\r\n", args.len()).as_bytes());
     for arg in args {
@@ -319,7 +323,7 @@ mod tests {
         Reply::Bulk(text.into())
     }
 
-    /// The replies, fed whole and byte by byte.
+    /// The replies; the bytes are fed whole and byte by byte.
     #[track_caller]
     fn check(bytes: &[u8], expected: Result<&[Reply], Violation>) {
         for piece in [bytes.len(), 1] {
@@ -368,7 +372,7 @@ mod tests {
             Reply::Simple(String::new()),
         ];
         check(b"*2\r\n*2\r\n$1\r\nx\r\n*0\r\n:1\r\n+\r\n", Ok(&nested));
-        // Half of one is none yet.
+        // Half a reply is not a reply yet.
         check(b"*2\r\n:1\r\n", Ok(&[]));
         check(b"$3\r\nab", Ok(&[]));
     }
@@ -389,7 +393,7 @@ mod tests {
             (b"$536870913\r\n", Violation::TooLong),
             (&[b'+'; LINE_BYTES + 2], Violation::TooLong),
             (&b"*1\r\n".repeat(9), Violation::TooDeep),
-            // Many small elements are bounded as a long one is.
+            // Many small elements are limited in the same way as one long one.
             (
                 &[&b"*99\r\n"[..], &b":1\r\n".repeat(99)].concat(),
                 Violation::TooLong,
@@ -413,7 +417,7 @@ mod tests {
 
     #[test]
     fn what_stands_around_long_strings_is_whole() {
-        // All but full by the long ones, and still room for what is short.
+        // The long ones nearly fill the limit, and short ones still have room.
         for long in (8_000..10_000).step_by(7) {
             let mut text = b"*6\r\n".to_vec();
             for len in [long, 2_000] {

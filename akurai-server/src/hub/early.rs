@@ -1,25 +1,27 @@
-//! Subscribers that are ahead of this node, and what its engine says of how far the order goes.
+//! Subscribers that are ahead of this node, and how the hub learns from its engine how far the
+//! order goes.
 //!
-//! A client that comes from another node may have read events which have yet to reach this one. It is
-//! *early*: its stream is open, and its place in it is not known. The place is known as soon as this
-//! node has read as far as the client. If the engine ends before that, the client was given its id in
-//! another order of events, and gets a `reset`. A look at the engine tells, provided that it was begun
-//! after the client came. The engine alone decides: no clock does, and no time limit.
+//! A client that comes from another node may have read events that this node has not read yet. It
+//! is *early*: its stream is open, but its place in the order is not known. The place is known as
+//! soon as this node has read as far as the client. If the engine's order ends before that, the
+//! client's id is from another order of events, and the client gets a `reset`. A look at the
+//! engine's end shows this, provided that the look began after the client came. Only the engine
+//! decides: no clock and no time limit does.
 
 use std::sync::{Mutex, MutexGuard};
 
 use crate::EventId;
 use crate::lock::lock;
 
-/// A subscriber's place in the order, which this node has yet to reach.
+/// A subscriber's place in the order, which this node has not reached yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Early {
     pub(crate) id: EventId,
-    /// The first look that was begun after it came.
+    /// The first look that began after the subscriber came.
     look: u64,
 }
 
-/// The looks at the engine's end, which the thread that reads the engine takes while a subscriber
+/// The looks at the engine's end. The thread that reads the engine takes them while a subscriber
 /// needs one. They are numbered from 1 in the order in which they begin.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
@@ -33,19 +35,19 @@ struct LooksState {
     shown: Shown,
 }
 
-/// A subscriber waits for a look, this one or a later one.
+/// A subscriber waits for this look or a later one.
 #[derive(Debug, Clone, Copy)]
 struct Wanted {
     look: u64,
-    /// Nobody waits for it once this node has read as far as this.
+    /// No subscriber waits for it once this node has read as far as this id.
     until: EventId,
 }
 
-/// What the last look has shown.
+/// The result of the last look.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Shown {
     look: u64,
-    /// Nothing was behind this when the look was begun.
+    /// The engine had no event after this id when the look began.
     end: EventId,
 }
 
@@ -59,8 +61,8 @@ impl Looks {
         Early { id, look }
     }
 
-    /// Asks for a look for all early subscribers there may be: what the last one has shown holds no
-    /// more, since the order has begun again.
+    /// Asks for a look for all early subscribers there may be: the result of the last look is no
+    /// longer valid, because the order began again.
     pub(crate) fn want_again(&self) {
         const LAST: EventId = EventId {
             ms: u64::MAX,
@@ -81,7 +83,7 @@ impl Looks {
         self.state().wanted.is_some()
     }
 
-    /// Whether a subscriber that waited already when look `look` began does so still, now that this
+    /// Whether a subscriber that already waited when look `look` began still waits, now that this
     /// node has read as far as `read_to`.
     pub(crate) fn is_wanted_since(&self, look: u64, read_to: EventId) -> bool {
         let mut state = self.state();
@@ -89,7 +91,7 @@ impl Looks {
         state.wanted.is_some_and(|wanted| wanted.look <= look)
     }
 
-    /// Says what a look has shown. Whether a subscriber has waited for it.
+    /// Stores the result of a look. Returns whether a subscriber waited for it.
     pub(crate) fn show(&self, look: u64, end: EventId) -> bool {
         let mut state = self.state();
         state.shown = Shown { look, end };
@@ -108,7 +110,7 @@ impl Looks {
 }
 
 impl Shown {
-    /// Whether the engine has nothing as far on as this subscriber is.
+    /// Whether the engine's order ends before this subscriber's place.
     pub(crate) fn is_short_of(&self, early: Early) -> bool {
         self.look >= early.look && self.end < early.id
     }
@@ -139,7 +141,7 @@ mod tests {
         let looks = Looks::default();
         let first = looks.begin();
         let early = looks.want(id(7));
-        // It was under way when the subscriber came, and shows what was before.
+        // It was in progress when the subscriber came, and shows an earlier state.
         looks.show(first, id(6));
         assert!(looks.is_wanted());
         assert!(!looks.shown().is_short_of(early));
@@ -175,14 +177,14 @@ mod tests {
         let ahead = |ms| ring.ahead()(id(ms));
         ring.add(id(500), "t", "", "500");
         assert!(!ahead(499) && !ahead(500) && ahead(501));
-        // What was read need not be an event.
+        // The id up to which the node has read need not belong to an event.
         ring.reach(id(502));
         assert!(!ahead(502) && ahead(503));
         ring.reach(id(1));
         assert!(!ahead(502));
         assert_eq!(ring.end().1, id(500));
-        // The order begins again lower down. The node that told of it gave out its own place for
-        // that, and other nodes the same.
+        // The order begins again at lower ids. The node that announced this gave out its own place
+        // for it, and other nodes gave out the same.
         ring.lose(id(3));
         assert!(ahead(4) && ahead(500));
         assert!(!ring.ahead()(ring.end().1));
@@ -193,11 +195,11 @@ mod tests {
     #[test]
     fn an_event_that_a_thread_has_yet_to_deliver() {
         let ring = ring();
-        // Of five, the ring has three.
+        // The ring has three of five events.
         for ms in 2..7 {
             ring.add(id(ms), "t", "", "");
         }
-        // The first two are gone, so that nobody knows which ids they had.
+        // The first two are gone, so the ring no longer knows which ids they had.
         let all = Vec::from_iter(0..9);
         for (next, expected) in [
             (0, &all[..]),

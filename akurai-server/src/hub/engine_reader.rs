@@ -1,4 +1,4 @@
-//! The thread that takes a hub's events from its engine.
+//! The thread that reads a hub's events from its engine.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,10 +11,10 @@ use super::ring::BATCH;
 use super::{Inner, spawn};
 use crate::{Batch, Engine, EventId};
 
-/// How long a hub waits for its engine at a time.
+/// How long one call may wait in the engine.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Whether the engine gives its next events.
+/// Whether the engine returns its next events.
 #[derive(Debug, Default)]
 pub(super) struct EngineHealth {
     /// The last call for the next events panicked.
@@ -37,7 +37,8 @@ pub(super) fn start(engine: Arc<dyn Engine>, hub: Weak<Inner>, after: EventId) -
 
 fn run(engine: &dyn Engine, hub: &Weak<Inner>, mut after: EventId) {
     while let Some((look, wait)) = hub.upgrade().map(|hub| hub.begin_look()) {
-        // An engine of the application's own may panic. Its next call may go well, and without this thread none would come.
+        // An application's own engine may panic. Its next call may succeed, and without this thread
+        // the hub would get no more events.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let batch = engine.next(after, wait, BATCH)?;
             let Some(hub) = hub.upgrade() else {
@@ -61,15 +62,15 @@ fn run(engine: &dyn Engine, hub: &Weak<Inner>, mut after: EventId) {
         match outcome {
             Ok(Ok(())) => {}
             Ok(Err(_)) => thread::sleep(POLL / 10),
-            // Each has its message on stderr.
+            // Each panic has its message on stderr.
             Err(_) => thread::sleep(POLL),
         }
     }
 }
 
 impl Inner {
-    /// Each read of the engine's next events is a look at its end too: the number of the look that
-    /// begins, and how long the engine may wait for an event.
+    /// Each read of the engine's next events is also a look at its end. Returns the number of the
+    /// look that begins, and how long the engine may wait for an event.
     fn begin_look(&self) -> (u64, Duration) {
         let looks = &self.shared.looks;
         let wait = match looks.is_wanted() {
@@ -79,7 +80,7 @@ impl Inner {
         (looks.begin(), wait)
     }
 
-    /// Says how far the order goes, for subscribers that are ahead of this node.
+    /// Finds out how far the order goes, for subscribers that are ahead of this node.
     fn end_look(
         &self,
         engine: &dyn Engine,
@@ -93,7 +94,7 @@ impl Inner {
         } else if batch.events.is_empty() && batch.end == before {
             self.show(look, before);
         } else if looks.is_wanted_since(look, batch.end) {
-            // Where events never cease, no read shows the end.
+            // If new events never stop, no read reaches the end.
             let look = looks.begin();
             self.show(look, engine.end()?);
         }

@@ -1,4 +1,4 @@
-//! One thread that writes to many event streams, whose own threads have gone home.
+//! One thread that writes to many event streams. Their own threads are free for other work.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,17 +16,18 @@ use super::subscriber::{Flushed, Input, Subscriber, discard_input};
 use crate::EventId;
 use crate::clock::{after, below, jitter};
 
-/// How often a share of the subscribers is looked at.
+/// How often the thread looks at a share of the subscribers.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A stalled subscriber is tried again after this, and then ever less often, up to a tick.
+/// The thread tries a stalled subscriber again after this, and then after longer and longer pauses,
+/// up to a tick.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 
-/// How long the socket of a stream that has ended is kept for its client, which may be sending
-/// still: a reset would destroy the last events (RFC 9112 §9.6).
+/// How long the thread keeps the socket of a stream that has ended. The client may still be
+/// sending, and a reset of the connection would destroy the last events (RFC 9112 §9.6).
 const ENDING_TIME: Duration = Duration::from_secs(5);
 
-/// Somebody who wants to subscribe.
+/// A client that subscribes.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) socket: Socket,
@@ -34,25 +35,25 @@ pub(crate) struct Arrival {
     pub(crate) cursor: Cursor,
 }
 
-/// The event streams of one thread, as this thread sees them.
+/// The event streams of one thread.
 pub(crate) struct EventStreams {
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox<Arrival>>,
     slots: Vec<Option<Subscriber>>,
     free: Vec<u32>,
     by_topic: HashMap<Arc<str>, Vec<u32>>,
-    /// The number of the next event to deliver, and the id of the last one.
+    /// The number of the next event to deliver, and the id of the last delivered one.
     next: u64,
     last: EventId,
     dirty: Vec<u32>,
     stalled: Vec<u32>,
     /// Subscribers that are ahead of this node; they are not in `by_topic`.
     early: Vec<u32>,
-    /// Sockets of streams that have ended, and until when each is kept.
+    /// The sockets of streams that have ended, and until when the thread keeps each.
     ending: Vec<(Socket, Instant)>,
     scratch: Vec<u8>,
     next_tick: Instant,
-    /// The slot at which the next look begins.
+    /// The slot at which the next tick begins to look.
     look_at: usize,
     stopping: bool,
 }
@@ -79,7 +80,7 @@ impl EventStreams {
         }
     }
 
-    /// The thread's life.
+    /// Runs until the mailbox ends.
     pub(crate) fn run(mut self) {
         loop {
             let retry = self
@@ -92,7 +93,8 @@ impl EventStreams {
             let Some(arrivals) = self.mailbox.wait(Some(deadline)) else {
                 return;
             };
-            // What was published is delivered to those who were here; who arrives begins behind it.
+            // Events published before go to the subscribers that are already here. A new subscriber
+            // begins after them.
             let begun = Instant::now();
             self.deliver();
             let worked = begun.elapsed();
@@ -134,18 +136,18 @@ impl EventStreams {
         self.place(slot, subscriber, cursor);
     }
 
-    /// A subscriber at this cursor is early where its place is not known here yet.
+    /// A subscriber at this cursor is early if this thread does not know its place yet.
     fn early(&self, cursor: &Cursor) -> Option<Early> {
         let Cursor::After(id) = *cursor else {
             return None;
         };
         let is_ahead = self.shared.has_engine && self.shared.ring.ahead()(id);
-        // Another thread may have given it an event that this one has yet to deliver.
+        // Another thread may have given it an event that this thread has not delivered yet.
         let is_early = is_ahead || self.shared.ring.is_from(id, self.next);
         is_early.then(|| self.shared.looks.want(id))
     }
 
-    /// Gives those who are early their place, as far as it is known now.
+    /// Gives early subscribers their place, if it is known now.
     fn place_early(&mut self) {
         if self.early.is_empty() {
             return;
@@ -173,7 +175,7 @@ impl EventStreams {
         }
     }
 
-    /// Puts a subscriber to its place in the order.
+    /// Puts a subscriber at its place in the order.
     fn place(&mut self, slot: u32, mut subscriber: Subscriber, cursor: Cursor) {
         let greeting = Greeting {
             shared: &self.shared,
@@ -194,14 +196,16 @@ impl EventStreams {
 
     /// Gives new events to the subscribers of their topics.
     fn deliver(&mut self) {
-        // A signal comes for what is published meanwhile. So this ends even where events never cease.
+        // An event published meanwhile sends its own signal. So this ends even if events never
+        // stop.
         let (end, _) = self.shared.ring.end();
         while self.next < end {
             let read = self.shared.ring.read(self.next, BATCH);
             if let Some(lost) = &read.lost {
-                // This thread was so far behind that the ring went on without it. Whom that concerns
-                // is told before anything later, with a place before the loss: a client that is cut
-                // off in between is told when it comes back.
+                // This thread was so far behind that the ring has dropped events it did not
+                // deliver. The affected clients get a `reset` before any later event, with an id
+                // before the loss. If a client is cut off in between, it learns of the loss when it
+                // comes back.
                 if read.events.is_empty() {
                     self.last = lost.at;
                 }
@@ -225,7 +229,7 @@ impl EventStreams {
         }
     }
 
-    /// Queues an event, which is written together with those that are `later`.
+    /// Queues an event. It will be written together with the events in `later`.
     fn queue(&mut self, event: &Arc<StoredEvent>, later: &[Arc<StoredEvent>]) {
         let Some(slots) = self.by_topic.get(&event.topic) else {
             return;
@@ -236,7 +240,8 @@ impl EventStreams {
             self.shared.count(event, slots.len());
         }
         if is_replaced {
-            // For each subscriber, before any of them is written to.
+            // A later event replaces it for each subscriber, before the thread writes to any of
+            // them.
             return;
         }
         for &slot in slots {
@@ -253,12 +258,13 @@ impl EventStreams {
         }
     }
 
-    /// Tells those who lost something between the last event that was delivered and the next.
+    /// Sends a `reset` to subscribers that lost an event between the last delivered event and the
+    /// next.
     fn reset_those(&mut self, lost: &Lost) {
         let reset = stored_event::reset(self.last);
         for slot in 0..self.slots.len() {
             let subscriber = self.slots[slot].as_mut();
-            // Those who are early may have seen what is lost here; their place tells.
+            // An early subscriber may have seen the lost events. Its place will tell.
             let Some(subscriber) = subscriber.filter(|subscriber| subscriber.early.is_none())
             else {
                 continue;
@@ -272,7 +278,7 @@ impl EventStreams {
         }
     }
 
-    /// Writes to a subscriber what it takes, and lets it go if it takes too little.
+    /// Writes to a subscriber as much as it takes, and drops it if it takes too little.
     fn flush(&mut self, slot: u32) {
         let options = &self.shared.options;
         let Some(subscriber) = &mut self.slots[slot as usize] else {
@@ -318,7 +324,7 @@ impl EventStreams {
                 Some(at) if at > now => self.stalled.push(slot),
                 Some(_) => {
                     if let Some(subscriber) = &mut self.slots[slot as usize] {
-                        // So that it counts as newly stalled if it still is.
+                        // So that it counts as newly stalled if it is still stalled.
                         subscriber.retry_at = None;
                     }
                     self.flush(slot);
@@ -327,7 +333,7 @@ impl EventStreams {
         }
     }
 
-    /// Looks at a share of the subscribers: at all of them within a sweep.
+    /// Looks at a share of the subscribers. All of them have their turn within a sweep.
     fn tick(&mut self) {
         let now = Instant::now();
         if now < self.next_tick {
@@ -369,7 +375,7 @@ impl EventStreams {
         if subscriber.is_idle() && idle >= self.shared.options.heartbeat {
             let here = match subscriber.early {
                 None => SseEvent::default().id(self.last.to_string()),
-                // It would come back from before where it is.
+                // With our id, it would come back from a place before its own.
                 Some(_) => SseEvent::comment(""),
             };
             subscriber.queue_own(here.encode().expect("an id of ours"));
@@ -378,7 +384,7 @@ impl EventStreams {
         self.end_if_due(slot, now);
     }
 
-    /// Ends a connection whose time is over; its client comes back, to another server perhaps.
+    /// Ends a connection whose lifetime is over. Its client comes back, maybe to another server.
     fn end_if_due(&mut self, slot: u32, now: Instant) {
         let Some(subscriber) = &mut self.slots[slot as usize] else {
             return;
@@ -388,7 +394,8 @@ impl EventStreams {
         }
         let retry = SseEvent::default().retry(jitter(self.shared.options.retry, 2));
         subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
-        // Whether or not it takes this: what it has not taken, it will ask for.
+        // It does not matter whether the client takes this: it asks again for events that it
+        // missed.
         let _ = subscriber.flush(&mut self.scratch);
         let until = now + ENDING_TIME;
         let mut ended = None;
@@ -396,7 +403,8 @@ impl EventStreams {
         self.ending.extend(ended);
     }
 
-    /// When the server stops, the ends are spread, so that the clients do not come to the next one all at once.
+    /// When the server stops, the thread spreads the ends of the connections, so that the clients
+    /// do not all come to the next server at once.
     fn notice_stop(&mut self, now: Instant) {
         for subscriber in self.slots.iter_mut().flatten() {
             if !subscriber.is_ending && subscriber.is_stopping() {

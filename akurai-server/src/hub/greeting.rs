@@ -1,5 +1,5 @@
-//! What a subscriber gets before what is published from now on: the events that it missed, what its
-//! gauges stand at, and where it stands itself.
+//! The events that a subscriber gets before the events published from now on: the events it missed,
+//! the values of its gauges, and its own place.
 
 use std::sync::Arc;
 
@@ -10,26 +10,26 @@ use super::stored_event::{self, StoredEvent};
 use super::subscriber::Subscriber;
 use crate::EventId;
 
-/// Where a subscriber begins.
+/// The place at which a subscriber begins.
 #[derive(Debug)]
 pub(crate) enum Cursor {
-    /// At the end of the order, as it was when it asked.
+    /// The end of the order at the time of its request.
     Now(EventId),
     After(EventId),
-    /// It names an event that is not of this order.
+    /// Its request names an event that is not in this order.
     Unknown,
 }
 
-/// The greeting by a thread that has delivered all events up to here.
+/// The greeting from a thread that has delivered all events before `next`.
 pub(crate) struct Greeting<'a> {
     pub(crate) shared: &'a Shared,
-    /// The number of the event that the thread delivers next, and the id of the last one.
+    /// The number of the event that the thread delivers next, and the id of the last delivered one.
     pub(crate) next: u64,
     pub(crate) last: EventId,
 }
 
 impl Greeting<'_> {
-    /// Queues it for a subscriber.
+    /// Queues the greeting for a subscriber.
     pub(crate) fn queue(&self, subscriber: &mut Subscriber, cursor: &Cursor) {
         let own = |event: SseEvent| event.encode().expect("its name and id are ours");
         let here = SseEvent::default().id(self.last.to_string());
@@ -43,7 +43,7 @@ impl Greeting<'_> {
         let missed = replay.as_deref().unwrap_or_default();
         let missed = self.relevant(missed);
         if !matches!((&replay, cursor), (Some(_), Cursor::After(_))) {
-            // A client that begins, or begins again, sees what a gauge stands at.
+            // A client that begins, or begins again, gets the value of each gauge.
             let gauges = subscriber
                 .topics
                 .iter()
@@ -57,8 +57,8 @@ impl Greeting<'_> {
                 self.shared.count(event, 1);
                 match replay {
                     Some(_) => subscriber.queue(event),
-                    // A client that came back with its id before the reset has reached it would never
-                    // hear of the gap.
+                    // Without an id: if the client came back with this id before it has the reset,
+                    // it would never learn of the gap.
                     None => subscriber.queue_own(event.without_id()),
                 }
             }
@@ -76,7 +76,7 @@ impl Greeting<'_> {
         });
     }
 
-    /// Those of `events` that a client should get: of a gauge's the last alone.
+    /// The events that a client should get: for a gauge, only its last one.
     fn relevant<'a>(&self, events: &'a [Arc<StoredEvent>]) -> Vec<&'a Arc<StoredEvent>> {
         let mut seen: Vec<&str> = Vec::new();
         let mut relevant: Vec<_> = events

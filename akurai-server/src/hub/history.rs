@@ -1,34 +1,36 @@
-//! How long a topic's events are kept, and what they were, for a page that begins with them.
+//! How long a topic's events are kept, and the last events of a topic, for a page that begins with
+//! them.
 
 use super::options::TOPIC_BYTES;
 use super::{Hub, Retention};
 use crate::{Event, EventId};
 
-/// The last events of a topic, and where a stream goes on behind them: see [`Hub::history`].
+/// The last events of a topic, and the id after which a stream continues: see [`Hub::history`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
-    /// In order, and none is missing between them.
+    /// In order, with no event missing between them.
     pub events: Vec<Event>,
-    /// Whether these are all events of the topic behind the one that was asked after, or since the
-    /// hub's order began. Otherwise older ones are gone, or were too many.
+    /// Whether these are all events of the topic after the id that the caller gave, or since the
+    /// hub's order began. If not, older events are gone, or there were more than the caller asked
+    /// for.
     pub is_complete: bool,
-    /// What a stream gets as `last_event_id`, so that it brings every later event of the topic, and
-    /// none of these.
+    /// The id to give to a stream as `last_event_id`. The stream then brings every later event of
+    /// the topic, and none of these.
     pub at: EventId,
 }
 
 impl Hub {
-    /// Keeps the last events of a topic for themselves, beside the ring that all topics share, so
-    /// that busy topics cannot push them out: for those who come back, for
-    /// [`history`](Hub::history), and for the last value of a [gauge](Hub::latest_only). Such an
-    /// event is gone when neither its topic's own store nor the common ring keeps it. What is too
-    /// old goes when the topic is next published to or read.
+    /// Keeps the last events of a topic apart from the ring that all topics share, so that busy
+    /// topics cannot push them out. They serve clients that come back, [`history`](Hub::history),
+    /// and the last value of a [gauge](Hub::latest_only). An event is gone when neither its topic's
+    /// own store nor the shared ring keeps it. The store removes events that are too old when the
+    /// topic is next published to or read.
     ///
-    /// It begins with what the ring still has. Called again, it changes the bounds;
-    /// [`release`](Hub::release) ends it. A hub with an engine begins with the engine's last
-    /// [`ring_events`](crate::HubOptions::ring_events) events: what is older is not loaded,
-    /// whatever is to be kept. And where an engine lost events nobody knows of which topics, what
-    /// is kept of all of them goes.
+    /// The store begins with the topic's events that the ring still has. Another call changes the
+    /// limits; [`release`](Hub::release) ends it. A hub with an engine begins with the engine's
+    /// last [`ring_events`](crate::HubOptions::ring_events) events. It does not load older ones,
+    /// even if the limits have room for them. If an engine loses events and cannot tell of which
+    /// topics, the hub drops the kept events of all topics.
     ///
     /// The events of a hub take at most [`ring_bytes`](crate::HubOptions::ring_bytes) and the
     /// [`bytes`](Retention::bytes) of all topics that keep their own. So a program should not call
@@ -40,18 +42,18 @@ impl Hub {
         }
     }
 
-    /// Ends what [`retain`](Hub::retain) began: what the ring that all share does not have is gone
+    /// Ends what [`retain`](Hub::retain) began. Events that the shared ring does not have are gone
     /// at once.
     pub fn release(&self, topic: &str) {
         self.inner.shared.ring.release(topic);
     }
 
-    /// The last events of a topic, at most `most`: all that the hub still has, or those behind the
-    /// event `after`. They are what [`HubOptions`](crate::HubOptions) and [`retain`](Hub::retain)
-    /// keep. This waits for nothing.
+    /// The last events of a topic, at most `most`: of all that the hub still has, or of those after
+    /// the event `after`. [`HubOptions`](crate::HubOptions) and [`retain`](Hub::retain) decide how
+    /// many the hub keeps. This does not wait.
     ///
-    /// A page shows them when it is loaded and opens its stream at [`History::at`]: then it misses
-    /// no event, and none comes twice. Where an `after` is no id of this hub's order, the events
+    /// A page shows these events when it loads, and opens its stream at [`History::at`]: it then
+    /// misses no event and gets none twice. If `after` is not an id of this hub's order, the events
     /// are the last ones, and not complete.
     ///
     /// ```

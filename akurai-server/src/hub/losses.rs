@@ -1,4 +1,4 @@
-//! Which topics have lost events, and how far.
+//! Which topics have lost events, and up to which event.
 
 use std::collections::HashMap;
 use std::mem::size_of;
@@ -7,25 +7,26 @@ use std::sync::Arc;
 use super::stored_event::StoredEvent;
 use crate::EventId;
 
-/// What a topic costs here beside its name, in bytes: its entry, in a table that may be less than
-/// half full, the counts in front of the name, and the allocation.
+/// Memory that a topic needs here in addition to its name, in bytes: its entry, in a table that may
+/// be less than half full, the counts before the name, and the allocation.
 const TOPIC_OVERHEAD: usize = 5 * size_of::<(Arc<str>, Position)>() / 2 + 32;
 
-/// Where an event stands. The number orders all events; the id those of one order.
+/// The place of an event. The number orders all events, the id only the events of one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     pub(crate) number: u64,
     pub(crate) id: EventId,
 }
 
-/// For each topic, the last of its events that is gone. It is bounded: where it is full it forgets
-/// the half that lost nothing for longest, and what it forgot is judged as one topic.
+/// For each topic, the last of its events that is gone. The size is limited. When it is full, it
+/// forgets the half of the topics whose last loss is oldest, and treats all forgotten topics as
+/// one.
 #[derive(Debug, Clone)]
 pub(crate) struct Losses {
     of: HashMap<Arc<str>, Position>,
     bytes: usize,
     most_bytes: usize,
-    /// The last event that is gone of all topics that are forgotten.
+    /// The last event that any forgotten topic lost.
     forgotten: Option<Position>,
 }
 
@@ -39,7 +40,7 @@ impl Losses {
         }
     }
 
-    /// Remembers an event that is gone, the last one of its topic.
+    /// Notes an event that is gone. It is the last of its topic that is gone.
     pub(crate) fn note(&mut self, event: &StoredEvent) {
         let position = Position {
             number: event.number,
@@ -57,16 +58,16 @@ impl Losses {
         }
     }
 
-    /// The last event of this topic that is gone. For a topic that is forgotten: the last of all
-    /// forgotten topics, which is that one or a later one.
+    /// The last event of this topic that is gone. For a forgotten topic: the last event that any
+    /// forgotten topic lost, which is its own or a later one.
     pub(crate) fn last(&self, topic: &str) -> Option<Position> {
         self.of.get(topic).copied().or(self.forgotten)
     }
 
-    /// What concerns a reader that wants the events from this number on, and no more.
+    /// Only the losses that affect a reader of the events from this number on.
     pub(crate) fn from(&self, number: u64) -> Losses {
         let is_asked = |position: &Position| position.number >= number;
-        // A topic that is left out here would be judged as a forgotten one.
+        // Without its entry, a topic would count as a forgotten one.
         let all = self.forgotten.as_ref().is_some_and(is_asked);
         let of = self
             .of
@@ -81,12 +82,12 @@ impl Losses {
         }
     }
 
-    /// Forgets everything, and that it did.
+    /// Forgets everything, also which topics were forgotten.
     pub(crate) fn clear(&mut self) {
         *self = Losses::new(self.most_bytes);
     }
 
-    /// At once, so that an event costs little on average.
+    /// Half at once, so that noting an event is cheap on average.
     fn forget_half(&mut self) {
         let mut positions: Vec<Position> = self.of.values().copied().collect();
         let middle = positions.len() / 2;
@@ -99,7 +100,8 @@ impl Losses {
             }
             is_kept
         });
-        // A lane may have let go events that are older than what was forgotten before.
+        // A topic with its own store may have dropped events older than those of topics forgotten
+        // before.
         self.forgotten = self.forgotten.max(Some(newest));
     }
 }
@@ -129,7 +131,7 @@ mod tests {
             [Some(4), Some(2), Some(3), Some(5), None]
         );
         losses.note(&event(6, "e"));
-        // Of the five, b, c and a lost nothing for longest.
+        // Of the five topics, b, c and a have the oldest last losses.
         assert_eq!(
             ["a", "b", "c", "d", "e"].map(|topic| last(&losses, topic)),
             [Some(4), Some(4), Some(4), Some(5), Some(6)]
@@ -150,7 +152,7 @@ mod tests {
             losses.note(&event(number, topic));
         }
         assert_eq!(last(&losses, "a"), Some(12));
-        // Topics that keep their own let go what they kept for longer than the ring.
+        // Topics that keep their own events drop them later than the ring does.
         for (number, topic) in [(1, "p"), (2, "q"), (3, "r")] {
             losses.note(&event(number, topic));
         }
@@ -200,7 +202,7 @@ mod tests {
             assert_eq!(losses.bytes, held.sum::<usize>());
             assert!(losses.bytes <= most);
         }
-        // Also where not even one topic fits.
+        // This also holds if not even one topic fits.
         let mut tiny = Losses::new(10);
         tiny.note(&event(1, "a"));
         assert_eq!(

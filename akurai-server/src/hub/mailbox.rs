@@ -1,4 +1,4 @@
-//! A mailbox wakes a thread that gives events to many. It says when, too.
+//! A mailbox wakes a thread that delivers events to many clients, and decides when.
 
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -6,17 +6,20 @@ use std::time::{Duration, Instant};
 use super::ring::BATCH;
 use crate::lock::{self, lock};
 
-/// After a pass that took a while, a thread rests twice as long as that took, at most so long; what is published meanwhile goes
-/// out in one write for each of those who get it. A pass that was shorter than a [`SHORT_PASS`] needs no rest.
+/// After a pass that took a while, a thread rests twice as long as the pass took, but at most this
+/// long. Events published meanwhile go out in one write for each subscriber. A pass shorter than a
+/// [`SHORT_PASS`] needs no rest.
 ///
-/// So a thread that gives much works a third of the time, and an event comes at most so much later than it would. Where events are
-/// rare, the rest is over before the next one, and nothing is later. At 500 events/s to 1,000 subscribers, where a pass takes 3.5 to
-/// 5 ms, five to seven events share a write. And a rest ends when a whole batch waits, as in a burst: there is no more to gain.
+/// So a thread with many events works a third of the time, and the rest delays an event by at most
+/// this long. If events are rare, the rest is over before the next one, and no event is delayed. At
+/// 500 events/s to 1,000 subscribers, where a pass takes 3.5 to 5 ms, five to seven events share a
+/// write. A rest also ends when a whole batch waits, as in a burst: a longer rest would gain
+/// nothing.
 const LONGEST_REST: Duration = Duration::from_millis(10);
 const SHORT_PASS: Duration = Duration::from_micros(300);
 
-/// What other threads have for one thread. A message wakes it, and so does a signal, which says no
-/// more than that the ring has a new event.
+/// Messages of other threads for one thread. A message wakes the thread. So does a signal, which
+/// only says that the ring has a new event.
 #[derive(Debug)]
 pub(crate) struct Mailbox<T> {
     state: Mutex<MailboxState<T>>,
@@ -28,8 +31,8 @@ struct MailboxState<T> {
     messages: Vec<T>,
     /// How many messages and signals came since the thread last looked.
     signals: usize,
-    /// At how many signals the thread is to be woken. `None` while it works, since it looks before it
-    /// waits.
+    /// How many signals wake the thread. `None` while the thread works, because it checks for
+    /// signals before it waits.
     wakes_at: Option<usize>,
     over: bool,
 }
@@ -63,20 +66,20 @@ impl<T> Mailbox<T> {
     pub(crate) fn end(&self) {
         self.change(|state| {
             state.over = true;
-            // Out of a rest, too.
+            // Ends a rest, too.
             state.signals = BATCH;
         });
     }
 
-    /// Waits for a message or a signal, at most until `deadline`, and returns the messages. `None` if
-    /// the thread should end.
+    /// Waits for a message or a signal, at most until `deadline`, and returns the messages. `None`
+    /// if the thread should end.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<Vec<T>> {
         let mut state = self.wait_for(1, deadline);
         state.signals = 0;
         (!state.over).then(|| std::mem::take(&mut state.messages))
     }
 
-    /// Rests after a pass that took so long, until a batch waits at most.
+    /// Rests after a pass that took `pass`, or until a whole batch waits.
     pub(crate) fn rest(&self, pass: Duration) {
         if pass >= SHORT_PASS {
             let rest = (pass * 2).min(LONGEST_REST);
@@ -105,7 +108,7 @@ impl<T> Mailbox<T> {
         let mut state = self.lock();
         change(&mut state);
         state.signals += 1;
-        // Once: a thread that was woken already need not be woken again.
+        // Only once: a thread that was already woken need not be woken again.
         if state
             .wakes_at
             .is_some_and(|signals| signals <= state.signals)

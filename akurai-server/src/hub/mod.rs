@@ -1,4 +1,5 @@
-//! One event to many: topics, subscribers that cost no thread, and replay for those who come back.
+//! Sends one event to many: topics, subscribers that cost no thread, and replay for clients that
+//! come back.
 
 mod early;
 mod engine_reader;
@@ -47,19 +48,21 @@ use crate::{Batch, Engine, EventId};
 
 /// Spreads events to subscribers by topic.
 ///
-/// A subscriber's connection is parked: after its head was written, its thread goes home, and a handful of threads, the
-/// shards, write to all of them. So a subscriber costs a socket and some hundred bytes, and a slow one holds up nobody.
+/// A subscriber's connection is parked: after the response head is written, the connection's thread
+/// is free for other work. A few threads, the shards, write to all subscribers. So a subscriber
+/// costs a socket and a few hundred bytes, and a slow subscriber delays no other.
 ///
-/// An event goes out at once, unless the last ones took a while to write: then the shard rests, for 10 ms at most, and what
-/// is published meanwhile goes out in one write for each subscriber.
+/// A shard writes an event at once. If the last events took a while to write, the shard first
+/// rests, for 10 ms at most. It then writes everything published meanwhile to each subscriber in
+/// one write.
 ///
-/// Every event has an [id](EventId). A browser that lost its connection comes back with the last
-/// one it saw, and gets what it missed from the hub's ring; if some of that is gone, it gets an
-/// event named `reset`, and should load its state anew. How a page begins, with its state first and
-/// then what changes, is told at [`last_id`](Hub::last_id); with the last events first, at
-/// [`history`](Hub::history).
+/// Every event has an [id](EventId). A browser that lost its connection comes back with the id of
+/// the last event it saw, and gets the events it missed from the hub's ring. If some of them are
+/// gone, it gets an event named `reset`, and should load its state again. [`last_id`](Hub::last_id)
+/// describes a page that loads its state first and then follows the changes.
+/// [`history`](Hub::history) describes a page that begins with the last events.
 ///
-/// Clones are the same hub. Its threads end when the last clone is dropped.
+/// A clone is a handle to the same hub. The hub's threads end when the last clone is dropped.
 ///
 /// ```no_run
 /// use akurai_http::{Response, Router, Server};
@@ -82,8 +85,8 @@ pub struct Hub {
     inner: Arc<Inner>,
 }
 
-/// What all clones of a hub are. The hub's threads have the `shared` part alone, so that they end with
-/// the last clone.
+/// The part that all clones of a hub share. The hub's threads hold only its `shared` field, so they
+/// end with the last clone.
 struct Inner {
     shared: Arc<Shared>,
     threads: Threads,
@@ -92,7 +95,8 @@ struct Inner {
     engine_health: EngineHealth,
 }
 
-/// What wakes the hub's threads, and ends them when this is dropped; also where one of them could not be made.
+/// The mailboxes that wake the hub's threads. Dropping this ends the threads, also when `start`
+/// failed because one of them could not be created.
 #[derive(Default)]
 struct Threads {
     /// The mailboxes of the threads that write to event streams.
@@ -103,13 +107,14 @@ struct Threads {
 }
 
 impl Hub {
-    /// A hub on its own, with its events in memory.
+    /// A hub without an engine. It keeps its events in its own memory.
     ///
     /// # Errors
     ///
-    /// If its threads cannot be made.
+    /// If its threads cannot be created.
     pub fn new(options: HubOptions) -> io::Result<Hub> {
-        // An id of an earlier process lies before this one, so that a client which comes with it learns of the gap.
+        // An id from an earlier process is lower than this one, so a client that comes with such an
+        // id learns of the gap.
         let origin = EventId {
             ms: now_ms(),
             seq: 0,
@@ -117,15 +122,16 @@ impl Hub {
         Hub::start(options, origin, None)
     }
 
-    /// A hub whose events come from an engine, its own included, so that the order is the same on every node of it.
+    /// A hub whose events all come from an engine, also the events that this hub publishes. So
+    /// every node of the engine sees the events in the same order.
     ///
     /// # Errors
     ///
-    /// If the engine cannot be asked for its last events, or the threads cannot be made.
+    /// If the engine cannot return its last events, or the threads cannot be created.
     pub fn with_engine(options: HubOptions, engine: impl Engine) -> io::Result<Hub> {
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let tail = engine.tail(options.ring_events.max(1))?;
-        // What came before is not here, although nothing was ever dropped.
+        // This hub has no earlier events, although it never dropped any.
         let origin = match tail.events.first() {
             Some(first) => id_before(first.id),
             None => tail.end,
@@ -171,17 +177,18 @@ impl Hub {
         })
     }
 
-    /// Publishes an event to everybody who subscribed to `topic`, and returns its id. `name` is the one under which a browser
-    /// dispatches it; `""` is `message`. This waits for no subscriber.
+    /// Publishes an event to every subscriber of `topic`, and returns the event's id. `name` is the
+    /// event name that a browser dispatches; `""` means `message`. This waits for no subscriber.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if the topic is longer than 1,024 bytes, if the name holds a line break, or
     /// if the event would not fit into the ring ([`HubOptions::ring_bytes`], where its text counts
-    /// twice); and those of the engine.
+    /// twice). Also the errors of the engine.
     pub fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
         if let Some(engine) = &self.inner.engine {
-            // Refused here already, rather than by every node that would have to keep it.
+            // The publisher gets the error here. Otherwise every node would have to refuse the
+            // event.
             self.counted(
                 self.inner.shared.ring.check(topic, name, data),
                 Outcome::Refused,
@@ -197,7 +204,7 @@ impl Hub {
         Ok(id)
     }
 
-    /// Counts it as this if it is an error.
+    /// Counts `outcome` if `result` is an error.
     fn counted<T>(&self, result: io::Result<T>, outcome: Outcome) -> io::Result<T> {
         if result.is_err() {
             self.inner.shared.counts.count(outcome);
@@ -205,36 +212,43 @@ impl Hub {
         result
     }
 
-    /// Answers with an event stream of these topics, beginning behind the event that the client saw last, or now.
+    /// Answers with an event stream of these topics. The stream begins after the last event that
+    /// the client saw, or now if the client names none.
     ///
-    /// Which one that is, [`last_event_id`] reads: the field `Last-Event-ID`, which a browser sends
-    /// when it comes back, or else `last_event_id` in the query, for a page that has its state from
-    /// [`last_id`](Hub::last_id) or [`history`](Hub::history). If an event of one of these topics
-    /// behind it is lost, or it was never an event of this hub's, the stream begins with an event
-    /// named `reset`, whose data is a text for people, and goes on from now. In front of it stand
-    /// the last values of [gauges](Hub::latest_only), without ids.
+    /// [`last_event_id`] reads the id of that event from the field `Last-Event-ID`, which a browser
+    /// sends when it comes back. Without the field, it reads `last_event_id` in the query, for a
+    /// page that has its state from [`last_id`](Hub::last_id) or [`history`](Hub::history). If a
+    /// later event of one of these topics is lost, or the id is not from this hub, the stream
+    /// begins with an event named `reset`, whose data is a text for people, and continues from now.
+    /// Before the `reset` come the last values of [gauges](Hub::latest_only), without ids.
     ///
-    /// What other topics lose is told to nobody else, with three exceptions, in which it is not
-    /// known any more what a topic lost. The names of topics that have lost events fill an eighth of
-    /// [`HubOptions::ring_bytes`], and the hub forgets those that lost nothing for longest. The
-    /// order of the engine begins again with lower ids. And a node that starts knows only the
-    /// engine's last [`ring_events`](HubOptions::ring_events) events: a client whose last event is
-    /// older gets a `reset`. While a client is connected, its heartbeats move its place on, so that
-    /// this concerns only those that were away.
+    /// A client gets no `reset` because of events that other topics lost. There are three
+    /// exceptions, where the hub no longer knows which events a topic lost:
     ///
-    /// A client that comes from another node of the hub's [`Engine`] may have seen events which have
-    /// yet to reach this one. Its stream stays open, with comments for heartbeats, until this node
-    /// has read as far, or the engine says that it has no such event; while the engine is away, it
-    /// waits for the engine.
+    /// - The hub remembers the names of topics that lost events, in an eighth of
+    ///   [`HubOptions::ring_bytes`]. When that is full, it forgets the topics whose last loss is
+    ///   oldest.
+    /// - The order of the engine begins again with lower ids.
+    /// - A node that starts knows only the engine's last [`ring_events`](HubOptions::ring_events)
+    ///   events. A client whose last event is older gets a `reset`.
     ///
-    /// A topic longer than 1,024 bytes is answered with 400: nothing can be published to it.
+    /// Heartbeats give a connected client a newer id, so the third exception affects only clients
+    /// that were away.
+    ///
+    /// A client that comes from another node of the hub's [`Engine`] may have seen events that this
+    /// node has not read yet. Its stream stays open, with comments as heartbeats, until this node
+    /// has read that far, or the engine says that it has no such event. While the engine is
+    /// unreachable, the client waits.
+    ///
+    /// If a topic is longer than 1,024 bytes, the answer is 400: nothing can be published to it.
     pub fn sse(&self, req: &Request, topics: &[&str]) -> Reply {
         if topics.iter().any(|topic| topic.len() > TOPIC_BYTES) {
             let text = format!("topic is longer than {TOPIC_BYTES} bytes\n");
             return Response::text(text).with_status(Status::BAD_REQUEST).into();
         }
         let cursor = match last_event_id(req).as_deref() {
-            // From now on, and not from when the head has reached the client.
+            // "Now" is the time of the request, not the time at which the response head reaches the
+            // client.
             None | Some(b"") => Cursor::Now(self.inner.shared.ring.end().1),
             Some(id) => match std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()) {
                 Some(id) => Cursor::After(id),
@@ -248,7 +262,8 @@ impl Hub {
         let upgrade = event_stream(move |upgraded| {
             let (_, socket) = upgraded.into_parts();
             if socket.set_nonblocking(true).is_ok() {
-                // Before its topics have it, so that a notice sees it.
+                // Counted before the topics count it, so that a presence notice already sees the
+                // subscriber.
                 inner.shared.counts.subscriber_came();
                 inner.arrive(Arrival {
                     socket,
@@ -263,11 +278,13 @@ impl Hub {
         upgrade.into()
     }
 
-    /// The id of the last event that is here, or of where it would be: where a stream that begins now begins.
+    /// The id after which a stream that begins now would begin: the id of the hub's last event or,
+    /// if there is none yet, the start of the hub's order.
     ///
-    /// It is what joins a page's state to its stream. A handler reads this first and the state then, and gives both to the
-    /// page, which opens its stream behind this id: nothing that is published meanwhile is lost, provided that the state is
-    /// changed before the change is published. What came between the two is in the state and comes as an event too.
+    /// Use it to connect a page's state to its stream. A handler reads this id first and the state
+    /// second, and gives both to the page. The page opens its stream after this id. It then misses
+    /// no event, provided that the program changes the state before it publishes the change. A
+    /// change between the two reads is in the state, and also comes as an event.
     ///
     /// ```
     /// use std::sync::Mutex;
@@ -313,16 +330,19 @@ impl Hub {
         self.inner.shared.ring.end().1
     }
 
-    /// Subscribes a WebSocket connection to a topic from now on, until the [`Membership`] is dropped: it gets the data of each
-    /// event as a text message, by [`Sender::post`], and several at once as a shard writes them.
+    /// Subscribes a WebSocket connection to a topic from now on, until the [`Membership`] is
+    /// dropped. The peer gets the data of each event as a text message, as [`Sender::post`] sends
+    /// it. When several events wait, it gets them in one write, as an event stream does.
     ///
-    /// One that reads too slowly is closed with 1008, or with 1013 where [`WsOptions::when_full`](akurai_ws::WsOptions::when_full)
-    /// says to refuse. So is, with 1013, whoever else missed an event: one that is longer than
-    /// [`WsOptions::max_queue_bytes`](akurai_ws::WsOptions::max_queue_bytes) and came while another was being written, or one for which
-    /// the queue had no room behind a [`MessageWriter`](akurai_ws::MessageWriter), whose message is cut off. It should load its state
-    /// anew.
+    /// A peer that reads too slowly is closed with 1008, or with 1013 if
+    /// [`WsOptions::when_full`](akurai_ws::WsOptions::when_full) says to refuse. A peer that missed
+    /// an event for another reason is closed with 1013 too. There are two reasons: the event is
+    /// longer than [`WsOptions::max_queue_bytes`](akurai_ws::WsOptions::max_queue_bytes) and came
+    /// while another message was being written; or the queue had no room for it after a
+    /// [`MessageWriter`](akurai_ws::MessageWriter), whose message is then cut off. The client
+    /// should load its state again.
     ///
-    /// A topic longer than 1,024 bytes has no events: its connection is closed with 1008.
+    /// A topic longer than 1,024 bytes has no events. The connection is then closed with 1008.
     ///
     /// ```
     /// use akurai_http::{Reply, Request};
@@ -344,7 +364,8 @@ impl Hub {
     /// # let _ = room;
     /// ```
     pub fn join(&self, topic: &str, sender: Sender) -> Membership {
-        // Before the others are told: an event that they publish on hearing it is one that comes after.
+        // Read before the other members learn of this one, so that an event they publish in
+        // response counts as a later event.
         let (from, _) = self.inner.shared.ring.end();
         let members = &self.inner.threads.members;
         if topic.len() > TOPIC_BYTES {
@@ -358,31 +379,31 @@ impl Hub {
         )
     }
 
-    /// Makes a topic a gauge, of which only the last value matters: a subscriber who falls behind
-    /// is sent no older ones, and a new one is sent the last at once, if the hub still has it
-    /// ([`retain`](Hub::retain) keeps it). A WebSocket subscriber is sent them all. It does nothing
-    /// for a topic longer than 1,024 bytes, which has no events.
+    /// Makes a topic a gauge, of which only the last value matters. A subscriber that falls behind
+    /// gets only the newest value. A new subscriber gets the last value at once, if the hub still
+    /// has it ([`retain`](Hub::retain) keeps it). A WebSocket subscriber gets every value. This
+    /// does nothing for a topic longer than 1,024 bytes, which has no events.
     pub fn latest_only(&self, topic: &str) {
         if topic.len() <= TOPIC_BYTES {
             self.inner.shared.topics.add_gauge(topic);
         }
     }
 
-    /// Whether events come through just now, as far as is known: a hub without an engine always does. Until they do again,
-    /// streams stay open, and publishing fails.
+    /// Whether events get through now, as far as this hub knows. Without an engine they always do.
+    /// While they do not, streams stay open, and publishing fails.
     ///
     /// # Errors
     ///
-    /// Why they do not, in the engine's words, which may name hosts; or that its [`next`](Engine::next) panicked when it was
-    /// called last, as it is again after 1 s.
+    /// The reason, in the engine's words, which may name hosts. Or: the last call of the engine's
+    /// [`next`](Engine::next) panicked; the hub calls it again after 1 s.
     pub fn ready(&self) -> io::Result<()> {
         let engine = self.inner.engine.as_ref();
         self.inner.engine_health.ready()?;
         engine.map_or(Ok(()), |engine| engine.ready())
     }
 
-    /// What this hub is doing, and its counts since it was made: of this node, not of others of
-    /// its engine. This waits for no publisher and no engine.
+    /// The current state of this hub, and its counts since it was created. They cover this node
+    /// only, not other nodes of its engine. This waits for no publisher and no engine.
     pub fn stats(&self) -> HubStats {
         let shared = &self.inner.shared;
         let (ring_events, ring_bytes, ring_span) = shared.ring.usage();
@@ -419,7 +440,7 @@ impl Inner {
         event_streams[next % event_streams.len()].put(arrival);
     }
 
-    /// Adds what the engine brings.
+    /// Adds the events of a batch from the engine.
     fn add(&self, batch: &Batch) {
         if batch.gap {
             let floor = batch.events.first().map(|first| id_before(first.id));

@@ -1,4 +1,4 @@
-//! The thread that tells the application that somebody came or left.
+//! The thread that tells the application when a client comes or leaves.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -11,13 +11,13 @@ use crate::lock::{self, lock};
 
 pub(crate) type Notice = Arc<dyn Fn(&str, usize) + Send + Sync>;
 
-/// Beyond so many that wait, a topic's newer notice takes the place of its older one.
+/// When more notices than this wait, a topic's newer notice replaces its older one.
 const MOST_WAITING: usize = 1_024;
 
 /// The changes of presence that the application has not been told of yet, in the order of the
 /// counts.
 ///
-/// Its thread alone calls the application's code, which may take as long as it likes: no other
+/// Only its thread calls the application's code, which may take as long as it likes: no other
 /// thread of the hub waits for it.
 #[derive(Default)]
 pub(crate) struct Notices {
@@ -29,9 +29,9 @@ pub(crate) struct Notices {
 struct NoticesState {
     on_join: Option<Notice>,
     on_leave: Option<Notice>,
-    /// By number; they are numbered as they come.
+    /// By number, in the order in which they came.
     waiting: BTreeMap<u64, PresenceChange>,
-    /// The number of each topic's newest one.
+    /// The number of each topic's newest waiting change.
     newest: HashMap<Arc<str>, u64>,
     next: u64,
     has_thread: bool,
@@ -41,7 +41,7 @@ struct NoticesState {
 #[derive(Debug, PartialEq, Eq)]
 struct PresenceChange {
     topic: Arc<str>,
-    /// What the application knows by then.
+    /// The count that the application knows before this change.
     before: usize,
     count: usize,
 }
@@ -67,14 +67,14 @@ impl Notices {
             state.has_thread = true;
         }
         let old = slot(&mut state).replace(notice);
-        // What the application's closure does when it is dropped, it does without our lock.
+        // Dropping the application's closure runs its code, so our lock must be free.
         drop(state);
         drop(old);
         Ok(())
     }
 
-    /// Puts a change behind the others. The caller holds the lock of the counts, so that the
-    /// changes come in their order; this lock is taken behind that one, and never before it.
+    /// Adds a change after the others. The caller holds the lock of the counts, so that changes
+    /// arrive in the order of the counts. This lock is taken after that one, never before it.
     pub(crate) fn put(&self, topic: &Arc<str>, before: usize, count: usize) {
         let mut state = self.lock();
         if state.has_thread {
@@ -83,13 +83,13 @@ impl Notices {
         }
     }
 
-    /// Ends the thread behind the notice that it is giving now.
+    /// Ends the thread after the notice that it is giving now.
     pub(crate) fn end(&self) {
         self.lock().is_over = true;
         self.changed.notify_one();
     }
 
-    /// The thread's life.
+    /// Runs until the hub ends.
     fn run(&self) {
         while let Some((notice, change)) = self.wait() {
             contain(move || notice(&change.topic, change.count));
@@ -100,7 +100,7 @@ impl Notices {
         contain(move || drop(closures));
     }
 
-    /// Waits for a change of which the application wants to hear. `None` if the hub is gone.
+    /// Waits for a change that the application wants to hear. `None` if the hub is gone.
     fn wait(&self) -> Option<(Notice, PresenceChange)> {
         let mut state = self.lock();
         while !state.is_over {
@@ -131,7 +131,8 @@ impl NoticesState {
                 if let Some(waiting) = self.waiting.get_mut(number) {
                     waiting.count = count;
                     if waiting.before == count {
-                        // Nothing to tell. So topics that came and went do not add up.
+                        // Nothing to tell. So the changes of topics that came and went do not pile
+                        // up.
                         self.waiting.remove(number);
                         self.newest.remove(topic);
                     }
@@ -159,12 +160,11 @@ impl NoticesState {
     }
 }
 
-/// Runs code of the application's, whose panic must not end the thread. The panic has its message
-/// on stderr.
+/// Runs the application's code. A panic in it must not end the thread; its message is on stderr.
 fn contain(work: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
         if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            // Its Drop might panic too.
+            // Dropping the second payload might panic too.
             mem::forget(second);
         }
     }
@@ -206,7 +206,7 @@ mod tests {
         for n in 0..MOST_WAITING {
             state.put(&a, n, n + 1);
         }
-        // One more for each topic, however often it changes.
+        // One more notice for each topic, however often its count changes.
         let b: Arc<str> = Arc::from("b");
         for n in 0..5_000 {
             state.put(&b, n, n + 1);
@@ -218,7 +218,7 @@ mod tests {
         let last = MOST_WAITING - 1;
         assert_eq!(told[last], change("a", last, MOST_WAITING + 5_000));
         assert_eq!(told[last + 1..], [change("b", 0, 5_000)]);
-        // With room, each is told again.
+        // When there is room, each change has its own notice again.
         state.put(&b, 5_000, 4_999);
         state.put(&b, 4_999, 4_998);
         assert_eq!(all(&mut state).len(), 2);
@@ -240,7 +240,7 @@ mod tests {
         }
         assert_eq!(state.waiting.len(), MOST_WAITING);
         assert_eq!(state.newest.len(), 1);
-        // One that the application knows of is told to be gone.
+        // The application knows of this topic, so it must hear that nobody is left.
         let known: Arc<str> = Arc::from("known");
         state.put(&known, 1, 0);
         state.put(&known, 0, 1);

@@ -1,11 +1,11 @@
-//! What bounds a hub.
+//! The limits of a hub.
 
 use std::time::Duration;
 
 /// Longest topic, in bytes.
 pub(crate) const TOPIC_BYTES: usize = 1024;
 
-/// What a hub keeps and how long it waits. Sizes are in bytes.
+/// How much a hub keeps and how long it waits. Sizes are in bytes.
 ///
 /// ```
 /// use akurai_server::{Hub, HubOptions};
@@ -16,53 +16,55 @@ pub(crate) const TOPIC_BYTES: usize = 1024;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubOptions {
-    /// Threads that write to subscribers. Default one for each core, at most 4.
+    /// Threads that write to event streams. Default one for each core, at most 4.
     pub shards: usize,
-    /// Most events kept for those who come back, one at least. Default 10,000.
+    /// Most events kept for clients that come back, at least one. Default 10,000.
     pub ring_events: usize,
-    /// Most bytes of them, with all that an event costs beside its text: its topic and name, and
-    /// some 250 bytes. The text counts twice, as it was published and as it stands in a stream. An
-    /// eighth of these bytes is for remembering which topics have lost events, so an event may
-    /// count as seven eighths at most. Default 16 MiB.
+    /// Most bytes of these events. Each event counts with its topic, its name, its text twice (as
+    /// published, and as written to a stream) and about 250 bytes more. The hub uses an eighth of
+    /// these bytes to remember which topics have lost events, so a single event may count for seven
+    /// eighths at most. Default 16 MiB.
     pub ring_bytes: usize,
-    /// How long they are kept, if there is room. An older one goes when the next is published.
-    /// Default 5 min.
+    /// How long these events are kept, if there is room. The hub removes an older event when the
+    /// next one is published. Default 5 min.
     pub ring_age: Duration,
-    /// Most events that wait for one subscriber who reads slowly. Default 1,000. With one more, its connection ends, and it
-    /// comes back with `Last-Event-ID`.
+    /// Most events that wait for one subscriber that reads slowly. Default 1,000. With one more,
+    /// the hub ends its connection, and the client comes back with `Last-Event-ID`.
     pub backlog_events: usize,
-    /// Most bytes of them. Default 1 MiB.
+    /// Most bytes of these waiting events. Default 1 MiB.
     pub backlog_bytes: usize,
-    /// A subscriber who takes nothing for so long while something waits for it is dropped. Default 5 s.
+    /// The hub drops a subscriber that accepts no bytes for this long while something waits for it.
+    /// Default 5 s.
     pub no_progress: Duration,
-    /// A subscriber whose system acknowledges nothing for so long, although ours has sent it
-    /// something again and again, is dropped. Default 30 s.
+    /// The hub drops a subscriber whose system acknowledges nothing for this long, although our
+    /// system has sent it something again and again. Default 30 s.
     ///
-    /// It is for clients that vanish without a word: a phone without network, a NAT that forgot the
-    /// connection. [`no_progress`](Self::no_progress) does not find them, for heartbeats fit into the
-    /// system's buffer. With all defaults, such a client is gone 63 s after it vanished: up to 20 s
-    /// until a heartbeat is due (`heartbeat` and `sweep`), 30 s, a quarter of that until the next
-    /// look at the system's list, and 5 s until the next `sweep`. One that comes back within the 30 s
-    /// loses nothing; one that comes back later finds its connection ended, and returns with
-    /// `Last-Event-ID`.
+    /// This is for clients that vanish without closing: a phone without network, a NAT that forgot
+    /// the connection. [`no_progress`](Self::no_progress) does not find them, because heartbeats
+    /// fit into the system's send buffer. With all defaults, the hub drops such a client at most 63
+    /// s after it vanished: up to 20 s until a heartbeat is due (`heartbeat` and `sweep`), 30 s of
+    /// this wait, a quarter of it until the hub next reads the system's list, and 5 s until the
+    /// next `sweep`. A client that is reachable again within the 30 s loses nothing. A client that
+    /// is reachable again later finds its connection ended, and comes back with `Last-Event-ID`.
     ///
-    /// Linux tells of this in `/proc/net/tcp`, about TCP's connections. On other systems, without
-    /// that file, and with a wait longer than the system's own, the system's ends them: on Linux
-    /// after 15 min, or what the sysctl `net.ipv4.tcp_retries2` says. Behind a proxy it is the proxy
-    /// that notices (HAProxy: `tcp-ut`). A WebSocket is found by its
-    /// [ping](akurai_ws::WsOptions::ping_interval) instead, within 40 s.
+    /// Linux reports this in `/proc/net/tcp`, for TCP connections only. The system's own timeout
+    /// ends the connection where that file is missing, on other systems, and where this wait is
+    /// longer than that timeout: on Linux after 15 min, or as the sysctl `net.ipv4.tcp_retries2`
+    /// says. Behind a proxy, the proxy has to notice it (HAProxy: `tcp-ut`). For a WebSocket, its
+    /// [ping](akurai_ws::WsOptions::ping_interval) finds it instead, within 40 s.
     pub no_acknowledgement: Duration,
-    /// A subscriber who was sent nothing for so long is sent where it stands (`id:` alone) at the next sweep, or a comment while
-    /// that is not known here. Default 15 s.
+    /// When a subscriber was sent nothing for this long, the next sweep sends it a heartbeat: its
+    /// place (an `id:` line alone), or a comment while this node does not know its place. Default
+    /// 15 s.
     pub heartbeat: Duration,
-    /// Every subscriber is looked at so often, and noticed if it has left. Default 5 s.
+    /// How often the hub looks at every subscriber, and notices clients that left. Default 5 s.
     pub sweep: Duration,
-    /// How long a connection lasts, an eighth more or less, so that they move on to new servers little by little. Default
-    /// 1 h. The client comes back by itself.
+    /// How long a connection lasts, an eighth more or less. So clients move to new servers little
+    /// by little. Default 1 h. The client comes back by itself.
     pub lifetime: Duration,
-    /// How long a client waits before it comes back, half of it more or less. Default 2 s.
+    /// How long a client waits before it connects again, half of it more or less. Default 2 s.
     pub retry: Duration,
-    /// Over how long the connections are ended when the server stops. Default 2 s.
+    /// When the server stops, the hub ends the connections spread over this time. Default 2 s.
     pub spread: Duration,
 }
 
@@ -87,8 +89,8 @@ impl Default for HubOptions {
     }
 }
 
-/// What a topic keeps of its own: see [`Hub::retain`](crate::Hub::retain). The first bound that is
-/// reached decides.
+/// How much a topic keeps of its own: see [`Hub::retain`](crate::Hub::retain). An event goes as
+/// soon as one of these limits is reached.
 ///
 /// ```
 /// use std::time::Duration;
@@ -104,7 +106,7 @@ impl Default for HubOptions {
 pub struct Retention {
     /// Most events. Default 100.
     pub events: usize,
-    /// Most bytes of them, counted as for [`HubOptions::ring_bytes`]. Default 1 MiB.
+    /// Most bytes of these events, counted as for [`HubOptions::ring_bytes`]. Default 1 MiB.
     pub bytes: usize,
     /// How long an event is kept. Default 1 h.
     pub age: Duration,

@@ -1,4 +1,4 @@
-//! How many are there for a topic, and the notices of who comes and leaves.
+//! How many clients are subscribed to a topic, and the notices when one comes or leaves.
 
 use std::io;
 use std::sync::Arc;
@@ -6,32 +6,34 @@ use std::sync::Arc;
 use super::Hub;
 
 impl Hub {
-    /// How many are subscribed to this topic here; other nodes of an engine have others. A client
-    /// that vanished without a word counts until that is noticed: about a minute, as
-    /// [`HubOptions::no_acknowledgement`](crate::HubOptions::no_acknowledgement) says.
+    /// How many clients are subscribed to this topic on this node. Other nodes of an engine have
+    /// their own counts. A client that vanished without closing counts until the hub notices it:
+    /// about a minute, see
+    /// [`HubOptions::no_acknowledgement`](crate::HubOptions::no_acknowledgement).
     pub fn present(&self, topic: &str) -> usize {
         self.inner.shared.topics.present(topic)
     }
 
-    /// Calls `notice` with the topic and the new count whenever somebody has subscribed.
+    /// Calls `notice` with the topic and the new count whenever a client has subscribed.
     ///
-    /// One thread of the hub's own gives all notices, these and those of
-    /// [`on_leave`](Hub::on_leave), one after the other, in the order of the counts. That thread
-    /// serves nobody else, so a notice may publish, and may take its time: the next notices wait,
-    /// and nothing else does. [`present`](Hub::present) may be ahead of the notices.
+    /// One thread of the hub gives all notices, these and those of [`on_leave`](Hub::on_leave), one
+    /// after the other, in the order of the counts. The thread does nothing else, so a notice may
+    /// publish, and may take its time: only the next notices wait. [`present`](Hub::present) may be
+    /// ahead of the notices.
     ///
-    /// While 1,024 notices wait, a topic's newer notice takes the place of its older one. So the
-    /// application hears the last count of each topic, though not every step to it; where the
-    /// count is again what the application knows, it hears nothing. At most 1,024 notices wait,
-    /// and one more for each topic.
+    /// While 1,024 notices wait, a topic's newer notice replaces its older one. So the application
+    /// hears the last count of each topic, but not every step to it. If the count is again the one
+    /// that the application knows, it hears nothing. At most 1,024 notices wait, and one more for
+    /// each topic.
     ///
-    /// The thread begins when the first notice is set, here or by [`on_leave`](Hub::on_leave), and
-    /// ends with the hub, behind the notice that it gives just then; what waits is not told. A
-    /// panic costs one notice. A notice that holds a clone of the hub keeps it alive.
+    /// The thread begins when the first notice is set, here or by [`on_leave`](Hub::on_leave). It
+    /// ends with the hub, after the notice that it is giving at that moment; waiting notices are
+    /// not given. A panic costs one notice. A notice that holds a clone of the hub keeps the hub
+    /// alive.
     ///
     /// # Errors
     ///
-    /// If the thread cannot be made. Nothing is changed then.
+    /// If the thread cannot be created. Nothing has changed then.
     pub fn on_join(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) -> io::Result<()> {
         self.inner
             .shared
@@ -40,12 +42,12 @@ impl Hub {
             .set_on_join(Arc::new(notice))
     }
 
-    /// Calls `notice` with the topic and the new count whenever somebody has left, on the same
+    /// Calls `notice` with the topic and the new count whenever a client has left, on the same
     /// thread and under the same rules as [`on_join`](Hub::on_join).
     ///
     /// # Errors
     ///
-    /// Those of [`on_join`](Hub::on_join).
+    /// The errors of [`on_join`](Hub::on_join).
     pub fn on_leave(&self, notice: impl Fn(&str, usize) + Send + Sync + 'static) -> io::Result<()> {
         self.inner
             .shared

@@ -9,13 +9,13 @@ use super::options::Retention;
 use super::stored_event::StoredEvent;
 use crate::EventId;
 
-/// The topics for which a program asked for this.
+/// The topics for which the program called `retain`.
 #[derive(Debug, Default)]
 pub(crate) struct Retained {
     of: HashMap<Box<str>, RetainedTopic>,
 }
 
-/// The last events of a topic: all of them behind the first that is here.
+/// The last events of a topic, without a gap after the first one here.
 #[derive(Debug)]
 struct RetainedTopic {
     keep: Retention,
@@ -24,8 +24,8 @@ struct RetainedTopic {
 }
 
 impl Retained {
-    /// Keeps events of this topic from now on, beginning with these, its last ones. Where it does
-    /// already, only the bounds change.
+    /// Keeps events of this topic from now on, beginning with `kept`, its last ones. If the topic
+    /// already has a store, only the limits change.
     pub(crate) fn begin<'e>(
         &mut self,
         topic: &str,
@@ -45,7 +45,7 @@ impl Retained {
         self.of.insert(topic.into(), topic_events);
     }
 
-    /// Ends it, and notes what is gone with it.
+    /// Removes a topic's store, and notes the events that are gone with it.
     pub(crate) fn end(&mut self, topic: &str, first: u64, losses: &mut Losses) {
         if let Some(mut topic_events) = self.of.remove(topic) {
             while let Some(oldest) = topic_events.pop() {
@@ -64,14 +64,14 @@ impl Retained {
         }
     }
 
-    /// Lets go what is too old by now.
+    /// Drops the events that are too old by now.
     pub(crate) fn trim(&mut self, topic: &str, first: u64, losses: &mut Losses) {
         if let Some(topic_events) = self.of.get_mut(topic) {
             topic_events.trim(Instant::now(), first, losses);
         }
     }
 
-    /// Whether an event that the ring lets go is kept here.
+    /// Whether an event that the ring drops is kept here.
     pub(crate) fn holds(&self, event: &StoredEvent) -> bool {
         if self.of.is_empty() {
             return false;
@@ -83,7 +83,7 @@ impl Retained {
         oldest.is_some_and(|oldest| oldest.number <= event.number)
     }
 
-    /// What is kept of this topic, in order.
+    /// The kept events of this topic, in order.
     pub(crate) fn events(&self, topic: &str) -> impl DoubleEndedIterator<Item = &Arc<StoredEvent>> {
         self.of
             .get(topic)
@@ -91,7 +91,7 @@ impl Retained {
             .flat_map(|topic_events| &topic_events.events)
     }
 
-    /// What is kept of this topic behind an id, in order.
+    /// The kept events of this topic after an id, in order.
     pub(crate) fn behind(
         &self,
         topic: &str,
@@ -119,7 +119,7 @@ impl Retained {
         })
     }
 
-    /// What is kept of all topics with the numbers from `from` up to `to`, in order.
+    /// The kept events of all topics with numbers from `from` to below `to`, in order.
     pub(crate) fn between(&self, from: u64, to: u64) -> Vec<Arc<StoredEvent>> {
         let mut between = Vec::new();
         for topic_events in self.of.values() {
@@ -133,7 +133,7 @@ impl Retained {
         between
     }
 
-    /// Empties them all.
+    /// Empties the stores of all topics.
     pub(crate) fn clear(&mut self) {
         for topic_events in self.of.values_mut() {
             topic_events.events.clear();

@@ -16,14 +16,14 @@ use crate::lock::lock;
 /// Events taken from the ring at a time.
 pub(crate) const BATCH: usize = 256;
 
-/// The part of a ring's bytes that remembers which topics have lost events.
+/// One part in this many of a ring's bytes remembers which topics have lost events.
 const GONE_PART: usize = 8;
 
-/// What bounds a ring.
+/// The limits of a ring.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RingLimits {
     pub(crate) events: usize,
-    /// Of all that it costs.
+    /// Most bytes, counting everything that the events cost.
     pub(crate) bytes: usize,
     pub(crate) age: Duration,
 }
@@ -37,22 +37,22 @@ pub(crate) struct Ring {
 #[derive(Debug)]
 struct RingState {
     events: VecDeque<Arc<StoredEvent>>,
-    /// The number of the first of them, or of the next one.
+    /// The number of the first of these events, or of the next event if there is none.
     first: u64,
     bytes: usize,
-    /// Where a subscriber stands that begins now: at the last event, or where it would be.
+    /// The place of a subscriber that begins now: the last event, or where it would be.
     last: EventId,
-    /// What an engine brings is new if it is after this. It is the last one, unless the order began
-    /// again.
+    /// An event from an engine is new if its id is higher than this. This is the last event's id,
+    /// unless the order began again.
     floor: EventId,
-    /// Where the present order begins: before all of its events, whatever their ids.
+    /// Where the current order begins: before all of its events, whatever their ids.
     start: EventId,
-    /// An id up to this one is of an older order, or was lost when that ended, unless its event is
-    /// here.
+    /// An id up to this one is from an older order, or was lost when that order ended, unless its
+    /// event is here.
     foreign: EventId,
     /// The number of the order's first event.
     start_number: u64,
-    /// The last event of the order that the ring has let go, or its start.
+    /// The last event of the order that the ring has dropped, or the order's start.
     evicted: EventId,
     losses: Losses,
     retained: Retained,
@@ -64,26 +64,25 @@ pub(crate) struct RingRead {
     pub(crate) events: Vec<Arc<StoredEvent>>,
     /// The number of the event that comes next.
     pub(crate) next: u64,
-    /// What the ring has let go from that number on, if anything. Then the events are those of it
-    /// that topics with [`Retention`] still keep.
+    /// The events from that number on that the ring has dropped, if any. `events` then has those of
+    /// them that topics with [`Retention`] still keep.
     pub(crate) lost: Option<Lost>,
 }
 
-/// What a reader lost that was slower than the ring.
+/// The loss of a reader that was slower than the ring.
 #[derive(Debug)]
 pub(crate) struct Lost {
-    /// The id at which it goes on.
+    /// The id after which the reader continues.
     pub(crate) at: EventId,
     start_number: u64,
     losses: Losses,
 }
 
-/// An event that follows the one with the id that a client remembers is gone, or that id was never
-/// ours.
+/// An event after the id that a client remembers is gone, or that id was never ours.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Gap;
 
-/// What a topic's history is, as the ring tells it.
+/// A topic's history, from the ring.
 #[derive(Debug)]
 pub(crate) struct Past {
     pub(crate) events: Vec<Arc<StoredEvent>>,
@@ -92,7 +91,7 @@ pub(crate) struct Past {
 }
 
 impl Lost {
-    /// Whether an event of this topic is among it, for a reader that wants those from this number
+    /// Whether an event of this topic is lost, for a reader that wants the events from this number
     /// on.
     pub(crate) fn concerns(&self, topic: &str, from: u64) -> bool {
         let last = self.losses.last(topic);
@@ -101,7 +100,7 @@ impl Lost {
 }
 
 impl Ring {
-    /// An empty ring. Ids that are not after `origin` are of another time.
+    /// An empty ring. Ids that are not higher than `origin` are from another order.
     pub(crate) fn new(limits: RingLimits, origin: EventId) -> Ring {
         let gone_bytes = limits.bytes / GONE_PART;
         Ring {
@@ -127,7 +126,7 @@ impl Ring {
 
     /// Adds an event under the next id.
     pub(crate) fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
-        // The text is encoded before the lock is taken; the id is a line behind it.
+        // The text is encoded before the lock is taken; the id follows as a line after it.
         let draft = self.encode(topic, name, data)?;
         let mut state = self.state();
         let id = next_id(state.last, now_ms());
@@ -140,8 +139,9 @@ impl Ring {
         self.encode(topic, name, data).map(drop)
     }
 
-    /// Adds an event that has its id; one that is not after the last is here already. One that
-    /// cannot be kept is lost to those who follow its topic, and a `reset` stands in its place.
+    /// Adds an event that already has an id. The ring has it already if the id is not higher than
+    /// the last. An event that does not fit is lost for the subscribers of its topic, and a `reset`
+    /// takes its place.
     pub(crate) fn add(&self, id: EventId, topic: &str, name: &str, data: &str) {
         let draft = self.encode(topic, name, data);
         let mut state = self.state();
@@ -151,8 +151,8 @@ impl Ring {
         }
     }
 
-    /// Says that events between the last one here and the next are lost, and nobody knows of which
-    /// topics. What comes next is after `floor`, which may lie before what was here, if the order
+    /// Notes that events between the last one here and the next are lost, and their topics are not
+    /// known. The next event comes after `floor`, which may be lower than the ids here if the order
     /// began again.
     pub(crate) fn lose(&self, floor: EventId) {
         let mut state = self.state();
@@ -160,8 +160,8 @@ impl Ring {
         state.events.clear();
         state.bytes = 0;
         state.floor = floor;
-        // Behind the last one that any client has seen, so that a client that stands there learns
-        // of it.
+        // After the last id that any client has seen, so that a client with that id learns of the
+        // loss.
         state.last = marker_after(state.last);
         state.start = state.last;
         state.foreign = state.start.max(floor);
@@ -171,7 +171,8 @@ impl Ring {
         state.retained.clear();
     }
 
-    /// Keeps the last events of a topic for themselves, beginning with those that are here.
+    /// Keeps the last events of a topic in a store of its own, beginning with the events that are
+    /// here.
     pub(crate) fn retain(&self, topic: &str, keep: Retention) {
         let state = &mut *self.state();
         let here = state.events.iter().filter(|event| &*event.topic == topic);
@@ -185,7 +186,7 @@ impl Ring {
         state.retained.end(topic, state.first, &mut state.losses);
     }
 
-    /// How many events are kept, their bytes, and how old the oldest of them is.
+    /// The number of events kept, their bytes, and the age of the oldest.
     pub(crate) fn usage(&self) -> (usize, usize, Duration) {
         let state = self.state();
         let oldest = state.events.front();
@@ -199,8 +200,8 @@ impl Ring {
         (state.first + state.events.len() as u64, state.last)
     }
 
-    /// The events from this number on, at most `max`; where the ring has let some of them go, those
-    /// of them that their topics keep, however many, and what is lost.
+    /// The events from this number on, at most `max`. If the ring has dropped some of them,
+    /// instead: those of them that their topics keep, however many, and the loss.
     pub(crate) fn read(&self, number: u64, max: usize) -> RingRead {
         let state = self.state();
         if number < state.first {
@@ -223,8 +224,8 @@ impl Ring {
         }
     }
 
-    /// The events of these topics that follow `after`, up to the one that has the number `end`. The
-    /// topics are sorted.
+    /// The events of these topics after `after`, up to but without the event with the number `end`.
+    /// The topics are sorted.
     pub(crate) fn replay(
         &self,
         after: EventId,
@@ -256,25 +257,26 @@ impl Ring {
         Ok(events)
     }
 
-    /// Says that the engine has nothing up to `end` which is not here: what comes next is after it.
+    /// Notes that the engine has no event up to `end` that is not here. The next event comes after
+    /// it.
     pub(crate) fn reach(&self, end: EventId) {
         let mut state = self.state();
         state.floor = state.floor.max(end);
     }
 
-    /// Tells of an id whether it lies ahead of all that was read of the order so far.
+    /// A function that tells whether an id is ahead of everything read of the order so far.
     pub(crate) fn ahead(&self) -> impl Fn(EventId) -> bool + use<> {
         let state = self.state();
         let (floor, start) = (state.floor, state.start);
         move |id| id > floor && id != start
     }
 
-    /// Whether the event with this id has the number `next` or a higher one, as far as is known
-    /// here.
+    /// Whether the event with this id has the number `next` or a higher one, as far as the ring
+    /// knows.
     pub(crate) fn is_from(&self, id: EventId, next: u64) -> bool {
         let state = self.state();
         if next < state.first {
-            // It may be gone already.
+            // The ring may have dropped it already.
             return true;
         }
         let found = state.events.binary_search_by_key(&id, |event| event.id);
@@ -286,11 +288,11 @@ impl Ring {
         let state = &mut *self.state();
         state.trim(topic);
         let latest = state.newest_first(topic).find(|event| event.number < end);
-        // Where it is the last that is lost, an older one would be wrong.
+        // If the last event is lost, an older one would be wrong.
         latest.filter(|event| event.data.is_some()).cloned()
     }
 
-    /// The last events of this topic behind `after`, or of all, at most so many.
+    /// The last events of this topic, all or those after `after`, at most `most`.
     pub(crate) fn history(&self, topic: &str, after: Option<EventId>, most: usize) -> Past {
         let state = &mut *self.state();
         state.trim(topic);
@@ -330,12 +332,12 @@ impl Ring {
 }
 
 impl RingState {
-    /// Where a client of these topics stands that has seen the event `after`: behind that, or at
-    /// the order's start. `None` if that is no place of this order: then it tells nothing of what
-    /// its client has seen, since others may have come behind it.
+    /// The place of a client of these topics that has seen the event `after`: after that event, or
+    /// the order's start (`Some(None)`). `None` if `after` is no place of this order. It then does
+    /// not show which events the client has seen, because others may have come after it.
     ///
-    /// An id that is `foreign` counts if its event is here. Behind those, up to the last event that
-    /// the ring let go, any id may have been that of an event which is gone.
+    /// A `foreign` id counts if its event is here. Between the foreign ids and the last event that
+    /// the ring dropped, any id may belong to an event that is gone.
     fn place<T: AsRef<str>>(&self, after: EventId, topics: &[T]) -> Option<Option<EventId>> {
         if after == self.start {
             return Some(None);
@@ -353,7 +355,7 @@ impl RingState {
     }
 
     fn push(&mut self, id: EventId, topic: &str, draft: Draft, limits: RingLimits) {
-        // Most events are about what the last one was about.
+        // Most events have the same topic as the event before, so they share its name.
         let topic = match self.events.back() {
             Some(last) if &*last.topic == topic => Arc::clone(&last.topic),
             _ => Arc::from(topic),
@@ -392,13 +394,13 @@ impl RingState {
         self.retained.trim(topic, self.first, &mut self.losses);
     }
 
-    /// Where the event with this number is, or would be.
+    /// The index of the event with this number, or the index where it would be.
     fn index(&self, number: u64) -> usize {
         let index = number.saturating_sub(self.first);
         index.min(self.events.len() as u64) as usize
     }
 
-    /// All events of a topic: its own, and those in the ring that are older.
+    /// All events of a topic: first its own store, then the older ones in the ring.
     fn newest_first(&self, topic: &str) -> impl Iterator<Item = &Arc<StoredEvent>> {
         let own = self.retained.events(topic);
         let own_from = self.retained.events(topic).next().map(|first| first.number);
@@ -409,7 +411,7 @@ impl RingState {
     }
 }
 
-/// A place behind the last event that is no event's own: no engine gives so many events in a
+/// A place after the last event that is not an event's own id: no engine gives so many ids in one
 /// millisecond.
 fn marker_after(last: EventId) -> EventId {
     const FIRST: u64 = 1 << 63;
@@ -419,8 +421,8 @@ fn marker_after(last: EventId) -> EventId {
     })
 }
 
-/// A topic that is too long is cut to what is still too long: no subscriber has it, and it costs no
-/// more than others.
+/// Cuts a topic that is too long to a shorter one that is still too long: no subscriber has it, and
+/// it costs no more than other topics.
 fn cut(topic: &str) -> &str {
     let end = (TOPIC_BYTES + 1..topic.len()).find(|&end| topic.is_char_boundary(end));
     &topic[..end.unwrap_or(topic.len())]

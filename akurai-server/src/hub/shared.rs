@@ -1,4 +1,4 @@
-//! What a hub's threads share.
+//! The state that a hub's threads share.
 
 use super::early::Looks;
 use super::options::HubOptions;

@@ -1,54 +1,57 @@
-//! What a hub counts.
+//! The counts of a hub.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// What one hub is doing and has done since it was made, on this node alone; see
+/// The current state of one hub, and its counts since it was created, on this node alone; see
 /// [`Hub::stats`](crate::Hub::stats).
 ///
-/// What counts since then (from `published` on) never goes back.
+/// The counts (from `published` on) never go back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct HubStats {
-    /// Whether events come through just now, as far as is known; see
+    /// Whether events get through now, as far as the hub knows; see
     /// [`Hub::ready`](crate::Hub::ready).
     pub ready: bool,
     /// Event streams that are open.
     pub subscribers: usize,
-    /// WebSockets' subscriptions, one for each topic that one joined.
+    /// Subscriptions of WebSockets: one for each topic that a WebSocket joined.
     pub members: usize,
-    /// Topics that somebody is subscribed to.
+    /// Topics with at least one subscriber or member.
     pub topics: usize,
-    /// Events that are kept for clients that come back.
+    /// Events that the hub's ring keeps for clients that come back.
     pub ring_events: usize,
-    /// Their bytes, as [`HubOptions::ring_bytes`](crate::HubOptions::ring_bytes) counts them.
+    /// Bytes of these events, as [`HubOptions::ring_bytes`](crate::HubOptions::ring_bytes) counts
+    /// them.
     pub ring_bytes: usize,
-    /// How old the oldest of them is: a client may be away for so long and lose nothing. Zero if
-    /// there is none.
+    /// Age of the oldest of these events. A client that was away for less than this loses nothing.
+    /// Zero if the ring is empty.
     pub ring_span: Duration,
-    /// Events that [`publish`](crate::Hub::publish) took.
+    /// Events that [`publish`](crate::Hub::publish) accepted.
     pub published: u64,
-    /// Those that it refused since they were no event or did not fit (`InvalidInput`).
+    /// Events that it refused because they were invalid or did not fit (`InvalidInput`).
     pub refused: u64,
-    /// Those that the engine did not take, or that may be kept or not. A hub without an engine has
-    /// none.
+    /// Events that the engine did not accept, or may or may not have kept. Always 0 for a hub
+    /// without an engine.
     pub publish_errors: u64,
-    /// How often the engine could not be read. It is tried again, so this grows while it is away.
+    /// Failed reads from the engine. The hub tries again, so this grows while the engine is
+    /// unreachable.
     pub read_errors: u64,
-    /// How often the engine connected again after it had lost a connection; see
+    /// How often the engine connected again after it lost a connection; see
     /// [`Engine::reconnections`](crate::Engine::reconnections).
     pub reconnections: u64,
-    /// Events given to subscribers and members: each event once for each of them, replayed ones
-    /// included. A gauge's value that a newer one replaces before it is written counts too.
+    /// Events given to subscribers and members: each event counts once for each of them, also when
+    /// it is replayed. A gauge's value that a newer one replaces before it is written counts too.
     pub deliveries: u64,
-    /// Subscribers that were dropped since they took too little. They come back by themselves.
+    /// Subscribers that the hub dropped because they took too little or acknowledged nothing. They
+    /// come back by themselves.
     pub dropped: u64,
-    /// How often a client was told that events were lost to it: a subscriber by an event named
-    /// `reset`, a member by close 1013.
+    /// How often the hub told a client that it lost events: a subscriber by an event named `reset`,
+    /// a member by close 1013.
     pub resets: u64,
 }
 
-/// The hub's own part of them.
+/// The counts that the hub itself keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     subscribers: AtomicUsize,
@@ -61,7 +64,7 @@ pub(crate) struct Counts {
     pub(crate) resets: Count,
 }
 
-/// A number that only grows. It is read by itself, so that no order is needed.
+/// A number that only grows. Threads read it alone, so it needs no memory ordering.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
 
@@ -75,7 +78,7 @@ impl Count {
     }
 }
 
-/// What came of publishing an event.
+/// The result of publishing an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Outcome {
     Published,
@@ -101,7 +104,7 @@ impl Counts {
         count.add(1);
     }
 
-    /// What is counted here; the fields of other parts are zero.
+    /// The counts of this struct; the fields of other parts are zero.
     pub(crate) fn read(&self) -> HubStats {
         HubStats {
             subscribers: self.subscribers.load(Ordering::Relaxed),

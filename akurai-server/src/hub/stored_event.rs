@@ -13,8 +13,9 @@ use crate::{Event, EventId};
 /// Longest id with its field name and line end, in bytes.
 const ID_BYTES: usize = 46;
 
-/// What an event costs beside its texts, in bytes: itself, the counts in front of it and of its
-/// topic, its places in two queues that may have grown to twice their need, and four allocations.
+/// Memory that an event needs in addition to its texts, in bytes: the event, the counts before it
+/// and before its topic, its places in two queues that may have twice the capacity they need, and
+/// four allocations.
 const EVENT_BYTES: usize = size_of::<StoredEvent>() + 2 * COUNTS_BYTES + 4 * PLACE_BYTES + 4 * 16;
 const COUNTS_BYTES: usize = 2 * size_of::<usize>();
 const PLACE_BYTES: usize = size_of::<usize>();
@@ -22,15 +23,15 @@ const PLACE_BYTES: usize = size_of::<usize>();
 /// An event on its way to all subscribers.
 #[derive(Debug)]
 pub(crate) struct StoredEvent {
-    /// Its place among all that the ring was given, from 0. It grows also where an order begins
-    /// with lower ids.
+    /// Its place among all events that the ring was given, from 0. It grows even if an order begins
+    /// again with lower ids.
     pub(crate) number: u64,
     pub(crate) id: EventId,
     pub(crate) topic: Arc<str>,
-    /// As it stands in an event stream.
+    /// The bytes for an event stream.
     pub(crate) sse: Box<[u8]>,
-    /// Its text. `None` if the hub could not keep it: then what stands in the stream is the `reset`
-    /// that says so.
+    /// Its text. `None` if the hub could not keep the event: `sse` is then the `reset` that reports
+    /// the loss.
     pub(crate) data: Option<Box<str>>,
     pub(crate) at: Instant,
 }
@@ -42,7 +43,7 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// Encodes an event, if it fits into so many bytes.
+    /// Encodes an event, if it fits into `most_bytes`.
     pub(crate) fn new(topic: &str, name: &str, data: &str, most_bytes: usize) -> io::Result<Draft> {
         if topic.len() > TOPIC_BYTES {
             return Err(invalid(format!(
@@ -62,13 +63,13 @@ impl Draft {
         Ok(Draft { sse, data })
     }
 
-    /// What stands in the place of an event that cannot be kept.
+    /// The `reset` that takes the place of an event that does not fit.
     pub(crate) fn of_lost() -> Draft {
         let sse = reset_without_id();
         Draft { sse, data: None }
     }
 
-    /// The event in its place.
+    /// The event with its number, id and topic.
     pub(crate) fn store(mut self, number: u64, id: EventId, topic: Arc<str>) -> StoredEvent {
         finish(&mut self.sse, id);
         StoredEvent {
@@ -83,14 +84,14 @@ impl Draft {
 }
 
 impl StoredEvent {
-    /// What it costs, in bytes.
+    /// Memory that the event needs, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let data = self.data.as_deref().map_or(0, str::len);
         EVENT_BYTES + self.topic.len() + self.sse.len() + data
     }
 
-    /// The event as it stands in a stream that is not yet at its place, and must not come back with
-    /// it.
+    /// The bytes for a stream that has not reached the event's place, and whose client must not
+    /// come back with its id.
     pub(crate) fn without_id(&self) -> Vec<u8> {
         let mut id = Vec::new();
         append_id(&mut id, self.id);
@@ -102,7 +103,7 @@ impl StoredEvent {
     /// The event as it was published, unless it is lost.
     pub(crate) fn event(&self) -> Option<Event> {
         let data = self.data.as_deref()?;
-        // The name stands first, if there is one, and holds no line break.
+        // The name comes first, if there is one, and holds no line break.
         let named = self.sse.strip_prefix(b"event: ");
         let name = named.and_then(|rest| rest.split(|&byte| byte == b'\n').next());
         Some(Event {
@@ -114,7 +115,8 @@ impl StoredEvent {
     }
 }
 
-/// What tells a stream that events are lost, and that it goes on behind this id.
+/// The `reset` that tells a client that events are lost, and that its stream continues after this
+/// id.
 pub(crate) fn reset(id: EventId) -> Vec<u8> {
     let mut sse = reset_without_id();
     finish(&mut sse, id);
@@ -132,7 +134,7 @@ fn finish(sse: &mut Vec<u8>, id: EventId) {
     append_id(sse, id);
 }
 
-/// What an event ends with.
+/// Appends the end of an event: its id and an empty line.
 fn append_id(sse: &mut Vec<u8>, id: EventId) {
     write!(sse, "id: {id}\n\n").expect("memory takes every write");
 }

@@ -1,4 +1,4 @@
-//! One subscriber: its socket, and what waits to be written to it.
+//! One subscriber: its socket, and the events that wait to be written to it.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -16,25 +16,25 @@ const JOINED_BYTES: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Subscriber {
-    /// Does not block.
+    /// A non-blocking socket.
     socket: Socket,
     pub(crate) topics: Box<[Arc<str>]>,
-    /// It is ahead of this node, and gets no event before its place is known.
+    /// Set if it is ahead of this node. It then gets no event before its place is known.
     pub(crate) early: Option<Early>,
     pending: VecDeque<Pending>,
-    /// How much of the first of them is written.
+    /// How many bytes of the first pending event are written.
     written: usize,
     pending_bytes: usize,
     pub(crate) last_write: Instant,
-    /// Since when it has taken nothing although something waits.
+    /// Since when it has accepted no bytes although something waits.
     pub(crate) stalled: Option<Instant>,
-    /// When a stalled one is tried again.
+    /// When the thread tries a stalled subscriber again.
     pub(crate) retry_at: Option<Instant>,
     /// When its connection ends.
     pub(crate) ends: Instant,
-    /// Its server stops, and its end is near.
+    /// Its server is stopping, and `ends` is near.
     pub(crate) is_ending: bool,
-    /// What it was greeted with and has not taken yet: that is not for being slow.
+    /// The part of its greeting that it has not taken yet. It does not count as slowness.
     allowed_events: usize,
     allowed_bytes: usize,
 }
@@ -42,30 +42,30 @@ pub(crate) struct Subscriber {
 #[derive(Debug)]
 enum Pending {
     Event(Arc<StoredEvent>),
-    /// Something for this subscriber alone.
+    /// Bytes for this subscriber only.
     Own(Box<[u8]>),
 }
 
-/// What came of writing to a subscriber.
+/// The result of writing to a subscriber.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Flushed {
     All,
-    /// It takes no more now.
+    /// Its socket accepts no more bytes now.
     Stalled,
     Gone,
 }
 
-/// What a client's side of the connection is.
+/// The state of the client's side of the connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     Open,
-    /// The client has ended it, or the server has.
+    /// The client or the server has ended it.
     Ended,
     Broken,
 }
 
-/// Throws away what the client has sent, 64 KiB at most: in an event stream it means nothing, be it
-/// the rest of a request's body. What stays unread only stops the client.
+/// Discards what the client has sent, at most 64 KiB: in an event stream it has no meaning, even if
+/// it is the rest of a request's body. Unread bytes only stop the client from sending more.
 pub(crate) fn discard_input(mut socket: &Socket) -> Input {
     let mut scratch = [0; 4 * 1024];
     for _ in 0..16 {
@@ -108,7 +108,7 @@ impl Subscriber {
         }
     }
 
-    /// What waits now may wait, until all of it is taken.
+    /// The bytes that wait now do not count towards the backlog until all of them are taken.
     pub(crate) fn allow_backlog(&mut self) {
         self.allowed_events = self.pending.len();
         self.allowed_bytes = self.pending_bytes;
@@ -123,7 +123,8 @@ impl Subscriber {
         self.socket.is_stopping()
     }
 
-    /// How many events wait behind the one that is being written, and how many bytes; beside what it was greeted with.
+    /// How many events wait after the one that is being written, and how many bytes, not counting
+    /// the greeting.
     pub(crate) fn backlog(&self) -> (usize, usize) {
         let first = self.pending.front().map_or(0, |first| first.bytes().len());
         let waiting = self
@@ -140,7 +141,7 @@ impl Subscriber {
         self.pending.push_back(Pending::Event(Arc::clone(event)));
     }
 
-    /// Queues an event in the place of one of the same topic that still waits.
+    /// Queues an event, and removes a waiting event of the same topic.
     pub(crate) fn queue_latest(&mut self, event: &Arc<StoredEvent>) {
         let begun = usize::from(self.written > 0);
         let same = |waiting: &Pending| match waiting {
@@ -148,7 +149,8 @@ impl Subscriber {
             Pending::Own(_) => false,
         };
         if let Some(index) = self.pending.iter().skip(begun).position(same) {
-            // What comes later in the order must not stand before what came earlier: the id is a cursor.
+            // The new event goes to the end: its id is a cursor, so it must not come before earlier
+            // events.
             if let Some(old) = self.pending.remove(index + begun) {
                 self.pending_bytes -= old.bytes().len();
             }
@@ -162,18 +164,17 @@ impl Subscriber {
             .push_back(Pending::Own(bytes.into_boxed_slice()));
     }
 
-    /// Writes what waits, as much as the socket takes now. `scratch` is for joining several events
-    /// into one write, of [`JOINED_BYTES`] at most.
+    /// Writes as much of the waiting bytes as the socket takes now. `scratch` is for joining
+    /// several events into one write, of at most [`JOINED_BYTES`].
     pub(crate) fn flush(&mut self, scratch: &mut Vec<u8>) -> Flushed {
         while let Some(first) = self.pending.front() {
             let rest = &first.bytes()[self.written..];
             let written = if self.pending.len() == 1 || rest.len() >= JOINED_BYTES {
-                // Straight from where it is: copied, a large event would cost as much again with
-                // each attempt.
+                // Without a copy: otherwise each attempt would copy a large event again.
                 self.write(rest)
             } else {
                 scratch.clear();
-                // It grows to this once, and no further.
+                // It grows to this size once, and no further.
                 scratch.reserve_exact(JOINED_BYTES);
                 scratch.extend_from_slice(rest);
                 for next in self.pending.iter().skip(1) {
@@ -222,7 +223,7 @@ impl Subscriber {
         }
         self.allowed_events = 0;
         self.allowed_bytes = 0;
-        // One who caught up again costs no more than one who never fell behind.
+        // A subscriber that has caught up needs no more memory than one that never fell behind.
         if self.pending.capacity() > 16 {
             self.pending = VecDeque::new();
         }
@@ -232,25 +233,26 @@ impl Subscriber {
     pub(crate) fn is_there(&self) -> bool {
         match discard_input(&self.socket) {
             Input::Open => true,
-            // A server that stops ends the input of all, and they are told properly.
+            // A server that stops ends the input of all streams. Their clients still get a proper
+            // end.
             Input::Ended => self.socket.is_stopping(),
             Input::Broken => false,
         }
     }
 
-    /// Our end of its connection, and the client's; `None` on a Unix socket.
+    /// Our address and the client's; `None` on a Unix socket.
     pub(crate) fn ends_of_connection(&self) -> Option<[SocketAddr; 2]> {
         Some([self.socket.local_addr()?, self.socket.peer_addr()?])
     }
 
-    /// Ends the stream behind what was written. The socket is to be kept until the client has ended
-    /// its side too.
+    /// Ends the stream after the written bytes. The caller keeps the socket until the client has
+    /// ended its side too.
     pub(crate) fn end(self) -> Socket {
         let _ = self.socket.shutdown(Shutdown::Write);
         self.socket
     }
 
-    /// Cuts the stream off; the browser discards an event without its end, and comes back.
+    /// Cuts the stream off. The browser discards an incomplete event, and comes back.
     pub(crate) fn cut(self) {
         let _ = self.socket.shutdown(Shutdown::Both);
     }
@@ -296,7 +298,7 @@ mod tests {
         let ends = Instant::now() + Duration::from_secs(600);
         let mut subscriber = Subscriber::new(socket, Box::default(), ends);
         let mut expected = 0;
-        // Small ones are joined; large ones stand between them. No head has a tilde.
+        // Small events are joined, with large ones between them. No head contains a tilde.
         for len in [
             10,
             20_000_000,

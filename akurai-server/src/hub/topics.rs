@@ -1,4 +1,4 @@
-//! The topics that somebody has: their names, how many are there for each, and which are gauges.
+//! The topics that have subscribers: their names, how many subscribers each has, and the gauges.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -10,7 +10,7 @@ use crate::lock::lock;
 pub(crate) struct Topics {
     gauges: RwLock<HashSet<String>>,
     present: Mutex<HashMap<Arc<str>, usize>>,
-    /// The application is told of each change of `present`.
+    /// Tells the application of each change of `present`.
     pub(crate) notices: Arc<Notices>,
 }
 
@@ -25,7 +25,7 @@ impl Topics {
         gauges.contains(topic)
     }
 
-    /// The topic's one name, and one more who is there for it.
+    /// Counts one more subscriber of the topic, and returns the topic's one shared name.
     pub(crate) fn joined(&self, topic: &str) -> Arc<str> {
         let mut present = lock(&self.present);
         let name = match present.get_key_value(topic) {
@@ -57,7 +57,7 @@ impl Topics {
         present.get(topic).copied().unwrap_or(0)
     }
 
-    /// How many topics somebody is there for.
+    /// How many topics have a subscriber.
     pub(crate) fn count(&self) -> usize {
         lock(&self.present).len()
     }

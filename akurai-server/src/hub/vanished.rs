@@ -1,10 +1,10 @@
-//! Clients that vanished without a word: their systems acknowledge nothing any more.
+//! Clients that vanished without closing: their systems acknowledge nothing any more.
 //!
-//! A heartbeat to such a client fits into our system's buffer, so writing it succeeds. The system
-//! sends it again and again, and gives up after some 15 minutes (Linux: `net.ipv4.tcp_retries2`).
-//! Linux tells of these retransmissions in a file, about all sockets at once; std has no way to ask
-//! one socket, nor to set its `TCP_USER_TIMEOUT` (RFC 5482). On other systems their own time
-//! stands.
+//! A heartbeat to such a client fits into our system's send buffer, so writing it succeeds. The
+//! system sends it again and again, and gives up after about 15 minutes (Linux:
+//! `net.ipv4.tcp_retries2`). Linux lists these retransmissions in a file, for all sockets at once;
+//! std has no way to ask for one socket, nor to set its `TCP_USER_TIMEOUT` (RFC 5482). On other
+//! systems, the system's own timeout applies.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -17,28 +17,29 @@ use super::mailbox::Mailbox;
 use crate::clock::after;
 use crate::lock::lock;
 
-/// What the system lists its TCP sockets in, for IPv4 and IPv6.
+/// The files in which the system lists its TCP sockets, for IPv4 and IPv6.
 const FILES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
-/// A client that has acknowledged nothing for ten seconds was sent the same bytes three times at
-/// least, since the system doubles its wait from 0.2 s on (RFC 6298 §5.5). Fewer may be a lossy
-/// link at two looks.
+/// If a client has acknowledged nothing for ten seconds, the system has sent it the same bytes at
+/// least three times, because it doubles its wait from 0.2 s on (RFC 6298 §5.5). Fewer may be a
+/// lossy link, seen at two looks.
 const LEAST: (Duration, u32) = (Duration::from_secs(10), 3);
 
-/// Reading the files takes a fiftieth of one core's time at most.
+/// Reading the files takes at most a fiftieth of one core's time.
 const REST: u32 = 50;
 
-/// Both ends of a connection, ours first. The scope of a link-local address is not listed.
+/// Both addresses of a connection, ours first. The file does not list the scope of a link-local
+/// address.
 type Ends = [(IpAddr, u16); 2];
 
-/// The connections whose clients have vanished, as the thread that looks for them has seen last.
+/// The connections whose clients had vanished at the last look.
 #[derive(Debug, Default)]
 pub(crate) struct Vanished {
     connections: Mutex<HashSet<Ends>>,
 }
 
 impl Vanished {
-    /// Whether this connection is among them. Its ends are asked for only if there are any.
+    /// Whether this connection's client has vanished. Calls `ends` only if there are any.
     pub(crate) fn has(&self, ends: impl FnOnce() -> Option<[SocketAddr; 2]>) -> bool {
         let connections = lock(&self.connections);
         if connections.is_empty() {
@@ -48,8 +49,8 @@ impl Vanished {
     }
 }
 
-/// The thread's life, which ends with the hub, or at once where the system has no such file. A
-/// client has vanished when its system has acknowledged nothing for the `limit`.
+/// Runs until the hub ends, or ends at once if the system has no such file. A client has vanished
+/// if its system has acknowledged nothing for the `limit`.
 pub(super) fn watch(
     vanished: &Vanished,
     limit: Duration,
@@ -71,7 +72,8 @@ pub(super) fn watch(
         let found = match counts {
             Ok(counts) => watch.look(counts, begun),
             Err(error) if is_final(&error) => return,
-            // Descriptors come back when connections end. Until then, nothing is known.
+            // File descriptors become free when connections end. Until then, the thread knows
+            // nothing.
             Err(_) => {
                 watch.unanswered.clear();
                 HashSet::new()
@@ -82,13 +84,13 @@ pub(super) fn watch(
     }
 }
 
-/// Whether there is no such file, or not for us.
+/// Whether there is no such file, or we may not read it.
 fn is_final(error: &io::Error) -> bool {
     use io::ErrorKind::{NotFound, PermissionDenied};
     matches!(error.kind(), NotFound | PermissionDenied)
 }
 
-/// Since when connections have been retransmitting, and how often by now.
+/// Since when each connection has been retransmitting, and how often.
 #[derive(Debug)]
 struct Watch {
     limit: Duration,
@@ -96,9 +98,9 @@ struct Watch {
 }
 
 impl Watch {
-    /// Takes in how often each connection has sent the same bytes again by now, and returns those
-    /// that have been at it for too long. A count that has become smaller began again at zero, for
-    /// something was acknowledged.
+    /// Takes the current number of retransmissions of each connection, and returns the connections
+    /// that have retransmitted for too long. If a number is smaller than before, the system has
+    /// begun again at zero, because the client acknowledged something.
     fn look(&mut self, counts: Vec<(Ends, u32)>, now: Instant) -> HashSet<Ends> {
         let before = std::mem::take(&mut self.unanswered);
         for (ends, count) in counts {
@@ -121,7 +123,7 @@ impl Watch {
     }
 }
 
-/// The connections that send the same bytes again, and how often they have by now.
+/// The connections that are retransmitting, and how often they have.
 fn retransmissions() -> io::Result<Vec<(Ends, u32)>> {
     let mut counts = Vec::new();
     let mut read = |file| -> io::Result<()> {
@@ -142,8 +144,8 @@ fn retransmissions() -> io::Result<Vec<(Ends, u32)>> {
 // sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt ...
 //  0: 0100007F:1F90 0200007F:D431 01 00000018:00000000 01:00000014 00000003 ...
 
-/// A connection, and how often it has sent the same bytes again (Linux, proc_net_tcp). `None` for
-/// the heading.
+/// A connection, and how often it has retransmitted the same bytes (Linux, proc_net_tcp). `None`
+/// for the heading.
 fn entry(line: &str) -> Option<(Ends, u32)> {
     let mut fields = line.split_ascii_whitespace();
     let ends = [fields.nth(1)?, fields.next()?];
@@ -151,7 +153,7 @@ fn entry(line: &str) -> Option<(Ends, u32)> {
     Some(([end(ends[0])?, end(ends[1])?], retransmits))
 }
 
-/// An address as words of 32 bits, each a number of this machine's, and a port.
+/// An address as 32-bit words, each a number in this machine's byte order, and a port.
 fn end(text: &str) -> Option<(IpAddr, u16)> {
     let (address, port) = text.split_once(':')?;
     let word = |at: usize| {
@@ -231,12 +233,12 @@ mod tests {
             watch.look(counts.to_vec(), now).into_iter().collect()
         };
         assert_eq!(look(0, &[(gone, 1), (flaky, 5), (well, 1)]), nobody);
-        // Something of the second was acknowledged, and all of the third.
+        // The second client acknowledged some bytes, the third client all.
         assert_eq!(look(10, &[(gone, 6), (flaky, 4)]), nobody);
         assert_eq!(look(29, &[(gone, 7), (flaky, 5), (well, 1)]), nobody);
         assert_eq!(look(30, &[(gone, 7), (flaky, 5), (well, 1)]), [gone]);
         assert_eq!(look(39, &[(gone, 7), (flaky, 5), (well, 1)]), [gone]);
-        // The first is gone, or was answered at last.
+        // The first is gone, or has answered at last.
         assert_eq!(look(40, &[(flaky, 6), (well, 1)]), [flaky]);
         // A lossy link, seen once at each look.
         assert_eq!(look(70, &[(well, 1)]), nobody);

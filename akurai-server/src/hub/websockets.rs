@@ -1,4 +1,4 @@
-//! One thread that gives events to WebSocket subscribers.
+//! One thread that delivers events to WebSocket subscribers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,23 +14,25 @@ use super::ring::BATCH;
 use super::shared::Shared;
 use super::stored_event::StoredEvent;
 
-/// The close code of a subscriber that missed events, and should come back (RFC 6455 §7.4, IANA: "Try Again Later").
+/// The close code for a subscriber that missed events, and should come back (RFC 6455 §7.4, IANA:
+/// "Try Again Later").
 const TRY_AGAIN_LATER: u16 = 1013;
 
-/// The close code of a subscriber whose topic can have no events (RFC 6455 §7.4.1).
+/// The close code for a subscriber whose topic can have no events (RFC 6455 §7.4.1).
 const POLICY_VIOLATION: u16 = 1008;
 
-/// A post that takes so long has waited for its peer; a write that does not wait takes some microseconds.
+/// A post that takes this long has waited for its peer. A write that does not wait takes a few
+/// microseconds.
 const STALL: Duration = Duration::from_millis(4);
 
-/// Threads among which the rest of a pass is shared then.
+/// The number of threads that then share the rest of a pass.
 const HELPERS: usize = 16;
 
-/// What other threads have for the thread that gives events to WebSockets.
+/// Messages of other threads for the thread that delivers to WebSockets.
 #[derive(Debug, Default)]
 pub(crate) struct MemberMailbox {
     mailbox: Mailbox<MemberChange>,
-    /// How many members there are, counted by those who come and go.
+    /// The number of members. The joining and leaving threads count it.
     members: AtomicUsize,
     next_id: AtomicU64,
 }
@@ -48,18 +50,18 @@ struct Member {
     sender: Sender,
     /// The number of the first event that was published after it joined.
     from: u64,
-    /// Messages wait to be written to it.
+    /// Whether messages wait to be written to it.
     is_due: AtomicBool,
-    /// It was told that events were lost to it.
+    /// Whether it was told that it lost events.
     is_told: AtomicBool,
 }
 
 impl MemberMailbox {
-    /// Adds a member for the events from this number on, and returns the number under which it leaves.
+    /// Adds a member for the events from this number on, and returns the member's id for `leave`.
     pub(crate) fn join(&self, topic: Arc<str>, sender: Sender, from: u64) -> u64 {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         // A publisher that does not see this yet has put its event into the ring before the thread
-        // hears of the member; the thread finds the event there.
+        // learns of the member. The thread finds the event there.
         self.members.fetch_add(1, Ordering::Relaxed);
         self.mailbox.put(MemberChange::Join(Member {
             topic,
@@ -77,7 +79,7 @@ impl MemberMailbox {
         self.mailbox.put(MemberChange::Leave(topic, id));
     }
 
-    /// Says that there is a new event; nobody is woken where nobody listens.
+    /// Signals a new event; does not wake the thread if there are no members.
     pub(crate) fn signal(&self) {
         if self.members.load(Ordering::Relaxed) > 0 {
             self.mailbox.signal();
@@ -105,7 +107,7 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Of somebody who gets the events from this number on.
+    /// The membership of a sender that gets the events from this number on.
     pub(crate) fn new(
         mailbox: &Arc<MemberMailbox>,
         topic: Arc<str>,
@@ -119,9 +121,9 @@ impl Membership {
         }
     }
 
-    /// Of nobody, since the topic can have no events.
+    /// A membership that gets nothing, because the topic can have no events.
     pub(crate) fn refused(mailbox: &Arc<MemberMailbox>, sender: &Sender) -> Membership {
-        // Where this fails the connection has ended already.
+        // If this fails, the connection has ended already.
         let _ = sender.post_close(POLICY_VIOLATION, "topic is too long");
         Membership {
             mailbox: Arc::clone(mailbox),
@@ -147,7 +149,7 @@ impl fmt::Debug for Membership {
     }
 }
 
-/// The thread's life.
+/// Runs until the mailbox ends.
 pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
     let mut members: HashMap<Arc<str>, Vec<Member>> = HashMap::new();
     let mut next = shared.ring.end().0;
@@ -156,7 +158,7 @@ pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
             match change {
                 MemberChange::Join(member) => {
                     if members.is_empty() {
-                        // Nobody was here to hear what came before.
+                        // No member was here to get earlier events.
                         next = member.from;
                     }
                     catch_up(shared, &member, next);
@@ -182,7 +184,8 @@ pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
     }
 }
 
-/// Gives a new member what was published after it joined and has been given to the others already.
+/// Gives a new member the events that were published after it joined, and that the others already
+/// have.
 fn catch_up(shared: &Shared, member: &Member, next: u64) {
     let mut from = member.from;
     while from < next {
@@ -204,12 +207,12 @@ fn catch_up(shared: &Shared, member: &Member, next: u64) {
 
 fn deliver(shared: &Shared, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64) {
     let mut due: Vec<&Member> = Vec::new();
-    // A signal comes for what is published meanwhile.
+    // An event published meanwhile sends its own signal.
     let (end, _) = shared.ring.end();
     while *next < end {
         let read = shared.ring.read(*next, BATCH);
         if let Some(lost) = &read.lost {
-            // First: nothing comes to a member behind what it lost.
+            // First, because a member must get nothing after its loss.
             let those = members.values().flatten();
             those
                 .filter(|member| lost.concerns(&member.topic, member.from.max(*next)))
@@ -235,9 +238,9 @@ fn deliver(shared: &Shared, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut
         each(&due, |member| {
             member.is_due.store(false, Ordering::Relaxed);
             match is_alone {
-                // Straight from where it is shared.
+                // Without a copy: all members share its bytes.
                 true => give(shared, member, last_message.as_ref(), Sender::post),
-                // Where this fails the connection ends, and its own thread notices.
+                // If this fails, the connection ends, and its own thread notices.
                 false => drop(member.sender.post_now()),
             }
         });
@@ -246,9 +249,10 @@ fn deliver(shared: &Shared, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut
     }
 }
 
-/// Writes to each of them. A peer that takes nothing costs a post's patience before the rest is
-/// left to another thread, and one whose own thread is writing up to 50 ms; when there is one there
-/// may be many, so those behind it are shared among some threads for this time.
+/// Writes to each member. A peer that takes nothing delays this thread for the time that a post
+/// waits, before another thread takes over the rest of the frame. If the peer's own thread is
+/// writing, the delay is up to 50 ms. If there is one such peer there may be many, so some threads
+/// share the members after it for this pass.
 fn each(members: &[&Member], write: impl Fn(&Member) + Sync) {
     for (at, member) in members.iter().enumerate() {
         let begun = Instant::now();
@@ -270,12 +274,13 @@ fn each(members: &[&Member], write: impl Fn(&Member) + Sync) {
     }
 }
 
-/// An event's data as a message, which all its members share; `None` if the event is lost.
+/// An event's data as a message that all its members share; `None` if the event is lost.
 fn message(event: &StoredEvent) -> Option<Prepared> {
     event.data.as_deref().map(Prepared::text)
 }
 
-/// Gives an event to a member at once, or for later, to be written together with what else there is for it.
+/// Gives an event to a member: writes it at once, or queues it to be written together with other
+/// events.
 fn give(
     shared: &Shared,
     member: &Member,
@@ -287,15 +292,17 @@ fn give(
     };
     match post(&member.sender, message) {
         Ok(()) => shared.counts.deliveries.add(1),
-        // Refused, which by itself closes nothing where the peer is not to blame or the options say so. But what comes next would
-        // stand where this is missing. A message that is being streamed is cut off, since nobody knows when it ends.
+        // The post was refused. By itself this does not close the connection, if the peer is not to
+        // blame or the options say to refuse. But the next event would then follow a missing one. A
+        // message that is being streamed is cut off, because nobody knows when it ends.
         Err(Error::Slow) => tell_of_loss(shared, member),
-        // Who is gone leaves when its own thread notices.
+        // The connection has ended. The member leaves when its own thread notices.
         Err(_) => {}
     }
 }
 
-/// Closes a member who missed something: it has no cursor to come back with, but it can load its state anew.
+/// Closes the connection of a member that missed an event. It has no cursor to come back with, but
+/// it can load its state again.
 fn tell_of_loss(shared: &Shared, member: &Member) {
     if !member.is_told.swap(true, Ordering::Relaxed) {
         shared.counts.resets.add(1);

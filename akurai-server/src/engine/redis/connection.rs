@@ -1,4 +1,5 @@
-//! One connection to a server: commands go out, as many replies come back, and everything has a deadline.
+//! One connection to a server: it sends commands and receives as many replies. Each step has a
+//! deadline.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -9,10 +10,10 @@ use std::time::{Duration, Instant};
 use super::url::{Address, Url};
 use crate::engine::resp::{Decoder, Reply, command};
 
-/// How long a connection may take to come about.
+/// How long opening a connection may take.
 pub(super) const CONNECT: Duration = Duration::from_secs(1);
 
-/// How long a server may take for an answer, beside what it was asked to wait.
+/// How long an answer may take, in addition to the wait that the command asks for.
 pub(super) const IO: Duration = Duration::from_secs(2);
 
 /// Most bytes of one reply that are held.
@@ -34,7 +35,7 @@ enum Stream {
 }
 
 impl Connection {
-    /// Connects until `deadline`, at most [`CONNECT`], and says who we are.
+    /// Connects until `deadline`, in at most [`CONNECT`], and authenticates.
     pub(super) fn open(url: &Url, deadline: Instant) -> io::Result<Connection> {
         let by = deadline.min(Instant::now() + CONNECT);
         let mut connection = Connection {
@@ -65,7 +66,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Sends a command and returns its reply; an error of the server is one.
+    /// Sends a command and returns its reply. An error reply becomes an error.
     pub(super) fn ask<A: AsRef<[u8]>>(&mut self, args: &[A], by: Instant) -> io::Result<Reply> {
         let mut bytes = Vec::new();
         command(&mut bytes, args);
@@ -76,7 +77,7 @@ impl Connection {
         }
     }
 
-    /// Whether the server has closed it, or speaks out of turn, while nothing was asked.
+    /// Whether the server has closed the connection, or sends bytes although no command waits.
     pub(super) fn is_gone(&mut self) -> bool {
         let is_quiet = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
         let looked = self.stream.set_nonblocking(true).and_then(|()| {
@@ -99,7 +100,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The next reply, whatever it is.
+    /// The next reply, of any kind.
     pub(super) fn receive(&mut self, by: Instant) -> io::Result<Reply> {
         loop {
             let next = self.decoder.next();
@@ -121,8 +122,8 @@ impl Connection {
     }
 }
 
-/// What a server refuses, in its words, as far as they are its own: one that does not know a command
-/// says it all back, and so the event or the password. Longest: [`WORDS`] characters.
+/// The server's error text, without what it repeats of the command: a server that does not know a
+/// command repeats all of it, and so the event or the password. At most [`WORDS`] characters.
 pub(super) fn refused(text: &str) -> io::Error {
     let text = text.split(" with args").next().unwrap_or_default();
     let text = text.trim_end_matches(',').chars().take(WORDS);
@@ -134,7 +135,7 @@ pub(super) fn refused(text: &str) -> io::Error {
         Some("MOVED" | "ASK" | "TRYAGAIN" | "CROSSSLOT" | "CLUSTERDOWN") => {
             (io::ErrorKind::Other, CLUSTER)
         }
-        // Redis 7 says so of a command as long as XADD, in front of NOAUTH.
+        // Redis 7 answers a command as long as XADD with this text, and not with NOAUTH.
         _ if text.contains("unauthenticated") => (io::ErrorKind::PermissionDenied, ""),
         _ => (io::ErrorKind::Other, ""),
     };
@@ -147,23 +148,24 @@ const WORDS: usize = 300;
 const CLUSTER: &str = " (cluster mode is not supported: the URL has to name a server without it, \
                        or the master that serves the slot of the stream's key)";
 
-/// Whether this server is no master, or not this key's. The same name may lead to that one later.
+/// Whether this server is not the master, or does not serve this key. The same name may lead to the
+/// right server later.
 pub(super) fn is_elsewhere(reply: &Reply) -> bool {
     let code =
         |text: &String| ["READONLY", "MOVED"].contains(&text.split(' ').next().unwrap_or(""));
     matches!(reply, Reply::Error(text) if code(text))
 }
 
-/// What was said to a client that introduced itself, without its password.
+/// The server's answer to the authentication, without the password.
 fn without_password(text: &str, url: &Url) -> String {
     match &url.password {
-        // Before it is cut, lest half of the password stays.
+        // Before the text is cut, so that not even half of the password stays.
         Some(password) if !password.is_empty() => text.replace(&**password, "…"),
         _ => text.to_owned(),
     }
 }
 
-/// What it answers is not what it was asked.
+/// The answer is not of the kind that the command asks for.
 pub(super) fn unexpected() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "its answer is of another kind")
 }
@@ -179,11 +181,11 @@ fn late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "it does not answer in time")
 }
 
-/// Whether the call may be made again.
+/// `Ok` if the caller may try the call again.
 fn retry(error: io::Error) -> io::Result<()> {
     match error.kind() {
         io::ErrorKind::Interrupted => Ok(()),
-        // Linux says the one, others the other.
+        // Linux returns `WouldBlock`, other systems `TimedOut`.
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(late()),
         _ => Err(error),
     }

@@ -1,33 +1,33 @@
-//! An event as an entry of a stream, and which entries are there twice.
+//! An event as an entry of a stream, and how a reader recognises entries that are there twice.
 
 use std::collections::HashMap;
 
 use crate::engine::resp::{Reply, command};
 use crate::{Event, EventId};
 
-/// How many writers are remembered; one is a process that publishes.
+/// How many writers a reader remembers. A writer is a process that publishes.
 const WRITERS: usize = 1024;
 
-/// Longest name of a writer, in bytes; ours has 16.
+/// Longest name of a writer, in bytes; our names have 16.
 const WRITER_BYTES: usize = 64;
 
-/// What an entry is called by its writer: who that is, and the how-manieth of its events. An entry that was written twice,
-/// since the first answer never came, has it twice.
+/// An entry's key: the writer's name and the event's sequence number. If a writer writes an event
+/// twice because the first answer never came, both entries have the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) writer: String,
     pub(super) number: u64,
 }
 
-/// What was read of a stream.
+/// One entry that was read from a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) id: EventId,
-    /// None for what another program has written.
+    /// `None` for an entry that another program wrote.
     pub(super) key: Option<Key>,
-    /// None for what is no event.
+    /// `None` for an entry that is no event.
     pub(super) event: Option<Event>,
-    /// Something of it was too long to be held.
+    /// A part of the entry was too long to keep.
     pub(super) too_long: bool,
 }
 
@@ -44,7 +44,7 @@ impl Key {
     }
 }
 
-/// The command that adds an event to a stream of about so many.
+/// Writes the command that adds an event to a stream of about `events` entries.
 pub(super) fn add(
     out: &mut Vec<u8>,
     stream: &str,
@@ -61,7 +61,8 @@ pub(super) fn add(
     command(out, &args);
 }
 
-/// The entries of a reply to XRANGE, XREVRANGE, or for one stream of XREAD. `None` if it is none.
+/// The entries of a reply to XRANGE, XREVRANGE, or for one stream of XREAD. `None` if the reply has
+/// another form.
 pub(super) fn entries(reply: Reply) -> Option<Vec<Entry>> {
     match reply {
         Reply::Nil => Some(Vec::new()),
@@ -70,7 +71,7 @@ pub(super) fn entries(reply: Reply) -> Option<Vec<Entry>> {
     }
 }
 
-/// What XREAD brought of the one stream it was asked for.
+/// The entries of a reply to XREAD for one stream.
 pub(super) fn read_entries(reply: Reply) -> Option<Vec<Entry>> {
     let Reply::Array(mut streams) = reply else {
         return entries(reply);
@@ -126,8 +127,9 @@ fn entry(reply: Reply) -> Option<Entry> {
     Some(entry)
 }
 
-/// The last number of each writer. A writer adds in order, and again only what it cannot know to be there; so what does not
-/// go on in its order is there already, or was given up by it.
+/// The last number of each writer. A writer adds its events in order, and repeats only events that
+/// may not be there. So an entry whose number is not higher than the writer's last is there
+/// already, or the writer gave it up.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     writers: HashMap<String, Last>,
@@ -141,7 +143,7 @@ struct Last {
 }
 
 impl Seen {
-    /// Whether this one is new; it is not any more.
+    /// Whether this key is new. From now on it is not.
     pub(super) fn is_new(&mut self, key: Option<&Key>) -> bool {
         let Some(key) = key else {
             return true;
@@ -225,7 +227,7 @@ mod tests {
         assert_eq!(event.key, None);
         let event = event.event.unwrap();
         assert_eq!((&*event.topic, &*event.name, &*event.data), ("t", "", "d"));
-        // Nor is it remembered what no writer of ours is called.
+        // A key with a longer name than our writers have is not remembered.
         let long = format!("{}-1", "w".repeat(65));
         assert_eq!(of(&["topic", "t", "key", &long]).key, None);
         assert_eq!(of(&["data", "d"]).event, None);

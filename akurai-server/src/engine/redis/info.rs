@@ -1,25 +1,25 @@
-//! What a server says of a stream beside its entries.
+//! What a server says about a stream as a whole.
 
 use super::entry::entries;
 use crate::EventId;
 use crate::engine::resp::Reply;
 
-/// The answer to XINFO STREAM, as far as it tells what became of an entry.
+/// The parts of the answer to XINFO STREAM that tell what happened to an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Info {
     pub(super) length: usize,
-    /// The last id that was given out, whether its entry is there or not.
+    /// The last id that the server gave out, even if its entry is gone.
     pub(super) last: EventId,
     /// The oldest entry.
     pub(super) first: Option<EventId>,
-    /// The newest entry that was deleted by its id. From Redis 7 on, as is the next.
+    /// The newest entry that was deleted by its id. Known from Redis 7 on, like `added`.
     pub(super) deleted: Option<EventId>,
     /// How many entries were ever added.
     added: Option<i64>,
 }
 
 impl Info {
-    /// `None` if it is no such answer.
+    /// `None` if `reply` is not such an answer.
     pub(super) fn parse(reply: Reply) -> Option<Info> {
         let Reply::Array(parts) = reply else {
             return None;
@@ -48,31 +48,32 @@ impl Info {
         })
     }
 
-    /// Whether the entry with this id, which was there and is not any more, was deleted by itself:
-    /// all that came behind it is there.
+    /// Whether only the entry with this id is gone: it was in the stream before, and all later
+    /// entries are still there.
     pub(super) fn is_whole_behind(&self, id: EventId) -> bool {
-        // Nothing came, or the entry was deleted by its id, and the stream is not trimmed so far:
-        // trimming begins with the oldest.
+        // Either no later entry came, or the entry was deleted by its id and the stream is not
+        // trimmed that far: trimming begins with the oldest entry.
         let was_deleted = self.deleted.is_some_and(|deleted| deleted >= id);
         let is_trimmed = self.first.is_none_or(|first| first > id);
         self.last == id || (was_deleted && !is_trimmed)
     }
 
     /// Whether the stream may have had the entry with this id, which was deleted by its id: the
-    /// stream has given out this id or a later one, and tells of such a deletion if it tells of any.
+    /// stream has given out this id or a later one, and, if it reports deletions, it reports one of
+    /// this id or a later one.
     pub(super) fn had(&self, id: EventId) -> bool {
         self.last >= id && self.deleted.is_none_or(|deleted| deleted >= id)
     }
 
-    /// Whether it may be the stream that had no entry `earlier`, with all that came since: nothing that only grows is less, and
-    /// nothing is trimmed.
+    /// Whether this may be the stream that had no entries at `earlier`, with all entries that came
+    /// since: no value that only grows is lower, and no entry was trimmed.
     pub(super) fn follows(&self, earlier: &Info) -> bool {
         let grows = self.last >= earlier.last
             && self.deleted >= earlier.deleted
             && self.added >= earlier.added;
         let is_whole = match (self.added, earlier.added) {
             (Some(added), Some(before)) => {
-                // What is deleted by its id is not missed.
+                // Entries deleted by their ids are not missing.
                 self.deleted > earlier.deleted || self.length as i64 >= added - before
             }
             _ => self.length > 0 || self.last == earlier.last,
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn what_a_server_says_of_a_stream() {
         let entry = |ms: u64| Reply::Array(vec![bulk(&format!("{ms}-0")), Reply::Array(vec![])]);
-        // In the order of Redis 7, with what is of no use to us.
+        // In the order of Redis 7, including fields that we do not use.
         let parts = vec![
             (bulk("length"), Reply::Integer(2)),
             (bulk("radix-tree-keys"), Reply::Integer(1)),
@@ -124,7 +125,7 @@ mod tests {
             added: Some(7),
         };
         assert_eq!(of(&parts), Some(seven.clone()));
-        // Redis 5 and 6 say less, and an empty stream has no first entry.
+        // Redis 5 and 6 give fewer fields, and an empty stream has no first entry.
         let mut five = parts.clone();
         five.drain(3..6);
         five[4].1 = Reply::Nil;
@@ -208,7 +209,7 @@ mod tests {
         ] {
             assert_eq!(later.follows(&earlier), follows, "{later:?}");
         }
-        // Before Redis 7 there is less to see it by.
+        // Before Redis 7, the server gives fewer values to compare.
         let less = |info: Info| Info {
             deleted: None,
             added: None,

@@ -1,4 +1,4 @@
-//! The engine of several processes: events in a Redis stream.
+//! The engine for several processes: events in a Redis stream.
 
 mod connection;
 mod entry;
@@ -23,15 +23,19 @@ use super::resp::Reply;
 use super::{Batch, Engine, EventId};
 use crate::lock::lock;
 
-/// Entries that are read at a time.
+/// Number of entries that one read asks for.
 const REPLY_ENTRIES: usize = 256;
 
-/// Keeps events in a stream of Redis 5 or later, or of Valkey, so that several processes are nodes of one engine.
+/// Keeps events in a stream of Redis 5 or later, or of Valkey, so that several processes are nodes
+/// of one engine.
 ///
-/// Every node reads the whole stream into its hub's ring, its own events included: the order is the same everywhere, and whoever
-/// comes back is served from the node's own memory, however many do at once. An event is an entry with the fields `topic`,
-/// `event`, `data` and `key`; another program may publish too, `XADD akurai '*' topic news data hello`, without a `key`: that is
-/// how a writer's events are told apart from their repetitions.
+/// Every node reads the whole stream into its hub's ring, its own events included. So the order is
+/// the same on every node, and a node serves clients that come back from its own memory, however
+/// many come at once.
+///
+/// An event is an entry with the fields `topic`, `event`, `data` and `key`. Another program may
+/// publish too, without a `key`: `XADD akurai '*' topic news data hello`. A node uses the `key` to
+/// recognise an event that a node has added twice.
 ///
 /// ```no_run
 /// use akurai_server::{Hub, HubOptions, Redis, RedisOptions};
@@ -45,93 +49,101 @@ const REPLY_ENTRIES: usize = 256;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// A value feeds one hub. Its connections are its own: one that reads, and one that publishes what all threads have, in as few
-/// writes as it can.
+/// One `Redis` value serves one hub. It has its own two connections: one reads, the other publishes
+/// the events of all threads, in as few writes as possible.
 ///
 /// # The URL
 ///
-/// `redis://user:password@host:port/database`, where all but the host may be missing (6379, database
-/// 0), or `unix:/path?db=database`, with credentials `unix://user:password@/path`. `valkey://` is
-/// another name of `redis://`. The database may stand there as `?db=database` too, and no other
-/// parameter. An IPv6 address stands in brackets, with its zone if it has one: `[fe80::1%25eth0]`.
+/// `redis://user:password@host:port/database`, where everything but the host is optional (port
+/// 6379, database 0), or `unix:/path?db=database`, or with credentials
+/// `unix://user:password@/path`. `valkey://` means the same as `redis://`. The database may also be
+/// given as `?db=database`. No other parameter is accepted. An IPv6 address is in brackets, with
+/// its zone if it has one: `[fe80::1%25eth0]`.
 ///
-/// User and password are percent-encoded. `:password@` is the default user's password. No `AUTH` is
-/// sent if nothing stands before the host, nor for `@` or `:@`. `user:@` is a user with an empty
-/// password. `word@` is refused, since programs disagree on what it means: it is a password to
-/// redis-cli, and a user to redis-py. Credentials behind `unix:` without the `//` are refused too, so
-/// an `@` in a socket's path is `%40` behind a colon and at the end of a name.
+/// User and password are percent-encoded. `:password@` is the default user's password. The client
+/// sends no `AUTH` if nothing comes before the host, or only `@` or `:@`. `user:@` is a user with
+/// an empty password. `word@` is refused, because programs disagree on its meaning: redis-cli reads
+/// it as a password, redis-py as a user. Credentials after `unix:` without the `//` are refused
+/// too. So in a socket's path, write an `@` as `%40` if it comes after a colon or at the end of a
+/// name.
 ///
-/// The protocol is RESP2. There is no TLS: across a network that is not yours, a sidecar speaks it
-/// (stunnel, ghostunnel, HAProxy or a mesh, on loopback or a Unix socket here, and the server's TLS
-/// port there).
+/// The protocol is RESP2. There is no TLS. Across a network that you do not trust, run a TLS
+/// sidecar (stunnel, ghostunnel, HAProxy or a mesh): it listens on loopback or a Unix socket here,
+/// and connects to the server's TLS port.
 ///
-/// Cluster mode is not supported. One stream is one key, which one node serves: a URL that names this
-/// node works until the slot moves. Every other node answers `MOVED`, and the error says so. For more
-/// than one server has, see [below](#several-streams).
+/// Cluster mode is not supported. A stream is one key, and one cluster node serves that key. A URL
+/// that names this node works until the key's slot moves. Every other cluster node answers `MOVED`,
+/// and the error says so. If one server is not enough, see [below](#several-streams).
 ///
-/// An ACL needs `+xadd +xread +xrange +xrevrange +xlen +xinfo|stream` on the stream's key (`+xinfo` before Redis 7), and
-/// `+info +select +wait` where those are used. Without `xinfo`, deleting the newest event looks like another stream.
-///
+/// An ACL needs `+xadd +xread +xrange +xrevrange +xlen +xinfo|stream` on the stream's key (`+xinfo`
+/// before Redis 7), and `+info +select +wait` if they are used. Without `xinfo`, a deletion of the
+/// newest event looks like another stream.
 /// # What happens when
 ///
-/// - **The server is away.** [`publish`](Engine::publish) fails with a message that says why:
-///   within 1 s if there is no connection, within 3 s if the server takes what it is sent and does
-///   not answer, or answers slowly; a host name is looked up by the system, which takes its own
-///   time, so prefer an address. One case has no bound: a Unix socket whose server accepts no
-///   connection, once as many wait there as it lets wait (`tcp-backlog`, 511). A thread that
-///   publishes while others do waits for them first, for 3 s in all from when it was asked to, and
-///   fails with them. Streams stay open, with heartbeats; the reader comes back after 100 ms, then
-///   ever later, up to 5 s with jitter, and goes on from where it was. [`ready`](Engine::ready)
-///   says so from the first failure until it reads again.
-/// - **No answer came.** The writer connects again and searches the stream for the event's `key`:
-///   from the newest entry back to the last one that it has added or its process has read, or to
-///   the beginning of a stream that was never full. An event that is there has its id. One that is
-///   certainly not there is sent once more, under the same key. The server may still carry out the
-///   command of the first connection, which it had received and not yet done, so that the stream
-///   has the event twice: every node gives the first of both to its subscribers, and no other, for
-///   as long as the writer's process is among the last 1024 that published; and the id of the first
-///   is the one that is returned. Publishing fails if that fails too, if the time is over, or if
-///   the search ends at a place where entries were trimmed away. The error says then that the event
-///   may be kept or not: a program that publishes it again may publish it twice.
-/// - **The stream is not the one that was read**: trimmed past the reader, emptied, restored from
-///   an older copy, or another server under the name. A reader looks with each read, once a second
-///   when nothing comes, whether the last entry it has read is still there, under its key. The
-///   server sends that whole entry each time: if it is an event of 1 MB, and nothing comes after
-///   it, each node receives 1 MB/s. If the entry is not there, the hub tells everybody by an event
-///   named `reset`, and goes on with what is there. A node that starts after that knows only what
-///   the server has: it cannot tell a client who left before the copy was made what was undone
-///   since.
-/// - **A replica takes over.** Redis acknowledges an event before its replicas have it, so a failover may lose acknowledged events.
-///   Nodes that had read them tell (`reset`); those that had not do not know. [`RedisOptions::replicas`] has a publisher wait for
-///   replicas, which makes this rare, not impossible.
-/// - **The server runs full.** With `noeviction` a publish is refused (`OOM`); other policies may throw the stream away, see
-///   [`warning`](Redis::warning).
-/// - **An entry cannot be read**: it is no event, not UTF-8, or above 56 MiB. It is lost, and told as such.
+/// - **The server is unreachable.** [`publish`](Engine::publish) fails with a message that gives
+///   the reason: within 1 s if there is no connection, within 3 s if the server accepts the command
+///   but does not answer, or answers slowly. The system looks up a host name and takes its own
+///   time, so prefer an address. One case has no time limit: a Unix socket whose server accepts no
+///   connection, once its queue of waiting connections is full (`tcp-backlog`, 511). A thread that
+///   publishes while others do waits for them first, for 3 s in all from its own call, and fails
+///   with them. Streams stay open, with heartbeats. The reader tries again after 100 ms, then after
+///   longer and longer pauses, up to 5 s with jitter, and continues from its last position.
+///   [`ready`](Engine::ready) fails from the first failure until the reader reads again.
+/// - **No answer came.** The writer connects again and searches the stream for the event's `key`.
+///   It searches from the newest entry back to the last entry that it has added or its process has
+///   read, or to the beginning of a stream that was never full. If the event is there, the writer
+///   returns its id. If it is certainly not there, the writer sends it once more, with the same
+///   key. The server may still carry out the command of the first connection, which it had received
+///   but not executed, so that the stream has the event twice. Every node then gives only the first
+///   of the two to its subscribers, as long as the writer's process is among the last 1024 that
+///   published, and `publish` returns the id of the first. Publishing fails if the second attempt
+///   fails too, if the time is over, or if the search ends at a place where entries were trimmed
+///   away. The error then says that the event may be kept or not: a program that publishes it again
+///   may publish it twice.
+/// - **The stream is not the one that the reader has read**: it was trimmed past the reader,
+///   emptied or restored from an older copy, or another server has the name. With each read, and
+///   once a second when nothing comes, the reader checks that the last entry it has read is still
+///   there, under its key. The server sends that whole entry each time: if it is an event of 1 MB,
+///   and nothing comes after it, each node receives 1 MB/s. If the entry is not there, the hub
+///   sends every client an event named `reset`, and continues with the entries that are there. A
+///   node that starts after that knows only the entries that the server has. It cannot tell a
+///   client that left before the copy was made which events are undone since.
+/// - **A replica takes over.** Redis acknowledges an event before its replicas have it, so a
+///   failover may lose acknowledged events. Nodes that had read them send a `reset`; nodes that had
+///   not read them do not know. With [`RedisOptions::replicas`] a publisher waits for replicas.
+///   This makes such a loss rare, not impossible.
+/// - **The server's memory is full.** With the policy `noeviction` the server refuses a publish
+///   (`OOM`); with other policies it may delete the stream, see [`warning`](Redis::warning).
+/// - **An entry cannot be read**: it is no event, not UTF-8, or larger than 56 MiB. It is lost, and
+///   the hub reports a loss.
 ///
-/// A reader that has read nothing of a stream yet cannot look for what it has read; it tells of a gap if the stream is full by then.
+/// A reader that has not read any entry of a stream has none to check. It reports a gap if the
+/// stream is full by then.
 ///
-/// Events that an operator deletes one by one (`XDEL`) are not missed: if the last entry that was
-/// read is gone, the reader asks (`XINFO STREAM`) whether that entry alone is. The deletion looks
-/// like another stream if no older entry is left, and the next event comes before the reader looks.
-/// A client whose last event was deleted gets a `reset` at a node that never read that event.
+/// If an operator deletes single events (`XDEL`), this is not a loss. If the last entry that was
+/// read is gone, the reader asks (`XINFO STREAM`) whether only that entry is gone. The deletion
+/// looks like another stream if no older entry is left, and the next event comes before the reader
+/// checks. A client whose last event was deleted gets a `reset` from a node that never read that
+/// event.
 ///
-/// Before Redis 7, and at KeyDB, the server does not say what was deleted, nor how many events were
-/// ever added:
+/// Before Redis 7, and with KeyDB, the server does not say which entry was deleted, nor how many
+/// events were ever added:
 ///
-/// - A deletion looks like another stream whenever the next event comes before the reader looks.
-/// - All that was read is deleted, and between two looks events come, the stream is emptied, and
-///   another event comes: those in between are lost without a `reset`.
-/// - A replica that never had the deleted entry takes over, and adds one event below that entry's
-///   id, by a clock that is behind, and one above it, between two looks: the first is lost without
-///   a `reset`.
+/// - A deletion looks like another stream whenever the next event comes before the reader checks.
+/// - If all entries that were read are deleted, and between two checks events come, the stream is
+///   emptied and another event comes, then the events in between are lost without a `reset`.
+/// - A replica takes over that never had the deleted entry. Between two checks, it adds one event
+///   with an id below that entry's id, because its clock is behind, and one with an id above it.
+///   The first of the two is then lost without a `reset`.
 ///
-/// Without `appendonly yes` a server that crashes comes back
-/// with the last snapshot, or with nothing; with it, without the last second.
+/// Without `appendonly yes`, a server that crashes comes back with its last snapshot, or with no
+/// data. With it, the server comes back without the last second.
 ///
 /// # Several streams
 ///
-/// Every node reads everything. When that is too much, split the topics over streams, each with a hub of its own, and let a proxy
-/// send clients of a topic to nodes that have its hub. [`shard_of`] names the stream of a topic, the same in every process:
+/// Every node reads every event of its stream. When that is too much, split the topics over several
+/// streams, each with a hub of its own. A proxy then sends the clients of a topic to nodes that
+/// have its hub. [`shard_of`] gives the stream of a topic, the same in every process:
 ///
 /// ```no_run
 /// # use akurai_server::{Hub, HubOptions, Redis, RedisOptions, shard_of};
@@ -145,9 +157,15 @@ const REPLY_ENTRIES: usize = 256;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// It costs: a client's `Last-Event-ID` is a place in one stream, so one connection has topics of one shard only; there is no order
-/// between shards; each has its connections, ring and threads on every node that reads it; and another number of shards moves topics,
-/// whose clients see a `reset`. A node that only publishes to a shard needs no hub for it: `Redis` itself publishes.
+/// This has a price:
+///
+/// - A client's `Last-Event-ID` is a place in one stream, so one connection has topics of one shard
+///   only.
+/// - There is no order between shards.
+/// - Each shard has its own connections, ring and threads on every node that reads it.
+/// - If the number of shards changes, topics move to other shards, and their clients get a `reset`.
+///
+/// A node that only publishes to a shard needs no hub for it: `Redis` itself publishes.
 pub struct Redis {
     url: Url,
     options: RedisOptions,
@@ -158,22 +176,26 @@ pub struct Redis {
     opened: [Arc<AtomicU64>; 2],
 }
 
-/// What a [`Redis`] keeps, and where.
+/// The stream that a [`Redis`] uses, and how much it keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisOptions {
     /// The key of the stream. Default `akurai`. The same on every node.
     pub stream: String,
-    /// How many events the stream keeps, one at least, or up to a hundred more (`MAXLEN ~`).
-    /// Default 100,000. The same on every node: a stream that has fewer is taken for one that was
-    /// never trimmed, which an `XTRIM` of another number makes wrong, too. What a node reads later
-    /// than that is lost to it. One that has read nothing yet cannot tell a stream that is just
-    /// full from one that was trimmed: with 1 the first event comes behind a `reset`, and with any
-    /// number if so many are published before it reads. The least that makes sense is 1,000, or
-    /// what is published in some seconds if that is more. An event of 100 bytes takes 166 there,
-    /// one of 1,000 bytes 1,290.
+    /// How many events the stream keeps, at least one; Redis may keep up to a hundred more
+    /// (`MAXLEN ~`). Default 100,000. Use the same number on every node, because a node takes a
+    /// stream with fewer events for a stream that was never trimmed. So an `XTRIM` to a lower
+    /// number misleads a node too.
+    ///
+    /// A node that reads more slowly than this loses the events that are trimmed before it reads
+    /// them. A node that has read nothing yet cannot tell a stream that is just full from a stream
+    /// that was trimmed: with 1 the first event comes after a `reset`, and with any number if that
+    /// many events are published before the node reads. The lowest sensible value is 1,000, or the
+    /// number of events that are published in a few seconds if that is more. An event of 100 bytes
+    /// takes 166 bytes of the server's memory, an event of 1,000 bytes takes 1,290.
     pub max_events: usize,
-    /// How many replicas must have an event before it counts as published, within 1 s (`WAIT`). Default 0. With fewer, publishing
-    /// fails although the event is kept, and every subscriber gets it.
+    /// How many replicas must have an event within 1 s before it counts as published (`WAIT`).
+    /// Default 0. With fewer, publishing fails although the event is kept, and every subscriber
+    /// gets it.
     pub replicas: usize,
 }
 
@@ -188,17 +210,18 @@ impl Default for RedisOptions {
 }
 
 impl Redis {
-    /// An engine at the server that `url` names. It connects when it is first used.
+    /// An engine that uses the server at `url`. It connects when it is first used.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the URL is none, or of TLS (`rediss:`, `valkeys:`). It repeats nothing of it.
+    /// `InvalidInput` if `url` is not such a URL, or asks for TLS (`rediss:`, `valkeys:`). The
+    /// error repeats no part of the URL.
     pub fn new(url: &str, options: RedisOptions) -> io::Result<Redis> {
         let (writer, reader) = (Writer::new(), Reader::new());
         Ok(Redis {
             url: Url::parse(url)?,
             options: RedisOptions {
-                // A stream of none would lose each event as it comes.
+                // A stream that keeps no event would lose each event as it comes.
                 max_events: options.max_events.max(1),
                 ..options
             },
@@ -209,12 +232,12 @@ impl Redis {
         })
     }
 
-    /// What an operator should know before relying on this server: that it may throw the stream away when its memory is full
+    /// A warning for the operator, if the server may delete the stream when its memory is full
     /// (`maxmemory-policy` other than `noeviction`).
     ///
     /// # Errors
     ///
-    /// If the server cannot be asked, or will not say.
+    /// If the server cannot be reached, or refuses to answer.
     pub fn warning(&self) -> io::Result<Option<String>> {
         let ask = || {
             let deadline = Instant::now() + CONNECT + IO;
@@ -241,7 +264,8 @@ impl Redis {
         io::Error::new(error.kind(), format!("Redis at {}: {error}", self.url))
     }
 
-    /// Has the reader do something, and notes for others how it fares; they need not wait for it.
+    /// Runs `read` on the reader, and stores the reader's state where other threads can read it
+    /// without waiting.
     fn read<T>(&self, read: impl FnOnce(&mut Reader) -> io::Result<T>) -> io::Result<T> {
         let mut reader = lock(&self.reader);
         let outcome = read(&mut reader);
@@ -298,7 +322,8 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// Which of so many shards a topic is in, from 0 on: the same in every process and version (FNV-1a of its bytes). 0 for none.
+/// The shard of a topic, from 0 to `shards - 1`: the same in every process and version (FNV-1a of
+/// the topic's bytes). 0 if `shards` is 0.
 ///
 /// ```
 /// assert_eq!(akurai_server::shard_of("news", 4), akurai_server::shard_of("news", 4));

@@ -1,4 +1,4 @@
-//! What waits to be published, and which of the threads that wait writes it.
+//! The jobs that wait to be published, and the choice of the waiting thread that writes them.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -7,21 +7,21 @@ use std::time::Instant;
 use crate::EventId;
 use crate::lock::{lock, wait};
 
-/// Commands that are written at a time, and their bytes if there is more than one.
+/// Most commands in one write, and most bytes of them if there is more than one.
 const GROUP: usize = 1024;
 const GROUP_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) waiting: Vec<Arc<Job>>,
-    /// A thread has the turn: it writes its own job and those that wait.
+    /// A thread has the turn: it writes its own job and the waiting ones.
     pub(super) is_writing: bool,
 }
 
-/// What one thread wants to have added, and what came of it.
+/// An event that one thread publishes, and the result.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// When the thread gives up, wherever the event is then.
+    /// When the thread gives up, whatever the state of its event.
     pub(super) deadline: Instant,
     pub(super) topic: String,
     pub(super) name: String,
@@ -33,12 +33,12 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) enum JobState {
     Waiting,
-    /// Its thread was passed the turn.
+    /// Another thread passed the turn to this job's thread.
     HasTurn,
     Done(Result<EventId, Failure>),
 }
 
-/// Why an event is not known to be kept; several threads are told of one.
+/// The reason why an event may not be kept. Several threads may get the same one.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) kind: io::ErrorKind,
@@ -46,14 +46,14 @@ pub(super) struct Failure {
 }
 
 impl Queue {
-    /// Takes the first that wait: one at least, if any does.
+    /// Takes the first waiting jobs: at least one, if there is one.
     pub(super) fn take_group(&mut self) -> Vec<Arc<Job>> {
         let count = self.next_group();
         self.waiting.drain(..count).collect()
     }
 
-    /// Passes the turn to the last of the next group, since that one has the most time left; the
-    /// others wait until theirs is over.
+    /// Passes the turn to the last job of the next group, because it has the most time left. The
+    /// other jobs wait until they are written or their own time is over.
     pub(super) fn pass_turn(&mut self) {
         match self.next_group().checked_sub(1) {
             Some(last) => self.waiting[last].set(JobState::HasTurn),
@@ -61,7 +61,7 @@ impl Queue {
         }
     }
 
-    /// How many of the first that wait are written together.
+    /// How many of the first waiting jobs are written together.
     fn next_group(&self) -> usize {
         let mut bytes = 0;
         let fitting = self.waiting.iter().take(GROUP).take_while(|job| {
@@ -84,7 +84,8 @@ impl Job {
         })
     }
 
-    /// Waits for its end, or for the turn: that is true. After its deadline it is neither.
+    /// Waits for the result or the turn. Returns true for the turn, and false for the result or
+    /// after the deadline.
     pub(super) fn wait(&self) -> bool {
         let mut state = self.state();
         loop {
@@ -99,7 +100,7 @@ impl Job {
         }
     }
 
-    /// What came of it, if that is known.
+    /// The result, if it is known.
     pub(super) fn result(&self) -> Option<Result<EventId, Failure>> {
         match &*self.state() {
             JobState::Done(result) => Some(result.clone()),

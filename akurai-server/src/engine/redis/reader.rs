@@ -1,4 +1,4 @@
-//! What reads a stream: from where it stands on, and with a look at whether what it stands on is still there.
+//! Reads a stream from the last entry that was read, and checks that this entry is still there.
 
 use std::io;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::clock::below;
 use crate::engine::resp::{Reply, command};
 use crate::engine::{Batch, Event, EventId, id_before};
 
-/// The first wait before a lost connection is tried again, and the longest.
+/// The first pause before the reader tries a lost connection again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A server is asked to wait so long at most; who wants to wait longer asks again.
+/// Longest wait that one read asks the server for. A caller that wants to wait longer calls again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Most bytes of events that are read at the start.
@@ -27,39 +27,40 @@ const TAIL_BYTES: usize = 64 << 20;
 
 pub(super) struct Reader {
     connection: Option<Connection>,
-    /// The last entry that was read, or where the next is looked for.
+    /// The last entry that was read, or the id after which the reader looks for the next.
     at: EventId,
     proof: Proof,
     seen: Seen,
-    /// How many entries are asked for: few after one that was too long.
+    /// Number of entries that the next read asks for: 1 after an entry that was too long.
     count: usize,
     pause: Duration,
     retry_at: Option<Instant>,
     trouble: Option<(io::ErrorKind, String)>,
-    /// How many connections it has opened.
+    /// How many connections the reader has opened.
     pub(super) opened: Arc<AtomicU64>,
 }
 
-/// What shows that the stream is the one that was read so far: the entry at the cursor, while it is there, or one before it if that
-/// was deleted. A trimmed, emptied, restored or different stream does not have it.
+/// Proves that the stream is still the one that was read so far: the entry at the cursor while it
+/// is there, or an earlier one if that entry was deleted. A trimmed, emptied, restored or different
+/// stream does not have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Proof {
-    /// Nothing was read of it yet.
+    /// The reader has read nothing of the stream yet.
     None,
     /// There is an entry with this id.
     Id(EventId),
-    /// And it was written under this key.
+    /// There is an entry with this id, and it was written under this key.
     Key(EventId, Option<Key>),
-    /// All that was read is deleted, and the stream was like this then.
+    /// All entries that were read are deleted, and the stream was in this state then.
     Deleted(Info),
 }
 
-/// What such a look has found.
+/// The result of checking the proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StreamMatch {
     /// The same stream.
     Same,
-    /// It may be the same, but it is full: entries that were not read may be trimmed.
+    /// It may be the same, but it is full: unread entries may have been trimmed.
     Full,
     Another,
 }
@@ -79,7 +80,7 @@ impl Reader {
         }
     }
 
-    /// The last events, and the place behind the last entry, whatever that is.
+    /// The last events, and the place after the last entry, whether that entry is an event or not.
     pub(super) fn tail(&mut self, url: &Url, stream: &str, max: usize) -> io::Result<Batch> {
         let tail = self.connect(url).and_then(|()| self.read_tail(stream, max));
         self.note_outcome(url, tail)
@@ -120,7 +121,7 @@ impl Reader {
         self.note_outcome(url, batch)
     }
 
-    /// The last entry's id, wherever the reader stands.
+    /// The last entry's id, whatever the reader has read.
     pub(super) fn end(&mut self, url: &Url, stream: &str) -> io::Result<EventId> {
         let last = self.connect(url).and_then(|()| self.read_last(stream));
         let last = self.note_outcome(url, last)?;
@@ -141,7 +142,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Notes whether this went well, and when to try again if not.
+    /// Notes whether this succeeded, and when to try again if not.
     fn note_outcome<T>(&mut self, url: &Url, outcome: io::Result<T>) -> io::Result<T> {
         match outcome {
             Ok(value) => {
@@ -164,12 +165,13 @@ impl Reader {
 
     fn read_tail(&mut self, stream: &str, max: usize) -> io::Result<Batch> {
         self.stand(None);
-        // From the end on, until something is there that cannot be read: what follows it has no gap.
+        // From the end back, until an entry cannot be read: there is no gap between the later
+        // entries.
         let mut newest_first: Vec<Entry> = Vec::new();
         let mut bytes = 0;
         let mut end = "+".to_owned();
         let mut count = REPLY_ENTRIES;
-        // One at least: where the stream ends is asked for in any case.
+        // At least one entry: the caller always needs the end of the stream.
         'all: while newest_first.len() < max.max(1) && bytes < TAIL_BYTES {
             let args = ["XREVRANGE", stream, &end, "-", "COUNT", &count.to_string()];
             let chunk = entries(self.ask(&args)?).ok_or_else(unexpected)?;
@@ -212,7 +214,7 @@ impl Reader {
         let block = wait.as_millis().max(1).to_string();
         let at = self.at.to_string();
         if fresh && self.proof != Proof::None {
-            // Before it waits: whoever comes back to another stream should hear of it at once.
+            // Before it waits, so that a reader that finds another stream reports it at once.
             let mut commands = Vec::new();
             self.look(stream, &mut commands);
             let by = Instant::now() + IO;
@@ -234,7 +236,8 @@ impl Reader {
             &at,
         ];
         command(&mut commands, &read);
-        // Behind the other: what is there now was there then, and nothing between it and the next was taken away.
+        // After the read. If the proof is there now, it was there during the read, and no entry
+        // between the proof and the next one was removed.
         self.look(stream, &mut commands);
         let by = Instant::now() + wait + IO;
         let connection = self.connection()?;
@@ -246,7 +249,7 @@ impl Reader {
         }
         let entries = read_entries(read).ok_or_else(unexpected)?;
         if count > 1 && entries.iter().any(|entry| entry.too_long) {
-            // All of them together were too much. Each by itself may not be.
+            // The entries together were too large. Each by itself may fit.
             self.count = 1;
             return self.read_next(options, wait, max, false);
         }
@@ -259,13 +262,14 @@ impl Reader {
         Ok(batch)
     }
 
-    /// The events of what was read, as far as there is none that cannot be read.
+    /// The events of these entries, up to the first entry that cannot be read.
     fn take_entries(&mut self, entries: Vec<Entry>) -> Batch {
         let mut events = Vec::new();
         let mut gap = false;
         for entry in entries {
             if entry.event.is_none() {
-                // It is lost to us, which is told before what follows.
+                // The event is lost to this node. The gap is reported before the events that
+                // follow.
                 if !events.is_empty() {
                     break;
                 }
@@ -284,12 +288,13 @@ impl Reader {
         Batch { events, gap, end }
     }
 
-    /// The stream is not the one that was read so far: goes on behind what is there now, or with what is new to us.
+    /// The stream is not the one that was read so far. The reader continues after the entries that
+    /// are there now, or with the entries that are new to it.
     fn begin_anew(&mut self, stream: &str) -> io::Result<Batch> {
         let last = self.read_last(stream)?;
         if last.as_ref().is_some_and(|last| last.id > self.at) {
-            // It goes on behind us: it was trimmed, and what is left is new. We stand on the first of that at once, so that it
-            // shows whether more is trimmed from now on.
+            // The stream has later entries: it was trimmed, and the rest is new. The reader takes
+            // the first of them as its proof at once, so that it notices further trimming.
             let at = self.at.to_string();
             let first = self.ask(&["XREAD", "COUNT", "1", "STREAMS", stream, &at])?;
             let mut batch = self.take_entries(read_entries(first).ok_or_else(unexpected)?);
@@ -300,7 +305,7 @@ impl Reader {
         Ok(self.batch(Vec::new(), true))
     }
 
-    /// This is the last entry that was read, or there is none.
+    /// Sets the last entry that was read; `None` if there is none.
     fn stand(&mut self, entry: Option<&Entry>) {
         (self.at, self.proof) = match entry {
             Some(entry) => (entry.id, Proof::Key(entry.id, entry.key.clone())),
@@ -308,7 +313,7 @@ impl Reader {
         };
     }
 
-    /// The entry at the cursor was deleted, so that the proof is an entry before it.
+    /// Whether the entry at the cursor was deleted, and the proof is an entry before it.
     fn is_behind(&self) -> bool {
         matches!(self.proof, Proof::Key(id, _) if id < self.at)
     }
@@ -320,7 +325,7 @@ impl Reader {
             command(commands, &["XINFO", "STREAM", stream]);
         }
         match &self.proof {
-            // Of a stream that was never full, nothing was trimmed.
+            // If the stream was never full, no entry was trimmed.
             Proof::None => command(commands, &["XLEN", stream]),
             Proof::Id(at) | Proof::Key(at, _) => {
                 let at = at.to_string();
@@ -330,7 +335,7 @@ impl Reader {
         }
     }
 
-    /// Receives the answers to those, and says what they tell.
+    /// Receives the answers to these commands, and judges the stream by them.
     fn judge(&mut self, options: &RedisOptions, by: Instant) -> io::Result<StreamMatch> {
         let at = self.at;
         let has_had_it = match self.is_behind() {
@@ -350,7 +355,7 @@ impl Reader {
                 Reply::Integer(length) => Ok(of_length(length.try_into().unwrap_or(0))),
                 _ => Ok(StreamMatch::Same),
             },
-            // It says `ERR no such key` of a stream that was emptied.
+            // For a stream that was emptied, the server answers `ERR no such key`.
             Proof::Deleted(earlier) => Ok(match Info::parse(found) {
                 Some(info) if info.follows(earlier) => of_length(info.length),
                 _ => StreamMatch::Another,
@@ -370,8 +375,9 @@ impl Reader {
         }
     }
 
-    /// The entry that was the proof is gone. If it was deleted by itself, the newest one before the cursor is the proof now, or that
-    /// there is none. Whether that is so; a server that will not say is taken for another.
+    /// The entry that was the proof is gone. If only that entry was deleted, the newest entry
+    /// before the cursor becomes the proof, or the fact that there is none. Returns whether only it
+    /// was deleted. If the server does not say, the reader treats the stream as another.
     fn move_proof(&mut self, stream: &str) -> io::Result<bool> {
         let mut commands = Vec::new();
         command(&mut commands, &["XINFO", "STREAM", stream]);

@@ -1,4 +1,4 @@
-//! A search for a writer's own events, from the newest entry of a stream back.
+//! A search for a writer's own events, from the newest entry of a stream backwards.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,28 +12,28 @@ use crate::engine::id_before;
 
 pub(super) struct Search<'a> {
     pub(super) stream: &'a str,
-    /// A stream that has fewer entries was never trimmed, as long as every node has this number.
+    /// A stream with fewer entries was never trimmed, as long as every node has this number.
     pub(super) max_events: usize,
     pub(super) writer: &'a str,
-    /// An entry that is older than what is searched for; `0-0` if none is known.
+    /// An entry older than the events that the search looks for; `0-0` if none is known.
     pub(super) floor: EventId,
 }
 
-/// What a search has found.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub(super) struct SearchResult {
-    /// The writer's events by their numbers: of two with one number, the older.
+    /// The writer's events by their numbers. If two have the same number, the older one.
     pub(super) own: HashMap<u64, EventId>,
     /// The last entry of the stream; `0-0` if there is none.
     pub(super) newest: EventId,
-    /// What it has not found is not there. Otherwise something behind the floor was trimmed away, or
-    /// cannot be read.
+    /// Events that were not found are not in the stream. If false, an entry after the floor was
+    /// trimmed away, or cannot be read.
     pub(super) is_all: bool,
 }
 
 impl Search<'_> {
-    /// Looks through the stream, as far back as the floor, or as the writer's event of the number
-    /// `first`: there is nothing of interest before it.
+    /// Searches the stream backwards, to the floor or to the writer's event with the number
+    /// `first`. Earlier entries do not matter.
     pub(super) fn back(
         &self,
         connection: &mut Connection,
@@ -56,7 +56,7 @@ impl Search<'_> {
             ];
             let page = entries(connection.ask(&args, by)?).ok_or_else(unexpected)?;
             if count > 1 && page.iter().any(|entry| entry.too_long) {
-                // All of them together were too much. Each by itself may not be.
+                // The entries together were too large. Each by itself may fit.
                 count = 1;
                 continue;
             }
@@ -68,9 +68,9 @@ impl Search<'_> {
                     return Ok(found);
                 }
                 if entry.id < floor {
-                    // The entry at the floor is gone, so that an id below it may be an event of ours
-                    // too: another server took over, the stream began again, or that entry was
-                    // deleted.
+                    // The entry at the floor is gone, so an id below it may belong to an event of
+                    // ours too. The reason: another server took over, the stream began again, or
+                    // that entry was deleted.
                     floor = EventId::default();
                 }
                 looked_at += 1;

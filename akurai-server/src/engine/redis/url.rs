@@ -1,17 +1,17 @@
-//! Where a Redis is, as text.
+//! The address of a Redis server, parsed from a URL.
 
 use std::fmt;
 use std::io;
 
-/// The port that a URL without one means.
+/// The port of a URL without a port.
 const PORT: u16 = 6379;
 
-/// Where a server is, and who asks it.
+/// The server's address, and the user that connects to it.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Url {
     pub(super) address: Address,
     pub(super) user: String,
-    /// `None` if nobody has to say who asks. A user may have an empty one.
+    /// `None` if the connection needs no authentication. A user may have an empty password.
     pub(super) password: Option<String>,
     pub(super) database: u32,
 }
@@ -23,8 +23,9 @@ pub(super) enum Address {
 }
 
 impl Url {
-    /// `redis://[[user]:[password]@]host[:port][/database]` with `?db=database` instead of the path
-    /// as another way, or `unix:[//[[user]:[password]@]]/path[?db=database]`. `valkey:` is `redis:`.
+    /// `redis://[[user]:[password]@]host[:port][/database]`, where `?db=database` may replace the
+    /// `/database`, or `unix:[//[[user]:[password]@]]/path[?db=database]`. `valkey:` means
+    /// `redis:`.
     pub(super) fn parse(text: &str) -> io::Result<Url> {
         Url::read(text)
             .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, format!("Redis URL: {why}")))
@@ -32,7 +33,7 @@ impl Url {
 
     fn read(text: &str) -> Result<Url, &'static str> {
         let (scheme, rest) = text.split_once(':').ok_or(FORM)?;
-        // RFC 3986 §3.1: in whatever case.
+        // The scheme's case does not matter (RFC 3986 §3.1).
         match (&*scheme.to_ascii_lowercase(), rest.strip_prefix("//")) {
             ("rediss" | "valkeys", _) => Err(TLS),
             ("redis" | "valkey", Some(rest)) => tcp(rest),
@@ -50,7 +51,7 @@ impl Url {
     }
 }
 
-// An error repeats nothing of the URL: any part of it may be a password in the wrong place.
+// The error repeats no part of the URL: any part may be a password in the wrong place.
 const FORM: &str = "not of the form redis://user:password@host:port/database or unix:/path";
 const TLS: &str = "rediss: and valkeys: are spoken through a sidecar, since std has no TLS";
 const CREDENTIALS: &str =
@@ -70,7 +71,7 @@ fn tcp(text: &str) -> Result<Url, &'static str> {
                 "" => None,
                 port => Some(port.strip_prefix(':').ok_or(FORM)?),
             };
-            // A zone stands behind "%25" in a URL (RFC 6874 §2), and behind "%" elsewhere.
+            // A zone comes after "%25" in a URL (RFC 6874 §2), and after "%" elsewhere.
             (host.replacen("%25", "%", 1), port)
         }
         None => match authority.split_once(':') {
@@ -113,8 +114,8 @@ fn unix(credentials: Credentials, text: &str) -> Result<Url, &'static str> {
 /// User and password.
 type Credentials = Option<(String, String)>;
 
-/// The credentials, and what stands behind the `@`. None at all is what empty ones are: a variable
-/// that is not set gives `:@`.
+/// The credentials, and the text after the `@`. Empty credentials count as none: a variable that is
+/// not set gives `:@`.
 fn credentials(text: &str) -> Result<(Credentials, &str), &'static str> {
     // A path may hold an @, and a password that is not encoded may not hold a slash.
     let end = text.find('/').unwrap_or(text.len());
@@ -133,7 +134,7 @@ fn credentials(text: &str) -> Result<(Credentials, &str), &'static str> {
     }
 }
 
-/// What stands in front of the `?`, and the database behind it.
+/// The text before the `?`, and the database after it.
 fn query(text: &str) -> Result<(&str, Option<u32>), &'static str> {
     let Some((text, query)) = text.split_once('?') else {
         return Ok((text, None));
@@ -147,7 +148,7 @@ fn number(text: &str) -> Option<u32> {
     digits.then(|| text.parse().ok())?
 }
 
-/// Percent-encoding undone (RFC 3986 §2.1).
+/// Decodes percent-encoding (RFC 3986 §2.1).
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -179,7 +180,7 @@ impl Url {
     }
 }
 
-/// Where it is, without the password.
+/// Writes the address, without the password.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {

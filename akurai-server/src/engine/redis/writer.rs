@@ -1,4 +1,5 @@
-//! What adds events: many threads publish, one connection carries what they have, in as few writes as it can.
+//! Adds events: many threads publish, and one connection carries their events in as few writes as
+//! it can.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,28 +19,28 @@ use crate::clock::random;
 use crate::engine::resp::{Reply, command};
 use crate::lock::lock;
 
-/// How long a publisher waits for all of it: its turn, a connection, the answer.
+/// How long one publish may take in all: its turn, a connection, the answer.
 const WHOLE: Duration = CONNECT.saturating_add(IO);
 
-/// How long the replicas that were asked for have.
+/// How long the requested number of replicas may take.
 const REPLICATION: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Mutex<Queue>,
     connection: Mutex<WriterConnection>,
-    /// The last entry that this process has read, as far as the writer was told.
+    /// The last entry that this process has read, as far as the reader told the writer.
     read: Mutex<EventId>,
     name: String,
-    /// How many connections it has opened.
+    /// How many connections the writer has opened.
     pub(super) opened: Arc<AtomicU64>,
 }
 
 struct WriterConnection {
     connection: Option<Connection>,
-    /// The number of the last event that was given one.
+    /// The last number that an event was given.
     number: u64,
-    /// The last entry that was added here. Later events are behind it.
+    /// The last entry that was added here. Later events come after it.
     floor: EventId,
     opened: Arc<AtomicU64>,
 }
@@ -61,12 +62,12 @@ impl Writer {
         }
     }
 
-    /// This entry is in the stream; what is published from now on is behind it.
+    /// Notes that this entry is in the stream. Events published from now on come after it.
     pub(super) fn has_read(&self, id: EventId) {
         *lock(&self.read) = id;
     }
 
-    /// Adds an event, at the latest within [`WHOLE`].
+    /// Adds an event, or fails, within [`WHOLE`].
     pub(super) fn publish(
         &self,
         url: &Url,
@@ -88,7 +89,7 @@ impl Writer {
         result.map_err(|failure| io::Error::new(failure.kind, failure.message))
     }
 
-    /// Writes what waits, the thread's own job at least, and passes the turn on.
+    /// Writes the waiting jobs, at least the thread's own, and passes the turn on.
     fn take_turn(&self, url: &Url, options: &RedisOptions, deadline: Instant) {
         let jobs = self.queue().take_group();
         let outcome = {
@@ -108,7 +109,7 @@ impl Writer {
         };
         let mut queue = self.queue();
         if let Err(error) = outcome {
-            // Those who came meanwhile would wait as long, for the same.
+            // Jobs that came meanwhile would wait as long, for the same failure.
             let failure = Failure {
                 kind: error.kind(),
                 message: format!("Redis at {url}: {error}; the event is not kept"),
@@ -120,16 +121,16 @@ impl Writer {
         queue.pass_turn();
     }
 
-    /// What becomes of a job whose time is over.
+    /// The result of a job whose time is over.
     fn give_up(&self, url: &Url, job: &Arc<Job>) -> Result<EventId, Failure> {
         let mut queue = self.queue();
         let before = queue.waiting.len();
         queue.waiting.retain(|waiting| !Arc::ptr_eq(waiting, job));
         let was_waiting = queue.waiting.len() < before;
         match &*job.state() {
-            // In the last moment.
+            // It ended at the last moment.
             JobState::Done(result) => return result.clone(),
-            // It has just been given the turn, which is for the next one now.
+            // It has just received the turn, which now goes to the next job.
             JobState::HasTurn => queue.pass_turn(),
             JobState::Waiting => {}
         }
@@ -148,27 +149,28 @@ impl Writer {
     }
 }
 
-/// Jobs that are written together, under numbers that follow each other, and how far they have come.
+/// Jobs that are written together, under consecutive numbers, and their progress.
 struct Group<'a> {
     url: &'a Url,
     options: &'a RedisOptions,
     writer: &'a str,
     first: u64,
     jobs: &'a [Arc<Job>],
-    /// So many of them are told what came of them.
+    /// How many of the jobs have their result.
     answered: usize,
-    /// Something was written, so that what has no answer may be there.
+    /// Something was written, so an event without an answer may be in the stream.
     sent: bool,
-    /// An entry that was there before the others were written: these are behind it.
+    /// An entry that was in the stream before these events were written: they come after it.
     floor: EventId,
 }
 
 impl WriterConnection {
-    /// Adds a group and tells each what came of it. An error is the connection's, and was told too.
+    /// Adds a group and gives each job its result. An error concerns the connection, and the jobs
+    /// have been told of it too.
     fn add(&mut self, mut group: Group<'_>, deadline: Instant) -> io::Result<()> {
         self.number += group.jobs.len() as u64;
         if self.connection.as_mut().is_some_and(Connection::is_gone) {
-            // It died while it was idle, and has nothing of these.
+            // It died while it was idle, and received none of these events.
             self.connection = None;
         }
         let mut again = false;
@@ -179,7 +181,8 @@ impl WriterConnection {
                 return Ok(());
             };
             self.connection = None;
-            // A server may have done what it could not answer: once more, under the same keys.
+            // The server may have executed commands without an answer: once more, under the same
+            // keys.
             if group.sent && !again && Instant::now() < deadline {
                 again = true;
                 continue;
@@ -205,7 +208,7 @@ impl WriterConnection {
         let connection = self.connect(group.url, deadline)?;
         let by = deadline.min(Instant::now() + IO);
         let again = group.sent;
-        // Those that are there already keep the ids under which they are read.
+        // Events that are there already keep the ids under which nodes read them.
         let mut results = match again {
             true => group.find_unanswered(connection, by)?,
             false => Vec::new(),
@@ -216,9 +219,9 @@ impl WriterConnection {
         }
         let found = results.len();
         let mut next = group.answered + found;
-        // WAIT counts the replicas that have what this connection has written. If all the events are
-        // there already, this connection writes the last of them once more, under the same key, so
-        // that readers pass over the second.
+        // WAIT counts the replicas that have the writes of this connection. If all events are there
+        // already, this connection writes the last of them once more, under the same key, and
+        // readers skip the second.
         let is_for_wait =
             replicas > 0 && next == group.jobs.len() && results.last().is_some_and(Result::is_ok);
         if is_for_wait {
@@ -237,7 +240,7 @@ impl WriterConnection {
         while group.jobs.len() - group.answered > results.len() {
             let reply = connection.receive(by)?;
             is_elsewhere |= connection::is_elsewhere(&reply);
-            // What is refused now may have been added before.
+            // The server refuses it now, but may have added it before.
             let result = id(reply).map_err(|error| group.failure(&error, again));
             match replicas == 0 && !again {
                 true => group.tell([result]),
@@ -270,7 +273,7 @@ impl WriterConnection {
 fn acknowledged(reply: Reply, results: &[Result<EventId, Failure>]) -> io::Result<usize> {
     match reply {
         Reply::Integer(count) => Ok(usize::try_from(count).unwrap_or(0)),
-        // A server that is no master refuses this as it refused the events.
+        // A server that is not the master refuses this just as it refused the events.
         Reply::Error(_) if results.iter().all(Result::is_err) => Ok(0),
         Reply::Error(text) => Err(refused(&text)),
         _ => Err(unexpected()),
@@ -278,7 +281,7 @@ fn acknowledged(reply: Reply, results: &[Result<EventId, Failure>]) -> io::Resul
 }
 
 impl Group<'_> {
-    /// What adds the jobs from this one on.
+    /// The commands that add the jobs from this index on.
     fn commands(&self, next: usize) -> Vec<u8> {
         let RedisOptions {
             stream,
@@ -301,13 +304,13 @@ impl Group<'_> {
         bytes
     }
 
-    /// The numbers of those without an answer.
+    /// The numbers of the jobs without an answer.
     fn unanswered(&self) -> Range<u64> {
         self.first + self.answered as u64..self.first + self.jobs.len() as u64
     }
 
-    /// What became of those without an answer: the first so many, since they are added in order. The
-    /// others are certainly not there.
+    /// The results of the jobs without an answer. The events that are there come first, because
+    /// they are added in order. The other events are certainly not there.
     fn find_unanswered(
         &mut self,
         connection: &mut Connection,
@@ -315,7 +318,7 @@ impl Group<'_> {
     ) -> io::Result<Vec<Result<EventId, Failure>>> {
         let numbers = self.unanswered();
         let found = self.search().back(connection, by, Some(numbers.start))?;
-        // What is written from now on is behind what was found.
+        // Events that are written from now on come after the entries that were found.
         self.floor = found.newest;
         let mut fates = fates(&found.own, numbers.clone());
         let missing = match found.is_all {
@@ -335,8 +338,9 @@ impl Group<'_> {
         Ok(fates.map(|id| id.ok_or_else(|| missing.clone())).collect())
     }
 
-    /// Gives those that were written again, the last ones, the ids under which they are read: what the
-    /// connection that was lost still had may have come in between, and is the first of both then.
+    /// The last jobs were written again. Gives them the ids under which nodes read them: the server
+    /// may have executed the commands of the lost connection in between, and the first of the two
+    /// entries counts.
     fn correct_ids(
         &self,
         connection: &mut Connection,
@@ -370,7 +374,7 @@ impl Group<'_> {
         }
     }
 
-    /// Tells the next ones what came of them.
+    /// Gives the next jobs their results.
     fn tell(&mut self, results: impl IntoIterator<Item = Result<EventId, Failure>>) {
         for result in results {
             if let Ok(id) = result {
@@ -403,8 +407,10 @@ impl Group<'_> {
     }
 }
 
-/// The ids of the first of these numbers, up to the last one that is there. One before it that is not there was refused, or is too
-/// far back to be seen. It must not be added behind those with higher numbers: readers would take it for one that they have.
+/// The ids of these numbers, up to the last number that is there. `None` for a number before it
+/// that is not there: that event was refused, or is too far back to be found. The writer must not
+/// add it after events with higher numbers, because readers would take it for an event that they
+/// have.
 fn fates(own: &HashMap<u64, EventId>, numbers: Range<u64>) -> Vec<Option<EventId>> {
     let is_there = |number: &u64| own.contains_key(number);
     let Some(last) = numbers.clone().rev().find(is_there) else {
@@ -458,12 +464,12 @@ mod tests {
         };
         let not_kept = "Redis at h:6379: it does not answer in time; the event is not kept";
         assert_eq!(fate(&jobs[0]), not_kept);
-        // Its turn comes too late, and goes to the next.
+        // It gets the turn too late, and the turn goes to the next job.
         jobs[1].set(JobState::HasTurn);
         assert_eq!(fate(&jobs[1]), not_kept);
         assert!(jobs[2].wait());
         assert_eq!(writer.queue().waiting.len(), 1);
-        // Another writes it.
+        // Another thread writes it.
         assert!(fate(&jobs[3]).ends_with("may be kept or not"));
         jobs[3].end(Ok(EventId { ms: 5, seq: 0 }));
         let kept = writer.give_up(&url, &jobs[3]).unwrap();

@@ -23,7 +23,7 @@ fn text(events: &[Arc<StoredEvent>]) -> String {
     text.join(" ")
 }
 
-/// What follows `after` for a client of these topics, up to `end`.
+/// The texts of the events after `after` for a client of these topics, before number `end`.
 fn replay(ring: &Ring, after: EventId, topics: &[&str], end: u64) -> Option<String> {
     let topics: Vec<Arc<str>> = topics.iter().map(|&topic| topic.into()).collect();
     ring.replay(after, &topics, end)
@@ -31,12 +31,12 @@ fn replay(ring: &Ring, after: EventId, topics: &[&str], end: u64) -> Option<Stri
         .map(|events| text(&events))
 }
 
-/// All of it.
+/// The same, without an end.
 fn follows(ring: &Ring, after: EventId, topics: &[&str]) -> Option<String> {
     replay(ring, after, topics, u64::MAX)
 }
 
-/// What a topic's last events are, and a plus if these are all.
+/// The texts of a topic's last events, and a plus if these are all.
 fn past(ring: &Ring, topic: &str, after: Option<EventId>, most: usize) -> String {
     let past = ring.history(topic, after, most);
     assert_eq!(past.at, ring.end().1);
@@ -72,7 +72,8 @@ fn what_is_lost_is_told() {
     assert_eq!(replay(&ring, EventId::default(), &["t"], 5), None);
     assert_eq!(replay(&ring, id(u64::MAX), &["t"], 5), None);
     ring.lose(ids[4]);
-    // A client that had seen all is told as well: the next event may not be the one that follows.
+    // A client that had seen all events gets the gap too: the next event may not be the next in
+    // order.
     for topic in ["t", "other"] {
         assert_eq!(follows(&ring, ids[3], &[topic]), None);
         assert_eq!(follows(&ring, ids[4], &[topic]), None);
@@ -84,7 +85,7 @@ fn what_is_lost_is_told() {
     assert_eq!((read.next, read.events.len()), (6, 0));
     let (number, last) = ring.end();
     assert_eq!(number, 6);
-    // A client that was told goes on from there.
+    // A client that got the `reset` continues from there.
     assert_eq!(follows(&ring, last, &["t"]).unwrap(), "");
 }
 
@@ -102,7 +103,7 @@ fn what_is_lost_concerns_its_own_topic() {
     ] {
         add(&ring, ms, topic);
     }
-    // 2, 3, 4 and 5 are gone.
+    // The events 2, 3, 4 and 5 are gone.
     assert_eq!(follows(&ring, id(2), &["quiet"]).unwrap(), "");
     assert_eq!(follows(&ring, id(2), &["never"]).unwrap(), "");
     assert_eq!(follows(&ring, id(1), &["quiet"]), None);
@@ -111,7 +112,7 @@ fn what_is_lost_concerns_its_own_topic() {
     assert_eq!(follows(&ring, id(2), &["late", "quiet"]), None);
     assert_eq!(follows(&ring, id(4), &["noisy"]), None);
     assert_eq!(follows(&ring, id(5), &["late", "noisy"]).unwrap(), "6 7 8");
-    // An id that no event has, but one that is gone may have had.
+    // No event has this id, but an event that is gone may have had it.
     assert_eq!(
         follows(&ring, EventId { ms: 4, seq: 7 }, &["late"]).unwrap(),
         "7"
@@ -136,7 +137,7 @@ fn a_topic_that_is_forgotten_is_told_rather_than_wrong() {
     for ms in 3..100 {
         add(&ring, ms, &format!("topic {ms}"));
     }
-    // Of all this some hundred bytes are remembered: the last ones exactly.
+    // The ring remembers a few hundred bytes of all this: only the last losses exactly.
     assert_eq!(follows(&ring, id(98), &["topic 98"]).unwrap(), "");
     assert_eq!(follows(&ring, id(97), &["topic 98"]), None);
     assert_eq!(follows(&ring, id(2), &["first"]), None);
@@ -178,8 +179,8 @@ fn a_ring_takes_no_more_than_its_bytes() {
         assert_eq!(held, state.bytes);
         assert!(held <= LIMITS.bytes / 8 * 7);
     }
-    // The largest that fits leaves nothing beside it; with one byte more it is refused, and harms
-    // nothing.
+    // The largest event that fits leaves room for no other. With one byte more it is refused, and
+    // the ring stays as it was.
     let fits = |len| ring.publish("t", "", &"x".repeat(len)).is_ok();
     let largest = (40_000..50_000).rfind(|&len| ring.check("t", "", &"x".repeat(len)).is_ok());
     let largest = largest.unwrap();
@@ -205,7 +206,7 @@ fn ids_of_others_come_in_order_and_once() {
     assert_eq!(follows(&empty, EventId::default(), &["t"]).unwrap(), "5");
     assert_eq!(follows(&empty, id(4), &["t"]), None);
 
-    // What came before is elsewhere.
+    // Earlier events are not in this ring.
     let later = Ring::new(LIMITS, id_before(id(5)));
     add(&later, 5, "t");
     assert_eq!(follows(&later, EventId::default(), &["t"]), None);
@@ -232,13 +233,13 @@ fn an_id_that_was_lost_with_others_is_no_place() {
     for ms in 201..206 {
         add(&ring, ms, "noisy");
     }
-    // Another node gave it out, and an event of this topic that came behind it was lost here.
+    // Another node gave out this id. A later event of this topic may have been lost here.
     for ms in [101, 150, 200] {
         assert_eq!(follows(&ring, id(ms), &["quiet"]), None, "{ms}");
         assert_eq!(past(&ring, "quiet", Some(id(ms)), 9), "");
     }
     assert_eq!(follows(&ring, id(201), &["quiet"]).unwrap(), "");
-    // Nor is what may follow the last event that was read the place that was told.
+    // An id right after the last event that was read is not the place that the `reset` gave.
     let next = EventId { ms: 100, seq: 1 };
     assert_eq!(follows(&ring, next, &["quiet"]), None);
 }
@@ -276,24 +277,25 @@ fn an_order_that_begins_again_may_have_lower_ids() {
         assert_eq!(follows(&ring, old, &["t"]), None);
         assert_eq!(follows(&ring, old, &["kept"]), None);
     }
-    // A client that was told of it while nothing was here yet stands before the first.
+    // A client that got the `reset` while the new order was empty stands before its first event.
     let told = EventId {
         ms: 9,
         seq: 1 << 63,
     };
     assert_eq!(follows(&ring, told, &["t"]).unwrap(), "4 5");
-    // Also where some are gone again: all of them came behind it.
+    // This also holds if some events are gone again: all of them came after the client's place.
     for ms in [6, 7] {
         add(&ring, ms, "kept");
     }
     assert_eq!(follows(&ring, told, &["t"]), None);
     assert_eq!(follows(&ring, told, &["kept"]).unwrap(), "6 7");
-    // The id of one that is gone says nothing: it is one of the older order too.
+    // The id of an event that is gone does not count: the older order may have had it too.
     assert_eq!(follows(&ring, id(4), &["kept"]), None);
     for ms in 10..14 {
         add(&ring, ms, "t");
     }
-    // But what a topic kept is known by its id, and behind the place that was told ids are new.
+    // But the ring knows the ids of events that a topic keeps, and all ids after the `reset` are
+    // new.
     assert_eq!(follows(&ring, id(6), &["kept"]).unwrap(), "7");
     assert_eq!(follows(&ring, id(6), &["t"]), None);
     assert_eq!(follows(&ring, id(10), &["t"]).unwrap(), "11 12 13");
@@ -327,12 +329,12 @@ fn a_topic_keeps_events_of_its_own() {
         Some(id(6))
     );
     assert_eq!(ring.latest("kept", 3).map(|event| event.id), Some(id(4)));
-    // A reader that was slower than the ring gets it, too.
+    // A reader that was slower than the ring gets the kept events, too.
     let read = ring.read(1, 9);
     assert_eq!((text(&read.events), read.next), ("4 6".into(), 5));
     let lost = read.lost.unwrap();
     assert!(lost.concerns("t", 1) && !lost.concerns("kept", 1));
-    // What the ring has and the topic has let go is not gone.
+    // An event that the topic has dropped is not gone while the ring has it.
     for ms in [10, 11, 12] {
         add(&ring, ms, "kept");
     }
@@ -342,7 +344,7 @@ fn a_topic_keeps_events_of_its_own() {
     assert_eq!(past(&ring, "kept", None, 9), "11 12");
     assert_eq!(follows(&ring, id(9), &["kept"]), None);
     assert_eq!(follows(&ring, id(10), &["kept"]).unwrap(), "11 12");
-    // When it keeps none of its own, it has what the ring has.
+    // A topic without a store of its own has only the events of the ring.
     for ms in [14, 15] {
         add(&ring, ms, "t");
     }
@@ -371,11 +373,11 @@ fn what_a_topic_keeps_is_bounded_by_bytes_and_age() {
     for ms in 3..6 {
         add(&ring, ms, "kept");
     }
-    // Three of another topic push the ring's out.
+    // Three events of another topic push all earlier events out of the ring.
     (6..9).for_each(|ms| add(&ring, ms, "t"));
     assert_eq!(past(&ring, "kept", None, 9), "4 5");
-    // One that is larger than all that may be kept is in the ring alone, and those before it are
-    // gone.
+    // An event larger than the topic's limit is only in the ring, and the topic's earlier events
+    // are gone.
     ring.add(id(9), "kept", "", &"x".repeat(3 * event_bytes));
     assert_eq!(ring.history("kept", None, 9).events.len(), 1);
     assert_eq!(follows(&ring, id(4), &["kept"]), None);
@@ -385,7 +387,7 @@ fn what_a_topic_keeps_is_bounded_by_bytes_and_age() {
     add(&ring, 13, "kept");
     (14..17).for_each(|ms| add(&ring, ms, "t"));
     assert_eq!(past(&ring, "kept", None, 9), "13");
-    // Its time is over as soon as it is looked at.
+    // The event is too old as soon as the topic is read.
     let before = std::time::Instant::now();
     while before.elapsed().is_zero() {}
     ring.retain(
@@ -412,7 +414,7 @@ fn what_a_topic_keeps_begins_with_what_the_ring_has() {
     assert_eq!(past(&ring, "late", Some(id(2)), 9), "3 5+");
     assert_eq!(follows(&ring, id(2), &["late"]).unwrap(), "3 5");
     assert_eq!(follows(&ring, id(1), &["late"]), None);
-    // With narrower bounds it keeps less.
+    // With lower limits, the topic keeps fewer events.
     ring.retain("late", keep(1));
     assert_eq!(past(&ring, "late", None, 9), "5");
     assert_eq!(follows(&ring, id(2), &["late"]), None);
@@ -434,7 +436,7 @@ fn an_event_that_cannot_be_kept_is_lost_to_its_topic_alone() {
     let read = ring.read(1, 9);
     let told = std::str::from_utf8(&read.events[0].sse).unwrap().to_owned();
     assert_eq!(told, "event: reset\ndata: events were lost\nid: 3-0\n\n");
-    // An older value is not the last one, and a history begins behind what is lost.
+    // An older value is not the last one, and a history begins after the lost event.
     assert!(ring.latest("t", u64::MAX).is_none());
     assert_eq!(
         ring.latest("other", u64::MAX).map(|event| event.id),
@@ -444,7 +446,7 @@ fn an_event_that_cannot_be_kept_is_lost_to_its_topic_alone() {
         (past(&ring, "t", None, 9), past(&ring, "other", None, 9)),
         ("".into(), "5".into())
     );
-    // One whose topic nobody can have costs no more than others, and is a place.
+    // An event with a topic that is too long costs no more than others, and its id is a place.
     ring.add(id(6), &"é".repeat(1_000_000), "", "");
     assert_eq!(ring.end().1, id(6));
     assert_eq!(follows(&ring, id(6), &["t"]).unwrap(), "");
@@ -473,7 +475,7 @@ fn a_history_is_the_last_events_and_says_what_is_missing() {
     assert_eq!(past(&ring, "t", Some(id(3)), 1), "5");
     assert_eq!(past(&ring, "t", Some(id(5)), 0), "+");
     assert_eq!(past(&ring, "t", Some(id(1)), 9), "2 4 5+");
-    // Behind what was never here may be anything.
+    // Any events may have come after an id that was never here.
     assert_eq!(past(&ring, "t", Some(id(9)), 9), "2 4 5");
     for ms in [6, 7] {
         add(&ring, ms, "other");
