@@ -238,8 +238,8 @@ impl PartHeadParser {
 // content-disposition := "form-data" *( ";" parameter )                 RFC 7578 §4.2, RFC 2183 §2
 /// The name that a `Content-Disposition` gives to its part, and the name of its file if it is one.
 ///
-/// Both are UTF-8 (RFC 7578 §5.1); U+FFFD replaces bytes that are not. `filename*` is not read: RFC
-/// 7578 §4.2 forbids it, and a second name for a file could bypass a check of the first one.
+/// Both are UTF-8 (RFC 7578 §5.1); U+FFFD replaces bytes that are not. `filename*` is not read:
+/// RFC 7578 §4.2 forbids it, and a second name for a file could bypass a check of the first one.
 pub(crate) fn disposition(value: &[u8]) -> Result<(String, Option<String>), FormError> {
     if !essence(value).eq_ignore_ascii_case(b"form-data") {
         return Err(FormError::Disposition);
