@@ -6,10 +6,12 @@
 //!
 //! ```text
 //! bit 31        LITERAL: the value is a byte
-//! bit 30        EXCEPTION: end of block, a second table, or a code that nothing has
-//! bits 16..=29  the value: a byte, the shortest length, the start of the second table; a distance has bits 16..=30
-//! bits 8..=11   bits of the code, that is, where extra bits begin; of a second table, its index bits
-//! bits 0..=5    bits to take in all, extra bits included
+//! bit 30        EXCEPTION: end of block, a second table, or bits that are no code
+//! bits 16..=29  the value: a byte, the shortest length, or the start of the second table;
+//!               for a distance, bits 16..=30
+//! bits 8..=11   length of the code in bits, after which the extra bits begin;
+//!               for a second table, its index bits
+//! bits 0..=5    how many bits to take in all, with the extra bits
 //! ```
 
 use super::format::{

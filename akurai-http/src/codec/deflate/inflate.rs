@@ -154,7 +154,8 @@ impl Inflate {
         Inflate::with_window_bits(15)
     }
 
-    /// Decompresses data whose references go back at most 2 to the power of `window_bits` bytes; a longer one is an error.
+    /// Decompresses data whose references go back at most 2 to the power of `window_bits` bytes. A
+    /// longer reference is an error.
     ///
     /// # Panics
     ///

@@ -2,7 +2,8 @@
 //! codes, over literals and references to earlier bytes.
 //!
 //! ```text
-//! Deflate:  bytes ─ matches ─► tokens ─ block ─► bits          Inflate:  bits ─ codes ─► tokens ─► bytes
+//! Deflate:  bytes ─ matches ─► tokens ─ block ─► bits
+//! Inflate:  bits ─ codes ─► tokens ─► bytes
 //! ```
 //!
 //! `format` has the constants of both directions, `codes` the tables to read bits with, and
