@@ -1,9 +1,9 @@
 //! Receives a file and shows the progress on the page: `cargo run --example upload_body`, then
 //! http://127.0.0.1:8090.
 //!
-//! The body is read as it arrives, so even a large file takes no memory. A stream beside it reports
-//! how many bytes the server has received. The browser only knows how many it gave to its own
-//! system.
+//! The body is read as it arrives, so memory does not grow with the size of the file. A stream
+//! beside it reports how many bytes the server has received. The browser only knows how many it
+//! gave to its own system.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
