@@ -5,8 +5,8 @@ use crate::values::field::is_token;
 use crate::values::field::trim_ows;
 use crate::values::headers::Headers;
 
-/// A content coding in which a file may lie ready beside the original (RFC 9110 §8.4.1), the coding
-/// that saves most first.
+/// A content coding in which a file may be stored beside the original (RFC 9110 §8.4.1). The
+/// codings are in order of how much they save, the most first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContentCoding {
     Brotli,

@@ -155,7 +155,7 @@ impl HeadParser {
         let line = &input[self.at..];
         match self.section_start {
             // A client that speaks another protocol (TLS, for example) is refused before its first
-            // line ends. A single CR may be the first half of an empty line, so it waits.
+            // line ends. A single CR may begin an empty line, so the parser waits.
             None if line.first().is_some_and(|&first| !is_tchar(first)) && line != b"\r" => {
                 Err(RequestError::Method)
             }

@@ -44,8 +44,8 @@ impl Dir {
     }
 
     /// Finds what `path` leads to; it must be made of plain names. A file is opened in the first of
-    /// these codings that lies ready, otherwise as it is. Whether a found directory lies below the
-    /// root is not checked here.
+    /// these codings for which a sidecar exists, otherwise as it is. Whether a found directory lies
+    /// below the root is not checked here.
     pub(crate) fn find(
         &self,
         path: &str,
@@ -226,8 +226,8 @@ impl Directory {
     }
 }
 
-/// The file at a path that the program chose, in the first of these codings that lies ready,
-/// otherwise as it is. The path is not confined to a directory.
+/// The file at a path that the program chose, in the first of these codings for which a sidecar
+/// exists, otherwise as it is. The path is not confined to a directory.
 pub(crate) fn find_anywhere(
     path: &Path,
     codings: impl Iterator<Item = ContentCoding>,

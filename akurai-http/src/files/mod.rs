@@ -60,8 +60,8 @@ const LISTED_ENTRIES: usize = 10_000;
 /// be read at the moment, for example because no descriptor is free, the answer is 503 and not 404.
 ///
 /// An entity tag is made of the file's length and time. If that time is before 1980-01-02, it is
-/// probably a constant that a build tool set, so the inode's time goes in too. The tag is weak until
-/// the file's time is 2 s in the past.
+/// probably a constant that a build tool set, so the inode's time goes in too. The tag is weak
+/// until the file's time is 2 s in the past.
 ///
 /// ```
 /// use akurai_http::{Files, Router};
@@ -145,8 +145,8 @@ impl Files {
     }
 
     /// The value of `Cache-Control` for every file (RFC 9111 §5.2). Default: no such field, so that
-    /// browsers guess from the file's age. With `no-cache`, browsers ask each time, which costs a
-    /// 304.
+    /// browsers guess from the file's age. With `no-cache`, browsers ask each time, and an
+    /// unchanged file costs a 304.
     ///
     /// # Panics
     ///

@@ -34,8 +34,8 @@ pub fn inflate(data: &[u8], live_bytes: impl Fn() -> usize) {
         return;
     };
     let window_bits = 8 + window % 8;
-    // Reads one piece past LARGE_BYTES. The decoder stops at LARGE_BYTES, so this reading sees every
-    // error that the decoder can report.
+    // Reads one piece past LARGE_BYTES. The decoder stops at LARGE_BYTES, so this reading sees
+    // every error that the decoder can report.
     let expected = read(input, 1 << window_bits, LARGE_BYTES + PIECE_BYTES);
     let mut inflate = Inflate::with_window_bits(window_bits);
     let [whole, single, own] = cuts([a, b, c, d], input.len());

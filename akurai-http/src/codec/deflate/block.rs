@@ -12,7 +12,7 @@ use super::lengths::{code_lengths, codes};
 /// costs.
 const LEAST_DYNAMIC_TOKENS: usize = 48;
 
-/// A literal is its byte. A reference has its length minus 3 in the low bits, and its distance
+/// A literal is its byte. A reference has its distance in the low bits, and its length minus 3
 /// above them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token(u32);
@@ -288,7 +288,7 @@ impl Codes {
     }
 }
 
-/// Gathers bits in words and words in its own buffer, which it writes out when that is full.
+/// Collects bits in a word and whole bytes in a buffer, which it writes out when it is full.
 struct Sink<'a> {
     bits: &'a mut Bits,
     out: &'a mut Vec<u8>,

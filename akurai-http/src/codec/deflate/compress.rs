@@ -35,8 +35,8 @@ pub enum Flush {
 }
 
 /// Compresses to DEFLATE data (RFC 1951) by LZ77 with lazy matching. Each block has the type that
-/// makes it smallest. A stream takes about 640 KiB, most of it for the data that may be referred
-/// to.
+/// makes it smallest. A stream takes about 640 KiB, most of it for earlier data and the tables to
+/// find it.
 ///
 /// ```
 /// use akurai_http::deflate::{Deflate, Flush, Inflate, Level};

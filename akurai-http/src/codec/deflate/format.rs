@@ -100,8 +100,8 @@ pub(super) const DISTANCES: [(u16, u8); DISTANCE_USED] = [
     (24577, 13),
 ];
 
-/// The code lengths of the fixed literal/length code (§3.2.6); those of the distance code are all
-/// 5.
+/// The code lengths of the fixed literal/length code (§3.2.6). In the fixed distance code, all
+/// lengths are 5.
 pub(super) const fn fixed_litlen_bits() -> [u8; LITLEN_SYMBOLS] {
     let mut bits = [8; LITLEN_SYMBOLS];
     let mut symbol = 144;
