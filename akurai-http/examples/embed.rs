@@ -1,7 +1,8 @@
-//! A program that works, and a page that shows how far it is: `cargo run --example embed`, then http://127.0.0.1:8090.
+//! A working program, and a page that shows its progress: `cargo run --example embed`, then
+//! http://127.0.0.1:8090.
 //!
-//! The server runs in a thread of its own, beside the program's. They share what a lock or an atomic holds; the program need
-//! not be changed for it, and ends the server when it is done.
+//! The server runs on its own thread, beside the program's. They share state through a lock or an
+//! atomic. The program needs no other change, and stops the server when it is done.
 
 use std::io;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ fn main() -> io::Result<()> {
     let serving = thread::spawn(move || server.run(app));
     println!("http://127.0.0.1:8090");
 
-    // What the program is there for.
+    // The program's own work.
     thread::scope(|threads| {
         for _ in 0..2 {
             threads.spawn(|| {

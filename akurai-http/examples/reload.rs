@@ -1,7 +1,8 @@
-//! The page comes anew when a file of it changes: `cargo run --example reload -- site`, then http://127.0.0.1:8090.
+//! Reloads the page when one of its files changes: `cargo run --example reload -- site`, then
+//! http://127.0.0.1:8090.
 //!
-//! Pages have `<script src="/reload.js"></script>` in them. Each open page has a stream, whose thread looks at the directory four
-//! times a second: enough for who writes a page.
+//! Each page must contain `<script src="/reload.js"></script>`. Each open page has a stream, whose
+//! thread looks at the directory four times a second: often enough while writing a page.
 
 use std::io;
 use std::path::{Path, PathBuf};

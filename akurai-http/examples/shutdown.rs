@@ -1,7 +1,9 @@
-//! Stops without cutting anybody off: `cargo run --example shutdown`, then `curl http://127.0.0.1:8090/slow`, and Enter here.
+//! Stops without cutting off requests: `cargo run --example shutdown`, then
+//! `curl http://127.0.0.1:8090/slow`, and press Enter here.
 //!
-//! Requests under way finish, streams see their end, connections that wait for a request are closed, and what is left after the
-//! grace is cut off. `run` returns when all of that is done.
+//! Requests in progress finish, streams get an error from `wait` or from their next write, and
+//! connections that wait for a request are closed. After the grace period, the server closes the
+//! remaining connections. `run` returns when all of that is done.
 
 use std::io;
 use std::thread;
@@ -35,7 +37,7 @@ pub(crate) fn app(slowness: Duration) -> Router {
             sse(|mut sink| {
                 loop {
                     sink.data("still here")?;
-                    // Ends with an error as soon as the server stops.
+                    // Returns an error as soon as the server stops.
                     sink.wait(Duration::from_secs(1))?;
                 }
             })

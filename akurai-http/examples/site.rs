@@ -1,7 +1,9 @@
-//! The files of a page that reads its address itself: `cargo run --example site -- dist`, then http://127.0.0.1:8090.
+//! The files of a page that interprets its paths itself: `cargo run --example site -- dist`, then
+//! http://127.0.0.1:8090.
 //!
-//! A path that is no file gets `index.html`, so that a link into the page works when it is opened anew; what is missing under
-//! `assets/` is still a 404. Files there are named by their content, as bundlers do it, and are kept for a year.
+//! A path that names no file gets `index.html`, so that a link into the page also works when it is
+//! opened directly. A missing file under `assets/` is still a 404. Bundlers name the files there by
+//! their content, so browsers keep them for a year.
 
 use std::path::Path;
 

@@ -1,7 +1,8 @@
-//! Follows a file to the browser, as `tail -f` does: `cargo run --example tail -- /var/log/syslog`, then
-//! http://127.0.0.1:8090.
+//! Shows a growing file in the browser, as `tail -f` does:
+//! `cargo run --example tail -- /var/log/syslog`, then http://127.0.0.1:8090.
 //!
-//! An event's id is how far into the file it ends, so that a browser which was away goes on there.
+//! An event's id is the position in the file at which its line ends, so a browser that reconnects
+//! continues there.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
@@ -12,7 +13,7 @@ use akurai_http::{Reply, Request, Response, Router, Server, SseEvent, last_event
 
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Of what was there before, so much is shown.
+/// How many bytes before the end of the file are shown at first.
 const BEFORE_BYTES: u64 = 4 * 1024;
 
 fn main() -> io::Result<()> {
@@ -59,7 +60,7 @@ fn follow(req: &Request, path: PathBuf) -> Reply {
     })
 }
 
-/// It was cut off, or another file has its name.
+/// Whether the file is shorter than what was read: it was cut off, or a shorter file replaced it.
 fn was_begun_anew(path: &Path, at: u64) -> io::Result<bool> {
     Ok(path.metadata()?.len() < at)
 }

@@ -1,14 +1,14 @@
-//! An event stream for those who are logged in: `cargo run --example ticket`, then
+//! An event stream for logged-in users only: `cargo run --example ticket`, then
 //! http://127.0.0.1:8090.
 //!
-//! `EventSource` cannot send an `Authorization` field. It sends cookies, so that the page's own
-//! session is enough here; and where there are none, as for a page of another site, a ticket in the
-//! address opens the stream: it is good once, and for 30 s, since addresses are kept in logs.
-//! A `fetch` of `/ticket` shows the session by the cookie, or by `Authorization: Bearer` and the
-//! session's secret. Either stream ends when its session does.
+//! `EventSource` cannot send an `Authorization` field. It sends cookies, so for the page's own
+//! session the cookie is enough. Where there are no cookies, as for a page of another site, a
+//! ticket in the address opens the stream. A ticket is valid once, and for 30 s, since addresses
+//! are kept in logs. A `fetch` of `/ticket` proves its session by the cookie, or by
+//! `Authorization: Bearer` and the session's secret. Either stream ends when its session does.
 //!
-//! `ticket 127.0.0.1:0 https://app.example` listens elsewhere, and lets pages of that origin in, or
-//! of several.
+//! `ticket 127.0.0.1:0 https://app.example` listens on that address, and lets pages of that origin
+//! read the answers. More origins may follow.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -26,9 +26,9 @@ struct Sessions(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// Whom a session belongs to, by its secret.
+    /// The user of each session, by the session's secret.
     users: HashMap<String, String>,
-    /// Which session a ticket stands for, and since when.
+    /// The session of each ticket, and when the ticket was made.
     tickets: HashMap<String, (String, Instant)>,
 }
 
@@ -50,7 +50,7 @@ impl Sessions {
     fn hand_out_ticket(&self, session: &str) -> io::Result<String> {
         let ticket = secret()?;
         let mut state = self.lock();
-        // Those that nobody used go when the next is handed out.
+        // Unused tickets that have expired are removed when the next ticket is made.
         state
             .tickets
             .retain(|_, (_, since)| since.elapsed() < TICKET_LASTS);
@@ -69,8 +69,8 @@ impl Sessions {
     }
 }
 
-/// What nobody guesses. On other systems than Unix, a crate or the system's own call has such
-/// numbers.
+/// A secret that nobody can guess. On systems other than Unix, use a crate or the system's own call
+/// for random numbers.
 fn secret() -> io::Result<String> {
     let mut random = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
@@ -87,7 +87,7 @@ fn main() -> io::Result<()> {
 
 /// Pages of these origins may read the answers.
 pub(crate) fn app(origins: impl IntoIterator<Item = String>) -> Router {
-    // `Authorization` has a preflight, which must allow it.
+    // A request with `Authorization` has a preflight, which must allow that field.
     let cors = Cors::origins(origins)
         .credentials()
         .headers(["Authorization"]);
@@ -108,7 +108,7 @@ pub(crate) fn app(origins: impl IntoIterator<Item = String>) -> Router {
 
 fn login(req: &Request, sessions: &Sessions) -> io::Result<Response> {
     let form = req.form()?;
-    // Here a password would be checked.
+    // A real login checks a password here.
     let Some(user) = form.get("user").filter(|user| !user.is_empty()) else {
         return Ok(Response::new(Status::UNAUTHORIZED));
     };
@@ -140,28 +140,28 @@ fn events(req: &Request, sessions: &Sessions) -> Reply {
     };
     match session {
         Some(session) => greet(session, sessions.clone()),
-        // For any status but 200, EventSource gives up: the page must log in first. No
-        // WWW-Authenticate: of that, a browser makes a dialog.
+        // After any status but 200, EventSource gives up: the page must log in first. No
+        // WWW-Authenticate, because a browser would open a dialog for it.
         None => Response::new(Status::UNAUTHORIZED).into(),
     }
 }
 
-/// The session of the `Authorization` field, if there is one still. The name of the scheme is in
-/// whatever case (RFC 9110 §11.1).
+/// The session of the `Authorization` field, if it still exists. The case of the scheme's name does
+/// not matter (RFC 9110 §11.1).
 fn bearer(req: &Request, sessions: &Sessions) -> Option<String> {
     let (scheme, session) = req.header("Authorization")?.split_once(' ')?;
     let is_known = scheme.eq_ignore_ascii_case("Bearer") && sessions.user(session).is_some();
     is_known.then(|| session.to_owned())
 }
 
-/// The session of the cookie, if there is one still.
+/// The session of the cookie, if it still exists.
 fn session_of(req: &Request, sessions: &Sessions) -> Option<String> {
     let session = req.cookie("session")?;
     sessions.user(session).map(|_| session.to_owned())
 }
 
-/// Says hello each second, as long as the session lasts. The browser comes back when it is over,
-/// and is refused.
+/// Says hello each second while the session exists. When the session has ended, the browser
+/// reconnects and is refused.
 fn greet(session: String, sessions: Sessions) -> Reply {
     sse(move |mut sink| {
         sink.retry(Duration::from_millis(500))?;

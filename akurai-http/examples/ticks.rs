@@ -1,12 +1,14 @@
-//! Ticks that nobody misses: `cargo run --example ticks`, then http://127.0.0.1:8090. Cut the connection and come back.
+//! A browser misses no tick: `cargo run --example ticks`, then http://127.0.0.1:8090. Cut the
+//! connection and reconnect.
 //!
-//! Each tick has an id. A browser that lost its connection sends the last one it saw, and gets those since.
+//! Each tick has an id. A browser that lost its connection sends the last id it saw, and gets the
+//! ticks since then.
 
 use std::time::{Duration, Instant};
 
 use akurai_http::{Reply, Request, Response, Router, Server, SseEvent, last_event_id, sse};
 
-/// Who was away for longer begins with what is now.
+/// A browser that was away for longer than this many ticks begins with the current one.
 const KEPT: u64 = 60;
 
 fn main() -> std::io::Result<()> {

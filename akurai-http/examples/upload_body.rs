@@ -1,7 +1,9 @@
-//! Takes a file, and tells the page how far it is: `cargo run --example upload_body`, then http://127.0.0.1:8090.
+//! Receives a file and shows the progress on the page: `cargo run --example upload_body`, then
+//! http://127.0.0.1:8090.
 //!
-//! The body is read as it comes, so that a file of any size takes no memory. A stream beside it tells how many bytes the server
-//! has, which is not what the browser has handed to its system.
+//! The body is read as it arrives, so memory does not grow with the size of the file. A stream
+//! beside it reports how many bytes the server has received. The browser only knows how many it
+//! gave to its own system.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -12,7 +14,7 @@ use akurai_http::{Reply, Request, Response, Router, Server, sse};
 
 const LONGEST_FILE: u64 = 4 << 30;
 
-/// The bytes that are here of each upload under way, by the name that the page gave it.
+/// How many bytes of each upload in progress have arrived, by the name that the page gave it.
 #[derive(Clone, Default)]
 struct Uploads(Arc<Mutex<HashMap<String, u64>>>);
 

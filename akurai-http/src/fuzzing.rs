@@ -1,8 +1,10 @@
-//! What the fuzzer in `tests/fuzz` asks of the codecs: each function takes bytes and asserts properties.
+//! The properties that the fuzzer in `tests/fuzz` checks on the codecs: each function takes bytes
+//! and asserts properties.
 //!
-//! Nothing of this is in a normal build, but unit tests run each property too. Most properties compare a codec with a second
-//! reading of the same RFC, written plainly and without regard to speed; others compare it with itself, on bytes that
-//! were cut differently or that must mean the same.
+//! This module is not in a normal build, but unit tests run each property too. Most properties
+//! compare a codec with a second reading of the same RFC, which is written plainly and may be slow.
+//! Others compare a codec with itself, on the same bytes cut in other places, or on bytes that must
+//! mean the same.
 
 mod body;
 #[path = "../../tests/fuzz/cuts.rs"]
@@ -29,7 +31,7 @@ pub use multipart::multipart;
 pub use proxies::forwarded;
 pub use values::{cookie, path, query};
 
-/// These fields, if they are fields.
+/// Headers with these fields; `None` if they are not valid fields.
 fn headers(fields: &[(&str, &[u8])]) -> Option<Headers> {
     let mut headers = Headers::default();
     for (name, value) in fields {
@@ -69,7 +71,7 @@ fn field_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
     (is_name && is_value).then(|| (name, trim(value)))
 }
 
-/// `%XX` as the byte it stands for, with `otherwise` for a `%` that has no two digits.
+/// Decodes each `%XX` to its byte. For a `%` without two hex digits, `otherwise` gives the result.
 fn percent_decoded(text: &[u8], otherwise: impl Fn() -> Option<u8>) -> Option<Vec<u8>> {
     let digit = |at: usize| text.get(at).and_then(|byte| (*byte as char).to_digit(16));
     let mut bytes = Vec::new();
@@ -110,7 +112,7 @@ mod tests {
     #[test]
     fn files_holds() {
         check("files", |data| {
-            // A length of 64 bits, and the rest: as the fuzzer reads it.
+            // 64 bits of length, then the rest: the fuzzer reads its input the same way.
             let (len, data) = data.split_first_chunk().unwrap_or((&[0; 8], data));
             let len = u64::from_le_bytes(*len);
             ranges(data, len >> 1);

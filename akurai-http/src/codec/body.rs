@@ -27,14 +27,14 @@ pub(crate) enum Framing {
     Chunked,
 }
 
-/// What the next bytes of the input are.
+/// What the next bytes of the input are. The counts are in bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// This many are data. [`BodyDecoder::take_data`] says how many of them were used.
+    /// This many bytes are data. [`BodyDecoder::take_data`] says how many of them were used.
     Data(usize),
-    /// This many are framing, done with.
+    /// This many bytes are framing, and the decoder is done with them.
     Skip(usize),
-    /// There are too few to tell.
+    /// There are too few bytes to tell.
     More,
     /// The body is over; what follows belongs to the next message.
     End,
@@ -45,7 +45,7 @@ pub(crate) enum Step {
 pub(crate) struct BodyDecoder {
     limits: BodyLimits,
     state: State,
-    /// Bytes that are still due: of the body, or of the chunk.
+    /// Bytes that are still to come: of the body, or of the chunk.
     remaining: u64,
     /// Data bytes that a chunked body may still bring before it is too large.
     allowance: u64,
@@ -70,7 +70,7 @@ enum State {
     Failed(RequestError),
 }
 
-/// Where in `chunk-size [ chunk-ext ] CRLF` we are.
+/// The place within the line `chunk-size [ chunk-ext ] CRLF`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SizeLine {
     Digits,
@@ -106,7 +106,8 @@ impl BodyDecoder {
         };
     }
 
-    /// Frees a trailer section of more than so many bytes, once nobody can ask for it any more.
+    /// Frees the memory of a trailer section of more than `most` bytes, once nobody can ask for it
+    /// any more.
     pub(crate) fn shrink(&mut self, most: usize) {
         if self.trailer.capacity() > most {
             self.trailer = Vec::new();
@@ -114,12 +115,12 @@ impl BodyDecoder {
         }
     }
 
-    /// Whether everything has been read.
+    /// Whether the whole body has been read.
     pub(crate) fn is_over(&self) -> bool {
         self.state == State::End
     }
 
-    /// The error that ended it, if one did.
+    /// The error that ended the body, if there was one.
     pub(crate) fn check(&self) -> Result<(), RequestError> {
         match self.state {
             State::Failed(error) => Err(error),
@@ -127,7 +128,7 @@ impl BodyDecoder {
         }
     }
 
-    /// The data that is known to follow without framing between, in bytes.
+    /// How many bytes of data are known to follow without framing between them.
     pub(crate) fn due(&self) -> u64 {
         match self.state {
             State::Length | State::Data => self.remaining,
@@ -135,12 +136,14 @@ impl BodyDecoder {
         }
     }
 
-    /// The trailer section's field lines and the bytes that they point into; complete once the body is over.
+    /// The trailer section's field lines and the bytes that they point into. They are complete once
+    /// the body is over.
     pub(crate) fn trailers(&self) -> (&[u8], &[FieldLine]) {
         (&self.trailer, &self.trailer_lines)
     }
 
-    /// What `input`, the bytes that are not yet used, begins with. An error stays: every later call gives it again.
+    /// Says what `input` begins with; `input` holds the bytes that are not yet used. After an
+    /// error, each later call returns the same error.
     pub(crate) fn step(&mut self, input: &[u8]) -> Result<Step, RequestError> {
         self.try_step(input).inspect_err(|&error| self.fail(error))
     }
@@ -229,7 +232,7 @@ impl BodyDecoder {
 
     fn digit(&mut self, byte: u8) -> Result<SizeLine, RequestError> {
         match (byte as char).to_digit(16) {
-            // Sixteen digits are a u64 at most, so this cannot overflow.
+            // Sixteen hex digits fit into a u64, so this cannot overflow.
             Some(digit) if self.digits < 16 => {
                 self.digits += 1;
                 self.remaining = self.remaining << 4 | u64::from(digit);
@@ -272,7 +275,8 @@ impl BodyDecoder {
 
     fn trailer_line(&mut self) -> Result<(), RequestError> {
         let start = self.trailer_lines.last().map_or(0, |line| {
-            // A value is followed by white space that was trimmed and by CRLF; the next line begins behind the LF.
+            // The value is followed by trimmed white space and CRLF; the next line begins after the
+            // LF.
             let rest = &self.trailer[line.value.end..];
             line.value.end + rest.iter().position(|&b| b == b'\n').unwrap_or(0) + 1
         });
@@ -315,8 +319,8 @@ fn extension(place: SizeLine, byte: u8) -> Option<SizeLine> {
     }
 }
 
-/// Fields that would change how the message is framed, routed or trusted come too late in a trailer section
-/// (RFC 9110 §6.5.1).
+/// These fields would change how the message is framed, routed or trusted. In a trailer section
+/// they come too late (RFC 9110 §6.5.1).
 fn is_forbidden_trailer(name: &[u8]) -> bool {
     const FORBIDDEN: [&str; 20] = [
         "authorization",

@@ -5,7 +5,8 @@ use crate::values::field::is_token;
 use crate::values::field::trim_ows;
 use crate::values::headers::Headers;
 
-/// A content coding that a file may lie ready in (RFC 9110 §8.4.1), the ones that save more first.
+/// A content coding in which a file may be stored beside the original (RFC 9110 §8.4.1). The
+/// codings are in order of how much they save, the most first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContentCoding {
     Brotli,
@@ -20,7 +21,7 @@ impl ContentCoding {
         ContentCoding::Gzip,
     ];
 
-    /// As it stands in `Content-Encoding`.
+    /// The coding's name in `Content-Encoding`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             ContentCoding::Brotli => "br",
@@ -29,7 +30,7 @@ impl ContentCoding {
         }
     }
 
-    /// As it ends a file's name.
+    /// The extension of a file in this coding.
     pub(crate) fn extension(self) -> &'static str {
         match self {
             ContentCoding::Brotli => "br",
@@ -49,14 +50,15 @@ impl ContentCoding {
 pub(crate) struct AcceptedCodings {
     /// In thousandths, in the order of [`ContentCoding::ALL`].
     weights: [u16; 3],
-    /// Content as it is. `None`: nothing was said of it, so that it is accepted, after all that is named.
+    /// The weight of content without a coding. `None`: the field does not mention it, so it is
+    /// accepted, after all codings that the field names.
     identity: Option<u16>,
 }
 
 impl AcceptedCodings {
     // Accept-Encoding = #( codings [ weight ] )                         RFC 9110 §12.5.3
     // codings         = content-coding / "identity" / "*"
-    /// A field that is absent or malformed accepts content as it is.
+    /// An absent or malformed field accepts content without a coding only.
     pub(crate) fn of(headers: &Headers) -> AcceptedCodings {
         let nothing = AcceptedCodings {
             weights: [0; 3],
@@ -86,11 +88,13 @@ impl AcceptedCodings {
         }
     }
 
-    /// The codings that are better than none, the best first: by weight, and those that save more where it is the same.
+    /// The codings that the client prefers to none, the best first: ordered by weight, and at equal
+    /// weight by how much they save.
     pub(crate) fn preferred(self) -> impl Iterator<Item = ContentCoding> {
         let least = self.identity.unwrap_or(0).max(1);
         let mut best = ContentCoding::ALL;
-        // Three are in order once the first two, the last two and the first two again are.
+        // Three elements are sorted after comparing the first two, the last two, and the first two
+        // again.
         for at in [0, 1, 0] {
             if self.weight(best[at]) < self.weight(best[at + 1]) {
                 best.swap(at, at + 1);
@@ -100,12 +104,13 @@ impl AcceptedCodings {
             .filter(move |&coding| self.weight(coding) >= least)
     }
 
-    /// Whether content in this coding is welcome, at least as much as content as it is.
+    /// Whether the client wants content in this coding at least as much as content without a
+    /// coding.
     pub(crate) fn prefers(self, coding: ContentCoding) -> bool {
         self.preferred().any(|preferred| preferred == coding)
     }
 
-    /// Whether content may be sent as it is.
+    /// Whether content may be sent without a coding.
     pub(crate) fn takes_identity(self) -> bool {
         self.identity != Some(0)
     }
@@ -115,7 +120,8 @@ impl AcceptedCodings {
     }
 }
 
-/// Whether `Accept` names `text/html` itself, as a browser does that opens a page; scripts mostly say `*/*`.
+/// Whether `Accept` names `text/html` itself. A browser that opens a page does that; most scripts
+/// send `*/*`.
 pub(crate) fn accepts_html(headers: &Headers) -> bool {
     headers.tokens("Accept").any(|range| {
         let weight = match parameter(range, "q") {

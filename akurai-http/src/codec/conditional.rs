@@ -1,10 +1,11 @@
-//! Conditional requests: whether a representation is wanted at all, and whether a part of it fits (RFC 9110 §13).
+//! Conditional requests: whether the client wants a representation at all, and whether a part of it
+//! still fits (RFC 9110 §13).
 
 use crate::codec::date::http_date;
 use crate::values::field::trim_ows;
 use crate::values::headers::Headers;
 
-/// What a representation is known by.
+/// What identifies the version of a representation.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Validators<'a> {
     pub(crate) etag: Option<EntityTag<'a>>,
@@ -25,7 +26,7 @@ pub(crate) struct EntityTag<'a> {
 /// What the preconditions of a request say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Answer as if there were none.
+    /// Answer as if there were no preconditions.
     Proceed,
     /// 304.
     NotModified,
@@ -40,7 +41,7 @@ impl<'a> EntityTag<'a> {
         rest.is_empty().then_some(tag)
     }
 
-    /// The tag that `input` begins with, and what is behind it.
+    /// The tag that `input` begins with, and the rest of the input.
     fn split(input: &'a [u8]) -> Option<(EntityTag<'a>, &'a [u8])> {
         let strong = input.strip_prefix(b"W/");
         let quoted = strong.unwrap_or(input).strip_prefix(b"\"")?;
@@ -52,7 +53,8 @@ impl<'a> EntityTag<'a> {
         Some((tag, quoted[len..].strip_prefix(b"\"")?))
     }
 
-    // Strong comparison: both are strong, and the same. Weak comparison: the same.     RFC 9110 §8.8.3.2
+    // Strong comparison: both are strong and have the same opaque tag. Weak comparison: the opaque
+    // tags are the same (RFC 9110 §8.8.3.2).
     fn is_strongly(self, other: EntityTag<'_>) -> bool {
         !self.weak && !other.weak && self.opaque == other.opaque
     }
@@ -67,10 +69,10 @@ fn is_etagc(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x7e | 0x80..)
 }
 
-// The order is that of RFC 9110 §13.2.2: If-Match, or else If-Unmodified-Since; then If-None-Match, or else
-// If-Modified-Since.
-/// Evaluates the preconditions of a request for a representation that exists. `reads` is true for `GET` and `HEAD`; `now` in
-/// seconds since 1970.
+// The order of RFC 9110 §13.2.2: first If-Match, or If-Unmodified-Since where that is absent; then
+// If-None-Match, or If-Modified-Since where that is absent.
+/// Evaluates the preconditions of a request for a representation that exists. `reads` is true for
+/// `GET` and `HEAD`; `now` is in seconds since 1970.
 pub(crate) fn evaluate(headers: &Headers, reads: bool, own: Validators<'_>, now: u64) -> Verdict {
     if has(headers, "If-Match") {
         if !lists(headers, "If-Match", |tag| {
@@ -96,7 +98,7 @@ pub(crate) fn evaluate(headers: &Headers, reads: bool, own: Validators<'_>, now:
         };
     }
     match date(headers, "If-Modified-Since", now).zip(own.last_modified) {
-        // A date that the server's own clock has not reached says nothing of what the client has.
+        // A date in the future by the server's clock does not say which version the client has.
         Some((since, modified)) if reads && modified <= since && since <= now as i64 => {
             Verdict::NotModified
         }
@@ -104,9 +106,10 @@ pub(crate) fn evaluate(headers: &Headers, reads: bool, own: Validators<'_>, now:
     }
 }
 
-/// Whether a `Range` is to be honoured, as far as `If-Range` says (RFC 9110 §13.1.5): its entity tag is ours and both are
-/// strong, or its date is exactly ours and lies at least a second back. A date cannot tell two changes within its second
-/// apart, and a client that was given a tag must not send one.
+/// Whether `If-Range` lets the server honour `Range` (RFC 9110 §13.1.5). Its entity tag must be
+/// ours and both must be strong; or its date must be exactly ours and at least a second in the
+/// past. A date cannot tell two changes within the same second apart, and a client that was given a
+/// tag must not send a date.
 pub(crate) fn range_applies(headers: &Headers, own: Validators<'_>, now: u64) -> bool {
     if !has(headers, "If-Range") {
         return true;
@@ -125,20 +128,22 @@ fn has(headers: &Headers, name: &str) -> bool {
     headers.bytes(name).is_some()
 }
 
-/// The value of a field that stands there once.
+/// The value of a field that occurs exactly once.
 fn only<'a>(headers: &'a Headers, name: &'a str) -> Option<&'a [u8]> {
     let mut values = headers.all(name);
     let first = values.next();
     first.filter(|_| values.next().is_none())
 }
 
-/// A date that is none, or stands there twice, makes its condition void (RFC 9110 §13.1.3, §13.1.4).
+/// `None`, so that the condition is ignored, if the date is invalid or the field occurs twice
+/// (RFC 9110 §13.1.3, §13.1.4).
 fn date(headers: &Headers, name: &str, now: u64) -> Option<i64> {
     http_date(only(headers, name)?, now)
 }
 
-// If-Match = "*" / #entity-tag, and so If-None-Match
-/// Whether the field is `*` or lists a tag of which this is true. A malformed one lists nothing.
+// If-Match = "*" / #entity-tag; the same for If-None-Match
+/// Whether the field is `*` or lists a tag for which `is_own` is true. A malformed field lists
+/// nothing.
 fn lists(headers: &Headers, name: &str, is_own: impl Fn(EntityTag<'_>) -> bool) -> bool {
     if only(headers, name) == Some(b"*") {
         return true;
@@ -288,7 +293,7 @@ mod tests {
 
     #[test]
     fn rfc9110_13_2_2_precedence() {
-        // An entity tag that is there makes the date of its kind mean nothing.
+        // If the entity tag's field is there, the date's field of the same kind is ignored.
         check(
             &[("If-Unmodified-Since", BEFORE), ("If-Match", "\"a\"")],
             Proceed,
@@ -301,7 +306,7 @@ mod tests {
             &[("If-Modified-Since", BEFORE), ("If-None-Match", "\"a\"")],
             NotModified,
         );
-        // A precondition that fails goes before the question whether anything changed.
+        // A precondition that fails is reported before the check whether anything changed.
         check(&[("If-None-Match", "\"a\""), ("If-Match", "\"b\"")], Failed);
         check(
             &[("If-None-Match", "\"a\""), ("If-Match", "\"a\"")],
@@ -345,7 +350,7 @@ mod tests {
             "\"a\"",
             NOW
         ));
-        // In the second of its change, a date does not tell two versions apart.
+        // Within the second of the change, a date does not tell two versions apart.
         assert!(!applies(&[("If-Range", MODIFIED)], "\"a\"", 784_111_777));
         assert!(applies(&[("If-Range", MODIFIED)], "\"a\"", 784_111_778));
     }

@@ -5,9 +5,11 @@ use crate::values::field::trim_ows;
 
 // cookie-string = cookie-pair *( ";" SP cookie-pair )                   RFC 6265 §4.2.1
 // cookie-pair   = cookie-name "=" cookie-value                          RFC 6265 §4.1.1
-/// The pairs of one `Cookie` field's value, in order; what is no cookie-pair is skipped.
+/// The pairs of one `Cookie` field's value, in order. Elements that are not a cookie-pair are
+/// skipped.
 ///
-/// The field is split at each `;` first, so that a quote that is never closed swallows none of the cookies behind it.
+/// The field is split at each `;` first. So a quote that is never closed does not swallow the
+/// cookies after it.
 pub(crate) fn pairs(field_value: &[u8]) -> impl Iterator<Item = (&str, &str)> {
     field_value
         .split(|&byte| byte == b';')
@@ -27,7 +29,8 @@ fn cookie_pair(pair: &[u8]) -> Option<(&str, &str)> {
 
 // cookie-value = *cookie-octet / ( DQUOTE *cookie-octet DQUOTE )        RFC 6265 §4.1.1
 //
-// Space and comma are no cookie-octets, but browsers store and send them and they mislead nobody, so we read them.
+// Space and comma are not cookie-octets. But browsers store and send them, and no parser misreads
+// them, so we accept them.
 fn unquoted(value: &[u8]) -> Option<&[u8]> {
     let value = match value {
         [b'"', inner @ .., b'"'] => inner,
@@ -37,20 +40,22 @@ fn unquoted(value: &[u8]) -> Option<&[u8]> {
     value.iter().all(readable).then_some(value)
 }
 
-/// Whether `value` can be sent as it is: cookie-octets alone.
+/// Whether `value` can be sent as it is: it consists of cookie-octets only.
 pub(crate) fn is_cookie_value(value: &str) -> bool {
     value.bytes().all(is_cookie_octet)
 }
 
 // cookie-octet = %x21 / %x23-2B / %x2D-3A / %x3C-5B / %x5D-7E
-//              ; US-ASCII characters without CTLs, white space, DQUOTE, comma, semicolon and backslash
+//              ; US-ASCII characters without CTLs, white space, DQUOTE, comma, semicolon
+//              ; and backslash
 fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\')
 }
 
 // path-value = <any CHAR except CTLs or ";">                            RFC 6265 §4.1.1
 //
-// We ask for a slash at its beginning, without which a browser takes another path (§5.2.4), and refuse spaces.
+// We require a leading slash, because a browser uses another path without it (§5.2.4), and refuse
+// spaces.
 pub(crate) fn is_path_value(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b';')
 }
@@ -68,7 +73,8 @@ pub(crate) fn is_domain_value(domain: &str) -> bool {
     domain.split('.').all(is_label)
 }
 
-/// What a name that begins with `__Secure-` or `__Host-` asks of its cookie; browsers compare it in any case.
+/// Whether the name has this prefix. `__Secure-` and `__Host-` put conditions on the cookie;
+/// browsers ignore the prefix's case.
 pub(crate) fn has_prefix(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
@@ -100,7 +106,7 @@ mod tests {
     #[test]
     fn rfc6265_4_1_1_quotes_are_no_part_of_the_value() {
         check(br#"a="b"; c="""#, &[("a", "b"), ("c", "")]);
-        // A quote that is not closed ends with its own pair.
+        // A quote that is not closed ends at the end of its own pair.
         check(br#"a="b; s=secret; c=d""#, &[("s", "secret")]);
         for malformed in [r#"a=""#, r#"a="b"#, r#"a=b""#, r#"a="b"c"#, r#"a="b\"c""#] {
             check(format!("{malformed}; z=1").as_bytes(), &[("z", "1")]);

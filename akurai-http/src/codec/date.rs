@@ -1,4 +1,4 @@
-//! Dates of HTTP: IMF-fixdate, which it writes, and all three forms that it reads (RFC 9110 §5.6.7).
+//! Dates of HTTP: this module writes IMF-fixdate and reads all three forms (RFC 9110 §5.6.7).
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, always 29 bytes.
 pub(crate) const DATE_BYTES: usize = 29;
@@ -9,7 +9,8 @@ const LAST_SECOND: u64 = 253_402_300_799;
 const DAYS: &[u8; 21] = b"ThuFriSatSunMonTueWed";
 const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 
-/// The date of this many seconds since 1970-01-01 00:00:00 UTC. Years past 9999 do not fit and are shown as 9999.
+/// The date of this many seconds since 1970-01-01 00:00:00 UTC. A year after 9999 does not fit: the
+/// result is the last second of 9999.
 pub(crate) fn imf_fixdate(unix_seconds: u64) -> [u8; DATE_BYTES] {
     let seconds = unix_seconds.min(LAST_SECOND);
     let (days, time) = ((seconds / 86_400) as usize, (seconds % 86_400) as usize);
@@ -27,7 +28,7 @@ pub(crate) fn imf_fixdate(unix_seconds: u64) -> [u8; DATE_BYTES] {
     date
 }
 
-/// `1994-11-06 08:49`, for people.
+/// `1994-11-06 08:49`, for people to read.
 pub(crate) fn iso_minutes(unix_seconds: u64) -> String {
     let mut date = rfc3339(unix_seconds.saturating_mul(1000));
     date.truncate("1994-11-06T08:49".len());
@@ -50,8 +51,9 @@ fn two_digits(place: &mut [u8], number: usize) {
 
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
 fn civil_from_days(days: usize) -> (usize, usize, usize) {
-    // Years are counted from March, so that the leap day is a year's last and every month's start is a straight line.
-    // Day 0 of this count is 0000-03-01; 400 years are one era of 146,097 days.
+    // Years are counted from March. So the leap day is the last day of a year, and a linear formula
+    // gives the first day of each month. Day 0 of this count is 0000-03-01; 400 years are one era
+    // of 146,097 days.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era =
@@ -68,10 +70,11 @@ fn civil_from_days(days: usize) -> (usize, usize, usize) {
     (year, month, day)
 }
 
-/// The seconds since 1970-01-01 00:00:00 UTC of a date in any of the three forms; `None` if it is no such date.
+/// The seconds since 1970-01-01 00:00:00 UTC of a date in any of the three forms; `None` if the
+/// text is no such date.
 ///
-/// `now` decides the century of a year of two digits, in the same seconds. The day's name is read, and not held against
-/// the date.
+/// `now`, also in seconds since 1970, decides the century of a two-digit year. The day's name is
+/// read, but need not match the date.
 pub(crate) fn http_date(text: &[u8], now: u64) -> Option<i64> {
     let comma = text.iter().position(|&byte| byte == b',');
     match comma {
@@ -120,7 +123,8 @@ fn rfc850_date(text: &[u8], now: u64) -> Option<i64> {
     };
     let time = rest.strip_prefix(b" ")?.strip_suffix(b" GMT")?;
     let (this_year, _, _) = civil_from_days((now / 86_400) as usize);
-    // A date that seems to be over 50 years ahead is the last one in the past with these digits.
+    // A date that seems to be more than 50 years in the future is the last one in the past with
+    // these digits.
     let mut year = this_year / 100 * 100 + number(&[y0, y1])?;
     if year > this_year + 50 {
         year -= 100;
@@ -185,7 +189,7 @@ fn seconds(year: usize, month: usize, day: usize, time: &[u8]) -> Option<i64> {
     Some(days * 86_400 + (hour * 3600 + minute * 60 + second) as i64)
 }
 
-/// The day of a date, counted from 1970-01-01: the way of [`civil_from_days`] back.
+/// The day of a date, counted from 1970-01-01: the inverse of [`civil_from_days`].
 fn days_from_civil(year: usize, month: usize, day: usize) -> i64 {
     let year = year as i64 - i64::from(month <= 2);
     let month_from_march = (month as i64 + 9) % 12;
@@ -231,7 +235,7 @@ mod tests {
             ("Tue, 29 Feb 2000 00:00:00 GMT", Some(951_782_400)),
             ("Wed, 31 Dec 1969 23:59:59 GMT", Some(-1)),
             ("Sat, 30 Jun 2012 23:59:60 GMT", Some(1_341_100_800)),
-            // The day's name is not ours to check.
+            // We do not check the day's name.
             ("Mon, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
             // Two digits: at most 50 years ahead.
             ("Friday, 01-Jan-76 00:00:00 GMT", Some(3_345_062_400)),

@@ -5,10 +5,11 @@ use crate::codec::path::percent_encode;
 // content-disposition = disposition-type *( ";" disposition-parm )
 // disposition-type    = "inline" / "attachment" / token
 // filename-parm       = "filename" "=" value / "filename*" "=" ext-value
-/// The value that has `file_name` saved under that name.
+/// The value that makes a client save the content as `file_name`.
 ///
-/// `filename` holds what every client reads alike; a name that has more than that also stands in `filename*`, as UTF-8
-/// (RFC 8187), and clients take that one. Separators and control characters are no part of a name: `_` is in their place.
+/// `filename` holds only what every client reads the same way. If the name has other characters,
+/// the whole name also stands in `filename*`, as UTF-8 (RFC 8187), and clients prefer that. `_`
+/// replaces separators and control characters.
 pub(crate) fn attachment(file_name: &str) -> String {
     let name: String = file_name
         .chars()
@@ -18,7 +19,8 @@ pub(crate) fn attachment(file_name: &str) -> String {
             c => c,
         })
         .collect();
-    // A quote or a backslash is escaped in more than one way, and a percent sign decoded by some (RFC 6266 appendix D).
+    // Clients escape a quote or a backslash in different ways, and some decode a percent sign
+    // (RFC 6266 appendix D).
     let is_plain = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '%');
     let fallback: String = name
         .chars()
@@ -31,7 +33,8 @@ pub(crate) fn attachment(file_name: &str) -> String {
     format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{encoded}")
 }
 
-// attr-char = ALPHA / DIGIT / "!" / "#" / "$" / "&" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~"   RFC 8187 §3.2.1
+// attr-char = ALPHA / DIGIT / "!" / "#" / "$" / "&" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~"
+//                                                                       RFC 8187 §3.2.1
 fn is_attr_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte)
 }

@@ -7,8 +7,8 @@ use crate::values::field::is_field_value;
 // comment = colon *any-char end-of-line
 // field   = 1*name-char [ colon [ space ] *any-char ] end-of-line
 
-/// Appends a field for each line of `value`. CR, LF and CRLF are one break each, as the browser will read them: a lone
-/// CR that went out as it is would begin a field of its own.
+/// Appends a field for each line of `value`. CR, LF and CRLF are one line break each, as the
+/// browser reads them: a lone CR that is sent as it is would begin a new field.
 fn append_lines(name: &[u8], value: &str, out: &mut Vec<u8>) {
     let mut rest = value.as_bytes();
     loop {
@@ -24,8 +24,8 @@ fn append_lines(name: &[u8], value: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends `data`, a line for each of its lines. The space after the colon is always there, so that a value which
-/// begins with a space keeps it.
+/// Appends `data`, one field for each of its lines. The space after the colon is always there, so
+/// that a value which begins with a space keeps it.
 pub(crate) fn append_data(data: &str, out: &mut Vec<u8>) {
     append_lines(b"data: ", data, out);
 }
@@ -57,8 +57,9 @@ pub(crate) fn is_event_name(name: &str) -> bool {
     !name.contains(['\r', '\n'])
 }
 
-/// Whether an event may have this id. Beside line breaks, a NUL would make the browser ignore it, white space at an end would not
-/// come back in `Last-Event-ID`, and no field value has another control character than a tab.
+/// Whether an event may have this id. It must have no line break. A NUL would make the browser
+/// ignore the id. White space at either end would not come back in `Last-Event-ID`. A field value
+/// cannot hold any control character except a tab.
 pub(crate) fn is_event_id(id: &str) -> bool {
     is_field_value(id.as_bytes()) && !id.starts_with([' ', '\t']) && !id.ends_with([' ', '\t'])
 }

@@ -1,6 +1,7 @@
 //! `application/x-www-form-urlencoded`, of a query or a body (WHATWG URL §5.1).
 
-/// The pairs of `input` in order; sequences without a byte are skipped. What is not UTF-8 has U+FFFD in its place.
+/// The pairs of `input` in order. Empty sequences are skipped. U+FFFD replaces bytes that are not
+/// UTF-8.
 pub(crate) fn pairs(input: &[u8]) -> impl Iterator<Item = (String, String)> {
     byte_pairs(input).map(|(name, value)| (text(name), text(value)))
 }
@@ -20,7 +21,7 @@ pub(crate) fn byte_pairs(input: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>
         })
 }
 
-/// `+` is a space, and `%XX` a byte; a `%` without two hex digits is itself.
+/// `+` becomes a space and `%XX` a byte; a `%` without two hex digits stays as it is.
 fn decode(encoded: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
@@ -43,7 +44,7 @@ fn text(bytes: Vec<u8>) -> String {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// The byte of the two hex digits with which `input` begins, and what is behind them.
+/// The byte of the two hex digits with which `input` begins, and the rest of the input.
 fn percent_encoded(input: &[u8]) -> Option<(u8, &[u8])> {
     let [high, low, rest @ ..] = input else {
         return None;
@@ -76,7 +77,7 @@ mod tests {
         check(b"=b", &[("", "b")]);
         check(b"=", &[("", "")]);
         check(b"a=b=c", &[("a", "b=c")]);
-        // A semicolon separates nothing any more.
+        // A semicolon no longer separates pairs.
         check(b"a=b;c=d", &[("a", "b;c=d")]);
     }
 
@@ -100,7 +101,7 @@ mod tests {
         check("ä=%C3%A4".as_bytes(), &[("ä", "ä")]);
         check(b"a=%FF", &[("a", "\u{fffd}")]);
         check(b"a=\xff", &[("a", "\u{fffd}")]);
-        // A sequence that is cut is one replacement, each byte that begins nothing is one of its own.
+        // An incomplete sequence becomes one U+FFFD; so does each byte that begins no sequence.
         check(b"a=%E2%82x", &[("a", "\u{fffd}x")]);
         check(b"a=%C0%AF", &[("a", "\u{fffd}\u{fffd}")]);
         check(b"a=%EF%BB%BF", &[("a", "\u{feff}")]);

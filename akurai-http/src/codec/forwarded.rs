@@ -1,6 +1,6 @@
-//! What a proxy says of its peer: `X-Forwarded-For`, and `Forwarded` (RFC 7239).
+//! What a proxy says about its peer: `X-Forwarded-For`, and `Forwarded` (RFC 7239).
 
-// `core::net` is addresses alone, no socket.
+// `core::net` has addresses only, no sockets.
 use core::net::{IpAddr, Ipv6Addr};
 
 use crate::values::field::trim_ows;
@@ -25,7 +25,8 @@ impl Net {
         if prefix_bits > all_bits {
             return None;
         }
-        // An IPv4 address in IPv6's clothes, as `contains` sees one: `::ffff:10.0.0.0/104`.
+        // An IPv4 network written as IPv6, in the form that `contains` compares:
+        // `::ffff:10.0.0.0/104`.
         let (addr, prefix_bits) = match addr.to_canonical() {
             canonical if addr.is_ipv6() && canonical.is_ipv4() && prefix_bits >= 96 => {
                 (canonical, prefix_bits - 96)
@@ -49,12 +50,13 @@ impl Net {
     }
 }
 
-/// The elements of a `Forwarded` field: separated by commas, but not by those within quotes. Empty
-/// ones count for nothing (RFC 9110 §5.6.1.2): a line, or the end of one, to which nobody appended
-/// says nothing of any proxy.
+/// The elements of a `Forwarded` field. Commas separate them, except commas within quotes. Empty
+/// elements are skipped (RFC 9110 §5.6.1.2): a line to which no proxy appended anything, or its
+/// empty end, says nothing about a proxy.
 ///
-/// A field that leaves a quote open is one element without a word. A client can send such a quote to swallow what the
-/// proxy appends behind it, and then its own words would stand where the proxy's are looked for.
+/// A field with an unclosed quote is one element without parameters. A client can send such a quote
+/// so that it swallows the element that the proxy appends. Then the client's own text would stand
+/// where the server looks for the proxy's.
 pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quotes = Quotes::default();
     for &byte in value {
@@ -66,7 +68,7 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|element| !element.is_empty())
 }
 
-/// An element that is there and has no parameter.
+/// An element that is not empty and has no parameter.
 const WORDLESS: &[u8] = b";";
 
 // forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )    RFC 7239 §4
@@ -87,7 +89,7 @@ pub(crate) fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
 // nodename = IPv4address / "[" IPv6address "]" / "unknown" / obfnode
 // node-port = port / obfport
 //
-// `X-Forwarded-For` has IPv6 addresses without brackets too.
+// In `X-Forwarded-For`, IPv6 addresses also come without brackets.
 pub(crate) fn node_address(node: &[u8]) -> Option<IpAddr> {
     let node = std::str::from_utf8(node).ok()?;
     if let Some(rest) = node.strip_prefix('[') {
@@ -126,7 +128,7 @@ fn split_outside_quotes(value: &[u8], separator: u8) -> impl Iterator<Item = &[u
 }
 
 // quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE               RFC 9110 §5.6.4
-/// Whether bytes that go by stand within quotes.
+/// Whether the bytes read so far leave a quote open.
 #[derive(Default)]
 struct Quotes {
     are_open: bool,
@@ -134,7 +136,7 @@ struct Quotes {
 }
 
 impl Quotes {
-    /// Takes one byte, and tells whether quotes are open before it.
+    /// Reads one byte, and tells whether a quote was open before it.
     fn pass(&mut self, byte: u8) -> bool {
         let were_open = self.are_open;
         self.are_open ^= byte == b'"' && !self.escape;
@@ -186,7 +188,7 @@ mod tests {
             split(r#"for="a,b";by="\"," , for=c"#),
             [r#"for="a,b";by="\",""#, "for=c"]
         );
-        // What a client forged, and what the proxy appended.
+        // The element that a client forged, then the one that the proxy appended.
         for forged in [
             r#"for=192.0.2.66;x=", for=203.0.113.7"#,
             r#"for=192.0.2.66;x="\", for=203.0.113.7"#,

@@ -2,17 +2,17 @@
 
 use crate::codec::deflate::{Deflate, Flush, Level};
 
-/// A gzip stream under way: one member.
+/// A gzip stream in progress: one member.
 #[derive(Debug)]
 pub(crate) struct GzipEncoder {
     deflate: Deflate,
     has_begun: bool,
     crc: u32,
-    /// Of the content, modulo 2^32.
+    /// Length of the content, modulo 2^32.
     bytes: u32,
 }
 
-// ID1 ID2 CM FLG MTIME XFL OS: no name, no time, and a system that matters to nobody     §2.3
+// ID1 ID2 CM FLG MTIME XFL OS: no name, no time, OS unknown (§2.3).
 const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
 impl GzipEncoder {
@@ -25,7 +25,8 @@ impl GzipEncoder {
         }
     }
 
-    /// Appends what is ready of the content, to which `input` is added. The end comes with [`Flush::Finish`].
+    /// Adds `input` to the content and appends the output that is ready. [`Flush::Finish`] ends the
+    /// stream.
     pub(crate) fn compress(&mut self, input: &[u8], flush: Flush, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.has_begun, true) {
             out.extend_from_slice(&HEAD);
@@ -38,7 +39,7 @@ impl GzipEncoder {
         }
     }
 
-    /// All of `content` in one.
+    /// Compresses all of `content` at once.
     pub(crate) fn whole(level: Level, content: &[u8]) -> Vec<u8> {
         let mut out = HEAD.to_vec();
         Deflate::compress_alone(level, 15, content, Flush::Finish, &mut out);
@@ -53,7 +54,7 @@ fn append_end(crc: u32, bytes: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes.to_le_bytes());
 }
 
-/// What each byte does to the CRC, and what it does when so many zeros follow it (§8).
+/// How each byte changes the CRC, and how it does so with 1 to 7 zero bytes after it (§8).
 static TABLES: [[u32; 256]; 8] = {
     let mut tables = [[0; 256]; 8];
     let mut byte = 0;
@@ -84,7 +85,8 @@ static TABLES: [[u32; 256]; 8] = {
     tables
 };
 
-/// Goes on with a CRC, which begins and ends inverted; eight bytes at a time.
+/// Continues a CRC with `bytes`, eight at a time. The CRC is inverted at the beginning and at the
+/// end.
 fn crc32(mut crc: u32, bytes: &[u8]) -> u32 {
     let mut words = bytes.chunks_exact(8);
     for word in &mut words {

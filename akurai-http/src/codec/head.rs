@@ -1,8 +1,8 @@
 //! The head of a request: request line and header section (RFC 9112 §3, §5).
 //!
-//! [`HeadParser`] takes the unread bytes of a connection again and again as more of them arrive. It keeps its place,
-//! so that a peer who drips a head byte by byte costs time linear in what was sent; a fault is reported with the line
-//! that shows it, not at the end of the head.
+//! [`HeadParser`] gets the unread bytes of a connection again each time that more of them arrive.
+//! It remembers how far it came. So a peer that sends a head byte by byte costs time linear in the
+//! bytes sent. A fault is reported at the line that shows it, not at the end of the head.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::values::field::{
 use crate::values::method::Method;
 use crate::values::version::Version;
 
-/// A method longer than this is refused, in bytes. The longest registered one has 17.
+/// Longest accepted method, in bytes. The longest registered one has 17.
 const METHOD_BYTES: usize = 32;
 
 /// Empty lines before a request line that are ignored (RFC 9112 §2.2 asks for at least one).
@@ -25,7 +25,7 @@ const EMPTY_LINES: u8 = 2;
 /// Field lines that a parser keeps room for while it waits for the next head.
 const USUAL_LINES: usize = 32;
 
-/// What bounds a head, in bytes and lines.
+/// The limits on a head, in bytes and lines.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HeadLimits {
     pub(crate) request_line_bytes: usize,
@@ -42,12 +42,14 @@ pub(crate) struct Head {
     /// The path, percent-encoded as it came; empty for an absolute-form without one, and for `*`.
     pub(crate) path: Range<usize>,
     pub(crate) query: Option<Range<usize>>,
-    /// The absolute-form's authority or else the Host field's value; empty if HTTP/1.0 gave neither.
+    /// The absolute-form's authority, otherwise the Host field's value; empty if an HTTP/1.0
+    /// request has neither.
     pub(crate) authority: Range<usize>,
     pub(crate) framing: Framing,
     /// Whether the client lets the connection persist (RFC 9112 §9.3).
     pub(crate) keep_alive: bool,
-    /// Whether the client itself asks for the connection's end, and so must not send anything behind this request (§9.6).
+    /// Whether the client asks to close the connection, and so must not send anything after this
+    /// request (§9.6).
     pub(crate) is_last: bool,
     pub(crate) expects_continue: bool,
 }
@@ -55,9 +57,9 @@ pub(crate) struct Head {
 /// Reads one head from bytes that arrive in pieces.
 #[derive(Debug, Default)]
 pub(crate) struct HeadParser {
-    /// Where the line that comes next begins.
+    /// Where the next line begins.
     at: usize,
-    /// Up to where that line has been searched for its end.
+    /// Up to where the search for that line's end has come.
     searched: usize,
     empty_lines: u8,
     section_start: Option<usize>,
@@ -66,7 +68,7 @@ pub(crate) struct HeadParser {
     seen: Seen,
 }
 
-/// The fields that the server itself must understand, as they pass by.
+/// The fields that the server itself must understand, noted as they are read.
 #[derive(Debug, Default)]
 struct Seen {
     host: Option<Range<usize>>,
@@ -81,13 +83,14 @@ struct Seen {
 #[derive(Debug)]
 enum Coding {
     Chunked,
-    /// Another coding below it, which we do not undo.
+    /// Another coding under `chunked`, which we do not decode.
     Unknown,
 }
 
 impl HeadParser {
-    /// Goes on in `input`, which begins where it began at the last call and has grown at its end. `Some` is the length
-    /// of the whole head with the empty line after it; `None` asks for more bytes.
+    /// Continues in `input`. It must begin at the same byte as at the last call; new bytes are
+    /// added only at its end. `Some` is the length of the whole head with the empty line after it;
+    /// `None` asks for more bytes.
     pub(crate) fn advance(
         &mut self,
         input: &[u8],
@@ -100,10 +103,11 @@ impl HeadParser {
                 self.check_unfinished(input, limits)?;
                 return Ok(None);
             };
-            // As if it had come without its end first, so that a fault is the same however the bytes arrive.
+            // First checked as if its end had not arrived, so that the error is the same however
+            // the bytes arrive.
             self.check_unfinished(&input[..end], limits)?;
-            // We refuse a bare LF as a line's end, which RFC 9112 §2.2 merely allows to accept: parsers disagree
-            // about it, and that is smuggling.
+            // We refuse a bare LF as a line's end. RFC 9112 §2.2 allows but does not require to
+            // accept it. Parsers disagree about it, and that makes request smuggling possible.
             if end == self.at || input[end - 1] != b'\r' {
                 return Err(RequestError::LineEnding);
             }
@@ -129,7 +133,7 @@ impl HeadParser {
         }
     }
 
-    /// The head that `advance` completed, and the parser ready for the next one.
+    /// Takes the head that `advance` completed, and makes the parser ready for the next one.
     pub(crate) fn take_head(&mut self) -> (Head, &mut Vec<FieldLine>) {
         self.at = 0;
         self.searched = 0;
@@ -139,19 +143,19 @@ impl HeadParser {
         (std::mem::take(&mut self.head), &mut self.lines)
     }
 
-    /// Frees the room for more field lines than most requests have.
+    /// Frees the memory for field lines if there are more than most requests have.
     pub(crate) fn shrink(&mut self) {
         if self.lines.capacity() > USUAL_LINES {
             self.lines = Vec::new();
         }
     }
 
-    /// Whether an incomplete line is already more than a complete one may be.
+    /// Checks whether an incomplete line is already longer than a complete one may be.
     fn check_unfinished(&self, input: &[u8], limits: &HeadLimits) -> Result<(), RequestError> {
         let line = &input[self.at..];
         match self.section_start {
-            // What speaks another protocol (TLS, say) need not send a line's end for us to know. A CR is the first half of an empty
-            // line, or nothing.
+            // A client that speaks another protocol (TLS, for example) is refused before its first
+            // line ends. A single CR may begin an empty line, so the parser waits.
             None if line.first().is_some_and(|&first| !is_tchar(first)) && line != b"\r" => {
                 Err(RequestError::Method)
             }
@@ -204,7 +208,7 @@ impl HeadParser {
         let target_end = target_start + target_len;
         let method = &bytes[..method_len];
         let known = Method::from_token(method);
-        // Even if what follows is refused: an answer to HEAD has no body.
+        // Noted even if the rest is refused: an answer to HEAD has no body.
         self.head.method = known.unwrap_or_default();
         self.head.version = http_version(&bytes[target_end + 1..])?;
 
@@ -250,13 +254,14 @@ impl HeadParser {
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = content_length(value)?;
-                // We refuse a second field even if it is equal (RFC 9110 §8.6 would let us merge them).
+                // We refuse a second field even if it is equal, although RFC 9110 §8.6 would let us
+                // merge them.
                 if self.seen.content_length.replace(length).is_some() {
                     return Err(RequestError::ContentLength);
                 }
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                // One line only: with several, proxies differ in which one they obey.
+                // One field line only: with several, proxies differ in which one they obey.
                 let coding = transfer_encoding(value)?;
                 if self.seen.coding.replace(coding).is_some() {
                     return Err(RequestError::TransferEncoding);
@@ -270,7 +275,7 @@ impl HeadParser {
 
     // Expect = #expectation                                             RFC 9110 §10.1.1
     //
-    // Empty elements of a list count for nothing (§5.6.1.2).
+    // Empty elements of a list are ignored (§5.6.1.2).
     fn expect(&mut self, value: &[u8]) -> Result<(), RequestError> {
         let elements = value.split(|&byte| byte == b',').map(trim_ows);
         for expectation in elements.filter(|element| !element.is_empty()) {
@@ -290,7 +295,8 @@ impl HeadParser {
         }
     }
 
-    /// What only the whole section can tell: Host (RFC 9112 §3.2), framing (§6.3) and persistence (§9.3).
+    /// Checks what needs the whole section: Host (RFC 9112 §3.2), framing (§6.3) and persistence
+    /// (§9.3).
     fn finish(&mut self, input: &[u8]) -> Result<(), RequestError> {
         let head = &mut self.head;
         let is_1_1 = head.version == Version::Http11;
@@ -301,10 +307,11 @@ impl HeadParser {
         }
         debug_assert!(head.authority.end <= input.len());
         head.framing = match (&self.seen.coding, self.seen.content_length) {
-            // §6.1 lets a server close after such a request; we do not serve it at all, since one of the two
-            // fields was meant for another parser.
+            // §6.1 lets a server answer such a request and then close. We do not answer it at all,
+            // since one of the two fields was meant to mislead another parser.
             (Some(_), Some(_)) => return Err(RequestError::LengthAndCoding),
-            // Transfer-Encoding is not of HTTP/1.0, and who sends it there hopes that somebody ignores it (§6.1).
+            // HTTP/1.0 has no Transfer-Encoding. A client that sends it there hopes that some
+            // parser ignores it (§6.1).
             (Some(_), None) if !is_1_1 => return Err(RequestError::TransferEncoding),
             (Some(Coding::Unknown), None) => return Err(RequestError::TransferCodingUnknown),
             (Some(Coding::Chunked), None) => Framing::Chunked,
@@ -319,8 +326,8 @@ impl HeadParser {
     }
 }
 
-/// Why a request line that begins with these bytes, as many as show it, is too long: for its target (RFC 9112 §3), or
-/// already for its method.
+/// The error for a request line that is too long and begins with these bytes. Either its target is
+/// too long (RFC 9112 §3), or already its method.
 fn too_long(line: &[u8]) -> RequestError {
     match line[..line.len().min(METHOD_BYTES + 1)].contains(&b' ') {
         true => RequestError::TargetTooLong,
@@ -344,8 +351,9 @@ fn http_version(bytes: &[u8]) -> Result<Version, RequestError> {
 
 // Transfer-Encoding = #transfer-coding                                  RFC 9112 §6.1
 //
-// `chunked` alone is understood. A list that ends in `chunked` has a known end but a coding that we do not undo: 501.
-// Anything else leaves the end of the body unknown: 400. Empty elements and parameters are refused.
+// We understand `chunked` alone. A list that ends in `chunked` shows where the body ends, but has a
+// coding that we do not decode: 501. Any other list leaves the end of the body unknown: 400. Empty
+// elements and parameters are refused.
 fn transfer_encoding(value: &[u8]) -> Result<Coding, RequestError> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(Coding::Chunked);

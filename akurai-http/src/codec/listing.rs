@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::codec::date::iso_minutes;
 use crate::codec::path::{is_unreserved, percent_encode};
 
-/// What stands in a directory.
+/// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) name: String,
@@ -17,7 +17,7 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntryKind {
     Directory,
-    /// Of so many bytes.
+    /// A file of this many bytes.
     File(u64),
 }
 
@@ -36,8 +36,8 @@ a:hover,a:focus-visible{text-decoration:underline}\
 .f{font-weight:600}\
 @media(max-width:36rem){.d{display:none}td{padding:.6rem 0}}";
 
-/// The page for a directory whose path, decoded, is `path`. `is_whole` is false if there are more entries than these, and
-/// `parent` is whether there is a directory to go up to.
+/// The page for a directory whose decoded path is `path`. `is_whole` is false if the directory has
+/// more entries than these. `parent` says whether there is a directory to go up to.
 pub(crate) fn page(path: &str, mut entries: Vec<Entry>, is_whole: bool, parent: bool) -> String {
     entries.sort_unstable_by(|a, b| {
         let is_file = |entry: &Entry| entry.kind != EntryKind::Directory;
@@ -94,8 +94,8 @@ fn grouped(number: u64) -> String {
     grouped
 }
 
-/// Text that stays text, in an element or a quoted attribute, and stands in the order in which it is written: the characters
-/// that turn what follows them around would show `gnp.exe` as `exe.png`.
+/// Escapes text for an element or a quoted attribute. U+FFFD replaces characters that change the
+/// direction of the text after them: they would show `gnp.exe` as `exe.png`.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

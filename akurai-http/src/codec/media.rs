@@ -2,17 +2,17 @@
 
 use crate::codec::parameters::essence;
 
-/// What a file's name says of its content.
+/// What a file's name says about its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Media {
-    /// The value of `Content-Type`; text says that it is UTF-8.
+    /// The value of `Content-Type`. For text, it says that the text is UTF-8.
     pub(crate) content_type: &'static str,
-    /// It is compressed already, so that no coding would make it smaller.
+    /// The content is compressed already, so that no coding would make it smaller.
     pub(crate) is_compressed: bool,
 }
 
 impl Media {
-    /// That of a file of this name.
+    /// The media type of a file of this name.
     pub(crate) fn of(file_name: &str) -> Media {
         let extension = file_name
             .rsplit_once('.')
@@ -30,7 +30,8 @@ impl Media {
     }
 }
 
-/// Whether content of this type, the value of `Content-Type`, is likely to become smaller: text, and what is written as text.
+/// Whether content of this `Content-Type` is likely to become smaller: text, and formats that are
+/// written as text.
 pub(crate) fn is_compressible(content_type: &[u8]) -> bool {
     const OTHERS: [&[u8]; 9] = [
         b"application/json",
@@ -53,7 +54,8 @@ pub(crate) fn is_compressible(content_type: &[u8]) -> bool {
             || matches!(&essence[..], b"font/ttf" | b"font/otf"))
 }
 
-/// `extension` in the case of the tables, written to `room`; `None` if it is longer than all of theirs.
+/// `extension` in lower case, as the tables have it, written to `room`. `None` if it is longer than
+/// every extension in them.
 fn lower_case<'a>(extension: &str, room: &'a mut [u8]) -> Option<&'a [u8]> {
     let place = room.get_mut(..extension.len())?;
     place.copy_from_slice(extension.as_bytes());
@@ -67,10 +69,10 @@ fn find(types: &[(&str, &'static str)], extension: &[u8]) -> Option<&'static str
     Some(types[at].1)
 }
 
-/// In bytes: `webmanifest`.
+/// Length in bytes; the longest is `webmanifest`.
 const LONGEST_EXTENSION: usize = 11;
 
-// Both tables in the order of their extensions, which are looked up for every request.
+// Both tables are sorted by extension: a lookup happens for every request.
 const PLAIN: &[(&str, &str)] = &[
     ("atom", "application/atom+xml"),
     ("bmp", "image/bmp"),

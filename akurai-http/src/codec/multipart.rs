@@ -1,4 +1,5 @@
-//! The lines between the parts of a multipart body, and the head of a part (RFC 2046 §5.1, RFC 7578 §4).
+//! The lines between the parts of a multipart body, and the head of a part (RFC 2046 §5.1, RFC 7578
+//! §4).
 //!
 //! ```text
 //! multipart-body    := [preamble CRLF]
@@ -14,9 +15,10 @@
 //! transport-padding := *LWSP-char
 //! ```
 //!
-//! The first boundary of a body begins the body or a line of it, which in a preamble a bare LF ends
-//! too: Go, PHP and Werkzeug read it so. A part without content needs no CRLF behind its header
-//! section: a scan for its end begins with the empty line that ends that section.
+//! The first boundary stands at the beginning of the body or of a line. Before the first boundary,
+//! a bare LF ends a line too: Go, PHP and Werkzeug read it so. A part without content needs no CRLF
+//! after its header section, because a scan for the part's end begins with the empty line that ends
+//! that section.
 
 use crate::codec::parameters::{essence, parameter};
 use crate::codec::search::find_byte;
@@ -32,7 +34,7 @@ const PADDING_BYTES: usize = 64;
 /// Longest header section of a part, in bytes with its line ends and the empty line.
 pub(crate) const PART_HEAD_BYTES: usize = 8 * 1024;
 
-/// What stands between two parts.
+/// The line between two parts.
 #[derive(Debug)]
 pub(crate) struct Delimiter {
     bytes: Vec<u8>,
@@ -43,20 +45,20 @@ pub(crate) struct Delimiter {
 pub(crate) enum Scan {
     /// This many bytes of content or of the preamble, not 0.
     Content(usize),
-    /// A delimiter of this many bytes with its line end, and a part behind it.
+    /// A delimiter of this many bytes with its line end. A part follows it.
     Part(usize),
     /// The close-delimiter, of this many bytes.
     Close(usize),
-    /// What may become a delimiter, or nothing.
+    /// These bytes may become a delimiter, or may not: more are needed.
     More,
 }
 
 impl Delimiter {
     // boundary := 0*69<bchars> bcharsnospace                            RFC 2046 §5.1.1
     //
-    // We take the other characters of a token too, as other servers do: some clients send
+    // We also accept the other characters of a token, as other servers do: some clients send
     // `boundary=*****`.
-    /// The delimiter of this boundary, if it is one.
+    /// The delimiter of this boundary; `None` if the boundary is not allowed.
     pub(crate) fn new(boundary: &[u8]) -> Option<Delimiter> {
         let is_bchar = |byte: &u8| is_tchar(*byte) || b"(),/:=? ".contains(byte);
         let fits = (1..=BOUNDARY_BYTES).contains(&boundary.len());
@@ -66,13 +68,14 @@ impl Delimiter {
         })
     }
 
-    /// Tells what `input` begins with before the first boundary: the preamble's last byte, at first
-    /// an LF in the place of one, and what follows. `at_end` says that nothing comes behind it.
+    /// Tells what `input` begins with before the first boundary. `input` begins with the preamble's
+    /// last byte; at first, an LF takes the place of that byte. `at_end` says that no more bytes
+    /// follow.
     ///
     /// # Errors
     ///
-    /// As [`scan`](Delimiter::scan); and if the boundary does not begin a line. It ends the
-    /// preamble for some parsers, and for others the part behind it is lost.
+    /// As [`scan`](Delimiter::scan); and if the boundary stands within a line. There, some parsers
+    /// take it as the end of the preamble, and others lose the part that follows.
     pub(crate) fn scan_preamble(&self, input: &[u8], at_end: bool) -> Result<Scan, FormError> {
         let dash_boundary = &self.bytes[2..];
         let mut at = 1;
@@ -100,15 +103,17 @@ impl Delimiter {
         })
     }
 
-    /// Tells what `input` begins with behind a part's header section. `at_end` says that nothing
-    /// comes behind it.
+    /// Tells what `input` begins with after a part's header section. `at_end` says that no more
+    /// bytes follow.
     ///
-    /// A delimiter has its CR at its beginning alone, so that two candidates never overlap, and the time is linear.
+    /// A delimiter has a CR only at its beginning. So two candidates never overlap, and the time is
+    /// linear.
     ///
     /// # Errors
     ///
-    /// If a delimiter is followed by something else than its line's end. RFC 2046 calls the line a delimiter
-    /// nevertheless, and others take it for content: we refuse what two parsers would read differently.
+    /// If a delimiter is not followed by the end of its line. RFC 2046 still calls such a line a
+    /// delimiter, and other parsers take it for content. We refuse what two parsers would read
+    /// differently.
     pub(crate) fn scan(&self, input: &[u8], at_end: bool) -> Result<Scan, FormError> {
         let mut at = 0;
         while let Some(cr) = find_byte(b'\r', &input[at..]).map(|n| at + n) {
@@ -127,7 +132,7 @@ impl Delimiter {
         })
     }
 
-    /// Tells what `input` is, which is a delimiter up to `boundary_end`, or the beginning of one.
+    /// Tells what `input` is: a delimiter up to `boundary_end`, or the beginning of a delimiter.
     fn line(&self, input: &[u8], boundary_end: usize, at_end: bool) -> Result<Scan, FormError> {
         let Some(behind) = input.get(boundary_end..) else {
             return Ok(Scan::More);
@@ -154,20 +159,21 @@ impl Delimiter {
 /// Reads the header section of one part from bytes that arrive in pieces.
 #[derive(Debug, Default)]
 pub(crate) struct PartHeadParser {
-    /// Where the line that comes next begins.
+    /// Where the next line begins.
     at: usize,
-    /// Up to where that line has been searched for its end.
+    /// Up to where the search for that line's end has come.
     searched: usize,
-    /// The header section, in which folded lines are one.
+    /// The header section, with each folded field on one line.
     pub(crate) unfolded: Vec<u8>,
     pub(crate) lines: Vec<FieldLine>,
 }
 
 impl PartHeadParser {
-    /// Goes on in `input`, which begins where it began at the last call and has grown at its end. `Some` is the length
-    /// of the header section with the empty line after it.
+    /// Continues in `input`. It must begin at the same byte as at the last call; new bytes are
+    /// added only at its end. `Some` is the length of the header section with the empty line after
+    /// it.
     ///
-    /// Lines end with CRLF, as in a request's head. One that begins with white space goes on with
+    /// Lines end with CRLF, as in a request's head. A line that begins with white space continues
     /// the field before it, as in any MIME header (RFC 5322 §2.2.3) and in other servers.
     pub(crate) fn advance(&mut self, input: &[u8]) -> Result<Option<usize>, FormError> {
         loop {
@@ -208,8 +214,8 @@ impl PartHeadParser {
         Ok(())
     }
 
-    /// Takes a line that goes on with the last field. The line's end before it is left out, its own
-    /// white space stays.
+    /// Adds a line that continues the last field. The line end before it is left out; its own white
+    /// space stays.
     fn extend_field(&mut self, line: &[u8]) -> Result<(), FormError> {
         let field = self.lines.last_mut().filter(|_| is_field_value(line));
         let value = &mut field.ok_or(FormError::PartHead)?.value;
@@ -232,8 +238,8 @@ impl PartHeadParser {
 // content-disposition := "form-data" *( ";" parameter )                 RFC 7578 §4.2, RFC 2183 §2
 /// The name that a `Content-Disposition` gives to its part, and the name of its file if it is one.
 ///
-/// Both are UTF-8 (RFC 7578 §5.1), with U+FFFD in place of what is not. `filename*` is not read: RFC 7578 §4.2 forbids
-/// it, and two names for one file would be a way past whoever checks the other one.
+/// Both are UTF-8 (RFC 7578 §5.1); U+FFFD replaces bytes that are not. `filename*` is not read:
+/// RFC 7578 §4.2 forbids it, and a second name for a file could bypass a check of the first one.
 pub(crate) fn disposition(value: &[u8]) -> Result<(String, Option<String>), FormError> {
     if !essence(value).eq_ignore_ascii_case(b"form-data") {
         return Err(FormError::Disposition);

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use crate::values::field::is_tchar;
 use crate::values::field::trim_ows;
 
-/// The parameters break their grammar, or the one asked for stands there twice.
+/// The parameters break their grammar, or the requested parameter occurs twice.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// What stands before the parameters.
+/// The part of the value before the parameters.
 pub(crate) fn essence(value: &[u8]) -> &[u8] {
     trim_ows(&value[..essence_bytes(value)])
 }
@@ -22,10 +22,10 @@ fn essence_bytes(value: &[u8]) -> usize {
 // parameters = *( OWS ";" OWS [ parameter ] )
 // parameter  = parameter-name "=" parameter-value
 // parameter-value = ( token / quoted-string )
-/// The value of the parameter `name`, in any case, without its quotes.
+/// The value of the parameter `name`, without its quotes. The name's case does not matter.
 ///
-/// All parameters are read, so that a fault behind the one asked for shows too. One that stands there twice is refused:
-/// parsers differ in which of the two they take.
+/// All parameters are read, so that an error after the requested one is found too. A parameter that
+/// occurs twice is refused: parsers differ in which of the two they take.
 pub(crate) fn parameter<'a>(
     value: &'a [u8],
     name: &str,
@@ -53,7 +53,7 @@ pub(crate) fn parameter<'a>(
     Ok(found)
 }
 
-/// A value, and what is behind it.
+/// A value, and the rest of the input.
 fn parameter_value(input: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
     if let [b'"', quoted @ ..] = input {
         return quoted_string(quoted);
@@ -64,8 +64,9 @@ fn parameter_value(input: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
 
 // quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE               RFC 9110 §5.6.4
 //
-// We take a backslash for a quoted-pair's only before a quote or another backslash. Browsers escape neither (WHATWG
-// HTML §4.10.22.8 writes a quote as %22), and `C:\new` would lose its separator.
+// A backslash begins a quoted-pair only before a quote or another backslash. Browsers do not escape
+// with a backslash (WHATWG HTML §4.10.22.8 writes a quote as %22), and `C:
+// ew` would lose its separator.
 fn quoted_string(input: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
     let mut unescaped = Vec::new();
     let mut plain_start = 0;

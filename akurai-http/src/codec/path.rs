@@ -1,10 +1,11 @@
-//! Percent-encoding, and paths that stay where they belong.
+//! Percent-encoding, and paths that do not leave a served directory.
 
 use std::borrow::Cow;
 
 use crate::codec::search::find_byte;
 
-/// `segment` with every `%XX` decoded, once (RFC 3986 §2.4); `None` if what comes out is not UTF-8 or a triplet is cut.
+/// `segment` with every `%XX` decoded, once (RFC 3986 §2.4); `None` if the result is not UTF-8 or a
+/// triplet is incomplete.
 pub(crate) fn percent_decode(segment: &str) -> Option<Cow<'_, str>> {
     if find_byte(b'%', segment.as_bytes()).is_none() {
         return Some(Cow::Borrowed(segment));
@@ -26,7 +27,7 @@ pub(crate) fn percent_decode(segment: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
-/// `text` with every byte encoded that is not ASCII or that `is_kept` does not keep.
+/// `text` with every byte encoded that is not ASCII or for which `is_kept` is false.
 pub(crate) fn percent_encode(text: impl AsRef<[u8]>, is_kept: impl Fn(u8) -> bool) -> String {
     let text = text.as_ref();
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -52,23 +53,24 @@ fn hex_digit(byte: u8) -> Option<u8> {
     (byte as char).to_digit(16).map(|digit| digit as u8)
 }
 
-/// What a path asks for below a served directory.
+/// The file or directory that a path names below a served directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FilePath<'a> {
-    /// The names that lead there from the directory.
+    /// The names of the directories and of the file on the way there.
     pub(crate) names: Vec<Cow<'a, str>>,
-    /// It ends with a slash, as a directory's path does.
+    /// The path ends with a slash, as a directory's path does.
     pub(crate) has_slash: bool,
 }
 
 impl FilePath<'_> {
-    /// Reads what follows the directory's prefix and its slash, still percent-encoded; `None` if it
-    /// can name nothing there.
+    /// Reads the rest of a path after the directory's prefix and its slash, still percent-encoded;
+    /// `None` if it cannot name a file there.
     ///
-    /// It is decoded once. Segments of one dot are removed (RFC 3986 §5.2.4), since some clients
-    /// send them (apt asks for `./InRelease`); of two dots none are, which lead out. Nothing else
-    /// that any system reads as more than a plain name passes: no separator, drive, stream or
-    /// device, no hidden file but `/.well-known` (RFC 8615).
+    /// The path is decoded once. Segments of one dot are removed (RFC 3986 §5.2.4), since some
+    /// clients send them (apt asks for `./InRelease`). Segments of two dots are refused: they lead
+    /// out of the directory. So is each name that any system reads as more than a plain name: with
+    /// a separator, drive, stream or device. Hidden files are refused too, except `/.well-known`
+    /// (RFC 8615).
     pub(crate) fn parse(path: &str) -> Option<FilePath<'_>> {
         let mut names = Vec::new();
         let mut ends_with_dot = false;
@@ -86,7 +88,7 @@ impl FilePath<'_> {
     }
 }
 
-/// Whether a request can ask for this path, which is not encoded and begins below the prefix.
+/// Whether a request can ask for this path. It is not encoded and begins below the prefix.
 pub(crate) fn is_path_of_file(path: &str) -> bool {
     path.split('/')
         .enumerate()
@@ -97,7 +99,7 @@ fn is_allowed(at: usize, name: &str) -> bool {
     is_plain_name(name) || at == 0 && name == WELL_KNOWN
 }
 
-/// The one hidden directory that is meant for others, at the root alone (RFC 8615 §3).
+/// The one hidden directory that is meant for clients, only at the root (RFC 8615 §3).
 const WELL_KNOWN: &str = ".well-known";
 
 pub(crate) fn is_plain_name(name: &str) -> bool {
@@ -110,13 +112,13 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
         && !is_short_name(name)
 }
 
-/// On Windows `GIT~1` may be another name of `.git`.
+/// On Windows, `GIT~1` may be another name of `.git`.
 fn is_short_name(name: &str) -> bool {
     cfg!(windows) && name.contains('~')
 }
 
-/// Names that Windows opens as devices in any directory, with any extension. Refused on every system, so that a tree
-/// of files behaves the same wherever it is served.
+/// Names that Windows opens as devices in any directory, with any extension. They are refused on
+/// every system, so that a tree of files behaves the same on each.
 fn is_device_name(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name).trim_end();
     let is = |device: &str| stem.eq_ignore_ascii_case(device);

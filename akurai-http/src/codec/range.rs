@@ -1,21 +1,23 @@
-//! Ranges of bytes (RFC 9110 §14): what a `Range` field asks for, and `multipart/byteranges`.
+//! Ranges of bytes (RFC 9110 §14): which bytes a `Range` field asks for, and
+//! `multipart/byteranges`.
 
 use std::ops::Range;
 
 use crate::values::field::trim_ows;
 
-/// Most ranges of one request that are answered as such. With more, the whole is sent (RFC 9110 §17.15).
+/// Most ranges that a request may have. With more, the whole representation is sent (RFC 9110
+/// §17.15).
 const MOST_RANGES: usize = 64;
 
-/// Most ranges of one request that may overlap another of them.
+/// Most ranges of one request that may overlap another of its ranges.
 const MOST_OVERLAPPING: usize = 2;
 
-/// What is to be sent of a representation.
+/// Which bytes of a representation to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Selection {
-    /// All of it, status 200: there is no range, or none that is honoured.
+    /// All bytes, with status 200: there is no range, or none that is honoured.
     Whole,
-    /// 206: these bytes, none of the ranges empty; in the order in which they were asked for.
+    /// 206: these ranges, none of them empty, in the order of the request.
     Parts(Vec<Range<u64>>),
     /// 416.
     Unsatisfiable,
@@ -24,15 +26,16 @@ pub(crate) enum Selection {
 // Range            = ranges-specifier = range-unit "=" range-set        RFC 9110 §14.1.1
 // range-set        = 1#range-spec
 // range-spec       = int-range / suffix-range / other-range
-/// What the field asks for of a representation of `len` bytes.
+/// Which bytes of a representation of `len` bytes the field asks for.
 ///
-/// A field that is malformed or of another unit means nothing (RFC 9110 §14.2), and so does one that would cost more than
-/// the whole: too many ranges, too many that overlap, or more bytes than there are (§17.15).
+/// The field is ignored if it is malformed or of another unit (RFC 9110 §14.2), or if it would cost
+/// more than the whole: too many ranges, too many that overlap, or more bytes than there are
+/// (§17.15).
 pub(crate) fn select(field: &[u8], len: u64) -> Selection {
     let Some(specs) = range_set(field) else {
         return Selection::Whole;
     };
-    // The end of nothing is nothing, and Content-Range has no form for it.
+    // The last bytes of an empty representation are empty, and Content-Range cannot express that.
     if len == 0 && specs.iter().any(|spec| matches!(spec, Spec::Suffix(1..))) {
         return Selection::Whole;
     }
@@ -57,17 +60,17 @@ pub(crate) fn select(field: &[u8], len: u64) -> Selection {
     Selection::Parts(parts)
 }
 
-/// One element of a range set, as it was asked for.
+/// One element of a range set, as the client sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Spec {
     /// From the first position to the last, both included, or to the end.
     Int(u64, Option<u64>),
-    /// So many bytes at the end.
+    /// This many bytes at the end.
     Suffix(u64),
 }
 
 impl Spec {
-    /// The bytes of it that a representation of `len` bytes has, if any.
+    /// The bytes of this range that a representation of `len` bytes has, if any.
     fn within(self, len: u64) -> Option<Range<u64>> {
         let range = match self {
             Spec::Int(first, last) => {
@@ -79,7 +82,7 @@ impl Spec {
     }
 }
 
-/// `None` if it is malformed, of another unit, or longer than is honoured.
+/// `None` if the field is malformed, of another unit, or has more ranges than are honoured.
 fn range_set(field: &[u8]) -> Option<Vec<Spec>> {
     let equals = field.iter().position(|&byte| byte == b'=')?;
     let (unit, set) = (&field[..equals], &field[equals + 1..]);
@@ -114,14 +117,15 @@ fn spec(element: &[u8]) -> Option<Spec> {
     (last.is_empty() || !is_less(last, first)).then_some(spec)
 }
 
-/// Whether one number is less than another, however long both are.
+/// Whether one number is less than another; both may have any number of digits.
 fn is_less(one: &[u8], other: &[u8]) -> bool {
     let zeros = |digits: &[u8]| digits.iter().take_while(|&&digit| digit == b'0').count();
     let (one, other) = (&one[zeros(one)..], &other[zeros(other)..]);
     (one.len(), one) < (other.len(), other)
 }
 
-/// A number of any length; what a u64 cannot hold lies behind every end alike.
+/// A number of any length. One that does not fit into a u64 is past every end, so it becomes the
+/// largest u64.
 fn position(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     is_number.then(|| {
@@ -143,12 +147,12 @@ pub(crate) fn unsatisfied_range(len: u64) -> String {
     format!("bytes */{len}")
 }
 
-/// What stands around the parts of a `multipart/byteranges` body (RFC 9110 §14.6).
+/// The text around the parts of a `multipart/byteranges` body (RFC 9110 §14.6).
 #[derive(Debug)]
 pub(crate) struct ByteRanges {
-    /// What stands before each part.
+    /// The text before each part.
     pub(crate) heads: Vec<String>,
-    /// What stands behind the last.
+    /// The text after the last part.
     pub(crate) end: String,
 }
 
@@ -160,8 +164,8 @@ impl ByteRanges {
         boundary: &str,
         media_type: &str,
     ) -> ByteRanges {
-        // The CRLF is a part of the delimiter (RFC 2046 §5.1.1). The first one needs none, and
-        // zsync reads no other.
+        // The CRLF belongs to the delimiter (RFC 2046 §5.1.1). The first delimiter needs no CRLF,
+        // and zsync only reads it without.
         let head = |part: &Range<u64>| {
             let content_range = content_range(part, len);
             format!(
@@ -276,7 +280,7 @@ mod tests {
         check("bytes=0-4,3-7", 10, parts([0..5, 3..8]));
         check("bytes=0-4,3-8", 10, Whole);
         check("bytes=0-,0-", 10, Whole);
-        // Two that overlap are tolerated, three are not.
+        // Two ranges that overlap are tolerated, three are not.
         check("bytes=0-1,1-2,5-5", 10, parts([0..2, 1..3, 5..6]));
         check("bytes=0-1,1-2,2-2", 10, Whole);
         check("bytes=0-1,1-2,5-5,5-5", 100, Whole);
@@ -288,7 +292,7 @@ mod tests {
         check(&ranges(20), 200, all(20));
         check(&ranges(64), 200, all(64));
         check(&ranges(65), 200, Whole);
-        // Beyond the end they are none to send, and count.
+        // Ranges past the end have no bytes to send, but they count.
         check(&ranges(64), 20, all(10));
         check(&ranges(65), 20, Whole);
     }

@@ -3,36 +3,37 @@
 use crate::values::headers::Headers;
 use crate::values::status::Status;
 
-/// How a response's end is shown to the client.
+/// How the client sees where a response ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResponseFraming {
-    /// The status forbids content: no field says anything about it (RFC 9110 §6.4.1, §8.6).
+    /// The status forbids content, so no field describes any (RFC 9110 §6.4.1, §8.6).
     Bodiless,
     /// `Content-Length`, in bytes.
     Length(u64),
     /// `Transfer-Encoding: chunked`.
     Chunked,
-    /// The end of the connection.
+    /// The server closes the connection.
     Close,
 }
 
-/// What the head says of the connection (RFC 9112 §9).
+/// What the head says about the connection (RFC 9112 §9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Persistence {
-    /// It persists, which HTTP/1.1 need not say.
+    /// It persists. That is HTTP/1.1's default, so no field says it.
     Persist,
-    /// It persists, which HTTP/1.0 must be told.
+    /// It persists. HTTP/1.0 needs a field that says so.
     KeepAlive,
-    /// It ends after this response.
+    /// It is closed after this response.
     Close,
     /// It leaves HTTP (RFC 9110 §7.8).
     Upgrade,
 }
 
-/// What a head has besides the fields of the application, in bytes, at most: status line, Date, framing and Connection.
+/// Longest part of a head that the application does not write, in bytes: status line, Date, framing
+/// and Connection.
 const OWN_BYTES: usize = 256;
 
-/// Appends a whole response head, the empty line included; `headers` are those of a response.
+/// Appends a whole response head, with its empty line; `headers` are the response's own.
 pub(crate) fn append_head(
     status: Status,
     headers: &Headers,
@@ -58,7 +59,8 @@ pub(crate) fn append_head(
         }
         ResponseFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
-    // Who sends Upgrade, with 101 or 426, lists it in Connection, since it is for the next hop alone (RFC 9110 §7.8).
+    // Upgrade, with 101 or 426, must be listed in Connection, since it is for the next hop alone
+    // (RFC 9110 §7.8).
     let upgrade = headers.bytes("Upgrade").is_some();
     out.extend_from_slice(match (persistence, upgrade) {
         (Persistence::Persist, false) => b"\r\n",
@@ -82,14 +84,14 @@ fn append_status_line(status: Status, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends `chunk`, which is not empty: an empty one would end the body.
+/// Appends `chunk`, which must not be empty: an empty chunk would end the body.
 pub(crate) fn append_chunk(chunk: &[u8], out: &mut Vec<u8>) {
     begin_chunk(chunk.len(), out);
     out.extend_from_slice(chunk);
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends what stands before a chunk of this length, in bytes; CRLF follows it.
+/// Appends the line before a chunk of this length, in bytes. CRLF must follow the chunk.
 pub(crate) fn begin_chunk(len: usize, out: &mut Vec<u8>) {
     debug_assert!(len > 0);
     append_hex(len as u64, out);

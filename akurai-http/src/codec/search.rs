@@ -1,6 +1,6 @@
 //! Finding one byte among many.
 
-/// Where the first `wanted` stands in `bytes`, looking at eight of them at a time.
+/// The position of the first `wanted` in `bytes`. It compares eight bytes at a time.
 pub(crate) fn find_byte(wanted: u8, bytes: &[u8]) -> Option<usize> {
     const LOW: u64 = u64::from_le_bytes([0x01; 8]);
     const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
@@ -9,7 +9,7 @@ pub(crate) fn find_byte(wanted: u8, bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     for word in &mut words {
         let word = u64::from_le_bytes(word.try_into().expect("chunks of eight")) ^ pattern;
-        // The lowest byte whose high bit is set here was zero, that is, wanted.
+        // The lowest byte with its high bit set here was zero before: there stands `wanted`.
         let zeros = word.wrapping_sub(LOW) & !word & HIGH;
         if zeros != 0 {
             return Some(at + zeros.trailing_zeros() as usize / 8);
@@ -27,7 +27,7 @@ mod tests {
     #[test]
     fn the_first_one_is_found_wherever_it_stands() {
         for wanted in [0, b'\r', 0x7f, 0x80, 0xff] {
-            // Neighbours by one bit and by one are what the arithmetic could mistake for it.
+            // The arithmetic could confuse `wanted` with values that differ in one bit or by one.
             for other in [
                 wanted ^ 1,
                 wanted ^ 0x80,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::codec::search::find_byte;
 use crate::values::error::RequestError;
 
-/// Which form a target has (RFC 9112 §3.2). The fourth, CONNECT's, is never served.
+/// The form of a target (RFC 9112 §3.2). The fourth form, CONNECT's, is never served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Form {
     /// `/where?q=now`
@@ -17,7 +17,7 @@ pub(crate) enum Form {
     Asterisk,
 }
 
-/// A target's parts, as offsets into it.
+/// The parts of a target, as offsets into it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) form: Form,
@@ -26,7 +26,7 @@ pub(crate) struct Target {
     pub(crate) authority: Range<usize>,
 }
 
-/// Takes a target apart; `*` is for `OPTIONS` alone.
+/// Splits a target into its parts. `*` is only allowed with `OPTIONS`.
 pub(crate) fn parse(target: &[u8], is_options: bool) -> Result<Target, RequestError> {
     if !has_target_bytes(target) {
         return Err(RequestError::Target);
@@ -57,8 +57,8 @@ pub(crate) fn is_authority_form(target: &[u8]) -> bool {
 
 // absolute-form = absolute-URI; http-URI = "http" "://" authority path-abempty [ "?" query ]
 //
-// `https` is taken as well, since an edge proxy may pass on what its client sent. Userinfo is refused (RFC 9110
-// §4.2.4), so is an empty host (§4.2.1).
+// `https` is accepted too, since an edge proxy may pass on its client's target. Userinfo (RFC 9110
+// §4.2.4) and an empty host (§4.2.1) are refused.
 fn absolute_form(target: &[u8]) -> Result<Target, RequestError> {
     let scheme_len = ["http://", "https://"]
         .iter()
@@ -94,7 +94,8 @@ fn with_path(target: &[u8], form: Form, start: usize, authority: Range<usize>) -
 
 // Host = uri-host [ ":" port ]                                          RFC 9110 §7.2
 //
-// We refuse an empty one and one with a comma, which the grammar allows: a comma there is two Hosts folded into one.
+// The grammar allows an empty Host and a comma in it; we refuse both. A comma there means that two
+// Host fields were joined.
 pub(crate) fn is_host(value: &[u8]) -> bool {
     match host_bytes(value).map(|len| &value[len..]) {
         Some([b':', port @ ..]) => is_port(port),
@@ -105,7 +106,7 @@ pub(crate) fn is_host(value: &[u8]) -> bool {
 
 // uri-host = IP-literal / IPv4address / reg-name                        RFC 3986 §3.2.2
 //
-/// The length of the host that `authority` begins with; `None` if it begins with none.
+/// The length of the host at the beginning of `authority`; `None` if there is none.
 fn host_bytes(authority: &[u8]) -> Option<usize> {
     if let [b'[', rest @ ..] = authority {
         let len = rest.iter().position(|&byte| byte == b']')?;
@@ -131,7 +132,7 @@ const NAME: [bool; 256] = {
     table
 };
 
-// port = *DIGIT, and no number that TCP does not have
+// port = *DIGIT, and at most the highest port number of TCP
 fn is_port(port: &[u8]) -> bool {
     let number = port.iter().try_fold(0u16, |number, byte| match byte {
         b'0'..=b'9' => number.checked_mul(10)?.checked_add(u16::from(byte - b'0')),
@@ -142,14 +143,15 @@ fn is_port(port: &[u8]) -> bool {
 
 // IP-literal = "[" ( IPv6address / IPvFuture ) "]"
 //
-// `core::net` is addresses alone, no socket; no IPvFuture was ever defined.
+// `core::net` has addresses only, no sockets. No IPvFuture was ever defined.
 fn is_ip_literal(inner: &[u8]) -> bool {
     std::str::from_utf8(inner).is_ok_and(|text| text.parse::<core::net::Ipv6Addr>().is_ok())
 }
 
-/// No control, space, DEL or byte ≥ 0x80; no `#`, which is a fragment and never sent; no `" < >`.
-/// Browsers do send `| { } ^ [ ]` and the backtick as they are, and a `\` and a lone `%` in the
-/// query, so these stay, though the grammar of RFC 3986 lacks them.
+/// A target has no control character, space, DEL or byte ≥ 0x80; no `#`, which begins a fragment
+/// and is never sent; and no `" < >`. Browsers do send `| { } ^ [ ]` and the backtick unencoded,
+/// and in the query a `\` and a lone `%`. So these are accepted, although the grammar of RFC 3986
+/// does not have them.
 fn has_target_bytes(target: &[u8]) -> bool {
     target.iter().all(|&byte| TARGET[byte as usize])
 }
@@ -164,9 +166,9 @@ const TARGET: [bool; 256] = {
     table
 };
 
-/// Whether it can be decoded, and holds no `\`: some systems and some browsers take that for a `/`.
-/// What stands in a query is for the handler to read, and there browsers send both as they are
-/// (WHATWG URL §4.4, query state).
+/// Whether the path can be decoded and has no `\`: some systems and some browsers take that for a
+/// `/`. In a query, browsers send both a `\` and a lone `%` unencoded (WHATWG URL §4.4, query
+/// state), and the handler interprets the query.
 fn is_path(path: &[u8]) -> bool {
     has_whole_triplets(path) && find_byte(b'\\', path).is_none()
 }

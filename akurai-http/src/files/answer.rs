@@ -1,4 +1,5 @@
-//! The response to a request for content that exists: what its conditions, then its range, ask for.
+//! The response to a request for content that exists. The request's conditions decide first, then
+//! its range.
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -16,7 +17,7 @@ use crate::io::random::random;
 use crate::message::response::Body;
 use crate::{Headers, Method, Request, Response, Status};
 
-/// What describes content and has no place in a response without it.
+/// Fields that describe content. A response without content must not have them.
 const CONTENT_FIELDS: [&str; 5] = [
     "Content-Type",
     "Content-Encoding",
@@ -25,8 +26,8 @@ const CONTENT_FIELDS: [&str; 5] = [
     "Last-Modified",
 ];
 
-/// Makes `resource` the content of `response`, whose fields stay where they are set already.
-/// `is_negotiable` says that another request may get it in another coding.
+/// Makes `resource` the content of `response`. Fields that are already set stay. `is_negotiable`
+/// says that another request may get the content in another coding.
 pub(crate) fn with_resource(
     request: &Request,
     mut response: Response,
@@ -44,8 +45,8 @@ pub(crate) fn with_resource(
     let now = SystemTime::now();
     describe(&mut response, media, &resource, now);
     let reads = matches!(request.method(), Method::Get | Method::Head);
-    // The conditions are of the resource that the target names; what a handler answers with another status is none
-    // (RFC 9110 §13.2.1).
+    // The conditions are about the resource that the target names. A handler's answer with another
+    // status is not that resource (RFC 9110 §13.2.1).
     if !reads || response.status() != Status::OK {
         return whole(request, response, resource);
     }
@@ -75,7 +76,7 @@ pub(crate) fn with_resource(
     };
     match selection {
         Selection::Whole => whole(request, response, resource),
-        // Content-Encoding would seem to speak of the multipart body and not of its parts.
+        // Content-Encoding would seem to describe the multipart body instead of its parts.
         Selection::Parts(parts) if parts.len() > 1 && is_coded(&response) => {
             whole(request, response, resource)
         }
@@ -88,8 +89,9 @@ pub(crate) fn with_resource(
     }
 }
 
-/// Whether other codings of the file count: not if it is compressed already, nor if the handler has said which version or
-/// coding its bytes are, nor if it is a download, which is mostly what others have uploaded.
+/// Whether the file may be sent in another coding. Not if it is compressed already; nor if the
+/// handler has set the version or the coding of its bytes; nor if it is a download, which is mostly
+/// a file that users have uploaded.
 pub(crate) fn is_negotiable(response: &Response, media: Media) -> bool {
     let says_version = response.headers().bytes("ETag").is_some();
     let disposition = response.headers().bytes("Content-Disposition");
@@ -106,7 +108,7 @@ fn is_coded(response: &Response) -> bool {
     response.headers().bytes("Content-Encoding").is_some()
 }
 
-/// Adds the fields that say what the content is and which version of it.
+/// Adds the fields that say what the content is and which version of it this is.
 fn describe(response: &mut Response, media: Media, resource: &Resource, now: SystemTime) {
     add_if_absent(response, "Content-Type", media.content_type);
     add_if_absent(response, "X-Content-Type-Options", "nosniff");
@@ -114,7 +116,7 @@ fn describe(response: &mut Response, media: Media, resource: &Resource, now: Sys
         add_if_absent(response, "Content-Encoding", coding.name());
     }
     add_if_absent(response, "ETag", &resource.etag(now));
-    // Not later than Date, whatever the file's time says (RFC 9110 §8.8.2.1).
+    // Never later than Date, even if the file's time is (RFC 9110 §8.8.2.1).
     let modified = resource.modified.map(|modified| seconds(modified.min(now)));
     if let Some(Ok(seconds)) = modified.map(u64::try_from) {
         let date = imf_fixdate(seconds);
@@ -129,8 +131,8 @@ fn add_if_absent(response: &mut Response, name: &str, value: &str) {
     }
 }
 
-/// Whether a field may make the answer another than the whole content: a range, or a condition, all of which begin alike
-/// (RFC 9110 §13.1).
+/// Whether a field may change the answer to something other than the whole content: a range or a
+/// condition. The names of all conditions begin with the same letters (RFC 9110 §13.1).
 fn asks_for_less(headers: &Headers) -> bool {
     headers.lines().any(|(name, _)| {
         let is_condition = name
@@ -140,7 +142,7 @@ fn asks_for_less(headers: &Headers) -> bool {
     })
 }
 
-/// Those that the response shows, be they the file's or the handler's.
+/// The validators that the response shows, whether the file or the handler gave them.
 fn validators(response: &Response, now: u64) -> Validators<'_> {
     let field = |name| response.headers().bytes(name);
     Validators {
@@ -149,7 +151,7 @@ fn validators(response: &Response, now: u64) -> Validators<'_> {
     }
 }
 
-/// The value of `Range`; no list, so that two of them mean nothing.
+/// The value of `Range`. It is not a list, so two such fields are ignored.
 fn only_range(headers: &Headers) -> Option<&[u8]> {
     let mut values = headers.all("Range");
     let first = values.next();
@@ -201,13 +203,14 @@ fn not_acceptable() -> Response {
     Response::plain(Status::NOT_ACCEPTABLE, told).header("Vary", "Accept-Encoding")
 }
 
-/// 304 says which version it speaks of, and what caches need to know (RFC 9110 §15.4.5).
+/// 304 names the version that it is about, and keeps the fields that caches need (RFC 9110
+/// §15.4.5).
 fn not_modified(response: Response) -> Response {
     let response = without(response, &CONTENT_FIELDS).without_header("Accept-Ranges");
     response.with_status(Status::NOT_MODIFIED)
 }
 
-/// An answer without the content, which must not be kept in its place.
+/// An answer without the content. Caches must not keep it in the content's place.
 fn refused(response: Response, status: Status, message: &str) -> Response {
     let response = without(response, &CONTENT_FIELDS);
     let of_content = ["ETag", "Cache-Control", "Expires", "Accept-Ranges"];
@@ -224,7 +227,7 @@ fn without(response: Response, names: &[&str]) -> Response {
         .fold(response, |response, name| response.without_header(name))
 }
 
-/// 64 characters that nobody can foresee, so that no content holds them.
+/// 64 characters that nobody can predict, so that no content can contain them.
 fn boundary() -> String {
     format!(
         "{:016x}{:016x}{:016x}{:016x}",

@@ -1,4 +1,4 @@
-//! A directory: from names to what lies there, and nowhere else.
+//! A directory: finds files by name, and only below the directory.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -16,18 +16,19 @@ use crate::io::lock::lock;
 #[derive(Debug)]
 pub(crate) struct Dir {
     root: PathBuf,
-    /// Where the root really lies, as it was found last.
+    /// The root's real path, as it was last found.
     real: Mutex<Option<Real>>,
 }
 
-/// The root's real path, as long as the root is the directory of this identity.
+/// The root's real path. It is valid while the root is still the directory with this `id`.
 #[derive(Debug, Clone)]
 struct Real {
     id: Id,
     path: Arc<Path>,
 }
 
-/// What a file is, whatever its name: its device and its number there. `None` where the system does not tell.
+/// Identifies a file whatever its name: its device and its number there. `None` where the system
+/// does not tell.
 type Id = Option<(u64, u64)>;
 
 impl Dir {
@@ -42,15 +43,16 @@ impl Dir {
         &self.root
     }
 
-    /// What `path` leads to, which is made of plain names: a file in the first of these codings that it lies ready in, or as
-    /// it is. Whether a directory lies below the root is left open.
+    /// Finds what `path` leads to; it must be made of plain names. A file is opened in the first of
+    /// these codings for which a sidecar exists, otherwise as it is. Whether a found directory lies
+    /// below the root is not checked here.
     pub(crate) fn find(
         &self,
         path: &str,
         codings: impl Iterator<Item = ContentCoding>,
     ) -> io::Result<Option<Found>> {
         let wanted = self.root.join(path);
-        // An empty path leads to no directory, whatever it is put in front of.
+        // Joining an empty root and a path gives a path that does not begin with any directory.
         let is_entry = !path.contains('/') && !self.root.as_os_str().is_empty();
         if_there(find_variant(&wanted, codings, |path| match is_entry {
             true => self.open_entry(path),
@@ -58,20 +60,20 @@ impl Dir {
         }))
     }
 
-    /// Opens an entry of the root itself. What was opened without following a symbolic link lies in the directory that the root's
-    /// own path led to, so that nobody need ask where.
+    /// Opens an entry of the root itself. If no symbolic link was followed, the file lies in the
+    /// directory that the root's own path led to, so its real path need not be looked up.
     fn open_entry(&self, wanted: &Path) -> io::Result<File> {
         let flags = O_NONBLOCK.zip(O_NOFOLLOW);
         match flags.map(|(wait, follow)| open_with(wanted, wait | follow)) {
             Some(Ok(file)) => Ok(file),
-            // Where nothing is, nothing can be followed.
+            // If the name does not exist, there is no link to follow.
             Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(error),
             Some(Err(_)) | None => self.open(wanted),
         }
     }
 
-    /// Opens a file and makes sure that what was opened lies below the root: a symbolic link may lead anywhere, and may be
-    /// another one by the time that its file is opened.
+    /// Opens a file and makes sure that the opened file lies below the root. A symbolic link may
+    /// lead anywhere, and may be replaced until its file is opened.
     fn open(&self, wanted: &Path) -> io::Result<File> {
         let file = open_without_waiting(wanted)?;
         match self.holds(&file, wanted)? {
@@ -82,11 +84,12 @@ impl Dir {
 
     fn holds(&self, file: &File, path: &Path) -> io::Result<bool> {
         let real = real_path(file, path)?;
-        // A real path holds no symbolic link: if it leads through the root's own, so did the file when the system said so.
+        // A real path has no symbolic link. So if it leads through the root's path, the root's path
+        // had no link when the system answered, and the file lies below the root.
         if self.root.is_absolute() && real.starts_with(&self.root) {
             return Ok(true);
         }
-        // The root itself may have been moved, which leaves it the same directory.
+        // The root itself may have been renamed; it is still the same directory.
         Ok(real.starts_with(self.real_root()?) || real.starts_with(self.find_real_root()?))
     }
 
@@ -99,7 +102,8 @@ impl Dir {
         Ok(fs::canonicalize(path)?.starts_with(self.find_real_root()?))
     }
 
-    /// The root's real path. A look or two tell whether it is still the directory that it was, and still there.
+    /// The root's real path. At most two system calls check that the root is still the same
+    /// directory and still at that path.
     fn real_root(&self) -> io::Result<Arc<Path>> {
         let id = id_of(&fs::metadata(&self.root)?);
         let real = lock(&self.real);
@@ -124,7 +128,8 @@ impl Dir {
         Ok(path)
     }
 
-    /// The entries of the directory at `path` that can be asked for, at most so many, and whether these are all.
+    /// The entries of the directory at `path` that a request can ask for, at most `most`. The
+    /// second value says whether these are all.
     pub(crate) fn list(&self, path: &str, most: usize) -> Option<(Vec<Entry>, bool)> {
         let directory = self.open_directory(&self.root.join(path))?;
         let mut entries = Vec::new();
@@ -145,7 +150,7 @@ impl Dir {
         if !is_plain_name(&name) {
             return None;
         }
-        // That of the entry itself, from the directory that was opened.
+        // The metadata of the entry itself, from the directory that was opened.
         let mut metadata = entry.metadata().ok()?;
         if metadata.is_symlink() {
             metadata = self.target_of_link(&entry.path())?;
@@ -164,7 +169,7 @@ impl Dir {
         })
     }
 
-    /// What a symbolic link leads to, if that lies below the root.
+    /// The metadata of a symbolic link's target, if that lies below the root.
     fn target_of_link(&self, link: &Path) -> Option<Metadata> {
         let metadata = fs::metadata(link).ok()?;
         if metadata.is_dir() {
@@ -173,7 +178,7 @@ impl Dir {
         self.open(link).ok()?.metadata().ok()
     }
 
-    /// Opens a directory and makes sure that what was opened lies below the root.
+    /// Opens a directory and makes sure that the opened directory lies below the root.
     fn open_directory(&self, path: &Path) -> Option<Directory> {
         let directory = Directory::open(path)?;
         let holds = match &directory.handle {
@@ -184,7 +189,8 @@ impl Dir {
     }
 }
 
-/// A directory that stays the same whatever becomes of its name, where the system opens directories as files.
+/// An open directory. Where the system opens directories as files, it stays the same even if its
+/// name is given to another.
 struct Directory {
     handle: Option<File>,
     path: PathBuf,
@@ -193,8 +199,8 @@ struct Directory {
 impl Directory {
     fn open(path: &Path) -> Option<Directory> {
         let handle = match cfg!(unix) {
-            // The dot is in directories alone, so that nothing else is opened: a FIFO in its place
-            // would wait for a writer.
+            // Only a directory contains the dot, so nothing else is opened: opening a FIFO in its
+            // place would wait for a writer.
             true => Some(File::open(path.join(".")).ok()?),
             false => None,
         };
@@ -220,8 +226,8 @@ impl Directory {
     }
 }
 
-/// The file at a path of the program's own, in the first of these codings that it lies ready in, or as it is; nothing confines
-/// it.
+/// The file at a path that the program chose, in the first of these codings for which a sidecar
+/// exists, otherwise as it is. The path is not confined to a directory.
 pub(crate) fn find_anywhere(
     path: &Path,
     codings: impl Iterator<Item = ContentCoding>,
@@ -234,7 +240,8 @@ pub(crate) fn find_anywhere(
     )
 }
 
-/// What is at `path`; a regular file in the first of these codings of which a sibling lies there that is not older, or as it is.
+/// What is at `path`. For a regular file: the first of these codings that has a sibling which is
+/// not older, otherwise the file as it is.
 fn find_variant(
     path: &Path,
     codings: impl Iterator<Item = ContentCoding>,
@@ -250,21 +257,23 @@ fn find_variant(
             continue;
         };
         if beside.is_file() && beside.modified().ok() >= metadata.modified().ok() {
-            // It may lead out, or go away: then there is still the file itself.
+            // The sibling may lead out of the root or disappear. Then the file itself is sent.
             let opened = open(&sidecar).and_then(|file| Resource::of_file(file, Some(coding)));
             if let Ok(resource) = opened {
                 return Ok(Found::File(resource));
             }
         }
     }
-    // Opening a FIFO waits for its writer, and opening a device may do anything, so the name was asked first.
+    // The type is checked before opening: opening a FIFO waits for its writer, and opening a device
+    // may have any effect.
     if !metadata.is_file() {
         return Err(io::ErrorKind::NotFound.into());
     }
     Resource::of_file(open(path)?, None).map(Found::File)
 }
 
-/// `None` if there is nothing, or nothing that may be told; an error if the system could not say so.
+/// `None` if there is nothing, or nothing that clients may know about; an error if the system could
+/// not tell.
 fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     use io::ErrorKind;
     match found {
@@ -281,8 +290,8 @@ fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// A name that is too long or that the system does not take, or symbolic links in a circle: the kinds `InvalidFilename` and
-/// `FilesystemLoop` are newer than our Rust.
+/// Whether the name is too long or not allowed on this system, or symbolic links form a circle. The
+/// kinds `InvalidFilename` and `FilesystemLoop` need a newer Rust than ours.
 fn is_of_the_name(error: &io::Error) -> bool {
     let codes: &[i32] = if cfg!(any(target_os = "linux", target_os = "android")) {
         &[36, 40]
@@ -305,8 +314,8 @@ fn with_extension(path: &Path, extension: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens what was a regular file a moment ago. Another may have taken its place, a FIFO perhaps: so
-/// the opening never waits, where the flag for that is known.
+/// Opens a path that was a regular file a moment ago. Another file, such as a FIFO, may have
+/// replaced it. So opening never waits, where the flag for that is known.
 fn open_without_waiting(path: &Path) -> io::Result<File> {
     open_with(path, O_NONBLOCK.unwrap_or(0))
 }
@@ -321,8 +330,7 @@ fn open_with(path: &Path, flags: i32) -> io::Result<File> {
     options.open(path)
 }
 
-/// Whether open(2)'s flags have the values that most processors' Linux gives them: std does not
-/// name any.
+/// Whether the flags of open(2) have the values of Linux on most processors: std does not name any.
 const IS_LINUX: bool = cfg!(all(
     any(target_os = "linux", target_os = "android"),
     any(
@@ -338,7 +346,8 @@ const IS_LINUX: bool = cfg!(all(
         target_arch = "s390x",
     )
 ));
-/// Linux where it took over the flags of a Unix that was there before, and two heirs of that Unix.
+/// Linux on processors where it took over the flags of an older Unix, and two systems that descend
+/// from that Unix.
 const IS_SYSTEM_V: bool = cfg!(any(
     all(
         target_os = "linux",
@@ -363,7 +372,8 @@ const O_NONBLOCK: Option<i32> = match (IS_LINUX, IS_SYSTEM_V, IS_BSD) {
 };
 
 const O_NOFOLLOW: Option<i32> = match (IS_LINUX, IS_SYSTEM_V, IS_BSD) {
-    // Linux has numbers of its own where it took them over with the processor.
+    // On processors where Linux took over another system's flags, this one still has its own
+    // number.
     (true, _, _) if LINUX_FOLLOWS_OLDER => Some(0o100_000),
     (true, _, _) | (_, true, _) => Some(0o400_000),
     (_, _, true) => Some(0x100),
@@ -377,15 +387,16 @@ const LINUX_FOLLOWS_OLDER: bool = cfg!(any(
     target_arch = "powerpc64"
 ));
 
-/// Where the file that was opened at `path` really lies.
+/// The real path of the file that was opened at `path`.
 fn real_path(file: &File, path: &Path) -> io::Result<PathBuf> {
     #[cfg(target_os = "linux")]
-    // The kernel's own word for this very handle. Without /proc, the long way.
+    // The kernel's own answer for this very handle. Without /proc, the path is resolved again
+    // below.
     if let Ok(real) = fs::read_link(path_of_handle(file)) {
         return Ok(real);
     }
     let real = fs::canonicalize(path)?;
-    // What has this path must be what was opened.
+    // The file at this path must be the file that was opened.
     match id_of(&fs::metadata(&real)?) == id_of(&file.metadata()?) {
         true => Ok(real),
         false => Err(io::ErrorKind::NotFound.into()),
@@ -418,7 +429,7 @@ mod tests {
 
     use super::*;
 
-    /// What `f` gives, which must not wait for anything.
+    /// The result of `f`, which must not wait for anything.
     #[track_caller]
     fn at_once<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
         let (send, receive) = mpsc::channel();

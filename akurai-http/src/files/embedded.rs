@@ -50,7 +50,8 @@ impl Embedded {
         Some(Found::File(file.resource(None)))
     }
 
-    /// The entries of the directory at `path`, at most so many, and whether these are all.
+    /// The entries of the directory at `path`, at most `most`. The second value says whether these
+    /// are all.
     pub(crate) fn list(&self, path: &str, most: usize) -> (Vec<Entry>, bool) {
         let mut entries: Vec<Entry> = Vec::new();
         for (embed, name) in self.below(path) {
@@ -58,7 +59,7 @@ impl Embedded {
                 Some((directory, _)) => (directory, EntryKind::Directory),
                 None => (name, EntryKind::File(embed.bytes.len() as u64)),
             };
-            // What a directory holds stands together.
+            // The files are sorted, so all files of one subdirectory follow each other.
             if entries.last().is_some_and(|last| last.name == name) {
                 continue;
             }
@@ -79,7 +80,7 @@ impl Embedded {
         Some(&self.files[at.ok()?])
     }
 
-    /// The files below a directory, and their paths from there.
+    /// The files below a directory, each with its path from there.
     fn below(&self, directory: &str) -> impl Iterator<Item = (&Embed, &'static str)> {
         let prefix = match directory {
             "" => String::new(),
@@ -109,7 +110,8 @@ pub(crate) fn check_path(path: &str) {
     );
 }
 
-/// The FNV-1a hash: it tells apart what the programmer has embedded, nothing hostile.
+/// The FNV-1a hash. It only has to distinguish files that the programmer embedded, not hostile
+/// ones.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! path ─ codec::path ─► names ─► Source (dir, embedded) ─► Resource ─► answer ─► Response
-//!                          │     codec::media, codec::coding            codec::conditional, codec::range
+//!                          │            │                           │
+//!                          │       codec::media,            codec::conditional,
+//!                          │       codec::coding            codec::range
 //!                          └─ fallback, listing, redirect
 //! ```
 
@@ -30,32 +32,36 @@ use embedded::Embedded;
 use resource::Resource;
 pub(crate) use single::{settle, settle_response};
 
-/// What a file may be kept for whose name changes with its content (RFC 8246): a year.
+/// `Cache-Control` of a file whose name changes with its content (RFC 8246): a year.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// Most entries of a directory that its listing shows.
 const LISTED_ENTRIES: usize = 10_000;
 
-/// A tree of files to serve, for [`Router::files`](crate::Router::files): a directory, or files in the program itself.
+/// A tree of files to serve, for [`Router::files`](crate::Router::files): a directory, or files in
+/// the program itself.
 ///
-/// A request gets what RFC 9110 promises: validators (`ETag`, `Last-Modified`) and the conditions that go with them (§13),
-/// ranges of bytes, one or several (§14), `HEAD`, and a media type by the file's name. Where a file has a sibling of the same
-/// name with `.br`, `.zst` or `.gz` behind it that is not older, a client that accepts that coding gets the sibling's bytes
-/// (§12.5.3); what is compressed already (most pictures, video, archives) is not looked up.
+/// Responses follow RFC 9110: validators (`ETag`, `Last-Modified`) and the conditions that use them
+/// (§13), ranges of bytes, one or several (§14), `HEAD`, and a media type by the file's name. A
+/// file may have a sidecar: a sibling with the same name and `.br`, `.zst` or `.gz` appended. If
+/// the sidecar is not older, a client that accepts its coding gets the sidecar's bytes (§12.5.3).
+/// For files that are compressed already (most pictures, video, archives), no sidecar is looked up.
 /// [`without_sidecars`](Files::without_sidecars) switches that off.
 ///
-/// What the path names is opened, and only what really lies below the directory is sent: `..`, a symbolic link that leads
-/// out, a hidden file (but for `/.well-known`, RFC 8615), a name that some system reads as more than a name, or anything that is
-/// no regular file gets 404, the same as a file that is not there. A directory gets its `index.html`; without its final slash,
-/// 301 to the path with it.
-/// Segments of one dot count for nothing (RFC 3986 §5.2.4).
+/// Only files whose real path lies below the directory are sent. The answer is 404, as for a file
+/// that does not exist, for: `..`, a symbolic link that leads out, a hidden file (except
+/// `/.well-known`, RFC 8615), a name that some system reads as more than a name, and anything that
+/// is not a regular file. A directory is answered with its `index.html`; without the final slash,
+/// with 301 to the path with a slash. Segments of one dot are ignored (RFC 3986 §5.2.4).
 ///
-/// Files are sent in pieces of 256 KiB. One that changes meanwhile, in length or time, ends the connection, so that nobody
-/// takes the mixture for a whole; one that is replaced or deleted is sent as it was. So deploy by renaming. A file that cannot be
-/// read at the moment, for want of descriptors for example, is 503 and not 404.
+/// Files are sent in pieces of 256 KiB. If a file's length or time changes meanwhile, the server
+/// closes the connection, so that no client takes a mixture of versions for the whole file. A file
+/// that is replaced or deleted meanwhile is sent as it was. So deploy by renaming. If a file cannot
+/// be read at the moment, for example because no descriptor is free, the answer is 503 and not 404.
 ///
-/// An entity tag is made of the file's length and time (and of its inode's, should the time be one that build tools set:
-/// before 1980), and weak until that time lies 2 s back.
+/// An entity tag is made of the file's length and time. If that time is before 1980-01-02, it is
+/// probably a constant that a build tool set, so the inode's time goes in too. The tag is weak
+/// until the file's time is 2 s in the past.
 ///
 /// ```
 /// use akurai_http::{Files, Router};
@@ -85,7 +91,7 @@ enum Source {
     Embedded(Embedded),
 }
 
-/// What a path leads to.
+/// The file or directory that a path leads to.
 enum Found {
     File(Resource),
     Directory,
@@ -94,14 +100,15 @@ enum Found {
 impl Files {
     /// The files below `root`.
     ///
-    /// It may be replaced while the server runs, a symbolic link to the current release for example. One that is missing
-    /// answers 404 until it is there.
+    /// The root may be replaced while the server runs, for example if it is a symbolic link to the
+    /// current release. While it is missing, the answer is 404.
     pub fn dir(root: impl Into<PathBuf>) -> Files {
         Files::of(Source::Dir(Dir::new(root.into())))
     }
 
-    /// Files that are part of the program, each with its path below the prefix. Their entity tags come from their content; they
-    /// have no date. A sidecar is one more file: `app.js.gz`.
+    /// Files that are part of the program, each with its path below the prefix. Their entity tags
+    /// are computed from their content, and they have no date. A sidecar is one more file:
+    /// `app.js.gz`.
     ///
     /// ```
     /// use akurai_http::{Files, Request, Router};
@@ -117,7 +124,8 @@ impl Files {
     ///
     /// # Panics
     ///
-    /// If a path could never be asked for (it begins with a slash, or holds `..` or a hidden name) or occurs twice.
+    /// If no request could ask for a path (it begins with a slash, or has `..` or a hidden name),
+    /// or if a path occurs twice.
     #[track_caller]
     pub fn embedded(files: &'static [(&'static str, &'static [u8])]) -> Files {
         Files::of(Source::Embedded(Embedded::new(files)))
@@ -136,8 +144,9 @@ impl Files {
         }
     }
 
-    /// The value of `Cache-Control` for every file (RFC 9111 §5.2). Default: no such field, so that browsers guess from the
-    /// file's age; `no-cache` has them ask each time, which costs a 304.
+    /// The value of `Cache-Control` for every file (RFC 9111 §5.2). Default: no such field, so that
+    /// browsers guess from the file's age. With `no-cache`, browsers ask each time, and an
+    /// unchanged file costs a 304.
     ///
     /// # Panics
     ///
@@ -149,9 +158,11 @@ impl Files {
         self
     }
 
-    /// Lets browsers keep the files for a year, unasked, whose path below the prefix `is_immutable` accepts: those whose
-    /// names hold a hash of their content, as bundlers write them. Instead of [`cache_control`](Files::cache_control) they get
-    /// `public, max-age=31536000, immutable` (RFC 8246), or `no-cache` while they are younger than 2 s and may still be written.
+    /// Lets browsers keep some files for a year without asking again: the files whose path below
+    /// the prefix `is_immutable` accepts. Their names should contain a hash of their content, as
+    /// bundlers write them. Instead of [`cache_control`](Files::cache_control) they get
+    /// `public, max-age=31536000, immutable` (RFC 8246), or `no-cache` while they are younger than
+    /// 2 s and may still be written.
     ///
     /// ```
     /// use akurai_http::Files;
@@ -167,17 +178,18 @@ impl Files {
         self
     }
 
-    /// The file that answers where nothing else is found, for an application whose paths are the page's own to read: 200 with
-    /// `Cache-Control: no-cache`.
+    /// The file to send where no other is found, with 200 and `Cache-Control: no-cache`. For an
+    /// application in the browser that interprets its paths itself.
     ///
-    /// Only for a request by `GET` or `HEAD` whose `Accept` names `text/html` and whose path has no extension, so that a script
-    /// or picture that is missing stays 404. Since it depends on `Accept`, `Vary` says so, on that 404 too. A path that names no
-    /// file on some system is 404 as well, fallback or not: one with an empty or hidden segment, with `:`, `\` or an encoded `/`
-    /// in it, with a dot or space at a segment's end, or with a device's name, such as `con`.
+    /// It only answers `GET` and `HEAD` whose `Accept` names `text/html` and whose path has no
+    /// extension, so that a missing script or picture stays 404. Since the answer depends on
+    /// `Accept`, `Vary` says so, also on that 404. A path that cannot name a file on some system is
+    /// always 404: one with an empty or hidden segment, with `:`, `\` or an encoded `/`, with a dot
+    /// or space at a segment's end, or with a device's name, such as `con`.
     ///
     /// # Panics
     ///
-    /// If `path`, below the tree's root, could never be asked for.
+    /// If no request could ask for `path` below the tree's root.
     #[track_caller]
     pub fn fallback(mut self, path: &str) -> Files {
         embedded::check_path(path);
@@ -185,41 +197,44 @@ impl Files {
         self
     }
 
-    /// Shows the entries of a directory without `index.html` as a page: names, sizes, times. Default: 404.
+    /// Shows the entries of a directory without `index.html` as a page: names, sizes, times.
+    /// Default: 404.
     ///
-    /// Directories first and then by name; of more than 10,000 entries, those that the system names first. Entries that could not
-    /// be asked for are left out.
+    /// Directories come first, then files, each by name. Of more than 10,000 entries, the page
+    /// shows those that the system lists first. Entries that no request could ask for are left out.
     pub fn listing(mut self) -> Files {
         self.listing = true;
         self
     }
 
-    /// Has browsers save every file under its name instead of showing it
-    /// (`Content-Disposition: attachment`, RFC 6266): for what others have uploaded. It is
-    /// [`without_sidecars`](Files::without_sidecars) too, since an `x.html.gz` that somebody
-    /// uploaded would be sent in the place of `x.html`.
+    /// Makes browsers save every file under its name instead of showing it
+    /// (`Content-Disposition: attachment`, RFC 6266): for files that users have uploaded. It
+    /// includes [`without_sidecars`](Files::without_sidecars), since otherwise an uploaded
+    /// `x.html.gz` would be sent in the place of `x.html`.
     pub fn attachments(mut self) -> Files {
         self.attachments = true;
         self.without_sidecars()
     }
 
-    /// Sends every file as it is, whatever lies beside it with `.br`, `.zst` or `.gz` behind its
-    /// name. Default: such a sibling that is not older is sent to a client that accepts its coding.
+    /// Sends every file as it is, even if a sibling has its name with `.br`, `.zst` or `.gz`
+    /// appended. Default: such a sibling that is not older is sent to a client that accepts its
+    /// coding.
     ///
-    /// For directories in which the names of files are not the operator's to choose.
+    /// Use it for directories in which users choose the names of files.
     pub fn without_sidecars(mut self) -> Files {
         self.sidecars = false;
         self
     }
 
-    /// Adds a field to every response about a file that is there: those that carry it or a part of
-    /// it, and 304, 412 and 416. `Content-Disposition: attachment` switches sidecars off, as
+    /// Adds a field to every response about an existing file: with the whole file or a part of it,
+    /// and 304, 412 and 416. `Content-Disposition: attachment` switches sidecars off, as
     /// [`attachments`](Files::attachments) does.
     ///
     /// # Panics
     ///
-    /// If it is malformed, or says what differs from file to file (`ETag`, `Last-Modified`, `Content-Type`, `Content-Length`
-    /// …), or is `Cache-Control`, for which there is [`cache_control`](Files::cache_control).
+    /// If the field is malformed, differs from file to file (`ETag`, `Last-Modified`,
+    /// `Content-Type`, `Content-Length` …), or is `Cache-Control`: use
+    /// [`cache_control`](Files::cache_control) for that.
     #[track_caller]
     pub fn header(mut self, name: &str, value: &str) -> Files {
         check_field(name, value);
@@ -230,13 +245,14 @@ impl Files {
         self
     }
 
-    /// Answers `GET` and `HEAD` for `path`, which begins behind the tree's prefix and its slash, and is still percent-encoded.
+    /// Answers `GET` and `HEAD` for `path`. It begins after the tree's prefix and its slash, and is
+    /// still percent-encoded.
     pub(crate) fn respond(&self, request: &Request, path: &str) -> Response {
-        // The prefix alone: links in its index count from the directory.
+        // The prefix without its slash: links in its index are relative to the directory.
         if path.is_empty() && !request.path().ends_with('/') {
             return redirect_to_directory(request);
         }
-        // Whether a file is missing, hidden or out of bounds is not the client's to know.
+        // A client must not learn whether a file is missing, hidden or out of bounds.
         let Some(FilePath { names, has_slash }) = FilePath::parse(path) else {
             return not_found();
         };
@@ -291,7 +307,7 @@ impl Files {
         self.respond_with(request, &index, media, found)
     }
 
-    /// The file at `path`, or what there is in its place.
+    /// Answers with the file at `path`, or with the answer for its absence.
     fn respond_with(
         &self,
         request: &Request,
@@ -368,7 +384,7 @@ impl Files {
         for (name, value) in &self.fields {
             add(&mut response, name, value);
         }
-        // What is still being written must not be kept for a year.
+        // Browsers must not keep a file for a year that is still being written.
         let cache_control = match cache_control {
             Some(IMMUTABLE) if !file.is_settled(SystemTime::now()) => Some("no-cache"),
             other => other,
@@ -401,8 +417,8 @@ impl fmt::Debug for Files {
     }
 }
 
-/// To the same path with a slash behind it, without segments of one dot. Without a host in front,
-/// and never with two slashes there: a browser would take `//host/` for another site.
+/// Redirects to the same path with a slash after it and without segments of one dot. The location
+/// has no host, and never begins with two slashes: a browser would take `//host/` for another site.
 pub(crate) fn redirect_to_directory(request: &Request) -> Response {
     let is_dot = |segment: &&str| matches!(*segment, "." | "%2e" | "%2E");
     let segments = request.path().split('/').filter(|segment| !is_dot(segment));
@@ -419,7 +435,7 @@ fn not_found() -> Response {
     Response::plain(Status::NOT_FOUND, "not found")
 }
 
-/// The system could not say what is there, or read it. Nobody is to remember that.
+/// The system could not tell what is there, or could not read it. No cache may keep this answer.
 fn unavailable() -> Response {
     Response::plain(
         Status::SERVICE_UNAVAILABLE,
@@ -457,7 +473,7 @@ fn check_value(name: &str, value: &str) {
     }
 }
 
-/// Adds a field that was checked, or that we made.
+/// Adds a field that was checked before, or that this module made.
 fn add(response: &mut Response, name: &str, value: &str) {
     response
         .add_header(name, value.as_bytes())

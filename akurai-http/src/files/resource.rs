@@ -1,4 +1,4 @@
-//! What a path led to: content that can be sent, and what tells its versions apart.
+//! Content that can be sent, and what distinguishes its versions.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -6,27 +6,29 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::codec::coding::ContentCoding;
 
-/// A file that was changed a shorter while ago may change again without its time showing it: systems count time in ticks.
+/// A file that changed less than this ago may change again without a new time: systems count time
+/// in ticks.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// 1980-01-02, the first day that no archive uses for want of a date; in nanoseconds since 1970.
+/// 1980-01-02, the first day after the date that archives use when they have none; in nanoseconds
+/// since 1970.
 #[cfg(unix)]
 const CONSTANT_TIMES: i128 = 315_619_200 * 1_000_000_000;
 
 /// Room for nearly every entity tag.
 const TAG_BYTES: usize = 48;
 
-/// Content, opened.
+/// Content that is open for reading.
 #[derive(Debug)]
 pub(crate) struct Resource {
     pub(crate) content: Content,
     /// In bytes.
     pub(crate) len: u64,
-    /// When a file was changed last.
+    /// When the file was last changed.
     pub(crate) modified: Option<SystemTime>,
-    /// With the length, tells versions apart.
+    /// Together with the length, it distinguishes versions.
     version: i128,
-    /// What the content is coded in: this is a sidecar.
+    /// The content's coding, if this is a sidecar.
     pub(crate) coding: Option<ContentCoding>,
 }
 
@@ -37,7 +39,7 @@ pub(crate) enum Content {
 }
 
 impl Resource {
-    /// A file that is open, if it is a regular one: a FIFO has no length, and a device no end.
+    /// An open file, if it is a regular one: a FIFO has no length, and a device no end.
     pub(crate) fn of_file(file: File, coding: Option<ContentCoding>) -> io::Result<Resource> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -78,7 +80,8 @@ impl Resource {
         }
     }
 
-    /// The entity tag of this content (RFC 9110 §8.8.3): weak while the file's time cannot be relied on.
+    /// The entity tag of this content (RFC 9110 §8.8.3). It is weak while a further change might
+    /// not show in the file's time.
     pub(crate) fn etag(&self, now: SystemTime) -> String {
         let mut tag = String::with_capacity(TAG_BYTES);
         tag.push_str(if self.is_settled(now) { "\"" } else { "W/\"" });
@@ -93,7 +96,7 @@ impl Resource {
         tag
     }
 
-    /// Whether the file is another than when it was opened; what is part of the program never is.
+    /// Whether the file has changed since it was opened. Embedded content never changes.
     pub(crate) fn has_changed(&self) -> bool {
         let is_same = |metadata: &Metadata| {
             metadata.len() == self.len && metadata.modified().ok() == self.modified
@@ -105,7 +108,7 @@ impl Resource {
     }
 }
 
-/// Appends the number's hexadecimal digits. `format!` takes its time, and every answer has a tag.
+/// Appends the number's hexadecimal digits. `format!` is slower, and every answer has a tag.
 fn push_hex(number: u128, text: &mut String) {
     let digits = (u128::BITS - number.leading_zeros()).div_ceil(4).max(1);
     for at in (0..digits).rev() {
@@ -114,8 +117,9 @@ fn push_hex(number: u128, text: &mut String) {
     }
 }
 
-/// When the file was changed last, in nanoseconds; where build tools have set that time to a constant so as to build the same
-/// bytes from the same sources, mixed with the inode's time, which nobody sets.
+/// When the file was last changed, in nanoseconds. Build tools set that time to a constant so that
+/// the same sources give the same bytes. Then the inode's time, which tools do not set, is mixed
+/// in.
 fn version(metadata: &Metadata) -> i128 {
     let modified = metadata.modified().map_or(0, nanoseconds);
     #[cfg(unix)]
@@ -128,7 +132,7 @@ fn version(metadata: &Metadata) -> i128 {
     modified
 }
 
-/// Since 1970; before it, below zero.
+/// Nanoseconds since 1970; negative before it.
 fn nanoseconds(time: SystemTime) -> i128 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_nanos() as i128,
@@ -136,7 +140,7 @@ fn nanoseconds(time: SystemTime) -> i128 {
     }
 }
 
-/// In seconds since 1970, a part of one left out.
+/// Seconds since 1970, without the fraction.
 pub(crate) fn seconds(time: SystemTime) -> i64 {
     nanoseconds(time).div_euclid(1_000_000_000) as i64
 }

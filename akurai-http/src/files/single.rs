@@ -1,4 +1,4 @@
-//! One file of the program's own choice, as a handler's answer.
+//! One file that the program chose, as a handler's answer.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::codec::media::Media;
 use crate::message::response::Body;
 use crate::{Reply, Request, Response, Status};
 
-/// Makes a file that a handler named the answer to its request; any other reply stays as it is.
+/// If a handler answers with a file, makes that file the response; any other reply stays as it is.
 pub(crate) fn settle(request: &Request, reply: Reply) -> Reply {
     match reply {
         Reply::Response(response) => Reply::Response(settle_response(request, response)),
@@ -30,7 +30,7 @@ pub(crate) fn settle_response(request: &Request, mut response: Response) -> Resp
 }
 
 fn send_file(request: &Request, response: Response, path: &Path) -> Response {
-    // The file's length is the file's to say.
+    // The length comes from the file, not from the handler.
     let response = response.without_header("Content-Length");
     let media = Media::of(&path.file_name().unwrap_or_default().to_string_lossy());
     let is_negotiable = is_negotiable(&response, media);
@@ -38,7 +38,7 @@ fn send_file(request: &Request, response: Response, path: &Path) -> Response {
     let codings = codings.preferred().filter(|_| is_negotiable);
     match dir::find_anywhere(path, codings) {
         Ok(Some(file)) => with_resource(request, response, media, file, is_negotiable),
-        // The handler's own status goes before what became of the page that explains it.
+        // If the page for an error is missing, the handler's own status is still sent.
         Ok(None) if response.status() != Status::OK => response,
         Ok(None) => not_found(),
         Err(_) => unavailable(),

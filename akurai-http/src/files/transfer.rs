@@ -1,4 +1,4 @@
-//! Content on its way to the client: constant memory, and never a mixture of two versions that looks whole.
+//! Sends content in constant memory, and never a mixture of two versions that looks complete.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -9,10 +9,11 @@ use crate::BodyWriter;
 use crate::codec::range::ByteRanges;
 use crate::io::lock::lock;
 
-/// One read of a file and one write to the socket, in bytes. Smaller pieces cost more calls, larger ones more of the cache.
+/// One read of a file and one write to the socket, in bytes. Smaller pieces cost more system calls,
+/// larger ones more of the CPU cache.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// Sends a part of `resource`, all of it perhaps. An error before the last byte aborts the connection.
+/// Sends a part of `resource`, or all of it. An error before the last byte aborts the connection.
 pub(crate) fn send_part(
     resource: &Resource,
     part: Range<u64>,
@@ -37,11 +38,12 @@ pub(crate) fn send_parts(
     out.write_all(byte_ranges.end.as_bytes())
 }
 
-/// Pieces that nobody uses at the moment. Who needs one takes the last that was given back: the processor's cache still holds it,
-/// and neither is memory asked for nor zeroed for each body. No more are kept than [`SPARE_PIECES`].
+/// Pieces that are not in use. A thread takes the piece that was given back last: it is still in
+/// the CPU cache. And no body has to allocate and zero memory. At most [`SPARE_PIECES`] are kept.
 static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
-/// At most 4 MiB in all. Those of further bodies that are sent at the same time are freed behind them.
+/// At most 4 MiB in all. If more bodies are sent at the same time, their pieces are freed
+/// afterwards.
 const SPARE_PIECES: usize = 16;
 
 /// Room for a piece of a body, lent from [`SPARE`].
@@ -53,7 +55,7 @@ impl Room {
         Room(spare.pop().unwrap_or_default())
     }
 
-    /// The first `len` bytes, whatever they hold.
+    /// The first `len` bytes. They may hold old data.
     fn first(&mut self, len: usize) -> &mut [u8] {
         if self.0.len() < len {
             self.0.resize(len, 0);
@@ -73,7 +75,7 @@ impl Drop for Room {
 
 struct Transfer<'a> {
     resource: &'a Resource,
-    /// Where the file is read next.
+    /// The position of the next read in the file.
     position: u64,
     room: Room,
 }
@@ -87,8 +89,8 @@ impl Transfer<'_> {
         }
     }
 
-    /// Sends a part. Before the last piece of the last one it makes sure that all came from one version, the one that the
-    /// validators are of.
+    /// Sends a part. Before the last piece of the last part, it checks that the file is still the
+    /// version that the validators describe.
     fn send(
         &mut self,
         part: Range<u64>,

@@ -1,10 +1,10 @@
-//! A request's body, by its length or in chunks.
+//! A request's body, with its length or in chunks.
 
 use super::{cuts, field_line, find, is_field_byte, is_tchar};
 use crate::codec::body::{BodyDecoder, BodyLimits, Framing, Step};
 use crate::{Limits, RequestError};
 
-/// What came of a body.
+/// The result of reading a body.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     data: Vec<u8>,
@@ -13,13 +13,13 @@ struct Outcome {
 
 #[derive(Debug, PartialEq)]
 enum End {
-    /// It is over, after this many bytes, with these trailers.
+    /// The body ended after this many bytes, with these trailers.
     Over(usize, Vec<(Vec<u8>, Vec<u8>)>),
     More,
     Failed(RequestError),
 }
 
-/// Eight bytes of circumstances, then the body and what is behind it.
+/// Eight bytes choose the test's conditions. The rest is the body and the bytes after it.
 pub fn body(data: &[u8]) {
     let Some((&[kind, size, most, greed, a, b, c, d], input)) = data.split_first_chunk() else {
         return;
@@ -64,7 +64,7 @@ pub fn body(data: &[u8]) {
         Framing::Chunked => check_chunked(input, wide, body_bytes),
         framing => check_counted(framing, input, wide, body_bytes),
     }
-    // Tighter limits only refuse.
+    // Tighter limits may refuse a body, but never change the result.
     if let End::Failed(_) = narrow.end {
         wide.data.truncate(narrow.data.len());
         narrow.end = End::More;
@@ -177,7 +177,7 @@ fn check_chunked(input: &[u8], outcome: &Outcome, body_bytes: u64) {
     }
 }
 
-/// RFC 9112 §7.1 on bytes that are all there.
+/// Reads a chunked body by RFC 9112 §7.1, when all bytes are there.
 #[derive(Debug, Default)]
 struct Chunked {
     data: Vec<u8>,
@@ -225,7 +225,8 @@ impl Chunked {
     }
 }
 
-/// The size, if the line is `chunk-size [ chunk-ext ]`, cut at the semicolons that stand outside of quotes.
+/// The size, if the line is `chunk-size [ chunk-ext ]`. The line is cut at semicolons outside
+/// quotes.
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let mut parts = vec![Vec::new()];
     let (mut quoted, mut escaped) = (false, false);
@@ -263,7 +264,7 @@ fn is_extension(part: &[u8]) -> bool {
     is_token(name) && (is_token(value) || is_quoted(value))
 }
 
-// *( qdtext / quoted-pair ), where a quote stands only behind its backslash
+// *( qdtext / quoted-pair ), where each quote needs a backslash before it
 fn is_quotable(inner: &[u8]) -> bool {
     match inner {
         [] => true,

@@ -1,4 +1,4 @@
-//! Compressed data, there and back.
+//! Compressed data: compression and decompression.
 
 mod reading;
 
@@ -10,35 +10,37 @@ use crate::codec::deflate::{
 };
 use reading::{Outcome, Stop, read};
 
-/// More output than this of one input is not waited for, in bytes.
+/// The tests stop reading an input's output after this many bytes.
 const LARGE_BYTES: usize = 192 * 1024;
 
 /// Longest piece of output, in bytes.
 const PIECE_BYTES: usize = 96 * 1024;
 
-/// What decompression may hold, and compression, in bytes.
+/// Most memory that decompression may hold, and compression, in bytes.
 const INFLATE_BYTES: usize = 120 * 1024;
 const DEFLATE_BYTES: usize = 640 * 1024;
 
-/// Longest input that is compressed at once as well; and byte by byte, each flushed or not.
+/// Longest input that is also compressed at once; and byte by byte, each flushed or not.
 const WHOLE_BYTES: usize = 4 * 1024;
 const SINGLE_BYTES: usize = 64;
 
-/// What is longer is compressed in so many pieces at most.
+/// A longer input is compressed in at most this many pieces.
 const MOST_PIECES: usize = 48;
 
-/// Five bytes of circumstances, then what may be compressed. `live_bytes` gives what is allocated just now.
+/// Five bytes choose the test's conditions. The rest is the data to decompress. `live_bytes`
+/// returns how many bytes are allocated at the moment.
 pub fn inflate(data: &[u8], live_bytes: impl Fn() -> usize) {
     let Some((&[window, a, b, c, d], input)) = data.split_first_chunk() else {
         return;
     };
     let window_bits = 8 + window % 8;
-    // Up to where an error cannot yet be seen by one who stops at LARGE_BYTES.
+    // Reads one piece past LARGE_BYTES. The decoder stops at LARGE_BYTES, so this reading sees
+    // every error that the decoder can report.
     let expected = read(input, 1 << window_bits, LARGE_BYTES + PIECE_BYTES);
     let mut inflate = Inflate::with_window_bits(window_bits);
     let [whole, single, own] = cuts([a, b, c, d], input.len());
     for ends in [&whole, &single, &own] {
-        // A used one, that forgot, is like a new one.
+        // A used decoder after `reset(true)` must behave as a new one.
         inflate.reset(true);
         let outcome = inflated(&mut inflate, input, ends, window & 8 != 0);
         check(&outcome, &expected);
@@ -50,7 +52,7 @@ pub fn inflate(data: &[u8], live_bytes: impl Fn() -> usize) {
 
 fn check(outcome: &Outcome, expected: &Outcome) {
     match outcome.stop {
-        // What came right before an error is lost with it.
+        // The decoder does not return the output just before an error.
         Stop::Failed(_) => assert_eq!(
             (outcome.stop, &outcome.ends),
             (expected.stop, &expected.ends)
@@ -61,7 +63,8 @@ fn check(outcome: &Outcome, expected: &Outcome) {
     assert!(expected.output.starts_with(&outcome.output));
 }
 
-/// All at once, with what a sync flush ends with there or left off. The limit is exact.
+/// Decompresses all at once; the input may end with a sync flush whose last four bytes are left
+/// out. The limit must be exact.
 fn check_whole(input: &[u8]) {
     let expected = read(input, 1 << 15, LARGE_BYTES);
     let whole = codec::inflate(input, LARGE_BYTES);
@@ -81,14 +84,15 @@ fn check_whole(input: &[u8]) {
         }
         (Err(InflateError::Unfinished), Stop::More) => assert!(!is_over),
         (Err(InflateError::TooLong), stop) => assert_ne!(stop, Stop::More),
-        // An error within a piece behind the limit comes before the limit is noticed.
+        // In a piece that exceeds the limit, an error is reported before the limit.
         (Err(error), Stop::Failed(expected)) => assert_eq!(error, expected),
         (Err(_), Stop::Large) => {}
         (whole, stop) => panic!("{:?}, but {stop:?}", whole.map(|output| output.len())),
     }
 }
 
-/// What our decoder makes of it. What follows a last block is read on with all that came before it.
+/// The result of our decoder. After a last block it goes on with more blocks, which may refer to
+/// all earlier output.
 fn inflated(inflate: &mut Inflate, input: &[u8], ends: &[usize], rests: bool) -> Outcome {
     let mut outcome = Outcome {
         output: Vec::new(),
@@ -138,7 +142,7 @@ fn inflated(inflate: &mut Inflate, input: &[u8], ends: &[usize], rests: bool) ->
     outcome
 }
 
-/// Nothing is held before the first byte, and never more than the window, a piece and tables.
+/// No memory is held before the first byte, and never more than the window, a piece and tables.
 fn check_inflate_memory(
     window_bits: u8,
     input: &[u8],
@@ -177,7 +181,8 @@ fn check_inflate_memory(
     assert_eq!(held(), 0);
 }
 
-/// Eight bytes of circumstances, then what is compressed, made longer or not.
+/// Eight bytes choose the test's conditions. The rest is the data to compress; it may be made
+/// longer first.
 pub fn deflate(data: &[u8], live_bytes: impl Fn() -> usize) {
     let Some((&[level, window, flushes, stretch, a, b, c, d], bytes)) = data.split_first_chunk()
     else {
@@ -207,7 +212,7 @@ pub fn deflate(data: &[u8], live_bytes: impl Fn() -> usize) {
     check_alone(level, window_bits, &input, flush);
 }
 
-/// So few pieces that they may all be flushed.
+/// Few enough pieces that each may be flushed.
 fn thinned(ends: Vec<usize>) -> Vec<usize> {
     let step = ends.len().div_ceil(MOST_PIECES);
     let (last, before) = ends.split_last().expect("there is a piece");
@@ -215,7 +220,8 @@ fn thinned(ends: Vec<usize>) -> Vec<usize> {
     kept.copied().collect()
 }
 
-/// Longer data has more than one block, moves the window, and has matches that are far away.
+/// Makes data longer, so that it has several blocks, moves the window, and has matches at long
+/// distances.
 fn stretched(bytes: &[u8], stretch: u8, seed: u8) -> Vec<u8> {
     let count = usize::from(stretch >> 3) + 1;
     let mut state = u32::from(seed) | 0x9e37_7900;
@@ -227,12 +233,12 @@ fn stretched(bytes: &[u8], stretch: u8, seed: u8) -> Vec<u8> {
     };
     match stretch & 7 {
         1 => bytes.repeat(count),
-        // The same again, behind noise.
+        // The same bytes again, after noise.
         2 => {
             let noise = (0..count * 2560).map(|_| random()).collect();
             [bytes.to_vec(), noise, bytes.to_vec()].concat()
         }
-        // Over and over with a difference.
+        // The same bytes many times, with a random byte after each.
         3 => {
             let mut again = Vec::new();
             for _ in 0..count {
@@ -245,7 +251,7 @@ fn stretched(bytes: &[u8], stretch: u8, seed: u8) -> Vec<u8> {
     }
 }
 
-/// Data on its way through our codecs, piece by piece.
+/// Data that our codecs compress and decompress, piece by piece.
 struct Trip {
     window_bits: u8,
     inflate: Inflate,
@@ -265,7 +271,8 @@ impl Trip {
         }
     }
 
-    /// Compresses `input`, cut at `ends`; two bits of `flushes` for each piece say how it is flushed.
+    /// Compresses `input`, cut at `ends`. For each piece, two bits of `flushes` say how to flush
+    /// it.
     fn check(&mut self, deflate: &mut Deflate, input: &[u8], ends: &[usize], flushes: u8) {
         let mut start = 0;
         for (nth, &end) in ends.iter().enumerate() {
@@ -293,13 +300,14 @@ impl Trip {
             assert_eq!(status == Inflated::End, flush == Flush::Finish);
         }
         let is_finished = self.compressed_is_read_alike(input);
-        // A block costs at most what stored it would; there is one for 24 Ki tokens, and one where 64 KiB were gathered.
+        // A block may cost at most as much as a stored one. There is a block for each 24 Ki tokens
+        // and for each 64 KiB gathered.
         let most = input.len() + input.len() * 5 / 16384 + self.syncs * 11 + is_finished * 6;
         let len = self.compressed.len();
         assert!(len <= most, "{} became {len}", input.len());
     }
 
-    /// Nothing is waiting, so a further Sync is an empty block alone.
+    /// No input is waiting, so another Sync writes only an empty block.
     fn check_nothing(&mut self, deflate: &mut Deflate) {
         let from = self.compressed.len();
         deflate.compress(b"", Flush::None, &mut self.compressed);
@@ -310,7 +318,7 @@ impl Trip {
         self.syncs += 1;
     }
 
-    /// Takes all of it, up to the end, if it is there.
+    /// Decompresses all of it, or up to the end of the stream.
     fn inflate(&mut self, compressed: Range<usize>) -> Inflated {
         let mut rest = &self.compressed[compressed];
         loop {
@@ -324,7 +332,7 @@ impl Trip {
         }
     }
 
-    /// By the second reading. How many last blocks there are.
+    /// Compares with the second reading. Returns how many last blocks there are.
     fn compressed_is_read_alike(&self, input: &[u8]) -> usize {
         let outcome = read(&self.compressed, 1 << self.window_bits, input.len());
         assert!(outcome.output == input && outcome.stop == Stop::More);
@@ -335,7 +343,7 @@ impl Trip {
     }
 }
 
-/// As one message by itself, with nothing before it.
+/// Compresses `input` as one message that refers to nothing before it.
 fn check_alone(level: Level, window_bits: u8, input: &[u8], flush: Flush) {
     let mut trip = Trip::new(window_bits);
     let own = b"what was there";

@@ -1,4 +1,4 @@
-//! What decides how a file is sent: ranges, conditions, codings, dates, names.
+//! The values that decide how a file is sent: ranges, conditions, codings, dates, names.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use crate::codec::range::{ByteRanges, Selection, select};
 
 const NOW: u64 = 1_795_564_800;
 
-/// A field's value, and the length of what it is about.
+/// A `Range` field's value, and the length of the representation.
 pub fn ranges(data: &[u8], len: u64) {
     let selection = select(data, len);
     let expected = selected(data, len);
@@ -38,7 +38,8 @@ pub fn ranges(data: &[u8], len: u64) {
     }
 }
 
-/// The parts as RFC 9110 §14.1.2 has them, in arithmetic that cannot overflow; `None` if the field means nothing.
+/// The parts by RFC 9110 §14.1.2, in arithmetic that cannot overflow; `None` if the field is
+/// ignored.
 fn selected(field: &[u8], len: u64) -> Option<Vec<Range<u64>>> {
     let text = std::str::from_utf8(field).ok()?;
     let (unit, set) = text.split_once('=')?;
@@ -53,7 +54,7 @@ fn selected(field: &[u8], len: u64) -> Option<Vec<Range<u64>>> {
         }
         specs += 1;
         let (first, last) = element.split_once('-')?;
-        // Longer numbers are over every length.
+        // A longer number is past every length.
         let number = |digits: &str| -> Option<u128> {
             let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
             is_number.then(|| {
@@ -70,7 +71,7 @@ fn selected(field: &[u8], len: u64) -> Option<Vec<Range<u64>>> {
             (end.saturating_sub(count), end)
         } else {
             let from = number(first)?;
-            // In digits, since the numbers may be longer than any type.
+            // Compares digits, since the numbers may be longer than any type.
             let digits = |number: &str| {
                 let digits = number.trim_start_matches('0');
                 (digits.len(), digits.to_owned())
@@ -97,7 +98,7 @@ fn selected(field: &[u8], len: u64) -> Option<Vec<Range<u64>>> {
     (specs > 0 && !is_costly && !(len == 0 && is_suffix)).then_some(parts)
 }
 
-/// How many of these overlap another one.
+/// How many of these ranges overlap another one.
 fn overlapping(parts: &[Range<u64>]) -> usize {
     let overlap =
         |one: &Range<u64>, other: &Range<u64>| one.start.max(other.start) < one.end.min(other.end);
@@ -130,11 +131,11 @@ pub fn conditions(data: &[u8]) {
         last_modified: Some(784_111_777),
     };
     let verdict = evaluate(&all, true, own, NOW);
-    // What may not be read is never said to be unchanged.
+    // Only GET and HEAD may be answered with 304.
     let as_write = evaluate(&all, false, own, NOW);
     assert!(as_write != Verdict::NotModified);
     assert!((verdict == Verdict::Failed) <= (as_write == Verdict::Failed));
-    // A range is only honoured with a tag or date that is ours.
+    // A range is only honoured if the tag or date is ours.
     if let Some((_, value)) = fields.iter().find(|(name, _)| *name == "If-Range") {
         let date = http_date(value, NOW);
         assert_eq!(

@@ -9,7 +9,7 @@ use crate::{Limits, Method, RequestError, Version};
 
 type Outcome = Result<Option<(usize, Head, Vec<FieldLine>)>, RequestError>;
 
-/// Five bytes of circumstances, then what the connection received.
+/// Five bytes choose the test's conditions. The rest is what the connection received.
 pub fn head(data: &[u8]) {
     let Some((&[size, a, b, c, d], input)) = data.split_first_chunk() else {
         return;
@@ -36,7 +36,7 @@ pub fn head(data: &[u8]) {
     let mut other_trailing = bytes.to_vec();
     other_trailing.extend_from_slice(b"\0\r\n\xff");
     let again = Ok(Some((len, head.clone(), lines.clone())));
-    // By the parser that has a head behind it.
+    // Reuses the parser that has already read a head.
     assert_eq!(parse(&mut parser, bytes, &[len], &limits), again, "alone");
     assert_eq!(
         parse(&mut parser, &other_trailing, &[len + 4], &limits),
@@ -60,7 +60,7 @@ fn parse(parser: &mut HeadParser, input: &[u8], ends: &[usize], limits: &HeadLim
     Ok(None)
 }
 
-/// What a head says, as text.
+/// The content of a head, as text.
 #[derive(Debug, PartialEq)]
 struct Request<'h> {
     method: Method,
@@ -90,7 +90,7 @@ impl<'h> Request<'h> {
         }
     }
 
-    // Every byte of the head stands in a line, and the lines say what was understood.
+    // Every byte of the head must belong to a line, and the lines must give the parsed content.
     fn check_lines(&self, bytes: &[u8], limits: &HeadLimits) {
         let mut rest = bytes;
         for _ in 0..2 {
@@ -110,7 +110,7 @@ impl<'h> Request<'h> {
         };
         let mut written = [self.method.as_str().as_bytes(), &self.target, version].join(&b' ');
         if self.version == Version::Http11 {
-            // A later minor version counts as this one.
+            // A later minor version is treated as 1.1.
             *written.last_mut().expect("a version") = *request_line.last().expect("a version");
         }
         assert_eq!(written, request_line);
@@ -207,7 +207,8 @@ impl<'h> Request<'h> {
         assert_eq!(head.expects_continue, expects);
     }
 
-    // Written out again it says the same: nothing was understood that does not stand there.
+    // The head, written again from its parsed content, must parse to the same: the parser added
+    // nothing.
     fn check_rewritten(&self, head: &Head) {
         let mut bytes = self.method.as_str().as_bytes().to_vec();
         bytes.push(b' ');

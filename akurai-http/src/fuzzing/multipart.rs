@@ -8,7 +8,7 @@ use crate::{FormError, Multipart};
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// What a form gave before it ended, in an error or not.
+/// The parts that a form gave before its end or an error.
 #[derive(Debug, Default, PartialEq)]
 struct Form {
     parts: Vec<Part>,
@@ -20,21 +20,21 @@ struct Part {
     name: String,
     file_name: Option<String>,
     fields: Fields,
-    /// What came of it, all if there was no error.
+    /// The content; all of it if there was no error.
     content: Vec<u8>,
 }
 
-/// Longest body that is fed byte by byte, in bytes.
+/// Longest body that the test feeds byte by byte, in bytes.
 const SINGLE_BYTES: usize = 4 * 1024;
 
-/// Seven bytes of circumstances, then the body. The boundary is `b` or `b--`.
+/// Seven bytes choose the test's conditions. The rest is the body. The boundary is `b` or `b--`.
 pub fn multipart(data: &[u8]) {
     let Some((&[kind, fill, read, a, b, c, d], bytes)) = data.split_first_chunk() else {
         return;
     };
     let boundary: &[u8] = if kind & 1 == 0 { b"b" } else { b"b--" };
-    // A preamble that brings the rest to the end of the reader's buffer, and around it. Seldom, since that takes ten times
-    // as long.
+    // A long preamble moves the rest to the end of the reader's buffer, and past it. Only for few
+    // inputs, since it takes ten times as long.
     let fill = match kind >> 1 {
         1 => usize::from(fill) * 70,
         _ => 0,
@@ -53,7 +53,7 @@ pub fn multipart(data: &[u8]) {
     }
 }
 
-/// Gives what arrived with one read after the other.
+/// Gives the pieces of a body, one read after the other.
 struct Pieces<'p> {
     body: &'p [u8],
     ends: std::slice::Iter<'p, usize>,
@@ -118,8 +118,8 @@ fn read_parts(
     Ok(())
 }
 
-/// RFC 2046 §5.1.1 on a body that is all there: the first boundary begins a line, and the empty
-/// line behind a head is one that content or a delimiter follows.
+/// Reads a body by RFC 2046 §5.1.1, when all of it is there. The first boundary must begin a line.
+/// The empty line after a head belongs to the content or delimiter that follows it.
 fn reference(body: &[u8], boundary: &[u8]) -> Form {
     let mut form = Form::default();
     let mut next = behind_preamble(body, boundary);
@@ -152,11 +152,11 @@ fn behind_preamble<'b>(body: &'b [u8], boundary: &[u8]) -> Result<Option<&'b [u8
     }
 }
 
-/// The content up to a delimiter, and what follows it: a part, nothing more, or an error.
+/// The content up to a delimiter, and the result after it: another part, the end, or an error.
 fn content<'b>(rest: &'b [u8], boundary: &[u8]) -> (&'b [u8], Result<Option<&'b [u8]>, FormError>) {
     let delimiter = [b"\r\n--", boundary].concat();
     let Some(at) = find(&delimiter, rest) else {
-        // What may be the beginning of a delimiter is not given as content.
+        // Bytes that may begin a delimiter are not returned as content.
         let begun = (0..delimiter.len())
             .rev()
             .find(|&len| rest.ends_with(&delimiter[..len]));
@@ -174,7 +174,7 @@ fn behind_boundary(behind: &[u8]) -> Result<Option<&[u8]>, FormError> {
         (Some([] | [b' ' | b'\t' | b'\r', ..]), _) => Ok(None),
         (Some(_), _) => Err(FormError::Delimiter),
         (None, Some(end)) if end <= 64 && is_blank(&behind[..end]) => Ok(Some(&behind[end + 2..])),
-        // It is cut off where it could have gone on well.
+        // The body ends where more bytes could have made a valid line.
         (None, None) if behind == b"-" => Err(FormError::Truncated),
         (None, None) if is_cut_padding(behind) => Err(FormError::Truncated),
         (None, _) => Err(FormError::Delimiter),
@@ -188,7 +188,7 @@ fn is_cut_padding(behind: &[u8]) -> bool {
 
 /// A part's head, and its length without the last CRLF.
 fn part_head(rest: &[u8]) -> Result<(Part, usize), FormError> {
-    // Each with the lines that go on with it.
+    // Each line, joined with the lines that continue it.
     let mut whole_lines: Vec<Vec<u8>> = Vec::new();
     let mut at = 0;
     loop {
@@ -237,7 +237,8 @@ fn part_head(rest: &[u8]) -> Result<(Part, usize), FormError> {
     Ok((part, at))
 }
 
-/// The name of a part and of its file. Both are looked for among all parameters, so that each fault counts.
+/// The name of a part and of its file. Both searches look at all parameters, so that each error
+/// counts.
 fn disposition(value: &[u8]) -> Option<(String, Option<String>)> {
     let pieces = outside_quotes(value)?;
     if !trim(pieces[0]).eq_ignore_ascii_case(b"form-data") {
@@ -271,7 +272,7 @@ fn disposition(value: &[u8]) -> Option<(String, Option<String>)> {
     Some((name?, file_name))
 }
 
-/// The pieces between semicolons that stand outside of quotes, which are all closed.
+/// The pieces between semicolons outside quotes; `None` if a quote is not closed.
 fn outside_quotes(value: &[u8]) -> Option<Vec<&[u8]>> {
     let (mut pieces, mut start, mut at, mut quoted) = (Vec::new(), 0, 0, false);
     while at < value.len() {
@@ -290,7 +291,8 @@ fn outside_quotes(value: &[u8]) -> Option<Vec<&[u8]>> {
     (!quoted).then_some(pieces)
 }
 
-/// What stands before the closing quote, if that is the end. A backslash escapes a quote and itself.
+/// The text before the closing quote; `None` if more follows the quote. A backslash escapes a quote
+/// and a backslash.
 fn unescaped(quoted: &[u8]) -> Option<Vec<u8>> {
     match quoted {
         [b'"'] => Some(Vec::new()),

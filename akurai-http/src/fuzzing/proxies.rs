@@ -1,4 +1,4 @@
-//! What a proxy says of its peer.
+//! What a proxy says about its peer.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,7 +8,7 @@ use crate::codec::forwarded::{Net, elements, forwarded_for, node_address};
 
 const PROXY: &str = "10.0.0.1";
 
-/// A field's value, as a client forged it; also addresses and networks.
+/// A field's value that a client forged; also addresses and networks.
 pub fn forwarded(data: &[u8]) {
     for element in elements(data) {
         let _ = forwarded_for(element);
@@ -54,7 +54,7 @@ fn check_addresses(data: &[u8]) {
     let element = format!("by=_x; For=\"{host}:80\";proto=https");
     assert_eq!(forwarded_for(element.as_bytes()), canonical);
 
-    // A network has the addresses that differ behind its prefix, and no other.
+    // A network contains an address if they differ only after its prefix.
     let net = Net::parse(&format!("{addr}/{prefix_bits}"));
     assert_eq!(net.is_some(), u32::from(prefix_bits) <= all_bits);
     let flipped_bit = u32::from(flipped_bit) % all_bits;
@@ -69,8 +69,8 @@ fn check_addresses(data: &[u8]) {
     }
 }
 
-// Whatever a client sends, the proxy that appends its own word to it is not misunderstood: the client is who the proxy
-// says, or in the worst case the proxy itself.
+// Whatever a client sends, it cannot falsify the element that the proxy appends: the client is the
+// address in that element, or in the worst case the proxy itself.
 fn check_forged(forged: &[u8]) {
     if !forged.iter().all(|&byte| is_field_byte(byte)) {
         return;

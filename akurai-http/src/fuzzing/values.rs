@@ -1,4 +1,4 @@
-//! What stands in a target or a field: paths, queries, cookies.
+//! Values in a target or a field: paths, queries, cookies.
 
 use std::path::{Component, Path};
 
@@ -8,7 +8,7 @@ use crate::codec::path::{self as decoder, FilePath};
 use crate::codec::target::{self, Form};
 use crate::codec::{cookie as codec, form};
 
-/// A path, percent-encoded; also a whole target.
+/// A percent-encoded path; also a whole target.
 pub fn path(data: &[u8]) {
     check_target(data);
     let Ok(text) = std::str::from_utf8(data) else {
@@ -122,7 +122,7 @@ pub fn query(data: &[u8]) {
     assert_eq!(again, pairs, "decode∘encode");
 }
 
-/// A `Cookie` field's value; also a name and value to be set.
+/// A `Cookie` field's value; also a name and value to set.
 pub fn cookie(data: &[u8]) {
     let pairs: Vec<_> = codec::pairs(data).collect();
     let expected: Vec<_> = data
@@ -169,7 +169,7 @@ fn cookie_pair(pair: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     (is_name && is_value).then(|| (name.to_vec(), value.to_vec()))
 }
 
-// What is set can be sent, splits nothing, and comes back as it was.
+// A cookie that was set can be sent, is one pair, and comes back unchanged.
 fn check_set(name: &str, value: &str) {
     let Ok(cookie) = Cookie::try_new(name, value) else {
         return;

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::codec::date::{imf_fixdate, rfc3339};
 use crate::{Reply, Request, Response, Status, Version};
 
-/// Gives one [`LogLine`] to `sink` for each request, when its handler has returned and before its answer is sent.
+/// Gives one [`LogLine`] to `sink` for each request, after its handler returns and before its
+/// answer is sent.
 ///
-/// The sink is called on the connection's own thread, and the answer waits for it. A handler that panics is logged
-/// with 500; the panic of other middleware goes on. A request whose head the server refused reaches
-/// no router, no middleware and no log; [`Handle::stats`](crate::Handle::stats) counts it. The same
-/// goes for `TRACE` and for `OPTIONS *`, which the server answers; and what it puts in an answer's
-/// place (503 where all upgrades are taken, 500 for what cannot be sent) is not what the log says.
+/// The connection's own thread calls the sink, and the answer waits for it. If a handler panics,
+/// the line says 500; a panic of other middleware goes on. If the server refuses a request's head,
+/// the request does not reach the router, the middleware or the log;
+/// [`Handle::stats`](crate::Handle::stats) counts it. The same is true for `TRACE` and `OPTIONS *`,
+/// which the server answers. Sometimes the server replaces an answer later: 503 if all upgrades are
+/// taken, 500 if an answer cannot be sent. The log does not show that.
 ///
 /// ```
 /// use akurai_http::{Response, Router, middleware};
@@ -28,7 +30,7 @@ pub fn access_log(
 ) -> impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync + 'static {
     move |request, next| {
         let (time, begun) = (SystemTime::now(), Instant::now());
-        // Nothing of ours is left half-done by a panic, and it goes on to whoever catches it.
+        // A panic leaves no state of this function half-changed, and it goes on afterwards.
         let outcome = catch_unwind(AssertUnwindSafe(|| next(request)));
         let (status, body_bytes) = match &outcome {
             Ok(Reply::Response(response)) => (response.status(), length(response)),
@@ -51,17 +53,18 @@ fn length(response: &Response) -> Option<u64> {
     response.parts.declared_length.or(known)
 }
 
-/// What [`access_log`] tells about a request.
+/// One request, as [`access_log`] reports it.
 ///
-/// `Display` is the common log format, with the handler's duration in seconds behind it:
+/// `Display` is the common log format, followed by the handler's duration in seconds:
 ///
 /// ```text
 /// 192.0.2.7 - - [06/Nov/1994:08:49:37 +0000] "GET /users/7 HTTP/1.1" 200 5 0.000042
 /// ```
 ///
-/// It begins with the [client's address](Request::client_addr). The query is not in it, since it may hold what is
-/// secret; a sink that wants it has [`request`](LogLine::request). The path stands there as it came, percent-encoded:
-/// it holds no quote, space or control character, so that a client cannot forge a line or a part of one.
+/// It begins with the [client's address](Request::client_addr). The query is left out, since it may
+/// hold secrets; a sink that wants it has [`request`](LogLine::request). The path is as the client
+/// sent it, percent-encoded: it has no quote, space or control character, so a client cannot forge
+/// a line or a part of one.
 #[derive(Debug)]
 pub struct LogLine<'a> {
     request: &'a Request,
@@ -82,30 +85,32 @@ impl LogLine<'_> {
         self.time
     }
 
-    /// The status of the answer, or of the head that an upgrade begins with.
+    /// The status of the answer, or of an upgrade's head.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// The length of the answer's body, in bytes, before the server leaves it out for `HEAD`; `None` for an
-    /// upgrade or a stream without a declared length, which nobody knows yet, and behind a panic.
+    /// The length of the answer's body, in bytes, before the server leaves it out for `HEAD`.
+    /// `None` for an upgrade, for a stream without a declared length, whose length is not known
+    /// yet, and after a panic.
     pub fn body_bytes(&self) -> Option<u64> {
         self.body_bytes
     }
 
-    /// How long the handler took, with all middleware that the log goes around. A stream's own time is not in it.
+    /// How long the handler took, with all middleware inside the log. It does not include the time
+    /// of a stream.
     pub fn duration(&self) -> Duration {
         self.duration
     }
 
-    // Of integers, since what writes a float is 10 KiB of a program.
+    // Uses integers: code that writes a float adds 10 KiB to a program.
     fn seconds(&self) -> String {
         let (seconds, micros) = (self.duration.as_secs(), self.duration.subsec_micros());
         format!("{seconds}.{micros:06}")
     }
 
-    /// The same as one line of JSON, for programs that collect logs: the time in UTC (RFC 3339), the duration in seconds,
-    /// `null` for what is not known.
+    /// The same as one line of JSON, for programs that collect logs. The time is in UTC (RFC 3339),
+    /// the duration in seconds; an unknown value is `null`.
     ///
     /// ```text
     /// {"time":"1994-11-06T08:49:37.123Z","client":"192.0.2.7","method":"GET","path":"/users/7","version":"HTTP/1.1","status":200,"bytes":5,"duration":0.000042}
@@ -116,7 +121,7 @@ impl LogLine<'_> {
         let time = rfc3339(since_epoch.as_millis() as u64);
         let client = request.client_addr();
         let client = client.map_or("null".to_owned(), |ip| format!("\"{}\"", ip.to_canonical()));
-        // From the wire it has neither of these; a request that is made by hand may.
+        // A path from the network has no backslash or quote; a request made by hand may have one.
         let path = request.path().replace('\\', "\\\\").replace('"', "\\\"");
         let (method, version) = (request.method(), version(request));
         let bytes = self
@@ -220,7 +225,7 @@ mod tests {
         assert!(line(&Request::get("/"), None).contains("\"bytes\":null"));
     }
 
-    /// What is logged of a request for which `next` answers.
+    /// The lines that are logged for a request that `next` answers.
     fn logged(next: &dyn Fn(&Request) -> Reply) -> Vec<(String, u16, Option<u64>)> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);

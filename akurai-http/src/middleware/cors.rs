@@ -9,13 +9,14 @@ use crate::{Method, Reply, Request, Response, Status};
 
 /// Lets pages of other origins read the answers, by the CORS protocol of WHATWG Fetch.
 ///
-/// The origins are a list, compared byte by byte. A page of another origin gets its answer without a word about CORS,
-/// and its browser keeps it from the page; the handler has run nevertheless, so this is no defence against forged
-/// requests. Credentials and `*` exclude each other.
+/// The origins are a list and are compared byte by byte. A page of another origin gets its answer
+/// without CORS fields, and the browser does not let the page read it. The handler has still run,
+/// so this does not protect against forged requests. Credentials and `*` exclude each other.
 ///
-/// A preflight (`OPTIONS` with `Origin` and `Access-Control-Request-Method`) is answered here with 204, whatever its
-/// path; every other request goes on to its handler. Where the answer depends on the origin, it says `Vary: Origin`,
-/// to those too that came without one. A handler that sets `Access-Control-Allow-Origin` itself is left alone.
+/// A preflight (`OPTIONS` with `Origin` and `Access-Control-Request-Method`) is answered here with
+/// 204, for every path. Every other request goes on to its handler. If the answer depends on the
+/// origin, it has `Vary: Origin`, also for requests without an origin. If a handler sets
+/// `Access-Control-Allow-Origin` itself, only that `Vary` is added.
 ///
 /// ```
 /// use akurai_http::middleware::Cors;
@@ -32,7 +33,7 @@ use crate::{Method, Reply, Request, Response, Status};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Cors {
-    /// None for any.
+    /// `None` allows every origin.
     origins: Option<Vec<String>>,
     credentials: bool,
     methods: Vec<Method>,
@@ -42,12 +43,14 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// Lets the pages of these origins read, such as `https://app.example` or `http://localhost:3000`.
+    /// Lets pages of these origins read answers. Examples: `https://app.example`,
+    /// `http://localhost:3000`.
     ///
     /// # Panics
     ///
-    /// If one could never match, since it is not written as browsers write it: scheme, host and a port that is not the
-    /// scheme's own, in lower case, with nothing behind them. `null` is no origin to trust: any page can have it.
+    /// If an origin could never match because browsers write it differently. They write scheme,
+    /// host, and the port unless it is the scheme's default, in lower case, with nothing after
+    /// them. `null` cannot be trusted: any page can have that origin.
     #[track_caller]
     pub fn origins<T: Into<String>>(origins: impl IntoIterator<Item = T>) -> Cors {
         let origins: Vec<String> = origins.into_iter().map(Into::into).collect();
@@ -60,7 +63,7 @@ impl Cors {
         Cors::of(Some(origins))
     }
 
-    /// Lets every page read, without credentials: for what is public anyway.
+    /// Lets every page read answers, without credentials: for public content.
     pub fn any_origin() -> Cors {
         Cors::of(None)
     }
@@ -76,11 +79,12 @@ impl Cors {
         }
     }
 
-    /// Lets requests with cookies, client certificates or HTTP authentication be read too. Default no.
+    /// Also lets pages read the answers to requests with cookies, client certificates or HTTP
+    /// authentication. Default no.
     ///
     /// # Panics
     ///
-    /// With [`any_origin`](Cors::any_origin): every page could then read what is the user's alone.
+    /// With [`any_origin`](Cors::any_origin): every page could then read the user's private data.
     #[track_caller]
     pub fn credentials(mut self) -> Cors {
         assert!(self.origins.is_some(), "credentials need a list of origins");
@@ -88,40 +92,41 @@ impl Cors {
         self
     }
 
-    /// Allows these methods as well. Default `GET`, `HEAD` and `POST`, which need no leave.
+    /// Allows these methods too. Default `GET`, `HEAD` and `POST`, which need no permission.
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Cors {
         self.methods.extend(methods);
         self
     }
 
-    /// Allows these request fields as well. Default `Last-Event-ID` alone: a browser's `EventSource` asks no leave for
-    /// it when it comes back to a stream, but a client that reads the stream by `fetch` must.
+    /// Allows these request fields too. Default `Last-Event-ID` alone: a browser's `EventSource`
+    /// needs no permission for it when it reconnects, but a client that reads the stream with
+    /// `fetch` does.
     ///
     /// A JSON body needs `Content-Type`, a token needs `Authorization`.
     ///
     /// # Panics
     ///
-    /// If one is no field name, or `*`.
+    /// If a name is no field name, or is `*`.
     #[track_caller]
     pub fn headers<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Cors {
         self.headers.extend(names.into_iter().map(checked_name));
         self
     }
 
-    /// Lets scripts read these response fields. Default none but the seven that they always can, `Content-Type` and
-    /// `Cache-Control` among them.
+    /// Lets scripts read these response fields. Default none but the seven that scripts can always
+    /// read, `Content-Type` and `Cache-Control` among them.
     ///
     /// # Panics
     ///
-    /// If one is no field name, or `*`.
+    /// If a name is no field name, or is `*`.
     #[track_caller]
     pub fn expose<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Cors {
         self.exposed.extend(names.into_iter().map(checked_name));
         self
     }
 
-    /// How long a browser may remember a preflight's answer, in whole seconds. Default not said, which is 5 s. Browsers
-    /// cut it to 2 hours (Chromium) or 24 hours (Firefox).
+    /// How long a browser may remember a preflight's answer, in whole seconds. Default not said,
+    /// which is 5 s. Browsers shorten it to 2 hours (Chromium) or 24 hours (Firefox).
     pub fn max_age(mut self, age: Duration) -> Cors {
         self.max_age = Some(age);
         self
@@ -160,7 +165,8 @@ impl Cors {
         }
     }
 
-    /// Says in `head` who may read it, and returns whether `request` may.
+    /// Adds fields to `head` that say which pages may read the answer. Returns whether `request`'s
+    /// page may.
     fn allow(&self, request: &Request, head: &mut Response) -> bool {
         let own = head
             .headers()
@@ -189,7 +195,7 @@ impl Cors {
     }
 }
 
-/// Where the request's page comes from; none if the request says so twice.
+/// The origin of the page that sent the request; `None` if the request has two.
 fn origin(request: &Request) -> Option<&[u8]> {
     let mut origins = request.headers().all("Origin");
     let origin = origins.next()?;
@@ -211,7 +217,7 @@ fn checked_name(name: impl Into<String>) -> String {
     name
 }
 
-/// A comma-separated list, each element once.
+/// A comma-separated list that has each element once.
 fn list(elements: &[impl fmt::Display]) -> String {
     let mut texts: Vec<String> = Vec::new();
     for element in elements {
@@ -225,7 +231,7 @@ fn list(elements: &[impl fmt::Display]) -> String {
 
 // serialized-origin = scheme "://" host [ ":" port ]                    RFC 6454 §6.2
 //
-// A browser writes it in lower case and leaves the scheme's own port out.
+// A browser writes it in lower case and leaves out the scheme's default port.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else {
         return false;

@@ -1,4 +1,4 @@
-//! Responses compressed for clients that accept it.
+//! Compresses responses for clients that accept it.
 
 use crate::codec::coding::{AcceptedCodings, ContentCoding};
 use crate::codec::deflate::Level;
@@ -8,19 +8,23 @@ use crate::message::body_writer::Coded;
 use crate::message::response::Body;
 use crate::{Reply, Request, Response, Status};
 
-/// Compresses responses with gzip (RFC 1952) for clients that accept it, for [`Router::wrap`](crate::Router::wrap).
+/// Compresses responses with gzip (RFC 1952) for clients that accept it, for
+/// [`Router::wrap`](crate::Router::wrap).
 ///
-/// `Accept-Encoding` is read with its weights (RFC 9110 §12.5.3), and `Vary` says so on every response that could have been
-/// compressed. Left as they are: what is short, of a type that is compressed already, in a coding already, a part (206) or an
-/// answer without content, and what says `Cache-Control: no-transform` or has a digest. An entity tag becomes weak (§8.8.1), and
-/// ranges are no longer offered: a client that asks for one all the same, without `If-Range`, gets a part of what is not compressed.
+/// `Accept-Encoding` is read with its weights (RFC 9110 §12.5.3), and every response that could
+/// have been compressed says so in `Vary`. These responses are not compressed: short ones,
+/// compressed media types, ones that have a coding already, parts (206), answers without content,
+/// and ones with `Cache-Control: no-transform` or a digest. A compressed response's entity tag
+/// becomes weak (§8.8.1), and it no longer offers ranges. If a client still asks for a range,
+/// without `If-Range`, it gets a part of the uncompressed content.
 ///
-/// A streamed body is compressed while it is written; what its handler [flushes](std::io::Write::flush) goes out at once. Event
-/// streams are left alone: for those there is [`sse_gzip`](crate::sse_gzip). It costs time for each response, so files are
-/// better compressed once, beside themselves ([`Files`](crate::Files)).
+/// A streamed body is compressed while it is written; when its handler
+/// [flushes](std::io::Write::flush), the output is sent at once. Event streams are not compressed:
+/// use [`sse_gzip`](crate::sse_gzip) for them. Compressing takes time for each response. So
+/// compress files once and put the result beside them ([`Files`](crate::Files)).
 ///
-/// A page that holds a secret and something that its visitor's attacker may choose should not be compressed: its length tells
-/// whether the two are alike (the BREACH attack).
+/// Do not compress a page that has both a secret and text that an attacker can choose: the page's
+/// length shows whether the two are alike (the BREACH attack).
 ///
 /// ```
 /// use akurai_http::{Request, Response, Router, middleware::Gzip};
@@ -41,7 +45,7 @@ pub struct Gzip {
 }
 
 impl Gzip {
-    /// With level 6, from 1 KiB on.
+    /// Level 6, for bodies of at least 1 KiB.
     pub fn new() -> Gzip {
         Gzip {
             level: Level::default(),
@@ -49,19 +53,20 @@ impl Gzip {
         }
     }
 
-    /// How hard to try. Default 6.
+    /// The compression level. Default 6.
     pub fn level(mut self, level: Level) -> Gzip {
         self.level = level;
         self
     }
 
-    /// Shortest body that is compressed, in bytes. Default 1 KiB. A stream of unknown length counts as long.
+    /// Shortest body that is compressed, in bytes. Default 1 KiB. A stream of unknown length is
+    /// always long enough.
     pub fn threshold_bytes(mut self, bytes: u64) -> Gzip {
         self.threshold_bytes = bytes;
         self
     }
 
-    /// The middleware.
+    /// The function for [`Router::wrap`](crate::Router::wrap).
     pub fn middleware(
         self,
     ) -> impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync + 'static {
@@ -72,8 +77,9 @@ impl Gzip {
     }
 
     fn respond(&self, request: &Request, mut response: Response) -> Response {
-        // It speaks of what the client was sent before, which was compressed if its tag is weak now. Whether it could have been
-        // cannot be seen any more, and what a 200 had of `Vary` is a 304's too (RFC 9110 §15.4.5).
+        // A 304 is about an earlier response. If the client's tag is weak now, that one was
+        // compressed. Whether it could have been compressed is not known here. A 304 must have the
+        // same `Vary` as the 200 (RFC 9110 §15.4.5).
         if response.status() == Status::NOT_MODIFIED {
             if response.headers().bytes("ETag").is_some() {
                 response.vary_by_coding();
@@ -101,7 +107,7 @@ impl Gzip {
             .any(|directive| directive.eq_ignore_ascii_case(b"no-transform"));
         let known = response.body_bytes().map(|bytes| bytes.len() as u64);
         let length = match (response.parts.declared_length, known) {
-            // An answer to HEAD that says what GET would send.
+            // An answer to HEAD that declares the length of GET's body.
             (Some(declared), _) => declared,
             (None, Some(known)) => known,
             (None, None) => u64::MAX,
@@ -130,7 +136,7 @@ impl Gzip {
             response.parts.declared_length = None;
             response.parts.body = Body::Bytes(coded);
         } else {
-            // A stream, or an answer to HEAD: how long it becomes is not known before.
+            // A stream, or an answer to HEAD: the compressed length is not known in advance.
             let content_bytes = response.parts.declared_length.take();
             if response.body_bytes().is_some() {
                 response = response.with_stream(|_| Ok(()));
@@ -152,7 +158,7 @@ impl Default for Gzip {
     }
 }
 
-/// Whether the request names the response's entity tag, but weak.
+/// Whether the request has the response's entity tag in its weak form.
 fn has_weak_tag_of(request: &Request, response: &Response) -> bool {
     let Some(tag) = response
         .headers()
@@ -166,7 +172,7 @@ fn has_weak_tag_of(request: &Request, response: &Response) -> bool {
     request.headers().all("If-None-Match").any(lists)
 }
 
-/// With the entity tag made weak, if it has one: the same content in other bytes.
+/// Makes the entity tag weak, if there is one: the content is the same, the bytes are not.
 fn with_weak_tag(response: Response) -> Response {
     let Some(tag) = response.headers().get("ETag").map(str::to_owned) else {
         return response;
@@ -188,7 +194,7 @@ mod tests {
         Response::text("to be or not to be, ".repeat(100))
     }
 
-    /// The response of a handler behind the middleware.
+    /// The response of a handler inside the middleware.
     fn answer(accept: &str, make: fn() -> Response) -> Response {
         let router = Router::new()
             .get("/", move |_| make())

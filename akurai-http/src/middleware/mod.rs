@@ -1,6 +1,7 @@
 //! Ready-made functions for [`Router::wrap`](crate::Router::wrap).
 //!
-//! What is wrapped later goes around what was wrapped before, so the log comes last: it then counts all the others.
+//! A function that is wrapped later goes around the earlier ones. So wrap the log last: its
+//! duration then includes all others.
 //!
 //! ```
 //! use akurai_http::middleware::{self, Cors};
@@ -15,11 +16,11 @@
 //! # let _ = router;
 //! ```
 //!
-//! They get the server's own answers too, where there is a request: see
+//! They also get the server's own answers, where there is a request: see
 //! [`Router::wrap`](crate::Router::wrap).
 //!
-//! Those that set fields set them on the head of an event stream too. They leave a 101 (Switching Protocols) as it is:
-//! what follows it is no longer HTTP.
+//! The functions that set fields also set them on the head of an event stream. They leave a 101
+//! (Switching Protocols) as it is: the bytes after it are no longer HTTP.
 
 mod access_log;
 mod cors;
@@ -35,7 +36,7 @@ pub use gzip::Gzip;
 pub use security_headers::security_headers;
 pub use timing::server_timing;
 
-/// The head that fields may be added to.
+/// The head, if fields may be added to it.
 fn http_head(reply: &mut Reply) -> Option<&mut Response> {
     let response = reply.response_mut();
     (response.status() != Status::SWITCHING_PROTOCOLS).then_some(response)

@@ -1,9 +1,9 @@
-//! Fields that make a browser more careful.
+//! Fields that switch on protections in a browser.
 
 use super::{add, http_head};
 use crate::{Reply, Request, Response};
 
-/// Adds the fields that every site wants, where the handler has not set them itself:
+/// Adds fields that every site should have, unless the handler has set them itself:
 ///
 /// | field | value | what it keeps from happening |
 /// |---|---|---|
@@ -13,10 +13,11 @@ use crate::{Reply, Request, Response};
 /// | `Referrer-Policy` | `same-origin` | another site learns which page a user came from |
 /// | `Cross-Origin-Opener-Policy` | `same-origin` | another site steers the window that it opened this one in |
 ///
-/// With a `Content-Security-Policy` or an `X-Frame-Options` of the handler's own, no policy is added: a browser obeys
-/// `frame-ancestors` in place of `X-Frame-Options`, and a `DENY` would become weaker.
+/// If the handler sets a `Content-Security-Policy` or an `X-Frame-Options`, no policy is added. A
+/// browser obeys `frame-ancestors` instead of `X-Frame-Options`, so the added policy would weaken a
+/// `DENY`.
 ///
-/// `Strict-Transport-Security` is not among them: it belongs to the proxy that speaks TLS.
+/// `Strict-Transport-Security` is not added: the proxy that speaks TLS must set it.
 ///
 /// ```
 /// use akurai_http::{Request, Response, Router, middleware};

@@ -1,14 +1,15 @@
-//! How long a handler took, for the browser's developer tools.
+//! Shows in the browser's developer tools how long a handler took.
 
 use std::time::Instant;
 
 use super::{add, http_head};
 use crate::{Reply, Request};
 
-/// Adds `Server-Timing: app;dur=1.234`: the time that the handler took until it returned, in milliseconds (W3C Server
-/// Timing §3). A stream's own time is not in it.
+/// Adds `Server-Timing: app;dur=1.234`: the time until the handler returned, in milliseconds (W3C
+/// Server Timing §3). It does not include the time of a stream.
 ///
-/// Everybody who can read the response sees it, so it may tell, for example, whether a name was found in a cache.
+/// Everybody who can read the response sees the time. It may show, for example, whether a name was
+/// found in a cache.
 ///
 /// ```
 /// use akurai_http::{Request, Response, Router, middleware};

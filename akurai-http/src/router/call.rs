@@ -1,4 +1,4 @@
-//! How a route's handler is called: within the middleware that stands around it, and by whom.
+//! Calls a route's handler within the middleware around it.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ pub(super) type Stack = Vec<Middleware>;
 
 pub(super) struct Route {
     pub(super) method: Method,
-    /// The names of the parameters on the way here, in order.
+    /// The names of the parameters on the way to this route, in order.
     pub(super) names: Vec<String>,
     pub(super) handler: Handler,
-    /// The middleware of the routers that it came with when they were nested, from the inside.
+    /// The middleware of the routers that this route was nested from, the innermost first.
     pub(super) stacks: Vec<Arc<Stack>>,
 }
 
 impl Route {
-    /// Calls the handler, or what stands in its place, within the middleware that it came with.
+    /// Calls the handler, or its replacement, within the middleware that it came with.
     pub(super) fn call(&self, request: &Request, call: Call<'_>) -> Reply {
         through_all(&self.stacks, request, &|request| match call {
             Call::Handler => (self.handler)(request),
@@ -31,26 +31,26 @@ impl Route {
     }
 }
 
-/// What stands in a handler's place, or around it.
+/// What to call for a route, and how to treat a panic.
 #[derive(Clone, Copy)]
 pub(super) enum Call<'a> {
-    /// A panic goes on.
+    /// Call the handler; its panic goes on.
     Handler,
-    /// A panic is an answer, which middleware gets as any other.
+    /// Call the handler; its panic becomes an answer, which middleware gets as any other.
     Caught,
     Refusal(&'a dyn Fn(&Request) -> Reply),
 }
 
-/// A handler's reply, as middleware and the server get it.
+/// Makes a handler's reply ready for middleware and the server.
 pub(super) fn settled(request: &Request, mut reply: Reply) -> Reply {
     request.note_failure(&mut reply);
     files::settle(request, reply)
 }
 
-/// A handler's reply, or 500 if it panics, which the request remembers.
+/// The handler's reply. If it panics, 500, and the request notes the panic.
 fn caught(handler: &Handler, request: &Request) -> Reply {
-    // The handler's state may be torn by a panic; it is the handler's own, as with any thread that
-    // panicked.
+    // A panic may leave the handler's state inconsistent. As with any thread that panics, that is
+    // the handler's own state.
     contain(|| handler(request)).unwrap_or_else(|| {
         request.note_panic();
         internal_error().into()

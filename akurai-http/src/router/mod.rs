@@ -1,4 +1,4 @@
-//! Which handler answers a request: patterns of paths, methods, and middleware around them.
+//! Finds the handler for a request by path pattern and method, and puts middleware around it.
 
 mod call;
 mod node;
@@ -16,17 +16,19 @@ use crate::{App, Limits, Method, Reply, Request, Response, Status};
 
 /// Finds the handler for a request.
 ///
-/// A pattern is a path of segments: a plain one matches itself (percent-decoded), `{name}` matches any one segment
-/// that is not empty, and `{*name}` matches the rest of the path, be it empty. A parameter is percent-decoded, so that it
-/// may hold slashes and dots: it is no path to open a file with. Where several patterns match, a plain
-/// segment goes before `{name}`, and that before `{*name}`; the order in which they were added means nothing.
+/// A pattern is a path of segments: a plain one matches itself (percent-decoded), `{name}` matches
+/// any one segment that is not empty, and `{*name}` matches the rest of the path, which may be
+/// empty. A parameter is percent-decoded, so it may contain slashes and dots: do not use it as a
+/// path to open a file. If several patterns match, a plain segment goes before `{name}`, and that
+/// before `{*name}`. The order in which they were added does not matter.
 ///
-/// `HEAD` is answered by the handler of `GET`, unless it has its own. `OPTIONS` is answered with `Allow`. A path that
-/// no pattern matches gets 404, a method that its pattern lacks 405 with `Allow`; so beside a `{*name}` that takes
-/// every path, as [`files`](Router::files) at `/` does, an unknown path is 405 for what is not `GET`.
+/// The handler of `GET` also answers `HEAD`, unless `HEAD` has its own. `OPTIONS` is answered with
+/// `Allow`. If no pattern matches the path, the answer is 404. If the pattern has no handler for
+/// the method, it is 405 with `Allow`. So beside a `{*name}` that matches every path, as
+/// [`files`](Router::files) at `/` does, an unknown path gets 405 for methods other than `GET`.
 ///
-/// A handler returns what turns into a [`Reply`]. A closure in which `?` stands must say so:
-/// `|req| -> std::io::Result<Response> { … }`.
+/// A handler may return any type that converts into a [`Reply`]. A closure that uses `?` must
+/// declare its return type: `|req| -> std::io::Result<Response> { … }`.
 ///
 /// ```
 /// use akurai_http::{Request, Response, Router};
@@ -45,7 +47,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router without routes: everything is 404.
+    /// A router without routes: it answers everything with 404.
     pub fn new() -> Router {
         Router::default()
     }
@@ -104,8 +106,8 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// If the pattern is malformed (it begins with `/`; `{*name}` is its last segment; names are not empty and not
-    /// used twice), or if it has a handler for this method already.
+    /// If the pattern is malformed (it must begin with `/`; `{*name}` must be its last segment;
+    /// names must not be empty or used twice), or if it already has a handler for this method.
     #[track_caller]
     pub fn route<R: Into<Reply>>(
         self,
@@ -138,8 +140,8 @@ impl Router {
         self
     }
 
-    /// Serves a tree of [`Files`] under `prefix`; a path alone stands for [`Files::dir`]. The prefix without its final slash
-    /// is redirected to the one with it.
+    /// Serves a tree of [`Files`] under `prefix`. Instead of `Files`, a path may be given: it means
+    /// [`Files::dir`]. The prefix without its final slash is redirected to the prefix with it.
     ///
     /// ```
     /// use akurai_http::{Files, Router};
@@ -152,7 +154,8 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// As [`route`](Router::route), for the prefix and for the prefix with a slash and anything behind it.
+    /// As [`route`](Router::route), for the prefix, and for the prefix followed by a slash and any
+    /// path.
     #[track_caller]
     pub fn files(self, prefix: &str, files: impl Into<Files>) -> Router {
         self.add_files(prefix, files.into())
@@ -170,8 +173,9 @@ impl Router {
         }
     }
 
-    /// Lets the routes of this pattern, which stand already, take bodies of so many bytes instead of
-    /// [`Limits::body_bytes`](crate::Limits::body_bytes). A longer one: 413, and the connection closes.
+    /// Lets the routes of this pattern take bodies of up to `bytes` bytes instead of
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes). The routes must have been added before. A
+    /// longer body gets 413, and the connection is closed.
     ///
     /// ```
     /// use akurai_http::{Request, Response, Router};
@@ -199,8 +203,8 @@ impl Router {
         self
     }
 
-    /// Adds all routes of another router, each behind `prefix`. What was wrapped around that router stays around its routes,
-    /// but not around the 404 and 405 of this one.
+    /// Adds all routes of another router, each after `prefix`. That router's middleware stays
+    /// around its routes, but not around the 404 and 405 of this router.
     ///
     /// ```
     /// use akurai_http::{Response, Router};
@@ -210,11 +214,12 @@ impl Router {
     /// # let _ = router;
     /// ```
     ///
-    /// The prefix without a slash is answered as with one, `/api/v1` by the nested router's `/`,
-    /// unless a route of its own has that pattern. A page there whose links are relative had better
-    /// redirect; [`files`](Router::files) does.
+    /// A request for the prefix without a slash is answered as with one: `/api/v1` by the nested
+    /// router's `/`, unless another route has that pattern. If the page there has relative links,
+    /// redirect instead; [`files`](Router::files) does that.
     ///
-    /// With an empty prefix the routes stay where they are. So one part of a site has its own middleware:
+    /// With an empty prefix, the routes keep their paths. In this way a part of a site can have its
+    /// own middleware:
     ///
     /// ```
     /// use akurai_http::{Reply, Request, Response, Router, Status};
@@ -236,8 +241,8 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// If the prefix is malformed or ends with a slash or with a `{*name}`, which leaves no path to
-    /// the routes behind it; or if a route stands already.
+    /// If the prefix is malformed or ends with a slash or with a `{*name}`, which leaves no path
+    /// for the routes after it; or if a route is there already.
     #[track_caller]
     pub fn nest(mut self, prefix: &str, router: Router) -> Router {
         assert!(!prefix.ends_with('/'), "prefix {prefix:?} ends with '/'");
@@ -255,17 +260,20 @@ impl Router {
         self
     }
 
-    /// Puts a function around the whole router, its 404 and 405 included: it may answer by itself, or call `next` and change
-    /// the reply. What is wrapped later goes around what was wrapped before, and is called first. A closure that now answers
-    /// by itself, and now by `next`, says that it returns a [`Reply`]: `|req, next| -> Reply { … }`.
+    /// Puts a function around the whole router, with its 404 and 405. The function may answer by
+    /// itself, or call `next` and change the reply. A function that is wrapped later goes around
+    /// the earlier ones, and is called first. A closure that sometimes answers by itself and
+    /// sometimes returns the reply of `next` must declare that it returns a [`Reply`]:
+    /// `|req, next| -> Reply { … }`.
     ///
-    /// `next` also gives what the server answers in a handler's place: 500 where the handler
-    /// panicked, and 413 where a body is announced that is over the limit, for which no handler is
-    /// called. So a page of another site, for example, can read those. Answers to a head that the
-    /// server does not take (400, 408, 414, 417, 431, 501, 505), to `TRACE` and `OPTIONS *`, and
-    /// the 503 for a connection that finds no place do not pass here: there is no request to give.
-    /// Where a reply cannot be sent as it is, since its stream fails before its first byte, the 500
-    /// keeps its fields but for those about the content.
+    /// `next` also returns the answers that the server gives instead of a handler: 500 if the
+    /// handler panicked, and 413 if a request announces a body over the limit, for which no handler
+    /// is called. So middleware can, for example, let a page of another site read them. Some
+    /// answers do not pass through here, because there is no request to pass: answers to a head
+    /// that the server does not accept (400, 408, 414, 417, 431, 501, 505), to `TRACE` and
+    /// `OPTIONS *`, and the 503 for a connection that finds no place. If a reply's stream fails
+    /// before its first byte, the server sends 500 instead. That 500 keeps the reply's fields,
+    /// except those about the content.
     ///
     /// ```
     /// use akurai_http::{Response, Router};
@@ -287,7 +295,8 @@ impl Router {
         self
     }
 
-    /// Answers a request. A handler under test needs no socket; its panic goes on to the test.
+    /// Answers a request. With it, a test can call handlers without a socket; a handler's panic
+    /// reaches the test.
     pub fn handle(&self, request: &Request) -> Reply {
         self.call(request, Call::Handler)
     }
@@ -298,7 +307,8 @@ impl Router {
         })
     }
 
-    /// Looks up the route of a request that announces a body, once for its limit and its handler.
+    /// Looks up the route of a request that announces a body. One lookup serves for its limit and
+    /// its handler.
     #[inline(never)] // The other requests, which are most, would pay for its frame.
     fn handle_with_body(&self, request: &Request, limits: &Limits) -> Reply {
         let mut params = request.take_params();
@@ -322,7 +332,7 @@ impl Router {
     ) -> Reply {
         let params = Cell::new(Some(params));
         let reply = through(&self.middleware, request, &|inner| {
-            // Middleware may pass on another request, or the same twice.
+            // Middleware may pass on another request, or the same request twice.
             match params.take().filter(|_| ptr::eq(inner, request)) {
                 Some(params) => self.dispatch(inner, call, node, params),
                 None => self.find_and_dispatch(inner, call),
@@ -334,7 +344,7 @@ impl Router {
         reply
     }
 
-    /// Where the path leads, and what the parameters on the way there match.
+    /// The node that the path leads to, and the values of the parameters on the way there.
     fn find(&self, request: &Request, params: &mut Params) -> Option<&Node> {
         let path = request.path();
         self.root.find(path.get(1..).unwrap_or(""), params)
@@ -376,7 +386,7 @@ impl Router {
     }
 }
 
-/// A handler's panic is 500, and noted in the request.
+/// A handler's panic becomes 500, and the request notes it.
 impl App for Router {
     fn handle(&self, request: &Request) -> Reply {
         self.call(request, Call::Caught)
@@ -395,7 +405,7 @@ impl App for Router {
     }
 
     fn begin_and_handle(&self, request: &Request, limits: &Limits) -> Reply {
-        // Without a body, there is no limit to look up.
+        // Without a body, no limit has to be looked up.
         if !request.announces_body() && request.begin_body(limits, None).is_ok() {
             return self.call(request, Call::Caught);
         }

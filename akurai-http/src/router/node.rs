@@ -1,4 +1,4 @@
-//! The tree of patterns: which place of it a path leads to, and what stands there.
+//! The tree of patterns: finds the node that a path leads to, with its routes.
 
 use std::sync::Arc;
 
@@ -8,27 +8,26 @@ use crate::codec::search::find_byte;
 use crate::message::params::Params;
 use crate::{Method, Response, Status};
 
-/// A place in the tree of patterns.
+/// A node of the tree of patterns.
 #[derive(Default)]
 pub(super) struct Node {
     plain: Vec<(String, Node)>,
     any: Option<Box<Node>>,
     rest: Option<Box<Node>>,
     pub(super) routes: Vec<Route>,
-    /// A router was nested behind this, so that without a slash it is what it is with one.
+    /// A router was nested here. So a path that ends here without a slash is answered as with one.
     pub(super) is_prefix: bool,
-    /// Longest body for these routes, if it is not the server's.
+    /// Longest body for these routes, in bytes, if it is not the server's default.
     pub(super) body_bytes: Option<u64>,
 }
 
 impl Node {
-    /// Takes over the routes of another router's node, whose pattern begins behind ours, which has
-    /// parameters of these names; `stack` stays around its handlers.
+    /// Takes over the routes of `other`, a node of a nested router. Its pattern begins after ours;
+    /// `names` are the parameters of ours. `stack` stays around its handlers.
     #[track_caller]
     pub(super) fn adopt(&mut self, other: Node, names: &[String], stack: &Arc<Stack>) {
         for (segment, child) in other.plain {
-            // A pattern "/" behind a prefix is the prefix itself and a slash: its segment is the
-            // empty one.
+            // A pattern "/" after a prefix is the prefix with a slash: its segment is empty.
             self.plain_child(&segment).adopt(child, names, stack);
         }
         if let Some(child) = other.any {
@@ -59,7 +58,8 @@ impl Node {
         }
     }
 
-    /// The place of a pattern, made if it is not there, and the names of the parameters on the way.
+    /// The node of a pattern, created if it is not there, and the names of the parameters on the
+    /// way.
     #[track_caller]
     pub(super) fn at(&mut self, pattern: &str) -> (&mut Node, Vec<String>) {
         let Some(path) = pattern.strip_prefix('/') else {
@@ -106,8 +106,8 @@ impl Node {
         &mut self.plain[index].1
     }
 
-    /// The best place for `path`, which is percent-encoded and begins behind a slash; and what its
-    /// parameters matched.
+    /// The best node for `path`, and the values of the parameters on the way. `path` is
+    /// percent-encoded and begins after a slash.
     pub(super) fn find(&self, path: &str, params: &mut Params) -> Option<&Node> {
         let (segment, after) = match find_byte(b'/', path.as_bytes()) {
             Some(slash) => (&path[..slash], Some(&path[slash + 1..])),
@@ -146,7 +146,7 @@ impl Node {
         of(method).or_else(|| of(Method::Get).filter(|_| method == Method::Head))
     }
 
-    /// The answer to a method that has no route here.
+    /// The answer to a method that has no route at this node.
     pub(super) fn without_route(&self, method: Method) -> Response {
         let response = match method {
             Method::Options => Response::new(Status::NO_CONTENT),

@@ -157,7 +157,7 @@ fn a_prefix_without_its_slash_is_answered_as_with_one() {
         ("/console/", "console"),
         ("/console/log", "log"),
         ("/console/log/", "log"),
-        // A route of its own goes first, and with a slash it is another path.
+        // A route with exactly this pattern goes first, and the path with a slash is another path.
         ("/taken", "taken"),
         ("/taken/", "behind taken"),
         ("/rest", "rest \"\""),
@@ -165,7 +165,7 @@ fn a_prefix_without_its_slash_is_answered_as_with_one() {
         ("/rest/a", "rest \"a\""),
         ("/again", "again"),
         ("/other", "any"),
-        // Nothing was nested here, or nothing in it answers.
+        // No router was nested here, or the nested router has no route for it.
         ("/deep", "any"),
         ("/deep/er", "not found\n"),
         ("/deep/er/", "not found\n"),

@@ -7,13 +7,14 @@ use std::time::Duration;
 use crate::Request;
 use crate::codec::{event, form};
 
-/// About what an event's fields take beside their texts, in bytes: names, line ends, a time, and an
-/// id that is added.
+/// Approximate size of an event's fields without their texts, in bytes: names, line ends, a time,
+/// and an id that is added.
 const FIELDS_BYTES: usize = 64;
 
 /// One event of a stream, with all its fields (WHATWG HTML §9.2.5).
 ///
-/// Without data it is no event to the browser, which still takes its id and its reconnection time.
+/// Without data, the browser dispatches no event, but it still takes the id and the reconnection
+/// time.
 ///
 /// ```
 /// use akurai_http::SseEvent;
@@ -33,7 +34,8 @@ pub struct SseEvent {
 }
 
 impl SseEvent {
-    /// An event with this text. A line break in it (LF, CR or CRLF) begins another line of the same text.
+    /// An event with this text. Each line break in it (LF, CR or CRLF) begins another line of the
+    /// same text.
     pub fn data(text: impl Into<String>) -> SseEvent {
         SseEvent {
             data: Some(text.into()),
@@ -49,39 +51,42 @@ impl SseEvent {
         }
     }
 
-    /// The name under which the browser dispatches it; `message` without one.
+    /// The name under which the browser dispatches the event. Without it, the name is `message`.
     pub fn event(mut self, name: impl Into<String>) -> SseEvent {
         self.name = Some(name.into());
         self
     }
 
-    /// The id that the browser remembers, and sends as `Last-Event-ID` when it comes back. An empty one resets it.
+    /// The id that the browser remembers and sends as `Last-Event-ID` when it reconnects. An empty
+    /// id resets it.
     pub fn id(mut self, id: impl Into<String>) -> SseEvent {
         self.id = Some(id.into());
         self
     }
 
-    /// How long the browser waits before it comes back, in whole milliseconds.
+    /// How long the browser waits before it reconnects, in whole milliseconds.
     pub fn retry(mut self, wait: Duration) -> SseEvent {
         self.retry = Some(wait);
         self
     }
 
-    /// The event as it stands on the wire, the empty line at its end included.
+    /// The event's bytes as they are sent, with the empty line at the end.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the name holds a line break, or the id a control character but a tab, or white space at an end.
+    /// `InvalidInput` if the name has a line break, or if the id has a control character other than
+    /// a tab, or white space at either end.
     pub fn encode(&self) -> io::Result<Vec<u8>> {
         let texts = [&self.comment, &self.name, &self.id, &self.data];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-        // One allocation for an event of a few lines, rather than one each time that it doubles.
+        // One allocation for an event of a few lines, instead of one each time that the buffer
+        // doubles.
         let mut bytes = Vec::with_capacity(texts + FIELDS_BYTES);
         self.append(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// Appends the event, or nothing with an error.
+    /// Appends the event. After an error, nothing is appended.
     pub(crate) fn append(&self, out: &mut Vec<u8>) -> io::Result<()> {
         self.name.as_deref().map_or(Ok(()), check_name)?;
         self.id.as_deref().map_or(Ok(()), check_id)?;
@@ -125,10 +130,12 @@ fn invalid(message: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
-/// The id of the last event that the client has seen: the `Last-Event-ID` field, or else `last_event_id` in the query,
-/// for a first connection that is to begin somewhere (a field cannot be set there). `None` if there is neither.
+/// The id of the last event that the client has seen: the `Last-Event-ID` field, otherwise
+/// `last_event_id` in the query. The query lets a page choose where its first connection begins,
+/// since it cannot set the field. `None` if there is neither.
 ///
-/// These are bytes: a browser sends an id that is not ASCII as its UTF-8, which a field's value may hold.
+/// The id is bytes: a browser sends an id that is not ASCII as UTF-8, and a field value may hold
+/// that.
 ///
 /// ```
 /// use akurai_http::{Request, last_event_id};

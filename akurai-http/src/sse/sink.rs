@@ -13,26 +13,27 @@ use crate::io::transport::is_timeout;
 use crate::sse::event::{SseEvent, check_id, check_name};
 use crate::{Reply, Request, Response, Socket, Status, Upgrade, Upgraded};
 
-/// The comment that goes out with the head.
+/// The comment that is sent together with the head.
 const PRELUDE: &[u8] = b": \n\n";
 
-/// Answers with an event stream that `f` writes, on the connection's own thread, until it returns or the client leaves.
+/// Answers with an event stream. `f` writes it on the connection's own thread, until `f` returns or
+/// the client leaves.
 ///
-/// An `Err` of `f` ends the stream as an `Ok` does; it is said on stderr, unless it is the client
-/// that left, or the server that stops: see [`Upgrade::fallible`].
+/// An `Err` of `f` ends the stream as an `Ok` does. The error is written to stderr, unless the
+/// client left or the server stops: see [`Upgrade::fallible`].
 ///
-/// The head goes out at once: `Content-Type: text/event-stream`, `Cache-Control: no-store, no-transform` and
-/// `X-Accel-Buffering: no`, so that no proxy holds events back, with a first comment behind it. The stream ends with
-/// the connection. A browser's `EventSource` then comes back by itself after its reconnection time, 3 s unless
-/// [`SseSink::retry`] said otherwise.
+/// The head is sent at once, followed by a first comment. It has `Content-Type: text/event-stream`,
+/// `Cache-Control: no-store, no-transform` and `X-Accel-Buffering: no`, so that no proxy holds
+/// events back. The stream ends when the connection closes. Then a browser's `EventSource`
+/// reconnects by itself after its reconnection time: 3 s unless [`SseSink::retry`] set another.
 ///
-/// A client that vanishes without a word, as a phone without network does, keeps the thread until
-/// the system gives up: on Linux some 15 min after the next event, or what the sysctl
-/// `net.ipv4.tcp_retries2` says (5: about 15 s), or sooner when the system's buffer is full
-/// ([`Limits::write_stall`](crate::Limits::write_stall)). A stream to which nothing is sent keeps it
-/// for ever, so send a [comment](SseSink::comment) now and then. Where that is too long, a program
-/// may set `TCP_USER_TIMEOUT` (RFC 5482) on a listener of its own for
-/// [`Server::from_listener`](crate::Server::from_listener): its connections inherit it.
+/// A client may vanish without closing the connection, as a phone without network does. Then the
+/// thread stays until the system gives up: on Linux some 15 min after the next event, or as the
+/// sysctl `net.ipv4.tcp_retries2` says (5: about 15 s). It ends sooner if the system's buffer is
+/// full ([`Limits::write_stall`](crate::Limits::write_stall)). If nothing is sent, the thread stays
+/// for ever, so send a [comment](SseSink::comment) now and then. If that is too long, a program may
+/// set `TCP_USER_TIMEOUT` (RFC 5482) on its own listener for
+/// [`Server::from_listener`](crate::Server::from_listener): the listener's connections inherit it.
 ///
 /// ```
 /// use akurai_http::{sse, Reply};
@@ -52,11 +53,13 @@ pub fn sse(f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static) -> Reply 
     stream(|upgraded| f(SseSink::new(upgraded))).into()
 }
 
-/// As [`sse`], compressed with gzip where the client accepts that (RFC 9110 §12.5.3); each event goes out whole and at once, so
-/// that a browser dispatches it as soon as without. For streams of large events that are alike: a stream holds about 640 KiB for
-/// it.
+/// As [`sse`], compressed with gzip if the client accepts that (RFC 9110 §12.5.3). Each event is
+/// still sent whole and at once, so a browser dispatches it without delay. Use it for streams of
+/// large events that resemble each other: each stream takes about 640 KiB of memory for the
+/// compression.
 ///
-/// What is secret should not stand beside what an attacker may choose: the length of an event tells whether the two are alike.
+/// Do not put a secret beside text that an attacker can choose: the length of an event shows
+/// whether the two are alike.
 ///
 /// ```
 /// use akurai_http::{Router, sse_gzip};
@@ -87,11 +90,12 @@ pub fn sse_gzip(
     upgrade.into()
 }
 
-/// An event stream whose socket a closure owns: what [`sse`] is made of, for those who write the bytes themselves
-/// ([`SseEvent::encode`]) and need not keep the thread.
+/// An event stream whose socket a closure owns. [`sse`] is built on it. Use it to write the bytes
+/// yourself ([`SseEvent::encode`]) without keeping the thread.
 ///
-/// If there is no place for it, the client is told to [come back](come_back_later) after one to three seconds: an error
-/// status would make an `EventSource` give up for good (WHATWG HTML §9.2.3).
+/// If there is no place for the stream, the server tells the client to [come back](come_back_later)
+/// after one to three seconds. After an error status, an `EventSource` would never reconnect
+/// (WHATWG HTML §9.2.3).
 pub fn event_stream(run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
     stream(|upgraded| {
         run(upgraded);
@@ -106,10 +110,11 @@ fn stream(run: impl FnOnce(Upgraded) -> io::Result<()> + Send + 'static) -> Upgr
     upgrade
 }
 
-/// Answers an `EventSource` that should come back after `wait`: an empty stream that says so and ends.
+/// Answers an `EventSource` that should reconnect after `wait`: a stream with only this time, which
+/// then ends.
 ///
-/// Any error status, and any other content type, would end it for good. To do just that, answer with
-/// [`Status::NO_CONTENT`] (WHATWG HTML §9.2.3).
+/// After an error status or another content type, it would never reconnect. If you want that,
+/// answer with [`Status::NO_CONTENT`] (WHATWG HTML §9.2.3).
 ///
 /// ```
 /// use akurai_http::come_back_later;
@@ -132,36 +137,39 @@ fn head() -> Response {
         .header("X-Accel-Buffering", "no")
 }
 
-/// A number below `bound`, so that clients do not come back all at once. It need not be unpredictable, only spread.
+/// A number below `bound`, so that clients do not all come back at the same time. It may be
+/// predictable; it only has to be spread.
 fn random_below(bound: u64) -> u64 {
     random() % bound
 }
 
-/// Writes events to one client. Each verb is one write, on its way when the call returns.
+/// Writes events to one client. Each method makes one write, and the bytes are on their way when it
+/// returns.
 ///
-/// Text is written as it is: a line break within it (LF, CR or CRLF) becomes a second line of the same field, and
-/// never a field of its own.
+/// A line break in a text (LF, CR or CRLF) becomes a second line of the same field, never a field
+/// of its own.
 ///
 /// # Errors
 ///
-/// Every verb fails once the client has left or the server stops. After a client has left, the first write may still
-/// succeed, since it takes the network a round trip to say so; [`wait`](SseSink::wait) notices at once. A write that
-/// makes no progress for [`Limits::write_stall`](crate::Limits::write_stall) fails too.
+/// Every method fails after the client has left or when the server stops. The first write after a
+/// client has left may still succeed, because the news takes one network round trip;
+/// [`wait`](SseSink::wait) notices at once. A write that makes no progress for
+/// [`Limits::write_stall`](crate::Limits::write_stall) fails too.
 #[derive(Debug)]
 pub struct SseSink {
     socket: Socket,
     buffer: Vec<u8>,
     keep_alive: Option<Duration>,
     last_sent: Instant,
-    /// The client has sent something that was not read, or may be sending it.
+    /// The client has sent bytes that were not read, or may be sending some.
     is_input_unread: bool,
-    /// What compresses the stream, if anything does.
+    /// The encoder, if the stream is compressed.
     gzip: Option<Box<GzipEncoder>>,
 }
 
 impl SseSink {
     fn new(upgraded: Upgraded) -> SseSink {
-        // An event stream has no input; what a client sent behind its request means nothing.
+        // An event stream has no input, so bytes that a client sent after its request are ignored.
         let is_input_unread = upgraded.is_input_unread();
         let (_, socket) = upgraded.into_parts();
         SseSink {
@@ -180,11 +188,12 @@ impl SseSink {
         self.write()
     }
 
-    /// Sends a named event: the browser dispatches `name` with this text. An empty name is `message`.
+    /// Sends a named event: the browser dispatches `name` with this text. An empty name means
+    /// `message`.
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the name holds a line break.
+    /// `InvalidInput` if the name has a line break. Then nothing is sent.
     pub fn event(&mut self, name: &str, text: &str) -> io::Result<()> {
         check_name(name)?;
         event::append_name(name, &mut self.buffer);
@@ -192,32 +201,34 @@ impl SseSink {
         self.write()
     }
 
-    /// Sets the id that the browser remembers, and sends as `Last-Event-ID` when it comes back. An empty one resets it.
+    /// Sets the id that the browser remembers and sends as `Last-Event-ID` when it reconnects. An
+    /// empty id resets it.
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the id holds a control character but a tab, or begins or ends with white space: it would
-    /// not come back as it was sent.
+    /// `InvalidInput` if the id has a control character other than a tab, or begins or ends with
+    /// white space: it would not come back as it was sent. Then nothing is sent.
     pub fn id(&mut self, id: &str) -> io::Result<()> {
         check_id(id)?;
         event::append_id(id, &mut self.buffer);
         self.write()
     }
 
-    /// Tells the browser how long to wait before it comes back, in whole milliseconds.
+    /// Tells the browser how long to wait before it reconnects, in whole milliseconds.
     pub fn retry(&mut self, wait: Duration) -> io::Result<()> {
         event::append_retry(wait.as_millis(), &mut self.buffer);
         self.write()
     }
 
-    /// Sends a comment, which the browser ignores and proxies take for a sign of life.
+    /// Sends a comment. The browser ignores it; a proxy sees that the stream is alive.
     pub fn comment(&mut self, text: &str) -> io::Result<()> {
         event::append_comment(text, &mut self.buffer);
         self.write()
     }
 
-    /// Sleeps, but ends at once when the client leaves or the server stops: the better `thread::sleep` of a stream. It may
-    /// last up to an eighth longer, since that is how exactly Linux keeps a socket's waits.
+    /// Sleeps for `duration`, but returns an error at once when the client leaves or the server
+    /// stops. Use it in a stream instead of `thread::sleep`. It may take up to an eighth longer,
+    /// since Linux keeps a socket's timeouts only that exactly.
     ///
     /// # Errors
     ///
@@ -238,7 +249,8 @@ impl SseSink {
                 continue;
             }
             let left = silence.map_or(left, |silence| silence.min(left));
-            // The kernel counts in jiffies and may wake a little early; then we wait for the rest.
+            // The kernel counts in jiffies and may wake a little early. Then the loop waits for the
+            // rest.
             self.socket
                 .set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
             match (&self.socket).read(&mut scratch) {
@@ -258,19 +270,21 @@ impl SseSink {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if its name or id cannot stand on the wire; see [`SseEvent::encode`].
+    /// `InvalidInput` if its name or id cannot be sent; see [`SseEvent::encode`]. Then nothing is
+    /// sent.
     pub fn send(&mut self, event: &SseEvent) -> io::Result<()> {
         event.append(&mut self.buffer)?;
         self.write_buffer()
     }
 
-    /// From now on, [`wait`](SseSink::wait) sends an empty comment whenever nothing was sent for `period`, so that no
-    /// proxy takes the stream for dead. Default never, which is also what zero means; proxies tend to give up after 60 s.
+    /// From now on, [`wait`](SseSink::wait) sends an empty comment whenever nothing was sent for
+    /// `period`, so that no proxy takes the stream for dead. Default never, which is also what zero
+    /// means. Proxies often give up after 60 s.
     pub fn keep_alive(&mut self, period: Duration) {
         self.keep_alive = (!period.is_zero()).then_some(period);
     }
 
-    /// Ends the event that is in the buffer and writes it.
+    /// Ends the event in the buffer and writes it.
     fn write(&mut self) -> io::Result<()> {
         self.buffer.push(b'\n');
         self.write_buffer()
@@ -287,7 +301,8 @@ impl SseSink {
             gzip.compress(&self.buffer, Flush::Sync, &mut coded);
             self.buffer = coded;
         }
-        // After half an event, whatever followed would be read as its rest.
+        // After half an event, the client would read later bytes as its rest. So the connection
+        // ends.
         let result = (&self.socket)
             .write_all(&self.buffer)
             .inspect_err(|_| drop(self.socket.shutdown(Shutdown::Both)));
@@ -308,16 +323,16 @@ impl SseSink {
 }
 
 impl Drop for SseSink {
-    /// Ends the stream so that the last event arrives, also to a client that is still sending: see
+    /// Ends the stream so that the last event arrives, even if the client is still sending: see
     /// [`Socket::linger`].
     fn drop(&mut self) {
         if let Some(gzip) = &mut self.gzip {
-            // Where an event could not be written, neither can the end.
+            // If an event could not be written, the end cannot be written either.
             let mut end = Vec::new();
             gzip.compress(b"", Flush::Finish, &mut end);
             let _ = (&self.socket).write_all(&end);
         }
-        // An EventSource sends nothing, and is not waited for.
+        // An EventSource sends nothing, so usually there is nothing to wait for.
         if self.is_input_unread || !self.socket.is_input_empty() {
             let _ = self.socket.set_nonblocking(false);
             self.socket.linger();

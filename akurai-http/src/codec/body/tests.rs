@@ -8,7 +8,7 @@ const LIMITS: BodyLimits = BodyLimits {
     trailer_fields: 32,
 };
 
-/// Decodes `input`, fed in pieces of `piece` bytes: the data, and what is left of the input.
+/// Decodes `input`, fed in pieces of `piece` bytes. Returns the data and the rest of the input.
 fn decode(
     framing: Framing,
     limit: u64,
@@ -39,7 +39,7 @@ fn decode(
     }
 }
 
-/// Whole, byte by byte, in sevens, and with the next message behind it.
+/// Decodes the input whole, byte by byte, in pieces of seven, and with the next message after it.
 #[track_caller]
 fn check(input: &str, expected: Result<&str, RequestError>) {
     let with_trailing = format!("{input}GET / HTTP/1.1\r\n");

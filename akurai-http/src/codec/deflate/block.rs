@@ -1,4 +1,5 @@
-//! Tokens as a block of bits (RFC 1951 §3.2.3–3.2.7), of whichever type takes the fewest.
+//! Writes tokens as a block of bits (RFC 1951 §3.2.3–3.2.7), of the block type that takes the
+//! fewest bits.
 
 use super::format::{
     DISTANCE_SYMBOLS, DISTANCE_USED, DISTANCES, DYNAMIC, END_OF_BLOCK, FIXED, FIXED_DISTANCE_BITS,
@@ -7,10 +8,12 @@ use super::format::{
 };
 use super::lengths::{code_lengths, codes};
 
-/// So few tokens never win back what the lengths of a dynamic block's codes cost.
+/// With fewer tokens, the codes of a dynamic block never save the bits that their description
+/// costs.
 const LEAST_DYNAMIC_TOKENS: usize = 48;
 
-/// A literal is its byte; a reference has its length, less 3, above its distance.
+/// A literal is its byte. A reference has its distance in the low bits, and its length minus 3
+/// above them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token(u32);
 
@@ -29,7 +32,7 @@ impl Token {
         self.0 >> 31 == 0
     }
 
-    /// Less 3.
+    /// Minus 3.
     fn length(self) -> usize {
         (self.0 >> 16 & 0xff) as usize
     }
@@ -39,7 +42,7 @@ impl Token {
     }
 }
 
-/// The symbol of each length, less 3.
+/// The symbol of each length minus 3.
 static LENGTH_SYMBOLS: [u8; MAX_MATCH - MIN_MATCH + 1] = {
     let mut symbols = [0; MAX_MATCH - MIN_MATCH + 1];
     let mut symbol = 0;
@@ -56,7 +59,7 @@ static LENGTH_SYMBOLS: [u8; MAX_MATCH - MIN_MATCH + 1] = {
     symbols
 };
 
-/// The symbol of each distance up to 256, less 1; and of each 128 from there on.
+/// The symbol of each distance up to 256, minus 1; above that, one for each step of 128.
 static DISTANCE_SYMBOLS_OF: [u8; 512] = {
     let mut symbols = [0; 512];
     let mut symbol = 0;
@@ -84,7 +87,7 @@ fn distance_symbol(distance: usize) -> usize {
     DISTANCE_SYMBOLS_OF[index & 511].into()
 }
 
-/// What a block's codes are made from.
+/// The counts from which a block's codes are made.
 #[derive(Debug, Clone)]
 pub(super) struct Frequencies {
     litlen: [u32; LITLEN_SYMBOLS],
@@ -110,7 +113,7 @@ impl Frequencies {
         counts
     }
 
-    /// The bits that a block's tokens take in codes of these lengths.
+    /// How many bits a block's tokens take in codes of these lengths.
     fn bits(&self, litlen: &[u8; LITLEN_SYMBOLS], distance: &[u8; DISTANCE_SYMBOLS]) -> u64 {
         let mut bits = 0;
         for (symbol, &count) in self.litlen.iter().enumerate() {
@@ -135,17 +138,17 @@ struct Codes {
     distance_bits: [u8; DISTANCE_SYMBOLS],
 }
 
-/// The lengths of a dynamic block's codes, as they are written.
+/// The lengths of a dynamic block's codes, in the form in which they are written.
 struct Description {
     litlen_count: usize,
     distance_count: usize,
     precode_count: usize,
     precode_bits: [u8; PRECODE_SYMBOLS],
-    /// Symbols of the precode, and what their extra bits hold.
+    /// Symbols of the precode, each with the value of its extra bits.
     items: Vec<(u8, u8)>,
 }
 
-/// Bits on their way to bytes, the first of them lowest (§3.1.1).
+/// Bits that are not yet written as bytes, the first one lowest (§3.1.1).
 #[derive(Debug, Default)]
 pub(super) struct Bits {
     held: u64,
@@ -163,7 +166,7 @@ impl Bits {
         }
     }
 
-    /// Fills the byte under way with zeros.
+    /// Fills the unfinished byte with zeros.
     pub(super) fn align(&mut self, out: &mut Vec<u8>) {
         if self.count > 0 {
             self.put(0, 8 - self.count, out);
@@ -194,7 +197,7 @@ pub(super) fn write(
     let coded_cost = dynamic
         .as_ref()
         .map_or(fixed_cost, |(_, _, cost)| fixed_cost.min(*cost));
-    // Each has its header, and the padding to the next byte.
+    // Each stored block has a header and the padding to the next byte.
     let stored_blocks = data.len().div_ceil(STORED_MAX_BYTES).max(1) as u64;
     if (data.len() as u64) * 8 + stored_blocks * 40 <= coded_cost + 3 {
         return write_stored(data, is_last, bits, out);
@@ -213,7 +216,7 @@ pub(super) fn write(
     }
 }
 
-/// Appends `data` as stored blocks; with no data, an empty one.
+/// Appends `data` as stored blocks; without data, one empty block.
 pub(super) fn write_stored(data: &[u8], is_last: bool, bits: &mut Bits, out: &mut Vec<u8>) {
     let mut rest = data;
     loop {
@@ -285,7 +288,7 @@ impl Codes {
     }
 }
 
-/// Writes bits by the word into a piece of its own, which goes out when it is full.
+/// Collects bits in a word and whole bytes in a buffer, which it writes out when it is full.
 struct Sink<'a> {
     bits: &'a mut Bits,
     out: &'a mut Vec<u8>,
@@ -400,7 +403,7 @@ fn extra_bits(symbol: u8) -> u32 {
     }
 }
 
-/// Lengths as symbols of the precode, runs of them as repetitions.
+/// Code lengths as symbols of the precode; runs of equal lengths become repetitions.
 fn runs(lengths: &[u8]) -> Vec<(u8, u8)> {
     let mut items = Vec::with_capacity(lengths.len());
     for run in lengths.chunk_by(|a, b| a == b) {

@@ -1,14 +1,17 @@
-//! Tables that turn the next bits into a symbol and what it means (RFC 1951 §3.2.2).
+//! Tables that map the next bits to a symbol and its meaning (RFC 1951 §3.2.2).
 //!
-//! The first bits of the input, as many as the table's index has, find an entry. A code that is longer has an entry there that
-//! leads to a second, smaller table further on. An entry says all that the decoder needs:
+//! The first bits of the input are the index of an entry. For a code that is longer than the index,
+//! the entry leads to a second, smaller table further on. An entry holds all that the decoder
+//! needs:
 //!
 //! ```text
 //! bit 31        LITERAL: the value is a byte
-//! bit 30        EXCEPTION: end of block, a second table, or a code that nothing has
-//! bits 16..=29  the value: a byte, the shortest length, the start of the second table; a distance has bits 16..=30
-//! bits 8..=11   bits of the code, that is, where extra bits begin; of a second table, its index bits
-//! bits 0..=5    bits to take in all, extra bits included
+//! bit 30        EXCEPTION: end of block, a second table, or bits that are no code
+//! bits 16..=29  the value: a byte, the shortest length, or the start of the second table;
+//!               for a distance, bits 16..=30
+//! bits 8..=11   length of the code in bits, after which the extra bits begin;
+//!               for a second table, its index bits
+//! bits 0..=5    how many bits to take in all, with the extra bits
 //! ```
 
 use super::format::{
@@ -21,10 +24,10 @@ pub(super) const EXCEPTION: u32 = 1 << 30;
 /// With `EXCEPTION`.
 pub(super) const IS_END: u32 = 1 << 15;
 pub(super) const IS_TABLE: u32 = 1 << 14;
-/// Among the entries of distances, whose values take the place of the flags above.
+/// The exception flag of a distance's entry: there, bit 30 belongs to the value.
 pub(super) const DISTANCE_EXCEPTION: u32 = 1 << 31;
 
-/// What the entries of a table are about.
+/// The code that a table is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alphabet {
     Precode,
@@ -32,14 +35,14 @@ pub(super) enum Alphabet {
     Distance,
 }
 
-/// A table for one code, in `N` entries, a power of two. Its memory is used again for the next.
+/// A table for one code, in `N` entries, a power of two. The next code reuses its memory.
 #[derive(Debug)]
 pub(super) struct Table<const N: usize> {
     entries: [u32; N],
     index_bits: u32,
 }
 
-/// The lengths are of no code: too many short ones, or some bits that mean nothing.
+/// These lengths make no code: too many are short, or some bits would mean nothing.
 #[derive(Debug)]
 pub(super) struct NoCode;
 
@@ -53,20 +56,21 @@ impl<const N: usize> Default for Table<N> {
 }
 
 impl<const N: usize> Table<N> {
-    /// How many bits find an entry of the first table.
+    /// How many bits are the index into the first table.
     pub(super) fn index_bits(&self) -> u32 {
         self.index_bits
     }
 
-    /// The entry that the next bits find.
+    /// The entry at the index of the next bits.
     #[inline(always)]
     pub(super) fn first(&self, bits: u64) -> u32 {
-        // The second mask tells the compiler that the index is within.
+        // The second mask tells the compiler that the index is in bounds.
         let index = bits & ((1 << self.index_bits) - 1);
         self.entries[index as usize & (N - 1)]
     }
 
-    /// The entry that the bits behind the first table's find in the second table that `entry` leads to.
+    /// The entry in the second table that `entry` leads to. `bits` begin after the first table's
+    /// index.
     #[inline(always)]
     pub(super) fn second(&self, entry: u32, bits: u64) -> u32 {
         let index = bits & ((1 << (entry >> 8 & 15)) - 1);
@@ -83,7 +87,8 @@ impl<const N: usize> Table<N> {
         self.index_bits = fixed.len().ilog2();
     }
 
-    /// Makes this the table for the code whose lengths are `lengths`, one for each symbol, 0 for those that it lacks.
+    /// Makes this the table for the code with these `lengths`, one for each symbol; 0 for a symbol
+    /// without a code.
     pub(super) fn build(&mut self, alphabet: Alphabet, lengths: &[u8]) -> Result<(), NoCode> {
         let mut counts = [0u16; MAX_CODE_BITS + 1];
         for &length in lengths {
@@ -101,7 +106,7 @@ impl<const N: usize> Table<N> {
             Alphabet::LitLen => (&LITLEN_ENTRIES[..], EXCEPTION),
             Alphabet::Distance => (&DISTANCE_ENTRIES[..], DISTANCE_EXCEPTION),
         };
-        // What no code leads to stays an exception.
+        // Entries that no code leads to stay exceptions.
         self.entries[..1 << index_bits].fill(nothing);
         let mut end = 1 << index_bits;
         let mut second = Second::default();
@@ -110,7 +115,7 @@ impl<const N: usize> Table<N> {
             let length = usize::from(lengths[usize::from(symbol)]);
             code <<= length - last_length;
             last_length = length;
-            // Codes are sent from their highest bit, and everything else from the lowest (§3.1.1).
+            // Codes are sent highest bit first, all other values lowest bit first (§3.1.1).
             let reversed = (code.reverse_bits() >> (32 - length)) as usize;
             code += 1;
             let (place, step, bits) = if length <= index_bits {
@@ -142,7 +147,8 @@ impl<const N: usize> Table<N> {
     }
 }
 
-/// Symbols by length, and within one length by value, which is the order of their codes; and how many they are.
+/// Symbols by length, and within one length by value, which is the order of their codes. Also how
+/// many there are.
 fn sorted_by_code(
     lengths: &[u8],
     counts: &[u16; MAX_CODE_BITS + 1],
@@ -162,7 +168,7 @@ fn sorted_by_code(
     (sorted, usize::from(offsets[MAX_CODE_BITS]))
 }
 
-/// The more bits, the fewer second tables, and the longer it takes to fill the first.
+/// More index bits mean fewer second tables, but the first table takes longer to fill.
 fn most_index_bits(alphabet: Alphabet) -> usize {
     match alphabet {
         Alphabet::Precode => 7,
@@ -171,8 +177,8 @@ fn most_index_bits(alphabet: Alphabet) -> usize {
     }
 }
 
-/// The index bits of a second table whose first code has `length` bits: as many as it takes until the codes that are left fill
-/// it.
+/// The index bits of a second table whose first code has `length` bits: the fewest with which the
+/// remaining codes fill the table.
 fn second_bits(length: usize, index_bits: usize, counts: &[u16; MAX_CODE_BITS + 1]) -> usize {
     let mut bits = length - index_bits;
     let mut left = 1i32 << bits;
@@ -194,7 +200,8 @@ struct Second {
     start: usize,
 }
 
-/// Whether the code leaves no bits without a meaning; one of at most one symbol may (§3.2.7).
+/// Checks that every sequence of bits has a meaning. Only a code of at most one symbol may leave
+/// some without (§3.2.7).
 fn check_complete(
     counts: &[u16; MAX_CODE_BITS + 1],
     longest: usize,
@@ -207,14 +214,15 @@ fn check_complete(
             return Err(NoCode);
         }
     }
-    // "If only one distance code is used, it is encoded using one bit", and none at all if there are but literals.
+    // "If only one distance code is used, it is encoded using one bit". A block of literals alone
+    // has no distance code.
     match space > 0 && (longest > 1 || alphabet == Alphabet::Precode) {
         true => Err(NoCode),
         false => Ok(()),
     }
 }
 
-/// The fixed litlen code (§3.2.6) as the first table.
+/// The first table of the fixed litlen code (§3.2.6).
 static FIXED_LITLEN: [u32; 1 << FIXED_LITLEN_MOST_BITS] = {
     let mut entries = [EXCEPTION; 1 << FIXED_LITLEN_MOST_BITS];
     let lengths = fixed_litlen_bits();
@@ -250,7 +258,7 @@ static FIXED_DISTANCE: [u32; DISTANCE_SYMBOLS] = {
     entries
 };
 
-/// The entries of all symbols, but for the bits of their codes.
+/// The entries of all symbols, without the bits of their codes.
 static LITLEN_ENTRIES: [u32; LITLEN_SYMBOLS] = entries(Alphabet::LitLen);
 static DISTANCE_ENTRIES: [u32; DISTANCE_SYMBOLS] = entries(Alphabet::Distance);
 static PRECODE_ENTRIES: [u32; PRECODE_SYMBOLS] = entries(Alphabet::Precode);
@@ -279,7 +287,7 @@ const fn extended((base, extra): (u16, u8)) -> u32 {
     (base as u32) << 16 | extra as u32
 }
 
-/// An entry whose code has so many bits.
+/// An entry whose code has this many bits.
 const fn of_bits(entry: u32, bits: u32) -> u32 {
     entry + (bits << 8 | bits)
 }
@@ -289,7 +297,7 @@ mod tests {
     use super::super::format::FIXED_DISTANCE_BITS;
     use super::*;
 
-    /// Every code of the lengths, bit by bit, leads to its symbol.
+    /// Checks that every code of these lengths, bit by bit, leads to its symbol.
     #[track_caller]
     fn check(lengths: &[u8]) {
         let mut table = Table::<4096>::default();
@@ -350,7 +358,7 @@ mod tests {
         mixed.extend([13; 64]);
         mixed.splice(0..0, [2, 2, 3, 4, 5, 6, 7]);
         let space: u32 = mixed.iter().map(|&length| 1 << (15 - length)).sum();
-        // What is left of the space goes to one more code, or several.
+        // One more code or several use the rest of the space.
         let mut left = (1u32 << 15) - space;
         while left > 0 {
             let length = 15 - left.ilog2();

@@ -6,35 +6,37 @@ use super::block::{self, Bits, Token};
 use super::format::WINDOW_BYTES;
 use super::matches::{Candidates, Effort, Match, Matches};
 
-/// A block ends with so many tokens: later ones may want other codes.
+/// A block ends after this many tokens: later tokens may need other codes.
 const BLOCK_TOKENS: usize = 24 * 1024;
 
-/// Input is gathered until there is so much, in bytes, unless it is flushed.
+/// Input is gathered up to this many bytes, unless it is flushed.
 const GATHERED_BYTES: usize = 64 * 1024;
 
-/// With less effort than this, matches of three bytes are not looked for.
+/// A search of fewer chain positions than this does not look for matches of three bytes.
 const LEAST_CHAIN_FOR_SHORT: usize = 8;
 
-/// Most bytes that are passed over without a search, where many searches have found nothing.
+/// Most bytes that are passed over without a search, after many searches that found nothing.
 const MOST_SKIPPED: usize = 15;
 
-/// How much time is spent for how small an output: 1 is the fastest, 9 the smallest. Default 6.
+/// How much time to spend for a smaller output: 1 is the fastest, 9 the smallest. Default 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Level(u8);
 
-/// What becomes of input that could still be a part of something longer.
+/// What happens to input that could become part of a longer match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flush {
-    /// It may wait for more.
+    /// It may wait for more input.
     None,
-    /// All of it goes out, up to an empty stored block, so that the output ends with `00 00 ff ff` (RFC 7692 §7.2.1).
+    /// All of it is written out, followed by an empty stored block, so that the output ends with
+    /// `00 00 ff ff` (RFC 7692 §7.2.1).
     Sync,
-    /// All of it goes out, in the last block; nothing may follow.
+    /// All of it is written out, in the last block; nothing may follow.
     Finish,
 }
 
-/// Compresses to DEFLATE data (RFC 1951) by LZ77 with lazy matching, in blocks of whichever type is the smallest. A stream takes
-/// about 640 KiB, most of it for what may be referred to.
+/// Compresses to DEFLATE data (RFC 1951) by LZ77 with lazy matching. Each block has the type that
+/// makes it smallest. A stream takes about 640 KiB, most of it for earlier data and the tables to
+/// find it.
 ///
 /// ```
 /// use akurai_http::deflate::{Deflate, Flush, Inflate, Level};
@@ -52,11 +54,11 @@ pub enum Flush {
 pub struct Deflate {
     level: Level,
     window_bytes: usize,
-    /// What may be referred to, and behind it what waits.
+    /// The bytes that may be referred to, and after them the bytes that wait.
     data: Vec<u8>,
-    /// Where in `data` that begins which waits.
+    /// Where in `data` the waiting bytes begin.
     pending: usize,
-    /// The position of the first byte of `data` among all.
+    /// The position of the first byte of `data` in the whole stream.
     base: u32,
     matches: Option<Matches>,
     tokens: Vec<Token>,
@@ -73,14 +75,14 @@ impl Level {
     ///
     /// # Panics
     ///
-    /// If it is none of these.
+    /// If it is out of this range.
     #[track_caller]
     pub const fn new(level: u8) -> Level {
         assert!(level >= 1 && level <= 9, "a level is 1 to 9");
         Level(level)
     }
 
-    /// Whether the next position is tried for a longer match before one is taken.
+    /// Whether a match is only taken after a look for a longer one at the next position.
     fn is_lazy(self) -> bool {
         self.0 > 3
     }
@@ -122,7 +124,7 @@ impl Deflate {
     ///
     /// # Panics
     ///
-    /// If it is not 8 to 15.
+    /// If `window_bits` is not 8 to 15.
     #[track_caller]
     pub fn with_window_bits(level: Level, window_bits: u8) -> Deflate {
         assert!((8..=15).contains(&window_bits), "a window has 8 to 15 bits");
@@ -138,7 +140,8 @@ impl Deflate {
         }
     }
 
-    /// Goes on with `input`, which may refer to all that came before it, and appends what is ready to `out`.
+    /// Compresses more `input`, which may refer to all input before it, and appends the output that
+    /// is ready to `out`.
     pub fn compress(&mut self, input: &[u8], flush: Flush, out: &mut Vec<u8>) {
         for piece in pieces(input) {
             self.data.extend_from_slice(piece);
@@ -159,7 +162,8 @@ impl Deflate {
         }
     }
 
-    /// Compresses `input` by itself: it refers to nothing before it, and nothing is kept of it. Its memory follows its length.
+    /// Compresses `input` by itself: it refers to nothing before it, and later input cannot refer
+    /// to it. The memory grows with the length of `input`; over 2 MiB, it is a stream's.
     ///
     /// # Panics
     ///
@@ -173,13 +177,13 @@ impl Deflate {
         out: &mut Vec<u8>,
     ) {
         let mut deflate = Deflate::with_window_bits(level, window_bits);
-        // Nothing follows that it could wait for.
+        // No input follows for which it could wait.
         let flush = match flush {
             Flush::None => Flush::Sync,
             flush => flush,
         };
         if input.len() > WINDOW_BYTES * 64 {
-            // Positions are numbers of 32 bits.
+            // Positions have 32 bits. A stream starts counting again before they overflow.
             return deflate.compress(input, flush, out);
         }
         let mut matches = Matches::new(deflate.window_bytes, input.len());
@@ -200,7 +204,7 @@ impl Deflate {
         }
     }
 
-    /// Compresses what waits.
+    /// Compresses the bytes that wait.
     fn run(&mut self, is_last: bool, out: &mut Vec<u8>) {
         // Positions must not wrap around.
         if self.base > u32::MAX / 2 {
@@ -221,7 +225,8 @@ impl Deflate {
             bits: &mut self.bits,
         };
         blocks.write(&self.data, self.pending, is_last, out);
-        // The window stays; it moves when as much lies before it as was gathered, so that each byte moves once.
+        // Keeps the window. It moves only when at least as many bytes lie before it as are
+        // gathered, so that each byte moves once.
         let before = self.data.len().saturating_sub(window_bytes);
         if before >= GATHERED_BYTES {
             self.data.copy_within(before.., 0);
@@ -232,7 +237,7 @@ impl Deflate {
     }
 }
 
-/// `input` in pieces that fit into what is gathered; also if it is empty, one.
+/// `input` in pieces of at most `GATHERED_BYTES`; none if it is empty.
 fn pieces(input: &[u8]) -> impl Iterator<Item = &[u8]> {
     input.chunks(GATHERED_BYTES)
 }
@@ -246,12 +251,12 @@ impl fmt::Debug for Deflate {
     }
 }
 
-/// What turns data into blocks.
+/// Turns data into blocks.
 struct Blocks<'a> {
     effort: Effort,
     is_lazy: bool,
     base: u32,
-    /// Searches in a row that found nothing.
+    /// Consecutive searches that found nothing.
     misses: usize,
     matches: &'a mut Matches,
     tokens: &'a mut Vec<Token>,
@@ -259,7 +264,7 @@ struct Blocks<'a> {
 }
 
 impl Blocks<'_> {
-    /// Writes `data` from `start` on, which may refer to what is before it.
+    /// Writes `data` from `start` on; it may refer to the bytes before `start`.
     fn write(mut self, data: &[u8], start: usize, is_last: bool, out: &mut Vec<u8>) {
         self.tokens.clear();
         let mut at = start;
@@ -282,7 +287,7 @@ impl Blocks<'_> {
         }
     }
 
-    /// One token, of the first match that there is. Where the next one begins.
+    /// Writes one token, for the first match found. Returns where the next token begins.
     fn step(&mut self, data: &[u8], at: usize) -> usize {
         let candidates = self.matches.insert(data, at, self.base);
         let found = self.longest(data, at, candidates, 0);
@@ -292,15 +297,16 @@ impl Blocks<'_> {
         self.misses = 0;
         self.tokens
             .push(Token::reference(found.length, found.distance));
-        // What a long match consists of is likely to be found with it.
+        // After a long match, its inner positions are left out: a search is likely to find them
+        // with it.
         if found.length <= self.effort.lazy {
             self.insert(data, at + 1..at + found.length);
         }
         at + found.length
     }
 
-    /// A token, of a match that the next position has no longer one than; before it, literals where it had. Where the next one
-    /// begins.
+    /// Writes a token for a match, once the next position has no longer one. While it has one,
+    /// writes a literal and goes on to that position. Returns where the next token begins.
     fn step_lazily(&mut self, data: &[u8], mut at: usize) -> usize {
         let candidates = self.matches.insert(data, at, self.base);
         let mut found = self.longest(data, at, candidates, 0);
@@ -327,14 +333,15 @@ impl Blocks<'_> {
         end
     }
 
-    /// Before the block that begins with `data`.
+    /// Prepares the block that begins with `data`.
     fn prepare(&mut self, data: &[u8]) {
         if self.effort.chain >= LEAST_CHAIN_FOR_SHORT {
             self.matches.prepare(data);
         }
     }
 
-    /// A literal; after many in a row several, since what comes next is most likely as incompressible. Where the next token begins.
+    /// Writes a literal. After many failed searches in a row it writes several, since the following
+    /// bytes are most likely incompressible too. Returns where the next token begins.
     fn miss(&mut self, data: &[u8], at: usize) -> usize {
         let patience = if self.is_lazy { 8 } else { 6 };
         let count = 1 + (self.misses >> patience).min(MOST_SKIPPED);

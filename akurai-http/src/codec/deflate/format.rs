@@ -1,17 +1,17 @@
-//! What both ends know of the format (RFC 1951 §3.2.5–3.2.7).
+//! The constants of the format that both directions need (RFC 1951 §3.2.5–3.2.7).
 
 /// Longest distance of a reference, in bytes (§3.2.5).
 pub(super) const WINDOW_BYTES: usize = 32 * 1024;
 pub(super) const MIN_MATCH: usize = 3;
 pub(super) const MAX_MATCH: usize = 258;
 
-/// Symbols of the literal/length code, and of the distance code, that a code may have.
+/// Symbols that the literal/length code, and the distance code, may have.
 pub(super) const LITLEN_SYMBOLS: usize = 288;
 pub(super) const DISTANCE_SYMBOLS: usize = 32;
-/// Those that mean something.
+/// How many of these symbols have a meaning.
 pub(super) const LITLEN_USED: usize = 286;
 pub(super) const DISTANCE_USED: usize = 30;
-/// Symbols of the code that the lengths of the other two are written in.
+/// Symbols of the precode, the code in which the lengths of the other two codes are written.
 pub(super) const PRECODE_SYMBOLS: usize = 19;
 
 pub(super) const END_OF_BLOCK: usize = 256;
@@ -32,7 +32,8 @@ pub(super) const PRECODE_ORDER: [usize; PRECODE_SYMBOLS] = [
     16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
 ];
 
-/// The shortest length of symbol 257 and on, and how many extra bits say how much longer it is (§3.2.5).
+/// The shortest length of each symbol from 257 on, and the number of extra bits that are added to
+/// it (§3.2.5).
 pub(super) const LENGTHS: [(u16, u8); 29] = [
     (3, 0),
     (4, 0),
@@ -65,7 +66,7 @@ pub(super) const LENGTHS: [(u16, u8); 29] = [
     (258, 0),
 ];
 
-/// The shortest distance of each symbol, and its extra bits.
+/// The shortest distance of each symbol, and the number of its extra bits.
 pub(super) const DISTANCES: [(u16, u8); DISTANCE_USED] = [
     (1, 0),
     (2, 0),
@@ -99,7 +100,8 @@ pub(super) const DISTANCES: [(u16, u8); DISTANCE_USED] = [
     (24577, 13),
 ];
 
-/// The lengths of the fixed literal/length code (§3.2.6); those of the distance code are all 5.
+/// The code lengths of the fixed literal/length code (§3.2.6). In the fixed distance code, all
+/// lengths are 5.
 pub(super) const fn fixed_litlen_bits() -> [u8; LITLEN_SYMBOLS] {
     let mut bits = [8; LITLEN_SYMBOLS];
     let mut symbol = 144;
@@ -129,7 +131,7 @@ mod tests {
                 assert_eq!(pair[0].0 + (1 << pair[0].1), pair[1].0);
             }
         }
-        // 258 has a symbol of its own, though the one before reaches that far.
+        // 258 has its own symbol, although the symbol before it reaches that far.
         assert_eq!(LENGTHS[27], (227, 5));
         assert_eq!(usize::from(DISTANCES[29].0) + (1 << 13) - 1, WINDOW_BYTES);
     }

@@ -14,14 +14,15 @@ use reader::Reader;
 /// The buffer of a short message, in bytes.
 const LEAST_BUFFER_BYTES: usize = 2 * 1024;
 
-/// The buffer of a long one: the window, and what is decoded behind it before it moves.
+/// The buffer of a long message: the window, and the bytes decoded after it before the window
+/// moves.
 const MOST_BUFFER_BYTES: usize = WINDOW_BYTES + 64 * 1024;
 
-/// Decompresses DEFLATE data (RFC 1951), however it is cut, in bounded memory: at most about 120 KiB, and nothing before the
-/// first byte.
+/// Decompresses DEFLATE data (RFC 1951) in pieces of any size and in bounded memory: at most about
+/// 120 KiB, and none before the first byte.
 ///
-/// What comes out is handed over in pieces of 96 KiB at most, so that whoever takes them can stop a small input that becomes a
-/// large output at any limit.
+/// It returns output in pieces of 96 KiB at most. So the caller can stop at any limit when a small
+/// input becomes a large output.
 ///
 /// ```
 /// use akurai_http::deflate::{Inflate, Inflated};
@@ -32,14 +33,14 @@ const MOST_BUFFER_BYTES: usize = WINDOW_BYTES + 64 * 1024;
 /// # Ok::<(), akurai_http::deflate::InflateError>(())
 /// ```
 pub struct Inflate {
-    /// Bits that were read and not yet taken, the next one lowest; above them nothing.
+    /// Bits that were read and not yet used, the next one lowest; all bits above them are zero.
     bits: u64,
     count: u32,
     state: Phase,
-    /// The block under way is the last.
+    /// The current block is the last.
     is_last: bool,
     window_bytes: usize,
-    /// The window, and behind it what is new.
+    /// The window, and after it the new bytes.
     buffer: Vec<u8>,
     /// Where the buffer's content ends.
     end: usize,
@@ -51,13 +52,13 @@ pub struct Inflate {
 pub enum Inflated {
     /// All input is used up, and more is needed.
     NeedInput,
-    /// There is more output than fits into a piece: call again, with the input that was not used.
+    /// More output is ready than fits into a piece: call again, with the input that was not used.
     HasOutput,
     /// The last block has ended; the next byte of input belongs to something else.
     End,
 }
 
-/// Why data is no DEFLATE data.
+/// Why the data is not DEFLATE data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InflateError {
@@ -65,15 +66,15 @@ pub enum InflateError {
     BlockType,
     /// The length of a stored block and its complement differ (§3.2.4).
     StoredLength,
-    /// The lengths of a dynamic block's codes make no code (§3.2.7).
+    /// The lengths of a dynamic block do not make a code (§3.2.7).
     Code,
-    /// Bits that no code has, or a symbol that stands for nothing.
+    /// Bits that are no code, or a symbol without a meaning.
     Symbol,
-    /// A reference to what lies before the window, or before the beginning.
+    /// A reference to bytes before the window, or before the beginning of the data.
     Distance,
-    /// The input ends within a block. Only [`inflate`] says so.
+    /// The input ends within a block. Only [`inflate`] returns this.
     Unfinished,
-    /// More comes out than is allowed. Only [`inflate`] says so.
+    /// The output is longer than allowed. Only [`inflate`] returns this.
     TooLong,
 }
 
@@ -82,20 +83,21 @@ enum Phase {
     Header,
     StoredLength,
     Stored(usize),
-    /// How many codes of each kind a dynamic block describes.
+    /// The number of codes of each kind in a dynamic block comes next.
     Counts,
-    /// So many lengths of the precode were read.
+    /// This many lengths of the precode were read.
     Precode(usize),
-    /// So many lengths of the two codes were read.
+    /// This many lengths of the two codes were read.
     Lengths(usize),
     Symbols,
     End,
 }
 
-/// Decompresses what is there as a whole and stands by itself, into at most `most_bytes`.
+/// Decompresses data that is complete and refers to nothing before it, into at most `most_bytes`.
 ///
-/// It may end behind a last block or, as a message of a WebSocket does, with a sync flush, whose `00 00 ff ff` may be left off
-/// (RFC 7692 §7.2.1). What follows a last block goes on with further ones. Memory grows with what has come out, and 120 KiB.
+/// The data may end after a last block, or with a sync flush as a WebSocket message does; the
+/// flush's `00 00 ff ff` may be left out (RFC 7692 §7.2.1). More blocks may follow a last block.
+/// Memory grows with the output, plus 120 KiB.
 ///
 /// ```
 /// use akurai_http::deflate::{InflateError, inflate};
@@ -107,13 +109,14 @@ enum Phase {
 ///
 /// # Errors
 ///
-/// If this is no DEFLATE data, ends too early, or becomes too long.
+/// If this is not DEFLATE data, ends too early, or its output is too long.
 pub fn inflate(input: &[u8], most_bytes: usize) -> Result<Vec<u8>, InflateError> {
     let mut inflate = Inflate::new();
     let mut output = Vec::new();
     let mut at = 0;
     loop {
-        // By way of the window, which stays in the cache: a result to decode into would have to be filled with zeros first.
+        // Decoding goes through the window, which stays in the CPU cache. Decoding straight into
+        // the result would require to fill that with zeros first.
         let (used, status, piece) = inflate.advance(&input[at..])?;
         at += used;
         if piece.len() > most_bytes - output.len() {
@@ -127,7 +130,7 @@ pub fn inflate(input: &[u8], most_bytes: usize) -> Result<Vec<u8>, InflateError>
             }
             Inflated::End if at == input.len() => return Ok(output),
             Inflated::End => inflate.reset(false),
-            // The padding of the empty block that a sync flush consists of may be all that there is of it.
+            // Of the empty block that a sync flush consists of, only the padding may be there.
             Inflated::NeedInput => match inflate.state {
                 Phase::Header if inflate.count == 0 => return Ok(output),
                 Phase::StoredLength if inflate.count < 8 => return Ok(output),
@@ -137,7 +140,8 @@ pub fn inflate(input: &[u8], most_bytes: usize) -> Result<Vec<u8>, InflateError>
     }
 }
 
-/// How much the rest of an input is likely to become, as far as what it became so far tells; not more than three times that.
+/// An estimate of the output from the rest of an input, from the ratio so far; at most three times
+/// the output so far.
 fn likely(output_bytes: usize, used_bytes: usize, rest_bytes: usize) -> usize {
     let ratio = output_bytes as f64 / used_bytes.max(1) as f64;
     let rest = (ratio * rest_bytes as f64) as usize;
@@ -145,16 +149,17 @@ fn likely(output_bytes: usize, used_bytes: usize, rest_bytes: usize) -> usize {
 }
 
 impl Inflate {
-    /// Decompresses data whose references go back 32 KiB at most, which is all that there are.
+    /// Decompresses data whose references go back at most 32 KiB, which is the format's limit.
     pub fn new() -> Inflate {
         Inflate::with_window_bits(15)
     }
 
-    /// Decompresses data whose references go back at most 2 to the power of `window_bits` bytes; a longer one is an error.
+    /// Decompresses data whose references go back at most 2 to the power of `window_bits` bytes. A
+    /// longer reference is an error.
     ///
     /// # Panics
     ///
-    /// If it is not 8 to 15.
+    /// If `window_bits` is not 8 to 15.
     pub fn with_window_bits(window_bits: u8) -> Inflate {
         assert!((8..=15).contains(&window_bits), "a window has 8 to 15 bits");
         Inflate {
@@ -169,11 +174,12 @@ impl Inflate {
         }
     }
 
-    /// Goes on with `input`: how much of it was used, how far that led, and what came out of it.
+    /// Decompresses more `input`. Returns how many bytes of it were used, how far that led, and the
+    /// output.
     ///
     /// # Errors
     ///
-    /// If this is no DEFLATE data. Nothing can follow an error but [`reset`](Inflate::reset).
+    /// If this is not DEFLATE data. After an error, only [`reset`](Inflate::reset) may be called.
     pub fn advance(&mut self, input: &[u8]) -> Result<(usize, Inflated, &[u8]), InflateError> {
         self.make_room();
         let begun = self.end;
@@ -192,7 +198,8 @@ impl Inflate {
         Ok((reader.at, status, &self.buffer[begun..self.end]))
     }
 
-    /// Behind the last block: further blocks may refer to what came before them. `true` forgets that too, and all memory.
+    /// Makes it ready for more blocks after the last one. They may refer to the bytes before them.
+    /// If `forget` is true, they may not, and all memory is freed.
     pub fn reset(&mut self, forget: bool) {
         self.bits = 0;
         self.count = 0;
@@ -205,12 +212,13 @@ impl Inflate {
         }
     }
 
-    /// Whether a block has ended and nothing of another has come, which no input has left out.
+    /// Whether a block has ended and no bit of another has come. No input at all counts too.
     pub fn is_between_blocks(&self) -> bool {
         matches!(self.state, Phase::Header | Phase::End) && self.count == 0
     }
 
-    /// Between two messages: keeps the window and gives all other memory back; within a block, what that needs too.
+    /// Frees memory between two messages, and keeps the window. Within a block, it also keeps the
+    /// tables that this block needs.
     pub fn rest(&mut self) {
         self.keep_window();
         self.buffer.truncate(self.end);
@@ -220,7 +228,7 @@ impl Inflate {
         }
     }
 
-    /// Moves the window to the front, and grows the buffer while that is still short.
+    /// Moves the window to the front, and grows the buffer while it is below its largest size.
     fn make_room(&mut self) {
         if self.buffer.len() - self.end >= LEAST_BUFFER_BYTES.max(self.buffer.len() / 2) {
             return;

@@ -1,12 +1,13 @@
-//! Code lengths from how often each symbol occurs (RFC 1951 §3.2.2): Huffman's, with a bound.
+//! Code lengths from the count of each symbol (RFC 1951 §3.2.2): Huffman's, with an upper limit.
 
 use super::format::{LITLEN_SYMBOLS, MAX_CODE_BITS};
 
-/// The lengths of the code that is shortest for these counts, none of them over `most_bits`, 0 for a symbol that does not occur.
+/// The lengths of the shortest code for these counts. No length is over `most_bits`; a symbol that
+/// does not occur gets 0.
 ///
-/// A code has two symbols at least, so that every decoder takes it for one.
+/// A code has at least two symbols, so that every decoder accepts it.
 pub(super) fn code_lengths(counts: &[u32], most_bits: usize, lengths: &mut [u8]) {
-    // A count and its symbol in one number, to be sorted.
+    // Each leaf holds a count and its symbol in one number, so that they can be sorted.
     let mut leaves = [0u32; LITLEN_SYMBOLS];
     let mut used = 0;
     for (symbol, &count) in counts.iter().enumerate() {
@@ -44,11 +45,11 @@ pub(super) fn code_lengths(counts: &[u32], most_bits: usize, lengths: &mut [u8])
     }
 }
 
-/// Puts in the place of each weight, which are in ascending order, its depth in Huffman's tree (Moffat and Katajainen, In-Place
-/// Calculation of Minimum-Redundancy Codes, 1995).
+/// Replaces each weight by its depth in Huffman's tree (Moffat and Katajainen, In-Place Calculation
+/// of Minimum-Redundancy Codes, 1995). The weights must be in ascending order.
 fn depths(weights: &mut [u32]) {
     let n = weights.len();
-    // The weights of inner nodes, and then their parents, take the place of leaves that are used up.
+    // The weights of inner nodes, and later their parents, replace leaves that are used up.
     weights[0] += weights[1];
     let (mut root, mut leaf) = (0, 2);
     for next in 1..n - 1 {
@@ -70,12 +71,12 @@ fn depths(weights: &mut [u32]) {
             };
         }
     }
-    // From parents to depths of inner nodes.
+    // Turns the parents of inner nodes into their depths.
     weights[n - 2] = 0;
     for next in (0..n - 2).rev() {
         weights[next] = weights[weights[next] as usize] + 1;
     }
-    // And of leaves: what is no inner node at a depth is one.
+    // Then the depths of leaves: at each depth, all nodes that are not inner nodes are leaves.
     let (mut available, mut depth) = (1, 0);
     let (mut inner, mut next) = (n - 1, n);
     while available > 0 {
@@ -93,7 +94,8 @@ fn depths(weights: &mut [u32]) {
     }
 }
 
-/// Makes room for the codes that were cut to `most_bits`: for each that is too much, a shorter one becomes two longer ones.
+/// Makes the code valid after its lengths were cut to `most_bits`: for each code too many, one
+/// shorter code becomes two that are longer.
 fn shorten(of_length: &mut [u32; MAX_CODE_BITS + 1], most_bits: usize) {
     let mut space: u32 = (1..=most_bits)
         .map(|bits| of_length[bits] << (most_bits - bits))
@@ -108,7 +110,7 @@ fn shorten(of_length: &mut [u32; MAX_CODE_BITS + 1], most_bits: usize) {
     }
 }
 
-/// The codes that belong to lengths (§3.2.2), their first bit lowest, as they are written.
+/// The codes that belong to these lengths (§3.2.2), first bit lowest, as they are written.
 pub(super) fn codes(lengths: &[u8], codes: &mut [u16]) {
     let mut next = [0u32; MAX_CODE_BITS + 2];
     let mut of_length = [0u32; MAX_CODE_BITS + 1];
@@ -138,7 +140,8 @@ mod tests {
         lengths
     }
 
-    /// In units of the longest code, all of the space is used and no more.
+    /// The space that the code uses, in units of its longest code. It must use all of the space,
+    /// and no more.
     fn space(lengths: &[u8]) -> u32 {
         let used = lengths.iter().filter(|&&length| length > 0);
         used.map(|length| 1 << (15 - length)).sum()
@@ -155,7 +158,7 @@ mod tests {
 
     #[test]
     fn no_code_is_longer_than_it_may_be() {
-        // Fibonacci's numbers make the deepest tree.
+        // Fibonacci numbers as counts make the deepest tree.
         let mut counts = vec![1, 1];
         while counts.len() < 30 {
             counts.push(counts[counts.len() - 1] + counts[counts.len() - 2]);

@@ -1,39 +1,39 @@
-//! Where bytes stood before: chains of positions with the same hash.
+//! Finds where the same bytes stood before, in chains of positions with the same hash.
 
 use super::format::{MAX_MATCH, MIN_MATCH, WINDOW_BYTES};
 
-/// How hard a search tries. The names and numbers are those that zlib has made customary.
+/// How hard a search tries. The names and numbers are zlib's.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Effort {
-    /// With a match of this length at hand, a better one is looked for in a quarter of the chain.
+    /// After a match of this length, only a quarter of the chain is searched for a better one.
     pub(super) good: usize,
-    /// With a match of this length at hand, the next position is not tried for a better one.
+    /// After a match of this length, the next position is not searched for a better one.
     pub(super) lazy: usize,
-    /// A match of this length is good enough.
+    /// A match of this length ends the search.
     pub(super) nice: usize,
-    /// Most positions of a chain that are looked at.
+    /// Most positions of a chain that a search looks at.
     pub(super) chain: usize,
 }
 
-/// The hash of a chain is of so many bytes.
+/// A chain's hash is over this many bytes.
 const HASHED_BYTES: usize = 4;
 
-/// Three bytes that come back from farther away take more bits as a reference than by themselves, mostly.
+/// Three bytes at a longer distance mostly take more bits as a reference than as literals.
 const SHORT_REACH: u32 = 4096;
 
 /// A sample of data, in bytes.
 const SAMPLE_BYTES: usize = 4096;
 
-/// So many bytes are frequent where matches of three are worth it.
+/// With at least this many frequent byte values, matches of three bytes are worth it.
 const LEAST_FREQUENT_BYTES: usize = 72;
 
-/// Of a multiplicative hash: 2 to the power of 32, divided by the golden ratio.
+/// Factor of a multiplicative hash: 2 to the power of 32, divided by the golden ratio.
 const FACTOR: u32 = 0x9e37_79b1;
 
-/// No position: chains begin and end with it.
+/// No position: the end of a chain, or a hash without one.
 const NONE: u32 = 0;
 
-/// The positions of all that was seen, by hash. They are counted on from one piece of data to the next.
+/// All positions seen so far, by hash. Counting continues from one piece of data to the next.
 #[derive(Debug)]
 pub(super) struct Matches {
     /// The last position of each hash.
@@ -44,19 +44,21 @@ pub(super) struct Matches {
     short_hash_shift: u32,
     /// Whether matches of three bytes are looked for.
     wants_short: bool,
-    /// For a position, the one before it of the same hash; by its lowest bits.
+    /// For each position, the previous one with the same hash; the index is the position's lowest
+    /// bits.
     previous: Vec<u32>,
     window_bytes: usize,
 }
 
-/// Positions before one: where its chain goes on, and where its first three bytes may have stood last.
+/// Earlier positions: the first of the chain, and the one where the same three bytes may have stood
+/// last.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidates {
     chain: u32,
     short: u32,
 }
 
-/// A match: how long, and how far back. Of length 0, none.
+/// A match: its length, and how far back it is. Length 0 means none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Match {
     pub(super) length: usize,
@@ -64,7 +66,7 @@ pub(super) struct Match {
 }
 
 impl Matches {
-    /// For data of about so many bytes in all; for a stream, the window is the measure.
+    /// Makes the tables for data of about `data_bytes` in all. A stream passes `WINDOW_BYTES`.
     pub(super) fn new(window_bytes: usize, data_bytes: usize) -> Matches {
         let measure = data_bytes.clamp(256, WINDOW_BYTES).next_power_of_two();
         let hash_bits = measure.ilog2();
@@ -79,8 +81,8 @@ impl Matches {
         }
     }
 
-    /// Looks at a sample of what comes next: where few bytes make up most of it, as in text, three of them by themselves take fewer
-    /// bits than a reference.
+    /// Looks at a sample of the data that follows. Where few byte values make up most of it, as in
+    /// text, three literals take fewer bits than a reference.
     pub(super) fn prepare(&mut self, data: &[u8]) {
         let sample = &data[..data.len().min(SAMPLE_BYTES)];
         let mut counts = [0u16; 256];
@@ -92,7 +94,8 @@ impl Matches {
         self.wants_short = frequent >= LEAST_FREQUENT_BYTES;
     }
 
-    /// Notes the position `at`, whose place among all positions is `base` more; those before it with the same hashes.
+    /// Records the position of `data[at]`, which is `base + at`. Returns the earlier positions with
+    /// the same hashes.
     #[inline(always)]
     pub(super) fn insert(&mut self, data: &[u8], at: usize, base: u32) -> Candidates {
         let Some(bytes) = data.get(at..at + HASHED_BYTES) else {
@@ -118,7 +121,8 @@ impl Matches {
         Candidates { chain, short }
     }
 
-    /// The longest match for what stands at `at`, if it is longer than `least`, among the candidates and down their chain.
+    /// The longest match for the bytes at `at`, if it is longer than `least`. It searches the
+    /// candidates and their chain.
     #[inline]
     pub(super) fn longest(
         &self,
@@ -144,7 +148,8 @@ impl Matches {
             false => effort.chain,
         };
         let here = &data[at..at + most];
-        // A longer match must have the same bytes up to one behind the longest so far.
+        // A longer match must have the same last bytes, up to one byte after the longest match so
+        // far.
         let mut wanted = tail(here, longest);
         let mut candidate = candidates.chain;
         while candidate != NONE {
@@ -169,7 +174,7 @@ impl Matches {
             }
             tries -= 1;
             let before = self.previous[candidate as usize & mask];
-            // A chain only goes back: else the place belongs to a later position.
+            // A chain only goes back. Otherwise, a later position has overwritten the entry.
             if tries == 0 || before >= candidate {
                 break;
             }
@@ -181,7 +186,8 @@ impl Matches {
         best
     }
 
-    /// A match of three bytes, or of more that the chain's end hid, `distance` before `at`.
+    /// A match at `distance` before `at`: of three bytes, or a longer one that the chain no longer
+    /// reached.
     #[inline]
     fn short(&self, here: &[u8], data: &[u8], at: usize, distance: u32) -> Match {
         let reach = (self.window_bytes.min(at) as u32).min(SHORT_REACH);
@@ -206,7 +212,7 @@ fn tail(bytes: &[u8], end: usize) -> u32 {
     u32::from_le_bytes(bytes.try_into().expect("four bytes"))
 }
 
-/// How many bytes the two, which are of the same length, have in common from the start.
+/// How many bytes the two slices have in common from the start. They have the same length.
 #[inline(always)]
 fn common(one: &[u8], other: &[u8]) -> usize {
     let mut length = 0;

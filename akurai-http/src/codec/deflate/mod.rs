@@ -1,11 +1,13 @@
-//! DEFLATE (RFC 1951): compressed data as a sequence of blocks, each with Huffman codes of its own over literals and
-//! references to what came before.
+//! DEFLATE (RFC 1951): compressed data is a sequence of blocks. Each block has its own Huffman
+//! codes, over literals and references to earlier bytes.
 //!
 //! ```text
-//! Deflate:  bytes ─ matches ─► tokens ─ block ─► bits          Inflate:  bits ─ codes ─► tokens ─► bytes
+//! Deflate:  bytes ─ matches ─► tokens ─ block ─► bits
+//! Inflate:  bits ─ codes ─► tokens ─► bytes
 //! ```
 //!
-//! `format` has what both ends know, `codes` the tables that bits are read by, and `lengths` makes codes from counts.
+//! `format` has the constants of both directions, `codes` the tables to read bits with, and
+//! `lengths` makes code lengths from counts.
 
 mod block;
 mod codes;

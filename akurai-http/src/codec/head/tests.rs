@@ -24,7 +24,8 @@ fn parse_in_pieces(
     }
 }
 
-/// Parses whole, byte by byte, in sevens, and with the next request behind it: always the same.
+/// Parses the input whole, byte by byte, in pieces of seven, and with the next request after it.
+/// The result must always be the same.
 #[track_caller]
 fn parse(input: &[u8]) -> Result<(Head, Vec<FieldLine>), RequestError> {
     let whole = parse_in_pieces(input, input.len());
@@ -54,7 +55,7 @@ fn line(request_line: &str) -> Result<Head, RequestError> {
     parse(format!("{request_line}\r\nHost: h\r\n\r\n").as_bytes()).map(|(head, _)| head)
 }
 
-/// A POST with Host and these lines, each ended by CRLF.
+/// A POST with a Host and these lines. Each line ends with CRLF.
 #[track_caller]
 fn fields(section: &[u8]) -> Result<Head, RequestError> {
     let mut input = b"POST / HTTP/1.1\r\nHost: h\r\n".to_vec();
@@ -224,7 +225,7 @@ fn case_06_length_of_the_request_line() {
     endless.resize(8194, b'a');
     let too_long = Err(RequestError::TargetTooLong);
     assert_eq!(parse_in_pieces(&endless, 1), too_long);
-    // What is too long already as a method has no target.
+    // A request line whose method is already too long has no target.
     let method = vec![b'a'; 8194];
     assert_eq!(parse_in_pieces(&method, 1), Err(RequestError::Method));
     assert_eq!(

@@ -15,7 +15,7 @@ fn rfc2046_5_1_1_boundary() {
         b"----WebKitFormBoundary7MA4YWxkTrZu0gW",
         b"gc0pJq0M:08jU534c0p",
         b"'()+_,-./:=? 0",
-        // A token's other characters, as some clients send them.
+        // Other characters of a token, as some clients send them.
         b"*****",
         b"!#$%&'*+-.^_`|~",
         &most,
@@ -75,7 +75,7 @@ fn rfc2046_5_1_1_delimiters_and_their_beginnings() {
             scan(&format!("xx{}", &whole[..cut]), false, Ok(Scan::Content(2)));
         }
     }
-    // Only the body's end tells that a close-delimiter does not go on.
+    // Only the body's end shows that nothing more belongs to the close-delimiter's line.
     scan("\r\n--b--", false, Ok(Scan::More));
     scan("\r\n--b", true, Ok(Scan::More));
 }
@@ -89,7 +89,7 @@ fn scan_preamble(input: &str, at_end: bool, expected: Result<Scan, FormError>) {
 
 #[test]
 fn rfc2046_5_1_1_preamble() {
-    // An LF stands for what is before the body.
+    // The LF stands in the place of the byte before the body.
     for whole in ["\n--b\r\n", "\n--b \r\n", "\n--b--"] {
         for cut in 1..whole.len() {
             scan_preamble(&whole[..cut], false, Ok(Scan::More));
@@ -104,7 +104,7 @@ fn rfc2046_5_1_1_preamble() {
     scan_preamble("\n\n--b--", true, Ok(Scan::Content(1)));
     scan_preamble("\npreamble", false, Ok(Scan::Content(8)));
     scan_preamble("\n-- -b --", false, Ok(Scan::Content(6)));
-    // The bytes of a boundary that does not come are of the preamble.
+    // A boundary's first bytes belong to the preamble if the rest does not follow.
     scan_preamble("\n--a\n", false, Ok(Scan::Content(4)));
     scan_preamble("\n----\n", false, Ok(Scan::Content(5)));
     scan_preamble("\n--", true, Ok(Scan::More));
@@ -246,7 +246,7 @@ fn rfc7578_4_2_disposition() {
         br#"form-data; name="a"; filename="..\..\d""#,
         Ok(("a", Some(r"..\..\d"))),
     );
-    // As browsers and as others write a quote.
+    // Two ways to write a quote: as browsers do, and as other clients do.
     check(br#"form-data; name="a%22b""#, Ok(("a%22b", None)));
     check(br#"form-data; name="a\"b""#, Ok(("a\"b", None)));
     check("form-data; name=\"ä\"".as_bytes(), Ok(("ä", None)));

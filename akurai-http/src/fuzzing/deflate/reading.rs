@@ -1,29 +1,32 @@
-//! A second reading of RFC 1951: bit by bit, on data that is all there, with tables that follow from the text's rules.
+//! A second reading of RFC 1951: it reads bit by bit, needs all data at once, and computes its
+//! tables from the rules of the text.
 
 use crate::codec::deflate::InflateError;
 
-/// What came of data.
+/// The result of reading data.
 #[derive(Debug, PartialEq)]
 pub(super) struct Outcome {
     pub(super) output: Vec<u8>,
-    /// Where a last block ended. What follows it begins with the next byte, and may refer to what came before.
+    /// Where each last block ended. The data after it begins with the next byte, and may refer to
+    /// earlier output.
     pub(super) ends: Vec<usize>,
     pub(super) stop: Stop,
-    /// The data ends where a block does, and with a whole byte.
+    /// The data ends where a block ends, and at the end of a byte.
     pub(super) is_between_blocks: bool,
 }
 
-/// Why it did not go on.
+/// Why the reading stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// The data did.
+    /// The data ended.
     More,
     Failed(InflateError),
-    /// There is more output than anybody wants.
+    /// There is more output than the limit.
     Large,
 }
 
-/// Reads `data`, whose references go back at most `window_bytes`, until there are over `most` bytes of output.
+/// Reads `data`, whose references go back at most `window_bytes`, until the output is longer than
+/// `most` bytes.
 pub(super) fn read(data: &[u8], window_bytes: usize, most: usize) -> Outcome {
     let mut reading = Reading {
         data,
@@ -60,12 +63,12 @@ struct Reading<'d> {
     window_bytes: usize,
     most: usize,
     output: Vec<u8>,
-    /// The fixed codes, once they were used.
+    /// The fixed codes, after their first use.
     fixed: Option<(Code, Code)>,
 }
 
 impl Reading<'_> {
-    /// One block. Whether it is the last.
+    /// Reads one block. Returns whether it is the last.
     fn block(&mut self) -> Result<bool, Stop> {
         let is_last = self.number(1)? == 1;
         match self.number(2)? {
@@ -173,7 +176,7 @@ impl Reading<'_> {
     fn symbol(&mut self, code: &Code) -> Result<usize, Stop> {
         let (mut bits, mut length) = (0, 0);
         loop {
-            // A code is packed from its highest bit on.
+            // A code is packed from its highest bit to its lowest.
             bits = bits << 1 | self.number(1)?;
             length += 1;
             if let Some(symbol) = code.symbol(length, bits) {
@@ -185,7 +188,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Anything but a code is packed from its lowest bit on.
+    /// All values except codes are packed from the lowest bit to the highest.
     fn number(&mut self, bits: usize) -> Result<usize, Stop> {
         let mut number = 0;
         for place in 0..bits {
@@ -220,23 +223,26 @@ fn fixed_codes() -> Result<(Code, Code), Stop> {
     Ok((litlen, Code::new(vec![5; 32], true)?))
 }
 
-/// Lengths, and distances, are spaced alike: after twice as many symbols as `group` has without, each `group` has one more
-/// extra bit. The least that `symbol` stands for, and its extra bits.
+/// The smallest value of `symbol`, and its number of extra bits. Lengths and distances follow the
+/// same rule: the first twice `group` symbols have no extra bits, and each further `group` of
+/// symbols has one more than the group before it.
 fn spaced(first: usize, symbol: usize, group: usize) -> (usize, usize) {
     let extra = |symbol: usize| (symbol / group).saturating_sub(1);
     let least = (0..symbol).map(|before| 1 << extra(before)).sum::<usize>();
     (first + least, extra(symbol))
 }
 
-/// Symbols by the length of their codes. Among those of one length, codes follow each other as the symbols do.
+/// Symbols, grouped by the length of their codes. Codes of one length are consecutive, in the order
+/// of their symbols.
 struct Code {
     of_length: [Vec<usize>; 16],
     first: [usize; 16],
 }
 
 impl Code {
-    /// No two codes may begin alike, and each sequence of bits must begin with one. A code for a block's symbols, as opposed to
-    /// that for their lengths, may also have a single code of one bit, or none.
+    /// No code may be the beginning of another, and each sequence of bits must begin with a code. A
+    /// code for a block's symbols, but not the code for their lengths, may also be a single code of
+    /// one bit, or empty.
     fn new(lengths: Vec<usize>, is_for_symbols: bool) -> Result<Code, Stop> {
         let mut of_length = [const { Vec::new() }; 16];
         for (symbol, length) in lengths.into_iter().enumerate() {

@@ -18,7 +18,7 @@ fn preflight(origin: &str) -> Request {
         .with_header("Access-Control-Request-Headers", "x-token")
 }
 
-/// The reply's status and its fields, a line each, behind a handler that answers with `own`.
+/// The reply's status and its fields, one per line. The handler's answer has the fields `own`.
 fn answer(cors: &Cors, request: &Request, own: &[(&'static str, &'static str)]) -> (u16, String) {
     let reply = cors.clone().middleware()(request, &|_| {
         let plain = Response::new(Status::OK);

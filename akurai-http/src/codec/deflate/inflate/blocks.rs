@@ -1,4 +1,5 @@
-//! The blocks around the symbols: headers, stored bytes, and the codes' descriptions.
+//! The parts of a block around its symbols: headers, stored bytes, and the descriptions of its
+//! codes.
 
 use super::super::codes::{Alphabet, NoCode, Table};
 use super::super::format::{
@@ -8,7 +9,7 @@ use super::super::format::{
 use super::reader::Reader;
 use super::{Inflate, InflateError, Inflated, Phase};
 
-/// What a block is read with.
+/// The tables that a block is read with.
 #[derive(Debug)]
 pub(super) struct Tables {
     pub(super) litlen: Table<4096>,
@@ -91,14 +92,14 @@ impl Inflate {
     }
 
     fn stored(&mut self, mut left: usize, reader: &mut Reader<'_>) -> More {
-        // First what was read ahead.
+        // The bytes that were read ahead come first.
         while left > 0 && reader.count > 0 && self.end < self.buffer.len() {
             self.buffer[self.end] = reader.peek(8) as u8;
             reader.drop_bits(8);
             self.end += 1;
             left -= 1;
         }
-        // What goes past them leaves none to go on with.
+        // Copied bytes pass over the bits above the count, so these must not stay.
         reader.clear_above();
         let rest = &reader.input[reader.at..];
         let room = self.buffer.len() - self.end;
@@ -155,8 +156,8 @@ impl Inflate {
         Ok(More::Yes)
     }
 
-    /// Lengths in the precode: 0 to 15 are themselves, 16 repeats the last one 3 to 6 times, 17 and 18 are 3 to 10 and 11 to 138
-    /// zeros.
+    /// Reads code lengths in the precode: 0 to 15 are lengths, 16 repeats the last length 3 to 6
+    /// times, 17 and 18 stand for 3 to 10 and 11 to 138 zeros.
     fn lengths(&mut self, mut read: usize, reader: &mut Reader<'_>) -> Result<More, InflateError> {
         let tables = self.tables.get_or_insert_with(Box::default);
         let all = tables.litlen_count + tables.distance_count;
@@ -230,7 +231,7 @@ impl Default for Tables {
 }
 
 impl Tables {
-    /// The tables of the two codes whose lengths stand one behind the other.
+    /// Builds the tables of the two codes. Their lengths stand one after the other.
     fn build(&mut self) -> Result<(), NoCode> {
         let (litlen, rest) = self.lengths.split_at(self.litlen_count);
         self.litlen.build(Alphabet::LitLen, litlen)?;
@@ -239,7 +240,7 @@ impl Tables {
     }
 }
 
-/// Whether a step has led on, or waits for input.
+/// Whether a step went on, or waits for input.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum More {
     Yes,

@@ -1,18 +1,18 @@
-//! Input on its way to bits (RFC 1951 §3.1.1).
+//! Reads bits from the input (RFC 1951 §3.1.1).
 
-/// A piece of input, and the bits that were read ahead of it.
+/// A piece of input, and the bits already read from it.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     pub(super) input: &'a [u8],
     pub(super) at: usize,
-    /// Bits that were read and not yet taken, the next one lowest. Above `count` of them stands nothing, or what `input` goes on
-    /// with.
+    /// Bits that were read and not yet used, the next one lowest. Above `count` bits stand zeros,
+    /// or the bits with which `input` continues.
     pub(super) bits: u64,
     pub(super) count: u32,
 }
 
 impl Reader<'_> {
-    /// To at least 56 bits, as far as there are so many.
+    /// Reads up to at least 56 bits, or as many as there are.
     pub(super) fn refill(&mut self) {
         if self.input.len() - self.at >= 8 {
             return self.refill_fast();
@@ -27,7 +27,7 @@ impl Reader<'_> {
         }
     }
 
-    /// To at least 56 bits, of at least eight bytes.
+    /// Reads up to at least 56 bits. At least eight bytes of input must be left.
     #[inline(always)]
     pub(super) fn refill_fast(&mut self) {
         let bytes = &self.input[self.at..self.at + 8];
@@ -37,7 +37,7 @@ impl Reader<'_> {
         self.count |= 56;
     }
 
-    /// The next `count` bits, 32 at most, once they are here.
+    /// Takes the next `count` bits, at most 32. `None` if they have not all arrived.
     pub(super) fn take_bits(&mut self, count: u32) -> Option<u64> {
         self.refill();
         if self.count < count {
@@ -59,15 +59,15 @@ impl Reader<'_> {
         self.count -= count;
     }
 
-    /// Gives whole bytes that were read ahead back. They are of this input: of an earlier one, only less than the next symbol needs
-    /// was left over.
+    /// Returns the whole bytes that were read ahead to the input. They come from this piece of
+    /// input: from an earlier piece, only fewer bits than the next symbol needs were left.
     pub(super) fn give_back(&mut self) {
         self.at -= (self.count / 8) as usize;
         self.count %= 8;
         self.clear_above();
     }
 
-    /// Forgets the bits above the count, which another piece of input would not go on with.
+    /// Clears the bits above the count. They would be wrong for another piece of input.
     pub(super) fn clear_above(&mut self) {
         self.bits = self.peek(self.count);
     }

@@ -1,4 +1,4 @@
-//! The symbols of a block: literals, and references to what came before.
+//! The symbols of a block: literals, and references to earlier bytes.
 
 use super::super::codes::{DISTANCE_EXCEPTION, EXCEPTION, IS_END, IS_TABLE, LITERAL, Table};
 use super::super::format::MAX_MATCH;
@@ -6,20 +6,20 @@ use super::blocks::Tables;
 use super::reader::Reader;
 use super::{Inflate, InflateError, Inflated};
 
-/// A copy is made in pieces of so many bytes, the last of which may write behind its end.
+/// A copy is made in pieces of this many bytes. The last piece may write past the copy's end.
 const COPY_BYTES: usize = 32;
 
-/// Input that two turns of the fast loop may read, in bytes.
+/// Input that two rounds of the fast loop may read, in bytes.
 const FAST_INPUT_BYTES: usize = 32;
 
-/// What a turn of the fast loop may write, in bytes.
+/// Output that a round of the fast loop may write, in bytes.
 const FAST_BYTES: usize = SYMBOL_BYTES + 2;
 
-/// Room for whatever one symbol stands for.
+/// Room for the output of any one symbol.
 const SYMBOL_BYTES: usize = MAX_MATCH + COPY_BYTES;
 
 impl Inflate {
-    /// Symbols up to the block's end. `None` when it is reached.
+    /// Decodes symbols up to the block's end. `None` when that is reached.
     pub(super) fn symbols(
         &mut self,
         tables: &Tables,
@@ -33,7 +33,7 @@ impl Inflate {
             if self.buffer.len() - self.end < SYMBOL_BYTES {
                 return Ok(Some(Inflated::HasOutput));
             }
-            // Near the end of the input: one symbol, if all of it is here.
+            // Near the end of the input, decode one symbol, if all its bits are here.
             reader.refill();
             match self.symbol(tables, reader)? {
                 Symbol::Missing => return Ok(Some(Inflated::NeedInput)),
@@ -46,13 +46,14 @@ impl Inflate {
         }
     }
 
-    /// Symbols while there is so much input and room that neither need be looked at for each bit. Whether the block ended.
+    /// Decodes symbols while there is enough input and room that the loop need not check for each
+    /// symbol. Returns whether the block ended.
     fn symbols_fast(
         &mut self,
         tables: &Tables,
         reader: &mut Reader<'_>,
     ) -> Result<bool, InflateError> {
-        // long because: its state stays in registers, which a call in this loop would cost.
+        // long because: its state stays in registers; a call in this loop would cost them.
         let (litlen, distance) = (&tables.litlen, &tables.distance);
         let window_bytes = self.window_bytes;
         let buffer = &mut self.buffer[..];
@@ -65,10 +66,11 @@ impl Inflate {
         let mut ahead = *reader;
         let mut over = None;
         ahead.refill_fast();
-        // The next entry is looked up as soon as its bits are known, and what is left to do of the last one goes on meanwhile.
+        // The next entry is looked up as soon as its bits are known. The rest of the work for the
+        // last entry goes on meanwhile.
         let mut entry = litlen.first(ahead.bits);
         while end <= last_room && ahead.at < last_at {
-            // Of the 56 bits, each literal takes 11 at most.
+            // There are 56 bits, and each literal takes at most 11.
             if entry & LITERAL != 0 {
                 let room = &mut buffer[end..end + 3];
                 ahead.drop_bits(entry & 0x3f);
@@ -115,8 +117,8 @@ impl Inflate {
             let len = value(entry, ahead.bits);
             ahead.drop_bits(entry & 0x3f);
 
-            // Two literals and a length have taken 42 bits at most, so that those which the first table wants are there; in all, a
-            // distance may need 28.
+            // Two literals and a length have taken at most 42 bits, so the bits that index the
+            // first table are there. A distance may need 28 in all.
             let mut entry_of_distance = distance.first(ahead.bits);
             ahead.refill_fast();
             if entry_of_distance & DISTANCE_EXCEPTION != 0 {
@@ -145,7 +147,7 @@ impl Inflate {
         over.unwrap_or(Ok(false))
     }
 
-    /// The next symbol, if all of its bits are here.
+    /// Decodes the next symbol, if all its bits are here.
     fn symbol(&mut self, tables: &Tables, reader: &mut Reader<'_>) -> Result<Symbol, InflateError> {
         let (mut bits, mut left) = (reader.bits, reader.count);
         let entry = match next_entry(&tables.litlen, EXCEPTION, &mut bits, &mut left) {
@@ -194,8 +196,9 @@ enum Symbol {
     Missing,
 }
 
-/// The entry of the next code, its bits still there; those of a first table that led to a second one are taken. `None` if some are
-/// missing, and nothing matters then.
+/// The entry of the next code. Its bits are not taken yet; the bits that index the first table are,
+/// if there is a second one. `None` if some bits are missing; then the caller drops `bits` and
+/// `left`.
 fn next_entry<const N: usize>(
     table: &Table<N>,
     exception: u32,
@@ -209,18 +212,18 @@ fn next_entry<const N: usize>(
         *bits >>= index_bits;
         entry = table.second(entry, *bits);
     }
-    // What no code has is seen with its first bit.
+    // Bits that are no code are noticed as soon as one bit is there.
     (*left > 0 && *left >= entry & 0x3f).then_some(entry)
 }
 
-/// What an entry stands for, with the extra bits behind its code.
+/// The value of an entry, with the extra bits after its code.
 #[inline(always)]
 fn value(entry: u32, bits: u64) -> usize {
     let taken = bits & ((1 << (entry & 0x3f)) - 1);
     (entry >> 16 & 0x7fff) as usize + (taken >> (entry >> 8 & 15)) as usize
 }
 
-/// Eight bytes that go on as the first 1 to 7 of them, by how many.
+/// Factors that repeat the first 1 to 7 of eight bytes, by their number.
 const REPEATED: [u64; 8] = {
     let mut factors = [0; 8];
     let mut back = 1;
@@ -235,8 +238,8 @@ const REPEATED: [u64; 8] = {
     factors
 };
 
-/// Copies `len` bytes from `back` before `end` to there; what is copied may overlap what it makes (§3.2.3). Up to 31 bytes more
-/// may change behind it.
+/// Copies `len` bytes from `back` bytes before `end` to `end`. The copy may overlap its source
+/// (§3.2.3). Up to 31 bytes after the copy may change too.
 #[inline(always)]
 fn copy(buffer: &mut [u8], end: usize, back: usize, len: usize) {
     let (mut from, mut to) = (end - back, end);

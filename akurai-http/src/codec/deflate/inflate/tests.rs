@@ -17,7 +17,7 @@ fn inflate_all(
     }
 }
 
-/// Whole, byte by byte, and with other bytes behind.
+/// Decompresses the input whole, byte by byte, and with other bytes after it.
 #[track_caller]
 fn check(input: &[u8], expected: &[u8]) {
     let end = (expected.to_vec(), input.len(), Inflated::End);
@@ -49,7 +49,7 @@ fn check_refused(input: &[u8], error: InflateError) {
 #[test]
 fn rfc7692_7_2_3_examples() {
     check(&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], b"Hello");
-    // An empty stored block takes the place of the end.
+    // An empty stored block replaces the end.
     let mut inflate = Inflate::new();
     let flushed = [
         0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00, 0x00, 0xff, 0xff,
@@ -59,7 +59,7 @@ fn rfc7692_7_2_3_examples() {
         (&out[..], used, status),
         (&b"Hello"[..], 11, Inflated::NeedInput)
     );
-    // With the context, the same again is one reference.
+    // With the context, the same text again is one reference.
     let again = [0xf2, 0x00, 0x11, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff];
     assert_eq!(inflate_all(&mut inflate, &again).unwrap().0, b"Hello");
     inflate.rest();
@@ -77,7 +77,7 @@ fn rfc7692_7_2_3_examples() {
         inflate_all(&mut Inflate::new(), &stored).unwrap().0,
         b"Hello"
     );
-    // A last block, and another behind it.
+    // A last block, and another one after it.
     let mut inflate = Inflate::new();
     let last = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     assert_eq!(inflate_all(&mut inflate, &last).unwrap().2, Inflated::End);
@@ -190,7 +190,7 @@ fn inflate_takes_what_is_whole() {
             }
         }
     }
-    // A last block, and another behind it.
+    // A last block, and another one after it.
     let last = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     let twice = [last, last].concat();
     assert_eq!(inflate(&twice, 10).as_deref(), Ok(&b"HelloHello"[..]));
@@ -331,7 +331,7 @@ fn memory_is_held_only_for_what_came() {
 
 #[test]
 fn rfc1951_3_2_3_a_distance_beyond_the_window_in_the_middle_of_the_input() {
-    // Half of the alphabet at random, so that nothing is alike but what is meant to be.
+    // Half of the alphabet at random, so that only the intended bytes repeat.
     let mut seed = 1_u64;
     let mut noise = |len: usize| -> Vec<u8> {
         (0..len)
@@ -346,7 +346,7 @@ fn rfc1951_3_2_3_a_distance_beyond_the_window_in_the_middle_of_the_input() {
     content.extend(noise(2000));
     let mut compressed = Vec::new();
     Deflate::compress_alone(Level::default(), 15, &content, Flush::Sync, &mut compressed);
-    // 5,000 back are in a window of 8 KiB, and not in one of 4.
+    // 5,000 bytes back is within a window of 8 KiB, but not of 4.
     for (bits, is_in) in [(15, true), (13, true), (12, false), (8, false)] {
         let whole = inflate_all(&mut Inflate::with_window_bits(bits), &compressed);
         let mut bytewise = Inflate::with_window_bits(bits);
