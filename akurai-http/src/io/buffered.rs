@@ -185,7 +185,7 @@ impl BufferedTransport {
         Ok(())
     }
 
-    /// Writes all output that is due and `more` behind it, in one write if the system takes it whole.
+    /// Writes all output that is due, then `more`: in one write if the system takes it whole.
     pub(crate) fn flush_with(&mut self, more: &[u8]) -> io::Result<()> {
         if self.output.is_empty() && more.is_empty() {
             return Ok(());
