@@ -16,8 +16,8 @@ pub trait App: Send + Sync + 'static {
     fn handle(&self, request: &Request) -> Reply;
 
     /// Answers a request whose body is announced to be too long, instead of
-    /// [`handle`](App::handle). Unless an app does more, the answer is what `refusal` returns, a
-    /// 413. A [`Router`](crate::Router) passes it through its middleware.
+    /// [`handle`](App::handle). Unless an app does more, this returns the 413 that `refusal` gives.
+    /// A [`Router`](crate::Router) passes it through its middleware.
     fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
         refusal(request)
     }

@@ -31,8 +31,8 @@ impl Request {
         }
     }
 
-    /// Reads the whole body as a form, `application/x-www-form-urlencoded` (WHATWG URL §5.1): at most
-    /// [`Limits::body_bytes`](crate::Limits::body_bytes), and at most 1,000 pairs.
+    /// Reads the whole body as a form, `application/x-www-form-urlencoded` (WHATWG URL §5.1): at
+    /// most [`Limits::body_bytes`](crate::Limits::body_bytes), and at most 1,000 pairs.
     ///
     /// A form with files comes as [`multipart`](Request::multipart).
     ///

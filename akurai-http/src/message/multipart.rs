@@ -65,11 +65,12 @@ impl Request {
 
 /// Reads `multipart/form-data` (RFC 7578); see [`Request::multipart`].
 ///
-/// Every line ends with CRLF; only the line before the first boundary may end with LF alone. Bytes
-/// before the first boundary and after the last one are ignored (RFC 2046 §5.1.1). If the first
-/// boundary stands within a line, the form is refused, since a part may be lost. A folded line of a
-/// part's head is read as one line (RFC 5322 §2.2.3). `Content-Transfer-Encoding` is not decoded:
-/// no browser sends it, and RFC 7578 §4.7 deprecates it.
+/// Lines of boundaries and heads end with CRLF; only the line before the first boundary may end
+/// with LF alone. Bytes before the first boundary and after the last one are ignored
+/// (RFC 2046 §5.1.1). If the first boundary stands within a line, the form is refused, since a part
+/// may be lost. A folded line of a part's head is read as one line (RFC 5322 §2.2.3).
+/// `Content-Transfer-Encoding` is not decoded: no browser sends it, and RFC 7578 §4.7 deprecates
+/// it.
 pub struct Multipart<R> {
     reader: R,
     delimiter: Delimiter,

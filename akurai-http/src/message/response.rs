@@ -18,8 +18,8 @@ use crate::{Headers, Status};
 ///
 /// The server adds `Date`, the framing (`Content-Length` or `Transfer-Encoding`) and `Connection`
 /// by itself. Whatever the body is, the server sends no content with status 204, 205 and 304, nor
-/// in any answer to `HEAD` (RFC 9110 §6.4). An interim status, 1xx, is no response: the client gets
-/// 500.
+/// in any answer to `HEAD` (RFC 9110 §6.4). An interim status, 1xx, is no response: the server
+/// sends 500 instead.
 ///
 /// ```
 /// use akurai_http::{Response, Status};
