@@ -1,4 +1,5 @@
-//! An HTTP/1.1 server on `std` alone: blocking, a thread for each connection, made for live connections.
+//! A blocking HTTP/1.1 server on `std` alone, with a thread for each connection, made for live
+//! connections.
 //!
 //! # From the top
 //!
@@ -28,31 +29,36 @@
 //! }
 //! ```
 //!
-//! A [`Server`] gives each [`Request`] to an [`App`], most often a [`Router`], and the app returns a [`Reply`]: either
-//! a [`Response`], or an [`Upgrade`], which takes the connection out of HTTP and hands its socket to a closure. [`sse`]
-//! is such an upgrade; `akurai-ws` is another. A closure owns its connection's thread for as long as it likes, and the
-//! server makes another thread for the next connection.
+//! A [`Server`] gives each [`Request`] to an [`App`], usually a [`Router`]. The app returns a
+//! [`Reply`]: a [`Response`], or an [`Upgrade`], which takes the connection out of HTTP and hands
+//! its socket to a closure. [`sse`] is such an upgrade; `akurai-ws` has another. The closure keeps
+//! the connection's thread until it returns, and the server starts another thread for the next
+//! connection.
 //!
-//! Around that: [`middleware`] (access log, CORS, gzip, security headers, timing), [`Cookie`]s, forms
-//! ([`Request::form`], [`Request::multipart`]), static files ([`Files`], [`Response::file`]), a client's address behind
-//! proxies ([`TrustedProxies`]), and a server's counts ([`Handle::stats`]).
+//! The crate also has [`middleware`] (access log, CORS, gzip, security headers, timing),
+//! [`Cookie`]s, forms ([`Request::form`], [`Request::multipart`]), static files ([`Files`],
+//! [`Response::file`]), a client's address behind proxies ([`TrustedProxies`]), and a server's
+//! counts ([`Handle::stats`]).
 //!
 //! # What it promises
 //!
-//! - **Strict.** A request that two parsers could read differently is refused (RFC 9112 §11.2): bare LF, obs-fold, a
-//!   doubled or odd `Content-Length`, a `Transfer-Encoding` that is not exactly `chunked`. See [`RequestError`].
-//! - **Bounded.** Every size, count and wait has a limit in [`Limits`], with its default and unit. Memory follows the
-//!   bytes that arrived, never a length that was claimed.
-//! - **Nothing is lost.** One read buffer for a connection: pipelined requests are answered in order, and what came
-//!   behind an upgrade's request reaches its closure.
-//!   Answers to pipelined requests are written together, so that one may wait for the handler of the next.
-//! - **A panic costs one connection.** The client gets a 500, or an aborted connection if the answer was on its way;
-//!   the server and its other connections go on. With `panic = "abort"`, a panic ends the process.
+//! - **Strict.** The server refuses a request that two parsers could read differently
+//!   (RFC 9112 §11.2): bare LF, obs-fold, a repeated or malformed `Content-Length`, a
+//!   `Transfer-Encoding` that is not exactly `chunked`. See [`RequestError`].
+//! - **Bounded.** Every size, count and wait has a limit in [`Limits`], with its default and unit.
+//!   Memory use follows the bytes that arrived, never a length that a client claims.
+//! - **Nothing is lost.** Each connection has one read buffer. The server answers pipelined
+//!   requests in order, and bytes that came behind an upgrade's request reach its closure. The
+//!   server writes the answers to pipelined requests together, so an answer may wait for the
+//!   handler of the next request.
+//! - **A panic costs one connection.** The client gets a 500, or an aborted connection if the
+//!   answer was on its way. The server and its other connections go on. With `panic = "abort"`, a
+//!   panic ends the process.
 //!
 //! # What it leaves out
 //!
-//! TLS, HTTP/2 and HTTP/3 end at a proxy in front (nginx, Caddy, HAProxy). There is no async runtime, no template
-//! engine, no JSON: bring your own.
+//! For TLS, HTTP/2 and HTTP/3, put a proxy in front (nginx, Caddy, HAProxy). There is no async
+//! runtime, no template engine, no JSON: bring your own.
 
 #![forbid(unsafe_code)]
 
@@ -72,7 +78,8 @@ mod values;
 pub use io::stats::Stats;
 pub use message::app::App;
 pub use message::body_writer::BodyWriter;
-/// DEFLATE (RFC 1951), by hand: what `gzip` responses and WebSocket's `permessage-deflate` are made of.
+/// DEFLATE (RFC 1951), written for this crate. The `gzip` responses and WebSocket's
+/// `permessage-deflate` use it.
 pub mod deflate {
     pub use crate::codec::deflate::{
         Deflate, Flush, Inflate, InflateError, Inflated, Level, inflate,

@@ -15,24 +15,24 @@ use crate::values::error::RequestError;
 /// The read buffer of an idle connection, in bytes. It grows for a head that needs more.
 pub(crate) const IDLE_BUFFER_BYTES: usize = 4 * 1024;
 
-/// With this much waiting to be written, pipelined answers are not held back any further.
+/// With this many bytes waiting to be written, pipelined answers are not held back any further.
 pub(crate) const OUTPUT_BYTES: usize = 16 * 1024;
 
 /// Reads and writes of one connection.
 ///
-/// Bytes are read into `input` and stay there until a head, a body or an upgrade has used them, so that none is lost
-/// between two requests. Everything that was put into `output` is written before a read may wait.
+/// Bytes are read into `input` and stay there until a head, a body or an upgrade has used them, so
+/// none is lost between two requests. All of `output` is written before a read may wait.
 #[derive(Debug)]
 pub(crate) struct BufferedTransport {
-    /// None for a request that was made by hand: all of its input is here already.
+    /// `None` for a request that was made by hand: all of its input is here already.
     entry: Option<Arc<RegistryEntry>>,
     input: Vec<u8>,
     start: usize,
     end: usize,
     pub(crate) output: Vec<u8>,
-    /// How often something was written.
+    /// How many writes there were.
     pub(crate) writes: u64,
-    /// A write failed, perhaps in mid-message: nothing may follow it.
+    /// A write failed, perhaps in the middle of a message: nothing may follow it.
     broken: bool,
     read_timeout: Option<Duration>,
     pub(crate) body: BodyDecoder,
@@ -46,19 +46,21 @@ pub(crate) struct BufferedTransport {
     write_rate: WriteRate,
 }
 
-/// How fast the client takes what is written.
+/// How fast the client takes what we write.
 ///
-/// A write's own timeout cannot tell: when it expires, the system says how much it took before it waited, and much of what
-/// it takes only goes into its own buffers. So each write waits for a part of the time, and what counts is a window of at
-/// least the whole: no byte in all of it, or fewer than the rate asks for, is too slow.
+/// A write's own timeout cannot tell. When it expires after some bytes, the system reports only how
+/// many it took, and many of those may only have gone into its own buffers. So each write waits for
+/// a quarter of `stall`, and the waits are summed. A client is too slow if it takes no byte during
+/// a whole `stall`. It is also too slow if it takes fewer bytes than the rate asks for in a window,
+/// which lasts until the waits in it reach `stall`.
 #[derive(Debug)]
 struct WriteRate {
     bytes_per_second: u64,
     stall: Duration,
-    /// In the present window, which ends with so much waiting.
+    /// Time waited in the current window, which ends when this reaches `stall`.
     waited: Duration,
     written: u64,
-    /// Since the last byte.
+    /// Time waited since the last byte.
     idle: Duration,
 }
 
@@ -74,7 +76,7 @@ impl BufferedTransport {
         }
     }
 
-    /// Of a request that was made by hand, with this body.
+    /// For a request that was made by hand, with this body.
     pub(crate) fn by_hand(body: Vec<u8>) -> BufferedTransport {
         let mut buffered = BufferedTransport::of_bytes(None, body);
         let framing = match buffered.end {
@@ -107,7 +109,7 @@ impl BufferedTransport {
         }
     }
 
-    /// What was read and not yet used.
+    /// The bytes that were read and not yet used.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.input[self.start..self.end]
     }
@@ -117,15 +119,16 @@ impl BufferedTransport {
         debug_assert!(self.start <= self.end);
     }
 
-    /// What was read and not yet used, for whoever owns the connection from now on: most often nothing. The read buffer
-    /// itself is freed with the rest, before its owner allocates one of its own.
+    /// Takes the bytes that were read and not yet used, for the connection's next owner. Usually
+    /// there are none. The read buffer itself is freed with the rest, before the next owner
+    /// allocates its own.
     pub(crate) fn take_unread(&mut self) -> Vec<u8> {
         let leftover = self.unread().to_vec();
         self.start = self.end;
         leftover
     }
 
-    /// Writes what is due, then waits for more input. 0 is the end of the input.
+    /// Writes what is due, then waits for more input. Returns 0 at the end of the input.
     pub(crate) fn fill(&mut self, wait: Duration) -> io::Result<usize> {
         self.flush()?;
         self.make_room();
@@ -147,13 +150,14 @@ impl BufferedTransport {
                 self.end -= self.start;
                 self.start = 0;
             } else {
-                // Bounded by whoever reads: a head has its limits, a body is used up as it comes.
+                // The caller bounds this: a head has its limits, and a body is used up as it comes.
                 self.input.resize(self.end * 2, 0);
             }
         }
     }
 
-    /// Sets the longest wait of the next read; a system call only if it differs from the last one.
+    /// Sets the longest wait of the next read. Makes a system call only if it differs from the last
+    /// one.
     fn set_wait(&mut self, wait: Duration) -> io::Result<()> {
         // A zero wait would be for ever.
         let wait = Some(wait.max(Duration::from_millis(1)));
@@ -171,7 +175,8 @@ impl BufferedTransport {
         self.flush_with(&[])
     }
 
-    /// Makes `data` part of the output: a copy if it is short, otherwise it is written at once with what is due.
+    /// Adds `data` to the output. Short data is copied; longer data is written at once, behind the
+    /// output that is due.
     pub(crate) fn put(&mut self, data: &[u8]) -> io::Result<()> {
         if data.len() >= OUTPUT_BYTES {
             return self.flush_with(data);
@@ -180,7 +185,7 @@ impl BufferedTransport {
         Ok(())
     }
 
-    /// Writes all output that is due and `more` behind it, in one write if the system takes it whole.
+    /// Writes all output that is due, then `more`: in one write if the system takes it whole.
     pub(crate) fn flush_with(&mut self, more: &[u8]) -> io::Result<()> {
         if self.output.is_empty() && more.is_empty() {
             return Ok(());
@@ -199,7 +204,7 @@ impl BufferedTransport {
         result
     }
 
-    /// Begins the body of a request, which may be refused from the start for its length.
+    /// Begins the body of a request. It may be refused at once, for its announced length.
     pub(crate) fn begin_body(
         &mut self,
         head: &Head,
@@ -212,7 +217,7 @@ impl BufferedTransport {
         self.body.check()
     }
 
-    /// Reads data of the body. 0 is its end.
+    /// Reads data of the body. Returns 0 at its end.
     pub(crate) fn read_body(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);
@@ -236,13 +241,14 @@ impl BufferedTransport {
         }
     }
 
-    /// Waits for more of the body: into `buf` where that saves a copy, otherwise into the read buffer (`None`).
+    /// Waits for more of the body. Reads into `buf` where that saves a copy, otherwise into the
+    /// read buffer (and returns `None`).
     fn read_more_body(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
         if std::mem::take(&mut self.owes_continue) {
             self.output
                 .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        // Whoever cannot be written to will get no answer either.
+        // If we cannot write to the client, it will get no answer either.
         if let Err(error) = self.flush() {
             self.body.fail(RequestError::BodyTruncated);
             return Err(error);
@@ -250,7 +256,8 @@ impl BufferedTransport {
         let begun = Instant::now();
         let due = usize::try_from(self.body.due()).unwrap_or(usize::MAX);
         let direct = due.min(buf.len());
-        // Most bodies are here soon, within what the wait for a head has set: only a longer one sets its own.
+        // Most bodies arrive soon, within the timeout that the wait for the head has set. Only a
+        // longer wait sets its own.
         let mut wait = self.stall.min(self.read_timeout.unwrap_or(self.stall));
         let result = loop {
             let result = if direct >= IDLE_BUFFER_BYTES {
@@ -288,7 +295,8 @@ impl BufferedTransport {
         Ok(None)
     }
 
-    /// Passes over what is here of the body, without waiting for more. Whether that was all of it.
+    /// Discards the part of the body that is already here, without waiting for more. Returns
+    /// whether that was all of it.
     pub(crate) fn skim_body(&mut self) -> bool {
         self.drain_body(u64::MAX, Duration::ZERO)
     }
@@ -303,7 +311,8 @@ impl BufferedTransport {
         error.into()
     }
 
-    /// Reads and throws away what is left of the body, at most so many bytes for so long. Whether all of it is gone.
+    /// Reads and discards the rest of the body: at most `bytes`, for at most `time`. Returns
+    /// whether all of it is gone.
     pub(crate) fn drain_body(&mut self, bytes: u64, time: Duration) -> bool {
         if self.body.is_over() {
             return true;
@@ -333,7 +342,7 @@ impl BufferedTransport {
         }
     }
 
-    /// Frees what only a long answer or a long trailer section needed.
+    /// Frees memory that only a long answer or a long trailer section needed.
     pub(crate) fn shrink(&mut self) {
         if self.output.is_empty() && self.output.capacity() > IDLE_BUFFER_BYTES {
             self.output = Vec::new();
@@ -358,7 +367,8 @@ fn write_both(
     rate: &mut WriteRate,
 ) -> io::Result<()> {
     while !first.is_empty() || !second.is_empty() {
-        // A short answer is not worth two looks at the clock, unless the client has let one wait.
+        // A short answer is not worth two looks at the clock, unless the client has already made a
+        // write wait in this window.
         let is_timed = first.len() + second.len() >= OUTPUT_BYTES || !rate.waited.is_zero();
         let begun = is_timed.then(Instant::now);
         let written = if second.is_empty() {
@@ -386,7 +396,8 @@ fn write_both(
     Ok(())
 }
 
-/// How long a single write waits: a part of the wait without progress that is allowed.
+/// How long a single write waits: a quarter of the longest allowed wait without progress, and at
+/// least 1 ms.
 pub(crate) fn write_wait(stall: Duration) -> Duration {
     (stall / 4).max(Duration::from_millis(1))
 }
@@ -395,7 +406,7 @@ impl WriteRate {
     fn new(bytes_per_second: u64, stall: Duration) -> WriteRate {
         WriteRate {
             bytes_per_second,
-            // A write that waits for nothing has lasted no time, and is not too slow.
+            // With a `stall` of zero, a write that did not wait at all would count as too slow.
             stall: stall.max(Duration::from_millis(1)),
             waited: Duration::ZERO,
             written: 0,
@@ -403,14 +414,14 @@ impl WriteRate {
         }
     }
 
-    /// Counts a write that waited so long for so many bytes; an error if the client is too slow.
+    /// Counts a write of `bytes` that took the time `waited`. An error if the client is too slow.
     fn count(&mut self, waited: Duration, bytes: usize) -> io::Result<()> {
         self.idle = match bytes {
             0 => self.idle + waited,
             _ => Duration::ZERO,
         };
         self.waited += waited;
-        // A window begins with a wait: what went without one before is no credit.
+        // A window begins with a wait. Bytes written before it, without a wait, are no credit.
         if !self.waited.is_zero() {
             self.written += bytes as u64;
         }

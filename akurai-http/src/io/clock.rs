@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::codec::date::{DATE_BYTES, imf_fixdate};
 
-/// The moment after this wait; a wait without end ends in a hundred years.
+/// The moment after this wait. If that is too far away for an [`Instant`], in a hundred years.
 pub(crate) fn after(wait: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(wait)
@@ -14,7 +14,7 @@ pub(crate) fn after(wait: Duration) -> Instant {
 /// The Date field's value, formatted once a second.
 #[derive(Default)]
 pub(crate) struct Date {
-    /// The second since 1970 that `text` is of; `None` before the first use.
+    /// The second since 1970 that `text` shows; `None` before the first use.
     second: Option<u64>,
     text: [u8; DATE_BYTES],
 }

@@ -1,26 +1,26 @@
 //! The end of a connection whose client may still be sending (RFC 9112 §9.6).
 //!
-//! A socket that is closed while input is unread, or that gets more input afterwards, answers with
-//! a reset, and the reset destroys what the client has not read yet: our last answer. So the server
-//! ends its own side first, and then reads and throws away what comes until the client ends its
-//! side. That costs a place and no memory; it is bounded in time, not in bytes.
+//! If a socket is closed while input is unread, or gets more input after the close, the system
+//! answers with a reset. The reset destroys what the client has not read yet: our last answer. So
+//! the server ends its own side first, and then reads and discards input until the client ends its
+//! side. That costs a place and one small buffer; it is bounded in time, not in bytes.
 
 use std::time::{Duration, Instant};
 
 use crate::io::limits::Limits;
 
-/// Longest silence of a client once the server stops, and longest time in all.
+/// Longest silence of a client, and longest time in all, once the server stops.
 const STOPPING_STALL: Duration = Duration::from_secs(1);
 const STOPPING_TIME: Duration = Duration::from_secs(5);
 
-/// How long a connection has lingered, and for how long nothing has come.
+/// When a connection began to linger, and when its last byte came.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lingering {
     begun: Instant,
     last_byte: Instant,
 }
 
-/// The bounds of that, which change while it lasts.
+/// How long a connection may linger. The bounds change while it does.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LingerBounds {
     time: Duration,
@@ -67,8 +67,7 @@ impl Lingering {
 pub(crate) fn free_quarters(taken: usize, places: usize) -> u32 {
     let places = places.clamp(1, usize::MAX / 8);
     let eighths = (places.saturating_sub(taken) * 8).div_ceil(places);
-    // In few steps, so that a socket's timeout need not be set for each connection that comes or
-    // goes.
+    // Few steps, so that a socket's timeout need not be set for each connection that comes or goes.
     eighths.min(4) as u32
 }
 

@@ -1,8 +1,8 @@
-//! Numbers that nobody can foresee.
+//! Numbers that nobody can predict.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// 64 bits, of the keys that std hashes with.
+/// 64 bits from the random keys that std hashes with.
 pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

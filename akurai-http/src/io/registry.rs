@@ -1,4 +1,4 @@
-//! Who is connected: the counts and their bounds, and the sockets that a shutdown must reach.
+//! The server's connections: their counts and bounds, and the sockets that a shutdown must reach.
 
 mod entry;
 
@@ -26,7 +26,7 @@ pub(crate) struct Registry {
     upgraded: AtomicUsize,
     pub(crate) counts: Counts,
     stopping: AtomicBool,
-    /// Until when those that are busy may end, once somebody asked for it.
+    /// When busy connections must have ended; `None` until somebody asks for a stop.
     deadline: Mutex<Option<Instant>>,
     asked: Condvar,
 }
@@ -37,13 +37,13 @@ pub(crate) struct Counts {
     pub(crate) overloaded: AtomicU64,
     pub(crate) panics: AtomicU64,
     refused: [AtomicU64; RequestError::COUNT],
-    /// Of connections that have ended; each live one keeps its own.
+    /// Traffic of connections that have ended; each live connection keeps its own.
     ended: Traffic,
-    /// The most that `stats` has told.
+    /// The highest counts that `stats` has returned.
     told: Traffic,
 }
 
-/// What went over one connection, or many.
+/// The traffic of one connection, or of many.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) requests: AtomicU64,
@@ -58,7 +58,7 @@ impl Counts {
 }
 
 impl Traffic {
-    /// Raises each count to that of `other`, if that is more.
+    /// Raises each count to the one in `other`, if that is higher.
     fn raise(&self, other: &Traffic) {
         let raise = |most: &AtomicU64, one: &AtomicU64| {
             most.fetch_max(one.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -103,18 +103,19 @@ impl Registry {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// The counts, but for that of the threads.
+    /// The counts, except the number of threads.
     pub(crate) fn stats(&self) -> Stats {
         let relaxed = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        // While we hold these, none of them ends; so what has ended is counted apart from them, and nothing twice.
+        // While we hold these entries, none of them ends. So their traffic is not in `ended`, and
+        // nothing is counted twice.
         let entries = self.entries();
         let traffic = Traffic::default();
         traffic.add(&self.counts.ended);
         for entry in &entries {
             traffic.add(&entry.traffic);
         }
-        // A connection that is just being dropped is neither among those nor yet among the ended
-        // ones. So the sum may lack it for a moment; but no count goes back.
+        // A connection that is just being dropped is neither in `entries` nor yet in `ended`. So
+        // the sum may lack it for a moment; but no count goes back.
         self.counts.told.raise(&traffic);
         let told = &self.counts.told;
         let busy = |entry: &&Arc<RegistryEntry>| entry.is_busy();
@@ -140,9 +141,10 @@ impl Registry {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Asks the server to stop; of several who ask, the shortest grace holds.
+    /// Asks the server to stop. After several calls, the earliest deadline holds.
     pub(crate) fn stop(&self, grace: Duration) {
-        // The flag first: whoever learns of the deadline closes idle connections, and none may become idle after that.
+        // The flag comes first: a thread that sees the deadline closes idle connections, and no
+        // connection may become idle after that.
         self.stopping.store(true, Ordering::SeqCst);
         let asked_for = after(grace);
         let mut deadline = lock(&self.deadline);
@@ -158,13 +160,13 @@ impl Registry {
         }
     }
 
-    /// Until when what is busy may end; now if nobody has asked for it.
+    /// When busy connections must have ended; now if nobody has asked for a stop.
     pub(crate) fn deadline(&self) -> Instant {
         lock(&self.deadline).unwrap_or_else(Instant::now)
     }
 
-    /// Ends the input of every connection that has no request to answer; of those with a hook only
-    /// if `with_hook`.
+    /// Ends the input of every connection that has no request to answer. If it has a hook, only if
+    /// `with_hook`.
     pub(crate) fn close_idle(&self, with_hook: bool) {
         for entry in self.entries() {
             if entry.owes_nothing() && (with_hook || !entry.has_stop_hook()) {
@@ -173,8 +175,8 @@ impl Registry {
         }
     }
 
-    /// Calls the hooks, one after the other. They are the application's, and one may hang: the
-    /// connections behind it can end meanwhile.
+    /// Calls the hooks, one after the other. A hook is the application's, and may hang. Connections
+    /// whose turn has not come can end meanwhile.
     pub(crate) fn call_stop_hooks(&self) {
         let entries: Vec<_> = lock(&self.entries).values().cloned().collect();
         for entry in entries.iter().filter_map(Weak::upgrade) {
@@ -238,7 +240,7 @@ mod tests {
             one.traffic.bytes_out.store(100, Ordering::Relaxed);
         }
         assert_eq!(counts(), (2, 20, 200));
-        // The last handle is gone, and the lock is not yet taken.
+        // As if the last handle were gone, and its `Drop` had not yet taken the lock.
         lock(&registry.entries).insert(entry.id, Weak::new());
         assert_eq!(counts(), (2, 20, 200));
         drop(entry);

@@ -5,8 +5,8 @@ use crate::RequestError;
 /// What one server is doing and has done since it was made; see
 /// [`Handle::stats`](crate::Handle::stats).
 ///
-/// What counts since then (`accepted`, `requests`, bytes, `overloaded`, `panics`, `refused`) never
-/// goes back.
+/// The counts since then (`accepted`, `requests`, bytes, `overloaded`, `panics`, `refused`) never
+/// go back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -14,7 +14,7 @@ pub struct Stats {
     pub accepted: u64,
     /// Open connections that have not been upgraded.
     pub connections: usize,
-    /// Those of them that have a request to answer.
+    /// How many of them have a request to answer.
     pub in_request: usize,
     /// Open connections that have been upgraded.
     pub upgraded: usize,

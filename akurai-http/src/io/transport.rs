@@ -1,4 +1,4 @@
-//! A connected socket of either kind, and what accepts them.
+//! A connected socket, TCP or Unix, and the listener that accepts it.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -17,7 +17,7 @@ pub(crate) enum Transport {
     Unix(UnixStream),
 }
 
-/// The same expression for whichever socket it is.
+/// Evaluates the same expression for either kind of socket.
 macro_rules! either {
     ($enum:ident, $self:expr, $socket:ident => $body:expr) => {
         match $self {
@@ -57,7 +57,7 @@ impl Transport {
         either!(Transport, self, socket => socket.shutdown(how))
     }
 
-    /// Our own end's address and port, if it has them.
+    /// Our own address and port, if the socket has them.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Transport::Tcp(socket) => socket.local_addr().ok(),
@@ -88,19 +88,19 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
-    /// Not ours alone: what the whole socket would feel is not done to it.
+    /// Others hold the socket too: we do nothing that would affect them.
     Shared(TcpListener),
     #[cfg(unix)]
     Unix(UnixSocket),
 }
 
 impl Listener {
-    /// The next connection, and the address at its other end if it has one.
+    /// Accepts the next connection. Returns it with its peer's address, if it has one.
     pub(crate) fn accept(&self) -> io::Result<(Transport, Option<SocketAddr>)> {
         match self {
             Listener::Tcp(listener) | Listener::Shared(listener) => {
                 let (socket, peer) = listener.accept()?;
-                // Elsewhere a connection is as its listener is.
+                // On other systems, an accepted socket blocks or not as its listener does.
                 if self.is_shared() && !cfg!(target_os = "linux") {
                     socket.set_nonblocking(false)?;
                 }
@@ -111,27 +111,30 @@ impl Listener {
         }
     }
 
-    /// Whether others hold the same socket, so that it may not block.
+    /// Whether others hold the same socket. They may have made it non-blocking.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self, Listener::Shared(_))
     }
 
-    /// Makes an `accept` that waits longer than this return with a timeout, where the system can do so.
+    /// Bounds the wait of an `accept`, where the system can do so. After it, `accept` returns a
+    /// timeout.
     pub(crate) fn set_accept_timeout(&self, wait: Duration) -> io::Result<()> {
         match self.as_transport()? {
-            // Linux lets the receive timeout of a listening socket bound accept(2); see socket(7).
+            // Linux applies the receive timeout of a listening socket to accept(2); see socket(7).
             Some(transport) => transport.set_read_timeout(Some(wait)),
             None => Ok(()),
         }
     }
 
-    /// Makes an `accept` that waits return, or several.
+    /// Wakes one thread that waits in `accept`, or several.
     pub(crate) fn wake(&self) -> io::Result<()> {
-        // Linux ends a listening socket's accept(2) on shutdown(2), for every thread, now and later.
+        // On Linux, shutdown(2) of a listening socket ends accept(2) for every thread, now and
+        // later.
         if let Some(Ok(())) = self.as_transport()?.map(|s| s.shutdown(Shutdown::Both)) {
             return Ok(());
         }
-        // Elsewhere a connection of our own wakes one thread, which then sees that the server stops.
+        // Elsewhere we connect, which wakes one thread. That thread then sees that the server
+        // stops.
         match self {
             Listener::Tcp(listener) | Listener::Shared(listener) => {
                 let mut addr = listener.local_addr()?;
@@ -151,7 +154,7 @@ impl Listener {
         }
     }
 
-    /// Removes a Unix socket's file, without which others than Linux cannot wake who waits in `accept`.
+    /// Removes a Unix socket's file. Except on Linux, `wake` needs that file.
     pub(crate) fn remove_file(&self) {
         #[cfg(unix)]
         if let Listener::Unix(socket) = self {
@@ -159,7 +162,7 @@ impl Listener {
         }
     }
 
-    /// Its address and port; a Unix socket has neither.
+    /// The listener's address and port; a Unix socket has neither.
     pub(crate) fn local_addr(&self) -> Option<io::Result<SocketAddr>> {
         match self {
             Listener::Tcp(listener) | Listener::Shared(listener) => Some(listener.local_addr()),
@@ -168,8 +171,8 @@ impl Listener {
         }
     }
 
-    /// The listening descriptor in a connected socket's clothes, for the options that std gives only to those; `None` if it
-    /// is shared.
+    /// A copy of the listening descriptor as the type of a connected socket, for options that std
+    /// offers only there. `None` if the socket is shared.
     #[cfg(unix)]
     fn as_transport(&self) -> io::Result<Option<Transport>> {
         use std::os::fd::OwnedFd;

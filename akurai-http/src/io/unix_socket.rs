@@ -1,4 +1,4 @@
-//! A Unix socket that listens, and the file by which others find it.
+//! A listening Unix socket, and the file by which clients find it.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,16 +8,17 @@ use std::path::{self, Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// A listening socket, whose file goes when the server stops or this is dropped.
+/// A listening socket. Its file is removed when the server stops, or when this is dropped.
 #[derive(Debug)]
 pub(crate) struct UnixSocket {
     pub(crate) listener: UnixListener,
-    /// Where the file was made, and its device and inode: what stands there later need not be ours.
+    /// The path of the file that we made, and its device and inode. Later another file may be
+    /// there.
     file: Option<(PathBuf, (u64, u64))>,
 }
 
 impl UnixSocket {
-    /// Binds this path, and takes it over from a server that died.
+    /// Binds this path. If a server died and left its file there, takes the path over.
     pub(crate) fn bind(path: &Path) -> io::Result<UnixSocket> {
         if path.as_os_str().is_empty() {
             let message = "a Unix socket needs a path, and this one is empty";
@@ -41,11 +42,11 @@ impl UnixSocket {
         Ok(UnixSocket { listener, file })
     }
 
-    /// Removes the file. While the socket is open, so that no other server takes the path over in the meantime, and then loses
-    /// its own file to this.
+    /// Removes the file. This must happen while the socket is open. Otherwise another server could
+    /// take the path over in the meantime, and this would remove that server's file.
     pub(crate) fn remove_file(&self) {
         if let Some((path, made)) = &self.file {
-            // The number of our inode is given to no other file as long as the socket is there.
+            // As long as the socket is open, no other file gets the number of our inode.
             if identity(path).is_ok_and(|found| found == *made) {
                 let _ = fs::remove_file(path);
             }
@@ -63,17 +64,19 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
-/// Whether a socket's file is there that no process has open.
+/// Whether `path` is a socket's file that no process has open.
 fn is_left_over(path: &Path) -> bool {
     let is_socket = |file: fs::Metadata| file.file_type().is_socket();
-    // A datagram socket asks: where one of another kind is bound, connect(2) says EPROTOTYPE, even before that listens, and
-    // never waits for a place in its backlog. Where none is, it says ECONNREFUSED.
+    // We ask with a datagram socket. If a socket of another kind is bound there, connect(2) fails
+    // with EPROTOTYPE, even before that socket listens, and never waits for a place in its backlog.
+    // If no socket is bound there, connect(2) fails with ECONNREFUSED.
     let refusal = || UnixDatagram::unbound()?.connect(path);
     fs::symlink_metadata(path).is_ok_and(is_socket)
         && refusal().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// Binds in place of what is left over. One server at a time does so, or each could remove what the one before it has bound.
+/// Replaces the file that a dead server left. Only one server at a time may do so: otherwise each
+/// could remove the file that the one before it has bound.
 fn take_over(path: &Path, in_use: io::Error) -> io::Result<UnixListener> {
     let mut lock = path.as_os_str().to_owned();
     lock.push(".lock");
@@ -88,9 +91,9 @@ fn take_over(path: &Path, in_use: io::Error) -> io::Result<UnixListener> {
         ),
         _ => error,
     })?;
-    // A server that is just binding has made its file a moment before its socket is found by it.
+    // A server that binds just now has made its file a moment before connect(2) finds its socket.
     thread::sleep(Duration::from_millis(10));
-    // Before the lock was ours, another may have taken over.
+    // Another server may have taken over before we had the lock.
     let bound = match is_left_over(path) {
         true => fs::remove_file(path).and_then(|()| UnixListener::bind(path)),
         false => Err(in_use),

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use crate::io::registry::RegistryEntry;
 
-/// What an upgrade's closure owns: the socket, and the bytes that the client sent behind its request.
+/// What an upgrade's closure owns: the socket, and the bytes that the client sent behind its
+/// request.
 ///
-/// Reading gives those bytes first, so that nothing is lost which came in the same segment as the request.
+/// Reads return those bytes first, so bytes that came in the same segment as the request are not
+/// lost.
 #[derive(Debug)]
 pub struct Upgraded {
     leftover: Vec<u8>,
     used: usize,
-    /// The request's body was not read to its end: the client may be sending it still.
+    /// The request's body was not read to its end: the client may still be sending it.
     is_input_unread: bool,
     socket: Socket,
 }
@@ -44,7 +46,8 @@ impl Upgraded {
         (self.leftover, self.socket)
     }
 
-    /// The socket, for its waits and its peer. Reading from it would pass over the bytes that are already here.
+    /// The socket, for its waits and its peer. A read from it would skip the bytes that are already
+    /// here.
     pub fn socket(&self) -> &Socket {
         &self.socket
     }
@@ -79,13 +82,15 @@ impl Write for Upgraded {
     }
 }
 
-/// A handle to an upgraded connection's socket. Clones are the same socket, so that one thread may read while another
-/// writes; the connection counts as upgraded ([`Limits::upgrades`](crate::Limits::upgrades)) until the last is dropped.
+/// A handle to an upgraded connection's socket. Clones are the same socket, so one thread may read
+/// while another writes. The connection counts as upgraded
+/// ([`Limits::upgrades`](crate::Limits::upgrades)) until the last clone is dropped.
 ///
 /// TCP_NODELAY is on. A wait that runs out is an error of kind `WouldBlock` on Unix and `TimedOut`
 /// on Windows. When the server shuts down, reads return 0, the end of the input, and
-/// [`is_stopping`](Socket::is_stopping) tells why; unless
-/// [`Upgrade::on_stop`](crate::Upgrade::on_stop) says what happens instead.
+/// [`is_stopping`](Socket::is_stopping) is true. With
+/// [`Upgrade::on_stop`](crate::Upgrade::on_stop), the server calls a hook instead of ending the
+/// input.
 #[derive(Clone)]
 pub struct Socket {
     entry: Arc<RegistryEntry>,
@@ -96,7 +101,7 @@ impl Socket {
         Socket { entry }
     }
 
-    /// Longest wait of one read; `None` waits for ever, which is also what an upgrade begins with.
+    /// Longest wait of one read; `None` waits for ever. An upgrade begins with `None`.
     ///
     /// # Errors
     ///
@@ -105,7 +110,8 @@ impl Socket {
         self.entry.transport.set_read_timeout(wait)
     }
 
-    /// Longest wait of one write for room; an upgrade begins with [`Limits::write_stall`](crate::Limits::write_stall).
+    /// Longest wait of one write for room. An upgrade begins with
+    /// [`Limits::write_stall`](crate::Limits::write_stall).
     ///
     /// # Errors
     ///
@@ -124,13 +130,13 @@ impl Socket {
         self.entry.transport.shutdown(how)
     }
 
-    /// Ends this side, then reads and throws away what the client still sends until it ends its
-    /// own: closing a socket whose input is unread makes the system reset the connection, and the
-    /// reset destroys what the client has not read yet (RFC 9112 §9.6). Waits at most
-    /// [`Limits::linger_time`](crate::Limits::linger_time), and
+    /// Ends this side, then reads and discards what the client still sends until it ends its own
+    /// side. Without this, closing a socket with unread input makes the system reset the
+    /// connection, and the reset destroys what the client has not read yet (RFC 9112 §9.6). Waits
+    /// at most [`Limits::linger_time`](crate::Limits::linger_time), and at most
     /// [`Limits::linger_stall`](crate::Limits::linger_stall) without a byte.
     ///
-    /// The last thing to do with a protocol of your own whose client may still be sending.
+    /// Call this last, in a protocol of your own whose client may still be sending.
     pub fn linger(&self) {
         self.entry.linger();
     }
@@ -144,8 +150,8 @@ impl Socket {
         self.entry.peer
     }
 
-    /// The address at which the client has reached the server; `None` on a Unix socket, or if the
-    /// system does not tell.
+    /// The server's address that the client connected to; `None` on a Unix socket, or if the system
+    /// does not tell.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.entry.transport.local_addr()
     }

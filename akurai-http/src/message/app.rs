@@ -1,9 +1,9 @@
-//! What answers a server's requests.
+//! The app: the application's code that answers requests.
 
 use crate::{Limits, Reply, Request, Response};
 
-/// What answers requests: a [`Router`](crate::Router), or any function from a request to something
-/// that turns into a [`Reply`].
+/// Answers requests: a [`Router`](crate::Router), or any function from a request to something that
+/// turns into a [`Reply`].
 ///
 /// ```
 /// use akurai_http::{App, Request, Response};
@@ -12,33 +12,32 @@ use crate::{Limits, Reply, Request, Response};
 /// assert_eq!(app.handle(&Request::get("/x")).response().body_bytes(), Some(&b"you asked for /x\n"[..]));
 /// ```
 pub trait App: Send + Sync + 'static {
-    /// Answers one request. It is called by many threads at a time; a panic costs one connection a
-    /// 500.
+    /// Answers one request. Many threads call it at a time. A panic costs one connection a 500.
     fn handle(&self, request: &Request) -> Reply;
 
-    /// Answers a request whose body is announced to be too long, so that it is not to be handled:
-    /// with what `refusal` gives, a 413, as it is unless this does more. A
-    /// [`Router`](crate::Router) passes it through its middleware.
+    /// Answers a request whose body is announced to be too long, instead of
+    /// [`handle`](App::handle). Unless an app does more, this returns the 413 that `refusal` gives.
+    /// A [`Router`](crate::Router) passes it through its middleware.
     fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
         refusal(request)
     }
 
     /// Longest body for this request, in bytes; `None` leaves it at
-    /// [`Limits::body_bytes`](crate::Limits::body_bytes). It is asked only for a request that
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes). The server asks only for a request that
     /// announces a body, before [`handle`](App::handle).
     fn body_bytes(&self, request: &Request) -> Option<u64> {
         let _ = request;
         None
     }
 
-    /// The methods that this request's target has, for `Allow` in the answer to `TRACE`, which no
-    /// app is given (RFC 9110 §15.5.6); `None` names all methods.
+    /// The methods that this request's target has. The server names them in `Allow` when it answers
+    /// `TRACE`, which it gives to no app (RFC 9110 §15.5.6). `None` names all methods.
     fn allow(&self, request: &Request) -> Option<String> {
         let _ = request;
         None
     }
 
-    /// What the server calls: begins the request's body, and then handles the request or refuses
+    /// The server calls this. It begins the request's body, and then handles the request or refuses
     /// it. A [`Router`](crate::Router) looks up the route once for both.
     #[doc(hidden)]
     fn begin_and_handle(&self, request: &Request, limits: &Limits) -> Reply {
@@ -49,7 +48,7 @@ pub trait App: Send + Sync + 'static {
     }
 }
 
-/// Begins the body of `request`, or gives the app's refusal if it is announced to be too long.
+/// Begins the body of `request`. If it is announced to be too long, returns the app's refusal.
 pub(crate) fn begin_body(
     app: &(impl App + ?Sized),
     request: &Request,

@@ -8,20 +8,21 @@ use crate::codec::gzip::GzipEncoder;
 use crate::codec::response::{LAST_CHUNK, ResponseFraming, append_chunk, begin_chunk};
 use crate::io::buffered::{BufferedTransport, OUTPUT_BYTES};
 
-/// Where the closure of [`Response::stream`](crate::Response::stream) writes the body.
+/// Writes a streamed body: the closure of [`Response::stream`](crate::Response::stream) gets this.
 ///
-/// Small writes are gathered, up to 16 KiB; [`flush`](Write::flush) sends what there is at once. A write waits while
-/// the client does not read, at most [`Limits::write_stall`](crate::Limits::write_stall) without progress.
+/// Small writes are gathered, up to 16 KiB; [`flush`](Write::flush) sends the gathered bytes at
+/// once. A write waits while the client does not read, at most
+/// [`Limits::write_stall`](crate::Limits::write_stall) without progress.
 pub struct BodyWriter<'a> {
     buffered: &'a mut BufferedTransport,
     framing: ResponseFraming,
-    /// What the declared length still asks for, in bytes.
+    /// How many bytes are still missing to the declared length.
     due: Option<u64>,
-    /// More was written than the declared length has room for.
+    /// More bytes were written than the declared length allows.
     overrun: bool,
     /// Data of the chunk that is being gathered.
     chunk: Vec<u8>,
-    /// What compresses the body, if anything does.
+    /// The encoder, if the body is compressed.
     gzip: Option<Box<GzipEncoder>>,
 }
 
@@ -29,7 +30,7 @@ pub struct BodyWriter<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Coded {
     pub(crate) level: Level,
-    /// What was declared of its length before that, in bytes.
+    /// The length that was declared for the uncompressed body, in bytes.
     pub(crate) content_bytes: Option<u64>,
 }
 
@@ -53,7 +54,7 @@ impl<'a> BodyWriter<'a> {
         }
     }
 
-    /// Ends the body: the last chunk, or an error if the declared length was not reached.
+    /// Ends the body: writes the last chunk, or fails if the declared length was not reached.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         if self.overrun {
             return Err(overrun());
@@ -70,7 +71,8 @@ impl<'a> BodyWriter<'a> {
         Ok(())
     }
 
-    /// Compresses more of the body and writes what is ready, if it is compressed at all.
+    /// If the body is compressed, compresses `data` and writes what is ready. Otherwise returns
+    /// false.
     fn compress(&mut self, data: &[u8], flush: Flush) -> io::Result<bool> {
         let Some(gzip) = &mut self.gzip else {
             return Ok(false);
@@ -81,7 +83,7 @@ impl<'a> BodyWriter<'a> {
         Ok(true)
     }
 
-    /// Frames data and writes it, or gathers it.
+    /// Frames data, and writes or gathers it.
     fn put(&mut self, data: &[u8]) -> io::Result<()> {
         if self.framing == ResponseFraming::Chunked && data.len() >= OUTPUT_BYTES {
             self.end_chunk();

@@ -1,4 +1,4 @@
-//! Cookies that came, and cookies to be set (RFC 6265).
+//! Cookies that a request brings, and cookies that a response sets (RFC 6265).
 
 use std::error::Error;
 use std::fmt;
@@ -10,12 +10,13 @@ use crate::codec::date::imf_fixdate;
 use crate::values::field::is_token;
 use crate::{Request, Response};
 
-/// Most bytes of a name and its value together; browsers drop a longer cookie without a word (RFC 6265 §6.1).
+/// Most bytes of a name and its value together. Browsers drop a longer cookie silently
+/// (RFC 6265 §6.1).
 const COOKIE_BYTES: usize = 4096;
 
 impl Request {
-    /// The value of the first cookie of this name, which has the longest path of them (RFC 6265 §5.4). Names compare
-    /// with regard to case.
+    /// The value of the first cookie of this name. If there are several, the first one has the
+    /// longest path (RFC 6265 §5.4). Names are compared with regard to case.
     ///
     /// ```
     /// use akurai_http::Request;
@@ -30,18 +31,20 @@ impl Request {
 
     /// Every cookie as name and value, over all `Cookie` fields, in order.
     ///
-    /// Quotes around a value are no part of it. A pair that is not of RFC 6265's grammar is skipped: one whose name is
-    /// no token, or whose value holds a control character, a quote, a backslash or a byte that is not ASCII.
+    /// Quotes around a value are not part of it. A pair that breaks RFC 6265's grammar is skipped:
+    /// its name is no token, or its value holds a control character, a quote, a backslash or a byte
+    /// that is not ASCII.
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers().all("Cookie").flat_map(cookie::pairs)
     }
 }
 
 impl Response {
-    /// Sets a cookie, by a `Set-Cookie` field of its own (RFC 6265 §4.1).
+    /// Sets a cookie, in a `Set-Cookie` field of its own (RFC 6265 §4.1).
     ///
-    /// Two cookies of one name make a browser keep the later one. What is cached for everybody must not set cookies: a
-    /// response with one wants `Cache-Control: private` or `no-store`.
+    /// If two cookies have one name, a browser keeps the later one. A response that is cached for
+    /// everybody must not set cookies: give a response with a cookie `Cache-Control: private` or
+    /// `no-store`.
     ///
     /// ```
     /// use akurai_http::{Cookie, Response};
@@ -58,15 +61,17 @@ impl Response {
     }
 }
 
-/// A cookie to be set; [`Response::cookie`] takes it, and `Display` gives the value of its `Set-Cookie` field.
+/// A cookie to be set. [`Response::cookie`] takes it, and `Display` gives the value of its
+/// `Set-Cookie` field.
 ///
-/// Unless something else is said it lasts until the browser is closed, is sent with every path of this host alone
-/// (`Path=/`, no `Domain`), is hidden from scripts (`HttpOnly`), and stays at home when another site posts a form here
-/// (`SameSite=Lax`). It is not `Secure`, as this server cannot know whether its proxy speaks TLS: if it does, say
+/// If you set nothing else, the cookie lasts until the browser is closed. The browser sends it with
+/// every path of this host alone (`Path=/`, no `Domain`) and hides it from scripts (`HttpOnly`). It
+/// does not send it when another site posts a form here (`SameSite=Lax`). The cookie is not
+/// `Secure`, as this server cannot know whether its proxy speaks TLS. If the proxy does, call
 /// [`secure`](Cookie::secure) or name the cookie `__Host-…`.
 ///
-/// A name that begins with `__Secure-` or `__Host-`, and [`SameSite::None`], make the cookie `Secure`, without which
-/// browsers refuse it.
+/// A name that begins with `__Secure-` or `__Host-` makes the cookie `Secure`, and so does
+/// [`SameSite::None`]: browsers refuse such a cookie otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cookie {
     name: String,
@@ -88,12 +93,13 @@ enum Lifetime {
     Expires(u64),
 }
 
-/// Whether a cookie is sent with requests that another site caused.
+/// Whether a browser sends the cookie with requests that another site caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SameSite {
     /// Never, not even when the user follows a link from there.
     Strict,
-    /// Only when the user follows a link from there, and not with a form that posts. The default.
+    /// Only when the user follows a link from there, and not when a form there is posted. The
+    /// default.
     #[default]
     Lax,
     /// Always, which needs `Secure`.
@@ -118,9 +124,10 @@ impl Cookie {
     ///
     /// # Errors
     ///
-    /// If the name is no token, if the value holds white space, a control character, a quote, a comma, a semicolon, a
-    /// backslash or what is not ASCII (RFC 6265 §4.1.1), or if both together are longer than 4096 bytes. A value of
-    /// another kind needs an encoding of your choice, such as percent-encoding or base64.
+    /// If the name is no token; if the value holds white space, a control character, a quote, a
+    /// comma, a semicolon, a backslash or a character that is not ASCII (RFC 6265 §4.1.1); or if
+    /// both together are longer than 4096 bytes. For another value, choose an encoding such as
+    /// percent-encoding or base64.
     pub fn try_new(name: &str, value: &str) -> Result<Cookie, CookieError> {
         if !is_token(name.as_bytes()) {
             return Err(CookieError::Name);
@@ -144,8 +151,8 @@ impl Cookie {
         Ok(cookie)
     }
 
-    /// Removes the cookie of this name, by a date in the past. [`path`](Cookie::path) and [`domain`](Cookie::domain)
-    /// must be those that it was set with.
+    /// Removes the cookie of this name, by a date in the past. Set the same [`path`](Cookie::path)
+    /// and [`domain`](Cookie::domain) that the cookie was set with.
     ///
     /// ```
     /// use akurai_http::Cookie;
@@ -162,12 +169,12 @@ impl Cookie {
         Cookie::new(name, "").max_age(Duration::ZERO)
     }
 
-    /// The path below which it is sent. Default `/`.
+    /// The path below which browsers send it. Default `/`.
     ///
     /// # Panics
     ///
-    /// If it does not begin with `/`, or holds a semicolon or what is not printable ASCII; or if it is not `/` and the
-    /// name begins with `__Host-`.
+    /// If it does not begin with `/`, or holds a semicolon or a character that is not printable
+    /// ASCII. Also if it is not `/` and the name begins with `__Host-`.
     #[track_caller]
     pub fn path(mut self, path: &str) -> Cookie {
         assert!(
@@ -182,11 +189,11 @@ impl Cookie {
         self
     }
 
-    /// The domain with all of whose hosts it is shared. Default none: it is for this host alone.
+    /// The browser sends it to all hosts of this domain. Default none: it is for this host alone.
     ///
     /// # Panics
     ///
-    /// If it is no domain name (without a dot at its ends); or if the name begins with `__Host-`.
+    /// If it is no domain name (without a dot at its ends), or if the name begins with `__Host-`.
     #[track_caller]
     pub fn domain(mut self, domain: &str) -> Cookie {
         assert!(
@@ -198,38 +205,40 @@ impl Cookie {
         self
     }
 
-    /// How long it lasts, in whole seconds; less than one removes it. Default until the browser is closed. Browsers cut
-    /// it to 400 days or less. This and [`expires`](Cookie::expires) replace each other.
+    /// How long it lasts, in whole seconds; less than one removes it. Default until the browser is
+    /// closed. Browsers cut it to 400 days or less. This and [`expires`](Cookie::expires) replace
+    /// each other.
     pub fn max_age(mut self, age: Duration) -> Cookie {
         self.lifetime = match age.as_secs() {
-            // RFC 6265 §4.1.1 has no Max-Age=0: what is over is told by a date.
+            // RFC 6265 §4.1.1 has no Max-Age=0, so a date in the past removes the cookie.
             0 => Lifetime::Expires(0),
             seconds => Lifetime::MaxAge(seconds),
         };
         self
     }
 
-    /// When it ends by the client's clock, in whole seconds; before 1970 counts as 1970. Default when the browser is
-    /// closed. This and [`max_age`](Cookie::max_age) replace each other.
+    /// When it ends by the client's clock, in whole seconds; a time before 1970 counts as 1970.
+    /// Default when the browser is closed. This and [`max_age`](Cookie::max_age) replace each
+    /// other.
     pub fn expires(mut self, time: SystemTime) -> Cookie {
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.lifetime = Lifetime::Expires(since_epoch.as_secs());
         self
     }
 
-    /// Sends it over TLS alone (and to `localhost`). Default off; see [`Cookie`].
+    /// Browsers send it over TLS alone (and to `localhost`). Default off; see [`Cookie`].
     pub fn secure(mut self) -> Cookie {
         self.secure = true;
         self
     }
 
-    /// Whether it is hidden from scripts. Default `true`.
+    /// Whether browsers hide it from scripts. Default `true`.
     pub fn http_only(mut self, hidden: bool) -> Cookie {
         self.http_only = hidden;
         self
     }
 
-    /// Whether it is sent when another site caused the request. Default [`SameSite::Lax`].
+    /// Whether browsers send it when another site caused the request. Default [`SameSite::Lax`].
     pub fn same_site(mut self, same_site: SameSite) -> Cookie {
         self.same_site = same_site;
         self
@@ -283,9 +292,9 @@ impl fmt::Display for Cookie {
 pub enum CookieError {
     /// The name is no token (RFC 6265 §4.1.1).
     Name,
-    /// The value holds something else than cookie-octets (RFC 6265 §4.1.1).
+    /// The value holds something other than cookie-octets (RFC 6265 §4.1.1).
     Value,
-    /// Name and value together are longer than 4096 bytes, and browsers would drop them.
+    /// Name and value together are longer than 4096 bytes: browsers would drop the cookie.
     TooLong,
 }
 

@@ -11,9 +11,10 @@ use crate::{FormError, Request};
 const PAIRS: usize = 1_000;
 
 impl Request {
-    /// The pairs of the query; none if there is no query. How many they can be, the longest request line bounds.
+    /// The pairs of the query; none if there is no query. The longest request line bounds their
+    /// number.
     ///
-    /// They are read as a browser writes them, which is `application/x-www-form-urlencoded` (WHATWG URL §5.1).
+    /// They are read as browsers write them: `application/x-www-form-urlencoded` (WHATWG URL §5.1).
     ///
     /// ```
     /// use akurai_http::Request;
@@ -30,8 +31,8 @@ impl Request {
         }
     }
 
-    /// Reads the whole body as a form, `application/x-www-form-urlencoded` (WHATWG URL §5.1): at most
-    /// [`Limits::body_bytes`](crate::Limits::body_bytes), and at most 1,000 pairs.
+    /// Reads the whole body as a form, `application/x-www-form-urlencoded` (WHATWG URL §5.1): at
+    /// most [`Limits::body_bytes`](crate::Limits::body_bytes), and at most 1,000 pairs.
     ///
     /// A form with files comes as [`multipart`](Request::multipart).
     ///
@@ -54,9 +55,10 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// Those of [`body`](Request::body); and 415 if `Content-Type` is missing or another, before the body is read, and
-    /// 400 if there are too many pairs, as a [`FormError`]. Nothing else is malformed: a `%` without two hex digits is
-    /// a `%`, and what is not UTF-8 becomes U+FFFD.
+    /// Those of [`body`](Request::body). And as a [`FormError`]: 415 if `Content-Type` is missing
+    /// or names another type, before the body is read; 400 if there are too many pairs. Nothing
+    /// else is malformed: a `%` without two hex digits is a `%`, and bytes that are not UTF-8
+    /// become U+FFFD.
     pub fn form(&self) -> io::Result<Pairs> {
         let content_type = self.headers().bytes("Content-Type").unwrap_or(b"");
         if !essence(content_type).eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
@@ -71,7 +73,7 @@ impl Request {
     }
 }
 
-/// Names and values in the order in which they were sent; a name may stand there more than once.
+/// Names and values in the order in which they were sent. A name may occur more than once.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Pairs {
     pairs: Vec<(String, String)>,

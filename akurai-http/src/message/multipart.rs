@@ -7,7 +7,7 @@ use crate::codec::multipart::{Delimiter, PartHeadParser, Scan, disposition};
 use crate::codec::parameters::{essence, parameter};
 use crate::{BodyReader, FormError, Headers, Request};
 
-/// The buffer of a reader, in bytes: more than a part's header section or a delimiter.
+/// A reader's buffer, in bytes. It is larger than a part's header section or a delimiter.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Most parts of a form. More: 400.
@@ -43,13 +43,14 @@ impl Request {
     /// # Ok::<(), io::Error>(())
     /// ```
     ///
-    /// The whole is bounded by [`Limits::body_bytes`](crate::Limits::body_bytes), 1 MiB by default;
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes) bounds the whole body, 1 MiB by default;
     /// [`Router::body_bytes`](crate::Router::body_bytes) lets one route take more.
     ///
     /// # Errors
     ///
-    /// As a [`FormError`]: 415 if `Content-Type` is missing or another, 400 if its boundary is missing, there twice, or
-    /// not of 1 to 70 of RFC 2046 §5.1.1's and a token's characters. The body is not read then.
+    /// As a [`FormError`]: 415 if `Content-Type` is missing or names another type; 400 if its
+    /// boundary is missing, occurs twice, or is not 1 to 70 characters that RFC 2046 §5.1.1 or a
+    /// token allows. The body is not read then.
     pub fn multipart(&self) -> io::Result<Multipart<BodyReader<'_>>> {
         let content_type = self.headers().bytes("Content-Type").unwrap_or(b"");
         if !essence(content_type).eq_ignore_ascii_case(b"multipart/form-data") {
@@ -64,18 +65,19 @@ impl Request {
 
 /// Reads `multipart/form-data` (RFC 7578); see [`Request::multipart`].
 ///
-/// Lines end with CRLF alone, but for one before the first boundary. What stands before the first
-/// boundary and behind the last is ignored (RFC 2046 §5.1.1); if the first one stands within a
-/// line, the form is refused, since a part may be lost. A folded line of a part's head is read as
-/// one (RFC 5322 §2.2.3). `Content-Transfer-Encoding` is not undone: no browser sends it, and RFC
-/// 7578 §4.7 gave it up.
+/// Lines of boundaries and heads end with CRLF; only the line before the first boundary may end
+/// with LF alone. Bytes before the first boundary and after the last one are ignored
+/// (RFC 2046 §5.1.1). If the first boundary stands within a line, the form is refused, since a part
+/// may be lost. A folded line of a part's head is read as one line (RFC 5322 §2.2.3).
+/// `Content-Transfer-Encoding` is not decoded: no browser sends it, and RFC 7578 §4.7 deprecates
+/// it.
 pub struct Multipart<R> {
     reader: R,
     delimiter: Delimiter,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
-    /// The reader has nothing more.
+    /// The reader has reached its end.
     at_end: bool,
     place: Place,
     /// How many bytes from `start` on are known to be content.
@@ -86,9 +88,10 @@ pub struct Multipart<R> {
 /// What comes next in the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// The preamble, of which one byte is kept: that before what comes next.
+    /// The preamble. The byte before the next unscanned one is kept.
     Preamble,
-    /// The empty line before content, which is a delimiter's beginning if the content is empty.
+    /// The empty line before content. If the content is empty, this is the beginning of a
+    /// delimiter.
     EmptyLine,
     /// Content of a part.
     Content,
@@ -99,16 +102,17 @@ enum Place {
 }
 
 impl<R: Read> Multipart<R> {
-    /// A reader of the parts in `reader`, which are parted by `boundary`.
+    /// A reader of the parts in `reader`, which `boundary` separates.
     ///
     /// # Errors
     ///
-    /// [`FormError::Boundary`] if that is not 1 to 70 of RFC 2046 §5.1.1's and a token's
-    /// characters, the last no space.
+    /// [`FormError::Boundary`] if it is not 1 to 70 characters that RFC 2046 §5.1.1 or a token
+    /// allows, or if it ends with a space.
     pub fn new(reader: R, boundary: &[u8]) -> io::Result<Multipart<R>> {
         let delimiter = Delimiter::new(boundary).ok_or(FormError::Boundary)?;
         let mut buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        // The first boundary may stand at the very beginning, which is a line's.
+        // The first boundary may stand at the very beginning of the body, which is the beginning of
+        // a line.
         buffer[0] = b'\n';
         Ok(Multipart {
             reader,
@@ -123,15 +127,15 @@ impl<R: Read> Multipart<R> {
         })
     }
 
-    /// The next part; `None` behind the last one, when the body has been read to its end. What was left unread of the
-    /// part before is skipped.
+    /// The next part; `None` after the last one, when the body has been read to its end. Skips what
+    /// was left unread of the part before.
     ///
     /// # Errors
     ///
-    /// The reader's; and as a [`FormError`], 400 if the body ends without its final boundary, so that a form that was
-    /// cut off is never taken for a whole one, if a boundary or a part's head is malformed, or if there are more than
-    /// 1,000 parts; 413 if a part's header section is longer than 8 KiB. An error of the form's comes again with every
-    /// further call.
+    /// The reader's. And as a [`FormError`]: 400 if the body ends without its final boundary, so
+    /// that a form that was cut off is never taken for a whole one; 400 if a boundary or a part's
+    /// head is malformed, or if there are more than 1,000 parts; 413 if a part's header section is
+    /// longer than 8 KiB. Each further call returns an error of the form again.
     pub fn next_part(&mut self) -> io::Result<Option<Part<'_, R>>> {
         loop {
             match self.next_content()? {
@@ -154,7 +158,7 @@ impl<R: Read> Multipart<R> {
                 _ => return Err(FormError::Disposition.into()),
             }
         };
-        // All that was parsed, but for the empty line's CRLF.
+        // All that was parsed, except the CRLF of the empty line.
         self.start += len - 2;
         self.place = Place::EmptyLine;
         self.parts += 1;
@@ -166,8 +170,8 @@ impl<R: Read> Multipart<R> {
         }))
     }
 
-    /// Reads a part's header section of so many bytes, and leaves it in the buffer: should it be
-    /// refused, it is refused again.
+    /// Reads a part's header section, and returns its length in bytes. It stays in the buffer: if
+    /// it is refused, the next call refuses it again.
     fn head(&mut self) -> io::Result<(Headers, usize)> {
         let mut parser = PartHeadParser::default();
         let len = loop {
@@ -181,7 +185,8 @@ impl<R: Read> Multipart<R> {
         Ok((headers, len))
     }
 
-    /// How many bytes of content stand next in the buffer; 0 once the delimiter behind them has been passed.
+    /// How many bytes of content stand next in the buffer; 0 once the delimiter after them was
+    /// passed.
     fn next_content(&mut self) -> io::Result<usize> {
         while self.content == 0 && !matches!(self.place, Place::Head | Place::Epilogue) {
             let scan = match self.place {
@@ -189,7 +194,7 @@ impl<R: Read> Multipart<R> {
                 _ => Delimiter::scan,
             };
             match scan(&self.delimiter, self.buffered(), self.at_end)? {
-                // Scanned content that begins with an empty line holds all of it.
+                // Scanned content that begins with the empty line holds both bytes of that line.
                 Scan::Content(count) if self.place == Place::EmptyLine => {
                     self.start += 2;
                     self.content = count - 2;
@@ -234,7 +239,7 @@ impl<R: Read> Multipart<R> {
         }
     }
 
-    /// Reads once, behind what is buffered.
+    /// Reads once, into the room behind the buffered bytes.
     fn fill(&mut self) -> io::Result<()> {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -264,9 +269,10 @@ impl<R> fmt::Debug for Multipart<R> {
     }
 }
 
-/// One part of a form: a field, or a file. Reading it gives its content.
+/// One part of a form: a field, or a file. Reads return its content.
 ///
-/// Its read ends with 0 only when the boundary behind it was seen; if the body ends before, it fails.
+/// A read returns 0 only after the boundary behind the content was seen. If the body ends before
+/// that, the read fails.
 pub struct Part<'a, R> {
     multipart: &'a mut Multipart<R>,
     headers: Headers,
@@ -275,21 +281,25 @@ pub struct Part<'a, R> {
 }
 
 impl<R: Read> Part<'_, R> {
-    /// The name of the form's field. A quote or a line break in it comes from a browser as `%22`, `%0D` or `%0A`.
+    /// The name of the form's field. Browsers send a quote or a line break in it as `%22`, `%0D` or
+    /// `%0A`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name of the file as the client gave it; `None` if the part is no file. An empty one is a browser's way to
-    /// say that none was chosen. A quote or a line break in it comes as in [`name`](Part::name).
+    /// The name of the file as the client gave it; `None` if the part is no file. Browsers send an
+    /// empty name if the user chose no file. A quote or a line break in it comes as in
+    /// [`name`](Part::name).
     ///
-    /// It is a claim, never a path: it may be `../../etc/passwd`, `C:\con`, or the name of somebody else's file. Choose
-    /// a name of your own to store it, and escape this one to show it.
+    /// The client may claim any name; never use it as a path. It may be `../../etc/passwd`,
+    /// `C:\con`, or the name of another user's file. Store the file under a name of your own, and
+    /// escape this one to show it.
     pub fn file_name(&self) -> Option<&str> {
         self.file_name.as_deref()
     }
 
-    /// What the client says that the content is, which nobody has checked. `None` means `text/plain` (RFC 7578 §4.4).
+    /// The type of the content as the client claims it; nothing has checked it. `None` means
+    /// `text/plain` (RFC 7578 §4.4).
     pub fn content_type(&self) -> Option<&str> {
         self.headers.get("Content-Type")
     }
@@ -303,7 +313,7 @@ impl<R: Read> Part<'_, R> {
     ///
     /// # Errors
     ///
-    /// Those of reading, and 413 if there is more, as a [`FormError`].
+    /// Those of reading. And as a [`FormError`], 413 if there is more.
     pub fn content(&mut self, limit: usize) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         loop {
@@ -319,7 +329,7 @@ impl<R: Read> Part<'_, R> {
         }
     }
 
-    /// As [`content`](Part::content), as text: U+FFFD stands in place of what is not UTF-8.
+    /// As [`content`](Part::content), as text: U+FFFD replaces bytes that are not UTF-8.
     ///
     /// # Errors
     ///

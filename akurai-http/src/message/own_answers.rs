@@ -1,4 +1,4 @@
-//! What the server answers by itself, and what stands for an answer that it cannot send.
+//! Answers that the server makes itself, also in place of an answer that it cannot send.
 
 use crate::{Response, Status};
 
@@ -9,15 +9,15 @@ pub(crate) fn overloaded() -> Response {
         .closing()
 }
 
-/// The answer where the program failed; why is not for the client to know.
+/// The answer if the application failed. It does not tell the client why.
 pub(crate) fn internal_error() -> Response {
     Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error").closing()
 }
 
 impl Response {
-    /// The 500 in the place of this response, which cannot be sent: without what describes its
-    /// content (RFC 9110 §8, §14, RFC 9111), and with all other fields, such as those of middleware
-    /// that let a page read the status.
+    /// The 500 that replaces this response, which cannot be sent. It drops the fields that describe
+    /// the content (RFC 9110 §8, §14, RFC 9111), and keeps all others. Among these are fields of
+    /// middleware that let a page read the status.
     pub(crate) fn failed(mut self) -> Response {
         for name in [
             "Accept-Ranges",
@@ -42,9 +42,9 @@ impl Response {
             .closing()
     }
 
-    /// With the fields of an event stream's head that this lacks, but for its coding: for what is
-    /// answered in its place. Without those of CORS, a page of another site would take it for an
-    /// error.
+    /// Adds the fields of an event stream's head that this response lacks, except
+    /// `Content-Encoding`. This response is sent in place of the stream. Without the fields of
+    /// CORS, a page of another site would take it for an error.
     pub(crate) fn with_fields_of(self, head: &Response) -> Response {
         if head.status() != Status::OK {
             return self;

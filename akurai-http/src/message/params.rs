@@ -1,13 +1,13 @@
-//! What the parameters of a route's pattern matched.
+//! The parts of a path that the parameters of a route's pattern matched.
 
-/// The parameters' names and values, in one text, so that the next request's need no memory of their own.
+/// The parameters' names and values, in one text. The next request's parameters reuse its memory.
 #[derive(Debug, Default)]
 pub(crate) struct Params {
-    /// The values, percent-decoded, one behind the other; behind them the names, once they are known.
+    /// The values, percent-decoded, one after the other. The names follow, once they are known.
     text: String,
-    /// Where each of these ends in it.
+    /// Where each value and each name ends in `text`.
     ends: Vec<usize>,
-    /// Bytes at the end of the path that `{*name}` matched, before they were decoded.
+    /// How many bytes at the end of the path `{*name}` matched, before they were decoded.
     pub(crate) rest_bytes: usize,
 }
 
@@ -17,7 +17,7 @@ impl Params {
         self.ends.push(self.text.len());
     }
 
-    /// Takes back the last one.
+    /// Removes the last one.
     pub(crate) fn pop(&mut self) {
         self.ends.pop();
         self.text.truncate(self.ends.last().map_or(0, |&end| end));

@@ -1,4 +1,4 @@
-//! Which proxies are believed about the client's address.
+//! The proxies that a server believes about the client's address.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,7 +8,7 @@ use crate::codec::forwarded::{Net, elements, forwarded_for, node_address};
 
 /// The proxies in front of a server, and the field in which they tell the client's address.
 ///
-/// Nobody else's word counts: any client can send such a field.
+/// Only these proxies are believed: any client can send such a field.
 ///
 /// ```
 /// use akurai_http::{Server, TrustedProxies};
@@ -34,8 +34,8 @@ enum Field {
 }
 
 impl TrustedProxies {
-    /// Proxies that append their peer to `X-Forwarded-For`, as nginx, Caddy and HAProxy can. Each is an address, a network
-    /// such as `10.0.0.0/8`, or `unix` for whoever connects to a Unix socket.
+    /// Proxies that append their peer to `X-Forwarded-For`, as nginx, Caddy and HAProxy can. Each
+    /// is an address, a network such as `10.0.0.0/8`, or `unix` for any peer on a Unix socket.
     ///
     /// # Errors
     ///
@@ -46,8 +46,9 @@ impl TrustedProxies {
         TrustedProxies::new(proxies, Field::XForwardedFor)
     }
 
-    /// Proxies that append their peer to `Forwarded` (RFC 7239). Use this only if they remove or extend what the client
-    /// sent in that field: one that knows `X-Forwarded-For` alone passes a forged `Forwarded` on.
+    /// Proxies that append their peer to `Forwarded` (RFC 7239). Use this only if they remove or
+    /// extend the field that the client sent. A proxy that knows `X-Forwarded-For` alone passes a
+    /// forged `Forwarded` on.
     ///
     /// # Errors
     ///
@@ -98,7 +99,8 @@ impl TrustedProxies {
             }
             match node {
                 Some(addr) => client = Some(addr),
-                // The proxy hides its peer, or writes what we cannot read: we know the proxy alone.
+                // The proxy hides its peer, or writes something that we cannot read: we know the
+                // proxy alone.
                 None => return client,
             }
         }
@@ -110,7 +112,7 @@ impl TrustedProxies {
     }
 }
 
-/// A proxy's address that is none; see [`TrustedProxies`].
+/// A text that is no proxy's address; see [`TrustedProxies`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyError(String);
 
@@ -215,7 +217,7 @@ mod tests {
             ("for=6.6.6.6,,for=1.1.1.1,,for=10.0.0.2,,", "1.1.1.1"),
             ("for=\"1.1.1.1:_obf\"", "1.1.1.1"),
             ("for=\"[2001:db8::1]:_obf\"", "2001:db8::1"),
-            // An element that is there and names nobody is a proxy that hides its peer.
+            // A proxy that hides its peer may send an element that names nobody.
             ("for=1.1.1.1, ;", "10.1.1.1"),
             ("for=1.1.1.1, for=", "10.1.1.1"),
         ] {

@@ -1,4 +1,4 @@
-//! What a handler gives back.
+//! What a handler returns.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,11 +12,12 @@ use crate::{FormError, Response, Socket, Status, Upgraded};
 
 /// A handler's answer: a response, or a connection that leaves HTTP.
 ///
-/// Handlers return anything that turns into one: a [`Response`], an [`Upgrade`], or a `Result` of two such things, so
-/// that `?` works. An [`io::Error`] becomes the status of the refusal that it carries (413 for a body over the limit,
-/// 408 for one that came too slowly) or else 500, without its text: what went wrong inside is not
-/// the client's. A server says on stderr what it was, with the request's method and path, unless
-/// the client left while its body was read.
+/// Handlers return anything that turns into a reply: a [`Response`], an [`Upgrade`], or a `Result`
+/// of two such things, so that `?` works. An [`io::Error`] becomes the status of the refusal that
+/// it carries (413 for a body over the limit, 408 for a body that came too slowly). Any other error
+/// becomes 500, without its text: the client does not learn what failed. The server prints the
+/// error on stderr, with the request's method and path, unless the client left while its body was
+/// read.
 ///
 /// ```
 /// use akurai_http::{Reply, Request, Response};
@@ -45,7 +46,7 @@ use crate::{FormError, Response, Socket, Status, Upgraded};
 /// ```
 #[derive(Debug)]
 pub enum Reply {
-    /// Answer, and go on with the next request of the connection.
+    /// Answer, then go on with the next request of the connection.
     Response(Response),
     /// Write a head, then give the socket to a closure.
     Upgrade(Upgrade),
@@ -105,12 +106,13 @@ impl From<io::Error> for Reply {
     }
 }
 
-/// A connection that leaves HTTP after a response head: status 101 for another protocol, or 200 for a stream without
-/// an end.
+/// A connection that leaves HTTP after a response head: status 101 for another protocol, or 200 for
+/// a stream without an end.
 ///
-/// The server writes the head (for 101 with `Connection: Upgrade`, otherwise with `Connection: close`), and then calls
-/// the closure on the connection's own thread, which counts as upgraded from then on. The connection ends when the
-/// closure has dropped what it was given.
+/// The server writes the head (for 101 with `Connection: Upgrade`, otherwise with
+/// `Connection: close`). Then it calls the closure on the connection's own thread, and the
+/// connection counts as upgraded from then on. It ends when the closure has dropped what it was
+/// given.
 ///
 /// ```
 /// use akurai_http::{Response, Status, Upgrade};
@@ -126,7 +128,7 @@ impl From<io::Error> for Reply {
 /// ```
 pub struct Upgrade {
     pub(crate) head: Response,
-    /// Goes out in the head's own write.
+    /// Sent in the same write as the head.
     pub(crate) prelude: Cow<'static, [u8]>,
     /// The answer if all places for upgraded connections are taken.
     pub(crate) when_full: fn() -> Response,
@@ -135,7 +137,7 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// An upgrade with this head; a body in it is not sent.
+    /// An upgrade with this head. A body in the head is not sent.
     ///
     /// # Panics
     ///
@@ -148,10 +150,11 @@ impl Upgrade {
         })
     }
 
-    /// As [`new`](Upgrade::new), for a closure that may fail. Its error is said on stderr, with the
-    /// request's method and path, unless its kind tells that the client left, or took nothing for
-    /// too long, or that the server stops (`BrokenPipe`, `ConnectionReset`, `ConnectionAborted`,
-    /// `NotConnected`, `WriteZero`, `TimedOut`, `WouldBlock`).
+    /// As [`new`](Upgrade::new), for a closure that may fail. The server prints its error on
+    /// stderr, with the request's method and path. It does not print an error whose kind tells that
+    /// the client left, or took nothing for too long, or that the server stops (`BrokenPipe`,
+    /// `ConnectionReset`, `ConnectionAborted`, `NotConnected`, `WriteZero`, `TimedOut`,
+    /// `WouldBlock`).
     ///
     /// # Panics
     ///
@@ -174,16 +177,16 @@ impl Upgrade {
         }
     }
 
-    /// Has the server call `hook` when it shuts down, and then about once a second until the
-    /// connection has ended. In return, it does not end the input of the connection, which could
-    /// not end in order then: its system would tell the client no more that there is room, and
-    /// answer what still comes behind our FIN by a reset. So this is for a protocol that says
-    /// goodbye and waits for the answer.
+    /// Makes the server call `hook` when it shuts down, and then about once a second until the
+    /// connection has ended. In return, the server does not end the connection's input. A
+    /// connection whose input was ended cannot end in order: the system no longer tells the client
+    /// that there is room, and answers bytes that come after our FIN with a reset. So this is for a
+    /// protocol that sends a last message and waits for the answer.
     ///
-    /// One thread calls it for each connection in turn, perhaps before the closure runs; so it
-    /// should not wait long, or others are told late. The grace goes on meanwhile. A hook that
-    /// still hangs when the grace is over is left behind: [`Server::run`](crate::Server::run)
-    /// returns. It must not keep the socket, or the connection would not end.
+    /// One thread calls the hooks of all connections in turn, perhaps before the closure runs. So a
+    /// hook should not wait long, or other connections learn of the stop late. The grace goes on
+    /// meanwhile. If a hook still hangs when the grace is over, [`Server::run`](crate::Server::run)
+    /// returns without it. The hook must not keep the socket, or the connection would not end.
     pub fn on_stop(mut self, hook: impl Fn(&Socket) + Send + Sync + 'static) -> Upgrade {
         self.stop_hook = Some(StopHook::new(move |entry| {
             hook(&Socket::new(Arc::clone(entry)));

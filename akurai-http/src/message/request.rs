@@ -13,10 +13,10 @@ use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
 use crate::message::params::Params;
 use crate::{Headers, Limits, Method, Reply, RequestError, Response, TrustedProxies, Version};
 
-/// What a body's announced length is believed to be before anything of it came, in bytes.
+/// How much of a body's announced length we believe before any byte of it came, in bytes.
 const CLAIMED_BYTES: usize = 16 * 1024;
 
-/// Room for a chunked body, whose length nobody announced, in bytes.
+/// Room for a chunked body, whose length is not announced, in bytes.
 const CHUNKED_BYTES: usize = 1024;
 
 /// A request: its head, and its body to be read.
@@ -38,16 +38,17 @@ pub struct Request {
     peer: Option<SocketAddr>,
     proxies: Option<Arc<TrustedProxies>>,
     params: OnceCell<Params>,
-    /// For those of the next match.
+    /// Memory for the parameters of the next match.
     spare_params: Cell<Params>,
-    /// What went wrong while it was answered, whatever middleware made of the answer.
+    /// The error that its answer was made of. It stays here, whatever middleware makes of the
+    /// answer.
     failure: Cell<Option<io::Error>>,
     /// Its handler panicked.
     panicked: Cell<bool>,
     /// How many bytes at the end of the path `{*name}` matched.
     rest_bytes: Cell<usize>,
-    /// Where the body comes from. A connection lends its own while an app answers; a request that
-    /// was made by hand has its body in here.
+    /// Where the body comes from. A connection lends its buffers while an app answers. A request
+    /// that was made by hand has its body in here.
     buffered: RefCell<Box<BufferedTransport>>,
 }
 
@@ -57,8 +58,9 @@ impl Request {
         self.head.method
     }
 
-    /// The path, percent-encoded as it came. It begins with `/`, but for the `*` of `OPTIONS *`. Routes match what it means:
-    /// `/%61` is the route `/a`, and so a comparison with this path guards nothing.
+    /// The path, percent-encoded as it came. It begins with `/`, except for the `*` of `OPTIONS *`.
+    /// Routes match the decoded path, so `/%61` matches the route `/a`. Never use this string for
+    /// access control.
     pub fn path(&self) -> &str {
         match self.text(self.head.path.clone()) {
             "" if self.is_asterisk() => "*",
@@ -67,7 +69,7 @@ impl Request {
         }
     }
 
-    /// What stands behind the first `?`, as it came; `None` without one.
+    /// The text behind the first `?`, as it came; `None` without a `?`.
     pub fn query(&self) -> Option<&str> {
         self.head.query.clone().map(|range| self.text(range))
     }
@@ -77,8 +79,8 @@ impl Request {
         self.head.version
     }
 
-    /// The host and port that the request is for: those of an absolute-form target, otherwise the Host field (RFC 9112
-    /// §3.2.2). Empty if an HTTP/1.0 client gave neither.
+    /// The host and port that the request is for. They come from an absolute-form target, otherwise
+    /// from the Host field (RFC 9112 §3.2.2). Empty if an HTTP/1.0 client gave neither.
     pub fn authority(&self) -> &str {
         self.text(self.head.authority.clone())
     }
@@ -93,24 +95,26 @@ impl Request {
         self.headers.get(name)
     }
 
-    /// What stood in the place of `{name}` in the route's pattern, percent-decoded.
+    /// The text that `{name}` in the route's pattern matched, percent-decoded.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.get()?.value(name)
     }
 
-    /// The address at the other end of the connection, which may be a proxy's; `None` on a Unix socket.
+    /// The address at the other end of the connection, perhaps a proxy's; `None` on a Unix socket.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    /// The client's address: that of the [peer](Request::peer_addr), or if that is a proxy which the server
-    /// [trusts](crate::Server::trust), the one that the proxy tells. `None` if neither is known, as on a Unix socket.
+    /// The client's address. This is the [peer](Request::peer_addr)'s address; but if the peer is a
+    /// proxy that the server [trusts](crate::Server::trust), it is the address that the proxy
+    /// tells. `None` if neither is known, as on a Unix socket.
     ///
-    /// A proxy's word is read from the right: each trusted proxy vouches for the one before it, and the first address that
-    /// is no trusted proxy's is the client. What stands left of it is the client's own claim, and is not believed.
+    /// The server reads the proxy's field from the right. Each trusted proxy vouches for the
+    /// address before it. The first address that is no trusted proxy's is the client's. Everything
+    /// left of it is the client's own claim, and is not believed.
     ///
-    /// An IPv4 address is always one: a client that a socket on `[::]` knows as `::ffff:192.0.2.7`
-    /// is `192.0.2.7` here.
+    /// An IPv4 client always has an IPv4 address here. A socket on `[::]` may know it as
+    /// `::ffff:192.0.2.7`; here it is `192.0.2.7`.
     pub fn client_addr(&self) -> Option<IpAddr> {
         match &self.proxies {
             Some(proxies) => proxies.client(self.peer, &self.headers),
@@ -125,20 +129,23 @@ impl Request {
 
     /// Reads the whole body, at most [`Limits::body_bytes`](crate::Limits::body_bytes).
     ///
-    /// What was read before, by this or by [`body_reader`](Request::body_reader), does not come again.
+    /// Bytes that were read before, by this or by [`body_reader`](Request::body_reader), do not
+    /// come again.
     ///
     /// # Errors
     ///
-    /// If the body is too large, malformed, too slow, or cut off by the connection's end. The error carries a
-    /// [`RequestError`](crate::RequestError), and as a [`Reply`](crate::Reply) becomes its status. A body that is cut
-    /// off is never taken for a whole one.
+    /// If the body is too large, malformed, too slow, or cut off by the connection's end. The error
+    /// carries a [`RequestError`](crate::RequestError), unless the socket itself failed. As a
+    /// [`Reply`](crate::Reply) it becomes the status of that error. A body that is cut off is never
+    /// taken for a whole one.
     pub fn body(&self) -> io::Result<Vec<u8>> {
         let mut buffered = self.buffered.borrow_mut();
         let least = match self.head.framing {
             Framing::Chunked => CHUNKED_BYTES,
             Framing::None | Framing::Length(_) => 0,
         };
-        // What stands behind `filled` has room for the next read, and is zero already when a read was short.
+        // The bytes behind `filled` are room for the next read. After a short read they are zero
+        // already.
         let (mut body, mut filled) = (Vec::new(), 0);
         loop {
             buffered.body.check()?;
@@ -146,7 +153,8 @@ impl Request {
                 break;
             }
             if filled == body.len() {
-                // A client may claim any length: we take its word for as much as has come, or a little in the beginning.
+                // A client may claim any length. We believe as much as has come, or a little in the
+                // beginning.
                 let due = usize::try_from(buffered.body.due()).unwrap_or(usize::MAX);
                 let room = due.max(least).min(filled.max(CLAIMED_BYTES));
                 body.resize(filled + room, 0);
@@ -157,7 +165,8 @@ impl Request {
         Ok(body)
     }
 
-    /// The body as a stream, in constant memory. The first read sends `100 Continue` if the client waits for it.
+    /// The body as a stream, in constant memory. The first read sends `100 Continue` if the client
+    /// waits for it.
     ///
     /// Its errors are those of [`body`](Request::body).
     pub fn body_reader(&self) -> BodyReader<'_> {
@@ -170,9 +179,9 @@ impl Request {
         Request::new(Method::Get, target)
     }
 
-    /// A request for `target` without a connection, for a handler under test. Its Host is `localhost`, it has no address,
-    /// and its body has no limit: [`Limits`](crate::Limits) and [`Router::body_bytes`](crate::Router::body_bytes) are what a
-    /// server heeds.
+    /// A request for `target` without a connection, for a handler under test. Its Host is
+    /// `localhost`, and it has no address. Its body has no limit: only a server applies
+    /// [`Limits`](crate::Limits) and [`Router::body_bytes`](crate::Router::body_bytes).
     ///
     /// # Panics
     ///
@@ -183,7 +192,7 @@ impl Request {
         Request::by_hand(head.as_bytes(), Vec::new())
     }
 
-    /// The same request with one more field; a `Host` takes the place of the one that is there.
+    /// The same request with one more field. A `Host` replaces the one that is there.
     ///
     /// # Panics
     ///
@@ -234,7 +243,7 @@ impl Request {
         request
     }
 
-    /// The request that a connection uses again and again.
+    /// The request of a connection, which uses it again and again.
     pub(crate) fn on(peer: Option<SocketAddr>, proxies: Option<Arc<TrustedProxies>>) -> Request {
         Request {
             head: Head::default(),
@@ -250,7 +259,7 @@ impl Request {
         }
     }
 
-    /// Becomes the request whose head `parser` has just read, and which consists of these bytes.
+    /// Becomes the request that consists of `bytes`, and whose head `parser` has just read.
     pub(crate) fn begin(&mut self, bytes: &[u8], parser: &mut HeadParser) {
         let (head, lines) = parser.take_head();
         self.headers.assign(bytes, lines);
@@ -262,7 +271,8 @@ impl Request {
         }
     }
 
-    /// Becomes what `parser` has read of a head before it refused it, as far as the answer depends on it.
+    /// Becomes a refused request: the method and version that `parser` has read of it, on which the
+    /// answer depends.
     pub(crate) fn begin_refused(&mut self, parser: &mut HeadParser) {
         let (head, _) = parser.take_head();
         self.head = Head {
@@ -272,8 +282,8 @@ impl Request {
         };
     }
 
-    /// Begins its body, which may be refused from the start for its length. `own_bytes` is the
-    /// longest that its route takes, if that is not the server's.
+    /// Begins its body, which may be refused at once for its length. `own_bytes` is the longest
+    /// body that its route takes, if the route has a limit of its own.
     pub(crate) fn begin_body(
         &self,
         limits: &Limits,
@@ -283,7 +293,7 @@ impl Request {
         self.buffered.borrow_mut().begin_body(&self.head, limits)
     }
 
-    /// Lends it the buffers of its connection, so that `work` can read its body.
+    /// Lends the connection's buffers to the request, so that `work` can read its body.
     pub(crate) fn lend<T>(
         &mut self,
         buffered: &mut Box<BufferedTransport>,
@@ -297,7 +307,7 @@ impl Request {
         work(loan.request)
     }
 
-    /// Whether the client asks for the protocol that this head switches to, and is one that may
+    /// Whether the client asks for the protocol that this head switches to, and may switch
     /// (RFC 9110 §7.8, §15.2.2).
     pub(crate) fn asks_for(&self, head: &Response) -> bool {
         let offered = |wanted: &[u8]| {
@@ -312,7 +322,7 @@ impl Request {
             && head.headers().tokens("Upgrade").any(offered)
     }
 
-    /// Frees what only a large request needed, before the connection waits for the next one.
+    /// Frees memory that only a large request needed, before the connection waits for the next one.
     pub(crate) fn shrink(&mut self) {
         if self.headers.capacity_bytes() > IDLE_BUFFER_BYTES {
             self.headers = Headers::default();
@@ -326,7 +336,7 @@ impl Request {
         &self.head
     }
 
-    /// Keeps the error that `reply` was made of, if it was.
+    /// Keeps the error that `reply` was made of, if there is one.
     pub(crate) fn note_failure(&self, reply: &mut Reply) {
         if let Some(error) = reply.response_mut().parts.failure.take() {
             self.failure.set(Some(error));
@@ -349,19 +359,19 @@ impl Request {
         self.head.form == crate::codec::target::Form::Asterisk
     }
 
-    /// No parameters, and the memory of earlier ones.
+    /// Empty parameters with the memory of earlier ones.
     pub(crate) fn take_params(&self) -> Params {
         self.spare_params.take()
     }
 
-    /// Leaves the memory of parameters to those of the next match.
+    /// Keeps the memory of these parameters for the next match.
     pub(crate) fn leave_params(&self, mut params: Params) {
         params.clear();
         self.spare_params.set(params);
     }
 
-    /// Sets what the route's pattern matched. Of routers that call one another the first one's parameters stay, and the rest of
-    /// the path is the last one's.
+    /// Sets what the route's pattern matched. If routers call one another, the parameters of the
+    /// first one stay, and the rest of the path is the last one's.
     pub(crate) fn set_params(&self, params: Params) {
         self.rest_bytes.set(params.rest_bytes);
         if let Err(params) = self.params.set(params) {
@@ -411,10 +421,11 @@ pub struct BodyReader<'a> {
 }
 
 impl BodyReader<'_> {
-    /// The trailer section of a chunked body that was read to its end; empty before that, and without one.
+    /// The trailer section of a chunked body. Empty until the body was read to its end, and if
+    /// there is none.
     ///
-    /// Trailers are kept apart from the header fields, and those that could change what the message means
-    /// (`Content-Length`, `Host`, `Authorization` …) were refused (RFC 9110 §6.5).
+    /// Trailers are kept apart from the header fields. The server refuses trailers that could
+    /// change what the message means (`Content-Length`, `Host`, `Authorization` …) (RFC 9110 §6.5).
     pub fn trailers(&self) -> Headers {
         let mut trailers = Headers::default();
         let buffered = self.request.buffered.borrow();

@@ -16,9 +16,10 @@ use crate::{Headers, Status};
 
 /// A response: status, fields and body.
 ///
-/// The server adds `Date`, the framing (`Content-Length` or `Transfer-Encoding`) and `Connection` by itself. Status
-/// 204, 205 and 304 are sent without content whatever the body is, and so is every answer to `HEAD` (RFC 9110 §6.4). An
-/// interim status, 1xx, is no response: the client gets 500.
+/// The server adds `Date`, the framing (`Content-Length` or `Transfer-Encoding`) and `Connection`
+/// by itself. Whatever the body is, the server sends no content with status 204, 205 and 304, nor
+/// in any answer to `HEAD` (RFC 9110 §6.4). An interim status, 1xx, is no response: the server
+/// sends 500 instead.
 ///
 /// ```
 /// use akurai_http::{Response, Status};
@@ -32,15 +33,15 @@ pub struct Response {
     pub(crate) parts: Box<Parts>,
 }
 
-/// What a response consists of. It stays in its place while the response goes from hand to hand, and is used again for the
-/// thread's next one, so that a short answer costs no allocation.
+/// The parts of a response. They stay where they are when the response is moved. The thread's next
+/// response uses them again, so that a short answer costs no allocation.
 pub(crate) struct Parts {
     status: Status,
     headers: Headers,
     pub(crate) body: Body,
     /// The body, if it is [`Body::Short`].
     pub(crate) short: Vec<u8>,
-    /// What the application said of the body's length, in bytes.
+    /// The body's length as the application declared it, in bytes.
     pub(crate) declared_length: Option<u64>,
     /// The body is compressed while it is streamed.
     pub(crate) coded: Option<Coded>,
@@ -49,11 +50,11 @@ pub(crate) struct Parts {
     pub(crate) failure: Option<io::Error>,
 }
 
-/// A body of so many bytes at most is copied to where the last one was.
+/// Longest body that is copied into [`Parts::short`], in bytes. That memory is used again.
 const SHORT_BYTES: usize = 1024;
 
 thread_local! {
-    /// What this thread's last response consisted of, empty again.
+    /// The parts of this thread's last response, emptied.
     static SPARE: Cell<Option<Box<Parts>>> = const { Cell::new(None) };
 }
 
@@ -62,10 +63,11 @@ pub(crate) enum Body {
     /// In [`Parts::short`].
     Short,
     Bytes(Vec<u8>),
-    /// A part of the program.
+    /// Bytes that are part of the program.
     Static(&'static [u8]),
     Stream(Box<StreamFn>),
-    /// Opened when the handler has returned, since what is sent of it depends on the request.
+    /// The file is opened after the handler has returned, since the request decides what is sent of
+    /// it.
     File(PathBuf),
 }
 
@@ -89,17 +91,19 @@ impl Response {
         Response::of_type("text/html; charset=utf-8", body)
     }
 
-    /// 200 with `application/json`; the bytes are the caller's, and are not checked.
+    /// 200 with `application/json`. The bytes are the caller's: nothing checks them.
     pub fn json(body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
         Response::of_type("application/json", body)
     }
 
     /// 200 with a body that `write` produces while it is sent, in constant memory.
     ///
-    /// HTTP/1.1 gets it chunked and HTTP/1.0 until the connection's end, unless [`content_length`] declares the length
-    /// in advance. If `write` fails or panics, or writes more or less than was declared, then the client gets a 500 as
-    /// long as nothing was sent, and otherwise an aborted connection: HTTP/1.1 never takes it for a whole body. HTTP/1.0
-    /// cannot tell, unless the length was declared. It is not called for `HEAD`, nor for a status without content.
+    /// HTTP/1.1 gets it chunked and HTTP/1.0 until the connection's end, unless [`content_length`]
+    /// declares the length in advance. It is a failure if `write` fails or panics, or writes more
+    /// or less than was declared. Then the client gets a 500 as long as nothing was sent, and
+    /// otherwise an aborted connection. An HTTP/1.1 client never takes that for a whole body. An
+    /// HTTP/1.0 client cannot tell, unless the length was declared. The server does not call
+    /// `write` for `HEAD`, nor for a status without content.
     ///
     /// ```
     /// use akurai_http::Response;
@@ -121,17 +125,19 @@ impl Response {
         Response::new(Status::OK).with_stream(write)
     }
 
-    /// The file at `path`, under the rules of [`Files`](crate::Files): its media type and validators, conditions, ranges,
-    /// `HEAD` and sidecars, in constant memory. 404 if it is missing or no regular file.
+    /// The file at `path`, under the rules of [`Files`](crate::Files): its media type and
+    /// validators, conditions, ranges, `HEAD` and sidecars, in constant memory. 404 if it is
+    /// missing or no regular file.
     ///
-    /// It is opened when the handler has returned. Fields that the handler sets stay: with an
-    /// `ETag` of its own, that is what conditions are compared with. With one, with a
-    /// `Content-Encoding`, or as an [`attachment`](Response::attachment), which others may have
-    /// uploaded, the file is sent as it is and no sidecar of it. Conditions and ranges are for
-    /// `GET` and `HEAD` and for status 200; with another status the whole file is sent.
+    /// The file is opened after the handler has returned. Fields that the handler sets stay. If the
+    /// handler sets an `ETag`, conditions are compared with that one. The file itself is sent, and
+    /// no sidecar of it, if the handler sets an `ETag` or a `Content-Encoding`, or makes it an
+    /// [`attachment`](Response::attachment), which other people may have uploaded. Conditions and
+    /// ranges are for `GET` and `HEAD` and for status 200; with another status the whole file is
+    /// sent.
     ///
-    /// The path is the program's own: nothing confines it. For paths that clients choose there is
-    /// [`Router::files`](crate::Router::files).
+    /// The path is the application's own: nothing confines it to a directory. For paths that
+    /// clients choose, use [`Router::files`](crate::Router::files).
     ///
     /// ```
     /// use akurai_http::Response;
@@ -145,18 +151,17 @@ impl Response {
         response
     }
 
-    /// Sends the client on to another place, which `Location` names: an absolute URL, or a
-    /// reference that counts from the request's own (RFC 9110 §10.2.2), such as `/login`. What is
-    /// not ASCII in it is percent-encoded (RFC 3987 §3.1). What the client then sends depends on
-    /// the status (§15.4):
+    /// Sends the client to another place, which `Location` names: an absolute URL, or a reference
+    /// relative to the request's own (RFC 9110 §10.2.2), such as `/login`. Bytes that are not ASCII
+    /// are percent-encoded (RFC 3987 §3.1). The status decides what the client sends next (§15.4):
     ///
     /// | status | for | the next request |
     /// |---|---|---|
     /// | [`SEE_OTHER`](Status::SEE_OTHER), 303 | the answer to a form | `GET`, without a body |
     /// | [`TEMPORARY_REDIRECT`](Status::TEMPORARY_REDIRECT), 307 | now | keeps method and body |
     /// | [`PERMANENT_REDIRECT`](Status::PERMANENT_REDIRECT), 308 | from now on | keeps method and body |
-    /// | [`FOUND`](Status::FOUND), 302 | now | as 307, but of `POST` browsers make `GET` |
-    /// | [`MOVED_PERMANENTLY`](Status::MOVED_PERMANENTLY), 301 | from now on | as 308, but of `POST` browsers make `GET` |
+    /// | [`FOUND`](Status::FOUND), 302 | now | as 307, but browsers turn `POST` into `GET` |
+    /// | [`MOVED_PERMANENTLY`](Status::MOVED_PERMANENTLY), 301 | from now on | as 308, but browsers turn `POST` into `GET` |
     ///
     /// ```
     /// use akurai_http::{Response, Status};
@@ -167,9 +172,9 @@ impl Response {
     ///
     /// # Panics
     ///
-    /// If the status is none of these, or the location is malformed as a field. Use [`try_header`](Response::try_header) for
-    /// one that comes from outside; and see that it leads to where you would send people, or a link to this server leads
-    /// them anywhere.
+    /// If the status is none of these, or the location is malformed as a field. Use
+    /// [`try_header`](Response::try_header) for a location that comes from outside. Also check
+    /// where it leads: otherwise a link to this server can send people anywhere.
     #[track_caller]
     pub fn redirect(status: Status, location: impl AsRef<[u8]>) -> Response {
         assert!(
@@ -185,10 +190,11 @@ impl Response {
         self
     }
 
-    /// Adds a field, after those of the same name; but a `Content-Type` takes the place of the one before.
+    /// Adds a field, after those of the same name. But a `Content-Type` replaces the one before.
     ///
-    /// `Connection: close` closes the connection after this response; other connection options are the server's to
-    /// say and are left out. `Content-Length` is [`content_length`](Response::content_length).
+    /// `Connection: close` closes the connection after this response. The server itself sets the
+    /// other connection options; those given here are left out. For `Content-Length` see
+    /// [`content_length`](Response::content_length).
     ///
     /// ```
     /// use akurai_http::Response;
@@ -203,9 +209,9 @@ impl Response {
     ///
     /// # Panics
     ///
-    /// If the field is malformed, which would let a value forge another field or a second response;
-    /// also if it is an `ETag` or `Last-Modified` that no condition would match, since it lacks its
-    /// quotes or is no date. Use [`try_header`](Response::try_header) for a value that comes from
+    /// If the field is malformed: such a value could forge another field or a second response. Also
+    /// if it is an `ETag` without its quotes or a `Last-Modified` that is no date: no condition
+    /// would match it. Use [`try_header`](Response::try_header) for a value that comes from
     /// outside.
     #[track_caller]
     pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Response {
@@ -219,10 +225,10 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// If the name is no token, if the value holds CR, LF, NUL or another control character or
-    /// begins or ends with white space, or if the field is `Transfer-Encoding`, a `Content-Length`
+    /// If the name is no token; if the value holds CR, LF, NUL or another control character, or
+    /// begins or ends with white space; or if the field is `Transfer-Encoding`, a `Content-Length`
     /// that is no number, an `ETag` without its quotes or a `Last-Modified` that is no HTTP-date.
-    /// Passed on by `?`, it is 500.
+    /// If `?` passes the error on, it becomes a 500.
     ///
     /// ```
     /// use akurai_http::{Cookie, Reply, Request, Response, Status};
@@ -245,7 +251,8 @@ impl Response {
         Ok(self)
     }
 
-    /// As [`try_header`](Response::try_header), in place: for middleware that has the response by reference.
+    /// As [`try_header`](Response::try_header), in place: for middleware that has the response by
+    /// reference.
     ///
     /// # Errors
     ///
@@ -267,7 +274,8 @@ impl Response {
         }
         let headers = &mut self.parts.headers;
         headers.append(name.as_bytes(), value)?;
-        // There is one of these (RFC 9110 §5.3), and `text` and its kind begin with theirs.
+        // A message has one of these (RFC 9110 §5.3), and `text` and the like have set theirs
+        // before.
         if name.eq_ignore_ascii_case("Content-Type") {
             headers.keep_last(name);
         }
@@ -280,15 +288,16 @@ impl Response {
         Ok(())
     }
 
-    /// Has browsers save the content under this name instead of showing it: `Content-Disposition: attachment` with
-    /// `filename`, and `filename*` where the name needs it (RFC 6266). A slash, backslash or control character in it becomes
-    /// `_`. Behind [`Gzip`](crate::middleware::Gzip), `Cache-Control: no-transform` keeps its ranges.
+    /// Makes browsers save the content under this name instead of showing it. Sets
+    /// `Content-Disposition: attachment` with `filename`, and with `filename*` where the name needs
+    /// it (RFC 6266). A slash, backslash or control character in the name becomes `_`. Behind
+    /// [`Gzip`](crate::middleware::Gzip), `Cache-Control: no-transform` keeps the content's ranges.
     pub fn attachment(mut self, file_name: &str) -> Response {
         self.parts.headers.remove("Content-Disposition");
         self.header("Content-Disposition", attachment(file_name))
     }
 
-    /// Removes every field of this name; for `Content-Length`, what was declared.
+    /// Removes every field of this name. For `Content-Length`, removes the declared length.
     pub fn without_header(mut self, name: &str) -> Response {
         if name.eq_ignore_ascii_case("Content-Length") {
             self.parts.declared_length = None;
@@ -297,7 +306,8 @@ impl Response {
         self
     }
 
-    /// Declares the length of a streamed body, in bytes; or, in an answer to `HEAD`, what `GET` would send.
+    /// Declares the length of a streamed body, in bytes. In an answer to `HEAD`, declares the
+    /// length that `GET` would send.
     pub fn content_length(mut self, bytes: u64) -> Response {
         self.parts.declared_length = Some(bytes);
         self
@@ -321,7 +331,7 @@ impl Response {
         self.parts.status
     }
 
-    /// The fields that were set, without those that the server adds when it sends them.
+    /// The fields that were set. The server adds further ones when it sends the response.
     pub fn headers(&self) -> &Headers {
         &self.parts.headers
     }
@@ -336,7 +346,8 @@ impl Response {
         }
     }
 
-    /// Says that the content depends on `Accept-Encoding` (RFC 9110 §12.5.5), unless it says so already.
+    /// Says that the content depends on `Accept-Encoding` (RFC 9110 §12.5.5), unless it says so
+    /// already.
     pub(crate) fn vary_by_coding(&mut self) {
         let names_it = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"Accept-Encoding");
         if !self.headers().tokens("Vary").any(names_it) {
@@ -352,7 +363,7 @@ impl Response {
         self
     }
 
-    /// A short answer of the server's own.
+    /// A short answer that the server makes itself.
     pub(crate) fn plain(status: Status, message: &str) -> Response {
         Response::text(format!("{message}\n")).with_status(status)
     }
@@ -367,13 +378,13 @@ impl Response {
         self
     }
 
-    /// Leaves what it consists of to the thread's next response.
+    /// Leaves its parts to the thread's next response.
     pub(crate) fn recycle(mut self) {
         self.parts.clear();
         SPARE.set(Some(self.parts));
     }
 
-    /// Frees what [`recycle`](Response::recycle) has left.
+    /// Frees the parts that [`recycle`](Response::recycle) has left.
     pub(crate) fn free_spare() {
         SPARE.take();
     }
@@ -402,12 +413,12 @@ impl Parts {
         }
     }
 
-    /// A streamed body, whose closure runs once.
+    /// Takes the body out, since a stream's closure runs once.
     pub(crate) fn take_body(&mut self) -> Body {
         std::mem::replace(&mut self.body, Body::Short)
     }
 
-    /// Becomes empty, and keeps what memory a usual response needs.
+    /// Becomes empty. Keeps as much memory as a usual response needs.
     fn clear(&mut self) {
         self.headers.clear();
         self.body = Body::Short;

@@ -1,4 +1,4 @@
-//! A server at work: threads that accept and serve, and how they come to an end.
+//! A running server: the threads that accept and serve connections, and how they end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,13 +19,14 @@ use crate::serve::overload::Refusals;
 use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
 
-/// How long after a forced end the threads have to notice it.
+/// How long the threads have to notice a forced end.
 const FORCED_TIME: Duration = Duration::from_secs(1);
 
-/// How often a listener is asked that another holder of its socket has made non-blocking.
+/// How long a thread waits before it asks a listener again that another holder of the socket has
+/// made non-blocking.
 const ASK: Duration = Duration::from_millis(10);
 
-/// How often an upgraded connection's hook is called while the server stops.
+/// How often the hook of an upgraded connection is called while the server stops.
 const REMINDER: Duration = Duration::from_secs(1);
 
 /// What the threads of a running server share.
@@ -44,7 +45,7 @@ impl RunningServer {
     ) -> Arc<RunningServer> {
         let spare_time = serving.limits.spare_time.max(Duration::from_millis(1));
         let acceptors = listeners.into_iter().map(|listener| {
-            // A wait that cannot be bounded only means that spare threads stay.
+            // If this fails, `accept` cannot time out, and spare threads stay.
             let _ = listener.set_accept_timeout(spare_time);
             Acceptor::new(listener)
         });
@@ -56,7 +57,8 @@ impl RunningServer {
         })
     }
 
-    /// Serves until somebody asks to stop, and until all threads have ended then.
+    /// Serves until somebody asks for a stop. Returns when all threads have ended, or `FORCED_TIME`
+    /// after the grace.
     pub(crate) fn run(self: &Arc<RunningServer>) -> io::Result<()> {
         for index in 0..self.acceptors.len() {
             if let Err(error) = self.spawn_acceptor(index) {
@@ -82,13 +84,14 @@ impl RunningServer {
         })
     }
 
-    /// A thread's life: it accepts a connection, sees that another thread waits for the next one, and serves its own.
-    /// So a connection costs no hand-over, and none waits for another's slowness.
+    /// The life of a thread: it accepts a connection, makes sure that another thread waits for the
+    /// next one, and serves its own. So no connection is handed from thread to thread, and no
+    /// connection waits for a slow one.
     fn accept_and_serve(self: Arc<RunningServer>, index: usize) {
         let acceptor = &self.acceptors[index];
         while let Some((transport, peer)) = self.accept(acceptor) {
             if !acceptor.leave() && self.spawn_acceptor(index).is_err() {
-                // Without another thread, this one must go on accepting.
+                // No other thread can be made, so this one must go on accepting.
                 acceptor.enter();
                 self.refuse(transport);
                 continue;
@@ -144,7 +147,7 @@ impl RunningServer {
         else {
             return;
         };
-        // An error of the program's own may panic where it is told or dropped.
+        // The application's error may panic when it is printed or dropped.
         let outcome = contain(|| match run(upgraded) {
             Err(error) if !is_disconnect(&error) => {
                 let failure = format_args!("the closure failed: {error}");
@@ -175,15 +178,15 @@ impl RunningServer {
             match accepted {
                 Ok(accepted) => return Some(accepted),
                 Err(error) if is_of_the_peer(&error) => {}
-                // A spare thread has waited long enough; or the system lacks something, descriptors
-                // most likely, and each that waits would take one.
+                // Either this spare thread has waited long enough, or the system lacks something,
+                // most likely descriptors. Each thread that waits would take one.
                 Err(_) if acceptor.leave_others() => return None,
                 Err(error) if is_timeout(&error) => {
                     if acceptor.listener.is_shared() {
                         thread::sleep(ASK);
                     }
                 }
-                // Descriptors come back when connections end.
+                // Descriptors become free when connections end.
                 Err(_) => thread::sleep(self.serving.limits.accept_pause),
             }
         }
@@ -193,13 +196,14 @@ impl RunningServer {
         self.serving.registry.close_idle(false);
         let _over = self.call_stop_hooks();
         loop {
-            // It may come nearer meanwhile.
+            // Another call may shorten the grace meanwhile.
             let deadline = self.serving.registry.deadline();
             for acceptor in &self.acceptors {
                 acceptor.stop();
             }
             let soon = Instant::now() + Duration::from_millis(20);
-            // A closure may have given its socket to a thread of its own; that has the grace too.
+            // A closure may have given its socket to a thread of its own. That thread has the grace
+            // too.
             if self.threads.join(deadline.min(soon)) {
                 if self.serving.registry.upgraded() == 0 {
                     return;
@@ -213,14 +217,14 @@ impl RunningServer {
         self.serving.registry.close_all();
         self.refusals.end();
         self.threads.join(Instant::now() + FORCED_TIME);
-        // A thread that is left behind keeps the listeners.
+        // A thread that did not end keeps the listeners, so they do not remove their files.
         for acceptor in &self.acceptors {
             acceptor.listener.remove_file();
         }
     }
 
-    /// Has the hooks called now and then, until the end that is returned is dropped. A hook is the
-    /// application's own: where it hangs, the grace goes on to its end.
+    /// Calls the hooks at once, and then about once a second, until the returned sender is dropped.
+    /// A hook is the application's code: even if it hangs, the grace ends in time.
     fn call_stop_hooks(&self) -> mpsc::Sender<()> {
         let (over, is_over) = mpsc::channel();
         let registry = Arc::clone(&self.serving.registry);
@@ -234,14 +238,15 @@ impl RunningServer {
         };
         let builder = thread::Builder::new().name("akurai-stop".to_owned());
         if builder.spawn(calls).is_err() {
-            // The end of its input tells such a connection as it tells the others.
+            // Without that thread, such connections learn of the stop as the others do: their input
+            // ends.
             self.serving.registry.close_idle(true);
         }
         over
     }
 }
 
-/// Whether an error of `accept` concerns the one connection that was to be accepted.
+/// Whether an error of `accept` concerns only the connection that was to be accepted.
 fn is_of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     matches!(

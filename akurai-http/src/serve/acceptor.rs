@@ -1,4 +1,4 @@
-//! A listener, and the threads that wait for its next connection: a few in `accept`, the others at
+//! A listener, and the threads that wait for its next connection. A few are in `accept`, the others
 //! rest.
 
 use std::sync::{Condvar, Mutex};
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use crate::io::lock::{lock, wait_at_most};
 use crate::io::transport::Listener;
 
-/// Most threads in `accept` at a time. A thread that waits there holds the number of a descriptor
-/// that nothing lists: Linux reserves it before the connection comes. So a burst would leave few
-/// numbers for files, if all of its threads waited there.
+/// Most threads in `accept` at a time. Linux reserves a descriptor's number for each thread there,
+/// before a connection comes, and nothing lists that number. If all threads of a burst waited
+/// there, few numbers would be left for files.
 const ACCEPTING: usize = 4;
 
 #[derive(Debug)]
@@ -23,9 +23,9 @@ pub(crate) struct Acceptor {
 struct Waiting {
     /// Threads in `accept`, or on their way there.
     accepting: usize,
-    /// Threads that hold no descriptor, and wait to be called there.
+    /// Threads that hold no descriptor, and wait until they are called to `accept`.
     resting: usize,
-    /// Threads that were called, count as accepting, and have not yet heard it.
+    /// Threads that were called and count as accepting, but have not noticed the call yet.
     calls: usize,
 }
 
@@ -43,8 +43,8 @@ impl Acceptor {
         lock(&self.state).accepting += 1;
     }
 
-    /// A thread leaves `accept`, and calls a resting one if it was the last. False if there is
-    /// none, so that nobody accepts.
+    /// A thread leaves `accept`. If it was the last there, it calls a resting one. False if there
+    /// is none, so that no thread accepts.
     pub(crate) fn leave(&self) -> bool {
         let mut state = lock(&self.state);
         state.accepting -= 1;
@@ -57,7 +57,8 @@ impl Acceptor {
         state.accepting > 0
     }
 
-    /// A thread leaves `accept` for good, unless it is the last there: then this is false.
+    /// A thread leaves `accept` for good. If it is the last there, it must stay: then this is
+    /// false.
     pub(crate) fn leave_others(&self) -> bool {
         let mut state = lock(&self.state);
         let is_spare = state.accepting > 1;
@@ -65,9 +66,9 @@ impl Acceptor {
         is_spare
     }
 
-    /// A thread that has served its connection goes to `accept`, at once or when it is called.
-    /// False if it is to end:
-    /// `most` threads wait already, or nobody called it for so long, or the server `is_over`.
+    /// A thread that has served its connection goes back to `accept`, at once or when it is called.
+    /// False if it must end: `most` threads wait already, no call came for as long as `wait`, or
+    /// the server `is_over`.
     pub(crate) fn come_back(
         &self,
         most: usize,
@@ -98,8 +99,8 @@ impl Acceptor {
         }
     }
 
-    /// Has the threads that wait look whether the server is over. It may take several calls until
-    /// all have.
+    /// Makes waiting threads check whether the server is over. It may take several calls until all
+    /// threads have.
     pub(crate) fn stop(&self) {
         let accepting = {
             let state = lock(&self.state);
@@ -107,9 +108,10 @@ impl Acceptor {
             state.accepting
         };
         match accepting {
-            // The next server may have the path, while this one serves to the end.
+            // No thread accepts any more. The next server may have the path while this one still
+            // serves.
             0 => self.listener.remove_file(),
-            // Where a single call cannot wake all threads in accept, each call wakes one.
+            // Where a single call cannot wake all threads in `accept`, each call wakes one.
             _ => drop(self.listener.wake()),
         }
     }

@@ -1,4 +1,4 @@
-//! One connection: request after request, until one ends it or takes it away.
+//! One connection: request after request, until one of them ends the connection or upgrades it.
 //!
 //! ```text
 //!            ┌────────────────────────── persist ─────────────────────────┐
@@ -35,14 +35,15 @@ use crate::{App, Method, Reply, Request, Response, Status};
 pub(crate) use upgrading::PendingUpgrade;
 use waits::HeadWaits;
 
-/// What fits into a new connection's first flight, in bytes (RFC 6928: ten segments): it has left
-/// this machine when the write returns.
+/// How many bytes a new connection may send at once (RFC 6928: ten segments). An answer of this
+/// size has left this machine when the write returns.
 const FIRST_FLIGHT_BYTES: u64 = 10 * 1460;
 
 /// Serves one connection to its end, or until it is upgraded.
 ///
-/// What a thread's stack has held stays resident while the thread waits, so what is large here is on the heap, and this is never
-/// a part of its caller's frame, in which a closure runs.
+/// The pages that a thread's stack has used stay resident while the thread waits. So large values
+/// here are on the heap. And this function is never inlined: its frame must be gone when the caller
+/// runs a closure.
 #[inline(never)]
 pub(crate) fn serve(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<PendingUpgrade> {
     let mut connection = open(serving, entry)?;
@@ -53,8 +54,8 @@ pub(crate) fn serve(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Pend
                 connection.close(true);
                 return None;
             }
-            // The handler's state may be torn by a panic; it is the handler's own, as with any
-            // thread that panicked.
+            // A panic may leave the handler's state inconsistent. That state is the handler's own,
+            // as with any thread that panics.
             next => match contain(|| connection.reply_to(next)) {
                 Some(outcome) => outcome,
                 None => connection.after_panic(),
@@ -98,20 +99,21 @@ struct Connection<'a> {
     head_limits: HeadLimits,
     parser: HeadParser,
     request: Request,
-    /// What is read and written. The request has it while the app answers.
+    /// The connection's buffers. The request has them while the app answers.
     buffered: Box<BufferedTransport>,
     /// No request has come yet.
     first: bool,
-    /// What was sent until the client's last request came, in bytes: the client has it.
+    /// How many bytes were sent when the client's last request came. We take them as received.
     sent_before: u64,
-    /// Where the answer under way begins; `None` before its head is written.
+    /// Where the current answer begins; `None` before its head is written.
     begun: Option<Begun>,
     date: Date,
 }
 
-/// Where an answer begins in what is written.
+/// Where an answer begins in the output.
 struct Begun {
-    /// Of [`BufferedTransport::output`], as long as nothing was written since.
+    /// The length of [`BufferedTransport::output`] at that time. Valid if nothing was written
+    /// since.
     output_bytes: usize,
     /// [`BufferedTransport::writes`] at that time.
     writes: u64,
@@ -122,15 +124,15 @@ enum Next {
     Refused(RequestError),
     /// Nothing came in time, or the server stops.
     Idle,
-    /// The client left, or its input was ended since the server stops.
+    /// The client left, or its input was ended because the server stops.
     Gone,
 }
 
 enum Outcome {
     Persist,
-    /// Ends behind what was written, which the client is to receive.
+    /// The connection ends, but the client must still receive what was written.
     Close,
-    /// There is no client any more, or it takes nothing.
+    /// The client is gone, or takes nothing.
     Gone,
     Upgrade(PendingUpgrade),
 }
@@ -155,15 +157,15 @@ impl Connection<'_> {
                 Ok(None) => {}
                 Err(error) => return self.refused(error),
             }
-            // The empty lines that may precede a request line are not yet a request.
+            // Empty lines may precede a request line. They do not begin a request.
             let idle = self
                 .buffered
                 .unread()
                 .iter()
                 .all(|byte| matches!(byte, b'\r' | b'\n'));
             let wait = if idle {
-                // A thread that waits owes nothing: what is written now cannot be lost to a
-                // shutdown.
+                // A thread that waits owes nothing. What we write now cannot be lost if a shutdown
+                // closes the connection.
                 if self.buffered.flush().is_err() {
                     return Next::Gone;
                 }
@@ -183,7 +185,7 @@ impl Connection<'_> {
                 self.parser.shrink();
             }
             if idle && !self.entry.set_idle() {
-                // What was answered last may still be on its way.
+                // The last answer may still be on its way.
                 return Next::Idle;
             }
             let filled = self.buffered.fill(wait);
@@ -198,13 +200,15 @@ impl Connection<'_> {
         }
     }
 
-    /// Makes what was read of a refused head the request to answer, since the answer depends on its method.
+    /// Makes the part of a refused head that was read the request to answer, since the answer
+    /// depends on its method.
     fn refused(&mut self, error: RequestError) -> Next {
         self.request.begin_refused(&mut self.parser);
         Next::Refused(error)
     }
 
-    /// Answers the request, or refuses it. What the program made is dropped in here too.
+    /// Answers the request, or refuses it. Values that the application made are dropped in here
+    /// too.
     fn reply_to(&mut self, next: Next) -> Outcome {
         self.begun = None;
         match next {
@@ -214,7 +218,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Answers a request after a panic of the program's.
+    /// Answers a request after the application panicked.
     fn after_panic(&mut self) -> Outcome {
         self.count_panic();
         match self.take_back() {
@@ -223,16 +227,16 @@ impl Connection<'_> {
         }
     }
 
-    /// Takes back what was written of an answer that failed. What comes of the connection if that
-    /// cannot be, since some of it was sent.
+    /// Takes back what was written of an answer that failed. If some of it was sent, it cannot be
+    /// taken back: then returns how the connection ends.
     fn take_back(&mut self) -> Option<Outcome> {
         if self.buffered.is_broken() {
             return Some(Outcome::Gone);
         }
         match self.begun.take() {
             Some(begun) if begun.writes != self.buffered.writes => {
-                // Its framing shows that its end is missing, but to HTTP/1.0 without a length.
-                // What was sent before it still arrives.
+                // The framing shows the client that the end is missing, except to HTTP/1.0 without
+                // a length. What was sent before still arrives.
                 self.buffered.output.clear();
                 Some(Outcome::Close)
             }
@@ -247,7 +251,7 @@ impl Connection<'_> {
     fn answer_request(&mut self) -> Outcome {
         let reply = self.ask_app();
         if let Err(error) = self.buffered.body.check() {
-            // The handler has met it when it read the body, and most likely answers with it.
+            // The handler got this error when it read the body, and most likely answers with it.
             self.serving.registry.counts.refuse(error);
         }
         match reply {
@@ -279,12 +283,13 @@ impl Connection<'_> {
         self.with_failure_told(reply)
     }
 
-    /// Tells the failure that a reply was made of, and counts the panic that it stands for.
+    /// Prints the failure that a reply was made of, and counts the panic that it stands for.
     fn with_failure_told(&self, mut reply: Reply) -> Reply {
         let request = &self.request;
         request.note_failure(&mut reply);
         if let Some(error) = request.take_failure() {
-            // Where the client left while its body was read, that is all there is to it.
+            // If the client left while its body was read, the handler did not fail: nothing is
+            // printed.
             let left = is_disconnect(&error) && self.buffered.body.check().is_err();
             if !left {
                 self.blame(&format_args!("the handler failed: {error}"));
@@ -305,7 +310,7 @@ impl Connection<'_> {
             .fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A fault of the program's, which stderr should show; the client learns nothing of it.
+    /// Prints a fault of the application to stderr. The client learns nothing of it.
     fn blame(&self, fault: &dyn fmt::Display) {
         let (method, path) = (self.request.method(), self.request.path());
         tell(format_args!("{method} {path}"), fault);
@@ -316,7 +321,7 @@ impl Connection<'_> {
         self.respond(Response::refusal(error))
     }
 
-    /// Ends the connection behind what was written.
+    /// Ends the connection after what was written.
     fn close(mut self: Box<Self>, is_idle: bool) {
         if self.buffered.flush().is_err() || self.may_close_at_once(is_idle) {
             return;
@@ -327,9 +332,9 @@ impl Connection<'_> {
     }
 
     /// Whether no reset can destroy what was written: all of it has left this machine, and no input
-    /// is unread nor to be expected.
+    /// is unread or expected.
     fn may_close_at_once(&mut self, is_idle: bool) -> bool {
-        // A client that asked for the end sends nothing behind its request (RFC 9112 §9.6).
+        // A client that asked for the end sends nothing after its request (RFC 9112 §9.6).
         let has_asked = self.request.head().is_last
             && !self.request.announces_body()
             && self.buffered.unread().is_empty();
@@ -339,8 +344,8 @@ impl Connection<'_> {
     }
 }
 
-/// Whether no app answers this request. What `TRACE` asks for would show a page the credentials
-/// that its browser adds.
+/// Whether the server answers this request without the app. The answer that `TRACE` asks for would
+/// show a page the credentials that its browser adds.
 fn is_for_server(request: &Request) -> bool {
     request.is_asterisk() || request.method() == Method::Trace
 }

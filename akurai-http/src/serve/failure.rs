@@ -1,10 +1,9 @@
-//! What goes wrong in the program: one line on stderr for each, since the client learns nothing of
-//! it.
+//! Failures of the application. Each is one line on stderr, since the client learns nothing of it.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 
-/// Says what went wrong when `request`, its method and path, was answered.
+/// Prints what went wrong while `request`, its method and path, was answered.
 pub(crate) fn tell(request: fmt::Arguments<'_>, failure: &dyn fmt::Display) {
     // One write, so that no other thread's line comes in between.
     let _ = io::stderr().write_all(line(request, failure).as_bytes());
@@ -12,7 +11,7 @@ pub(crate) fn tell(request: fmt::Arguments<'_>, failure: &dyn fmt::Display) {
 
 fn line(request: fmt::Arguments<'_>, failure: &dyn fmt::Display) -> String {
     let mut line = format!("akurai-http: {request}: ");
-    // The text may hold what a client sent, which is to forge no second line.
+    // The text may hold bytes from a client. They must not forge a second line.
     for character in failure.to_string().chars() {
         let _ = match character.is_control() {
             true => write!(line, "{}", character.escape_default()),
@@ -23,8 +22,8 @@ fn line(request: fmt::Arguments<'_>, failure: &dyn fmt::Display) -> String {
     line
 }
 
-/// Whether an error says that the client left, or does not take what it is sent, or that the server
-/// stops: no failure of the program.
+/// Whether an error says that the client left, or takes nothing, or that the server stops. Such an
+/// error is no failure of the application.
 pub(crate) fn is_disconnect(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     matches!(

@@ -1,4 +1,4 @@
-//! Which hosts a server answers to.
+//! The hosts that a server answers to.
 
 use std::io;
 use std::net::Ipv6Addr;
@@ -6,13 +6,13 @@ use std::net::Ipv6Addr;
 /// The names and addresses that a request may be for.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
-    /// Without the root's dot; IPv4 addresses too.
+    /// Without the dot at the end. IPv4 addresses are here too.
     names: Vec<String>,
     v6: Vec<Ipv6Addr>,
 }
 
 impl Hosts {
-    /// Adds a host name or an address, an IPv6 one in brackets or without.
+    /// Adds a host name or an address. An IPv6 address may stand in brackets.
     pub(crate) fn add(&mut self, host: &str) -> io::Result<()> {
         if let Some(addr) = host.parse().ok().or_else(|| bracketed(host)) {
             self.v6.push(addr);
@@ -30,8 +30,8 @@ impl Hosts {
         Ok(())
     }
 
-    /// Whether a request may be for this authority. It is empty if an HTTP/1.0 client named no
-    /// host, which no browser does.
+    /// Whether a request may be for this authority. An empty one may: then an HTTP/1.0 client named
+    /// no host, which no browser does.
     pub(crate) fn admit(&self, authority: &str) -> bool {
         let host = without_port(authority);
         match bracketed(host) {

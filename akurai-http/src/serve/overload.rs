@@ -1,5 +1,5 @@
-//! Connections that found no place: each is told so when it asks, and read until it has the answer
-//! or its time is up.
+//! Connections that found no place. Each gets a 503 once its client sends something, and is read
+//! until the client has the answer or its time is up.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,17 +18,17 @@ use crate::io::registry::Registry;
 use crate::io::transport::Transport;
 use crate::message::own_answers::overloaded;
 
-/// Refused connections that are kept at a time. Beyond that the oldest is closed: it has had the
-/// most time to read its answer.
+/// Most refused connections that are kept at a time. Beyond that the oldest is closed: its client
+/// has had the most time to read the answer.
 const KEPT: usize = 256;
 
-/// How often they are looked at, by one thread that exists only while there are any.
+/// How often one thread reads from them. The thread exists only while there are any.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What one read throws away at most, in bytes.
+/// Most bytes that one read discards.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
-/// Reads of one connection at one look, so that a client that sends fast does not hold up the
+/// Most reads of one connection in a round, so that a client that sends fast does not hold up the
 /// others.
 const READS: usize = 32;
 
@@ -50,13 +50,13 @@ struct Kept {
 struct Refused {
     transport: Transport,
     lingering: Lingering,
-    /// The answer was written. That is when the first byte came: some clients throw away an answer
-    /// that comes before they have asked (Go's net/http).
+    /// The answer was written. We write it when the first byte comes, or when the connection is
+    /// dropped: some clients discard an answer that comes before they have asked (Go's net/http).
     is_told: bool,
 }
 
 impl Refusals {
-    /// Keeps the connection, to answer 503. True if the caller is to have a thread
+    /// Keeps the connection, to answer 503. True if the caller must start a thread that calls
     /// [`watch`](Self::watch).
     pub(crate) fn refuse(&self, transport: Transport) -> bool {
         if transport.set_nonblocking(true).is_err() {
@@ -77,12 +77,12 @@ impl Refusals {
         !mem::replace(&mut state.is_watched, true)
     }
 
-    /// Reads what the refused still send, until none is left.
+    /// Reads what the refused clients still send, until none is left.
     pub(crate) fn watch(&self, registry: &Registry, limits: &Limits) {
         let mut scratch = vec![0; SCRATCH_BYTES];
         loop {
             thread::sleep(LOOK);
-            // Apart from those that come meanwhile, so that no thread that accepts waits for these
+            // We take the connections out of the lock, so that no accepting thread waits for these
             // reads.
             let mut looked_at = mem::take(&mut lock(&self.state).kept);
             let bounds = LingerBounds::new(limits, looked_at.len(), KEPT, registry.is_stopping());
@@ -102,14 +102,14 @@ impl Refusals {
         }
     }
 
-    /// Closes them all, since no thread can watch them.
+    /// Closes all kept connections, since no thread can watch them.
     pub(crate) fn forget(&self) {
         let mut state = lock(&self.state);
         state.kept.clear();
         state.is_watched = false;
     }
 
-    /// Closes them all, and those that still come.
+    /// Closes all kept connections, and keeps no further ones.
     pub(crate) fn end(&self) {
         let mut state = lock(&self.state);
         state.kept.clear();
@@ -124,7 +124,7 @@ impl Drop for Refused {
 }
 
 impl Refused {
-    /// Throws away what came. False if this connection is over.
+    /// Reads and discards input. False if this connection is over.
     fn look(&mut self, scratch: &mut [u8], bounds: LingerBounds) -> bool {
         for _ in 0..READS {
             match self.transport.read(scratch) {
@@ -143,7 +143,7 @@ impl Refused {
         !self.lingering.left(bounds).is_zero()
     }
 
-    /// Answers once. False if the client is gone.
+    /// Writes the answer, once. False if the client is gone.
     fn tell(&mut self) -> bool {
         // A new socket's buffer is empty, so this does not wait.
         let told = |transport: &Transport| {

@@ -1,4 +1,4 @@
-//! A server as its owner holds it: bind, configure, run, stop, count.
+//! The server as an application sees it: bind, configure, run, stop, count.
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,7 @@ use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
 use crate::{App, Stats, TrustedProxies};
 
-/// A bound server, which [`run`](Server::run) makes serve.
+/// A bound server. [`run`](Server::run) makes it serve.
 ///
 /// ```no_run
 /// use akurai_http::{Response, Router, Server};
@@ -40,52 +40,57 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds a TCP address; port 0 lets the system choose ([`local_addr`](Server::local_addr) tells).
+    /// Binds a TCP address. With port 0 the system chooses one, which
+    /// [`local_addr`](Server::local_addr) returns.
     ///
     /// # Errors
     ///
-    /// Those of [`TcpListener::bind`]: the address is in use, not ours, or not allowed.
+    /// Those of [`TcpListener::bind`]: the address is in use, is not this machine's, or is not
+    /// allowed.
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Server> {
         TcpListener::bind(addr).map(|listener| Server::on(Listener::Tcp(listener)))
     }
 
-    /// Serves a listener that exists already, inherited from a supervisor for example. Others who
-    /// hold the same socket may go on accepting from it when this server has stopped.
+    /// Serves a listener that exists already, for example one that a supervisor has passed on.
+    /// Other processes that hold the same socket may go on accepting from it when this server has
+    /// stopped.
     ///
-    /// Whether the socket blocks is left as it is, since that is the same for all who hold it. A
-    /// blocking one is better: of one that does not block, the server asks for a connection every
-    /// 10 ms. So where nobody else relies on that, call
+    /// The server does not change whether the socket blocks, since that is the same for all
+    /// processes that hold it. A blocking socket is better: the server asks a non-blocking one for
+    /// a connection every 10 ms. So if no other process relies on non-blocking, call
     /// [`set_nonblocking(false)`](TcpListener::set_nonblocking) first.
     ///
     /// # Errors
     ///
-    /// If it has no address, as a descriptor that is no TCP socket.
+    /// If the listener has no address, as a descriptor that is no TCP socket.
     pub fn from_listener(listener: TcpListener) -> io::Result<Server> {
         listener.local_addr()?;
         Ok(Server::on(Listener::Shared(listener)))
     }
 
-    /// Binds a Unix socket at this path; who may connect is up to the directory's permissions. The socket's file goes when
-    /// the server stops, or is dropped before it ran.
+    /// Binds a Unix socket at this path. The directory's permissions decide which users may
+    /// connect. The socket's file is removed when the server stops, or when it is dropped before it
+    /// ran.
     ///
-    /// A server that died leaves its file behind. A socket's file that no process has open any more is removed, and bound
-    /// again; anything else that stands at the path stays. Of several servers that start at once,
-    /// one binds: a server that takes a path over first makes the file `PATH.lock`, which must not
-    /// be there, and removes it when it has bound the path.
+    /// A server that died leaves its file behind. If no process has a socket's file open any more,
+    /// this removes the file and binds the path again. Anything else at the path stays. If several
+    /// servers start at once, one binds: a server that takes a path over first makes the file
+    /// `PATH.lock`, which must not exist yet, and removes it when it has bound the path.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if the path is empty: Linux would choose an address for it that no client
-    /// knows. Those of [`UnixListener::bind`](std::os::unix::net::UnixListener::bind), which are
-    /// `AddrInUse` if another socket listens there, if something stands there that is no socket, or
-    /// if `PATH.lock` does; those of making and removing a file in that directory if a path is
-    /// taken over.
+    /// knows. Those of [`UnixListener::bind`](std::os::unix::net::UnixListener::bind). Among these
+    /// is `AddrInUse`: another socket listens there, something stands there that is no socket, or
+    /// `PATH.lock` exists. If a path is taken over, also those of making and removing a file in
+    /// that directory.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Server> {
         UnixSocket::bind(path.as_ref()).map(|socket| Server::on(Listener::Unix(socket)))
     }
 
-    /// Listens at another TCP address too; limits and counts are those of the one server.
+    /// Listens at another TCP address too. The server's limits and counts hold for all addresses
+    /// together.
     ///
     /// # Errors
     ///
@@ -123,25 +128,27 @@ impl Server {
         self
     }
 
-    /// Believes these proxies, and nobody else, about the client's address; see [`Request::client_addr`](crate::Request::client_addr).
+    /// Believes only these proxies about the client's address; see
+    /// [`Request::client_addr`](crate::Request::client_addr).
     pub fn trust(mut self, proxies: TrustedProxies) -> Server {
         self.proxies = Some(Arc::new(proxies));
         self
     }
 
-    /// Answers to these hosts alone: host names, IPv4 addresses and IPv6 addresses, each without a
-    /// port. A request for another host gets 421 (RFC 9110 §15.5.20), which no router, handler or
-    /// upgrade sees, and its connection ends. Called again, it adds to the list. Default: any host.
+    /// Answers only to these hosts: host names, IPv4 addresses and IPv6 addresses, each without a
+    /// port. A request for another host gets 421 (RFC 9110 §15.5.20), and its connection ends. No
+    /// router, handler or upgrade sees it. Another call adds to the list. Default: any host.
     ///
-    /// This ends DNS rebinding. A page of another site has its own name lead to this server's
-    /// address, on loopback or in a private network. The browser then takes page and server for one
-    /// site, and the page reads every answer: `Host` and `Origin` are both the page's. So list the
-    /// names that people type to get here, `localhost` for example.
+    /// This stops DNS rebinding. In that attack, a page of another site makes its own name lead to
+    /// this server's address, on loopback or in a private network. The browser then takes page and
+    /// server for one site, and the page can read every answer: `Host` and `Origin` both hold the
+    /// page's name. So list the names that people type to get here, `localhost` for example.
     ///
-    /// The server compares [`Request::authority`](crate::Request::authority) without its port, in any case, with or without a
-    /// dot at its end. It answers a request without a host, which HTTP/1.0 allows and no browser
-    /// sends. The list holds for all listeners, Unix sockets included. Behind a proxy that passes
-    /// `Host` on, list the names that the proxy serves.
+    /// The server compares [`Request::authority`](crate::Request::authority) without its port,
+    /// without regard to case, with or without a dot at its end. It answers a request without a
+    /// host, which HTTP/1.0 allows and no browser sends. The list holds for all listeners, Unix
+    /// sockets included. Behind a proxy that passes `Host` on, list the names that the proxy
+    /// serves.
     ///
     /// ```
     /// use akurai_http::Server;
@@ -178,7 +185,7 @@ impl Server {
         })
     }
 
-    /// Every TCP address that is bound, in the order in which they were.
+    /// Every TCP address that is bound, in the order of binding.
     pub fn local_addrs(&self) -> impl Iterator<Item = io::Result<SocketAddr>> {
         self.listeners.iter().filter_map(Listener::local_addr)
     }
@@ -208,13 +215,15 @@ impl Server {
 
     /// Serves until [`Handle::shutdown`], and returns when every thread has ended and is joined.
     ///
-    /// A closure must name its argument's type: `|req: &Request| …`. A handler or closure that does not end although its
-    /// connection was closed by force has one second more; then this returns without its thread.
+    /// A closure must name its argument's type: `|req: &Request| …`. After the grace, connections
+    /// are closed by force. A handler or closure that has not ended one second later is left
+    /// behind: this method returns without its thread.
     ///
     /// # Errors
     ///
-    /// If the first thread cannot be made. Errors of single connections end those connections alone; if the system
-    /// refuses to accept, for want of descriptors, the server waits [`Limits::accept_pause`] and goes on.
+    /// If the first thread of a listener cannot be made. An error of a single connection ends that
+    /// connection alone. If the system refuses to accept, for lack of descriptors, the server waits
+    /// [`Limits::accept_pause`] and goes on.
     pub fn run(self, app: impl App) -> io::Result<()> {
         let Server {
             listeners,
@@ -243,11 +252,11 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Makes [`Server::run`] return: no connection is accepted any more, idle ones are closed at
-    /// once, requests that are being answered finish with `Connection: close`, and upgraded
-    /// connections see the end of their input, or what
-    /// [`Upgrade::on_stop`](crate::Upgrade::on_stop) says. What is left after `grace` is closed by
-    /// force. This returns at once. Called again, it can only shorten the grace.
+    /// Makes [`Server::run`] return. The server accepts no more connections, and closes idle ones
+    /// at once. Requests that are being answered finish with `Connection: close`. Upgraded
+    /// connections see the end of their input, or get the call that
+    /// [`Upgrade::on_stop`](crate::Upgrade::on_stop) sets. After `grace`, the server closes by
+    /// force what is left. This method returns at once. Another call can only shorten the grace.
     pub fn shutdown(&self, grace: Duration) {
         self.registry.stop(grace);
     }

@@ -1,4 +1,4 @@
-//! What every connection of a server is served by.
+//! What all connections of a server share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ pub(crate) struct Serving {
     pub(crate) app: Box<dyn App>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) proxies: Option<Arc<TrustedProxies>>,
-    /// Those that are answered to; `None` for any.
+    /// The hosts that the server answers to; `None` for any.
     pub(crate) hosts: Option<Hosts>,
     pub(crate) registry: Arc<Registry>,
 }
 
 impl Serving {
-    /// How long a connection may wait for its next request: less as the places run out, nothing
-    /// when they have. The wait for its first one never shrinks to nothing.
+    /// How long a connection may wait for its next request: less as places run out, zero when all
+    /// are taken. The wait for its first request never shrinks to zero.
     pub(crate) fn idle_wait(&self, first: bool) -> Duration {
         if first && self.limits.idle_timeout.is_zero() {
             return self.limits.head_deadline;

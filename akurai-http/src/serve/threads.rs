@@ -1,4 +1,4 @@
-//! Who serves a connection: threads made on demand and joined when they end.
+//! The threads that serve connections: made on demand, and joined when they end.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,7 +14,7 @@ use crate::io::lock::{lock, wait_at_most};
 pub(crate) struct Threads {
     state: Mutex<Joinable>,
     ended: Condvar,
-    /// The system makes none.
+    /// Makes `spawn` fail, as if the system could make no thread.
     #[cfg(test)]
     pub(crate) refuses: std::sync::atomic::AtomicBool,
 }
@@ -22,8 +22,9 @@ pub(crate) struct Threads {
 #[derive(Debug, Default)]
 struct Joinable {
     running: HashMap<ThreadId, JoinHandle<()>>,
-    /// Threads that are about to end. Whoever ends later joins those that have, and waits for no other: if each waited for the
-    /// one before it, they would end one wake-up after the other, more slowly than a busy core begins new ones.
+    /// Threads that are about to end. A thread that ends joins only those that have finished, and
+    /// waits for no other. If each thread waited for the one before it, they would end one wake-up
+    /// after the other, more slowly than a busy core starts new ones.
     ending: Vec<JoinHandle<()>>,
 }
 
@@ -35,7 +36,7 @@ impl Threads {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let threads = Arc::clone(self);
-        // The thread cannot leave before it is entered here, since leaving takes the same lock.
+        // The thread cannot leave before it is in `running`, since leaving takes the same lock.
         let mut state = lock(&self.state);
         let handle = thread::Builder::new()
             .name("akurai".to_owned())
@@ -95,7 +96,7 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    /// What a thread of these tests does when it has returned and is not yet to be joined.
+    /// What a thread of these tests does when it has returned and cannot be joined yet.
     struct AtEnd(Box<dyn Fn() + Send>);
 
     impl Drop for AtEnd {
@@ -121,7 +122,7 @@ mod tests {
         let gate = Arc::new(Mutex::new(()));
         let (tell, told) = mpsc::channel();
 
-        // The first has returned, and ends when the gate opens.
+        // The first thread has returned, and ends when the gate opens.
         let closed = lock(&gate);
         let (at_gate, gate_of_first) = (tell.clone(), Arc::clone(&gate));
         spawn(&threads, move || {
@@ -130,7 +131,7 @@ mod tests {
         });
         assert_eq!(told.recv_timeout(DEADLINE), Ok("first"));
 
-        // The second takes it for ended, and is held up in joining it.
+        // The second thread takes the first for finished, and waits in joining it.
         spawn(&threads, || {});
         let state = lock(&threads.state);
         let waited = threads
@@ -142,7 +143,7 @@ mod tests {
         assert_eq!(unfinished, [false], "the second alone, which waits");
         drop(state);
 
-        // The third is not.
+        // The third thread does not wait.
         spawn(&threads, move || {
             let _ = tell.send("third");
         });

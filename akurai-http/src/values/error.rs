@@ -8,10 +8,11 @@ use crate::values::status::Status;
 
 /// Why a request was refused, on the wire or while its body was read.
 ///
-/// Every one of these ends the connection after the answer: once two parsers could disagree about where a message
-/// ends, nothing after it can be trusted (RFC 9112 §11.2).
+/// Each of these ends the connection after the answer. Once two parsers could disagree about where
+/// a message ends, nothing after it can be trusted (RFC 9112 §11.2).
 ///
-/// A body's reader gives these inside an [`io::Error`]; `Reply::from` turns that error into the right status.
+/// A body's reader returns these inside an [`io::Error`]; `Reply::from` turns that error into the
+/// right status.
 ///
 /// ```
 /// use akurai_http::{RequestError, Status};
@@ -58,10 +59,10 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// How many there are.
+    /// How many variants there are.
     pub(crate) const COUNT: usize = RequestError::BodyTooSlow as usize + 1;
 
-    /// All of them, in order.
+    /// All variants, in order.
     pub(crate) fn all() -> impl Iterator<Item = RequestError> {
         use RequestError::*;
         let all: [RequestError; RequestError::COUNT] = [
@@ -175,23 +176,26 @@ impl From<RequestError> for io::Error {
     }
 }
 
-/// The refusal that `error` carries, if it is one of ours.
+/// The refusal that `error` carries, if it carries one.
 pub(crate) fn refusal(error: &io::Error) -> Option<RequestError> {
     error.get_ref()?.downcast_ref::<RequestError>().copied()
 }
 
-/// Why a field that the application set was refused; nothing of it reaches the wire.
+/// Why a field that the application set was refused. A refused field is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderError {
     /// The name is no token (RFC 9110 §5.6.2).
     Name,
-    /// The value holds CR, LF, NUL or another control character, or begins or ends with white space (RFC 9110 §5.5).
+    /// The value holds CR, LF, NUL or another control character, or begins or ends with white space
+    /// (RFC 9110 §5.5).
     Value,
-    /// `Transfer-Encoding`, which is the server's own, or a `Content-Length` that is no decimal number.
+    /// `Transfer-Encoding`, which only the server may set, or a `Content-Length` that is not a
+    /// decimal number.
     Framing,
-    /// An `ETag` that is not a quoted string, be it behind `W/` (RFC 9110 §8.8.3), or a
-    /// `Last-Modified` that is no HTTP-date (§8.8.2): no condition would ever match it.
+    /// An `ETag` that is not a quoted string, with or without `W/` in front (RFC 9110 §8.8.3), or a
+    /// `Last-Modified` that is not an HTTP-date (§8.8.2). No condition would ever match such a
+    /// value.
     Validator,
 }
 

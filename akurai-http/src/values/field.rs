@@ -17,7 +17,8 @@ pub(crate) fn split_field_line(
     line: Range<usize>,
 ) -> Result<FieldLine, RequestError> {
     let bytes = &input[line.clone()];
-    // We refuse obs-fold (RFC 9112 §5.2): proxies disagree about it, and that is smuggling.
+    // We refuse obs-fold (RFC 9112 §5.2): proxies disagree about it, which allows request
+    // smuggling.
     if let Some(b' ' | b'\t') = bytes.first() {
         return Err(RequestError::ObsFold);
     }
@@ -75,8 +76,8 @@ pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
     })
 }
 
-/// `value` without SP and HTAB at its ends; never VT, FF or a byte that Unicode calls a space (RFC
-/// 9110 §5.6.3).
+/// `value` without SP and HTAB at its ends (RFC 9110 §5.6.3). VT, FF and bytes that Unicode calls
+/// spaces stay.
 pub(crate) fn trim_ows(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;

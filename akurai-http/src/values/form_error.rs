@@ -6,10 +6,11 @@ use std::io;
 
 use crate::values::status::Status;
 
-/// Why a form in a body was refused, by [`Request::form`](crate::Request::form) or [`Multipart`](crate::Multipart).
+/// Why a form in a body was refused, by [`Request::form`](crate::Request::form) or
+/// [`Multipart`](crate::Multipart).
 ///
-/// The message around the form is whole, so the connection may go on. The readers give these inside an [`io::Error`];
-/// `Reply::from` turns that error into the right status.
+/// The HTTP message itself is intact, so the connection may go on. The readers return these inside
+/// an [`io::Error`]; `Reply::from` turns that error into the right status.
 ///
 /// ```
 /// use akurai_http::{FormError, Status};
@@ -35,7 +36,8 @@ pub enum FormError {
 }
 
 impl FormError {
-    /// The status that answers it: 415 for another media type, 413 for what is too large, otherwise 400.
+    /// The status that answers it: 415 for another media type, 413 for a part that is too large,
+    /// otherwise 400.
     pub fn status(self) -> Status {
         use FormError::*;
         match self {
@@ -45,7 +47,7 @@ impl FormError {
         }
     }
 
-    /// The error that `error` carries, if it is one of ours.
+    /// The form error that `error` carries, if it carries one.
     pub(crate) fn within(error: &io::Error) -> Option<FormError> {
         error.get_ref()?.downcast_ref::<FormError>().copied()
     }

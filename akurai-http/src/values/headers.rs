@@ -5,14 +5,15 @@ use std::fmt;
 use crate::values::error::HeaderError;
 use crate::values::field::{FieldLine, is_field_value, is_token, trim_ows};
 
-/// What [`Headers::clear`] keeps memory for.
+/// How much memory [`Headers::clear`] keeps.
 const KEPT_BYTES: usize = 1024;
 const KEPT_LINES: usize = 16;
 
 /// The fields of one message, in the order in which they stand on the wire.
 ///
-/// Names compare without regard to case (RFC 9110 §5.1). Values are bytes: an HTTP value may hold 0x80 to 0xFF, which
-/// is not necessarily UTF-8; [`get`](Headers::get) gives text where it is, [`bytes`](Headers::bytes) always.
+/// Names are compared without regard to case (RFC 9110 §5.1). Values are bytes: an HTTP value may
+/// hold 0x80 to 0xFF, which need not be UTF-8. [`get`](Headers::get) returns a value if it is
+/// UTF-8, [`bytes`](Headers::bytes) returns any value.
 ///
 /// ```
 /// use akurai_http::Request;
@@ -24,8 +25,8 @@ const KEPT_LINES: usize = 16;
 /// ```
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// What the lines point into. A request keeps its whole head here, one copy and no allocation for each field; of a
-    /// response these are the lines themselves, as they are sent.
+    /// The bytes that the lines point into. For a request, these are its whole head: one copy, and
+    /// no allocation for each field. For a response, these are the field lines as they are sent.
     bytes: Vec<u8>,
     lines: Vec<FieldLine>,
 }
@@ -51,9 +52,9 @@ impl Headers {
             .map(|line| self.value(line))
     }
 
-    /// The elements of a comma-separated list, over all fields of this name, without the white space around them;
-    /// empty elements are left out (RFC 9110 §5.6.1.2). A comma within a quoted string separates nevertheless: this is
-    /// for lists of tokens.
+    /// The elements of a comma-separated list, over all fields of this name, without the white
+    /// space around them. Empty elements are left out (RFC 9110 §5.6.1.2). This is for lists of
+    /// tokens: a comma within a quoted string separates too.
     pub fn tokens<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.all(name)
             .flat_map(|value| value.split(|&byte| byte == b','))
@@ -112,7 +113,7 @@ impl Headers {
         }
     }
 
-    /// Removes every field of this name from a response but the last.
+    /// Removes every field of this name except the last from a response.
     pub(crate) fn keep_last(&mut self, name: &str) {
         let is_named = |line: &FieldLine| self.is_named(line, name);
         let last = self.lines.iter().rposition(is_named).unwrap_or(0);
@@ -134,7 +135,7 @@ impl Headers {
         self.bytes.drain(removed);
     }
 
-    /// Removes all fields, and keeps what memory those of a usual response need.
+    /// Removes all fields. Keeps as much memory as the fields of a usual response need.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES);
@@ -149,13 +150,13 @@ impl Headers {
         std::mem::swap(&mut self.lines, lines);
     }
 
-    /// What the fields' text may grow to without more memory, in bytes.
+    /// How many bytes the fields' text may take without a new allocation.
     pub(crate) fn capacity_bytes(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// All the bytes that the lines point into: of a request its whole head, of a response its field lines as they are
-    /// sent.
+    /// All bytes that the lines point into: a request's whole head, or a response's field lines as
+    /// they are sent.
     pub(crate) fn source(&self) -> &[u8] {
         &self.bytes
     }
@@ -167,7 +168,7 @@ impl Headers {
     }
 
     fn is_named(&self, line: &FieldLine, name: &str) -> bool {
-        // The lengths decide for most.
+        // The length alone rules out most names.
         line.name.len() == name.len() && self.name(line).eq_ignore_ascii_case(name.as_bytes())
     }
 

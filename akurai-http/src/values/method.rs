@@ -4,8 +4,8 @@ use std::fmt;
 
 /// A request method (RFC 9110 §9.3, and `PATCH` of RFC 5789).
 ///
-/// The list is closed: a well-formed method that is not on it is answered with `501` before any handler runs
-/// (RFC 9110 §9.1). Methods are case-sensitive, so `get` is not `GET`.
+/// The list is closed. The server answers a well-formed method that is not on it with `501` before
+/// any handler runs (RFC 9110 §9.1). Methods are case-sensitive, so `get` is not `GET`.
 ///
 /// ```
 /// use akurai_http::Method;
@@ -70,7 +70,7 @@ impl Method {
         !matches!(self, Method::Connect | Method::Trace)
     }
 
-    /// What the server can, which is what `OPTIONS *` asks (RFC 9110 §9.3.7).
+    /// The methods that the server supports. `OPTIONS *` asks for them (RFC 9110 §9.3.7).
     pub(crate) fn list() -> String {
         let routable = Method::ALL
             .into_iter()

@@ -1,4 +1,4 @@
-//! What a message consists of, and why one is refused: values that know nothing of where they come
+//! The parts of a message, and the reasons to refuse one. These values do not know where they come
 //! from.
 
 pub(crate) mod error;

@@ -19,7 +19,7 @@ impl Status {
     ///
     /// # Panics
     ///
-    /// If `code` has not three digits: a status line could not carry it (RFC 9112 §4).
+    /// If `code` does not have three digits: a status line could not carry it (RFC 9112 §4).
     #[track_caller]
     pub const fn new(code: u16) -> Status {
         assert!(
@@ -66,7 +66,8 @@ macro_rules! statuses {
         impl Status {
             $(pub const $name: Status = Status($code);)*
 
-            /// The reason phrase that RFC 9110 §15 gives for the code, or "" for a code that is not registered.
+            /// The reason phrase that RFC 9110 §15 gives for the code, or "" for a code that is not
+            /// registered.
             pub const fn reason(self) -> &'static str {
                 match self.0 {
                     $($code => $reason,)*

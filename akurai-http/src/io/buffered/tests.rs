@@ -30,7 +30,7 @@ fn begin_body(buffered: &mut BufferedTransport, limits: &Limits) {
     begun.expect("it is short");
 }
 
-/// Reads until so much is there.
+/// Reads until this many bytes are there.
 fn fill_to(buffered: &mut BufferedTransport, bytes: usize) {
     while buffered.unread().len() < bytes {
         assert!(buffered.fill(LONG).expect("it comes") > 0);
@@ -63,7 +63,7 @@ fn a_slow_client_has_no_credit_of_an_earlier_window() {
     rate.count(stall, 1 << 20).expect("that is fast enough");
     assert!(rate.count(stall / 2, 10).is_ok(), "the window goes on");
     assert!(rate.count(stall / 2, 10).is_err());
-    // So in the third, if the second was just enough.
+    // The same holds for the third window, if the second was just fast enough.
     let mut rate = WriteRate::new(1024, stall);
     for _ in 0..3 {
         rate.count(stall, 30 * 1024).expect("that is just enough");

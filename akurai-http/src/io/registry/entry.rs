@@ -14,14 +14,14 @@ use crate::io::linger::{LingerBounds, Lingering};
 use crate::io::lock::lock;
 use crate::io::transport::{Transport, is_timeout};
 
-/// What one read throws away at most, in bytes.
+/// Most bytes that one read discards.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
-/// Longest wait of one read. After it the thread looks whether places run out, or the server stops.
+/// Longest wait of one read. After it the thread checks whether places run out or the server stops.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// One connection's socket and its place in the count, which it holds until the last handle to it
-/// is dropped.
+/// One connection's socket and its place in the count. It holds the place until its last handle is
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct RegistryEntry {
     pub(crate) transport: Transport,
@@ -29,9 +29,9 @@ pub(crate) struct RegistryEntry {
     pub(crate) limits: Arc<Limits>,
     pub(crate) traffic: Traffic,
     phase: AtomicU8,
-    /// It was ended by force: what is still read of it has gaps.
+    /// The connection was ended by force, so its input has gaps. Reads return 0.
     is_cut: AtomicBool,
-    /// Told of a shutdown instead of the end of the input.
+    /// Called at a shutdown, instead of ending the input.
     stop_hook: OnceLock<StopHook>,
     pub(super) id: u64,
     registry: Arc<Registry>,
@@ -54,13 +54,15 @@ impl fmt::Debug for StopHook {
     }
 }
 
-/// Waits for a request, so that a shutdown may close it.
+/// The connection waits for a request, so a shutdown may close it.
 const IDLE: u8 = 0;
-/// Has a request to answer, so that a shutdown lets it finish.
+/// The connection has a request to answer, so a shutdown lets it finish.
 const BUSY: u8 = 1;
-/// Belongs to a closure, which learns of a shutdown as the end of its input.
+/// A closure owns the connection. It learns of a shutdown from its hook, or as the end of its
+/// input.
 const UPGRADED: u8 = 2;
-/// Has had its last answer, and is read until the client has it too; see [`RegistryEntry::linger`].
+/// The last answer was written, and we read on until the client has it; see
+/// [`RegistryEntry::linger`].
 const LINGERING: u8 = 3;
 
 impl RegistryEntry {
@@ -86,7 +88,7 @@ impl RegistryEntry {
 
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let count = self.transport.read(buf)?;
-        // A forced end may have taken some in front of these.
+        // A forced end may have discarded bytes in front of these.
         if self.is_cut.load(Ordering::SeqCst) {
             return Ok(0);
         }
@@ -104,7 +106,7 @@ impl RegistryEntry {
         self.count_written(self.transport.write_vectored(bufs)?)
     }
 
-    /// How much was written, in bytes.
+    /// How many bytes were written.
     pub(crate) fn sent_bytes(&self) -> u64 {
         self.traffic.bytes_out.load(Ordering::Relaxed)
     }
@@ -132,23 +134,23 @@ impl RegistryEntry {
         matches!(self.phase.load(Ordering::SeqCst), IDLE | UPGRADED)
     }
 
-    /// Says that the connection waits for a request. False if it should not, since the server
+    /// Says that the connection waits for a request. False if it should not wait, since the server
     /// stops.
     pub(crate) fn set_idle(&self) -> bool {
-        // Whoever stops the server sets its flag before it looks for idle connections, and we look at the
-        // flag after we became one: one of the two sees the other.
+        // A thread that stops the server sets its flag before it looks for idle connections. We
+        // look at the flag after we became idle. So one of the two sees the other.
         self.phase.store(IDLE, Ordering::SeqCst);
         !self.registry.is_stopping()
     }
 
     /// Says that a request has arrived.
     pub(crate) fn set_busy(&self) {
-        // A shutdown that does not see it yet is one that came a moment earlier.
+        // A shutdown that does not see this yet acts as if it had come a moment earlier.
         self.phase.store(BUSY, Ordering::Release);
     }
 
-    /// Says that the connection has had its last answer. It keeps its place; one that is upgraded
-    /// stays so.
+    /// Says that the connection has had its last answer. It keeps its place; an upgraded connection
+    /// stays upgraded.
     pub(crate) fn set_lingering(&self) {
         let order = Ordering::SeqCst;
         let _ = self.phase.fetch_update(order, order, |phase| {
@@ -156,7 +158,7 @@ impl RegistryEntry {
         });
     }
 
-    /// How long this connection may linger, as things stand.
+    /// How long this connection may linger at the moment.
     pub(crate) fn linger_bounds(&self) -> LingerBounds {
         let (taken, places) = match self.phase.load(Ordering::Relaxed) {
             UPGRADED => (self.registry.upgraded(), self.limits.upgrades),
@@ -165,7 +167,8 @@ impl RegistryEntry {
         LingerBounds::new(&self.limits, taken, places, self.is_stopping())
     }
 
-    /// Moves from the connections' count to the upgrades'. False if all places there are taken.
+    /// Moves the connection from the count of connections to the count of upgrades. False if all
+    /// places there are taken.
     pub(crate) fn upgrade(self: &Arc<RegistryEntry>, hook: Option<StopHook>) -> bool {
         if !take_place(&self.registry.upgraded, self.limits.upgrades) {
             return false;
@@ -185,11 +188,11 @@ impl RegistryEntry {
         self.registry.is_stopping()
     }
 
-    /// Ends our side, and reads what the client still sends until it ends its own, within
-    /// [`Limits::linger_time`] and [`Limits::linger_stall`].
+    /// Ends our side, then reads and discards what the client still sends until it ends its own,
+    /// within [`Limits::linger_time`] and [`Limits::linger_stall`].
     pub(crate) fn linger(&self) {
         self.set_lingering();
-        // Its reads wait, whatever the socket was set to before.
+        // The reads below must wait, whatever the socket was set to before.
         let may_wait = !self.limits.linger_time.is_zero()
             && self.transport.shutdown(Shutdown::Write).is_ok()
             && self.transport.set_nonblocking(false).is_ok();
@@ -217,7 +220,7 @@ impl RegistryEntry {
         }
     }
 
-    /// Whether nothing of the client's waits in the kernel, as far as can be told without waiting.
+    /// Whether no input from the client waits in the kernel, as far as we can tell without waiting.
     pub(crate) fn is_input_empty(&self) -> bool {
         let mut byte = [0];
         let looked = self
@@ -230,13 +233,15 @@ impl RegistryEntry {
         }
     }
 
-    // A client that has filled our buffer, while a handler was busy, waits until it is told of
-    // room; after the end of our input nothing tells it, but for the FIN. Then it goes on sending,
-    // and our system's reset lets it go.
+    // Empties our receive buffer before a forced end. A client that has filled it, while a handler
+    // was busy, waits until TCP tells it that there is room. After the end of our input, only our
+    // FIN tells it so. Then the client goes on sending, our system answers with a reset, and the
+    // client's wait ends.
     pub(super) fn make_room(&self) {
         const READS: usize = 2048; // 32 MiB, which no system holds for a socket by default.
         self.is_cut.store(true, Ordering::SeqCst);
-        // Another thread of this connection may set the socket to block.
+        // Another thread of this connection may set the socket to block; then this bounds each
+        // read.
         let wait = Some(Duration::from_millis(1));
         if self.transport.set_read_timeout(wait).is_err()
             || self.transport.set_nonblocking(true).is_err()
@@ -251,12 +256,12 @@ impl RegistryEntry {
         }
     }
 
-    /// Whether its owner wants to be told of a shutdown by a hook.
+    /// Whether the connection has a hook for a shutdown.
     pub(super) fn has_stop_hook(&self) -> bool {
         self.stop_hook.get().is_some()
     }
 
-    // Whether there is one. It is the application's, and may panic.
+    // Calls the hook; false if there is none. It is the application's, and may panic.
     pub(super) fn call_stop_hook(self: &Arc<RegistryEntry>) -> bool {
         let Some(hook) = self.stop_hook.get() else {
             return false;
@@ -302,7 +307,8 @@ mod tests {
         let entry = entry.expect("there is a place");
         client.write_all(b"be").expect("it is open");
         assert_eq!(entry.read(&mut [0]).expect("a byte"), 1);
-        // The other one is thrown away, so that what follows is not what follows the first.
+        // The second byte is discarded, so the bytes after it must not be read as if they followed
+        // the first.
         entry.make_room();
         client.write_all(b"hind").expect("it is open");
         entry.transport.set_nonblocking(false).expect("a socket");

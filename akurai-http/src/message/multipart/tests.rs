@@ -151,7 +151,7 @@ fn rfc2046_5_1_1_content_that_looks_like_a_boundary() {
         "x--b--\r\n",
         "\r\n--\r\n--",
     ] {
-        // At its very beginning, content stands behind a line's end: that of its head.
+        // Content at its very beginning stands behind a line's end: that of its head.
         let content = format!("x{content}");
         let body = format!("{}{}--b--", part("x", &content), part("y", "z"));
         check(body.as_bytes(), Ok(&[("x", &content), ("y", "z")]));
@@ -313,7 +313,7 @@ fn random_content_comes_back_as_it_was() {
         (state >> 33) as usize % below
     };
     for round in 0..200 {
-        // Letters of which a delimiter is made, so that its beginnings are everywhere.
+        // Letters of which a delimiter is made, so that delimiters seem to begin everywhere.
         let len = random(if round % 20 == 0 { 60_000 } else { 60 });
         let letters: String = (0..len)
             .map(|_| ["\r", "\n", "\r\n--", "-", "x"][random(5)])

@@ -13,7 +13,7 @@ fn connect(addr: SocketAddr) -> TcpStream {
     client
 }
 
-/// What is answered to `request`.
+/// Sends `request`, and returns the answer.
 fn ask(mut client: TcpStream, request: &str) -> String {
     client.write_all(request.as_bytes()).expect("it is there");
     let mut answer = String::new();
@@ -41,7 +41,7 @@ fn the_last_that_accepts_goes_on_when_no_thread_can_be_made() {
     let get = "GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
     assert!(ask(connect(addr), get).ends_with("got"));
     threads.refuses.store(true, Ordering::SeqCst);
-    // The first ones may find spare threads. Then one thread is left for all who come.
+    // The first clients may find spare threads. Then one thread is left for all that come.
     let clients: Vec<_> = (0..10).map(|_| connect(addr)).collect();
     for client in &clients[5..] {
         let mut begin = [0; 12];

@@ -11,7 +11,7 @@ use crate::{Method, Response, Status, Version};
 
 impl Connection<'_> {
     pub(super) fn respond(&mut self, response: Response) -> Outcome {
-        // A router has done so already, so that middleware sees what is sent.
+        // A router has done this already, so that middleware sees the response as it is sent.
         let mut response = files::settle_response(&self.request, response);
         let framing = match self.framing(&response) {
             Ok(framing) => framing,
@@ -52,7 +52,7 @@ impl Connection<'_> {
         self.respond(response.failed())
     }
 
-    /// How the end of this response is shown, or why it cannot be sent.
+    /// How the client finds the end of this response, or why it cannot be sent.
     fn framing(&self, response: &Response) -> Result<ResponseFraming, &'static str> {
         let status = response.status();
         if status.is_informational() {
@@ -80,7 +80,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Writes a streamed body. Whether that went well.
+    /// Writes a streamed body. False if that failed.
     fn stream(
         &mut self,
         write: Box<StreamFn>,
@@ -103,11 +103,13 @@ impl Connection<'_> {
         false
     }
 
-    /// Whether another request may follow this response, as far as can be told before it is written.
+    /// Whether another request may follow this response, as far as can be told before it is
+    /// written.
     fn may_persist(&mut self, response: &Response) -> bool {
         let buffered = &mut *self.buffered;
-        // A client that still waits for its 100 has been answered without; whether it now sends the body is anyone's
-        // guess (RFC 9110 §10.1.1). The rest of a chunked body may be of any length; we try.
+        // A client that still waits for its 100 gets this answer instead, and may or may not send
+        // the body now (RFC 9110 §10.1.1). The rest of a chunked body may have any length; we try
+        // to read it.
         let body_may_end = buffered.skim_body()
             || !buffered.owes_continue
                 && buffered.body.check().is_ok()
@@ -125,7 +127,8 @@ impl Connection<'_> {
         if !persist || !buffered.drain_body(limits.drain_bytes, limits.drain_time) {
             return Outcome::Close;
         }
-        // Answers to pipelined requests are written together, when the input runs out or this much is due.
+        // We write answers to pipelined requests together, when the input runs out or this much is
+        // due.
         if buffered.output.len() >= OUTPUT_BYTES && buffered.flush().is_err() {
             return Outcome::Gone;
         }

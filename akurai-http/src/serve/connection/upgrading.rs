@@ -9,18 +9,18 @@ use super::{Connection, Outcome};
 use crate::codec::response::{Persistence, ResponseFraming};
 use crate::{Method, Response, Status, Upgrade, Upgraded};
 
-/// What a closure is to do with a connection that left HTTP.
+/// A connection that left HTTP, and the closure that will own it.
 pub(crate) struct PendingUpgrade {
     pub(crate) run: Box<dyn FnOnce(Upgraded) -> io::Result<()> + Send>,
     pub(crate) upgraded: Upgraded,
-    /// The method and path that were asked for.
+    /// The request's method and path.
     pub(crate) request: String,
 }
 
 impl Connection<'_> {
-    /// Writes an upgrade's head and hands the connection over. The rest of a body that the handler
-    /// left unread stays in front of what follows: an event stream has no input, and another
-    /// protocol begins behind it.
+    /// Writes an upgrade's head and hands the connection over. Another protocol begins after the
+    /// request's body, so we first read what the handler left of it. An event stream has no input:
+    /// there the rest of the body stays unread.
     pub(super) fn upgrade(&mut self, upgrade: Upgrade) -> Outcome {
         let is_switch = upgrade.head.status() == Status::SWITCHING_PROTOCOLS;
         if is_switch {
@@ -76,11 +76,11 @@ impl Connection<'_> {
         })
     }
 
-    /// Reads what a handler left of the body, as a handler would: another protocol begins behind
+    /// Reads what the handler left of the body, as a handler would: another protocol begins after
     /// it, and a client that waits for a 100 gets it first (RFC 9110 §7.8).
     fn finish_body(&mut self) -> Result<(), Outcome> {
         if let Err(error) = self.buffered.body.check() {
-            // The handler has met it, and it is counted.
+            // The handler has seen this error, and it is already counted.
             return Err(self.respond(Response::refusal(error)));
         }
         let mut scratch = [0; 1024];
@@ -97,7 +97,7 @@ impl Connection<'_> {
         })
     }
 
-    /// Lets reads wait for ever and a single write as long as it may, as an upgrade's closure is
+    /// Lets reads wait for ever and a single write for `write_stall`, as an upgrade's closure is
     /// promised.
     fn release_timeouts(&self) -> io::Result<()> {
         let write_stall = self
@@ -110,8 +110,8 @@ impl Connection<'_> {
     }
 }
 
-/// The answer to a request that a handler would switch to another protocol although the client
-/// cannot switch (RFC 9110 §15.5.22).
+/// The answer if a handler switches to another protocol and the client cannot switch
+/// (RFC 9110 §15.5.22).
 fn switch_not_asked_for(head: &Response) -> Response {
     let told = "this resource speaks another protocol: ask for it with Upgrade and Connection: upgrade, over HTTP/1.1, and not with HEAD";
     let refusal = Response::plain(Status::UPGRADE_REQUIRED, told);

@@ -8,7 +8,7 @@ use crate::serve::serving::Serving;
 /// How long the rest of a head may take once the server stops.
 const STOPPING_HEAD_TIME: Duration = Duration::from_secs(1);
 
-/// Longest wait of one read in the middle of a head. After it the thread looks whether the server
+/// Longest wait of one read in the middle of a head. After it the thread checks whether the server
 /// stops.
 const HEAD_LOOK: Duration = Duration::from_millis(250);
 
@@ -22,14 +22,15 @@ pub(super) struct HeadWaits {
 }
 
 impl HeadWaits {
-    /// How much longer no head may begin, of `most` in all: empty lines are no beginning.
+    /// How much longer the connection may be idle, of `most` in all. Empty lines do not begin a
+    /// head.
     pub(super) fn idle(&mut self, most: Duration) -> Duration {
         let now = Instant::now();
         let since = *self.idle_since.get_or_insert(now);
         most.saturating_sub(now - since)
     }
 
-    /// How long a read may wait for more of a head. A server that stops has little time for it.
+    /// How long a read may wait for more of a head. Once the server stops, at most 1 s is left.
     pub(super) fn in_head(&mut self, serving: &Serving) -> Duration {
         let deadline = *self
             .deadline
