@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::channel::Channel;
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind, Message};
-use crate::message_reader::MessageReader;
-use crate::receiver::{Lent, Receiver};
+use crate::read::message_reader::MessageReader;
+use crate::read::reader::Channel;
+use crate::read::receiver::{Lent, Receiver};
 use crate::write::message_writer::MessageWriter;
 use crate::write::prepared::Prepared;
 use crate::write::sender::Sender;

@@ -136,7 +136,6 @@
 
 #![forbid(unsafe_code)]
 
-mod channel;
 mod codec;
 mod conn;
 mod deflate;
@@ -145,21 +144,18 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod message;
-mod message_reader;
 mod options;
 mod read;
-mod receiver;
 mod upgrade;
-mod waits;
 mod write;
 
 pub use conn::WsConn;
 pub use deflate::{Deflate, Level};
 pub use error::{Error, Violation};
 pub use message::{CloseFrame, CloseInfo, Kind, Message};
-pub use message_reader::MessageReader;
 pub use options::{WhenFull, WsOptions};
-pub use receiver::Receiver;
+pub use read::message_reader::MessageReader;
+pub use read::receiver::Receiver;
 pub use upgrade::upgrade;
 pub use write::message_writer::MessageWriter;
 pub use write::prepared::Prepared;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use akurai_http::{Reply, Request, Response, Status, Upgrade, Upgraded};
 
-use crate::channel::Channel;
 use crate::codec::close;
 use crate::codec::compression::{Inbound, Outbound};
 use crate::codec::handshake::{self, Accepted, HandshakeError, Opening};
@@ -13,6 +12,7 @@ use crate::codec::protocol::Protocol;
 use crate::conn::WsConn;
 use crate::error::Error;
 use crate::options::{Settings, WsOptions};
+use crate::read::reader::Channel;
 use crate::write::outbox::Outbox;
 
 /// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of its own.

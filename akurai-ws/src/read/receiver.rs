@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::channel::Channel;
 use crate::codec::close;
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind, Message};
-use crate::message_reader::MessageReader;
+use crate::read::message_reader::MessageReader;
+use crate::read::reader::Channel;
 
 /// The receiving half of a [`WsConn`](crate::WsConn) that was [`split`](crate::WsConn::split): it cannot send, and
 /// receives as that does.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 
-use crate::channel::{Channel, Part};
 use crate::error::Error;
 use crate::message::Kind;
+use crate::read::reader::{Channel, Part};
 
 /// A message that is read as it comes, and never held whole: see [`WsConn::recv_stream`](crate::WsConn::recv_stream).
 ///

@@ -1,7 +1,6 @@
 //! The protocol on its socket: reads, answers, and ends in the right order.
 
 mod closing;
-mod reading;
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
@@ -14,8 +13,8 @@ use crate::codec::close;
 use crate::codec::protocol::{Protocol, State};
 use crate::error::{Error, Violation};
 use crate::message::{Kind, Message};
-use crate::read::ReadBuffer;
-use crate::waits::{Due, Waits};
+use crate::read::buffer::ReadBuffer;
+use crate::read::keepalive::{Due, Waits};
 use crate::write::outbox::{Closing, Outbox, Way};
 
 /// The reading side. What is written goes through [`Outbox`].
