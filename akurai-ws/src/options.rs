@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use akurai_http::{Reply, Request};
-
-use crate::codec::compression::Outbound;
 use crate::codec::handshake::{self, Admission};
 use crate::codec::origin::Origin;
 use crate::codec::protocol::Limits;
-use crate::conn::WsConn;
 use crate::deflate::Deflate;
-use crate::error::Error;
+use crate::settings::{Settings, WhenFull};
 
 /// What a WebSocket admits, with a default for everything. A value may be kept and used for any number of upgrades.
 ///
@@ -32,59 +28,6 @@ pub struct WsOptions {
     pub(crate) limits: Limits,
     pub(crate) settings: Settings,
     pub(crate) deflate: Deflate,
-}
-
-/// What happens to a message while another thread is writing, and the queue has no room for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WhenFull {
-    /// Its thread waits for room, for [`WsOptions::write_deadline`] at most; then it gets [`Error::Slow`], and the message
-    /// is not sent.
-    Wait,
-    /// It is not sent: [`Error::Slow`] at once, and the connection goes on.
-    Refuse,
-    /// Its thread waits until that write has ended, for 50 ms at most, since a peer is not slow because others sent much
-    /// meanwhile. If the peer is slow, it is not sent, nor is what waits in the queue: [`Error::Slow`], and the connection is closed
-    /// with 1008. A peer that cannot keep up is better served by a new connection than by old news.
-    #[default]
-    Close,
-}
-
-/// What a connection needs to know of the options while it lives.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(crate) ping_interval: Option<Duration>,
-    pub(crate) pong_wait: Duration,
-    pub(crate) message_deadline: Option<Duration>,
-    pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) max_lifetime: Option<Duration>,
-    pub(crate) write_deadline: Duration,
-    pub(crate) close_wait: Duration,
-    pub(crate) max_queue_bytes: usize,
-    pub(crate) max_queue_messages: usize,
-    pub(crate) when_full: WhenFull,
-    pub(crate) join_sends: bool,
-    /// What was agreed on for the messages that go out.
-    pub(crate) outbound: Option<Outbound>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            ping_interval: Some(Duration::from_secs(20)),
-            pong_wait: Duration::from_secs(20),
-            message_deadline: Some(Duration::from_secs(60)),
-            idle_timeout: None,
-            max_lifetime: None,
-            write_deadline: Duration::from_secs(20),
-            close_wait: Duration::from_secs(5),
-            max_queue_bytes: 1024 * 1024,
-            max_queue_messages: 1024,
-            when_full: WhenFull::default(),
-            join_sends: false,
-            outbound: None,
-        }
-    }
 }
 
 impl WsOptions {
@@ -122,7 +65,7 @@ impl WsOptions {
     }
 
     /// The subprotocols that this server speaks, the preferred one first. The first that the client offers as well is
-    /// spoken, and [`WsConn::subprotocol`] tells it. Default: none. Where nothing is spoken on both sides, the connection
+    /// spoken, and [`WsConn::subprotocol`](crate::WsConn::subprotocol) tells it. Default: none. Where nothing is spoken on both sides, the connection
     /// is opened without (RFC 6455 §4.2.2). Case matters.
     ///
     /// # Panics
@@ -209,7 +152,7 @@ impl WsOptions {
     }
 
     /// How long the peer may take for a whole frame that we send, beginning anew with each MiB it took. Default 20 s. Then
-    /// that send is [`Error::WriteDeadline`], and the connection is dropped: half a frame can be followed by nothing.
+    /// that send is [`Error::WriteDeadline`](crate::Error::WriteDeadline), and the connection is dropped: half a frame can be followed by nothing.
     pub fn write_deadline(mut self, deadline: Duration) -> Self {
         self.settings.write_deadline = bounded(deadline);
         self
@@ -250,12 +193,12 @@ impl WsOptions {
         self
     }
 
-    /// Whether messages that are sent through [`WsConn`] wait for each other and go out together, in one write: when
+    /// Whether messages that are sent through [`WsConn`](crate::WsConn) wait for each other and go out together, in one write: when
     /// the next `recv` finds no whole message that has come already and is about to wait. Default false: each goes out at once.
     ///
     /// It is for a handler that answers each message soon, to clients that send the next one before they have the answer
     /// to the last. A handler that goes on working, or waits for something else, holds its answers back meanwhile, unless it calls
-    /// [`WsConn::flush`]; so it is not done unasked.
+    /// [`WsConn::flush`](crate::WsConn::flush); so it is not done unasked.
     ///
     /// Up to 16 KiB are held, with the frames' headers. The message that would be too much takes them along at once, and so does
     /// whatever else is sent on the connection, in the order in which it was sent: a ping, a Close, the first part of a
@@ -263,7 +206,7 @@ impl WsOptions {
     /// way, they are sent in front of the Close.
     ///
     /// So `Ok` says of such a message only that it is on its way. When the peer does not take it, that is told by the
-    /// next call that writes: `recv` has [`Error::WriteDeadline`] then, and of a peer that has left, `Ok(None)`.
+    /// next call that writes: `recv` has [`Error::WriteDeadline`](crate::Error::WriteDeadline) then, and of a peer that has left, `Ok(None)`.
     ///
     /// ```
     /// use akurai_http::{Reply, Request};
@@ -305,18 +248,6 @@ impl WsOptions {
         self.admission.compression = Some(deflate.wanted());
         self.deflate = deflate;
         self
-    }
-
-    /// As [`upgrade`](crate::upgrade), with these options.
-    ///
-    /// There is no deadline for the opening handshake among them: that is a request's head and its answer, bounded by
-    /// [`akurai_http::Limits::head_deadline`] and [`akurai_http::Limits::write_stall`].
-    pub fn upgrade(
-        &self,
-        req: &Request,
-        f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
-    ) -> Reply {
-        crate::upgrade::reply(req, self, f)
     }
 }
 

@@ -11,8 +11,9 @@ use crate::codec::handshake::{self, Accepted, HandshakeError, Opening};
 use crate::codec::protocol::Protocol;
 use crate::conn::WsConn;
 use crate::error::Error;
-use crate::options::{Settings, WsOptions};
+use crate::options::WsOptions;
 use crate::read::reader::Channel;
+use crate::settings::Settings;
 use crate::write::outbox::Outbox;
 
 /// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of its own.
@@ -31,7 +32,21 @@ pub fn upgrade(
     WsOptions::new().upgrade(req, f)
 }
 
-pub(crate) fn reply(
+impl WsOptions {
+    /// As [`upgrade`](crate::upgrade), with these options.
+    ///
+    /// There is no deadline for the opening handshake among them: that is a request's head and its answer, bounded by
+    /// [`akurai_http::Limits::head_deadline`] and [`akurai_http::Limits::write_stall`].
+    pub fn upgrade(
+        &self,
+        req: &Request,
+        f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
+    ) -> Reply {
+        reply(req, self, f)
+    }
+}
+
+fn reply(
     req: &Request,
     options: &WsOptions,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,

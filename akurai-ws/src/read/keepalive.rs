@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::options::Settings;
+use crate::settings::Settings;
 
 /// Longest wait of one read: a Close that another thread sent, and that the peer does not answer, is noticed after it.
 const LONGEST: Duration = Duration::from_secs(20);

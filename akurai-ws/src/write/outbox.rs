@@ -46,7 +46,7 @@ use super::queue::{Batch, Queue};
 use super::writer::{Outlet, Writer};
 use crate::codec::compression::Context;
 use crate::message::CloseInfo;
-use crate::options::Settings;
+use crate::settings::Settings;
 
 pub(crate) use escort::Escort;
 

@@ -12,7 +12,7 @@ use crate::codec::close;
 use crate::codec::compression::Context;
 use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
-use crate::options::{Settings, WhenFull};
+use crate::settings::{Settings, WhenFull};
 use crate::write::monitor::now;
 use crate::write::queue::Batch;
 
@@ -347,7 +347,7 @@ mod tests {
     use crate::codec::compression::Outbound;
     use crate::codec::extensions::Direction;
     use crate::message::Kind;
-    use crate::options::Settings;
+    use crate::settings::Settings;
     use crate::write::message_writer::MessageWriter;
 
     #[test]

@@ -3,7 +3,7 @@
 mod scene;
 
 use super::*;
-use crate::options::WhenFull;
+use crate::settings::WhenFull;
 use crate::write::model;
 use scene::Op::{self, *};
 use scene::{Pipe, QUEUE_BYTES, Scene};
