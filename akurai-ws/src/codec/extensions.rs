@@ -2,7 +2,7 @@
 
 use akurai_http::Headers;
 
-use super::handshake::is_token_byte;
+use super::token::is_token_byte;
 
 /// What this end wants of permessage-deflate.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,6 +6,7 @@ use akurai_http::{Headers, Method, Status, Version};
 
 use super::extensions::{self, Agreed, Wanted};
 use super::origin::{self, Origin};
+use super::token::is_token_byte;
 use super::{base64, sha1};
 
 /// What of a request the opening handshake looks at.
@@ -181,11 +182,6 @@ fn are_protocols(headers: &Headers) -> bool {
         .iter()
         .all(|name| name.iter().all(|&byte| is_token_byte(byte)))
         && protocols.is_sorted_by(|a, b| a < b)
-}
-
-// tchar = any VCHAR, except delimiters     RFC 9110 §5.6.2
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte)
 }
 
 // §4.2.2: "The value chosen MUST be derived from the client's handshake", and "the absence of such a field is equivalent

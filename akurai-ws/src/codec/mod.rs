@@ -13,4 +13,5 @@ pub(crate) mod protocol;
 #[cfg(test)]
 mod random;
 pub(crate) mod sha1;
+mod token;
 pub(crate) mod utf8;
