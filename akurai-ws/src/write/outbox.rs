@@ -43,12 +43,12 @@ use akurai_http::deflate::Deflate;
 
 use super::monitor::{self, Monitor};
 use super::queue::{Batch, Queue};
-use super::writer::{Outlet, Writer};
+use super::writer::Writer;
 use crate::codec::compression::Context;
 use crate::message::CloseInfo;
 use crate::settings::Settings;
 
-pub(crate) use escort::Escort;
+use escort::Escorted;
 
 /// A frame as a caller has it.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +92,7 @@ pub(crate) enum Way {
 }
 
 #[derive(Debug)]
-pub(crate) struct Outbox<O: Outlet = Socket> {
+pub(crate) struct Outbox<O: Escorted = Socket> {
     pub(crate) settings: Settings,
     pub(crate) subprotocol: Option<String>,
     /// As the state says, for threads that do not have the lock.
@@ -166,7 +166,7 @@ struct Job<O> {
     batch: Batch,
 }
 
-impl<O: Outlet> Outbox<O> {
+impl<O: Escorted> Outbox<O> {
     /// That of a connection which is yet to [begin](Self::connect).
     #[inline(never)]
     pub(crate) fn new(settings: Settings, subprotocol: Option<String>) -> Arc<Self> {
@@ -256,7 +256,7 @@ impl<O: Outlet> Outbox<O> {
     }
 }
 
-impl<O: Outlet> State<O> {
+impl<O: Escorted> State<O> {
     /// Whether a thread that was not waiting may take the turn. Threads that wait to write
     /// something themselves come first, but not in the middle of a fragmented message.
     fn is_free(&self) -> bool {

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use akurai_http::Socket;
 
 use super::monitor::now;
-use super::outbox::Escort;
 use crate::error::Error;
 use crate::write::queue::Batch;
 
@@ -31,8 +30,6 @@ pub(crate) trait Outlet: Debug + Send + Sized + 'static {
     /// Longest wait of one write.
     fn set_write_timeout(&mut self, wait: Duration) -> io::Result<()>;
     fn shutdown(&self, how: Shutdown);
-    /// What waits for slow peers, of all such sockets.
-    fn escort(&self) -> &'static Escort<Self>;
 }
 
 impl Outlet for Socket {
@@ -59,11 +56,6 @@ impl Outlet for Socket {
 
     fn shutdown(&self, how: Shutdown) {
         let _ = Socket::shutdown(self, how);
-    }
-
-    fn escort(&self) -> &'static Escort<Self> {
-        static ESCORT: Escort<Socket> = Escort::new();
-        &ESCORT
     }
 }
 
@@ -257,10 +249,6 @@ mod tests {
         }
 
         fn shutdown(&self, _: Shutdown) {}
-
-        fn escort(&self) -> &'static Escort<Self> {
-            unreachable!("nothing is left to it here")
-        }
     }
 
     const DEADLINE: Duration = Duration::from_secs(20);

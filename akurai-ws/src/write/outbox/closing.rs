@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Closing, Guard, Outbox, Outlet, Queue, State, Turn, Way};
+use super::{Closing, Escorted, Guard, Outbox, Queue, State, Turn, Way};
 use crate::codec::close;
 use crate::error::Error;
 use crate::message::CloseInfo;
@@ -13,7 +13,7 @@ use crate::write::monitor::now;
 /// How long the peer's Close waits for the thread that may just have written ours.
 const NOTED_WITHIN: Duration = Duration::from_millis(250);
 
-impl<O: Outlet> Outbox<O> {
+impl<O: Escorted> Outbox<O> {
     pub(crate) fn closing(&self) -> Closing {
         self.lock().closing
     }
@@ -143,7 +143,7 @@ impl<O: Outlet> Outbox<O> {
     }
 }
 
-impl<O: Outlet> State<O> {
+impl<O: Escorted> State<O> {
     fn is_writing_close(&self) -> bool {
         let is_due = matches!(self.closing, Closing::Queued { .. });
         is_due && matches!(self.turn, Turn::Taken(_)) && self.queue.close.is_none()

@@ -11,10 +11,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Job, Outbox, Outlet};
+use akurai_http::Socket;
+
+use super::{Job, Outbox};
 use crate::error::Error;
 use crate::write::monitor::{Monitor, now, spawn};
-use crate::write::writer::{FrameTime, PATIENCE};
+use crate::write::writer::{FrameTime, Outlet, PATIENCE};
 
 /// How soon a peer that took something is tried again, and how seldom one that takes nothing.
 const RETRY: Duration = Duration::from_millis(1);
@@ -25,10 +27,23 @@ const SPARE_TIME: Duration = Duration::from_secs(1);
 
 /// What other threads have left for the escort's thread; None where there is no such thread.
 #[derive(Debug)]
-pub(crate) struct Escort<O: Outlet>(Monitor<Option<Vec<Peer<O>>>>);
+pub(crate) struct Escort<O: Escorted>(Monitor<Option<Vec<SlowPeer<O>>>>);
+
+/// A socket whose slow peers a thread of the process waits for.
+pub(crate) trait Escorted: Outlet {
+    /// The same for all such sockets.
+    fn escort(&self) -> &'static Escort<Self>;
+}
+
+impl Escorted for Socket {
+    fn escort(&self) -> &'static Escort<Self> {
+        static ESCORT: Escort<Socket> = Escort::new();
+        &ESCORT
+    }
+}
 
 #[derive(Debug)]
-struct Peer<O: Outlet> {
+struct SlowPeer<O: Escorted> {
     outbox: Arc<Outbox<O>>,
     job: Job<O>,
     time: FrameTime,
@@ -38,7 +53,7 @@ struct Peer<O: Outlet> {
     at: Instant,
 }
 
-impl<O: Outlet> Escort<O> {
+impl<O: Escorted> Escort<O> {
     pub(crate) const fn new() -> Self {
         Self(Monitor::new(None))
     }
@@ -55,7 +70,7 @@ impl<O: Outlet> Escort<O> {
         if arrivals.is_none() && !spawn(|| self.run()) {
             return Some(job);
         }
-        let peer = Peer::new(Arc::clone(outbox), job, since);
+        let peer = SlowPeer::new(Arc::clone(outbox), job, since);
         arrivals.get_or_insert_default().push(peer);
         self.0.wake(&arrivals);
         None
@@ -70,7 +85,7 @@ impl<O: Outlet> Escort<O> {
             let time = now();
             let attended = peers
                 .into_iter()
-                .filter_map(|peer: Peer<O>| peer.attend(time));
+                .filter_map(|peer: SlowPeer<O>| peer.attend(time));
             peers = attended.collect();
             let next = peers.iter().map(|peer| peer.at).min();
             arrivals = self.0.lock();
@@ -85,7 +100,7 @@ impl<O: Outlet> Escort<O> {
     }
 }
 
-impl<O: Outlet> Peer<O> {
+impl<O: Escorted> SlowPeer<O> {
     fn new(outbox: Arc<Outbox<O>>, job: Job<O>, since: Instant) -> Self {
         Self {
             outbox,

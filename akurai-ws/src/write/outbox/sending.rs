@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Behind, Closing, Guard, Job, Lane, Outbox};
-use super::{Outgoing, Outlet, State, Turn, Way};
+use super::{Escorted, Outgoing, State, Turn, Way};
 use crate::codec::close;
 use crate::codec::compression::Context;
 use crate::codec::frame::{self, Opcode};
@@ -23,7 +23,7 @@ const HELD_BYTES: usize = 16 * 1024;
 /// it. On a busy machine, such a thread may have to wait for a processor.
 const EXCUSE: Duration = Duration::from_millis(50);
 
-impl<O: Outlet> Outbox<O> {
+impl<O: Escorted> Outbox<O> {
     /// Sends a frame: writes it, or leaves it to the thread that writes.
     pub(crate) fn send(self: &Arc<Self>, frame: Outgoing<'_>, way: Way) -> Result<(), Error> {
         let fits = frame.fits(&self.settings);
@@ -243,7 +243,7 @@ impl<O: Outlet> Outbox<O> {
     }
 }
 
-impl<O: Outlet> State<O> {
+impl<O: Escorted> State<O> {
     /// Whether a fragmented message of ours is in the way.
     fn is_barred(&self, lane: Lane) -> bool {
         match lane {

@@ -2,6 +2,7 @@
 
 mod scene;
 
+use super::escort::Escort;
 use super::*;
 use crate::settings::WhenFull;
 use crate::write::model;

@@ -7,11 +7,13 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::super::escort::Escort;
 use super::super::*;
 use crate::codec::close;
 use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
 use crate::write::model::{self, Body, Report};
+use crate::write::writer::Outlet;
 
 /// What a thread of a program does. A message says its thread and its place in there.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -151,7 +153,9 @@ impl Outlet for Pipe {
         peer.has_ended |= how == Shutdown::Both;
         self.peer.wake(&peer);
     }
+}
 
+impl Escorted for Pipe {
     fn escort(&self) -> &'static Escort<Self> {
         self.escort
     }
