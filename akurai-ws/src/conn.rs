@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind, Message};
 use crate::read::message_reader::MessageReader;
-use crate::read::reader::Channel;
+use crate::read::reader::Reader;
 use crate::read::receiver::{Lent, Receiver};
 use crate::write::message_writer::MessageWriter;
 use crate::write::prepared::Prepared;
@@ -194,9 +194,9 @@ impl WsConn {
     }
 
     /// The connection, and where it comes back to.
-    pub(crate) fn lend(channel: Box<Channel>) -> (Self, Lent) {
-        let sender = Sender::of_receiver(Arc::clone(channel.outbox()));
-        let (receiver, lent) = Receiver::lend(channel);
+    pub(crate) fn lend(reader: Box<Reader>) -> (Self, Lent) {
+        let sender = Sender::of_receiver(Arc::clone(reader.outbox()));
+        let (receiver, lent) = Receiver::lend(reader);
         (Self { receiver, sender }, lent)
     }
 }

@@ -12,7 +12,7 @@ use crate::codec::protocol::Protocol;
 use crate::conn::WsConn;
 use crate::error::Error;
 use crate::options::WsOptions;
-use crate::read::reader::Channel;
+use crate::read::reader::Reader;
 use crate::settings::Settings;
 use crate::write::outbox::Outbox;
 
@@ -142,17 +142,17 @@ fn run(
     protocol: Box<Protocol>,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) -> Result<(), Error> {
-    let Ok(channel) = Channel::new(upgraded, outbox, protocol) else {
+    let Ok(reader) = Reader::new(upgraded, outbox, protocol) else {
         return Ok(()); // The peer was gone before the connection began.
     };
-    let (conn, lent) = WsConn::lend(channel);
+    let (conn, lent) = WsConn::lend(reader);
     let outcome = catch_unwind(AssertUnwindSafe(|| f(conn)));
     let code = match outcome {
         Ok(Ok(())) => close::NORMAL,
         Ok(Err(_)) | Err(_) => close::INTERNAL_ERROR,
     };
-    if let Some(channel) = lent.take_back() {
-        channel.finish(code);
+    if let Some(reader) = lent.take_back() {
+        reader.finish(code);
     }
     // The server counts a panic.
     outcome.unwrap_or_else(|panic| resume_unwind(panic))

@@ -5,14 +5,14 @@ use std::io::{self, ErrorKind, Read};
 
 use crate::error::Error;
 use crate::message::Kind;
-use crate::read::reader::{Channel, Part};
+use crate::read::reader::{Part, Reader};
 
 /// A message that is read as it comes, and never held whole: see [`WsConn::recv_stream`](crate::WsConn::recv_stream).
 ///
 /// At its end, [`read`](Read::read) gives 0. Dropped before that, the rest of the message is passed over by the next
 /// `recv`; whether that rest is UTF-8 is not checked then.
 pub struct MessageReader<'c> {
-    channel: &'c mut Channel,
+    reader: &'c mut Reader,
     kind: Kind,
     part: Vec<u8>,
     used: usize,
@@ -22,13 +22,13 @@ pub struct MessageReader<'c> {
 
 impl<'c> MessageReader<'c> {
     /// Waits for the next message to begin; `None` when the connection ends instead.
-    pub(crate) fn begin(channel: &'c mut Channel) -> Result<Option<Self>, Error> {
+    pub(crate) fn begin(reader: &'c mut Reader) -> Result<Option<Self>, Error> {
         let mut part = Vec::new();
-        let Some((kind, rest)) = channel.recv_begun(&mut part)? else {
+        let Some((kind, rest)) = reader.recv_begun(&mut part)? else {
             return Ok(None);
         };
         Ok(Some(Self {
-            channel,
+            reader,
             kind,
             part,
             used: 0,
@@ -63,7 +63,7 @@ impl Read for MessageReader<'_> {
             self.part.clear();
             self.used = 0;
             // After an error, the connection is at its end.
-            let next = self.channel.recv_part(&mut self.part);
+            let next = self.reader.recv_part(&mut self.part);
             self.rest = *next.as_ref().unwrap_or(&Part::End);
             next?;
         }
@@ -76,7 +76,7 @@ impl Read for MessageReader<'_> {
 impl Drop for MessageReader<'_> {
     fn drop(&mut self) {
         if self.rest == Part::Some {
-            self.channel.discard_message();
+            self.reader.discard_message();
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::write::outbox::{Closing, Outbox, Way};
 
 /// The reading side. What is written goes through [`Outbox`].
 #[derive(Debug)]
-pub(crate) struct Channel {
+pub(crate) struct Reader {
     socket: Socket,
     outbox: Arc<Outbox>,
     protocol: Box<Protocol>,
@@ -65,7 +65,7 @@ pub(crate) enum Part {
     End,
 }
 
-impl Channel {
+impl Reader {
     // Not a part of the frame under which the closure runs.
     #[inline(never)]
     pub(crate) fn new(

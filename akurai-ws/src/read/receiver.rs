@@ -8,7 +8,7 @@ use crate::codec::close;
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind, Message};
 use crate::read::message_reader::MessageReader;
-use crate::read::reader::Channel;
+use crate::read::reader::Reader;
 
 /// The receiving half of a [`WsConn`](crate::WsConn) that was [`split`](crate::WsConn::split): it cannot send, and
 /// receives as that does.
@@ -19,59 +19,59 @@ use crate::read::reader::Channel;
 /// should return.
 pub struct Receiver {
     // `None` only while it is dropped.
-    channel: Option<Box<Channel>>,
+    reader: Option<Box<Reader>>,
     slot: Arc<Mutex<Slot>>,
 }
 
 impl Receiver {
     /// As [`WsConn::recv`](crate::WsConn::recv).
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
-        self.channel_mut().recv(None)
+        self.reader_mut().recv(None)
     }
 
     /// As [`WsConn::recv_timeout`](crate::WsConn::recv_timeout).
     pub fn recv_timeout(&mut self, wait: Duration) -> Result<Option<Message>, Error> {
         // A wait beyond what a clock can say is one without end.
         let until = Instant::now().checked_add(wait);
-        self.channel_mut().recv(until)
+        self.reader_mut().recv(until)
     }
 
     /// As [`WsConn::recv_into`](crate::WsConn::recv_into).
     pub fn recv_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Kind>, Error> {
-        self.channel_mut().recv_into(buffer)
+        self.reader_mut().recv_into(buffer)
     }
 
     /// As [`WsConn::recv_stream`](crate::WsConn::recv_stream).
     pub fn recv_stream(&mut self) -> Result<Option<MessageReader<'_>>, Error> {
-        MessageReader::begin(self.channel_mut())
+        MessageReader::begin(self.reader_mut())
     }
 
     /// As [`WsConn::close_info`](crate::WsConn::close_info).
     pub fn close_info(&self) -> Option<CloseInfo> {
-        self.channel().outbox().close_info()
+        self.reader().outbox().close_info()
     }
 
     /// As [`WsConn::subprotocol`](crate::WsConn::subprotocol).
     pub fn subprotocol(&self) -> Option<&str> {
-        self.channel().outbox().subprotocol.as_deref()
+        self.reader().outbox().subprotocol.as_deref()
     }
 
     /// The connection, and where it comes back to.
-    pub(crate) fn lend(channel: Box<Channel>) -> (Self, Lent) {
+    pub(crate) fn lend(reader: Box<Reader>) -> (Self, Lent) {
         let slot = Arc::new(Mutex::new(Slot::Lent));
         let receiver = Self {
-            channel: Some(channel),
+            reader: Some(reader),
             slot: Arc::clone(&slot),
         };
         (receiver, Lent(slot))
     }
 
-    fn channel(&self) -> &Channel {
-        self.channel.as_ref().expect(TAKEN_IN_DROP)
+    fn reader(&self) -> &Reader {
+        self.reader.as_ref().expect(TAKEN_IN_DROP)
     }
 
-    fn channel_mut(&mut self) -> &mut Channel {
-        self.channel.as_mut().expect(TAKEN_IN_DROP)
+    fn reader_mut(&mut self) -> &mut Reader {
+        self.reader.as_mut().expect(TAKEN_IN_DROP)
     }
 }
 
@@ -81,18 +81,18 @@ impl Drop for Receiver {
     // The code to close with follows from what the closure returns, which is known only after its values are dropped: so
     // the connection goes back to whoever called the closure.
     fn drop(&mut self) {
-        let Some(channel) = self.channel.take() else {
+        let Some(reader) = self.reader.take() else {
             return;
         };
         let mut slot = lock(&self.slot);
         if matches!(*slot, Slot::Lent) {
-            channel.outbox().retire();
-            *slot = Slot::Returned(channel);
+            reader.outbox().retire();
+            *slot = Slot::Returned(reader);
             return;
         }
         drop(slot);
         let panicking = std::thread::panicking();
-        channel.finish(if panicking {
+        reader.finish(if panicking {
             close::INTERNAL_ERROR
         } else {
             close::NORMAL
@@ -113,9 +113,9 @@ pub(crate) struct Lent(Arc<Mutex<Slot>>);
 
 impl Lent {
     /// The connection, if it was dropped. If it was not, it will close itself.
-    pub(crate) fn take_back(self) -> Option<Box<Channel>> {
+    pub(crate) fn take_back(self) -> Option<Box<Reader>> {
         match std::mem::replace(&mut *lock(&self.0), Slot::GivenAway) {
-            Slot::Returned(channel) => Some(channel),
+            Slot::Returned(reader) => Some(reader),
             Slot::Lent | Slot::GivenAway => None,
         }
     }
@@ -123,7 +123,7 @@ impl Lent {
 
 enum Slot {
     Lent,
-    Returned(Box<Channel>),
+    Returned(Box<Reader>),
     GivenAway,
 }
 

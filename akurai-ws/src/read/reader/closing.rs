@@ -9,9 +9,9 @@ use crate::error::{Error, Violation};
 use crate::message::{CloseFrame, Message};
 use crate::write::outbox::Way;
 
-use super::{Channel, Filled};
+use super::{Filled, Reader};
 
-impl Channel {
+impl Reader {
     /// Closes with `code`, unless that has begun; waits for the peer's Close and then for its FIN, within bounds.
     pub(crate) fn finish(mut self, code: u16) {
         let stopping = code == close::NORMAL && self.socket.is_stopping();
