@@ -34,7 +34,7 @@ pub(crate) enum Due {
 }
 
 #[derive(Debug)]
-pub(crate) struct Waits {
+pub(crate) struct Keepalive {
     ping_interval: Option<Duration>,
     pong_wait: Duration,
     message_deadline: Option<Duration>,
@@ -54,7 +54,7 @@ pub(crate) struct Waits {
     idle: Duration,
 }
 
-impl Waits {
+impl Keepalive {
     pub(crate) fn new(settings: &Settings, now: Instant) -> Self {
         Self {
             ping_interval: settings.ping_interval,
@@ -155,106 +155,107 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn waits(change: impl FnOnce(&mut Settings)) -> (Waits, Instant) {
+    fn keepalive(change: impl FnOnce(&mut Settings)) -> (Keepalive, Instant) {
         let mut settings = Settings::default();
         change(&mut settings);
         let now = Instant::now();
-        (Waits::new(&settings, now), now)
+        (Keepalive::new(&settings, now), now)
     }
 
     #[test]
     fn the_same_wait_again_while_messages_come() {
-        let (mut waits, now) = waits(|settings| settings.idle_timeout = Some(5 * SECOND));
+        let (mut keepalive, now) = keepalive(|settings| settings.idle_timeout = Some(5 * SECOND));
         for n in 0..100 {
-            assert_eq!(waits.next(now + n * SECOND), Ok(5 * SECOND));
-            waits.waited(4 * SECOND, false);
-            waits.heard(0);
-            waits.data_came();
+            assert_eq!(keepalive.next(now + n * SECOND), Ok(5 * SECOND));
+            keepalive.waited(4 * SECOND, false);
+            keepalive.heard(0);
+            keepalive.data_came();
         }
     }
 
     #[test]
     fn silence_asks_and_then_ends() {
-        let (mut waits, now) = waits(|settings| settings.pong_wait = 7 * SECOND);
-        assert_eq!(waits.next(now), Ok(20 * SECOND));
-        waits.waited(15 * SECOND, false);
-        assert_eq!(waits.next(now), Ok(5 * SECOND));
-        waits.waited(5 * SECOND, false);
-        assert_eq!(waits.next(now), Err(Due::Ping));
-        waits.asked();
-        assert_eq!(waits.next(now), Ok(7 * SECOND));
-        waits.waited(6 * SECOND, false);
-        assert_eq!(waits.next(now), Ok(SECOND));
+        let (mut keepalive, now) = keepalive(|settings| settings.pong_wait = 7 * SECOND);
+        assert_eq!(keepalive.next(now), Ok(20 * SECOND));
+        keepalive.waited(15 * SECOND, false);
+        assert_eq!(keepalive.next(now), Ok(5 * SECOND));
+        keepalive.waited(5 * SECOND, false);
+        assert_eq!(keepalive.next(now), Err(Due::Ping));
+        keepalive.asked();
+        assert_eq!(keepalive.next(now), Ok(7 * SECOND));
+        keepalive.waited(6 * SECOND, false);
+        assert_eq!(keepalive.next(now), Ok(SECOND));
         // Any byte is an answer.
-        waits.waited(SECOND / 2, false);
-        waits.heard(0);
-        assert_eq!(waits.next(now), Ok(20 * SECOND));
-        waits.waited(20 * SECOND, false);
-        waits.asked();
-        waits.waited(7 * SECOND, false);
-        assert_eq!(waits.next(now), Err(Due::PeerGone));
+        keepalive.waited(SECOND / 2, false);
+        keepalive.heard(0);
+        assert_eq!(keepalive.next(now), Ok(20 * SECOND));
+        keepalive.waited(20 * SECOND, false);
+        keepalive.asked();
+        keepalive.waited(7 * SECOND, false);
+        assert_eq!(keepalive.next(now), Err(Due::PeerGone));
     }
 
     #[test]
     fn a_pong_may_stand_behind_what_was_written() {
-        let (mut waits, now) = waits(|settings| settings.pong_wait = 7 * SECOND);
-        waits.heard(1000);
-        waits.waited(20 * SECOND, false);
-        waits.asked();
-        waits.waited(7 * SECOND, false);
-        assert_eq!(waits.next(now), Err(Due::PeerGone));
+        let (mut keepalive, now) = keepalive(|settings| settings.pong_wait = 7 * SECOND);
+        keepalive.heard(1000);
+        keepalive.waited(20 * SECOND, false);
+        keepalive.asked();
+        keepalive.waited(7 * SECOND, false);
+        assert_eq!(keepalive.next(now), Err(Due::PeerGone));
         // 5 KiB since it was heard.
-        assert!(waits.extend(1000 + 5 * 1024));
-        assert_eq!(waits.next(now), Ok(5 * SECOND));
-        waits.waited(5 * SECOND, false);
-        assert_eq!(waits.next(now), Err(Due::PeerGone));
-        assert!(!waits.extend(1000 + 5 * 1024), "once");
+        assert!(keepalive.extend(1000 + 5 * 1024));
+        assert_eq!(keepalive.next(now), Ok(5 * SECOND));
+        keepalive.waited(5 * SECOND, false);
+        assert_eq!(keepalive.next(now), Err(Due::PeerGone));
+        assert!(!keepalive.extend(1000 + 5 * 1024), "once");
         // The next silence has an excuse of its own, or none.
-        waits.heard(1000 + 5 * 1024);
-        waits.waited(20 * SECOND, false);
-        waits.asked();
-        waits.waited(7 * SECOND, false);
-        assert_eq!(waits.next(now), Err(Due::PeerGone));
-        assert!(!waits.extend(1000 + 5 * 1024));
+        keepalive.heard(1000 + 5 * 1024);
+        keepalive.waited(20 * SECOND, false);
+        keepalive.asked();
+        keepalive.waited(7 * SECOND, false);
+        assert_eq!(keepalive.next(now), Err(Due::PeerGone));
+        assert!(!keepalive.extend(1000 + 5 * 1024));
         // No system holds more than so much.
-        assert!(waits.extend(u64::MAX));
-        waits.waited(4096 * SECOND, false);
-        assert_eq!(waits.next(now), Err(Due::PeerGone));
+        assert!(keepalive.extend(u64::MAX));
+        keepalive.waited(4096 * SECOND, false);
+        assert_eq!(keepalive.next(now), Err(Due::PeerGone));
     }
 
     #[test]
     fn a_message_has_its_own_time() {
-        let (mut waits, now) = waits(|settings| settings.message_deadline = Some(3 * SECOND));
+        let (mut keepalive, now) =
+            keepalive(|settings| settings.message_deadline = Some(3 * SECOND));
         // What passed before its first byte does not count.
-        waits.waited(10 * SECOND, false);
-        waits.heard(0);
-        waits.waited(2 * SECOND, true);
-        waits.heard(0);
-        assert_eq!(waits.next(now), Ok(SECOND));
-        waits.waited(SECOND, true);
-        waits.heard(0);
-        assert_eq!(waits.next(now), Err(Due::MessageDeadline));
-        waits.message_over();
-        assert_eq!(waits.next(now), Ok(3 * SECOND));
+        keepalive.waited(10 * SECOND, false);
+        keepalive.heard(0);
+        keepalive.waited(2 * SECOND, true);
+        keepalive.heard(0);
+        assert_eq!(keepalive.next(now), Ok(SECOND));
+        keepalive.waited(SECOND, true);
+        keepalive.heard(0);
+        assert_eq!(keepalive.next(now), Err(Due::MessageDeadline));
+        keepalive.message_over();
+        assert_eq!(keepalive.next(now), Ok(3 * SECOND));
     }
 
     #[test]
     fn other_ends() {
-        let (mut waits, now) = waits(|settings| {
+        let (mut keepalive, now) = keepalive(|settings| {
             settings.ping_interval = None;
             settings.idle_timeout = Some(30 * SECOND);
             settings.max_lifetime = Some(90 * SECOND);
         });
-        assert_eq!(waits.next(now), Ok(LONGEST));
+        assert_eq!(keepalive.next(now), Ok(LONGEST));
         // Control frames come, and no data.
-        waits.waited(29 * SECOND, false);
-        waits.heard(0);
-        assert_eq!(waits.next(now), Ok(SECOND));
-        waits.waited(SECOND, false);
-        waits.heard(0);
-        assert_eq!(waits.next(now), Err(Due::Idle));
-        waits.data_came();
-        assert_eq!(waits.next(now + 88 * SECOND), Ok(2 * SECOND));
-        assert_eq!(waits.next(now + 90 * SECOND), Err(Due::Lifetime));
+        keepalive.waited(29 * SECOND, false);
+        keepalive.heard(0);
+        assert_eq!(keepalive.next(now), Ok(SECOND));
+        keepalive.waited(SECOND, false);
+        keepalive.heard(0);
+        assert_eq!(keepalive.next(now), Err(Due::Idle));
+        keepalive.data_came();
+        assert_eq!(keepalive.next(now + 88 * SECOND), Ok(2 * SECOND));
+        assert_eq!(keepalive.next(now + 90 * SECOND), Err(Due::Lifetime));
     }
 }

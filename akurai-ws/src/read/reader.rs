@@ -14,7 +14,7 @@ use crate::codec::protocol::{Protocol, State};
 use crate::error::{Error, Violation};
 use crate::message::{Kind, Message};
 use crate::read::buffer::ReadBuffer;
-use crate::read::keepalive::{Due, Waits};
+use crate::read::keepalive::{Due, Keepalive};
 use crate::write::outbox::{Closing, Outbox, Way};
 
 /// The reading side. What is written goes through [`Outbox`].
@@ -24,7 +24,7 @@ pub(crate) struct Reader {
     outbox: Arc<Outbox>,
     protocol: Box<Protocol>,
     input: ReadBuffer,
-    waits: Waits,
+    keepalive: Keepalive,
     /// What the socket's own timeout is, so that it is set only when it changes; at first it has none.
     read_timeout: Duration,
     /// How long reads have waited since our Close went out.
@@ -75,13 +75,13 @@ impl Reader {
     ) -> io::Result<Box<Self>> {
         let (leftover, socket) = upgraded.into_parts();
         outbox.connect(socket.clone())?;
-        let waits = Waits::new(&outbox.settings, Instant::now());
+        let keepalive = Keepalive::new(&outbox.settings, Instant::now());
         Ok(Box::new(Self {
             outbox,
             socket,
             protocol,
             input: ReadBuffer::new(leftover),
-            waits,
+            keepalive,
             read_timeout: Duration::MAX,
             closing: Duration::ZERO,
             counted_to: None,
@@ -175,12 +175,12 @@ impl Reader {
         self.input.consume(used);
         let progress = self.protocol.progress();
         if progress != before {
-            self.waits.data_came();
+            self.keepalive.data_came();
         }
         // One that is discarded may end unseen, with the next behind it; and a control frame may stand alone.
         let stands_alone = matches!(result, Ok(Some(_))) && !self.protocol.is_in_message();
         if stands_alone || progress.ended_messages != before.ended_messages {
-            self.waits.message_over();
+            self.keepalive.message_over();
         }
         let message = match result {
             Ok(Some(message)) => message,
@@ -265,7 +265,7 @@ impl Reader {
             self.notice_close();
             let now = Instant::now();
             let next = if self.outbox.is_open() {
-                self.waits.next(now).map(Some)
+                self.keepalive.next(now).map(Some)
             } else {
                 Ok(self.next_while_closing())
             };
@@ -292,9 +292,9 @@ impl Reader {
             let result = self.input.fill(&mut &self.socket, wanted_bytes);
             self.outbox.end_read();
             let later = Instant::now();
-            self.waits.waited(later - now, in_message);
+            self.keepalive.waited(later - now, in_message);
             if matches!(result, Ok(1..)) {
-                self.waits.heard(self.outbox.written_bytes());
+                self.keepalive.heard(self.outbox.written_bytes());
             }
             self.waited_while_closing(now, later);
             match result {
@@ -330,15 +330,15 @@ impl Reader {
     fn act(&mut self, due: Due) -> Result<(), Error> {
         match due {
             Due::Ping => {
-                self.waits.asked();
+                self.keepalive.asked();
                 let result = self.outbox.keepalive();
                 self.written(result)
             }
             Due::PeerGone => {
                 match self.outbox.asked_behind_bytes() {
                     // It cannot have seen the question yet. The write deadline bounds this.
-                    None => self.waits.excuse(),
-                    Some(bytes) if self.waits.extend(bytes) => {}
+                    None => self.keepalive.excuse(),
+                    Some(bytes) if self.keepalive.extend(bytes) => {}
                     Some(_) => {
                         self.protocol.end();
                         self.outbox.end(true);
