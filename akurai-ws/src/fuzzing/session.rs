@@ -36,7 +36,7 @@ pub fn session(data: &[u8], live_bytes: impl Fn() -> usize) {
         _ => described(bytes, flags >> 2 == 1),
     };
     let closing_at = (flags & 2 != 0).then(|| wire.len() * usize::from(flags >> 3) / 32);
-    let run = Run {
+    let run = SessionRun {
         wire: &wire,
         limits: &limits,
         closing_at,
@@ -123,14 +123,14 @@ impl Reference {
     }
 }
 
-struct Run<'r> {
+struct SessionRun<'r> {
     wire: &'r [u8],
     limits: &'r Limits,
     closing_at: Option<usize>,
     reference: Reference,
 }
 
-impl Run<'_> {
+impl SessionRun<'_> {
     // The same events as the reference, each with the read that brought its last byte.
     fn check(&self, ends: Vec<usize>) {
         let mut protocol = Protocol::new(self.limits.clone());
