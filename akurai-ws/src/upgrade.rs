@@ -51,18 +51,18 @@ fn reply(
     options: &WsOptions,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) -> Reply {
-    let agreed = match agree(req, options) {
-        Ok(agreed) => agreed,
+    let accepted = match accept(req, options) {
+        Ok(accepted) => accepted,
         Err(refusal) => return refusal.into(),
     };
-    let protocol = agreed.protocol;
+    let protocol = accepted.protocol;
     let settings = Settings {
-        outbound: agreed.outbound,
+        outbound: accepted.outbound,
         ..options.settings
     };
-    let outbox = Outbox::new(settings, agreed.subprotocol);
+    let outbox = Outbox::new(settings, accepted.subprotocol);
     let told = Arc::downgrade(&outbox);
-    Upgrade::fallible(agreed.head, move |upgraded| {
+    Upgrade::fallible(accepted.head, move |upgraded| {
         match run(upgraded, outbox, protocol, f) {
             // The peer's fault, and told to it.
             Err(Error::Violation(_)) => Ok(()),
@@ -78,7 +78,7 @@ fn reply(
 }
 
 /// What comes of a valid opening handshake.
-struct Agreed {
+struct AcceptedUpgrade {
     head: Response,
     protocol: Box<Protocol>,
     outbound: Option<Outbound>,
@@ -89,7 +89,7 @@ struct Agreed {
 // connection is made of is on the heap from the beginning; and what is large on the stack is so in functions that call
 // nothing deep, and have returned before the closure runs.
 #[inline(never)]
-fn agree(req: &Request, options: &WsOptions) -> Result<Agreed, Response> {
+fn accept(req: &Request, options: &WsOptions) -> Result<AcceptedUpgrade, Response> {
     let opening = Opening {
         method: req.method(),
         version: req.version(),
@@ -107,7 +107,7 @@ fn agree(req: &Request, options: &WsOptions) -> Result<Agreed, Response> {
     let inbound = accepted
         .compression
         .map(|agreed| Inbound::new(agreed.client));
-    Ok(Agreed {
+    Ok(AcceptedUpgrade {
         head,
         protocol: protocol(options, inbound),
         outbound,

@@ -16,31 +16,31 @@ pub(crate) struct Outbound {
 
 /// What a frame has to do with the compression context that our messages share (§7.1.1), if they do.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Context {
+pub(crate) enum ContextUse {
     /// Nothing: it is not compressed.
-    Apart,
+    Unused,
     /// It is compressed by itself, and still moves the peer's window on.
-    Anew,
+    Restart,
     /// It is to be compressed behind those that were sent before it, when it is its turn.
-    Behind(Opcode),
+    Continue(Opcode),
 }
 
-impl Context {
+impl ContextUse {
     /// A frame of this payload in the place in the order of all frames that is its own from now on,
     /// behind what `deflate` has seen: compressed if that is wanted, and makes it shorter.
-    pub(crate) fn place(
+    pub(crate) fn compress(
         self,
         outbound: Option<Outbound>,
         deflate: &mut Option<Deflate>,
         payload: &[u8],
     ) -> Option<Vec<u8>> {
         match (self, outbound) {
-            (Self::Behind(opcode), Some(outbound)) => {
+            (Self::Continue(opcode), Some(outbound)) => {
                 let payload = outbound.compress_behind(deflate, payload)?;
                 let header = frame::encode_compressed_header(opcode, true, payload.len());
                 return Some([header.as_slice(), &payload].concat());
             }
-            (Self::Anew, _) => *deflate = None,
+            (Self::Restart, _) => *deflate = None,
             _ => {}
         }
         None
@@ -117,7 +117,7 @@ pub(crate) struct Inbound {
 
 /// How far a payload was inflated.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Progress {
+pub(crate) enum Decompressed {
     /// All of it.
     Whole,
     /// Up to so many bytes, since whoever takes what comes out has enough for now.
@@ -138,7 +138,7 @@ impl Inbound {
         &mut self,
         payload: &[u8],
         mut sink: impl FnMut(&[u8]) -> Result<bool, Violation>,
-    ) -> Result<Progress, Violation> {
+    ) -> Result<Decompressed, Violation> {
         let mut used = 0;
         loop {
             if used < payload.len() {
@@ -149,19 +149,19 @@ impl Inbound {
             used += count;
             let takes_more = sink(output)?;
             match status {
-                Inflated::NeedInput => return Ok(Progress::Whole),
+                Inflated::NeedInput => return Ok(Decompressed::Whole),
                 // §7.2.3.4: a last block may be followed by others, from the next byte on.
                 Inflated::End => {
                     self.inflate.reset(false);
                     self.is_over = true;
                     if used == payload.len() {
-                        return Ok(Progress::Whole);
+                        return Ok(Decompressed::Whole);
                     }
                 }
                 Inflated::HasOutput => {}
             }
             if !takes_more {
-                return Ok(Progress::Paused(used));
+                return Ok(Decompressed::Paused(used));
             }
         }
     }
@@ -171,9 +171,9 @@ impl Inbound {
         &mut self,
         from: usize,
         sink: impl FnMut(&[u8]) -> Result<bool, Violation>,
-    ) -> Result<Progress, Violation> {
+    ) -> Result<Decompressed, Violation> {
         if self.is_over {
-            return Ok(Progress::Whole);
+            return Ok(Decompressed::Whole);
         }
         self.push(&TAIL[from..], sink)
     }
@@ -208,8 +208,8 @@ mod tests {
             content.extend_from_slice(output);
             Ok(true)
         };
-        assert_eq!(inbound.push(payload, &mut sink)?, Progress::Whole);
-        assert_eq!(inbound.push_tail(0, &mut sink)?, Progress::Whole);
+        assert_eq!(inbound.push(payload, &mut sink)?, Decompressed::Whole);
+        assert_eq!(inbound.push_tail(0, &mut sink)?, Decompressed::Whole);
         inbound.end_message()?;
         Ok(content)
     }

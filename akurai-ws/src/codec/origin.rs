@@ -6,7 +6,7 @@ use core::net::Ipv6Addr;
 /// An origin that the application names.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Origin {
-    Http(Place),
+    Http(HttpOrigin),
     /// `null`, or one of another scheme: `app://bundle`, or `file://` without a host.
     Other(String),
 }
@@ -17,7 +17,7 @@ pub(crate) enum Origin {
 /// origin = scheme "://" host [ ":" port ]    RFC 6454 §7.1
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct HttpOrigin {
     is_secure: bool,
     host: String,
     port: u16,
@@ -37,7 +37,7 @@ impl Origin {
         };
         let (host, port) = split(behind, default_port)?;
         is_host(host).then(|| {
-            Self::Http(Place {
+            Self::Http(HttpOrigin {
                 is_secure,
                 host: host.to_owned(),
                 port,

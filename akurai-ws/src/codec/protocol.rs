@@ -17,7 +17,7 @@ use crate::error::Violation;
 use crate::message::{Kind, Message};
 
 use super::assembly::{Assembly, text_in, whole_message};
-use super::compression::{Inbound, Progress as Inflated};
+use super::compression::{Decompressed, Inbound};
 use super::frame::{self, Compression, Expect, Header, Opcode};
 use super::{close, mask};
 
@@ -365,7 +365,7 @@ impl Protocol {
         let is_compressed = self.is_compressed && self.state == State::Open;
         if is_compressed {
             mask::unmask(payload, frame.masking_key, frame.received);
-            if let Inflated::Paused(used) = self.inflate(payload, None)? {
+            if let Decompressed::Paused(used) = self.inflate(payload, None)? {
                 frame.received += used as u64;
                 self.progress.payload_bytes += used as u64;
                 // What is left comes again as it came.
@@ -390,7 +390,7 @@ impl Protocol {
             return Ok(Step::Used(arrived));
         }
         if is_compressed {
-            if let Inflated::Paused(used) = self.inflate(&[], Some(frame.tail))? {
+            if let Decompressed::Paused(used) = self.inflate(&[], Some(frame.tail))? {
                 frame.tail += used;
                 self.frame = Some(frame);
                 return Ok(Step::Paused(arrived));
@@ -407,7 +407,7 @@ impl Protocol {
     }
 
     /// Decompresses a part of the message's payload; or what its end has left out, but for so many bytes.
-    fn inflate(&mut self, payload: &[u8], tail: Option<usize>) -> Result<Inflated, Violation> {
+    fn inflate(&mut self, payload: &[u8], tail: Option<usize>) -> Result<Decompressed, Violation> {
         let most_bytes = self.limits.max_message_bytes as u64;
         let part_bytes = self.part_bytes;
         let (message, bytes) = (&mut self.message, &mut self.message_bytes);

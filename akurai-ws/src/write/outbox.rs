@@ -44,7 +44,7 @@ use akurai_http::deflate::Deflate;
 use super::monitor::{self, Monitor};
 use super::queue::{Batch, Queue};
 use super::writer::Writer;
-use crate::codec::compression::Context;
+use crate::codec::compression::ContextUse;
 use crate::message::CloseInfo;
 use crate::settings::Settings;
 
@@ -59,7 +59,7 @@ pub(crate) struct Outgoing<'f> {
     /// The whole frame again, if it may be kept rather than copied.
     pub(crate) shared: Option<&'f Arc<[u8]>>,
     pub(crate) lane: Lane,
-    pub(crate) context: Context,
+    pub(crate) context: ContextUse,
 }
 
 /// Where a frame may go.

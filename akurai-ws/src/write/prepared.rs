@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use akurai_http::deflate::Level;
 
-use crate::codec::compression::{Context, Outbound};
+use crate::codec::compression::{ContextUse, Outbound};
 use crate::codec::frame::{self, Opcode};
 use crate::message::Kind;
 
@@ -67,10 +67,10 @@ impl Prepared {
     pub(crate) fn frame_of<'f>(
         &'f self,
         compressed: Option<&'f Arc<[u8]>>,
-    ) -> (&'f Arc<[u8]>, Context) {
+    ) -> (&'f Arc<[u8]>, ContextUse) {
         match compressed {
-            Some(frame) => (frame, Context::Anew),
-            None => (&self.frame, Context::Apart),
+            Some(frame) => (frame, ContextUse::Restart),
+            None => (&self.frame, ContextUse::Unused),
         }
     }
 

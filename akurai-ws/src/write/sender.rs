@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::codec::close;
-use crate::codec::compression::Context;
+use crate::codec::compression::ContextUse;
 use crate::codec::frame::{self, CONTROL_MAX_BYTES, Opcode};
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind};
@@ -219,7 +219,7 @@ impl Sender {
             None => self.pass(plain),
             // Only when it is its turn is it known what it follows.
             Some(outbound) if outbound.is_behind_others(payload) => self.pass(Outgoing {
-                context: Context::Behind(opcode),
+                context: ContextUse::Continue(opcode),
                 ..plain
             }),
             Some(outbound) => match outbound.compress_alone(payload) {
@@ -227,7 +227,7 @@ impl Sender {
                 Some(payload) => self.pass(Outgoing {
                     head: frame::encode_compressed_header(opcode, true, payload.len()).as_slice(),
                     payload: &payload,
-                    context: Context::Anew,
+                    context: ContextUse::Restart,
                     ..plain
                 }),
             },

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Behind, Closing, Guard, Job, Lane, Outbox};
 use super::{Escorted, Outgoing, State, Turn, Way};
 use crate::codec::close;
-use crate::codec::compression::Context;
+use crate::codec::compression::ContextUse;
 use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
 use crate::settings::{Settings, WhenFull};
@@ -50,7 +50,7 @@ impl<O: Escorted> Outbox<O> {
             };
             if writes || stays || has_room {
                 let (outbound, deflate) = (self.settings.outbound, &mut state.deflate);
-                let compressed = frame.context.place(outbound, deflate, frame.payload);
+                let compressed = frame.context.compress(outbound, deflate, frame.payload);
                 let frame = frame.or(compressed.as_deref());
                 if writes {
                     return self.write(state, way, Some(&frame));
@@ -302,7 +302,7 @@ impl<'f> Outgoing<'f> {
             payload,
             shared: None,
             lane,
-            context: Context::Apart,
+            context: ContextUse::Unused,
         }
     }
 
