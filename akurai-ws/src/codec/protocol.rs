@@ -42,7 +42,7 @@ impl Default for Limits {
 
 /// The RFC's states; "connecting" is the handshake's.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum State {
+pub(crate) enum ConnectionState {
     Open,
     /// We sent Close first: whatever comes is discarded until the peer's (§1.4, §5.5.1).
     Closing,
@@ -60,7 +60,7 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) struct Protocol {
     limits: Limits,
-    state: State,
+    state: ConnectionState,
     progress: Progress,
     /// The data frame whose payload is arriving.
     frame: Option<DataFrame>,
@@ -84,7 +84,7 @@ impl Protocol {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            state: State::Open,
+            state: ConnectionState::Open,
             progress: Progress::default(),
             frame: None,
             message: None,
@@ -109,7 +109,7 @@ impl Protocol {
         self.part_bytes = bytes;
     }
 
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> ConnectionState {
         self.state
     }
 
@@ -119,8 +119,8 @@ impl Protocol {
 
     /// We sent Close.
     pub(crate) fn start_closing(&mut self) {
-        if self.state == State::Open {
-            self.state = State::Closing;
+        if self.state == ConnectionState::Open {
+            self.state = ConnectionState::Closing;
             // What was received of a message is of no use any more, only that there is one.
             self.discard_message();
         }
@@ -128,7 +128,7 @@ impl Protocol {
 
     /// The transport ended, or is given up.
     pub(crate) fn end(&mut self) {
-        self.state = State::Closed;
+        self.state = ConnectionState::Closed;
         self.frame = None;
         self.message = None;
     }
@@ -136,7 +136,7 @@ impl Protocol {
     /// How many bytes of the present data frame are still to come: a hint for the size of the next
     /// read. Where all that comes is discarded, any number.
     pub(crate) fn wanted_bytes(&self) -> u64 {
-        if self.state == State::Closed {
+        if self.state == ConnectionState::Closed {
             return u64::MAX;
         }
         self.frame
@@ -207,7 +207,7 @@ impl Protocol {
         input: &mut [u8],
     ) -> (usize, Result<Option<Message>, Violation>) {
         let mut used = 0;
-        while self.state != State::Closed {
+        while self.state != ConnectionState::Closed {
             match self.step(&mut input[used..]) {
                 Ok(Step::NeedMore) => return (used, Ok(None)),
                 Ok(Step::Used(bytes)) => used += bytes,
@@ -245,7 +245,7 @@ impl Protocol {
 
     fn expect(&self) -> Expect {
         let in_message = self.message.is_some();
-        if self.state == State::Closing {
+        if self.state == ConnectionState::Closing {
             return Expect {
                 in_message,
                 frame_max_bytes: u64::MAX,
@@ -278,7 +278,7 @@ impl Protocol {
                 Ok(Some(Message::Close(frame)))
             }
             // §5.5.1: after our Close, nothing may answer a ping.
-            _ if self.state == State::Closing => Ok(None),
+            _ if self.state == ConnectionState::Closing => Ok(None),
             Opcode::Ping => Ok(Some(Message::Ping(payload.to_vec()))),
             _ => Ok(Some(Message::Pong(payload.to_vec()))),
         }
@@ -297,7 +297,7 @@ impl Protocol {
             masking_key,
             payload_len,
         } = header;
-        let discarding = self.state == State::Closing;
+        let discarding = self.state == ConnectionState::Closing;
         let payload = &mut input[header_len..];
         let whole = fin && opcode != Opcode::Continuation && payload_len <= payload.len() as u64;
         if whole && !discarding && !is_compressed {
@@ -362,7 +362,7 @@ impl Protocol {
             usize::try_from(missing).map_or(input.len(), |missing| missing.min(input.len()));
         let payload = &mut input[..arrived];
         // After our Close, nothing is looked at any more.
-        let is_compressed = self.is_compressed && self.state == State::Open;
+        let is_compressed = self.is_compressed && self.state == ConnectionState::Open;
         if is_compressed {
             mask::unmask(payload, frame.masking_key, frame.received);
             if let Decompressed::Paused(used) = self.inflate(payload, None)? {

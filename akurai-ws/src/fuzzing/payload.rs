@@ -3,7 +3,7 @@
 use super::cuts::cuts;
 use super::reference;
 use crate::codec::frame::CONTROL_MAX_BYTES;
-use crate::codec::protocol::{Limits, Protocol, State};
+use crate::codec::protocol::{ConnectionState, Limits, Protocol};
 use crate::codec::{close as codec, utf8 as decoder};
 use crate::error::Error;
 use crate::message::Message;
@@ -53,7 +53,7 @@ fn check_close_in_a_session(payload: &[u8]) {
     let mut protocol = Protocol::new(Limits::default());
     let (used, result) = protocol.receive(&mut frame);
     assert_eq!(used, frame.len());
-    assert_eq!(protocol.state(), State::Closed);
+    assert_eq!(protocol.state(), ConnectionState::Closed);
     assert_eq!(
         result,
         codec::decode(payload).map(|frame| Some(Message::Close(frame)))

@@ -4,7 +4,7 @@ use super::client_header;
 use super::cuts::cuts;
 use super::reference::{Event, Session};
 use crate::codec::frame::{CONTROL_MAX_BYTES, Header, Opcode};
-use crate::codec::protocol::{Limits, Protocol, State};
+use crate::codec::protocol::{ConnectionState, Limits, Protocol};
 use crate::message::{Kind, Message};
 
 /// A description ends with the frame that takes the wire beyond this, in bytes.
@@ -149,12 +149,12 @@ impl SessionRun<'_> {
             assert!(buffer.len() < CONTROL_HEADER_BYTES + CONTROL_MAX_BYTES);
         }
         assert_eq!(protocol.wanted_bytes(), self.reference.wanted_bytes);
-        let is_closed = protocol.state() == State::Closed;
+        let is_closed = protocol.state() == ConnectionState::Closed;
         assert_eq!(is_closed, self.reference.is_closed);
         if is_closed {
             let mut more = *b"\x81\x80\0\0\0\0\x88\x80\0\0\0\0";
             assert_eq!(protocol.receive(&mut more), (more.len(), Ok(None)));
-            assert_eq!(protocol.state(), State::Closed);
+            assert_eq!(protocol.state(), ConnectionState::Closed);
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use akurai_http::{Socket, Upgraded};
 
 use crate::codec::close;
-use crate::codec::protocol::{Protocol, State};
+use crate::codec::protocol::{ConnectionState, Protocol};
 use crate::error::{Error, Violation};
 use crate::message::{Kind, Message};
 use crate::read::buffer::ReadBuffer;
@@ -105,7 +105,7 @@ impl Reader {
                     return Ok(Some(message));
                 }
             }
-            if self.protocol.state() == State::Closed {
+            if self.protocol.state() == ConnectionState::Closed {
                 return Ok(None);
             }
             if is_late {
@@ -142,7 +142,7 @@ impl Reader {
             if let Some(begun) = self.take_begun(part)? {
                 return Ok(Some(begun));
             }
-            if self.protocol.state() == State::Closed {
+            if self.protocol.state() == ConnectionState::Closed {
                 return Ok(None);
             }
             self.fill(None)?;
@@ -155,7 +155,7 @@ impl Reader {
             match self.take_begun(part)? {
                 Some((_, Part::Some)) if part.is_empty() => {}
                 Some((_, arrived)) => return Ok(arrived),
-                None if self.protocol.state() == State::Closed => return Ok(Part::End),
+                None if self.protocol.state() == ConnectionState::Closed => return Ok(Part::End),
                 None => {}
             }
             self.fill(None)?;
@@ -249,7 +249,7 @@ impl Reader {
     // Another thread, or a wait that ran out, may have sent Close. A write that failed is no Close of ours: what the peer
     // sent before it left still counts.
     fn notice_close(&mut self) {
-        if self.protocol.state() == State::Open && !self.outbox.is_open() {
+        if self.protocol.state() == ConnectionState::Open && !self.outbox.is_open() {
             let info = self.outbox.close_info();
             if info.is_some_and(|info| info.code != close::ABNORMAL) {
                 self.protocol.start_closing();
@@ -274,7 +274,7 @@ impl Reader {
                 Ok(None) => break,
                 Err(due) => {
                     self.act(due)?;
-                    if self.protocol.state() == State::Closed {
+                    if self.protocol.state() == ConnectionState::Closed {
                         return Ok(Filled::End);
                     }
                     continue;

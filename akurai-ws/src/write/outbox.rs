@@ -101,11 +101,11 @@ pub(crate) struct Outbox<O: Escorted = Socket> {
     pub(crate) is_reading: AtomicBool,
     /// How much the socket took; what is being written is counted later.
     written_bytes: AtomicU64,
-    state: Monitor<State<O>>,
+    state: Monitor<OutboxState<O>>,
 }
 
 #[derive(Debug)]
-struct State<O> {
+struct OutboxState<O> {
     turn: Turn<O>,
     closing: Closing,
     /// What the user is told of the end: from the time when our Close is queued, or at the end.
@@ -157,7 +157,7 @@ pub(crate) enum Closing {
     },
 }
 
-type Guard<'s, O> = monitor::Guard<'s, State<O>>;
+type StateGuard<'s, O> = monitor::Guard<'s, OutboxState<O>>;
 
 /// What the thread has that has the turn: the writer, and what it is to write next.
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl<O: Escorted> Outbox<O> {
             is_open: AtomicBool::new(true),
             is_reading: AtomicBool::new(false),
             written_bytes: AtomicU64::new(0),
-            state: Monitor::new(State {
+            state: Monitor::new(OutboxState {
                 turn: Turn::Gone,
                 closing: Closing::Open,
                 close_info: None,
@@ -215,21 +215,21 @@ impl<O: Escorted> Outbox<O> {
         }
     }
 
-    fn lock(&self) -> Guard<'_, O> {
+    fn lock(&self) -> StateGuard<'_, O> {
         let state = self.state.lock();
         self.check(&state);
         state
     }
 
     /// Until something changes, for so long at most.
-    fn pause<'s>(&'s self, state: Guard<'s, O>, most: Duration) -> Guard<'s, O> {
+    fn pause<'s>(&'s self, state: StateGuard<'s, O>, most: Duration) -> StateGuard<'s, O> {
         let state = self.state.wait(state, most);
         self.check(&state);
         state
     }
 
     /// What the types cannot say of a state that another thread has left.
-    fn check(&self, state: &State<O>) {
+    fn check(&self, state: &OutboxState<O>) {
         if !cfg!(debug_assertions) {
             return;
         }
@@ -256,7 +256,7 @@ impl<O: Escorted> Outbox<O> {
     }
 }
 
-impl<O: Escorted> State<O> {
+impl<O: Escorted> OutboxState<O> {
     /// Whether a thread that was not waiting may take the turn. Threads that wait to write
     /// something themselves come first, but not in the middle of a fragmented message.
     fn is_free(&self) -> bool {

@@ -4,7 +4,7 @@ use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use crate::codec::close;
-use crate::codec::protocol::State;
+use crate::codec::protocol::ConnectionState;
 use crate::error::{Error, Violation};
 use crate::message::{CloseFrame, Message};
 use crate::write::outbox::Way;
@@ -41,7 +41,7 @@ impl Reader {
             if let Ok(Some(Message::Close(_))) = result {
                 self.outbox.peer_closed();
             }
-            if self.protocol.state() == State::Closed {
+            if self.protocol.state() == ConnectionState::Closed {
                 // §7.1.1: the server closes first. Its FIN says so.
                 self.input.clear();
                 self.say_fin();

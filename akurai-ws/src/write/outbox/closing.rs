@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Closing, Escorted, Guard, Outbox, Queue, State, Turn, Way};
+use super::{Closing, Escorted, Outbox, OutboxState, Queue, StateGuard, Turn, Way};
 use crate::codec::close;
 use crate::error::Error;
 use crate::message::CloseInfo;
@@ -43,7 +43,7 @@ impl<O: Escorted> Outbox<O> {
         self.drain(state, Way::Send)
     }
 
-    pub(super) fn queue_close(&self, state: &mut Guard<'_, O>, code: u16, reason: &str) {
+    pub(super) fn queue_close(&self, state: &mut StateGuard<'_, O>, code: u16, reason: &str) {
         if state.closing.is_begun() {
             return;
         }
@@ -64,7 +64,7 @@ impl<O: Escorted> Outbox<O> {
         }
     }
 
-    fn set_closing(&self, state: &mut Guard<'_, O>, closing: Closing) {
+    fn set_closing(&self, state: &mut StateGuard<'_, O>, closing: Closing) {
         state.closing = closing;
         state.deflate = None;
         self.is_open.store(false, Ordering::Release);
@@ -76,21 +76,21 @@ impl<O: Escorted> Outbox<O> {
     pub(crate) fn peer_closed(&self) {
         let mut state = self.lock();
         state.peer_closed = true;
-        self.wait_while(state, NOTED_WITHIN, State::is_writing_close);
+        self.wait_while(state, NOTED_WITHIN, OutboxState::is_writing_close);
     }
 
     /// Waits until our Close is out, if it stands behind what another thread writes; no longer than
     /// that may take.
     pub(crate) fn await_close(&self) {
-        let is_due = |state: &State<O>| matches!(state.closing, Closing::Queued { .. });
+        let is_due = |state: &OutboxState<O>| matches!(state.closing, Closing::Queued { .. });
         self.wait_while(self.lock(), self.settings.write_deadline, is_due);
     }
 
     fn wait_while<'s>(
         &'s self,
-        mut state: Guard<'s, O>,
+        mut state: StateGuard<'s, O>,
         most: Duration,
-        goes_on: fn(&State<O>) -> bool,
+        goes_on: fn(&OutboxState<O>) -> bool,
     ) {
         let until = now() + most;
         while goes_on(&state) {
@@ -128,7 +128,7 @@ impl<O: Escorted> Outbox<O> {
         is_writing
     }
 
-    pub(super) fn finish(&self, state: &mut Guard<'_, O>, has_failed: bool) {
+    pub(super) fn finish(&self, state: &mut StateGuard<'_, O>, has_failed: bool) {
         if let Turn::Free(_) = state.turn {
             state.turn = Turn::Gone;
         }
@@ -143,7 +143,7 @@ impl<O: Escorted> Outbox<O> {
     }
 }
 
-impl<O: Escorted> State<O> {
+impl<O: Escorted> OutboxState<O> {
     fn is_writing_close(&self) -> bool {
         let is_due = matches!(self.closing, Closing::Queued { .. });
         is_due && matches!(self.turn, Turn::Taken(_)) && self.queue.close.is_none()

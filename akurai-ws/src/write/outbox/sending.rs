@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Behind, Closing, Guard, Job, Lane, Outbox};
-use super::{Escorted, Outgoing, State, Turn, Way};
+use super::{Behind, Closing, Job, Lane, Outbox, StateGuard};
+use super::{Escorted, OutboxState, Outgoing, Turn, Way};
 use crate::codec::close;
 use crate::codec::compression::ContextUse;
 use crate::codec::frame::{self, Opcode};
@@ -92,7 +92,7 @@ impl<O: Escorted> Outbox<O> {
     }
 
     /// Writes what waits, if no thread does. Wherever a frame was queued, this comes last.
-    pub(super) fn drain(self: &Arc<Self>, state: Guard<'_, O>, way: Way) -> Result<(), Error> {
+    pub(super) fn drain(self: &Arc<Self>, state: StateGuard<'_, O>, way: Way) -> Result<(), Error> {
         match state.is_free() && state.queue.is_ready(state.is_streaming) {
             true => self.write(state, way, None),
             false => Ok(()),
@@ -102,11 +102,11 @@ impl<O: Escorted> Outbox<O> {
     /// Waits until there may be room or the turn is free, unless it is time to give up.
     fn wait_for_room<'s>(
         self: &'s Arc<Self>,
-        mut state: Guard<'s, O>,
+        mut state: StateGuard<'s, O>,
         fits: bool,
         way: Way,
         until: &mut Option<Instant>,
-    ) -> Result<Guard<'s, O>, Error> {
+    ) -> Result<StateGuard<'s, O>, Error> {
         // That the message is long, or our own fragmented one in the way, is no fault of the peer's.
         let is_peers = fits && !state.is_streaming;
         let when_full = self.settings.when_full;
@@ -137,7 +137,7 @@ impl<O: Escorted> Outbox<O> {
     /// this thread has written a queue's worth for others.
     fn write(
         self: &Arc<Self>,
-        mut state: Guard<'_, O>,
+        mut state: StateGuard<'_, O>,
         way: Way,
         own: Option<&Outgoing<'_>>,
     ) -> Result<(), Error> {
@@ -243,7 +243,7 @@ impl<O: Escorted> Outbox<O> {
     }
 }
 
-impl<O: Escorted> State<O> {
+impl<O: Escorted> OutboxState<O> {
     /// Whether a fragmented message of ours is in the way.
     fn is_barred(&self, lane: Lane) -> bool {
         match lane {

@@ -329,7 +329,7 @@ impl Scene {
 
 /// A run at its end.
 struct End<'e> {
-    state: &'e State<Pipe>,
+    state: &'e OutboxState<Pipe>,
     peer: &'e Peer,
     log: &'e [Entry],
 }
