@@ -11,7 +11,7 @@ use crate::codec::frame::{self, Opcode};
 use crate::codec::utf8;
 use crate::error::Error;
 use crate::message::Kind;
-use crate::write::outbox::{Lane, Outbox, Outgoing, Way};
+use crate::write::outbox::{FrameKind, Outbox, Outgoing, Way};
 
 /// A message that goes out in fragments as it is written: see [`Sender::send_stream`](crate::Sender::send_stream).
 ///
@@ -48,7 +48,7 @@ pub struct MessageWriter {
 
 impl MessageWriter {
     pub(crate) fn begin(outbox: Arc<Outbox>, kind: Kind) -> Result<Self, Error> {
-        outbox.send(Outgoing::plain(b"", b"", Lane::Begin), Way::Send)?;
+        outbox.send(Outgoing::plain(b"", b"", FrameKind::Begin), Way::Send)?;
         // With context takeover, the peer's window would hold what ours has not seen.
         let outbound = outbox
             .settings
@@ -92,7 +92,7 @@ impl MessageWriter {
             true => frame::encode_compressed_header(self.opcode, fin, payload.len()),
             false => frame::encode_fragment_header(self.opcode, fin, payload.len()),
         };
-        let frame = Outgoing::plain(head.as_slice(), payload, Lane::Fragment { fin });
+        let frame = Outgoing::plain(head.as_slice(), payload, FrameKind::Fragment { fin });
         self.outbox.send(frame, Way::Send)?;
         self.opcode = Opcode::Continuation;
         Ok(())

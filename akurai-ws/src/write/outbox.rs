@@ -58,13 +58,13 @@ pub(crate) struct Outgoing<'f> {
     pub(crate) payload: &'f [u8],
     /// The whole frame again, if it may be kept rather than copied.
     pub(crate) shared: Option<&'f Arc<[u8]>>,
-    pub(crate) lane: Lane,
+    pub(crate) kind: FrameKind,
     pub(crate) context: ContextUse,
 }
 
 /// Where a frame may go.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Lane {
+pub(crate) enum FrameKind {
     /// A whole message: not into a fragmented one.
     Data,
     /// A ping of the application: anywhere, behind the messages before it.

@@ -9,7 +9,7 @@ use crate::codec::frame::{self, CONTROL_MAX_BYTES, Opcode};
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind};
 use crate::write::message_writer::MessageWriter;
-use crate::write::outbox::{Lane, Outbox, Outgoing, Way};
+use crate::write::outbox::{FrameKind, Outbox, Outgoing, Way};
 use crate::write::prepared::Prepared;
 
 /// Sends on a connection while another thread receives. Clones are the same connection, and any number of threads may
@@ -43,12 +43,12 @@ impl Sender {
     /// too much waits already; [`Error::WriteDeadline`] and [`Error::Io`] when the peer does not take what is written, or
     /// is gone. After these two nothing more can be sent, and everyone else who tries gets `Closed` at once.
     pub fn send_text(&self, text: &str) -> Result<(), Error> {
-        self.send(Opcode::Text, text.as_bytes(), Lane::Data)
+        self.send(Opcode::Text, text.as_bytes(), FrameKind::Data)
     }
 
     /// Sends a binary message as one frame, as [`send_text`](Self::send_text) does.
     pub fn send_binary(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.send(Opcode::Binary, bytes, Lane::Data)
+        self.send(Opcode::Binary, bytes, FrameKind::Data)
     }
 
     /// Sends a message that was encoded before, as [`send_text`](Self::send_text) does.
@@ -121,7 +121,7 @@ impl Sender {
         if payload.len() > CONTROL_MAX_BYTES {
             return Err(Error::PingTooLong(payload.len()));
         }
-        self.send(Opcode::Ping, payload, Lane::Control)
+        self.send(Opcode::Ping, payload, FrameKind::Control)
     }
 
     /// Begins a message that is sent in fragments, each as it is written (RFC 6455 §5.4), so that no side need hold it
@@ -197,7 +197,7 @@ impl Sender {
     fn pass_prepared(&self, message: &Prepared, way: Way) -> Result<(), Error> {
         let compressed = message.compressed_for(self.outbox.settings.outbound);
         let (frame, context) = message.frame_of(compressed.as_ref());
-        let plain = Outgoing::plain(frame, b"", Lane::Data);
+        let plain = Outgoing::plain(frame, b"", FrameKind::Data);
         let shared = Some(frame);
         self.outbox.send(
             Outgoing {
@@ -209,12 +209,12 @@ impl Sender {
         )
     }
 
-    fn send(&self, opcode: Opcode, payload: &[u8], lane: Lane) -> Result<(), Error> {
+    fn send(&self, opcode: Opcode, payload: &[u8], kind: FrameKind) -> Result<(), Error> {
         let outbound = self.outbox.settings.outbound;
-        let is_worth_it = lane == Lane::Data && self.outbox.is_open();
+        let is_worth_it = kind == FrameKind::Data && self.outbox.is_open();
         let outbound = outbound.filter(|outbound| is_worth_it && outbound.is_for(payload));
         let header = frame::encode_header(opcode, payload.len());
-        let plain = Outgoing::plain(header.as_slice(), payload, lane);
+        let plain = Outgoing::plain(header.as_slice(), payload, kind);
         match outbound {
             None => self.pass(plain),
             // Only when it is its turn is it known what it follows.

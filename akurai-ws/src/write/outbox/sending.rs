@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Behind, Closing, Job, Lane, Outbox, StateGuard};
+use super::{Behind, Closing, FrameKind, Job, Outbox, StateGuard};
 use super::{Escorted, OutboxState, Outgoing, Turn, Way};
 use crate::codec::close;
 use crate::codec::compression::ContextUse;
@@ -39,7 +39,7 @@ impl<O: Escorted> Outbox<O> {
                 true => state.is_free(),
                 false => matches!(state.turn, Turn::Free(_)),
             };
-            let may_write = is_free && !state.is_barred(frame.lane);
+            let may_write = is_free && !state.is_barred(frame.kind);
             let is_first = may_write && !state.queue.is_ready(false);
             let has_room = fits && state.has_room(&frame, &self.settings);
             let (writes, stays) = match way {
@@ -75,7 +75,7 @@ impl<O: Escorted> Outbox<O> {
     /// Answers a ping (RFC 6455 §5.5.3).
     pub(crate) fn pong(self: &Arc<Self>, payload: &[u8]) -> Result<(), Error> {
         let header = frame::encode_header(Opcode::Pong, payload.len());
-        let pong = Outgoing::plain(header.as_slice(), payload, Lane::Pong);
+        let pong = Outgoing::plain(header.as_slice(), payload, FrameKind::Pong);
         self.send(pong, Way::Send)
     }
 
@@ -144,9 +144,9 @@ impl<O: Escorted> Outbox<O> {
         let Some(mut job) = state.take_turn() else {
             return Ok(());
         };
-        match own.map(|frame| frame.lane) {
-            Some(Lane::Begin) => state.is_streaming = true,
-            Some(Lane::Fragment { fin: true }) => state.is_streaming = false,
+        match own.map(|frame| frame.kind) {
+            Some(FrameKind::Begin) => state.is_streaming = true,
+            Some(FrameKind::Fragment { fin: true }) => state.is_streaming = false,
             _ => {}
         }
         if !job.batch.is_written() {
@@ -245,35 +245,35 @@ impl<O: Escorted> Outbox<O> {
 
 impl<O: Escorted> OutboxState<O> {
     /// Whether a fragmented message of ours is in the way.
-    fn is_barred(&self, lane: Lane) -> bool {
-        match lane {
-            Lane::Data | Lane::Begin => self.is_streaming,
+    fn is_barred(&self, kind: FrameKind) -> bool {
+        match kind {
+            FrameKind::Data | FrameKind::Begin => self.is_streaming,
             // A ping stays behind what was sent before it.
-            Lane::Control => self.is_streaming && self.queue.has_data(),
-            Lane::Pong | Lane::Fragment { .. } => false,
+            FrameKind::Control => self.is_streaming && self.queue.has_data(),
+            FrameKind::Pong | FrameKind::Fragment { .. } => false,
         }
     }
 
     fn has_room(&self, frame: &Outgoing<'_>, settings: &Settings) -> bool {
         // Of the answers to pings, one waits.
-        frame.lane == Lane::Pong
+        frame.kind == FrameKind::Pong
             || self.queue.messages() < settings.max_queue_messages
                 && self.queue.bytes() + frame.len() <= settings.max_queue_bytes
     }
 
     fn may_hold(&self, frame: &Outgoing<'_>) -> bool {
-        frame.lane == Lane::Data && self.queue.bytes() + frame.len() <= HELD_BYTES
+        frame.kind == FrameKind::Data && self.queue.bytes() + frame.len() <= HELD_BYTES
     }
 
     fn push(&mut self, frame: &Outgoing<'_>) {
-        if frame.lane == Lane::Pong {
+        if frame.kind == FrameKind::Pong {
             return self.queue.set_pong(frame.payload);
         }
         if let Turn::Taken(behind @ Behind::Nothing) = &mut self.turn {
             *behind = Behind::Since(now());
         }
-        match (frame.lane, frame.shared) {
-            (Lane::Control, _) => self.queue.push_control(frame.head, frame.payload),
+        match (frame.kind, frame.shared) {
+            (FrameKind::Control, _) => self.queue.push_control(frame.head, frame.payload),
             (_, Some(shared)) => self.queue.push_shared(shared),
             _ => self.queue.push_data(frame.head, frame.payload),
         }
@@ -296,12 +296,12 @@ impl<O: Escorted> OutboxState<O> {
 
 impl<'f> Outgoing<'f> {
     /// One that is not compressed, nor kept.
-    pub(crate) fn plain(head: &'f [u8], payload: &'f [u8], lane: Lane) -> Self {
+    pub(crate) fn plain(head: &'f [u8], payload: &'f [u8], kind: FrameKind) -> Self {
         Self {
             head,
             payload,
             shared: None,
-            lane,
+            kind,
             context: ContextUse::Unused,
         }
     }
@@ -310,7 +310,7 @@ impl<'f> Outgoing<'f> {
     fn or(self, compressed: Option<&'f [u8]>) -> Self {
         match compressed {
             None => self,
-            Some(whole) => Self::plain(whole, b"", self.lane),
+            Some(whole) => Self::plain(whole, b"", self.kind),
         }
     }
 
@@ -320,10 +320,10 @@ impl<'f> Outgoing<'f> {
 
     /// Whether it may be queued. What would never fit is written by its own thread.
     fn fits(&self, settings: &Settings) -> bool {
-        match self.lane {
-            Lane::Data | Lane::Control => self.len() <= settings.max_queue_bytes,
-            Lane::Pong => true,
-            Lane::Begin | Lane::Fragment { .. } => false,
+        match self.kind {
+            FrameKind::Data | FrameKind::Control => self.len() <= settings.max_queue_bytes,
+            FrameKind::Pong => true,
+            FrameKind::Begin | FrameKind::Fragment { .. } => false,
         }
     }
 }

@@ -223,7 +223,7 @@ impl Scene {
         let send = |len, way| {
             let frame: Arc<[u8]> = message(len).into();
             let shared = matches!(way, Way::Post | Way::PostLater).then_some(&frame);
-            let plain = Outgoing::plain(&frame, b"", Lane::Data);
+            let plain = Outgoing::plain(&frame, b"", FrameKind::Data);
             outbox.send(Outgoing { shared, ..plain }, way)
         };
         match op {
@@ -237,7 +237,7 @@ impl Scene {
             PostNow => outbox.flush(Way::Post),
             Stream(parts) => self.stream(parts, label),
             Ping => outbox.send(
-                Outgoing::plain(&[0x89, 2], &label, Lane::Control),
+                Outgoing::plain(&[0x89, 2], &label, FrameKind::Control),
                 Way::Send,
             ),
             Pong => outbox.pong(&label),
@@ -277,12 +277,12 @@ impl Scene {
 
     fn stream(&self, parts: usize, label: [u8; 2]) -> Result<(), Error> {
         self.outbox
-            .send(Outgoing::plain(b"", b"", Lane::Begin), Way::Send)?;
+            .send(Outgoing::plain(b"", b"", FrameKind::Begin), Way::Send)?;
         for part in 0..parts {
             let fin = part + 1 == parts;
             let opcode = if part == 0 { 2 } else { 0 };
             let head = [opcode | u8::from(fin) << 7, 2];
-            let frame = Outgoing::plain(&head, &label, Lane::Fragment { fin });
+            let frame = Outgoing::plain(&head, &label, FrameKind::Fragment { fin });
             self.outbox.send(frame, Way::Send)?;
         }
         Ok(())
