@@ -143,6 +143,7 @@ mod error;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod lock;
 mod message;
 mod options;
 mod read;

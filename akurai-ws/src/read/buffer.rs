@@ -2,7 +2,9 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
+
+use crate::lock::lock;
 
 /// What a connection begins with, in bytes: one that only listens has no more.
 const FIRST_BYTES: usize = 1024;
@@ -104,7 +106,7 @@ impl ReadBuffer {
     }
 
     fn be_busy(&mut self) {
-        let spare = lock().pop();
+        let spare = lock(&SPARE).pop();
         let mut bytes = spare.unwrap_or_else(|| vec![0; BUSY_BYTES]);
         // In place of the idle one, or of a leftover.
         let unread = self.unread();
@@ -132,14 +134,10 @@ impl Drop for ReadBuffer {
 }
 
 fn give_back(bytes: Vec<u8>) {
-    let mut spare = lock();
+    let mut spare = lock(&SPARE);
     if bytes.len() == BUSY_BYTES && spare.len() < SPARE_BUFFERS {
         spare.push(bytes);
     }
-}
-
-fn lock() -> MutexGuard<'static, Vec<Vec<u8>>> {
-    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The half of a connection that receives, and at whose end the connection closes.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::codec::close;
 use crate::error::Error;
+use crate::lock::lock;
 use crate::message::{CloseInfo, Kind, Message};
 use crate::read::message_reader::MessageReader;
 use crate::read::reader::Reader;
@@ -20,6 +21,7 @@ use crate::read::reader::Reader;
 pub struct Receiver {
     // `None` only while it is dropped.
     reader: Option<Box<Reader>>,
+    // No code of the application runs under this lock.
     slot: Arc<Mutex<Slot>>,
 }
 
@@ -125,9 +127,4 @@ enum Slot {
     Lent,
     Returned(Box<Reader>),
     GivenAway,
-}
-
-// No code of the application runs under this lock, and a slot is whole at any time.
-fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,9 +10,11 @@
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
+
+use crate::lock::lock;
 
 pub(super) type Body = Box<dyn FnOnce() + Send>;
 
@@ -131,7 +133,7 @@ fn run(bodies: Vec<Body>, path: Vec<(usize, usize)>, most_preemptions: usize) ->
 
 impl Scheduler {
     fn run(&self) -> MutexGuard<'_, Run> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn add(self: &Arc<Self>, body: Body) {
@@ -316,7 +318,7 @@ pub(super) fn wait<'m, T>(
     }
     drop(guard);
     wait_until_woken(waiting as *const AtomicUsize as usize, most);
-    let guard = value.lock().unwrap_or_else(PoisonError::into_inner);
+    let guard = lock(value);
     (guard, Duration::ZERO)
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(test)]
 use super::model;
+use crate::lock::lock;
 
 pub(super) type Guard<'m, T> = MutexGuard<'m, T>;
 
@@ -34,13 +35,13 @@ impl<T> Monitor<T> {
     pub(super) fn lock(&self) -> Guard<'_, T> {
         #[cfg(test)]
         model::step();
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.value)
     }
 
     /// The same, but no other thread goes on before it in the model test.
     #[cfg(test)]
     pub(super) fn lock_at_once(&self) -> Guard<'_, T> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.value)
     }
 
     /// Waits until another thread [wakes](Self::wake) it, for so long at most.

@@ -1,11 +1,12 @@
 //! A message that goes to many.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use akurai_http::deflate::Level;
 
 use crate::codec::compression::{ContextUse, Outbound};
 use crate::codec::frame::{self, Opcode};
+use crate::lock::lock;
 use crate::message::Kind;
 
 /// A message that is encoded once, for any number of connections: see [`Sender::send_prepared`](crate::Sender::send_prepared).
@@ -75,10 +76,7 @@ impl Prepared {
     }
 
     fn compressed(&self, outbound: Outbound) -> Option<Arc<[u8]>> {
-        let mut variants = self
-            .compressed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut variants = lock(&self.compressed);
         let (level, window_bits) = (outbound.level, outbound.direction.window_bits);
         let is_wanted =
             |variant: &&Variant| (variant.level, variant.window_bits) == (level, window_bits);
