@@ -264,14 +264,9 @@ impl Reader {
         loop {
             self.notice_close();
             let now = Instant::now();
-            let next = if self.outbox.is_open() {
-                self.keepalive.next(now).map(Some)
-            } else {
-                Ok(self.next_while_closing())
-            };
-            let wait = match next {
+            let wait = match self.next_wait(now) {
                 Ok(Some(wait)) => wait,
-                Ok(None) => break,
+                Ok(None) => return Ok(self.end_of_input()),
                 Err(due) => {
                     self.act(due)?;
                     if self.protocol.state() == ConnectionState::Closed {
@@ -298,13 +293,13 @@ impl Reader {
             }
             self.waited_while_closing(now, later);
             match result {
-                Ok(0) => break,
+                Ok(0) => return Ok(self.end_of_input()),
                 Ok(read) => return Ok(Filled::Bytes(read)),
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock | ErrorKind::TimedOut if must_close => self.go_away()?,
                     ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
-                    _ if is_gone(&error) => break,
+                    _ if is_gone(&error) => return Ok(self.end_of_input()),
                     _ => {
                         self.end();
                         return Err(error.into());
@@ -315,6 +310,19 @@ impl Reader {
                 return Ok(Filled::TimedOut);
             }
         }
+    }
+
+    // How long the next read may wait; `None` when nothing more is read, and an error when
+    // something else is due first.
+    fn next_wait(&mut self, now: Instant) -> Result<Option<Duration>, Due> {
+        match self.outbox.is_open() {
+            true => self.keepalive.next(now).map(Some),
+            false => Ok(self.next_while_closing()),
+        }
+    }
+
+    // The peer sends nothing more, or has had its time for that.
+    fn end_of_input(&mut self) -> Filled {
         if self.socket.is_stopping() {
             let _ = self.outbox.close(close::GOING_AWAY, "", Way::Send);
             self.protocol.end();
@@ -324,7 +332,7 @@ impl Reader {
         } else {
             self.end();
         }
-        Ok(Filled::End)
+        Filled::End
     }
 
     fn act(&mut self, due: Due) -> Result<(), Error> {
