@@ -8,14 +8,18 @@ use crate::codec::compression::Outbound;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// Its thread waits for room, for [`WsOptions::write_deadline`](crate::WsOptions::write_deadline) at most; then it gets [`Error::Slow`](crate::Error::Slow), and the message
-    /// is not sent.
+    /// The sending thread waits for room, for at most
+    /// [`WsOptions::write_deadline`](crate::WsOptions::write_deadline). Then it gets
+    /// [`Error::Slow`](crate::Error::Slow), and the message is not sent.
     Wait,
-    /// It is not sent: [`Error::Slow`](crate::Error::Slow) at once, and the connection goes on.
+    /// The message is not sent: [`Error::Slow`](crate::Error::Slow) at once. The connection goes
+    /// on.
     Refuse,
-    /// Its thread waits until that write has ended, for 50 ms at most, since a peer is not slow because others sent much
-    /// meanwhile. If the peer is slow, it is not sent, nor is what waits in the queue: [`Error::Slow`](crate::Error::Slow), and the connection is closed
-    /// with 1008. A peer that cannot keep up is better served by a new connection than by old news.
+    /// The sending thread waits until that write has ended, for at most 50 ms, since a peer is not
+    /// slow because other threads sent much meanwhile. If the peer is slow, neither this message
+    /// nor the queue is sent: the thread gets [`Error::Slow`](crate::Error::Slow), and the
+    /// connection is closed with 1008. A peer that cannot keep up is better served by a new
+    /// connection than by old news.
     #[default]
     Close,
 }
@@ -34,7 +38,7 @@ pub(crate) struct Settings {
     pub(crate) max_queue_messages: usize,
     pub(crate) when_full: WhenFull,
     pub(crate) join_sends: bool,
-    /// What was agreed on for the messages that go out.
+    /// The compression that was agreed on for outgoing messages.
     pub(crate) outbound: Option<Outbound>,
 }
 

@@ -16,15 +16,17 @@ use crate::read::reader::Reader;
 use crate::settings::Settings;
 use crate::write::outbox::Outbox;
 
-/// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of its own.
+/// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of
+/// its own.
 ///
-/// A request that is not a valid upgrade gets 400 and a text that names the fault; with the wrong version also
-/// `Sec-WebSocket-Version: 13`. One from a page of another host gets 403; [`WsOptions::allow_origins`] and
-/// [`WsOptions::any_origin`] admit it. In neither case does `f` run.
+/// A request that is not a valid upgrade gets 400 and a text that names the fault; with the wrong
+/// version also `Sec-WebSocket-Version: 13`. A request from a page of another host gets 403, unless
+/// [`WsOptions::allow_origins`] or [`WsOptions::any_origin`] admits it. In neither case does `f`
+/// run.
 ///
-/// An `Err` of `f` closes the connection with 1011. It is said on stderr, with the request's path,
-/// if it is the program's: not where the peer broke the protocol, is slow or has left, and not
-/// where the server stops ([`Upgrade::fallible`]).
+/// An `Err` of `f` closes the connection with 1011. It is written to stderr, with the request's
+/// path, if the program caused it: not if the peer broke the protocol, is slow or has left, and not
+/// if the server stops ([`Upgrade::fallible`]).
 pub fn upgrade(
     req: &Request,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
@@ -35,8 +37,9 @@ pub fn upgrade(
 impl WsOptions {
     /// As [`upgrade`](crate::upgrade), with these options.
     ///
-    /// There is no deadline for the opening handshake among them: that is a request's head and its answer, bounded by
-    /// [`akurai_http::Limits::head_deadline`] and [`akurai_http::Limits::write_stall`].
+    /// The options have no deadline for the opening handshake: it is a request's head and its
+    /// answer, bounded by [`akurai_http::Limits::head_deadline`] and
+    /// [`akurai_http::Limits::write_stall`].
     pub fn upgrade(
         &self,
         req: &Request,
@@ -64,7 +67,7 @@ fn reply(
     let told = Arc::downgrade(&outbox);
     Upgrade::fallible(accepted.head, move |upgraded| {
         match run(upgraded, outbox, protocol, f) {
-            // The peer's fault, and told to it.
+            // The peer is at fault, and our Close has told it so.
             Err(Error::Violation(_)) => Ok(()),
             outcome => Ok(outcome?),
         }
@@ -77,7 +80,7 @@ fn reply(
     .into()
 }
 
-/// What comes of a valid opening handshake.
+/// The outcome of a valid opening handshake.
 struct AcceptedUpgrade {
     head: Response,
     protocol: Box<Protocol>,
@@ -85,9 +88,10 @@ struct AcceptedUpgrade {
     subprotocol: Option<String>,
 }
 
-// What a thread's stack has held stays resident while its connection is silent, and so does what its heap has freed. So what a
-// connection is made of is on the heap from the beginning; and what is large on the stack is so in functions that call
-// nothing deep, and have returned before the closure runs.
+// Pages that a thread's stack has touched stay resident while its connection is silent, and so do
+// freed blocks of its heap. So the parts of a connection are on the heap from the beginning. Large
+// values are on the stack only in functions that call nothing deep and have returned before the
+// closure runs.
 #[inline(never)]
 fn accept(req: &Request, options: &WsOptions) -> Result<AcceptedUpgrade, Response> {
     let opening = Opening {
@@ -117,7 +121,7 @@ fn accept(req: &Request, options: &WsOptions) -> Result<AcceptedUpgrade, Respons
 
 #[inline(never)]
 fn head(accepted: &Accepted) -> Response {
-    // The server itself says `Connection: Upgrade` with a 101.
+    // The server itself adds `Connection: Upgrade` to a 101.
     let mut head = Response::new(Status::SWITCHING_PROTOCOLS)
         .header("Upgrade", "websocket")
         .header("Sec-WebSocket-Accept", &accepted.accept);
@@ -135,7 +139,7 @@ fn protocol(options: &WsOptions, inbound: Option<Inbound>) -> Box<Protocol> {
     Box::new(Protocol::new(options.limits.clone()).with_compression(inbound))
 }
 
-// The closing code depends on how `f` ends, which is why the connection comes back from it.
+// The closing code depends on how `f` ends, so the connection comes back from it.
 fn run(
     upgraded: Upgraded,
     outbox: Arc<Outbox>,
@@ -166,7 +170,7 @@ fn refusal(error: HandshakeError) -> Response {
         response = response.header("Sec-WebSocket-Version", "13");
     }
     if error == HandshakeError::Body {
-        // The body was not asked for: where it ends, the connection should.
+        // We have not read the body, so the connection ends here.
         response = response.header("Connection", "close");
     }
     response
