@@ -1,33 +1,35 @@
 //! How long a reader waits, and what is due when nothing comes.
 //!
-//! There is no timer thread: each wait is a read's own timeout, and only the time that passed in reads counts. So a peer
-//! is never blamed for what a busy handler has not read yet. In the steady state each read may wait equally long, and the
-//! socket's timeout stays as it is.
+//! There is no timer thread: each wait is a read's own timeout, and only the time that passes in
+//! reads counts. So a peer is never blamed for bytes that a busy handler has not read yet. While
+//! messages come steadily, each read may wait equally long, so the socket's timeout need not be set
+//! again.
 
 use std::time::{Duration, Instant};
 
 use crate::settings::Settings;
 
-/// Longest wait of one read: a Close that another thread sent, and that the peer does not answer, is noticed after it.
+/// Longest wait of one read. If another thread sent a Close and the peer does not answer it, the
+/// reader notices that after this time.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// A peer that takes what we send slower than so, in bytes a second, is not alive.
+/// A peer that takes fewer bytes a second than this is not alive.
 const FLOOR_RATE: u64 = 1024;
 
-/// More than so much, in bytes, the systems of both sides do not hold for a peer: it has taken the
-/// rest. Linux by default holds 4 MiB of what a socket sends.
+/// The operating systems of both sides hold no more than this for a peer, in bytes; it has taken
+/// the rest. Linux by default holds 4 MiB of the bytes that a socket sends.
 const HELD_BYTES: u64 = 4 * 1024 * 1024;
 
-/// What it is time for.
+/// The action that is due.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Due {
     /// Ask whether the peer is alive.
     Ping,
-    /// It did not answer.
+    /// The peer did not answer.
     PeerGone,
     /// A message began and did not end in time.
     MessageDeadline,
-    /// Nothing of a data message came for too long.
+    /// No part of a data message came for too long.
     Idle,
     /// The connection is old enough.
     Lifetime,
@@ -44,13 +46,13 @@ pub(crate) struct Keepalive {
     silent: Duration,
     /// A ping was sent, and nothing has come since.
     is_asked: bool,
-    /// How much had been written when something came last.
+    /// How many bytes had been written when something last came.
     heard_at_bytes: u64,
-    /// How much longer a pong may take, since it stands behind what was written.
+    /// How much longer a pong may take, since the ping stands behind other bytes.
     pong_excuse: Duration,
-    /// How long the message under way takes.
+    /// How long the message under way has taken.
     message: Duration,
-    /// How long nothing of a data message has come.
+    /// How long no part of a data message has come.
     idle: Duration,
 }
 
@@ -71,7 +73,7 @@ impl Keepalive {
         }
     }
 
-    /// What must be done before the next read, and how long that may wait.
+    /// How long the next read may wait; an error if something is due before it.
     pub(crate) fn next(&self, now: Instant) -> Result<Duration, Due> {
         let silence = match self.ping_interval {
             Some(_) if self.is_asked => {
@@ -98,11 +100,11 @@ impl Keepalive {
         Ok(wait)
     }
 
-    /// A read waited so long.
+    /// Counts the time that a read waited.
     pub(crate) fn waited(&mut self, wait: Duration, in_message: bool) {
         self.idle += wait;
         self.silent += wait;
-        // The first read of a message waited for it to begin, which is none of its time.
+        // The first read of a message waited for it to begin: that time is not the message's.
         self.message = if in_message {
             self.message + wait
         } else {
@@ -115,7 +117,7 @@ impl Keepalive {
         self.message = Duration::ZERO;
     }
 
-    /// A data message came, or some of its payload.
+    /// A data message came, or a part of one.
     pub(crate) fn data_came(&mut self) {
         self.idle = Duration::ZERO;
     }
@@ -126,15 +128,15 @@ impl Keepalive {
         self.silent = Duration::ZERO;
     }
 
-    /// The peer is there, and so much has been written so far.
+    /// The peer is alive, and `written_bytes` have been written so far.
     pub(crate) fn heard(&mut self, written_bytes: u64) {
         self.heard_at_bytes = written_bytes;
         self.is_asked = false;
         self.silent = Duration::ZERO;
     }
 
-    /// So much had been written when the ping went out: what of it the peer may not have taken yet
-    /// has its time. False if that is over.
+    /// Makes the wait for the pong longer by the time that the peer may need for the bytes in front
+    /// of the ping. False if the wait already had that time.
     pub(crate) fn extend(&mut self, asked_behind_bytes: u64) -> bool {
         let untaken = asked_behind_bytes.saturating_sub(self.heard_at_bytes);
         let excuse = Duration::from_secs(untaken.min(HELD_BYTES) / FLOOR_RATE);
@@ -143,7 +145,7 @@ impl Keepalive {
         is_longer
     }
 
-    /// Its silence says nothing yet: begin to count anew.
+    /// The peer's silence says nothing yet, so it is counted from now.
     pub(crate) fn excuse(&mut self) {
         self.silent = Duration::ZERO;
     }
@@ -209,14 +211,14 @@ mod tests {
         keepalive.waited(5 * SECOND, false);
         assert_eq!(keepalive.next(now), Err(Due::PeerGone));
         assert!(!keepalive.extend(1000 + 5 * 1024), "once");
-        // The next silence has an excuse of its own, or none.
+        // The next silence has an extension of its own, or none.
         keepalive.heard(1000 + 5 * 1024);
         keepalive.waited(20 * SECOND, false);
         keepalive.asked();
         keepalive.waited(7 * SECOND, false);
         assert_eq!(keepalive.next(now), Err(Due::PeerGone));
         assert!(!keepalive.extend(1000 + 5 * 1024));
-        // No system holds more than so much.
+        // No system holds more bytes than that.
         assert!(keepalive.extend(u64::MAX));
         keepalive.waited(4096 * SECOND, false);
         assert_eq!(keepalive.next(now), Err(Due::PeerGone));
@@ -226,7 +228,7 @@ mod tests {
     fn a_message_has_its_own_time() {
         let (mut keepalive, now) =
             keepalive(|settings| settings.message_deadline = Some(3 * SECOND));
-        // What passed before its first byte does not count.
+        // The time before its first byte does not count.
         keepalive.waited(10 * SECOND, false);
         keepalive.heard(0);
         keepalive.waited(2 * SECOND, true);

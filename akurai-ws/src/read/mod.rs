@@ -1,4 +1,4 @@
-//! Everything that comes in, and how a connection ends for the thread that receives.
+//! Everything that comes in, and how a connection ends for the receiving thread.
 
 mod buffer;
 mod keepalive;

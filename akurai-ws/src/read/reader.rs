@@ -1,4 +1,4 @@
-//! The protocol on its socket: reads, answers, and ends in the right order.
+//! The protocol on its socket: it reads, answers, and ends in the right order.
 
 mod closing;
 
@@ -17,7 +17,7 @@ use crate::read::buffer::ReadBuffer;
 use crate::read::keepalive::{Due, Keepalive};
 use crate::write::outbox::{Closing, Outbox, Way};
 
-/// The reading side. What is written goes through [`Outbox`].
+/// The reading side. Everything that is written goes through [`Outbox`].
 #[derive(Debug)]
 pub(crate) struct Reader {
     socket: Socket,
@@ -25,26 +25,28 @@ pub(crate) struct Reader {
     protocol: Box<Protocol>,
     input: ReadBuffer,
     keepalive: Keepalive,
-    /// What the socket's own timeout is, so that it is set only when it changes; at first it has none.
+    /// The socket's own timeout, so that it is set only when it changes. At first the socket has
+    /// none.
     read_timeout: Duration,
     /// How long reads have waited since our Close went out.
     closing: Duration,
-    /// Until when that is counted, where nothing but reading is done, so that all time counts.
+    /// The time up to which `closing` is counted while the thread does nothing but read, so that
+    /// all time counts.
     counted_to: Option<Instant>,
     /// FIN was sent, or follows our Close.
     said_fin: bool,
-    /// Since when the server stops, as far as this thread knows.
+    /// When this thread first saw that the server stops.
     stopping_since: Option<Instant>,
 }
 
 /// A read that does not wait.
 const NO_WAIT: Duration = Duration::from_millis(1);
 
-/// With so much of a compressed message here, in bytes, no more is decompressed before its reader takes it. What comes next is a
-/// piece of 96 KiB at most, so that 128 KiB are held.
+/// Once so many bytes of a compressed message are decompressed, no more are decompressed before its
+/// reader takes them. The next piece is at most 96 KiB, so at most 128 KiB are held.
 const PART_BYTES: usize = 32 * 1024;
 
-/// What a wait brought.
+/// The outcome of a wait.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Filled {
     Bytes(usize),
@@ -54,7 +56,7 @@ enum Filled {
     TimedOut,
 }
 
-/// What has come of a message that is read in parts.
+/// What a message that is read in parts has brought.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Part {
     /// More of it follows.
@@ -66,7 +68,7 @@ pub(crate) enum Part {
 }
 
 impl Reader {
-    // Not a part of the frame under which the closure runs.
+    // Not inlined, so that it adds nothing to the stack frame under which the closure runs.
     #[inline(never)]
     pub(crate) fn new(
         upgraded: Upgraded,
@@ -94,12 +96,12 @@ impl Reader {
         &self.outbox
     }
 
-    /// The next message or control frame; waits for it until then.
+    /// Waits for the next message or control frame, and returns it.
     pub(crate) fn recv(&mut self, until: Option<Instant>) -> Result<Option<Message>, Error> {
         self.protocol.limit_parts(usize::MAX);
         let mut is_late = false;
         loop {
-            // Nothing comes of nothing.
+            // No unread bytes and no message in progress: nothing to parse.
             if !self.input.is_empty() || self.protocol.is_in_message() {
                 if let Some(message) = self.take_message()? {
                     return Ok(Some(message));
@@ -116,7 +118,7 @@ impl Reader {
         }
     }
 
-    /// The next data message, in `buffer`; control frames are answered and passed over.
+    /// The next data message, in `buffer`. Control frames are answered and skipped.
     pub(crate) fn recv_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Kind>, Error> {
         self.protocol.lend(std::mem::take(buffer));
         let outcome = loop {
@@ -135,7 +137,7 @@ impl Reader {
         outcome
     }
 
-    /// What a message is that has begun, whether it is all there or not; waits for it.
+    /// Waits for a message to begin. Returns its kind and what has come of it.
     pub(crate) fn recv_begun(&mut self, part: &mut Vec<u8>) -> Result<Option<(Kind, Part)>, Error> {
         self.protocol.limit_parts(PART_BYTES);
         loop {
@@ -162,12 +164,12 @@ impl Reader {
         }
     }
 
-    /// Nobody wants the rest of the message that has begun.
+    /// The rest of the message that has begun is not wanted.
     pub(crate) fn discard_message(&mut self) {
         self.protocol.discard_message();
     }
 
-    // A message or control frame that the unread bytes complete, answered.
+    // The message or control frame that the unread bytes complete, already answered.
     fn take_message(&mut self) -> Result<Option<Message>, Error> {
         self.notice_close();
         let before = self.protocol.progress();
@@ -177,7 +179,8 @@ impl Reader {
         if progress != before {
             self.keepalive.data_came();
         }
-        // One that is discarded may end unseen, with the next behind it; and a control frame may stand alone.
+        // A message that is discarded may end unseen, with the next one behind it. A control frame
+        // may also stand alone.
         let stands_alone = matches!(result, Ok(Some(_))) && !self.protocol.is_in_message();
         if stands_alone || progress.ended_messages != before.ended_messages {
             self.keepalive.message_over();
@@ -191,7 +194,7 @@ impl Reader {
         Ok(Some(message))
     }
 
-    // What the unread bytes have of a data message; `None` if they have none of it.
+    // The part of a data message that the unread bytes have; `None` if they have none.
     fn take_begun(&mut self, part: &mut Vec<u8>) -> Result<Option<(Kind, Part)>, Error> {
         while let Some(message) = self.take_message()? {
             let (kind, bytes) = match message {
@@ -222,12 +225,13 @@ impl Reader {
         }
     }
 
-    // What came of a write of the reader's own.
+    // Judges the result of a write by the reader itself.
     fn written(&mut self, result: Result<(), Error>) -> Result<(), Error> {
         match result {
-            // Whoever left before the answer came has just left: a read says so, behind what came before that.
+            // A peer that left before the answer came has only left. A read reports that, after the
+            // messages that came before it.
             Err(Error::Io(error)) if is_gone(&error) => Ok(()),
-            // Another thread's write has failed, and has told why.
+            // Another thread's write has failed, and that thread got the reason.
             Err(Error::Closed) => Ok(()),
             Err(error) => {
                 self.protocol.end();
@@ -237,7 +241,7 @@ impl Reader {
         }
     }
 
-    // What was held back while there were messages to read.
+    // Writes the messages that were held back while there was something to read.
     fn flush(&mut self) -> Result<(), Error> {
         if !self.outbox.settings.join_sends {
             return Ok(());
@@ -246,8 +250,8 @@ impl Reader {
         self.written(result)
     }
 
-    // Another thread, or a wait that ran out, may have sent Close. A write that failed is no Close of ours: what the peer
-    // sent before it left still counts.
+    // Another thread, or a wait that ran out, may have sent Close. A write that failed is not a
+    // Close of ours: what the peer sent before it left still counts.
     fn notice_close(&mut self) {
         if self.protocol.state() == ConnectionState::Open && !self.outbox.is_open() {
             let info = self.outbox.close_info();
@@ -257,7 +261,7 @@ impl Reader {
         }
     }
 
-    // Reads once, after whatever is due.
+    // Reads once, after doing everything that is due.
     fn fill(&mut self, until: Option<Instant>) -> Result<Filled, Error> {
         self.flush()?;
         let in_message = self.protocol.is_in_message() || !self.input.is_empty();
@@ -312,8 +316,8 @@ impl Reader {
         }
     }
 
-    // How long the next read may wait; `None` when nothing more is read, and an error when
-    // something else is due first.
+    // How long the next read may wait; `None` if nothing more is read, and an error if something
+    // else is due first.
     fn next_wait(&mut self, now: Instant) -> Result<Option<Duration>, Due> {
         match self.outbox.is_open() {
             true => self.keepalive.next(now).map(Some),
@@ -327,7 +331,7 @@ impl Reader {
             let _ = self.outbox.close(close::GOING_AWAY, "", Way::Send);
             self.protocol.end();
         } else if matches!(self.outbox.closing(), Closing::Queued { .. }) {
-            // A peer that has ended its side may still read ours, to the Close.
+            // A peer that has ended its side may still read ours, up to the Close.
             self.protocol.end();
         } else {
             self.end();
@@ -344,7 +348,7 @@ impl Reader {
             }
             Due::PeerGone => {
                 match self.outbox.asked_behind_bytes() {
-                    // It cannot have seen the question yet. The write deadline bounds this.
+                    // The peer cannot have seen the ping yet. The write deadline bounds this.
                     None => self.keepalive.excuse(),
                     Some(bytes) if self.keepalive.extend(bytes) => {}
                     Some(_) => {
@@ -356,7 +360,8 @@ impl Reader {
                 Ok(())
             }
             Due::MessageDeadline => Err(self.fail(Violation::MessageTooSlow)),
-            // §7.4.1: this end "is going away"; whether the purpose was fulfilled (1000), it cannot know.
+            // §7.4.1: this end "is going away". It cannot know whether the purpose was fulfilled
+            // (1000).
             Due::Idle | Due::Lifetime => {
                 let reason = if due == Due::Idle { "idle" } else { "lifetime" };
                 let result = self.outbox.close(close::GOING_AWAY, reason, Way::Send);
@@ -365,7 +370,7 @@ impl Reader {
         }
     }
 
-    // Rounded up to a millisecond, so that equal waits are equal although the clock went on meanwhile.
+    // Rounds up to a millisecond, so that equal waits stay equal although the clock went on.
     fn set_read_timeout(&mut self, wait: Duration) -> io::Result<()> {
         if wait == self.read_timeout {
             return Ok(());
@@ -379,7 +384,7 @@ impl Reader {
         Ok(())
     }
 
-    // The transport is at its end.
+    // The transport has ended.
     fn end(&mut self) {
         self.protocol.end();
         self.outbox.end(false);

@@ -1,4 +1,4 @@
-//! The half of a connection that receives, and at whose end the connection closes.
+//! The receiving half of a connection. When it ends, the connection closes.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -11,13 +11,14 @@ use crate::message::{CloseInfo, Kind, Message};
 use crate::read::message_reader::MessageReader;
 use crate::read::reader::Reader;
 
-/// The receiving half of a [`WsConn`](crate::WsConn) that was [`split`](crate::WsConn::split): it cannot send, and
-/// receives as that does.
+/// The receiving half of a [`WsConn`](crate::WsConn) that was [`split`](crate::WsConn::split). It
+/// receives as a `WsConn` does, and cannot send.
 ///
-/// Whoever holds a [`Sender`](crate::Sender), the connection closes when this is dropped: at once if the closure given to
-/// [`upgrade`](crate::upgrade) has returned, and else when it returns, with the code that its outcome says. Until then nothing is
-/// read, no ping is answered, and each send is [`Error::Closed`]. So a closure that has nothing more to do with the connection
-/// should return.
+/// The connection closes when this is dropped, even if a [`Sender`](crate::Sender) still exists: at
+/// once if the closure given to [`upgrade`](crate::upgrade) has returned, and otherwise when it
+/// returns, with the code that belongs to its outcome. Until then nothing is read, no ping is
+/// answered, and each send is [`Error::Closed`]. So a closure that has nothing more to do with the
+/// connection should return.
 pub struct Receiver {
     // `None` only while it is dropped.
     reader: Option<Box<Reader>>,
@@ -33,7 +34,7 @@ impl Receiver {
 
     /// As [`WsConn::recv_timeout`](crate::WsConn::recv_timeout).
     pub fn recv_timeout(&mut self, wait: Duration) -> Result<Option<Message>, Error> {
-        // A wait beyond what a clock can say is one without end.
+        // If the clock cannot represent that time, the wait has no end.
         let until = Instant::now().checked_add(wait);
         self.reader_mut().recv(until)
     }
@@ -58,7 +59,7 @@ impl Receiver {
         self.reader().outbox().subprotocol.as_deref()
     }
 
-    /// The connection, and where it comes back to.
+    /// The connection, and the place that it comes back to.
     pub(crate) fn lend(reader: Box<Reader>) -> (Self, Lent) {
         let slot = Arc::new(Mutex::new(Slot::Lent));
         let receiver = Self {
@@ -80,8 +81,8 @@ impl Receiver {
 const TAKEN_IN_DROP: &str = "it is taken only when the connection is dropped";
 
 impl Drop for Receiver {
-    // The code to close with follows from what the closure returns, which is known only after its values are dropped: so
-    // the connection goes back to whoever called the closure.
+    // The closing code depends on what the closure returns, which is known only after its values
+    // are dropped. So the connection goes back to the caller of the closure.
     fn drop(&mut self) {
         let Some(reader) = self.reader.take() else {
             return;
@@ -114,7 +115,7 @@ impl fmt::Debug for Receiver {
 pub(crate) struct Lent(Arc<Mutex<Slot>>);
 
 impl Lent {
-    /// The connection, if it was dropped. If it was not, it will close itself.
+    /// The connection, if it was dropped. Otherwise it will close itself.
     pub(crate) fn take_back(self) -> Option<Box<Reader>> {
         match std::mem::replace(&mut *lock(&self.0), Slot::GivenAway) {
             Slot::Returned(reader) => Some(reader),
