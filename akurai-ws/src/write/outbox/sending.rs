@@ -1,4 +1,4 @@
-//! Frames into the socket: by which thread, and in which order.
+//! How frames get to the socket: by which thread, and in which order.
 
 use std::mem;
 use std::net::Shutdown;
@@ -16,11 +16,11 @@ use crate::settings::{Settings, WhenFull};
 use crate::write::monitor::now;
 use crate::write::queue::Batch;
 
-/// How much may be held back to be written together, in bytes with the frames' headers.
+/// How much may be held back to go out together, in bytes with the frames' headers.
 const HELD_BYTES: usize = 16 * 1024;
 
-/// How long the write of another thread may last before the peer is blamed for what waits behind
-/// it. On a busy machine, such a thread may have to wait for a processor.
+/// How long the write of another thread may last before the peer is blamed for the frames that wait
+/// behind it. On a busy machine, that thread may have to wait for a processor.
 const EXCUSE: Duration = Duration::from_millis(50);
 
 impl<O: Escorted> Outbox<O> {
@@ -34,7 +34,8 @@ impl<O: Escorted> Outbox<O> {
                 let _ = self.drain(state, way);
                 return Err(Error::Closed);
             }
-            // Others leave the turn to this thread, if it has waited to write its frame itself.
+            // Other threads leave the turn to this thread once it has waited to write its frame
+            // itself.
             let is_free = match fits || until.is_none() {
                 true => state.is_free(),
                 false => matches!(state.turn, Turn::Free(_)),
@@ -62,8 +63,8 @@ impl<O: Escorted> Outbox<O> {
                 };
             }
             if !way.waits() && is_free && state.queue.is_ready(state.is_streaming) {
-                // That no thread has written yet what was left for later, or what the receiving
-                // thread holds back, is no fault of the peer's.
+                // No thread has written yet what was left for later, or what the receiving thread
+                // holds back. The peer is not to blame for that.
                 self.drain(state, way)?;
                 state = self.lock();
             } else {
@@ -86,12 +87,13 @@ impl<O: Escorted> Outbox<O> {
         self.drain(state, Way::Send)
     }
 
-    /// Writes what was left in the queue, if no thread does.
+    /// Writes the frames that were left in the queue, if no thread does.
     pub(crate) fn flush(self: &Arc<Self>, way: Way) -> Result<(), Error> {
         self.drain(self.lock(), way)
     }
 
-    /// Writes what waits, if no thread does. Wherever a frame was queued, this comes last.
+    /// Writes the frames that wait, if no thread does. This is the last step wherever a frame was
+    /// queued.
     pub(super) fn drain(self: &Arc<Self>, state: StateGuard<'_, O>, way: Way) -> Result<(), Error> {
         match state.is_free() && state.queue.is_ready(state.is_streaming) {
             true => self.write(state, way, None),
@@ -107,7 +109,8 @@ impl<O: Escorted> Outbox<O> {
         way: Way,
         until: &mut Option<Instant>,
     ) -> Result<StateGuard<'s, O>, Error> {
-        // That the message is long, or our own fragmented one in the way, is no fault of the peer's.
+        // The peer is not to blame if the message is long, or if our own fragmented message is in
+        // the way.
         let is_peers = fits && !state.is_streaming;
         let when_full = self.settings.when_full;
         let may_wait = way.waits() && (!is_peers || when_full == WhenFull::Wait);
@@ -132,9 +135,9 @@ impl<O: Escorted> Outbox<O> {
         Err(Error::Slow)
     }
 
-    /// Takes the turn, if it is free, and writes all that waits, `own` behind it, and what comes
-    /// meanwhile. The escort has the rest where the peer has not taken a post in time, and where
-    /// this thread has written a queue's worth for others.
+    /// Takes the turn, if it is free, and writes everything that waits, `own` behind it, and the
+    /// frames that come meanwhile. The escort takes over the rest if the peer has not taken a post
+    /// in time, or if this thread has written a queue's worth for others.
     fn write(
         self: &Arc<Self>,
         mut state: StateGuard<'_, O>,
@@ -191,8 +194,8 @@ impl<O: Escorted> Outbox<O> {
         }
     }
 
-    /// Ends the turn of a thread that has written a batch, or failed to. If more waits, the thread
-    /// has the next turn; but a thread that waits to write something itself comes first.
+    /// Ends the turn of a thread that has written a batch, or failed to. If more waits, the same
+    /// thread gets the next turn, unless another thread waits to write something itself.
     pub(super) fn end_turn(
         &self,
         mut job: Job<O>,
@@ -206,7 +209,8 @@ impl<O: Escorted> Outbox<O> {
             state.turn = Turn::Gone;
             self.finish(&mut state, true);
             drop(state);
-            // Half a frame is out: nothing can follow it, and the reader need not wait for anything.
+            // Half a frame is out, so nothing can follow it, and the reader need not wait for
+            // anything.
             job.writer.socket.shutdown(Shutdown::Both);
             return Err(if has_ended { Error::Closed } else { error });
         }
@@ -233,7 +237,7 @@ impl<O: Escorted> Outbox<O> {
         Ok(None)
     }
 
-    /// The peer has had its time for what is being written.
+    /// The peer has had its time for the bytes being written.
     pub(super) fn is_late(&self) {
         let mut state = self.lock();
         if let Turn::Taken(behind) = &mut state.turn {
@@ -255,7 +259,7 @@ impl<O: Escorted> OutboxState<O> {
     }
 
     fn has_room(&self, frame: &Outgoing<'_>, settings: &Settings) -> bool {
-        // Of the answers to pings, one waits.
+        // Only one answer to a ping waits at a time.
         frame.kind == FrameKind::Pong
             || self.queue.messages() < settings.max_queue_messages
                 && self.queue.bytes() + frame.len() <= settings.max_queue_bytes
@@ -279,9 +283,9 @@ impl<O: Escorted> OutboxState<O> {
         }
     }
 
-    /// How long the write under way may still last before the peer is to blame. That much came
-    /// while another thread wrote is no fault of the peer's, nor that others were faster to take
-    /// the room: so each write has its time.
+    /// How long the write under way may still last before the peer is to blame. The peer is not to
+    /// blame if much came while another thread wrote, nor if other threads took the room first: so
+    /// each write has its own time.
     fn excuse_left(&mut self) -> Duration {
         let now = now();
         match &mut self.turn {
@@ -295,7 +299,7 @@ impl<O: Escorted> OutboxState<O> {
 }
 
 impl<'f> Outgoing<'f> {
-    /// One that is not compressed, nor kept.
+    /// A frame that is neither compressed nor kept.
     pub(crate) fn plain(head: &'f [u8], payload: &'f [u8], kind: FrameKind) -> Self {
         Self {
             head,
@@ -306,7 +310,7 @@ impl<'f> Outgoing<'f> {
         }
     }
 
-    /// The same message, as it is after its compression.
+    /// The same message, compressed.
     fn or(self, compressed: Option<&'f [u8]>) -> Self {
         match compressed {
             None => self,
@@ -318,7 +322,7 @@ impl<'f> Outgoing<'f> {
         self.head.len() + self.payload.len()
     }
 
-    /// Whether it may be queued. What would never fit is written by its own thread.
+    /// Whether it may be queued. A thread writes its frame itself if it would never fit.
     fn fits(&self, settings: &Settings) -> bool {
         match self.kind {
             FrameKind::Data | FrameKind::Control => self.len() <= settings.max_queue_bytes,
