@@ -1,4 +1,4 @@
-//! What a frame carries: a Close, and text.
+//! The payload of a frame: a Close, and text.
 
 use super::cuts::cuts;
 use super::reference;
@@ -43,7 +43,8 @@ fn check_close_encoding(code: u16, reason: &str, received: Option<&[u8]>) {
     }
 }
 
-// The session reports the payload as decoded, and is closed either way; a violation can be told to the peer.
+// The session reports the payload as decoded, and is closed either way. A violation can be told to
+// the peer.
 fn check_close_in_a_session(payload: &[u8]) {
     if payload.len() > CONTROL_MAX_BYTES {
         return;

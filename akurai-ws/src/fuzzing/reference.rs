@@ -1,4 +1,5 @@
-//! RFC 6455 and RFC 3629 a second time, slowly and plainly, for the codecs to be compared with.
+//! RFC 6455 and RFC 3629 implemented a second time, slowly and plainly. The codecs are compared
+//! with this.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -8,7 +9,7 @@ use crate::codec::protocol::Limits;
 use crate::error::Violation;
 use crate::message::{CloseFrame, Message};
 
-/// Bytes, bit by bit.
+/// Bytes, read bit by bit.
 struct Bits<'b>(&'b [u8]);
 
 impl Bits<'_> {
@@ -61,7 +62,8 @@ pub(super) fn header(bytes: &[u8], expect: Expect) -> Result<Option<(Header, usi
     let Some((payload_len, end)) = payload_len(&bits, is_control)? else {
         return Ok(None);
     };
-    // What is compressed may be a little longer than its content, and may stand for any amount of it.
+    // A compressed payload may be a little longer than its content, and the content may have any
+    // length.
     let in_compressed = is_compressed || expect.compression == Compression::UnderWay;
     let slack = match in_compressed {
         true => u128::from(expect.frame_max_bytes / 2048 + 64),
@@ -100,7 +102,7 @@ fn payload_len(bits: &Bits<'_>, is_control: bool) -> Result<Option<(u64, usize)>
     if length.len() == 64 && bits.has(24) && bits.bit(16) {
         return Err(Violation::LengthTopBit);
     }
-    // What is below 65536 shows once the upper 48 bits are zero.
+    // A length below 65536 shows once the upper 48 bits are zero.
     if length.len() == 64 && bits.has(64) && bits.number(16..64) == 0 {
         return Err(Violation::LengthNotShortest);
     }
@@ -114,7 +116,8 @@ fn payload_len(bits: &Bits<'_>, is_control: bool) -> Result<Option<(u64, usize)>
     Ok(Some((payload_len, length.end)))
 }
 
-/// Whether a Close may carry this code: the registry of RFC 6455 §7.4.1 and §11.7, number by number, and §7.4.2.
+/// Whether a Close may carry this code: the registry of RFC 6455 §7.4.1 and §11.7, number by
+/// number, and §7.4.2.
 pub(super) fn is_close_code(code: u16) -> bool {
     const SENT: [u16; 12] = [
         1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
@@ -141,7 +144,7 @@ pub(super) fn close(payload: &[u8]) -> Result<Option<CloseFrame>, Violation> {
     Ok(Some(CloseFrame { code, reason }))
 }
 
-/// UTF-8 as the grammar of RFC 3629 §4 has it: what the bytes to come must be, the next one last.
+/// UTF-8 by the grammar of RFC 3629 §4: what the bytes to come must be, the next one last.
 #[derive(Default)]
 pub(super) struct Utf8(Vec<RangeInclusive<u8>>);
 
