@@ -121,8 +121,8 @@ fn window_bits(value: &[u8]) -> Option<u8> {
 // extension-list  = 1#extension
 // extension       = extension-token *( ";" extension-param )
 // extension-param = token [ "=" (token | quoted-string) ]
-//                   ; When using the quoted-string syntax variant, the value after quoted-string unescaping MUST conform to
-//                   ; the 'token' ABNF.
+//                   ; When using the quoted-string syntax variant, the value after
+//                   ; quoted-string unescaping MUST conform to the 'token' ABNF.
 fn offers(headers: &Headers) -> Result<Vec<Offer>, Malformed> {
     let mut offers = Vec::new();
     for value in headers.all("Sec-WebSocket-Extensions") {

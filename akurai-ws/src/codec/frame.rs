@@ -214,10 +214,14 @@ pub(crate) fn encode_fragment_header(opcode: Opcode, fin: bool, payload_len: usi
     HeaderBytes { bytes, len }
 }
 
-// frame-payload-length = ( %x00-7D ) / ( %x7E frame-payload-length-16 ) / ( %x7F frame-payload-length-63 )
-// frame-payload-length-16 = %x0000-FFFF     frame-payload-length-63 = %x0000000000000000-7FFFFFFFFFFFFFFF
-// §5.2: "in all cases, the minimal number of bytes MUST be used to encode the length". Returns the length and where in the
-// frame it ends.
+// frame-payload-length    = ( %x00-7D )
+//                         / ( %x7E frame-payload-length-16 )
+//                         / ( %x7F frame-payload-length-63 )
+// frame-payload-length-16 = %x0000-FFFF
+// frame-payload-length-63 = %x0000000000000000-7FFFFFFFFFFFFFFF
+//
+// §5.2: "in all cases, the minimal number of bytes MUST be used to encode the length". Returns the
+// length and the offset in the frame at which it ends.
 fn decode_payload_len(marker: u8, rest: &[u8]) -> Result<Option<(u64, usize)>, Violation> {
     match marker {
         126 => match rest {

@@ -64,9 +64,11 @@ impl Origin {
 /// request's Host) names.
 ///
 /// ```text
-/// origin    = scheme "://" host [ ":" port ]    RFC 6454 §7.1; also `null` and a list, neither of which is a host
+/// origin    = scheme "://" host [ ":" port ]    RFC 6454 §7.1
 /// authority = host [ ":" port ]                 RFC 9110 §7.2
 /// ```
+///
+/// An Origin may also be `null` or a list; neither of them is a host.
 ///
 /// An absent port is the default of the Origin's scheme, on both sides. So behind a proxy that ends
 /// TLS, `Host: example.com` is port 443 for a page of `https://example.com`.
@@ -96,7 +98,7 @@ fn is_scheme(scheme: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-// Excludes the characters that no host has and that a caller might use with a meaning.
+// No host has these characters, but a caller might write a path, a list or a wildcard with them.
 fn is_host(host: &str) -> bool {
     !host.contains(['/', '?', '#', '@', ' ', ',', '*'])
 }

@@ -1,11 +1,12 @@
 //! The scheduler of the outbox's model test: it runs threads one at a time, in all orders.
 //!
-//! The threads are real, but only one of them goes on; it may be left wherever it takes a lock,
-//! writes or waits. A run is told by the choices that were made in it, and the next run takes the
-//! last of them otherwise, until there is no other. A thread is left of its own accord as often as
-//! it likes, and against its will `most_preemptions` times in a run: few faults take more than two.
+//! The threads are real, but only one of them runs at a time. The scheduler may switch to another
+//! thread wherever a thread takes a lock, writes or waits. A run is described by the choices that
+//! were made in it. The next run changes the last of them, until there is no other choice. A thread
+//! may give way itself as often as it likes. The scheduler interrupts it at most `most_preemptions`
+//! times in a run: few faults take more than two.
 //!
-//! No time passes but when all threads wait: then it is what the first of them waits for.
+//! Time passes only when all threads wait: it then goes on to the end of the first wait.
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
@@ -18,14 +19,14 @@ use crate::lock::lock;
 
 pub(super) type Body = Box<dyn FnOnce() + Send>;
 
-/// More than any program takes that comes to its end.
+/// More steps than any program needs that comes to its end.
 const MOST_STEPS: usize = 5000;
 
 thread_local! {
     static ME: RefCell<Option<(Arc<Scheduler>, usize)>> = const { RefCell::new(None) };
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Report {
     /// When the last thread of the program ended.
@@ -42,12 +43,12 @@ struct Run {
     joins: Vec<JoinHandle<()>>,
     running: usize,
     time: Duration,
-    /// The choices so far: which was taken, of how many.
+    /// The choices so far: which one was taken, and of how many.
     path: Vec<(usize, usize)>,
     step: usize,
     steps: usize,
     preemptions_left: usize,
-    /// How many threads are the program's own.
+    /// How many threads belong to the program.
     own: usize,
     report: Report,
     failure: Option<String>,
@@ -61,12 +62,13 @@ struct ModelThread {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum ThreadState {
     Ready,
-    /// On this monitor, or on the time alone.
+    /// On this monitor, or only for the time to pass.
     Waiting(usize, Duration),
     Done,
 }
 
-/// Runs a program in all orders: its threads, and what must hold afterwards. How many there were.
+/// Runs a program in all orders of its threads, and checks what must hold after each run. Returns
+/// how many runs there were.
 pub(super) fn explore(
     most_preemptions: usize,
     program: impl Fn() -> (Vec<Body>, Box<dyn FnOnce(Report)>),
@@ -166,7 +168,7 @@ impl Scheduler {
         run.joins.push(join);
     }
 
-    /// Another thread runs, or the same.
+    /// Lets another thread run, or the same one.
     fn go_on(&self, me: usize) {
         let mut run = self.run();
         let Some(next) = run.next(me) else {
@@ -207,7 +209,7 @@ impl Scheduler {
 }
 
 impl Run {
-    /// Which thread runs now. None when all are done.
+    /// The thread that runs now; `None` when all are done.
     fn next(&mut self, me: usize) -> Option<usize> {
         let mut ids = 0..self.threads.len();
         self.steps += 1;
@@ -235,7 +237,7 @@ impl Run {
             return self.next(me);
         }
         if let Some(at) = ready.iter().position(|id| *id == me) {
-            // To go on is the first choice.
+            // The first choice is to go on with the same thread.
             ready.swap(0, at);
             if self.preemptions_left == 0 {
                 ready.truncate(1);
@@ -266,7 +268,7 @@ fn me() -> Option<(Arc<Scheduler>, usize)> {
     ME.with_borrow(Option::clone)
 }
 
-/// Another thread may go on here.
+/// The scheduler may switch to another thread here.
 pub(super) fn step() {
     if let Some((scheduler, me)) = me() {
         if scheduler.run().failure.is_none() {
@@ -275,12 +277,12 @@ pub(super) fn step() {
     }
 }
 
-/// One of so many ways to go on.
+/// Chooses one of `of` ways to go on.
 pub(super) fn choose(of: usize) -> usize {
     me().map_or(0, |(scheduler, _)| scheduler.run().choose(of))
 }
 
-/// Something takes time, or fails.
+/// Notes that something takes time, or fails.
 pub(super) fn disturb() {
     if let Some((scheduler, _)) = me() {
         scheduler.run().report.is_disturbed = true;
@@ -297,7 +299,7 @@ fn wait_until_woken(monitor: usize, most: Duration) {
         let until = run.time + most;
         run.threads[me].state = ThreadState::Waiting(monitor, until);
         if run.failure.is_some() {
-            // Nobody wakes a thread any more.
+            // No thread wakes another any more.
             run.time = until;
             run.threads[me].state = ThreadState::Ready;
             return;
@@ -341,7 +343,7 @@ pub(super) fn now() -> Option<Instant> {
     Some(*BEGIN.get_or_init(Instant::now) + time)
 }
 
-/// Starts a thread that is not the program's own. False outside of a run.
+/// Starts a thread that does not belong to the program. False outside of a run.
 pub(super) fn spawn(body: impl FnOnce() + Send + 'static) -> bool {
     me().map(|(scheduler, _)| scheduler.add(Box::new(body)))
         .is_some()
