@@ -95,8 +95,8 @@ impl WsConn {
         self.receiver.recv_into(buffer)
     }
 
-    /// Waits for the next data message to begin, and reads it as it comes, so that no side need
-    /// hold it whole. At most 64 KiB of it are in memory at a time, and 128 KiB of the content of a
+    /// Waits for the next data message to begin, and reads it as it comes, so that it is never
+    /// held whole. At most 64 KiB of it are in memory at a time, and 128 KiB of the content of a
     /// compressed message. Control frames that come meanwhile are treated as in
     /// [`recv_into`](Self::recv_into).
     ///

@@ -136,7 +136,7 @@ const HTTP_TIERS: [&[&str]; 8] = [
     &["lib", "fuzzing"],
 ];
 
-/// The same of akurai-ws, whose values are what an application sees of a message or an error.
+/// The rooms at each height of akurai-ws. Its values are its messages and errors.
 const WS_TIERS: [&[&str]; 8] = [
     &["error", "message", "lock"],
     &["codec"],
