@@ -1,14 +1,15 @@
-//! A chat between browsers: `cargo run --example chat`, then http://127.0.0.1:8090 in several windows.
+//! A chat between browsers: `cargo run --example chat`, then http://127.0.0.1:8090 in several
+//! windows.
 //!
-//! Each connection's thread receives, and sends what it received to everyone. A message is encoded once, however many
-//! there are.
+//! Each connection's thread receives, and sends every message that it received to all. A message is
+//! encoded once, however many receive it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use akurai_http::{Reply, Request, Response, Router, Server};
 use akurai_ws::{Message, Prepared, Sender, WsOptions};
 
-/// Those who are here.
+/// The senders of all who are here.
 #[derive(Clone, Default)]
 struct Room(Arc<Mutex<Vec<Sender>>>);
 
@@ -20,8 +21,8 @@ impl Room {
             .push(sender);
     }
 
-    /// Says it to everyone. One who is slow to listen is closed with 1008, which is the default; those who are gone are
-    /// forgotten.
+    /// Sends the text to all. A peer that is slow is closed with 1008, which is the default. A peer
+    /// that is gone is forgotten.
     fn say(&self, text: &str) {
         let message = Prepared::text(text);
         let everyone = self

@@ -1,7 +1,8 @@
-//! Two versions of what the messages mean: `cargo run --example subprotocol`, then http://127.0.0.1:8090.
+//! Two versions of a protocol: `cargo run --example subprotocol`, then http://127.0.0.1:8090.
 //!
-//! The client offers what it speaks, and the server picks the first of its own that is among them (RFC 6455 §1.9). A client that offers
-//! none of them is served as well, and told nothing: here it is closed with a reason.
+//! The client offers the subprotocols that it speaks. The server picks the first of its own that is
+//! among them (RFC 6455 §1.9). If there is none, the connection opens without one; this example
+//! then closes it with a reason.
 
 use akurai_http::{Reply, Request, Response, Router, Server};
 use akurai_ws::{Message, WsOptions};
@@ -17,7 +18,8 @@ pub(crate) fn app() -> Router {
         .get("/sum", sum)
 }
 
-/// Adds up what it is sent: in `sum.v1` it answers with the number alone, in `sum.v2` with what it added as well.
+/// Adds up the numbers that it gets. In `sum.v1` it answers with the sum alone, in `sum.v2` with
+/// the number that it added as well.
 fn sum(req: &Request) -> Reply {
     let options = WsOptions::new().subprotocols(["sum.v2", "sum.v1"]);
     options.upgrade(req, |mut conn| {

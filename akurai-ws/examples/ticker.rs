@@ -1,7 +1,7 @@
 //! Pushes while it listens: `cargo run --example ticker`, then http://127.0.0.1:8090.
 //!
-//! An async program would `select!` over a timer and the socket. Here one thread ticks through a `Sender`, and another
-//! receives; neither knows of the other's waits.
+//! An async program would `select!` over a timer and the socket. Here one thread ticks through a
+//! `Sender` and another receives, and neither waits for the other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,8 @@ fn ticker(req: &Request) -> Reply {
         let millis = Arc::new(AtomicU64::new(1000));
         let (pace, sender) = (Arc::clone(&millis), conn.sender());
         thread::spawn(move || {
-            // A sender does not keep the connection open: sending fails once that has ended, and so does this thread.
+            // A sender does not keep the connection open. Once the connection has ended, sending
+            // fails, and this thread ends too.
             for n in 0u64.. {
                 if sender.send_text(&n.to_string()).is_err() {
                     break;

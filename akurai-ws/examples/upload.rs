@@ -1,6 +1,8 @@
-//! Takes a file of any size, and tells how far it is: `cargo run --example upload`, then http://127.0.0.1:8090.
+//! Takes a file of any size and reports its progress: `cargo run --example upload`, then
+//! http://127.0.0.1:8090.
 //!
-//! The file is one message, read in parts as it comes: at most 64 KiB of it are here at a time.
+//! The file is one message, read in parts as it comes: at most 64 KiB of it are in memory at a
+//! time.
 
 use std::io::Read;
 
@@ -24,7 +26,7 @@ fn upload(req: &Request) -> Reply {
         .max_frame_bytes(GIB)
         .message_deadline(None);
     options.upgrade(req, |mut conn| {
-        // The reader borrows the connection; this sends meanwhile.
+        // The reader borrows the connection, so this sender sends meanwhile.
         let sender = conn.sender();
         let Some(Message::Text(size)) = conn.recv()? else {
             return sender.close(4000, "first the size, as text");

@@ -4,68 +4,76 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::channel::Channel;
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind, Message};
-use crate::message_reader::MessageReader;
-use crate::receiver::{Lent, Receiver};
+use crate::read::message_reader::MessageReader;
+use crate::read::reader::Reader;
+use crate::read::receiver::{Lent, Receiver};
 use crate::write::message_writer::MessageWriter;
 use crate::write::prepared::Prepared;
 use crate::write::sender::Sender;
 
-/// A WebSocket connection, open until it is closed from either side.
+/// A WebSocket connection, open until either side closes it.
 ///
-/// It belongs to the closure given to [`upgrade`](crate::upgrade). When that returns `Ok`, the connection is closed with
-/// 1000, or with 1001 if the server is stopping; after an `Err` or a panic with 1011; and if it is closing already, that
-/// is completed. In each case our Close goes out behind what was sent before, the peer's is awaited for 5 s at most while
-/// what it still sends is discarded, and then the socket is closed (RFC 6455 §7.1;
-/// [`WsOptions::close_wait`](crate::WsOptions::close_wait)).
+/// It belongs to the closure given to [`upgrade`](crate::upgrade). When the closure returns `Ok`,
+/// the connection is closed with 1000, or with 1001 if the server is stopping. After an `Err` or a
+/// panic it is closed with 1011. If it is closing already, that close is completed. In each case
+/// our Close goes out behind everything that was sent before it. Then the peer's Close is awaited
+/// for at most 5 s, while everything that the peer still sends is discarded, and then the socket is
+/// closed (RFC 6455 §7.1; [`WsOptions::close_wait`](crate::WsOptions::close_wait)).
 ///
-/// A closure may also give it away to another thread, and return: then it is closed so where it is dropped.
+/// The closure may also give the connection to another thread and return. The connection is then
+/// closed, in the same way, when it is dropped.
 ///
-/// One thread receives; any number may send meanwhile, each through its own [`sender`](Self::sender).
+/// One thread receives. Any number of threads may send meanwhile, each through its own
+/// [`sender`](Self::sender).
 pub struct WsConn {
     receiver: Receiver,
     sender: Sender,
 }
 
 impl WsConn {
-    /// The next message, in the order of the wire; waits for it as long as the connection lives.
+    /// The next message, in the order in which the peer sent them. Waits for it as long as the
+    /// connection lives.
     ///
-    /// Fragments are put together, text is checked to be UTF-8, and a ping was answered before it is returned. A peer's
-    /// Close is echoed and comes once, as [`Message::Close`]; after it, and when the connection just ends, this is
-    /// `Ok(None)`, and [`close_info`](Self::close_info) says which it was.
+    /// Fragments are put together, text is checked to be UTF-8, and a ping has been answered before
+    /// it is returned. A peer's Close is echoed and returned once, as [`Message::Close`]. After it,
+    /// and when the connection ends without a Close, `recv` returns `Ok(None)`.
+    /// [`close_info`](Self::close_info) tells the two apart.
     ///
-    /// While it waits, it asks a silent peer whether it is alive
-    /// ([`WsOptions::ping_interval`](crate::WsOptions::ping_interval)); one that does not answer has left, and this is
-    /// `Ok(None)` with 1006. Time that passes outside of `recv` is not held against a peer.
+    /// While `recv` waits, it asks a silent peer whether it is alive
+    /// ([`WsOptions::ping_interval`](crate::WsOptions::ping_interval)). If the peer does not
+    /// answer, `recv` returns `Ok(None)`, and the close code is 1006. Time that passes outside of
+    /// `recv` does not count against a peer.
     ///
-    /// After our own [`close`](Self::close), whatever the peer sent before its Close is discarded,
-    /// and that is awaited for 5 s at most. The same when
+    /// After our own [`close`](Self::close), everything that the peer sends before its Close is
+    /// discarded, and the Close is awaited for at most 5 s. The same happens when
     /// [`WsOptions::idle_timeout`](crate::WsOptions::idle_timeout) or
     /// [`max_lifetime`](crate::WsOptions::max_lifetime) is over, and when the server stops: the
-    /// peer was sent 1001 then.
+    /// peer was then sent 1001.
     ///
     /// # Errors
     ///
-    /// [`Error::Violation`] when the peer breaks the protocol: it was sent Close with the right code (RFC 6455 §7.4.1).
-    /// [`Error::WriteDeadline`] when it does not take our pong within 20 s, and [`Error::Io`] when the socket fails.
+    /// [`Error::Violation`] when the peer breaks the protocol: the peer was sent a Close with the
+    /// right code (RFC 6455 §7.4.1). [`Error::WriteDeadline`] when the peer does not take our pong
+    /// within 20 s, and [`Error::Io`] when the socket fails.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
         self.receiver.recv()
     }
 
-    /// As [`recv`](Self::recv), but waits for `wait` at most, and then gives [`Error::Timeout`]. The connection is as it
-    /// was: what has come of a message is kept for the next call, of this or of any other. With a wait of zero, it takes
-    /// what is there.
+    /// As [`recv`](Self::recv), but waits for at most `wait`, and then returns [`Error::Timeout`].
+    /// The connection stays as it was: the part of a message that has come is kept for the next
+    /// call of any receiving method. With a wait of zero, it takes what has already come.
     ///
-    /// Where the wait differs from one call to the next, each costs one system call more.
+    /// If the wait differs from one call to the next, each call costs one more system call.
     pub fn recv_timeout(&mut self, wait: Duration) -> Result<Option<Message>, Error> {
         self.receiver.recv_timeout(wait)
     }
 
-    /// The next data message, put into `buffer` instead of what was there; no memory is allocated if that has room for it.
-    /// Pings are answered, pongs are passed over, and at a Close, as at any other end, this is `Ok(None)`:
-    /// [`close_info`](Self::close_info) tells which. Of a [`Kind::Text`] the bytes are UTF-8.
+    /// The next data message, which replaces the content of `buffer`. No memory is allocated if the
+    /// message fits into it. Pings are answered and pongs are skipped. At a Close, and at any other
+    /// end, this returns `Ok(None)`; [`close_info`](Self::close_info) tells which. The bytes of a
+    /// [`Kind::Text`] are UTF-8.
     ///
     /// ```
     /// use akurai_ws::{Error, Kind, WsConn};
@@ -87,14 +95,15 @@ impl WsConn {
         self.receiver.recv_into(buffer)
     }
 
-    /// Waits for the next data message to begin, and reads it as it comes, so that nobody need hold it whole: at most
-    /// 64 KiB of it are here at a time, and of a compressed one 128 KiB of what it says. Control frames meanwhile are treated as
-    /// in [`recv_into`](Self::recv_into).
+    /// Waits for the next data message to begin, and reads it as it comes, so that it is never
+    /// held whole. At most 64 KiB of it are in memory at a time, and 128 KiB of the content of a
+    /// compressed message. Control frames that come meanwhile are treated as in
+    /// [`recv_into`](Self::recv_into).
     ///
-    /// The limits hold: for longer messages than 16 MiB, raise
-    /// [`WsOptions::max_message_bytes`](crate::WsOptions::max_message_bytes) and, for peers that do not fragment,
-    /// [`max_frame_bytes`](crate::WsOptions::max_frame_bytes); and perhaps
-    /// [`message_deadline`](crate::WsOptions::message_deadline).
+    /// The limits hold. For messages longer than 16 MiB, raise
+    /// [`WsOptions::max_message_bytes`](crate::WsOptions::max_message_bytes) and, for peers that do
+    /// not fragment, [`max_frame_bytes`](crate::WsOptions::max_frame_bytes). Perhaps raise
+    /// [`message_deadline`](crate::WsOptions::message_deadline) too.
     ///
     /// # Errors
     ///
@@ -103,8 +112,9 @@ impl WsConn {
         self.receiver.recv_stream()
     }
 
-    /// Sends a text message as one frame, in one write. The peer must take it within 20 s, and a longer one each MiB of
-    /// it; else this is [`Error::WriteDeadline`]. [`Sender::send_text`] has all of the errors.
+    /// Sends a text message as one frame, in one write. The peer must take the frame within 20 s,
+    /// and each MiB of a longer one within 20 s. Otherwise this is [`Error::WriteDeadline`].
+    /// [`Sender::send_text`] lists all errors.
     pub fn send_text(&self, text: &str) -> Result<(), Error> {
         self.sender.send_text(text)
     }
@@ -114,12 +124,12 @@ impl WsConn {
         self.sender.send_binary(bytes)
     }
 
-    /// Sends a message that was encoded before, as [`send_text`](Self::send_text) does.
+    /// Sends a message that was already encoded, as [`send_text`](Self::send_text) does.
     pub fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
         self.sender.send_prepared(message)
     }
 
-    /// Sends a ping, with up to 125 bytes that come back in the peer's pong (RFC 6455 §5.5.2).
+    /// Sends a ping with up to 125 bytes, which come back in the peer's pong (RFC 6455 §5.5.2).
     pub fn send_ping(&self, payload: &[u8]) -> Result<(), Error> {
         self.sender.send_ping(payload)
     }
@@ -129,29 +139,30 @@ impl WsConn {
         self.sender.send_stream(kind)
     }
 
-    /// Sends what [`WsOptions::join_sends`](crate::WsOptions::join_sends) holds back, and what [`Sender::post_later`] left; without
-    /// these there is never anything. For a handler that is about to do something else than to receive.
+    /// Sends the messages that [`WsOptions::join_sends`](crate::WsOptions::join_sends) holds back,
+    /// and those that [`Sender::post_later`] left in the queue. Without these two there is never
+    /// anything to flush. Call it in a handler that is about to do something other than receive.
     ///
     /// # Errors
     ///
-    /// Those of [`Sender::send_text`]. [`Error::Closed`] too where a Close has gone meanwhile: what was held back went in front
-    /// of it, unless the connection failed.
+    /// Those of [`Sender::send_text`]. Also [`Error::Closed`] if a Close has been sent meanwhile:
+    /// the messages held back went out in front of it, unless the connection failed.
     pub fn flush(&self) -> Result<(), Error> {
         self.sender.flush()
     }
 
-    /// Sends Close with a code and a reason of 123 bytes at most, and does not wait. Nothing can be sent after it;
-    /// [`recv`](Self::recv) goes on to the peer's Close. On a connection that is closing or closed already this does
-    /// nothing.
+    /// Sends Close with a code and a reason of at most 123 bytes, and does not wait. Nothing can be
+    /// sent after it. [`recv`](Self::recv) goes on until the peer's Close. On a connection that is
+    /// closing or closed already this does nothing.
     ///
-    /// Usual codes are 1000, 1001 for a server that goes away, 1008 against a policy, 1011 for a fault in the server, and
-    /// 3000–4999 for the application's own. 1004–1006, 1015 and what RFC 6455 §7.4 leaves undefined are refused with
-    /// [`Error::CloseCode`].
+    /// Usual codes are 1000, 1001 for a server that goes away, 1008 for a breach of a policy, 1011
+    /// for a fault in the server, and 3000–4999 for the application's own. 1004–1006, 1015 and all
+    /// codes that RFC 6455 §7.4 leaves undefined are refused with [`Error::CloseCode`].
     pub fn close(&self, code: u16, reason: &str) -> Result<(), Error> {
         self.sender.close(code, reason)
     }
 
-    /// The sending half, for another thread; it does not keep the connection open.
+    /// The sending half, for another thread. It does not keep the connection open.
     ///
     /// ```
     /// use std::time::Duration;
@@ -176,9 +187,9 @@ impl WsConn {
         self.sender.of_others()
     }
 
-    /// Both halves, for a program that passes them on to different owners.
+    /// Both halves, for a program that gives them to different owners.
     pub fn split(self) -> (Receiver, Sender) {
-        // Whoever gets the sender may not be the one who waits.
+        // The thread that gets the sender may not be the thread that waits in `recv`.
         let _ = self.sender.flush();
         (self.receiver, self.sender.of_others())
     }
@@ -188,15 +199,16 @@ impl WsConn {
         self.sender.close_info()
     }
 
-    /// The subprotocol that both sides speak: see [`WsOptions::subprotocols`](crate::WsOptions::subprotocols).
+    /// The subprotocol that both sides speak: see
+    /// [`WsOptions::subprotocols`](crate::WsOptions::subprotocols).
     pub fn subprotocol(&self) -> Option<&str> {
         self.sender.subprotocol()
     }
 
-    /// The connection, and where it comes back to.
-    pub(crate) fn lend(channel: Box<Channel>) -> (Self, Lent) {
-        let sender = Sender::of_receiver(Arc::clone(channel.outbox()));
-        let (receiver, lent) = Receiver::lend(channel);
+    /// The connection, and the place that it comes back to.
+    pub(crate) fn lend(reader: Box<Reader>) -> (Self, Lent) {
+        let sender = Sender::of_receiver(Arc::clone(reader.outbox()));
+        let (receiver, lent) = Receiver::lend(reader);
         (Self { receiver, sender }, lent)
     }
 }

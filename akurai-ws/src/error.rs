@@ -4,24 +4,25 @@ use std::{error, fmt, io};
 
 /// Why a call on a [`WsConn`](crate::WsConn) failed.
 ///
-/// That a peer closes, or is gone, is no error: [`recv`](crate::WsConn::recv) returns `Ok(None)` then.
+/// If a peer closes or is gone, that is not an error: [`recv`](crate::WsConn::recv) then returns
+/// `Ok(None)`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The peer broke the protocol. A Close with the violation's code was sent to it.
+    /// The peer broke the protocol. It was sent a Close with the violation's code.
     Violation(Violation),
-    /// The peer did not take a frame within the write deadline. Nothing can be sent any more, since nobody knows how much
-    /// of the frame arrived.
+    /// The peer did not take a frame within the write deadline. Nothing can be sent any more, since
+    /// it is unknown how much of the frame arrived.
     WriteDeadline,
-    /// Nothing can be sent after a Close, nor on a connection that ended.
+    /// Nothing can be sent after a Close, nor on a connection that has ended.
     Closed,
-    /// Too much waits for a peer that is slow to take it. This message was not sent; whether the connection goes on is
-    /// what [`WhenFull`](crate::WhenFull) says.
+    /// Too much waits for a peer that is slow. This message was not sent.
+    /// [`WhenFull`](crate::WhenFull) decides whether the connection goes on.
     Slow,
-    /// Nothing came within the time given to [`recv_timeout`](crate::WsConn::recv_timeout). The connection is as it was,
-    /// also where a message has begun.
+    /// Nothing came within the time given to [`recv_timeout`](crate::WsConn::recv_timeout). The
+    /// connection stays as it was, even if a message has begun.
     Timeout,
-    /// A text message of our own is not UTF-8 (RFC 6455 §5.6). What was wrong was not sent.
+    /// A text message of our own is not UTF-8 (RFC 6455 §5.6). The faulty bytes were not sent.
     NotUtf8,
     /// A Close may not carry this code (RFC 6455 §7.4). Nothing was sent.
     CloseCode(u16),
@@ -29,15 +30,17 @@ pub enum Error {
     ReasonTooLong(usize),
     /// A ping's payload of this many bytes is longer than 125. Nothing was sent.
     PingTooLong(usize),
-    /// The socket failed; or the application, where it turned an error of its own into an `io::Error`.
+    /// The socket failed; or the application did, if it turned an error of its own into an
+    /// `io::Error`.
     Io(io::Error),
 }
 
-/// What a peer did wrong, and the close code that tells it.
+/// What a peer did wrong. [`code`](Self::code) is the close code for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A reserved bit is set that no extension that was negotiated gives a meaning to, or not there (RFC 6455 §5.2, RFC 7692 §6).
+    /// A reserved bit is set, and no negotiated extension gives it a meaning there (RFC 6455 §5.2,
+    /// RFC 7692 §6).
     ReservedBits,
     /// The opcode is 3–7 or B–F (§5.2).
     ReservedOpcode,
@@ -51,7 +54,7 @@ pub enum Violation {
     LengthNotShortest,
     /// The top bit of a 64-bit length is set (§5.2).
     LengthTopBit,
-    /// A continuation, and no message to continue (§5.4).
+    /// A continuation without a message to continue (§5.4).
     StrayContinuation,
     /// A new message inside a fragmented one (§5.4).
     InterleavedMessage,
@@ -63,7 +66,8 @@ pub enum Violation {
     CloseReason,
     /// A text message that is not UTF-8 (§8.1).
     TextNotUtf8,
-    /// A compressed message that is no DEFLATE data, or refers to what lies before its window (RFC 7692 §7.2.2).
+    /// A compressed message that is not DEFLATE data, or refers to data before its window (RFC 7692
+    /// §7.2.2).
     Compression,
     /// A frame longer than [`WsOptions::max_frame_bytes`](crate::WsOptions::max_frame_bytes).
     FrameTooLong,
@@ -71,7 +75,8 @@ pub enum Violation {
     MessageTooLong,
     /// A message of more frames than [`WsOptions::max_fragments`](crate::WsOptions::max_fragments).
     TooManyFragments,
-    /// A message that did not end within [`WsOptions::message_deadline`](crate::WsOptions::message_deadline).
+    /// A message that did not end within
+    /// [`WsOptions::message_deadline`](crate::WsOptions::message_deadline).
     MessageTooSlow,
 }
 
@@ -86,7 +91,7 @@ impl Violation {
         }
     }
 
-    // Also the Close frame's reason, so it stays below 124 bytes.
+    // This is also the Close frame's reason, so it stays below 124 bytes.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::ReservedBits => "frame: a reserved bit is set that means nothing there",
@@ -150,14 +155,14 @@ impl error::Error for Error {
     }
 }
 
-/// An [`Error`] that came through [`Read`](io::Read) or [`Write`](io::Write) is itself again.
+/// An [`Error`] that came through [`Read`](io::Read) or [`Write`](io::Write) becomes itself again.
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         error.downcast().unwrap_or_else(Self::Io)
     }
 }
 
-/// With a kind that says roughly the same, and the error itself as the source.
+/// The kind says roughly the same, and the error itself is the source.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error {

@@ -1,7 +1,9 @@
-//! What the fuzzer in `tests/fuzz` asks of the codecs: each function takes bytes and asserts properties.
+//! The properties that the fuzzer in `tests/fuzz` checks: each function takes bytes and asserts
+//! something about the codecs.
 //!
-//! Nothing of this is in a normal build, but unit tests run each property too. The codecs are compared with [`reference`],
-//! which is written a second time from the RFC, a byte or a bit at a time and without regard to speed.
+//! None of this is in a normal build, but unit tests run each property too. The codecs are compared
+//! with [`reference`], a second implementation of the RFC, which works a byte or a bit at a time
+//! and without regard to speed.
 
 #[path = "../../tests/fuzz/cuts.rs"]
 mod cuts;
@@ -29,7 +31,8 @@ const OPCODES: [Opcode; 6] = [
     Opcode::Pong,
 ];
 
-/// A frame's header and its mask: three bytes say what the connection expects, the rest is the frame.
+/// A frame's header and its mask. Three bytes say what the connection expects; the rest is the
+/// frame.
 pub fn frame(data: &[u8]) {
     let Some((&[flags, frame_bits, message_bits], bytes)) = data.split_first_chunk() else {
         return;
@@ -49,7 +52,8 @@ pub fn frame(data: &[u8]) {
     check_mask(bytes);
 }
 
-// Incomplete, until one byte decides; and nothing behind that byte changes the decision.
+// The header is incomplete until one byte decides, and nothing behind that byte changes the
+// decision.
 fn check_every_prefix(bytes: &[u8], expect: Expect) {
     let mut decided = None;
     for len in 0..=bytes.len().min(20) {
@@ -92,7 +96,7 @@ fn client_header(header: &Header) -> Vec<u8> {
     bytes
 }
 
-// What we write is what a client would write, but for the mask; and reads as what it was.
+// We write what a client would write, but without the mask; and it reads as what was written.
 fn check_encoding(flags: u8, bytes: &[u8], expect: Expect) {
     let Some((&len, behind)) = bytes.split_first_chunk::<8>() else {
         return;

@@ -1,18 +1,15 @@
-//! What an application may set.
+//! The options that an application may set.
 
 use std::time::Duration;
 
-use akurai_http::{Reply, Request};
-
-use crate::codec::compression::Outbound;
 use crate::codec::handshake::{self, Admission};
 use crate::codec::origin::Origin;
 use crate::codec::protocol::Limits;
-use crate::conn::WsConn;
 use crate::deflate::Deflate;
-use crate::error::Error;
+use crate::settings::{Settings, WhenFull};
 
-/// What a WebSocket admits, with a default for everything. A value may be kept and used for any number of upgrades.
+/// What a WebSocket accepts and how it behaves, with a default for everything. One value may be
+/// kept and used for any number of upgrades.
 ///
 /// ```
 /// use akurai_http::{Reply, Request};
@@ -34,76 +31,23 @@ pub struct WsOptions {
     pub(crate) deflate: Deflate,
 }
 
-/// What happens to a message while another thread is writing, and the queue has no room for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WhenFull {
-    /// Its thread waits for room, for [`WsOptions::write_deadline`] at most; then it gets [`Error::Slow`], and the message
-    /// is not sent.
-    Wait,
-    /// It is not sent: [`Error::Slow`] at once, and the connection goes on.
-    Refuse,
-    /// Its thread waits until that write has ended, for 50 ms at most, since a peer is not slow because others sent much
-    /// meanwhile. If the peer is slow, it is not sent, nor is what waits in the queue: [`Error::Slow`], and the connection is closed
-    /// with 1008. A peer that cannot keep up is better served by a new connection than by old news.
-    #[default]
-    Close,
-}
-
-/// What a connection needs to know of the options while it lives.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(crate) ping_interval: Option<Duration>,
-    pub(crate) pong_wait: Duration,
-    pub(crate) message_deadline: Option<Duration>,
-    pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) max_lifetime: Option<Duration>,
-    pub(crate) write_deadline: Duration,
-    pub(crate) close_wait: Duration,
-    pub(crate) max_queue_bytes: usize,
-    pub(crate) max_queue_messages: usize,
-    pub(crate) when_full: WhenFull,
-    pub(crate) join_sends: bool,
-    /// What was agreed on for the messages that go out.
-    pub(crate) outbound: Option<Outbound>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            ping_interval: Some(Duration::from_secs(20)),
-            pong_wait: Duration::from_secs(20),
-            message_deadline: Some(Duration::from_secs(60)),
-            idle_timeout: None,
-            max_lifetime: None,
-            write_deadline: Duration::from_secs(20),
-            close_wait: Duration::from_secs(5),
-            max_queue_bytes: 1024 * 1024,
-            max_queue_messages: 1024,
-            when_full: WhenFull::default(),
-            join_sends: false,
-            outbound: None,
-        }
-    }
-}
-
 impl WsOptions {
     /// The defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Admits pages of these origins beside those of the server's own host:
+    /// Admits pages of these origins beside pages of the server's own host:
     /// `https://app.example.org`, with a port if it is not the scheme's default; also
-    /// `app://bundle`, `file://` and `null`. Case does not matter. Default: none, and then a
-    /// request whose Origin is another host than its Host is refused with 403, since a browser
-    /// sends the user's cookies along wherever the page came from (RFC 6455 §10.2). A request
-    /// without Origin comes from no browser and is always admitted.
+    /// `app://bundle`, `file://` and `null`. Case does not matter. Default: none. Then a request
+    /// whose Origin is another host than its Host is refused with 403, since a browser sends the
+    /// user's cookies along from any page (RFC 6455 §10.2). A request without Origin comes from no
+    /// browser and is always admitted.
     ///
     /// # Panics
     ///
-    /// If one of them is no origin: without a scheme, with a path, with a wildcard, or by HTTP and
-    /// without a host.
+    /// If one of them is not an origin: without a scheme, with a path, with a wildcard, or with the
+    /// scheme of HTTP and without a host.
     #[track_caller]
     pub fn allow_origins<O: AsRef<str>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
         for origin in origins {
@@ -121,9 +65,11 @@ impl WsOptions {
         self
     }
 
-    /// The subprotocols that this server speaks, the preferred one first. The first that the client offers as well is
-    /// spoken, and [`WsConn::subprotocol`] tells it. Default: none. Where nothing is spoken on both sides, the connection
-    /// is opened without (RFC 6455 §4.2.2). Case matters.
+    /// The subprotocols that this server speaks, the preferred one first. The server chooses the
+    /// first one that the client offers as well, and
+    /// [`WsConn::subprotocol`](crate::WsConn::subprotocol) tells it. Default: none. If the client
+    /// offers none of them, the connection opens without a subprotocol (RFC 6455 §4.2.2). Case
+    /// matters.
     ///
     /// # Panics
     ///
@@ -140,130 +86,142 @@ impl WsOptions {
         self
     }
 
-    /// Longest accepted message after reassembly, in bytes. Default 16 MiB. A longer one fails the connection with 1009 at
-    /// the header that shows it (RFC 6455 §7.4.1).
+    /// Longest accepted message after reassembly, in bytes. Default 16 MiB. A longer one fails the
+    /// connection with 1009 at the header that shows it (RFC 6455 §7.4.1).
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.limits.max_message_bytes = bytes;
         self
     }
 
-    /// Longest accepted payload of one data frame, in bytes. Default 16 MiB. A longer one fails the connection with 1009
-    /// at its header (RFC 6455 §7.4.1). Control frames have 125 bytes at most, whatever is set here; a compressed frame may be
-    /// longer by what stored blocks add to content that compresses badly: a 2048th and 64 bytes.
+    /// Longest accepted payload of one data frame, in bytes. Default 16 MiB. A longer one fails the
+    /// connection with 1009 at its header (RFC 6455 §7.4.1). This does not change the limit of 125
+    /// bytes for control frames. A compressed frame may be longer by a 2048th and 64 bytes, which
+    /// is what stored blocks add to content that does not compress.
     pub fn max_frame_bytes(mut self, bytes: usize) -> Self {
         self.limits.max_frame_bytes = bytes;
         self
     }
 
-    /// How many frames one message may come in, empty ones counted. Default 131,072. One more fails the connection with
-    /// 1008 (RFC 6455 §7.4.1). 0 is taken as 1.
+    /// How many frames one message may have, empty ones counted. Default 131,072. One more fails
+    /// the connection with 1008 (RFC 6455 §7.4.1). 0 is taken as 1.
     pub fn max_fragments(mut self, frames: usize) -> Self {
         self.limits.max_fragments = frames.max(1);
         self
     }
 
-    /// Longest time from the first byte of a message to its end, of which only what `recv` spent waiting counts. Default
-    /// 60 s; `None` for no limit. A longer one fails the connection with 1008 (RFC 6455 §7.4.1).
+    /// Longest time from the first byte of a message to its end. Only the time that `recv` spends
+    /// waiting counts. Default 60 s; `None` for no limit. A longer one fails the connection with
+    /// 1008 (RFC 6455 §7.4.1).
     pub fn message_deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
         self.settings.message_deadline = deadline.into().map(bounded);
         self
     }
 
-    /// How long `recv` waits in silence before it asks by a ping whether the peer is alive (RFC 6455 §5.5.2). Default 20 s;
-    /// `None` never asks. The reader asks in its own wait: while the application is busy outside of `recv`, nothing is
-    /// asked, and nobody is dropped.
+    /// How long `recv` waits in silence before it asks by a ping whether the peer is alive (RFC
+    /// 6455 §5.5.2). Default 20 s; `None` never asks. The receiving thread asks while it waits.
+    /// While the application is busy outside of `recv`, no peer is asked and none is dropped.
     pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.settings.ping_interval = interval.into().map(bounded);
         self
     }
 
-    /// How long `recv` waits for any byte after it asked. Default 20 s. Then the connection is dropped without a Close,
-    /// and [`CloseInfo::code`](crate::CloseInfo::code) is 1006 (RFC 6455 §7.1.5).
+    /// How long `recv` waits for any byte after it asked. Default 20 s. Then the connection is
+    /// dropped without a Close, and [`CloseInfo::code`](crate::CloseInfo::code) is 1006 (RFC 6455
+    /// §7.1.5).
     ///
-    /// The ping stands behind what was written before it, and much of that may still wait in the
-    /// systems of both sides. So the wait is longer by a second for each KiB that was written after
-    /// something last came and before the ping; of more than 4 MiB, no more than that counts. A
-    /// peer that takes 1 KiB/s is not dropped, then. One that has stopped is found at the latest
-    /// after `ping_interval`, `pong_wait` and 4096 s, each as far as `recv` waits: with nothing
-    /// written in between, after the first two. Where the peer's machine is gone and something is
-    /// written, the operating system finds it out by itself (Linux: after some 15 minutes), and
-    /// when the system takes no more, so does [`write_deadline`](Self::write_deadline).
+    /// The ping stands behind everything that was written before it, and much of that may still
+    /// wait in the operating systems of both sides. So the wait is longer by a second for each KiB
+    /// that was written between the last byte that came and the ping. At most 4 MiB count. A peer
+    /// that takes 1 KiB/s is therefore not dropped. A peer that has stopped is found after
+    /// `ping_interval`, `pong_wait` and at most 4096 s, counted while `recv` waits; after the first
+    /// two, if nothing was written in between. If the peer's machine is gone and something is
+    /// written, the operating system finds that out by itself (Linux: after some 15 minutes). When
+    /// the system takes no more bytes, [`write_deadline`](Self::write_deadline) ends the
+    /// connection.
     pub fn pong_wait(mut self, wait: Duration) -> Self {
         self.settings.pong_wait = bounded(wait);
         self
     }
 
-    /// How long a peer may send nothing of a data message, whatever its pings and pongs, of which only what `recv` spent
-    /// waiting counts. Default `None`: as long as it likes. Then the connection is closed with 1001, for this end goes away
-    /// (RFC 6455 §7.4.1).
+    /// How long a peer may send no part of a data message. Pings and pongs do not count, and only
+    /// the time that `recv` spends waiting counts. Default `None`: as long as it likes. Then the
+    /// connection is closed with 1001, since this end goes away (RFC 6455 §7.4.1).
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.idle_timeout = timeout.into().map(bounded);
         self
     }
 
-    /// How old a connection may become, so that its user is let in anew from time to time. Default `None`: as old as it
-    /// likes. Then the next `recv` closes it with 1001 (RFC 6455 §7.4.1).
+    /// How old a connection may become, so that its user must be let in again from time to time.
+    /// Default `None`: as old as it likes. Then the next `recv` closes it with 1001 (RFC 6455
+    /// §7.4.1).
     pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
         self.settings.max_lifetime = lifetime.into().map(bounded);
         self
     }
 
-    /// How long the peer may take for a whole frame that we send, beginning anew with each MiB it took. Default 20 s. Then
-    /// that send is [`Error::WriteDeadline`], and the connection is dropped: half a frame can be followed by nothing.
+    /// How long the peer may take for a whole frame that we send. The time begins again with each
+    /// MiB that the peer took. Default 20 s. Then that send is
+    /// [`Error::WriteDeadline`](crate::Error::WriteDeadline), and the connection is dropped:
+    /// nothing can follow half a frame.
     pub fn write_deadline(mut self, deadline: Duration) -> Self {
         self.settings.write_deadline = bounded(deadline);
         self
     }
 
-    /// How long the peer may take to answer our Close, and then to end the connection: of the time
-    /// in the closure, only what `recv` spent waiting counts. Default 5 s. Then the socket is
-    /// closed (RFC 6455 §7.1.1).
+    /// How long the peer may take to answer our Close, and then to end the connection. While the
+    /// closure runs, only the time that `recv` spends waiting counts. Default 5 s. Then the socket
+    /// is closed (RFC 6455 §7.1.1).
     ///
-    /// What the peer sends meanwhile is read and discarded, however much it is, so that it has our
-    /// Close before it can see a reset. This takes no memory but the read buffer. When half of the
-    /// time is over and no Close has come, our FIN says that nothing follows: a peer that is busy
-    /// sending may end by that.
+    /// Everything that the peer sends meanwhile is read and discarded, in any amount, so that the
+    /// peer gets our Close before it can see a reset. This takes no memory but the read buffer.
+    /// When half of the time is over and no Close has come, we send FIN, which says that nothing
+    /// follows. A peer that is busy sending may then end the connection.
     pub fn close_wait(mut self, wait: Duration) -> Self {
         self.settings.close_wait = bounded(wait);
         self
     }
 
-    /// How much may wait while another thread is writing, in bytes with the frames' headers. Default 1 MiB. Beyond it,
-    /// [`when_full`](Self::when_full) says; but a message that is longer than this by itself waits for its turn to be
-    /// written directly.
+    /// How much may wait in the queue while another thread is writing, in bytes with the frames'
+    /// headers. Default 1 MiB. [`when_full`](Self::when_full) decides what happens beyond it. A
+    /// message that is longer than this by itself waits for its turn and is then written directly.
     pub fn max_queue_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_queue_bytes = bytes;
         self
     }
 
-    /// How many messages may wait while another thread is writing. Default 1024; 0 is taken as 1.
+    /// How many messages may wait in the queue while another thread is writing. Default 1024; 0 is
+    /// taken as 1.
     pub fn max_queue_messages(mut self, messages: usize) -> Self {
         self.settings.max_queue_messages = messages.max(1);
         self
     }
 
     /// What happens to a message that finds the queue full. Default [`WhenFull::Close`]. While a
-    /// [`MessageWriter`](crate::MessageWriter) is at work it is always [`WhenFull::Wait`], since that is no fault of the
-    /// peer's.
+    /// [`MessageWriter`](crate::MessageWriter) is at work it is always [`WhenFull::Wait`], since
+    /// the peer is then not to blame.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.settings.when_full = when_full;
         self
     }
 
-    /// Whether messages that are sent through [`WsConn`] wait for each other and go out together, in one write: when
-    /// the next `recv` finds no whole message that has come already and is about to wait. Default false: each goes out at once.
+    /// Whether messages that are sent through [`WsConn`](crate::WsConn) wait for each other and go
+    /// out together, in one write: when the next `recv` finds no whole message and is about to
+    /// wait. Default false: each message goes out at once.
     ///
-    /// It is for a handler that answers each message soon, to clients that send the next one before they have the answer
-    /// to the last. A handler that goes on working, or waits for something else, holds its answers back meanwhile, unless it calls
-    /// [`WsConn::flush`]; so it is not done unasked.
+    /// It is for a handler that answers each message soon, and for clients that send the next
+    /// message before they have the answer to the last. If the handler goes on working, or waits
+    /// for something else, its answers are held back meanwhile, unless it calls
+    /// [`WsConn::flush`](crate::WsConn::flush). That is why it is off by default.
     ///
-    /// Up to 16 KiB are held, with the frames' headers. The message that would be too much takes them along at once, and so does
-    /// whatever else is sent on the connection, in the order in which it was sent: a ping, a Close, the first part of a
-    /// [`MessageWriter`](crate::MessageWriter), a [`Sender`](crate::Sender)'s message. When the closure ends, in whichever
-    /// way, they are sent in front of the Close.
+    /// Up to 16 KiB are held back, with the frames' headers. A message that would exceed this is
+    /// sent at once, behind the messages held back. So is everything else that is sent on the
+    /// connection: a ping, a Close, the first part of a [`MessageWriter`](crate::MessageWriter), a
+    /// [`Sender`](crate::Sender)'s message. However the closure ends, the messages held back are
+    /// sent in front of the Close.
     ///
-    /// So `Ok` says of such a message only that it is on its way. When the peer does not take it, that is told by the
-    /// next call that writes: `recv` has [`Error::WriteDeadline`] then, and of a peer that has left, `Ok(None)`.
+    /// So `Ok` says of such a message only that it is on its way. If the peer does not take it, the
+    /// next call that writes reports that: `recv` returns
+    /// [`Error::WriteDeadline`](crate::Error::WriteDeadline), or `Ok(None)` if the peer has left.
     ///
     /// ```
     /// use akurai_http::{Reply, Request};
@@ -286,16 +244,19 @@ impl WsOptions {
         self
     }
 
-    /// Compresses messages where the client can do so too: permessage-deflate (RFC 7692), both ways. Default: off. It costs
-    /// time for each message, and is worth it for text of some length over a slow network.
+    /// Compresses messages, in both directions, if the client can do so too: permessage-deflate
+    /// (RFC 7692). Default: off. It costs time for each message. It is worth that for long text
+    /// over a slow network.
     ///
-    /// The limits are of messages as they are before they are compressed and after: one of 1 KiB that stands for 1 GiB fails the
-    /// connection with 1009 at [`max_message_bytes`](Self::max_message_bytes), and what no compressor has made with 1007.
+    /// The limits hold for messages both compressed and decompressed. 1 KiB that decompresses to 1
+    /// GiB fails the connection with 1009 at [`max_message_bytes`](Self::max_message_bytes). Data
+    /// that is not DEFLATE fails it with 1007.
     ///
-    /// A peer may so make this end hold a thousand times what it has sent, up to that limit: lower it where strangers connect.
+    /// A peer can make this end hold a thousand times as much as it has sent, up to that limit.
+    /// Lower the limit if strangers connect.
     ///
-    /// What is secret should not be compressed together with what an attacker may choose: the length tells whether the two are
-    /// alike (RFC 7692 §8).
+    /// Do not compress a secret together with data that an attacker may choose: the length of the
+    /// result tells whether the two are alike (RFC 7692 §8).
     ///
     /// # Panics
     ///
@@ -306,21 +267,9 @@ impl WsOptions {
         self.deflate = deflate;
         self
     }
-
-    /// As [`upgrade`](crate::upgrade), with these options.
-    ///
-    /// There is no deadline for the opening handshake among them: that is a request's head and its answer, bounded by
-    /// [`akurai_http::Limits::head_deadline`] and [`akurai_http::Limits::write_stall`].
-    pub fn upgrade(
-        &self,
-        req: &Request,
-        f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
-    ) -> Reply {
-        crate::upgrade::reply(req, self, f)
-    }
 }
 
-// A socket knows no wait of nothing, and a clock no end of time.
+// A socket refuses a timeout of zero, and a clock cannot represent any time.
 fn bounded(wait: Duration) -> Duration {
     const DECADE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
     wait.clamp(Duration::from_millis(1), DECADE)
@@ -332,7 +281,7 @@ mod tests {
     use crate::codec::protocol::Protocol;
     use crate::error::Violation;
 
-    // Headers of masked frames that the options alone refuse.
+    // The headers of masked frames that are refused only because of the options.
     #[track_caller]
     fn check(options: WsOptions, frames: &[u8], violation: Violation) {
         let first = |options: WsOptions| {

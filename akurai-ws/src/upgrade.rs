@@ -5,25 +5,28 @@ use std::sync::Arc;
 
 use akurai_http::{Reply, Request, Response, Status, Upgrade, Upgraded};
 
-use crate::channel::Channel;
 use crate::codec::close;
 use crate::codec::compression::{Inbound, Outbound};
 use crate::codec::handshake::{self, Accepted, HandshakeError, Opening};
 use crate::codec::protocol::Protocol;
 use crate::conn::WsConn;
 use crate::error::Error;
-use crate::options::{Settings, WsOptions};
+use crate::options::WsOptions;
+use crate::read::reader::Reader;
+use crate::settings::Settings;
 use crate::write::outbox::Outbox;
 
-/// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of its own.
+/// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of
+/// its own.
 ///
-/// A request that is not a valid upgrade gets 400 and a text that names the fault; with the wrong version also
-/// `Sec-WebSocket-Version: 13`. One from a page of another host gets 403; [`WsOptions::allow_origins`] and
-/// [`WsOptions::any_origin`] admit it. In neither case does `f` run.
+/// A request that is not a valid upgrade gets 400 and a text that names the fault; with the wrong
+/// version also `Sec-WebSocket-Version: 13`. A request from a page of another host gets 403, unless
+/// [`WsOptions::allow_origins`] or [`WsOptions::any_origin`] admits it. In neither case does `f`
+/// run.
 ///
-/// An `Err` of `f` closes the connection with 1011. It is said on stderr, with the request's path,
-/// if it is the program's: not where the peer broke the protocol, is slow or has left, and not
-/// where the server stops ([`Upgrade::fallible`]).
+/// An `Err` of `f` closes the connection with 1011. It is written to stderr, with the request's
+/// path, if the program caused it: not if the peer broke the protocol, is slow or has left, and not
+/// if the server stops ([`Upgrade::fallible`]).
 pub fn upgrade(
     req: &Request,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
@@ -31,25 +34,40 @@ pub fn upgrade(
     WsOptions::new().upgrade(req, f)
 }
 
-pub(crate) fn reply(
+impl WsOptions {
+    /// As [`upgrade`](crate::upgrade), with these options.
+    ///
+    /// The options have no deadline for the opening handshake: it is a request's head and its
+    /// answer, bounded by [`akurai_http::Limits::head_deadline`] and
+    /// [`akurai_http::Limits::write_stall`].
+    pub fn upgrade(
+        &self,
+        req: &Request,
+        f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
+    ) -> Reply {
+        reply(req, self, f)
+    }
+}
+
+fn reply(
     req: &Request,
     options: &WsOptions,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) -> Reply {
-    let agreed = match agree(req, options) {
-        Ok(agreed) => agreed,
+    let accepted = match accept(req, options) {
+        Ok(accepted) => accepted,
         Err(refusal) => return refusal.into(),
     };
-    let protocol = agreed.protocol;
+    let protocol = accepted.protocol;
     let settings = Settings {
-        outbound: agreed.outbound,
+        outbound: accepted.outbound,
         ..options.settings
     };
-    let outbox = Outbox::new(settings, agreed.subprotocol);
+    let outbox = Outbox::new(settings, accepted.subprotocol);
     let told = Arc::downgrade(&outbox);
-    Upgrade::fallible(agreed.head, move |upgraded| {
+    Upgrade::fallible(accepted.head, move |upgraded| {
         match run(upgraded, outbox, protocol, f) {
-            // The peer's fault, and told to it.
+            // The peer is at fault, and our Close has told it so.
             Err(Error::Violation(_)) => Ok(()),
             outcome => Ok(outcome?),
         }
@@ -62,19 +80,20 @@ pub(crate) fn reply(
     .into()
 }
 
-/// What comes of a valid opening handshake.
-struct Agreed {
+/// The outcome of a valid opening handshake.
+struct AcceptedUpgrade {
     head: Response,
     protocol: Box<Protocol>,
     outbound: Option<Outbound>,
     subprotocol: Option<String>,
 }
 
-// What a thread's stack has held stays resident while its connection is silent, and so does what its heap has freed. So what a
-// connection is made of is on the heap from the beginning; and what is large on the stack is so in functions that call
-// nothing deep, and have returned before the closure runs.
+// Pages that a thread's stack has touched stay resident while its connection is silent, and so do
+// freed blocks of its heap. So the parts of a connection are on the heap from the beginning. Large
+// values are on the stack only in functions that call nothing deep and have returned before the
+// closure runs.
 #[inline(never)]
-fn agree(req: &Request, options: &WsOptions) -> Result<Agreed, Response> {
+fn accept(req: &Request, options: &WsOptions) -> Result<AcceptedUpgrade, Response> {
     let opening = Opening {
         method: req.method(),
         version: req.version(),
@@ -92,7 +111,7 @@ fn agree(req: &Request, options: &WsOptions) -> Result<Agreed, Response> {
     let inbound = accepted
         .compression
         .map(|agreed| Inbound::new(agreed.client));
-    Ok(Agreed {
+    Ok(AcceptedUpgrade {
         head,
         protocol: protocol(options, inbound),
         outbound,
@@ -102,7 +121,7 @@ fn agree(req: &Request, options: &WsOptions) -> Result<Agreed, Response> {
 
 #[inline(never)]
 fn head(accepted: &Accepted) -> Response {
-    // The server itself says `Connection: Upgrade` with a 101.
+    // The server itself adds `Connection: Upgrade` to a 101.
     let mut head = Response::new(Status::SWITCHING_PROTOCOLS)
         .header("Upgrade", "websocket")
         .header("Sec-WebSocket-Accept", &accepted.accept);
@@ -120,24 +139,24 @@ fn protocol(options: &WsOptions, inbound: Option<Inbound>) -> Box<Protocol> {
     Box::new(Protocol::new(options.limits.clone()).with_compression(inbound))
 }
 
-// The closing code depends on how `f` ends, which is why the connection comes back from it.
+// The closing code depends on how `f` ends, so the connection comes back from it.
 fn run(
     upgraded: Upgraded,
     outbox: Arc<Outbox>,
     protocol: Box<Protocol>,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
 ) -> Result<(), Error> {
-    let Ok(channel) = Channel::new(upgraded, outbox, protocol) else {
+    let Ok(reader) = Reader::new(upgraded, outbox, protocol) else {
         return Ok(()); // The peer was gone before the connection began.
     };
-    let (conn, lent) = WsConn::lend(channel);
+    let (conn, lent) = WsConn::lend(reader);
     let outcome = catch_unwind(AssertUnwindSafe(|| f(conn)));
     let code = match outcome {
         Ok(Ok(())) => close::NORMAL,
         Ok(Err(_)) | Err(_) => close::INTERNAL_ERROR,
     };
-    if let Some(channel) = lent.take_back() {
-        channel.finish(code);
+    if let Some(reader) = lent.take_back() {
+        reader.finish(code);
     }
     // The server counts a panic.
     outcome.unwrap_or_else(|panic| resume_unwind(panic))
@@ -151,7 +170,7 @@ fn refusal(error: HandshakeError) -> Response {
         response = response.header("Sec-WebSocket-Version", "13");
     }
     if error == HandshakeError::Body {
-        // The body was not asked for: where it ends, the connection should.
+        // We have not read the body, so the connection ends here.
         response = response.header("Connection", "close");
     }
     response

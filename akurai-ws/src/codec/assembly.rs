@@ -1,12 +1,13 @@
-//! A message that is put together from what its frames bring.
+//! A message that is put together from the payloads of its frames.
 
 use super::frame::Opcode;
 use super::{mask, utf8};
 use crate::error::Violation;
 use crate::message::Message;
 
-/// What is unmasked, checked and copied before the next is looked at, in bytes: it stays in the processor's nearest cache, and is
-/// long enough for a copy that does not first fetch what it overwrites.
+/// How many bytes are unmasked, checked and copied before the next ones are looked at. They stay in
+/// the processor's nearest cache, and are enough for a copy that does not first fetch the memory
+/// that it overwrites.
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// A message under way. Text grows as a `String`, so that its bytes are checked once, as they come.
@@ -28,7 +29,7 @@ impl Assembly {
         }
     }
 
-    /// Takes what has come, which it unmasks in place.
+    /// Adds bytes that have come, which it unmasks in place.
     pub(super) fn push_masked(
         &mut self,
         masked: &mut [u8],
@@ -36,7 +37,7 @@ impl Assembly {
         mut offset: u64,
     ) -> Result<(), Violation> {
         match self {
-            // The end of a code point that began before completes up to three bytes more.
+            // The end of a code point that began before adds up to three bytes.
             Self::Text(text, _) => text.reserve(masked.len() + 3),
             Self::Binary(bytes) => bytes.reserve(masked.len()),
             Self::Discarded => return Ok(()),
@@ -60,7 +61,7 @@ impl Assembly {
         Ok(())
     }
 
-    /// How many bytes of it are here.
+    /// How many bytes of the message have been added.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Text(text, _) => text.len(),

@@ -1,4 +1,5 @@
-//! Base64 (RFC 4648 §4): the accept value is written in it, and the client's key must be 16 bytes of it.
+//! Base64 (RFC 4648 §4): the accept value is encoded in it, and the client's key must be 16 bytes
+//! in it.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -16,10 +16,11 @@ pub(crate) const INTERNAL_ERROR: u16 = 1011;
 /// Longest reason in bytes: a control frame's 125 without the code's two.
 const REASON_MAX_BYTES: usize = CONTROL_MAX_BYTES - 2;
 
-// §5.5.1: the Close frame MAY contain a body. If there is a body, the first two bytes MUST be a 2-byte unsigned integer
-// in network byte order. Following it, the body MAY contain UTF-8-encoded data.
+// §5.5.1: the Close frame MAY contain a body. If there is a body, the first two bytes MUST be a
+// 2-byte unsigned integer in network byte order. Following it, the body MAY contain UTF-8-encoded
+// data.
 
-/// What a received payload says; `None` when it is empty.
+/// Decodes a received payload; `None` if it is empty.
 pub(crate) fn decode(payload: &[u8]) -> Result<Option<CloseFrame>, Violation> {
     let [high, low, reason @ ..] = payload else {
         return if payload.is_empty() {
@@ -39,13 +40,13 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Option<CloseFrame>, Violation> {
     }))
 }
 
-/// The payload for a code and a reason, refused where the peer would have to refuse it.
+/// The payload for a code and a reason, refused if the peer would have to refuse it.
 pub(crate) fn encode(code: u16, reason: &str) -> Result<Vec<u8>, Error> {
     check(code, reason)?;
     Ok([&code.to_be_bytes(), reason.as_bytes()].concat())
 }
 
-/// Whether they may be sent.
+/// Whether this code and reason may be sent.
 pub(crate) fn check(code: u16, reason: &str) -> Result<(), Error> {
     if !may_be_sent(code) {
         return Err(Error::CloseCode(code));
@@ -56,8 +57,9 @@ pub(crate) fn check(code: u16, reason: &str) -> Result<(), Error> {
     Ok(())
 }
 
-// §7.4.2: 0-999 are not used; 1000-2999 are the protocol's, of which 1004-1006 and 1015 must not be on the wire and
-// 1016-2999 mean nothing yet; 3000-3999 are registered by libraries, 4000-4999 are private.
+// §7.4.2: 0-999 are not used. 1000-2999 belong to the protocol: 1004-1006 and 1015 must not be
+// sent, and 1016-2999 mean nothing yet. 3000-3999 are registered by libraries, 4000-4999 are
+// private.
 fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

@@ -1,4 +1,4 @@
-//! The payload of compressed messages (RFC 7692 §7.2): what goes out, and what comes in.
+//! The payload of compressed messages (RFC 7692 §7.2), outgoing and incoming.
 
 use akurai_http::deflate::{Deflate, Flush, Inflate, Inflated, Level};
 
@@ -6,7 +6,7 @@ use super::extensions::Direction;
 use super::frame::{self, Opcode};
 use crate::error::Violation;
 
-/// How data messages are compressed on their way out.
+/// How outgoing data messages are compressed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Outbound {
     pub(crate) level: Level,
@@ -14,56 +14,60 @@ pub(crate) struct Outbound {
     pub(crate) direction: Direction,
 }
 
-/// What a frame has to do with the compression context that our messages share (§7.1.1), if they do.
+/// What a frame does with the compression context that our messages may share (§7.1.1).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Context {
-    /// Nothing: it is not compressed.
-    Apart,
-    /// It is compressed by itself, and still moves the peer's window on.
-    Anew,
-    /// It is to be compressed behind those that were sent before it, when it is its turn.
-    Behind(Opcode),
+pub(crate) enum ContextUse {
+    /// Nothing: the frame is not compressed.
+    Unused,
+    /// The frame is compressed by itself, but it moves the peer's window on, so the context must
+    /// restart.
+    Restart,
+    /// When its turn comes, the frame is compressed behind the messages that were sent before it.
+    Continue(Opcode),
 }
 
-impl Context {
-    /// A frame of this payload in the place in the order of all frames that is its own from now on,
-    /// behind what `deflate` has seen: compressed if that is wanted, and makes it shorter.
-    pub(crate) fn place(
+impl ContextUse {
+    /// The compressed frame for this payload, behind the messages that `deflate` has seen; `None`
+    /// if this is not wanted or makes it no shorter. From now on the frame keeps its place in the
+    /// order of all frames.
+    pub(crate) fn compress(
         self,
         outbound: Option<Outbound>,
         deflate: &mut Option<Deflate>,
         payload: &[u8],
     ) -> Option<Vec<u8>> {
         match (self, outbound) {
-            (Self::Behind(opcode), Some(outbound)) => {
+            (Self::Continue(opcode), Some(outbound)) => {
                 let payload = outbound.compress_behind(deflate, payload)?;
                 let header = frame::encode_compressed_header(opcode, true, payload.len());
                 return Some([header.as_slice(), &payload].concat());
             }
-            (Self::Anew, _) => *deflate = None,
+            (Self::Restart, _) => *deflate = None,
             _ => {}
         }
         None
     }
 }
 
-/// What every message's last block leaves out (§7.2.1): the end of an empty stored block.
+/// The end of each message's last block, which is not sent (§7.2.1): the end of an empty stored
+/// block.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
 impl Outbound {
-    /// Whether the message is worth a try.
+    /// Whether the message is long enough to be compressed.
     pub(crate) fn is_for(&self, message: &[u8]) -> bool {
         message.len() >= self.threshold_bytes
     }
 
-    /// Whether it is compressed behind the messages before it. That happens when it is its turn, while all who send wait; so a long
-    /// one, which gains little by it, is compressed by itself.
+    /// Whether a message is compressed behind the messages before it. That happens when its turn
+    /// comes, while all threads that send wait. So a long message, which gains little by it, is
+    /// compressed by itself.
     pub(crate) fn is_behind_others(&self, message: &[u8]) -> bool {
         const MOST_BYTES: usize = 128 * 1024;
         self.direction.takeover && message.len() <= MOST_BYTES
     }
 
-    /// The payload that stands for `message` by itself, if it is shorter than that.
+    /// The compressed payload of `message` by itself, if it is shorter.
     pub(crate) fn compress_alone(&self, message: &[u8]) -> Option<Vec<u8>> {
         let mut payload = Vec::new();
         let bits = self.direction.window_bits;
@@ -72,8 +76,9 @@ impl Outbound {
         (payload.len() < message.len()).then_some(payload)
     }
 
-    /// The payload that stands for `message` behind those that `context` has seen, if it is shorter. If it is not, the message is
-    /// sent as it is, which no context sees, and `context` begins anew.
+    /// The compressed payload of `message` behind the messages that `context` has seen, if it is
+    /// shorter. Otherwise the message is sent as it is, which no context sees, and `context` begins
+    /// again.
     pub(crate) fn compress_behind(
         &self,
         context: &mut Option<Deflate>,
@@ -90,37 +95,39 @@ impl Outbound {
         None
     }
 
-    /// For a message whose parts are compressed as they come.
+    /// The compressor of a message whose parts are compressed as they come.
     pub(crate) fn stream(&self) -> Deflate {
         Deflate::with_window_bits(self.level, self.direction.window_bits)
     }
 }
 
-/// The part of a streamed message that `bytes` are: a whole number of bytes, to which the next part is joined.
+/// Compresses `bytes` as the next part of a streamed message: a whole number of bytes, which the
+/// next part can follow.
 pub(crate) fn compress_part(stream: &mut Deflate, bytes: &[u8]) -> Vec<u8> {
     let mut part = Vec::new();
     stream.compress(bytes, Flush::Sync, &mut part);
     part
 }
 
-/// The end of a streamed message, behind parts that have kept their tails: an empty stored block, less its own (§7.2.3.6).
+/// The end of a streamed message, behind parts that have kept their tails: an empty stored block
+/// without its own tail (§7.2.3.6).
 pub(crate) const LAST_PART: &[u8] = &[0x00];
 
-/// Decompresses the messages that come in.
+/// Decompresses incoming messages.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     inflate: Inflate,
     takeover: bool,
-    /// The payload so far ended with a last block: its sender has left no tail out.
+    /// The payload so far ended with a last block: its sender left out no tail.
     is_over: bool,
 }
 
 /// How far a payload was inflated.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Progress {
+pub(crate) enum Decompressed {
     /// All of it.
     Whole,
-    /// Up to so many bytes, since whoever takes what comes out has enough for now.
+    /// Up to this many bytes: the sink has enough for now.
     Paused(usize),
 }
 
@@ -133,12 +140,12 @@ impl Inbound {
         }
     }
 
-    /// Gives to `sink` what `payload` stands for. The sink says whether it takes more.
+    /// Gives the content of `payload` to `sink`. The sink says whether it takes more.
     pub(crate) fn push(
         &mut self,
         payload: &[u8],
         mut sink: impl FnMut(&[u8]) -> Result<bool, Violation>,
-    ) -> Result<Progress, Violation> {
+    ) -> Result<Decompressed, Violation> {
         let mut used = 0;
         loop {
             if used < payload.len() {
@@ -149,36 +156,37 @@ impl Inbound {
             used += count;
             let takes_more = sink(output)?;
             match status {
-                Inflated::NeedInput => return Ok(Progress::Whole),
+                Inflated::NeedInput => return Ok(Decompressed::Whole),
                 // §7.2.3.4: a last block may be followed by others, from the next byte on.
                 Inflated::End => {
                     self.inflate.reset(false);
                     self.is_over = true;
                     if used == payload.len() {
-                        return Ok(Progress::Whole);
+                        return Ok(Decompressed::Whole);
                     }
                 }
                 Inflated::HasOutput => {}
             }
             if !takes_more {
-                return Ok(Progress::Paused(used));
+                return Ok(Decompressed::Paused(used));
             }
         }
     }
 
-    /// The same with what the end of a message has left out, but for its first `from` bytes.
+    /// The same with the tail that the end of a message has left out, without its first `from`
+    /// bytes.
     pub(crate) fn push_tail(
         &mut self,
         from: usize,
         sink: impl FnMut(&[u8]) -> Result<bool, Violation>,
-    ) -> Result<Progress, Violation> {
+    ) -> Result<Decompressed, Violation> {
         if self.is_over {
-            return Ok(Progress::Whole);
+            return Ok(Decompressed::Whole);
         }
         self.push(&TAIL[from..], sink)
     }
 
-    /// A message is over, and so must be its last block.
+    /// Ends a message. Its last block must have ended too.
     pub(crate) fn end_message(&mut self) -> Result<(), Violation> {
         if !self.inflate.is_between_blocks() {
             return Err(Violation::Compression);
@@ -208,8 +216,8 @@ mod tests {
             content.extend_from_slice(output);
             Ok(true)
         };
-        assert_eq!(inbound.push(payload, &mut sink)?, Progress::Whole);
-        assert_eq!(inbound.push_tail(0, &mut sink)?, Progress::Whole);
+        assert_eq!(inbound.push(payload, &mut sink)?, Decompressed::Whole);
+        assert_eq!(inbound.push_tail(0, &mut sink)?, Decompressed::Whole);
         inbound.end_message()?;
         Ok(content)
     }

@@ -2,9 +2,9 @@
 
 use akurai_http::Headers;
 
-use super::handshake::is_token_byte;
+use super::token::is_token_byte;
 
-/// What this end wants of permessage-deflate.
+/// The terms of permessage-deflate that this end wants.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Wanted {
     pub(crate) server: Direction,
@@ -14,13 +14,14 @@ pub(crate) struct Wanted {
 /// How the messages of one side are compressed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Direction {
-    /// A message may refer to those before it.
+    /// A message may refer to earlier messages.
     pub(crate) takeover: bool,
     /// How far back a reference may go, as a power of two: 8 to 15.
     pub(crate) window_bits: u8,
 }
 
-/// What both ends have agreed on, and the value of `Sec-WebSocket-Extensions` that says so.
+/// The terms that both ends have agreed on, and the value of `Sec-WebSocket-Extensions` that says
+/// so.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Agreed {
     pub(crate) server: Direction,
@@ -39,7 +40,8 @@ struct Offer {
     parameters: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
-/// The first offer that can be accepted (RFC 7692 §5.1); `None` if there is none, and then nothing is compressed.
+/// The first offer that can be accepted (RFC 7692 §5.1). `None` if there is none: then nothing is
+/// compressed.
 pub(crate) fn negotiate(
     headers: &Headers,
     wanted: Option<Wanted>,
@@ -59,7 +61,8 @@ impl Offer {
         let (mut server_takeover, mut client_takeover) = (true, true);
         let (mut server_bits, mut client_bits) = (None, None);
         for (at, (name, value)) in self.parameters.iter().enumerate() {
-            // §7.1: "more than one extension parameter with the same name" is declined, and so is what is unknown.
+            // §7.1: "more than one extension parameter with the same name" is declined, and so is
+            // an unknown parameter.
             if self.parameters[..at].iter().any(|(known, _)| known == name) {
                 return None;
             }
@@ -72,7 +75,7 @@ impl Offer {
                 _ => return None,
             }
         }
-        // A client that did not say that it can be told must not be told (§7.1.2.2).
+        // A client that did not say that it accepts this parameter must not be sent it (§7.1.2.2).
         if client_bits.is_none() && wanted.client.window_bits < 15 {
             return None;
         }
@@ -118,8 +121,8 @@ fn window_bits(value: &[u8]) -> Option<u8> {
 // extension-list  = 1#extension
 // extension       = extension-token *( ";" extension-param )
 // extension-param = token [ "=" (token | quoted-string) ]
-//                   ; When using the quoted-string syntax variant, the value after quoted-string unescaping MUST conform to
-//                   ; the 'token' ABNF.
+//                   ; When using the quoted-string syntax variant, the value after
+//                   ; quoted-string unescaping MUST conform to the 'token' ABNF.
 fn offers(headers: &Headers) -> Result<Vec<Offer>, Malformed> {
     let mut offers = Vec::new();
     for value in headers.all("Sec-WebSocket-Extensions") {
@@ -146,7 +149,7 @@ fn offers(headers: &Headers) -> Result<Vec<Offer>, Malformed> {
     Ok(offers)
 }
 
-/// What is left to be read of a field.
+/// The part of a field that is still to be read.
 struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {

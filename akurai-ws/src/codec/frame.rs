@@ -17,7 +17,7 @@ use crate::message::Kind;
 /// Longest payload of a control frame, in bytes (§5.5).
 pub(crate) const CONTROL_MAX_BYTES: usize = 125;
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Opcode {
     Continuation = 0x0,
@@ -29,7 +29,7 @@ pub(crate) enum Opcode {
 }
 
 impl Opcode {
-    /// That of a message's first frame.
+    /// The opcode of a message's first frame.
     pub(crate) fn of(kind: Kind) -> Self {
         match kind {
             Kind::Text => Self::Text,
@@ -65,20 +65,21 @@ pub(crate) struct Header {
     pub(crate) payload_len: u64,
 }
 
-/// What the connection's state lets the next frame be.
+/// What the connection's state allows the next frame to be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expect {
     /// A fragmented message is under way.
     pub(crate) in_message: bool,
     /// Longest payload of a data frame.
     pub(crate) frame_max_bytes: u64,
-    /// What is left of the longest message. How long a compressed one is, its frames do not tell.
+    /// How many bytes the message may still have. The frames of a compressed message do not tell
+    /// how long it is.
     pub(crate) message_left_bytes: u64,
-    /// A message may be compressed; the one under way is.
+    /// Whether a message may be compressed, and whether the one under way is.
     pub(crate) compression: Compression,
 }
 
-/// Whether compression was agreed on, and used.
+/// Whether compression was agreed on, and is used.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Compression {
     No,
@@ -86,16 +87,17 @@ pub(crate) enum Compression {
     UnderWay,
 }
 
-/// How much longer than its content a compressed payload may be, in bytes: stored blocks have heads (RFC 1951 §3.2.4), and
-/// no compressor lets them grow a frame by more.
+/// How much longer than its content a compressed payload may be, in bytes: stored blocks have
+/// headers (RFC 1951 §3.2.4), and no compressor lets them add more than this to a frame.
 pub(super) fn expanded(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 2048 + 64)
 }
 
-/// Reads the header at the start of `bytes`, and how many bytes it takes; `None` while it is not all there.
+/// Reads the header at the start of `bytes`. Returns it and its length in bytes; `None` while it is
+/// incomplete.
 ///
-/// Whatever is wrong is refused as soon as a byte shows it: a control frame too long before its payload, a message too
-/// long before its masking key.
+/// A fault is refused as soon as a byte shows it: a control frame that is too long before its
+/// payload, a message that is too long before its masking key.
 pub(crate) fn decode_header(
     bytes: &[u8],
     expect: Expect,
@@ -173,12 +175,12 @@ impl HeaderBytes {
     }
 }
 
-/// Writes the header of a frame that is a whole message, or a control frame.
+/// Writes the header of a control frame, or of a frame that is a whole message.
 pub(crate) fn encode_header(opcode: Opcode, payload_len: usize) -> HeaderBytes {
     encode_fragment_header(opcode, true, payload_len)
 }
 
-/// The same for a message that is compressed, or the first fragment of one (RFC 7692 §6).
+/// The same for a compressed message, or for the first fragment of one (RFC 7692 §6).
 pub(crate) fn encode_compressed_header(
     opcode: Opcode,
     fin: bool,
@@ -189,7 +191,7 @@ pub(crate) fn encode_compressed_header(
     header
 }
 
-/// Writes the header of a fragment; `fin` says that it is the message's last (§5.4).
+/// Writes the header of a fragment. `fin` says that it is the message's last one (§5.4).
 pub(crate) fn encode_fragment_header(opcode: Opcode, fin: bool, payload_len: usize) -> HeaderBytes {
     let mut bytes = [0; 10];
     bytes[0] = if fin { 0x80 } else { 0 } | opcode as u8;
@@ -212,10 +214,14 @@ pub(crate) fn encode_fragment_header(opcode: Opcode, fin: bool, payload_len: usi
     HeaderBytes { bytes, len }
 }
 
-// frame-payload-length = ( %x00-7D ) / ( %x7E frame-payload-length-16 ) / ( %x7F frame-payload-length-63 )
-// frame-payload-length-16 = %x0000-FFFF     frame-payload-length-63 = %x0000000000000000-7FFFFFFFFFFFFFFF
-// §5.2: "in all cases, the minimal number of bytes MUST be used to encode the length". Returns the length and where in the
-// frame it ends.
+// frame-payload-length    = ( %x00-7D )
+//                         / ( %x7E frame-payload-length-16 )
+//                         / ( %x7F frame-payload-length-63 )
+// frame-payload-length-16 = %x0000-FFFF
+// frame-payload-length-63 = %x0000000000000000-7FFFFFFFFFFFFFFF
+//
+// §5.2: "in all cases, the minimal number of bytes MUST be used to encode the length". Returns the
+// length and the offset in the frame at which it ends.
 fn decode_payload_len(marker: u8, rest: &[u8]) -> Result<Option<(u64, usize)>, Violation> {
     match marker {
         126 => match rest {
@@ -250,7 +256,8 @@ mod tests {
         ..START
     };
 
-    // Whole, with bytes behind, and every proper prefix: incomplete.
+    // The whole header, the header with bytes behind it, and each of its proper prefixes, which is
+    // incomplete.
     #[track_caller]
     fn check(expect: Expect, bytes: &[u8], fin: bool, opcode: Opcode, payload_len: u64) {
         let masking_key = [0x37, 0xfa, 0x21, 0x3d];
@@ -280,7 +287,7 @@ mod tests {
         }
     }
 
-    // Refused with the last of `bytes`, and not before; what comes behind changes nothing.
+    // It is refused with the last of `bytes` and not before. Bytes behind it change nothing.
     #[track_caller]
     fn check_refused(expect: Expect, bytes: &[u8], violation: Violation) {
         for cut in 0..bytes.len() {
@@ -352,7 +359,7 @@ mod tests {
             message_left_bytes: 10,
             ..inside
         };
-        // What a frame holds is not yet what it stands for.
+        // The length of a compressed frame is not the length of its content.
         check(narrow, b"\x80\xfe\x00\xa4", true, Opcode::Continuation, 164);
         check_refused(narrow, b"\x80\xfe\x00\xa5", Violation::FrameTooLong);
         let header = encode_compressed_header(Opcode::Text, true, 7);
@@ -420,7 +427,7 @@ mod tests {
         check_refused(expect, b"\x80\xfe\x03\xe9", Violation::FrameTooLong);
         let huge = b"\x80\xff\x7f\xff\xff\xff\xff\xff\xff\xff";
         check_refused(expect, huge, Violation::FrameTooLong);
-        // A control frame is no part of the message.
+        // A control frame is not part of the message.
         check(
             Expect {
                 message_left_bytes: 0,

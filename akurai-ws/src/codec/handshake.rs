@@ -6,24 +6,25 @@ use akurai_http::{Headers, Method, Status, Version};
 
 use super::extensions::{self, Agreed, Wanted};
 use super::origin::{self, Origin};
+use super::token::is_token_byte;
 use super::{base64, sha1};
 
-/// What of a request the opening handshake looks at.
+/// The parts of a request that the opening handshake looks at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opening<'r> {
     pub(crate) method: Method,
     pub(crate) version: Version,
-    /// The Host, without which nothing is the same host; empty if there is none.
+    /// The Host; empty if there is none, and then no page is of the same host.
     pub(crate) authority: &'r str,
     pub(crate) headers: &'r Headers,
     pub(crate) announces_body: bool,
 }
 
-/// What the application admits and speaks.
+/// The origins that the application admits, and the subprotocols and compression that it speaks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admission {
     pub(crate) any_origin: bool,
-    /// Beside the server's own.
+    /// Admitted beside the server's own.
     pub(crate) origins: Vec<Origin>,
     /// The preferred one first.
     pub(crate) subprotocols: Vec<String>,
@@ -31,14 +32,14 @@ pub(crate) struct Admission {
     pub(crate) compression: Option<Wanted>,
 }
 
-/// What a valid opening handshake is answered with.
+/// The answer to a valid opening handshake.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Accepted {
     /// The value of `Sec-WebSocket-Accept`.
     pub(crate) accept: String,
-    /// The value of `Sec-WebSocket-Protocol`; without one the field is left out.
+    /// The value of `Sec-WebSocket-Protocol`; if there is none, the field is left out.
     pub(crate) subprotocol: Option<String>,
-    /// With the value of `Sec-WebSocket-Extensions`; without it, no message is compressed.
+    /// Has the value of `Sec-WebSocket-Extensions`; if there is none, no message is compressed.
     pub(crate) compression: Option<Agreed>,
 }
 
@@ -74,14 +75,14 @@ pub(crate) fn accept(
     if opening.authority.is_empty() {
         return Err(HandshakeError::Host);
     }
-    // "treated as an ASCII case-insensitive value"; both are lists, and may go over several lines.
+    // "treated as an ASCII case-insensitive value"; both are lists, and may take several lines.
     if !has_token(headers, "Upgrade", "websocket") {
         return Err(HandshakeError::Upgrade);
     }
     if !has_token(headers, "Connection", "upgrade") {
         return Err(HandshakeError::Connection);
     }
-    // "A |Sec-WebSocket-Version| header field, with a value of 13", written so and no other way.
+    // "A |Sec-WebSocket-Version| header field, with a value of 13", and in no other spelling.
     if only(headers, "Sec-WebSocket-Version") != Some(b"13") {
         return Err(HandshakeError::Version);
     }
@@ -89,8 +90,8 @@ pub(crate) fn accept(
     let key = only(headers, "Sec-WebSocket-Key")
         .filter(|key| base64::is_16_bytes(key))
         .ok_or(HandshakeError::Key)?;
-    // A body would stand where the first frame is expected, and parties who disagree about that can be played off
-    // against each other (RFC 9112 §11.2).
+    // A body would stand where the first frame is expected. If two parties disagree about that, an
+    // attacker can use it against them (RFC 9112 §11.2).
     if opening.announces_body {
         return Err(HandshakeError::Body);
     }
@@ -115,7 +116,7 @@ pub(crate) fn is_subprotocol(name: &str) -> bool {
 }
 
 impl HandshakeError {
-    /// What the refusal is answered with.
+    /// The status of the refusal.
     pub(crate) fn status(self) -> Status {
         match self {
             Self::Origin => Status::FORBIDDEN,
@@ -153,7 +154,7 @@ impl fmt::Display for HandshakeError {
 
 impl error::Error for HandshakeError {}
 
-// §4.2.2: the key, then this GUID, hashed, in base64.
+// §4.2.2: the key and this GUID, hashed, in base64.
 fn accept_value(key: &[u8]) -> String {
     base64::encode(&sha1::sha1(
         &[key, b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat(),
@@ -166,14 +167,15 @@ fn has_token(headers: &Headers, name: &str, token: &str) -> bool {
         .any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-// The value of a field that must stand there once.
+// The value of a field that must be there exactly once.
 fn only<'r>(headers: &'r Headers, name: &'r str) -> Option<&'r [u8]> {
     let mut values = headers.all(name);
     values.next().filter(|_| values.next().is_none())
 }
 
-// Sec-WebSocket-Protocol-Client = 1#token, and §4.1: "The elements that comprise this value MUST be non-empty strings
-// with characters in the range U+0021 to U+007E not including separator characters [..] and MUST all be unique strings."
+// Sec-WebSocket-Protocol-Client = 1#token, and §4.1: "The elements that comprise this value MUST be
+// non-empty strings with characters in the range U+0021 to U+007E not including separator
+// characters [..] and MUST all be unique strings."
 fn are_protocols(headers: &Headers) -> bool {
     let mut protocols: Vec<&[u8]> = headers.tokens("Sec-WebSocket-Protocol").collect();
     protocols.sort_unstable();
@@ -183,13 +185,9 @@ fn are_protocols(headers: &Headers) -> bool {
         && protocols.is_sorted_by(|a, b| a < b)
 }
 
-// tchar = any VCHAR, except delimiters     RFC 9110 §5.6.2
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte)
-}
-
-// §4.2.2: "The value chosen MUST be derived from the client's handshake", and "the absence of such a field is equivalent
-// to the null value": there is none where nothing is spoken on both sides. Which of several it is, the server says.
+// §4.2.2: "The value chosen MUST be derived from the client's handshake", and "the absence of such
+// a field is equivalent to the null value": if both sides speak none in common, there is none. The
+// server decides which of several it is.
 fn choose(headers: &Headers, spoken: &[String]) -> Option<String> {
     let is_offered = |name: &&String| {
         let mut offered = headers.tokens("Sec-WebSocket-Protocol");
@@ -198,7 +196,7 @@ fn choose(headers: &Headers, spoken: &[String]) -> Option<String> {
     spoken.iter().find(is_offered).cloned()
 }
 
-// §10.2. A client that is no browser sends no Origin, and could send any.
+// §10.2: a client that is not a browser sends no Origin, and could send any.
 fn is_admitted(headers: &Headers, authority: &str, admission: &Admission) -> bool {
     admission.any_origin
         || headers.all("Origin").all(|origin| {

@@ -1,15 +1,16 @@
 //! Unmasking (RFC 6455 §5.3).
 
-/// Removes the mask from `payload` in place. `offset` is how many bytes of the frame's payload came before these.
+/// Removes the mask from `payload` in place. `offset` says how many bytes of the frame's payload
+/// came before it.
 ///
 /// ```text
 /// j                   = i MOD 4
 /// transformed-octet-i = original-octet-i XOR masking-key-octet-j
 /// ```
 pub(crate) fn unmask(payload: &mut [u8], masking_key: [u8; 4], offset: u64) {
-    // The byte that is due next is the lowest one.
+    // The next byte of the key is the lowest one.
     let key = u32::from_le_bytes(masking_key).rotate_right(8 * (offset % 4) as u32);
-    // Eight bytes in a step: two turns of the key. The compiler makes wider ones of it.
+    // Eight bytes a step: the key twice. The compiler makes wider steps of it.
     let two_turns = u64::from(key) << 32 | u64::from(key);
     let mut words = payload.chunks_exact_mut(8);
     for word in &mut words {

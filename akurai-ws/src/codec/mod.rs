@@ -1,4 +1,5 @@
-//! The protocol without its transport: bytes or values in, bytes or values out. No socket, file, clock, thread or lock.
+//! The protocol without its transport: bytes or values in, bytes or values out. No socket, file,
+//! clock, thread or lock.
 
 pub(crate) mod assembly;
 pub(crate) mod base64;
@@ -13,4 +14,5 @@ pub(crate) mod protocol;
 #[cfg(test)]
 mod random;
 pub(crate) mod sha1;
+mod token;
 pub(crate) mod utf8;

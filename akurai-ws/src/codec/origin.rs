@@ -1,30 +1,30 @@
-//! Whether a page of the same host asks (RFC 6454 §4, §7; RFC 6455 §10.2).
+//! Whether the request comes from a page of the same host (RFC 6454 §4, §7; RFC 6455 §10.2).
 
-// A plain value from `core`: an address that is parsed, never one that is talked to.
+// A plain value from `core`: the address is parsed, never connected to.
 use core::net::Ipv6Addr;
 
 /// An origin that the application names.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Origin {
-    Http(Place),
-    /// `null`, or one of another scheme: `app://bundle`, or `file://` without a host.
+    Http(HttpOrigin),
+    /// `null`, or an origin of another scheme: `app://bundle`, or `file://` without a host.
     Other(String),
 }
 
-/// Where a page of the web is from.
+/// The scheme, host and port that a page of the web comes from.
 ///
 /// ```text
 /// origin = scheme "://" host [ ":" port ]    RFC 6454 §7.1
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct HttpOrigin {
     is_secure: bool,
     host: String,
     port: u16,
 }
 
 impl Origin {
-    /// `None` for what no browser sends as an Origin.
+    /// `None` for text that no browser sends as an Origin.
     pub(crate) fn parse(origin: &str) -> Option<Self> {
         let Some((scheme, behind)) = origin.split_once("://") else {
             return (origin == "null").then(|| Self::Other(origin.to_owned()));
@@ -37,7 +37,7 @@ impl Origin {
         };
         let (host, port) = split(behind, default_port)?;
         is_host(host).then(|| {
-            Self::Http(Place {
+            Self::Http(HttpOrigin {
                 is_secure,
                 host: host.to_owned(),
                 port,
@@ -45,7 +45,7 @@ impl Origin {
         })
     }
 
-    /// Whether an Origin field's value is this one.
+    /// Whether an Origin field's value is this origin.
     pub(crate) fn is(&self, value: &[u8]) -> bool {
         let Some(other) = std::str::from_utf8(value).ok().and_then(Self::parse) else {
             return false;
@@ -60,15 +60,18 @@ impl Origin {
     }
 }
 
-/// Whether `origin` (an Origin field's value) names the host and port that `authority` (the request's Host) names.
+/// Whether `origin` (an Origin field's value) names the host and port that `authority` (the
+/// request's Host) names.
 ///
 /// ```text
-/// origin    = scheme "://" host [ ":" port ]    RFC 6454 §7.1; also `null` and a list, neither of which is a host
+/// origin    = scheme "://" host [ ":" port ]    RFC 6454 §7.1
 /// authority = host [ ":" port ]                 RFC 9110 §7.2
 /// ```
 ///
-/// A port that is absent is the default of the Origin's scheme, on both sides: behind an edge that ends TLS, `Host:
-/// example.com` is port 443 for a page of `https://example.com`.
+/// An Origin may also be `null` or a list; neither of them is a host.
+///
+/// An absent port is the default of the Origin's scheme, on both sides. So behind a proxy that ends
+/// TLS, `Host: example.com` is port 443 for a page of `https://example.com`.
 pub(crate) fn is_same_host(origin: &[u8], authority: &str) -> bool {
     let Some((scheme, origin)) = std::str::from_utf8(origin)
         .ok()
@@ -95,12 +98,12 @@ fn is_scheme(scheme: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-// Of what no host has, all that someone might mean something by.
+// No host has these characters, but a caller might write a path, a list or a wildcard with them.
 fn is_host(host: &str) -> bool {
     !host.contains(['/', '?', '#', '@', ' ', ',', '*'])
 }
 
-// Whether the scheme is the secure one of the two, and its port.
+// Whether the scheme is the secure one of the two, and its default port.
 fn http_scheme(scheme: &str) -> Option<(bool, u16)> {
     if scheme.eq_ignore_ascii_case("https") {
         Some((true, 443))
@@ -111,7 +114,8 @@ fn http_scheme(scheme: &str) -> Option<(bool, u16)> {
     }
 }
 
-// host [ ":" port ], where the host may be an IPv6 address in brackets and the port may be empty (RFC 3986 §3.2.3).
+// host [ ":" port ], where the host may be an IPv6 address in brackets and the port may be empty
+// (RFC 3986 §3.2.3).
 fn split(authority: &str, default_port: u16) -> Option<(&str, u16)> {
     let host_len = match authority.strip_prefix('[') {
         Some(inside) => inside.find(']')? + 2,
@@ -130,7 +134,7 @@ fn split(authority: &str, default_port: u16) -> Option<(&str, u16)> {
     (!host.is_empty()).then_some((host, port))
 }
 
-// An IPv6 address has several spellings, a name has upper and lower case.
+// An IPv6 address has several spellings, and a name may be in upper or lower case.
 fn is_same_name(a: &str, b: &str) -> bool {
     match (ipv6(a), ipv6(b)) {
         (Some(a), Some(b)) => a == b,

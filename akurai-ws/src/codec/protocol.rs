@@ -7,21 +7,23 @@
 //!           peer's Close, a violation, end()
 //! ```
 //!
-//! Whoever owns the socket reads bytes, hands them to [`Protocol::receive`] until that asks for more, answers a `Ping`
-//! and a `Close`, and tells by [`Protocol::start_closing`] and [`Protocol::end`] what happened on its side.
+//! The owner of the socket reads bytes and hands them to [`Protocol::receive`] until that asks for
+//! more. It answers a `Ping` and a `Close`, and reports by [`Protocol::start_closing`] and
+//! [`Protocol::end`] what happened on its side.
 //!
-//! Data is used up as it arrives and needs no whole frame. A header or a control frame (at most 131 bytes) stays with the
-//! caller until it is complete. Nothing is allocated for a length that a header claims.
+//! Data is used as it arrives, before its frame is whole. A header or a control frame (at most 131
+//! bytes) stays with the caller until it is complete. Nothing is allocated for a length that a
+//! header claims.
 
 use crate::error::Violation;
 use crate::message::{Kind, Message};
 
 use super::assembly::{Assembly, text_in, whole_message};
-use super::compression::{Inbound, Progress as Inflated};
+use super::compression::{Decompressed, Inbound};
 use super::frame::{self, Compression, Expect, Header, Opcode};
 use super::{close, mask};
 
-/// What a message may measure.
+/// How long a message and its frames may be.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) max_frame_bytes: usize,
@@ -40,17 +42,17 @@ impl Default for Limits {
     }
 }
 
-/// The RFC's states; "connecting" is the handshake's.
+/// The RFC's states. "Connecting" is the handshake's.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum State {
+pub(crate) enum ConnectionState {
     Open,
-    /// We sent Close first: whatever comes is discarded until the peer's (§1.4, §5.5.1).
+    /// We sent Close first: everything is discarded until the peer's Close (§1.4, §5.5.1).
     Closing,
     /// Nothing is read any more: the peer sent Close, broke the protocol, or is gone (§7.1.7).
     Closed,
 }
 
-/// What has come of data messages so far, discarded ones too.
+/// How much has come of data messages so far, discarded ones included.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Progress {
     pub(crate) ended_messages: u64,
@@ -60,23 +62,24 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) struct Protocol {
     limits: Limits,
-    state: State,
+    state: ConnectionState,
     progress: Progress,
     /// The data frame whose payload is arriving.
     frame: Option<DataFrame>,
     /// The message that this frame, or the next continuation, belongs to.
     message: Option<Assembly>,
     message_bytes: u64,
-    /// What its frames hold, if it is compressed.
+    /// How many bytes its frames hold, if it is compressed.
     compressed_bytes: u64,
     fragments: usize,
     /// Decompresses, if that was agreed on.
     inbound: Option<Inbound>,
     /// The message under way is compressed.
     is_compressed: bool,
-    /// With so much of a message here that is read in parts, it goes on when that was taken.
+    /// With so many bytes here of a message that is read in parts, decompression pauses until they
+    /// are taken.
     part_bytes: usize,
-    /// Where the next data message goes, so that a caller's buffer may be used again.
+    /// The buffer for the next data message, so that a caller's buffer may be used again.
     spare: Vec<u8>,
 }
 
@@ -84,7 +87,7 @@ impl Protocol {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            state: State::Open,
+            state: ConnectionState::Open,
             progress: Progress::default(),
             frame: None,
             message: None,
@@ -104,12 +107,13 @@ impl Protocol {
         self
     }
 
-    /// A message that is read in parts is decompressed no further than to about so many bytes at a time.
+    /// Of a message that is read in parts, no more than about so many bytes are decompressed at a
+    /// time.
     pub(crate) fn limit_parts(&mut self, bytes: usize) {
         self.part_bytes = bytes;
     }
 
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> ConnectionState {
         self.state
     }
 
@@ -119,24 +123,25 @@ impl Protocol {
 
     /// We sent Close.
     pub(crate) fn start_closing(&mut self) {
-        if self.state == State::Open {
-            self.state = State::Closing;
-            // What was received of a message is of no use any more, only that there is one.
+        if self.state == ConnectionState::Open {
+            self.state = ConnectionState::Closing;
+            // The content of a message under way is of no use any more, only the fact that it has
+            // begun.
             self.discard_message();
         }
     }
 
     /// The transport ended, or is given up.
     pub(crate) fn end(&mut self) {
-        self.state = State::Closed;
+        self.state = ConnectionState::Closed;
         self.frame = None;
         self.message = None;
     }
 
     /// How many bytes of the present data frame are still to come: a hint for the size of the next
-    /// read. Where all that comes is discarded, any number.
+    /// read. If everything that comes is discarded, any number.
     pub(crate) fn wanted_bytes(&self) -> u64 {
-        if self.state == State::Closed {
+        if self.state == ConnectionState::Closed {
             return u64::MAX;
         }
         self.frame
@@ -149,17 +154,18 @@ impl Protocol {
         self.message.is_some() || self.frame.is_some()
     }
 
-    /// The next data message that begins will be put into `buffer`, whatever is in it, and carry it away.
+    /// Lends `buffer` to the next data message that begins. The message replaces its content and
+    /// keeps it.
     pub(crate) fn lend(&mut self, buffer: Vec<u8>) {
         self.spare = buffer;
     }
 
-    /// What was lent, if no message took it.
+    /// The lent buffer, if no message took it.
     pub(crate) fn take_back(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.spare)
     }
 
-    /// What the message under way is, unless it is discarded.
+    /// The kind of the message under way, unless it is discarded.
     pub(crate) fn kind_under_way(&self) -> Option<Kind> {
         match self.message {
             Some(Assembly::Text(..)) => Some(Kind::Text),
@@ -168,8 +174,8 @@ impl Protocol {
         }
     }
 
-    /// Moves what has come of the message under way to `part`, and goes on with the buffer that `part` was. Of text,
-    /// only whole code points are there.
+    /// Moves the bytes that have come of the message under way to `part`, and goes on with the
+    /// buffer that `part` had. Text is moved in whole code points only.
     pub(crate) fn take_part(&mut self, part: &mut Vec<u8>) {
         part.clear();
         match &mut self.message {
@@ -192,22 +198,22 @@ impl Protocol {
             }
     }
 
-    /// Nobody wants the rest of the message under way.
+    /// The rest of the message under way is not wanted.
     pub(crate) fn discard_message(&mut self) {
         self.message = self.message.take().map(|_| Assembly::Discarded);
     }
 
-    /// Uses up bytes from the start of `input`, which it unmasks in place, until a message is complete. Returns how many,
-    /// and the message; `Ok(None)` when it takes more bytes to go on. Those it did not use must come again, with the
-    /// following ones behind them.
+    /// Uses bytes from the start of `input`, which it unmasks in place, until a message is
+    /// complete. Returns how many bytes it used, and the message; `Ok(None)` if it needs more
+    /// bytes. The caller passes the unused bytes again, with the following ones behind them.
     ///
-    /// A violation is final: the state is `Closed`, and all further input is used up unseen.
+    /// A violation is final: the state is `Closed`, and all further input is used up unread.
     pub(crate) fn receive(
         &mut self,
         input: &mut [u8],
     ) -> (usize, Result<Option<Message>, Violation>) {
         let mut used = 0;
-        while self.state != State::Closed {
+        while self.state != ConnectionState::Closed {
             match self.step(&mut input[used..]) {
                 Ok(Step::NeedMore) => return (used, Ok(None)),
                 Ok(Step::Used(bytes)) => used += bytes,
@@ -245,7 +251,7 @@ impl Protocol {
 
     fn expect(&self) -> Expect {
         let in_message = self.message.is_some();
-        if self.state == State::Closing {
+        if self.state == ConnectionState::Closing {
             return Expect {
                 in_message,
                 frame_max_bytes: u64::MAX,
@@ -278,7 +284,7 @@ impl Protocol {
                 Ok(Some(Message::Close(frame)))
             }
             // §5.5.1: after our Close, nothing may answer a ping.
-            _ if self.state == State::Closing => Ok(None),
+            _ if self.state == ConnectionState::Closing => Ok(None),
             Opcode::Ping => Ok(Some(Message::Ping(payload.to_vec()))),
             _ => Ok(Some(Message::Pong(payload.to_vec()))),
         }
@@ -297,11 +303,12 @@ impl Protocol {
             masking_key,
             payload_len,
         } = header;
-        let discarding = self.state == State::Closing;
+        let discarding = self.state == ConnectionState::Closing;
         let payload = &mut input[header_len..];
         let whole = fin && opcode != Opcode::Continuation && payload_len <= payload.len() as u64;
         if whole && !discarding && !is_compressed {
-            // Most messages: one frame, all of it here. One pass to unmask, one to check, one to copy.
+            // Most messages are one frame that is all here: one pass to unmask, one to check, one
+            // to copy.
             let payload = &mut payload[..payload_len as usize];
             mask::unmask(payload, masking_key, 0);
             let message = whole_message(opcode, payload, self.take_back())?;
@@ -326,7 +333,7 @@ impl Protocol {
             if self.fragments > self.limits.max_fragments {
                 return Err(Violation::TooManyFragments);
             }
-            // No overflow: the header was refused if this were above the limit.
+            // No overflow: a length above the limit was refused with its header.
             if self.is_compressed {
                 self.count_compressed(payload_len)?;
             } else {
@@ -343,7 +350,7 @@ impl Protocol {
         Ok(Step::Used(header_len))
     }
 
-    /// Blocks that stand for nothing would otherwise never end.
+    /// Otherwise a message of empty blocks would never end.
     fn count_compressed(&mut self, payload_len: u64) -> Result<(), Violation> {
         // Each fragment may end with an empty block.
         const FRAGMENT_BYTES: u64 = 16;
@@ -361,14 +368,14 @@ impl Protocol {
         let arrived =
             usize::try_from(missing).map_or(input.len(), |missing| missing.min(input.len()));
         let payload = &mut input[..arrived];
-        // After our Close, nothing is looked at any more.
-        let is_compressed = self.is_compressed && self.state == State::Open;
+        // After our Close, nothing is decompressed any more.
+        let is_compressed = self.is_compressed && self.state == ConnectionState::Open;
         if is_compressed {
             mask::unmask(payload, frame.masking_key, frame.received);
-            if let Inflated::Paused(used) = self.inflate(payload, None)? {
+            if let Decompressed::Paused(used) = self.inflate(payload, None)? {
                 frame.received += used as u64;
                 self.progress.payload_bytes += used as u64;
-                // What is left comes again as it came.
+                // The rest comes again in its masked form.
                 mask::unmask(&mut payload[used..], frame.masking_key, frame.received);
                 self.frame = Some(frame);
                 return Ok(Step::Paused(used));
@@ -390,7 +397,7 @@ impl Protocol {
             return Ok(Step::Used(arrived));
         }
         if is_compressed {
-            if let Inflated::Paused(used) = self.inflate(&[], Some(frame.tail))? {
+            if let Decompressed::Paused(used) = self.inflate(&[], Some(frame.tail))? {
                 frame.tail += used;
                 self.frame = Some(frame);
                 return Ok(Step::Paused(arrived));
@@ -406,13 +413,14 @@ impl Protocol {
         })
     }
 
-    /// Decompresses a part of the message's payload; or what its end has left out, but for so many bytes.
-    fn inflate(&mut self, payload: &[u8], tail: Option<usize>) -> Result<Inflated, Violation> {
+    /// Decompresses a part of the message's payload; or the tail that its end has left out, without
+    /// so many bytes.
+    fn inflate(&mut self, payload: &[u8], tail: Option<usize>) -> Result<Decompressed, Violation> {
         let most_bytes = self.limits.max_message_bytes as u64;
         let part_bytes = self.part_bytes;
         let (message, bytes) = (&mut self.message, &mut self.message_bytes);
         let sink = |output: &[u8]| {
-            // The output comes in pieces, so that no more than one of them is over the limit.
+            // The output comes in pieces, so that at most one of them goes over the limit.
             if output.len() as u64 > most_bytes - *bytes {
                 return Err(Violation::MessageTooLong);
             }
@@ -451,7 +459,7 @@ struct DataFrame {
     masking_key: [u8; 4],
     payload_len: u64,
     received: u64,
-    /// How much was decompressed of what a compressed message's end has left out.
+    /// How many bytes were decompressed of the tail that a compressed message has left out.
     tail: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Chance for the tests, repeatable.
+//! Repeatable random numbers for the tests.
 
 /// A small xorshift generator, so that a failing run can be repeated from its seed.
 pub(crate) struct Random(u64);

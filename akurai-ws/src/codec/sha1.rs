@@ -1,7 +1,7 @@
 //! SHA-1 (FIPS 180-4 §6.1), for `Sec-WebSocket-Accept` alone.
 //!
-//! RFC 6455 §10.8: the handshake asks of SHA-1 no property that its known collisions break. It proves that the server
-//! understood the request, and keeps no secret.
+//! RFC 6455 §10.8: the handshake needs no property of SHA-1 that its known collisions break. It
+//! proves that the server understood the request, and keeps no secret.
 
 const BLOCK_BYTES: usize = 64;
 
@@ -13,7 +13,8 @@ pub(crate) fn sha1(message: &[u8]) -> [u8; 20] {
         compress(&mut state, block);
     }
 
-    // §5.1.1 padding: a one bit, zeroes, then the length in bits as 64 bits, big-endian, at the end of a block.
+    // §5.1.1 padding: a one bit, zeroes, then the length in bits as 64 bits, big-endian, at the end
+    // of a block.
     let rest = blocks.remainder();
     let mut padded = [0; 2 * BLOCK_BYTES];
     padded[..rest.len()].copy_from_slice(rest);
@@ -38,7 +39,7 @@ pub(crate) fn sha1(message: &[u8]) -> [u8; 20] {
 
 // §6.1.2, steps 1 to 4, for one block of 64 bytes.
 fn compress(state: &mut [u32; 5], block: &[u8]) {
-    // Of the schedule, a round looks at the 16 words before its own.
+    // A round looks at only the 16 words of the schedule before its own.
     let mut schedule = [0u32; 16];
     for (word, bytes) in schedule.iter_mut().zip(block.chunks_exact(4)) {
         *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);

@@ -1,9 +1,11 @@
 //! UTF-8 that arrives in pieces (RFC 3629 §4; RFC 6455 §8.1).
 
-/// Turns pieces of UTF-8 into a `String`, and refuses at the first byte that can no longer become valid, however little
-/// of the text has come (RFC 6455 §8.1 asks for failing, not for when; a peer that withholds the rest learns it at once).
+/// Turns pieces of UTF-8 into a `String`. It refuses the first byte that cannot be part of valid
+/// text, however little of the text has come. RFC 6455 §8.1 asks for failing, not for when; a peer
+/// that withholds the rest learns of it at once.
 ///
-/// Each byte is checked once. What is left over is a code point whose last bytes are still to come: three at most.
+/// Each byte is checked once. Only a code point whose last bytes are still to come is kept: at most
+/// three bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Decoder {
     pending: [u8; 4],
@@ -20,7 +22,7 @@ impl Decoder {
         self.decode(bytes, |valid| text.push_str(valid))
     }
 
-    /// Only looks at them.
+    /// Checks the bytes without keeping them as text.
     pub(crate) fn check(&mut self, bytes: &[u8]) -> Result<(), NotUtf8> {
         self.decode(bytes, |_| ())
     }
@@ -34,7 +36,7 @@ impl Decoder {
             }
             Err(error) => error,
         };
-        // A length says that these bytes are wrong; none, that they end too early.
+        // A length says that these bytes are wrong. Without one, they only end too early.
         if error.error_len().is_some() {
             return Err(NotUtf8);
         }
@@ -62,7 +64,7 @@ impl Decoder {
                 break;
             };
             rest = behind;
-            // A code point has four bytes at most, and the fourth completes or breaks it.
+            // A code point has at most four bytes, and the fourth completes or breaks it.
             self.pending[self.pending_len] = byte;
             self.pending_len += 1;
             match std::str::from_utf8(&self.pending[..self.pending_len]) {

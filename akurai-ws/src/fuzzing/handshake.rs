@@ -1,4 +1,4 @@
-//! The opening handshake, of any fields.
+//! The opening handshake, with any fields.
 
 use std::net::Ipv6Addr;
 
@@ -9,7 +9,8 @@ use crate::codec::handshake::{
 };
 use crate::codec::origin::Origin;
 
-/// A long field has at least this many bytes: a time that is not linear in it runs into the fuzzer's own limit.
+/// A long field has at least this many bytes: if the codec's time is not linear in it, the fuzzer's
+/// own time limit shows that.
 const LONG_BYTES: usize = 256 * 1024;
 
 const COMPLETE: [(&str, &[u8]); 4] = [
@@ -31,7 +32,7 @@ struct Case<'c> {
     subprotocols: Vec<&'c str>,
 }
 
-/// These fields, if their values are values of fields.
+/// These fields, if their values may stand in a field.
 fn headers(fields: &[(&str, &[u8])]) -> Option<Headers> {
     let mut request = Request::get("/");
     for (name, value) in fields {
@@ -97,7 +98,7 @@ pub fn handshake(data: &[u8]) {
     }
 }
 
-/// What an application may name as origins, which are those that the second reading takes.
+/// The origins that an application may name: those that the second implementation takes.
 fn parsed(origins: &[&str]) -> Vec<Origin> {
     let parsed = origins.iter().filter_map(|text| {
         let origin = Origin::parse(text);
@@ -158,7 +159,7 @@ impl<'c> Case<'c> {
         case
     }
 
-    /// Why RFC 6455 §4.2.1 has it refused; the first reason in the order in which the codec looks.
+    /// Why RFC 6455 §4.2.1 refuses it: the first reason, in the order in which the codec looks.
     fn refusal(&self) -> Option<HandshakeError> {
         let fields = &self.fields[..];
         let lists = |name, token: &str| {
@@ -208,7 +209,7 @@ impl<'c> Case<'c> {
         is_own(origin, self.authority) || (named.is_some() && is_named)
     }
 
-    /// The first that is spoken on both sides, in the server's order.
+    /// The first subprotocol that both sides speak, in the server's order.
     fn subprotocol(&self) -> Option<&'c str> {
         let offered = list(&self.fields, "Sec-WebSocket-Protocol");
         let is_offered = |name: &&&str| offered.contains(&name.as_bytes().to_vec());
@@ -221,7 +222,8 @@ fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-// The same by RFC 9110 §5.2 and §5.1: a list's lines are one line, and a field's name has no case.
+// The same by RFC 9110 §5.2 and §5.1: the lines of a list are one line, and a field's name has no
+// case.
 fn reshaped(fields: &[(&str, &[u8])]) -> Headers {
     const LISTS: [&str; 3] = ["Upgrade", "Connection", "Sec-WebSocket-Protocol"];
     let upper: Vec<String> = fields.iter().map(|(name, _)| name.to_uppercase()).collect();
@@ -241,7 +243,7 @@ fn reshaped(fields: &[(&str, &[u8])]) -> Headers {
     headers(&trimmed).expect("they were fields before")
 }
 
-// The first field alone, since this takes a hundred times as long as all else here.
+// Only the first field, since this takes a hundred times as long as everything else here.
 fn check_long(
     fields: &[(&str, &[u8])],
     answer: impl Fn(&Headers) -> Result<Accepted, HandshakeError>,
@@ -282,8 +284,8 @@ fn list(fields: &[(&str, &[u8])], name: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What base64 with its padding stands for (RFC 4648 §4), gathered bit by bit; bits that are left
-/// over stand for nothing.
+/// The bytes of padded base64 (RFC 4648 §4), gathered bit by bit. Bits that are left over mean
+/// nothing.
 fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let letters = text.iter().take_while(|byte| **byte != b'=').count();
     if text.len() % 4 != 0 || text.len() - letters > 2 || text[letters..].iter().any(|b| *b != b'=')
@@ -314,7 +316,8 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
     )
 }
 
-/// Whether a page of this origin comes from this authority: scheme, host and port compared as text or address.
+/// Whether a page of this origin comes from this authority: scheme, host and port compared as text
+/// or address.
 fn is_own(origin: &str, authority: &str) -> bool {
     let origin = origin.to_ascii_lowercase();
     let Some((rest, default_port)) = web(&origin) else {

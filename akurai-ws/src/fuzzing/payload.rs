@@ -1,9 +1,9 @@
-//! What a frame carries: a Close, and text.
+//! The payload of a frame: a Close, and text.
 
 use super::cuts::cuts;
 use super::reference;
 use crate::codec::frame::CONTROL_MAX_BYTES;
-use crate::codec::protocol::{Limits, Protocol, State};
+use crate::codec::protocol::{ConnectionState, Limits, Protocol};
 use crate::codec::{close as codec, utf8 as decoder};
 use crate::error::Error;
 use crate::message::Message;
@@ -43,7 +43,8 @@ fn check_close_encoding(code: u16, reason: &str, received: Option<&[u8]>) {
     }
 }
 
-// The session reports the payload as decoded, and is closed either way; a violation can be told to the peer.
+// The session reports the payload as decoded, and is closed either way. A violation can be told to
+// the peer.
 fn check_close_in_a_session(payload: &[u8]) {
     if payload.len() > CONTROL_MAX_BYTES {
         return;
@@ -53,7 +54,7 @@ fn check_close_in_a_session(payload: &[u8]) {
     let mut protocol = Protocol::new(Limits::default());
     let (used, result) = protocol.receive(&mut frame);
     assert_eq!(used, frame.len());
-    assert_eq!(protocol.state(), State::Closed);
+    assert_eq!(protocol.state(), ConnectionState::Closed);
     assert_eq!(
         result,
         codec::decode(payload).map(|frame| Some(Message::Close(frame)))

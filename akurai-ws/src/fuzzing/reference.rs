@@ -1,4 +1,5 @@
-//! RFC 6455 and RFC 3629 a second time, slowly and plainly, for the codecs to be compared with.
+//! RFC 6455 and RFC 3629 implemented a second time, slowly and plainly. The codecs are compared
+//! with this.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -8,25 +9,39 @@ use crate::codec::protocol::Limits;
 use crate::error::Violation;
 use crate::message::{CloseFrame, Message};
 
+/// Bytes, read bit by bit.
+struct Bits<'b>(&'b [u8]);
+
+impl Bits<'_> {
+    fn has(&self, bits: usize) -> bool {
+        self.0.len() * 8 >= bits
+    }
+
+    fn bit(&self, n: usize) -> bool {
+        self.0[n / 8] >> (7 - n % 8) & 1 == 1
+    }
+
+    fn number(&self, bits: Range<usize>) -> u64 {
+        bits.fold(0, |sum, n| sum << 1 | u64::from(self.bit(n)))
+    }
+}
+
 /// A header, bit by bit as the figure of RFC 6455 §5.2 numbers them.
 pub(super) fn header(bytes: &[u8], expect: Expect) -> Result<Option<(Header, usize)>, Violation> {
-    let has = |bits: usize| bytes.len() * 8 >= bits;
-    let bit = |n: usize| bytes[n / 8] >> (7 - n % 8) & 1 == 1;
-    let number = |bits: Range<usize>| bits.fold(0, |sum, n| sum << 1 | u64::from(bit(n)));
-
-    if !has(8) {
+    let bits = Bits(bytes);
+    if !bits.has(8) {
         return Ok(None);
     }
-    let is_compressed = bit(1);
-    let begins_data = number(4..8) == 1 || number(4..8) == 2;
+    let is_compressed = bits.bit(1);
+    let begins_data = bits.number(4..8) == 1 || bits.number(4..8) == 2;
     let may_be = expect.compression != Compression::No && begins_data;
-    if is_compressed && !may_be || bit(2) || bit(3) {
+    if is_compressed && !may_be || bits.bit(2) || bits.bit(3) {
         return Err(Violation::ReservedBits);
     }
-    let fin = bit(0);
+    let fin = bits.bit(0);
     let known = OPCODES
         .into_iter()
-        .find(|&opcode| opcode as u64 == number(4..8));
+        .find(|&opcode| opcode as u64 == bits.number(4..8));
     let opcode = known.ok_or(Violation::ReservedOpcode)?;
     if opcode == Opcode::Continuation && !expect.in_message {
         return Err(Violation::StrayContinuation);
@@ -34,39 +49,21 @@ pub(super) fn header(bytes: &[u8], expect: Expect) -> Result<Option<(Header, usi
     if (opcode == Opcode::Text || opcode == Opcode::Binary) && expect.in_message {
         return Err(Violation::InterleavedMessage);
     }
-    let is_control = bit(4);
+    let is_control = bits.bit(4);
     if is_control && !fin {
         return Err(Violation::FragmentedControl);
     }
-    if !has(16) {
+    if !bits.has(16) {
         return Ok(None);
     }
-    if !bit(8) {
+    if !bits.bit(8) {
         return Err(Violation::Unmasked);
     }
-    let (length, least) = match number(9..16) {
-        126 => (16..32, 126),
-        127 => (16..80, 65536),
-        _ => (9..16, 0),
-    };
-    if is_control && length.start == 16 {
-        return Err(Violation::ControlTooLong);
-    }
-    if length.len() == 64 && has(24) && bit(16) {
-        return Err(Violation::LengthTopBit);
-    }
-    // What is below 65536 shows once the upper 48 bits are zero.
-    if length.len() == 64 && has(64) && number(16..64) == 0 {
-        return Err(Violation::LengthNotShortest);
-    }
-    if !has(length.end) {
+    let Some((payload_len, end)) = payload_len(&bits, is_control)? else {
         return Ok(None);
-    }
-    let payload_len = number(length.clone());
-    if payload_len < least {
-        return Err(Violation::LengthNotShortest);
-    }
-    // What is compressed may be a little longer than its content, and may stand for any amount of it.
+    };
+    // A compressed payload may be a little longer than its content, and the content may have any
+    // length.
     let in_compressed = is_compressed || expect.compression == Compression::UnderWay;
     let slack = match in_compressed {
         true => u128::from(expect.frame_max_bytes / 2048 + 64),
@@ -78,10 +75,10 @@ pub(super) fn header(bytes: &[u8], expect: Expect) -> Result<Option<(Header, usi
     if !is_control && !in_compressed && payload_len > expect.message_left_bytes {
         return Err(Violation::MessageTooLong);
     }
-    if !has(length.end + 32) {
+    if !bits.has(end + 32) {
         return Ok(None);
     }
-    let masking_key = (number(length.end..length.end + 32) as u32).to_be_bytes();
+    let masking_key = (bits.number(end..end + 32) as u32).to_be_bytes();
     let header = Header {
         fin,
         opcode,
@@ -89,10 +86,38 @@ pub(super) fn header(bytes: &[u8], expect: Expect) -> Result<Option<(Header, usi
         masking_key,
         payload_len,
     };
-    Ok(Some((header, length.end / 8 + 4)))
+    Ok(Some((header, end / 8 + 4)))
 }
 
-/// Whether a Close may carry this code: the registry of RFC 6455 §7.4.1 and §11.7, number by number, and §7.4.2.
+/// The length of the payload, and the bit at which the masking key begins.
+fn payload_len(bits: &Bits<'_>, is_control: bool) -> Result<Option<(u64, usize)>, Violation> {
+    let (length, least) = match bits.number(9..16) {
+        126 => (16..32, 126),
+        127 => (16..80, 65536),
+        _ => (9..16, 0),
+    };
+    if is_control && length.start == 16 {
+        return Err(Violation::ControlTooLong);
+    }
+    if length.len() == 64 && bits.has(24) && bits.bit(16) {
+        return Err(Violation::LengthTopBit);
+    }
+    // A length below 65536 shows once the upper 48 bits are zero.
+    if length.len() == 64 && bits.has(64) && bits.number(16..64) == 0 {
+        return Err(Violation::LengthNotShortest);
+    }
+    if !bits.has(length.end) {
+        return Ok(None);
+    }
+    let payload_len = bits.number(length.clone());
+    if payload_len < least {
+        return Err(Violation::LengthNotShortest);
+    }
+    Ok(Some((payload_len, length.end)))
+}
+
+/// Whether a Close may carry this code: the registry of RFC 6455 §7.4.1 and §11.7, number by
+/// number, and §7.4.2.
 pub(super) fn is_close_code(code: u16) -> bool {
     const SENT: [u16; 12] = [
         1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
@@ -119,7 +144,7 @@ pub(super) fn close(payload: &[u8]) -> Result<Option<CloseFrame>, Violation> {
     Ok(Some(CloseFrame { code, reason }))
 }
 
-/// UTF-8 as the grammar of RFC 3629 §4 has it: what the bytes to come must be, the next one last.
+/// UTF-8 by the grammar of RFC 3629 §4: what the bytes to come must be, the next one last.
 #[derive(Default)]
 pub(super) struct Utf8(Vec<RangeInclusive<u8>>);
 

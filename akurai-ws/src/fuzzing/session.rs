@@ -1,22 +1,24 @@
-//! A whole connection behind its handshake.
+//! A whole connection after its handshake.
 
 use super::client_header;
 use super::cuts::cuts;
 use super::reference::{Event, Session};
 use crate::codec::frame::{CONTROL_MAX_BYTES, Header, Opcode};
-use crate::codec::protocol::{Limits, Protocol, State};
+use crate::codec::protocol::{ConnectionState, Limits, Protocol};
 use crate::message::{Kind, Message};
 
-/// A description ends with the frame that takes the wire beyond this, in bytes.
+/// A description ends with the frame that makes the wire longer than this, in bytes.
 const WIRE_BYTES: usize = 64 * 1024;
 /// Longest wire that is fed byte by byte, in bytes.
 const SINGLE_BYTES: usize = 8 * 1024;
-/// A client's header of a control frame: what stands there incomplete is less than this and a payload.
+/// A client's header of a control frame, in bytes. Incomplete bytes that wait are fewer than this
+/// and a payload.
 const CONTROL_HEADER_BYTES: usize = 6;
 
-/// What the connection gets: eight bytes of circumstances, then the wire, or a description of frames.
+/// The input: eight bytes of circumstances, then the bytes that the connection reads, or a
+/// description of frames.
 ///
-/// `live_bytes` gives what is allocated just now.
+/// `live_bytes` returns how many bytes are allocated now.
 pub fn session(data: &[u8], live_bytes: impl Fn() -> usize) {
     let Some((&[flags, frame, message, fragments, a, b, c, d], bytes)) = data.split_first_chunk()
     else {
@@ -36,7 +38,7 @@ pub fn session(data: &[u8], live_bytes: impl Fn() -> usize) {
         _ => described(bytes, flags >> 2 == 1),
     };
     let closing_at = (flags & 2 != 0).then(|| wire.len() * usize::from(flags >> 3) / 32);
-    let run = Run {
+    let run = SessionRun {
         wire: &wire,
         limits: &limits,
         closing_at,
@@ -60,8 +62,9 @@ fn limit(byte: u8) -> usize {
     }
 }
 
-// First byte, length, payload; masked here, so that text is as easy to hit upon as it is without a mask. With `long`, 251
-// to 254 stand for lengths that are written in two bytes or in eight, of a payload that repeats one byte.
+// First byte, length, payload. They are masked here, so that the fuzzer finds text as easily as
+// without a mask. With `long`, 251 to 254 stand for lengths that are written in two or eight bytes,
+// of a payload that repeats one byte.
 fn described(mut bytes: &[u8], long: bool) -> Vec<u8> {
     let mut wire = Vec::new();
     while let [first, len, rest @ ..] = bytes {
@@ -98,7 +101,8 @@ fn described(mut bytes: &[u8], long: bool) -> Vec<u8> {
     wire
 }
 
-/// What the reference reports, each with how many bytes it took; and how it stands behind the last of them.
+/// The events that the reference reports, each with how many bytes it took; and the reference's
+/// state behind the last byte.
 struct Reference {
     events: Vec<(usize, Event)>,
     is_closed: bool,
@@ -123,14 +127,14 @@ impl Reference {
     }
 }
 
-struct Run<'r> {
+struct SessionRun<'r> {
     wire: &'r [u8],
     limits: &'r Limits,
     closing_at: Option<usize>,
     reference: Reference,
 }
 
-impl Run<'_> {
+impl SessionRun<'_> {
     // The same events as the reference, each with the read that brought its last byte.
     fn check(&self, ends: Vec<usize>) {
         let mut protocol = Protocol::new(self.limits.clone());
@@ -149,17 +153,17 @@ impl Run<'_> {
             assert!(buffer.len() < CONTROL_HEADER_BYTES + CONTROL_MAX_BYTES);
         }
         assert_eq!(protocol.wanted_bytes(), self.reference.wanted_bytes);
-        let is_closed = protocol.state() == State::Closed;
+        let is_closed = protocol.state() == ConnectionState::Closed;
         assert_eq!(is_closed, self.reference.is_closed);
         if is_closed {
             let mut more = *b"\x81\x80\0\0\0\0\x88\x80\0\0\0\0";
             assert_eq!(protocol.receive(&mut more), (more.len(), Ok(None)));
-            assert_eq!(protocol.state(), State::Closed);
+            assert_eq!(protocol.state(), ConnectionState::Closed);
         }
     }
 
-    // A message that is taken in parts as it comes is the same, text in whole code points; and what was in the buffers it
-    // comes in is no part of it.
+    // A message that is taken in parts as it comes is the same message, and its text comes in whole
+    // code points. The old content of the buffers that it comes in is not part of it.
     fn check_parts(&self, ends: Vec<usize>) {
         let mut protocol = Protocol::new(self.limits.clone());
         let mut expected = self.reference.events.iter();
@@ -190,7 +194,7 @@ impl Run<'_> {
         assert!(next.is_none(), "late: {next:?}");
     }
 
-    // What is held follows what has arrived, whatever was claimed.
+    // The memory held follows the bytes that arrived, whatever length was claimed.
     fn check_memory(&self, ends: Vec<usize>, live_bytes: impl Fn() -> usize) {
         const SMALL_BYTES: usize = 256;
         let ends = self.with_closing(ends);
@@ -247,7 +251,7 @@ impl Run<'_> {
     }
 }
 
-/// A data message with what was taken of it before.
+/// A data message with the parts that were taken of it before.
 fn with_start(event: Event, gathered: &mut Vec<u8>) -> Event {
     match event {
         Event::Message(Message::Text(text)) => {

@@ -11,16 +11,19 @@ use crate::codec::frame::{self, Opcode};
 use crate::codec::utf8;
 use crate::error::Error;
 use crate::message::Kind;
-use crate::write::outbox::{Lane, Outbox, Outgoing, Way};
+use crate::write::outbox::{FrameKind, Outbox, Outgoing, Way};
 
-/// A message that goes out in fragments as it is written: see [`Sender::send_stream`](crate::Sender::send_stream).
+/// A message that goes out in fragments as it is written: see
+/// [`Sender::send_stream`](crate::Sender::send_stream).
 ///
-/// Each [`write`](Write::write) is one frame and one system call, so wrap it in a [`BufWriter`](io::BufWriter) to write
-/// little by little. [`finish`](Self::finish) ends the message. Dropped without that, it closes the connection with 1011:
-/// RFC 6455 has no way to take back a message that has begun, and the peer must not take half of it for the whole.
+/// Each [`write`](Write::write) is one frame and one system call, so use a
+/// [`BufWriter`](io::BufWriter) for small writes. [`finish`](Self::finish) ends the message. If it
+/// is dropped before that, it closes the connection with 1011: RFC 6455 has no way to take back a
+/// message that has begun, and the peer must not take half a message for a whole one.
 ///
-/// Where compression was agreed on without context takeover, each part is compressed behind those before it and ends at a byte,
-/// whatever it gains: small parts grow by some bytes. With context takeover, such a message is sent as it is.
+/// If compression was agreed on without context takeover, each part is compressed behind the parts
+/// before it and ends at a whole byte, even if that gains nothing: small parts grow by some bytes.
+/// With context takeover, such a message is sent uncompressed.
 ///
 /// ```
 /// use std::io::{self, Read};
@@ -36,11 +39,12 @@ use crate::write::outbox::{Lane, Outbox, Outgoing, Way};
 #[derive(Debug)]
 pub struct MessageWriter {
     outbox: Arc<Outbox>,
-    /// What the next fragment is.
+    /// The opcode of the next fragment.
     opcode: Opcode,
-    /// For text.
+    /// Checks the message if it is text.
     decoder: Option<utf8::Decoder>,
-    /// Where compression was agreed on, how, and the parts so far.
+    /// If compression was agreed on: its parameters, and the compressor, which has seen the parts
+    /// so far.
     outbound: Option<Outbound>,
     deflate: Option<Deflate>,
     is_finished: bool,
@@ -48,8 +52,8 @@ pub struct MessageWriter {
 
 impl MessageWriter {
     pub(crate) fn begin(outbox: Arc<Outbox>, kind: Kind) -> Result<Self, Error> {
-        outbox.send(Outgoing::plain(b"", b"", Lane::Begin), Way::Send)?;
-        // With context takeover, the peer's window would hold what ours has not seen.
+        outbox.send(Outgoing::plain(b"", b"", FrameKind::Begin), Way::Send)?;
+        // With context takeover, the peer's window would hold bytes that ours has not seen.
         let outbound = outbox
             .settings
             .outbound
@@ -68,8 +72,8 @@ impl MessageWriter {
     ///
     /// # Errors
     ///
-    /// [`Error::NotUtf8`] if a text ends within a code point: the connection is closed then, with 1011. Otherwise those of
-    /// [`Sender::send_text`](crate::Sender::send_text).
+    /// [`Error::NotUtf8`] if a text ends within a code point: the connection is then closed with
+    /// 1011. Otherwise those of [`Sender::send_text`](crate::Sender::send_text).
     pub fn finish(mut self) -> Result<(), Error> {
         if self
             .decoder
@@ -92,7 +96,7 @@ impl MessageWriter {
             true => frame::encode_compressed_header(self.opcode, fin, payload.len()),
             false => frame::encode_fragment_header(self.opcode, fin, payload.len()),
         };
-        let frame = Outgoing::plain(head.as_slice(), payload, Lane::Fragment { fin });
+        let frame = Outgoing::plain(head.as_slice(), payload, FrameKind::Fragment { fin });
         self.outbox.send(frame, Way::Send)?;
         self.opcode = Opcode::Continuation;
         Ok(())
@@ -100,13 +104,13 @@ impl MessageWriter {
 }
 
 impl Write for MessageWriter {
-    /// Sends all of `bytes` as one fragment; of nothing, none.
+    /// Sends all of `bytes` as one fragment; an empty slice sends none.
     ///
     /// # Errors
     ///
-    /// Those of [`Sender::send_text`](crate::Sender::send_text) as an [`io::Error`], out of which
-    /// [`Error::from`] takes them again; [`Error::NotUtf8`] if it is text and these bytes cannot be a part of any, of
-    /// which then nothing was sent. A code point may be split over two writes.
+    /// Those of [`Sender::send_text`](crate::Sender::send_text) as an [`io::Error`], which
+    /// [`Error::from`] turns back. [`Error::NotUtf8`] if it is text and these bytes cannot be part
+    /// of any text; then none of them was sent. A code point may be split over two writes.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.is_empty() {
             return Ok(0);
@@ -118,7 +122,8 @@ impl Write for MessageWriter {
         match &mut self.deflate {
             Some(deflate) => {
                 let part = compression::compress_part(deflate, bytes);
-                // What did not go out, the peer cannot be referred to.
+                // The peer cannot be referred to bytes that did not go out, so compression begins
+                // again.
                 self.send(&part, false).inspect_err(|_| {
                     self.deflate = self.outbound.map(|outbound| outbound.stream())
                 })?;

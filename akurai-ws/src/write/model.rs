@@ -1,29 +1,32 @@
 //! The scheduler of the outbox's model test: it runs threads one at a time, in all orders.
 //!
-//! The threads are real, but only one of them goes on; it may be left wherever it takes a lock,
-//! writes or waits. A run is told by the choices that were made in it, and the next run takes the
-//! last of them otherwise, until there is no other. A thread is left of its own accord as often as
-//! it likes, and against its will `most_preemptions` times in a run: few faults take more than two.
+//! The threads are real, but only one of them runs at a time. The scheduler may switch to another
+//! thread wherever a thread takes a lock, writes or waits. A run is described by the choices that
+//! were made in it. The next run changes the last of them, until there is no other choice. A thread
+//! may give way itself as often as it likes. The scheduler interrupts it at most `most_preemptions`
+//! times in a run: few faults take more than two.
 //!
-//! No time passes but when all threads wait: then it is what the first of them waits for.
+//! Time passes only when all threads wait: it then goes on to the end of the first wait.
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use crate::lock::lock;
+
 pub(super) type Body = Box<dyn FnOnce() + Send>;
 
-/// More than any program takes that comes to its end.
+/// More steps than any program needs that comes to its end.
 const MOST_STEPS: usize = 5000;
 
 thread_local! {
-    static ME: RefCell<Option<(Arc<World>, usize)>> = const { RefCell::new(None) };
+    static ME: RefCell<Option<(Arc<Scheduler>, usize)>> = const { RefCell::new(None) };
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Report {
     /// When the last thread of the program ended.
@@ -32,39 +35,40 @@ pub(super) struct Report {
     pub(super) is_disturbed: bool,
 }
 
-struct World(Mutex<Run>);
+struct Scheduler(Mutex<Run>);
 
 #[derive(Default)]
 struct Run {
-    threads: Vec<Slot>,
+    threads: Vec<ModelThread>,
     joins: Vec<JoinHandle<()>>,
     running: usize,
     time: Duration,
-    /// The choices so far: which was taken, of how many.
+    /// The choices so far: which one was taken, and of how many.
     path: Vec<(usize, usize)>,
     step: usize,
     steps: usize,
     preemptions_left: usize,
-    /// How many threads are the program's own.
+    /// How many threads belong to the program.
     own: usize,
     report: Report,
     failure: Option<String>,
 }
 
-struct Slot {
+struct ModelThread {
     thread: Thread,
-    is: Is,
+    state: ThreadState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Is {
+enum ThreadState {
     Ready,
-    /// On this monitor, or on the time alone.
+    /// On this monitor, or only for the time to pass.
     Waiting(usize, Duration),
     Done,
 }
 
-/// Runs a program in all orders: its threads, and what must hold afterwards. How many there were.
+/// Runs a program in all orders of its threads, and checks what must hold after each run. Returns
+/// how many runs there were.
 pub(super) fn explore(
     most_preemptions: usize,
     program: impl Fn() -> (Vec<Body>, Box<dyn FnOnce(Report)>),
@@ -99,7 +103,7 @@ pub(super) fn explore(
 }
 
 fn run(bodies: Vec<Body>, path: Vec<(usize, usize)>, most_preemptions: usize) -> Run {
-    let world = Arc::new(World(Mutex::new(Run {
+    let scheduler = Arc::new(Scheduler(Mutex::new(Run {
         path,
         preemptions_left: most_preemptions,
         own: bodies.len(),
@@ -107,17 +111,17 @@ fn run(bodies: Vec<Body>, path: Vec<(usize, usize)>, most_preemptions: usize) ->
         ..Run::default()
     })));
     for body in bodies {
-        world.add(body);
+        scheduler.add(body);
     }
-    world.go_on(usize::MAX);
+    scheduler.go_on(usize::MAX);
     loop {
-        let join = world.run().joins.pop();
+        let join = scheduler.run().joins.pop();
         match join {
             Some(join) => join.join().expect("a panic is told by the run"),
             None => break,
         }
     }
-    let mut run = world.run();
+    let mut run = scheduler.run();
     Run {
         path: std::mem::take(&mut run.path),
         failure: run.failure.take(),
@@ -129,23 +133,23 @@ fn run(bodies: Vec<Body>, path: Vec<(usize, usize)>, most_preemptions: usize) ->
     }
 }
 
-impl World {
+impl Scheduler {
     fn run(&self) -> MutexGuard<'_, Run> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn add(self: &Arc<Self>, body: Body) {
         let mut run = self.run();
         let id = run.threads.len();
-        let world = Arc::clone(self);
+        let scheduler = Arc::clone(self);
         let join = thread::spawn(move || {
-            ME.set(Some((Arc::clone(&world), id)));
+            ME.set(Some((Arc::clone(&scheduler), id)));
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-                world.await_turn(id);
+                scheduler.await_turn(id);
                 body();
             }));
-            let mut run = world.run();
-            run.threads[id].is = Is::Done;
+            let mut run = scheduler.run();
+            run.threads[id].state = ThreadState::Done;
             if id < run.own {
                 run.report.ended_at = run.time;
             }
@@ -155,16 +159,16 @@ impl World {
                 run.failure.get_or_insert(text.unwrap_or_default());
             }
             drop(run);
-            world.go_on(id);
+            scheduler.go_on(id);
         });
-        run.threads.push(Slot {
+        run.threads.push(ModelThread {
             thread: join.thread().clone(),
-            is: Is::Ready,
+            state: ThreadState::Ready,
         });
         run.joins.push(join);
     }
 
-    /// Another thread runs, or the same.
+    /// Lets another thread run, or the same one.
     fn go_on(&self, me: usize) {
         let mut run = self.run();
         let Some(next) = run.next(me) else {
@@ -172,7 +176,8 @@ impl World {
         };
         run.running = next;
         let thread = run.threads[next].thread.clone();
-        let goes_away = next != me && me < run.threads.len() && run.threads[me].is != Is::Done;
+        let goes_away =
+            next != me && me < run.threads.len() && run.threads[me].state != ThreadState::Done;
         drop(run);
         if next != me {
             thread.unpark();
@@ -192,7 +197,10 @@ impl World {
 
     fn leave_if_failed(&self, me: usize) {
         let run = self.run();
-        let is_under_way = run.threads.get(me).is_some_and(|slot| slot.is != Is::Done);
+        let is_under_way = run
+            .threads
+            .get(me)
+            .is_some_and(|thread| thread.state != ThreadState::Done);
         if run.failure.is_some() && is_under_way && !thread::panicking() {
             drop(run);
             panic::resume_unwind(Box::new("another thread has failed"));
@@ -201,7 +209,7 @@ impl World {
 }
 
 impl Run {
-    /// Which thread runs now. None when all are done.
+    /// The thread that runs now; `None` when all are done.
     fn next(&mut self, me: usize) -> Option<usize> {
         let mut ids = 0..self.threads.len();
         self.steps += 1;
@@ -210,24 +218,26 @@ impl Run {
             self.failure.get_or_insert(failure.to_owned());
         }
         if self.failure.is_some() {
-            return ids.find(|id| self.threads[*id].is != Is::Done);
+            return ids.find(|id| self.threads[*id].state != ThreadState::Done);
         }
-        let mut ready: Vec<usize> = ids.filter(|id| self.threads[*id].is == Is::Ready).collect();
+        let mut ready: Vec<usize> = ids
+            .filter(|id| self.threads[*id].state == ThreadState::Ready)
+            .collect();
         if ready.is_empty() {
-            let waits = self.threads.iter().filter_map(|slot| match slot.is {
-                Is::Waiting(_, until) => Some(until),
+            let waits = self.threads.iter().filter_map(|thread| match thread.state {
+                ThreadState::Waiting(_, until) => Some(until),
                 _ => None,
             });
             self.time = waits.min()?;
-            for slot in &mut self.threads {
-                if matches!(slot.is, Is::Waiting(_, until) if until <= self.time) {
-                    slot.is = Is::Ready;
+            for thread in &mut self.threads {
+                if matches!(thread.state, ThreadState::Waiting(_, until) if until <= self.time) {
+                    thread.state = ThreadState::Ready;
                 }
             }
             return self.next(me);
         }
         if let Some(at) = ready.iter().position(|id| *id == me) {
-            // To go on is the first choice.
+            // The first choice is to go on with the same thread.
             ready.swap(0, at);
             if self.preemptions_left == 0 {
                 ready.truncate(1);
@@ -254,28 +264,28 @@ impl Run {
     }
 }
 
-fn me() -> Option<(Arc<World>, usize)> {
+fn me() -> Option<(Arc<Scheduler>, usize)> {
     ME.with_borrow(Option::clone)
 }
 
-/// Another thread may go on here.
+/// The scheduler may switch to another thread here.
 pub(super) fn step() {
-    if let Some((world, me)) = me() {
-        if world.run().failure.is_none() {
-            world.go_on(me);
+    if let Some((scheduler, me)) = me() {
+        if scheduler.run().failure.is_none() {
+            scheduler.go_on(me);
         }
     }
 }
 
-/// One of so many ways to go on.
+/// Chooses one of `of` ways to go on.
 pub(super) fn choose(of: usize) -> usize {
-    me().map_or(0, |(world, _)| world.run().choose(of))
+    me().map_or(0, |(scheduler, _)| scheduler.run().choose(of))
 }
 
-/// Something takes time, or fails.
+/// Notes that something takes time, or fails.
 pub(super) fn disturb() {
-    if let Some((world, _)) = me() {
-        world.run().report.is_disturbed = true;
+    if let Some((scheduler, _)) = me() {
+        scheduler.run().report.is_disturbed = true;
     }
 }
 
@@ -284,18 +294,18 @@ pub(super) fn pass_time(time: Duration) {
 }
 
 fn wait_until_woken(monitor: usize, most: Duration) {
-    if let Some((world, me)) = me() {
-        let mut run = world.run();
+    if let Some((scheduler, me)) = me() {
+        let mut run = scheduler.run();
         let until = run.time + most;
-        run.threads[me].is = Is::Waiting(monitor, until);
+        run.threads[me].state = ThreadState::Waiting(monitor, until);
         if run.failure.is_some() {
-            // Nobody wakes a thread any more.
+            // No thread wakes another any more.
             run.time = until;
-            run.threads[me].is = Is::Ready;
+            run.threads[me].state = ThreadState::Ready;
             return;
         }
         drop(run);
-        world.go_on(me);
+        scheduler.go_on(me);
     }
 }
 
@@ -310,32 +320,33 @@ pub(super) fn wait<'m, T>(
     }
     drop(guard);
     wait_until_woken(waiting as *const AtomicUsize as usize, most);
-    let guard = value.lock().unwrap_or_else(PoisonError::into_inner);
+    let guard = lock(value);
     (guard, Duration::ZERO)
 }
 
 pub(super) fn wake(waiting: &AtomicUsize) {
-    let Some((world, _)) = me() else {
+    let Some((scheduler, _)) = me() else {
         return;
     };
     let monitor = waiting as *const AtomicUsize as usize;
-    for slot in &mut world.run().threads {
-        if matches!(slot.is, Is::Waiting(on, _) if on == monitor) {
-            slot.is = Is::Ready;
+    for thread in &mut scheduler.run().threads {
+        if matches!(thread.state, ThreadState::Waiting(on, _) if on == monitor) {
+            thread.state = ThreadState::Ready;
         }
     }
 }
 
 pub(super) fn now() -> Option<Instant> {
     static BEGIN: OnceLock<Instant> = OnceLock::new();
-    let (world, _) = me()?;
-    let time = world.run().time;
+    let (scheduler, _) = me()?;
+    let time = scheduler.run().time;
     Some(*BEGIN.get_or_init(Instant::now) + time)
 }
 
-/// Starts a thread that is not the program's own. False outside of a run.
+/// Starts a thread that does not belong to the program. False outside of a run.
 pub(super) fn spawn(body: impl FnOnce() + Send + 'static) -> bool {
-    me().map(|(world, _)| world.add(Box::new(body))).is_some()
+    me().map(|(scheduler, _)| scheduler.add(Box::new(body)))
+        .is_some()
 }
 
 pub(super) fn is_running() -> bool {

@@ -1,7 +1,7 @@
-//! A value behind a lock, the threads that wait until it changes, and the clock that they look at.
+//! A value behind a lock, the threads that wait until it changes, and the clock that they read.
 //!
-//! All that the write side has to do with other threads goes through here, so that its model test
-//! can say which thread runs next and what time it is.
+//! Everything between the write side and other threads goes through here, so that its model test
+//! can decide which thread runs next and what time it is.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(test)]
 use super::model;
+use crate::lock::lock;
 
 pub(super) type Guard<'m, T> = MutexGuard<'m, T>;
 
@@ -30,20 +31,20 @@ impl<T> Monitor<T> {
         }
     }
 
-    /// Each change under this lock is whole, so a thread that panics leaves no half of one.
+    /// Each change under this lock is a single step, so a thread that panics leaves no half of one.
     pub(super) fn lock(&self) -> Guard<'_, T> {
         #[cfg(test)]
         model::step();
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.value)
     }
 
-    /// The same, but no other thread goes on before it in the model test.
+    /// The same, but in the model test no other thread runs before it.
     #[cfg(test)]
     pub(super) fn lock_at_once(&self) -> Guard<'_, T> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.value)
     }
 
-    /// Waits until another thread [wakes](Self::wake) it, for so long at most.
+    /// Waits until another thread [wakes](Self::wake) it, for at most this long.
     pub(super) fn wait<'m>(&'m self, guard: Guard<'m, T>, most: Duration) -> Guard<'m, T> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         #[cfg(test)]

@@ -1,10 +1,11 @@
-//! All that holders of a connection share: who writes, what waits to be written, how it closes.
+//! The state that all holders of a connection share: which thread writes, what waits to be written,
+//! and how it closes.
 //!
 //! A connection has no writer thread. The right to write is the *turn*. A sending thread that finds
 //! it free takes it, with the [`Writer`], and writes its own frame without a copy. A thread that
-//! finds it taken leaves its frame in the queue and returns. The thread that has the turn writes all
-//! that waits before it ends the turn. So frames follow each other whole, and those of one thread in
-//! its own order.
+//! finds it taken leaves its frame in the queue and returns. The thread that has the turn writes
+//! everything that waits before it ends the turn. So frames follow each other whole, and the frames
+//! of one thread in its own order.
 //!
 //! ```text
 //!          send ──▶ turn free? ──yes──▶ take it, write, drain the queue, end it
@@ -14,18 +15,19 @@
 //!                                   └──▶ WhenFull: wait, refuse, or close with 1008
 //! ```
 //!
-//! Why it takes this much: std has no write that returns at once on a socket which another thread
-//! reads, since `set_nonblocking` is the reader's too. A thread that must not wait has the socket's
-//! own timeout instead, 5 ms, and one thread of the process, the [`escort`], waits for all peers
-//! that take longer. It also has the rest where a thread has written a queue's worth for others.
+//! Why this is not simpler: std has no write that returns at once on a socket which another thread
+//! reads, since `set_nonblocking` would change the reader's socket too. A thread that must not wait
+//! has the socket's own timeout instead, 5 ms, and one thread of the process, the [`escort`], waits
+//! for all peers that take longer. The escort also takes over the rest from a thread that has
+//! written a queue's worth for others.
 //!
-//! Threads that have to write something themselves, since it is longer than the queue or a part of
-//! a fragmented message, wait until the turn is free. While they wait, others do not take it, or a
-//! flood of short messages would leave them none.
+//! Some threads must write themselves: their message is longer than the queue, or part of a
+//! fragmented message. They wait until the turn is free. While they wait, other threads do not take
+//! it, or a flood of short messages would leave them no turn.
 //!
-//! The lock is held while a frame is queued or the turn changes hands, never during a write; and
-//! with context takeover, while a message of at most 128 KiB is compressed, since only its turn says
-//! what it follows. No other lock is taken under it.
+//! The lock is held while a frame is queued or the turn changes hands, never during a write. With
+//! context takeover it is also held while a message of at most 128 KiB is compressed, since only
+//! its turn decides which messages it follows. No other lock is taken under it.
 
 mod closing;
 mod escort;
@@ -43,14 +45,14 @@ use akurai_http::deflate::Deflate;
 
 use super::monitor::{self, Monitor};
 use super::queue::{Batch, Queue};
-use super::writer::{Outlet, Writer};
-use crate::codec::compression::Context;
+use super::writer::Writer;
+use crate::codec::compression::ContextUse;
 use crate::message::CloseInfo;
-use crate::options::Settings;
+use crate::settings::Settings;
 
-pub(crate) use escort::Escort;
+use escort::Escorted;
 
-/// A frame as a caller has it.
+/// A frame as the caller has it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outgoing<'f> {
     /// The header, or a whole encoded frame.
@@ -58,22 +60,23 @@ pub(crate) struct Outgoing<'f> {
     pub(crate) payload: &'f [u8],
     /// The whole frame again, if it may be kept rather than copied.
     pub(crate) shared: Option<&'f Arc<[u8]>>,
-    pub(crate) lane: Lane,
-    pub(crate) context: Context,
+    pub(crate) kind: FrameKind,
+    pub(crate) context: ContextUse,
 }
 
-/// Where a frame may go.
+/// The kind of a frame decides where it may go.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Lane {
+pub(crate) enum FrameKind {
     /// A whole message: not into a fragmented one.
     Data,
     /// A ping of the application: anywhere, behind the messages before it.
     Control,
     /// The answer to a ping: anywhere.
     Pong,
-    /// Nothing yet: a fragmented message begins behind the messages before it.
+    /// No bytes yet: a fragmented message begins, behind the messages before it.
     Begin,
-    /// A part of the fragmented message under way, written by its owner and never queued.
+    /// A part of the fragmented message under way. The thread that sends it writes it; it is never
+    /// queued.
     Fragment { fin: bool },
 }
 
@@ -92,41 +95,41 @@ pub(crate) enum Way {
 }
 
 #[derive(Debug)]
-pub(crate) struct Outbox<O: Outlet = Socket> {
+pub(crate) struct Outbox<O: Escorted = Socket> {
     pub(crate) settings: Settings,
     pub(crate) subprotocol: Option<String>,
-    /// As the state says, for threads that do not have the lock.
+    /// The same as in the state, for threads that do not have the lock.
     is_open: AtomicBool,
-    /// The reader waits for the peer, and sees nothing else.
+    /// The reader waits for the peer and sees nothing else.
     pub(crate) is_reading: AtomicBool,
-    /// How much the socket took; what is being written is counted later.
+    /// How many bytes the socket took. The write under way is counted when it ends.
     written_bytes: AtomicU64,
-    state: Monitor<State<O>>,
+    state: Monitor<OutboxState<O>>,
 }
 
 #[derive(Debug)]
-struct State<O> {
+struct OutboxState<O> {
     turn: Turn<O>,
     closing: Closing,
-    /// What the user is told of the end: from the time when our Close is queued, or at the end.
+    /// What the application is told of the end: set when our Close is queued, or at the end.
     close_info: Option<CloseInfo>,
     peer_closed: bool,
     queue: Queue,
     /// A fragmented message of ours is under way.
     is_streaming: bool,
-    /// What our next compressed message may refer to, if that was agreed on.
+    /// The messages that our next compressed message may refer to, if that was agreed on.
     deflate: Option<Deflate>,
     /// Threads that wait to write something themselves.
     takers: usize,
 }
 
-/// Who may write.
+/// Which thread may write.
 #[derive(Debug)]
 enum Turn<O> {
-    /// Before the beginning and after the end: no thread. No `Sender` keeps the socket.
+    /// No thread, before the beginning and after the end. So no `Sender` keeps the socket.
     Gone,
     Free(Writer<O>),
-    /// The thread that took the writer out, or the escort.
+    /// The thread that took the writer, or the escort.
     Taken(Behind),
 }
 
@@ -134,9 +137,9 @@ enum Turn<O> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Behind {
     Nothing,
-    /// Something, since then.
+    /// Something, since this time.
     Since(Instant),
-    /// The peer has had its time, and what waits has not gone since: no thread need wait for it.
+    /// The peer has had its time, and what waits has not gone out: no thread need wait for it.
     TooLong,
 }
 
@@ -144,30 +147,30 @@ enum Behind {
 pub(crate) enum Closing {
     /// Messages may be sent.
     Open,
-    /// Nobody receives any more, so that none may be sent: what is left is to close.
+    /// No thread receives any more, so no message may be sent. Only the close is left.
     Retired,
     /// Our Close waits or is being written, and FIN follows it if that is wanted.
     Queued { then_fin: bool },
-    /// Our Close is out since then.
+    /// Our Close went out at this time.
     Sent(Instant),
-    /// Nothing can be written any more. After a write that failed nobody knows what the peer has.
+    /// Nothing can be written any more. After a write that failed it is unknown what the peer has.
     Ended {
         sent_at: Option<Instant>,
         has_failed: bool,
     },
 }
 
-type Guard<'s, O> = monitor::Guard<'s, State<O>>;
+type StateGuard<'s, O> = monitor::Guard<'s, OutboxState<O>>;
 
-/// What the thread has that has the turn: the writer, and what it is to write next.
+/// The turn, as the thread has it: the writer, and what to write next.
 #[derive(Debug)]
 struct Job<O> {
     writer: Writer<O>,
     batch: Batch,
 }
 
-impl<O: Outlet> Outbox<O> {
-    /// That of a connection which is yet to [begin](Self::connect).
+impl<O: Escorted> Outbox<O> {
+    /// The outbox of a connection that has not [begun](Self::connect).
     #[inline(never)]
     pub(crate) fn new(settings: Settings, subprotocol: Option<String>) -> Arc<Self> {
         Arc::new(Self {
@@ -176,7 +179,7 @@ impl<O: Outlet> Outbox<O> {
             is_open: AtomicBool::new(true),
             is_reading: AtomicBool::new(false),
             written_bytes: AtomicU64::new(0),
-            state: Monitor::new(State {
+            state: Monitor::new(OutboxState {
                 turn: Turn::Gone,
                 closing: Closing::Open,
                 close_info: None,
@@ -200,13 +203,13 @@ impl<O: Outlet> Outbox<O> {
         self.is_open.load(Ordering::Acquire)
     }
 
-    /// How much the socket took so far.
+    /// How many bytes the socket took so far.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.written_bytes.load(Ordering::Relaxed)
     }
 
-    /// How much had been written before the question whether the peer is alive went out; `None`
-    /// while it may stand behind what another thread writes.
+    /// How many bytes had been written before the ping that asks whether the peer is alive; `None`
+    /// while the ping may stand behind another thread's write.
     pub(crate) fn asked_behind_bytes(&self) -> Option<u64> {
         let state = self.lock();
         match &state.turn {
@@ -215,21 +218,21 @@ impl<O: Outlet> Outbox<O> {
         }
     }
 
-    fn lock(&self) -> Guard<'_, O> {
+    fn lock(&self) -> StateGuard<'_, O> {
         let state = self.state.lock();
         self.check(&state);
         state
     }
 
-    /// Until something changes, for so long at most.
-    fn pause<'s>(&'s self, state: Guard<'s, O>, most: Duration) -> Guard<'s, O> {
+    /// Waits until something changes, for at most this long.
+    fn pause<'s>(&'s self, state: StateGuard<'s, O>, most: Duration) -> StateGuard<'s, O> {
         let state = self.state.wait(state, most);
         self.check(&state);
         state
     }
 
-    /// What the types cannot say of a state that another thread has left.
-    fn check(&self, state: &State<O>) {
+    /// Checks what the types cannot say of a state that another thread has left.
+    fn check(&self, state: &OutboxState<O>) {
         if !cfg!(debug_assertions) {
             return;
         }
@@ -247,7 +250,7 @@ impl<O: Outlet> Outbox<O> {
             ("a Close that is due", queue.close.is_none() || is_due),
             ("nothing behind Close", !queue.is_ready(false) || !is_over),
             ("no writer", !is_free || !has_ended),
-            // Messages may be held back, but nothing else waits without a thread that writes it.
+            // Messages may be held back, but nothing else waits unless a thread will write it.
             ("a thread", !is_free || is_awaited || !queue.is_ready(true)),
         ];
         for (rule, holds) in rules {
@@ -256,7 +259,7 @@ impl<O: Outlet> Outbox<O> {
     }
 }
 
-impl<O: Outlet> State<O> {
+impl<O: Escorted> OutboxState<O> {
     /// Whether a thread that was not waiting may take the turn. Threads that wait to write
     /// something themselves come first, but not in the middle of a fragmented message.
     fn is_free(&self) -> bool {
@@ -277,7 +280,7 @@ impl<O: Outlet> State<O> {
         }
     }
 
-    /// All that may be written now.
+    /// Everything that may be written now.
     #[inline(always)]
     fn next_batch(&mut self, writer: &mut Writer<O>) -> Option<Batch> {
         if !self.queue.is_ready(self.is_streaming) {

@@ -1,16 +1,18 @@
-//! A message that goes to many.
+//! A message that is encoded once for many connections.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use akurai_http::deflate::Level;
 
-use crate::codec::compression::{Context, Outbound};
+use crate::codec::compression::{ContextUse, Outbound};
 use crate::codec::frame::{self, Opcode};
+use crate::lock::lock;
 use crate::message::Kind;
 
-/// A message that is encoded once, for any number of connections: see [`Sender::send_prepared`](crate::Sender::send_prepared).
-/// Clones share its bytes. For connections that compress ([`WsOptions::deflate`](crate::WsOptions::deflate)) it is compressed once,
-/// by itself, for all that have agreed on the same.
+/// A message that is encoded once, for any number of connections: see
+/// [`Sender::send_prepared`](crate::Sender::send_prepared). Clones share its bytes. For connections
+/// that compress ([`WsOptions::deflate`](crate::WsOptions::deflate)) it is compressed by itself,
+/// once for all connections that have agreed on the same parameters.
 ///
 /// ```
 /// use akurai_ws::{Error, Prepared, Sender};
@@ -28,7 +30,7 @@ pub struct Prepared {
     kind: Kind,
     frame: Arc<[u8]>,
     payload_len: usize,
-    /// The same compressed, for each way that a connection has asked for.
+    /// The compressed frames, one for each set of parameters that a connection has asked for.
     compressed: Arc<Mutex<Vec<Variant>>>,
 }
 
@@ -36,7 +38,7 @@ pub struct Prepared {
 struct Variant {
     level: Level,
     window_bits: u8,
-    /// `None` if that is no shorter.
+    /// `None` if compression makes it no shorter.
     frame: Option<Arc<[u8]>>,
 }
 
@@ -51,34 +53,31 @@ impl Prepared {
         Self::new(Kind::Binary, bytes)
     }
 
-    /// What it is.
+    /// The kind of the message.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The compressed frame for a connection that has agreed on this, made once for all that have agreed on the same; `None` if
-    /// it is sent as it is.
+    /// The compressed frame for a connection that has agreed on these parameters, made once for all
+    /// such connections; `None` if the message is sent as it is.
     pub(crate) fn compressed_for(&self, outbound: Option<Outbound>) -> Option<Arc<[u8]>> {
         let outbound = outbound.filter(|outbound| outbound.is_for(self.payload()))?;
         self.compressed(outbound)
     }
 
-    /// What goes out, and what it is to a compression context.
+    /// The frame that goes out, and what it does to a compression context.
     pub(crate) fn frame_of<'f>(
         &'f self,
         compressed: Option<&'f Arc<[u8]>>,
-    ) -> (&'f Arc<[u8]>, Context) {
+    ) -> (&'f Arc<[u8]>, ContextUse) {
         match compressed {
-            Some(frame) => (frame, Context::Anew),
-            None => (&self.frame, Context::Apart),
+            Some(frame) => (frame, ContextUse::Restart),
+            None => (&self.frame, ContextUse::Unused),
         }
     }
 
     fn compressed(&self, outbound: Outbound) -> Option<Arc<[u8]>> {
-        let mut variants = self
-            .compressed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut variants = lock(&self.compressed);
         let (level, window_bits) = (outbound.level, outbound.direction.window_bits);
         let is_wanted =
             |variant: &&Variant| (variant.level, variant.window_bits) == (level, window_bits);

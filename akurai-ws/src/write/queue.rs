@@ -1,4 +1,4 @@
-//! What waits while another thread writes.
+//! The frames that wait while another thread writes.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -7,22 +7,22 @@ use std::sync::Arc;
 
 use crate::codec::frame::{self, Opcode};
 
-/// What the sending side keeps of its queue's buffer when it is at rest, in bytes.
+/// Largest buffer that the queue keeps while nothing waits, in bytes.
 const IDLE_BYTES: usize = 4 * 1024;
 
-/// A shared frame of so many bytes or more is kept as it is. A shorter one is copied, and goes out
-/// in one write with those beside it.
+/// A shared frame of this many bytes or more is kept as it is. A shorter one is copied, and goes
+/// out in one write with the frames beside it.
 const SHARED_BYTES: usize = 16 * 1024;
 
 /// Encoded frames, in the order in which they will be written: a pong and a ping of the reader,
 /// control frames, data, Close.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// Of several pings that came meanwhile, the last is answered (RFC 6455 §5.5.3).
+    /// If several pings came meanwhile, the last one is answered (RFC 6455 §5.5.3).
     pong: Option<Vec<u8>>,
     /// The reader asks whether the peer is alive.
     pub(crate) keepalive: bool,
-    /// The application's pings that no data was in front of.
+    /// The application's pings that had no data in front of them.
     control: Vec<u8>,
     control_frames: usize,
     /// Data up to the last shared frame.
@@ -59,15 +59,15 @@ impl Default for Piece {
     }
 }
 
-/// What is to be written next.
+/// The frames to write next.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// What goes before the last, a write for each.
+    /// The pieces before the last one, one write each.
     front: VecDeque<Piece>,
     last: Piece,
-    /// How much of the first piece is written.
+    /// How many bytes of the first piece are written.
     written: usize,
-    /// It ends with Close, and so does the connection's sending.
+    /// It ends with Close, after which the connection sends nothing.
     pub(crate) has_close: bool,
 }
 
@@ -80,12 +80,12 @@ impl Batch {
         }
     }
 
-    /// The next bytes to write, those of one piece; none at the end.
+    /// The next bytes to write, from one piece; none at the end.
     pub(crate) fn unwritten(&self) -> &[u8] {
         &self.front.front().unwrap_or(&self.last)[self.written..]
     }
 
-    /// So many of them are written. A piece that is written is dropped.
+    /// Marks so many bytes as written. A piece that is written is dropped.
     pub(crate) fn advance(&mut self, count: usize) {
         self.written += count;
         if self
@@ -144,7 +144,7 @@ impl Queue {
         push(&mut self.data, head, payload);
     }
 
-    /// A frame that other connections get as well: not copied if it is long.
+    /// A frame that other connections get as well. A long one is not copied.
     pub(crate) fn push_shared(&mut self, frame: &Arc<[u8]>) {
         if frame.len() < SHARED_BYTES {
             return self.push_data(frame, b"");
@@ -158,8 +158,8 @@ impl Queue {
         self.front.push_back(Piece::Shared(Arc::clone(frame)));
     }
 
-    /// A ping: not in front of data that came before it, since its pong may tell the application
-    /// that this has arrived.
+    /// A ping. It does not go in front of data that came before it, since its pong may tell the
+    /// application that this data has arrived.
     pub(crate) fn push_control(&mut self, head: &[u8], payload: &[u8]) {
         if !self.has_data() {
             self.control_frames += 1;
@@ -185,7 +185,8 @@ impl Queue {
     }
 
     /// Takes all that may be written.
-    // Most often nothing waits, and its large frame would cost each write 30 instructions.
+    // Not inlined: most often nothing waits, and its large stack frame would cost each write 30
+    // instructions.
     #[inline(never)]
     pub(crate) fn take(&mut self, only_control: bool) -> Batch {
         let mut batch = Batch::default();
@@ -218,7 +219,7 @@ impl Queue {
         batch
     }
 
-    /// Uses the buffer of a batch that was written again.
+    /// Reuses the buffer of a batch that was written.
     pub(crate) fn recycle(&mut self, batch: Batch) {
         if let Piece::Own(mut bytes) = batch.last {
             if self.data.is_empty() && bytes.capacity() > self.data.capacity() {
@@ -228,7 +229,7 @@ impl Queue {
         }
     }
 
-    /// At rest: nothing large is kept.
+    /// Frees large buffers that are empty.
     pub(crate) fn shrink(&mut self) {
         for buffer in [&mut self.control, &mut self.data] {
             if buffer.is_empty() && buffer.capacity() > IDLE_BYTES {

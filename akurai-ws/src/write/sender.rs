@@ -1,36 +1,37 @@
-//! The half of a connection that any thread may hold.
+//! The sending half of a connection. Any thread may hold it.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::codec::close;
-use crate::codec::compression::Context;
+use crate::codec::compression::ContextUse;
 use crate::codec::frame::{self, CONTROL_MAX_BYTES, Opcode};
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind};
 use crate::write::message_writer::MessageWriter;
-use crate::write::outbox::{Lane, Outbox, Outgoing, Way};
+use crate::write::outbox::{FrameKind, Outbox, Outgoing, Way};
 use crate::write::prepared::Prepared;
 
-/// Sends on a connection while another thread receives. Clones are the same connection, and any number of threads may
-/// send at once: frames never interleave, and what one thread sends arrives in its order.
+/// Sends on a connection while another thread receives. Clones send on the same connection, and any
+/// number of threads may send at once: frames never interleave, and the messages of one thread
+/// arrive in its order.
 ///
-/// A connection has no thread for it. A sending thread that finds no other writing writes to the
-/// socket itself, and waits while the peer is slow, for
-/// [`WsOptions::write_deadline`](crate::WsOptions::write_deadline) at most. One that finds another
-/// thread writing leaves its message in a queue to that thread, and returns at once. A thread that has
-/// written a whole queue's worth for others leaves the rest to the one that [`post`](Self::post)
-/// speaks of. What a full queue means is [`WsOptions::when_full`](crate::WsOptions::when_full). So
-/// `Ok` says that a message is on its way, in order, and not that it has arrived. A message longer
-/// than the whole queue waits for its turn to be written directly, and so does each part of a
-/// [`MessageWriter`].
+/// A connection has no thread for sending. A sending thread that finds no other thread writing
+/// writes to the socket itself, and waits while the peer is slow, for at most
+/// [`WsOptions::write_deadline`](crate::WsOptions::write_deadline). A sending thread that finds
+/// another thread writing leaves its message in a queue to that thread, and returns at once. A
+/// thread that has written a whole queue's worth for others leaves the rest to the one thread that
+/// [`post`](Self::post) describes. [`WsOptions::when_full`](crate::WsOptions::when_full) decides
+/// what a full queue means. So `Ok` says that a message is on its way, in order, and not that it
+/// has arrived. A message longer than the whole queue waits for its turn and is then written
+/// directly, and so is each part of a [`MessageWriter`].
 ///
-/// It does not keep the connection open: when the [`WsConn`](crate::WsConn) is dropped or the connection ends otherwise,
-/// each send is [`Error::Closed`].
+/// A sender does not keep the connection open: when the [`WsConn`](crate::WsConn) is dropped or the
+/// connection ends otherwise, each send is [`Error::Closed`].
 #[derive(Clone)]
 pub struct Sender {
     outbox: Arc<Outbox>,
-    /// Messages may be held back where the connection flushes them before it waits.
+    /// Messages may be held back if the connection flushes them before it waits.
     way: Way,
 }
 
@@ -39,40 +40,42 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] after a Close, in whichever direction, and after the end of the connection; [`Error::Slow`] when
-    /// too much waits already; [`Error::WriteDeadline`] and [`Error::Io`] when the peer does not take what is written, or
-    /// is gone. After these two nothing more can be sent, and everyone else who tries gets `Closed` at once.
+    /// [`Error::Closed`] after a Close in either direction, and after the end of the connection;
+    /// [`Error::Slow`] if too much waits already; [`Error::WriteDeadline`] and [`Error::Io`] if the
+    /// peer does not take the bytes, or is gone. After these two nothing more can be sent, and
+    /// every other thread that tries gets `Closed` at once.
     pub fn send_text(&self, text: &str) -> Result<(), Error> {
-        self.send(Opcode::Text, text.as_bytes(), Lane::Data)
+        self.send(Opcode::Text, text.as_bytes(), FrameKind::Data)
     }
 
     /// Sends a binary message as one frame, as [`send_text`](Self::send_text) does.
     pub fn send_binary(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.send(Opcode::Binary, bytes, Lane::Data)
+        self.send(Opcode::Binary, bytes, FrameKind::Data)
     }
 
-    /// Sends a message that was encoded before, as [`send_text`](Self::send_text) does.
+    /// Sends a message that was already encoded, as [`send_text`](Self::send_text) does.
     pub fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
         self.pass_prepared(message, self.way)
     }
 
-    /// Sends a message that was encoded before, and does not wait for the peer: for one who sends to many.
+    /// Sends a message that was already encoded, and does not wait for the peer: for a thread that
+    /// sends to many.
     ///
-    /// What the peer does not take within 5 to 10 ms, and of a frame of over 64 KiB what it does
-    /// not take at once, is left to one thread that the process has for all such peers: it waits
-    /// for the write deadline, and is there only while it is needed. Meanwhile, messages wait in
-    /// the queue. A full queue closes the connection with 1008, unless
-    /// [`WsOptions::when_full`](crate::WsOptions::when_full) says to refuse the message. A message
-    /// longer than the whole queue, and any behind a [`MessageWriter`] whose queue is full, is
-    /// refused and closes nothing.
+    /// One thread of the process takes over what the peer does not take within 5 to 10 ms, and what
+    /// it does not take at once of a frame of over 64 KiB. That thread serves all such peers, waits
+    /// for each until the write deadline, and exists only while it is needed. Meanwhile, messages
+    /// wait in the queue. A full queue closes the connection with 1008, unless
+    /// [`WsOptions::when_full`](crate::WsOptions::when_full) says to refuse the message. Two
+    /// messages are refused without closing anything: one longer than the whole queue, and one
+    /// behind a [`MessageWriter`] whose queue is full.
     ///
     /// The bytes of a frame of 16 KiB or more are not copied, however many peers are slow. Shorter
-    /// ones are, so that a slow peer costs at most twice
-    /// [`WsOptions::max_queue_bytes`](crate::WsOptions::max_queue_bytes): what is being written and
-    /// what waits.
+    /// frames are copied. So a slow peer costs at most twice
+    /// [`WsOptions::max_queue_bytes`](crate::WsOptions::max_queue_bytes): the bytes being written
+    /// and the bytes that wait.
     ///
-    /// Where the queue was filled while another thread writes, that one is waited for before the peer is blamed, until the peer
-    /// has had these 5 to 10 ms, and for 50 ms at most.
+    /// If the queue filled up while another thread was writing, this call waits for that thread
+    /// before it blames the peer: until the peer has had these 5 to 10 ms, and for at most 50 ms.
     ///
     /// # Errors
     ///
@@ -81,9 +84,9 @@ impl Sender {
         self.pass_prepared(message, Way::Post)
     }
 
-    /// Posts a message and leaves it in the queue, so that several go out in one write: with [`post_now`](Self::post_now), or
-    /// with whatever else is sent. When the queue is full, it is written at once; or if another thread is writing, that is
-    /// as for [`post`](Self::post).
+    /// Leaves a message in the queue, so that several go out in one write: with
+    /// [`post_now`](Self::post_now), or with anything else that is sent. If the queue is full, it
+    /// is written at once; or if another thread is writing, this does as [`post`](Self::post).
     ///
     /// # Errors
     ///
@@ -92,16 +95,18 @@ impl Sender {
         self.pass_prepared(message, Way::PostLater)
     }
 
-    /// Writes what [`post_later`](Self::post_later) left in the queue, and does not wait for the peer either.
+    /// Writes the messages that [`post_later`](Self::post_later) left in the queue, without waiting
+    /// for the peer.
     ///
     /// # Errors
     ///
-    /// Those of [`post`](Self::post); on a connection that has ended there is nothing to write.
+    /// Those of [`post`](Self::post). On a connection that has ended there is nothing to write.
     pub fn post_now(&self) -> Result<(), Error> {
         self.outbox.flush(Way::Post)
     }
 
-    /// Sends Close as [`close`](Self::close) does, and does not wait for the peer, as [`post`](Self::post).
+    /// Sends Close as [`close`](Self::close) does, and does not wait for the peer, as
+    /// [`post`](Self::post).
     ///
     /// # Errors
     ///
@@ -111,8 +116,9 @@ impl Sender {
         self.outbox.close(code, reason, Way::Post)
     }
 
-    /// Sends a ping, with up to 125 bytes that come back in the peer's pong (RFC 6455 §5.5.2). It does not overtake a
-    /// message that was sent before it, but may go between the parts of one that a [`MessageWriter`] sends.
+    /// Sends a ping with up to 125 bytes, which come back in the peer's pong (RFC 6455 §5.5.2). It
+    /// does not overtake a message that was sent before it, but may go between the parts of a
+    /// message that a [`MessageWriter`] sends.
     ///
     /// # Errors
     ///
@@ -121,31 +127,36 @@ impl Sender {
         if payload.len() > CONTROL_MAX_BYTES {
             return Err(Error::PingTooLong(payload.len()));
         }
-        self.send(Opcode::Ping, payload, Lane::Control)
+        self.send(Opcode::Ping, payload, FrameKind::Control)
     }
 
-    /// Begins a message that is sent in fragments, each as it is written (RFC 6455 §5.4), so that no side need hold it
-    /// whole. Until it is finished, other messages wait in the queue; control frames go between.
+    /// Begins a message that is sent in fragments, each when it is written (RFC 6455 §5.4), so that
+    /// it is never held whole. Until it is finished, other messages wait in the queue. Control
+    /// frames go between its fragments.
     ///
     /// # Errors
     ///
-    /// [`Error::Slow`] if another such message is still under way after the write deadline; [`Error::Closed`].
+    /// [`Error::Slow`] if another such message is still under way after the write deadline;
+    /// [`Error::Closed`].
     pub fn send_stream(&self, kind: Kind) -> Result<MessageWriter, Error> {
         MessageWriter::begin(Arc::clone(&self.outbox), kind)
     }
 
-    /// Sends Close behind what was sent before, with a code and a reason of 123 bytes at most, and does not wait for the
-    /// answer. Nothing can be sent after it, from no thread. A message that a [`MessageWriter`] has begun is cut off, and
-    /// what waits behind it is not sent. On a connection that is closing or closed already this does nothing.
+    /// Sends Close behind everything that was sent before it, with a code and a reason of at most
+    /// 123 bytes, and does not wait for the answer. No thread can send anything after it. A message
+    /// that a [`MessageWriter`] has begun is cut off, and the messages that wait behind it are not
+    /// sent. On a connection that is closing or closed already this does nothing.
     ///
-    /// The thread that receives gets the peer's Close as usual. If none comes within
-    /// [`WsOptions::close_wait`](crate::WsOptions::close_wait) it gives up; where it waited already when this was called,
-    /// it looks at the clock every 20 s, or at each ping interval if that is shorter.
+    /// The receiving thread gets the peer's Close as usual. If none comes within
+    /// [`WsOptions::close_wait`](crate::WsOptions::close_wait), it gives up. If it was already
+    /// waiting when this was called, it looks at the clock every 20 s, or at each ping interval if
+    /// that is shorter.
     ///
     /// # Errors
     ///
-    /// [`Error::CloseCode`] for a code that RFC 6455 §7.4 keeps off the wire: 1004–1006, 1015, and those it leaves
-    /// undefined. [`Error::ReasonTooLong`]. Nothing was sent then. Otherwise as for [`send_text`](Self::send_text).
+    /// [`Error::CloseCode`] for a code that RFC 6455 §7.4 keeps off the wire: 1004–1006, 1015, and
+    /// all that it leaves undefined. [`Error::ReasonTooLong`]. Nothing was sent then. Otherwise as
+    /// for [`send_text`](Self::send_text).
     pub fn close(&self, code: u16, reason: &str) -> Result<(), Error> {
         close::check(code, reason)?;
         self.outbox.close(code, reason, Way::Send)
@@ -161,12 +172,13 @@ impl Sender {
         self.outbox.close_info()
     }
 
-    /// The subprotocol that both sides speak: see [`WsOptions::subprotocols`](crate::WsOptions::subprotocols).
+    /// The subprotocol that both sides speak: see
+    /// [`WsOptions::subprotocols`](crate::WsOptions::subprotocols).
     pub fn subprotocol(&self) -> Option<&str> {
         self.outbox.subprotocol.as_deref()
     }
 
-    /// That of the thread that receives, which holds messages back if the options say so.
+    /// The sender of the receiving thread, which holds messages back if the options say so.
     pub(crate) fn of_receiver(outbox: Arc<Outbox>) -> Self {
         let way = match outbox.settings.join_sends {
             true => Way::Hold,
@@ -175,7 +187,7 @@ impl Sender {
         Self { outbox, way }
     }
 
-    /// That of any other thread.
+    /// The sender of any other thread.
     pub(crate) fn of_others(&self) -> Self {
         Self {
             outbox: Arc::clone(&self.outbox),
@@ -183,7 +195,7 @@ impl Sender {
         }
     }
 
-    /// Writes what was held back, unless the connection has closed.
+    /// Writes the messages that were held back, unless the connection has closed.
     pub(crate) fn flush(&self) -> Result<(), Error> {
         let is_open = self.is_open();
         self.outbox.flush(Way::Send)?;
@@ -197,7 +209,7 @@ impl Sender {
     fn pass_prepared(&self, message: &Prepared, way: Way) -> Result<(), Error> {
         let compressed = message.compressed_for(self.outbox.settings.outbound);
         let (frame, context) = message.frame_of(compressed.as_ref());
-        let plain = Outgoing::plain(frame, b"", Lane::Data);
+        let plain = Outgoing::plain(frame, b"", FrameKind::Data);
         let shared = Some(frame);
         self.outbox.send(
             Outgoing {
@@ -209,17 +221,17 @@ impl Sender {
         )
     }
 
-    fn send(&self, opcode: Opcode, payload: &[u8], lane: Lane) -> Result<(), Error> {
+    fn send(&self, opcode: Opcode, payload: &[u8], kind: FrameKind) -> Result<(), Error> {
         let outbound = self.outbox.settings.outbound;
-        let is_worth_it = lane == Lane::Data && self.outbox.is_open();
+        let is_worth_it = kind == FrameKind::Data && self.outbox.is_open();
         let outbound = outbound.filter(|outbound| is_worth_it && outbound.is_for(payload));
         let header = frame::encode_header(opcode, payload.len());
-        let plain = Outgoing::plain(header.as_slice(), payload, lane);
+        let plain = Outgoing::plain(header.as_slice(), payload, kind);
         match outbound {
             None => self.pass(plain),
-            // Only when it is its turn is it known what it follows.
+            // Which messages it follows is known only when it is its turn.
             Some(outbound) if outbound.is_behind_others(payload) => self.pass(Outgoing {
-                context: Context::Behind(opcode),
+                context: ContextUse::Continue(opcode),
                 ..plain
             }),
             Some(outbound) => match outbound.compress_alone(payload) {
@@ -227,7 +239,7 @@ impl Sender {
                 Some(payload) => self.pass(Outgoing {
                     head: frame::encode_compressed_header(opcode, true, payload.len()).as_slice(),
                     payload: &payload,
-                    context: Context::Anew,
+                    context: ContextUse::Restart,
                     ..plain
                 }),
             },

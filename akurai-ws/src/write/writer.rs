@@ -1,4 +1,4 @@
-//! The sending side of a connection: whole frames, in time or not at all.
+//! Writes whole frames to the socket, in time or not at all.
 
 use std::fmt::Debug;
 use std::io::{self, ErrorKind, IoSlice, Write};
@@ -8,31 +8,28 @@ use std::time::{Duration, Instant};
 use akurai_http::Socket;
 
 use super::monitor::now;
-use super::outbox::Escort;
 use crate::error::Error;
 use crate::write::queue::Batch;
 
-/// How long the peer may take before the escort waits for it. A peer that reads takes what fits
-/// into the socket's buffer at once.
+/// How long the peer may take before the escort waits for it. A peer that reads takes at once what
+/// fits into the socket's buffer.
 pub(super) const PATIENCE: Duration = Duration::from_millis(5);
 
 /// The write deadline begins again with each MiB that the peer took.
 const REARMING_BYTES: usize = 1024 * 1024;
 
-/// What is longer than this may not fit into the socket's buffer whole, and a wait of some
-/// milliseconds would not change that.
+/// Bytes beyond this may not fit into the socket's buffer at once, and a wait of some milliseconds
+/// would not change that.
 const LONG_BYTES: usize = 64 * 1024;
 
-/// What a [`Writer`] needs of a socket.
+/// The socket as a [`Writer`] needs it.
 pub(crate) trait Outlet: Debug + Send + Sized + 'static {
     fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// The same of one slice and without a wait.
+    /// Writes one slice, without waiting.
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize>;
     /// Longest wait of one write.
     fn set_write_timeout(&mut self, wait: Duration) -> io::Result<()>;
     fn shutdown(&self, how: Shutdown);
-    /// What waits for slow peers, of all such sockets.
-    fn escort(&self) -> &'static Escort<Self>;
 }
 
 impl Outlet for Socket {
@@ -60,28 +57,23 @@ impl Outlet for Socket {
     fn shutdown(&self, how: Shutdown) {
         let _ = Socket::shutdown(self, how);
     }
-
-    fn escort(&self) -> &'static Escort<Self> {
-        static ESCORT: Escort<Socket> = Escort::new();
-        &ESCORT
-    }
 }
 
-/// A socket, as the thread has it that has the turn.
+/// The socket, held by the thread that has the turn.
 #[derive(Debug)]
 pub(crate) struct Writer<O = Socket> {
     pub(super) socket: O,
     /// How long the peer may take for a whole frame, and for each MiB of a longer one.
     pub(super) deadline: Duration,
-    /// What the socket's own timeout is, so that it is set only when it changes.
+    /// The socket's own timeout, so that it is set only when it changes.
     timeout: Duration,
-    /// How much the socket took, in all.
+    /// How many bytes the socket took in all.
     pub(super) written_bytes: u64,
-    /// How much it had taken before the last ping that asks whether the peer is alive.
+    /// How many bytes it had taken before the last ping that asks whether the peer is alive.
     pub(super) asked_behind_bytes: u64,
 }
 
-/// Since when the peer takes a frame, or the last MiB of it.
+/// When the peer began to take a frame, or the last MiB of it.
 #[derive(Debug)]
 pub(super) struct FrameTime {
     pub(super) since: Instant,
@@ -112,7 +104,7 @@ impl<O: Outlet> Writer<O> {
     }
 
     /// Writes all of `parts`, in one write if the peer takes it, and without a copy. After an error
-    /// nobody knows how much of it arrived, and nothing more may be written.
+    /// it is unknown how many bytes arrived, and nothing more may be written.
     fn write(&mut self, parts: [&[u8]; 3]) -> Result<(), Error> {
         let mut slices = parts.map(IoSlice::new);
         let mut rest = &mut slices[..];
@@ -125,16 +117,17 @@ impl<O: Outlet> Writer<O> {
             let written = self.note(result)?.ok_or(Error::WriteDeadline)?;
             IoSlice::advance_slices(&mut rest, written);
             if !rest.is_empty() {
-                // One write lasts no longer than the socket's timeout, but a peer that dribbles
-                // makes it several.
+                // One write lasts no longer than the socket's timeout, but a peer that takes a few
+                // bytes at a time makes several writes necessary.
                 wait = time.left(written, self.deadline)?;
             }
         }
         Ok(())
     }
 
-    /// Writes as much of a batch as the peer takes until [`PATIENCE`] is over, and once more; of a
-    /// long piece, as much as there is room for just now. Since when it has not taken the rest.
+    /// Writes as much of a batch as the peer takes until [`PATIENCE`] is over, and once more. Of a
+    /// long piece, writes only what there is room for now. Returns the time since which the peer
+    /// has not taken the rest.
     pub(super) fn write_soon(
         &mut self,
         batch: &mut Batch,
@@ -150,7 +143,8 @@ impl<O: Outlet> Writer<O> {
             let result = if is_long {
                 self.socket.try_write(bytes)
             } else {
-                // Always the same wait, so that the socket's timeout need not be set for each frame.
+                // Always the same wait, so that the socket's timeout need not be set for each
+                // frame.
                 self.set_timeout(PATIENCE)?;
                 self.socket.write_slices(&[IoSlice::new(bytes)])
             };
@@ -163,13 +157,13 @@ impl<O: Outlet> Writer<O> {
         Ok(None)
     }
 
-    /// Writes as much of `bytes` as there is room for in the socket's buffer; how much that was.
+    /// Writes as much of `bytes` as there is room for in the socket's buffer. Returns how many.
     pub(super) fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
         let result = self.socket.try_write(bytes);
         Ok(self.note(result)?.unwrap_or(0))
     }
 
-    /// What came of one write: how much the peer took; `None` if it was nothing in time.
+    /// The result of one write: how many bytes the peer took; `None` if it took none in time.
     fn note(&mut self, result: io::Result<usize>) -> Result<Option<usize>, Error> {
         let error = match result {
             Ok(0) => ErrorKind::WriteZero.into(),
@@ -204,7 +198,7 @@ impl FrameTime {
         }
     }
 
-    /// What is left of `deadline` when the peer has taken so much more.
+    /// The rest of `deadline` after the peer has taken `written` bytes more.
     pub(super) fn left(&mut self, written: usize, deadline: Duration) -> Result<Duration, Error> {
         let now = now();
         self.progress_bytes += written;
@@ -257,10 +251,6 @@ mod tests {
         }
 
         fn shutdown(&self, _: Shutdown) {}
-
-        fn escort(&self) -> &'static Escort<Self> {
-            unreachable!("nothing is left to it here")
-        }
     }
 
     const DEADLINE: Duration = Duration::from_secs(20);

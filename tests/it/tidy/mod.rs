@@ -58,6 +58,8 @@ fn rust_files() -> Vec<PathBuf> {
         "tests/it",
         "tests/allocations",
         "tests/browser",
+        "tests/edge",
+        "tests/scale",
         "tests/zlib",
     ];
     let found: Vec<PathBuf> = members
@@ -121,7 +123,7 @@ fn invariant_1_codecs_reach_nothing_impure() {
     }
 }
 
-/// What stands at each height of akurai-http. A file imports from its own room and from those
+/// The rooms at each height of akurai-http. A file imports from its own room and from the rooms
 /// below; rooms of one height do not know each other.
 const HTTP_TIERS: [&[&str]; 8] = [
     &["values"],
@@ -134,16 +136,30 @@ const HTTP_TIERS: [&[&str]; 8] = [
     &["lib", "fuzzing"],
 ];
 
+/// The rooms at each height of akurai-ws. Its values are its messages and errors.
+const WS_TIERS: [&[&str]; 8] = [
+    &["error", "message", "lock"],
+    &["codec"],
+    &["settings", "deflate"],
+    &["write", "options"],
+    &["read"],
+    &["conn"],
+    &["upgrade"],
+    &["lib", "fuzzing"],
+];
+
 #[test]
 fn imports_point_down() {
-    let sources = sources("akurai-http");
-    let against = read_imports(&sources).against(&HTTP_TIERS);
-    assert_eq!(against, Vec::<String>::new());
+    for (name, tiers) in [("akurai-http", HTTP_TIERS), ("akurai-ws", WS_TIERS)] {
+        let sources = sources(name);
+        let against = read_imports(&sources).against(&tiers);
+        assert_eq!(against, Vec::<String>::new(), "{name}");
+    }
 }
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    for name in ["akurai-http", "akurai-server"] {
+    for name in ["akurai-http", "akurai-ws", "akurai-server"] {
         let sources = sources(name);
         let imports = read_imports(&sources);
         assert!(imports.edges.len() > 20, "{name}: the reading is broken");
@@ -153,12 +169,15 @@ fn no_files_import_each_other_in_a_circle() {
 
 #[test]
 fn no_type_name_stands_twice_in_a_crate() {
-    let mut sources = sources("akurai-http");
-    // A second reading of the same RFCs has the same words.
-    sources.retain(|(path, _)| !path.starts_with("fuzzing") && !path.ends_with("tests.rs"));
-    let sources = sources.iter().map(|(path, text)| (&**path, &**text));
-    let twice = rules::names_of_several_types(sources);
-    assert_eq!(twice, Vec::<String>::new());
+    for name in ["akurai-http", "akurai-ws", "akurai-server"] {
+        let mut sources = sources(name);
+        let is_of_tests = |path: &str| path.split(['/', '.']).any(|part| part == "tests");
+        // A second reading of the same RFCs has the same words.
+        sources.retain(|(path, _)| !path.starts_with("fuzzing") && !is_of_tests(path));
+        let sources = sources.iter().map(|(path, text)| (&**path, &**text));
+        let twice = rules::names_of_several_types(sources);
+        assert_eq!(twice, Vec::<String>::new(), "{name}");
+    }
 }
 
 /// The files below a crate's `src`, but for a binary's root: path and text of each.
@@ -247,7 +266,9 @@ fn code_is_short() {
     for name in ["akurai-http", "akurai-ws", "akurai-server"] {
         check(&code(name), rules::has_little_code);
     }
-    check(&code("akurai-http"), rules::has_short_functions);
+    for name in ["akurai-http", "akurai-ws"] {
+        check(&code(name), rules::has_short_functions);
+    }
 }
 
 #[test]

@@ -53,7 +53,8 @@ fn closed(code: u16, reason: &str) -> Message {
 
 type Outcome = (Vec<Message>, Option<Violation>);
 
-/// What a connection makes of these reads: the bytes it leaves come again before the next ones.
+/// What a connection makes of these reads. The bytes that it leaves come again before the next
+/// ones.
 fn receive(protocol: &mut Protocol, reads: &[&[u8]]) -> Outcome {
     let (mut messages, mut buffer) = (Vec::new(), Vec::new());
     for read in reads {

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Closing, Guard, Outbox, Outlet, Queue, State, Turn, Way};
+use super::{Closing, Escorted, Outbox, OutboxState, Queue, StateGuard, Turn, Way};
 use crate::codec::close;
 use crate::error::Error;
 use crate::message::CloseInfo;
 use crate::write::monitor::now;
 
-/// How long the peer's Close waits for the thread that may just have written ours.
+/// How long the peer's Close waits for a thread that may just have written ours.
 const NOTED_WITHIN: Duration = Duration::from_millis(250);
 
-impl<O: Outlet> Outbox<O> {
+impl<O: Escorted> Outbox<O> {
     pub(crate) fn closing(&self) -> Closing {
         self.lock().closing
     }
@@ -25,15 +25,15 @@ impl<O: Outlet> Outbox<O> {
         Some(CloseInfo { clean, ..info })
     }
 
-    /// Sends Close behind the messages that wait, unless one has gone either way. The code is one
-    /// that may be sent, or 1005 for none.
+    /// Sends Close behind the messages that wait, unless a Close has gone either way. The code is
+    /// one that may be sent, or 1005 for none.
     pub(crate) fn close(self: &Arc<Self>, code: u16, reason: &str, way: Way) -> Result<(), Error> {
         let mut state = self.lock();
         self.queue_close(&mut state, code, reason);
         self.drain(state, way)
     }
 
-    /// Sends Close as [`close`](Self::close) does, but the messages that wait are forgotten.
+    /// Sends Close as [`close`](Self::close) does, but forgets the messages that wait.
     pub(crate) fn close_now(self: &Arc<Self>, code: u16, reason: &str) -> Result<(), Error> {
         let mut state = self.lock();
         if !state.closing.is_begun() {
@@ -43,7 +43,7 @@ impl<O: Outlet> Outbox<O> {
         self.drain(state, Way::Send)
     }
 
-    pub(super) fn queue_close(&self, state: &mut Guard<'_, O>, code: u16, reason: &str) {
+    pub(super) fn queue_close(&self, state: &mut StateGuard<'_, O>, code: u16, reason: &str) {
         if state.closing.is_begun() {
             return;
         }
@@ -56,7 +56,7 @@ impl<O: Outlet> Outbox<O> {
         self.set_closing(state, Closing::Queued { then_fin: false });
     }
 
-    /// Nobody receives any more, so that nobody may send: the peer's Close would not be answered.
+    /// No thread receives any more, so none may send: the peer's Close would not be answered.
     pub(crate) fn retire(&self) {
         let mut state = self.lock();
         if state.closing == Closing::Open {
@@ -64,33 +64,33 @@ impl<O: Outlet> Outbox<O> {
         }
     }
 
-    fn set_closing(&self, state: &mut Guard<'_, O>, closing: Closing) {
+    fn set_closing(&self, state: &mut StateGuard<'_, O>, closing: Closing) {
         state.closing = closing;
         state.deflate = None;
         self.is_open.store(false, Ordering::Release);
         self.state.wake(state);
     }
 
-    /// The peer's Close came. It may answer the one that another thread has just written, and has
-    /// not yet noted.
+    /// The peer's Close came. It may answer the Close that another thread has just written and not
+    /// yet noted.
     pub(crate) fn peer_closed(&self) {
         let mut state = self.lock();
         state.peer_closed = true;
-        self.wait_while(state, NOTED_WITHIN, State::is_writing_close);
+        self.wait_while(state, NOTED_WITHIN, OutboxState::is_writing_close);
     }
 
-    /// Waits until our Close is out, if it stands behind what another thread writes; no longer than
-    /// that may take.
+    /// Waits until our Close is out, if it stands behind another thread's write, for no longer than
+    /// that write may take.
     pub(crate) fn await_close(&self) {
-        let is_due = |state: &State<O>| matches!(state.closing, Closing::Queued { .. });
+        let is_due = |state: &OutboxState<O>| matches!(state.closing, Closing::Queued { .. });
         self.wait_while(self.lock(), self.settings.write_deadline, is_due);
     }
 
     fn wait_while<'s>(
         &'s self,
-        mut state: Guard<'s, O>,
+        mut state: StateGuard<'s, O>,
         most: Duration,
-        goes_on: fn(&State<O>) -> bool,
+        goes_on: fn(&OutboxState<O>) -> bool,
     ) {
         let until = now() + most;
         while goes_on(&state) {
@@ -102,7 +102,7 @@ impl<O: Outlet> Outbox<O> {
         }
     }
 
-    /// Whether FIN follows our Close when that is out. If not, the caller sends it now.
+    /// Whether FIN follows our Close when that is out. If not, the caller sends FIN now.
     pub(crate) fn will_send_fin(&self) -> bool {
         match &mut self.lock().closing {
             Closing::Queued { then_fin } => {
@@ -113,14 +113,14 @@ impl<O: Outlet> Outbox<O> {
         }
     }
 
-    /// The transport is at its end, or the peer is gone without a word. A thread that writes is
-    /// left to find that out.
+    /// The transport has ended, or the peer is gone without a word. A thread that writes will find
+    /// that out itself.
     pub(crate) fn end(&self, has_failed: bool) {
         self.finish(&mut self.lock(), has_failed);
     }
 
-    /// The connection is given up. Whether a thread still writes, for which the caller ends the
-    /// socket.
+    /// Gives the connection up. Returns whether a thread still writes; then the caller shuts the
+    /// socket down.
     pub(crate) fn abandon(&self) -> bool {
         let mut state = self.lock();
         let is_writing = matches!(state.turn, Turn::Taken(_));
@@ -128,7 +128,7 @@ impl<O: Outlet> Outbox<O> {
         is_writing
     }
 
-    pub(super) fn finish(&self, state: &mut Guard<'_, O>, has_failed: bool) {
+    pub(super) fn finish(&self, state: &mut StateGuard<'_, O>, has_failed: bool) {
         if let Turn::Free(_) = state.turn {
             state.turn = Turn::Gone;
         }
@@ -143,7 +143,7 @@ impl<O: Outlet> Outbox<O> {
     }
 }
 
-impl<O: Outlet> State<O> {
+impl<O: Escorted> OutboxState<O> {
     fn is_writing_close(&self) -> bool {
         let is_due = matches!(self.closing, Closing::Queued { .. });
         is_due && matches!(self.turn, Turn::Taken(_)) && self.queue.close.is_none()
@@ -165,7 +165,7 @@ impl Closing {
         }
     }
 
-    /// Whether nobody knows what the peer has of the last frame.
+    /// Whether it is unknown what the peer has of the last frame.
     pub(crate) fn has_failed(self) -> bool {
         matches!(
             self,
@@ -176,7 +176,7 @@ impl Closing {
         )
     }
 
-    /// Our Close is out. Whether FIN is to follow.
+    /// Notes that our Close is out. Returns whether FIN is to follow.
     pub(super) fn is_out(&mut self) -> bool {
         let then_fin = *self == Self::Queued { then_fin: true };
         match self {

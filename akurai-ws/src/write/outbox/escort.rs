@@ -1,50 +1,67 @@
-//! One thread in the process that waits for all peers that are slow.
+//! One thread of the process that waits for all slow peers.
 //!
-//! A thread that must not wait gives it its turn and the rest of what it wrote. The escort writes
-//! as much as there is room for, to each peer in turn, and looks again soon where something went
-//! out and ever less often where nothing does. A whole frame has the write deadline, as anywhere
-//! else. When the rest is out and nothing waits behind it, the turn ends.
+//! A sending thread that must not wait gives the escort its turn and the rest of its batch. The
+//! escort writes as much as there is room for, to each peer in turn. It tries a peer again soon if
+//! the peer took something, and ever less often if it takes nothing. A whole frame has the write
+//! deadline, as everywhere else. When the rest is out and nothing waits behind it, the turn ends.
 //!
-//! It holds no bytes of its own: a rest is what was shared or queued, and both count towards the
+//! The escort holds no bytes of its own: a rest was shared or queued, and both count towards the
 //! connection's queue. The thread ends when there was no slow peer for a second.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Job, Outbox, Outlet};
+use akurai_http::Socket;
+
+use super::{Job, Outbox};
 use crate::error::Error;
 use crate::write::monitor::{Monitor, now, spawn};
-use crate::write::writer::{FrameTime, PATIENCE};
+use crate::write::writer::{FrameTime, Outlet, PATIENCE};
 
-/// How soon a peer that took something is tried again, and how seldom one that takes nothing.
+/// How soon the escort tries a peer again that took something, and how seldom one that takes
+/// nothing.
 const RETRY: Duration = Duration::from_millis(1);
 const RETRY_MOST: Duration = Duration::from_millis(250);
 
 /// How long the thread waits for another slow peer before it ends.
 const SPARE_TIME: Duration = Duration::from_secs(1);
 
-/// What other threads have left for the escort's thread; None where there is no such thread.
+/// The peers that other threads have left to the escort's thread; `None` if there is no such
+/// thread.
 #[derive(Debug)]
-pub(crate) struct Escort<O: Outlet>(Monitor<Option<Vec<Peer<O>>>>);
+pub(crate) struct Escort<O: Escorted>(Monitor<Option<Vec<SlowPeer<O>>>>);
+
+/// A socket whose slow peers the escort waits for.
+pub(crate) trait Escorted: Outlet {
+    /// The escort of all such sockets.
+    fn escort(&self) -> &'static Escort<Self>;
+}
+
+impl Escorted for Socket {
+    fn escort(&self) -> &'static Escort<Self> {
+        static ESCORT: Escort<Socket> = Escort::new();
+        &ESCORT
+    }
+}
 
 #[derive(Debug)]
-struct Peer<O: Outlet> {
+struct SlowPeer<O: Escorted> {
     outbox: Arc<Outbox<O>>,
     job: Job<O>,
     time: FrameTime,
-    /// When it took something.
+    /// When the peer last took something.
     last_progress: Instant,
-    /// When it is tried again.
+    /// When the escort tries the peer again.
     at: Instant,
 }
 
-impl<O: Outlet> Escort<O> {
+impl<O: Escorted> Escort<O> {
     pub(crate) const fn new() -> Self {
         Self(Monitor::new(None))
     }
 
-    /// Has the turn from now on, with the rest of a batch that the peer has not taken since then.
-    /// Gives it back if there is no thread for it.
+    /// Takes over the turn, with the rest of a batch that the peer has not taken since `since`.
+    /// Gives the turn back if no thread can be started.
     pub(super) fn take_over(
         &'static self,
         outbox: &Arc<Outbox<O>>,
@@ -55,7 +72,7 @@ impl<O: Outlet> Escort<O> {
         if arrivals.is_none() && !spawn(|| self.run()) {
             return Some(job);
         }
-        let peer = Peer::new(Arc::clone(outbox), job, since);
+        let peer = SlowPeer::new(Arc::clone(outbox), job, since);
         arrivals.get_or_insert_default().push(peer);
         self.0.wake(&arrivals);
         None
@@ -70,7 +87,7 @@ impl<O: Outlet> Escort<O> {
             let time = now();
             let attended = peers
                 .into_iter()
-                .filter_map(|peer: Peer<O>| peer.attend(time));
+                .filter_map(|peer: SlowPeer<O>| peer.attend(time));
             peers = attended.collect();
             let next = peers.iter().map(|peer| peer.at).min();
             arrivals = self.0.lock();
@@ -85,7 +102,7 @@ impl<O: Outlet> Escort<O> {
     }
 }
 
-impl<O: Outlet> Peer<O> {
+impl<O: Escorted> SlowPeer<O> {
     fn new(outbox: Arc<Outbox<O>>, job: Job<O>, since: Instant) -> Self {
         Self {
             outbox,
@@ -96,7 +113,7 @@ impl<O: Outlet> Peer<O> {
         }
     }
 
-    /// Writes once, if it is time for that. None when nothing is left to write.
+    /// Writes once, if it is time for that. `None` when nothing is left to write.
     fn attend(mut self, time: Instant) -> Option<Self> {
         if self.at > time {
             return Some(self);
@@ -132,8 +149,8 @@ impl<O: Outlet> Peer<O> {
         Some(self)
     }
 
-    /// Goes on with what waits behind the batch. Where it has failed, each thread that sends on the
-    /// connection learns of it.
+    /// Goes on with the frames that wait behind the batch. After a failure, each thread that sends
+    /// on the connection gets an error.
     fn end_turn(self, result: Result<(), Error>) -> Option<Self> {
         let next = self.outbox.end_turn(self.job, result).ok()?;
         next.map(|job| Self::new(self.outbox, job, self.last_progress))

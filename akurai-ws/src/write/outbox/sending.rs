@@ -1,4 +1,4 @@
-//! Frames into the socket: by which thread, and in which order.
+//! How frames get to the socket: by which thread, and in which order.
 
 use std::mem;
 use std::net::Shutdown;
@@ -6,24 +6,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Behind, Closing, Guard, Job, Lane, Outbox};
-use super::{Outgoing, Outlet, State, Turn, Way};
+use super::{Behind, Closing, FrameKind, Job, Outbox, StateGuard};
+use super::{Escorted, OutboxState, Outgoing, Turn, Way};
 use crate::codec::close;
-use crate::codec::compression::Context;
+use crate::codec::compression::ContextUse;
 use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
-use crate::options::{Settings, WhenFull};
+use crate::settings::{Settings, WhenFull};
 use crate::write::monitor::now;
 use crate::write::queue::Batch;
 
-/// How much may be held back to be written together, in bytes with the frames' headers.
+/// How much may be held back to go out together, in bytes with the frames' headers.
 const HELD_BYTES: usize = 16 * 1024;
 
-/// How long the write of another thread may last before the peer is blamed for what waits behind
-/// it. On a busy machine, such a thread may have to wait for a processor.
+/// How long the write of another thread may last before the peer is blamed for the frames that wait
+/// behind it. On a busy machine, that thread may have to wait for a processor.
 const EXCUSE: Duration = Duration::from_millis(50);
 
-impl<O: Outlet> Outbox<O> {
+impl<O: Escorted> Outbox<O> {
     /// Sends a frame: writes it, or leaves it to the thread that writes.
     pub(crate) fn send(self: &Arc<Self>, frame: Outgoing<'_>, way: Way) -> Result<(), Error> {
         let fits = frame.fits(&self.settings);
@@ -34,12 +34,13 @@ impl<O: Outlet> Outbox<O> {
                 let _ = self.drain(state, way);
                 return Err(Error::Closed);
             }
-            // Others leave the turn to this thread, if it has waited to write its frame itself.
+            // Other threads leave the turn to this thread once it has waited to write its frame
+            // itself.
             let is_free = match fits || until.is_none() {
                 true => state.is_free(),
                 false => matches!(state.turn, Turn::Free(_)),
             };
-            let may_write = is_free && !state.is_barred(frame.lane);
+            let may_write = is_free && !state.is_barred(frame.kind);
             let is_first = may_write && !state.queue.is_ready(false);
             let has_room = fits && state.has_room(&frame, &self.settings);
             let (writes, stays) = match way {
@@ -50,7 +51,7 @@ impl<O: Outlet> Outbox<O> {
             };
             if writes || stays || has_room {
                 let (outbound, deflate) = (self.settings.outbound, &mut state.deflate);
-                let compressed = frame.context.place(outbound, deflate, frame.payload);
+                let compressed = frame.context.compress(outbound, deflate, frame.payload);
                 let frame = frame.or(compressed.as_deref());
                 if writes {
                     return self.write(state, way, Some(&frame));
@@ -62,8 +63,8 @@ impl<O: Outlet> Outbox<O> {
                 };
             }
             if !way.waits() && is_free && state.queue.is_ready(state.is_streaming) {
-                // That no thread has written yet what was left for later, or what the receiving
-                // thread holds back, is no fault of the peer's.
+                // No thread has written yet what was left for later, or what the receiving thread
+                // holds back. The peer is not to blame for that.
                 self.drain(state, way)?;
                 state = self.lock();
             } else {
@@ -75,7 +76,7 @@ impl<O: Outlet> Outbox<O> {
     /// Answers a ping (RFC 6455 §5.5.3).
     pub(crate) fn pong(self: &Arc<Self>, payload: &[u8]) -> Result<(), Error> {
         let header = frame::encode_header(Opcode::Pong, payload.len());
-        let pong = Outgoing::plain(header.as_slice(), payload, Lane::Pong);
+        let pong = Outgoing::plain(header.as_slice(), payload, FrameKind::Pong);
         self.send(pong, Way::Send)
     }
 
@@ -86,13 +87,14 @@ impl<O: Outlet> Outbox<O> {
         self.drain(state, Way::Send)
     }
 
-    /// Writes what was left in the queue, if no thread does.
+    /// Writes the frames that were left in the queue, if no thread does.
     pub(crate) fn flush(self: &Arc<Self>, way: Way) -> Result<(), Error> {
         self.drain(self.lock(), way)
     }
 
-    /// Writes what waits, if no thread does. Wherever a frame was queued, this comes last.
-    pub(super) fn drain(self: &Arc<Self>, state: Guard<'_, O>, way: Way) -> Result<(), Error> {
+    /// Writes the frames that wait, if no thread does. This is the last step wherever a frame was
+    /// queued.
+    pub(super) fn drain(self: &Arc<Self>, state: StateGuard<'_, O>, way: Way) -> Result<(), Error> {
         match state.is_free() && state.queue.is_ready(state.is_streaming) {
             true => self.write(state, way, None),
             false => Ok(()),
@@ -102,12 +104,13 @@ impl<O: Outlet> Outbox<O> {
     /// Waits until there may be room or the turn is free, unless it is time to give up.
     fn wait_for_room<'s>(
         self: &'s Arc<Self>,
-        mut state: Guard<'s, O>,
+        mut state: StateGuard<'s, O>,
         fits: bool,
         way: Way,
         until: &mut Option<Instant>,
-    ) -> Result<Guard<'s, O>, Error> {
-        // That the message is long, or our own fragmented one in the way, is no fault of the peer's.
+    ) -> Result<StateGuard<'s, O>, Error> {
+        // The peer is not to blame if the message is long, or if our own fragmented message is in
+        // the way.
         let is_peers = fits && !state.is_streaming;
         let when_full = self.settings.when_full;
         let may_wait = way.waits() && (!is_peers || when_full == WhenFull::Wait);
@@ -132,21 +135,21 @@ impl<O: Outlet> Outbox<O> {
         Err(Error::Slow)
     }
 
-    /// Takes the turn, if it is free, and writes all that waits, `own` behind it, and what comes
-    /// meanwhile. The escort has the rest where the peer has not taken a post in time, and where
-    /// this thread has written a queue's worth for others.
+    /// Takes the turn, if it is free, and writes everything that waits, `own` behind it, and the
+    /// frames that come meanwhile. The escort takes over the rest if the peer has not taken a post
+    /// in time, or if this thread has written a queue's worth for others.
     fn write(
         self: &Arc<Self>,
-        mut state: Guard<'_, O>,
+        mut state: StateGuard<'_, O>,
         way: Way,
         own: Option<&Outgoing<'_>>,
     ) -> Result<(), Error> {
         let Some(mut job) = state.take_turn() else {
             return Ok(());
         };
-        match own.map(|frame| frame.lane) {
-            Some(Lane::Begin) => state.is_streaming = true,
-            Some(Lane::Fragment { fin: true }) => state.is_streaming = false,
+        match own.map(|frame| frame.kind) {
+            Some(FrameKind::Begin) => state.is_streaming = true,
+            Some(FrameKind::Fragment { fin: true }) => state.is_streaming = false,
             _ => {}
         }
         if !job.batch.is_written() {
@@ -191,8 +194,8 @@ impl<O: Outlet> Outbox<O> {
         }
     }
 
-    /// Ends the turn of a thread that has written a batch, or failed to. If more waits, the thread
-    /// has the next turn; but a thread that waits to write something itself comes first.
+    /// Ends the turn of a thread that has written a batch, or failed to. If more waits, the same
+    /// thread gets the next turn, unless another thread waits to write something itself.
     pub(super) fn end_turn(
         &self,
         mut job: Job<O>,
@@ -206,7 +209,8 @@ impl<O: Outlet> Outbox<O> {
             state.turn = Turn::Gone;
             self.finish(&mut state, true);
             drop(state);
-            // Half a frame is out: nothing can follow it, and the reader need not wait for anything.
+            // Half a frame is out, so nothing can follow it, and the reader need not wait for
+            // anything.
             job.writer.socket.shutdown(Shutdown::Both);
             return Err(if has_ended { Error::Closed } else { error });
         }
@@ -233,7 +237,7 @@ impl<O: Outlet> Outbox<O> {
         Ok(None)
     }
 
-    /// The peer has had its time for what is being written.
+    /// The peer has had its time for the bytes being written.
     pub(super) fn is_late(&self) {
         let mut state = self.lock();
         if let Turn::Taken(behind) = &mut state.turn {
@@ -243,45 +247,45 @@ impl<O: Outlet> Outbox<O> {
     }
 }
 
-impl<O: Outlet> State<O> {
+impl<O: Escorted> OutboxState<O> {
     /// Whether a fragmented message of ours is in the way.
-    fn is_barred(&self, lane: Lane) -> bool {
-        match lane {
-            Lane::Data | Lane::Begin => self.is_streaming,
+    fn is_barred(&self, kind: FrameKind) -> bool {
+        match kind {
+            FrameKind::Data | FrameKind::Begin => self.is_streaming,
             // A ping stays behind what was sent before it.
-            Lane::Control => self.is_streaming && self.queue.has_data(),
-            Lane::Pong | Lane::Fragment { .. } => false,
+            FrameKind::Control => self.is_streaming && self.queue.has_data(),
+            FrameKind::Pong | FrameKind::Fragment { .. } => false,
         }
     }
 
     fn has_room(&self, frame: &Outgoing<'_>, settings: &Settings) -> bool {
-        // Of the answers to pings, one waits.
-        frame.lane == Lane::Pong
+        // Only one answer to a ping waits at a time.
+        frame.kind == FrameKind::Pong
             || self.queue.messages() < settings.max_queue_messages
                 && self.queue.bytes() + frame.len() <= settings.max_queue_bytes
     }
 
     fn may_hold(&self, frame: &Outgoing<'_>) -> bool {
-        frame.lane == Lane::Data && self.queue.bytes() + frame.len() <= HELD_BYTES
+        frame.kind == FrameKind::Data && self.queue.bytes() + frame.len() <= HELD_BYTES
     }
 
     fn push(&mut self, frame: &Outgoing<'_>) {
-        if frame.lane == Lane::Pong {
+        if frame.kind == FrameKind::Pong {
             return self.queue.set_pong(frame.payload);
         }
         if let Turn::Taken(behind @ Behind::Nothing) = &mut self.turn {
             *behind = Behind::Since(now());
         }
-        match (frame.lane, frame.shared) {
-            (Lane::Control, _) => self.queue.push_control(frame.head, frame.payload),
+        match (frame.kind, frame.shared) {
+            (FrameKind::Control, _) => self.queue.push_control(frame.head, frame.payload),
             (_, Some(shared)) => self.queue.push_shared(shared),
             _ => self.queue.push_data(frame.head, frame.payload),
         }
     }
 
-    /// How long the write under way may still last before the peer is to blame. That much came
-    /// while another thread wrote is no fault of the peer's, nor that others were faster to take
-    /// the room: so each write has its time.
+    /// How long the write under way may still last before the peer is to blame. The peer is not to
+    /// blame if much came while another thread wrote, nor if other threads took the room first: so
+    /// each write has its own time.
     fn excuse_left(&mut self) -> Duration {
         let now = now();
         match &mut self.turn {
@@ -295,22 +299,22 @@ impl<O: Outlet> State<O> {
 }
 
 impl<'f> Outgoing<'f> {
-    /// One that is not compressed, nor kept.
-    pub(crate) fn plain(head: &'f [u8], payload: &'f [u8], lane: Lane) -> Self {
+    /// A frame that is neither compressed nor kept.
+    pub(crate) fn plain(head: &'f [u8], payload: &'f [u8], kind: FrameKind) -> Self {
         Self {
             head,
             payload,
             shared: None,
-            lane,
-            context: Context::Apart,
+            kind,
+            context: ContextUse::Unused,
         }
     }
 
-    /// The same message, as it is after its compression.
+    /// The same message, compressed.
     fn or(self, compressed: Option<&'f [u8]>) -> Self {
         match compressed {
             None => self,
-            Some(whole) => Self::plain(whole, b"", self.lane),
+            Some(whole) => Self::plain(whole, b"", self.kind),
         }
     }
 
@@ -318,12 +322,12 @@ impl<'f> Outgoing<'f> {
         self.head.len() + self.payload.len()
     }
 
-    /// Whether it may be queued. What would never fit is written by its own thread.
+    /// Whether it may be queued. A thread writes its frame itself if it would never fit.
     fn fits(&self, settings: &Settings) -> bool {
-        match self.lane {
-            Lane::Data | Lane::Control => self.len() <= settings.max_queue_bytes,
-            Lane::Pong => true,
-            Lane::Begin | Lane::Fragment { .. } => false,
+        match self.kind {
+            FrameKind::Data | FrameKind::Control => self.len() <= settings.max_queue_bytes,
+            FrameKind::Pong => true,
+            FrameKind::Begin | FrameKind::Fragment { .. } => false,
         }
     }
 }
@@ -347,7 +351,7 @@ mod tests {
     use crate::codec::compression::Outbound;
     use crate::codec::extensions::Direction;
     use crate::message::Kind;
-    use crate::options::Settings;
+    use crate::settings::Settings;
     use crate::write::message_writer::MessageWriter;
 
     #[test]

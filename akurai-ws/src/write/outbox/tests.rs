@@ -2,8 +2,9 @@
 
 mod scene;
 
+use super::escort::Escort;
 use super::*;
-use crate::options::WhenFull;
+use crate::settings::WhenFull;
 use crate::write::model;
 use scene::Op::{self, *};
 use scene::{Pipe, QUEUE_BYTES, Scene};

@@ -269,7 +269,7 @@ fn case_15_discarded_after_close() {
         receive(&mut protocol, &[&bytes]),
         (vec![closed(1000, "")], None)
     );
-    assert_eq!(protocol.state(), State::Closed);
+    assert_eq!(protocol.state(), ConnectionState::Closed);
     assert_eq!(receive(&mut protocol, &[&behind]), (vec![], None));
 }
 
@@ -284,7 +284,7 @@ fn closing_discards_until_the_peers_close() {
     let (head, tail) = long.split_at(100);
     assert_eq!(receive(&mut protocol, &[head]), (vec![], None));
     protocol.start_closing();
-    assert_eq!(protocol.state(), State::Closing);
+    assert_eq!(protocol.state(), ConnectionState::Closing);
     let pushed = [
         tail,
         &masked(FIN | PING, b"?"),
@@ -298,7 +298,7 @@ fn closing_discards_until_the_peers_close() {
         receive(&mut protocol, &[&close]),
         (vec![closed(1000, "")], None)
     );
-    assert_eq!(protocol.state(), State::Closed);
+    assert_eq!(protocol.state(), ConnectionState::Closed);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What a program of the model test runs on: a peer without a socket, its threads, and what must
-//! hold at their end.
+//! The surroundings of a program of the model test: a peer without a socket, its threads, and the
+//! properties that must hold when they have ended.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
@@ -7,13 +7,15 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::super::escort::Escort;
 use super::super::*;
 use crate::codec::close;
 use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
 use crate::write::model::{self, Body, Report};
+use crate::write::writer::Outlet;
 
-/// What a thread of a program does. A message says its thread and its place in there.
+/// A step of a program's thread. A message names its thread and its place in that thread's program.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Op {
     Send,
@@ -26,7 +28,7 @@ pub(super) enum Op {
     PostFull,
     PostLater,
     PostNow,
-    /// A message in so many fragments.
+    /// A message in this many fragments.
     Stream(usize),
     Ping,
     /// The reader answers a ping.
@@ -37,7 +39,7 @@ pub(super) enum Op {
     PostClose,
     /// The reader finds the peer's Close, and answers it.
     AnswerClose,
-    /// The reader finds what the peer answers to ours, if that comes.
+    /// The reader finds the peer's answer to our Close, if that comes.
     HearAnswer,
     /// The reader has found a violation.
     Fail,
@@ -76,7 +78,7 @@ const TOO_SLOW: Duration = Duration::from_millis(60);
 #[derive(Debug, Default)]
 struct Peer {
     taken: Vec<u8>,
-    /// How often it does otherwise than to take all at once.
+    /// How often it does something other than taking all bytes at once.
     faults_left: usize,
     fin_at: Option<usize>,
     has_failed: bool,
@@ -151,7 +153,9 @@ impl Outlet for Pipe {
         peer.has_ended |= how == Shutdown::Both;
         self.peer.wake(&peer);
     }
+}
 
+impl Escorted for Pipe {
     fn escort(&self) -> &'static Escort<Self> {
         self.escort
     }
@@ -219,7 +223,7 @@ impl Scene {
         let send = |len, way| {
             let frame: Arc<[u8]> = message(len).into();
             let shared = matches!(way, Way::Post | Way::PostLater).then_some(&frame);
-            let plain = Outgoing::plain(&frame, b"", Lane::Data);
+            let plain = Outgoing::plain(&frame, b"", FrameKind::Data);
             outbox.send(Outgoing { shared, ..plain }, way)
         };
         match op {
@@ -233,7 +237,7 @@ impl Scene {
             PostNow => outbox.flush(Way::Post),
             Stream(parts) => self.stream(parts, label),
             Ping => outbox.send(
-                Outgoing::plain(&[0x89, 2], &label, Lane::Control),
+                Outgoing::plain(&[0x89, 2], &label, FrameKind::Control),
                 Way::Send,
             ),
             Pong => outbox.pong(&label),
@@ -273,12 +277,12 @@ impl Scene {
 
     fn stream(&self, parts: usize, label: [u8; 2]) -> Result<(), Error> {
         self.outbox
-            .send(Outgoing::plain(b"", b"", Lane::Begin), Way::Send)?;
+            .send(Outgoing::plain(b"", b"", FrameKind::Begin), Way::Send)?;
         for part in 0..parts {
             let fin = part + 1 == parts;
             let opcode = if part == 0 { 2 } else { 0 };
             let head = [opcode | u8::from(fin) << 7, 2];
-            let frame = Outgoing::plain(&head, &label, Lane::Fragment { fin });
+            let frame = Outgoing::plain(&head, &label, FrameKind::Fragment { fin });
             self.outbox.send(frame, Way::Send)?;
         }
         Ok(())
@@ -299,7 +303,7 @@ impl Scene {
         Ok(())
     }
 
-    /// What must hold when all threads have ended.
+    /// Checks what must hold when all threads have ended.
     pub(super) fn verify(&self, report: Report) {
         let state = self.outbox.lock();
         let peer = self.pipe.peer.lock();
@@ -323,9 +327,9 @@ impl Scene {
     }
 }
 
-/// A run at its end.
+/// A run that has ended.
 struct End<'e> {
-    state: &'e State<Pipe>,
+    state: &'e OutboxState<Pipe>,
     peer: &'e Peer,
     log: &'e [Entry],
 }
@@ -338,8 +342,8 @@ impl End<'_> {
         frames
     }
 
-    /// None is behind the Close, or within a fragmented message if it is no control frame. Those of
-    /// a thread are in its order, and each is there once.
+    /// No frame is behind the Close, and only control frames are within a fragmented message. The
+    /// frames of a thread are in its order, and each is there once.
     fn each_is_in_its_place(&self, frames: &[(u8, &[u8])]) -> Vec<Label> {
         let mut order: Vec<Label> = Vec::new();
         let mut is_within = false;
@@ -359,8 +363,8 @@ impl End<'_> {
         order
     }
 
-    /// What was accepted is there, unless it was forgotten for a Close, or the connection failed;
-    /// and what was refused is not.
+    /// Each frame that was accepted is there, unless it was forgotten for a Close or the connection
+    /// failed. No frame that was refused is there.
     fn nothing_is_lost(&self, order: &[Label]) {
         let has_failed = self.state.closing.has_failed();
         let forgets = |op| matches!(op, AnswerClose | Fail | Op::End | Stream(_));
@@ -376,7 +380,7 @@ impl End<'_> {
             let is_there = order.contains(label);
             match outcome {
                 Outcome::Accepted => assert!(is_there || may_be_lost, "{op:?} is lost"),
-                // Its own may be out where the thread failed in what it wrote for others.
+                // The thread's own frame may be out if the thread failed while it wrote for others.
                 Outcome::Closed | Outcome::Slow => {
                     assert!(!is_there || has_failed, "{op:?} was refused");
                 }
@@ -411,7 +415,7 @@ impl End<'_> {
         assert_eq!(fin_at, peer.taken.len(), "behind FIN");
     }
 
-    /// Nobody waits in vain, and nothing is left behind.
+    /// No thread waits in vain, and nothing is left behind.
     fn nobody_waits(&self, report: Report) {
         let most = Duration::from_secs(u64::from(report.is_disturbed));
         assert!(report.ended_at <= most, "a thread waited in vain");
@@ -428,7 +432,7 @@ fn has_close(bytes: &[u8]) -> bool {
     frames(bytes).0.iter().any(|(first, _)| *first == 0x88)
 }
 
-/// The frames, each by its first byte and its payload, and whether there is half of one.
+/// The frames, each as its first byte and its payload, and whether half a frame follows them.
 fn frames(mut bytes: &[u8]) -> (Vec<(u8, &[u8])>, bool) {
     let mut frames = Vec::new();
     while let [first, len, rest @ ..] = bytes {

@@ -3,32 +3,33 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 
-use crate::channel::{Channel, Part};
 use crate::error::Error;
 use crate::message::Kind;
+use crate::read::reader::{Part, Reader};
 
-/// A message that is read as it comes, and never held whole: see [`WsConn::recv_stream`](crate::WsConn::recv_stream).
+/// A message that is read as it comes and never held whole: see
+/// [`WsConn::recv_stream`](crate::WsConn::recv_stream).
 ///
-/// At its end, [`read`](Read::read) gives 0. Dropped before that, the rest of the message is passed over by the next
-/// `recv`; whether that rest is UTF-8 is not checked then.
+/// At its end, [`read`](Read::read) returns 0. If it is dropped before that, the next `recv` skips
+/// the rest of the message, without checking that the rest is UTF-8.
 pub struct MessageReader<'c> {
-    channel: &'c mut Channel,
+    reader: &'c mut Reader,
     kind: Kind,
     part: Vec<u8>,
     used: usize,
-    /// What follows the part.
+    /// What follows this part.
     rest: Part,
 }
 
 impl<'c> MessageReader<'c> {
     /// Waits for the next message to begin; `None` when the connection ends instead.
-    pub(crate) fn begin(channel: &'c mut Channel) -> Result<Option<Self>, Error> {
+    pub(crate) fn begin(reader: &'c mut Reader) -> Result<Option<Self>, Error> {
         let mut part = Vec::new();
-        let Some((kind, rest)) = channel.recv_begun(&mut part)? else {
+        let Some((kind, rest)) = reader.recv_begun(&mut part)? else {
             return Ok(None);
         };
         Ok(Some(Self {
-            channel,
+            reader,
             kind,
             part,
             used: 0,
@@ -36,20 +37,21 @@ impl<'c> MessageReader<'c> {
         }))
     }
 
-    /// What it is. What is read of a text is UTF-8 up to where it was read, and each part ends with a whole code point
-    /// if `buf` has room for it.
+    /// The kind of the message. The bytes that were read of a text are UTF-8, and each part ends
+    /// with a whole code point if `buf` has room for it.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 }
 
 impl Read for MessageReader<'_> {
-    /// Reads what has come of the message, and waits if that is nothing.
+    /// Reads the bytes that have come of the message, and waits if there are none.
     ///
     /// # Errors
     ///
-    /// Those of [`WsConn::recv`](crate::WsConn::recv) as an [`io::Error`], out of which [`Error::from`] takes them again;
-    /// `UnexpectedEof` when the connection ends within the message, or is closed by either side.
+    /// Those of [`WsConn::recv`](crate::WsConn::recv) as an [`io::Error`], which [`Error::from`]
+    /// turns back; `UnexpectedEof` if the connection ends within the message, or either side closes
+    /// it.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);
@@ -62,8 +64,8 @@ impl Read for MessageReader<'_> {
             }
             self.part.clear();
             self.used = 0;
-            // After an error, the connection is at its end.
-            let next = self.channel.recv_part(&mut self.part);
+            // After an error, the connection has ended.
+            let next = self.reader.recv_part(&mut self.part);
             self.rest = *next.as_ref().unwrap_or(&Part::End);
             next?;
         }
@@ -76,7 +78,7 @@ impl Read for MessageReader<'_> {
 impl Drop for MessageReader<'_> {
     fn drop(&mut self) {
         if self.rest == Part::Some {
-            self.channel.discard_message();
+            self.reader.discard_message();
         }
     }
 }

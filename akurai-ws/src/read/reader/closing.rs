@@ -4,20 +4,21 @@ use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use crate::codec::close;
-use crate::codec::protocol::State;
+use crate::codec::protocol::ConnectionState;
 use crate::error::{Error, Violation};
 use crate::message::{CloseFrame, Message};
 use crate::write::outbox::Way;
 
-use super::{Channel, Filled};
+use super::{Filled, Reader};
 
-impl Channel {
-    /// Closes with `code`, unless that has begun; waits for the peer's Close and then for its FIN, within bounds.
+impl Reader {
+    /// Closes with `code`, unless closing has begun. Then waits for the peer's Close and its FIN,
+    /// for a bounded time.
     pub(crate) fn finish(mut self, code: u16) {
         let stopping = code == close::NORMAL && self.socket.is_stopping();
         let code = if stopping { close::GOING_AWAY } else { code };
         let _ = self.outbox.close(code, "", Way::Send);
-        // If a write failed, the peer is gone, or it takes nothing and would not take a FIN.
+        // If a write failed, the peer is gone, or it takes nothing and would not take a FIN either.
         if !self.outbox.closing().has_failed() {
             self.discard();
             // A peer that has ended its side may still read ours.
@@ -29,9 +30,9 @@ impl Channel {
         }
     }
 
-    // Whatever the peer still sends, until its Close and its FIN: with bytes unread, or still to
-    // come, to close the socket would reset the connection, and a reset overtakes what was sent
-    // before it.
+    // Reads and discards what the peer still sends, until its Close and its FIN. A socket that is
+    // closed while bytes are unread, or still to come, resets the connection, and a reset overtakes
+    // the bytes that were sent before it.
     fn discard(&mut self) {
         self.counted_to = Some(Instant::now());
         loop {
@@ -41,8 +42,8 @@ impl Channel {
             if let Ok(Some(Message::Close(_))) = result {
                 self.outbox.peer_closed();
             }
-            if self.protocol.state() == State::Closed {
-                // §7.1.1: the server closes first. Its FIN says so.
+            if self.protocol.state() == ConnectionState::Closed {
+                // §7.1.1: the server closes first, by its FIN.
                 self.input.clear();
                 self.say_fin();
             }
@@ -74,21 +75,21 @@ impl Channel {
     }
 
     pub(super) fn answer_close(&mut self, frame: Option<&CloseFrame>) {
-        // The application has sent it, and in time.
+        // The application sent these messages before the Close came.
         let _ = self.flush();
         self.outbox.peer_closed();
-        // §5.5.1: "the endpoint typically echos the status code it received". We echo the reason too: a browser's
-        // CloseEvent shows the reason of the Close that comes back.
+        // §5.5.1: "the endpoint typically echos the status code it received". We echo the reason
+        // too: a browser's CloseEvent shows the reason of the Close that comes back.
         let (code, reason) = match frame {
             Some(frame) => (frame.code, frame.reason.as_str()),
             None => (close::NO_STATUS, ""),
         };
-        // A peer that sent Close and left has no use for the echo: no error.
+        // A peer that sent Close and left does not need the echo, so this is not an error.
         let _ = self.outbox.close_now(code, reason);
     }
 
-    // §7.1.7: Close with the code that says why, then FIN. What the peer still sends is read when the connection is
-    // given back.
+    // §7.1.7: sends Close with the code for this violation, then FIN. The bytes that the peer still
+    // sends are read when the connection is given back.
     pub(super) fn fail(&mut self, violation: Violation) -> Error {
         let _ = self.flush();
         let (code, reason) = (violation.code(), violation.reason());
@@ -98,9 +99,9 @@ impl Channel {
         violation.into()
     }
 
-    // `None` when the peer has had its time to answer our Close, and to end the connection. After
-    // half of it our FIN says that nothing more comes: a peer that is busy sending may end by that,
-    // rather than by our reset.
+    // `None` if the peer has had its time to answer our Close and to end the connection. After half
+    // of it our FIN says that nothing more comes. A peer that is busy sending may then end the
+    // connection itself, so that we need not reset it.
     pub(super) fn next_while_closing(&mut self) -> Option<Duration> {
         let wait = self.outbox.settings.close_wait;
         if self.closing < wait / 2 && !self.said_fin {
@@ -111,7 +112,8 @@ impl Channel {
         (!left.is_zero()).then_some(left)
     }
 
-    // Only what reads have waited counts: the answer of a peer may lie there unread while the handler is busy.
+    // Only the time that reads have waited counts: the peer's answer may lie unread while the
+    // handler is busy.
     pub(super) fn waited_while_closing(&mut self, from: Instant, until: Instant) {
         if self.outbox.is_open() {
             return;
@@ -125,7 +127,7 @@ impl Channel {
             // Another thread may have sent it during the read.
             Some(sent_at) => sent_at.max(from),
             None if closing.has_failed() => from,
-            // It waits for what another thread writes, which has a deadline of its own.
+            // Our Close waits behind another thread's write, which has a deadline of its own.
             None => return,
         };
         self.closing += until.saturating_duration_since(since);

@@ -10,10 +10,11 @@ use crate::codec::close;
 use crate::write::outbox::{Outbox, Way};
 
 impl Outbox {
-    /// The reader is about to wait. False if it should not, since the server stops: it has to send
-    /// Close.
+    /// The reader is about to wait. False if it must not, since the server stops: the reader has to
+    /// send Close.
     pub(super) fn begin_read(&self, socket: &Socket) -> bool {
-        // The flag first: either the server that stops sees it, or we see that it stops.
+        // The flag is set first: so either the server that stops sees it, or this thread sees that
+        // it stops.
         self.is_reading.store(true, Ordering::SeqCst);
         let must_close = self.is_open() && socket.is_stopping();
         if must_close {
@@ -26,8 +27,8 @@ impl Outbox {
         self.is_reading.store(false, Ordering::Release);
     }
 
-    /// The server stops, which a reader that waits does not see: so Close is sent for it, and the
-    /// peer's wakes it. A handler that is busy may still send what it has; its next `recv` sends
+    /// The server stops. A reader that waits does not see that, so this sends Close for it, and the
+    /// peer's Close wakes it. A busy handler may still send what it has; its next `recv` sends
     /// Close.
     pub(crate) fn server_stops(self: &Arc<Self>, socket: &Socket) {
         if !self.is_reading.load(Ordering::SeqCst) {

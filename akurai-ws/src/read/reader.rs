@@ -1,7 +1,6 @@
-//! The protocol on its socket: reads, answers, and ends in the right order.
+//! The protocol on its socket: it reads, answers, and ends in the right order.
 
 mod closing;
-mod reading;
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
@@ -11,41 +10,43 @@ use std::time::{Duration, Instant};
 use akurai_http::{Socket, Upgraded};
 
 use crate::codec::close;
-use crate::codec::protocol::{Protocol, State};
+use crate::codec::protocol::{ConnectionState, Protocol};
 use crate::error::{Error, Violation};
 use crate::message::{Kind, Message};
-use crate::read::ReadBuffer;
-use crate::waits::{Due, Waits};
+use crate::read::buffer::ReadBuffer;
+use crate::read::keepalive::{Due, Keepalive};
 use crate::write::outbox::{Closing, Outbox, Way};
 
-/// The reading side. What is written goes through [`Outbox`].
+/// The reading side. Everything that is written goes through [`Outbox`].
 #[derive(Debug)]
-pub(crate) struct Channel {
+pub(crate) struct Reader {
     socket: Socket,
     outbox: Arc<Outbox>,
     protocol: Box<Protocol>,
     input: ReadBuffer,
-    waits: Waits,
-    /// What the socket's own timeout is, so that it is set only when it changes; at first it has none.
+    keepalive: Keepalive,
+    /// The socket's own timeout, so that it is set only when it changes. At first the socket has
+    /// none.
     read_timeout: Duration,
     /// How long reads have waited since our Close went out.
     closing: Duration,
-    /// Until when that is counted, where nothing but reading is done, so that all time counts.
+    /// The time up to which `closing` is counted while the thread does nothing but read, so that
+    /// all time counts.
     counted_to: Option<Instant>,
     /// FIN was sent, or follows our Close.
     said_fin: bool,
-    /// Since when the server stops, as far as this thread knows.
+    /// When this thread first saw that the server stops.
     stopping_since: Option<Instant>,
 }
 
 /// A read that does not wait.
 const NO_WAIT: Duration = Duration::from_millis(1);
 
-/// With so much of a compressed message here, in bytes, no more is decompressed before its reader takes it. What comes next is a
-/// piece of 96 KiB at most, so that 128 KiB are held.
+/// Once so many bytes of a compressed message are decompressed, no more are decompressed before its
+/// reader takes them. The next piece is at most 96 KiB, so at most 128 KiB are held.
 const PART_BYTES: usize = 32 * 1024;
 
-/// What a wait brought.
+/// The outcome of a wait.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Filled {
     Bytes(usize),
@@ -55,7 +56,7 @@ enum Filled {
     TimedOut,
 }
 
-/// What has come of a message that is read in parts.
+/// What a message that is read in parts has brought.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Part {
     /// More of it follows.
@@ -66,8 +67,8 @@ pub(crate) enum Part {
     End,
 }
 
-impl Channel {
-    // Not a part of the frame under which the closure runs.
+impl Reader {
+    // Not inlined, so that it adds nothing to the stack frame under which the closure runs.
     #[inline(never)]
     pub(crate) fn new(
         upgraded: Upgraded,
@@ -76,13 +77,13 @@ impl Channel {
     ) -> io::Result<Box<Self>> {
         let (leftover, socket) = upgraded.into_parts();
         outbox.connect(socket.clone())?;
-        let waits = Waits::new(&outbox.settings, Instant::now());
+        let keepalive = Keepalive::new(&outbox.settings, Instant::now());
         Ok(Box::new(Self {
             outbox,
             socket,
             protocol,
             input: ReadBuffer::new(leftover),
-            waits,
+            keepalive,
             read_timeout: Duration::MAX,
             closing: Duration::ZERO,
             counted_to: None,
@@ -95,18 +96,18 @@ impl Channel {
         &self.outbox
     }
 
-    /// The next message or control frame; waits for it until then.
+    /// Waits for the next message or control frame, and returns it.
     pub(crate) fn recv(&mut self, until: Option<Instant>) -> Result<Option<Message>, Error> {
         self.protocol.limit_parts(usize::MAX);
         let mut is_late = false;
         loop {
-            // Nothing comes of nothing.
+            // No unread bytes and no message in progress: nothing to parse.
             if !self.input.is_empty() || self.protocol.is_in_message() {
                 if let Some(message) = self.take_message()? {
                     return Ok(Some(message));
                 }
             }
-            if self.protocol.state() == State::Closed {
+            if self.protocol.state() == ConnectionState::Closed {
                 return Ok(None);
             }
             if is_late {
@@ -117,7 +118,7 @@ impl Channel {
         }
     }
 
-    /// The next data message, in `buffer`; control frames are answered and passed over.
+    /// The next data message, in `buffer`. Control frames are answered and skipped.
     pub(crate) fn recv_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Kind>, Error> {
         self.protocol.lend(std::mem::take(buffer));
         let outcome = loop {
@@ -136,14 +137,14 @@ impl Channel {
         outcome
     }
 
-    /// What a message is that has begun, whether it is all there or not; waits for it.
+    /// Waits for a message to begin. Returns its kind and what has come of it.
     pub(crate) fn recv_begun(&mut self, part: &mut Vec<u8>) -> Result<Option<(Kind, Part)>, Error> {
         self.protocol.limit_parts(PART_BYTES);
         loop {
             if let Some(begun) = self.take_begun(part)? {
                 return Ok(Some(begun));
             }
-            if self.protocol.state() == State::Closed {
+            if self.protocol.state() == ConnectionState::Closed {
                 return Ok(None);
             }
             self.fill(None)?;
@@ -156,19 +157,19 @@ impl Channel {
             match self.take_begun(part)? {
                 Some((_, Part::Some)) if part.is_empty() => {}
                 Some((_, arrived)) => return Ok(arrived),
-                None if self.protocol.state() == State::Closed => return Ok(Part::End),
+                None if self.protocol.state() == ConnectionState::Closed => return Ok(Part::End),
                 None => {}
             }
             self.fill(None)?;
         }
     }
 
-    /// Nobody wants the rest of the message that has begun.
+    /// The rest of the message that has begun is not wanted.
     pub(crate) fn discard_message(&mut self) {
         self.protocol.discard_message();
     }
 
-    // A message or control frame that the unread bytes complete, answered.
+    // The message or control frame that the unread bytes complete, already answered.
     fn take_message(&mut self) -> Result<Option<Message>, Error> {
         self.notice_close();
         let before = self.protocol.progress();
@@ -176,12 +177,13 @@ impl Channel {
         self.input.consume(used);
         let progress = self.protocol.progress();
         if progress != before {
-            self.waits.data_came();
+            self.keepalive.data_came();
         }
-        // One that is discarded may end unseen, with the next behind it; and a control frame may stand alone.
+        // A message that is discarded may end unseen, with the next one behind it. A control frame
+        // may also stand alone.
         let stands_alone = matches!(result, Ok(Some(_))) && !self.protocol.is_in_message();
         if stands_alone || progress.ended_messages != before.ended_messages {
-            self.waits.message_over();
+            self.keepalive.message_over();
         }
         let message = match result {
             Ok(Some(message)) => message,
@@ -192,7 +194,7 @@ impl Channel {
         Ok(Some(message))
     }
 
-    // What the unread bytes have of a data message; `None` if they have none of it.
+    // The part of a data message that the unread bytes have; `None` if they have none.
     fn take_begun(&mut self, part: &mut Vec<u8>) -> Result<Option<(Kind, Part)>, Error> {
         while let Some(message) = self.take_message()? {
             let (kind, bytes) = match message {
@@ -223,12 +225,13 @@ impl Channel {
         }
     }
 
-    // What came of a write of the reader's own.
+    // Judges the result of a write by the reader itself.
     fn written(&mut self, result: Result<(), Error>) -> Result<(), Error> {
         match result {
-            // Whoever left before the answer came has just left: a read says so, behind what came before that.
+            // A peer that left before the answer came has only left. A read reports that, after the
+            // messages that came before it.
             Err(Error::Io(error)) if is_gone(&error) => Ok(()),
-            // Another thread's write has failed, and has told why.
+            // Another thread's write has failed, and that thread got the reason.
             Err(Error::Closed) => Ok(()),
             Err(error) => {
                 self.protocol.end();
@@ -238,7 +241,7 @@ impl Channel {
         }
     }
 
-    // What was held back while there were messages to read.
+    // Writes the messages that were held back while there was something to read.
     fn flush(&mut self) -> Result<(), Error> {
         if !self.outbox.settings.join_sends {
             return Ok(());
@@ -247,10 +250,10 @@ impl Channel {
         self.written(result)
     }
 
-    // Another thread, or a wait that ran out, may have sent Close. A write that failed is no Close of ours: what the peer
-    // sent before it left still counts.
+    // Another thread, or a wait that ran out, may have sent Close. A write that failed is not a
+    // Close of ours: what the peer sent before it left still counts.
     fn notice_close(&mut self) {
-        if self.protocol.state() == State::Open && !self.outbox.is_open() {
+        if self.protocol.state() == ConnectionState::Open && !self.outbox.is_open() {
             let info = self.outbox.close_info();
             if info.is_some_and(|info| info.code != close::ABNORMAL) {
                 self.protocol.start_closing();
@@ -258,24 +261,19 @@ impl Channel {
         }
     }
 
-    // Reads once, after whatever is due.
+    // Reads once, after doing everything that is due.
     fn fill(&mut self, until: Option<Instant>) -> Result<Filled, Error> {
         self.flush()?;
         let in_message = self.protocol.is_in_message() || !self.input.is_empty();
         loop {
             self.notice_close();
             let now = Instant::now();
-            let next = if self.outbox.is_open() {
-                self.waits.next(now).map(Some)
-            } else {
-                Ok(self.next_while_closing())
-            };
-            let wait = match next {
+            let wait = match self.next_wait(now) {
                 Ok(Some(wait)) => wait,
-                Ok(None) => break,
+                Ok(None) => return Ok(self.end_of_input()),
                 Err(due) => {
                     self.act(due)?;
-                    if self.protocol.state() == State::Closed {
+                    if self.protocol.state() == ConnectionState::Closed {
                         return Ok(Filled::End);
                     }
                     continue;
@@ -293,19 +291,19 @@ impl Channel {
             let result = self.input.fill(&mut &self.socket, wanted_bytes);
             self.outbox.end_read();
             let later = Instant::now();
-            self.waits.waited(later - now, in_message);
+            self.keepalive.waited(later - now, in_message);
             if matches!(result, Ok(1..)) {
-                self.waits.heard(self.outbox.written_bytes());
+                self.keepalive.heard(self.outbox.written_bytes());
             }
             self.waited_while_closing(now, later);
             match result {
-                Ok(0) => break,
+                Ok(0) => return Ok(self.end_of_input()),
                 Ok(read) => return Ok(Filled::Bytes(read)),
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock | ErrorKind::TimedOut if must_close => self.go_away()?,
                     ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
-                    _ if is_gone(&error) => break,
+                    _ if is_gone(&error) => return Ok(self.end_of_input()),
                     _ => {
                         self.end();
                         return Err(error.into());
@@ -316,30 +314,43 @@ impl Channel {
                 return Ok(Filled::TimedOut);
             }
         }
+    }
+
+    // How long the next read may wait; `None` if nothing more is read, and an error if something
+    // else is due first.
+    fn next_wait(&mut self, now: Instant) -> Result<Option<Duration>, Due> {
+        match self.outbox.is_open() {
+            true => self.keepalive.next(now).map(Some),
+            false => Ok(self.next_while_closing()),
+        }
+    }
+
+    // The peer sends nothing more, or has had its time for that.
+    fn end_of_input(&mut self) -> Filled {
         if self.socket.is_stopping() {
             let _ = self.outbox.close(close::GOING_AWAY, "", Way::Send);
             self.protocol.end();
         } else if matches!(self.outbox.closing(), Closing::Queued { .. }) {
-            // A peer that has ended its side may still read ours, to the Close.
+            // A peer that has ended its side may still read ours, up to the Close.
             self.protocol.end();
         } else {
             self.end();
         }
-        Ok(Filled::End)
+        Filled::End
     }
 
     fn act(&mut self, due: Due) -> Result<(), Error> {
         match due {
             Due::Ping => {
-                self.waits.asked();
+                self.keepalive.asked();
                 let result = self.outbox.keepalive();
                 self.written(result)
             }
             Due::PeerGone => {
                 match self.outbox.asked_behind_bytes() {
-                    // It cannot have seen the question yet. The write deadline bounds this.
-                    None => self.waits.excuse(),
-                    Some(bytes) if self.waits.extend(bytes) => {}
+                    // The peer cannot have seen the ping yet. The write deadline bounds this.
+                    None => self.keepalive.excuse(),
+                    Some(bytes) if self.keepalive.extend(bytes) => {}
                     Some(_) => {
                         self.protocol.end();
                         self.outbox.end(true);
@@ -349,7 +360,8 @@ impl Channel {
                 Ok(())
             }
             Due::MessageDeadline => Err(self.fail(Violation::MessageTooSlow)),
-            // §7.4.1: this end "is going away"; whether the purpose was fulfilled (1000), it cannot know.
+            // §7.4.1: this end "is going away". It cannot know whether the purpose was fulfilled
+            // (1000).
             Due::Idle | Due::Lifetime => {
                 let reason = if due == Due::Idle { "idle" } else { "lifetime" };
                 let result = self.outbox.close(close::GOING_AWAY, reason, Way::Send);
@@ -358,7 +370,7 @@ impl Channel {
         }
     }
 
-    // Rounded up to a millisecond, so that equal waits are equal although the clock went on meanwhile.
+    // Rounds up to a millisecond, so that equal waits stay equal although the clock went on.
     fn set_read_timeout(&mut self, wait: Duration) -> io::Result<()> {
         if wait == self.read_timeout {
             return Ok(());
@@ -372,7 +384,7 @@ impl Channel {
         Ok(())
     }
 
-    // The transport is at its end.
+    // The transport has ended.
     fn end(&mut self) {
         self.protocol.end();
         self.outbox.end(false);

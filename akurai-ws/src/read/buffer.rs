@@ -2,35 +2,40 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
-/// What a connection begins with, in bytes: one that only listens has no more.
+use crate::lock::lock;
+
+/// Size of the buffer that a connection begins with, in bytes. A connection that only listens never
+/// gets a larger one.
 const FIRST_BYTES: usize = 1024;
-/// What a waiting connection holds, in bytes, once a read has filled that.
+/// Size of the buffer once a read has filled the first one, in bytes.
 const IDLE_BYTES: usize = 4 * 1024;
-/// What it reads at a time while a long frame arrives, in bytes.
+/// Size of the buffer while a long frame arrives, in bytes.
 const BUSY_BYTES: usize = 64 * 1024;
-/// How many buffers of that size are kept while no connection uses them, in the whole process.
+/// How many buffers of 64 KiB are kept while no connection uses them, in the whole process.
 const SPARE_BUFFERS: usize = 16;
 
-/// To make such a buffer costs as much as the copy of a long message, and one that was just used is still in the cache.
+/// Allocating such a buffer costs as much as copying a long message. A buffer that was just used is
+/// also still in the cache.
 static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// Bytes that were read from the socket and not used yet.
 ///
-/// It grows once, when a read has filled it. A large one is taken in its place when a read has filled that too and the frame
-/// under way wants still more, so a peer must have sent something for it; and given back before the wait for the next frame.
+/// The buffer grows once, when a read has filled it. When a read has filled that one too and the
+/// frame under way wants still more, a large buffer takes its place; so a peer must have sent
+/// something for it. The large buffer is given back before the wait for the next frame.
 #[derive(Debug)]
 pub(crate) struct ReadBuffer {
     idle: Vec<u8>,
-    /// Used in its place, if there.
+    /// Used instead of `idle`, if there is one.
     busy: Option<Vec<u8>>,
     unread: Range<usize>,
     was_filled: bool,
 }
 
 impl ReadBuffer {
-    /// Begins with what was read together with the handshake.
+    /// Begins with the bytes that were read together with the handshake.
     pub(crate) fn new(leftover: Vec<u8>) -> Self {
         let unread = 0..leftover.len();
         let mut idle = vec![0; FIRST_BYTES];
@@ -55,23 +60,23 @@ impl ReadBuffer {
         &mut bytes[self.unread.clone()]
     }
 
-    /// Whether there are none.
+    /// Whether no bytes are unread.
     pub(crate) fn is_empty(&self) -> bool {
         self.unread.is_empty()
     }
 
-    /// The first `used` of them are used.
+    /// Marks the first `used` unread bytes as used.
     pub(crate) fn consume(&mut self, used: usize) {
         self.unread.start += used;
     }
 
-    /// Forgets them all.
+    /// Forgets all unread bytes.
     pub(crate) fn clear(&mut self) {
         self.unread = 0..0;
     }
 
-    /// Reads once. `wanted_bytes` are still to come of the frame under way; with 0, what is unread is less than a frame
-    /// header and a control frame, and so there is always room.
+    /// Reads once. `wanted_bytes` are still to come of the frame under way. With 0, the unread
+    /// bytes are fewer than a frame header and a control frame, so there is always room.
     pub(crate) fn fill(&mut self, socket: &mut impl Read, wanted_bytes: u64) -> io::Result<usize> {
         if wanted_bytes == 0 {
             self.be_idle();
@@ -96,7 +101,7 @@ impl ReadBuffer {
         Ok(read)
     }
 
-    // To exactly that size: what `resize` adds may be more.
+    // Allocates exactly this size: `resize` may allocate more.
     fn grow(&mut self) {
         let mut bytes = vec![0; IDLE_BYTES];
         bytes[..self.idle.len()].copy_from_slice(&self.idle);
@@ -104,9 +109,9 @@ impl ReadBuffer {
     }
 
     fn be_busy(&mut self) {
-        let spare = lock().pop();
+        let spare = lock(&SPARE).pop();
         let mut bytes = spare.unwrap_or_else(|| vec![0; BUSY_BYTES]);
-        // In place of the idle one, or of a leftover.
+        // It takes the place of the idle buffer, or of a leftover.
         let unread = self.unread();
         bytes[..unread.len()].copy_from_slice(unread);
         self.unread = 0..self.unread.len();
@@ -132,14 +137,10 @@ impl Drop for ReadBuffer {
 }
 
 fn give_back(bytes: Vec<u8>) {
-    let mut spare = lock();
+    let mut spare = lock(&SPARE);
     if bytes.len() == BUSY_BYTES && spare.len() < SPARE_BUFFERS {
         spare.push(bytes);
     }
-}
-
-fn lock() -> MutexGuard<'static, Vec<Vec<u8>>> {
-    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
