@@ -1,4 +1,5 @@
-"""The tally of what `load`, `scale`, `edge` and `files` claim; their `run` scripts name this directory to Python."""
+"""The tally of what `load`, `scale`, `edge` and `files` claim; their `run` scripts name this
+directory to Python."""
 
 
 class Checks:

@@ -10,7 +10,8 @@ struct Counting;
 static ALLOCATOR: Counting = Counting;
 
 thread_local! {
-    // Without a destructor, so that it may be used as long as the thread lives, and allocates nothing itself.
+    // Without a destructor, so that it may be used as long as the thread lives, and allocates
+    // nothing itself.
     static MADE: Cell<u64> = const { Cell::new(0) };
     static HELD: Cell<isize> = const { Cell::new(0) };
 }

@@ -1,5 +1,6 @@
-//! What costs no allocation once a connection is at work, counted where it happens: a handler or closure notes how many its
-//! thread has made by then. From one note to the next is a whole turn, with what the server does before and after.
+//! What costs no allocation once a connection is at work, counted where it happens: a handler or
+//! closure notes how many its thread has made by then. From one note to the next is a whole turn,
+//! with what the server does before and after.
 
 #[allow(unsafe_code)]
 mod counter;
@@ -41,7 +42,8 @@ impl Notes {
     }
 }
 
-/// Sends the request so often, so many at a time, to what `app` makes of the notes; they must show as many allocations.
+/// Sends the request so often, so many at a time, to what `app` makes of the notes; they must show
+/// as many allocations.
 #[track_caller]
 fn check(request: &str, pipelined: usize, expected: u64, app: impl Fn(Notes) -> Router) {
     let notes = Notes::new();

@@ -137,7 +137,8 @@ COLUMNS = [("cpu_us", "CPU µs/delivery", 2), ("rate", "deliveries/s", 0), ("p50
 
 
 def side_by_side(args, what, measure):
-    """Interleaved rounds in alternating order; prints medians, and the medians of the rounds' ratios."""
+    """Interleaved rounds in alternating order; prints medians, and the medians of the rounds'
+    ratios."""
     rounds = []
     title(f"{what}{' by WebSocket' if args.ws else ''}, {args.rounds} rounds")
     for number in range(args.rounds):

@@ -1,4 +1,5 @@
-"""A fresh server and its client, and rounds of them side by side: what `files`, `http` and `echo` share."""
+"""A fresh server and its client, and rounds of them side by side: what `files`, `http` and `echo`
+share."""
 
 import json
 import os
@@ -78,7 +79,8 @@ class Cell:
         }
 
     def calls(self, times):
-        """System calls by name, as strace sees them, while the client asks so many times on each connection."""
+        """System calls by name, as strace sees them, while the client asks so many times on each
+        connection."""
         with tempfile.NamedTemporaryFile("r") as counts:
             pids = [word for pid in self.server.pids() for word in ("-p", str(pid))]
             strace = subprocess.Popen(["strace", "-f", "-c", "-o", counts.name, *pids], stderr=subprocess.PIPE, text=True)

@@ -110,7 +110,8 @@ def cross_check(args, size, connections):
 
 
 def make_files(args):
-    """Files of noise, written out so that nothing is left to do for the disk; then they are in the page cache."""
+    """Files of noise, written out so that nothing is left to do for the disk; then they are in the
+    page cache."""
     os.mkdir(os.path.join(args.work, "files"))
     noise = os.urandom(2**20)
     for size in args.sizes:

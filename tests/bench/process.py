@@ -13,7 +13,8 @@ class Process:
 
     def __init__(self, core, program, *args):
         self.name = os.path.basename(program)
-        # A session of its own, since Linux shares a core among sessions first: only a session's nice counts to others.
+        # A session of its own, since Linux shares a core among sessions first: only a session's
+        # nice counts to others.
         self.process = subprocess.Popen(
             ["taskset", "-c", core, program, *map(str, args)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -51,8 +52,8 @@ class Process:
             return [self.process.pid, *map(int, file.read().split())]
 
     def cpu(self):
-        """Seconds on a core, of all its threads, those that ended as well, and its children's: the clock that Linux has for a
-        process, as `clock_getcpuclockid` names it."""
+        """Seconds on a core, of all its threads, those that ended as well, and its children's: the
+        clock that Linux has for a process, as `clock_getcpuclockid` names it."""
         return sum(time.clock_gettime(~pid << 3 | 2) for pid in self.pids())
 
     def switches(self):

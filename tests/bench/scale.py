@@ -1,4 +1,5 @@
-"""How cost grows with connections, with a message's size and with subscribers: see README.md beside this file.
+"""How cost grows with connections, with a message's size and with subscribers: see README.md beside
+this file.
 
 Writes plots/AXIS.csv and plots/AXIS.svg beside this file."""
 

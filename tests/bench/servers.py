@@ -1,4 +1,5 @@
-"""Who is measured in `http`, `echo` and `idle`, and what they are asked: see README.md beside this file."""
+"""Who is measured in `http`, `echo` and `idle`, and what they are asked: see README.md beside this
+file."""
 
 import re
 

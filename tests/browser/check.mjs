@@ -1,5 +1,6 @@
-// Drives the demo in headless Chromium: the APIs first, then the page's own controls, then what has a file of its own beside.
-// Each check prints a line; the last line counts them. Every wait has a deadline.
+// Drives the demo in headless Chromium: the APIs first, then the page's own controls, then what has
+// a file of its own beside. Each check prints a line; the last line counts them. Every wait has a
+// deadline.
 
 import { randomBytes } from "node:crypto";
 import { createWriteStream, rmSync } from "node:fs";
@@ -25,7 +26,8 @@ const { values: args } = parseArgs({
   },
 });
 
-// ---- The server ------------------------------------------------------------------------------------------------
+// ---- The server
+// ------------------------------------------------------------------------------------------------
 
 const log = createWriteStream(path.join(args.out, "server.log"));
 let server = null;
@@ -55,7 +57,8 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
   });
 }
 
-// ---- The browser -----------------------------------------------------------------------------------------------
+// ---- The browser
+// -----------------------------------------------------------------------------------------------
 
 let browser = null;
 const port = await startServer(0);
@@ -91,7 +94,8 @@ function watch(page) {
   page.on("console", (message) => {
     if (!["error", "warning"].includes(message.type())) return;
     const expected = serverIsDown && /net::ERR_|WebSocket connection to/.test(message.text());
-    // For a page that names no icon, as plain text cannot, the browser asks for this one, which there need not be.
+    // For a page that names no icon, as plain text cannot, the browser asks for this one, which
+    // there need not be.
     const icon = new URL(message.location().url || "about:blank").pathname === "/favicon.ico";
     if (!expected && !icon) complaints.push(`${message.type()}: ${message.text()}`);
   });
@@ -127,7 +131,8 @@ async function echoed(action) {
   };
 }
 
-// ---- The page and the APIs -------------------------------------------------------------------------------------
+// ---- The page and the APIs
+// -------------------------------------------------------------------------------------
 
 await check("the page loads, with its style and script", async () => {
   const seen = new Map();
@@ -167,8 +172,9 @@ await check("EventSource delivers three ticks: 1, 2, 3", async () => {
   return `after ${ticks.map((tick) => tick.ms).join(", ")} ms`;
 });
 
-// Opens a socket, sends each payload and awaits its echo, closes, and tells what came. Runs in the page.
-// A payload is { text } or { bytes: count }, which is filled with a pattern that no shift repeats.
+// Opens a socket, sends each payload and awaits its echo, closes, and tells what came. Runs in the
+// page. A payload is { text } or { bytes: count }, which is filled with a pattern that no shift
+// repeats.
 function converse({ payloads, code, reason, deadline }) {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://${location.host}/api/ws`);
@@ -260,7 +266,8 @@ await check("close() without a code ends clean with 1005", async () => {
   assertEqual([told.wasClean, told.code, told.reason], [true, 1005, ""], "wasClean, code, reason");
 });
 
-// ---- The page's own controls -----------------------------------------------------------------------------------
+// ---- The page's own controls
+// -----------------------------------------------------------------------------------
 
 await check("page: ticks are shown, with the state open", async () => {
   await state("#events-state", "open");
@@ -398,7 +405,8 @@ await check("page: the console's log keeps 200 rows", async () => {
   assertEqual(await page.locator('#ws-log li[data-identical="false"]').count(), 0, "echoes that differ");
 });
 
-// ---- The server goes and comes back ----------------------------------------------------------------------------
+// ---- The server goes and comes back
+// ----------------------------------------------------------------------------
 
 await check("EventSource reconnects after the server was killed and started again", async () => {
   await page.evaluate(() => {

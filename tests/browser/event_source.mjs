@@ -1,5 +1,6 @@
-// What EventSource makes of statuses, redirects, cookies and other origins: what the guide's page about authorising one says.
-// A server of Node's own, so that it can answer as ours would not; then the example `ticket`.
+// What EventSource makes of statuses, redirects, cookies and other origins: what the guide's page
+// about authorising one says. A server of Node's own, so that it can answer as ours would not; then
+// the example `ticket`.
 
 import { readFileSync } from "node:fs";
 import http from "node:http";
@@ -8,7 +9,8 @@ import { balancer } from "./two_nodes.mjs";
 
 const STREAM = "retry: 100\nid: 1\ndata: hi\n\n";
 
-// Answers as the query says: `status`, `to` (Location), `www`, `acao`, `acac`; with `first`, the first request gets a stream that ends.
+// Answers as the query says: `status`, `to` (Location), `www`, `acao`, `acac`; with `first`, the
+// first request gets a stream that ends.
 function answering(seen) {
   const server = http.createServer((request, response) => {
     const url = new URL(request.url, "http://any");
@@ -66,7 +68,8 @@ async function told(page, last) {
   return (await page.waitForFunction(is, last, { timeout: RECONNECT_MS })).jsonValue();
 }
 
-// Answers to each path in turn, the last one for ever: a status and text, or null for a cut after the head.
+// Answers to each path in turn, the last one for ever: a status and text, or null for a cut after
+// the head.
 function inTurn(answers) {
   const asked = [];
   const server = http.createServer((request, response) => {
@@ -89,7 +92,8 @@ function inTurn(answers) {
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
-// Opens one, and tells what came until it is closed, or has opened or broken off so often. Runs in the page.
+// Opens one, and tells what came until it is closed, or has opened or broken off so often. Runs in
+// the page.
 function observe({ url, options, opens, still, deadline }) {
   return new Promise((resolve, reject) => {
     const source = new EventSource(url, options);

@@ -1,5 +1,5 @@
-// A directory as the browser uses it: a video that seeks, a site's modules and types, revalidation, coded sidecars, a download,
-// and the listing. The server is the demo, with --dir and --list.
+// A directory as the browser uses it: a video that seeks, a site's modules and types, revalidation,
+// coded sidecars, a download, and the listing. The server is the demo, with --dir and --list.
 
 import { createHash } from "node:crypto";
 import { readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
@@ -12,7 +12,8 @@ import { CLIP, makeClip, seek } from "./files_video.mjs";
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 const lowered = (fields) => Object.fromEntries(Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value]));
 
-// What goes over the wire for a page, as the network stack saw it: a 304 shows, which a page sees as 200.
+// What goes over the wire for a page, as the network stack saw it: a 304 shows, which a page sees
+// as 200.
 async function traffic(browser, page) {
   const client = await browser.newCDPSession(page);
   let exchanges = new Map();
@@ -32,7 +33,8 @@ async function traffic(browser, page) {
   return {
     client,
     clear: () => (exchanges = new Map()),
-    // Those that reached the server, by the end of their path. What tells of them may come behind what the page knows.
+    // Those that reached the server, by the end of their path. What tells of them may come behind
+    // what the page knows.
     async of(end) {
       const started = Date.now();
       const open = () => known().filter(({ answered, told, status }) => status === undefined && !(answered && !told));
@@ -146,8 +148,8 @@ async function again({ browser, page, base, directory, wire }) {
   const names = ["again/", "style.css", "app.js"];
 
   await check("files: a second load revalidates each file, and gets 304", async () => {
-    // A file without Cache-Control is fresh for a tenth of its age (RFC 9111 §4.2.2): these are old enough for a strong
-    // validator, and young enough to be stale soon.
+    // A file without Cache-Control is fresh for a tenth of its age (RFC 9111 §4.2.2): these are old
+    // enough for a strong validator, and young enough to be stale soon.
     for (const name of ["index.html", "style.css", "app.js"]) aged(of(name), 3);
     wire.clear();
     await page.goto(`${base}again/`);
@@ -356,7 +358,8 @@ async function download({ page, base }, big) {
   });
 }
 
-// The page reads the first bytes, and no more until the file was changed: by then the server has sent what buffers hold.
+// The page reads the first bytes, and no more until the file was changed: by then the server has
+// sent what buffers hold.
 async function changing({ browser, page: front, base, directory }, big) {
   const file = path.join(directory, "download", "big.bin");
   // Not watched: the browser complains of what is cut off, as it should.

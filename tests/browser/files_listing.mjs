@@ -71,7 +71,8 @@ export async function listing({ page, base, out, wire }) {
     for (const name of strange) {
       await page.goto(names);
       const at = (await links(page)).findIndex(([text]) => text === name);
-      // The element's own click: the mouse waits for frames to be drawn, of which a busy machine has few.
+      // The element's own click: the mouse waits for frames to be drawn, of which a busy machine
+      // has few.
       await page.locator("a").nth(at).evaluate((a) => a.click());
       await page.waitForURL((url) => url.href !== names);
       const shown = await page.evaluate(() => [document.contentType, document.body.textContent, window.pwned ?? null]);

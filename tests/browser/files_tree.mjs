@@ -1,4 +1,5 @@
-// The directory that files.mjs has served: written anew for each run, so that every byte of it is known here.
+// The directory that files.mjs has served: written anew for each run, so that every byte of it is
+// known here.
 
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -100,7 +101,8 @@ function zstd(text) {
   return Buffer.concat([Buffer.from("28b52ffd20", "hex"), Buffer.from([bytes.length, block & 255, block >> 8, 0]), bytes]);
 }
 
-// Scripts that tell which of them ran. The name says which sidecars lie beside; `stale` has one that is older than itself.
+// Scripts that tell which of them ran. The name says which sidecars lie beside; `stale` has one
+// that is older than itself.
 export const SIDECARS = {
   "all.js": ["br", "zstd", "gzip"],
   "two.js": ["zstd", "gzip"],

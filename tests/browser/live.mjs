@@ -1,4 +1,5 @@
-// The live panels: the server's numbers, and two pages that chat; and what a client sees of a server that was killed.
+// The live panels: the server's numbers, and two pages that chat; and what a client sees of a
+// server that was killed.
 
 import path from "node:path";
 import { RECONNECT_MS, assert, assertEqual, check } from "./harness.mjs";
@@ -178,7 +179,8 @@ export async function live({ browser, page, origin, watch, state }) {
   });
 }
 
-// Killed in the middle of the stream and started anew, the server knows nothing of what was: the client is told.
+// Killed in the middle of the stream and started anew, the server knows nothing of what was: the
+// client is told.
 export async function lostAndTold({ page, out, state, down, killServer, startServer }) {
   await check("killed mid-stream and started clean: the client sees a reset, once, and goes on", async () => {
     await page.evaluate(() => {

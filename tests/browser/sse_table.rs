@@ -1,5 +1,5 @@
-//! What `tests/browser` reads with a real `EventSource`: each row of its table, once by the verbs of a sink and once as whole
-//! events. The first line on stdout is the port.
+//! What `tests/browser` reads with a real `EventSource`: each row of its table, once by the verbs
+//! of a sink and once as whole events. The first line on stdout is the port.
 
 use std::io;
 use std::time::Duration;

@@ -1,9 +1,11 @@
-// An EventSource that moves from one node of an engine to another loses nothing and gets nothing twice.
+// An EventSource that moves from one node of an engine to another loses nothing and gets nothing
+// twice.
 
 import net from "node:net";
 import { assert, assertEqual, check, kill, start, within } from "./harness.mjs";
 
-// What stands before the nodes: connections go to whichever port is set, and can be cut in the middle of anything.
+// What stands before the nodes: connections go to whichever port is set, and can be cut in the
+// middle of anything.
 export function balancer() {
   const pairs = new Set();
   const server = net.createServer((client) => {

@@ -1,5 +1,6 @@
-//! What `tests/browser` moves an `EventSource` between: two hubs on one engine, each behind a port of its own. Numbers are
-//! published to it, now by one and now by the other. The first line on stdout has both ports; a line on stdin stops the first.
+//! What `tests/browser` moves an `EventSource` between: two hubs on one engine, each behind a port
+//! of its own. Numbers are published to it, now by one and now by the other. The first line on
+//! stdout has both ports; a line on stdin stops the first.
 
 use std::fmt::Write;
 use std::io;

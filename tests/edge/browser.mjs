@@ -1,5 +1,6 @@
-// In headless Chromium, through each proxy's TLS and HTTP/2: the page, event streams and WebSockets, and a server that is away
-// while an EventSource wants to come back. browser.py starts the proxies and counts the lines.
+// In headless Chromium, through each proxy's TLS and HTTP/2: the page, event streams and
+// WebSockets, and a server that is away while an EventSource wants to come back. browser.py starts
+// the proxies and counts the lines.
 
 import { createWriteStream, readFileSync, rmSync } from "node:fs";
 import { chromium } from "playwright-core";
@@ -42,14 +43,16 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
   });
 }
 
-// How many connections of this machine's clients to the proxy are established: lines of proc(5)'s /proc/net/tcp.
+// How many connections of this machine's clients to the proxy are established: lines of proc(5)'s
+// /proc/net/tcp.
 function connections(origin) {
   const port = Number(new URL(origin).port).toString(16).toUpperCase().padStart(4, "0");
   const lines = readFileSync("/proc/net/tcp", "utf8").split("\n").map((line) => line.trim().split(/\s+/));
   return lines.filter(([, , remote, state]) => remote === `0100007F:${port}` && state === "01").length;
 }
 
-// A page of the proxy's origin that does nothing of its own, and what HTTP its requests were made by.
+// A page of the proxy's origin that does nothing of its own, and what HTTP its requests were made
+// by.
 async function plainPage(origin) {
   const page = await browser.newPage();
   const protocols = new Map();

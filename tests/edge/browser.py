@@ -1,4 +1,5 @@
-"""Chromium: the proxies run here; the server, which is stopped and started in the middle, in browser.mjs."""
+"""Chromium: the proxies run here; the server, which is stopped and started in the middle, in
+browser.mjs."""
 
 import contextlib
 import json

@@ -1,5 +1,5 @@
-"""Clients of a proxy by TLS: HTTP/1.1 on a bare socket, HTTP/2 by python-h2, HTTP/3 by aioquic. They accept any certificate,
-since those are not what is tested."""
+"""Clients of a proxy by TLS: HTTP/1.1 on a bare socket, HTTP/2 by python-h2, HTTP/3 by aioquic.
+They accept any certificate, since those are not what is tested."""
 
 import asyncio
 import ssl
@@ -220,5 +220,6 @@ async def read_http3(address, path, events):
 
 
 def http3_events(address, path, events):
-    """An event stream over HTTP/3: its status, and when each of the first `events` came, in seconds from the request."""
+    """An event stream over HTTP/3: its status, and when each of the first `events` came, in seconds
+    from the request."""
     return asyncio.run(read_http3(address, path, events))

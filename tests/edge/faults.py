@@ -29,7 +29,8 @@ def check(arguments, checks):
         with Proxy(arguments, kind, ("127.0.0.1", free_port()), "to nobody", SHORT[kind]) as proxy:
             faults(proxy, "/", AWAY[kind], "no server", checks)
         with Broken() as broken, Proxy(arguments, kind, broken.address, "to faults", SHORT[kind]) as proxy:
-            # HAProxy ends the stream without a word, as if it were the server: a browser asks again by itself.
+            # HAProxy ends the stream without a word, as if it were the server: a browser asks again
+            # by itself.
             faults(proxy, "/502", None if kind == "HAProxy" else 502, "no word", checks)
             faults(proxy, "/503", 503, "the server's own 503", checks)
             faults(proxy, "/504", 504, "no answer", checks)

@@ -1,4 +1,5 @@
-"""What must pass a proxy: event streams, WebSockets, the client's address, the origin, and the end of a connection."""
+"""What must pass a proxy: event streams, WebSockets, the client's address, the origin, and the end
+of a connection."""
 
 import os
 import re
@@ -29,11 +30,13 @@ def check(arguments, checks):
         addresses_without_proxy(server, checks)
 
 
-# ---- Event streams -----------------------------------------------------------------------------------------------
+# ---- Event streams
+# -----------------------------------------------------------------------------------------------
 
 
 def is_live(status, times):
-    """The demo ticks at once and then each second. What is gathered anywhere comes later, or together."""
+    """The demo ticks at once and then each second. What is gathered anywhere comes later, or
+    together."""
     steps = [after - before for before, after in zip(times, times[1:])]
     return status == 200 and len(times) == TICKS and times[0] < 1 and all(0.5 < step < 1.5 for step in steps)
 
@@ -85,7 +88,8 @@ def streams(proxy, checks):
         checks.that(is_live(status, times), f"{proxy.name}: {text}: {told(times)}")
 
 
-# ---- WebSocket ---------------------------------------------------------------------------------------------------
+# ---- WebSocket
+# ---------------------------------------------------------------------------------------------------
 
 
 def talks(client):
@@ -111,7 +115,8 @@ def sockets(proxy, checks):
     with Http2(proxy.address) as client:
         announced = client.has_extended_connect()
         if proxy.kind != "HAProxy":
-            # A browser then opens a connection of HTTP/1.1 for it, which is tested above and in Chromium.
+            # A browser then opens a connection of HTTP/1.1 for it, which is tested above and in
+            # Chromium.
             checks.that(not announced, f"{proxy.name}: does not offer WebSocket over HTTP/2 (RFC 8441)")
             return
         stream = client.websocket("/api/ws", proxy.origin)
@@ -137,15 +142,16 @@ def uploads(proxy, server, checks):
     with Tls(proxy.address) as client:
         request = f"POST /api/upload HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: {size}\r\n\r\n"
         client.send(request.encode() + bytes(1000))
-        # A proxy that gathers the body would not have asked the server yet. The question itself is a
-        # request under way.
+        # A proxy that gathers the body would not have asked the server yet. The question itself is
+        # a request under way.
         deadline = time.monotonic() + 5
         while not (asked := counted(server, b"akurai_requests_in_progress") > 1) and time.monotonic() < deadline:
             time.sleep(0.05)
     checks.that(asked, f"{proxy.name}: an upload reaches the server as it comes")
 
 
-# ---- The client's address ----------------------------------------------------------------------------------------
+# ---- The client's address
+# ----------------------------------------------------------------------------------------
 
 
 def addresses(proxy, checks):
@@ -171,7 +177,8 @@ def addresses_without_proxy(server, checks):
         checks.that(got == expected, f"no proxy: X-Forwarded-For from {who} gives {got}")
 
 
-# ---- A client that leaves ----------------------------------------------------------------------------------------
+# ---- A client that leaves
+# ----------------------------------------------------------------------------------------
 
 
 def counted(server, name):
@@ -191,7 +198,8 @@ def is_alone(server, seconds=5):
 
 
 def leaving(proxy, server, checks):
-    """A proxy that does not tell at once lets the server find out at its next tick, or the one after."""
+    """A proxy that does not tell at once lets the server find out at its next tick, or the one
+    after."""
     for _ in range(3):
         there, took = leave(proxy, server)
         if took < 0.9:
@@ -218,9 +226,11 @@ def leave(proxy, server):
         return there, time.monotonic() - begun
 
 
-# ---- The origin --------------------------------------------------------------------------------------------------
+# ---- The origin
+# --------------------------------------------------------------------------------------------------
 
-# Each proxy so that the server sees another Host than the page's: what nginx does unless told otherwise.
+# Each proxy so that the server sees another Host than the page's: what nginx does unless told
+# otherwise.
 REWRITING = {
     "nginx": [(r"^ *proxy_set_header Host .*\n", "")],
     "Caddy": [(r"(?=^ *transport http)", "        header_up Host {upstream_hostport}\n")],

@@ -1,4 +1,5 @@
-"""What is started: the server, the proxies in front of it with the configurations of conf/, and a broken server."""
+"""What is started: the server, the proxies in front of it with the configurations of conf/, and a
+broken server."""
 
 import os
 import re
@@ -15,7 +16,8 @@ START_SECONDS = 15
 PROXIES = ("nginx", "Caddy", "HAProxy")
 FILES = {"nginx": "nginx.conf", "Caddy": "Caddyfile", "HAProxy": "haproxy.cfg"}
 
-# The configurations believe that the server closes an idle connection after 15 s, and close theirs after 10 s.
+# The configurations believe that the server closes an idle connection after 15 s, and close theirs
+# after 10 s.
 IDLE_SECONDS = 15
 
 
@@ -80,12 +82,14 @@ def accepts(address):
 
 
 class Server(Process):
-    """The server under test at a TCP address and at a Unix socket. `again` starts it anew at the same places."""
+    """The server under test at a TCP address and at a Unix socket. `again` starts it anew at the
+    same places."""
 
     def __init__(self, arguments, idle_ms=IDLE_SECONDS * 1000, port=None, path=None):
         self.arguments, self.idle_ms = arguments, idle_ms
         self.address = ("127.0.0.1", port or free_port())
-        # The name of a Unix socket has room for 107 bytes, which the path of a working copy may not leave.
+        # The name of a Unix socket has room for 107 bytes, which the path of a working copy may not
+        # leave.
         self.path = path or os.path.join(tempfile.mkdtemp(dir=arguments.scratch), "socket")
         Path(self.path).unlink(missing_ok=True)
         super().__init__(self.words(), arguments.out / "server.log")
@@ -114,7 +118,8 @@ class Certificate:
 
 
 def changed(text, changes):
-    """The configuration with each of these patterns replaced; one that is not in it is a fault of this program."""
+    """The configuration with each of these patterns replaced; one that is not in it is a fault of
+    this program."""
     for pattern, replacement in changes:
         text, count = re.subn(pattern, lambda _, to=replacement: to, text, flags=re.MULTILINE)
         if count == 0:
@@ -150,8 +155,9 @@ CADDY_AROUND = """\
 
 
 class Proxy(Process):
-    """One of Debian's proxies with its configuration of conf/, in front of `upstream`: ("127.0.0.1", port) or a path.
-    `changes` are made to the configuration beside those of ports and paths."""
+    """One of Debian's proxies with its configuration of conf/, in front of `upstream`:
+    ("127.0.0.1", port) or a path. `changes` are made to the configuration beside those of ports and
+    paths."""
 
     def __init__(self, arguments, kind, upstream, name, changes=()):
         self.kind, self.name = kind, f"{kind} {name}"
@@ -214,8 +220,8 @@ def version(kind):
 
 
 class Broken:
-    """A server whose every answer is one that a proxy reports as a fault: its own 503 at /503, the connection's end at
-    /502, and nothing at all at /504."""
+    """A server whose every answer is one that a proxy reports as a fault: its own 503 at /503, the
+    connection's end at /502, and nothing at all at /504."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))

@@ -1,4 +1,5 @@
-"""Connections that the server closes for idleness while the proxy means to use them again: does a request get lost?"""
+"""Connections that the server closes for idleness while the proxy means to use them again: does a
+request get lost?"""
 
 import contextlib
 import random
@@ -58,9 +59,10 @@ def loads(arguments, name, changes):
 
 
 class Load:
-    """Clients of one proxy that all ask at once, wait for as long as the server does, and ask again: its connections to
-    the server have then all been idle for the same time. How many of them the server had to accept anew tells whether
-    that was too long or too short, and the wait is adjusted."""
+    """Clients of one proxy that all ask at once, wait for as long as the server does, and ask
+    again: its connections to the server have then all been idle for the same time. How many of them
+    the server had to accept anew tells whether that was too long or too short, and the wait is
+    adjusted."""
 
     def __init__(self, proxy, server):
         self.proxy, self.server = proxy, server

@@ -2,9 +2,10 @@
 
     name | method target | field line | field line ...
 
-A target is below /files, unless it begins with `=`. `{etag}` and `{last_modified}` are what the same server said in its first
-answer to a plain request for this target, under the same Accept-Encoding; `{opaque}` is the tag without W/. A method with
-`/1.0` is a request of that version.
+A target is below /files, unless it begins with `=`. `{etag}` and `{last_modified}` are what the
+same server said in its first answer to a plain request for this target, under the same
+Accept-Encoding; `{opaque}` is the tag without W/. A method with `/1.0` is a request of that
+version.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
-"""Files that are truncated, overwritten, replaced or deleted while they are sent: the client must never take a wrong body
-for a whole one."""
+"""Files that are truncated, overwritten, replaced or deleted while they are sent: the client must
+never take a wrong body for a whole one."""
 
 import os
 import random
@@ -8,7 +8,8 @@ import time
 from client import Client, Closed, request
 from servers import MIB
 
-# More than the kernel holds between the two (4 MiB and a little by default), so that the server is still reading.
+# More than the kernel holds between the two (4 MiB and a little by default), so that the server is
+# still reading.
 FILE_BYTES = 24 * MIB
 RECEIVE_BUFFER = 64 * 1024
 READ_BEFORE = 512 * 1024
@@ -74,7 +75,8 @@ REQUESTS = (
 
 
 def download(address, version, lines, change):
-    """The head, and the body as far as it came, for a request during which `change` happens; and whether RST ended it."""
+    """The head, and the body as far as it came, for a request during which `change` happens; and
+    whether RST ended it."""
     with Client(address, receive_buffer=RECEIVE_BUFFER) as client:
         client.send(request("GET", "/files/changing.bin", lines, version.split(",")[0]))
         head = client.head()
@@ -96,7 +98,8 @@ def expected(kind, content):
 
 
 def judge(change, kind, status, content, got):
-    """What is wrong with what came; None if it is an abort where there must be one, or all of the old content."""
+    """What is wrong with what came; None if it is an abort where there must be one, or all of the
+    old content."""
     head, body, reset = got
     length = head.first("content-length")
     if head.status != status:

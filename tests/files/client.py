@@ -1,4 +1,5 @@
-"""A raw HTTP/1.1 client, which knows HTTP from its RFCs alone, so that a bug of ours cannot hide behind itself."""
+"""A raw HTTP/1.1 client, which knows HTTP from its RFCs alone, so that a bug of ours cannot hide
+behind itself."""
 
 import socket
 import time
@@ -13,7 +14,8 @@ class Closed(Exception):
 
 @dataclass
 class Answer:
-    """A response. `body` is without chunked framing; `excess` is what followed it on a connection that then ended."""
+    """A response. `body` is without chunked framing; `excess` is what followed it on a connection
+    that then ended."""
 
     status: int
     fields: list = field(default_factory=list)
@@ -150,7 +152,8 @@ def essence(content_type):
 
 
 def parts(answer):
-    """The parts of a multipart/byteranges body: media type, Content-Range, bytes (RFC 9110 §14.6, RFC 2046 §5.1.1)."""
+    """The parts of a multipart/byteranges body: media type, Content-Range, bytes (RFC 9110 §14.6,
+    RFC 2046 §5.1.1)."""
     kind, _, boundary = answer.first("content-type").partition("boundary=")
     if essence(kind) != "multipart/byteranges" or not boundary:
         raise ValueError(f"content-type {answer.first('content-type')!r}")

@@ -1,4 +1,5 @@
-"""Where we and nginx differ, and why ours is right. Nothing else may differ, and each of these must."""
+"""Where we and nginx differ, and why ours is right. Nothing else may differ, and each of these
+must."""
 
 from dataclasses import dataclass
 
@@ -7,8 +8,9 @@ from dataclasses import dataclass
 class Difference:
     """One row. `names` are patterns of the requests' names; those with `!` are left out.
 
-    `what` is `status`, `body` or a field; what stands behind it after a comma follows from it. `status` narrows the row to
-    answers that both have this status. `whole` names a file that ours must be the whole of, with 200.
+    `what` is `status`, `body` or a field; what stands behind it after a comma follows from it.
+    `status` narrows the row to answers that both have this status. `whole` names a file that ours
+    must be the whole of, with 200.
     """
 
     names: str

@@ -1,4 +1,5 @@
-"""The same requests to the demo and to nginx over the same directory; what may differ stands in `differences`."""
+"""The same requests to the demo and to nginx over the same directory; what may differ stands in
+`differences`."""
 
 import hashlib
 import re
@@ -58,7 +59,8 @@ def value(case, answer, name):
         case "Content-Length" if case.name in LISTINGS:
             return "known"
         case "Content-Length":
-            # A boundary is as long as the server likes; that the length is right, the client has seen.
+            # A boundary is as long as the server likes; that the length is right, the client has
+            # seen.
             several = essence(answer.first("content-type")) == "multipart/byteranges"
             return "of the parts" if several else found
         case "Location":

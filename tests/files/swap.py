@@ -1,4 +1,5 @@
-"""Names under a directory that lead inside and outside in turn, as fast as they can be swapped. Ends with its stdin."""
+"""Names under a directory that lead inside and outside in turn, as fast as they can be swapped.
+Ends with its stdin."""
 
 import os
 import sys
@@ -20,7 +21,8 @@ def swap(number, outside):
     if out:
         rename_in(f"{outside}/data.txt", "swap-file.txt")
     else:
-        # A second name of a file that stays: one that was written now would go to the disk at each rename.
+        # A second name of a file that stays: one that was written now would go to the disk at each
+        # rename.
         os.link("swapped/data.txt", "swap-file.new")
         os.rename("swap-file.new", "swap-file.txt")
     # Neither a FIFO nor a device may be waited for or read, however late it is seen.

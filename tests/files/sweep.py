@@ -1,4 +1,5 @@
-"""Thousands of ways out of the directory, none of which may lead to the file that lies beside it."""
+"""Thousands of ways out of the directory, none of which may lead to the file that lies beside
+it."""
 
 import os
 import re
@@ -14,12 +15,14 @@ import targets
 from client import Client, Closed, request
 from servers import Nginx
 
-# In the outer files' contents and names, and nowhere else; and how long they are, for a listing could tell.
+# In the outer files' contents and names, and nowhere else; and how long they are, for a listing
+# could tell.
 MARKER = "MARKER-7f3a-outside"
 OUTER_BYTES = 31337
 ANSWER_SECONDS = 2
 BACK_SECONDS = 15
-# As many requests and as long as this at least, while names are swapped; and not much longer than this.
+# As many requests and as long as this at least, while names are swapped; and not much longer than
+# this.
 SWAP_REQUESTS = 6000
 SWAP_SECONDS = 8
 SWAP_MOST_SECONDS = 30
@@ -31,7 +34,8 @@ SWAPPED = (
 ).split()
 CODINGS = ["Accept-Encoding: gzip, br, zstd"]
 
-# What is beside ordinary files below the root: target, and whether the file of this name may be sent.
+# What is beside ordinary files below the root: target, and whether the file of this name may be
+# sent.
 SPECIAL = {
     "/link-in.txt": True,
     "/link-in/INSIDE.txt": True,
@@ -74,7 +78,8 @@ SPECIAL = {
 
 
 def build(base):
-    """The root, reached through a symlink of its own, and the directory beside it, whose name begins like the root's."""
+    """The root, reached through a symlink of its own, and the directory beside it, whose name
+    begins like the root's."""
     shutil.rmtree(base, ignore_errors=True)
     inside, outside = base / "inside", base / "inside-not"
     for directory in (
@@ -258,7 +263,8 @@ def listing(address, checks):
 
 
 def swapped(address, inside, arguments, requests, seconds):
-    """Requests for names that are swapped meanwhile: how many swaps, the answers' statuses, what was wrong with them."""
+    """Requests for names that are swapped meanwhile: how many swaps, the answers' statuses, what
+    was wrong with them."""
     outside = inside.parent / "inside-not"
     command = [sys.executable, "-B", str(arguments.here / "swap.py"), str(inside), str(outside), str(SWAP_MOST_SECONDS)]
     statuses, wrong, lock = {}, [], threading.Lock()

@@ -1,4 +1,5 @@
-"""Request targets that try to leave a directory, by combination of every way to write it that some server once fell for."""
+"""Request targets that try to leave a directory, by combination of every way to write it that some
+server once fell for."""
 
 UPS = [
     b"..", b"%2e%2e", b".%2e", b"%2e.", b"%2E%2E", b"%252e%252e", b"%25252e%25252e", b"..%00", b"%00..", b"..;", b"..;x=1",
@@ -41,7 +42,8 @@ LONG = [
 
 
 def targets(outside, absolute):
-    """Every target, once. `outside` is the outer file's path relative to the root's parent, `absolute` its whole path."""
+    """Every target, once. `outside` is the outer file's path relative to the root's parent,
+    `absolute` its whole path."""
     found = {}
 
     def add(target, prefix=b"/files"):

@@ -74,7 +74,8 @@ def resume(arguments, checks, root):
 
 
 class Remote(io.RawIOBase):
-    """A file at the other end: what is read of it is asked for by range. Every byte that came is kept."""
+    """A file at the other end: what is read of it is asked for by range. Every byte that came is
+    kept."""
 
     def __init__(self, client, target):
         self.client, self.target = client, target
@@ -131,7 +132,8 @@ class Remote(io.RawIOBase):
 
 
 def assemble(arguments, checks, root):
-    """A zip, found its way about by its directory at the end, and fetched member by member in multipart answers."""
+    """A zip, found its way about by its directory at the end, and fetched member by member in
+    multipart answers."""
     chance = random.Random(SEED)
     source = root / "archive.zip"
     with zipfile.ZipFile(source, "w") as archive:

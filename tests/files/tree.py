@@ -1,4 +1,5 @@
-"""The directory that both servers serve. Everything in it is the same on every run: seeded bytes, mtimes in the past."""
+"""The directory that both servers serve. Everything in it is the same on every run: seeded bytes,
+mtimes in the past."""
 
 import gzip
 import os
@@ -25,7 +26,8 @@ NAMES = (
 
 
 def build(root):
-    """The tree below `root`, and a file and a directory beside it that are none of the servers' business."""
+    """The tree below `root`, and a file and a directory beside it that are none of the servers'
+    business."""
     shutil.rmtree(root.parent, ignore_errors=True)
     root.mkdir(parents=True)
     chance = random.Random(SEED)

@@ -1,5 +1,5 @@
-//! Runs a property of the fuzzer's in `cargo test`, on any toolchain: on each of its seeds, and on random inputs that are
-//! made of them. Each library includes this file in its unit tests.
+//! Runs a property of the fuzzer's in `cargo test`, on any toolchain: on each of its seeds, and on
+//! random inputs that are made of them. Each library includes this file in its unit tests.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,8 +11,8 @@ const INPUTS: usize = 10_000;
 /// Longest of them, in bytes; a seed may be longer.
 const LONGEST: usize = 2048;
 
-/// Calls `property` with each seed of `target`, and with random inputs. It panics where the property does not hold, and
-/// prints the input; `AKURAI_SEED` repeats a run.
+/// Calls `property` with each seed of `target`, and with random inputs. It panics where the
+/// property does not hold, and prints the input; `AKURAI_SEED` repeats a run.
 pub(crate) fn check(target: &str, property: impl Fn(&[u8])) {
     let seeds = seeds(target);
     assert!(!seeds.is_empty(), "{target} has no seeds");

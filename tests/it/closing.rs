@@ -95,7 +95,8 @@ fn ws_16_an_end_in_mid_frame_is_none_and_1006() {
             sent.len()
         );
         expect_info(report.info, 1006, "", false);
-        // Nobody has failed anything: there is no Close to send to one who is gone, and no reset either.
+        // Nobody has failed anything: there is no Close to send to one who is gone, and no reset
+        // either.
         ws.client.expect_eof();
     }
 }

@@ -1,4 +1,5 @@
-//! Waits and rates: each ends what it is there to end, and a test that sets it short fails without it.
+//! Waits and rates: each ends what it is there to end, and a test that sets it short fails without
+//! it.
 
 use std::io::{self, Read, Write};
 use std::sync::mpsc::{self, Receiver};

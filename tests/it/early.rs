@@ -420,7 +420,8 @@ fn many_that_are_early_at_once() {
     let (order, node) = begun(5);
     let (hub, server) = node.serve(quick());
     node.set(Mode::Silent);
-    // Every third is where the node is, every third ahead, and every third at an id that never comes.
+    // Every third is where the node is, every third ahead, and every third at an id that never
+    // comes.
     let mut readers: Vec<(u64, Reader)> = (0..MANY)
         .map(|n| {
             let ms = [5, 6 + n % 10, 100 + n][n as usize % 3];

@@ -1,4 +1,5 @@
-//! What goes wrong around a server: clients that leave, stall, reset or talk noise, handlers that fail.
+//! What goes wrong around a server: clients that leave, stall, reset or talk noise, handlers that
+//! fail.
 
 use std::io::{Read, Write};
 use std::sync::mpsc;

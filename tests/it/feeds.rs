@@ -4,7 +4,8 @@ use akurai_tests::{Answer, Client, End, ReadError, shown};
 
 use crate::mirror::Mirror;
 
-/// A request that must never be answered after one that was refused, and must be after one that was served.
+/// A request that must never be answered after one that was refused, and must be after one that was
+/// served.
 const SECOND: &[u8] = b"GET /second HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
 
 /// How a request reaches the server.
@@ -32,8 +33,8 @@ impl Feed {
     }
 }
 
-/// Each of `requests` gets `status` with `Connection: close`, then FIN; the application hears of none of them, nor of
-/// the request behind.
+/// Each of `requests` gets `status` with `Connection: close`, then FIN; the application hears of
+/// none of them, nor of the request behind.
 #[track_caller]
 pub(crate) fn all_refused<R: AsRef<[u8]>>(
     mirror: &Mirror,
@@ -67,7 +68,8 @@ pub(crate) fn all_served<R: AsRef<[u8]>>(mirror: &Mirror, requests: impl IntoIte
     });
 }
 
-/// `request` gets 200, and so does the request behind it. The answer to it, which every feed gave alike.
+/// `request` gets 200, and so does the request behind it. The answer to it, which every feed gave
+/// alike.
 #[track_caller]
 pub(crate) fn served(mirror: &Mirror, request: impl AsRef<[u8]>) -> Answer {
     let mut answers = Vec::new();
@@ -115,7 +117,8 @@ pub(crate) fn all_served_then_closed<R: AsRef<[u8]>>(
     });
 }
 
-/// Each of `requests` gets `status`. The connection then ends if the answer says so, and serves what follows if not.
+/// Each of `requests` gets `status`. The connection then ends if the answer says so, and serves
+/// what follows if not.
 #[track_caller]
 pub(crate) fn all_answered<R: AsRef<[u8]>>(
     connect: impl Fn() -> Client,

@@ -1,4 +1,5 @@
-//! Responses and event streams with gzip, as a client sees them that inflates by its own reading of RFC 1951.
+//! Responses and event streams with gzip, as a client sees them that inflates by its own reading of
+//! RFC 1951.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, mpsc};

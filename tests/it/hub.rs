@@ -1,4 +1,5 @@
-//! The hub: one event to many, who cost no thread, miss nothing they are not told of, and hold up nobody.
+//! The hub: one event to many, who cost no thread, miss nothing they are not told of, and hold up
+//! nobody.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -124,7 +125,8 @@ fn events_reach_all_subscribers_of_their_topic_in_order() {
 #[test]
 fn who_comes_while_events_never_cease_has_its_turn() {
     let (server, hub) = serving(quick());
-    // They read nothing, and of a gauge one value waits for each: a pass over them takes longer than a batch to publish.
+    // They read nothing, and of a gauge one value waits for each: a pass over them takes longer
+    // than a batch to publish.
     hub.latest_only("gauge");
     let mut idle: Vec<Reader> = (0..100)
         .map(|_| subscribe(&server, "gauge", None))

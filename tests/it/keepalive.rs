@@ -1,4 +1,5 @@
-//! The waits that a WebSocket's reader runs itself: pings, idleness, age, and the time of one message.
+//! The waits that a WebSocket's reader runs itself: pings, idleness, age, and the time of one
+//! message.
 
 use std::io::Read;
 use std::thread;

@@ -1,5 +1,6 @@
-//! Frames at the sizes where the way changes in which a WebSocket's bytes are read: what a connection begins with (1 KiB), what
-//! it waits with later (4 KiB), and what it reads at a time (64 KiB).
+//! Frames at the sizes where the way changes in which a WebSocket's bytes are read: what a
+//! connection begins with (1 KiB), what it waits with later (4 KiB), and what it reads at a time
+//! (64 KiB).
 
 use std::io::Read;
 use std::time::Duration;

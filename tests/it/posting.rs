@@ -167,7 +167,8 @@ fn from_two_threads(give: fn(&Sender, usize) -> Result<(), Error>) {
         });
         threads.map(|thread| thread.join().unwrap().is_ok())
     });
-    // Where the machine is so busy that nobody reads for a while, a connection may be closed; but not each.
+    // Where the machine is so busy that nobody reads for a while, a connection may be closed; but
+    // not each.
     let went_well = (0..20).any(|_| {
         let mut client = WsClient::open(server.addr(), "/").client;
         let (bytes, _) = client.read_to_end();

@@ -1,5 +1,5 @@
-//! The Redis engine against a server that answers as the test says: late, wrongly, by half, or not at all. What a real one does
-//! is in `tests/scale`.
+//! The Redis engine against a server that answers as the test says: late, wrongly, by half, or not
+//! at all. What a real one does is in `tests/scale`.
 
 mod beginning;
 mod deleted;
@@ -269,7 +269,8 @@ fn replicas_that_are_waited_for() {
 
 #[test]
 fn replicas_are_waited_for_on_a_connection_that_wrote() {
-    // As a server does it: for what this connection wrote, and so for nothing on one that wrote nothing.
+    // As a server does it: for what this connection wrote, and so for nothing on one that wrote
+    // nothing.
     let state = Mutex::new((String::new(), None));
     let fake = Fake::start(move |connection, command| {
         let (added, wrote) = &mut *state.lock().unwrap();
@@ -416,7 +417,8 @@ fn streams_stay_open_while_the_server_is_away() {
 /// The milliseconds of the events that a stream has.
 type Kept = Arc<Mutex<Vec<u64>>>;
 
-/// An engine on a stream that has events of these milliseconds, and what its next batch is: the data, behind `gap` if there is one.
+/// An engine on a stream that has events of these milliseconds, and what its next batch is: the
+/// data, behind `gap` if there is one.
 fn kept(max_events: usize) -> (Kept, impl FnMut(EventId) -> (EventId, String)) {
     let kept = Kept::default();
     let those = Arc::clone(&kept);

@@ -110,7 +110,8 @@ fn who_joins_hears_what_is_published_from_then_on() {
     for n in 0..30 {
         let mine = format!("mine {n}");
         let mut client = server.connect();
-        // Its first message comes with its handshake, so that it is published as soon as it has joined.
+        // Its first message comes with its handshake, so that it is published as soon as it has
+        // joined.
         client.send([handshake("/a").as_bytes(), &Frame::text(&*mine).to_bytes()].concat());
         client.read_through(mine.as_bytes());
     }
@@ -152,7 +153,8 @@ fn of_several_topics_events_come_in_one_order() {
     assert_eq!(hub.stats().deliveries, 20 * 600);
 }
 
-/// A server whose one WebSocket is given to `serve` as a member of `a`; the client, and a sender to see how it fares.
+/// A server whose one WebSocket is given to `serve` as a member of `a`; the client, and a sender to
+/// see how it fares.
 fn member(
     hub: &Hub,
     options: WsOptions,

@@ -41,7 +41,8 @@ fn patterns_match_whole_paths() {
         ("/users", "users"),
         ("/users/7", "7"),
         ("/users/7?a=/b", "7"),
-        // What is written out wins over a parameter, and a parameter over the rest, in whatever order they were added.
+        // What is written out wins over a parameter, and a parameter over the rest, in whatever
+        // order they were added.
         ("/users/me", "me"),
         ("/users/me/posts/1", "1 of me"),
         ("/users/7/posts/1", "1 of 7"),

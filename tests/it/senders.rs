@@ -41,7 +41,8 @@ fn send_from_threads(sender: &Sender, threads: usize, lens: &[usize]) {
     }
 }
 
-/// Reads so many messages of each thread, put together if they are fragmented: each whole, each thread's in its order.
+/// Reads so many messages of each thread, put together if they are fragmented: each whole, each
+/// thread's in its order.
 #[track_caller]
 fn read_from_threads(ws: &mut WsClient, threads: usize, each: usize) {
     let mut seen = vec![0; threads];
@@ -379,7 +380,8 @@ fn nobody_writes_for_the_others_for_ever() {
                 })
             })
             .collect();
-        // The flood ends only when this thread has sent all of its own, and has written for the others meanwhile.
+        // The flood ends only when this thread has sent all of its own, and has written for the
+        // others meanwhile.
         let long = vec![7; 8 << 20];
         let sent = (0..3).try_for_each(|_| conn.send_binary(&long));
         flooding.store(false, Ordering::Relaxed);

@@ -19,7 +19,8 @@ pub(crate) fn serving_with(
     TestServer::start(move |request: &Request| options.upgrade(request, serve.clone()))
 }
 
-/// A server whose connections are given to `serve`, which reports one thing of each, and then returns `Ok`.
+/// A server whose connections are given to `serve`, which reports one thing of each, and then
+/// returns `Ok`.
 pub(crate) fn reporting_with<T: Send + 'static>(
     options: WsOptions,
     serve: impl Fn(WsConn) -> T + Clone + Send + Sync + 'static,
@@ -58,7 +59,8 @@ pub(crate) fn expect_info(info: Option<CloseInfo>, code: u16, reason: &str, clea
     );
 }
 
-/// Receives all messages, one in each way after the other, with so short waits that some run out; and how many did.
+/// Receives all messages, one in each way after the other, with so short waits that some run out;
+/// and how many did.
 pub(crate) fn receive_in_every_way(conn: &mut WsConn) -> (Vec<Message>, usize) {
     let (mut messages, mut timeouts) = (Vec::new(), 0);
     loop {

@@ -1,4 +1,5 @@
-//! How a server stops: what is idle goes at once, what is under way finishes, and nothing outlasts the grace.
+//! How a server stops: what is idle goes at once, what is under way finishes, and nothing outlasts
+//! the grace.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -41,7 +41,8 @@ fn ws_17_one_who_dribbles_is_ended_too() {
     let (server, ends) = reporting_with(impatient(), |conn| conn.send_binary(&vec![7; LOTS]));
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     let begun = Instant::now();
-    // Each write makes progress, but the frame would take its time: 64 KiB in 50 ms are less than 1 MiB in 200 ms.
+    // Each write makes progress, but the frame would take its time: 64 KiB in 50 ms are less than 1
+    // MiB in 200 ms.
     let sent = loop {
         match ends.recv_timeout(Duration::from_millis(50)) {
             Ok(sent) => break sent,
@@ -132,7 +133,8 @@ fn ws_17_a_full_queue_closes_with_1008_by_default() {
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     ws.client.await_unread();
     gate.open();
-    // Now it reads after all: what was being written, whole, then the Close, and nothing of the queue between.
+    // Now it reads after all: what was being written, whole, then the Close, and nothing of the
+    // queue between.
     assert_eq!(ws.read_frame().payload.len(), LOTS);
     ws.expect_close(1008);
     ws.send(&Frame::close(1008, ""));

@@ -1,5 +1,6 @@
-//! Requests that two parsers would cut at different places. Each of these got past some pair of a proxy and a server
-//! once; here the only answer is one refusal, and the request hidden within reaches nobody.
+//! Requests that two parsers would cut at different places. Each of these got past some pair of a
+//! proxy and a server once; here the only answer is one refusal, and the request hidden within
+//! reaches nobody.
 
 use akurai_tests::{Random, shown};
 
@@ -98,7 +99,8 @@ fn a_coding_that_one_of_two_overlooks() {
             ]
         }),
     );
-    // Other names, whatever they resemble, are other fields: the length is what counts, for everybody.
+    // Other names, whatever they resemble, are other fields: the length is what counts, for
+    // everybody.
     all_served(
         &mirror,
         [
@@ -188,8 +190,8 @@ fn noise_gets_at_most_one_refusal() {
         let mut client = mirror.connect();
         client.send_slowly(random.pieces(&request, 40));
         client.finish();
-        // Whatever came of it: responses that a strict client can read to the end, none after one that closes, and
-        // none of the server's own fault.
+        // Whatever came of it: responses that a strict client can read to the end, none after one
+        // that closes, and none of the server's own fault.
         let mut closed = false;
         loop {
             match client.try_read_response(false) {

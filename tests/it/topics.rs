@@ -1,4 +1,5 @@
-//! What one topic of a hub loses is nothing to another, and what a topic keeps nobody takes from it.
+//! What one topic of a hub loses is nothing to another, and what a topic keeps nobody takes from
+//! it.
 
 use std::io;
 use std::sync::Arc;

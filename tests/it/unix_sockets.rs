@@ -19,7 +19,8 @@ fn serving(server: Server, test: impl FnOnce(&Handle)) {
     let stop = Stop(server.handle());
     thread::scope(|scope| {
         let running = scope.spawn(|| server.run(|_: &Request| Response::text("got")));
-        // Moved here, so that a test that fails stops the server too, before the scope waits for it.
+        // Moved here, so that a test that fails stops the server too, before the scope waits for
+        // it.
         let stop = stop;
         test(&stop.0);
         drop(stop);

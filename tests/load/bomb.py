@@ -7,7 +7,8 @@ from client import CLOSE, Client
 from demo import MIB, Demo
 
 GIB = 1 << 30
-# The demo's longest message is 16 MiB. Its buffer grows to that from half as much, and both exist for a moment.
+# The demo's longest message is 16 MiB. Its buffer grows to that from half as much, and both exist
+# for a moment.
 PEAK_BYTES = 32 * MIB
 # The allocator keeps for each thread what that has given back.
 LASTING_BYTES = 96 * MIB
@@ -20,7 +21,8 @@ HANDSHAKE = (
 
 
 def bomb():
-    """What stands for 1 GiB of zeros: DEFLATE makes nothing smaller than a thousandth, so it is 1 MiB."""
+    """What stands for 1 GiB of zeros: DEFLATE makes nothing smaller than a thousandth, so it is 1
+    MiB."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
     payload = b"".join(compressor.compress(bytes(MIB)) for _ in range(GIB // MIB))
     return payload + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]

@@ -1,4 +1,5 @@
-"""Raw clients, which know HTTP and WebSocket from their RFCs alone, so that a bug of ours cannot hide behind itself."""
+"""Raw clients, which know HTTP and WebSocket from their RFCs alone, so that a bug of ours cannot
+hide behind itself."""
 
 import os
 import socket

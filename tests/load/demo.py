@@ -102,12 +102,14 @@ class Demo:
     def cpu_seconds(self):
         """User and system time of all its threads so far."""
         with open(f"/proc/{self.pid}/stat") as stat:
-            # The name before the last parenthesis may hold spaces; utime and stime are fields 14 and 15 of proc(5).
+            # The name before the last parenthesis may hold spaces; utime and stime are fields 14
+            # and 15 of proc(5).
             fields = stat.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def wait_until_back_at(self, start, rss_bytes, seconds):
-        """Waits until what it holds is back at `start`, `seconds` at most: the last usage, and how long it took."""
+        """Waits until what it holds is back at `start`, `seconds` at most: the last usage, and how
+        long it took."""
         begun = time.monotonic()
         while True:
             usage, waited = self.usage(), time.monotonic() - begun

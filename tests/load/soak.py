@@ -1,4 +1,5 @@
-"""Minutes of mixed load from several processes, with clients and whole processes killed at random."""
+"""Minutes of mixed load from several processes, with clients and whole processes killed at
+random."""
 
 import multiprocessing
 import random
@@ -130,7 +131,8 @@ class Act:
 
 
 def process(number, seed, address, file, requests, faults, over):
-    """Clients that come and go until `over`. Each has a count of its own: a lock might be held when we are killed."""
+    """Clients that come and go until `over`. Each has a count of its own: a lock might be held when
+    we are killed."""
 
     def client(slot, seed):
         dice = random.Random(seed)
@@ -157,7 +159,8 @@ def process(number, seed, address, file, requests, faults, over):
 
 
 def grew_at_most(samples, growth):
-    """The means of the first and the last third after warm-up, and whether the last is within `growth` of the first."""
+    """The means of the first and the last third after warm-up, and whether the last is within
+    `growth` of the first."""
     samples = samples[round(len(samples) * WARM_UP_SHARE) :]
     third = max(1, len(samples) // 3)
     first, last = statistics.mean(samples[:third]), statistics.mean(samples[-third:])

@@ -12,7 +12,8 @@ from demo import MIB, Demo
 
 EACH = 50
 GRACE_SECONDS = 30
-# More than the kernel's buffers on both sides hold (4 MiB at most by default), so that the server is still writing.
+# More than the kernel's buffers on both sides hold (4 MiB at most by default), so that the server
+# is still writing.
 FILE_BYTES = 8 * MIB
 RECEIVE_BUFFER = 64 * 1024
 # The client takes this long for the rest, so that the server must wait for it.
@@ -54,7 +55,8 @@ def at_fin(client):
 
 
 class Download(Part):
-    """A response that has begun: the head and the first 64 KiB are read, and the rest in pieces afterwards."""
+    """A response that has begun: the head and the first 64 KiB are read, and the rest in pieces
+    afterwards."""
 
     digest = b""
 

@@ -1,4 +1,5 @@
-"""The cases: what is done to a Redis or a node while events flow, what clients see, and that nothing is lost silently."""
+"""The cases: what is done to a Redis or a node while events flow, what clients see, and that
+nothing is lost silently."""
 
 import contextlib
 import http.client
@@ -8,7 +9,8 @@ import time
 from clients import Follower, Publisher, account
 from processes import MASTER, Node, Proxy, Redis, free_port, wait_until
 
-# A publish fails within 1 s without a connection and 3 s without an answer; the rest is a busy machine's.
+# A publish fails within 1 s without a connection and 3 s without an answer; the rest is a busy
+# machine's.
 FAILURE_SECONDS = 4.5
 
 
@@ -48,7 +50,8 @@ class Scene:
         wait_until("both nodes are ready", lambda: all(status(node.port, "/api/ready") == 200 for node in self.nodes))
 
     def end(self, name, resets, followers=None, failures=None, opens=1):
-        """Lets more events flow to the end, and judges: how many resets each of `followers` saw, and whether publishes failed."""
+        """Lets more events flow to the end, and judges: how many resets each of `followers` saw,
+        and whether publishes failed."""
         self.wait_ready()
         self.publisher.held.clear()
         reached = self.publisher.next
@@ -136,7 +139,8 @@ def flush(arguments, checks):
 
 
 def restore(arguments, checks):
-    """An older dump. Who was away meanwhile is told as well, at a node that was there and at one that was not."""
+    """An older dump. Who was away meanwhile is told as well, at a node that was there and at one
+    that was not."""
     with Redis(arguments.out, "redis") as redis, Scene(arguments, checks, redis.url) as scene:
         publisher = scene.publisher
         publisher.hold()
@@ -159,7 +163,8 @@ def restore(arguments, checks):
 
 
 def overrun(arguments, checks):
-    """MAXLEN overrun while a node is paused: its clients are told, and those of the other lose nothing."""
+    """MAXLEN overrun while a node is paused: its clients are told, and those of the other lose
+    nothing."""
     with Redis(arguments.out, "redis") as redis:
         with Scene(arguments, checks, redis.url, publishing=(0,), max_events=500) as scene:
             scene.nodes[1].signal(signal.SIGSTOP)
@@ -175,7 +180,8 @@ def overrun(arguments, checks):
 
 
 def promote(arguments, checks):
-    """REPLICAOF NO ONE, behind a proxy that finds the master: with a replica that has everything, and with one that lags."""
+    """REPLICAOF NO ONE, behind a proxy that finds the master: with a replica that has everything,
+    and with one that lags."""
     for lags in (False, True):
         name = f"promotion of a replica that {'lags' if lags else 'has everything'}"
         with contextlib.ExitStack() as stack:

@@ -22,7 +22,8 @@ class Published:
 
 
 class Publisher(threading.Thread):
-    """Publishes 0, 1, 2 … one after the other, to these nodes in turn. One that fails is not tried again."""
+    """Publishes 0, 1, 2 … one after the other, to these nodes in turn. One that fails is not tried
+    again."""
 
     def __init__(self, ports, per_second=500, total=None):
         super().__init__(daemon=True)
@@ -221,9 +222,10 @@ class Loader(Mover):
 
 
 def account(got, published, first, last):
-    """What is wrong with what one client got: `[]` if every number from `first` to `last` that was acknowledged came, in order and
-    once, or a reset stands where it is missing. What failed may have come, once, in its place or
-    later: a server that was stopped takes what waits in its connections in an order of its own."""
+    """What is wrong with what one client got: `[]` if every number from `first` to `last` that was
+    acknowledged came, in order and once, or a reset stands where it is missing. What failed may
+    have come, once, in its place or later: a server that was stopped takes what waits in its
+    connections in an order of its own."""
     wrong = []
     late = set(published.failed)
     expected = first

@@ -97,7 +97,8 @@ def demo(arguments, checks):
 
 
 def herd(arguments, checks):
-    """Five thousand clients lose their node at once and come to the other: Redis hears nothing of it."""
+    """Five thousand clients lose their node at once and come to the other: Redis hears nothing of
+    it."""
     with Redis(arguments.out, "redis") as redis:
         with Node(arguments, "a", redis.url) as first, Node(arguments, "b", redis.url) as second:
             # A few events, since each goes to all of them, and one thread here reads them all.
@@ -130,7 +131,8 @@ def herd(arguments, checks):
         whole == CROWD and resets == 0,
         f"{CROWD} clients lost their node and came to the other within {seconds:.1f} s: {whole} of them without a gap, {resets} resets",
     )
-    # The killed node's share is gone; what is left may be busier by what the clients of INFO here do.
+    # The killed node's share is gone; what is left may be busier by what the clients of INFO here
+    # do.
     checks.that(rate < calm * 1.2 + 10, f"Redis meanwhile: {rate:.0f} commands/s, and {calm:.0f} before")
 
 

@@ -1,4 +1,5 @@
-// The demo's page at two servers that share an engine: `node demo.mjs PLAYWRIGHT CHROMIUM PROFILE URL URL` says what holds, as JSON.
+// The demo's page at two servers that share an engine: `node demo.mjs PLAYWRIGHT CHROMIUM PROFILE
+// URL URL` says what holds, as JSON.
 
 import { pathToFileURL } from "node:url";
 

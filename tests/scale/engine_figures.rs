@@ -1,5 +1,5 @@
-//! What `tests/scale` measures: from a publish at one node to the event at a subscriber of another, and how many a second, by the
-//! embedded engine and by a Redis. `engine_figures URL`.
+//! What `tests/scale` measures: from a publish at one node to the event at a subscriber of another,
+//! and how many a second, by the embedded engine and by a Redis. `engine_figures URL`.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};

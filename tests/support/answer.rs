@@ -37,7 +37,8 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// If the field occurs more than once or is not UTF-8: no response of ours repeats a field by accident.
+    /// If the field occurs more than once or is not UTF-8: no response of ours repeats a field by
+    /// accident.
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.all(name);
@@ -83,7 +84,8 @@ impl Answer {
         })
     }
 
-    /// The body's framing, or why it is none that a server may send (RFC 9112 §6.1, §6.3; RFC 9110 §8.6).
+    /// The body's framing, or why it is none that a server may send (RFC 9112 §6.1, §6.3; RFC 9110
+    /// §8.6).
     pub(crate) fn framing(&self, to_head: bool) -> Result<Framing, String> {
         let lengths: Vec<&[u8]> = self.all("content-length").collect();
         let codings: Vec<&[u8]> = self.all("transfer-encoding").collect();

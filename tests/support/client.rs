@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use crate::answer::{Answer, Framing, parse_field_line};
 use crate::{DEADLINE, shown};
 
-/// A TCP connection with a deadline on every operation, [`DEADLINE`] unless [`patience`](Client::patience) changes it.
+/// A TCP connection with a deadline on every operation, [`DEADLINE`] unless
+/// [`patience`](Client::patience) changes it.
 ///
 /// An operation is all of one call: a response that drips in is late when its last byte is.
 #[derive(Debug)]
@@ -96,8 +97,8 @@ impl Client {
         let mut rest = bytes.as_ref();
         let give_up = Instant::now() + self.patience;
         while !rest.is_empty() {
-            // Each write waits no longer than the deadline either; to set its timeout anew would double the cost of
-            // sending byte by byte.
+            // Each write waits no longer than the deadline either; to set its timeout anew would
+            // double the cost of sending byte by byte.
             remaining(give_up)?;
             match self.stream.write(rest) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -153,8 +154,8 @@ impl Client {
         assert_eq!(unread, 1, "the server closed first");
     }
 
-    /// Leaves by RST: the system sends one when a socket is closed with bytes unread, so this waits until the server
-    /// has sent some that the client has not taken from the socket.
+    /// Leaves by RST: the system sends one when a socket is closed with bytes unread, so this waits
+    /// until the server has sent some that the client has not taken from the socket.
     #[track_caller]
     pub fn leave_by_reset(self) {
         self.await_unread();
@@ -214,7 +215,8 @@ impl Client {
         self.take(len, Instant::now() + self.patience)
     }
 
-    /// What is there already or, if nothing is, what one read of up to 64 KiB brings; empty at the end.
+    /// What is there already or, if nothing is, what one read of up to 64 KiB brings; empty at the
+    /// end.
     #[track_caller]
     pub fn read_some(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
@@ -286,7 +288,8 @@ impl Client {
         );
     }
 
-    /// Whether the connection stays open and silent for so long. If it does not, what came is still to be read.
+    /// Whether the connection stays open and silent for so long. If it does not, what came is still
+    /// to be read.
     pub fn is_silent_for(&mut self, wait: Duration) -> bool {
         let waited = self.fill(Instant::now() + wait);
         self.buffer.is_empty() && matches!(waited, Err(ReadError::Late(_)))
@@ -333,7 +336,8 @@ impl Client {
         }
     }
 
-    /// `chunked-body = *chunk last-chunk trailer-section CRLF` (RFC 9112 §7.1), without extensions: we send none.
+    /// `chunked-body = *chunk last-chunk trailer-section CRLF` (RFC 9112 §7.1), without extensions:
+    /// we send none.
     fn take_chunks(&mut self, answer: &mut Answer, give_up: Instant) -> Result<(), ReadError> {
         loop {
             let size_line = self.take_line(give_up)?;

@@ -1,5 +1,6 @@
-//! DEFLATE (RFC 1951) in its plainest form, in both directions, and the shape that it has in a compressed WebSocket message
-//! (RFC 7692 §7.2). It is slow, strict, and easy to compare with the RFC.
+//! DEFLATE (RFC 1951) in its plainest form, in both directions, and the shape that it has in a
+//! compressed WebSocket message (RFC 7692 §7.2). It is slow, strict, and easy to compare with the
+//! RFC.
 
 mod inflate;
 mod squeeze;

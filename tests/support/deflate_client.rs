@@ -25,8 +25,8 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// Reads the server's `Sec-WebSocket-Extensions`, and fails unless it is one response for permessage-deflate with
-    /// every parameter known, valid and there once.
+    /// Reads the server's `Sec-WebSocket-Extensions`, and fails unless it is one response for
+    /// permessage-deflate with every parameter known, valid and there once.
     #[track_caller]
     pub fn parse(response: &str) -> Agreement {
         let mut parts = response.split(';').map(str::trim);
@@ -139,8 +139,9 @@ impl DeflateClient {
         self.send(&Frame::binary(compressed).compressed());
     }
 
-    /// Reads a message with nothing between its fragments, and fails unless it is one that the server may send: RSV1 at
-    /// most on its first frame, and its payload inflates within the agreed window, after what the agreed context holds.
+    /// Reads a message with nothing between its fragments, and fails unless it is one that the
+    /// server may send: RSV1 at most on its first frame, and its payload inflates within the agreed
+    /// window, after what the agreed context holds.
     #[track_caller]
     pub fn read_message(&mut self) -> Received {
         let (rsv, first) = self.ws.read_frame_and_rsv();
@@ -199,7 +200,8 @@ impl DeflateClient {
         message
     }
 
-    /// Closes from this side with 1000, and fails unless the server answers in kind and ends the connection.
+    /// Closes from this side with 1000, and fails unless the server answers in kind and ends the
+    /// connection.
     #[track_caller]
     pub fn close(self) {
         self.ws.close();

@@ -34,7 +34,8 @@ pub struct Dispatched {
 }
 
 impl EventStream {
-    /// Reads all of `bytes`, then the end of the stream: an event that was not ended is not dispatched.
+    /// Reads all of `bytes`, then the end of the stream: an event that was not ended is not
+    /// dispatched.
     pub fn read_all(bytes: &[u8]) -> EventStream {
         let mut stream = EventStream::default();
         stream.feed(bytes);

@@ -1,4 +1,5 @@
-//! WebSocket frames by hand (RFC 6455 §5.2): the client's, right or wrong, and the server's as they were read.
+//! WebSocket frames by hand (RFC 6455 §5.2): the client's, right or wrong, and the server's as they
+//! were read.
 
 /// An opcode by its name; any other number stands in [`Frame::opcode`] as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,8 @@ pub enum LengthForm {
     Eight,
 }
 
-/// A frame that a client sends. What the constructors give is valid; the methods after them may make it invalid.
+/// A frame that a client sends. What the constructors give is valid; the methods after them may
+/// make it invalid.
 #[derive(Debug, Clone)]
 pub struct Frame {
     fin: bool,
@@ -169,8 +171,8 @@ impl Frame {
     }
 }
 
-/// A frame that the server sent. That it was unmasked, that no reserved bit was set for which there is no extension and
-/// that its length had the shortest form was asserted when it was read.
+/// A frame that the server sent. That it was unmasked, that no reserved bit was set for which there
+/// is no extension and that its length had the shortest form was asserted when it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerFrame {
     /// Whether it ends its message.

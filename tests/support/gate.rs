@@ -3,7 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Holds every [`Waiter`] until it is opened, or dropped, which opens it too: a failing test leaves no thread behind.
+/// Holds every [`Waiter`] until it is opened, or dropped, which opens it too: a failing test leaves
+/// no thread behind.
 #[derive(Debug, Default)]
 pub struct Gate(Arc<State>);
 
@@ -42,7 +43,8 @@ impl Drop for Gate {
 }
 
 impl Waiter {
-    /// Blocks until the gate is open, at most 30 s: a bound on a test gone wrong, not a wait that any test counts on.
+    /// Blocks until the gate is open, at most 30 s: a bound on a test gone wrong, not a wait that
+    /// any test counts on.
     pub fn wait(&self) {
         let open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = self

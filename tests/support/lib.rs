@@ -1,12 +1,14 @@
-//! What the integration tests stand on: a server on a port of its own, a raw client with a deadline on every wait,
-//! frames and DEFLATE blocks built by hand, an event stream parser by the book, a seeded source of numbers.
+//! What the integration tests stand on: a server on a port of its own, a raw client with a deadline
+//! on every wait, frames and DEFLATE blocks built by hand, an event stream parser by the book, a
+//! seeded source of numbers.
 //!
-//! Of the crates under test it uses the public server alone. Responses, chunks, frames, compressed messages and events are read here by
-//! code that shares nothing with theirs, so that two bugs cannot cancel each other out. What it reads it reads
-//! strictly: a response that a lenient client would have taken is a failed test.
+//! Of the crates under test it uses the public server alone. Responses, chunks, frames, compressed
+//! messages and events are read here by code that shares nothing with theirs, so that two bugs
+//! cannot cancel each other out. What it reads it reads strictly: a response that a lenient client
+//! would have taken is a failed test.
 //!
-//! Everything that fails does so by a panic at the caller's line; nothing here waits for longer than
-//! [`DEADLINE`] unless it is told to.
+//! Everything that fails does so by a panic at the caller's line; nothing here waits for longer
+//! than [`DEADLINE`] unless it is told to.
 
 mod answer;
 mod client;

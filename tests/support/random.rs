@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Random(u64);
 
 impl Random {
-    /// The generator of this seed. Zero, which xorshift cannot leave, stands for another fixed seed.
+    /// The generator of this seed. Zero, which xorshift cannot leave, stands for another fixed
+    /// seed.
     pub fn seeded(seed: u64) -> Random {
         Random(if seed == 0 {
             0x9e37_79b9_7f4a_7c15
@@ -17,8 +18,8 @@ impl Random {
         })
     }
 
-    /// A generator seeded from `AKURAI_SEED`, or from the clock, that prints its seed. Cargo shows what a test printed
-    /// when that test fails.
+    /// A generator seeded from `AKURAI_SEED`, or from the clock, that prints its seed. Cargo shows
+    /// what a test printed when that test fails.
     pub fn announced() -> Random {
         let seed = match env::var("AKURAI_SEED") {
             Ok(text) => text.parse().expect("AKURAI_SEED is a decimal u64"),

@@ -21,7 +21,8 @@ pub struct TestServer {
 impl TestServer {
     /// How long requests in flight may take once the test is over.
     const GRACE: Duration = Duration::from_millis(100);
-    /// How long after that `run` may take to return. Long: it is a bound on what is broken, and machines are slow.
+    /// How long after that `run` may take to return. Long: it is a bound on what is broken, and
+    /// machines are slow.
     const PATIENCE: Duration = Duration::from_secs(20);
 
     /// Serves `app`, a router or a closure, under the default limits.

@@ -7,7 +7,8 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A directory of a name that no other test has, removed with all that is in it when this is dropped.
+/// A directory of a name that no other test has, removed with all that is in it when this is
+/// dropped.
 #[derive(Debug)]
 pub struct TempDir(PathBuf);
 
@@ -39,7 +40,8 @@ impl TempDir {
         self.0.join(name)
     }
 
-    /// Makes a file, and the directories above it, last modified when [`long_ago`](TempDir::long_ago) was.
+    /// Makes a file, and the directories above it, last modified when
+    /// [`long_ago`](TempDir::long_ago) was.
     #[track_caller]
     pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         self.write_at(name, content, TempDir::long_ago())

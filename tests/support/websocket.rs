@@ -56,7 +56,8 @@ impl WsClient {
         WsClient::assert_opening_with(answer, None);
     }
 
-    /// Fails unless `answer` is a server's opening handshake for [`KEY`] that agrees on just these extensions.
+    /// Fails unless `answer` is a server's opening handshake for [`KEY`] that agrees on just these
+    /// extensions.
     #[track_caller]
     pub fn assert_opening_with(answer: &Answer, extensions: Option<&str>) {
         assert_eq!(answer.status, 101, "{answer:?}");
@@ -74,8 +75,8 @@ impl WsClient {
         self.client.send(frame.to_bytes());
     }
 
-    /// Reads a frame, and fails unless a server may send it: unmasked, no reserved bit, a known opcode, the length in
-    /// its shortest form, a control frame whole and of at most 125 bytes.
+    /// Reads a frame, and fails unless a server may send it: unmasked, no reserved bit, a known
+    /// opcode, the length in its shortest form, a control frame whole and of at most 125 bytes.
     #[track_caller]
     pub fn read_frame(&mut self) -> ServerFrame {
         let (rsv, frame) = self.read_frame_and_rsv();
@@ -83,7 +84,8 @@ impl WsClient {
         frame
     }
 
-    /// The same for a connection with extensions: the reserved bits, RSV1 being 4 and RSV3 being 1, and the frame.
+    /// The same for a connection with extensions: the reserved bits, RSV1 being 4 and RSV3 being 1,
+    /// and the frame.
     #[track_caller]
     pub fn read_frame_and_rsv(&mut self) -> (u8, ServerFrame) {
         let head = self.client.read_exactly(2);
@@ -149,15 +151,16 @@ impl WsClient {
         );
     }
 
-    /// Reads a Close that must carry this code, then the end by FIN: the connection was failed (RFC 6455 §7.1.7), or
-    /// this side has sent its Close.
+    /// Reads a Close that must carry this code, then the end by FIN: the connection was failed (RFC
+    /// 6455 §7.1.7), or this side has sent its Close.
     #[track_caller]
     pub fn expect_close_and_eof(&mut self, code: u16) {
         self.expect_close(code);
         self.client.expect_eof();
     }
 
-    /// Closes from this side with 1000, and fails unless the server answers in kind and ends the connection.
+    /// Closes from this side with 1000, and fails unless the server answers in kind and ends the
+    /// connection.
     #[track_caller]
     pub fn close(mut self) {
         self.send(&Frame::close(1000, ""));

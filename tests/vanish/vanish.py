@@ -1,4 +1,5 @@
-"""Clients that vanish without a FIN: their packets are dropped on the way. When does the server notice?"""
+"""Clients that vanish without a FIN: their packets are dropped on the way. When does the server
+notice?"""
 
 import argparse
 import atexit
@@ -100,7 +101,8 @@ def follow(name, host, port, path):
 
 
 class Watched:
-    """A server, the client that will vanish, and one beside the server that reads its count of connections."""
+    """A server, the client that will vanish, and one beside the server that reads its count of
+    connections."""
 
     def __init__(self, network, program, port, path):
         self.connections, self.seen = 0, threading.Event()
@@ -126,7 +128,8 @@ class Watched:
 
 
 def watch(arguments, checks, retries, within, seconds):
-    """Lets a client of each kind vanish. Each must be noticed `within` its seconds; `None` only measures."""
+    """Lets a client of each kind vanish. Each must be noticed `within` its seconds; `None` only
+    measures."""
     with Network(retries) as network:
         watched = {
             kind: Watched(network, arguments.server, 8090 + at, KINDS[kind][0]) for at, kind in enumerate(within)

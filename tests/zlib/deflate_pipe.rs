@@ -1,5 +1,5 @@
-//! What `tests/zlib` talks to: framed requests on stdin, framed answers on stdout, so that one process serves all of its cases.
-//! Numbers have 32 bits, the lowest byte first.
+//! What `tests/zlib` talks to: framed requests on stdin, framed answers on stdout, so that one
+//! process serves all of its cases. Numbers have 32 bits, the lowest byte first.
 //!
 //! ```text
 //! request:  operation  level  window bits  0   (a byte each)

@@ -1,4 +1,5 @@
-"""Data to compress, of every kind and length that may matter. All of it follows from a random generator."""
+"""Data to compress, of every kind and length that may matter. All of it follows from a random
+generator."""
 
 import json
 import zlib
@@ -8,7 +9,8 @@ WORDS = (
     "were all her she there would their we him been has when who will no more if out so up said what its about than into"
 ).split()
 
-# Around empty, shortest and longest match, hashes of four bytes, the window, a stored block, and what is gathered.
+# Around empty, shortest and longest match, hashes of four bytes, the window, a stored block, and
+# what is gathered.
 LENGTHS = [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 47, 48, 49, 100, 255, 256, 257, 258, 259, 260, 517, 1000, 4096]
 LONG_LENGTHS = [16384, 24576, 32767, 32768, 32769, 65534, 65535, 65536, 65537, 98304, 131072, 200001, 1 << 20]
 
@@ -81,7 +83,8 @@ def every_byte(random, length):
 
 
 def fibonacci(random, length):
-    """Symbols as often as Fibonacci's numbers: the deepest tree there is, so that codes must be cut to 15 bits."""
+    """Symbols as often as Fibonacci's numbers: the deepest tree there is, so that codes must be cut
+    to 15 bits."""
     counts = [1, 1]
     while sum(counts) < length:
         counts.append(counts[-1] + counts[-2])

@@ -1,5 +1,5 @@
-"""Streams that nobody's encoder wrote: made by hand, and mutated. We accept what zlib accepts, with the same output, and refuse
-what it refuses, for the same reason, but for `DIFFERENCES`."""
+"""Streams that nobody's encoder wrote: made by hand, and mutated. We accept what zlib accepts, with
+the same output, and refuse what it refuses, for the same reason, but for `DIFFERENCES`."""
 
 import time
 import zlib
@@ -65,8 +65,8 @@ def fault_of_whole(pipe, data, theirs):
 
 
 def is_precode(data, ours, theirs):
-    """Whether this is the second of `DIFFERENCES`. zlib takes the missing code for one whose every bit is the length 0, so that
-    it refuses in the end."""
+    """Whether this is the second of `DIFFERENCES`. zlib takes the missing code for one whose every
+    bit is the length 0, so that it refuses in the end."""
     if (ours.status, theirs.status) != (CODE, NEED_INPUT):
         return False
     inflate = zlib.decompressobj(-15)

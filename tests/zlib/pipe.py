@@ -1,4 +1,5 @@
-"""Our side: the program `deflate_pipe`, one process for all cases. And zlib's, in the same terms."""
+"""Our side: the program `deflate_pipe`, one process for all cases. And zlib's, in the same
+terms."""
 
 import signal
 import struct
@@ -91,8 +92,8 @@ class Pipe:
 
 
 def by_zlib(data, bits=15, strict=True):
-    """What zlib makes of raw DEFLATE data. With `strict`, its window is all that it can refer to: its output goes where it
-    cannot see it, byte by byte."""
+    """What zlib makes of raw DEFLATE data. With `strict`, its window is all that it can refer to:
+    its output goes where it cannot see it, byte by byte."""
     inflate = zlib.decompressobj(-bits)
     if not strict or bits == 15:
         # A raw stream's longest distance is the whole window of 15 bits.

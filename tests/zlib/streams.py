@@ -1,5 +1,5 @@
-"""DEFLATE data made by hand (RFC 1951): what an encoder may write though none does, and what none may write. zlib is the judge
-of which it is."""
+"""DEFLATE data made by hand (RFC 1951): what an encoder may write though none does, and what none
+may write. zlib is the judge of which it is."""
 
 import heapq
 
@@ -193,7 +193,8 @@ def symbols(random, bits, have, litlen_lengths, distance_lengths):
             bits.code(litlen[random.choice(literals)])
             have += 1
     if random.random() < 0.01:
-        # What stands for nothing: in the fixed codes 286 and 287, or 30 and 31; in others, bits that no code has.
+        # What stands for nothing: in the fixed codes 286 and 287, or 30 and 31; in others, bits
+        # that no code has.
         bits.put(random.getrandbits(12), 12)
     if 256 in litlen:
         bits.code(litlen[256])
@@ -238,7 +239,8 @@ def far(random, distance, have):
     return bits.bytes()
 
 
-# No code at all, a single one, too few or too many: lengths of the precode that are none, by symbol.
+# No code at all, a single one, too few or too many: lengths of the precode that are none, by
+# symbol.
 NO_PRECODES = [{}, {0: 1}, {8: 1}, {18: 1}, {1: 2, 18: 2}, {1: 7, 18: 1}, {0: 1, 1: 1, 18: 1}, {0: 1, 1: 2, 2: 2, 18: 3}]
 
 
@@ -264,8 +266,9 @@ def many_blocks(block_bits, length):
     return bits.bytes()
 
 
-# The smallest blocks of each type: stored and fixed ones with nothing in them, and a dynamic one with two codes, each of one
-# bit. Its precode has two as well, for 1 and 18: 138 and 117 zeros, then the literal 255, the end, and a distance.
+# The smallest blocks of each type: stored and fixed ones with nothing in them, and a dynamic one
+# with two codes, each of one bit. Its precode has two as well, for 1 and 18: 138 and 117 zeros,
+# then the literal 255, the end, and a distance.
 SMALLEST = {
     "stored": [(0, 3)],
     "fixed": [(0, 1), (1, 2), (0, 7)],

@@ -1,4 +1,5 @@
-"""Our DEFLATE and zlib's, each with what the other made, and both with what nobody should have made: see README.md."""
+"""Our DEFLATE and zlib's, each with what the other made, and both with what nobody should have
+made: see README.md."""
 
 import argparse
 import itertools
@@ -16,7 +17,8 @@ MARK = b"\x00\x00\xff\xff"
 STRATEGIES = [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED]
 FLUSHES = [zlib.Z_NO_FLUSH, zlib.Z_PARTIAL_FLUSH, zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH, zlib.Z_BLOCK]
 
-# Levels, window bits, and how what we compress is flushed: in the end only, by Sync, now and then, or as one message.
+# Levels, window bits, and how what we compress is flushed: in the end only, by Sync, now and then,
+# or as one message.
 WAYS = list(itertools.product(range(1, 10), range(8, 16), ("none", "sync", "finish", "alone")))
 
 # How many failures are told in full, and kept.

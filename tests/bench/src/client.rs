@@ -1,15 +1,17 @@
-//! Who asks, all on one thread and over one epoll: many connections, each with so many requests in flight.
+//! Who asks, all on one thread and over one epoll: many connections, each with so many requests in
+//! flight.
 //!
-//! A client says `ready` when each connection has had its first answers. Then it takes commands, a line each, and answers each
-//! with a line:
+//! A client says `ready` when each connection has had its first answers. Then it takes commands, a
+//! line each, and answers each with a line:
 //!
 //! - `run`: every connection asks again as soon as it has its answers
 //! - `begin`: forget what was counted
 //! - `report`: what was counted, as JSON
 //! - `do N`: once every connection has asked N times and has its answers
 //!
-//! It ends with its input, and what goes wrong when that has ended is not told. While it waits for an answer it does not sleep: the server's writes would pay for waking it, on a
-//! virtual machine up to a third of what they cost.
+//! It ends with its input, and what goes wrong when that has ended is not told. While it waits for
+//! an answer it does not sleep: the server's writes would pay for waking it, on a virtual machine
+//! up to a third of what they cost.
 
 use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
@@ -29,7 +31,8 @@ const READ_BYTES: usize = 256 * 1024;
 /// The longest wait for answers that are counted.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long an error waits for the end of the input, which may explain it: who ends us may have ended the server as well.
+/// How long an error waits for the end of the input, which may explain it: who ends us may have
+/// ended the server as well.
 const GRACE: Duration = Duration::from_millis(300);
 
 /// A long body is this again and again.
@@ -44,7 +47,8 @@ pub fn told(work: impl FnOnce() -> Result<()>) -> Result<()> {
 
 /// What comes back on one connection.
 pub trait Answers {
-    /// How many answers end in these bytes, and how much content they have. Anything but an answer is an error.
+    /// How many answers end in these bytes, and how much content they have. Anything but an answer
+    /// is an error.
     fn take(&mut self, bytes: &[u8]) -> Result<(u64, u64)>;
 
     /// The connection is a new one.
@@ -243,8 +247,8 @@ impl<A: Answers> Client<A> {
                     if answered {
                         self.answered(name)?;
                     }
-                    // A buffer that was not filled has drained the socket: what comes later is an event of its own. But
-                    // an end that came with it is none.
+                    // A buffer that was not filled has drained the socket: what comes later is an
+                    // event of its own. But an end that came with it is none.
                     if count < self.buffer.len() && self.request.churn.is_none() {
                         return Ok(());
                     }

@@ -1,5 +1,6 @@
-//! What remains without a protocol, for both floors: where a request or a message ends, and what is to be written then. No field
-//! is looked at but the length of what is posted, and nothing is checked, neither text nor lengths nor time.
+//! What remains without a protocol, for both floors: where a request or a message ends, and what is
+//! to be written then. No field is looked at but the length of what is posted, and nothing is
+//! checked, neither text nor lengths nor time.
 
 use std::io;
 
@@ -136,7 +137,8 @@ impl Floor {
         self.filled -= begin;
     }
 
-    /// A frame is unmasked where it lies, and what goes out as well: its header is shorter by the key.
+    /// A frame is unmasked where it lies, and what goes out as well: its header is shorter by the
+    /// key.
     fn messages(&mut self, mut send: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let buffer = &mut self.buffer;
         let (mut begin, mut out) = (0, 0..0);

@@ -23,8 +23,9 @@ struct Plan {
     times: u64,
 }
 
-/// Publishes, on a thread of its own, what the lines on the standard input say: `RATE BURST BYTES [TIMES]`, from now on and
-/// in the place of what the last line said. The process ends with its input.
+/// Publishes, on a thread of its own, what the lines on the standard input say: `RATE BURST BYTES
+/// [TIMES]`, from now on and in the place of what the last line said. The process ends with its
+/// input.
 ///
 /// An event's text is its time in nanoseconds, its number from 0, and as much padding as it takes.
 pub fn publish_as_told(mut publish: impl FnMut(u64, String) + Send + 'static) {

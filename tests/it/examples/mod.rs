@@ -162,7 +162,8 @@ fn a_page_comes_anew_when_a_file_changes() {
     let script = get(&server, "/reload.js");
     assert_eq!(script.header("content-type"), Some("text/javascript"));
     let mut reader = Reader::open(&server, "/reload", "");
-    // The stream's opening comment is sent before the directory is looked at: a change may be what is seen first.
+    // The stream's opening comment is sent before the directory is looked at: a change may be what
+    // is seen first.
     let mut changes = 0;
     while reader.stream.dispatched.is_empty() {
         changes += 1;

@@ -1,5 +1,6 @@
-//! multipart/byteranges as a client reads it (RFC 9110 §14.6, RFC 2046 §5.1.1), strictly: no preamble, no epilogue.
-//! The first boundary has a CRLF before it, which is a part of the delimiter: zsync reads no other.
+//! multipart/byteranges as a client reads it (RFC 9110 §14.6, RFC 2046 §5.1.1), strictly: no
+//! preamble, no epilogue. The first boundary has a CRLF before it, which is a part of the
+//! delimiter: zsync reads no other.
 
 use akurai_tests::{Answer, shown};
 

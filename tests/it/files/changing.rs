@@ -74,7 +74,8 @@ impl Large {
     }
 }
 
-/// Makes the file anew: to empty and refill the one that is there would wait for the disk on some systems.
+/// Makes the file anew: to empty and refill the one that is there would wait for the disk on some
+/// systems.
 fn fill(path: &Path) {
     let _ = fs::remove_file(path);
     let mut file = File::create(path).unwrap();
@@ -86,7 +87,8 @@ fn fill(path: &Path) {
     set_modified(path, TempDir::long_ago());
 }
 
-/// Reads the rest of the body, MiB by MiB, as the old file has it, and the connection goes on behind it.
+/// Reads the rest of the body, MiB by MiB, as the old file has it, and the connection goes on
+/// behind it.
 #[track_caller]
 fn expect_whole(client: &mut Client) {
     for mib in 1..SIZE / MIB {

@@ -22,7 +22,8 @@ impl Validators {
         }
     }
 
-    /// `T` is the file's tag, `W/T` it as a weak one; `at`, `before`, `after` and `future` are dates.
+    /// `T` is the file's tag, `W/T` it as a weak one; `at`, `before`, `after` and `future` are
+    /// dates.
     fn fill(&self, value: &str) -> String {
         let modified = self.modified.unwrap_or(1_700_000_000);
         let date = |seconds| http_dates(seconds)[0].clone();
@@ -44,7 +45,8 @@ const MODIFIED: &str = "If-Modified-Since";
 /// The fields of a request, and the status that they get.
 type Case = (&'static [(&'static str, &'static str)], u16);
 
-/// Asks for the letters with the fields of each case, by GET and by HEAD. What is 206 to GET is 200 to HEAD.
+/// Asks for the letters with the fields of each case, by GET and by HEAD. What is 206 to GET is 200
+/// to HEAD.
 #[track_caller]
 fn check(site: &Site, way: &str, cases: &[Case]) {
     let target = format!("{way}letters.txt");
@@ -124,7 +126,8 @@ fn files_03_if_none_match_compares_weakly() {
 
 #[test]
 fn files_03_a_malformed_list_matches_nothing() {
-    // RFC 9110 §8.8.3: `W/` is case-sensitive, tags are quoted, and `*` stands alone (§13.1.1, §13.1.2).
+    // RFC 9110 §8.8.3: `W/` is case-sensitive, tags are quoted, and `*` stands alone (§13.1.1,
+    // §13.1.2).
     let lists = [
         "junk",
         "T junk",

@@ -14,8 +14,8 @@ fn seconds(date: Option<&str>) -> u64 {
 
 #[test]
 fn files_03_all_three_forms_of_a_date() {
-    // The second of the RFC's own examples, and one of our century: the year of the RFC 850 form has two digits, and is
-    // never more than 50 years ahead.
+    // The second of the RFC's own examples, and one of our century: the year of the RFC 850 form
+    // has two digits, and is never more than 50 years ahead.
     for modified in [784_111_777, 1_700_000_000, 951_825_600] {
         let site = Site::filled(|outer| {
             let at = UNIX_EPOCH + Duration::new(modified, 999_999_999);
@@ -64,8 +64,8 @@ fn files_03_the_rfcs_own_examples_of_a_date() {
 
 #[test]
 fn files_03_what_is_no_date_is_ignored() {
-    // The file is older than the epoch's first day is long, so that a lenient reading of most would be later than it
-    // (304) and of some earlier (412).
+    // The file is older than the epoch's first day is long, so that a lenient reading of most would
+    // be later than it (304) and of some earlier (412).
     let site = Site::start();
     let mut client = site.connect();
     for date in [

@@ -100,7 +100,8 @@ fn files_02_a_directory_without_slash_is_redirected() {
             let answer = ask(&mut client, method, path, &[("If-None-Match", "*")]);
             assert_eq!(answer.status, 301, "{method} {path}");
             let given = answer.header("location").expect("a Location");
-            // A client sees no difference between an encoded octet of the unreserved set and the octet itself.
+            // A client sees no difference between an encoded octet of the unreserved set and the
+            // octet itself.
             let same = given == location || given.replace("s%75b", "sub") == location;
             // An empty query is as good as none.
             let same = same || format!("{given}?") == location;

@@ -1,4 +1,5 @@
-//! The fields of a file's answer: its type, what caches may do, downloads (RFC 6266), and what the program adds.
+//! The fields of a file's answer: its type, what caches may do, downloads (RFC 6266), and what the
+//! program adds.
 
 use std::time::SystemTime;
 

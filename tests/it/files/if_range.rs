@@ -8,7 +8,8 @@ use super::{BUILT_IN, DIR, LETTERS, SINGLE, Site, WAYS, ask, tag};
 
 const MODIFIED: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 
-/// Asks for the first letter under each `If-Range`, in which `T` is the file's tag: a part or the whole.
+/// Asks for the first letter under each `If-Range`, in which `T` is the file's tag: a part or the
+/// whole.
 #[track_caller]
 fn check(site: &Site, way: &str, cases: &[(&str, u16)]) {
     let target = format!("{way}letters.txt");
@@ -126,7 +127,8 @@ fn files_05_a_date_of_this_second_is_too_weak_for_if_range() {
             let date = http_dates(seconds(whole.header("last-modified")))[0].clone();
             let fields = [("If-Range", date.as_str()), ("Range", "bytes=0-0")];
             let answer = ask(&mut client, "GET", &target, &fields);
-            // The clock may have gone on to the next second between the two, which makes it good enough.
+            // The clock may have gone on to the next second between the two, which makes it good
+            // enough.
             if answer.header("date") == Some(&date) {
                 assert_eq!(
                     (answer.status, answer.text()),

@@ -1,4 +1,5 @@
-//! Connections on which files are asked for: kept after each answer, pipelined, and those of HTTP/1.0.
+//! Connections on which files are asked for: kept after each answer, pipelined, and those of
+//! HTTP/1.0.
 
 use akurai_tests::{Answer, Random};
 
@@ -14,7 +15,8 @@ type Exchange = (
     &'static str,
 );
 
-/// Requests for what stands under `way`, and the status and body of each, empty where the body does not matter.
+/// Requests for what stands under `way`, and the status and body of each, empty where the body does
+/// not matter.
 const SEQUENCE: &[Exchange] = &[
     ("GET", "letters.txt", &[], 200, LETTERS),
     ("GET", "letters.txt", &[("Range", "bytes=3-5")], 206, "def"),

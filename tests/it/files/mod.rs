@@ -1,8 +1,9 @@
-//! Static files (RFC 9110 §8.8, §12.5.3, §13, §14; RFC 6266): what each request gets, in the three ways that a file can
-//! be served. A test carries the number of the line that it shows:
+//! Static files (RFC 9110 §8.8, §12.5.3, §13, §14; RFC 6266): what each request gets, in the three
+//! ways that a file can be served. A test carries the number of the line that it shows:
 //!
-//! 01 the path · 02 dotfiles, directories, methods · 03 conditions · 04 entity tags · 05 ranges · 06 sidecars ·
-//! 07 the fallback · 08 the fields · 09 files that are large or change · 10 a single `Response::file`
+//! 01 the path · 02 dotfiles, directories, methods · 03 conditions · 04 entity tags · 05 ranges ·
+//! 06 sidecars · 07 the fallback · 08 the fields · 09 files that are large or change · 10 a single
+//! `Response::file`
 
 mod byteranges;
 mod changing;
@@ -29,7 +30,8 @@ mod traversal;
 use akurai_http::{Files, Request, Response, Router};
 use akurai_tests::{Answer, Client, TempDir, TestServer};
 
-/// The prefixes under which a [`Site`] serves the same files: a directory, `Response::file`, and embedded ones.
+/// The prefixes under which a [`Site`] serves the same files: a directory, `Response::file`, and
+/// embedded ones.
 const DIR: &str = "/files/";
 const SINGLE: &str = "/one/";
 const BUILT_IN: &str = "/built/";
@@ -141,7 +143,8 @@ fn names(answer: &Answer) -> Vec<String> {
     names
 }
 
-/// The entity tag, which must be there and well-formed: `[ "W/" ] DQUOTE *etagc DQUOTE` (RFC 9110 §8.8.3).
+/// The entity tag, which must be there and well-formed: `[ "W/" ] DQUOTE *etagc DQUOTE` (RFC 9110
+/// §8.8.3).
 #[track_caller]
 fn tag(answer: &Answer) -> String {
     let tag = answer.header("etag").expect("there is an ETag");

@@ -17,7 +17,8 @@ fn write(outer: &TempDir, name: &str, codings: &[&str]) {
     }
 }
 
-/// Asks for `name` with each of these fields; the coding that comes, `-` for none, `406` for a refusal.
+/// Asks for `name` with each of these fields; the coding that comes, `-` for none, `406` for a
+/// refusal.
 #[track_caller]
 fn check(name: &str, codings: &[&str], cases: &[(&[&str], &str)]) {
     let site = Site::filled(|outer| write(outer, name, codings));
@@ -96,7 +97,8 @@ fn files_06_the_highest_weight_wins_and_then_the_shortest() {
             (&["*;q=0, gzip;q=0.3"], "gzip"),
             (&["*;q=0.1, gzip;q=0.2"], "gzip"),
             (&["*, br;q=0, zstd;q=0"], "gzip"),
-            // Names in any case, white space where it may stand, lists over several lines, empty elements.
+            // Names in any case, white space where it may stand, lists over several lines, empty
+            // elements.
             (&["GZip"], "gzip"),
             (&["x-gzip"], "gzip"),
             (&["X-GZIP"], "gzip"),
@@ -176,8 +178,8 @@ fn files_06_a_malformed_field_is_as_if_absent() {
 
 #[test]
 fn files_06_a_weight_is_no_parameter() {
-    // `weight = OWS ";" OWS "q=" qvalue` (RFC 9110 §12.4.2): neither a quoted string nor a lone semicolon, which
-    // parameters (§5.6.6) may have.
+    // `weight = OWS ";" OWS "q=" qvalue` (RFC 9110 §12.4.2): neither a quoted string nor a lone
+    // semicolon, which parameters (§5.6.6) may have.
     check(
         "app.js",
         &["gzip"],
@@ -249,7 +251,8 @@ fn files_06_random_weights_are_those_of_the_model() {
                 let name = names.swap_remove(random.below(names.len()));
                 weights.push((name, [0, 1, 500, 500, 999, 1000][random.below(6)]));
             }
-            // Whether `*` speaks of an identity that is not listed, or that is acceptable but last, is open.
+            // Whether `*` speaks of an identity that is not listed, or that is acceptable but last,
+            // is open.
             let has = |name: &str| {
                 weights
                     .iter()

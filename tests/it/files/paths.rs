@@ -181,7 +181,8 @@ const REFUSED: &[&str] = &[
     "letters.txt/..",
     "letters.txt/../letters.txt",
     "sub%2f..%2fletters.txt",
-    // Not UTF-8: a lone byte, a cut sequence, overlong forms, a surrogate, past the last code point.
+    // Not UTF-8: a lone byte, a cut sequence, overlong forms, a surrogate, past the last code
+    // point.
     "%ff",
     "letters.txt%80",
     "%c3",

@@ -405,7 +405,8 @@ fn files_05_the_boundary_stands_in_no_part() {
         assert_eq!(parts[1].content, content[200..300]);
         boundary(answer.header("content-type").unwrap()).unwrap()
     };
-    // A file that holds the boundary which another file of its length and time got, as an attacker would make it.
+    // A file that holds the boundary which another file of its length and time got, as an attacker
+    // would make it.
     let seen = ask_twice(&[b'.'; 1000]);
     let line = format!("\r\n--{seen}--\r\n--{seen}\r\n");
     let hostile: Vec<u8> = line.bytes().cycle().take(1000).collect();

@@ -14,7 +14,8 @@ struct Single {
 }
 
 impl Single {
-    /// A server that answers `/` with what `respond` makes of the letters' path, by GET and by POST.
+    /// A server that answers `/` with what `respond` makes of the letters' path, by GET and by
+    /// POST.
     fn start(respond: impl Fn(PathBuf) -> Response + Clone + Send + Sync + 'static) -> Single {
         let dir = TempDir::new();
         let path = dir.write("letters.txt", LETTERS);
@@ -258,7 +259,8 @@ fn files_10_the_handlers_own_type_is_that_of_each_part() {
 
 #[test]
 fn files_10_vary_names_all_that_the_answer_depends_on() {
-    // RFC 9110 §12.5.5: a cache that knew of one only would give a coded file to a client that asked for none.
+    // RFC 9110 §12.5.5: a cache that knew of one only would give a coded file to a client that
+    // asked for none.
     let dir = TempDir::new();
     let path = dir.write("letters.txt", LETTERS);
     dir.write("letters.txt.gz", "as coded by gzip");

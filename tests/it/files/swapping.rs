@@ -242,8 +242,8 @@ fn files_04_a_tag_is_that_of_the_bytes_it_comes_with() {
 
 #[test]
 fn files_09_a_file_written_in_place_is_never_framed_wrongly() {
-    // It is empty, cut or whole when it is opened. The client gets a length that is kept, or an end before it, or hears
-    // that it failed.
+    // It is empty, cut or whole when it is opened. The client gets a length that is kept, or an end
+    // before it, or hears that it failed.
     let site = Site::start();
     let path = site.outer.join("root/busy.txt");
     fs::write(&path, LETTERS).unwrap();
@@ -260,7 +260,8 @@ fn files_09_a_file_written_in_place_is_never_framed_wrongly() {
         match client.try_read_response(false) {
             Ok(answer) => {
                 if answer.status == 500 {
-                    // It was cut between its head and its only piece, when nothing had been sent yet.
+                    // It was cut between its head and its only piece, when nothing had been sent
+                    // yet.
                     failed += 1;
                     continue;
                 }

@@ -103,7 +103,8 @@ fn files_04_a_weak_tag_serves_caches_and_nothing_else() {
         for (fields, status) in [
             (&[("If-None-Match", weak.as_str())][..], 304),
             (&[("If-None-Match", opaque)], 304),
-            // Strong comparison: two weak tags are not equal, nor is one to its own opaque tag (RFC 9110 §8.8.3.2).
+            // Strong comparison: two weak tags are not equal, nor is one to its own opaque tag (RFC
+            // 9110 §8.8.3.2).
             (&[("If-Match", weak.as_str())], 412),
             (&[("If-Match", opaque)], 412),
             (&[("If-Match", "*")], 200),
@@ -125,7 +126,8 @@ fn files_04_a_weak_tag_still_matches_when_the_file_is_old() {
     let path = site.outer.join("root/letters.txt");
     set_modified(&path, SystemTime::now() + Duration::from_secs(7200));
     let weak = tag(&site.get("/files/letters.txt", &[]));
-    // Only the clock tells it from the strong one, so that the copy that a cache has is good as it is.
+    // Only the clock tells it from the strong one, so that the copy that a cache has is good as it
+    // is.
     set_modified(&path, TempDir::long_ago());
     let strong = tag(&site.get("/files/letters.txt", &[]));
     let fields = [("If-None-Match", format!("W/{strong}"))];

@@ -23,7 +23,8 @@ fn behind_an_entry_that_is_no_event() {
     let server = serve(&hub);
     let mut reader = subscribe(&server, "a", None);
     assert_eq!(reader.read_cursor(), id(6));
-    // Who comes back to where another node stood goes on; what became of what an older place is followed by is not known.
+    // Who comes back to where another node stood goes on; what became of what an older place is
+    // followed by is not known.
     let mut back = subscribe(&server, "a", Some("6-0"));
     let mut older = subscribe(&server, "a", Some("5-0"));
     assert_eq!(older.read(1), ["events were lost"]);

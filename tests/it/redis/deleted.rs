@@ -10,7 +10,8 @@ use akurai_tests::TestServer;
 use super::fake::{Kept, Stream};
 use crate::hub::{Reader, quick, serve, subscribe};
 
-/// A hub that has read events of these ids, with the number as data, and a client that has them too.
+/// A hub that has read events of these ids, with the number as data, and a client that has them
+/// too.
 struct Scene {
     stream: Stream,
     server: TestServer,

@@ -72,7 +72,8 @@ fn ws_10_control_frames() {
             ),
             (format!("a {name} of 126 bytes"), frame(126).to_bytes()),
             (format!("a {name} of 65536 bytes"), frame(65_536).to_bytes()),
-            // Refused before its payload comes: the header is all there is, or only as much of it as shows the fault.
+            // Refused before its payload comes: the header is all there is, or only as much of it
+            // as shows the fault.
             (
                 format!("the header of a {name} of 126 bytes"),
                 frame(126).header(),
@@ -87,7 +88,8 @@ fn ws_10_control_frames() {
             ),
         ]
     });
-    // The last of them cannot be told apart from a whole one by who pushes more behind it, which is fine.
+    // The last of them cannot be told apart from a whole one by who pushes more behind it, which is
+    // fine.
     all_fail_with(&server, 1002, cases);
 
     let mut ws = WsClient::open(server.addr(), "/");

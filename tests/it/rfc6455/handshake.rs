@@ -180,7 +180,8 @@ fn ws_04_keys() {
         "key",
         [
             "",
-            // No base64: another alphabet, a space, padding that is missing, too much or in the middle.
+            // No base64: another alphabet, a space, padding that is missing, too much or in the
+            // middle.
             "dGhlIHNhbXBsZSBub25jZ_==",
             "dGhlIHNhbXBsZSBub25-ZQ==",
             "dGhlIHNhbXBs ZSBub25jZQ==",

@@ -31,7 +31,8 @@ fn ws_14_over_16_mib_is_1009_at_the_header() {
         )],
     );
 
-    // A message that grows too long by fragments: seen at the header of the one that would be too much.
+    // A message that grows too long by fragments: seen at the header of the one that would be too
+    // much.
     let mut ws = WsClient::open(server.addr(), "/");
     ws.send(&Frame::binary(vec![1; MIB]).unfinished());
     for _ in 1..16 {
@@ -141,13 +142,15 @@ fn ws_14_a_claim_without_bytes_holds_little() {
         }
         stalled.push(ws);
     }
-    // An echo on another connection comes after the server has read all that: a lower bound in practice, and what is
-    // allocated at a header is allocated before the frame's next byte is asked for.
+    // An echo on another connection comes after the server has read all that: a lower bound in
+    // practice, and what is allocated at a header is allocated before the frame's next byte is
+    // asked for.
     let mut ws = WsClient::open(server.addr(), "/");
     ws.send(&Frame::text("hello"));
     ws.expect(Opcode::TEXT, "hello");
     let grown = writable_kib().saturating_sub(before);
-    // They claim 3 GiB. Threads of this test and of those that run beside it take 2 MiB of address space for a stack.
+    // They claim 3 GiB. Threads of this test and of those that run beside it take 2 MiB of address
+    // space for a stack.
     assert!(
         grown < STALLED * 8 * 1024,
         "{grown} KiB for {STALLED} stalled frames"

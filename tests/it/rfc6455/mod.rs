@@ -67,8 +67,9 @@ fn echo_messages(conn: &mut WsConn, messages: &mut Vec<Message>) -> Result<(), E
     Ok(())
 }
 
-/// Each of `cases`, sent after the handshake, makes the server fail the connection with `code`: a Close frame, then
-/// FIN; whether the bytes come whole, one by one, or with more pushed behind them.
+/// Each of `cases`, sent after the handshake, makes the server fail the connection with `code`: a
+/// Close frame, then FIN; whether the bytes come whole, one by one, or with more pushed behind
+/// them.
 #[track_caller]
 fn all_fail_with<N: AsRef<str>>(
     server: &TestServer,

@@ -20,7 +20,8 @@ const MIB: usize = 1 << 20;
 /// How many times a bomb copies its 258 bytes to be longer than 1 GiB.
 const GIB_OF_COPIES: usize = (1 << 30) / 258 + 1;
 
-/// A message's payload that inflates to `x`, so many times; in the fewest bytes that there are for it.
+/// A message's payload that inflates to `x`, so many times; in the fewest bytes that there are for
+/// it.
 fn bomb(len: usize) -> Vec<u8> {
     let (copies, rest) = ((len - 1) / 258, (len - 1) % 258);
     let blocks = Blocks::new().bomb(copies).stored(vec![b'x'; rest]);
@@ -38,7 +39,8 @@ fn beginning_of_a_gib(frame: Frame, len: usize) -> Vec<u8> {
 
 #[test]
 fn ws_22_a_bomb_is_1009_while_its_rest_is_withheld() {
-    // 1 KiB and a few bytes inflate to more than 1 MiB: the rest of what claims to be 1 GiB is never sent.
+    // 1 KiB and a few bytes inflate to more than 1 MiB: the rest of what claims to be 1 GiB is
+    // never sent.
     let (server, reports) = echo_with(deflating().max_message_bytes(MIB));
     for frame in [Frame::text(""), Frame::binary("")] {
         let mut client = open_patiently(&server);
@@ -83,7 +85,8 @@ fn ws_22_1009_exactly_at_the_bound() {
     for len in [1, MOST - 1, MOST] {
         client.send_text(bomb(len));
         client.expect(Opcode::TEXT, vec![b'x'; len]);
-        // In blocks without compression its payload is longer than the limit, and the message is not.
+        // In blocks without compression its payload is longer than the limit, and the message is
+        // not.
         client.send_binary(Blocks::new().stored(vec![7; len]).into_message());
         client.expect(Opcode::BINARY, vec![7; len]);
     }
@@ -313,8 +316,8 @@ fn floods_of_empty_blocks_are_nothing() {
     client.close();
 }
 
-/// A block of 10 bits that holds nothing costs no more to read than others of 10 bits: were its codes made anew for each,
-/// 16 MiB of them would keep a server busy for a minute.
+/// A block of 10 bits that holds nothing costs no more to read than others of 10 bits: were its
+/// codes made anew for each, 16 MiB of them would keep a server busy for a minute.
 #[test]
 fn floods_of_empty_blocks_of_the_fixed_codes_are_nothing() {
     let (server, _) = echo();

@@ -89,8 +89,9 @@ fn compressed_fragments(first: Frame, payload: &[u8], cuts: &[usize]) -> Vec<Fra
     frames
 }
 
-/// Each of `cases`, sent after the handshake, makes the server fail the connection with `code`: a Close frame, then
-/// FIN; whether the bytes come whole, one by one, or with more pushed behind them.
+/// Each of `cases`, sent after the handshake, makes the server fail the connection with `code`: a
+/// Close frame, then FIN; whether the bytes come whole, one by one, or with more pushed behind
+/// them.
 #[track_caller]
 fn all_fail_with<N: AsRef<str>>(
     server: &TestServer,

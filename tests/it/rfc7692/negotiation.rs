@@ -294,7 +294,8 @@ fn rfc6455_9_1_what_is_valid_however_it_looks() {
 
 #[test]
 fn names_are_compared_as_they_are() {
-    // RFC 6455 §9.1 registers names and says nothing of their case: another spelling is another name.
+    // RFC 6455 §9.1 registers names and says nothing of their case: another spelling is another
+    // name.
     let (server, _) = echo();
     for offer in [
         "Permessage-Deflate",

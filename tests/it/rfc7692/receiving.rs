@@ -152,7 +152,8 @@ fn a_bomb_within_the_limits_is_read_in_parts_without_a_further_byte() {
     }
 }
 
-/// Sends a text behind what was sent, and fails unless it is what is received then; how long the message before it was.
+/// Sends a text behind what was sent, and fails unless it is what is received then; how long the
+/// message before it was.
 #[track_caller]
 fn next_is_behind(
     client: &mut akurai_tests::DeflateClient,
@@ -226,7 +227,8 @@ fn the_rest_of_a_message_that_nobody_reads_is_in_the_context_all_the_same() {
         let mut squeezer = Squeezer::new(15, takeover);
         let mut random = Random::announced();
         for round in 0..4 {
-            // All there at once, in the middle of a frame, between frames, or far beyond what is inflated at a time.
+            // All there at once, in the middle of a frame, between frames, or far beyond what is
+            // inflated at a time.
             let noise = random.bytes(3000);
             let mut message = [b"abc", &noise[..]].concat();
             if round == 3 {

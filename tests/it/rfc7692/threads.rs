@@ -43,7 +43,8 @@ fn send_from_threads(sender: &Sender, threads: usize, lens: &[usize]) {
     }
 }
 
-/// Reads so many messages of each thread: each whole, each thread's in its order. Pings may come anywhere.
+/// Reads so many messages of each thread: each whole, each thread's in its order. Pings may come
+/// anywhere.
 #[track_caller]
 fn read_from_threads(client: &mut akurai_tests::DeflateClient, threads: usize, each: usize) {
     let mut seen = vec![0; threads];

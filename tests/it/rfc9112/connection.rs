@@ -153,8 +153,9 @@ fn http_22_the_next_head_in_the_buffer_is_never_lost() {
     let mirror = Mirror::start();
     let first = "POST /a HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello";
     let both = format!("{first}{}", get("/b"));
-    // Every cut from within the first head to the second's last byte. Where the first request is whole before the cut,
-    // its answer comes first, so that the rest of the second surely arrives in another read.
+    // Every cut from within the first head to the second's last byte. Where the first request is
+    // whole before the cut, its answer comes first, so that the rest of the second surely arrives
+    // in another read.
     let mut client = mirror.connect();
     for cut in 1..both.len() {
         client.send(&both[..cut]);
@@ -319,7 +320,8 @@ fn http_25_a_partial_head_gets_408_at_the_deadline() {
         client
     });
 
-    // Each byte comes well within any wait for a byte; only a deadline for the whole head sees this client.
+    // Each byte comes well within any wait for a byte; only a deadline for the whole head sees this
+    // client.
     let mut dripping = mirror.connect();
     dripping.send("GET / HTTP/1.1\r\nHost: t\r\nX-A: ");
     let mut drips = 0;

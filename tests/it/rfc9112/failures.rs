@@ -1,4 +1,5 @@
-//! Responses that a handler gets wrong: nothing false reaches the wire, and nobody else is harmed (RFC 9112 §8).
+//! Responses that a handler gets wrong: nothing false reaches the wire, and nobody else is harmed
+//! (RFC 9112 §8).
 
 use std::io::{self, Write};
 
@@ -13,7 +14,8 @@ fn get(client: &mut Client, path: &str) -> Answer {
 
 #[test]
 fn http_29_another_length_than_declared_is_an_abort() {
-    /// Declares five bytes, writes `pieces`, and flushes between them if `eager`, so that the head is out.
+    /// Declares five bytes, writes `pieces`, and flushes between them if `eager`, so that the head
+    /// is out.
     fn wrong(pieces: &'static [&'static str], eager: bool) -> Response {
         let stream = Response::stream(move |out| {
             for piece in pieces {

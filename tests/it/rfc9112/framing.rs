@@ -199,7 +199,8 @@ fn http_15_transfer_codings() {
 fn http_16_a_body_over_the_limit_is_413_unread() {
     let mirror = Mirror::start();
     let with = |length: u64| post(&format!("Content-Length: {length}\r\n"), "");
-    // What stands behind is of the body that was refused; all_refused asserts that nobody takes it for a request.
+    // What stands behind is of the body that was refused; all_refused asserts that nobody takes it
+    // for a request.
     all_refused(&mirror, 413, [(1 << 20) + 1, 1 << 40, u64::MAX].map(with));
 
     let whole = served(
@@ -263,7 +264,8 @@ fn http_16_neither_field_is_no_body() {
 fn http_16_a_body_that_nobody_expects_is_consumed() {
     let mirror = Mirror::start();
     let (length, coding) = ("Content-Length: 36", "Transfer-Encoding: chunked");
-    // A body that would be taken for a request if it were not consumed: this smuggles through proxies.
+    // A body that would be taken for a request if it were not consumed: this smuggles through
+    // proxies.
     let inner = "GET /inner HTTP/1.1\r\nHost: inner\r\n\r\n";
     assert_eq!(inner.len(), 36);
     let chunk = format!("24\r\n{inner}\r\n0\r\n\r\n");

@@ -33,7 +33,8 @@ fn http_26_continue_is_sent_when_the_handler_reads() {
         assert_eq!(expect_path(&mut client, "/a").text(), "hello");
     }
 
-    // The body is here already: there is nothing left to ask for, but asking does no harm (RFC 9110 §10.1.1).
+    // The body is here already: there is nothing left to ask for, but asking does no harm (RFC 9110
+    // §10.1.1).
     client.send(head("1.1", "/a") + "hello");
     let mut answer = client.read_response();
     if answer.status == 100 {
@@ -152,7 +153,8 @@ fn http_27_bytes_after_the_handshake_reach_the_closure() {
     let handshake = "GET / HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n";
     let first = format!("a{}", "b".repeat(5000));
     let mut client = server.connect();
-    // A plain request first, all in one segment: what is not of the first two heads belongs to the new protocol.
+    // A plain request first, all in one segment: what is not of the first two heads belongs to the
+    // new protocol.
     client.send(format!(
         "{}{handshake}{first}",
         "GET / HTTP/1.1\r\nHost: t\r\n\r\n"

@@ -26,7 +26,8 @@ fn http_01_empty_lines_before_a_request() {
             plain.clone(),
             [b"\r\n", &plain[..]].concat(),
             [b"\r\n\r\n", &plain[..]].concat(),
-            // Clients used to send one CRLF too many after a body; here it stands before the request behind.
+            // Clients used to send one CRLF too many after a body; here it stands before the
+            // request behind.
             [&plain[..], b"\r\n"].concat(),
         ],
     );

@@ -132,7 +132,8 @@ fn http_28_204_and_304_have_no_body() {
     let server = app();
     let mut client = server.connect();
     for path in ["/204", "/204-stream"] {
-        // That there is neither Content-Length nor Transfer-Encoding the client asserts of every 204 it reads.
+        // That there is neither Content-Length nor Transfer-Encoding the client asserts of every
+        // 204 it reads.
         let answer = get(&mut client, path);
         assert_eq!((answer.status, answer.body.len()), (204, 0), "{path}");
         assert!(
@@ -169,7 +170,8 @@ fn http_28_101_is_a_head_and_nothing_else() {
     });
     let mut client = server.connect();
     client.send("GET /101 HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
-    // That there is neither Content-Length nor Transfer-Encoding the client asserts of every 1xx it reads.
+    // That there is neither Content-Length nor Transfer-Encoding the client asserts of every 1xx it
+    // reads.
     assert_eq!(client.read_response().status, 101);
     assert_eq!(client.read_to_end().0, b"new protocol");
 
@@ -192,7 +194,8 @@ fn http_29_a_body_of_unknown_length() {
         Some("0")
     );
 
-    // HTTP/1.0 knows no chunks: the end of the connection is the end of the body, whatever the client asked.
+    // HTTP/1.0 knows no chunks: the end of the connection is the end of the body, whatever the
+    // client asked.
     for fields in ["", "Connection: keep-alive\r\n"] {
         let mut client = server.connect();
         client.send(format!("GET /stream HTTP/1.0\r\n{fields}\r\n"));

@@ -1,4 +1,5 @@
-//! Server-Sent Events through the server: the bytes on the wire, and what a browser makes of them (WHATWG HTML §9.2).
+//! Server-Sent Events through the server: the bytes on the wire, and what a browser makes of them
+//! (WHATWG HTML §9.2).
 
 mod events;
 mod resuming;

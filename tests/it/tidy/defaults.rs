@@ -1,4 +1,5 @@
-//! Defaults as the code has them, in the docs of each option and in README's table of limits: all three say the same.
+//! Defaults as the code has them, in the docs of each option and in README's table of limits: all
+//! three say the same.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -57,7 +58,8 @@ fn written(name: &str, value: &str) -> String {
     }
 }
 
-/// What each documented field or setter of these names says behind `Default`: the owner is the type or `impl` that it stands in.
+/// What each documented field or setter of these names says behind `Default`: the owner is the type
+/// or `impl` that it stands in.
 fn documented(source: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let (mut owner, mut docs) = (String::new(), String::new());
@@ -130,7 +132,8 @@ fn docs_say_the_defaults_of_the_code() {
     assert!(differing.is_empty(), "\n{}", differing.join("\n"));
 }
 
-/// Rows of README's table of limits: what each is called there, and its second cell with the names of the options.
+/// Rows of README's table of limits: what each is called there, and its second cell with the names
+/// of the options.
 const ROWS: [(&str, &str); 24] = [
     (
         "request line / header section / fields",

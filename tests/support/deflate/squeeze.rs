@@ -2,7 +2,8 @@
 
 use super::{Blocks, Piece};
 
-/// Compresses one message after the other, each in one block of the fixed codes unless it is told otherwise.
+/// Compresses one message after the other, each in one block of the fixed codes unless it is told
+/// otherwise.
 #[derive(Debug, Clone)]
 pub struct Squeezer {
     window: usize,
@@ -15,7 +16,8 @@ pub struct Squeezer {
 }
 
 impl Squeezer {
-    /// With a window of 2 to this power; with `takeover`, a message may repeat what those before it said.
+    /// With a window of 2 to this power; with `takeover`, a message may repeat what those before it
+    /// said.
     pub fn new(window_bits: u32, takeover: bool) -> Squeezer {
         Squeezer {
             window: 1 << window_bits,

@@ -3,7 +3,8 @@
 use super::*;
 use crate::Random;
 
-/// `" ".join(str(n * n) for n in range(100))` by Python's `zlib.compressobj(9, zlib.DEFLATED, -15, 9)`.
+/// `" ".join(str(n * n) for n in range(100))` by Python's `zlib.compressobj(9, zlib.DEFLATED, -15,
+/// 9)`.
 const SQUARES: &[u8] = b"\
     \x15\x91\xc9\x01\x00\x21\x08\x03\x5b\xa1\x04\x11\xe4\xe8\xbf\x31\x27\x2f\x5d\x09\xc9\xc0\
     \x1e\x73\x4b\x5b\xf3\xb2\xfb\x2c\xca\x72\xad\xd2\xc6\xcd\xcf\x31\xbf\x9c\x99\x54\x51\x2c\
@@ -106,8 +107,8 @@ fn what_zlib_made() {
 
 #[test]
 fn rfc1951_3_2_2_the_example_of_codes() {
-    // The lengths (3, 3, 3, 3, 3, 2, 4, 4) for A to H give 010 to 110, 00, 1110 and 1111; a code that was complete is
-    // no more with one length taken away, nor with one added.
+    // The lengths (3, 3, 3, 3, 3, 2, 4, 4) for A to H give 010 to 110, 00, 1110 and 1111; a code
+    // that was complete is no more with one length taken away, nor with one added.
     let dynamic = |lengths: &[usize]| {
         let header = Blocks::new().header(2).bits(0, 5).bits(0, 5).bits(15, 4);
         let coded = [

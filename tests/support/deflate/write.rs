@@ -100,8 +100,9 @@ impl Blocks {
         }
     }
 
-    /// A block of dynamic codes (RFC 1951 §3.2.7) that says `x` once and then copies it 258 times over, as often as is
-    /// asked: 1032 bytes come out of each byte that goes in, the most that DEFLATE can do.
+    /// A block of dynamic codes (RFC 1951 §3.2.7) that says `x` once and then copies it 258 times
+    /// over, as often as is asked: 1032 bytes come out of each byte that goes in, the most that
+    /// DEFLATE can do.
     pub fn bomb(self, copies: usize) -> Blocks {
         let is_final = self.is_final;
         let mut blocks = self.header(2).bits(286 - 257, 5).bits(0, 5).bits(18 - 4, 4);
@@ -156,7 +157,8 @@ impl Blocks {
         self.bytes
     }
 
-    /// A message's payload: an empty block without compression follows, less its last four bytes (RFC 7692 §7.2.1).
+    /// A message's payload: an empty block without compression follows, less its last four bytes
+    /// (RFC 7692 §7.2.1).
     pub fn into_message(self) -> Vec<u8> {
         self.header(0).bytes
     }

@@ -1,5 +1,6 @@
-//! The same server the way one writes it with axum: a broadcast channel, and a stream of it for each subscriber; and
-//! by WebSocket, a task for each that waits for the channel and for the socket.
+//! The same server the way one writes it with axum: a broadcast channel, and a stream of it for
+//! each subscriber; and by WebSocket, a task for each that waits for the channel and for the
+//! socket.
 //!
 //! To its favour, an event is formatted once, by the publisher, and no subscriber pays for that.
 
@@ -18,7 +19,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Receiver};
 use tokio_stream::wrappers::BroadcastStream;
 
-/// As many as wait for one of the Hub's subscribers, rounded up to a power of two as the channel does by itself.
+/// As many as wait for one of the Hub's subscribers, rounded up to a power of two as the channel
+/// does by itself.
 const CAPACITY: usize = 1024;
 
 #[tokio::main]
@@ -31,7 +33,8 @@ async fn main() -> io::Result<()> {
         .route(
             "/events",
             get(async move || {
-                // Who lagged goes on with what is still there, as the channel's documentation suggests.
+                // Who lagged goes on with what is still there, as the channel's documentation
+                // suggests.
                 let stream = BroadcastStream::new(events.subscribe())
                     .filter_map(|event| std::future::ready(event.ok().map(Ok::<_, Infallible>)));
                 Sse::new(stream).keep_alive(KeepAlive::default())

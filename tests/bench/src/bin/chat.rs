@@ -1,11 +1,13 @@
-//! Messages that come back: `chat ADDRESS PATH BYTES CONNECTIONS DEPTH [OPTION...]`, as told on the standard input (see `client`).
+//! Messages that come back: `chat ADDRESS PATH BYTES CONNECTIONS DEPTH [OPTION...]`, as told on the
+//! standard input (see `client`).
 //!
 //! - `--binary`: instead of text
 //! - `--deflate`: compressed, and the server is to compress what it finds worth it
 //! - `--handshake`: no message, but a connection for each opening handshake and the closing one
 //!
-//! The masked frame is made once, of rows of JSON. Of the DEPTH messages in flight, all are sent at once, and again when all are
-//! back. The first are compared with what was sent; later ones by their frames' headers, and counted.
+//! The masked frame is made once, of rows of JSON. Of the DEPTH messages in flight, all are sent at
+//! once, and again when all are back. The first are compared with what was sent; later ones by
+//! their frames' headers, and counted.
 
 use std::borrow::Cow;
 use std::io::{Read, Write};

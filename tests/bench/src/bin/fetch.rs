@@ -1,4 +1,5 @@
-//! Requests: `fetch ADDRESS PATH LENGTH CONNECTIONS DEPTH [OPTION...]`, as told on the standard input (see `client`).
+//! Requests: `fetch ADDRESS PATH LENGTH CONNECTIONS DEPTH [OPTION...]`, as told on the standard
+//! input (see `client`).
 //!
 //! - `--header LINE`: one more field
 //! - `--expect TEXT`: what the answer is, which is compared
@@ -6,8 +7,9 @@
 //! - `--upload BYTES`: a body, sent in pieces
 //! - `--churn`: a connection for each request, which the server closes
 //!
-//! Of the DEPTH requests that are pipelined, all are sent at once, and again when all their answers are here. A body is counted,
-//! not looked at unless `--expect` says what it is. Any answer but a 200 of this length is an error.
+//! Of the DEPTH requests that are pipelined, all are sent at once, and again when all their answers
+//! are here. A body is counted, not looked at unless `--expect` says what it is. Any answer but a
+//! 200 of this length is an error.
 
 use std::net::TcpStream;
 
@@ -61,7 +63,8 @@ fn run() -> Result<()> {
             head: Vec::new(),
             left: 0,
         };
-        // One after the other, since tiny_http forgets a connection now and then when two of them come at once.
+        // One after the other, since tiny_http forgets a connection now and then when two of them
+        // come at once.
         client.add(TcpStream::connect(&address)?, bodies)?;
     }
     client.obey_input()

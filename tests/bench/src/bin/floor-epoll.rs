@@ -1,5 +1,5 @@
-//! What any server must do that has one thread and an epoll: as `floor-web`, but that it waits for all connections at once, and
-//! keeps what a connection does not take yet.
+//! What any server must do that has one thread and an epoll: as `floor-web`, but that it waits for
+//! all connections at once, and keeps what a connection does not take yet.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -88,7 +88,8 @@ impl Connection {
             if self.floor.ends {
                 return Ok(!flushed);
             }
-            // A buffer that was not filled has drained the socket: what comes later is an event of its own.
+            // A buffer that was not filled has drained the socket: what comes later is an event of
+            // its own.
             if !flushed || count < space {
                 return Ok(true);
             }

@@ -1,5 +1,6 @@
-//! What any server must do that has a thread for each connection and no `sendfile`: open, ask for the length, read pieces
-//! into a buffer that stays, write them, close. Nothing is parsed but the path, and nothing is checked.
+//! What any server must do that has a thread for each connection and no `sendfile`: open, ask for
+//! the length, read pieces into a buffer that stays, write them, close. Nothing is parsed but the
+//! path, and nothing is checked.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

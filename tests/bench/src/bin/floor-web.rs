@@ -1,5 +1,5 @@
-//! What any server must do that has a thread for each connection: read, find where a request ends, write, answers to what came
-//! together together.
+//! What any server must do that has a thread for each connection: read, find where a request ends,
+//! write, answers to what came together together.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,11 +1,14 @@
-//! Subscribers, all on one thread: `listen ADDRESS READING [UNREAD] [--ws]`, of an event stream or by WebSocket.
+//! Subscribers, all on one thread: `listen ADDRESS READING [UNREAD] [--ws]`, of an event stream or
+//! by WebSocket.
 //!
-//! It says `ready` when all of them have their heads. Then it takes commands, a line each, and answers each with a line:
+//! It says `ready` when all of them have their heads. Then it takes commands, a line each, and
+//! answers each with a line:
 //!
 //! - `begin`: forget what was counted
 //! - `report`: what was counted, as JSON
 //! - `fin N`, `rst N`: that many of those that read leave
-//! - `resume`: those that did not read do so now, and come back with `Last-Event-ID` when their stream ends
+//! - `resume`: those that did not read do so now, and come back with `Last-Event-ID` when their
+//!   stream ends
 //!
 //! It ends with its input.
 
@@ -120,8 +123,8 @@ impl Client {
     fn subscribe(&mut self, name: usize, resumes: Option<Vec<u8>>) -> Result<(), Box<dyn Error>> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         if self.unread.contains(&name) {
-            // As across an Ethernet: with the loopback's segments of 64 KiB the server's kernel would take 2.6 MiB for each
-            // of them before the server sees that they take nothing.
+            // As across an Ethernet: with the loopback's segments of 64 KiB the server's kernel
+            // would take 2.6 MiB for each of them before the server sees that they take nothing.
             socket.set_tcp_mss(1448)?;
             socket.set_recv_buffer_size(4096)?;
         }
@@ -193,7 +196,8 @@ impl Client {
                     self.counts.reads += 1;
                     let bytes = &self.buffer[..count];
                     self.heads += usize::from(subscriber.take(bytes, &mut self.counts));
-                    // A buffer that was not filled has drained the socket: what comes later is an event of its own.
+                    // A buffer that was not filled has drained the socket: what comes later is an
+                    // event of its own.
                     if count < self.buffer.len() && !ending {
                         return true;
                     }

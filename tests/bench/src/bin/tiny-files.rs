@@ -1,4 +1,5 @@
-//! The same files the way one serves them with tiny_http: threads that ask for a request, and `Response::from_file`.
+//! The same files the way one serves them with tiny_http: threads that ask for a request, and
+//! `Response::from_file`.
 //!
 //! To its favour, it sends a length in the place of chunks, and no path is checked.
 

@@ -1,4 +1,5 @@
-//! What every server is asked to do, without any other crate, so that a peer's package has what that peer needs and no more.
+//! What every server is asked to do, without any other crate, so that a peer's package has what
+//! that peer needs and no more.
 //!
 //! | | |
 //! |---|---|

@@ -1,5 +1,6 @@
-//! The same with http-net's blocking server, a thread for each connection. It has no WebSocket, its handlers get a body whole, and
-//! they cannot stream an answer: so neither echo nor uploads nor downloads.
+//! The same with http-net's blocking server, a thread for each connection. It has no WebSocket, its
+//! handlers get a body whole, and they cannot stream an answer: so neither echo nor uploads nor
+//! downloads.
 
 use std::io;
 

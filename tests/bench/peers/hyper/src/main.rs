@@ -1,7 +1,8 @@
-//! The same with hyper, and fastwebsockets for the echo, the runtime on one thread: `hyper-web [pipelined]`.
+//! The same with hyper, and fastwebsockets for the echo, the runtime on one thread: `hyper-web
+//! [pipelined]`.
 //!
-//! What is pipelined, it answers together if it is told so (`pipeline_flush`); a long body, which it would then gather in memory
-//! before it sends any of it, it is asked for without.
+//! What is pipelined, it answers together if it is told so (`pipeline_flush`); a long body, which
+//! it would then gather in memory before it sends any of it, it is asked for without.
 
 use std::convert::Infallible;
 use std::io;

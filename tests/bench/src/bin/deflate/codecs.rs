@@ -1,7 +1,8 @@
 //! Ours and its peers behind one face. All write raw DEFLATE data, and all hand out fresh memory.
 //!
-//! A peer keeps its stream from message to message and resets it, as is usual with them; ours has none to keep unless the context
-//! is taken over. Who wants to know beforehand how long the output is, is told.
+//! A peer keeps its stream from message to message and resets it, as is usual with them; ours has
+//! none to keep unless the context is taken over. Who wants to know beforehand how long the output
+//! is, is told.
 
 use std::mem::{MaybeUninit, size_of};
 
@@ -285,7 +286,8 @@ struct ZlibStream {
 
 impl ZlibStream {
     fn new(is_deflate: bool, init: impl FnOnce(&mut libz_sys::z_stream, i32) -> i32) -> ZlibStream {
-        // SAFETY: of a zeroed stream, zlib takes its own allocator; nothing reads the fields that zero is no value of.
+        // SAFETY: of a zeroed stream, zlib takes its own allocator; nothing reads the fields that
+        // zero is no value of.
         let stream: MaybeUninit<libz_sys::z_stream> = MaybeUninit::zeroed();
         let mut stream = Box::new(unsafe { stream.assume_init() });
         let status = init(&mut stream, size_of::<libz_sys::z_stream>() as i32);

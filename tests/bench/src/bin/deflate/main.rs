@@ -1,7 +1,8 @@
 //! Our DEFLATE beside its peers: `deflate [--rounds N] [--mib N] [--levels 1,6,9] [NAME...]`.
 //!
-//! All codecs take turns on the same data in each round, and a table has the medians, and the medians of the rounds' own ratios.
-//! All decode what zlib wrote. Names choose among the data; progress goes to the standard error.
+//! All codecs take turns on the same data in each round, and a table has the medians, and the
+//! medians of the rounds' own ratios. All decode what zlib wrote. Names choose among the data;
+//! progress goes to the standard error.
 
 mod codecs;
 mod samples;

@@ -1,5 +1,5 @@
-//! Data of several kinds. But for the source code and the executable, which are this repository's, it is made here, the same
-//! each time.
+//! Data of several kinds. But for the source code and the executable, which are this repository's,
+//! it is made here, the same each time.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -206,7 +206,8 @@ fn beside(name: &str) -> Result<PathBuf, Box<dyn Error>> {
     Ok(std::env::current_exe()?.with_file_name(name))
 }
 
-/// Made-up words. A few are frequent and most are rare, as Zipf has it, and what follows a word is seldom a surprise.
+/// Made-up words. A few are frequent and most are rare, as Zipf has it, and what follows a word is
+/// seldom a surprise.
 struct Words {
     words: Vec<String>,
 }
