@@ -22,8 +22,8 @@ pub(crate) fn made() -> u64 {
     MADE.get()
 }
 
-/// How many bytes this thread has allocated minus the bytes that it has freed. Memory from another
-/// thread, or passed to another thread, is not tracked.
+/// How many bytes this thread has allocated minus the bytes that it has freed. Memory that moves
+/// between threads counts where it was allocated and where it is freed.
 pub(crate) fn held() -> isize {
     HELD.get()
 }

@@ -1,4 +1,4 @@
-//! An application that answers with what it was asked.
+//! An application that answers with the request itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,8 +21,8 @@ impl Mirror {
     #[track_caller]
     pub(crate) fn start() -> Mirror {
         Mirror::limited(Limits {
-            // Long enough for a slow machine to send byte by byte what stands behind a refused
-            // request.
+            // Long enough for a slow machine to send, byte by byte, the request after a refused
+            // one.
             drain_time: DEADLINE,
             ..Limits::default()
         })
@@ -47,7 +47,7 @@ impl Mirror {
         self.server.connect()
     }
 
-    /// How many requests have reached the application whole.
+    /// How many whole requests have reached the application.
     pub(crate) fn answered(&self) -> usize {
         self.answered.load(Ordering::SeqCst)
     }
