@@ -1,4 +1,4 @@
-//! Dates of HTTP: that of a response read back to seconds, and those of a request written.
+//! HTTP dates: reads a response's date as seconds, and writes a request's dates.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
