@@ -1,5 +1,4 @@
-// A video that says in its picture which frame is shown: made in the browser itself, by its own
-// encoder.
+// A video whose picture shows the number of the frame. The browser makes it, by its own encoder.
 
 import { createRequire } from "node:module";
 
@@ -54,8 +53,8 @@ export async function makeClip(page) {
   return Buffer.from(await page.evaluate(encode, CLIP), "base64");
 }
 
-// Runs in the page: sets currentTime, waits for `seeked`, and tells what the element then knows and
-// shows.
+// Runs in the page: sets currentTime, waits for `seeked`, and returns the element's state and
+// picture.
 export function seek({ to, deadline }) {
   const video = document.querySelector("video");
   const ranges = (list) => Array.from({ length: list.length }, (_, i) => [list.start(i), list.end(i)]);

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [proxy, idle_ms, addrs @ ..] = &args[..] else {
         return Err("usage: behind_proxy PROXY IDLE_MS ADDR:PORT|unix:PATH...".into());
     };
-    // Who reaches the Unix socket is up to its directory's permissions: the proxy alone.
+    // The permissions of the Unix socket's directory must admit only the proxy.
     let proxies = TrustedProxies::x_forwarded_for([&**proxy, "unix"])?;
     let limits = Limits {
         idle_timeout: Duration::from_millis(idle_ms.parse()?),

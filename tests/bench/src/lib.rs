@@ -1,4 +1,4 @@
-//! What the servers have in common: the events, and when they are published; and the load.
+//! Code that the servers share: the events and the times of publishing, and the load.
 
 pub mod client;
 pub mod floor;
@@ -15,7 +15,8 @@ pub fn now_ns() -> u64 {
     since.map_or(0, |since| since.as_nanos() as u64)
 }
 
-/// What to publish: `burst` events of `bytes` back to back, every `period`, so many `times`.
+/// The publishing plan: `burst` events of `bytes` back to back, in every `period`, this many
+/// `times`.
 struct Plan {
     period: Duration,
     burst: u64,
@@ -86,7 +87,7 @@ fn parse(line: &str) -> Option<Plan> {
     })
 }
 
-/// The directory that a server of files is told as its first argument.
+/// The directory from the first argument of a file server.
 pub fn root() -> String {
     std::env::args().nth(1).expect("the directory to serve")
 }
