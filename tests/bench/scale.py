@@ -29,7 +29,7 @@ TITLES = {
 }
 SERVERS = {"connections": ["akurai", "floor", "axum"], "sizes": ["akurai", "floor", "axum"], "subscribers": ["akurai", "axum"]}
 
-# Over which the sizes are measured.
+# The connections over which the sizes are measured.
 CONNECTIONS = 16
 
 

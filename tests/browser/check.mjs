@@ -26,8 +26,7 @@ const { values: args } = parseArgs({
   },
 });
 
-// ---- The server
-// ------------------------------------------------------------------------------------------------
+// ---- The server ---------------------------------------------------------------------------------
 
 const log = createWriteStream(path.join(args.out, "server.log"));
 let server = null;
@@ -57,8 +56,7 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
   });
 }
 
-// ---- The browser
-// -----------------------------------------------------------------------------------------------
+// ---- The browser --------------------------------------------------------------------------------
 
 let browser = null;
 const port = await startServer(0);
@@ -131,8 +129,7 @@ async function echoed(action) {
   };
 }
 
-// ---- The page and the APIs
-// -------------------------------------------------------------------------------------
+// ---- The page and the APIs ----------------------------------------------------------------------
 
 await check("the page loads, with its style and script", async () => {
   const seen = new Map();
@@ -266,8 +263,7 @@ await check("close() without a code ends clean with 1005", async () => {
   assertEqual([told.wasClean, told.code, told.reason], [true, 1005, ""], "wasClean, code, reason");
 });
 
-// ---- The page's own controls
-// -----------------------------------------------------------------------------------
+// ---- The page's own controls --------------------------------------------------------------------
 
 await check("page: ticks are shown, with the state open", async () => {
   await state("#events-state", "open");
@@ -405,8 +401,7 @@ await check("page: the console's log keeps 200 rows", async () => {
   assertEqual(await page.locator('#ws-log li[data-identical="false"]').count(), 0, "echoes that differ");
 });
 
-// ---- The server goes and comes back
-// ----------------------------------------------------------------------------
+// ---- The server goes and comes back -------------------------------------------------------------
 
 await check("EventSource reconnects after the server was killed and started again", async () => {
   await page.evaluate(() => {

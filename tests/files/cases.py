@@ -10,7 +10,7 @@ version.
 
 from dataclasses import dataclass
 
-# The mtime of every file, as each of the three forms of RFC 9110 §5.6.7, and times around it.
+# The mtime of every file, in each of the three forms of RFC 9110 §5.6.7, and times around it.
 DATES = {
     "same": "Thu, 04 Mar 2021 05:06:07 GMT",
     "same850": "Thursday, 04-Mar-21 05:06:07 GMT",
@@ -321,7 +321,7 @@ coding/sidecar-ae  | GET /side.txt.gz | Accept-Encoding: gzip
 
 @dataclass(frozen=True)
 class Case:
-    """One request. `lines` are its field lines, with what is symbolic still in braces."""
+    """One request. `lines` are its field lines, with the symbolic values still in braces."""
 
     name: str
     method: str

@@ -119,7 +119,7 @@ impl Random {
             0 => input.truncate(at),
             1 => drop(input.drain(at..end)),
             2 => input.insert(at, self.next() as u8),
-            // Repeats a part of the input, or inserts a part of another seed.
+            // Repeats a part of the input, or replaces its rest by a part of another seed.
             3 => input.extend_from_within(at..end),
             4 => {
                 let other = &seeds[self.below(seeds.len())];

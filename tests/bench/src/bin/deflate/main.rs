@@ -115,7 +115,7 @@ fn measure(kind: Kind, level: u8, sample: &Sample, rounds: usize) -> Row {
     }
     for round in 0..rounds {
         for nth in 0..decoders.len() {
-            // Each codec comes first in one of the rounds.
+            // The codecs take turns at coming first.
             let at = (round + nth) % decoders.len();
             if at < codecs.len() {
                 let begun = Instant::now();
