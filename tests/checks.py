@@ -1,4 +1,5 @@
-"""The tally of what `load`, `scale`, `edge` and `files` claim; their `run` scripts name this directory to Python."""
+"""Counts the claims of `load`, `scale`, `edge` and `files`. Their `run` scripts put this directory
+on Python's path."""
 
 
 class Checks:

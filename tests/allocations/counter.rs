@@ -10,18 +10,20 @@ struct Counting;
 static ALLOCATOR: Counting = Counting;
 
 thread_local! {
-    // Without a destructor, so that it may be used as long as the thread lives, and allocates nothing itself.
+    // Without a destructor, so that the counters work as long as the thread lives and allocate
+    // nothing themselves.
     static MADE: Cell<u64> = const { Cell::new(0) };
     static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
-/// How many allocations this thread has made so far; one that grows or shrinks is made again.
+/// How many allocations this thread has made so far. Growing or shrinking an allocation counts as a
+/// new one.
 pub(crate) fn made() -> u64 {
     MADE.get()
 }
 
-/// How many bytes this thread has been given and has not freed; what it was handed by others, or
-/// gave away, counts too.
+/// How many bytes this thread has allocated minus the bytes that it has freed. Memory that moves
+/// between threads counts where it was allocated and where it is freed.
 pub(crate) fn held() -> isize {
     HELD.get()
 }
@@ -35,7 +37,7 @@ fn uncount(layout: Layout) {
     HELD.set(HELD.get() - layout.size() as isize);
 }
 
-// SAFETY: every call goes to the system's allocator as it came.
+// SAFETY: every call goes to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout);
@@ -54,7 +56,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         uncount(layout);
-        // SAFETY: the caller promises that this is a layout.
+        // SAFETY: the caller promises that this is a valid layout.
         count(unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) });
         unsafe { System.realloc(pointer, layout, new_size) }
     }

@@ -1,5 +1,6 @@
-//! What costs no allocation once a connection is at work, counted where it happens: a handler or closure notes how many its
-//! thread has made by then. From one note to the next is a whole turn, with what the server does before and after.
+//! Code that allocates nothing once a connection is at work. The handler or closure itself notes
+//! how many allocations its thread has made so far. The difference between two notes is a whole
+//! turn, including the server's work before and after the handler.
 
 #[allow(unsafe_code)]
 mod counter;
@@ -11,12 +12,12 @@ use std::sync::{Arc, Mutex};
 use akurai_http::{Response, Router};
 use akurai_tests::{Frame, Opcode, TestServer, WsClient};
 
-/// Turns before it counts: buffers grow to the size that they need, and are kept then.
+/// Turns before the count begins: in these, buffers grow to the size that they need, and are kept.
 const FIRST: usize = 16;
-/// Turns that count.
+/// Turns that are counted.
 const COUNTED: usize = 64;
 
-/// What was made by the time of each turn.
+/// The thread's number of allocations at each turn.
 #[derive(Clone)]
 struct Notes(Arc<Mutex<Vec<u64>>>);
 
@@ -31,7 +32,7 @@ impl Notes {
         notes.push(counter::made());
     }
 
-    /// Fails unless each turn that counts made so many allocations.
+    /// Fails unless each counted turn made exactly this many allocations.
     #[track_caller]
     fn check(&self, expected: u64) {
         let notes = self.0.lock().expect("nobody panics with it");
@@ -41,7 +42,8 @@ impl Notes {
     }
 }
 
-/// Sends the request so often, so many at a time, to what `app` makes of the notes; they must show as many allocations.
+/// Sends the request in batches of `pipelined` to the router that `app` makes with the notes. Each
+/// counted turn must make `expected` allocations.
 #[track_caller]
 fn check(request: &str, pipelined: usize, expected: u64, app: impl Fn(Notes) -> Router) {
     let notes = Notes::new();
@@ -106,7 +108,7 @@ fn a_page_a_status_alone_and_what_was_computed_make_none() {
             Response::new(akurai_http::Status::OK)
         })
     });
-    // The text that a handler makes is its own allocation, and the only one.
+    // The text that the handler makes is its own allocation, and the only one.
     check(GET, 1, 1, |notes| {
         Router::new().get("/users/{id}", move |req| {
             notes.take();
@@ -162,7 +164,7 @@ fn an_idle_connection_keeps_nothing_of_a_large_request() {
         })
         .get("/{*long}", |req| {
             assert!(req.param("long").is_some_and(|long| long.len() > 7000));
-            // Just short enough to be copied behind its head.
+            // Just short enough to be copied behind the response's head.
             Response::text("x".repeat(16 * 1024 - 1)).header("X-Long", "y".repeat(20_000))
         })
         .post("/trailers", |req| -> io::Result<Response> {

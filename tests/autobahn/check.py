@@ -1,7 +1,8 @@
-"""What tests/autobahn/run needs of the suite's files: the spec that goes in, and a verdict on the report that comes out.
+"""Handles the suite's files for tests/autobahn/run: prints the spec, and judges the report.
 
 check.py spec URL OUTDIR SECTION...           prints the spec for `wstest -m fuzzingclient`
-check.py report OUTDIR EXPECTED SECTION...    counts, names every case that is not OK, exits 1 if one is not as expected
+check.py report OUTDIR EXPECTED SECTION...    counts the cases, prints every case that is not OK,
+                                              exits 1 if one is not as expected
 """
 
 import collections
@@ -11,7 +12,8 @@ import sys
 
 AGENT = "akurai"
 
-# How many cases each section of autobahntestsuite 25.10.1 has, so that a run which skips some fails.
+# How many cases each section of autobahntestsuite 25.10.1 has, so that a run which skips some of
+# them fails.
 CASES = {
     "1": 16,  # framing
     "2": 11,  # pings and pongs
@@ -41,7 +43,7 @@ def spec(url, outdir, sections):
 
 
 def read_expected(path):
-    """The listed cases: case → (behaviour, reason)."""
+    """The listed exceptions: case → (behaviour, reason)."""
     expected = {}
     for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
         if not line.strip() or line.startswith("#"):
@@ -74,7 +76,7 @@ def report(outdir, expected_path, sections):
     for case in sorted(results, key=in_order):
         result = results[case]
         behaviour, close = result["behavior"], result["behaviorClose"]
-        # Either half may fall short: the answer itself, or how the connection was closed after it.
+        # Either half may fail: the answer itself, or the way the connection was closed after it.
         shortfalls = {verdict for verdict in (behaviour, close) if verdict not in ("OK", "INFORMATIONAL")}
         if behaviour == "INFORMATIONAL":
             shortfalls.add(behaviour)

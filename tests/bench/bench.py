@@ -66,7 +66,7 @@ class Cell:
         return [json.loads(client.ask("report")) for client in self.clients]
 
     def window(self, seconds):
-        """What happens in so many seconds, of the first client."""
+        """Measures the first client for this many seconds."""
         self.begin()
         start, server, client = time.monotonic(), self.server.cpu(), self.clients[0].cpu()
         time.sleep(seconds)
@@ -76,7 +76,7 @@ class Cell:
         return figures(seen, took, server, client)
 
     def drained(self, expected, limit):
-        """Waits until so many events were delivered, or none came for a while."""
+        """Waits until this many events were delivered, or none came for a while."""
         start, last, since = time.monotonic(), 0, time.monotonic()
         while time.monotonic() - start < limit:
             seen = self.report()[0]
@@ -111,7 +111,7 @@ def steady(cell, args, rate):
 
 
 def burst(cell, args, events):
-    """Bursts of so many events, each once the last one is drained."""
+    """Bursts of `events` events, each burst after the last one is drained."""
     count = events * args.subscribers
     took = server = client = 0
     total = None
@@ -137,7 +137,8 @@ COLUMNS = [("cpu_us", "CPU µs/delivery", 2), ("rate", "deliveries/s", 0), ("p50
 
 
 def side_by_side(args, what, measure):
-    """Interleaved rounds in alternating order; prints medians, and the medians of the rounds' ratios."""
+    """Interleaved rounds in alternating order; prints medians, and the medians of the ratios of
+    each round."""
     rounds = []
     title(f"{what}{' by WebSocket' if args.ws else ''}, {args.rounds} rounds")
     for number in range(args.rounds):
@@ -183,7 +184,8 @@ def bursts(args):
 
 
 def kernel_kib():
-    """The kernel's memory for sockets, both ends: slabs, and the buffers that TCP counts in pages."""
+    """The kernel's memory for the sockets of both ends: slabs, and the buffers that TCP counts in
+    pages."""
     with open("/proc/meminfo") as file:
         slab = next(int(line.split()[1]) for line in file if line.startswith("Slab:"))
     with open("/proc/net/sockstat") as file:
@@ -273,7 +275,7 @@ def leave(args):
 
 
 def built(checkout):
-    """The hub of another checkout of this repository, in a target directory of its own."""
+    """The hub of another checkout of this repository, built in a separate target directory."""
     bench = os.path.join(os.path.abspath(checkout), "tests", "bench")
     if not os.path.isdir(bench):
         raise SystemExit(f"tests/bench: {checkout} is no checkout of this repository")

@@ -1,4 +1,5 @@
-"""What a build takes from nothing, with the crates at hand: see README.md beside this file."""
+"""The cost of a build from nothing, with the crates already downloaded: see README.md beside this
+file."""
 
 import argparse
 import os
@@ -15,10 +16,10 @@ from process import title
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
-# The same for all, whatever their manifests say.
+# The same profile for all, whatever their manifests say.
 PROFILE = {"LTO": "thin", "CODEGEN_UNITS": "4", "DEBUG": "0", "OPT_LEVEL": "3", "STRIP": "none"}
 
-# What each server of src/bin needs, and no more.
+# Exactly the crates that each server of src/bin needs.
 OURS = [f'akurai-{name} = {{ path = "{ROOT}/akurai-{name}" }}' for name in ("http", "ws")]
 NEEDS = {
     "akurai-web": ("web", OURS),
@@ -42,7 +43,8 @@ bench-task = {{ path = "{here}/task" }}
 
 
 def prepare(name, work):
-    """Where the package is, and its name. The demo is our own workspace's, and tako's package stands by itself as well."""
+    """The package's directory and its name. The demo is in our own workspace, and tako's package
+    stands alone."""
     if name == "akurai":
         return ROOT, "akurai-server"
     path = os.path.join(work, name)
@@ -62,7 +64,7 @@ def prepare(name, work):
     with open(os.path.join(path, "Cargo.toml"), "w") as file:
         file.write(MANIFEST.format(name=f"bench-{name}", here=HERE, needs="\n".join(lines)))
     shutil.copy(os.path.join(HERE, "src", "bin", program + ".rs"), os.path.join(path, "src", "main.rs"))
-    # The versions that are measured elsewhere.
+    # The versions that the other scenarios measure.
     shutil.copy(os.path.join(HERE, "Cargo.lock"), path)
     return path, f"bench-{name}"
 
@@ -76,7 +78,7 @@ def cargo(path, *words, **settings):
 
 
 def crates(path, package):
-    """Other people's crates, and ours but for what is measured itself."""
+    """The number of crates: other people's and ours, without the measured package itself."""
     tree = cargo(path, "tree", "--offline", "-p", package, "--edges", "normal,build", "--prefix", "none")
     names = {tuple(line.split()[:2]) for line in tree.splitlines() if line}
     return len([name for name, _ in names if name not in (package, "bench-task")])

@@ -1,4 +1,5 @@
-"""A fresh server and its client, and rounds of them side by side: what `files`, `http` and `echo` share."""
+"""A fresh server and its client, and rounds that compare them: code that `files`, `http` and `echo`
+share."""
 
 import json
 import os
@@ -17,7 +18,7 @@ WARM_UP_SECONDS = 1
 
 
 class Program(Process):
-    """A server of this package: it says where it listens."""
+    """A server of this package, which prints its address."""
 
     def __init__(self, args, program, *words):
         super().__init__(PINNED["server"], os.path.join(args.target, program), *words)
@@ -28,7 +29,8 @@ class Program(Process):
 
 
 class Cell:
-    """A server, and a client that has had an answer on each connection: `words` follow the address."""
+    """A server, and a client that has had an answer on each connection. `words` are the client's
+    arguments after the address."""
 
     def __init__(self, args, server, client, *words):
         self.server, self.client = server, None
@@ -51,7 +53,7 @@ class Cell:
             child.close()
 
     def window(self, seconds):
-        """What happens in so many seconds, once the load is there."""
+        """Measures for this many seconds, once the load is there."""
         self.client.ask("run")
         time.sleep(min(WARM_UP_SECONDS, seconds))
         self.client.ask("begin")
@@ -61,7 +63,7 @@ class Cell:
         took = time.monotonic() - start
         seen = json.loads(self.client.ask("report"))
         switches = self.server.switches() - switches
-        # Of a large file only a part may be here: then the bytes count.
+        # Only a part of a large file may have arrived: then the bytes count.
         requests = max(seen["requests"], 1)
         return {
             "rate": seen["requests"] / took,
@@ -78,7 +80,8 @@ class Cell:
         }
 
     def calls(self, times):
-        """System calls by name, as strace sees them, while the client asks so many times on each connection."""
+        """System calls by name, counted by strace, while the client asks this many times on each
+        connection."""
         with tempfile.NamedTemporaryFile("r") as counts:
             pids = [word for pid in self.server.pids() for word in ("-p", str(pid))]
             strace = subprocess.Popen(["strace", "-f", "-c", "-o", counts.name, *pids], stderr=subprocess.PIPE, text=True)
@@ -101,7 +104,7 @@ COLUMNS = {
 
 
 def interleaved(args, servers, measure):
-    """Rounds of what `measure` says of each server, in alternating order."""
+    """Rounds of `measure` for each server, in alternating order."""
     rounds = []
     for number in range(args.rounds):
         cells = {}
@@ -123,7 +126,7 @@ def print_medians(servers, rounds, columns):
 
 
 def side_by_side(args, heading, servers, open_cell, ratios):
-    """Prints medians, and the medians of the rounds' ratios of what `ratios` names."""
+    """Prints medians, and for the figures in `ratios` the medians of the ratios of each round."""
     title(f"{heading}, {args.rounds} rounds")
 
     def measure(server):
@@ -147,7 +150,7 @@ def side_by_side(args, heading, servers, open_cell, ratios):
 
 
 def by_wrk(args, heading, servers, open_cell, path, connections, fields=()):
-    """The same by another client."""
+    """The same measurement with wrk as the client."""
     title(f"{heading}, {connections} connection{'s' if connections > 1 else ''}, by wrk, {args.rounds} rounds")
 
     def measure(server):
@@ -156,7 +159,7 @@ def by_wrk(args, heading, servers, open_cell, path, connections, fields=()):
             headers = [word for line in fields for word in ("-H", line)]
             wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", f"-c{connections}",
                           f"-d{int(args.seconds) + 2}s", *headers, url)
-            # Amid the run, since wrk's rate is that of all of it.
+            # In the middle of the run, since wrk reports the rate of the whole run.
             time.sleep(0.5)
             start, before = time.monotonic(), cell.server.cpu()
             time.sleep(args.seconds)

@@ -1,4 +1,4 @@
-"""Requests, and messages that come back: see README.md beside this file."""
+"""Requests, and echoed messages: see README.md beside this file."""
 
 import argparse
 
@@ -7,13 +7,13 @@ import process
 import servers
 from process import title
 
-# That strace counts, more or less, and how many bytes in all.
+# About how many requests strace counts, and how many bytes in all.
 CALLED_REQUESTS = 2000
 CALLED_BYTES = 2**30
 
 
 def open_cell(args, server, case):
-    # To its favour: see there.
+    # In its favour: see there.
     words = ["pipelined"] if server == "hyper" and case.depth > 1 else []
     program = cells.Program(args, servers.PROGRAMS[server], *words)
     return cells.Cell(args, program, case.client, *case.words(server))

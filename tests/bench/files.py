@@ -1,4 +1,4 @@
-"""Downloads of files, by us and by others: see README.md beside this file."""
+"""Downloads of files, from our server and from others: see README.md beside this file."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ from servers import bytes_of
 SERVERS = ["akurai", "nginx", "nginx-sendfile", "axum", "tiny_http", "floor"]
 PROGRAMS = {"akurai": "files", "axum": "axum-files", "tiny_http": "tiny-files", "floor": "floor-files"}
 
-# One connection is enough for what takes a good part of a second.
+# One connection is enough for sizes that take a good part of a second.
 LARGE_BYTES = 64 * 2**20
 
 NGINX = """
@@ -46,7 +46,8 @@ class Nginx(Process):
     def __init__(self, _, name, work):
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = "127.0.0.1:%d" % free.getsockname()[1]
-        # The second as Debian has it in nginx.conf: the head waits for the first of the file.
+        # The second setting is from Debian's nginx.conf: the head waits for the first bytes of the
+        # file.
         sendfile = "sendfile on; tcp_nopush on;" if name == "nginx-sendfile" else "sendfile off;"
         config = os.path.join(work, "nginx.conf")
         with open(config, "w") as file:
@@ -70,7 +71,7 @@ class Nginx(Process):
         raise SystemExit("tests/bench: nginx does not listen")
 
     def peak(self):
-        """Of the worker: what it shares with its master would count twice."""
+        """The worker's peak: the memory that it shares with its master would count twice."""
         with open(f"/proc/{self.pids()[1]}/status") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) * 1024
 
@@ -110,7 +111,8 @@ def cross_check(args, size, connections):
 
 
 def make_files(args):
-    """Files of noise, written out so that nothing is left to do for the disk; then they are in the page cache."""
+    """Files of noise. The kernel writes them to the disk now, so that no writing is left; then they
+    are in the page cache."""
     os.mkdir(os.path.join(args.work, "files"))
     noise = os.urandom(2**20)
     for size in args.sizes:

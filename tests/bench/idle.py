@@ -1,4 +1,4 @@
-"""What a WebSocket connection costs that is silent: see README.md beside this file."""
+"""The cost of a silent WebSocket connection: see README.md beside this file."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ import process
 import servers
 from process import title
 
-# Of each thread in the kernel, on x86-64 and AArch64.
+# The kernel stack of each thread, on x86-64 and AArch64.
 STACK_KIB = 16
 
 COLUMNS = [

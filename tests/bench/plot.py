@@ -29,7 +29,7 @@ def label(value):
 
 
 class Axis:
-    """Whole powers of ten around the values, from one pixel to another."""
+    """Whole powers of ten around the values, from one pixel position to another."""
 
     def __init__(self, values, start, end):
         self.low = math.floor(math.log10(min(values)) + 1e-9)
@@ -45,7 +45,7 @@ class Axis:
 
 
 def apart(places, least):
-    """The same in their order, but none nearer to another than that."""
+    """The same positions in their order, moved apart to at least that distance."""
     order = sorted(range(len(places)), key=lambda index: places[index])
     moved = list(places)
     for before, index in zip(order, order[1:]):
@@ -54,7 +54,7 @@ def apart(places, least):
 
 
 def log_log(title, x_title, y_title, lines):
-    """`lines` has the points of each name."""
+    """Draws the curves; `lines` has the points of each name."""
     points = [point for line in lines.values() for point in line]
     x = Axis([point[0] for point in points], LEFT, WIDTH - RIGHT)
     y = Axis([point[1] for point in points], HEIGHT - BOTTOM, TOP)

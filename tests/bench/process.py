@@ -1,4 +1,4 @@
-"""What the scenarios share: a process on a core of its own, and what /proc says of it."""
+"""Code that the scenarios share: a process on its own core, and readings from /proc."""
 
 import os
 import subprocess
@@ -9,11 +9,12 @@ NICE = 0
 
 
 class Process:
-    """A process on a core of its own that is told lines and answers with lines."""
+    """A process on its own core. It reads commands as lines, and answers with lines."""
 
     def __init__(self, core, program, *args):
         self.name = os.path.basename(program)
-        # A session of its own, since Linux shares a core among sessions first: only a session's nice counts to others.
+        # In a separate session, since Linux first divides a core among sessions: a process's nice
+        # value counts for others only through its session.
         self.process = subprocess.Popen(
             ["taskset", "-c", core, program, *map(str, args)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -37,7 +38,7 @@ class Process:
         return self.read()
 
     def close(self):
-        """Both programs end with their input."""
+        """Both programs end at the end of their input."""
         self.process.stdin.close()
         try:
             self.process.wait(10)
@@ -51,12 +52,12 @@ class Process:
             return [self.process.pid, *map(int, file.read().split())]
 
     def cpu(self):
-        """Seconds on a core, of all its threads, those that ended as well, and its children's: the clock that Linux has for a
-        process, as `clock_getcpuclockid` names it."""
+        """Seconds on a core, of all the process's threads, including ended ones, and of its
+        children: by Linux's clock for a process, as `clock_getcpuclockid` names it."""
         return sum(time.clock_gettime(~pid << 3 | 2) for pid in self.pids())
 
     def switches(self):
-        """How often threads that still run have slept."""
+        """How often the threads that still run have slept."""
         total = 0
         for pid in self.pids():
             for task in os.listdir(f"/proc/{pid}/task"):
@@ -72,7 +73,7 @@ class Process:
             return next(int(line.split()[1]) for line in file if line.startswith(field + ":"))
 
     def rss(self):
-        """Resident bytes, exactly: VmRSS of /proc/PID/status may be some pages off for each thread."""
+        """Exact resident bytes: VmRSS of /proc/PID/status may be some pages off for each thread."""
         with open(f"/proc/{self.process.pid}/smaps_rollup") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("Rss:")) * 1024
 

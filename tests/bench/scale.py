@@ -1,4 +1,5 @@
-"""How cost grows with connections, with a message's size and with subscribers: see README.md beside this file.
+"""How cost grows with connections, with a message's size and with subscribers: see README.md beside
+this file.
 
 Writes plots/AXIS.csv and plots/AXIS.svg beside this file."""
 
@@ -28,7 +29,7 @@ TITLES = {
 }
 SERVERS = {"connections": ["akurai", "floor", "axum"], "sizes": ["akurai", "floor", "axum"], "subscribers": ["akurai", "axum"]}
 
-# Over which the sizes are measured.
+# The connections over which the sizes are measured.
 CONNECTIONS = 16
 
 

@@ -1,4 +1,4 @@
-"""Who is measured in `http`, `echo` and `idle`, and what they are asked: see README.md beside this file."""
+"""The servers of `http`, `echo` and `idle`, and their tasks: see README.md beside this file."""
 
 import re
 
@@ -8,7 +8,8 @@ PROGRAMS = {
     "http-net": "http-net-web",
 }
 
-# By default, and the others, which `run` builds when they are named or all are asked for.
+# The servers by default, and the others, which `run` builds when they are named or all are
+# requested.
 SERVERS = {
     "http": (["akurai", "floor", "floor-epoll", "axum", "tiny_http"], ["hyper", "actix", "tako", "http-net"]),
     "echo": (["akurai", "floor", "floor-epoll", "axum", "tungstenite"], ["akurai-joined", "hyper", "actix", "tako"]),
@@ -32,7 +33,7 @@ def chosen(args, scenario):
     if not args.servers:
         return default
     if args.servers == ["all"]:
-        # Its route is not everybody's echo, but an option of ours beside it.
+        # Its route is not the common echo, but our own option beside it.
         return [name for name in default + others if name != "akurai-joined"]
     for name in args.servers:
         if name not in default + others:
@@ -41,13 +42,13 @@ def chosen(args, scenario):
 
 
 class Case:
-    """What is asked: `words` are the client's after the address, for each server."""
+    """A case's task: `words` are the client's arguments after the address, for each server."""
 
     def __init__(self, name, client, bytes, connections, depth, path, *options):
         self.name, self.client, self.bytes = name, client, bytes
         self.connections, self.depth = connections, depth
         self.path, self.options = path, options
-        # Of what is long, only a part may be done in a round: then bytes are what counts.
+        # A round may do only a part of a long transfer: then the bytes count.
         self.long = bytes >= 64 * 2**20
 
     def words(self, server):
@@ -65,7 +66,7 @@ class Case:
         """Whether that server can do it at all."""
         if server == "http-net":
             return not self.long and not self.path.startswith(("/upload", "/download"))
-        # Actix ends the connection a second after the Close: that is no rate.
+        # actix ends the connection a second after the Close, so a rate would say nothing.
         if server == "actix" and "--handshake" in self.options:
             return False
         return "--deflate" not in self.options or server == "akurai"

@@ -1,5 +1,6 @@
-// Drives the demo in headless Chromium: the APIs first, then the page's own controls, then what has a file of its own beside.
-// Each check prints a line; the last line counts them. Every wait has a deadline.
+// Drives the demo in headless Chromium: first the APIs, then the page's own controls, then the
+// parts in the other files. Each check prints a line; the last line counts them. Every wait has a
+// deadline.
 
 import { randomBytes } from "node:crypto";
 import { createWriteStream, rmSync } from "node:fs";
@@ -25,12 +26,12 @@ const { values: args } = parseArgs({
   },
 });
 
-// ---- The server ------------------------------------------------------------------------------------------------
+// ---- The server ---------------------------------------------------------------------------------
 
 const log = createWriteStream(path.join(args.out, "server.log"));
 let server = null;
 
-// Resolves once the demo has said where it listens.
+// Resolves once the demo has printed its address.
 function demo(port, ...options) {
   const said = /akurai-server listening on http:\/\/127\.0\.0\.1:(\d+)\s/;
   return start(args.server, ["--addr", `127.0.0.1:${port}`, ...options], "stderr", said, log);
@@ -55,7 +56,7 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
   });
 }
 
-// ---- The browser -----------------------------------------------------------------------------------------------
+// ---- The browser --------------------------------------------------------------------------------
 
 let browser = null;
 const port = await startServer(0);
@@ -81,7 +82,7 @@ browser = await chromium.launchPersistentContext(args.profile, {
 });
 browser.setDefaultTimeout(WAIT_MS);
 
-// While the server is down, and only then, the browser may report what it could not load.
+// The browser may report failed loads only while the server is down.
 let serverIsDown = false;
 const complaints = [];
 const foreign = [];
@@ -91,7 +92,8 @@ function watch(page) {
   page.on("console", (message) => {
     if (!["error", "warning"].includes(message.type())) return;
     const expected = serverIsDown && /net::ERR_|WebSocket connection to/.test(message.text());
-    // For a page that names no icon, as plain text cannot, the browser asks for this one, which there need not be.
+    // If a page names no icon, as plain text cannot, the browser asks for this one, which need not
+    // exist.
     const icon = new URL(message.location().url || "about:blank").pathname === "/favicon.ico";
     if (!expected && !icon) complaints.push(`${message.type()}: ${message.text()}`);
   });
@@ -110,7 +112,7 @@ watch(page);
 const text = (selector) => page.locator(selector).textContent();
 const state = (selector, wanted, timeout = WAIT_MS) =>
   page.locator(`${selector}[data-state="${wanted}"]`).waitFor({ timeout });
-// The newest row of the console's log stands first.
+// The console's log shows its newest row first.
 const newestRow = (kind) => page.locator(`#ws-log li[data-kind="${kind}"]`).first();
 
 async function echoed(action) {
@@ -127,7 +129,7 @@ async function echoed(action) {
   };
 }
 
-// ---- The page and the APIs -------------------------------------------------------------------------------------
+// ---- The page and the APIs ----------------------------------------------------------------------
 
 await check("the page loads, with its style and script", async () => {
   const seen = new Map();
@@ -167,8 +169,9 @@ await check("EventSource delivers three ticks: 1, 2, 3", async () => {
   return `after ${ticks.map((tick) => tick.ms).join(", ")} ms`;
 });
 
-// Opens a socket, sends each payload and awaits its echo, closes, and tells what came. Runs in the page.
-// A payload is { text } or { bytes: count }, which is filled with a pattern that no shift repeats.
+// Runs in the page: opens a socket, sends each payload and awaits its echo, closes, and returns
+// what came. A payload is { text }, or { bytes: count } with a pattern that equals no shift of
+// itself.
 function converse({ payloads, code, reason, deadline }) {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://${location.host}/api/ws`);
@@ -260,7 +263,7 @@ await check("close() without a code ends clean with 1005", async () => {
   assertEqual([told.wasClean, told.code, told.reason], [true, 1005, ""], "wasClean, code, reason");
 });
 
-// ---- The page's own controls -----------------------------------------------------------------------------------
+// ---- The page's own controls --------------------------------------------------------------------
 
 await check("page: ticks are shown, with the state open", async () => {
   await state("#events-state", "open");
@@ -398,7 +401,7 @@ await check("page: the console's log keeps 200 rows", async () => {
   assertEqual(await page.locator('#ws-log li[data-identical="false"]').count(), 0, "echoes that differ");
 });
 
-// ---- The server goes and comes back ----------------------------------------------------------------------------
+// ---- The server goes and comes back -------------------------------------------------------------
 
 await check("EventSource reconnects after the server was killed and started again", async () => {
   await page.evaluate(() => {

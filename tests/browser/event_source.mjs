@@ -1,5 +1,6 @@
-// What EventSource makes of statuses, redirects, cookies and other origins: what the guide's page about authorising one says.
-// A server of Node's own, so that it can answer as ours would not; then the example `ticket`.
+// How EventSource reacts to statuses, redirects, cookies and other origins, as the guide's page
+// about authorising describes. The server is Node's, since it must give answers that ours never
+// gives. Then the example `ticket`.
 
 import { readFileSync } from "node:fs";
 import http from "node:http";
@@ -8,7 +9,8 @@ import { balancer } from "./two_nodes.mjs";
 
 const STREAM = "retry: 100\nid: 1\ndata: hi\n\n";
 
-// Answers as the query says: `status`, `to` (Location), `www`, `acao`, `acac`; with `first`, the first request gets a stream that ends.
+// A server that answers as the query says: `status`, `to` (Location), `www`, `acao`, `acac`. With
+// `first`, the first request gets a stream that ends.
 function answering(seen) {
   const server = http.createServer((request, response) => {
     const url = new URL(request.url, "http://any");
@@ -38,14 +40,14 @@ function answering(seen) {
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
-// What the guide's page has for a page's code, from the heading on.
+// The guide page's code for a web page, found by its heading.
 function snippet(heading, server) {
   const guide = readFileSync(new URL("../../akurai-server/docs/authorising.md", import.meta.url), "utf8");
   const [, code] = guide.slice(guide.indexOf(`\n# ${heading}\n`)).split(/^```(?:js)?\n/m).slice(0, 2);
   return code.replaceAll("https://live.example.net", server);
 }
 
-// Runs it in the page, with what it needs of the page's own; `told` has what it did.
+// Runs that code in the page, with the values that it needs; `told` records what it did.
 async function run(page, code, token) {
   await page.evaluate(
     ({ code, token }) => {
@@ -60,13 +62,14 @@ async function run(page, code, token) {
   );
 }
 
-// What it did, once the last of that is this.
+// The record of what the code did, once its last entry is this.
 async function told(page, last) {
   const is = (last) => window.told.at(-1) === last && window.told;
   return (await page.waitForFunction(is, last, { timeout: RECONNECT_MS })).jsonValue();
 }
 
-// Answers to each path in turn, the last one for ever: a status and text, or null for a cut after the head.
+// Answers to each path in turn, and repeats the last answer: a status and text, or null to cut the
+// connection after the head.
 function inTurn(answers) {
   const asked = [];
   const server = http.createServer((request, response) => {
@@ -89,7 +92,8 @@ function inTurn(answers) {
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
-// Opens one, and tells what came until it is closed, or has opened or broken off so often. Runs in the page.
+// Runs in the page: opens an EventSource, and returns what came until it is closed, or has opened
+// or broken off this many times.
 function observe({ url, options, opens, still, deadline }) {
   return new Promise((resolve, reject) => {
     const source = new EventSource(url, options);
@@ -114,14 +118,14 @@ export async function eventSource({ browser, program, log, own }) {
   const seen = [];
   const [server, other] = [await answering(seen), await answering(seen)];
   const [port, otherPort] = [server.address().port, other.address().port];
-  // What is expected here is an error in the console, so that it is not watched.
+  // These checks expect errors in the console, so nobody watches this page's console.
   const page = await browser.newPage();
   const [home, sameSite, otherSite] = [`127.0.0.1:${port}`, `127.0.0.1:${otherPort}`, `localhost:${port}`];
   [home, sameSite, otherSite].forEach(own);
   await page.goto(`http://${otherSite}/`);
   await page.goto(`http://${home}/`);
   let last = 0;
-  // What came, and what was asked for it.
+  // The events that came, and the requests that they needed.
   const open = async (address, { options, opens = 0, still } = {}) => {
     last += 1;
     const url = address.replace("KEY", last);
@@ -159,7 +163,8 @@ export async function eventSource({ browser, program, log, own }) {
     }
     assertEqual(only(await open("/x?key=KEY&status=303&to=/")), refused, "303 to a page");
   });
-  // That another site gets none is a setting of this browser: others send those with SameSite=None.
+  // In this browser's settings other sites get no cookie; other browsers send cookies with
+  // SameSite=None.
   await check("EventSource: cookies go to its own origin always, to another with withCredentials, to another site not here", async () => {
     const cookies = async (url, options) => (await open(url, { options, opens: 1 })).asked[0].cookie;
     const credentials = { withCredentials: true };
@@ -259,7 +264,7 @@ export async function eventSource({ browser, program, log, own }) {
       await elsewhere.close();
       assertEqual(hello, "Ann", "from another origin");
 
-      // A page of another site, by the code of the guide, which sends no cookie.
+      // A page of another site, with the guide's code, which sends no cookie.
       const stranger = await browser.newPage();
       await stranger.goto(`http://${otherSite}/`);
       const { value } = (await page.context().cookies()).find(({ name }) => name === "session");
@@ -268,7 +273,7 @@ export async function eventSource({ browser, program, log, own }) {
       await told(stranger, "show Ann");
       await stranger.close();
 
-      // A ticket is good once, so that the return after a cut needs another.
+      // A ticket works only once, so the reconnection after a cut needs another one.
       await page.click("#once");
       const another = async (before) => {
         const ticket = await page.waitForFunction((before) => {
@@ -281,7 +286,7 @@ export async function eventSource({ browser, program, log, own }) {
       front.cut();
       await another(ticket);
 
-      // While tickets are handed out and streams are refused, it asks once a second at most.
+      // While the server gives tickets and refuses streams, the page asks once a second at most.
       await page.route("**/events?*", (route) => route.fulfill({ status: 503 }));
       await page.evaluate(() => {
         const fetch = window.fetch;

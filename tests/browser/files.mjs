@@ -1,5 +1,5 @@
-// A directory as the browser uses it: a video that seeks, a site's modules and types, revalidation, coded sidecars, a download,
-// and the listing. The server is the demo, with --dir and --list.
+// A directory in a browser: a video that seeks, a site's modules and types, revalidation, coded
+// sidecars, a download, and the listing. The server is the demo, with --dir and --list.
 
 import { createHash } from "node:crypto";
 import { readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
@@ -12,7 +12,8 @@ import { CLIP, makeClip, seek } from "./files_video.mjs";
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 const lowered = (fields) => Object.fromEntries(Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value]));
 
-// What goes over the wire for a page, as the network stack saw it: a 304 shows, which a page sees as 200.
+// The requests of a page as the network stack saw them: here a 304 shows as 304, which the page
+// sees as 200.
 async function traffic(browser, page) {
   const client = await browser.newCDPSession(page);
   let exchanges = new Map();
@@ -32,7 +33,8 @@ async function traffic(browser, page) {
   return {
     client,
     clear: () => (exchanges = new Map()),
-    // Those that reached the server, by the end of their path. What tells of them may come behind what the page knows.
+    // The requests that reached the server, selected by the end of their path. The reports may come
+    // later than the page's own events.
     async of(end) {
       const started = Date.now();
       const open = () => known().filter(({ answered, told, status }) => status === undefined && !(answered && !told));
@@ -45,7 +47,7 @@ async function traffic(browser, page) {
   };
 }
 
-// The one exchange for that path.
+// The only request for that path.
 async function only(wire, end) {
   const all = await wire.of(end);
   assertEqual(all.length, 1, `requests for ${end}`);
@@ -92,7 +94,7 @@ async function site({ browser, page, base, wire }) {
       "app.webmanifest": "application/manifest+json",
     };
     wire.clear();
-    // Without its slash, so that relative links hold only if the redirection does.
+    // Without its slash, so that relative links work only if the redirection does.
     const response = await page.goto(`${base}site?a=1&b=2`);
     assertEqual(page.url(), `${base}site/?a=1&b=2`, "where it led");
     assertEqual(response.status(), 200, "status");
@@ -122,7 +124,7 @@ async function site({ browser, page, base, wire }) {
   });
 
   await check("files: under nosniff, text is no script and no style", async () => {
-    // Not watched: the browser complains of each, as it should.
+    // Nobody watches this page's console: the browser complains about each, as it should.
     const other = await browser.newPage();
     await other.goto(`${base}blank/`);
     const told = await other.evaluate(async (src) => {
@@ -146,8 +148,8 @@ async function again({ browser, page, base, directory, wire }) {
   const names = ["again/", "style.css", "app.js"];
 
   await check("files: a second load revalidates each file, and gets 304", async () => {
-    // A file without Cache-Control is fresh for a tenth of its age (RFC 9111 §4.2.2): these are old enough for a strong
-    // validator, and young enough to be stale soon.
+    // A file without Cache-Control is fresh for a tenth of its age (RFC 9111 §4.2.2): these are old
+    // enough for a strong validator, and young enough to be stale soon.
     for (const name of ["index.html", "style.css", "app.js"]) aged(of(name), 3);
     wire.clear();
     await page.goto(`${base}again/`);
@@ -155,7 +157,7 @@ async function again({ browser, page, base, directory, wire }) {
     assertEqual(first.map(({ status }) => status), [200, 200, 200], "first load");
     await page.goto("about:blank");
     const ages = first.map(({ fields }) => Date.parse(fields.date) - Date.parse(fields["last-modified"]));
-    // Dates are whole seconds, so one more.
+    // Dates are whole seconds, so the wait is one second longer.
     await new Promise((resolve) => setTimeout(resolve, Math.max(...ages) / 10 + 1500));
     wire.clear();
     const response = await page.goto(`${base}again/`);
@@ -240,7 +242,7 @@ async function video({ page, base, directory, out, wire }) {
     const clip = await makeClip(page);
     size = clip.length;
     assert(size > 4 * 1024 * 1024, `${size} bytes`);
-    // The same under another name, of which the browser's cache holds nothing.
+    // The same clip under another name, of which the browser's cache holds nothing.
     for (const name of ["clip.webm", "again.webm"]) {
       writeFileSync(path.join(directory, "video", name), clip);
       aged(path.join(directory, "video", name), 3600);
@@ -274,7 +276,7 @@ async function video({ page, base, directory, out, wire }) {
     });
     const told = await page.evaluate(seek, { to: 52.25, deadline: WAIT_MS });
     shows(told, 52.25);
-    // A part that the browser holds already is only revalidated.
+    // The browser only revalidates a part that it already holds.
     const answers = (await spans()).filter(({ status }) => status !== 304);
     for (const { status, range, first, last, total, fields } of answers) {
       const what = `${range}: ${status}, ${fields["content-range"]}`;
@@ -356,10 +358,11 @@ async function download({ page, base }, big) {
   });
 }
 
-// The page reads the first bytes, and no more until the file was changed: by then the server has sent what buffers hold.
+// The page reads the first bytes, and no more until the file has changed: by then the server has
+// sent as much as the buffers hold.
 async function changing({ browser, page: front, base, directory }, big) {
   const file = path.join(directory, "download", "big.bin");
-  // Not watched: the browser complains of what is cut off, as it should.
+  // Nobody watches this page's console: the browser complains about the cut download, as it should.
   const page = await browser.newPage();
   await page.goto(`${base}blank/`);
   const begin = () =>
@@ -395,7 +398,7 @@ async function changing({ browser, page: front, base, directory }, big) {
 
   await check("files: a file that shrinks while it is read ends as an error, not as a shorter file", async () => {
     writeFileSync(file, big);
-    // More than the socket's buffers can hold, which may be 32 MiB on the browser's side alone.
+    // More than the socket's buffers hold, which may be 32 MiB on the browser's side alone.
     const bytes = 8 * BIG_BYTES;
     truncateSync(file, bytes);
     aged(file, 3600);

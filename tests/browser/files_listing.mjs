@@ -1,4 +1,4 @@
-// The listing of a directory: every name leads to its file, and none is anything but text.
+// The listing of a directory: every name leads to its file, and every name is plain text.
 
 import path from "node:path";
 import { WAIT_MS, assert, assertEqual, check } from "./harness.mjs";
@@ -71,7 +71,8 @@ export async function listing({ page, base, out, wire }) {
     for (const name of strange) {
       await page.goto(names);
       const at = (await links(page)).findIndex(([text]) => text === name);
-      // The element's own click: the mouse waits for frames to be drawn, of which a busy machine has few.
+      // The element's own click: the mouse would wait for drawn frames, of which a busy machine has
+      // few.
       await page.locator("a").nth(at).evaluate((a) => a.click());
       await page.waitForURL((url) => url.href !== names);
       const shown = await page.evaluate(() => [document.contentType, document.body.textContent, window.pwned ?? null]);

@@ -1,4 +1,5 @@
-// The directory that files.mjs has served: written anew for each run, so that every byte of it is known here.
+// The directory that files.mjs serves: each run writes it again, so that the checks know every byte
+// of it.
 
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -8,7 +9,8 @@ import { brotliCompressSync, gzipSync } from "node:zlib";
 
 export const BIG_BYTES = 30 * 1024 * 1024;
 
-// Each is a file whose text is its own name. All can be asked for, and all must be listed.
+// Each is a file whose text is its own name. Clients can request all of them, and the listing must
+// show them.
 export const NAMES = [
   "plain.txt",
   "with a space.txt",
@@ -41,7 +43,7 @@ export const NAMES = [
   `${"unbroken".repeat(30)}.txt`,
 ];
 
-// And these must not be: hidden, or spelled so that a request for them is refused.
+// The listing must not show these: they are hidden, or the server refuses requests for their names.
 export const UNLISTED = [
   ".hidden.txt",
   ".git",
@@ -93,14 +95,15 @@ window.told = { lib, json: data.said, sum: instance.exports.add(40, 2), compiled
   "add.wasm": WASM,
 };
 
-// A frame of one block that is not compressed: Node.js 18 has no Zstandard (RFC 8878 §3.1.1).
+// A frame of one block without compression, since Node.js 18 has no Zstandard (RFC 8878 §3.1.1).
 function zstd(text) {
   const bytes = Buffer.from(text);
   const block = (bytes.length << 3) | 1;
   return Buffer.concat([Buffer.from("28b52ffd20", "hex"), Buffer.from([bytes.length, block & 255, block >> 8, 0]), bytes]);
 }
 
-// Scripts that tell which of them ran. The name says which sidecars lie beside; `stale` has one that is older than itself.
+// Scripts that report which variant ran. Each entry lists the sidecars beside the script; `stale`
+// has one that is older than the script.
 export const SIDECARS = {
   "all.js": ["br", "zstd", "gzip"],
   "two.js": ["zstd", "gzip"],
@@ -110,7 +113,7 @@ export const SIDECARS = {
 };
 const CODINGS = { br: ["br", brotliCompressSync], zstd: ["zst", zstd], gzip: ["gz", gzipSync] };
 
-// Makes `file` look as old as that. Of one that is younger than 2 s the validator is weak.
+// Sets the file's time this many seconds back. Within 2 s of its change a file's validator is weak.
 export function aged(file, seconds) {
   const then = Date.now() / 1000 - seconds;
   utimesSync(file, then, then);
@@ -138,7 +141,7 @@ export function writeTree(root) {
   const scripts = Object.keys(SIDECARS).map((name) => `<script src="${name}"></script>`);
   write("coded/index.html", `<!doctype html><title>Coded</title><link rel="icon" href="data:,">${scripts.join("")}`);
 
-  // The clip itself is made later, by the browser.
+  // The browser makes the clip itself later.
   write("video/captions.vtt", "WEBVTT\n\n00:50.000 --> 00:55.000\nGrüße 🦀\n");
   write(
     "video/index.html",

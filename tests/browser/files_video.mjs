@@ -1,11 +1,12 @@
-// A video that says in its picture which frame is shown: made in the browser itself, by its own encoder.
+// A video whose picture shows the number of the frame. The browser makes it, by its own encoder.
 
 import { createRequire } from "node:module";
 
 export const CLIP = { width: 320, height: 240, framesPerSecond: 10, seconds: 60, bitsPerSecond: 1_500_000, keyframeEvery: 20 };
 const MUXER = createRequire(import.meta.url).resolve("webm-muxer").replace(/\.mjs$/, ".js");
 
-// Runs in the page: noise, which compresses badly, below a row of ten squares that spell the frame's number in binary.
+// Runs in the page: noise, which compresses badly, below a row of ten squares that spell the
+// frame's number in binary.
 async function encode({ width, height, framesPerSecond, seconds, bitsPerSecond, keyframeEvery }) {
   const { Muxer, ArrayBufferTarget } = window.WebMMuxer;
   const target = new ArrayBufferTarget();
@@ -52,7 +53,8 @@ export async function makeClip(page) {
   return Buffer.from(await page.evaluate(encode, CLIP), "base64");
 }
 
-// Runs in the page: sets currentTime, waits for `seeked`, and tells what the element then knows and shows.
+// Runs in the page: sets currentTime, waits for `seeked`, and returns the element's state and
+// picture.
 export function seek({ to, deadline }) {
   const video = document.querySelector("video");
   const ranges = (list) => Array.from({ length: list.length }, (_, i) => [list.start(i), list.end(i)]);

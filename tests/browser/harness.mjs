@@ -1,4 +1,4 @@
-// What the checks share: how one is run and counted, and programs that are started and ended.
+// Code that the checks share: running and counting a check, starting and ending programs.
 
 import { spawn } from "node:child_process";
 
@@ -42,7 +42,7 @@ process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-// Starts a program and resolves with it once `pattern` was found in what it says on `stream`.
+// Starts a program, and resolves with it once `pattern` occurs in its output on `stream`.
 export async function start(program, args, stream, pattern, log) {
   const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
   running.add(child);
@@ -70,7 +70,7 @@ export async function start(program, args, stream, pattern, log) {
   return { child, exited, match };
 }
 
-// As a crash would: no farewell to anyone.
+// Like a crash: the program tells nobody.
 export async function kill({ child, exited }) {
   child.kill("SIGKILL");
   await within(WAIT_MS, exited, "a program's end");

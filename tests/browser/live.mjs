@@ -1,4 +1,4 @@
-// The live panels: the server's numbers, and two pages that chat; and what a client sees of a server that was killed.
+// The live panels: the server's numbers, two pages that chat, and a client whose server is killed.
 
 import path from "node:path";
 import { RECONNECT_MS, assert, assertEqual, check } from "./harness.mjs";
@@ -34,7 +34,7 @@ async function say(page, text) {
   await page.press("#chat-text", "Enter");
 }
 
-// Waits until the page shows so many messages, each come by both ways.
+// Waits until the page shows this many messages, each received both ways.
 const shown = (page, count) => page.waitForFunction(
   (wanted) =>
     [...document.querySelectorAll('#chat-log li[data-kind="message"]')].filter((row) => "sse" in row.dataset && "ws" in row.dataset)
@@ -61,7 +61,7 @@ export async function live({ browser, page, origin, watch, state }) {
     for (const sample of samples) assertEqual(Object.keys(sample), ["at", ...KEYS], "keys");
     const last = samples.at(-1);
     for (const key of KEYS) assert(Number.isInteger(last[key]) && last[key] >= 0, `${key} is ${last[key]}`);
-    // The first one may be the last of the past; then one each second.
+    // The first one may be old; after it one comes each second.
     const pauses = samples.slice(2).map((sample, i) => sample.at - samples[i + 1].at);
     assert(pauses.every((ms) => ms > 800 && ms < 1500), `not each second: ${pauses} ms apart`);
     assert(last.subscribers >= 2 && last.connections >= 2, `the page and this stream are not counted: ${JSON.stringify(last)}`);
@@ -124,7 +124,7 @@ export async function live({ browser, page, origin, watch, state }) {
     }
   });
 
-  // For the screenshots, and as much again.
+  // Text for the screenshots, and as much again.
   const talk = [
     [other, "One event, encoded once, to every socket."],
     [page, "And if I lose the connection?"],
@@ -173,12 +173,13 @@ export async function live({ browser, page, origin, watch, state }) {
     await other.locator('#chat-log li[data-kind="message"]').nth(10).waitFor();
     assertEqual((await rows(other)).at(-1), ["Ann", "Still there?", "SSE"], "the row of one who follows");
     await other.close();
-    // Noticed by the sweep of idle subscribers.
+    // The server notices at its sweep of idle subscribers.
     await page.waitForFunction(() => document.querySelector("#chat-people").dataset.following === "1");
   });
 }
 
-// Killed in the middle of the stream and started anew, the server knows nothing of what was: the client is told.
+// The server is killed in the middle of the stream. Restarted, it knows nothing of the past, and
+// must tell the client so.
 export async function lostAndTold({ page, out, state, down, killServer, startServer }) {
   await check("killed mid-stream and started clean: the client sees a reset, once, and goes on", async () => {
     await page.evaluate(() => {

@@ -1,9 +1,9 @@
-// The bytes that an SseSink and an SseEvent write, and what a real EventSource makes of them.
-// The rows are numbered as the table of inputs is in sse_table.rs.
+// The bytes that an SseSink and an SseEvent write, and the events that a real EventSource
+// dispatches. The rows have the numbers of the table of inputs in sse_table.rs.
 
 import { assert, assertEqual, check, kill, start } from "./harness.mjs";
 
-// What is dispatched: type, data, lastEventId.
+// The dispatched events: type, data, lastEventId.
 const ROWS = [
   [1, "text", [["message", "hi", ""]]],
   [2, "a space first stays", [["message", " hi", ""]]],
@@ -23,7 +23,7 @@ const ROWS = [
   [21, "comments are nothing", [["message", "a", ""]]],
 ];
 
-// Reads a row until its end. Runs in the page.
+// Runs in the page: reads a row to its end.
 function read({ path, until, deadline }) {
   return new Promise((resolve, reject) => {
     const source = new EventSource(path);

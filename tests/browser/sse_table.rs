@@ -1,5 +1,5 @@
-//! What `tests/browser` reads with a real `EventSource`: each row of its table, once by the verbs of a sink and once as whole
-//! events. The first line on stdout is the port.
+//! The server of `tests/browser` for a real `EventSource`: each row of its table, once by the verbs
+//! of a sink and once as whole events. The first line on stdout is the port.
 
 use std::io;
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
     )
 }
 
-/// An event, and another one that waits until long after the first was read.
+/// An event, and a second one long after the client has read the first.
 fn gzip(req: &Request) -> Reply {
     sse_gzip(req, |mut sink| {
         sink.event("first", "1")?;
@@ -42,7 +42,8 @@ fn gzip(req: &Request) -> Reply {
     })
 }
 
-/// Writes a row and an event `end`. A client that comes back is told what it came back with.
+/// Writes a row and an event `end`. A client that reconnects is told the `Last-Event-ID` that it
+/// sent.
 fn row(req: &Request) -> Reply {
     let number = req.param("row").and_then(|row| row.parse().ok());
     let Some(verbs) = number.and_then(verbs) else {
@@ -106,7 +107,7 @@ fn verbs(row: u32) -> Option<Vec<Verb>> {
         18 => vec![Retry(100), Id("caf\u{e9} \u{2713}\u{1f980}"), data("a")],
         19 => vec![Retry(100), data("a"), Id("7")],
         20 => vec![Retry(2500), Id("1")],
-        // So short a time cannot be the browser's own.
+        // So short a time cannot be the browser's default.
         120 => vec![Retry(200), Id("1")],
         21 => vec![
             Comment("x"),

@@ -1,4 +1,4 @@
-// The page's panels for an upload, and for a file asked for in the ways that browsers have.
+// The page's panels for an upload, and for a file that it requests in each way that browsers have.
 
 import { assert, assertEqual, check } from "./harness.mjs";
 
@@ -33,7 +33,7 @@ export async function transfer({ page }) {
       const newest = page.locator("#files-log li").first();
       return [await newest.getAttribute("data-status"), await newest.textContent()];
     };
-    // Without a tag yet, the whole is asked for first.
+    // Without a tag yet, the page first requests the whole.
     const [again] = await answer("#files-again", 1);
     assertEqual(again, "304", "what has not changed");
     const [whole, shown] = await answer("#files-whole", 2);

@@ -1,9 +1,11 @@
-// An EventSource that moves from one node of an engine to another loses nothing and gets nothing twice.
+// An EventSource that moves from one node of an engine to another misses no event and gets none
+// twice.
 
 import net from "node:net";
 import { assert, assertEqual, check, kill, start, within } from "./harness.mjs";
 
-// What stands before the nodes: connections go to whichever port is set, and can be cut in the middle of anything.
+// A balancer in front of the nodes: it connects clients to the port that is set, and can cut
+// connections at any byte.
 export function balancer() {
   const pairs = new Set();
   const server = net.createServer((client) => {
@@ -22,7 +24,7 @@ export function balancer() {
       from.on("close", end);
     }
   });
-  // Half of what is under way is lost, as in a crash.
+  // Half of the bytes under way are lost, as in a crash.
   server.cut = () => {
     for (const { client, node } of pairs) {
       node.destroy();
@@ -63,14 +65,15 @@ export async function twoNodes({ browser, program, log, watch, own, down }) {
         );
       await grown(1);
       down(true);
-      // Cut in the middle of the stream, and back to the other node; and back again to the first.
+      // Cut in the middle of the stream: the client moves to the other node, and later back to the
+      // first.
       front.target = second;
       front.cut();
       await grown(2);
       front.target = first;
       front.cut();
       await grown(3);
-      // The first node stops as it should: the stream ends by itself, and goes on at the second.
+      // The first node shuts down: its stream ends, and the client continues at the second.
       front.target = second;
       nodes.child.stdin.write("stop\n");
       await grown(4);

@@ -1,5 +1,6 @@
-//! What `tests/browser` moves an `EventSource` between: two hubs on one engine, each behind a port of its own. Numbers are
-//! published to it, now by one and now by the other. The first line on stdout has both ports; a line on stdin stops the first.
+//! Two hubs on one engine, each on its own port; `tests/browser` moves an `EventSource` between
+//! them. Numbers are published alternately at both. The first line on stdout has both ports; a line
+//! on stdin stops the first.
 
 use std::fmt::Write;
 use std::io;
@@ -53,7 +54,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// What was published: `[["id","data"],…]`.
+/// The published events: `[["id","data"],…]`.
 fn json(published: &Mutex<Vec<(akurai_server::EventId, usize)>>) -> Response {
     let published = published.lock().unwrap_or_else(PoisonError::into_inner);
     let mut json = String::from("[");

@@ -1,12 +1,12 @@
-// Firefox by WebDriver BiDi, Chromium by its DevTools protocol: each speaks its own by itself, over
-// a WebSocket. Nothing else watches the page, and no copy is made of what it uploads.
+// Firefox by WebDriver BiDi, Chromium by its DevTools protocol, each over its own WebSocket.
+// Nothing else watches the page, and nothing copies the page's uploads.
 
 import { createWriteStream, mkdirSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import WebSocket from "ws";
 import { WAIT_MS, start, within } from "../browser/harness.mjs";
 
-// Nothing of its own goes anywhere.
+// The browser sends no requests of its own.
 const PREFERENCES = {
   "app.normandy.enabled": false,
   "app.update.disabledForTesting": true,
@@ -87,7 +87,7 @@ async function launch(program, profile, words, says, path) {
   return { session, close };
 }
 
-// What a page says to an expression, once it is the page that was asked for.
+// The page's answer to an expression, once the requested page is there.
 async function ready(evaluate) {
   const isReady = async () => {
     while (!(await evaluate(READY).catch(() => false))) await sleep(20);

@@ -1,5 +1,5 @@
-"""What is asked for, by which clients, and what is right. The right answers are those of the case
-lists for HTTP, WebSocket and files, which each group names."""
+"""The cases: the requests, the clients that send them, and the right results. Each group names the
+rows of the case lists for HTTP, WebSocket and files that define what is right."""
 
 from dataclasses import dataclass, field
 from typing import Callable
@@ -9,8 +9,8 @@ NODE = ["fetch", "http", "undici", "axios", "got", "superagent"]
 PYTHON = ["urllib", "requests"]
 HTTP = [*BROWSERS, *PYTHON, *NODE, "Go", "curl", "wget", "Mojolicious", "nginx"]
 WEBSOCKET = [*BROWSERS, "websockets", "tornado", "ws", "undici", "Mojolicious"]
-# A browser sends a body as it is produced over HTTP/2 alone, and wget not at all. superagent does,
-# but looks for an answer only when the body has ended.
+# A browser can send a body while it produces it only over HTTP/2, and wget cannot at all.
+# superagent can, but looks for an answer only after the end of the body.
 STREAMING = [client for client in HTTP if client not in [*BROWSERS, "wget", "superagent"]]
 
 TRIES = 20
@@ -21,11 +21,11 @@ class Case:
     name: str
     clients: list
     job: dict
-    # Of what a try came to: None, or what is wrong with it.
+    # Judges a try's result: None, or what is wrong with it.
     wrong: Callable
-    # Its tries wait more than they work.
+    # Its tries mostly wait, so they run at the same time.
     together: bool = False
-    # A server whose places are taken, or one behind a relay.
+    # Other kinds: a server without free places, or one behind a relay.
     server: str = "main"
     group: str = field(init=False)
 
@@ -68,11 +68,11 @@ LONG_FIELD = {"X-Long": "x" * 40_000}
 
 
 def early_answers():
-    """HTTP case 24: an answer arrives, whatever of the request is still on its way."""
+    """HTTP case 24: an answer arrives, whatever part of the request is still on its way."""
     for megabytes in (4, 10, 20, 50):
         yield Case(f"A1 401, {megabytes} MB", HTTP, post("/early/401", megabytes), WHO)
     yield Case("A1 401, 500 kB at 200 kB/s", STREAMING, post("/early/401", body=SLOWLY), WHO, True)
-    # No other takes its time for a `100` (case 26).
+    # No other client waits long for a `100` (case 26).
     asked = post("/early/401", 10, headers={"Expect": "100-continue"})
     yield Case("A1 401 to Expect, 10 MB", ["Go", "curl"], asked, WHO)
     knows = answered(200, ["I know enough\n"])
@@ -82,12 +82,12 @@ def early_answers():
     yield Case("A1 405, 10 MB", HTTP, post("/only-get", 10), allow)
     yield Case("A1 413, 4 MB", HTTP, post("/upload", 4), answered(413))
     yield Case("A1 413, 20 MB", HTTP, post("/upload", 20), answered(413))
-    # Case 26. The others may not set the field, or nginx does not pass it on; superagent with it
-    # sets a field when the head has gone.
+    # Case 26. The other clients may not set the field, or nginx does not pass it on. superagent
+    # with a stream sets a field after the head has been sent.
     strange = post("/early/401", 10, headers={"Expect": "200-ok"})
     able = without(*BROWSERS, "fetch", "undici", "superagent", "nginx")
     yield Case("A1 417, 10 MB", able, strange, answered(417))
-    # Case 10. nginx has a limit of its own.
+    # Case 10. nginx has its own limit.
     long = post("/early/401", 10, headers=LONG_FIELD)
     yield Case("A1 431, 10 MB", without("nginx"), long, answered(431))
     # Case 30.
@@ -96,14 +96,14 @@ def early_answers():
 
 
 def lone_line_end():
-    """HTTP cases 1 and 24, by the clients that let a program write on their connection."""
+    """HTTP cases 1 and 24, with the clients that let a program write on their connection."""
     asked = get("/big", {"Connection": "close"}, crlf_after_ms=20)
     whole = answered(200, [f"3000000: {'x' * 32}...{'x' * 32}"])
     yield Case("A2 3 MB, a lone CRLF", ["http.client", "http"], asked, whole)
 
 
 def event_streams():
-    """HTTP case 23: nobody is blamed for a body that the handler leaves unread."""
+    """HTTP case 23: a body that the handler leaves unread does no harm to the client."""
 
     def wrong(got):
         data = [line[6:] for line in got["body"].split("\n") if line.startswith("data: ")]
@@ -113,25 +113,25 @@ def event_streams():
 
     yield Case("A3 event stream, 100 KB", HTTP, post("/events", 0.1), wrong)
     halves = {"pieces": 2, "bytes": 50, "pause_ms": 2000}
-    # wget waits for what comes of the second half before it reads.
+    # wget waits for the result of the second half before it reads.
     yield Case("A3 event stream, 2 halves", STREAMING, post("/events", body=halves), wrong, True)
 
 
 def targets():
-    """HTTP case 5: what browsers send raw in a query. A client may encode it."""
+    """HTTP case 5: characters that browsers send raw in a query. A client may encode them."""
     raw = answered(200, ["path=C:\\temp", "path=C:%5Ctemp", "path=C%3A%5Ctemp"])
     yield Case("C1 ?path=C:\\temp", HTTP, get("/q?path=C:\\temp"), raw)
     percent = answered(200, ["d=100%", "d=100%25"])
     yield Case("C1 ?d=100%", HTTP, get("/q?d=100%"), percent)
-    # Go and nginx refuse it themselves; requests, wget and Mojolicious encode it.
+    # Go and nginx themselves refuse it; requests, wget and Mojolicious encode it.
     able = without("Go", "nginx", "requests", "wget", "Mojolicious")
     yield Case("C1 400 to /%zz", able, get("/%zz"), answered(400))
 
 
 def files(tree):
-    """The list for static files: `.` segments, and as many ranges as zsync asks for."""
+    """The list for static files: `.` segments, and the ranges that zsync asks for."""
     release = (tree / "apt" / "Release").read_text()
-    # The others remove them before they ask.
+    # The other clients remove them before they send the request.
     able = ["urllib", "Go", "curl", "nginx"]
     same = answered(200, [release])
     yield Case("C5 dot segments", able, get("/files/apt/./Release"), same)
@@ -160,8 +160,8 @@ def files(tree):
 
 
 def ended(code, messages=50):
-    """All messages, and then this close code (WebSocket case 19). Whether that was clean is not
-    asked: a browser that still had something to send says no."""
+    """All messages, and then this close code (WebSocket case 19). The check ignores whether the
+    close was clean: a browser that still had something to send says no."""
 
     def wrong(got):
         came = got["messages"]
@@ -185,8 +185,8 @@ def pushing(path, amount, first=()):
 
 
 def endings():
-    """WebSocket case 19: what was sent before our Close arrives, and the Close, while the client
-    pushes."""
+    """WebSocket case 19: all messages before our Close arrive, and the Close, while the client
+    pushes bytes."""
     for how, path, code in (
         ("4002", "/ws/close", 4002),
         ("Ok", "/ws/ok", 1000),
@@ -210,8 +210,8 @@ def endings():
 
 
 def slow_peers():
-    """WebSocket case 18: a peer that takes a message at 1 MB/s is not gone, although a ping waits
-    behind it."""
+    """WebSocket case 18: a peer that takes a message at 1 MB/s is alive, although a ping waits
+    behind the message."""
     length = 3 * 1024 * 1024
     told = f"{length}: {'0123456789abcdef' * 2}...{'0123456789abcdef' * 2}"
 
@@ -225,7 +225,7 @@ def slow_peers():
 
 
 def compression():
-    """WebSocket case 20: permessage-deflate as it is by default, several messages each way."""
+    """WebSocket case 20: permessage-deflate with the default options, several messages each way."""
     texts = [f"{n} times as much: " * (40 * n) for n in range(1, 9)]
 
     def wrong(got):

@@ -1,4 +1,5 @@
-"""What `run` starts: the server, the clients two at a time, and the table of what they came to."""
+"""Run by `run`: starts the server and the clients, as many at a time as there are cores, and prints
+the table of results."""
 
 import argparse
 import contextlib
@@ -22,11 +23,11 @@ from commands import Commands
 from relay import Relay
 
 HERE = Path(__file__).resolve().parent
-# Those of a single case.
+# The jobs of a single case.
 OTHERS = ["http.client", "apt", "zsync"]
-# The longest ones first.
+# The longest jobs first.
 ORDER = ["Firefox", "Chromium", "Mojolicious", "wget", "curl", "nginx", "apt"]
-# As many places as main.rs gives to a server with few of them.
+# As many connections as main.rs allows on a server with few places.
 FEW_PLACES = 2
 START_SECONDS = 30
 CLIENT_SECONDS = 300
@@ -36,7 +37,7 @@ def started(words, log, **options):
     process = subprocess.Popen([str(word) for word in words], stderr=log, **options)
 
     def end():
-        # A browser and its children end when their driver is told to.
+        # A browser and its children end when their driver is told to end.
         process.terminate()
         try:
             process.wait(10)
@@ -68,7 +69,7 @@ def connects(port):
 
 
 def hold(port):
-    """A connection that has taken a place of the server's."""
+    """A connection that holds one of the server's places."""
     connection = socket.create_connection(("127.0.0.1", port), START_SECONDS)
     connection.sendall(b"GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n")
     answer = connection.recv(100)
@@ -82,7 +83,7 @@ class Run:
         self.arguments, self.stack = arguments, stack
         scratch = tempfile.TemporaryDirectory(prefix="akurai-clients-")
         self.scratch = Path(stack.enter_context(scratch))
-        # The proxy's worker is another user.
+        # The proxy's worker runs as another user.
         self.scratch.chmod(0o755)
         self.tree = self.scratch / "files"
         tree.build(self.tree)
@@ -122,7 +123,7 @@ class Run:
         within(START_SECONDS, "nginx listens", lambda: connects(self.nginx["main"]))
 
     def job(self, case, client):
-        """The case as the client's program is told it."""
+        """The case as JSON for the client's program."""
         place = case.server
         ports = {**self.ports, "relay": self.relay}
         job = {"case": case.name, "tries": self.arguments.tries, **case.job}
@@ -184,7 +185,7 @@ class Run:
                     return
                 self.judge(client, mine, json.loads(line))
         except (OSError, ValueError):
-            # It ended in the middle: the tries that are missing fail.
+            # It ended in the middle: the missing tries fail.
             traceback.print_exc()
         print(f"# {client}: {time.monotonic() - begun:.0f} s", flush=True)
 
@@ -201,7 +202,7 @@ class Run:
             try:
                 list(threads.map(self.run_client, clients))
             except BaseException:
-                # The threads wait for what is ended here.
+                # The threads wait here for the programs that were ended.
                 self.stopping = True
                 threads.shutdown(wait=False, cancel_futures=True)
                 self.stack.close()
@@ -209,7 +210,7 @@ class Run:
 
 
 def table(title, clients, names, outcomes):
-    """A line for each case, a column for each client: how many tries came out right."""
+    """A line for each case, a column for each client: the number of tries that succeeded."""
     widths = [max(4, len(client)) for client in clients]
     first = max(len(name) for name in names)
     heads = [client.rjust(width) for client, width in zip(clients, widths)]
@@ -253,7 +254,7 @@ def main():
     parser.add_argument("clients", nargs="*", help="all of them, if none is named")
     arguments = parser.parse_args()
 
-    # So that SIGTERM, too, ends what was started.
+    # So that SIGTERM, too, ends the started programs.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     checks = Checks()
     with contextlib.ExitStack() as stack:

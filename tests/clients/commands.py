@@ -1,4 +1,4 @@
-"""The clients that are commands: curl, wget, apt and zsync; and nginx, of which curl asks."""
+"""The clients that are commands: curl, wget, apt and zsync; and nginx, which curl asks."""
 
 import contextlib
 import itertools
@@ -13,14 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 WAIT_SECONDS = 40
 NUMBERS = itertools.count()
-# In English, and to nobody but the server.
+# With output in English, and without requests to other servers.
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")
 } | {"LC_ALL": "C"}
 
 
 def run(words, stdin=subprocess.DEVNULL, **options):
-    """The command's exit status, and what it said."""
+    """The command's exit status and its output."""
     try:
         done = subprocess.run(
             words,
@@ -53,7 +53,7 @@ def text(path):
 
 
 def drip(body):
-    """An input that a body comes from piece by piece, until nobody reads it."""
+    """An input that supplies a body piece by piece, until nobody reads it."""
     read, write = os.pipe()
 
     def feed():
@@ -67,7 +67,7 @@ def drip(body):
 
 
 class Commands:
-    """Runs them with files in a directory of its own."""
+    """Runs the commands with files in a separate directory."""
 
     def __init__(self, scratch, tree):
         self.scratch, self.tree = scratch, tree
@@ -88,7 +88,7 @@ class Commands:
         words = ["curl", "-sS", "-m", str(WAIT_SECONDS), "--noproxy", "*"]
         words += ["--path-as-is", "--globoff", "-X", job["method"]]
         words += ["-D", str(room / "head"), "-o", str(room / "answer")]
-        # Above 1 MB it asks by itself whether it may send, and an early answer says no.
+        # Above 1 MB curl itself asks whether it may send, and an early answer says no.
         headers = {"Expect": "", **job["headers"]}
         source = contextlib.nullcontext(subprocess.DEVNULL)
         if body := job.get("body"):
@@ -106,7 +106,7 @@ class Commands:
             return {"error": f"curl ended with {status}: {said.strip()}"}
         return {**head((room / "head").read_text("latin-1")), "body": text(room / "answer")}
 
-    # What it is asked goes through it, unbuffered: it is the server's client.
+    # nginx passes each request on, unbuffered: it is the server's client.
     nginx = curl
 
     def wget(self, job, room):
@@ -118,15 +118,15 @@ class Commands:
         if body := job.get("body"):
             words += [f"--body-file={self.payload(room, body)}"]
         status, said = run([*words, job["url"]])
-        # 6 and 8 are answers of 401, and of other errors.
+        # 6 and 8 mean an answer of 401, and answers with other errors.
         got = head(said)
         if status not in (0, 6, 8) or got is None:
             return {"error": f"wget ended with {status}: {said.strip()[-200:]}"}
-        # Of an answer of 401 it keeps no body.
+        # wget keeps no body of a 401.
         return {**got, "body": text(room / "answer") if status != 6 else None}
 
     def apt(self, job, room):
-        """Updates twice, the second time finding nothing new, and downloads a package."""
+        """Updates twice; the second update finds nothing new. Then downloads a package."""
         (room / "lists/partial").mkdir(parents=True)
         (room / "archives/partial").mkdir(parents=True)
         (room / "sources").write_text(f"deb [trusted=yes] {job['url']}/files/apt ./\n")
@@ -178,7 +178,7 @@ class Commands:
             shutil.rmtree(room)
 
     def run_jobs(self, client, jobs):
-        """A line of JSON for each try, as the other clients' programs print."""
+        """Prints a line of JSON for each try, like the other clients' programs."""
         for job in jobs:
             with ThreadPoolExecutor(job["tries"] if job["together"] else 1) as threads:
                 attempts = [client] * job["tries"], [job] * job["tries"]

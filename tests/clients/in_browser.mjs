@@ -1,5 +1,5 @@
-// The tries of a browser: `node in_browser.mjs chromium|firefox PROGRAM PROFILE`, the jobs as JSON
-// on its input, a line of JSON for each try on its output.
+// A browser's tries: `node in_browser.mjs chromium|firefox PROGRAM PROFILE`. It reads the jobs as
+// JSON from its input, and prints a line of JSON for each try.
 
 import { connect } from "node:net";
 import { json } from "node:stream/consumers";
@@ -8,10 +8,10 @@ import { startBrowser } from "./browsers.mjs";
 
 const [kind, program, profile] = process.argv.slice(2);
 const START_MS = 60_000;
-// As many places as main.rs gives to a server with few of them.
+// As many connections as main.rs allows on a server with few places.
 const FEW_PLACES = 2;
 
-// True if a place was to be had, which is then held.
+// True if there was a free place, which this connection then holds.
 function holds(port) {
   return within(
     WAIT_MS,
@@ -25,7 +25,7 @@ function holds(port) {
   );
 }
 
-// The page's own connection has a place until it has been idle for long enough.
+// The page's own connection holds a place until it has been idle for long enough.
 async function fill(port) {
   for (let held = 0; held < FEW_PLACES; ) if (await holds(port)) held += 1;
 }
@@ -38,7 +38,7 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
   });
 }
 
-// By origin. A page asks its own, and any WebSocket from where it is.
+// One page for each origin. A page sends requests to its own origin, and opens any WebSocket.
 const pages = new Map();
 
 async function pageOf({ page, fill: full }) {

@@ -33,7 +33,7 @@ type job struct {
 	Body     *body             `json:"body"`
 }
 
-// pieces is a body that takes its time.
+// pieces is a body that comes slowly.
 type pieces struct {
 	body
 	left int
@@ -63,7 +63,8 @@ func min(a, b int) int {
 	return b
 }
 
-// told tells a text as the other languages' clients do: all of it, or its length and ends.
+// told returns a text in the same form as the other languages' clients: all of it, or its length
+// and ends.
 func told(text string) string {
 	if len(text) <= shown {
 		return text

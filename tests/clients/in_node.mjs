@@ -1,5 +1,5 @@
-// The tries of one of Node's clients: `node in_node.mjs CLIENT`, the jobs as JSON on its input, a
-// line of JSON for each try on its output.
+// The tries of one of Node's clients: `node in_node.mjs CLIENT`. It reads the jobs as JSON from its
+// input, and prints a line of JSON for each try.
 
 import http from "node:http";
 import { Readable } from "node:stream";
@@ -15,7 +15,7 @@ import { byFetch, byWebSocket, payload, told, what } from "./talk.mjs";
 
 const WAIT_MS = 40_000;
 
-// A body that takes its time.
+// A body that comes slowly.
 function stream({ pieces, bytes, pause_ms }) {
   async function* inPieces() {
     for (let n = 0; n < pieces; n += 1) {
@@ -26,7 +26,7 @@ function stream({ pieces, bytes, pause_ms }) {
   return Readable.from(inPieces(), { objectMode: false });
 }
 
-// A job's body for clients of Node's own kind, and its headers with the length that it will have.
+// A job's body in the form that Node's own clients take, and its headers with the body's length.
 function sent(job) {
   const { body, headers } = job;
   if (!body) return { headers };
@@ -105,7 +105,7 @@ async function bySuperagent(job) {
   return { status: answer.status, headers: answer.headers, body: told(answer.text) };
 }
 
-// What `ws` can be made to send, and a browser cannot.
+// Invalid frames that `ws` can send, and a browser cannot.
 function sendByWs(socket, other) {
   if (other === "bad UTF-8") socket.send(Buffer.from([0xff, 0xfe]), { binary: false });
   if (other === "fragments") {
@@ -138,5 +138,5 @@ for (const job of await json(process.stdin)) {
     for (let n = 0; n < job.tries; n += 1) await tried(job);
   }
 }
-// Once all is told: a pool may hold connections open.
+// After all output: a pool may hold connections open.
 process.stdout.write("", () => process.exit(0));

@@ -12,7 +12,7 @@ use constant SHOWN => 64 * 1024;
 
 $| = 1;
 
-# As the other languages' clients tell it: a text, or its length and ends.
+# In the same form as the other languages' clients: a text, or its length and ends.
 sub told ($text) {
   return $text if length $text <= SHOWN;
   return length($text) . ': ' . substr($text, 0, 32) . '...' . substr($text, -32);
@@ -24,7 +24,7 @@ sub agent {
   return $agent;
 }
 
-# A body that takes its time.
+# A body that comes slowly.
 sub in_pieces ($tx, $body, $left) {
   return unless $left;
   my $later = sub {
@@ -53,7 +53,7 @@ sub by_http ($job) {
     my $answer = $tx->res;
     my $names = $answer->headers->names;
     my %headers = map { lc $_ => $answer->headers->header($_) } @$names;
-    # Parts have been taken apart, and have no text of their own.
+    # A multipart answer has been split into its parts, and has no text itself.
     my $body = $answer->content->is_multipart ? $answer->build_body : $answer->body;
     return {status => 0 + $answer->code, headers => \%headers, body => told($body)};
   });
@@ -99,7 +99,7 @@ sub by_websocket ($job) {
     push_parts($tx, $job->{send});
   };
   $agent->websocket($job->{url} => {'Sec-WebSocket-Extensions' => 'permessage-deflate'} => $opened);
-  # It is needed until then.
+  # It must live until then.
   return $promise->finally(sub { undef $agent });
 }
 

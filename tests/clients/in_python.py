@@ -20,14 +20,14 @@ SHOWN = 64 * 1024
 
 
 def told(text):
-    """As the other languages' clients tell it: a text, or its length and ends."""
+    """In the same form as the other languages' clients: a text, or its length and ends."""
     if len(text) <= SHOWN:
         return text
     return f"{len(text)}: {text[:32]}...{text[-32:]}"
 
 
 class Pieces:
-    """A body that takes its time, read as a file is."""
+    """A body that comes slowly, read like a file."""
 
     def __init__(self, pieces, bytes, pause_ms):
         self.left = pieces * bytes
@@ -79,7 +79,7 @@ SESSION.trust_env = False
 
 def by_requests(job):
     data, headers = payload(job)
-    # A session is not for several threads.
+    # Threads must not share a session.
     session = requests if job["together"] else SESSION
     options = {"data": data, "headers": headers, "timeout": WAIT_SECONDS}
     answer = session.request(job["method"], job["url"], **options)

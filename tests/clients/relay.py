@@ -1,11 +1,12 @@
-"""A slow link: what the server sends goes through at a rate, what the client sends at once."""
+"""A slow link: it passes the server's bytes on at a limited rate, and the client's bytes at
+once."""
 
 import socket
 import threading
 import time
 
 STEP_SECONDS = 0.01
-# So that little waits within the relay, and most in the server's own buffers.
+# So that few bytes wait within the relay, and most in the server's own buffers.
 BUFFER_BYTES = 64 * 1024
 
 
@@ -40,7 +41,7 @@ class Relay:
                 threading.Thread(target=self.carry, args=way, daemon=True).start()
 
     def carry(self, source, target, pause):
-        """Bytes, the end of them, and a reset for a reset."""
+        """Passes on bytes, the end of them, and a reset as a reset."""
         size = self.step_bytes if pause else BUFFER_BYTES
         due = time.monotonic()
         try:

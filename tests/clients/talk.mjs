@@ -1,10 +1,10 @@
-// One try by what browsers and Node have in common: fetch, and WebSocket. The page loads this file,
-// and so does in_node.mjs. What a try came to is an object; clients.py judges it.
+// One try with the APIs that browsers and Node share: fetch and WebSocket. The page loads this
+// file, and so does in_node.mjs. A try's result is an object, which clients.py judges.
 
 const WAIT_MS = 40_000;
 const SHOWN = 64 * 1024;
 
-// As the other languages' clients tell it: a text, or its length and ends.
+// In the same form as the other languages' clients: a text, or its length and ends.
 export function told(text) {
   if (text.length <= SHOWN) return text;
   return `${text.length}: ${text.slice(0, 32)}...${text.slice(-32)}`;
@@ -14,7 +14,7 @@ export function payload(body) {
   return body ? new Uint8Array(body.pieces * body.bytes).fill(0x78) : undefined;
 }
 
-// `stream`, if there is one, is sent in the place of a body of one piece.
+// `stream`, if given, replaces a body of one piece.
 export async function byFetch(fetch, job, stream) {
   const init = { method: job.method, headers: job.headers, cache: "no-store" };
   init.signal = AbortSignal.timeout(WAIT_MS);
@@ -34,7 +34,7 @@ function sendPart(socket, part) {
   for (let n = 0; n < part.count; n += 1) socket.send(zeros);
 }
 
-// `sendOther` sends what is no business of a browser's.
+// `sendOther` sends frames that a browser cannot send.
 export function byWebSocket(WebSocket, job, sendOther) {
   return new Promise((resolve) => {
     const socket = new WebSocket(job.url);
@@ -56,7 +56,7 @@ export function byWebSocket(WebSocket, job, sendOther) {
       messages.push(told(data));
       if (messages.length === job.enough) socket.send("bye");
     };
-    // Without this, `ws` ends the process. The close that follows says what there is to say.
+    // Without this, `ws` ends the process. The close event that follows has all the information.
     socket.onerror = () => {};
     socket.onclose = ({ code, reason, wasClean }) => {
       clearTimeout(late);

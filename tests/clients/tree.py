@@ -1,4 +1,4 @@
-"""The files that the server has: a page, an Apt repository, a file for zsync and an older one."""
+"""The server's files: a page, an Apt repository, a file for zsync and an older version of it."""
 
 import gzip
 import hashlib
@@ -17,7 +17,7 @@ Maintainer: nobody <nobody@localhost>
 Description: a package to be fetched
 """
 
-# What zsync has to fetch: so many of its blocks, each between two that it has.
+# How many blocks zsync has to fetch, each between two that it has.
 HOLES = 60
 BLOCK_BYTES = 2048
 

@@ -1,11 +1,13 @@
-//! A server that knows its proxy: the demo, which believes one proxy about the client's address, and a WebSocket that admits
-//! the pages of the public name even if the proxy rewrites Host. `tests/edge` runs it behind nginx, Caddy and HAProxy.
+//! A server that knows its proxy: the demo, which believes one proxy about the client's address,
+//! and a WebSocket that admits the pages of the public name even if the proxy rewrites Host.
+//! `tests/edge` runs it behind nginx, Caddy and HAProxy.
 //!
 //! ```sh
 //! cargo run -p akurai-tests --example behind_proxy -- 127.0.0.1 15000 127.0.0.1:8090 unix:/run/akurai.sock
 //! ```
 //!
-//! The arguments are the proxy's address, how long an idle connection stays open, in milliseconds, and where to listen.
+//! The arguments are the proxy's address, how long an idle connection stays open, in milliseconds,
+//! and where to listen.
 
 #[allow(dead_code)]
 #[path = "../../akurai-server/src/demo/mod.rs"]
@@ -26,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [proxy, idle_ms, addrs @ ..] = &args[..] else {
         return Err("usage: behind_proxy PROXY IDLE_MS ADDR:PORT|unix:PATH...".into());
     };
-    // Who reaches the Unix socket is up to its directory's permissions: the proxy alone.
+    // The permissions of the Unix socket's directory must admit only the proxy.
     let proxies = TrustedProxies::x_forwarded_for([&**proxy, "unix"])?;
     let limits = Limits {
         idle_timeout: Duration::from_millis(idle_ms.parse()?),

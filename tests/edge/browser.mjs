@@ -1,5 +1,6 @@
-// In headless Chromium, through each proxy's TLS and HTTP/2: the page, event streams and WebSockets, and a server that is away
-// while an EventSource wants to come back. browser.py starts the proxies and counts the lines.
+// Headless Chromium, through each proxy's TLS and HTTP/2: the page, event streams and WebSockets,
+// and a server that is away while an EventSource wants to reconnect. browser.py starts the proxies
+// and counts the lines.
 
 import { createWriteStream, readFileSync, rmSync } from "node:fs";
 import { chromium } from "playwright-core";
@@ -33,7 +34,7 @@ const browser = await chromium.launchPersistentContext(places.profile, {
   ],
   timeout: 60_000,
 });
-// Long enough for a machine that has other work, too.
+// Also long enough for a busy machine.
 browser.setDefaultTimeout(50_000);
 for (const signal of ["SIGTERM", "SIGINT"]) {
   process.on(signal, async () => {
@@ -42,14 +43,15 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
   });
 }
 
-// How many connections of this machine's clients to the proxy are established: lines of proc(5)'s /proc/net/tcp.
+// The number of established connections from this machine's clients to the proxy, from lines of
+// proc(5)'s /proc/net/tcp.
 function connections(origin) {
   const port = Number(new URL(origin).port).toString(16).toUpperCase().padStart(4, "0");
   const lines = readFileSync("/proc/net/tcp", "utf8").split("\n").map((line) => line.trim().split(/\s+/));
   return lines.filter(([, , remote, state]) => remote === `0100007F:${port}` && state === "01").length;
 }
 
-// A page of the proxy's origin that does nothing of its own, and what HTTP its requests were made by.
+// A page of the proxy's origin that itself does nothing, and the HTTP version of its requests.
 async function plainPage(origin) {
   const page = await browser.newPage();
   const protocols = new Map();
@@ -101,7 +103,7 @@ async function passes(kind, origin) {
             }
           }),
       );
-    // What is buffered is late each time; what is late once may be the machine's doing.
+    // Buffered events are late each time; if they are late only once, the machine may be busy.
     let first = await openAll();
     for (let tries = 1; tries < 5 && first >= 1000; tries += 1) first = await openAll();
     assertEqual(protocols.get("/api/events"), "h2", "protocol");
@@ -174,7 +176,7 @@ async function watchStreams(origin) {
     page.evaluate(() =>
       Object.values(window.seen).map(({ source, events, errors }) => ({ state: source.readyState, events, errors })),
     );
-  // Until this holds for each of them.
+  // Waits until this holds for each of them.
   const all = (condition) =>
     page.waitForFunction((text) => Object.values(window.seen).every(new Function("s", `return ${text}`)), condition);
   await all("s.events > 0");

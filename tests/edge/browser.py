@@ -1,4 +1,4 @@
-"""Chromium: the proxies run here; the server, which is stopped and started in the middle, in browser.mjs."""
+"""Chromium. The proxies run here; browser.mjs runs the server, and restarts it in the middle."""
 
 import contextlib
 import json
@@ -6,7 +6,7 @@ import subprocess
 
 from places import HERE, PROXIES, Proxy, Server
 
-# As it would be without the answer to an EventSource that finds no server.
+# The configuration without the answer to an EventSource that finds no server.
 UNMAPPED = [(r"^ *error_page 502 503 504 .*\n", "")]
 
 
@@ -37,7 +37,7 @@ def check(arguments, checks):
                     print(line, end="", flush=True)
             status = node.wait()
         finally:
-            # browser.mjs ends the server and the browser, which it started, before it ends itself.
+            # browser.mjs first ends the server and the browser that it started, and then itself.
             node.terminate()
             node.wait()
         checks.that(status == 0 and lines > 0, "Chromium: the program came to its end")

@@ -1,5 +1,5 @@
-"""Clients of a proxy by TLS: HTTP/1.1 on a bare socket, HTTP/2 by python-h2, HTTP/3 by aioquic. They accept any certificate,
-since those are not what is tested."""
+"""Clients of a proxy by TLS: HTTP/1.1 on a bare socket, HTTP/2 by python-h2, HTTP/3 by aioquic.
+They accept any certificate: the checks do not test certificates."""
 
 import asyncio
 import ssl
@@ -21,7 +21,7 @@ from client import BINARY, CLOSE, TEXT, Client, Closed  # noqa: E402
 
 __all__ = ["ACCEPT", "BINARY", "CLOSE", "TEXT", "Client", "Closed", "Http2", "Tls", "http3_events", "opening"]
 
-# RFC 6455 §1.3 gives this key and this answer to it.
+# RFC 6455 §1.3 gives this key and the answer to it.
 KEY, ACCEPT = "dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
@@ -43,7 +43,7 @@ def opening(host, path, origin=None, extra=""):
 
 
 class Tls(Client):
-    """A connection to `address` that speaks HTTP/1.1, or what `protocol` says, within TLS."""
+    """A connection to `address` within TLS that speaks HTTP/1.1, or `protocol`."""
 
     def __init__(self, address, source="127.0.0.1", protocol="http/1.1"):
         super().__init__(address, source)
@@ -75,7 +75,7 @@ class Tls(Client):
 
 
 class Stream(Client):
-    """One stream of an HTTP/2 connection, read as if it were a connection of its own."""
+    """One stream of an HTTP/2 connection, read like a separate connection."""
 
     def __init__(self, connection, number):
         self.connection, self.number = connection, number
@@ -140,7 +140,7 @@ class Http2:
         self.tls.send(self.http2.data_to_send())
 
     def pump(self):
-        """Takes in what has arrived, or waits for it."""
+        """Takes the bytes that have arrived, or waits for them."""
         data = self.tls.socket.recv(64 * 1024)
         if not data:
             raise Closed("the HTTP/2 connection ended")
@@ -165,7 +165,7 @@ class Http2:
         return self.http2.remote_settings.enable_connect_protocol == 1
 
     def ask(self, path, fields=(), method="GET", is_over=True):
-        """Sends a request's head: its stream."""
+        """Sends a request's head; returns its stream."""
         number = self.http2.get_next_available_stream_id()
         stream = self.streams[number] = Stream(self, number)
         head = [(":method", method), (":scheme", "https"), (":authority", self.host), (":path", path)]
@@ -174,7 +174,7 @@ class Http2:
         return stream
 
     def websocket(self, path, origin):
-        """Opens a WebSocket by an extended CONNECT (RFC 8441 §5): its stream."""
+        """Opens a WebSocket by an extended CONNECT (RFC 8441 §5); returns its stream."""
         fields = [(":protocol", "websocket"), ("sec-websocket-version", "13"), ("origin", origin)]
         return self.ask(path, fields, method="CONNECT", is_over=False)
 
@@ -220,5 +220,6 @@ async def read_http3(address, path, events):
 
 
 def http3_events(address, path, events):
-    """An event stream over HTTP/3: its status, and when each of the first `events` came, in seconds from the request."""
+    """An event stream over HTTP/3: its status, and when each of the first `events` came, in seconds
+    since the request."""
     return asyncio.run(read_http3(address, path, events))

@@ -1,4 +1,4 @@
-"""What `run` starts: the parts that were asked for, one after the other, and the closing line."""
+"""Run by `run`: runs the requested parts, one after the other, and prints the closing line."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ README = HERE.parent.parent / "README.md"
 
 
 def shown(checks):
-    """Whether the project's README shows what is tested, where it speaks of proxies."""
+    """Whether the project's README shows the tested configurations in its section about proxies."""
     _, _, section = README.read_text().partition("\n## Behind a proxy\n")
     section, _, _ = section.partition("\n## ")
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
@@ -41,7 +41,7 @@ def main():
     parser.add_argument("parts", nargs="+", choices=PARTS)
     arguments = parser.parse_args()
 
-    # So that SIGTERM, too, runs the `with` blocks' ends, which stop what was started.
+    # So that SIGTERM, too, leaves the `with` blocks, which stop the started programs.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     checks = Checks()
     arguments.scratch = Path(tempfile.mkdtemp(prefix="akurai-edge-"))

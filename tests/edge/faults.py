@@ -1,4 +1,4 @@
-"""A server that is away or broken: what an EventSource and what everybody else is told."""
+"""A server that is away or broken: what an EventSource and what other clients are told."""
 
 import contextlib
 import threading
@@ -8,7 +8,8 @@ from places import PROXIES, Broken, Proxy, Server, free_port
 
 COME_BACK = b"retry: 2000\n\n"
 EVENTS = [("accept", "text/event-stream")]
-# So that the check of 504 need not wait an hour, nor that of a server that is away 5 s.
+# So that the check of 504 need not wait an hour, and the check of an absent server need not wait 5
+# s.
 SHORT = {
     "nginx": [(r"proxy_read_timeout 1h;", "proxy_read_timeout 500ms;")],
     "Caddy": [
@@ -20,7 +21,7 @@ SHORT = {
 AWAY = {"nginx": 502, "Caddy": 502, "HAProxy": 503}
 
 
-# Whether a request waits for a server that is just being started anew.
+# Whether a request waits for a server that is restarting.
 WAITS = {"nginx": False, "Caddy": True, "HAProxy": True}
 
 
@@ -29,7 +30,8 @@ def check(arguments, checks):
         with Proxy(arguments, kind, ("127.0.0.1", free_port()), "to nobody", SHORT[kind]) as proxy:
             faults(proxy, "/", AWAY[kind], "no server", checks)
         with Broken() as broken, Proxy(arguments, kind, broken.address, "to faults", SHORT[kind]) as proxy:
-            # HAProxy ends the stream without a word, as if it were the server: a browser asks again by itself.
+            # HAProxy ends the stream without any text, as if it were the server: a browser then
+            # reconnects by itself.
             faults(proxy, "/502", None if kind == "HAProxy" else 502, "no word", checks)
             faults(proxy, "/503", 503, "the server's own 503", checks)
             faults(proxy, "/504", 504, "no answer", checks)

@@ -1,4 +1,5 @@
-"""What must pass a proxy: event streams, WebSockets, the client's address, the origin, and the end of a connection."""
+"""What must pass a proxy: event streams, WebSockets, the client's address, the origin, and the end
+of a connection."""
 
 import os
 import re
@@ -7,7 +8,7 @@ import time
 from clients import ACCEPT, BINARY, CLOSE, TEXT, Client, Closed, Http2, Tls, http3_events, opening
 from places import PROXIES, Proxy, Server
 
-# An address of loopback that is neither the proxy's nor the server's.
+# An address of loopback that neither the proxy nor the server uses.
 ELSEWHERE = "127.0.0.3"
 FORGED = "192.0.2.66"
 TICKS = 3
@@ -29,11 +30,11 @@ def check(arguments, checks):
         addresses_without_proxy(server, checks)
 
 
-# ---- Event streams -----------------------------------------------------------------------------------------------
+# ---- Event streams -------------------------------------------------------------------------------
 
 
 def is_live(status, times):
-    """The demo ticks at once and then each second. What is gathered anywhere comes later, or together."""
+    """The demo ticks at once and then each second. Buffered ticks come later, or together."""
     steps = [after - before for before, after in zip(times, times[1:])]
     return status == 200 and len(times) == TICKS and times[0] < 1 and all(0.5 < step < 1.5 for step in steps)
 
@@ -60,7 +61,7 @@ def over_http1(proxy):
 
 
 def over_http2(proxy):
-    """One of two on the same connection, if the other has come as far."""
+    """One of two streams on the same connection, once the other has come as far."""
     with Http2(proxy.address) as client:
         first, second = [client.ask("/api/events", [("accept", "text/event-stream")]) for _ in range(2)]
         status, times = ticks(first)
@@ -77,7 +78,7 @@ def streams(proxy, checks):
     if proxy.kind == "Caddy":
         ways.append(("an event stream over HTTP/3", over_http3))
     for text, way in ways:
-        # What is buffered is late each time; what is late once may be the machine's doing.
+        # Buffered events are late each time; if they are late only once, the machine may be busy.
         for _ in range(3):
             status, times = way(proxy)
             if is_live(status, times):
@@ -85,11 +86,11 @@ def streams(proxy, checks):
         checks.that(is_live(status, times), f"{proxy.name}: {text}: {told(times)}")
 
 
-# ---- WebSocket ---------------------------------------------------------------------------------------------------
+# ---- WebSocket -----------------------------------------------------------------------------------
 
 
 def talks(client):
-    """Whether an echo echoes, long messages too, and closes as RFC 6455 §7 has it."""
+    """Whether an echo echoes, also long messages, and closes as RFC 6455 §7 demands."""
     megabyte = os.urandom(1 << 20)
     client.send_frame(TEXT, "grüße".encode())
     if client.frame() != (TEXT, "grüße".encode()):
@@ -111,7 +112,8 @@ def sockets(proxy, checks):
     with Http2(proxy.address) as client:
         announced = client.has_extended_connect()
         if proxy.kind != "HAProxy":
-            # A browser then opens a connection of HTTP/1.1 for it, which is tested above and in Chromium.
+            # A browser then opens an HTTP/1.1 connection for it, which is tested above and in
+            # Chromium.
             checks.that(not announced, f"{proxy.name}: does not offer WebSocket over HTTP/2 (RFC 8441)")
             return
         stream = client.websocket("/api/ws", proxy.origin)
@@ -137,20 +139,20 @@ def uploads(proxy, server, checks):
     with Tls(proxy.address) as client:
         request = f"POST /api/upload HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: {size}\r\n\r\n"
         client.send(request.encode() + bytes(1000))
-        # A proxy that gathers the body would not have asked the server yet. The question itself is a
-        # request under way.
+        # A proxy that gathers the body would not have asked the server yet. The request for this
+        # number is under way, too.
         deadline = time.monotonic() + 5
         while not (asked := counted(server, b"akurai_requests_in_progress") > 1) and time.monotonic() < deadline:
             time.sleep(0.05)
     checks.that(asked, f"{proxy.name}: an upload reaches the server as it comes")
 
 
-# ---- The client's address ----------------------------------------------------------------------------------------
+# ---- The client's address ------------------------------------------------------------------------
 
 
 def addresses(proxy, checks):
     forged = f"X-Forwarded-For: {FORGED}\r\nForwarded: for={FORGED}\r\nX-Real-IP: {FORGED}\r\n"
-    # Event streams may have a way of their own through the configuration.
+    # Event streams may have a separate section in the configuration.
     for fields, text in (
         ("", "the client's address is told"),
         (forged, "a forged one is not believed"),
@@ -163,7 +165,7 @@ def addresses(proxy, checks):
 
 
 def addresses_without_proxy(server, checks):
-    """The server trusts 127.0.0.1; whoever else says X-Forwarded-For is not believed."""
+    """The server trusts 127.0.0.1. It does not believe X-Forwarded-For from any other address."""
     for source, expected, who in (("127.0.0.1", FORGED, "the proxy's address"), (ELSEWHERE, ELSEWHERE, "another")):
         with Client(server.address, source) as client:
             client.send(f"GET /api/client HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {FORGED}\r\n\r\n".encode())
@@ -171,7 +173,7 @@ def addresses_without_proxy(server, checks):
         checks.that(got == expected, f"no proxy: X-Forwarded-For from {who} gives {got}")
 
 
-# ---- A client that leaves ----------------------------------------------------------------------------------------
+# ---- A client that leaves ------------------------------------------------------------------------
 
 
 def counted(server, name):
@@ -191,7 +193,8 @@ def is_alone(server, seconds=5):
 
 
 def leaving(proxy, server, checks):
-    """A proxy that does not tell at once lets the server find out at its next tick, or the one after."""
+    """If a proxy does not report it at once, the server finds out at its next tick, or the one
+    after."""
     for _ in range(3):
         there, took = leave(proxy, server)
         if took < 0.9:
@@ -218,9 +221,9 @@ def leave(proxy, server):
         return there, time.monotonic() - begun
 
 
-# ---- The origin --------------------------------------------------------------------------------------------------
+# ---- The origin ----------------------------------------------------------------------------------
 
-# Each proxy so that the server sees another Host than the page's: what nginx does unless told otherwise.
+# Each proxy is set so that the server sees another Host than the page's: nginx does so by default.
 REWRITING = {
     "nginx": [(r"^ *proxy_set_header Host .*\n", "")],
     "Caddy": [(r"(?=^ *transport http)", "        header_up Host {upstream_hostport}\n")],

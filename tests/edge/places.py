@@ -1,4 +1,5 @@
-"""What is started: the server, the proxies in front of it with the configurations of conf/, and a broken server."""
+"""The processes: the server, the proxies in front of it with the configurations of conf/, and a
+broken server."""
 
 import os
 import re
@@ -15,7 +16,8 @@ START_SECONDS = 15
 PROXIES = ("nginx", "Caddy", "HAProxy")
 FILES = {"nginx": "nginx.conf", "Caddy": "Caddyfile", "HAProxy": "haproxy.cfg"}
 
-# The configurations believe that the server closes an idle connection after 15 s, and close theirs after 10 s.
+# The configurations assume that the server closes an idle connection after 15 s, and close theirs
+# after 10 s.
 IDLE_SECONDS = 15
 
 
@@ -24,7 +26,7 @@ def fail(text):
 
 
 def free_port():
-    """A port of loopback that nobody has, neither by TCP nor by UDP."""
+    """A free port of loopback, by TCP and by UDP."""
     while True:
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             tcp.bind(("127.0.0.1", 0))
@@ -37,7 +39,7 @@ def free_port():
 
 
 class Process:
-    """A program with a log, ended with the `with` block. Stopped by its pid alone."""
+    """A program with a log. It ends with the `with` block, which stops only this pid."""
 
     def __init__(self, command, log, environment=None):
         self.command, self.log = command, log
@@ -62,7 +64,7 @@ class Process:
         self.process.wait()
 
     def wait_for(self, *addresses):
-        """Until it accepts connections at each of these."""
+        """Waits until it accepts connections at each of these."""
         deadline = time.monotonic() + START_SECONDS
         for address in addresses:
             while not accepts(address):
@@ -80,12 +82,14 @@ def accepts(address):
 
 
 class Server(Process):
-    """The server under test at a TCP address and at a Unix socket. `again` starts it anew at the same places."""
+    """The server under test at a TCP address and at a Unix socket. `again` restarts it at the same
+    places."""
 
     def __init__(self, arguments, idle_ms=IDLE_SECONDS * 1000, port=None, path=None):
         self.arguments, self.idle_ms = arguments, idle_ms
         self.address = ("127.0.0.1", port or free_port())
-        # The name of a Unix socket has room for 107 bytes, which the path of a working copy may not leave.
+        # The name of a Unix socket has room for 107 bytes; the path of a working copy may be too
+        # long for it.
         self.path = path or os.path.join(tempfile.mkdtemp(dir=arguments.scratch), "socket")
         Path(self.path).unlink(missing_ok=True)
         super().__init__(self.words(), arguments.out / "server.log")
@@ -100,7 +104,7 @@ class Server(Process):
 
 
 class Certificate:
-    """A certificate for localhost, and its key, made on the spot."""
+    """A certificate for localhost, and its key, made by this run."""
 
     def __init__(self, directory):
         self.chain, self.key, self.both = (directory / name for name in ("chain.pem", "key.pem", "both.pem"))
@@ -114,7 +118,8 @@ class Certificate:
 
 
 def changed(text, changes):
-    """The configuration with each of these patterns replaced; one that is not in it is a fault of this program."""
+    """The configuration with each of these patterns replaced. A pattern that does not occur is an
+    error of this program."""
     for pattern, replacement in changes:
         text, count = re.subn(pattern, lambda _, to=replacement: to, text, flags=re.MULTILINE)
         if count == 0:
@@ -122,7 +127,7 @@ def changed(text, changes):
     return text
 
 
-# What is not an operator's but belongs to a run beside others, without root and on loopback.
+# Settings that an operator does not need, but a run beside others, without root and on loopback.
 NGINX_AROUND = """\
 daemon off;
 master_process off;
@@ -150,8 +155,9 @@ CADDY_AROUND = """\
 
 
 class Proxy(Process):
-    """One of Debian's proxies with its configuration of conf/, in front of `upstream`: ("127.0.0.1", port) or a path.
-    `changes` are made to the configuration beside those of ports and paths."""
+    """One of Debian's proxies with its configuration of conf/, in front of `upstream`:
+    ("127.0.0.1", port) or a path. `changes` apply to the configuration in addition to ports and
+    paths."""
 
     def __init__(self, arguments, kind, upstream, name, changes=()):
         self.kind, self.name = kind, f"{kind} {name}"
@@ -168,7 +174,7 @@ class Proxy(Process):
         self.wait_for(self.address)
 
     def places(self, certificate, upstream):
-        """Ports and paths of this run in place of an operator's."""
+        """Ports and paths of this run, which replace an operator's."""
         port = self.address[1]
         unix = {"nginx": "unix:", "Caddy": "unix/", "HAProxy": "unix@"}[self.kind]
         where = f"{unix}{upstream}" if self.is_unix else f"{upstream[0]}:{upstream[1]}"
@@ -185,12 +191,12 @@ class Proxy(Process):
                 (r"bind :443 ", f"bind 127.0.0.1:{port} "),
                 (r"/etc/ssl/example\.org\.both\.pem", str(certificate.both)),
             ]
-        # Caddy gets certificates by itself, which takes a public name; here it is given one.
+        # Caddy gets certificates by itself, which needs a public name; here it is given one.
         tls = f"bind 127.0.0.1\n    tls {certificate.chain} {certificate.key}"
         return changes + [(r"^example\.org \{", f"https://localhost:{port} {{\n    {tls}")]
 
     def write(self, text):
-        """Writes the configuration: the command that runs it, and its environment."""
+        """Writes the configuration; returns the command that runs it, and its environment."""
         if self.kind == "nginx":
             (self.scratch / "site.conf").write_text(text)
             around = self.scratch / "nginx.conf"
@@ -206,7 +212,7 @@ class Proxy(Process):
 
 
 def version(kind):
-    """What the proxy says its version is."""
+    """The version that the proxy prints."""
     command = {"nginx": ["nginx", "-v"], "Caddy": ["caddy", "version"], "HAProxy": ["haproxy", "-v"]}[kind]
     said = subprocess.run(command, capture_output=True, text=True)
     found = re.search(r"\d+\.\d+\.\d+", said.stdout + said.stderr)
@@ -214,8 +220,8 @@ def version(kind):
 
 
 class Broken:
-    """A server whose every answer is one that a proxy reports as a fault: its own 503 at /503, the connection's end at
-    /502, and nothing at all at /504."""
+    """A server whose every answer is a fault for a proxy: its own 503 at /503, the connection's end
+    at /502, and no answer at /504."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))

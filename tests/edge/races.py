@@ -1,4 +1,5 @@
-"""Connections that the server closes for idleness while the proxy means to use them again: does a request get lost?"""
+"""The server closes idle connections just when the proxy wants to use them again: does a request
+get lost?"""
 
 import contextlib
 import random
@@ -9,9 +10,9 @@ import time
 from clients import Client, Closed, Tls
 from places import PROXIES, Proxy, Server
 
-# The server closes an idle connection after this, in place of 15 s.
+# The server closes an idle connection after this time, instead of 15 s.
 IDLE_MS = 300
-# In place of the 10 s of conf/, in the same proportion.
+# Instead of the 10 s of conf/, in the same proportion.
 KEPT_MS = 200
 CLIENTS = 40
 SECONDS = 12
@@ -24,7 +25,7 @@ CAREFUL = {
     "Caddy": [(r"keepalive 10s", f"keepalive {KEPT_MS}ms")],
     "HAProxy": [],
 }
-# Without what conf/ says about it: how a proxy is by default.
+# Without conf/'s own setting: the proxy's default.
 CARELESS = {
     "nginx": [(r"^ *keepalive_timeout 10s;.*\n", "")],
     "Caddy": [(r"^ *keepalive 10s .*\n", "")],
@@ -39,13 +40,13 @@ def check(arguments, checks):
     careless = loads(arguments, "by default", CARELESS)
     for load in careless:
         print("# " + "; ".join(load.says(method) for method in load.asked), flush=True)
-    # What the numbers above are worth.
+    # Shows what the numbers above are worth.
     lost = sum(len(load.lost["POST"]) for load in careless)
     checks.that(lost > 0, f"the load is one in which requests can get lost ({lost})")
 
 
 def loads(arguments, name, changes):
-    """What became of each proxy's load. They run at the same time."""
+    """The result of each proxy's load. The loads run at the same time."""
     with contextlib.ExitStack() as stack:
         running = []
         for kind in PROXIES:
@@ -58,9 +59,10 @@ def loads(arguments, name, changes):
 
 
 class Load:
-    """Clients of one proxy that all ask at once, wait for as long as the server does, and ask again: its connections to
-    the server have then all been idle for the same time. How many of them the server had to accept anew tells whether
-    that was too long or too short, and the wait is adjusted."""
+    """Clients of one proxy that all ask at once, wait as long as the server does, and ask again. By
+    then all of the proxy's connections to the server have been idle for the same time. The number
+    of connections that the server had to accept again shows whether the wait was too long or too
+    short, and the load adjusts it."""
 
     def __init__(self, proxy, server):
         self.proxy, self.server = proxy, server

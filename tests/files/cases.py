@@ -2,14 +2,15 @@
 
     name | method target | field line | field line ...
 
-A target is below /files, unless it begins with `=`. `{etag}` and `{last_modified}` are what the same server said in its first
-answer to a plain request for this target, under the same Accept-Encoding; `{opaque}` is the tag without W/. A method with
-`/1.0` is a request of that version.
+A target is below /files, unless it begins with `=`. `{etag}` and `{last_modified}` are what the
+same server said in its first answer to a plain request for this target, under the same
+Accept-Encoding; `{opaque}` is the tag without W/. A method with `/1.0` is a request of that
+version.
 """
 
 from dataclasses import dataclass
 
-# The mtime of every file, as each of the three forms of RFC 9110 §5.6.7, and times around it.
+# The mtime of every file, in each of the three forms of RFC 9110 §5.6.7, and times around it.
 DATES = {
     "same": "Thu, 04 Mar 2021 05:06:07 GMT",
     "same850": "Thursday, 04-Mar-21 05:06:07 GMT",
@@ -320,7 +321,7 @@ coding/sidecar-ae  | GET /side.txt.gz | Accept-Encoding: gzip
 
 @dataclass(frozen=True)
 class Case:
-    """One request. `lines` are its field lines, with what is symbolic still in braces."""
+    """One request. `lines` are its field lines, with the symbolic values still in braces."""
 
     name: str
     method: str

@@ -1,5 +1,5 @@
-"""Files that are truncated, overwritten, replaced or deleted while they are sent: the client must never take a wrong body
-for a whole one."""
+"""Files that are truncated, overwritten, replaced or deleted while the server sends them: the
+client must never take a wrong body for a whole one."""
 
 import os
 import random
@@ -8,12 +8,13 @@ import time
 from client import Client, Closed, request
 from servers import MIB
 
-# More than the kernel holds between the two (4 MiB and a little by default), so that the server is still reading.
+# More than the kernel buffers between the two (4 MiB and a little by default), so that the server
+# is still reading.
 FILE_BYTES = 24 * MIB
 RECEIVE_BUFFER = 64 * 1024
 READ_BEFORE = 512 * 1024
 BACK_SECONDS = 15
-# Long enough ago that no clock's grain hides a change.
+# So long ago that no clock's resolution hides a change.
 PAST = 1_614_834_367
 
 
@@ -26,7 +27,7 @@ def emptied(path):
 
 
 def shortened(path):
-    """By one byte, which no reader sees before the end."""
+    """By one byte, which no reader notices before the end."""
     os.truncate(path, FILE_BYTES - 1)
 
 
@@ -42,7 +43,7 @@ def overwritten(path):
 
 
 def truncated_and_written(path):
-    """As many editors and `cp` do: the same file, of the same length again."""
+    """As many editors and `cp` do: the same file, truncated and then written to the same length."""
     path.write_bytes(bytes(FILE_BYTES))
 
 
@@ -74,7 +75,8 @@ REQUESTS = (
 
 
 def download(address, version, lines, change):
-    """The head, and the body as far as it came, for a request during which `change` happens; and whether RST ended it."""
+    """Sends a request, calls `change` while the answer comes, and returns the head, the body as far
+    as it came, and whether RST ended it."""
     with Client(address, receive_buffer=RECEIVE_BUFFER) as client:
         client.send(request("GET", "/files/changing.bin", lines, version.split(",")[0]))
         head = client.head()
@@ -96,7 +98,8 @@ def expected(kind, content):
 
 
 def judge(change, kind, status, content, got):
-    """What is wrong with what came; None if it is an abort where there must be one, or all of the old content."""
+    """What is wrong with the answer. None if the connection was aborted where it must be, or if all
+    of the old content came."""
     head, body, reset = got
     length = head.first("content-length")
     if head.status != status:

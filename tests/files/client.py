@@ -1,4 +1,5 @@
-"""A raw HTTP/1.1 client, which knows HTTP from its RFCs alone, so that a bug of ours cannot hide behind itself."""
+"""A raw HTTP/1.1 client. It implements the RFCs independently, so that a bug of ours cannot
+hide."""
 
 import socket
 import time
@@ -8,12 +9,13 @@ WAIT_SECONDS = 20
 
 
 class Closed(Exception):
-    """The server ended the connection in the middle of something."""
+    """The server ended the connection in the middle of a response."""
 
 
 @dataclass
 class Answer:
-    """A response. `body` is without chunked framing; `excess` is what followed it on a connection that then ended."""
+    """A response. `body` is without chunked framing; `excess` is the bytes after it on a connection
+    that then ended."""
 
     status: int
     fields: list = field(default_factory=list)
@@ -26,7 +28,7 @@ class Answer:
         return [value for key, value in self.fields if key == name.lower()]
 
     def first(self, name, otherwise=None):
-        """The field's value; two lines of a field that may be there once are no value of any kind."""
+        """The field's value. Two lines of a field that may occur once are no valid value."""
         lines = self.all(name)
         return ", ".join(lines) if lines else otherwise
 
@@ -35,7 +37,7 @@ class Answer:
 
 
 class Client:
-    """One connection with a buffer of what has been received and not yet taken."""
+    """One connection, with a buffer of received bytes that are not taken yet."""
 
     def __init__(self, address, wait=WAIT_SECONDS, receive_buffer=None):
         self.socket = socket.socket()
@@ -60,7 +62,7 @@ class Client:
         self.socket.sendall(data)
 
     def receive(self):
-        """Takes in what has arrived, or waits for it. False at the server's FIN."""
+        """Takes the bytes that have arrived, or waits for them. False at the server's FIN."""
         data = self.socket.recv(256 * 1024)
         self.buffer += data
         return bool(data)
@@ -127,7 +129,7 @@ class Client:
 
 
 def request(method, target, lines=(), version="1.1", host="localhost"):
-    """A request's bytes. `target` may be bytes, for what no string can say."""
+    """A request's bytes. `target` may be bytes that no string can express."""
     if isinstance(target, str):
         target = target.encode()
     head = [f"Host: {host}"] if host is not None else []
@@ -136,7 +138,7 @@ def request(method, target, lines=(), version="1.1", host="localhost"):
 
 
 def ask(address, method, target, lines=(), version="1.1", host="localhost"):
-    """One request on a connection of its own, and everything that the server has to say to it."""
+    """One request on a new connection, and everything that the server sends."""
     with Client(address) as client:
         client.send(request(method, target, [*lines, "Connection: close"], version, host))
         answer = client.answer(method)
@@ -150,12 +152,13 @@ def essence(content_type):
 
 
 def parts(answer):
-    """The parts of a multipart/byteranges body: media type, Content-Range, bytes (RFC 9110 §14.6, RFC 2046 §5.1.1)."""
+    """The parts of a multipart/byteranges body: media type, Content-Range, bytes (RFC 9110 §14.6,
+    RFC 2046 §5.1.1)."""
     kind, _, boundary = answer.first("content-type").partition("boundary=")
     if essence(kind) != "multipart/byteranges" or not boundary:
         raise ValueError(f"content-type {answer.first('content-type')!r}")
     delimiter = b"\r\n--" + boundary.strip('"').encode()
-    # The first delimiter has its CRLF too, without which zsync reads none.
+    # The first delimiter has its CRLF too; without it zsync reads none.
     preamble, *pieces, epilogue = answer.body.split(delimiter)
     if preamble or epilogue not in (b"--", b"--\r\n"):
         raise ValueError(f"multipart between {preamble[:40]!r} and {epilogue[:40]!r}")

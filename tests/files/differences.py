@@ -1,14 +1,16 @@
-"""Where we and nginx differ, and why ours is right. Nothing else may differ, and each of these must."""
+"""The differences between our server and nginx, and why ours is right. Each of these must occur,
+and no other may."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One row. `names` are patterns of the requests' names; those with `!` are left out.
+    """One row. `names` are patterns of the requests' names; patterns with `!` exclude requests.
 
-    `what` is `status`, `body` or a field; what stands behind it after a comma follows from it. `status` narrows the row to
-    answers that both have this status. `whole` names a file that ours must be the whole of, with 200.
+    `what` is `status`, `body` or a field; the names after a comma follow from the first one.
+    `status` limits the row to answers that have this status on both servers. `whole` names a file:
+    our answer must be 200 with the whole of it.
     """
 
     names: str

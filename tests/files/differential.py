@@ -1,4 +1,5 @@
-"""The same requests to the demo and to nginx over the same directory; what may differ stands in `differences`."""
+"""Sends the same requests to the demo and to nginx over the same directory; `differences` lists the
+differences that may occur."""
 
 import hashlib
 import re
@@ -15,13 +16,13 @@ from servers import Nginx
 FIELDS = (
     "Content-Type Content-Length Content-Range Location Last-Modified Accept-Ranges Allow Vary Content-Encoding ETag"
 ).split()
-# What these say of an error's page is the server's own affair.
+# In an error response these fields are the server's own choice.
 OF_CONTENT = ("Content-Type", "Content-Length")
 LISTINGS = ("dir/root", "dir/listing", "dir/empty")
 
 
 class Side:
-    """One of the two servers, and what it said first for each target."""
+    """One of the two servers, and its first answer for each target."""
 
     def __init__(self, name, address):
         self.name, self.address = name, address
@@ -48,7 +49,7 @@ class Side:
 
 
 def value(case, answer, name):
-    """A field as far as both servers should say the same."""
+    """A field, reduced to the part that both servers must agree on."""
     found = answer.first(name)
     if found is None:
         return None
@@ -58,7 +59,8 @@ def value(case, answer, name):
         case "Content-Length" if case.name in LISTINGS:
             return "known"
         case "Content-Length":
-            # A boundary is as long as the server likes; that the length is right, the client has seen.
+            # A server may choose any length for a boundary; the client has checked that the body's
+            # length is right.
             several = essence(answer.first("content-type")) == "multipart/byteranges"
             return "of the parts" if several else found
         case "Location":
@@ -72,7 +74,7 @@ def value(case, answer, name):
 
 
 def content(case, answer):
-    """What the body is, in a form that can be compared."""
+    """The body in a form that can be compared."""
     if case.name in LISTINGS:
         base = f"http://localhost{case.target}"
         links = re.findall(r'<a[^>]* href="([^"]*)"', answer.body.decode())
@@ -90,7 +92,8 @@ def told(content_):
 
 
 def compared(case, ours, nginxs):
-    """What differs: what it is, ours, nginx's. When the status does, the rest is not looked at."""
+    """The differences: the field, our value, nginx's value. If the status differs, the rest is not
+    compared."""
     if ours.status != nginxs.status:
         return [("status", str(ours.status), str(nginxs.status))]
     differing = []
@@ -111,7 +114,7 @@ def compared(case, ours, nginxs):
 
 
 class Row:
-    """One row of the table at work: which of its names have occurred."""
+    """One row of the table during a run: which of its names have occurred."""
 
     def __init__(self, difference):
         self.difference = difference
@@ -133,7 +136,7 @@ class Row:
 
 
 def head_says_the_same(side, case, answer):
-    """What HEAD says otherwise than GET did; nothing, if that is empty (RFC 9110 §9.3.2)."""
+    """The fields in which HEAD differs from GET; empty if none (RFC 9110 §9.3.2)."""
     head = side.ask(replace(case, method="HEAD"))
     if head.status != answer.status:
         return [f"HEAD: status {head.status}, GET's {answer.status}"]
@@ -154,7 +157,7 @@ def is_whole(case, answer, path):
 
 
 def judge(root, case, answers, rows):
-    """What is wrong with the pair of answers; nothing if that is empty."""
+    """What is wrong with the pair of answers; empty if nothing is."""
     wrong = []
     for side, answer in answers.items():
         if answer.excess:

@@ -1,4 +1,4 @@
-"""What `run` starts: the parts that were asked for, one after the other, and the closing line."""
+"""Run by `run`: runs the requested parts, one after the other, and prints the closing line."""
 
 import argparse
 import resource
@@ -42,7 +42,7 @@ def main():
     arguments.out = arguments.out.resolve()
     arguments.subject = SUBJECTS[arguments.subject]
 
-    # So that SIGTERM, too, runs the `with` blocks' ends, which stop what was started.
+    # So that SIGTERM, too, leaves the `with` blocks, which stop the started programs.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:

@@ -12,7 +12,7 @@ from client import ask
 START_SECONDS = 15
 MIB = 1 << 20
 
-# Threads that may be left of a load: those that the server keeps to accept the next connections.
+# Threads that a load may leave: the server keeps them to accept the next connections.
 SPARE_THREADS = 4
 
 
@@ -29,7 +29,7 @@ class Usage:
 
 
 class Process:
-    """A server that ends with the `with` block. Stopped by its pid alone."""
+    """A server that ends with the `with` block, which stops only this pid."""
 
     def __init__(self, command, log):
         self.log = log
@@ -76,13 +76,15 @@ class Process:
         )
 
     def settled(self):
-        """What it holds when one request has been answered and is over: where a load begins."""
+        """The usage after one request has been answered and is over: the starting point of a
+        load."""
         before = self.usage()
         ask(self.address, "GET", "/")
         return self.wait_until_back_at(before, START_SECONDS)[0]
 
     def wait_until_back_at(self, start, seconds):
-        """Waits until threads and descriptors are back at `start`, `seconds` at most: the last usage."""
+        """Waits until threads and descriptors are back at `start`, `seconds` at most; returns the
+        last usage."""
         deadline = time.monotonic() + seconds
         while True:
             usage = self.usage()
@@ -93,7 +95,7 @@ class Process:
 
 
 class Demo(Process):
-    """The demo over a directory, on a free port or on the port that another had."""
+    """The demo over a directory, on a free port or on the port of an earlier demo."""
 
     def __init__(self, arguments, directory, port=0):
         command = [arguments.server, "--addr", f"127.0.0.1:{port}", "--quiet", "--dir", str(directory), "--list"]
@@ -134,7 +136,8 @@ http {{
 
 
 class Nginx(Process):
-    """Debian's nginx as one process with `root` as its root: `root/files` is what the demo has under /files/."""
+    """Debian's nginx as one process with `root` as its root; `root/files` holds the files that the
+    demo serves under /files/."""
 
     def __init__(self, arguments, root):
         self.arguments, self.root = arguments, root

@@ -1,4 +1,5 @@
-"""Names under a directory that lead inside and outside in turn, as fast as they can be swapped. Ends with its stdin."""
+"""Names under a directory that lead inside and outside in turn, swapped as fast as possible. Ends
+with its stdin."""
 
 import os
 import sys
@@ -16,18 +17,18 @@ def swap(number, outside):
     out = number % 2 == 1
     rename_in(f"{outside}/data.txt" if out else "swapped/data.txt", "swap-link.txt")
     rename_in(outside if out else "swapped", "swap-dir")
-    # A file that is really there, and a symlink in its place.
+    # A real file, and a symlink in its place.
     if out:
         rename_in(f"{outside}/data.txt", "swap-file.txt")
     else:
-        # A second name of a file that stays: one that was written now would go to the disk at each rename.
+        # A second name of a lasting file: a newly written file would go to the disk at each rename.
         os.link("swapped/data.txt", "swap-file.new")
         os.rename("swap-file.new", "swap-file.txt")
-    # Neither a FIFO nor a device may be waited for or read, however late it is seen.
+    # The server must not wait for a FIFO or device, nor read it, however late it notices it.
     odd = ("swapped/data.txt", "fifo", "swapped/data.txt", "/dev/zero")[number % 4]
     rename_in(odd, "swap-odd.txt")
     rename_in(f"{outside}/data.txt" if out else "swapped/data.txt", "swap-side.txt.gz")
-    # The same with a directory, which no rename can replace by a symlink in one step.
+    # The same with a directory. No rename can replace it by a symlink in one step.
     if out:
         os.rename("swap-real", "swap-away")
         os.symlink(outside, "swap-real")

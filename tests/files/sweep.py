@@ -1,4 +1,4 @@
-"""Thousands of ways out of the directory, none of which may lead to the file that lies beside it."""
+"""Thousands of ways out of the directory. None may lead to the file that lies beside it."""
 
 import os
 import re
@@ -14,24 +14,26 @@ import targets
 from client import Client, Closed, request
 from servers import Nginx
 
-# In the outer files' contents and names, and nowhere else; and how long they are, for a listing could tell.
+# The marker stands in the outer files' contents and names, and nowhere else. Their length is
+# special too, since a listing could reveal it.
 MARKER = "MARKER-7f3a-outside"
 OUTER_BYTES = 31337
 ANSWER_SECONDS = 2
 BACK_SECONDS = 15
-# As many requests and as long as this at least, while names are swapped; and not much longer than this.
+# At least this many requests and this much time while names are swapped, and not much longer.
 SWAP_REQUESTS = 6000
 SWAP_SECONDS = 8
 SWAP_MOST_SECONDS = 30
 SWAP_CLIENTS = 2
-# A listing is the longest look at a directory, so it is asked for most.
+# A listing looks at a directory for the longest time, so the test requests it most often.
 SWAPPED = (
     "swap-link.txt swap-dir/ . swap-dir/data.txt swap-real/ swap-file.txt swap-dir/ swap-real/data.txt swap-odd.txt swap-real/ "
     "swap-side.txt swap-dir/"
 ).split()
 CODINGS = ["Accept-Encoding: gzip, br, zstd"]
 
-# What is beside ordinary files below the root: target, and whether the file of this name may be sent.
+# Special entries beside ordinary files below the root: the target, and whether the server may send
+# the file of this name.
 SPECIAL = {
     "/link-in.txt": True,
     "/link-in/INSIDE.txt": True,
@@ -74,7 +76,8 @@ SPECIAL = {
 
 
 def build(base):
-    """The root, reached through a symlink of its own, and the directory beside it, whose name begins like the root's."""
+    """The root, which a symlink leads to, and the directory beside it, whose name begins like the
+    root's."""
     shutil.rmtree(base, ignore_errors=True)
     inside, outside = base / "inside", base / "inside-not"
     for directory in (
@@ -136,7 +139,8 @@ def build(base):
     (inside / "side-dir.txt.gz").mkdir()
     here = os.getcwd()
     with socket.socket(socket.AF_UNIX) as listener:
-        # The address of a Unix socket is 108 bytes at most, so it is bound from where it lies.
+        # The address of a Unix socket is 108 bytes at most, so the test binds it from its
+        # directory.
         os.chdir(inside)
         listener.bind("socket")
         os.chdir(here)
@@ -146,7 +150,7 @@ def build(base):
 
 
 class Asker:
-    """Asks one request after the other, on one connection for as long as the server keeps it."""
+    """Sends one request after the other, on one connection as long as the server keeps it."""
 
     def __init__(self, address):
         self.address = address
@@ -164,7 +168,7 @@ class Asker:
             self.client = None
 
     def ask(self, target, lines=(), method="GET"):
-        """The answer, its head as text, and the seconds that it took."""
+        """The answer, its head as text, and how many seconds it took."""
         begun = time.monotonic()
         if self.client is None:
             self.client = Client(self.address, wait=ANSWER_SECONDS)
@@ -181,7 +185,7 @@ class Asker:
 
 
 def wrong_with(target, answer):
-    """What must not be in any answer; None if all is well."""
+    """What the answer must not contain; None if all is well."""
     said = repr(answer.fields).encode() + answer.body
     allowed = {200, 301, 400, 404} | ({414} if len(target) > 8000 else set())
     location = urlsplit(answer.first("location", ""))
@@ -233,7 +237,8 @@ def specials(address, checks):
                     answer = asker.ask(f"/files{target}", lines)
                     fault = wrong_with(target, answer)
                     if fault is None and sent != (answer.status == 200):
-                        # Where a directory cannot show an index, it may list what else it has.
+                        # Where a directory cannot show an index, the server may list its other
+                        # entries.
                         listed = target.startswith("/index-") and b"INSIDE" in answer.body
                         fault = None if listed else f"status {answer.status}"
                     if fault is None and answer.status == 301:
@@ -245,7 +250,7 @@ def specials(address, checks):
 
 
 def listing(address, checks):
-    """A listing names only what can be had."""
+    """A listing names only files that a client can get."""
     with Asker(address) as asker:
         page = asker.ask("/files/").body.decode()
         links = [urljoin("/files/", link) for link in re.findall(r'<a[^>]* href="([^"]*)"', page)]
@@ -258,7 +263,8 @@ def listing(address, checks):
 
 
 def swapped(address, inside, arguments, requests, seconds):
-    """Requests for names that are swapped meanwhile: how many swaps, the answers' statuses, what was wrong with them."""
+    """Requests names while they are swapped: the number of swaps, the answers' statuses, and what
+    was wrong with them."""
     outside = inside.parent / "inside-not"
     command = [sys.executable, "-B", str(arguments.here / "swap.py"), str(inside), str(outside), str(SWAP_MOST_SECONDS)]
     statuses, wrong, lock = {}, [], threading.Lock()
@@ -303,7 +309,7 @@ def swapped(address, inside, arguments, requests, seconds):
 
 
 def control(arguments, checks, root):
-    """That the marker would be seen: nginx follows every symlink."""
+    """Shows that the marker would be seen: nginx follows every symlink."""
     with Nginx(arguments, root.parent) as nginx:
         with Asker(nginx.address) as asker:
             seen = [target for target in SPECIAL if MARKER.encode() in asker_body(asker, f"/files{target}")]

@@ -1,4 +1,5 @@
-"""Request targets that try to leave a directory, by combination of every way to write it that some server once fell for."""
+"""Request targets that try to leave a directory, combined from every notation that some server once
+accepted."""
 
 UPS = [
     b"..", b"%2e%2e", b".%2e", b"%2e.", b"%2E%2E", b"%252e%252e", b"%25252e%25252e", b"..%00", b"%00..", b"..;", b"..;x=1",
@@ -14,7 +15,7 @@ SEPARATORS = [
 
 STARTS = [b"/", b"//", b"/sub/", b"/sub/deep/", b"/nowhere/", b"/INSIDE.txt/"]
 
-# What is put behind the name of a file that is there.
+# Text after the name of an existing file.
 ENDS = [
     b"", b"%00", b"%00.html", b"%00/", b".", b"..", b"...", b"%2e", b"%20", b"%20%20", b"%20.", b".%20", b"+", b"::$DATA",
     b"%3a%3a$DATA", b":stream", b":$I30:$INDEX_ALLOCATION", b"/", b"//", b"/.", b"/..", b"/../", b"/%2e", b"%2f", b"%5c",
@@ -41,7 +42,8 @@ LONG = [
 
 
 def targets(outside, absolute):
-    """Every target, once. `outside` is the outer file's path relative to the root's parent, `absolute` its whole path."""
+    """Every target, once. `outside` is the outer file's path relative to the root's parent,
+    `absolute` its whole path."""
     found = {}
 
     def add(target, prefix=b"/files"):

@@ -18,7 +18,8 @@ RESUMED_BYTES = 48 * MIB
 CUTS = 2
 CURL_SECONDS = 60
 BIG_BYTES = 1 << 30
-# What a server may grow by over a download of any size, and what it may have had in all.
+# How much memory a download of any size may add to a server, and how much the server may use in
+# all.
 GROWTH_BYTES = 8 * MIB
 PEAK_BYTES = 48 * MIB
 RANGES_AT_ONCE = 64
@@ -74,7 +75,7 @@ def resume(arguments, checks, root):
 
 
 class Remote(io.RawIOBase):
-    """A file at the other end: what is read of it is asked for by range. Every byte that came is kept."""
+    """A file at the other end, read by range requests. Every byte that came is kept."""
 
     def __init__(self, client, target):
         self.client, self.target = client, target
@@ -131,19 +132,20 @@ class Remote(io.RawIOBase):
 
 
 def assemble(arguments, checks, root):
-    """A zip, found its way about by its directory at the end, and fetched member by member in multipart answers."""
+    """A zip: its directory at the end says where the members are, and multipart answers bring them
+    one by one."""
     chance = random.Random(SEED)
     source = root / "archive.zip"
     with zipfile.ZipFile(source, "w") as archive:
         for number in range(100):
             method = chance.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
             archive.writestr(f"member {number}.bin", chance.randbytes(chance.randrange(40_000)), method)
-    # A tag is weak, and so no ground for a range, while the file is younger than 2 s.
+    # While the file is younger than 2 s its tag is weak, and so does not allow a range.
     os.utime(source, (PAST, PAST))
     with arguments.subject(arguments, root) as subject, Client(subject.address) as client:
         remote = Remote(client, "/files/archive.zip")
         starts = sorted(info.header_offset for info in zipfile.ZipFile(remote).infolist())
-        # From the last member on all is directory.
+        # After the last member only the directory follows.
         spans = [(first, after - 1) for first, after in zip(starts, [*starts[1:], remote.size])]
         chance.shuffle(spans)
         remote.data.clear()
@@ -158,7 +160,7 @@ def assemble(arguments, checks, root):
 
 
 def big_file(path):
-    """A file that takes next to no room, whose every MiB begins with its own number."""
+    """A sparse file, each MiB of which begins with its own number."""
     with open(path, "wb") as file:
         file.truncate(BIG_BYTES)
         for number in range(BIG_BYTES // MIB):
@@ -167,7 +169,7 @@ def big_file(path):
 
 
 def is_big_file(client, first, count):
-    """Whether the next `count` bytes are that file's from `first` on; both are whole MiB."""
+    """Whether the next `count` bytes are those of that file from `first` on; both are whole MiB."""
     room = bytearray(MIB)
     zeros = bytes(MIB - 16)
     for number in range(first // MIB, (first + count) // MIB):
@@ -222,11 +224,11 @@ def constant_memory(arguments, checks, root):
 
 
 def other_file(arguments, checks, root):
-    """A resumption of what is no longer there gets the whole of what is."""
+    """Resuming the download of a file that was replaced gets the whole new file."""
     path = root / "replaced.bin"
     path.write_bytes(b"old" * 1000)
     with arguments.subject(arguments, root) as subject:
-        # Past the time in which a tag is weak.
+        # After the time in which a tag is weak.
         deadline = time.monotonic() + 10
         while True:
             old = ask(subject.address, "GET", "/files/replaced.bin")

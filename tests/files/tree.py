@@ -1,4 +1,5 @@
-"""The directory that both servers serve. Everything in it is the same on every run: seeded bytes, mtimes in the past."""
+"""The directory that both servers serve. Everything in it is the same on every run: seeded bytes,
+mtimes in the past."""
 
 import gzip
 import os
@@ -6,7 +7,7 @@ import random
 import shutil
 
 SEED = 9110
-# Thu, 04 Mar 2021 05:06:07 GMT and a fraction that no HTTP-date can say.
+# Thu, 04 Mar 2021 05:06:07 GMT, and a fraction that no HTTP-date can express.
 MODIFIED_NS = 1_614_834_367_123_456_789
 OLDER_NS = MODIFIED_NS - 86_400 * 10**9
 
@@ -25,7 +26,7 @@ NAMES = (
 
 
 def build(root):
-    """The tree below `root`, and a file and a directory beside it that are none of the servers' business."""
+    """The tree below `root`, and a file and a directory beside it that no server may serve."""
     shutil.rmtree(root.parent, ignore_errors=True)
     root.mkdir(parents=True)
     chance = random.Random(SEED)
@@ -65,7 +66,7 @@ def build(root):
     (root / "link-out").symlink_to("../files-outside")
     (root / "link-nowhere").symlink_to("nowhere")
 
-    # They are no coding of the file on purpose: so the bytes tell which of them was sent.
+    # On purpose they are no coding of the file: the bytes tell which of them the server sent.
     for name, codings in (("side.txt", ("gz",)), ("both.txt", ("gz", "br", "zst")), ("brotli.txt", ("br",))):
         put(name, text(3000))
         for coding in codings:

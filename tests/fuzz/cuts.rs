@@ -1,7 +1,7 @@
-//! The ways in which a property has its bytes arrive. The libraries that read streams include this file.
+//! The ways in which a property's bytes arrive. The libraries that read streams include this file.
 
-/// How bytes arrive: where each read ends. All in one, one by one, and in pieces of the fuzzer's choice, which are longer
-/// where there are many bytes.
+/// Where each read ends: all bytes in one, one by one, and in pieces that the fuzzer chooses, which
+/// are longer where there are many bytes.
 pub(crate) fn cuts(plan: [u8; 4], len: usize) -> [Vec<usize>; 3] {
     let mut own = Vec::new();
     let mut end = 0;

@@ -1,5 +1,5 @@
-//! Runs a property of the fuzzer's in `cargo test`, on any toolchain: on each of its seeds, and on random inputs that are
-//! made of them. Each library includes this file in its unit tests.
+//! Runs one of the fuzzer's properties in `cargo test`, on any toolchain: on each of its seeds, and
+//! on random inputs made from them. Each library includes this file in its unit tests.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,11 +8,11 @@ use std::{env, fs};
 /// Random inputs for each property.
 const INPUTS: usize = 10_000;
 
-/// Longest of them, in bytes; a seed may be longer.
+/// The longest random input, in bytes; a seed may be longer.
 const LONGEST: usize = 2048;
 
-/// Calls `property` with each seed of `target`, and with random inputs. It panics where the property does not hold, and
-/// prints the input; `AKURAI_SEED` repeats a run.
+/// Calls `property` with each seed of `target`, and with random inputs. If the property does not
+/// hold, it prints the input and panics. `AKURAI_SEED` repeats a run.
 pub(crate) fn check(target: &str, property: impl Fn(&[u8])) {
     let seeds = seeds(target);
     assert!(!seeds.is_empty(), "{target} has no seeds");
@@ -99,7 +99,7 @@ impl Random {
         (self.next() % bound as u64) as usize
     }
 
-    /// A seed with some changes, or bytes alone.
+    /// A seed with some changes, or only random bytes.
     fn input(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
         if self.below(16) == 0 {
             return (0..self.below(64)).map(|_| self.next() as u8).collect();
@@ -119,7 +119,7 @@ impl Random {
             0 => input.truncate(at),
             1 => drop(input.drain(at..end)),
             2 => input.insert(at, self.next() as u8),
-            // A part of it once more, or of another.
+            // Repeats a part of the input, or replaces its rest by a part of another seed.
             3 => input.extend_from_within(at..end),
             4 => {
                 let other = &seeds[self.below(seeds.len())];

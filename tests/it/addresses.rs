@@ -1,4 +1,4 @@
-//! Which address a client is said to have.
+//! Which address the server reports for a client.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::thread;
@@ -12,8 +12,8 @@ fn client_addr(request: &Request) -> Response {
     Response::text(client.unwrap_or_default())
 }
 
-/// A server that believes a `Forwarded` from loopback, and the answers that it gives to these
-/// fields.
+/// A server that believes a `Forwarded` from loopback; each case is the fields of a request and the
+/// address that the server must report.
 #[track_caller]
 fn check(cases: &[(&str, &str)]) {
     let server = Server::bind((Ipv4Addr::LOCALHOST, 0))
@@ -36,7 +36,7 @@ fn rfc9110_5_6_1_2_empty_elements_hide_no_client() {
         ("Forwarded: for=1.1.1.1\r\nForwarded:\r\n", "1.1.1.1"),
         ("Forwarded:\r\nForwarded: for=1.1.1.1\r\n", "1.1.1.1"),
         ("Forwarded:\r\n", "127.0.0.1"),
-        // What is there and names nobody is no empty element.
+        // An element that names no address still counts as an element.
         ("Forwarded: for=1.1.1.1, for=unknown\r\n", "127.0.0.1"),
         ("Forwarded: for=1.1.1.1;x=\", for=2.2.2.2\r\n", "127.0.0.1"),
     ]);
@@ -57,7 +57,7 @@ fn rfc7239_6_a_hidden_port_hides_no_address() {
 
 #[test]
 fn an_ipv4_client_of_an_ipv6_socket_has_its_ipv4_address() {
-    // Where the system has no IPv6, or keeps the two apart, there is no such client.
+    // Where the system has no IPv6, or separates IPv6 from IPv4, there is no such client.
     let Ok(server) = Server::bind((Ipv6Addr::UNSPECIFIED, 0)) else {
         return;
     };

@@ -1,7 +1,7 @@
-//! Tests that measure what their process holds, each in a process of its own.
+//! Tests that measure their process's memory or threads. Each runs in a separate process.
 
-/// A number of `/proc/self/status`: what the process holds or has most held at a time, in KiB, or
-/// its threads.
+/// A number of `/proc/self/status`: the process's current or highest memory in KiB, or its number
+/// of threads.
 pub(crate) fn status(key: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
     let line = status.lines().find(|line| line.starts_with(key));
@@ -10,8 +10,8 @@ pub(crate) fn status(key: &str) -> usize {
         .and_then(|number| number.parse().ok())
         .expect("a number")
 }
-/// Runs the test of this name in a process of its own, where nothing else needs memory: whether
-/// this is that process.
+/// Runs the test of this name in a separate process, where no other test needs memory. Returns
+/// whether the caller is that process.
 #[track_caller]
 pub(crate) fn is_alone(name: &str) -> bool {
     const ALONE: &str = "AKURAI_ALONE";

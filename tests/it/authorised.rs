@@ -1,4 +1,5 @@
-//! Event streams of a hub that some may follow, as the guide's page about authorising one has it.
+//! Event streams of a hub that only some clients may follow, as the guide's page about authorising
+//! describes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +44,7 @@ fn a_stream_ends_with_its_lifetime_and_is_asked_again_who_it_is() {
     };
     assert_eq!(follow(), (200, String::new()));
     hub.publish("a", "", "one").unwrap();
-    // As often as it comes back, it gets what it missed, until the session is over.
+    // Each time the client comes back it gets the events that it missed, until its session is over.
     assert_eq!(follow(), (200, "one".to_owned()));
     hub.publish("a", "", "two").unwrap();
     assert_eq!(follow(), (200, "one two".to_owned()));

@@ -9,14 +9,14 @@ use akurai_ws::{CloseFrame, CloseInfo, Error, Message, WsConn, upgrade};
 
 use crate::rfc6455::{Report, echo};
 
-/// A server whose connections are given to `serve`.
+/// A server that gives each connection to `serve`.
 fn serving(
     serve: impl Fn(WsConn) -> Result<(), Error> + Clone + Send + Sync + 'static,
 ) -> TestServer {
     TestServer::start(move |request: &Request| upgrade(request, serve.clone()))
 }
 
-/// A server whose connections are given to `serve`, which reports one thing of each.
+/// A server that gives each connection to `serve`, and reports its result.
 fn reporting<T: Send + 'static>(
     serve: impl Fn(WsConn) -> T + Clone + Send + Sync + 'static,
 ) -> (TestServer, Receiver<T>) {
@@ -95,7 +95,8 @@ fn ws_16_an_end_in_mid_frame_is_none_and_1006() {
             sent.len()
         );
         expect_info(report.info, 1006, "", false);
-        // Nobody has failed anything: there is no Close to send to one who is gone, and no reset either.
+        // Neither side has failed: the server sends no Close to a client that is gone, and no
+        // reset.
         ws.client.expect_eof();
     }
 }
@@ -106,7 +107,7 @@ fn ws_16_a_reset_in_mid_frame_is_none_and_1006() {
     let frame = Frame::text("hello").to_bytes();
     for cut in [0, 1, 5, 8] {
         let mut ws = WsClient::open(server.addr(), "/");
-        // An answer that is never read makes a reset of the close.
+        // The client leaves the answer unread, which turns its close into a reset.
         ws.send(&Frame::ping("unread"));
         ws.client.send(&frame[..cut]);
         ws.client.leave_by_reset();
@@ -117,7 +118,7 @@ fn ws_16_a_reset_in_mid_frame_is_none_and_1006() {
     eventually("no thread is held for those who left", || {
         server.handle().stats().upgraded == 0
     });
-    // The server has lost nothing by it.
+    // The server still works.
     WsClient::open(server.addr(), "/").close();
 }
 
@@ -176,7 +177,7 @@ fn what_one_sent_before_it_left_is_received_though_no_pong_reaches_it() {
         (outcome, messages)
     });
     let mut ws = WsClient::open(server.addr(), "/");
-    // The first pong is answered by a reset, and one of the others fails.
+    // The reset answers the first pong, and the server fails to write one of the others.
     let mut bytes = Frame::ping("anybody there").to_bytes().repeat(5);
     bytes.extend(Frame::text("bye").to_bytes());
     bytes.extend(Frame::close(1000, "").to_bytes());
@@ -245,7 +246,8 @@ fn the_closing_side_waits_for_the_peers_close() {
         (close.close_code(), &close.payload[2..]),
         (Some(4001), &b"enough"[..])
     );
-    // Nothing ends until this side has answered; what it still sends is discarded.
+    // The connection does not end before this side has answered. The server discards all that this
+    // side still sends.
     ws.send(&Frame::text("too late"));
     ws.send(&Frame::ping("too late"));
     assert!(ws.client.is_silent_for(Duration::from_millis(50)));
@@ -283,7 +285,7 @@ fn a_violation_instead_of_an_answer_ends_it_at_once() {
         let mut ws = WsClient::open(server.addr(), "/");
         ws.expect_close(1000);
         ws.send(&bad);
-        // There is no second Close to send.
+        // The server sends no second Close.
         ws.client.expect_eof();
     }
 }
@@ -299,7 +301,7 @@ fn closes_that_cross_are_both_answered() {
         Ok(())
     });
     let mut ws = WsClient::open(server.addr(), "/");
-    // On its way before the server says its own.
+    // This Close is on its way before the server sends its own.
     ws.send(&Frame::close(4002, "theirs"));
     gate.open();
     ws.expect_close_and_eof(4001);
@@ -323,7 +325,7 @@ fn nothing_is_sent_after_close() {
     ws.client.expect_eof();
     let (sent, again) = tried.recv_timeout(DEADLINE).expect("the closure ended");
     assert_eq!(sent, [false; 3]);
-    // Closing what is closed does nothing, and is no fault.
+    // Closing a closed connection does nothing, and is no error.
     assert!(again);
 }
 
@@ -381,11 +383,11 @@ fn a_violation_while_more_is_pushed_shows_close_and_then_fin() {
     let (server, _) = echo();
     let mut ws = WsClient::open(server.addr(), "/");
     ws.send(&Frame::text("\u{e9}").rsv(4));
-    // What it still pushes is read and thrown away, up to 256 KiB.
+    // The server reads and discards up to 256 KiB that the client still sends.
     for _ in 0..20 {
         ws.client.send([0x55; 10_000]);
     }
     ws.expect_close_and_eof(1002);
-    // It may push on even now that it has seen the end.
+    // The client may send more even after it has seen the end.
     ws.client.send([0x55; 10_000]);
 }

@@ -1,4 +1,5 @@
-//! Waits and rates: each ends what it is there to end, and a test that sets it short fails without it.
+//! Waits and rates: each must end the connections that it exists to end. Each test sets one of them
+//! short, and fails without it.
 
 use std::io::{self, Read, Write};
 use std::sync::mpsc::{self, Receiver};
@@ -80,7 +81,7 @@ fn a_body_that_drips_fails_the_read() {
     let (server, reports) = reading(limits);
     let mut client = server.connect();
     client.send(post(1_000_000));
-    // A byte for each answer that does not come: never a stall, always too slow.
+    // The client sends a byte whenever no answer has come: it never stalls, but is always too slow.
     let give_up = Instant::now() + DEADLINE;
     while client.is_silent_for(Duration::from_millis(20)) && Instant::now() < give_up {
         if client.try_send("x").is_err() {
@@ -171,7 +172,7 @@ fn a_client_that_reads_now_and_then_is_not_dropped_however_small_the_pieces() {
     });
     let mut client = server.connect();
     client.send(GET);
-    // Together its pauses are longer than any that is allowed.
+    // The sum of the pauses is longer than any allowed wait.
     for _ in 0..6 {
         let dropped = reports.recv_timeout(Duration::from_millis(700));
         assert_eq!(dropped, Err(mpsc::RecvTimeoutError::Timeout));
@@ -251,7 +252,7 @@ fn keep_alive_shrinks_as_places_run_out() {
     let mut first = server.connect();
     first.send(GET);
     assert!(!first.read_response().has_token("connection", "close"));
-    // With the last place taken, nobody may keep one idle.
+    // When the last place is taken, no connection may stay idle.
     let mut second = server.connect();
     second.send(GET);
     assert!(second.read_response().has_token("connection", "close"));
@@ -320,7 +321,7 @@ fn an_upgrade_waits_for_all_of_the_write_stall() {
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
     let waited = reports.recv_timeout(DEADLINE * 4).expect("it gives up");
-    // The writes of a response wait a quarter of it each.
+    // Each write of a response may wait a quarter of it.
     assert!(waited > Duration::from_millis(700), "{waited:?}");
     assert_eq!(client.read_head().status, 101);
 }

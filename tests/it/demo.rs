@@ -1,6 +1,6 @@
 //! The demo's routes, as a browser and curl meet them.
 
-// The program's own text, since no library has it. Its command line has tests of its own.
+// The demo's own source, since it is in no library. Its command line has separate tests.
 #[allow(dead_code)]
 #[path = "../../akurai-server/src/demo/mod.rs"]
 pub(crate) mod program;
@@ -17,7 +17,7 @@ fn demo() -> TestServer {
     TestServer::limited(Limits::default(), app(&hub))
 }
 
-/// The demo with its numbers. They end before the server does.
+/// The demo with its publisher of numbers, which must end before the server does.
 fn live_demo() -> (Publisher, TestServer) {
     let hub = Hub::new(HubOptions::default()).expect("its threads can be made");
     let server = TestServer::limited(Limits::default(), app(&hub));
@@ -126,7 +126,7 @@ fn the_echo_admits_any_origin() {
     ws.expect_close_and_eof(3000);
 }
 
-/// An event stream that is open.
+/// An open event stream.
 fn follow(server: &TestServer, path: &str) -> (Client, EventStream) {
     let mut client = server.connect();
     client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n"));
@@ -135,7 +135,7 @@ fn follow(server: &TestServer, path: &str) -> (Client, EventStream) {
     (client, EventStream::default())
 }
 
-/// Reads on until an event of this name has come whose data holds `part`, and returns its data.
+/// Reads until an event of this name comes whose data contains `part`, and returns its data.
 #[track_caller]
 fn read_event((client, stream): &mut (Client, EventStream), name: &str, part: &str) -> String {
     loop {
@@ -158,10 +158,10 @@ fn the_numbers_come_each_second() {
     for part in ["{\"at\":", "\"subscribers\":1,", "\"threads\":"] {
         assert!(first.contains(part), "{part} is not in {first}");
     }
-    // With a second one there is a rate.
+    // From the second event on there is a rate.
     let next = read_event(&mut stats, "stats", "\"requests_per_s\":0");
     assert!(next.contains("\"bytes_out_per_s\":"), "{next}");
-    // Who gets both on one connection is one subscriber.
+    // A client that gets both on one connection counts as one subscriber.
     let _both = follow(&server, "/api/live");
     read_event(&mut stats, "stats", "\"subscribers\":2,");
 }
@@ -210,7 +210,7 @@ fn what_is_not_valid_is_told_to_its_client_alone() {
         ann.expect(Opcode::TEXT, format!("{{\"error\":\"{error}\"}}"));
     }
     ann.send(&Frame::text("\u{1f980}".repeat(500)));
-    // The first that the others get is what was valid.
+    // The first message that the others get is the valid one.
     let said = read_event(&mut follower, "chat", "");
     assert!(said.contains("\u{1f980}"), "{said}");
     bob.expect(Opcode::TEXT, &said);

@@ -1,5 +1,5 @@
-//! Clients that come from a node which is ahead: they have ids that have yet to reach the node they
-//! come to. The engine alone says whether such an id is of its order. No clock does.
+//! Clients that come from a node which is ahead: their ids have not reached the new node yet. Only
+//! the engine can say whether such an id belongs to its order of events. No clock can.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,26 +12,26 @@ use akurai_tests::{DEADLINE, End, TestServer, eventually};
 
 use crate::hub::{Reader, quick, serve, subscribe};
 
-/// One order of events, whose ids the test says.
+/// One order of events. The test chooses the ids.
 #[derive(Default)]
 struct Order {
     events: Mutex<Vec<Event>>,
 }
 
-/// How an engine is read.
+/// How the engine answers a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// It says what there is.
+    /// It returns all events that it has.
     Open,
-    /// One event at a time, and one after the other.
+    /// It returns one event at a time, at intervals.
     Paced,
-    /// It does not answer until it is in another mode.
+    /// It does not answer until the mode changes.
     Silent,
-    /// It says that it cannot be asked.
+    /// It fails as unavailable.
     Away,
-    /// Where no event is next, it makes one itself.
+    /// When there is no next event, it makes one itself.
     Busy,
-    /// It says that the order begins again, behind 3-0, and is open then.
+    /// It says that the order begins again, after 3-0, and then changes to `Open`.
     Anew,
 }
 
@@ -43,7 +43,7 @@ struct State {
     order: Arc<Order>,
     mode: Mutex<Mode>,
     changed: Condvar,
-    /// How often it was asked for the next events, and for its end.
+    /// How often the hub asked for the next events, and for the order's end.
     reads: AtomicUsize,
     ends: AtomicUsize,
 }
@@ -90,7 +90,7 @@ impl Order {
 }
 
 impl Node {
-    /// Every answer that comes after this is of this mode.
+    /// Sets the mode of every later answer.
     fn set(&self, mode: Mode) {
         *self.0.mode.lock().unwrap() = mode;
         self.0.changed.notify_all();
@@ -100,7 +100,7 @@ impl Node {
         self.0.ends.load(Ordering::SeqCst)
     }
 
-    /// Waits until it was asked some times more.
+    /// Waits until the hub has asked a few times more.
     fn is_read(&self) {
         let reads = || self.0.reads.load(Ordering::SeqCst);
         let before = reads();
@@ -128,7 +128,7 @@ impl Engine for Node {
             .0
             .changed
             .wait_timeout_while(mode, DEADLINE * 2, is_silent);
-        // Held until the answer is there.
+        // Held until the answer is ready.
         let mut mode = wait_for.unwrap().0;
         let pace = Duration::from_millis(10);
         match *mode {
@@ -196,7 +196,7 @@ fn now() -> u64 {
     now.unwrap().as_millis() as u64
 }
 
-/// An order that has one event of topic `a`, `first`, and a node that has read it.
+/// An order that has one event `first` of topic `a`, and a node that has read it.
 fn begun(ms: u64) -> (Arc<Order>, Node) {
     let order = Arc::new(Order::default());
     order.put(ms, "a", "first");
@@ -204,7 +204,7 @@ fn begun(ms: u64) -> (Arc<Order>, Node) {
     (order, node)
 }
 
-/// A client that comes with this id, once its shard has it.
+/// Connects a client with this id, and waits until a shard has taken it.
 #[track_caller]
 fn comes(hub: &Hub, server: &TestServer, topics: &str, id: EventId) -> Reader {
     let before = hub.present("a");
@@ -219,7 +219,8 @@ fn comes(hub: &Hub, server: &TestServer, topics: &str, id: EventId) -> Reader {
 
 #[test]
 fn the_clock_of_a_node_decides_nothing() {
-    // The engine's clock beside this process': as if the node's were as far behind or ahead.
+    // The engine's ids are this far from the process's clock, as if the node's clock were behind or
+    // ahead by as much.
     for offset in [-3_600_000_i64, -120_000, -50_000, 120_000, 3_600_000] {
         let ms = now().saturating_add_signed(offset);
         let (order, late) = begun(ms);
@@ -234,7 +235,7 @@ fn the_clock_of_a_node_decides_nothing() {
         order.put(ms + 2, "a", "third");
         late.set(Mode::Open);
         assert_eq!(moved.read(1), ["third"], "at {offset} ms");
-        // And back.
+        // The client moves back.
         let mut back = subscribe(&ahead, "a", Some(&moved.stream.last_event_id));
         order.put(ms + 3, "a", "fourth");
         assert_eq!(
@@ -254,7 +255,7 @@ fn a_node_that_is_far_behind_is_waited_for() {
     }
     let mut reader = comes(&hub, &server, "a", id(58));
     let mut other = comes(&hub, &server, "a", id(57));
-    // Nearly three seconds, in which no read is empty.
+    // Nearly three seconds, in which no read returns empty.
     node.set(Mode::Paced);
     assert_eq!(reader.read(2), ["59", "60"]);
     assert_eq!(other.read(3), ["58", "59", "60"]);
@@ -286,7 +287,7 @@ fn an_id_that_never_comes_is_told_in_an_idle_order() {
     assert_eq!(node.ends(), 0, "the empty reads say so");
     order.put(7, "a", "next");
     let mut reader = comes(&hub, &server, "a", id(9));
-    // The node may tell of it before it has read the next event, which then comes behind.
+    // The node may send the reset before it has read the next event, which then comes after.
     assert_eq!(reader.read(1)[0], "events were lost");
     order.put(8, "a", "last");
     read_to(&mut reader, "last");
@@ -302,7 +303,7 @@ fn an_id_that_never_comes_is_told_in_a_busy_order() {
     let mut reader = comes(&hub, &server, "a,noise", id(now()));
     reader.read(2);
     assert_eq!(reader.stream.dispatched[0].data, "events were lost");
-    // It goes on from there.
+    // The client continues from there.
     let ids: Vec<EventId> = reader.stream.dispatched[..2]
         .iter()
         .map(|event| event.last_event_id.parse().unwrap())
@@ -314,7 +315,7 @@ fn an_id_that_never_comes_is_told_in_a_busy_order() {
     assert_eq!(node.ends(), ends, "no subscriber needs a look");
 }
 
-/// The comment that an idle stream is kept open with.
+/// The comment that keeps an idle stream open.
 const HEARTBEAT: &[u8] = b": \n\n";
 
 fn with_heartbeats() -> HubOptions {
@@ -334,7 +335,7 @@ fn an_engine_that_is_away_says_nothing() {
         let mut ahead = comes(&hub, &server, "a", id(ms + 1));
         let mut never = comes(&hub, &server, "a", id(now()));
         for reader in [&mut ahead, &mut never] {
-            // Longer than any wait of the hub's own.
+            // Longer than any of the hub's own waits.
             for _ in 0..12 {
                 let bytes = reader.client.read_through(HEARTBEAT);
                 reader.stream.feed(&bytes);
@@ -403,7 +404,7 @@ fn who_leaves_before_its_place_is_known_is_noticed_once() {
         left.sort();
         assert_eq!(left, ["a1", "b0"]);
     }
-    // It has the place of those who left.
+    // The client gets the place of those that left.
     let mut next = comes(&hub, &server, "b,a", id(7));
     for ms in 6..9 {
         order.put(ms, "a", &ms.to_string());
@@ -420,7 +421,8 @@ fn many_that_are_early_at_once() {
     let (order, node) = begun(5);
     let (hub, server) = node.serve(quick());
     node.set(Mode::Silent);
-    // Every third is where the node is, every third ahead, and every third at an id that never comes.
+    // Of every three clients one is where the node is, one is ahead, and one has an id that never
+    // comes.
     let mut readers: Vec<(u64, Reader)> = (0..MANY)
         .map(|n| {
             let ms = [5, 6 + n % 10, 100 + n][n as usize % 3];
@@ -433,7 +435,7 @@ fn many_that_are_early_at_once() {
     node.set(Mode::Open);
     for (ms, reader) in &mut readers {
         if *ms > 20 {
-            // A shard may tell of it before it gives what came meanwhile.
+            // A shard may send the reset before the events that came meanwhile.
             assert_eq!(reader.read(1)[0], "events were lost", "{ms}");
             continue;
         }
@@ -452,14 +454,15 @@ fn an_order_that_begins_again_while_a_client_is_early() {
     let (order, node) = begun(500);
     let (hub, server) = node.serve(quick());
     node.set(Mode::Silent);
-    // Of the order that was: it is told once, be it that others are told of the gap.
+    // An id of the old order: its client gets one reset, possibly together with others that lost
+    // events.
     let mut old = comes(&hub, &server, "a", id(501));
     let mut reader = comes(&hub, &server, "a", id(500));
     order.events.lock().unwrap().clear();
     node.set(Mode::Anew);
     assert_eq!(reader.read(1), ["events were lost"]);
     assert_eq!(old.read(1), ["events were lost"]);
-    // Of the order that is: another node has read it already.
+    // An id of the current order: another node has already read it.
     node.set(Mode::Silent);
     let mut new = comes(&hub, &server, "a", id(41));
     order.put(41, "a", "41");

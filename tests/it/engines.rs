@@ -1,4 +1,4 @@
-//! Engines of somebody's own.
+//! Engines that an application writes itself.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use akurai_tests::eventually;
 
 use crate::demo::program::routes::app;
 
-/// In memory, and panics when it is asked for events while it is broken.
+/// In memory; panics when the hub asks for events while it is broken.
 struct Breakable {
     memory: Memory,
     is_broken: Arc<AtomicBool>,

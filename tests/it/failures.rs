@@ -1,5 +1,5 @@
-//! What fails in a program, and what the server answers in a handler's place: what the program, the
-//! client and stderr are told of it.
+//! Failures in a program, and answers that the server gives in a handler's place: what the program,
+//! the client and stderr learn about them.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -23,7 +23,7 @@ fn answer(server: &TestServer, request: &str) -> Answer {
     client.read_response()
 }
 
-/// Fails unless a page of the other site may read the answer, which has the other fields too.
+/// Fails unless a page of the other site may read the answer and its other fields.
 #[track_caller]
 fn expect_readable(answer: &Answer, status: u16) {
     assert_eq!(answer.status, status, "{answer:?}");
@@ -90,7 +90,7 @@ fn what_the_server_answers_passes_the_middleware() {
                  {fields}\r\n\r\n{body}"
             )
         };
-        // Announced, and met in the midst of it.
+        // The limit is exceeded by the announced length, and in the middle of a body.
         let announced = answer(&server, &post("Content-Length: 11", "x"));
         let met = post(
             "Transfer-Encoding: chunked",
@@ -171,8 +171,8 @@ fn an_event_stream_without_a_place_is_told_to_come_back_in_a_way_that_the_page_m
     }
 }
 
-/// Runs the test of this name in a process of its own, and gives what that wrote on stderr; `None`
-/// in that process.
+/// Runs the test of this name in a separate process, and returns its stderr; `None` in that
+/// process.
 #[track_caller]
 fn told_by(name: &str) -> Option<String> {
     const ALONE: &str = "AKURAI_ALONE";
@@ -193,7 +193,7 @@ fn told_by(name: &str) -> Option<String> {
     Some(told)
 }
 
-/// The server's own lines, in their order.
+/// The server's own lines on stderr, in order.
 fn lines(told: &str) -> Vec<&str> {
     let lines = told
         .lines()
@@ -225,7 +225,7 @@ fn the_cause_of_a_failure_is_told() {
         .iter()
         .map(|line| format!("akurai-http: {line}"))
         .collect();
-    // A connection may end, and the next begin, before its end is told.
+    // A connection may end, and the next one begin, before the server reports the first one's end.
     let mut lines = lines(&told);
     expected.sort();
     lines.sort_unstable();
@@ -244,7 +244,7 @@ fn fail_in_every_way() {
         reply => reply,
     };
     let app = failing()
-        // The program's own connection, to a database for example: the client has not left.
+        // The program's own connection failed, to a database for example: the client has not left.
         .get("/replaced", |_| -> io::Result<Response> {
             Err(io::Error::from(io::ErrorKind::ConnectionReset))
         })
@@ -357,7 +357,7 @@ fn a_client_that_leaves_is_no_failure() {
             client.send(get(path).replace("\r\n\r\n", &format!("\r\n{fields}")));
             leave(client, by_reset);
         }
-        // In the midst of a body.
+        // In the middle of a body.
         let mut client = server.connect();
         client.send(get("/"));
         client.send("POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nhell");

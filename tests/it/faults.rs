@@ -1,4 +1,4 @@
-//! What goes wrong around a server: clients that leave, stall, reset or talk noise, handlers that fail.
+//! Faults around a server: clients that leave, stall, reset or send noise, and handlers that fail.
 
 use std::io::{Read, Write};
 use std::sync::mpsc;
@@ -23,7 +23,7 @@ fn sixty_four_idle_connections_and_a_65th_served_at_once() {
         client.send(get("/first"));
         assert_eq!(client.read_response().status, 200);
     }
-    // They are all still open, and say nothing.
+    // All of those connections are still open and silent.
     for n in 0..20 {
         let mut client = mirror.connect();
         client.send(get(&format!("/{n}")));
@@ -143,7 +143,7 @@ fn a_reset_while_the_handler_works() {
         Response::text("got")
     });
     let mut client = server.connect();
-    // An answer that stays unread makes a reset of the close.
+    // The client leaves the answer unread, which turns its close into a reset.
     client.send(get("/"));
     client.await_unread();
     client.send(get("/held"));
@@ -202,7 +202,7 @@ fn noise_of_any_kind_ends_connections_and_nothing_else() {
         if n % 2 == 0 {
             client.send(akurai_tests::handshake("/"));
         }
-        // The server may have closed before all of it is out.
+        // The server may close before the client has sent all of it.
         for piece in random.pieces(&noise, 500) {
             if client.try_send(piece).is_err() {
                 break;

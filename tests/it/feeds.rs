@@ -1,10 +1,11 @@
-//! One request, fed to a server in every way that must make no difference.
+//! Sends one request to a server in every way that must give the same result.
 
 use akurai_tests::{Answer, Client, End, ReadError, shown};
 
 use crate::mirror::Mirror;
 
-/// A request that must never be answered after one that was refused, and must be after one that was served.
+/// The second request. It must never be answered after a refused request, and must be answered
+/// after a served one.
 const SECOND: &[u8] = b"GET /second HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
 
 /// How a request reaches the server.
@@ -32,8 +33,8 @@ impl Feed {
     }
 }
 
-/// Each of `requests` gets `status` with `Connection: close`, then FIN; the application hears of none of them, nor of
-/// the request behind.
+/// Each of `requests` gets `status` with `Connection: close`, then FIN. The application sees none
+/// of them, nor the second request.
 #[track_caller]
 pub(crate) fn all_refused<R: AsRef<[u8]>>(
     mirror: &Mirror,
@@ -59,7 +60,7 @@ pub(crate) fn all_refused<R: AsRef<[u8]>>(
     });
 }
 
-/// Each of `requests` gets 200, and so does the request behind it on the same connection.
+/// Each of `requests` gets 200, and so does the second request on the same connection.
 #[track_caller]
 pub(crate) fn all_served<R: AsRef<[u8]>>(mirror: &Mirror, requests: impl IntoIterator<Item = R>) {
     check_all(requests, |feed, request| {
@@ -67,7 +68,8 @@ pub(crate) fn all_served<R: AsRef<[u8]>>(mirror: &Mirror, requests: impl IntoIte
     });
 }
 
-/// `request` gets 200, and so does the request behind it. The answer to it, which every feed gave alike.
+/// `request` gets 200, and so does the second request. Returns the answer to `request`, which must
+/// be the same for every feed.
 #[track_caller]
 pub(crate) fn served(mirror: &Mirror, request: impl AsRef<[u8]>) -> Answer {
     let mut answers = Vec::new();
@@ -94,7 +96,7 @@ pub(crate) fn served(mirror: &Mirror, request: impl AsRef<[u8]>) -> Answer {
     answers.swap_remove(0)
 }
 
-/// Each of `requests` gets 200, then FIN; what stands behind it is not answered.
+/// Each of `requests` gets 200, then FIN. The second request gets no answer.
 #[track_caller]
 pub(crate) fn all_served_then_closed<R: AsRef<[u8]>>(
     mirror: &Mirror,
@@ -115,7 +117,8 @@ pub(crate) fn all_served_then_closed<R: AsRef<[u8]>>(
     });
 }
 
-/// Each of `requests` gets `status`. The connection then ends if the answer says so, and serves what follows if not.
+/// Each of `requests` gets `status`. Then the connection ends if the answer says so, else it serves
+/// the second request.
 #[track_caller]
 pub(crate) fn all_answered<R: AsRef<[u8]>>(
     connect: impl Fn() -> Client,
@@ -154,7 +157,8 @@ fn serve(mirror: &Mirror, feed: Feed, request: &[u8]) -> Result<Answer, String> 
     }
 }
 
-/// The answer to the second request, then the end of the connection, which that request asked for.
+/// Reads the answer to the second request, then the end of the connection, which that request asked
+/// for.
 fn expect_second(client: &mut Client, feed: Feed) -> Result<Answer, String> {
     if feed == Feed::Alone {
         client
@@ -183,7 +187,7 @@ fn ends_by_fin(client: &mut Client) -> Result<(), String> {
     }
 }
 
-/// Runs `check` for every request and feed, and fails with all that went wrong.
+/// Runs `check` for every request and feed, and fails with the list of all errors.
 #[track_caller]
 fn check_all<R: AsRef<[u8]>>(
     requests: impl IntoIterator<Item = R>,

@@ -1,4 +1,5 @@
-//! Messages that go out in fragments, and what may come between (RFC 6455 §5.4).
+//! Messages that the server sends in fragments, and the frames that may come between them (RFC 6455
+//! §5.4).
 
 use std::io::Write;
 use std::sync::mpsc;
@@ -26,7 +27,7 @@ fn pings_are_answered_while_another_thread_streams() {
             writer.finish()
         });
         has_begun.recv().unwrap();
-        // Behind the stream, and a ping of our own behind that.
+        // The text comes after the stream, and our own ping after that.
         other.send_text("behind")?;
         other.send_ping(b"last")?;
         while conn.recv()?.is_some() {}
@@ -60,7 +61,7 @@ fn an_abandoned_stream_closes_with_1011() {
     let (server, results) = reporting_with(WsOptions::new(), |conn| {
         let mut writer = conn.send_stream(Kind::Text).unwrap();
         writer.write_all(b"half a mes").unwrap();
-        // What is no text is refused, and not sent.
+        // The writer refuses bytes that are no text, and does not send them.
         let refused = writer.write_all(b"\xff").map_err(Error::from);
         drop(writer);
         (refused, conn.send_text("more"))
@@ -91,7 +92,7 @@ fn a_second_stream_waits_for_the_first() {
     let (server, results) = reporting_with(options, |conn| {
         let mut first = conn.send_stream(Kind::Binary).unwrap();
         first.write_all(b"1").unwrap();
-        // In vain: its owner is this thread.
+        // This cannot succeed: this thread itself owns the stream.
         let begun = Instant::now();
         let in_vain = conn.send_stream(Kind::Binary).map(drop);
         let waited = begun.elapsed();

@@ -46,7 +46,7 @@ fn a_gap_is_told_though_the_stream_breaks_behind_a_gauge() {
         ("message", "of gauge")
     );
     assert_eq!(events[1].event, "reset");
-    // Had it broken between the two, the client would have come back with this.
+    // If the connection had broken between the two, the client would have come back with this id.
     let cursor = match &*events[0].last_event_id {
         "" => seen,
         id => id.to_owned(),
@@ -54,7 +54,7 @@ fn a_gap_is_told_though_the_stream_breaks_behind_a_gauge() {
     let mut back = subscribe(&server, "gauge,a", Some(&cursor));
     back.read(2);
     assert_eq!(back.stream.dispatched[1].event, "reset");
-    // The reset is where it goes on.
+    // The client continues from the reset.
     let id = back.read_cursor().to_string();
     hub.publish("gauge", "", "next").unwrap();
     assert_eq!(subscribe(&server, "gauge,a", Some(&id)).read(1), ["next"]);
@@ -84,7 +84,7 @@ fn what_gauges_stand_at_comes_in_the_order_of_events() {
 
 #[test]
 fn a_value_that_is_half_written_is_written_to_its_end() {
-    // More than the system takes for a client that does not read.
+    // More than the system buffers for a client that does not read.
     let large = "x".repeat(12 << 20);
     let options = HubOptions {
         ring_bytes: 64 << 20,
@@ -97,7 +97,7 @@ fn a_value_that_is_half_written_is_written_to_its_end() {
     reader.read_cursor();
     hub.publish("gauge", "", &large).unwrap();
     reader.client.await_unread();
-    // Of those that wait behind it, the last alone matters.
+    // Of the values that wait behind it, only the last one is sent.
     for data in ["one", "two", "three"] {
         hub.publish("gauge", "", data).unwrap();
     }

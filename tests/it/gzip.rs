@@ -1,4 +1,5 @@
-//! Responses and event streams with gzip, as a client sees them that inflates by its own reading of RFC 1951.
+//! Responses and event streams with gzip. The client inflates them with its own implementation of
+//! RFC 1951.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, mpsc};
@@ -20,7 +21,7 @@ fn ask(client: &mut Client, method: &str, path: &str, fields: &str) -> Answer {
 
 const GZIP: &str = "Accept-Encoding: gzip\r\n";
 
-/// The content of one gzip member (RFC 1952 §2.3), its length and CRC checked.
+/// The content of one gzip member (RFC 1952 §2.3), with its length and CRC checked.
 #[track_caller]
 fn gunzip(member: &[u8]) -> Vec<u8> {
     assert_eq!(&member[..4], [0x1f, 0x8b, 8, 0], "ID1 ID2 CM FLG");
@@ -120,7 +121,7 @@ fn a_stream_is_coded_while_it_is_written() {
     assert_eq!(ask(&mut client, "GET", "/stream", "").text(), text());
     let head = ask(&mut client, "HEAD", "/stream", GZIP);
     assert_eq!(head.header("content-encoding"), Some("gzip"));
-    // HTTP/1.0 has it until the end of the connection.
+    // For HTTP/1.0 the body lasts until the end of the connection.
     client.send("GET /stream HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n");
     assert_eq!(gunzip(&client.read_response().body), text().as_bytes());
     client.expect_eof();
@@ -131,7 +132,7 @@ fn a_stream_that_is_shorter_than_it_said_does_not_look_whole() {
     let server = TestServer::start(app());
     let mut client = server.connect();
     client.send(format!("GET /less HTTP/1.1\r\nHost: t\r\n{GZIP}\r\n"));
-    // Nothing was sent yet: all of it still waited to be compressed.
+    // The server had sent nothing yet: all of it still waited for the compressor.
     assert_eq!(client.read_response().status, 500);
 }
 
@@ -263,7 +264,7 @@ fn each_event_of_a_coded_stream_ends_at_a_byte_and_can_be_read() {
     let (stream, _) = client.read_to_end();
     assert_eq!(&stream[..4], [0x1f, 0x8b, 8, 0]);
     let content = gunzip(&stream);
-    // Each write ended with a flush: what is before it can be read without what follows.
+    // Each write ended with a flush, so that a client can decode it without the bytes after it.
     let mut inflater = Inflater::new(15);
     let mut rest = &stream[10..];
     let mut events = Vec::new();

@@ -1,4 +1,4 @@
-//! Which hosts a server answers to: what ends DNS rebinding.
+//! The hosts for which a server answers: this stops DNS rebinding.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ fn listed() -> Server {
     server.hosts(HOSTS).expect("they are hosts")
 }
 
-/// Routes of all kinds, and how often one of them ran.
+/// Routes of all kinds, and how often any of them ran.
 fn app() -> (Router, Arc<AtomicUsize>) {
     let ran = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&ran);
@@ -31,7 +31,8 @@ fn app() -> (Router, Arc<AtomicUsize>) {
     (app, ran)
 }
 
-/// What a browser sends to a page's own host: the one that the page's site had its name lead to.
+/// The request of a browser to the page's own host name, which the attacker has pointed at this
+/// server.
 fn opening(path: &str, host: &str) -> String {
     let named = format!("Host: {host}\r\nOrigin: http://{host}\r\n");
     handshake(path).replacen("Host: example.com\r\n", &named, 1)
@@ -73,7 +74,7 @@ fn rebinding_reaches_no_route_event_stream_or_websocket() {
         format!("OPTIONS / HTTP/1.1\r\nHost: {evil}\r\n\r\n"),
         format!("TRACE / HTTP/1.1\r\nHost: {evil}\r\n\r\n"),
         format!("GET / HTTP/1.0\r\nHost: {evil}\r\n\r\n"),
-        // An absolute-form's authority goes before the Host (RFC 9112 §3.2.2).
+        // The authority of an absolute-form has priority over Host (RFC 9112 §3.2.2).
         get(&format!("http://{evil}/"), "localhost"),
     ];
     for request in &requests {
@@ -141,7 +142,7 @@ fn listed_hosts_are_answered_however_they_are_written() {
     }
     let absolute = get("http://localhost:1/", "evil.example");
     assert_eq!(ask(&server, &absolute).status, 200);
-    // HTTP/1.0 need name no host, and then it is no browser.
+    // An HTTP/1.0 request need not name a host, and a request without one is from no browser.
     assert_eq!(ask(&server, "GET / HTTP/1.0\r\n\r\n").status, 200);
     for host in [
         "localhost.evil.example",

@@ -1,4 +1,5 @@
-//! The hub: one event to many, who cost no thread, miss nothing they are not told of, and hold up nobody.
+//! The hub: it sends one event to many subscribers. They cost no thread, each missing event is
+//! reported to them, and they delay nobody.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +13,7 @@ use akurai_tests::{Client, DEADLINE, End, EventStream, TestServer, eventually};
 
 const LONG: Duration = Duration::from_secs(600);
 
-/// A server with a hub at `/events/{topic}`; every subscriber is looked at every 250 ms.
+/// A server with a hub at `/events/{topic}`; the hub checks every subscriber every 250 ms.
 pub(crate) fn serving(options: HubOptions) -> (TestServer, Hub) {
     let hub = Hub::new(options).expect("threads can be made");
     (serve(&hub), hub)
@@ -36,7 +37,7 @@ pub(crate) fn quick() -> HubOptions {
     }
 }
 
-/// A client that has subscribed, and has read as far as its first cursor.
+/// A client that has subscribed, and has read up to its first cursor.
 pub(crate) struct Reader {
     pub(crate) client: Client,
     pub(crate) stream: EventStream,
@@ -58,7 +59,7 @@ pub(crate) fn subscribe(server: &TestServer, topics: &str, last_event_id: Option
 }
 
 impl Reader {
-    /// Reads until there are so many events; their data.
+    /// Reads until this many events have come; returns their data.
     #[track_caller]
     pub(crate) fn read(&mut self, count: usize) -> Vec<String> {
         while self.stream.dispatched.len() < count {
@@ -68,7 +69,7 @@ impl Reader {
         self.data()
     }
 
-    /// Reads until the stream has told where it stands.
+    /// Reads until the stream has sent its cursor.
     #[track_caller]
     pub(crate) fn read_cursor(&mut self) -> EventId {
         loop {
@@ -124,7 +125,8 @@ fn events_reach_all_subscribers_of_their_topic_in_order() {
 #[test]
 fn who_comes_while_events_never_cease_has_its_turn() {
     let (server, hub) = serving(quick());
-    // They read nothing, and of a gauge one value waits for each: a pass over them takes longer than a batch to publish.
+    // These clients read nothing, and one value of the gauge waits for each: a pass over them takes
+    // longer than publishing a batch.
     hub.latest_only("gauge");
     let mut idle: Vec<Reader> = (0..100)
         .map(|_| subscribe(&server, "gauge", None))
@@ -182,10 +184,10 @@ fn who_comes_back_gets_what_it_missed_and_nothing_twice() {
     let mut back = subscribe(&server, "a", Some(&seen));
     hub.publish("a", "", "3").unwrap();
     assert_eq!(back.read(2), ["2", "3"]);
-    // From a cursor that came without an event, too.
+    // Also from a cursor that came without an event.
     let mut again = subscribe(&server, "a", Some(&start.to_string()));
     assert_eq!(again.read(3), ["1", "2", "3"]);
-    // And a first connection may begin where it likes.
+    // A first connection may also choose where to begin.
     let mut query = server.connect();
     query.send(format!(
         "GET /events/a?last_event_id={start} HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -198,7 +200,7 @@ fn a_page_begins_where_its_state_was_read() {
     let node = Hub::with_engine(quick(), Memory::new(100)).unwrap();
     for hub in [Hub::new(quick()).unwrap(), node] {
         let server = serve(&hub);
-        // The first time, nothing was ever published.
+        // In the first round, nothing has ever been published.
         for n in ["0", "1"] {
             let at = hub.last_id();
             let id = hub.publish("a", "", n).unwrap();
@@ -226,7 +228,7 @@ fn a_gap_is_told() {
         back.read(1);
         let reset = &back.stream.dispatched[0];
         assert_eq!(reset.event, "reset", "{cursor}");
-        // It goes on from now.
+        // The stream continues with new events.
         let id = hub.publish("a", "", "next").unwrap();
         assert_eq!(back.read(2)[1], "next");
         assert_eq!(back.ids()[1], id.to_string());
@@ -242,7 +244,7 @@ fn an_idle_subscriber_is_sent_its_cursor() {
     let (server, hub) = serving(options);
     let mut reader = subscribe(&server, "a", None);
     reader.read_cursor();
-    // An event of another topic moves the cursor, and the heartbeat tells.
+    // An event of another topic moves the cursor, and the heartbeat reports it.
     let id = hub.publish("b", "", "other").unwrap();
     reader
         .client
@@ -252,7 +254,7 @@ fn an_idle_subscriber_is_sent_its_cursor() {
 #[test]
 fn a_sweep_may_take_for_ever() {
     let options = HubOptions {
-        // As many ticks as a number of 64 bits has no room for.
+        // As a number of ticks this does not fit into 64 bits.
         sweep: Duration::from_secs(1 << 62),
         ..quick()
     };
@@ -298,7 +300,7 @@ fn one_who_does_not_read_is_dropped_and_comes_back_without_loss() {
         assert!(begun.elapsed() < DEADLINE, "the slow one is never dropped");
         hub.publish("a", "", &format!("{count} {text}")).unwrap();
         count += 1;
-        // The one who reads is not held up by it.
+        // The others do not delay the client that reads.
         reader.read(count);
     }
     assert_eq!(reader.stream.dispatched.len(), count);
@@ -417,11 +419,11 @@ fn two_nodes_of_one_engine_have_the_same_order() {
         assert_eq!(reader.read(100), expected);
     }
     assert_eq!(readers[0].ids(), readers[1].ids());
-    // Who loses one node goes on at the other.
+    // A client that loses one node continues at the other.
     let mut moved = subscribe(&servers[1], "a", Some(&readers[0].ids()[89]));
     assert_eq!(moved.read(10), expected[90..]);
     assert_eq!(cursors[0], cursors[1]);
-    // A node that comes later has what the engine has.
+    // A later node has the same events as the engine.
     let third = Hub::with_engine(quick(), engine).unwrap();
     let server = serve(&third);
     let mut late = subscribe(&server, "a", Some(&readers[0].ids()[49]));
@@ -433,7 +435,7 @@ fn an_event_that_cannot_be_encoded_is_refused() {
     let hub = Hub::new(quick()).unwrap();
     let error = hub.publish("a", "two\nlines", "").unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-    // Nor can one that would not fit into the ring, and so would be lost at once.
+    // It also refuses an event that does not fit into the ring, which would be lost at once.
     let error = hub.publish("a", "", &"x".repeat(9 << 20)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }

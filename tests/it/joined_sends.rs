@@ -1,4 +1,4 @@
-//! Messages that are held back until the receiving thread waits.
+//! Messages that the connection holds back until the receiving thread waits.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn answers_wait_for_the_next_wait() {
     ws.client.send(both.concat());
     assert!(ws.client.is_silent_for(SHORT));
     gate.open();
-    // In one write, so that they are here at once.
+    // In one write, so that they arrive together.
     assert_eq!(ws.client.read_some(), b"\x81\x011\x81\x012");
     ws.send(&Frame::text("3"));
     assert_eq!(next(&ends), Some(Message::Text("3".into())));
@@ -54,7 +54,7 @@ fn without_the_option_each_goes_at_once() {
     ws.close();
 }
 
-/// Each of these takes along what was held, and the client sees it although nobody receives.
+/// Each of these sends the held messages too, and the client sees them although nobody receives.
 #[test]
 fn whatever_else_is_sent_keeps_the_order() {
     type Other = fn(&WsConn) -> Result<(), Error>;
@@ -116,7 +116,7 @@ fn no_more_than_16_kib_are_held() {
         for n in 0..40 {
             conn.send_binary(&[n; LEN])?;
         }
-        // Longer than may be held by itself.
+        // Longer than the connection may hold back.
         conn.send_binary(&[40; 20_000])?;
         conn.send_binary(&[41; LEN])?;
         waiter.wait();
@@ -222,7 +222,7 @@ fn split_halves_hold_nothing() {
     ws.close();
 }
 
-/// What is held back fills no queue against others.
+/// Held messages do not fill the queue for other senders.
 #[test]
 fn a_small_queue_is_not_full_of_it() {
     let options = joining().max_queue_bytes(10).max_queue_messages(3);
@@ -261,7 +261,7 @@ fn recv_text(conn: &mut WsConn) -> Option<String> {
     }
 }
 
-/// One who sends meanwhile from another thread: all comes, and what each has sent in its order.
+/// Another thread sends meanwhile: all messages come, and each thread's messages in its order.
 #[test]
 fn two_threads_send() {
     const COUNT: usize = 300;

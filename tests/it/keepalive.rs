@@ -1,4 +1,5 @@
-//! The waits that a WebSocket's reader runs itself: pings, idleness, age, and the time of one message.
+//! The waits that a WebSocket's reader itself enforces: pings, idleness, age, and the time for one
+//! message.
 
 use std::io::Read;
 use std::thread;
@@ -20,7 +21,7 @@ fn ws_18_no_pong_drops_the_connection() {
         reporting_with(options, |mut conn| (recv_all(&mut conn), conn.close_info()));
     let mut ws = WsClient::open(server.addr(), "/");
     ws.expect(Opcode::PING, "");
-    // No Close: nobody is there to read it.
+    // The server sends no Close: nobody is there to read it.
     ws.client.expect_eof();
     let (outcome, info) = next(&ends);
     assert_eq!(outcome, Ok(()));
@@ -38,7 +39,7 @@ fn ws_18_any_byte_is_an_answer() {
     ws.send(&Frame::text("hello"));
     ws.expect(Opcode::TEXT, "hello");
     ws.expect(Opcode::PING, "");
-    // Half a header, and the silence begins anew.
+    // Half a header restarts the wait for silence.
     let frame = Frame::text("hello").to_bytes();
     ws.client.send(&frame[..1]);
     ws.expect(Opcode::PING, "");
@@ -121,7 +122,7 @@ fn a_message_that_dribbles_is_1008() {
         assert_eq!(outcome.unwrap_err(), "peer's message: not complete in time");
         expect_info(info, 1008, "message: not complete in time", false);
     }
-    // Dribbled: each piece in good time, and a ping answered between.
+    // Slow pieces: each comes in time, and the client answers a ping between them.
     let mut ws = WsClient::open(server.addr(), "/");
     let begun = Instant::now();
     ws.send(&Frame::binary("").unfinished());
@@ -134,7 +135,7 @@ fn a_message_that_dribbles_is_1008() {
         }
     }
     ws.expect_close_and_eof(1008);
-    // A control frame too, whose bytes come one by one.
+    // The same for a control frame whose bytes come one by one.
     let mut ws = WsClient::open(server.addr(), "/");
     for byte in Frame::ping([b'x'; 100]).to_bytes() {
         ws.client.send([byte]);
@@ -144,12 +145,12 @@ fn a_message_that_dribbles_is_1008() {
     }
     ws.expect_close_and_eof(1008);
 
-    // Another message begins its own time, however many there were.
+    // Each message has its own time, however many came before.
     let mut ws = WsClient::open(server.addr(), "/");
     for _ in 0..12 {
         ws.client.send(&frame[..3]);
         assert!(ws.client.is_silent_for(SHORT / 3));
-        // With the beginning of the next behind it.
+        // Together with the beginning of the next message.
         ws.client.send([&frame[3..], &frame[..2]].concat());
         ws.client.send(&frame[2..]);
     }
@@ -177,7 +178,7 @@ fn an_idle_connection_is_closed_with_1001() {
     let (server, ends) =
         reporting_with(options, |mut conn| (recv_all(&mut conn), conn.close_info()));
     let mut ws = WsClient::open(server.addr(), "/");
-    // Data keeps it open; pongs alone do not.
+    // Data keeps the connection open; pongs alone do not.
     for _ in 0..8 {
         ws.send(&Frame::text("hello"));
         assert!(ws.client.is_silent_for(SHORT / 2));
@@ -245,7 +246,7 @@ fn the_time_of_a_discarded_message_is_not_the_nexts() {
     let mut ws = WsClient::open(server.addr(), "/");
     ws.send(&Frame::text("unwanted").unfinished());
     assert!(ws.client.is_silent_for(4 * SHORT));
-    // One ends and the other begins in the same read.
+    // The end of one message and the beginning of the next come in the same read.
     let frame = Frame::text("wanted").to_bytes();
     let end = Frame::continuation("rest").to_bytes();
     ws.client.send([&end, &frame[..3]].concat());
@@ -261,7 +262,7 @@ fn an_old_connection_is_closed_with_1001() {
     let (server, _) = echo_with(options);
     let mut ws = WsClient::open(server.addr(), "/");
     let begun = Instant::now();
-    // However busy it is.
+    // However busy the connection is.
     let close = loop {
         assert!(begun.elapsed() < DEADLINE, "it grew too old");
         ws.send(&Frame::text("hello"));
@@ -332,7 +333,7 @@ fn a_close_answered_while_the_handler_is_busy_is_clean() {
     }
 }
 
-/// What the kernels of both sides take, although the peer reads nothing.
+/// The number of bytes that both kernels take although the peer reads nothing.
 const UNTAKEN: usize = 2 << 20;
 
 #[test]
@@ -344,7 +345,8 @@ fn ws_18_a_ping_behind_megabytes_blames_nobody() {
         (message, conn.close_info())
     });
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
-    // It takes some of it, and then nothing for many times the ping's interval and the pong's wait.
+    // The peer takes some of it, and then nothing for many times the ping's interval and the pong's
+    // wait.
     assert_eq!(ws.client.read_exactly(10)[..2], [0x82, 127]);
     let begun = Instant::now();
     let mut left = UNTAKEN;
@@ -375,7 +377,7 @@ fn ws_18_a_dead_peer_is_found_though_much_was_written() {
     let (outcome, info, took) = next(&ends);
     assert_eq!(outcome, Ok(()));
     expect_info(info, 1006, "", false);
-    // 1 KiB/s for what stood in front of the ping.
+    // A rate of 1 KiB/s for the bytes that stood in front of the ping.
     assert!(took >= Duration::from_secs(2), "after {took:?}");
 }
 
@@ -395,7 +397,7 @@ fn ws_18_a_ping_that_waits_for_another_threads_write_blames_nobody() {
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     ws.client.await_unread();
     gate.open();
-    // Nothing is taken, for many times the ping's interval and the pong's wait.
+    // The peer takes nothing for many times the ping's interval and the pong's wait.
     let early = ends.recv_timeout(8 * SHORT);
     assert!(early.is_err(), "it was blamed: {early:?}");
     assert_eq!(ws.read_frame().payload.len(), LOTS);

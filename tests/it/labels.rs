@@ -1,6 +1,6 @@
-//! Messages that tell where they come from.
+//! Messages that say which thread sent them.
 
-/// A message that tells whose it is and which it is, and otherwise says what others say too.
+/// A message that names its thread and number; the rest is the same for all messages.
 pub(crate) fn labelled(thread: usize, n: usize, len: usize) -> Vec<u8> {
     let mut bytes = format!("{thread}:{n}:{len}:").into_bytes();
     while bytes.len() < len {

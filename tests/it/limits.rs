@@ -1,4 +1,5 @@
-//! The bounds that an application may set: each is read, and each says what lies beyond it.
+//! The limits that an application may set: the server obeys each one, and names it when a request
+//! exceeds it.
 
 use std::io::Read;
 
@@ -19,7 +20,7 @@ fn the_request_line() {
         ..Limits::default()
     };
     let mirror = Mirror::limited(limits);
-    // `GET /` and ` HTTP/1.1` are 14 of them.
+    // `GET /` and ` HTTP/1.1` are 14 of the bytes.
     all_served(&mirror, [get(&format!("/{}", "x".repeat(86)))]);
     all_refused(
         &mirror,
@@ -39,7 +40,7 @@ fn the_header_section() {
         ..Limits::default()
     };
     let mirror = Mirror::limited(limits);
-    // `Host: t` and `X-A: ` with their line ends are 16 of them, or 18 with the empty line.
+    // `Host: t` and `X-A: ` with their line ends are 16 of the bytes, or 18 with the empty line.
     let with = |fields: &str| format!("GET / HTTP/1.1\r\nHost: t\r\n{fields}\r\n");
     all_served(
         &mirror,
@@ -137,7 +138,7 @@ fn too_many_connections_are_told_to_come_back() {
         assert_eq!(client.read_response().text(), "held");
     }
     drop(held);
-    // There is room again as soon as the server has seen them go.
+    // There is room again as soon as the server has noticed that they left.
     eventually("a connection is served again", || {
         let mut client = server.connect();
         client.send(get("/"));
@@ -177,7 +178,7 @@ fn too_many_upgrades_are_told_to_come_back() {
     assert_eq!(answer.status, 503);
     assert!(answer.header("retry-after").is_some(), "{answer:?}");
 
-    // Upgraded connections take no place among the others.
+    // Upgraded connections do not use the places of other connections.
     let mut plain: Vec<Client> = (0..3).map(|_| server.connect()).collect();
     for client in &mut plain {
         client.send(get("/"));
@@ -212,7 +213,7 @@ fn the_framing_of_chunks() {
     all_served(
         &mirror,
         [
-            // The size and the semicolon are 2 of them.
+            // The size and the semicolon are 2 of the bytes.
             post(&(line(18) + &end(""))),
             // The semicolon and the extension count.
             post(&(line(14).repeat(2) + &end(""))),

@@ -1,5 +1,5 @@
-//! Frames at the sizes where the way changes in which a WebSocket's bytes are read: what a connection begins with (1 KiB), what
-//! it waits with later (4 KiB), and what it reads at a time (64 KiB).
+//! Frames around the sizes at which the server changes how it reads a WebSocket: its first buffer
+//! (1 KiB), the buffer in which it waits later (4 KiB), and the buffer for long frames (64 KiB).
 
 use std::io::Read;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn text(shift: usize, len: usize) -> String {
     text
 }
 
-/// About the sizes of buffers, with a client's header and without.
+/// Lengths around the sizes of buffers, with a client's header and without.
 fn lengths() -> Vec<usize> {
     let mut lengths = Vec::new();
     for edge in [1024, 4096, 1024 + 4096, 65536, 4096 + 65536] {
@@ -48,7 +48,7 @@ fn what_stands_behind_a_frame_in_the_same_read() {
         let first = [Frame::text(text.clone()).to_bytes(), ping.clone()].concat();
         let second = [Frame::binary(bytes.clone()).to_bytes(), ping].concat();
         let short = Frame::text("short").to_bytes();
-        // A connection's first message, and one of many.
+        // As a connection's first message, and as one of many.
         for ws in [&mut WsClient::open(server.addr(), "/"), &mut used] {
             ws.client.send([&first[..], &short].concat());
             ws.expect(Opcode::TEXT, &text);
@@ -69,7 +69,7 @@ fn cuts_at_the_edges_of_the_buffers() {
     let wire = Frame::text(text.clone()).to_bytes();
     let mut ws = WsClient::open(server.addr(), "/");
     for edge in [14, 1024, 4096, 14 + 4096, 1024 + 4096, 65536, 4096 + 65536] {
-        // Each place in a code point, and in the header.
+        // At each byte of a code point, and of the header.
         for cut in edge - 12..edge + 3 {
             ws.client.send(&wire[..cut]);
             assert!(ws.client.is_silent_for(SHORT));
@@ -84,13 +84,13 @@ fn cuts_at_the_edges_of_the_buffers() {
 fn ws_18_text_is_checked_as_it_comes() {
     let (server, _) = echo_with(WsOptions::new());
     for valid in [0, 1, 1009, 1010, 4095, 4096, 5000, 65536, 70_000, 150_000] {
-        // Code points that begin and do not go on, and what begins none.
+        // Code points that begin and do not continue, and bytes that begin no code point.
         for wrong in [&b"\xc3\xff"[..], b"\xe2\x82(", b"\xf0\x9f\x98x", b"\x80"] {
             let payload = [text(0, valid).as_bytes(), wrong].concat();
             let frame = Frame::text(payload).claiming(1 << 20);
             let mut ws = WsClient::open(server.addr(), "/");
             ws.send(&frame);
-            // Most of the frame never comes.
+            // The client never sends most of the frame.
             ws.expect_close_and_eof(1007);
         }
     }
@@ -141,7 +141,7 @@ fn a_timeout_in_a_long_frame_loses_nothing() {
     }
 }
 
-/// More connections than buffers are kept are within a frame at once.
+/// More connections are in the middle of a frame at once than the server keeps buffers.
 #[test]
 fn connections_do_not_see_each_others_bytes() {
     let (server, _) = echo_with(WsOptions::new());

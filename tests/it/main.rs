@@ -1,5 +1,5 @@
-//! The crates together, over real sockets. A test that shows a case of HTTP or WebSocket carries its number:
-//! `http_05_target_characters`, `ws_10_framing_violations_are_1002`.
+//! The crates together, over real sockets. A test that shows a case of HTTP or WebSocket carries
+//! its number: `http_05_target_characters`, `ws_10_framing_violations_are_1002`.
 
 #[cfg(target_os = "linux")]
 mod alone;

@@ -1,4 +1,4 @@
-//! An application that answers with what it was asked.
+//! An application that answers with the request itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use akurai_http::{Limits, Reply, Request, Response, Status, Version};
 use akurai_tests::{Client, DEADLINE, TestServer};
 
-/// A server without a router that answers 200 to every request that came whole, with the request's body as body and
-/// what was parsed of its head in fields: `X-Method`, `X-Path`, `X-Query`, `X-Authority`, `X-Version`, `X-Fields` (their
-/// number), `X-V` (the field of that name in hex) and `X-T` (whether there is a field of that name).
+/// A server without a router that answers 200 to every request that came whole, with the request's
+/// body as body and what was parsed of its head in fields: `X-Method`, `X-Path`, `X-Query`,
+/// `X-Authority`, `X-Version`, `X-Fields` (their number), `X-V` (the field of that name in hex) and
+/// `X-T` (whether there is a field of that name).
 ///
 /// At `/unread` it does not touch the body.
 pub(crate) struct Mirror {
@@ -20,7 +21,8 @@ impl Mirror {
     #[track_caller]
     pub(crate) fn start() -> Mirror {
         Mirror::limited(Limits {
-            // Long enough for a slow machine to send byte by byte what stands behind a refused request.
+            // Long enough for a slow machine to send, byte by byte, the request after a refused
+            // one.
             drain_time: DEADLINE,
             ..Limits::default()
         })
@@ -45,7 +47,7 @@ impl Mirror {
         self.server.connect()
     }
 
-    /// How many requests have reached the application whole.
+    /// How many whole requests have reached the application.
     pub(crate) fn answered(&self) -> usize {
         self.answered.load(Ordering::SeqCst)
     }

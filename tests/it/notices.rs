@@ -1,4 +1,5 @@
-//! A hub's notices of who came and who left: the application's own code, which may take its time.
+//! A hub's notices of members that join and leave. They run the application's own code, which may
+//! take its time.
 
 use std::collections::HashSet;
 use std::io;
@@ -13,7 +14,7 @@ use akurai_ws::{Sender, upgrade};
 
 use crate::hub::{quick, serve, subscribe};
 
-/// In memory; a publish to `people` waits at the gate, and fails then.
+/// In memory. A publish to `people` waits at the gate, and then fails.
 struct Stuck {
     memory: Memory,
     gate: Waiter,
@@ -37,7 +38,7 @@ impl Engine for Stuck {
     }
 }
 
-/// Somebody who can be a member of many topics, with what keeps its connection open.
+/// A sender that can join many topics, with the server and client that keep its connection open.
 fn sender() -> (Sender, TestServer, WsClient) {
     let (give, given) = mpsc::channel();
     let server = TestServer::start(move |req: &akurai_http::Request| {
@@ -86,7 +87,7 @@ fn a_notice_whose_publish_hangs_holds_up_no_subscriber_and_no_member() {
     };
     let mut reader = subscribe(&server, "a", None);
     assert_eq!(told.recv_timeout(DEADLINE).unwrap(), "+a1");
-    // Its notice hangs. Others come all the same.
+    // The application's code for this notice hangs. Other clients can still join.
     reader.read_cursor();
     hub.on_leave(move |topic, count| {
         let _ = left.send(format!("-{topic}{count}"));
@@ -147,7 +148,7 @@ fn notices_come_from_one_thread_in_the_order_of_the_counts() {
             scope.spawn(|| (0..60).for_each(|_| drop(hub.join("a", sender.clone()))));
         }
         let (mut before, mut threads) = (0, HashSet::new());
-        // Fewer than may wait, so that each is told.
+        // Fewer notices than may wait, so that the application gets each.
         for n in 0..960 {
             let (thread, is_join, count) = told.recv_timeout(DEADLINE).expect("a notice");
             let expected = if is_join { before + 1 } else { before - 1 };
@@ -180,7 +181,7 @@ fn of_notices_that_are_too_slow_the_last_count_of_each_topic_is_told() {
             members.push(hub.join(topic, sender.clone()));
         }
     }
-    // Of these the application never hears: they came and went meanwhile.
+    // The application never hears of these: they came and left meanwhile.
     for n in 0..2_000 {
         drop(hub.join(&format!("gone {n}"), sender.clone()));
     }
@@ -189,7 +190,7 @@ fn of_notices_that_are_too_slow_the_last_count_of_each_topic_is_told() {
         let present: usize = topics.iter().map(|topic| hub.present(topic)).sum();
         present == 95 && hub.present("gone 1999") == 0
     });
-    // A marker behind them all.
+    // A marker after all of them.
     let _marker = hub.join("marker", sender);
     gate.open();
     let told = std::iter::from_fn(|| told.recv_timeout(DEADLINE).ok());
@@ -199,12 +200,12 @@ fn of_notices_that_are_too_slow_the_last_count_of_each_topic_is_told() {
         let present = last.map(|(_, count)| *count);
         assert_eq!(present, Some(hub.present(topic)), "{topic}");
     }
-    // The one that hung, those that may wait, and one for each topic.
+    // The notice that hung, the notices that may wait, and one for each topic.
     assert!(told.len() <= 1 + 1_024 + topics.len(), "{}", told.len());
     assert!(told.len() >= 1_024, "{}", told.len());
 }
 
-/// Uses the hub when it is dropped.
+/// Uses the hub in its `Drop`.
 struct AtItsEnd(Hub, mpsc::Sender<usize>);
 
 impl Drop for AtItsEnd {
@@ -227,7 +228,8 @@ fn a_notice_that_is_replaced_is_dropped_without_a_lock() {
 
 #[test]
 fn the_thread_of_notices_ends_with_the_hub() {
-    // Dropped by somebody else while a notice is being given, and by the notice itself.
+    // Another thread drops it while the application handles a notice, or that notice's own code
+    // drops it.
     for is_own in [false, true] {
         let hub = Hub::new(quick()).unwrap();
         let (kept, gate) = (Mutex::new(Some(hub.clone())), Gate::new());

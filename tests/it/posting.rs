@@ -1,4 +1,4 @@
-//! `Sender::post`: for one who sends to many, and waits for none of them.
+//! `Sender::post`: for a thread that sends to many connections, and waits for none of them.
 
 use std::time::{Duration, Instant};
 
@@ -121,11 +121,11 @@ fn what_is_posted_for_later_goes_with_what_comes_next() {
     let server = serving_with(options, |conn| {
         let sender = conn.sender();
         let later = |text: &str| sender.post_later(&Prepared::text(text));
-        // Behind those that wait, by whoever sends next.
+        // The next sending thread sends it, after the waiting messages.
         later("1")?;
         later("2")?;
         sender.send_text("3")?;
-        // A queue that is full for want of a writer is no fault of the peer's.
+        // When the queue is full because no thread writes, the peer is not to blame.
         for n in 4..16 {
             later(&n.to_string())?;
         }
@@ -167,7 +167,8 @@ fn from_two_threads(give: fn(&Sender, usize) -> Result<(), Error>) {
         });
         threads.map(|thread| thread.join().unwrap().is_ok())
     });
-    // Where the machine is so busy that nobody reads for a while, a connection may be closed; but not each.
+    // If the machine is so busy that the client does not read for a while, the server may close a
+    // connection, but not all 20.
     let went_well = (0..20).any(|_| {
         let mut client = WsClient::open(server.addr(), "/").client;
         let (bytes, _) = client.read_to_end();
@@ -182,8 +183,7 @@ fn from_two_threads(give: fn(&Sender, usize) -> Result<(), Error>) {
     assert!(went_well, "each was closed");
 }
 
-/// So many members of a server, none of which has read anything, and what the server sends to them
-/// with.
+/// A server with this many members, none of which has read anything, and their senders.
 fn members(options: WsOptions, count: usize) -> (TestServer, Vec<WsClient>, Vec<Sender>) {
     let (tell, told) = mpsc::channel();
     let server = serving_with(options, move |mut conn| {
@@ -213,7 +213,7 @@ fn what_is_posted_to_many_that_do_not_read_is_held_once_and_by_one_thread() {
         .collect();
     let (kib, threads) = (status("VmRSS:"), status("Threads:"));
     for sender in &senders {
-        // The rest of it waits, and so does all that follows.
+        // The rest of the message waits, and so do all later ones.
         sender.post(&one).unwrap();
         for (n, message) in more.iter().enumerate() {
             match n % 3 {
@@ -226,10 +226,10 @@ fn what_is_posted_to_many_that_do_not_read_is_held_once_and_by_one_thread() {
     let grown_kib = status("VmRSS:").saturating_sub(kib);
     let grown_threads = status("Threads:").saturating_sub(threads);
     println!("{grown_kib} KiB, {grown_threads} threads");
-    // The messages together have 8 MB; a copy for each member would be 470 MB.
+    // The messages together have 8 MB; a copy for each member would take 470 MB.
     assert!(grown_kib < 16 * 1024, "{grown_kib} KiB");
     assert_eq!(grown_threads, 1);
-    // All of it comes to a member that reads then.
+    // A member that reads now gets all of it.
     let mut last = clients.pop().unwrap();
     last.expect(Opcode::BINARY, vec![7; 7_000_000]);
     for n in 0..9 {
@@ -257,7 +257,7 @@ fn a_peer_that_takes_nothing_of_a_long_message_is_dropped_and_the_others_have_it
         assert_eq!(sender.close_info().map(|info| info.code), Some(1006));
         assert!(matches!(sender.post(&message), Err(Error::Closed)));
     }
-    // It goes on with those that read.
+    // Members that read still get messages.
     senders[0].post(&message).unwrap();
     clients[0].expect(Opcode::BINARY, vec![7; len]);
     clients.pop().unwrap().close();
@@ -271,7 +271,7 @@ fn what_waits_behind_a_long_message_comes_behind_it_in_order() {
     sender
         .post(&Prepared::binary(&vec![7; 20_000_000]))
         .unwrap();
-    // Long and short ones, shared and not, in every way there is.
+    // Long and short messages, shared and not, sent in every way.
     let lens = [3, 20_000, 20_001, 5, 300_000, 0, 16_383, 70_000];
     for (n, &len) in lens.iter().enumerate() {
         let message = vec![n as u8; len];
@@ -302,7 +302,7 @@ fn a_peer_that_takes_a_long_message_slowly_is_not_dropped() {
     let (_server, mut clients, senders) = members(WsOptions::new().write_deadline(deadline), 1);
     let (len, begun) = (16 << 20, Instant::now());
     senders[0].post(&Prepared::binary(&vec![7; len])).unwrap();
-    // Some MiB for each second, so that the whole takes longer than the deadline for one of them.
+    // Some MiB each second, so that the whole takes longer than the deadline for one of them.
     let (mut left, mut seconds) = (len + 10, 0);
     while left > 0 {
         let piece = left.min(4 << 20);

@@ -59,7 +59,7 @@ fn one_who_dribbles_does_not_hold_recv_timeout() {
     });
     let mut ws = WsClient::open(server.addr(), "/");
     ws.send(&Frame::binary("").unfinished());
-    // Bytes come all the time, and no message ever ends.
+    // Bytes come all the time, but no message ever ends.
     let begun = Instant::now();
     let outcome = loop {
         ws.send(&Frame::continuation("x").unfinished());
@@ -71,7 +71,7 @@ fn one_who_dribbles_does_not_hold_recv_timeout() {
     assert!(matches!(outcome, Err(Error::Timeout)), "{outcome:?}");
 }
 
-/// Any cut of the bytes into reads, with timeouts between, in whatever way they are received.
+/// The bytes arrive in any pieces, with timeouts between, and the application receives in any way.
 #[test]
 fn property_any_cut_with_timeouts_between_gives_the_same_messages() {
     let mut random = Random::announced();
@@ -156,7 +156,7 @@ fn a_buffer_is_used_for_message_after_message() {
 
 #[test]
 fn a_message_longer_than_anyone_holds() {
-    // More than the default limits let through.
+    // More than the default limits allow.
     const LEN: usize = 20 * MIB;
     let options = WsOptions::new().max_message_bytes(LEN).max_frame_bytes(LEN);
     let (server, ends) = reporting_with(options, |mut conn| {
@@ -176,7 +176,7 @@ fn a_message_longer_than_anyone_holds() {
         drop(reader);
         (len, conn.recv().unwrap())
     });
-    // Much work for a busy machine, so it is done before the server waits for it.
+    // This is much work for a busy machine, so the test does it before the server waits.
     let message = Frame::binary(vec![3; LEN]).to_bytes();
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     ws.client.send(message);
@@ -219,7 +219,7 @@ fn ws_13_and_14_hold_for_a_message_read_in_parts() {
             "{error:?}"
         );
     }
-    // An end within the message is no end of the message.
+    // The connection's end within a message does not end the message.
     for close in [true, false] {
         let mut ws = WsClient::open(server.addr(), "/");
         ws.send(&Frame::text("abc").unfinished());

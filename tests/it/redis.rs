@@ -1,5 +1,5 @@
-//! The Redis engine against a server that answers as the test says: late, wrongly, by half, or not at all. What a real one does
-//! is in `tests/scale`.
+//! The Redis engine against a fake server that answers late, wrongly, only in part, or not at all.
+//! `tests/scale` tests a real one.
 
 mod beginning;
 mod deleted;
@@ -23,7 +23,7 @@ use self::fake::{Answer, Fake, Step, Stream, bulk, entry, say};
 use crate::demo::program::routes::app;
 use crate::hub::{quick, serve, subscribe};
 
-/// What publishing said, and how long it took.
+/// The result of publishing, and how long it took.
 fn publish(engine: &Redis) -> (Result<String, (io::ErrorKind, String)>, Duration) {
     let begun = Instant::now();
     let result = engine.publish("t", "", "data");
@@ -44,7 +44,7 @@ fn fails(engine: &Redis, kind: io::ErrorKind, parts: &[&str], within: Duration) 
     assert!(took < within, "{message:?} took {took:?}");
 }
 
-/// Beyond a bound, since machines are slow.
+/// Added to each bound, since machines are slow.
 const SLACK: Duration = Duration::from_millis(1500);
 
 #[test]
@@ -71,7 +71,7 @@ fn a_server_that_says_nothing() {
     let (first, again) = (fake.hears(), fake.hears());
     assert_eq!((first.0, &*first.1[0]), (0, "XADD"));
     assert_eq!((again.0, &*again.1[0]), (1, "XREVRANGE"));
-    // Those who come meanwhile do not queue for as long again each.
+    // Threads that publish meanwhile do not each wait as long again.
     let begun = Instant::now();
     thread::scope(|scope| {
         for _ in 0..20 {
@@ -148,7 +148,7 @@ fn what_a_server_refuses() {
         fails(&engine, kind, &[text, "is not kept"], DEADLINE);
         fails(&engine, kind, &[text, "is not kept"], DEADLINE);
         let connections = (fake.hears().0, fake.hears().0);
-        // Who is no master any more is looked for anew.
+        // When a server is no master any more, the engine looks for the master again.
         let expected = usize::from(text.starts_with("READONLY") || text.starts_with("MOVED"));
         assert_eq!(connections, (0, expected), "{text}");
     }
@@ -169,7 +169,7 @@ fn what_is_no_answer() {
         let engine = fake.engine();
         fails(&engine, kind, &["Redis at"], DEADLINE);
     }
-    // By half it is none yet.
+    // Half an answer is no answer yet.
     let fake = Fake::start(|connection, command| match (connection, &*command[0]) {
         (0, _) => say("$3\r\n7-"),
         (_, "XREVRANGE") => say("*0\r\n"),
@@ -185,7 +185,7 @@ fn who_asks_and_where() {
         _ => say("$3\r\n7-1\r\n"),
     });
     let url = fake.url.replace("redis://", "redis://user:p%40ss@") + "/3";
-    // A stream of none would lose each event as it comes.
+    // A stream of no events would lose each event as it comes.
     for (max_events, kept) in [(7, 7), (0, 1)] {
         let options = RedisOptions {
             stream: "a:1".into(),
@@ -206,7 +206,7 @@ fn who_asks_and_where() {
     fails(&engine, denied, &["WRONGPASS", "is not kept"], DEADLINE);
     assert!(!format!("{engine:?}").contains("secret"));
 
-    // Who does not know the command says it all back, cut off after some bytes.
+    // A server that does not know the command repeats its arguments, cut off after some bytes.
     for text in [
         "ERR unknown command `AUTH`, with args beginning with: `user`, `secret`, ",
         "ERR unknown command 'AUTH', with args beginning with: 'user' 'sec",
@@ -269,7 +269,8 @@ fn replicas_that_are_waited_for() {
 
 #[test]
 fn replicas_are_waited_for_on_a_connection_that_wrote() {
-    // As a server does it: for what this connection wrote, and so for nothing on one that wrote nothing.
+    // Like a real server: WAIT answers for this connection's writes, and so for nothing if the
+    // connection wrote nothing.
     let state = Mutex::new((String::new(), None));
     let fake = Fake::start(move |connection, command| {
         let (added, wrote) = &mut *state.lock().unwrap();
@@ -338,19 +339,19 @@ fn another_history_is_told() {
     reader.read_cursor();
     stream.event("500-0", "one", "w-1");
     reader.read(1);
-    // Emptied, and nothing in it yet.
+    // The stream was emptied, and has nothing in it yet.
     stream.next.send(Step::Flush).unwrap();
     assert_eq!(reader.read(2)[1], "events were lost");
-    // It begins anew, by a clock that is behind.
+    // It begins again, by a clock that is behind.
     stream.event("40-0", "two", "w-2");
     assert_eq!(reader.read(3)[2], "two");
     assert_eq!(reader.stream.last_event_id, "40-0");
-    // The same id, and not the same entry: it is taken for one that was there before.
+    // The same id but another entry: the reader takes it for the earlier entry.
     stream.next.send(Step::Flush).unwrap();
     stream.event("40-0", "other", "w-3");
     stream.event("41-0", "three", "w-4");
     assert_eq!(reader.read(5)[3..], ["events were lost", "three"]);
-    // Who comes with a place of the time before is told too.
+    // A client that comes with an id from before is also told.
     let mut back = subscribe(&server, "a", Some("500-0"));
     assert_eq!(back.read(1), ["events were lost"]);
 }
@@ -408,7 +409,7 @@ fn streams_stay_open_while_the_server_is_away() {
     assert_eq!(status("/api/health"), 200);
     stream.event("6-0", "two", "w-2");
     stream.away.store(false, Ordering::SeqCst);
-    // On the same connection, from where it was.
+    // On the same connection, from its last position.
     assert_eq!(reader.read(2), ["one", "two"]);
     eventually("it is ready", || status("/api/ready") == 200);
 }
@@ -416,7 +417,8 @@ fn streams_stay_open_while_the_server_is_away() {
 /// The milliseconds of the events that a stream has.
 type Kept = Arc<Mutex<Vec<u64>>>;
 
-/// An engine on a stream that has events of these milliseconds, and what its next batch is: the data, behind `gap` if there is one.
+/// An engine on a stream that has events of these milliseconds, and a function for its next batch:
+/// the data, after `gap` if there is one.
 fn kept(max_events: usize) -> (Kept, impl FnMut(EventId) -> (EventId, String)) {
     let kept = Kept::default();
     let those = Arc::clone(&kept);
@@ -461,7 +463,7 @@ fn what_is_trimmed_behind_a_gap_is_another_gap() {
     *kept.lock().unwrap() = vec![5];
     let (after, told) = next(EventId::default());
     assert_eq!(told, "5");
-    // 6 was there, and is not any more; and then 8.
+    // Event 6 was there and is gone, and then event 8 comes.
     *kept.lock().unwrap() = vec![7];
     let (after, told) = next(after);
     assert_eq!(told, "gap 7");
@@ -477,7 +479,7 @@ fn what_is_trimmed_before_the_first_was_read_is_a_gap() {
         let (kept, mut next) = kept(max_events);
         let (after, told) = next(EventId::default());
         assert_eq!(told, "");
-        // A stream that was never full has all that ever was in it.
+        // A stream that was never full still has every event.
         *kept.lock().unwrap() = vec![5, 6];
         assert_eq!(next(after).1, format!("{expected}5"));
     }

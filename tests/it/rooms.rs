@@ -11,11 +11,11 @@ use akurai_ws::{Error, Kind, Message, Sender, WhenFull, WsConn, WsOptions};
 
 use crate::hub::quick;
 
-/// A server whose WebSockets join the topic of their path, and publish what they are sent there.
-/// Behind `?` each is asked often whether it is alive, so that one that does not read is let go
-/// soon also where our Close still found room in its buffers.
+/// A server whose WebSockets join the topic of their path, and publish each message that they get
+/// there. With `?` in the target the server pings often, so that it drops a member that does not
+/// read soon, even if our Close still fit into its buffers.
 fn rooms(options: HubOptions) -> (TestServer, Hub) {
-    // Who does not read is let go soon, for the tests' sake.
+    // The server drops a member that does not read soon, to keep the tests short.
     let soon = Duration::from_millis(500);
     let websocket = WsOptions::new().write_deadline(soon).close_wait(soon);
     let asking = websocket.clone().ping_interval(soon);
@@ -49,7 +49,7 @@ fn websockets_join_a_topic_and_leave_it() {
     });
     for n in 0..20 {
         members[n % 10].send(&Frame::text(n.to_string()));
-        // In the order in which they were published, for everybody.
+        // Every member gets them in the order of publishing.
         for member in &mut members {
             member.expect(Opcode::TEXT, n.to_string());
         }
@@ -110,7 +110,8 @@ fn who_joins_hears_what_is_published_from_then_on() {
     for n in 0..30 {
         let mine = format!("mine {n}");
         let mut client = server.connect();
-        // Its first message comes with its handshake, so that it is published as soon as it has joined.
+        // Its first message comes together with its handshake, so the server publishes it as soon
+        // as the member has joined.
         client.send([handshake("/a").as_bytes(), &Frame::text(&*mine).to_bytes()].concat());
         client.read_through(mine.as_bytes());
     }
@@ -141,7 +142,7 @@ fn of_several_topics_events_come_in_one_order() {
     eventually("all have joined", || {
         (hub.present("a"), hub.present("b")) == (20, 20)
     });
-    // More than are taken at a time, so that many wait for each member.
+    // More messages than the hub takes at a time, so that many wait for each member.
     for n in 0..600 {
         let topic = if n % 3 == 0 { "a" } else { "b" };
         hub.publish(topic, "", &n.to_string()).unwrap();
@@ -152,7 +153,8 @@ fn of_several_topics_events_come_in_one_order() {
     assert_eq!(hub.stats().deliveries, 20 * 600);
 }
 
-/// A server whose one WebSocket is given to `serve` as a member of `a`; the client, and a sender to see how it fares.
+/// A server that gives its only WebSocket, a member of `a`, to `serve`. Returns the client too, and
+/// a sender that shows the connection's state.
 fn member(
     hub: &Hub,
     options: WsOptions,
@@ -173,7 +175,7 @@ fn member(
     (server, client, sender)
 }
 
-/// Publishes numbered events of this length until the member is closed; how many it were.
+/// Publishes numbered events of this length until the member is closed; returns how many.
 #[track_caller]
 fn publish_until_closed(hub: &Hub, sender: &Sender, len: usize) -> usize {
     let (begun, padding) = (Instant::now(), "x".repeat(len));
@@ -189,12 +191,12 @@ fn publish_until_closed(hub: &Hub, sender: &Sender, len: usize) -> usize {
 #[test]
 fn who_missed_an_event_is_told_where_the_message_is_refused() {
     let options = [
-        // Longer than the queue may ever be.
+        // The first queue is too small for the message.
         WsOptions::new().max_queue_bytes(1000),
         WsOptions::new().when_full(WhenFull::Refuse),
     ];
     for options in options {
-        // The relay is never so far behind that the ring goes on without it.
+        // The hub's thread for WebSockets never falls so far behind that the ring drops its events.
         let hub = Hub::new(HubOptions {
             ring_events: 1000,
             ring_bytes: 200_000_000,
@@ -205,7 +207,8 @@ fn who_missed_an_event_is_told_where_the_message_is_refused() {
             while conn.recv()?.is_some() {}
             Ok(())
         });
-        // It reads only after it was closed, so that what is published finds the wire busy.
+        // It reads only after the server closed, so that published messages find the connection
+        // busy.
         let count = publish_until_closed(&hub, &sender, 100_000);
         let mut seen = 0;
         let close = loop {
@@ -236,7 +239,7 @@ fn who_missed_an_event_behind_a_message_in_parts_is_told_at_once() {
     let part = client.read_frame();
     assert_eq!((part.fin, &*part.payload), (false, &b"part"[..]));
     assert!(publish_until_closed(&hub, &sender, 1) > 3);
-    // The message was not waited for: it may never end.
+    // The hub did not wait for the message, which may never end.
     client.expect_close(1013);
     drop(published);
     client.send(&Frame::close(1013, ""));

@@ -41,7 +41,8 @@ fn patterns_match_whole_paths() {
         ("/users", "users"),
         ("/users/7", "7"),
         ("/users/7?a=/b", "7"),
-        // What is written out wins over a parameter, and a parameter over the rest, in whatever order they were added.
+        // A literal segment has priority over a parameter, and a parameter over the rest, in any
+        // order of adding.
         ("/users/me", "me"),
         ("/users/me/posts/1", "1 of me"),
         ("/users/7/posts/1", "1 of 7"),
@@ -81,7 +82,7 @@ fn params_are_percent_decoded_once() {
         ("/users/%C3%A9", "\u{e9}"),
         ("/users/%e2%82%ac%F0%9F%98%80", "\u{20ac}\u{1f600}"),
         ("/users/%2541", "%41"),
-        // An encoded slash is no separator.
+        // An encoded slash does not separate segments.
         ("/users/a%2Fb", "a/b"),
         ("/users/%7Bid%7D", "{id}"),
         ("/files/a%20b/c", "a b/c"),
@@ -142,7 +143,7 @@ fn methods() {
             "{method} {path}: {answer:?}"
         );
     }
-    // A path that nothing matches is 404 by any method.
+    // A path that no route matches gets 404 for any method.
     for method in ["GET", "POST", "HEAD", "DELETE"] {
         assert_eq!(ask(&mut client, method, "/absent").status, 404, "{method}");
     }
@@ -244,8 +245,8 @@ fn a_redirect_is_ascii_on_the_wire() {
     assert_eq!(location, Some("/gr%C3%B6%C3%9Fe?%C3%BC=1"));
 }
 
-/// What a file's conditions would never match is a fault of the program's, and told where it is
-/// made.
+/// An ETag that no condition can match is a fault of the program, and is reported where the program
+/// sets it.
 #[test]
 fn an_etag_without_quotes_is_refused_where_it_is_set() {
     let app = Router::new()

@@ -12,7 +12,7 @@ use akurai_ws::{Error, Kind, Message, Prepared, Sender, WhenFull, WsOptions};
 use crate::labels::{labelled, read_label};
 use crate::serving::{expect_info, next, recv_all, reporting_with, serving_with};
 
-/// Sends as many messages as `lens` from each of so many threads, in every way there is.
+/// Each of `threads` threads sends a message of each of `lens`, using all ways to send.
 fn send_from_threads(sender: &Sender, threads: usize, lens: &[usize]) {
     let all: Vec<_> = (0..threads)
         .map(|thread| {
@@ -41,7 +41,8 @@ fn send_from_threads(sender: &Sender, threads: usize, lens: &[usize]) {
     }
 }
 
-/// Reads so many messages of each thread, put together if they are fragmented: each whole, each thread's in its order.
+/// Reads `each` messages of each thread, and joins fragments. Each message must be whole, and each
+/// thread's messages in its order.
 #[track_caller]
 fn read_from_threads(ws: &mut WsClient, threads: usize, each: usize) {
     let mut seen = vec![0; threads];
@@ -120,12 +121,12 @@ fn property_frames_of_concurrent_senders_never_interleave() {
             })
             .collect();
         let each = lens.len();
-        // A queue from too small for most to large enough for all.
+        // From a queue that is too small for most messages to one that is large enough for all.
         let options = WsOptions::new()
             .max_queue_bytes([50, 2000, 1 << 20][round % 3])
             .max_queue_messages([1, 7, 1024][round / 3 % 3])
             .when_full(WhenFull::Wait)
-            // On a slow machine a round may take longer than that.
+            // On a slow machine a round may take longer than a ping's interval.
             .ping_interval(None);
         let server = serving_with(options, move |mut conn| {
             let (sender, lens) = (conn.sender(), lens.clone());
@@ -135,7 +136,7 @@ fn property_frames_of_concurrent_senders_never_interleave() {
             Ok(())
         });
         let mut ws = WsClient::open(server.addr(), "/");
-        // Pongs of the reader come between.
+        // The reader's pongs come between.
         for _ in 0..50 {
             ws.send(&Frame::ping("?"));
         }
@@ -164,7 +165,7 @@ fn a_sender_that_outlives_its_connection_holds_nothing() {
     ] {
         assert!(matches!(result, Err(Error::Closed)), "{result:?}");
     }
-    // Closing what is closed does nothing.
+    // Closing a closed connection does nothing.
     assert!(sender.close(1000, "").is_ok());
     expect_info(sender.close_info(), 1000, "", true);
 }
@@ -257,7 +258,7 @@ fn closes_that_cross_from_another_thread() {
         let mut ws = WsClient::open(server.addr(), "/");
         gate.open();
         ws.send(&Frame::close(4002, "theirs"));
-        // Whichever came first; and one Close from us, not two.
+        // Whichever came first. The server sends one Close, not two.
         let close = ws.read_frame();
         assert!(matches!(close.close_code(), Some(4001 | 4002)), "{close:?}");
         ws.client.expect_eof();
@@ -302,7 +303,7 @@ fn a_server_that_stops_lets_the_frame_under_way_be_finished() {
     const LEN: usize = 32 << 20;
     let server = serving_with(WsOptions::new(), |mut conn| {
         let sender = conn.sender();
-        // Nobody joins it: the connection ends while it writes.
+        // Nothing joins this thread: the connection ends while it writes.
         thread::spawn(move || sender.send_binary(&vec![7; LEN]));
         assert_eq!(recv_all(&mut conn), Ok(()));
         Ok(())
@@ -325,7 +326,7 @@ fn a_violation_while_another_thread_writes_shows_close_and_then_fin() {
     let mut ws = WsClient::open(server.addr(), "/");
     ws.client.await_unread();
     ws.send(&Frame::text("x").unmasked());
-    // The frame under way is finished first.
+    // The server first finishes the frame that it is writing.
     ws.expect(Opcode::BINARY, vec![7; 32 << 20]);
     ws.expect_close_and_eof(1002);
     let (outcome, written) = next(&ends);
@@ -360,7 +361,7 @@ fn both_halves_of_a_split_connection() {
 
 #[test]
 fn nobody_writes_for_the_others_for_ever() {
-    // On a busy machine, ten threads take turns.
+    // On a busy machine, ten threads must share the cores.
     let patience = 12 * DEADLINE;
     let options = WsOptions::new()
         .max_queue_bytes(1 << 20)
@@ -379,7 +380,8 @@ fn nobody_writes_for_the_others_for_ever() {
                 })
             })
             .collect();
-        // The flood ends only when this thread has sent all of its own, and has written for the others meanwhile.
+        // The flood ends only after this thread has sent all its messages. Meanwhile it also writes
+        // for the other threads.
         let long = vec![7; 8 << 20];
         let sent = (0..3).try_for_each(|_| conn.send_binary(&long));
         flooding.store(false, Ordering::Relaxed);
@@ -390,7 +392,8 @@ fn nobody_writes_for_the_others_for_ever() {
     });
     let mut client = WsClient::open(server.addr(), "/").client.patience(patience);
     let begun = Instant::now();
-    // Slower than the flood, so that whoever writes always finds the queue full again.
+    // The client reads slower than the flood comes, so that the writing thread always finds the
+    // queue full again.
     let ends = loop {
         match ends.recv_timeout(Duration::from_millis(5)) {
             Ok(ends) => break ends,

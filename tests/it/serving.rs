@@ -1,4 +1,4 @@
-//! WebSocket servers whose closure a test writes itself.
+//! WebSocket servers for which each test writes the closure.
 
 use std::io::Read;
 use std::sync::mpsc::{self, Receiver};
@@ -8,10 +8,10 @@ use akurai_http::Request;
 use akurai_tests::TestServer;
 use akurai_ws::{CloseInfo, Error, Kind, Message, WsConn, WsOptions};
 
-/// A bound for much work on a busy machine.
+/// A limit for heavy work on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server whose connections are given to `serve`.
+/// A server that gives each connection to `serve`.
 pub(crate) fn serving_with(
     options: WsOptions,
     serve: impl Fn(WsConn) -> Result<(), Error> + Clone + Send + Sync + 'static,
@@ -19,7 +19,8 @@ pub(crate) fn serving_with(
     TestServer::start(move |request: &Request| options.upgrade(request, serve.clone()))
 }
 
-/// A server whose connections are given to `serve`, which reports one thing of each, and then returns `Ok`.
+/// A server that gives each connection to `serve`, and reports its result. The connection's closure
+/// then returns `Ok`.
 pub(crate) fn reporting_with<T: Send + 'static>(
     options: WsOptions,
     serve: impl Fn(WsConn) -> T + Clone + Send + Sync + 'static,
@@ -32,13 +33,13 @@ pub(crate) fn reporting_with<T: Send + 'static>(
     (server, reports)
 }
 
-/// What the closure of one connection reports.
+/// The next connection's report.
 #[track_caller]
 pub(crate) fn next<T>(reports: &Receiver<T>) -> T {
     reports.recv_timeout(PATIENCE).expect("a report in time")
 }
 
-/// Receives until nothing more comes: how that ended, in words.
+/// Receives until the connection ends; returns how it ended, in words.
 pub(crate) fn recv_all(conn: &mut WsConn) -> Result<(), String> {
     loop {
         match conn.recv() {
@@ -58,12 +59,13 @@ pub(crate) fn expect_info(info: Option<CloseInfo>, code: u16, reason: &str, clea
     );
 }
 
-/// Receives all messages, one in each way after the other, with so short waits that some run out; and how many did.
+/// Receives all messages, alternating between all ways to receive, with waits so short that some
+/// run out. Returns the messages and the number of timeouts.
 pub(crate) fn receive_in_every_way(conn: &mut WsConn) -> (Vec<Message>, usize) {
     let (mut messages, mut timeouts) = (Vec::new(), 0);
     loop {
         let received = match messages.len() % 4 {
-            // A message that begins in one way of receiving may end in another.
+            // A message may begin in one way of receiving and end in another.
             0 | 3 => conn.recv_timeout(Duration::from_micros(200)),
             1 => conn.recv(),
             _ => read_in_parts(conn),
@@ -79,7 +81,7 @@ pub(crate) fn receive_in_every_way(conn: &mut WsConn) -> (Vec<Message>, usize) {
     (messages, timeouts)
 }
 
-/// A message as its reader has it, in parts that fit nothing.
+/// Reads a message by `recv_stream`, in parts whose length fits no boundary.
 pub(crate) fn read_in_parts(conn: &mut WsConn) -> Result<Option<Message>, Error> {
     let Some(mut reader) = conn.recv_stream()? else {
         return Ok(None);

@@ -1,4 +1,5 @@
-//! How a server stops: what is idle goes at once, what is under way finishes, and nothing outlasts the grace.
+//! How a server stops: idle connections end at once, requests in progress finish, and nothing
+//! outlasts the grace.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,9 +14,9 @@ use akurai_http::{
 use akurai_tests::{Client, DEADLINE, End, Frame, Gate, WsClient, eventually};
 use akurai_ws::upgrade;
 
-/// A grace that no test waits for.
+/// A grace so long that no test waits for it.
 const LONG: Duration = Duration::from_secs(60);
-/// A grace that a test does wait for.
+/// A grace that a test waits for.
 const SHORT: Duration = Duration::from_millis(200);
 
 /// A server that reports when `run` returned.
@@ -48,7 +49,7 @@ impl Running {
         Client::connect(self.addr)
     }
 
-    /// `run` returns, and no thread is left.
+    /// Expects that `run` returns, and that no thread is left.
     #[track_caller]
     fn expect_end(&self) {
         let result = self.ended.recv_timeout(DEADLINE).expect("run returned");
@@ -172,7 +173,7 @@ fn a_client_that_waits_for_room_is_let_go_at_a_forced_end() {
             }
         }
     });
-    // Until then, the client's system has found out that there is no room for another byte.
+    // By then the client's system knows that there is no room for another byte.
     server.handle.shutdown(10 * SHORT);
     client.expect_eof();
     let end = pusher.join().unwrap();
@@ -256,7 +257,7 @@ fn websockets_are_told_1001() {
     server.expect_end();
 }
 
-/// An upgrade that gives its socket to whoever receives it.
+/// An upgrade that passes its socket to the test.
 fn giving_away() -> (Running, Receiver<Socket>) {
     let (give, given) = mpsc::channel();
     let server = Running::start(move |_: &Request| -> Reply {
@@ -352,7 +353,7 @@ fn a_listener_that_others_hold_keeps_its_mode() {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();
     let server = Server::from_listener(listener.try_clone().unwrap()).unwrap();
-    // To accept would tell, or wait for ever.
+    // Accepting would change the state, or wait forever.
     let info = format!("/proc/self/fdinfo/{}", listener.as_raw_fd());
     let blocks = || {
         let info = std::fs::read_to_string(&info).unwrap();
@@ -441,7 +442,7 @@ fn a_hook_that_hangs_holds_up_neither_the_others_nor_the_grace() {
     hangs.recv_timeout(DEADLINE).expect("a hook is called");
     clients.pop().unwrap().expect_eof();
     running.expect_running();
-    // Of those with a hook one is held by it, and the other is not.
+    // Of the two with a hook, the hook holds one but not the other.
     clients.iter_mut().for_each(Client::finish);
     eventually("the other has ended", || {
         running.handle.stats().upgraded == 1

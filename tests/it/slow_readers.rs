@@ -1,4 +1,4 @@
-//! Peers that do not take what is sent to them.
+//! Peers that do not read what the server sends.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -8,9 +8,9 @@ use akurai_ws::{Error, WhenFull, WsOptions};
 
 use crate::serving::{PATIENCE, expect_info, next, recv_all, reporting_with};
 
-/// More than the sockets' buffers take.
+/// More than the sockets' buffers hold.
 const LOTS: usize = 64 << 20;
-/// What a busy machine may need for something that needs no time.
+/// The time that a busy machine may need for a step that should take none.
 const GENEROUS: Duration = Duration::from_secs(5);
 
 fn impatient() -> WsOptions {
@@ -41,7 +41,8 @@ fn ws_17_one_who_dribbles_is_ended_too() {
     let (server, ends) = reporting_with(impatient(), |conn| conn.send_binary(&vec![7; LOTS]));
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     let begun = Instant::now();
-    // Each write makes progress, but the frame would take its time: 64 KiB in 50 ms are less than 1 MiB in 200 ms.
+    // Each write makes progress, but the frame takes too long: 64 KiB in 50 ms are less than 1 MiB
+    // in 200 ms.
     let sent = loop {
         match ends.recv_timeout(Duration::from_millis(50)) {
             Ok(sent) => break sent,
@@ -57,7 +58,7 @@ fn ws_17_one_who_dribbles_is_ended_too() {
 
 #[test]
 fn ws_17_one_who_is_merely_slow_is_not() {
-    // The whole takes longer than the deadline, each MiB of it does not.
+    // The whole takes longer than the deadline, but each MiB of it does not.
     let options = WsOptions::new().write_deadline(GENEROUS);
     let (server, ends) = reporting_with(options, |conn| conn.send_binary(&vec![7; LOTS]));
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
@@ -65,7 +66,7 @@ fn ws_17_one_who_is_merely_slow_is_not() {
     assert_eq!(header[..2], [0x82, 127]);
     let (mut left, begun) = (LOTS, Instant::now());
     while left > 0 {
-        // 4 MiB each time; what the sockets hold at the end is a third at most.
+        // 4 MiB each time; the sockets hold a third of the bytes at most at the end.
         let _ = ends.recv_timeout(GENEROUS / 8);
         let piece = left.min(4 << 20);
         ws.client.read_exactly(piece);
@@ -85,7 +86,7 @@ fn ws_17_other_senders_fail_fast() {
                 let sender = conn.sender();
                 std::thread::spawn(move || {
                     let message = vec![7; 300_000];
-                    // Whoever waited in vain for its turn may try again.
+                    // A thread that waited for its turn without success may try again.
                     while let Ok(()) | Err(Error::Slow) = sender.send_binary(&message) {}
                     let begun = Instant::now();
                     let again = sender.send_text("again");
@@ -132,7 +133,8 @@ fn ws_17_a_full_queue_closes_with_1008_by_default() {
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     ws.client.await_unread();
     gate.open();
-    // Now it reads after all: what was being written, whole, then the Close, and nothing of the queue between.
+    // Now the client reads: it gets the frame in progress, whole, then the Close, and nothing of
+    // the queue between.
     assert_eq!(ws.read_frame().payload.len(), LOTS);
     ws.expect_close(1008);
     ws.send(&Frame::close(1008, ""));
@@ -189,9 +191,9 @@ fn ws_17_a_full_queue_may_refuse_and_go_on() {
     let (written, refused, still_open, accepted, last) = next(&ends);
     assert!(written.is_ok() && last.is_ok() && still_open);
     assert!(matches!(refused, Error::Slow), "{refused:?}");
-    // Ten of 3 bytes with their headers and 17 of 4 are 98.
+    // Ten frames of 3 bytes with their headers and 17 of 4 are 98 bytes.
     assert_eq!(accepted, 27);
-    // Each that was accepted came, in order, and none that was refused.
+    // Each accepted message came, in order, and no refused one.
     let mut expected: Vec<String> = (0..accepted).map(|n| n.to_string()).collect();
     expected.push("last".to_owned());
     assert_eq!(texts, expected);
@@ -199,7 +201,7 @@ fn ws_17_a_full_queue_may_refuse_and_go_on() {
 
 #[test]
 fn ws_17_a_full_queue_may_wait_for_the_write_deadline() {
-    // The writer's frame takes longer than that, but makes progress.
+    // The writing thread's frame takes longer than that, but makes progress.
     let options = WsOptions::new()
         .max_queue_messages(1)
         .write_deadline(GENEROUS)

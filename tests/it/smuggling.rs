@@ -1,5 +1,6 @@
-//! Requests that two parsers would cut at different places. Each of these got past some pair of a proxy and a server
-//! once; here the only answer is one refusal, and the request hidden within reaches nobody.
+//! Requests that two parsers would cut at different places. Each of these once passed some pair of
+//! a proxy and a server. Here the server must refuse it once, and the hidden request must not reach
+//! the application.
 
 use akurai_tests::{Random, shown};
 
@@ -8,7 +9,8 @@ use crate::mirror::Mirror;
 
 const HIDDEN: &str = "GET /admin HTTP/1.1\r\nHost: t\r\n\r\n";
 
-/// A POST with these field lines and, as a body to one parser, a request to another.
+/// A POST with these field lines and this body. One parser reads `body` as a body, another one as a
+/// request.
 fn post(fields: &str, body: &str) -> String {
     format!("POST / HTTP/1.1\r\nHost: t\r\n{fields}\r\n{body}")
 }
@@ -22,7 +24,7 @@ fn length_against_coding() {
         &mirror,
         400,
         [
-            // One obeys the length, the other the coding; and the reverse.
+            // One parser obeys the length, the other the coding; and the reverse.
             post(
                 &format!(
                     "Content-Length: {}\r\nTransfer-Encoding: chunked\r\n",
@@ -38,7 +40,7 @@ fn length_against_coding() {
                 "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n",
                 &in_chunk,
             ),
-            // Of two lengths, one takes the first, the other the last.
+            // Of two lengths, one parser takes the first, the other the last.
             post(
                 &format!("Content-Length: 0\r\nContent-Length: {}\r\n", HIDDEN.len()),
                 HIDDEN,
@@ -48,7 +50,7 @@ fn length_against_coding() {
                 HIDDEN,
             ),
             post(&format!("Content-Length: 0, {}\r\n", HIDDEN.len()), HIDDEN),
-            // A length on a request that must not have a body to some.
+            // A length on a request that, for some parsers, must not have a body.
             format!(
                 "GET / HTTP/1.1\r\nHost: t\r\nContent-Length: +{}\r\n\r\n{HIDDEN}",
                 HIDDEN.len()
@@ -90,7 +92,7 @@ fn a_coding_that_one_of_two_overlooks() {
             "Transfer-Encoding: chunk\u{e9}d\r\n",
         ]
         .iter()
-        // With a length and without: neither way may the message be cut by guess.
+        // With a length and without: in neither case may the server guess where the message ends.
         .flat_map(|coding| {
             [
                 post(&format!("{length}{coding}"), &body),
@@ -98,7 +100,7 @@ fn a_coding_that_one_of_two_overlooks() {
             ]
         }),
     );
-    // Other names, whatever they resemble, are other fields: the length is what counts, for everybody.
+    // Other names are other fields, whatever they resemble: the length counts, for every parser.
     all_served(
         &mirror,
         [
@@ -120,23 +122,23 @@ fn a_chunk_that_one_of_two_ends_elsewhere() {
         &mirror,
         400,
         [
-            // An LF within an extension ends the line to some.
+            // For some parsers an LF within an extension ends the line.
             format!("1;\n{size:x}\r\na\r\n{HIDDEN}\r\n0\r\n\r\n"),
             format!("1;a\nb\r\na\r\n0\r\n\r\n{HIDDEN}"),
             format!("1;a=\"\n\"\r\na\r\n0\r\n\r\n{HIDDEN}"),
             format!("1\n;a\r\na\r\n0\r\n\r\n{HIDDEN}"),
-            // So does a bare CR.
+            // For some a bare CR does, too.
             format!("1;a\rb\r\na\r\n0\r\n\r\n{HIDDEN}"),
-            // Two bytes after the data that are skipped without a look.
+            // Two bytes after the data that some parsers skip unread.
             format!("1\r\naXX0\r\n\r\n{HIDDEN}"),
             format!("1\r\na\r\r0\r\n\r\n{HIDDEN}"),
-            // A number that wraps around at 64 bits.
+            // A number that overflows 64 bits.
             format!("10000000000000001\r\na\r\n0\r\n\r\n{HIDDEN}"),
-            // Numbers that are none.
+            // Text that is no number.
             format!("0x1\r\na\r\n0\r\n\r\n{HIDDEN}"),
             format!("1_\r\na\r\n0\r\n\r\n{HIDDEN}"),
             format!("\r\n1\r\na\r\n0\r\n\r\n{HIDDEN}"),
-            // A trailer section that another parser begins the next request in.
+            // A trailer section in which another parser would begin the next request.
             format!("0\r\n\n{HIDDEN}"),
             format!("0\n\n{HIDDEN}"),
             format!("0\r\n\r\r\n{HIDDEN}"),
@@ -175,7 +177,7 @@ fn noise_gets_at_most_one_refusal() {
     let mut random = Random::announced();
     let seed = b"POST /a HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX-T: a\r\n\r\n";
     for _ in 0..300 {
-        // A good request with up to three bytes changed, taken out or put in.
+        // A valid request with up to three bytes changed, removed or inserted.
         let mut request = seed.to_vec();
         for _ in 0..=random.below(3) {
             let at = random.below(request.len());
@@ -188,8 +190,8 @@ fn noise_gets_at_most_one_refusal() {
         let mut client = mirror.connect();
         client.send_slowly(random.pieces(&request, 40));
         client.finish();
-        // Whatever came of it: responses that a strict client can read to the end, none after one that closes, and
-        // none of the server's own fault.
+        // Whatever the server answers: a strict client can read each response to its end, no
+        // response follows one that closes, and none reports a fault of the server.
         let mut closed = false;
         loop {
             match client.try_read_response(false) {

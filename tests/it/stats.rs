@@ -1,4 +1,4 @@
-//! What a hub and its engine count, and how Prometheus reads it.
+//! The counts of a hub and its engine, and how Prometheus reads them.
 
 use std::collections::HashSet;
 use std::io;
@@ -72,8 +72,7 @@ fn a_hub_counts_the_resets_that_clients_see() {
     assert_eq!(hub.stats().resets, 2, "these lost nothing");
 }
 
-/// An engine that fails as long as it is told to, and says that once it has connected again seven
-/// times.
+/// An engine that fails while the test tells it to. After that it reports seven reconnections.
 struct Failing {
     memory: Memory,
     is_away: Arc<AtomicBool>,
@@ -160,7 +159,7 @@ fn websockets_are_members_once_for_each_topic() {
 /// One sample: its name, its labels, its value.
 type Sample = (String, String, u64);
 
-/// Reads the text format, version 0.0.4: of each family HELP, then TYPE, then its samples, and no
+/// Reads the text format, version 0.0.4: for each family HELP, then TYPE, then its samples, and no
 /// family twice.
 #[track_caller]
 fn read(text: &str) -> Vec<Sample> {

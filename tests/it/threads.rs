@@ -1,4 +1,4 @@
-//! Threads: made on demand, used again, gone when they idle.
+//! Threads: the server makes them on demand, reuses them, and ends them when they are idle.
 
 use std::time::Duration;
 

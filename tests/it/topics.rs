@@ -1,4 +1,5 @@
-//! What one topic of a hub loses is nothing to another, and what a topic keeps nobody takes from it.
+//! When one topic of a hub loses events, other topics do not notice, and no other topic displaces
+//! the events that a topic keeps.
 
 use std::io;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ fn member(server: &TestServer, hub: &Hub, topic: &str) -> WsClient {
     client
 }
 
-/// Names and data of the first events, so many.
+/// Names and data of the first `count` events.
 #[track_caller]
 fn read(reader: &mut Reader, count: usize) -> Vec<(String, String)> {
     reader.read(count);
@@ -43,14 +44,14 @@ fn read(reader: &mut Reader, count: usize) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Reads as far as everybody's first cursor.
+/// Reads up to every reader's first cursor.
 fn begin(readers: &mut [Reader]) {
     for reader in readers {
         reader.read_cursor();
     }
 }
 
-/// Publishes so many events to another topic.
+/// Publishes `count` events to another topic.
 fn noise(hub: &Hub, count: usize) {
     for _ in 0..count {
         hub.publish("noisy", "", "noise").unwrap();
@@ -72,12 +73,12 @@ fn who_follows_a_quiet_topic_comes_back_though_another_was_busy() {
     noise(&hub, 10_001);
     let mut back = subscribe(&server, "quiet", Some(&seen));
     let mut both = subscribe(&server, "noisy,quiet", Some(&seen));
-    // What comes before the reset has been told is lost with the rest.
+    // Events that come before the client got the reset are lost with the others.
     assert_eq!(read(&mut both, 1), [reset()]);
     let first = hub.publish("quiet", "", "next").unwrap();
     assert_eq!(read(&mut back, 1), [message("next")]);
     assert_eq!(read(&mut both, 2), [reset(), message("next")]);
-    // An event of its own that is gone is told, and to its topic alone.
+    // The loss of a topic's own event is reported, and only to that topic's clients.
     noise(&hub, 10_001);
     let mut late = subscribe(&server, "quiet", Some(&seen));
     assert_eq!(read(&mut late, 1), [reset()]);
@@ -118,7 +119,7 @@ fn what_a_topic_keeps_is_replayed_though_another_was_busy() {
     }
     let mut back = subscribe(&server, "kept", Some(&ids[1]));
     assert_eq!(read(&mut back, 3), ["2", "3", "4"].map(message));
-    // In the order of both.
+    // In the order of both topics.
     let last = hub.publish("other", "", "other").unwrap();
     let mut back = subscribe(&server, "kept,other", Some(&ids[3]));
     assert_eq!(read(&mut back, 2), ["4", "other"].map(message));
@@ -127,7 +128,7 @@ fn what_a_topic_keeps_is_replayed_though_another_was_busy() {
     assert_eq!(read(&mut late, 1), [reset()]);
     let mut fresh = subscribe(&server, "gauge", None);
     assert_eq!(read(&mut fresh, 1), [message("gauge 4")]);
-    // Without it, it has what all have.
+    // Without retention, the topic has only the ring's events.
     hub.release("kept");
     let mut back = subscribe(&server, "kept", Some(&ids[3]));
     assert_eq!(read(&mut back, 1), [reset()]);
@@ -159,7 +160,7 @@ fn those_whom_a_busy_topic_overtakes_lose_nothing_of_another() {
     let [mut busy, mut calm, mut keeper] =
         ["noisy", "quiet", "kept"].map(|topic| member(&rooms, &hub, topic));
 
-    // Until both a shard and the relay were slower than a ring of two.
+    // Until both a shard and the thread for WebSockets were too slow for a ring of two.
     let begun = Instant::now();
     let (mut bursts, mut was_closed) = (0, false);
     while !was_closed
@@ -208,7 +209,7 @@ fn those_whom_a_busy_topic_overtakes_lose_nothing_of_another() {
             let count = both.stream.dispatched.len();
             both.read(count + 1);
         }
-        // Between two that are kept stand the mark and a thousand others, or that some are lost.
+        // Between two retained events come the mark and a thousand others, or a reset.
         let (mut between, mut is_told) = (501, false);
         for event in &both.stream.dispatched {
             is_told |= event.event == "reset";
@@ -248,7 +249,7 @@ fn an_event_that_a_node_cannot_keep_is_lost_to_its_topic_alone() {
     begin(&mut streams);
     let mut members = topics.map(|topic| member(&rooms, &hub, topic));
 
-    // Another node has larger bounds, or lets through what this one does not.
+    // Another node has larger limits, or accepts events that this node refuses.
     engine.publish("large", "", &"x".repeat(100_000)).unwrap();
     engine.publish("malformed", "two\nlines", "").unwrap();
     engine.publish(&"é".repeat(100_000), "", "").unwrap();
@@ -273,7 +274,7 @@ fn an_event_that_a_node_cannot_keep_is_lost_to_its_topic_alone() {
     members[0].expect_close(1013);
     members[1].expect_close(1013);
     members[2].expect(Opcode::TEXT, "next");
-    // Also who comes back is told, once, and where.
+    // A client that comes back is told, too: once, and at the right place.
     let mut back = subscribe(&server, "large", Some(&before.to_string()));
     assert_eq!(read(&mut back, 2), [reset(), message("next")]);
     let told = back.stream.dispatched[0].last_event_id.clone();
@@ -283,7 +284,7 @@ fn an_event_that_a_node_cannot_keep_is_lost_to_its_topic_alone() {
     assert_eq!(read(&mut other, 1), [message("next")]);
 }
 
-/// In memory, and says once that events are lost when it is told to.
+/// In memory. When the test asks for it, it reports once that events are lost.
 struct Losing {
     memory: Memory,
     loses: Arc<AtomicBool>,
@@ -331,7 +332,7 @@ fn what_an_engine_lost_is_told_to_all() {
     for topic in topics {
         let mut back = subscribe(&server, topic, Some(&seen.to_string()));
         assert_eq!(read(&mut back, 1), [reset()], "{topic}");
-        // A client that was told is not told again.
+        // A client that has got the reset does not get it again.
         let id = back.stream.last_event_id.clone();
         let mut back = subscribe(&server, topic, Some(&id));
         hub.publish(topic, "", "next").unwrap();

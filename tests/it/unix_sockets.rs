@@ -1,4 +1,4 @@
-//! Unix sockets: whose the file at the path is, when servers come, die and stop.
+//! Unix sockets: which server owns the file at the path, when servers start, die and stop.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -14,12 +14,13 @@ use std::time::Duration;
 use akurai_http::{Handle, Request, Response, Server, TrustedProxies};
 use akurai_tests::{Client, DEADLINE, TempDir, eventually};
 
-/// Lets a server run while `test` does.
+/// Runs a server while `test` runs.
 fn serving(server: Server, test: impl FnOnce(&Handle)) {
     let stop = Stop(server.handle());
     thread::scope(|scope| {
         let running = scope.spawn(|| server.run(|_: &Request| Response::text("got")));
-        // Moved here, so that a test that fails stops the server too, before the scope waits for it.
+        // Moved into the closure, so that a failing test stops the server too, before the scope
+        // waits for it.
         let stop = stop;
         test(&stop.0);
         drop(stop);
@@ -47,7 +48,7 @@ fn expect_answer(path: &Path) {
     assert!(answer.ends_with("\r\n\r\ngot"), "{answer}");
 }
 
-/// A socket's file as a server leaves it that dies.
+/// Leaves a socket file as a server that dies does.
 #[track_caller]
 fn leave_over(path: &Path) {
     drop(UnixListener::bind(path).expect("nothing is there"));
@@ -93,7 +94,7 @@ fn a_living_server_keeps_its_path() {
         expect_in_use(&path);
         expect_answer(&path);
     });
-    // To ask is not to connect: one that is stuck would let it wait.
+    // Asking must not connect: a stuck server would let the caller wait.
     let stuck = dir.join("stuck");
     let listener = UnixListener::bind(&stuck).unwrap();
     expect_in_use(&stuck);
@@ -192,7 +193,7 @@ fn the_file_goes_with_its_server_and_no_other_does() {
     assert!(names(&dir).is_empty());
     drop(Server::bind_unix(&path).unwrap());
     assert!(names(&dir).is_empty());
-    // The next server may have the path while this one still answers.
+    // The next server may take the path while this one still answers.
     let server = Server::bind_unix(&path).unwrap();
     let handle = server.handle();
     let (asked, is_asked) = mpsc::channel();
@@ -217,7 +218,7 @@ fn the_file_goes_with_its_server_and_no_other_does() {
         expect_answer(&path);
     });
     assert!(names(&dir).is_empty());
-    // A successor that was moved over the path has it from then on.
+    // A successor that is moved over the path owns it from then on.
     serving(Server::bind_unix(&path).unwrap(), |handle| {
         let next = Server::bind_unix(dir.join("next")).unwrap();
         fs::rename(dir.join("next"), &path).unwrap();

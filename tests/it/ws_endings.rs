@@ -1,5 +1,5 @@
-//! What a WebSocket was sent before it ended arrives, however it ends, and also at a client that
-//! still sends (RFC 6455 §7.1.1).
+//! All messages that the server sent on a WebSocket before its end arrive, however it ends, and
+//! also at a client that is still sending (RFC 6455 §7.1.1).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc;
@@ -12,13 +12,13 @@ use akurai_ws::{Error, Prepared, WsConn, WsOptions};
 
 use crate::serving::{PATIENCE, expect_info, next, recv_all, reporting_with, serving_with};
 
-/// More than the systems of both sides hold for a reader that does not read.
+/// More than the systems of both sides buffer for a peer that does not read.
 const LOTS: usize = 16 << 20;
-/// A wait for the client's Close that no test comes to the end of.
+/// A wait for the client's Close that no test reaches the end of.
 const LONG: Duration = Duration::from_secs(60);
 
-/// How the server's side ends a connection on which it has sent 50 messages, the code that tells
-/// it, and what the client sends in front of all that it pushes.
+/// How the server ends a connection on which it has sent 50 messages, the code that the client must
+/// get, and the frame that the client sends before its flood.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     Close,
@@ -100,7 +100,7 @@ fn ws_19_what_was_sent_arrives_at_a_client_that_still_pushes() {
         let server = serving_with(options, move |conn| ending.serve(conn));
         let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
         ws.client.send(ending.first_frame());
-        // All of it, before it reads a byte of what the server sent.
+        // The client sends all of it before it reads a byte from the server.
         let frame = match ending {
             Ending::Violation(1008) => Frame::continuation(vec![0xff; 60_000]).unfinished(),
             _ => Frame::binary(vec![0xff; 60_000]),
@@ -129,7 +129,7 @@ fn the_clients_close_is_found_behind_what_is_discarded() {
     );
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     ws.expect_close(4002);
-    // Nothing of it is looked at, but for where it ends.
+    // The server ignores the content, and only finds the frames' ends.
     ws.send(&Frame::text(vec![0xff; 1000]));
     ws.send(&Frame::binary(vec![0; 1 << 20]).unfinished());
     ws.send(&Frame::ping("?"));
@@ -152,7 +152,7 @@ fn one_who_pushes_without_end_is_left_after_the_close_wait() {
         let mut pushing = ws.client.stream().try_clone().expect("a socket");
         let begun = Instant::now();
         let pusher = thread::spawn(move || {
-            // All time counts, not only that of the reads.
+            // All time counts, not only the time in reads.
             while begun.elapsed() < 15 * wait {
                 if let Err(error) = pushing.write_all(&pieces) {
                     return error.kind();
@@ -220,8 +220,8 @@ fn a_close_that_another_thread_carries_is_known_to_be_out() {
         let options = WsOptions::new().close_wait(LONG);
         let (server, infos) = reporting_with(options, move |mut conn| {
             let sender = conn.sender();
-            // More than the peer's system takes, so that the rest waits for it on a thread of its
-            // own, and the Close with it or behind it.
+            // More than the peer's system takes. The rest waits on a separate thread, and the Close
+            // goes with it or after it.
             let long = Prepared::binary(&vec![7; LOTS]);
             let result = match in_one_batch {
                 true => sender.post_later(&long),
@@ -262,7 +262,7 @@ fn a_peer_that_has_ended_its_side_still_gets_all_and_the_close() {
     ws.client.expect_eof();
 }
 
-/// The server stops while its reader waits; the Close is answered like any other.
+/// The server stops while its reader waits; the peer answers the Close as usual.
 #[test]
 fn a_server_that_stops_hears_the_answer() {
     let (server, infos) = reporting_with(WsOptions::new(), |mut conn| {
@@ -316,7 +316,7 @@ fn a_handler_that_is_busy_when_the_server_stops_may_still_answer() {
         for n in 0..50 {
             conn.send_text(&n.to_string()).expect("it is open");
         }
-        // What came before the end of the wait is still received.
+        // The application still receives the messages that came before the end of the wait.
         (conn.recv().is_ok(), recv_all(&mut conn), conn.close_info())
     });
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
@@ -353,7 +353,7 @@ fn a_server_that_stops_leaves_one_who_does_not_answer() {
         reporting_with(options, |mut conn| (recv_all(&mut conn), conn.close_info()));
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     server.handle().shutdown(LONG);
-    // Long before its wait for a ping is over, which began before the Close.
+    // Long before the ping's wait, which began before the Close, is over.
     ws.expect_close_and_eof(1001);
     let (outcome, info) = next(&infos);
     assert_eq!(outcome, Ok(()));
@@ -396,7 +396,7 @@ fn an_upgrade_during_a_shutdown_is_told() {
         server.handle().stats().connections == 3
     });
     server.handle().shutdown(LONG);
-    // Those that were idle or upgraded by then have been told.
+    // By then the idle and upgraded connections have been told.
     idle.expect_eof();
     gate.open();
     let told = tells.recv_timeout(DEADLINE).expect("its read returned");

@@ -1,4 +1,4 @@
-"""Small compressed messages that stand for large ones (RFC 7692)."""
+"""Small compressed messages that inflate to large ones (RFC 7692)."""
 
 import struct
 import zlib
@@ -7,9 +7,10 @@ from client import CLOSE, Client
 from demo import MIB, Demo
 
 GIB = 1 << 30
-# The demo's longest message is 16 MiB. Its buffer grows to that from half as much, and both exist for a moment.
+# The demo's longest message is 16 MiB. Its buffer grows to that from half as much, and for a moment
+# both exist.
 PEAK_BYTES = 32 * MIB
-# The allocator keeps for each thread what that has given back.
+# For each thread the allocator keeps the memory that the thread has freed.
 LASTING_BYTES = 96 * MIB
 CONNECTIONS = 20
 
@@ -20,7 +21,8 @@ HANDSHAKE = (
 
 
 def bomb():
-    """What stands for 1 GiB of zeros: DEFLATE makes nothing smaller than a thousandth, so it is 1 MiB."""
+    """A message that inflates to 1 GiB of zeros. DEFLATE makes nothing smaller than a thousandth,
+    so it has 1 MiB."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
     payload = b"".join(compressor.compress(bytes(MIB)) for _ in range(GIB // MIB))
     return payload + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
@@ -38,7 +40,7 @@ def peak(demo):
 
 
 def answer(demo, payload):
-    """What comes back: opcode and close code."""
+    """The server's answer: opcode and close code."""
     with Client(demo.address) as client:
         client.send(HANDSHAKE.encode())
         status, fields = client.head()

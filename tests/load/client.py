@@ -1,4 +1,5 @@
-"""Raw clients, which know HTTP and WebSocket from their RFCs alone, so that a bug of ours cannot hide behind itself."""
+"""Raw clients. They implement HTTP and WebSocket from the RFCs, independently of our code, so that
+a bug of ours cannot hide."""
 
 import os
 import socket
@@ -9,11 +10,11 @@ WAIT_SECONDS = 20
 
 
 class Closed(Exception):
-    """The server ended the connection in the middle of something."""
+    """The server ended the connection in the middle of a response."""
 
 
 class Client:
-    """One connection with a buffer of what has been received and not yet taken."""
+    """One connection, with a buffer of received bytes that are not taken yet."""
 
     def __init__(self, address, source="127.0.0.1", wait=WAIT_SECONDS, receive_buffer=None):
         self.socket = socket.socket()
@@ -44,7 +45,7 @@ class Client:
         self.socket.sendall(data)
 
     def receive(self):
-        """Takes in what has arrived, or waits for it. False at the server's FIN."""
+        """Takes the bytes that have arrived, or waits for them. False at the server's FIN."""
         data = self.socket.recv(64 * 1024)
         self.buffer += data
         return bool(data)
@@ -93,7 +94,7 @@ class Client:
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )
         status, fields = self.head()
-        # RFC 6455 §1.3 gives this key and this answer to it.
+        # RFC 6455 §1.3 gives this key and the answer to it.
         if status != 101 or fields.get("sec-websocket-accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=":
             raise Closed(f"handshake: {status} {fields}")
 

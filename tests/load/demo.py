@@ -12,13 +12,13 @@ from client import Client, get
 START_SECONDS = 10
 MIB = 1 << 20
 
-# Threads that may be left of a load: those that the server keeps to accept the next connections.
+# Threads that a load may leave: the server keeps them to accept the next connections.
 SPARE_THREADS = 4
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What the demo holds at one moment. `rss` is in bytes."""
+    """The demo's usage at one moment. `rss` is in bytes."""
 
     threads: int
     descriptors: int
@@ -33,7 +33,7 @@ class Usage:
         )
 
     def is_back_at(self, start, rss_bytes):
-        """Whether a load left nothing behind but spare threads and at most `rss_bytes` of memory."""
+        """Whether a load left only spare threads and at most `rss_bytes` of memory."""
         return (
             self.threads <= start.threads + SPARE_THREADS
             and self.descriptors == start.descriptors
@@ -42,7 +42,7 @@ class Usage:
 
 
 class Demo:
-    """A running demo on a free port of loopback, ended with the `with` block."""
+    """A running demo on a free port of loopback; it ends with the `with` block."""
 
     def __init__(self, arguments, files=None, descriptors=None):
         self.log = arguments.out / "demo.log"
@@ -89,7 +89,8 @@ class Demo:
         )
 
     def warm(self):
-        """Has one request answered, and returns what it holds when that is over: where a load begins."""
+        """Sends one request, and returns the usage after it is over: the starting point of a
+        load."""
         before = self.usage()
         with Client(self.address) as client:
             client.send(get("/api/health"))
@@ -102,12 +103,14 @@ class Demo:
     def cpu_seconds(self):
         """User and system time of all its threads so far."""
         with open(f"/proc/{self.pid}/stat") as stat:
-            # The name before the last parenthesis may hold spaces; utime and stime are fields 14 and 15 of proc(5).
+            # The name before the last parenthesis may contain spaces; utime and stime are fields 14
+            # and 15 of proc(5).
             fields = stat.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def wait_until_back_at(self, start, rss_bytes, seconds):
-        """Waits until what it holds is back at `start`, `seconds` at most: the last usage, and how long it took."""
+        """Waits until the usage is back at `start`, `seconds` at most; returns the last usage, and
+        how long it took."""
         begun = time.monotonic()
         while True:
             usage, waited = self.usage(), time.monotonic() - begun

@@ -11,12 +11,12 @@ LIMIT = 64
 CONNECTIONS = 200
 STARVED_SECONDS = 5
 CPU_SHARE = 0.10
-# Connections beyond the listen queue come back after TCP's own retries, which double from 1 s on.
+# Connections beyond the listen queue return after TCP's own retries, which double from 1 s on.
 SERVED_SECONDS = 40
 
 
 class Waiting:
-    """Connections that each ask for one thing, none of which is waited for alone."""
+    """Connections that each send one request; the test waits for all of them together."""
 
     def __init__(self, address, count):
         self.selector = selectors.DefaultSelector()
@@ -31,7 +31,7 @@ class Waiting:
             self.selector.register(client, selectors.EVENT_WRITE)
 
     def look(self, seconds):
-        """Sends and receives what is possible for so long, or until all have been answered."""
+        """Sends and receives what it can for this long, or until all have been answered."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and len(self.answered) + len(self.failed) < len(self.open):
             for key, events in self.selector.select(min(left, 0.25)):
@@ -59,7 +59,7 @@ class Waiting:
             self.selector.unregister(client)
 
     def leave(self):
-        """Closes the connections that have been answered."""
+        """Closes the connections that have got their answer."""
         for client in self.answered:
             client.close()
 

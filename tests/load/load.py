@@ -1,4 +1,4 @@
-"""What `run` starts: the parts that were asked for, one after the other, and the closing line."""
+"""Run by `run`: runs the requested parts, one after the other, and prints the closing line."""
 
 import argparse
 import resource
@@ -21,7 +21,7 @@ PARTS = {
     "soak": soak.check,
 }
 
-# The clients of one part, and the demo's side of them, with room to spare.
+# Descriptors for the clients of one part and for the demo's side of them, with room to spare.
 DESCRIPTORS = 4096
 
 
@@ -33,7 +33,7 @@ def main():
     parser.add_argument("parts", nargs="+", choices=PARTS)
     arguments = parser.parse_args()
 
-    # So that SIGTERM, too, runs the `with` blocks' ends, which stop what was started.
+    # So that SIGTERM, too, leaves the `with` blocks, which stop the started programs.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:

@@ -12,23 +12,26 @@ from demo import MIB, Demo
 CONNECTIONS = 500
 P99_MILLISECONDS = 50
 BACK_SECONDS = 15
-# What the allocator may keep of the threads' buffers.
+# The memory that the allocator may keep of the threads' buffers.
 RSS_BYTES = 16 * MIB
 LARGE_FILE_BYTES = 64 * MIB
 
-# Name; path; length in seconds; what slowhttptest is told beside that.
+# Name; path; length in seconds; other arguments of slowhttptest.
 MODES = [
-    # A field line each 3 s: the deadline for a whole head, 10 s, must end it.
+    # A field line every 3 s: the deadline for a whole head, 10 s, must end it.
     ("headers", "/api/health", 25, ["-H", "-i", "3", "-x", "24", "-t", "GET"]),
-    # Sixteen bytes each 3 s to a route that reads them: the least rate of a body, 1 KiB/s after 5 s, must end it.
+    # Sixteen bytes every 3 s to a route that reads them: the minimum rate for a body, 1 KiB/s after
+    # 5 s, must end it.
     ("body", "/api/upload", 25, ["-B", "-i", "3", "-s", "8192", "-x", "16", "-t", "POST"]),
-    # 32 bytes each second from a window of at most 1 KiB: after 30 s of waiting for room the server gives up.
+    # 32 bytes each second from a window of at most 1 KiB: after 30 s of waiting for room the server
+    # gives up.
     ("read", "/files/large", 45, ["-X", "-n", "1", "-z", "32", "-w", "512", "-y", "1024"]),
 ]
 
 
 class Plain(threading.Thread):
-    """Asks every 100 ms, on a new connection and on one that is kept alive; keeps the latencies in ms."""
+    """Sends a request every 100 ms, on a new connection and on a kept one; keeps the latencies in
+    ms."""
 
     def __init__(self, address):
         super().__init__(daemon=True)
@@ -83,10 +86,11 @@ def percentile(values, share):
 
 
 def attack(arguments, demo, start, name, path, seconds, flags):
-    """Runs slowhttptest. Returns the most that the demo held meanwhile, and what the tool says of its end."""
+    """Runs slowhttptest. Returns the demo's highest usage meanwhile, and the tool's own report of
+    the end."""
     report = arguments.out / f"slow-{name}"
     host, port = demo.address
-    # Over 1024 connections the demo answers 503, by its own limit; 500 are below it.
+    # Above 1024 connections the demo answers 503, by its own limit; 500 are below it.
     command = ["slowhttptest", "-c", str(CONNECTIONS), "-r", "200", "-l", str(seconds), "-p", "3", "-v", "1"]
     command += ["-g", "-o", str(report), "-u", f"http://{host}:{port}{path}", *flags]
     most = start

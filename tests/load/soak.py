@@ -1,4 +1,5 @@
-"""Minutes of mixed load from several processes, with clients and whole processes killed at random."""
+"""Minutes of mixed load from several processes, with clients and whole processes killed at
+random."""
 
 import multiprocessing
 import random
@@ -12,28 +13,28 @@ from demo import MIB, Demo
 PROCESSES = 4
 CLIENTS = 8  # in each process
 SAMPLE_SECONDS = 10
-# A process is killed with SIGKILL, and replaced, this often.
+# How often a process is killed with SIGKILL, and replaced.
 KILL_SECONDS = 15
 WARM_UP_SHARE = 0.1
 BACK_SECONDS = 20
 RSS_BYTES = 16 * MIB
-# The last third's mean may be this much over the first third's.
+# How far the last third's mean may exceed the first third's.
 RSS_GROWTH = (0.10, 2 * MIB)
 COUNT_GROWTH = (0.10, 4)
 FILE_BYTES = 1 * MIB
 SEED = 1
 
-# How likely a client dies at any one of its steps, and how likely by RST.
+# How likely a client dies at any one of its steps, and how likely it then does so by RST.
 DEATH = 0.02
 RESET = 0.5
 
 
 class Dies(Exception):
-    """This client was to die here."""
+    """Raised where this client must die."""
 
 
 class Act:
-    """One client's visit. `requests` counts what was asked and answered whole."""
+    """One client's visit. `requests` counts the requests that got a whole answer."""
 
     def __init__(self, dice, address, source, file):
         self.dice, self.address, self.source, self.file = dice, address, source, file
@@ -79,7 +80,8 @@ class Act:
                 self.expect(client.response(), 200, b'{"status":"ok"}\n')
 
     def post(self, client):
-        """A body that nobody asked for: the demo answers 405, drains, and the connection goes on."""
+        """A body that no handler asked for: the demo answers 405, drains it, and the connection
+        continues."""
         for _ in range(self.dice.randint(1, 5)):
             body = self.dice.randbytes(self.dice.choice([0, 1, 1000, 30_000]))
             head = "POST /api/health HTTP/1.1\r\nHost: localhost\r\n"
@@ -130,12 +132,13 @@ class Act:
 
 
 def process(number, seed, address, file, requests, faults, over):
-    """Clients that come and go until `over`. Each has a count of its own: a lock might be held when we are killed."""
+    """Clients that come and go until `over`. Each has a separate count: a killed process might hold
+    a lock."""
 
     def client(slot, seed):
         dice = random.Random(seed)
         while not over.is_set():
-            # Addresses of their own keep the ports from running out.
+            # Separate addresses keep the ports from running out.
             act = Act(dice, address, f"127.0.{1 + number}.{1 + slot % CLIENTS}", file)
             try:
                 act.run()
@@ -157,7 +160,8 @@ def process(number, seed, address, file, requests, faults, over):
 
 
 def grew_at_most(samples, growth):
-    """The means of the first and the last third after warm-up, and whether the last is within `growth` of the first."""
+    """The means of the first and the last third after warm-up, and whether the last is within
+    `growth` of the first."""
     samples = samples[round(len(samples) * WARM_UP_SHARE) :]
     third = max(1, len(samples) // 3)
     first, last = statistics.mean(samples[:third]), statistics.mean(samples[-third:])
@@ -181,7 +185,7 @@ def check(arguments, checks):
         running, over, kills = {}, {}, 0
 
         def begin(number, seed):
-            # An event for each process, since one that dies may hold its event's lock.
+            # A separate event for each process, since a dying process may hold its event's lock.
             over[number] = spawn.Event()
             running[number] = spawn.Process(
                 target=process, args=(number, seed, demo.address, file, requests, faults, over[number]), daemon=True

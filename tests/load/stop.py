@@ -12,16 +12,17 @@ from demo import MIB, Demo
 
 EACH = 50
 GRACE_SECONDS = 30
-# More than the kernel's buffers on both sides hold (4 MiB at most by default), so that the server is still writing.
+# More than the kernel's buffers on both sides hold (4 MiB at most by default), so that the server
+# is still writing.
 FILE_BYTES = 8 * MIB
 RECEIVE_BUFFER = 64 * 1024
-# The client takes this long for the rest, so that the server must wait for it.
+# The client takes this long to read the rest, so that the server must wait for it.
 REST_SECONDS = 3
 SEED = 1
 
 
 class Part(threading.Thread):
-    """One client. It says when it is under way, and goes on when SIGTERM was sent."""
+    """One client. It reports when it is under way, and continues after SIGTERM was sent."""
 
     def __init__(self, address, under_way, stopped):
         super().__init__(daemon=True)
@@ -54,7 +55,8 @@ def at_fin(client):
 
 
 class Download(Part):
-    """A response that has begun: the head and the first 64 KiB are read, and the rest in pieces afterwards."""
+    """A response that has begun: the client has read the head and the first 64 KiB, and reads the
+    rest in pieces afterwards."""
 
     digest = b""
 

@@ -1,5 +1,5 @@
-// Chromium with an EventSource on /numbers. `node browser.mjs PLAYWRIGHT CHROMIUM URL PROFILE` writes `open`, and for each line on
-// stdin what it has got, as JSON.
+// Chromium with an EventSource on /numbers: `node browser.mjs PLAYWRIGHT CHROMIUM URL PROFILE`. It
+// writes `open`, and for each line on stdin the events so far, as JSON.
 
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";

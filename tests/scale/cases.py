@@ -1,4 +1,5 @@
-"""The cases: what is done to a Redis or a node while events flow, what clients see, and that nothing is lost silently."""
+"""The cases: each disturbs a Redis or a node while events flow, and checks what the clients see,
+and that nothing is lost silently."""
 
 import contextlib
 import http.client
@@ -8,7 +9,8 @@ import time
 from clients import Follower, Publisher, account
 from processes import MASTER, Node, Proxy, Redis, free_port, wait_until
 
-# A publish fails within 1 s without a connection and 3 s without an answer; the rest is a busy machine's.
+# A publish fails within 1 s without a connection and within 3 s without an answer; the rest is for
+# a busy machine.
 FAILURE_SECONDS = 4.5
 
 
@@ -22,7 +24,7 @@ def status(port, path):
 
 
 class Scene:
-    """Two nodes on one Redis, two followers at each, and one who publishes to both in turn."""
+    """Two nodes on one Redis, two followers at each, and a publisher that sends to both in turn."""
 
     def __init__(self, arguments, checks, url, publishing=(0, 1), max_events=100_000):
         self.checks = checks
@@ -48,7 +50,8 @@ class Scene:
         wait_until("both nodes are ready", lambda: all(status(node.port, "/api/ready") == 200 for node in self.nodes))
 
     def end(self, name, resets, followers=None, failures=None, opens=1):
-        """Lets more events flow to the end, and judges: how many resets each of `followers` saw, and whether publishes failed."""
+        """Lets more events flow to the end, and judges how many resets each of `followers` saw, and
+        whether publishes failed."""
         self.wait_ready()
         self.publisher.held.clear()
         reached = self.publisher.next
@@ -78,7 +81,8 @@ class Scene:
         return published
 
     def judge_outage(self, name):
-        """While Redis is away: not ready, but healthy, and streams are open and get heartbeats."""
+        """While Redis is away: the nodes are not ready, but healthy; streams are open and get
+        heartbeats."""
         node = self.nodes[0].port
         wait_until("the node says that it is not ready", lambda: status(node, "/api/ready") == 503, 15)
         since = time.monotonic()
@@ -101,12 +105,12 @@ def kill(arguments, checks):
             redis.process.kill()
             scene.judge_outage(name)
             redis.start()
-            # Nodes come back by themselves, at the latest after the longest pause.
+            # Nodes reconnect by themselves, at the latest after the longest pause.
             scene.end(name, [0] if append_only else [1], failures=True)
 
 
 def stop(arguments, checks):
-    """SIGSTOP: a server that takes connections and says nothing."""
+    """SIGSTOP: the server accepts connections and does not answer."""
     with Redis(arguments.out, "redis") as redis, Scene(arguments, checks, redis.url) as scene:
         redis.process.signal(signal.SIGSTOP)
         scene.judge_outage("Redis stopped")
@@ -115,7 +119,7 @@ def stop(arguments, checks):
 
 
 def cut(arguments, checks):
-    """CLIENT KILL, again and again."""
+    """CLIENT KILL, repeatedly."""
     with Redis(arguments.out, "redis") as redis, Scene(arguments, checks, redis.url) as scene:
         killed = 0
         for _ in range(20):
@@ -136,7 +140,8 @@ def flush(arguments, checks):
 
 
 def restore(arguments, checks):
-    """An older dump. Who was away meanwhile is told as well, at a node that was there and at one that was not."""
+    """An older dump. A client that was away meanwhile is told as well, at a node that was running
+    and at one that was not."""
     with Redis(arguments.out, "redis") as redis, Scene(arguments, checks, redis.url) as scene:
         publisher = scene.publisher
         publisher.hold()
@@ -159,7 +164,8 @@ def restore(arguments, checks):
 
 
 def overrun(arguments, checks):
-    """MAXLEN overrun while a node is paused: its clients are told, and those of the other lose nothing."""
+    """MAXLEN removes events while a node is paused: its clients are told, and the clients of the
+    other node lose nothing."""
     with Redis(arguments.out, "redis") as redis:
         with Scene(arguments, checks, redis.url, publishing=(0,), max_events=500) as scene:
             scene.nodes[1].signal(signal.SIGSTOP)
@@ -175,7 +181,8 @@ def overrun(arguments, checks):
 
 
 def promote(arguments, checks):
-    """REPLICAOF NO ONE, behind a proxy that finds the master: with a replica that has everything, and with one that lags."""
+    """REPLICAOF NO ONE, behind a proxy that finds the master: with a replica that has everything,
+    and with one that lags."""
     for lags in (False, True):
         name = f"promotion of a replica that {'lags' if lags else 'has everything'}"
         with contextlib.ExitStack() as stack:
@@ -188,11 +195,11 @@ def promote(arguments, checks):
             wait_until("the proxy finds the master", Address(proxy.port).answers)
             scene = stack.enter_context(Scene(arguments, checks, f"redis://127.0.0.1:{proxy.port}"))
             scene.publisher.hold()
-            # WAIT would tell of what its own connection has written, which is nothing.
+            # WAIT would report only the writes of its own connection, and there are none.
             newest = ["XREVRANGE", "akurai", "+", "-", "COUNT", 1]
             wait_until("the replica has everything", lambda: replica.ask(*newest) == master.ask(*newest))
             if lags:
-                # A link that broke: it stays a replica, and gets nothing.
+                # A broken link: it stays a replica, and gets nothing.
                 replica.ask("REPLICAOF", "127.0.0.1", free_port())
                 scene.publisher.go_on(0.5)
                 scene.publisher.hold()
@@ -206,7 +213,7 @@ def promote(arguments, checks):
 
 
 class Address:
-    """A Redis behind a proxy, to be asked whether it answers."""
+    """A Redis behind a proxy; the test asks it whether it answers."""
 
     def __init__(self, port):
         self.port = port

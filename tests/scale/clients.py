@@ -1,4 +1,4 @@
-"""Who publishes and who follows, over sockets, and the account of what came."""
+"""Publishers and followers over sockets, and the check of what the followers got."""
 
 import bisect
 import contextlib
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Published:
-    """What became of each number: its id, or why it may not be kept."""
+    """The result for each number: its id, or why it may not be stored."""
 
     ids: dict = field(default_factory=dict)
     failed: dict = field(default_factory=dict)
@@ -22,7 +22,8 @@ class Published:
 
 
 class Publisher(threading.Thread):
-    """Publishes 0, 1, 2 … one after the other, to these nodes in turn. One that fails is not tried again."""
+    """Publishes 0, 1, 2 … one after the other, to these nodes in turn. It does not repeat a publish
+    that failed."""
 
     def __init__(self, ports, per_second=500, total=None):
         super().__init__(daemon=True)
@@ -64,7 +65,7 @@ class Publisher(threading.Thread):
             time.sleep(max(0, due - time.monotonic()))
 
     def reach(self, number, seconds=60):
-        """Waits until so many were tried."""
+        """Waits until this many publishes were tried."""
         deadline = time.monotonic() + seconds
         while self.next < number and self.is_alive():
             if time.monotonic() > deadline:
@@ -72,12 +73,12 @@ class Publisher(threading.Thread):
             time.sleep(0.005)
 
     def go_on(self, seconds):
-        """Lets it publish for so long."""
+        """Lets it publish for this long."""
         self.held.clear()
         time.sleep(seconds)
 
     def hold(self):
-        """Stops it between two events, until it goes on."""
+        """Stops it between two events, until `go_on`."""
         self.held.set()
         while True:
             before = self.next
@@ -92,7 +93,8 @@ class Publisher(threading.Thread):
 
 
 class Follower(threading.Thread):
-    """An EventSource by the book: it comes back with the id of the last event, to the same address."""
+    """An EventSource that follows the standard: it reconnects with the id of the last event, to the
+    same address."""
 
     def __init__(self, port, cursor="", got=(), path="/numbers"):
         super().__init__(daemon=True)
@@ -146,7 +148,7 @@ class Follower(threading.Thread):
                         return
 
     def goes_away(self):
-        """Whether it ends its connection behind what it has got."""
+        """Whether the client ends its connection after the events that it has got."""
         return False
 
     def numbers(self):
@@ -157,7 +159,7 @@ class Follower(threading.Thread):
         return sum(1 for kind, _ in self.got if kind == "reset")
 
     def leave(self):
-        """Loses its connection, and comes back."""
+        """Loses its connection, and reconnects."""
         if self.socket is not None:
             try:
                 self.socket.shutdown(socket.SHUT_RDWR)
@@ -171,7 +173,7 @@ class Follower(threading.Thread):
 
 
 class Mover(Follower):
-    """Goes from one node to the next at once, each time that it has got so many events there."""
+    """Moves to the next node at once, each time it has got this many events."""
 
     def __init__(self, ports, events, first=0):
         self.ports, self.events = itertools.cycle(ports), events
@@ -193,11 +195,11 @@ class Mover(Follower):
 
 
 class Loader(Mover):
-    """A page that is loaded again and again. It shows what a node's `/history` says, and goes on
-    with a stream of the next node."""
+    """A page that is loaded repeatedly. It shows a node's `/history`, and continues with a stream
+    of the next node."""
 
     def __init__(self, ports, events, first=0):
-        # What each page has got: the history, and what its stream brought.
+        # The events of each page: its history, and its stream's events.
         self.pages = []
         super().__init__(ports, events, first)
 
@@ -221,9 +223,10 @@ class Loader(Mover):
 
 
 def account(got, published, first, last):
-    """What is wrong with what one client got: `[]` if every number from `first` to `last` that was acknowledged came, in order and
-    once, or a reset stands where it is missing. What failed may have come, once, in its place or
-    later: a server that was stopped takes what waits in its connections in an order of its own."""
+    """What is wrong with one client's events: `[]` if every acknowledged number from `first` to
+    `last` came, in order and once, or a reset stands where it is missing. A number whose publish
+    failed may have come, once, in its place or later: a server that was stopped takes the commands
+    that wait in its connections in any order."""
     wrong = []
     late = set(published.failed)
     expected = first
@@ -259,12 +262,13 @@ def account(got, published, first, last):
 
 
 def account_of_ids(ids, resets, order):
-    """The same for many events, whose ids are numbers. `resets` says for each reset how many events
-    had come before it; `order` is what should have come. Counts what was lost silently, what came
-    twice or out of order, resets where something is missing, and resets where nothing is."""
+    """The same for many events, whose ids are numbers. `resets` has, for each reset, how many
+    events came before it; `order` is the expected order. Counts events that were lost silently,
+    that came twice or out of order, resets where something is missing, and resets where nothing
+    is."""
     had = set(ids)
     twice = max(len(ids) - len(had), sum(map(operator.le, ids[1:], ids)))
-    # A client is owed nothing before its first event, unless it was told of a loss there.
+    # Before its first event the server owes a client nothing, unless it reported a loss there.
     begin = 0 if 0 in resets or not ids else bisect.bisect_left(order, ids[0])
     if not resets and list(ids) == order[begin:]:
         return 0, twice, 0, 0
@@ -272,7 +276,7 @@ def account_of_ids(ids, resets, order):
     for id in order[begin:]:
         if id in had:
             continue
-        # Where the missing one should have been, a reset has to be.
+        # A reset must stand where the missing event should have been.
         place = bisect.bisect_left(ids, id)
         if place in resets:
             excused.add(place)
@@ -300,7 +304,7 @@ def account_of_ids_holds():
 
 
 def account_holds():
-    """Whether the accounts find what they are there for, and nothing else."""
+    """Whether the checks find the errors that they must find, and no others."""
     published = Published({n: f"{n}-0" for n in range(6) if n != 3}, {3: "refused"})
     whole = [(f"{n}-0", n) for n in range(6) if n != 3]
     gap = [one for one in whole if one[1] != 2]

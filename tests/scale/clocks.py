@@ -15,9 +15,9 @@ from processes import Failed, Late, Node, Redis, wait_until
 MOVERS = 8
 EVENTS = 1_000
 LATE_SECONDS = 0.03
-# Heartbeats, one a second, for as long as clients wait for a node that is cut off.
+# Heartbeats, one a second, while clients wait for a node that is cut off.
 BEATS = 3
-# The stream, where the hub's options name no other.
+# The stream's default name in the hub's options.
 STREAM = "akurai"
 
 # How wrong the clocks of the two nodes are, in seconds. The second node reads late.
@@ -33,7 +33,8 @@ def preloaded():
 
 
 class Clock:
-    """A node's clock. It may be set while the node runs. The clock that measures waits is right."""
+    """A node's clock, which may be set while the node runs. The clock that measures waits is not
+    changed."""
 
     def __init__(self, arguments, name, offset=0):
         self.path = arguments.out / f"clock-{name}"
@@ -52,7 +53,7 @@ class Clock:
         self.offset = offset
 
     def is_told(self, node):
-        """Whether the node's answers have that time. If not, the case would show nothing."""
+        """Whether the node's answers have that time. If not, the case would prove nothing."""
         connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=10)
         with contextlib.closing(connection):
             connection.request("GET", "/blank")
@@ -73,7 +74,7 @@ class Moving:
                 for name, url, clock in zip("ab", (redis.url, self.late.url), clocks)
             ]
             self.ports = [node.port for node in self.nodes]
-            # Half of them begin at each node, and no two of them move in step.
+            # Half of them begin at each node, and no two of them move at the same moment.
             self.movers = [Mover(self.ports, 20 + 3 * at, at) for at in range(MOVERS)]
             for mover in self.movers:
                 stack.callback(mover.end)
@@ -109,7 +110,7 @@ class Moving:
         return beats == BEATS and opens == [mover.opens for mover in self.movers]
 
     def end(self, checks, name, each=0):
-        """Publishes the rest and judges what each client has got: so many resets, and everything
+        """Publishes the rest and judges each client's events: this many resets, and every event
         once, unless a reset stands where it is missing."""
         self.publisher.total = EVENTS
         self.publisher.reach(EVENTS)
@@ -137,7 +138,7 @@ class Moving:
 
 
 def clocks(arguments, checks):
-    """No clock of a node decides what a client is told: only the stream's own ids do."""
+    """No node's clock decides what a client is told: only the stream's own ids do."""
     for ours, late in OFFSETS:
         given = [Clock(arguments, "a", ours), Clock(arguments, "b", late)]
         with Redis(arguments.out, "redis") as redis, Moving(arguments, redis, given) as moving:
@@ -160,7 +161,7 @@ def clocks(arguments, checks):
     with Redis(arguments.out, "redis") as redis, Moving(arguments, redis, given) as moving:
         moving.publisher.reach(EVENTS // 4)
         moving.publisher.hold()
-        # Redis goes on from there, since its ids never go back.
+        # Redis continues from there, since its ids never go back.
         ahead = f"{(int(time.time()) + 3600) * 1000}-0"
         event = ["topic", "elsewhere", "event", "", "data", "ahead", "key", "another-0"]
         redis.ask("XADD", STREAM, ahead, *event)
@@ -221,14 +222,14 @@ def deletions(arguments, checks):
         def calm():
             publisher.hold()
             for number in deleted:
-                # No node need have read it before.
+                # Perhaps no node has read it before.
                 publisher.published.failed[number] = "deleted"
                 publisher.published.ids.pop(number, None)
             last = max(publisher.published.ids)
             wait_until("all have the last", lambda: all(f.got[-1][1] >= last for f in followers))
 
         def settle():
-            # When a node has brought another event, it has looked again.
+            # After a node has brought another event, it has looked again.
             reached = publisher.next
             publisher.go_on(0)
             publisher.reach(reached + 20)
@@ -240,7 +241,7 @@ def deletions(arguments, checks):
                 delete()
             settle()
         delete()
-        # A reader that comes back looks for what it had.
+        # A reader that reconnects looks for its last entry.
         redis.ask("CLIENT", "KILL", "TYPE", "normal")
         settle()
         publisher.go_on(0)
@@ -253,7 +254,7 @@ def deletions(arguments, checks):
             resets == [0] * len(followers),
             f"the newest entry deleted, {len(deleted)} times: resets {resets}",
         )
-        # A loss is told behind a deletion, too.
+        # A loss after a deletion is reported, too.
         delete()
         redis.ask("FLUSHALL")
         told = lambda: [follower.resets - was for follower, was in zip(followers, resets)]

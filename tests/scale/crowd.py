@@ -1,4 +1,4 @@
-"""A node that crashes under a browser, and five thousand clients who come back at once."""
+"""A node that crashes under a browser, and five thousand clients that reconnect at once."""
 
 import atexit
 import json
@@ -17,7 +17,7 @@ CROWD = 5_000
 
 
 class Browser:
-    """Chromium with an EventSource: `browser.mjs` says on stdout what it has got."""
+    """Chromium with an EventSource; `browser.mjs` prints the events so far."""
 
     def __init__(self, arguments, port):
         command = ["node", str(Path(__file__).with_name("browser.mjs")), arguments.playwright, arguments.chromium]
@@ -39,7 +39,7 @@ class Browser:
         self.log.close()
 
     def has(self):
-        """What it has got so far, as `Follower.got`; and how often its stream was opened."""
+        """The events so far, as in `Follower.got`, and how often the stream was opened."""
         self.process.stdin.write("tell\n")
         self.process.stdin.flush()
         told = json.loads(self.process.stdout.readline())
@@ -97,10 +97,11 @@ def demo(arguments, checks):
 
 
 def herd(arguments, checks):
-    """Five thousand clients lose their node at once and come to the other: Redis hears nothing of it."""
+    """Five thousand clients lose their node at once and move to the other: Redis does not
+    notice."""
     with Redis(arguments.out, "redis") as redis:
         with Node(arguments, "a", redis.url) as first, Node(arguments, "b", redis.url) as second:
-            # A few events, since each goes to all of them, and one thread here reads them all.
+            # Only a few events, since each goes to all clients, and one thread here reads them all.
             publisher = Publisher([second.port], 4)
             publisher.reach(4)
             begun, before = time.monotonic(), redis.commands()
@@ -130,7 +131,7 @@ def herd(arguments, checks):
         whole == CROWD and resets == 0,
         f"{CROWD} clients lost their node and came to the other within {seconds:.1f} s: {whole} of them without a gap, {resets} resets",
     )
-    # The killed node's share is gone; what is left may be busier by what the clients of INFO here do.
+    # The killed node's share is gone. The INFO clients here may make the rest busier.
     checks.that(rate < calm * 1.2 + 10, f"Redis meanwhile: {rate:.0f} commands/s, and {calm:.0f} before")
 
 

@@ -1,4 +1,5 @@
-// The demo's page at two servers that share an engine: `node demo.mjs PLAYWRIGHT CHROMIUM PROFILE URL URL` says what holds, as JSON.
+// The demo's page at two servers that share an engine: `node demo.mjs PLAYWRIGHT CHROMIUM PROFILE
+// URL URL`. It prints the observed results as JSON.
 
 import { pathToFileURL } from "node:url";
 
@@ -22,10 +23,10 @@ await here.click("#chat-send");
 await there.waitForSelector("#chat-log >> text=hello from the other server", wait);
 const said = [];
 for (const page of pages) {
-  // One in the room here, two who follow, one at each server.
+  // One person in the room here, and two followers, one at each server.
   await page.waitForSelector('#chat-people[data-in-room="1"][data-following="2"]', wait);
   await page.waitForFunction(() => document.querySelector("#server-title").textContent.includes("2 servers"), null, wait);
-  // The room's WebSocket and two streams: the numbers are those of both.
+  // The room's WebSocket and two streams: the numbers count both servers.
   await page.waitForFunction(() => document.querySelector('[data-key="subscribers"] .value').textContent === "3", null, wait);
   said.push(await page.textContent("#server-title"));
 }

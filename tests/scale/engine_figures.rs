@@ -1,5 +1,6 @@
-//! What `tests/scale` measures: from a publish at one node to the event at a subscriber of another, and how many a second, by the
-//! embedded engine and by a Redis. `engine_figures URL`.
+//! Measurements for `tests/scale`: the time from a publish at one node to the event at another
+//! node's subscriber, and the events a second, with the embedded engine and with a Redis.
+//! `engine_figures URL`.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
@@ -83,7 +84,7 @@ fn measure(engine: &str, publisher: &Hub, other: &Hub) -> io::Result<()> {
     Ok(())
 }
 
-/// The data of each event that a subscriber of this hub gets, over a socket.
+/// The data of each event that a subscriber of this hub receives over a socket.
 fn follow(hub: Hub) -> io::Result<Receiver<String>> {
     let server = Server::bind("127.0.0.1:0")?;
     let addr = server.local_addr()?;
@@ -92,7 +93,7 @@ fn follow(hub: Hub) -> io::Result<Receiver<String>> {
     client.set_read_timeout(Some(Duration::from_secs(60)))?;
     client.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")?;
     let mut lines = BufReader::new(client).lines();
-    // Once it knows where it stands, it is subscribed.
+    // Once the stream has sent its position, the client is subscribed.
     for line in lines.by_ref() {
         if line?.starts_with("id: ") {
             break;

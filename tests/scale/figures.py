@@ -1,4 +1,5 @@
-"""Throughput and latency from node to node, beside the embedded engine and redis-benchmark's own figures."""
+"""Throughput and latency from node to node, beside the embedded engine and redis-benchmark's own
+figures."""
 
 import re
 import subprocess

@@ -15,13 +15,13 @@ from processes import Failed, Node, Redis
 EVENTS = 1_000_000
 CLIENTS = 8
 BATCH = 1_000
-# Publishers wait for a client that is further behind. With what is under way, this is less than the
-# 20,000 events that a node keeps.
+# Publishers wait for a client that is further behind. With the events under way, this is less than
+# the 20,000 events that a node keeps.
 WINDOW = 10_000
-# How many events are published without a node that was killed: more than it keeps.
+# How many events are published while a node is killed: more than it keeps.
 WITHOUT = 30_000
 KILLS = 4
-# Nothing comes for so long at most, also on a machine that is very busy.
+# The longest time without any event, also on a very busy machine.
 SECONDS = 60
 # How wrong the nodes' clocks are, in seconds.
 OFFSETS = (3600, -120)
@@ -30,13 +30,13 @@ EVENT = re.compile(rb"data: (\d+)\nid: (\d+)-(\d+)\n\n")
 
 
 class Numbers:
-    """Publishes 0, 1, 2 … in batches, a thread for each node, as far as `may` says. It does not try
-    again what a node did not acknowledge."""
+    """Publishes 0, 1, 2 … in batches, a thread for each node, as far as `may` allows. It does not
+    repeat a publish that a node did not acknowledge."""
 
     def __init__(self):
         self.lock = threading.Lock()
         self.next, self.may, self.over = 0, 0, False
-        # Of each number its id, or 0.
+        # The id of each number, or 0.
         self.ids = array.array("Q", bytes(8 * (EVENTS + (KILLS + 2) * 2 * BATCH)))
         self.acknowledged = 0
         self.threads = []
@@ -75,7 +75,7 @@ class Numbers:
                         self.ids[int(number)] = packed(ms, seq)
                     self.acknowledged += len(lines) - 1
         except (OSError, http.client.HTTPException):
-            # The node was killed. What it did not acknowledge may be kept.
+            # The node was killed. Redis may have stored events that it did not acknowledge.
             pass
         finally:
             connection.close()
@@ -87,20 +87,20 @@ def packed(ms, seq):
 
 
 class Walker:
-    """An EventSource that goes to the other node each time that it has got so many events, and when
+    """An EventSource that moves to the other node each time it has got this many events, and when
     its node is gone."""
 
     def __init__(self, crowd, at, events):
         self.crowd, self.at, self.events = crowd, at, events
         self.ids, self.numbers = array.array("Q"), array.array("I")
-        # How many events it had when a reset came.
+        # How many events it had at each reset.
         self.resets = []
         self.cursor, self.newest, self.opens = b"", -1, 0
         self.socket = None
         self.go_on()
 
     def go_on(self):
-        """Opens its stream at its node, or at the other if that one is gone."""
+        """Opens its stream at its node, or at the other if its node is gone."""
         self.close()
         for _ in self.crowd.ports:
             port = self.crowd.ports[self.at % len(self.crowd.ports)]
@@ -132,7 +132,7 @@ class Walker:
         except OSError:
             data = b""
         if not data:
-            # The same node may have ended the stream, since the client read too slowly.
+            # The same node may have ended the stream, because the client read too slowly.
             self.go_on()
             return
         self.buffer += data
@@ -175,9 +175,9 @@ class Walker:
 
 
 class Sleeper(Walker):
-    """Stays away each time until the event that it would get next is gone."""
+    """Stays away each time until its next event is gone."""
 
-    # It comes back when so many events are acknowledged; how often it did.
+    # It reconnects when this many events are acknowledged; and how often it did.
     wakes_at, naps = None, 0
 
     def leave(self):
@@ -257,7 +257,8 @@ def million(arguments, checks):
 
 def judge(checks, numbers, walkers, sleeper):
     published = {id: number for number, id in enumerate(numbers.ids) if id}
-    # An event that was not acknowledged, and that a client has got, was kept: all should get it.
+    # An event that was not acknowledged, but that a client got, was stored: every client should get
+    # it.
     order = dict(published)
     for one in [*walkers, sleeper]:
         order.update(zip(one.ids, one.numbers))

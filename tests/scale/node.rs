@@ -1,5 +1,5 @@
-//! What `tests/scale` runs several of: the demo's routes on a hub whose events go through a Redis,
-//! and more, to publish and to follow. `node PORT URL MAX_EVENTS`; the first line on stdout has the
+//! A node of `tests/scale`: the demo's routes on a hub whose events go through a Redis, and more
+//! routes, to publish and to follow. `node PORT URL MAX_EVENTS`; the first line on stdout has the
 //! port.
 //!
 //! | route | what it does |
@@ -36,7 +36,7 @@ fn main() -> io::Result<()> {
         ..RedisOptions::default()
     };
     let options = HubOptions {
-        // So that a heartbeat and a return fall into a test.
+        // Short enough that a heartbeat and a reconnection happen within a test.
         heartbeat: Duration::from_secs(1),
         sweep: Duration::from_secs(1),
         retry: Duration::from_millis(300),
@@ -96,7 +96,7 @@ fn publish(hub: &Hub, topic: &str, req: &Request) -> io::Result<Response> {
     })
 }
 
-/// Publishes the numbers, and returns those that are kept for certain, with their ids.
+/// Publishes the numbers, and returns those that are certainly stored, with their ids.
 fn publish_many(
     hub: &Hub,
     first: u64,

@@ -1,5 +1,6 @@
-// Pages of the example `presence`, each with its name: `node presence.mjs PLAYWRIGHT CHROMIUM PROFILE URL...` writes `open`, and for
-// each line on stdin who is here as each page shows it, as JSON.
+// Pages of the example `presence`, each with its name: `node presence.mjs PLAYWRIGHT CHROMIUM
+// PROFILE URL...`. It writes `open`, and for each line on stdin the people that each page shows, as
+// JSON.
 
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";

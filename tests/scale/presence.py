@@ -1,4 +1,4 @@
-"""Who is here, by name: the pages of two nodes, one of which is killed, or stands still."""
+"""The people present, by name: pages at two nodes, one of which is killed, or stands still."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from processes import Failed, Process, Redis, wait_until
 
-# What the example promises, and a busy machine's share.
+# The time that the example promises, and more for a busy machine.
 BOUND_SECONDS = 9
 SHARE_SECONDS = 6
 
@@ -41,13 +41,13 @@ class Pages(Process):
             raise Failed("the pages did not open: see presence-pages.log")
 
     def show(self):
-        """Who is here, as each page shows it."""
+        """The people that each page shows."""
         self.process.stdin.write("tell\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
     def until(self, what, condition, seconds=60):
-        """How long it takes until what they show is as it should be."""
+        """How long it takes until the pages show the expected people."""
         begun = time.monotonic()
         wait_until(what, lambda: condition(self.show()), seconds)
         return time.monotonic() - begun
@@ -83,7 +83,7 @@ def stand_still(node, pages, checks, limit):
 
 
 def outage(redis, pages, checks):
-    """SIGSTOP of Redis for longer than a node may be silent: nobody is gone."""
+    """SIGSTOP of Redis for longer than a node may be silent: nobody disappears."""
     redis.process.signal(signal.SIGSTOP)
     shown = set()
     end = time.monotonic() + BOUND_SECONDS + 5

@@ -1,4 +1,5 @@
-"""What the cases start and end: Redis servers, nodes, HAProxy. Each ends with its `with` block, on loopback."""
+"""The processes of the cases: Redis servers, nodes, HAProxy. Each ends with its `with` block, and
+listens on loopback."""
 
 import atexit
 import contextlib
@@ -15,7 +16,7 @@ START_SECONDS = 30
 
 
 class Failed(Exception):
-    """Something could not be started, or did not come about in time."""
+    """A process could not be started, or a state was not reached in time."""
 
 
 def free_port():
@@ -33,7 +34,7 @@ def wait_until(what, condition, seconds=START_SECONDS):
 
 
 class Process:
-    """A program, its log in `out`. `signal` goes to it alone."""
+    """A program, with its log in `out`. `signal` goes only to it."""
 
     def __init__(self, name, command, out, stdout=None, cwd=None, environment=()):
         with open(out / f"{name}.log", "ab") as log:
@@ -41,7 +42,7 @@ class Process:
                 command, stdin=subprocess.PIPE, stdout=stdout or log, stderr=log, cwd=cwd,
                 text=stdout is not None, env={**os.environ, **dict(environment)},
             )
-        # Also if it does not come up, when no `with` block has begun yet.
+        # Also ends a program that does not come up, before any `with` block has begun.
         atexit.register(self.kill)
 
     def __enter__(self):
@@ -59,14 +60,14 @@ class Process:
             return next(int(line.split()[1]) for line in file if line.startswith("Rss:")) * 1024
 
     def kill(self):
-        """As a crash would: no farewell to anyone."""
+        """Like a crash: the program tells nobody."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
 
 class Redis:
-    """A server with a directory of its own. It may be ended and started anew on the same port."""
+    """A server with its own directory. It may be ended and restarted on the same port."""
 
     def __init__(self, out, name, append_only=False):
         self.out, self.name = out, name
@@ -116,7 +117,7 @@ class Redis:
 
 
 class Refused(Exception):
-    """An error that Redis answered."""
+    """An error that Redis returned."""
 
 
 def reply(lines):
@@ -185,7 +186,8 @@ listen redis
 
 
 class Proxy(Process):
-    """HAProxy before nodes, of which the first that is ready gets all, or before a Redis and its replicas, for whichever is master."""
+    """HAProxy in front of nodes, where the first ready node gets all connections, or in front of a
+    Redis and its replicas, where the master gets them."""
 
     def __init__(self, arguments, section, ports, options=""):
         self.port = free_port()
@@ -209,8 +211,8 @@ class Proxy(Process):
 
 
 class Late:
-    """Stands before a Redis, on a port of its own. What Redis says comes through so many seconds
-    later, and not while `open` is not set."""
+    """A relay in front of a Redis, on its own port. It passes Redis' answers on with this delay in
+    seconds, and holds them while `open` is not set."""
 
     def __init__(self, port, seconds):
         self.to, self.seconds = port, seconds

@@ -1,4 +1,4 @@
-"""What `run` starts: the cases that were asked for, one after the other, and the closing line."""
+"""Run by `run`: runs the requested cases, one after the other, and prints the closing line."""
 
 import argparse
 import resource
@@ -39,7 +39,8 @@ CASES = {
     "figures": figures.figures,
 }
 
-# The crowd, and a node's side of it, each in a process of its own, with room to spare.
+# Descriptors for the crowd and for a node's side of it, each in a separate process, with room to
+# spare.
 DESCRIPTORS = 12_000
 
 
@@ -52,7 +53,7 @@ def main():
     parser.add_argument("cases", nargs="*", choices=[[], *CASES])
     arguments = parser.parse_args()
 
-    # So that SIGTERM, too, runs the `with` blocks' ends, which stop what was started.
+    # So that SIGTERM, too, leaves the `with` blocks, which stop the started programs.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:

@@ -1,5 +1,5 @@
 """Topics beside one another: a busy one and quiet ones, thousands with the longest names, and what
-a page is told of one when it is loaded."""
+a page gets of a topic when it loads."""
 
 import contextlib
 import http.client
@@ -13,13 +13,13 @@ QUIET = 8
 NOISE = 25_000
 
 LOADERS = 6
-# What a node's `/history` has at most.
+# The most that a node's `/history` returns.
 HISTORY = 50
 
 # The longest name that a topic may have, in bytes.
 TOPIC_BYTES = 1024
 TOPICS = 10_000
-# A hub keeps 16 MiB. Half as much again is for the allocator and for the threads that publish.
+# A hub keeps 16 MiB. Half as much again is for the allocator and for the publishing threads.
 MEMORY_MIB = 24
 
 
@@ -41,7 +41,8 @@ def follow(stack, node, topic, cursor=""):
 
 
 def quiet(arguments, checks):
-    """A busy topic pushes the events of all others out, which is no loss to those who have them."""
+    """A busy topic pushes out the events of all others, which is no loss for clients that have
+    them."""
     with contextlib.ExitStack() as stack:
         redis = stack.enter_context(Redis(arguments.out, "redis"))
         nodes = [stack.enter_context(Node(arguments, name, redis.url)) for name in "ab"]
@@ -70,7 +71,7 @@ def quiet(arguments, checks):
             for topic, follower in away
             for node in nodes
         ]
-        # What a stream begins with has come.
+        # The stream's opening has arrived.
         wait_until("all are back", lambda: all(f.last_byte for _, f in back))
         for topic in every:
             post(nodes[1], f"/topics/{topic}", "3")
@@ -93,7 +94,8 @@ def quiet(arguments, checks):
 
 
 def history(arguments, checks):
-    """A page shows a topic's last events, and its stream goes on behind them, at the other node."""
+    """A page shows a topic's last events, and its stream continues after them, at the other
+    node."""
     clocks = [Clock(arguments, name) for name in "ab"]
     with Redis(arguments.out, "redis") as redis, Moving(arguments, redis, clocks) as moving:
         moving.publisher.reach(HISTORY * 2)
@@ -119,14 +121,14 @@ def history(arguments, checks):
 
 
 def memory(arguments, checks):
-    """What a hub keeps is bounded by bytes, whatever takes them."""
+    """A hub's memory is limited by bytes, whatever uses them."""
     with Redis(arguments.out, "redis") as redis:
         for size, wanted in [(TOPIC_BYTES, TOPICS), (TOPIC_BYTES + 1, 0), (100_000, 0)]:
             with contextlib.ExitStack() as stack:
                 node = stack.enter_context(Node(arguments, "a", redis.url, max_events=TOPICS * 2))
                 marker = follow(stack, node, "marker")
                 wait_until("it follows", lambda: marker.cursor)
-                # What it costs to serve is not what is asked here.
+                # This case does not measure the memory for serving.
                 post(node, "/spread", "0 16 8")
                 before = node.rss()
                 grown = []

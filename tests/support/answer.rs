@@ -11,33 +11,34 @@ pub struct Answer {
     pub status: u16,
     /// The reason phrase, possibly empty.
     pub reason: String,
-    /// The field lines in their order, names as they were written.
+    /// The field lines in their order, with the names as the server wrote them.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The content, its transfer coding undone.
+    /// The content, after its transfer coding is removed.
     pub body: Vec<u8>,
     /// The fields after the last chunk.
     pub trailers: Vec<(String, Vec<u8>)>,
 }
 
-/// How the end of a response's body is told (RFC 9112 §6.3).
+/// How a client finds the end of a response's body (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body: an answer to HEAD, a 1xx, 204 or 304.
     None,
-    /// So many bytes.
+    /// This many bytes.
     Length(u64),
     /// Chunks, up to the empty one.
     Chunked,
-    /// All until the connection ends.
+    /// All bytes until the connection ends.
     Close,
 }
 
 impl Answer {
-    /// The one value of this field as text; `None` if the field is absent.
+    /// The only value of this field as text; `None` if the field is absent.
     ///
     /// # Panics
     ///
-    /// If the field occurs more than once or is not UTF-8: no response of ours repeats a field by accident.
+    /// If the field occurs more than once or is not UTF-8: no response of ours repeats a field by
+    /// accident.
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.all(name);
@@ -83,7 +84,8 @@ impl Answer {
         })
     }
 
-    /// The body's framing, or why it is none that a server may send (RFC 9112 §6.1, §6.3; RFC 9110 §8.6).
+    /// The body's framing, or the reason why a server may not send it (RFC 9112 §6.1, §6.3; RFC
+    /// 9110 §8.6).
     pub(crate) fn framing(&self, to_head: bool) -> Result<Framing, String> {
         let lengths: Vec<&[u8]> = self.all("content-length").collect();
         let codings: Vec<&[u8]> = self.all("transfer-encoding").collect();
@@ -128,7 +130,7 @@ fn parse_length(digits: &[u8]) -> Result<u64, String> {
         .ok_or_else(|| format!("Content-Length {}", shown(digits)))
 }
 
-/// The lines of `head`, each of which ends with CRLF, without the empty one at the end.
+/// The lines of `head`, each of which ends with CRLF, without the empty line at the end.
 fn lines(head: &[u8]) -> Result<Vec<&[u8]>, String> {
     let mut rest = head
         .strip_suffix(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-//! A client that writes the bytes it is given and reads responses without mercy.
+//! A client that writes the given bytes and reads responses strictly.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use crate::answer::{Answer, Framing, parse_field_line};
 use crate::{DEADLINE, shown};
 
-/// A TCP connection with a deadline on every operation, [`DEADLINE`] unless [`patience`](Client::patience) changes it.
+/// A TCP connection with a deadline on every operation, [`DEADLINE`] unless
+/// [`patience`](Client::patience) changes it.
 ///
 /// An operation is all of one call: a response that drips in is late when its last byte is.
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
-    /// What was read from the socket and not yet taken.
+    /// Bytes that were read from the socket and not yet taken.
     buffer: Vec<u8>,
     patience: Duration,
 }
@@ -25,19 +26,19 @@ pub struct Client {
 pub enum End {
     /// By FIN: the peer closed in order.
     Fin,
-    /// By RST: the peer threw the connection away.
+    /// By RST: the peer discarded the connection.
     Reset,
 }
 
-/// Why no whole response could be read.
+/// Why the client could not read a whole response.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// The connection ended first, with these bytes of a head or body read.
+    /// The connection ended first, after these bytes of a head or body.
     Ended(End, Vec<u8>),
-    /// The deadline passed first, with these bytes of a head or body read.
+    /// The deadline passed first, after these bytes of a head or body.
     Late(Vec<u8>),
-    /// The bytes are no response that a server may send.
+    /// A server may not send these bytes as a response.
     Malformed(String),
     /// The socket failed.
     Io(io::Error),
@@ -59,7 +60,7 @@ impl Client {
     #[track_caller]
     pub fn connect(addr: SocketAddr) -> Client {
         let stream = TcpStream::connect_timeout(&addr, DEADLINE).expect("the server accepts");
-        // Each write is to be a segment of its own, as far as that can be had.
+        // Each write should become a separate segment, as far as that is possible.
         stream.set_nodelay(true).expect("a TCP socket");
         let wait = Some(DEADLINE);
         stream.set_write_timeout(wait).expect("not zero");
@@ -78,7 +79,7 @@ impl Client {
         self
     }
 
-    /// The socket, for what a test must do to it directly.
+    /// The socket, for tests that must use it directly.
     pub fn stream(&self) -> &TcpStream {
         &self.stream
     }
@@ -91,13 +92,13 @@ impl Client {
         }
     }
 
-    /// Writes `bytes`; for a peer that may have closed.
+    /// Writes `bytes` to a peer that may have closed.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         let mut rest = bytes.as_ref();
         let give_up = Instant::now() + self.patience;
         while !rest.is_empty() {
-            // Each write waits no longer than the deadline either; to set its timeout anew would double the cost of
-            // sending byte by byte.
+            // Each write also waits no longer than the deadline. Setting its timeout again would
+            // double the cost of sending byte by byte.
             remaining(give_up)?;
             match self.stream.write(rest) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -109,7 +110,7 @@ impl Client {
         Ok(())
     }
 
-    /// Writes each piece in a write of its own.
+    /// Writes each piece in a separate write.
     #[track_caller]
     pub fn send_slowly<P: AsRef<[u8]>>(&mut self, pieces: impl IntoIterator<Item = P>) {
         for piece in pieces {
@@ -130,7 +131,7 @@ impl Client {
         }
     }
 
-    /// Writes each byte in a write of its own.
+    /// Writes each byte in a separate write.
     #[track_caller]
     pub fn send_bytewise(&mut self, bytes: impl AsRef<[u8]>) {
         self.send_slowly(bytes.as_ref().chunks(1));
@@ -153,8 +154,8 @@ impl Client {
         assert_eq!(unread, 1, "the server closed first");
     }
 
-    /// Leaves by RST: the system sends one when a socket is closed with bytes unread, so this waits until the server
-    /// has sent some that the client has not taken from the socket.
+    /// Leaves by RST. The system sends one when a socket is closed with unread bytes, so this waits
+    /// until the server has sent bytes that the client has not taken from the socket.
     #[track_caller]
     pub fn leave_by_reset(self) {
         self.await_unread();
@@ -167,14 +168,14 @@ impl Client {
             .unwrap_or_else(|error| panic!("no response: {error}"))
     }
 
-    /// Reads a response to HEAD: the fields of GET's, no body.
+    /// Reads a response to HEAD: the same fields as for GET, and no body.
     #[track_caller]
     pub fn read_response_to_head(&mut self) -> Answer {
         self.try_read_response(true)
             .unwrap_or_else(|error| panic!("no response to HEAD: {error}"))
     }
 
-    /// Reads a response, or says why there is no whole one.
+    /// Reads a response, or says why there is no whole response.
     pub fn try_read_response(&mut self, to_head: bool) -> Result<Answer, ReadError> {
         let give_up = Instant::now() + self.patience;
         let mut answer = self.take_head(give_up)?;
@@ -195,7 +196,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// Reads a head alone; what follows it stays to be read.
+    /// Reads only a head; the bytes after it stay unread.
     #[track_caller]
     pub fn read_head(&mut self) -> Answer {
         self.take_head(Instant::now() + self.patience)
@@ -214,7 +215,8 @@ impl Client {
         self.take(len, Instant::now() + self.patience)
     }
 
-    /// What is there already or, if nothing is, what one read of up to 64 KiB brings; empty at the end.
+    /// The bytes that are already there; otherwise the bytes that one read of up to 64 KiB brings.
+    /// Empty at the end.
     #[track_caller]
     pub fn read_some(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
@@ -225,7 +227,7 @@ impl Client {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Reads until `enough` says so of all that came; takes it all.
+    /// Reads until `enough` returns true for all bytes so far; takes them all.
     #[track_caller]
     pub fn read_until(&mut self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let give_up = Instant::now() + self.patience;
@@ -239,7 +241,7 @@ impl Client {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Reads up to `mark` and takes it; what follows stays to be read.
+    /// Reads up to `mark` and takes it; the bytes after it stay unread.
     #[track_caller]
     pub fn read_through(&mut self, mark: &[u8]) -> Vec<u8> {
         let position = |bytes: &[u8]| bytes.windows(mark.len()).position(|window| window == mark);
@@ -249,7 +251,7 @@ impl Client {
         through
     }
 
-    /// Reads to the end: all that came, and how it ended.
+    /// Reads to the end: all bytes, and how the connection ended.
     #[track_caller]
     pub fn read_to_end(&mut self) -> (Vec<u8>, End) {
         let give_up = Instant::now() + self.patience;
@@ -264,7 +266,7 @@ impl Client {
         (std::mem::take(&mut self.buffer), end)
     }
 
-    /// Fails unless the connection ends next, in order: by FIN, without a further byte.
+    /// Fails unless the connection ends next with FIN, without another byte.
     #[track_caller]
     pub fn expect_eof(&mut self) {
         let (rest, end) = self.read_to_end();
@@ -275,7 +277,7 @@ impl Client {
         );
     }
 
-    /// Fails unless the connection ends next, in whatever way, without a further byte.
+    /// Fails unless the connection ends next, in any way, without another byte.
     #[track_caller]
     pub fn expect_no_more(&mut self) {
         let (rest, end) = self.read_to_end();
@@ -286,13 +288,14 @@ impl Client {
         );
     }
 
-    /// Whether the connection stays open and silent for so long. If it does not, what came is still to be read.
+    /// Whether the connection stays open and silent for this long. If it does not, the bytes that
+    /// came stay unread.
     pub fn is_silent_for(&mut self, wait: Duration) -> bool {
         let waited = self.fill(Instant::now() + wait);
         self.buffer.is_empty() && matches!(waited, Err(ReadError::Late(_)))
     }
 
-    /// Takes a head off the buffer, reading until there is one.
+    /// Takes a head off the buffer, after reading until there is a whole one.
     fn take_head(&mut self, give_up: Instant) -> Result<Answer, ReadError> {
         const LONGEST: usize = 64 * 1024;
         let mut searched = 0;
@@ -333,7 +336,8 @@ impl Client {
         }
     }
 
-    /// `chunked-body = *chunk last-chunk trailer-section CRLF` (RFC 9112 §7.1), without extensions: we send none.
+    /// `chunked-body = *chunk last-chunk trailer-section CRLF` (RFC 9112 §7.1), without extensions:
+    /// our server sends none.
     fn take_chunks(&mut self, answer: &mut Answer, give_up: Instant) -> Result<(), ReadError> {
         loop {
             let size_line = self.take_line(give_up)?;
@@ -367,7 +371,7 @@ impl Client {
         }
     }
 
-    /// One read into the buffer: how many bytes, 0 at the end.
+    /// One read into the buffer; returns the number of bytes, 0 at the end.
     fn fill(&mut self, give_up: Instant) -> Result<usize, ReadError> {
         let late = |buffer: &Vec<u8>| Err(ReadError::Late(buffer.clone()));
         let mut piece = [0; 64 * 1024];

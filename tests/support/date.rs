@@ -1,4 +1,4 @@
-//! Dates of HTTP: that of a response read back to seconds, and those of a request written.
+//! HTTP dates: reads a response's date as seconds, and writes a request's dates.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,8 +7,8 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// The seconds since 1970 that an IMF-fixdate names (RFC 9110 §5.6.7), `None` if `text` is not exactly one, its day
-/// of the week included: `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// The seconds since 1970 that an IMF-fixdate names (RFC 9110 §5.6.7), `None` if `text` is not
+/// exactly one, its day of the week included: `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub fn imf_fixdate_seconds(text: &str) -> Option<u64> {
     let bytes = text.as_bytes();
     let shape = b"Aaa, 00 Aaa 0000 00:00:00 GMT";
@@ -41,7 +41,8 @@ pub fn imf_fixdate_seconds(text: &str) -> Option<u64> {
     Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
-/// The same second in the three forms of RFC 9110 §5.6.7, in its order: IMF-fixdate, RFC 850, asctime.
+/// The same second in the three forms of RFC 9110 §5.6.7, in its order: IMF-fixdate, RFC 850,
+/// asctime.
 pub fn http_dates(seconds: u64) -> [String; 3] {
     const LONG_DAYS: [&str; 7] = [
         "Thursday",

@@ -1,5 +1,5 @@
-//! DEFLATE (RFC 1951) in its plainest form, in both directions, and the shape that it has in a compressed WebSocket message
-//! (RFC 7692 §7.2). It is slow, strict, and easy to compare with the RFC.
+//! DEFLATE (RFC 1951) in its plainest form, in both directions, and its form in a compressed
+//! WebSocket message (RFC 7692 §7.2). The code is slow, strict, and easy to compare with the RFC.
 
 mod inflate;
 mod squeeze;
@@ -17,7 +17,7 @@ const LENGTHS: [u16; 29] = [
     163, 195, 227, 258,
 ];
 
-/// How many bits follow each length symbol, from 257 on.
+/// The number of extra bits after each length symbol, from 257 on.
 const LENGTH_EXTRA: [u8; 29] = [
     0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0,
 ];
@@ -28,13 +28,13 @@ const DISTANCES: [u16; 30] = [
     2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577,
 ];
 
-/// How many bits follow each distance symbol.
+/// The number of extra bits after each distance symbol.
 const DISTANCE_EXTRA: [u8; 30] = [
     0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13,
     13,
 ];
 
-/// In which order a dynamic block tells the lengths of its code length codes (RFC 1951 §3.2.7).
+/// The order in which a dynamic block lists the lengths of its code length codes (RFC 1951 §3.2.7).
 const CODE_LENGTH_ORDER: [usize; 19] = [
     16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
 ];

@@ -5,28 +5,28 @@ use std::net::SocketAddr;
 use crate::deflate::Inflater;
 use crate::{Answer, Client, Frame, Opcode, WsClient, handshake};
 
-/// A valid opening handshake for this path that offers these extensions.
+/// A valid opening handshake for this path with these offered extensions.
 pub fn offering(path: &str, extensions: &str) -> String {
     let line = format!("Sec-WebSocket-Extensions: {extensions}\r\nHost:");
     handshake(path).replacen("Host:", &line, 1)
 }
 
-/// What the server has agreed on (RFC 7692 §7.1).
+/// The parameters that the server agreed to (RFC 7692 §7.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
-    /// Each of the server's messages is compressed by itself.
+    /// The server compresses each message by itself.
     pub server_no_context_takeover: bool,
-    /// Each of the client's messages is compressed by itself.
+    /// The client compresses each message by itself.
     pub client_no_context_takeover: bool,
-    /// The server's window.
+    /// The server's window, in bits.
     pub server_max_window_bits: Option<u32>,
-    /// The client's window.
+    /// The client's window, in bits.
     pub client_max_window_bits: Option<u32>,
 }
 
 impl Agreement {
-    /// Reads the server's `Sec-WebSocket-Extensions`, and fails unless it is one response for permessage-deflate with
-    /// every parameter known, valid and there once.
+    /// Reads the server's `Sec-WebSocket-Extensions`, and fails unless it is exactly one response
+    /// for permessage-deflate, in which every parameter is known, valid and occurs once.
     #[track_caller]
     pub fn parse(response: &str) -> Agreement {
         let mut parts = response.split(';').map(str::trim);
@@ -62,7 +62,7 @@ impl Agreement {
     }
 }
 
-/// `8` to `15`, without a zero before it.
+/// `8` to `15`, without a leading zero.
 #[track_caller]
 fn window_bits(value: &str, response: &str) -> u32 {
     let bits = value.parse().unwrap_or(0);
@@ -71,7 +71,7 @@ fn window_bits(value: &str, response: &str) -> u32 {
     bits
 }
 
-/// A message that the server sent, inflated if it was compressed.
+/// A message from the server, inflated if it was compressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     /// Text or binary.
@@ -80,25 +80,25 @@ pub struct Received {
     pub compressed: bool,
     /// How many bytes of payload its frames had.
     pub wire_bytes: usize,
-    /// How many frames it came in.
+    /// The number of its frames.
     pub frames: usize,
-    /// What it says.
+    /// Its content.
     pub payload: Vec<u8>,
 }
 
-/// A connection after an opening handshake that agreed on permessage-deflate.
+/// A connection after an opening handshake that agreed to permessage-deflate.
 #[derive(Debug)]
 pub struct DeflateClient {
     /// The connection itself.
     pub ws: WsClient,
-    /// What was agreed on.
+    /// The agreed parameters.
     pub agreement: Agreement,
-    /// Of the server's messages.
+    /// Inflates the server's messages.
     pub inflater: Inflater,
 }
 
 impl DeflateClient {
-    /// Connects at this path and offers these extensions, of which one must be agreed on.
+    /// Connects to this path and offers these extensions. The server must agree to one of them.
     #[track_caller]
     pub fn open(addr: SocketAddr, path: &str, extensions: &str) -> DeflateClient {
         let mut client = Client::connect(addr);
@@ -106,7 +106,7 @@ impl DeflateClient {
         DeflateClient::opened(client)
     }
 
-    /// Reads the server's side of the handshake, of a client that has sent its own.
+    /// Reads the server's side of the handshake for a client that has already sent its own.
     #[track_caller]
     pub fn opened(mut client: Client) -> DeflateClient {
         let answer: Answer = client.read_head();
@@ -139,8 +139,9 @@ impl DeflateClient {
         self.send(&Frame::binary(compressed).compressed());
     }
 
-    /// Reads a message with nothing between its fragments, and fails unless it is one that the server may send: RSV1 at
-    /// most on its first frame, and its payload inflates within the agreed window, after what the agreed context holds.
+    /// Reads a message that has no other frame between its fragments. Fails unless the server may
+    /// send it: RSV1 at most on its first frame, and a payload that inflates within the agreed
+    /// window and after the agreed context.
     #[track_caller]
     pub fn read_message(&mut self) -> Received {
         let (rsv, first) = self.ws.read_frame_and_rsv();
@@ -173,7 +174,7 @@ impl DeflateClient {
         }
     }
 
-    /// A compressed message's payload inflated, as the agreement says.
+    /// Inflates a compressed message's payload according to the agreement.
     #[track_caller]
     pub fn inflate(&mut self, wire: &[u8]) -> Vec<u8> {
         let inflated = self.inflater.message(wire);
@@ -183,12 +184,12 @@ impl DeflateClient {
         inflated.unwrap_or_else(|fault| panic!("{fault}: {:02x?}", &wire[..wire.len().min(200)]))
     }
 
-    /// Reads a message that must be just this, compressed or not.
+    /// Reads a message that must equal this one, compressed or not.
     #[track_caller]
     pub fn expect(&mut self, opcode: Opcode, payload: impl AsRef<[u8]>) -> Received {
         let (message, payload) = (self.read_message(), payload.as_ref());
         assert_eq!(message.opcode, opcode);
-        // Not by assert_eq: a megabyte says nothing in a message.
+        // Not by assert_eq: it would print the whole message, which may have a megabyte.
         assert_eq!(message.payload.len(), payload.len());
         let first = message
             .payload
@@ -199,7 +200,8 @@ impl DeflateClient {
         message
     }
 
-    /// Closes from this side with 1000, and fails unless the server answers in kind and ends the connection.
+    /// Closes from this side with 1000, and fails unless the server answers with the same code and
+    /// ends the connection.
     #[track_caller]
     pub fn close(self) {
         self.ws.close();

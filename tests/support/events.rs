@@ -7,18 +7,18 @@ use std::mem;
 pub struct EventStream {
     /// The events dispatched so far.
     pub dispatched: Vec<Dispatched>,
-    /// The reconnection time last set, in milliseconds.
+    /// The last reconnection time, in milliseconds.
     pub retry: Option<u64>,
     /// The last event ID string: what a reconnection would send as `Last-Event-ID`.
     pub last_event_id: String,
     data: String,
     event_type: String,
     last_event_id_buffer: String,
-    /// A line whose end has not come yet.
+    /// A line that has not ended yet.
     line: Vec<u8>,
     /// A CR ended the last line; an LF right after it belongs to it.
     after_cr: bool,
-    /// The first line is read: no BOM counts any more.
+    /// The first line has been read: a BOM no longer counts.
     begun: bool,
 }
 
@@ -34,7 +34,7 @@ pub struct Dispatched {
 }
 
 impl EventStream {
-    /// Reads all of `bytes`, then the end of the stream: an event that was not ended is not dispatched.
+    /// Reads all of `bytes`, then the end of the stream: an unfinished event is not dispatched.
     pub fn read_all(bytes: &[u8]) -> EventStream {
         let mut stream = EventStream::default();
         stream.feed(bytes);
@@ -67,7 +67,7 @@ impl EventStream {
 
     fn end_line(&mut self) {
         let mut line = mem::take(&mut self.line);
-        // The stream is decoded by the UTF-8 decode algorithm, which takes one BOM off its start.
+        // The UTF-8 decode algorithm decodes the stream, and removes one BOM at its start.
         if !mem::replace(&mut self.begun, true) && line.starts_with(b"\xef\xbb\xbf") {
             line.drain(..3);
         }
@@ -123,7 +123,7 @@ impl EventStream {
 mod tests {
     use super::*;
 
-    /// The events of `stream` as (type, data, lastEventId), read whole and byte by byte.
+    /// The events of `stream` as (type, data, lastEventId), read both whole and byte by byte.
     #[track_caller]
     fn check(stream: &str, expected: &[(&str, &str, &str)]) -> EventStream {
         let whole = EventStream::read_all(stream.as_bytes());

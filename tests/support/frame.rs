@@ -1,6 +1,7 @@
-//! WebSocket frames by hand (RFC 6455 §5.2): the client's, right or wrong, and the server's as they were read.
+//! WebSocket frames made by hand (RFC 6455 §5.2): the client's frames, right or wrong, and the
+//! server's frames as the client read them.
 
-/// An opcode by its name; any other number stands in [`Frame::opcode`] as it is.
+/// An opcode by its name. [`Frame::opcode`] takes any other number too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opcode(pub u8);
 
@@ -30,7 +31,8 @@ pub enum LengthForm {
     Eight,
 }
 
-/// A frame that a client sends. What the constructors give is valid; the methods after them may make it invalid.
+/// A frame that a client sends. The constructors give valid frames; the methods after them may make
+/// a frame invalid.
 #[derive(Debug, Clone)]
 pub struct Frame {
     fin: bool,
@@ -88,48 +90,48 @@ impl Frame {
         Frame::opcode(Opcode::CLOSE, payload)
     }
 
-    /// The same with another payload.
+    /// The same frame with another payload.
     pub fn with_payload(mut self, payload: impl Into<Vec<u8>>) -> Frame {
         self.payload = payload.into();
         self
     }
 
-    /// The same without FIN: more fragments follow.
+    /// The same frame without FIN: more fragments follow.
     pub fn unfinished(mut self) -> Frame {
         self.fin = false;
         self
     }
 
-    /// The same with these reserved bits, RSV1 being 4 and RSV3 being 1.
+    /// The same frame with these reserved bits; RSV1 is 4 and RSV3 is 1.
     pub fn rsv(mut self, bits: u8) -> Frame {
         self.rsv = bits & 7;
         self
     }
 
-    /// The same with RSV1: the message that it begins is compressed (RFC 7692 §6).
+    /// The same frame with RSV1: the message that it begins is compressed (RFC 7692 §6).
     pub fn compressed(self) -> Frame {
         self.rsv(4)
     }
 
-    /// The same without a mask.
+    /// The same frame without a mask.
     pub fn unmasked(mut self) -> Frame {
         self.masking_key = None;
         self
     }
 
-    /// The same masked with this key.
+    /// The same frame masked with this key.
     pub fn masking_key(mut self, key: [u8; 4]) -> Frame {
         self.masking_key = Some(key);
         self
     }
 
-    /// The same with its length in this form.
+    /// The same frame with its length in this form.
     pub fn length_form(mut self, form: LengthForm) -> Frame {
         self.form = form;
         self
     }
 
-    /// The same with a header that claims this length, whatever the payload is.
+    /// The same frame with a header that claims this length, whatever the payload's length is.
     pub fn claiming(mut self, len: u64) -> Frame {
         self.claimed = Some(len);
         self
@@ -169,15 +171,15 @@ impl Frame {
     }
 }
 
-/// A frame that the server sent. That it was unmasked, that no reserved bit was set for which there is no extension and
-/// that its length had the shortest form was asserted when it was read.
+/// A frame that the server sent. The read has already asserted that it was unmasked, that only bits
+/// of an agreed extension were set, and that its length had the shortest form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerFrame {
     /// Whether it ends its message.
     pub fin: bool,
-    /// What it is.
+    /// Its opcode.
     pub opcode: Opcode,
-    /// What it carries.
+    /// Its payload.
     pub payload: Vec<u8>,
 }
 

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Holds every [`Waiter`] until it is opened, or dropped, which opens it too: a failing test leaves no thread behind.
+/// Holds every [`Waiter`] until it is opened. Dropping it opens it too, so that a failing test
+/// leaves no thread behind.
 #[derive(Debug, Default)]
 pub struct Gate(Arc<State>);
 
-/// The side of a [`Gate`] that a handler holds.
+/// The handler's side of a [`Gate`].
 #[derive(Debug, Clone)]
 pub struct Waiter(Arc<State>);
 
@@ -23,12 +24,12 @@ impl Gate {
         Gate::default()
     }
 
-    /// A side for a handler to wait at.
+    /// A side at which a handler can wait.
     pub fn waiter(&self) -> Waiter {
         Waiter(Arc::clone(&self.0))
     }
 
-    /// Lets everyone through, now and later.
+    /// Lets every waiter pass, now and later.
     pub fn open(&self) {
         *self.0.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.0.changed.notify_all();
@@ -42,7 +43,8 @@ impl Drop for Gate {
 }
 
 impl Waiter {
-    /// Blocks until the gate is open, at most 30 s: a bound on a test gone wrong, not a wait that any test counts on.
+    /// Blocks until the gate is open, at most 30 s. That limit is for a failing test; no test
+    /// relies on it.
     pub fn wait(&self) {
         let open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = self

@@ -1,12 +1,14 @@
-//! What the integration tests stand on: a server on a port of its own, a raw client with a deadline on every wait,
-//! frames and DEFLATE blocks built by hand, an event stream parser by the book, a seeded source of numbers.
+//! The tools of the integration tests: a server on its own port, a raw client with a deadline on
+//! every wait, frames and DEFLATE blocks made by hand, an event stream parser that follows the
+//! standard, a seeded source of random numbers.
 //!
-//! Of the crates under test it uses the public server alone. Responses, chunks, frames, compressed messages and events are read here by
-//! code that shares nothing with theirs, so that two bugs cannot cancel each other out. What it reads it reads
-//! strictly: a response that a lenient client would have taken is a failed test.
+//! Of the crates under test it uses only the public server. The client reads responses, chunks,
+//! frames, compressed messages and events with code that shares nothing with the crates, so that
+//! two bugs cannot cancel each other out. It reads strictly: a response that only a lenient client
+//! would accept fails the test.
 //!
-//! Everything that fails does so by a panic at the caller's line; nothing here waits for longer than
-//! [`DEADLINE`] unless it is told to.
+//! Every failure is a panic at the caller's line. No call waits longer than [`DEADLINE`], unless
+//! the caller sets another deadline.
 
 mod answer;
 mod client;
@@ -39,5 +41,5 @@ pub use websocket::{ACCEPT, KEY, WsClient, handshake};
 
 use std::time::Duration;
 
-/// How long a wait may take before the test fails, unless the client was told otherwise: 5 s.
+/// How long a wait may take before the test fails, unless the client has another deadline: 5 s.
 pub const DEADLINE: Duration = Duration::from_secs(5);

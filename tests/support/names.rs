@@ -1,4 +1,4 @@
-//! Bytes as a failure message shows them.
+//! Bytes in the form that failure messages show.
 
 /// `bytes` as text, with everything outside printable ASCII escaped, cut after 600 bytes.
 pub fn shown(bytes: &[u8]) -> String {

@@ -1,11 +1,11 @@
-//! Waiting for something that no socket tells.
+//! Waits for a condition that no socket reports.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::DEADLINE;
 
-/// Waits until `condition` holds, asking every 2 ms; fails after [`DEADLINE`].
+/// Waits until `condition` holds, and checks it every 2 ms; fails after [`DEADLINE`].
 ///
 /// For what shows on no socket and no channel alone: a count in `stats()`, a number under `/proc`.
 #[track_caller]

@@ -1,4 +1,4 @@
-//! Numbers that look random and can be had again.
+//! Random numbers that can be repeated.
 
 use std::env;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Random(u64);
 
 impl Random {
-    /// The generator of this seed. Zero, which xorshift cannot leave, stands for another fixed seed.
+    /// The generator of this seed. Zero, which xorshift cannot leave, is replaced by another fixed
+    /// seed.
     pub fn seeded(seed: u64) -> Random {
         Random(if seed == 0 {
             0x9e37_79b9_7f4a_7c15
@@ -17,8 +18,8 @@ impl Random {
         })
     }
 
-    /// A generator seeded from `AKURAI_SEED`, or from the clock, that prints its seed. Cargo shows what a test printed
-    /// when that test fails.
+    /// A generator whose seed is `AKURAI_SEED`, or else comes from the clock. It prints the seed:
+    /// cargo shows a test's output when the test fails.
     pub fn announced() -> Random {
         let seed = match env::var("AKURAI_SEED") {
             Ok(text) => text.parse().expect("AKURAI_SEED is a decimal u64"),
@@ -44,7 +45,7 @@ impl Random {
     ///
     /// If `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
-        // The bias of the remainder is below 2^-32 for every bound that a test uses.
+        // For every bound that a test uses, the bias of the remainder is below 2^-32.
         (self.next_u64() % bound as u64) as usize
     }
 

@@ -10,7 +10,7 @@ use akurai_http::{App, Handle, Limits, Server};
 
 use crate::Client;
 
-/// A server on a port of its own, on `127.0.0.1`, that is shut down when this is dropped.
+/// A server on its own port, on `127.0.0.1`. Dropping this shuts it down.
 pub struct TestServer {
     addr: SocketAddr,
     handle: Handle,
@@ -19,9 +19,10 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// How long requests in flight may take once the test is over.
+    /// How long requests in progress may take after the test has ended.
     const GRACE: Duration = Duration::from_millis(100);
-    /// How long after that `run` may take to return. Long: it is a bound on what is broken, and machines are slow.
+    /// How long `run` may take to return after that. It is long: it only limits a broken server,
+    /// and machines are slow.
     const PATIENCE: Duration = Duration::from_secs(20);
 
     /// Serves `app`, a router or a closure, under the default limits.
@@ -37,7 +38,7 @@ impl TestServer {
         TestServer::of(server.limits(limits), app)
     }
 
-    /// Serves `app` by a server that listens on TCP.
+    /// Serves `app` with a server that listens on TCP.
     #[track_caller]
     pub fn of(server: Server, app: impl App) -> TestServer {
         let addr = server.local_addr().expect("it is bound");
@@ -45,7 +46,7 @@ impl TestServer {
         let (report, ended) = mpsc::channel();
         let thread = thread::spawn(move || {
             let result = server.run(app);
-            // Nobody listens if the server had to be given up.
+            // Nobody receives this if the server had to be given up.
             let _ = report.send(result);
         });
         TestServer {
@@ -56,7 +57,7 @@ impl TestServer {
         }
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }

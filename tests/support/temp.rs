@@ -7,7 +7,7 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A directory of a name that no other test has, removed with all that is in it when this is dropped.
+/// A directory with a unique name. Dropping this removes it with all that is in it.
 #[derive(Debug)]
 pub struct TempDir(PathBuf);
 
@@ -20,16 +20,16 @@ impl TempDir {
             let n = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = env::temp_dir().join(format!("akurai-it-{}-{n}", process::id()));
             match fs::create_dir(&path) {
-                // Without symbolic links on the way, so that paths can be compared.
+                // Without symbolic links in its path, so that paths can be compared.
                 Ok(()) => return TempDir(path.canonicalize().expect("it was made just now")),
-                // Left behind by a process of the same number that was killed.
+                // A killed process with the same id may have left it behind.
                 Err(_) if path.exists() => {}
                 Err(error) => panic!("{}: {error}", path.display()),
             }
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -39,13 +39,14 @@ impl TempDir {
         self.0.join(name)
     }
 
-    /// Makes a file, and the directories above it, last modified when [`long_ago`](TempDir::long_ago) was.
+    /// Makes a file, and the directories above it. Its time of modification is
+    /// [`long_ago`](TempDir::long_ago).
     #[track_caller]
     pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         self.write_at(name, content, TempDir::long_ago())
     }
 
-    /// Makes a file that says it was last modified at `modified`.
+    /// Makes a file whose time of modification is `modified`.
     #[track_caller]
     pub fn write_at(
         &self,
@@ -77,7 +78,7 @@ impl Default for TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        // What cannot be removed is not worth a second panic.
+        // If the removal fails, a second panic would not help.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -8,7 +8,7 @@ use crate::{Answer, Client, Frame, Opcode, ServerFrame};
 /// The nonce of RFC 6455 §1.3.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// What §1.3 says must answer [`KEY`].
+/// The value with which a server must answer [`KEY`], from §1.3.
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// A valid opening handshake for this path. The Host is `example.com`; there is no Origin.
@@ -22,12 +22,12 @@ pub fn handshake(path: &str) -> String {
 /// A connection after its opening handshake.
 #[derive(Debug)]
 pub struct WsClient {
-    /// The connection itself, for raw bytes and for its end.
+    /// The connection itself, for raw bytes and for the end of the connection.
     pub client: Client,
 }
 
 impl WsClient {
-    /// Connects and shakes hands at this path.
+    /// Connects and does the opening handshake at this path.
     #[track_caller]
     pub fn open(addr: SocketAddr, path: &str) -> WsClient {
         let mut client = Client::connect(addr);
@@ -41,7 +41,8 @@ impl WsClient {
         self
     }
 
-    /// Reads the server's side of the handshake, of a client that has sent its own with [`KEY`].
+    /// Reads the server's side of the handshake for a client that has already sent its own with
+    /// [`KEY`].
     #[track_caller]
     pub fn opened(mut client: Client) -> WsClient {
         let answer = client.read_head();
@@ -52,11 +53,12 @@ impl WsClient {
     /// Fails unless `answer` is a server's opening handshake for [`KEY`] (RFC 6455 §4.2.2).
     #[track_caller]
     pub fn assert_opening(answer: &Answer) {
-        // Nothing was offered, or nothing of what was offered is on by default.
+        // Nothing was offered, or none of the offers is on by default.
         WsClient::assert_opening_with(answer, None);
     }
 
-    /// Fails unless `answer` is a server's opening handshake for [`KEY`] that agrees on just these extensions.
+    /// Fails unless `answer` is a server's opening handshake for [`KEY`] that agrees to exactly
+    /// these extensions.
     #[track_caller]
     pub fn assert_opening_with(answer: &Answer, extensions: Option<&str>) {
         assert_eq!(answer.status, 101, "{answer:?}");
@@ -74,8 +76,8 @@ impl WsClient {
         self.client.send(frame.to_bytes());
     }
 
-    /// Reads a frame, and fails unless a server may send it: unmasked, no reserved bit, a known opcode, the length in
-    /// its shortest form, a control frame whole and of at most 125 bytes.
+    /// Reads a frame, and fails unless a server may send it: unmasked, no reserved bit, a known
+    /// opcode, the length in its shortest form, a control frame whole and of at most 125 bytes.
     #[track_caller]
     pub fn read_frame(&mut self) -> ServerFrame {
         let (rsv, frame) = self.read_frame_and_rsv();
@@ -83,7 +85,8 @@ impl WsClient {
         frame
     }
 
-    /// The same for a connection with extensions: the reserved bits, RSV1 being 4 and RSV3 being 1, and the frame.
+    /// The same for a connection with extensions: returns the reserved bits (RSV1 is 4 and RSV3 is
+    /// 1) and the frame.
     #[track_caller]
     pub fn read_frame_and_rsv(&mut self) -> (u8, ServerFrame) {
         let head = self.client.read_exactly(2);
@@ -117,7 +120,7 @@ impl WsClient {
         (rsv, frame)
     }
 
-    /// Reads a frame that must be whole and just this.
+    /// Reads a frame that must be the whole message and equal this one.
     #[track_caller]
     pub fn expect(&mut self, opcode: Opcode, payload: impl AsRef<[u8]>) {
         let (frame, payload) = (self.read_frame(), payload.as_ref());
@@ -128,7 +131,7 @@ impl WsClient {
             "payload {:?}",
             crate::shown(&frame.payload)
         );
-        // Not by assert_eq: a megabyte says nothing in a message.
+        // Not by assert_eq: it would print the whole message, which may have a megabyte.
         assert_eq!(frame.payload.len(), payload.len());
         assert!(
             frame.payload == payload,
@@ -149,15 +152,16 @@ impl WsClient {
         );
     }
 
-    /// Reads a Close that must carry this code, then the end by FIN: the connection was failed (RFC 6455 §7.1.7), or
-    /// this side has sent its Close.
+    /// Reads a Close that must carry this code, then the end by FIN: the server failed the
+    /// connection (RFC 6455 §7.1.7), or this side has sent its Close.
     #[track_caller]
     pub fn expect_close_and_eof(&mut self, code: u16) {
         self.expect_close(code);
         self.client.expect_eof();
     }
 
-    /// Closes from this side with 1000, and fails unless the server answers in kind and ends the connection.
+    /// Closes from this side with 1000, and fails unless the server answers with the same code and
+    /// ends the connection.
     #[track_caller]
     pub fn close(mut self) {
         self.send(&Frame::close(1000, ""));

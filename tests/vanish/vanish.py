@@ -1,4 +1,5 @@
-"""Clients that vanish without a FIN: their packets are dropped on the way. When does the server notice?"""
+"""Clients that vanish without a FIN: the router drops their packets. When does the server
+notice?"""
 
 import argparse
 import atexit
@@ -13,7 +14,7 @@ import time
 
 from checks import Checks
 
-# What a client asks for. Each has a server of its own, whose count of connections is watched.
+# The clients' requests. Each has a separate server, whose count of connections is watched.
 KINDS = {
     "hub": ("/api/chat/events", "a subscriber of a hub, to which nothing is published"),
     "busy": ("/api/stats", "a subscriber of a hub, 300 bytes a second"),
@@ -24,7 +25,7 @@ HANDSHAKE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
-# What a busy machine may add.
+# The additional time for a busy machine.
 BUSY_SECONDS = 10
 SERVER, CLIENT = "10.213.1.1", "10.213.2.1"
 
@@ -71,7 +72,7 @@ class Network:
         command(*self.inside(name), "sh", "-c", f"echo {value} > /proc/sys/net/ipv4/{sysctl}")
 
     def drop(self):
-        """From now on the router discards what goes either way, and tells nobody."""
+        """From now on the router drops the packets of both directions, without telling anybody."""
         for address in (SERVER, CLIENT):
             command(*self.inside(self.router), "ip", "route", "add", "blackhole", f"{address}/32")
 
@@ -100,7 +101,8 @@ def follow(name, host, port, path):
 
 
 class Watched:
-    """A server, the client that will vanish, and one beside the server that reads its count of connections."""
+    """A server, the client that will vanish, and a client beside the server that reads its count of
+    connections."""
 
     def __init__(self, network, program, port, path):
         self.connections, self.seen = 0, threading.Event()
@@ -126,7 +128,8 @@ class Watched:
 
 
 def watch(arguments, checks, retries, within, seconds):
-    """Lets a client of each kind vanish. Each must be noticed `within` its seconds; `None` only measures."""
+    """Lets a client of each kind vanish. The server must notice each `within` its seconds; `None`
+    only measures."""
     with Network(retries) as network:
         watched = {
             kind: Watched(network, arguments.server, 8090 + at, KINDS[kind][0]) for at, kind in enumerate(within)

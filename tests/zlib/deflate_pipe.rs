@@ -1,5 +1,5 @@
-//! What `tests/zlib` talks to: framed requests on stdin, framed answers on stdout, so that one process serves all of its cases.
-//! Numbers have 32 bits, the lowest byte first.
+//! The server process of `tests/zlib`: framed requests on stdin, framed answers on stdout, so that
+//! one process serves all cases. Numbers have 32 bits, the lowest byte first.
 //!
 //! ```text
 //! request:  operation  level  window bits  0   (a byte each)
@@ -148,7 +148,7 @@ fn number(error: InflateError) -> u8 {
 impl Request {
     fn read(input: &mut impl Read) -> io::Result<Option<Request>> {
         let mut head = [0; 4];
-        // Between two requests, the end of the input is the end.
+        // The input may end only between two requests.
         if input.read(&mut head[..1])? == 0 {
             return Ok(None);
         }

@@ -1,4 +1,5 @@
-"""Data to compress, of every kind and length that may matter. All of it follows from a random generator."""
+"""Data to compress, of every kind and length that may matter. A seeded random generator makes all
+of it."""
 
 import json
 import zlib
@@ -8,7 +9,8 @@ WORDS = (
     "were all her she there would their we him been has when who will no more if out so up said what its about than into"
 ).split()
 
-# Around empty, shortest and longest match, hashes of four bytes, the window, a stored block, and what is gathered.
+# Around empty, the shortest and longest match, hashes of four bytes, the window, a stored block,
+# and the gathered input.
 LENGTHS = [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 47, 48, 49, 100, 255, 256, 257, 258, 259, 260, 517, 1000, 4096]
 LONG_LENGTHS = [16384, 24576, 32767, 32768, 32769, 65534, 65535, 65536, 65537, 98304, 131072, 200001, 1 << 20]
 
@@ -28,7 +30,7 @@ def text(random, length):
 
 
 def records(random, length):
-    """JSON, as many messages are."""
+    """JSON, like many messages."""
     lines = []
     have = 0
     while have < length:
@@ -81,7 +83,8 @@ def every_byte(random, length):
 
 
 def fibonacci(random, length):
-    """Symbols as often as Fibonacci's numbers: the deepest tree there is, so that codes must be cut to 15 bits."""
+    """Symbols as frequent as Fibonacci's numbers: they give the deepest possible tree, so that
+    codes must be cut to 15 bits."""
     counts = [1, 1]
     while sum(counts) < length:
         counts.append(counts[-1] + counts[-2])
@@ -94,7 +97,7 @@ def fibonacci(random, length):
 
 
 def compressed(random, length):
-    """What is compressed already."""
+    """Data that is already compressed."""
     out = zlib.compress(text(random, length * 3 + 64), 9)
     while len(out) < length:
         out += zlib.compress(records(random, length), 6)
@@ -106,7 +109,7 @@ def two_symbols(random, length):
 
 
 def short_matches(random, length):
-    """Matches of 3 to 6 bytes among noise: whether they are worth it is a close call."""
+    """Matches of 3 to 6 bytes among noise, which save almost nothing."""
     out = bytearray(random.randbytes(64))
     while len(out) < length:
         start = random.randrange(max(0, len(out) - 40000), len(out) - 8)
@@ -116,7 +119,7 @@ def short_matches(random, length):
 
 
 def distant(back):
-    """Nothing matches but at this distance."""
+    """Data with matches at this distance only."""
 
     def made(random, length):
         first = random.randbytes(min(back, length))

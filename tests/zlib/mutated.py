@@ -1,5 +1,6 @@
-"""Streams that nobody's encoder wrote: made by hand, and mutated. We accept what zlib accepts, with the same output, and refuse
-what it refuses, for the same reason, but for `DIFFERENCES`."""
+"""Streams that no encoder wrote: made by hand, and mutated. Our decoder must accept what zlib
+accepts, with the same output, and refuse what it refuses, for the same reason, except for
+`DIFFERENCES`."""
 
 import time
 import zlib
@@ -12,14 +13,14 @@ from pipe import ALONE, CODE, DISTANCE, END, FINISH, INFLATE, NEED_INPUT, NONE, 
 MADE = 8000
 MUTATED = 100_000
 
-# So much input of the smallest blocks may take so long, at its fastest of three times.
+# This much input of the smallest blocks may take this long, in the fastest of three runs.
 COST_BYTES = 256 * 1024
 COST_SECONDS = 0.4
 
-# More comes of no stream here.
+# No stream here gives more output.
 MOST_BYTES = 1 << 26
 
-# What is different, and may be; each must occur. README.md says why.
+# The differences that may occur; each must occur. README.md gives the reasons.
 DIFFERENCES = {
     "window": "a distance beyond a narrow window: we refuse it, zlib not always",
     "precode": "lengths in a code that is none, and then the end of the input: we refuse it, zlib waits",
@@ -28,7 +29,7 @@ seen = Counter()
 
 
 def compare(random, pipe, checks, name, data, bits):
-    """One stream, however it is cut."""
+    """Checks one stream, with any cuts."""
     pieces = [(length, NONE) for length in inputs.cuts(random, len(data), 6)]
     if len(data) < 300 and random.random() < 0.1:
         pieces = [(1, NONE)] * len(data)
@@ -52,7 +53,7 @@ def compare(random, pipe, checks, name, data, bits):
 
 
 def fault_of_whole(pipe, data, theirs):
-    """The same by our `inflate`, which reads what stands by itself, up to a limit."""
+    """The same with our `inflate`, which reads a whole stream, up to a limit."""
     if theirs.status != END:
         whole = pipe.ask(WHOLE, data, pieces=[(MOST_BYTES, NONE)])
         return None if whole.status == theirs.status else f"as a whole it is {STATUS[whole.status]}"
@@ -65,8 +66,8 @@ def fault_of_whole(pipe, data, theirs):
 
 
 def is_precode(data, ours, theirs):
-    """Whether this is the second of `DIFFERENCES`. zlib takes the missing code for one whose every bit is the length 0, so that
-    it refuses in the end."""
+    """Whether this is the second of `DIFFERENCES`. zlib reads the missing code as if its every bit
+    meant the length 0, so it refuses only at the end."""
     if (ours.status, theirs.status) != (CODE, NEED_INPUT):
         return False
     inflate = zlib.decompressobj(-15)
@@ -89,7 +90,7 @@ def made(random, pipe, checks):
     for _ in range(MADE):
         data = streams.made(random)
         outcomes[compare(random, pipe, checks, "made", data, window(random))] += 1
-    # Distances around each window, and around what there is.
+    # Distances around each window, and around the length of the output so far.
     for bits in range(8, 16):
         for distance in (1 << bits) - 1, 1 << bits, (1 << bits) + 1:
             for have in distance - 1, distance, distance + 1, 40000:
@@ -119,7 +120,7 @@ def mutated(random, pipe, checks):
 
 
 def cost(random, pipe, checks):
-    """Blocks that hold nothing must cost little: whoever sends them pays next to nothing."""
+    """Empty blocks must be cheap to read: a client can send them at almost no cost."""
     for name, block in streams.SMALLEST.items():
         data = streams.many_blocks(block, COST_BYTES)
         compare(random, pipe, checks, f"smallest blocks, {name}", data, 15)
@@ -139,7 +140,7 @@ def tell(outcomes):
 
 
 def some_stream(random, pipe):
-    """Of ours, of zlib's or made by hand."""
+    """A stream of our encoder, of zlib's, or made by hand."""
     how = random.random()
     if how < 0.3:
         return streams.made(random)
@@ -158,7 +159,7 @@ def mutate(random, data, pool):
     for _ in range(random.choice([1, 1, 1, 2, 4])):
         how = random.randrange(8)
         at = random.randrange(len(data)) if data else 0
-        # What is in front matters most: there are the headers and the codes.
+        # The first bytes matter most: there are the headers and the codes.
         at = random.choice([at, min(at, random.randrange(60))])
         if not data or how == 0:
             data[at:at] = random.randbytes(random.randrange(1, 9))
@@ -177,7 +178,7 @@ def mutate(random, data, pool):
 
 
 def report(checks, parts):
-    """Which differences there were."""
+    """Prints which differences occurred."""
     for name, what in DIFFERENCES.items():
         print(f"differs, as it may: {seen[name]} times {what}")
         if parts is None or "made" in parts:

@@ -1,4 +1,5 @@
-"""Our side: the program `deflate_pipe`, one process for all cases. And zlib's, in the same terms."""
+"""Our side: the program `deflate_pipe`, one process for all cases. And zlib's side, with the same
+interface."""
 
 import signal
 import struct
@@ -12,7 +13,7 @@ NONE, SYNC, FINISH = range(3)
 END, NEED_INPUT, BLOCK_TYPE, STORED_LENGTH, CODE, SYMBOL, DISTANCE, UNFINISHED, TOO_LONG = range(9)
 STATUS = ["end", "more", "block type", "stored length", "code", "symbol", "distance", "unfinished", "too long"]
 
-# zlib's words, each for what we call it.
+# zlib's error texts, each with our name for it.
 REASONS = {
     "invalid block type": BLOCK_TYPE,
     "invalid stored block lengths": STORED_LENGTH,
@@ -91,11 +92,11 @@ class Pipe:
 
 
 def by_zlib(data, bits=15, strict=True):
-    """What zlib makes of raw DEFLATE data. With `strict`, its window is all that it can refer to: its output goes where it
-    cannot see it, byte by byte."""
+    """zlib's result for raw DEFLATE data. With `strict`, zlib can refer only to its window: it
+    gives its output byte by byte, so that it cannot read its own output buffer."""
     inflate = zlib.decompressobj(-bits)
     if not strict or bits == 15:
-        # A raw stream's longest distance is the whole window of 15 bits.
+        # The longest distance in a raw stream is the whole window of 15 bits.
         try:
             output = inflate.decompress(data)
         except zlib.error as error:

@@ -1,5 +1,5 @@
-"""DEFLATE data made by hand (RFC 1951): what an encoder may write though none does, and what none may write. zlib is the judge
-of which it is."""
+"""DEFLATE data made by hand (RFC 1951): forms that an encoder may write though none does, and
+invalid forms. zlib judges which is which."""
 
 import heapq
 
@@ -28,7 +28,7 @@ class Bits:
             self.count -= 8 * whole
 
     def code(self, code):
-        """A code is written from its highest bit on."""
+        """Writes a code from its highest bit on."""
         value, length = code
         self.put(int(f"{value:0{length}b}"[::-1], 2), length)
 
@@ -41,7 +41,7 @@ class Bits:
 
 
 def codes(lengths):
-    """Each symbol's code, as §3.2.2 has it; those of lengths that are no code are of some use too."""
+    """Each symbol's code by §3.2.2. Lengths that form no valid code are of some use too."""
     out = {}
     code = 0
     for length in range(1, 16):
@@ -54,12 +54,12 @@ def codes(lengths):
 
 
 def complete_code(random, symbols, most_bits):
-    """Lengths of a complete code for `symbols`, anything between flat and deep."""
+    """Lengths of a complete code for `symbols`, anywhere between flat and deep."""
     depths = [(0, 0)]
     how = random.random()
     count = max(len(symbols), 2)
     while len(depths) < count:
-        # The leaf that is split: of the highest priority, which is more or less the shallowest.
+        # The leaf to split has the highest priority, and is more or less the shallowest.
         _, depth = heapq.heappop(depths)
         for _ in range(2):
             priority = depth + 1 if how < 0.3 else random.random() * (1 + (how > 0.7) * -depth)
@@ -77,7 +77,7 @@ def spoilt(random, lengths, odds=0.03):
 
 
 def block(random, bits, have, is_last, kind=None):
-    """Writes a block behind `have` bytes of output. How much output there then is."""
+    """Writes a block after `have` bytes of output; returns how much output there is then."""
     bits.put(is_last, 1)
     kind = random.choice([0, 1, 2, 2, 2]) if kind is None else kind
     bits.put(kind, 2)
@@ -92,7 +92,7 @@ def block(random, bits, have, is_last, kind=None):
 
 
 def stored(random, bits):
-    # What fills the byte means nothing.
+    # The bits that fill the byte mean nothing.
     bits.align(random.getrandbits(8))
     data = random.randbytes(random.choice([0, 1, 2, 3, 4, 5, 8, 9, random.randrange(300)]))
     complement = len(data) ^ 0xFFFF ^ (random.getrandbits(16) if random.random() < 0.02 else 0)
@@ -103,7 +103,7 @@ def stored(random, bits):
 
 
 def description(random, bits):
-    """Writes the lengths of two codes, in any of the ways in which they may be."""
+    """Writes the lengths of two codes, in any of the allowed ways."""
     literals = random.sample(range(256), random.choice([0, 1, 2, 10, 60, 200, 256]))
     references = random.sample(range(257, 286), random.choice([0, 0, 1, 5, 29]))
     distances = random.sample(range(30), random.choice([0, 1, 1, 2, 3, 8, 30]))
@@ -126,7 +126,7 @@ def description(random, bits):
     precode = [min(7, length) for length in precode]
     hclen = max(4, *(at + 1 for at, symbol in enumerate(PRECODE_ORDER) if precode[symbol]))
     hclen = random.choice([hclen, random.randint(hclen, 19)])
-    # One more than there are symbols is written now and then.
+    # Sometimes one more than there are symbols.
     bits.put(hlit - 257 + (random.random() < 0.01), 5)
     bits.put(hdist - 1 + (random.random() < 0.01), 5)
     bits.put(hclen - 4, 4)
@@ -141,7 +141,7 @@ def description(random, bits):
 
 
 def repeats(random, lengths):
-    """Lengths as symbols of the precode: symbol, extra bits, how many these are."""
+    """Lengths as symbols of the precode: symbol, extra bits, and how many lengths these are."""
     items = []
     at = 0
     eager = random.random()
@@ -153,7 +153,7 @@ def repeats(random, lengths):
         before = at > 0 and lengths[at - 1] == left[0]
         use = random.random() < eager
         if use and before and same >= 3:
-            # Also over the border between the two codes.
+            # Also across the border between the two codes.
             count = random.randint(3, min(6, same))
             items.append((16, count - 3, 2))
         elif use and left[0] == 0 and same >= 11:
@@ -193,7 +193,8 @@ def symbols(random, bits, have, litlen_lengths, distance_lengths):
             bits.code(litlen[random.choice(literals)])
             have += 1
     if random.random() < 0.01:
-        # What stands for nothing: in the fixed codes 286 and 287, or 30 and 31; in others, bits that no code has.
+        # Symbols without a meaning: in the fixed codes 286 and 287, or 30 and 31; in other codes,
+        # bits that no code has.
         bits.put(random.getrandbits(12), 12)
     if 256 in litlen:
         bits.code(litlen[256])
@@ -213,7 +214,7 @@ def made(random):
 
 
 def far(random, distance, have):
-    """A reference of this distance behind so many bytes, all in fixed codes or stored."""
+    """A reference of this distance after this many bytes, all in fixed codes or stored."""
     bits = Bits()
     left = have
     while left:
@@ -238,7 +239,7 @@ def far(random, distance, have):
     return bits.bytes()
 
 
-# No code at all, a single one, too few or too many: lengths of the precode that are none, by symbol.
+# No code at all, a single one, too few or too many: invalid lengths of the precode, by symbol.
 NO_PRECODES = [{}, {0: 1}, {8: 1}, {18: 1}, {1: 2, 18: 2}, {1: 7, 18: 1}, {0: 1, 1: 1, 18: 1}, {0: 1, 1: 2, 2: 2, 18: 3}]
 
 
@@ -253,7 +254,7 @@ def precode(lengths):
 
 
 def many_blocks(block_bits, length):
-    """The same block, over and over, up to about so many bytes."""
+    """The same block, repeated up to about this many bytes."""
     bits = Bits()
     while len(bits.out) < length:
         for value, count in block_bits:
@@ -264,8 +265,9 @@ def many_blocks(block_bits, length):
     return bits.bytes()
 
 
-# The smallest blocks of each type: stored and fixed ones with nothing in them, and a dynamic one with two codes, each of one
-# bit. Its precode has two as well, for 1 and 18: 138 and 117 zeros, then the literal 255, the end, and a distance.
+# The smallest blocks of each type: empty stored and fixed ones, and a dynamic one with two codes,
+# each of one bit. Its precode has two as well, for 1 and 18: 138 and 117 zeros, then the literal
+# 255, the end, and a distance.
 SMALLEST = {
     "stored": [(0, 3)],
     "fixed": [(0, 1), (1, 2), (0, 7)],

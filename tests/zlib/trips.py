@@ -1,4 +1,5 @@
-"""Our DEFLATE and zlib's, each with what the other made, and both with what nobody should have made: see README.md."""
+"""Our DEFLATE and zlib each read what the other wrote, and both read invalid streams: see
+README.md."""
 
 import argparse
 import itertools
@@ -16,10 +17,11 @@ MARK = b"\x00\x00\xff\xff"
 STRATEGIES = [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED]
 FLUSHES = [zlib.Z_NO_FLUSH, zlib.Z_PARTIAL_FLUSH, zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH, zlib.Z_BLOCK]
 
-# Levels, window bits, and how what we compress is flushed: in the end only, by Sync, now and then, or as one message.
+# Levels, window bits, and how our encoder flushes: only at the end, by Sync, sometimes, or as one
+# message.
 WAYS = list(itertools.product(range(1, 10), range(8, 16), ("none", "sync", "finish", "alone")))
 
-# How many failures are told in full, and kept.
+# How many failures are printed in full, and kept.
 MOST_TOLD = 20
 
 
@@ -45,16 +47,16 @@ class Checks:
 
 
 def ours_to_zlib(random, pipe, checks):
-    """What we compress, zlib reads."""
+    """zlib reads our compressed data."""
     ways = itertools.cycle(random.sample(WAYS, len(WAYS)))
     for name, data in inputs.inputs(random):
         for _ in range(2 if len(data) <= 70000 else 1):
             compressed_by_us(random, pipe, checks, name, data, *next(ways))
-    # So long a message goes as a stream.
+    # A message of this length goes as a stream.
     data = inputs.records(random, (2 << 20) + random.randrange(1, 100_000))
     for plan in ("alone", "none"):
         compressed_by_us(random, pipe, checks, "records, over 2 MiB", data, 6, 15, plan)
-    # Each level with each window and each plan, on data that all of them matter to.
+    # Each level with each window and each plan, on data for which all of them matter.
     for kind in (inputs.text, inputs.records, inputs.short_matches, inputs.fibonacci):
         data = kind(random, random.randrange(8000, 16000))
         for way in WAYS:
@@ -70,7 +72,7 @@ def compressed_by_us(random, pipe, checks, name, data, level, bits, plan):
         lengths = inputs.cuts(random, len(data))
         flush = {"none": lambda: NONE, "sync": lambda: SYNC, "finish": lambda: random.choice([NONE, SYNC])}[plan]
         pieces = [(length, flush()) for length in lengths]
-        # At last everything goes out.
+        # At the end everything must come out.
         pieces[-1] = (lengths[-1], SYNC if plan == "sync" else FINISH)
         answer = pipe.ask(COMPRESS, data, level, bits, pieces)
     out = answer.output
@@ -89,7 +91,7 @@ def compressed_by_us(random, pipe, checks, name, data, level, bits, plan):
 
 
 def fault_by_pieces(data, answer, pieces):
-    """What zlib reads of each piece's output as it comes."""
+    """What zlib reads from each piece's output as it comes."""
     inflate = zlib.decompressobj(-15)
     output = b""
     start = given = 0
@@ -111,7 +113,7 @@ def fault_by_pieces(data, answer, pieces):
 
 
 def zlib_to_ours(random, pipe, checks):
-    """What zlib compresses, we read: each of its ways, then any."""
+    """We read zlib's compressed data: first each of its options, then random ones."""
     ways = itertools.product(range(10), range(9, 16), range(1, 10), STRATEGIES)
     for nth, (level, bits, memory, strategy) in enumerate(ways):
         if nth % 97 == 0:
@@ -125,7 +127,8 @@ def zlib_to_ours(random, pipe, checks):
 def compressed_by_zlib(random, pipe, checks, name, data, level, bits, memory, strategy, most_cuts):
     compress = zlib.compressobj(level, zlib.DEFLATED, -bits, memory, strategy)
     out = b""
-    # Where all is out, up to a whole byte: there memory may be given back.
+    # Where all output is out and the input is at a whole byte: there the decoder may give its
+    # memory back.
     rests = set()
     start = 0
     for length in inputs.cuts(random, len(data), most_cuts):

@@ -1,15 +1,17 @@
-//! Who asks, all on one thread and over one epoll: many connections, each with so many requests in flight.
+//! The client: many connections on one thread and one epoll, each with a fixed number of requests
+//! in flight.
 //!
-//! A client says `ready` when each connection has had its first answers. Then it takes commands, a line each, and answers each
-//! with a line:
+//! A client prints `ready` when each connection has received its first answers. Then it reads
+//! commands, one on each line, and answers each with a line:
 //!
 //! - `run`: every connection asks again as soon as it has its answers
 //! - `begin`: forget what was counted
 //! - `report`: what was counted, as JSON
 //! - `do N`: once every connection has asked N times and has its answers
 //!
-//! It ends with its input, and what goes wrong when that has ended is not told. While it waits for an answer it does not sleep: the server's writes would pay for waking it, on a
-//! virtual machine up to a third of what they cost.
+//! It ends at the end of its input, and does not report errors after that. While it waits for an
+//! answer it does not sleep. Otherwise the server's writes would pay for waking it, on a virtual
+//! machine up to a third of their cost.
 
 use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
@@ -26,52 +28,54 @@ const WAKER: Token = Token(usize::MAX);
 /// One read, in bytes.
 const READ_BYTES: usize = 256 * 1024;
 
-/// The longest wait for answers that are counted.
+/// The longest wait for counted answers.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long an error waits for the end of the input, which may explain it: who ends us may have ended the server as well.
+/// How long an error waits for the end of the input, which may explain it: the process that ends
+/// this one may have ended the server as well.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// A long body is this again and again.
+/// A long body repeats this.
 static FILL: [u8; READ_BYTES] = [b'x'; READ_BYTES];
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What a client's `main` does.
+/// The body of a client's `main`.
 pub fn told(work: impl FnOnce() -> Result<()>) -> Result<()> {
     work().inspect_err(|_| thread::sleep(GRACE))
 }
 
-/// What comes back on one connection.
+/// Reads the answers on one connection.
 pub trait Answers {
-    /// How many answers end in these bytes, and how much content they have. Anything but an answer is an error.
+    /// Returns how many answers end in these bytes, and how many bytes of content they have.
+    /// Anything but an answer is an error.
     fn take(&mut self, bytes: &[u8]) -> Result<(u64, u64)>;
 
     /// The connection is a new one.
     fn renew(&mut self) {}
 
-    /// What to send when bytes came though nothing was asked, if they may.
+    /// The reply to bytes that came without a request, if the server may send such bytes.
     fn reply(&mut self) -> Option<Vec<u8>> {
         None
     }
 }
 
-/// What is sent whenever the answers are there.
+/// The request that a connection sends whenever its answers have arrived.
 #[derive(Default)]
 pub struct Request {
-    /// As it goes out in one piece: `depth` requests.
+    /// The bytes of one write: `depth` requests.
     pub bytes: Vec<u8>,
-    /// Bytes of a body that follow; with a depth of 1.
+    /// The length of a body that follows; only with a depth of 1.
     pub body: u64,
     pub depth: u64,
-    /// Where to connect anew, since the server closes the connection when it has answered.
+    /// The address for a new connection, if the server closes the connection after its answer.
     pub churn: Option<SocketAddr>,
-    /// Sent on an answer, before the server closes.
+    /// Sent after an answer, before the server closes.
     pub farewell: Vec<u8>,
 }
 
 impl Request {
-    /// `depth` times this, together.
+    /// This request `depth` times, in one write.
     pub fn repeated(request: &[u8], depth: usize) -> Self {
         Self {
             bytes: request.repeat(depth),
@@ -88,21 +92,21 @@ impl Request {
 struct Connection<A> {
     stream: TcpStream,
     answers: A,
-    /// Of the request, what is not sent yet begins here.
+    /// How much of the request has been sent.
     sent: u64,
-    /// Answers that are still to come to what was asked; and then, of one that churns, its end.
+    /// Answers that are still to come; with churn, also the end of the connection.
     owed: u64,
-    /// How often to ask once they are here.
+    /// How often to send the request again after that.
     todo: u64,
     asked: Instant,
-    /// Closed by the server, or about to be.
+    /// Closed by the server, or about to be closed.
     used: bool,
 }
 
 #[derive(Default)]
 struct Counts {
     answers: u64,
-    /// Content, both ways.
+    /// Content in both directions.
     bytes: u64,
     reads: u64,
     /// Time in which no answer was there to be read.
@@ -115,7 +119,7 @@ pub struct Client<A> {
     poll: Poll,
     commands: mpsc::Receiver<String>,
     connections: Vec<Connection<A>>,
-    /// Connections that are owed something.
+    /// Connections that wait for answers.
     waiting: usize,
     counts: Counts,
     /// The end of the last turn.
@@ -149,7 +153,7 @@ impl<A: Answers> Client<A> {
         })
     }
 
-    /// One more connection, which has had its answers once afterwards.
+    /// Adds a connection, and lets it get its first answers.
     pub fn add(&mut self, stream: std::net::TcpStream, answers: A) -> Result<()> {
         let name = self.connections.len();
         stream.set_nonblocking(true)?;
@@ -175,7 +179,7 @@ impl<A: Answers> Client<A> {
         Ok(stream)
     }
 
-    /// Obeys the standard input to its end.
+    /// Obeys the commands on the standard input to its end.
     pub fn obey_input(mut self) -> Result<()> {
         println!("ready");
         loop {
@@ -243,8 +247,8 @@ impl<A: Answers> Client<A> {
                     if answered {
                         self.answered(name)?;
                     }
-                    // A buffer that was not filled has drained the socket: what comes later is an event of its own. But
-                    // an end that came with it is none.
+                    // A read that did not fill the buffer has emptied the socket: later bytes cause
+                    // a new event. An end that came with these bytes causes none.
                     if count < self.buffer.len() && self.request.churn.is_none() {
                         return Ok(());
                     }
@@ -256,12 +260,12 @@ impl<A: Answers> Client<A> {
         }
     }
 
-    /// The server closed the connection, which only one that churns has to expect.
+    /// The server closed the connection, which is expected only with churn.
     fn ended(&mut self, name: usize) -> Result<()> {
         let connection = &mut self.connections[name];
         match connection.owed {
             1 if connection.used => {}
-            // Told of once more.
+            // A second report of the same end.
             0 if connection.used => return Ok(()),
             _ => return Err("the server closed a connection".into()),
         }
@@ -270,7 +274,7 @@ impl<A: Answers> Client<A> {
         self.answered(name)
     }
 
-    /// The connection has all that it was owed.
+    /// The connection has received all its answers.
     fn answered(&mut self, name: usize) -> Result<()> {
         self.waiting -= 1;
         match self.connections[name].todo {
@@ -296,7 +300,7 @@ impl<A: Answers> Client<A> {
         connection.write(&self.request, &mut self.counts)
     }
 
-    /// Asks on each connection, and goes on asking there until it was so many times.
+    /// Sends the request on each connection, `times` times in all.
     fn ask_all(&mut self, times: u64) -> Result<()> {
         for name in 0..self.connections.len() {
             self.connections[name].todo = times;
@@ -307,7 +311,7 @@ impl<A: Answers> Client<A> {
         Ok(())
     }
 
-    /// Until nobody is owed anything.
+    /// Waits until no connection waits for answers.
     fn settle(&mut self) -> Result<()> {
         let deadline = Instant::now() + DEADLINE;
         while self.waiting > 0 {
@@ -321,7 +325,7 @@ impl<A: Answers> Client<A> {
 }
 
 impl<A: Answers> Connection<A> {
-    /// Sends what there is room for; an event tells when there is more.
+    /// Sends as much as the socket takes; an event reports more room.
     fn write(&mut self, request: &Request, counts: &mut Counts) -> Result<()> {
         while self.sent < request.len() {
             let left = (request.len() - self.sent) as usize;
@@ -342,7 +346,7 @@ impl<A: Answers> Connection<A> {
         Ok(())
     }
 
-    /// Whether the last of the answers ends here.
+    /// Returns whether the last of the answers ends here.
     fn take(&mut self, bytes: &[u8], request: &Request, counts: &mut Counts) -> Result<bool> {
         let (answers, content) = self.answers.take(bytes)?;
         counts.answers += answers;

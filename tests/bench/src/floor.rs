@@ -1,21 +1,22 @@
-//! What remains without a protocol, for both floors: where a request or a message ends, and what is to be written then. No field
-//! is looked at but the length of what is posted, and nothing is checked, neither text nor lengths nor time.
+//! The work that remains without a protocol, for both floors: finding the end of a request or a
+//! message, and making the answer. The floors read only the length of a POST, no other field. They
+//! check nothing: neither text, nor lengths, nor time.
 
 use std::io;
 
 use bench_task::{TEXT, asked};
 use memchr::memmem::{self, Finder};
 
-/// Of a connection's only buffer, to begin with: it grows to the longest message.
+/// The first size of a connection's only buffer, which grows to the longest message.
 const READ_BYTES: usize = 128 * 1024;
 
-/// Of RFC 6455's own key, which the client has.
+/// The answer for RFC 6455's own key, which the client uses.
 const UPGRADED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
      Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 enum Mode {
     Requests,
-    /// So much of it is still to come, and so much it is.
+    /// How many bytes are still to come, and how many there are in all.
     Upload(u64, u64),
     Messages,
 }
@@ -28,9 +29,9 @@ pub struct Floor {
     answer: Vec<u8>,
     end: Finder<'static>,
     mode: Mode,
-    /// Of a download, in bytes: who drives this sends it.
+    /// Bytes of a download that are still to be sent; the caller sends them.
     pub owed: u64,
-    /// Nothing more is to be read.
+    /// The connection reads no more.
     pub ends: bool,
 }
 
@@ -57,7 +58,7 @@ fn head(bytes: u64) -> String {
 }
 
 impl Floor {
-    /// Where to read to.
+    /// The space for the next read.
     pub fn room(&mut self) -> &mut [u8] {
         if self.filled == self.buffer.len() {
             self.buffer.resize(2 * self.filled, 0);
@@ -65,7 +66,7 @@ impl Floor {
         &mut self.buffer[self.filled..]
     }
 
-    /// So many bytes were read there: sends what answers them.
+    /// Handles this many bytes that were read there, and sends the answers.
     pub fn took(
         &mut self,
         count: usize,
@@ -105,7 +106,7 @@ impl Floor {
                 break;
             };
             let whole = len + 4;
-            // What is asked most stands first.
+            // The most frequent request stands first.
             if here.starts_with(b"GET / ") {
                 self.out.extend_from_slice(&self.answer);
             } else if here.starts_with(b"GET /echo ") {
@@ -136,12 +137,13 @@ impl Floor {
         self.filled -= begin;
     }
 
-    /// A frame is unmasked where it lies, and what goes out as well: its header is shorter by the key.
+    /// Unmasks a frame in place and sends it from there: the header of the answer is shorter by the
+    /// key.
     fn messages(&mut self, mut send: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let buffer = &mut self.buffer;
         let (mut begin, mut out) = (0, 0..0);
         while let Some((head, payload)) = frame(&buffer[begin..self.filled]) {
-            // Who has got its Close back leaves.
+            // A client that has got its Close back leaves.
             self.ends |= buffer[begin] & 0x0f == 8;
             let data = begin + head + 4;
             let key: [u8; 4] = std::array::from_fn(|index| buffer[begin + head + index]);
@@ -172,7 +174,7 @@ fn content_length(head: &[u8]) -> u64 {
     digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
 }
 
-/// The lengths of header, without the key, and payload of a frame that is here whole.
+/// The lengths of the header, without the key, and of the payload, if the whole frame has arrived.
 fn frame(bytes: &[u8]) -> Option<(usize, usize)> {
     let (head, payload) = match bytes.get(1)? & 0x7f {
         126 => (

@@ -1,4 +1,4 @@
-//! The frames that a server sends, wherever reads cut them (RFC 6455 §5.2).
+//! Reads the frames that a server sends, wherever reads cut them (RFC 6455 §5.2).
 
 use crate::client::Result;
 
@@ -11,11 +11,11 @@ pub const PONG: u8 = 0x8a;
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// RFC 6455's own, §1.3, and what a server makes of it.
+/// The key from RFC 6455 §1.3, and the server's answer to it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// The opening handshake, `fields` being whole lines.
+/// The opening handshake; `fields` are whole lines.
 pub fn opening(path: &str, fields: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -23,7 +23,7 @@ pub fn opening(path: &str, fields: &str) -> String {
     )
 }
 
-/// Whether the server's head takes it up.
+/// Fails unless the server's head accepts the handshake.
 pub fn check(head: &[u8]) -> Result<()> {
     let head = std::str::from_utf8(head)?;
     match head.starts_with("HTTP/1.1 101 ") && head.contains(ACCEPT) {
@@ -32,25 +32,26 @@ pub fn check(head: &[u8]) -> Result<()> {
     }
 }
 
-/// Who is told of frames: of each by its first byte.
+/// Receives the frames. `first` is a frame's first byte.
 pub trait Reader {
-    /// Its header is here, with the payload's length. Whether the payload is wanted.
+    /// A frame's header has arrived, with the payload's length. Returns whether the payload is
+    /// wanted.
     fn begins(&mut self, first: u8, bytes: u64) -> Result<bool>;
 
-    /// All of it was here; without the payload if that is not wanted.
+    /// The whole frame has arrived. The payload is empty if it was not wanted.
     fn ends(&mut self, first: u8, payload: &[u8]) -> Result<()>;
 }
 
 #[derive(Default)]
 pub struct Frames {
     head: [u8; 10],
-    /// So much of the head is here.
+    /// How many bytes of the head have arrived.
     filled: usize,
-    /// The head was here, and some of the payload is still to come.
+    /// The head has arrived, and a part of the payload is still to come.
     amid: bool,
     left: u64,
     wanted: bool,
-    /// The payload that is cut.
+    /// The parts of a payload that reads have cut.
     cut: Vec<u8>,
 }
 
@@ -90,7 +91,7 @@ impl Frames {
     }
 }
 
-/// If the head is whole.
+/// The payload's length, if the head is whole.
 fn payload_len(head: &[u8]) -> Option<u64> {
     match (head.get(1)? & 0x7f, &head[2..]) {
         (126, len) => Some(u16::from_be_bytes(len.try_into().ok()?).into()),
@@ -99,7 +100,7 @@ fn payload_len(head: &[u8]) -> Option<u64> {
     }
 }
 
-/// A frame of a client.
+/// A client's frame.
 pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -118,7 +119,7 @@ pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What a server says that closes.
+/// The error text for a server's Close.
 pub fn closed(payload: &[u8]) -> String {
     let code = payload
         .first_chunk()

@@ -1,4 +1,4 @@
-//! What the servers have in common: the events, and when they are published; and the load.
+//! Code that the servers share: the events and the times of publishing, and the load.
 
 pub mod client;
 pub mod floor;
@@ -15,7 +15,8 @@ pub fn now_ns() -> u64 {
     since.map_or(0, |since| since.as_nanos() as u64)
 }
 
-/// What to publish: `burst` events of `bytes` back to back, every `period`, so many `times`.
+/// The publishing plan: `burst` events of `bytes` back to back, in every `period`, this many
+/// `times`.
 struct Plan {
     period: Duration,
     burst: u64,
@@ -23,8 +24,9 @@ struct Plan {
     times: u64,
 }
 
-/// Publishes, on a thread of its own, what the lines on the standard input say: `RATE BURST BYTES [TIMES]`, from now on and
-/// in the place of what the last line said. The process ends with its input.
+/// Publishes, on a thread of its own, what the lines on the standard input say: `RATE BURST BYTES
+/// [TIMES]`, from now on and in the place of what the last line said. The process ends with its
+/// input.
 ///
 /// An event's text is its time in nanoseconds, its number from 0, and as much padding as it takes.
 pub fn publish_as_told(mut publish: impl FnMut(u64, String) + Send + 'static) {
@@ -85,7 +87,7 @@ fn parse(line: &str) -> Option<Plan> {
     })
 }
 
-/// The directory that a server of files is told as its first argument.
+/// The directory from the first argument of a file server.
 pub fn root() -> String {
     std::env::args().nth(1).expect("the directory to serve")
 }

@@ -1,4 +1,4 @@
-//! What is asked for by HTTP.
+//! The routes for HTTP.
 
 use std::io::{self, Write};
 use std::thread;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use akurai_http::{Reply, Request, Response, Router, Status, sse};
 
-/// Length of the answer that a lone CRLF is not to cut off, in bytes.
+/// Length of the answer that a lone CRLF must not cut off, in bytes.
 const BIG_BYTES: usize = 3_000_000;
 
-/// What `/upload` takes, in bytes.
+/// The limit of `/upload`, in bytes.
 const UPLOAD_BYTES: u64 = 1024 * 1024;
 
 pub(crate) fn routes(files: &str) -> Router {
@@ -28,7 +28,7 @@ pub(crate) fn routes(files: &str) -> Router {
         .files("/files", files)
 }
 
-/// Takes what its limit admits; the server refuses what announces more.
+/// Reads a body within its limit; the server refuses a request that announces a longer one.
 fn upload(req: &Request) -> io::Result<Response> {
     let size = req.body()?.len();
     Ok(Response::text(format!("{size} bytes\n")))
@@ -45,7 +45,7 @@ fn events(_: &Request) -> Reply {
     })
 }
 
-/// Occupies a place until the process ends.
+/// Holds a place until the process ends.
 fn hold(_: &Request) -> Response {
     Response::stream(|body| {
         body.write_all(b"held\n")?;

@@ -1,8 +1,8 @@
-//! The server that `run` has real clients talk to. Its options are the defaults wherever a case
-//! does not need another, since the defaults are what is tested.
+//! The server for the real clients. Its options are the defaults, since the run tests the defaults;
+//! a case gets another value only where it needs one.
 //!
-//! The arguments are the directory of the files, and how many servers with few places there are to
-//! be beside the first. It prints the ports, the first server's first, and ends with its input.
+//! The arguments are the directory of the files, and the number of additional servers with few
+//! places. It prints the ports, the first server's port first, and ends at the end of its input.
 
 mod http;
 mod websocket;
@@ -13,8 +13,8 @@ use std::{io, process, thread};
 
 use akurai_http::{Limits, Server};
 
-/// How many connections a server with few places has room for. `clients.py` and `in_browser.mjs`
-/// hold as many.
+/// The limit of connections on a server with few places. `clients.py` and `in_browser.mjs` hold as
+/// many.
 const FEW_PLACES: usize = 2;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: akurai-clients FILES SMALL_SERVERS".into());
     };
     let limits = Limits {
-        // So that 413 is the answer of `/upload` alone.
+        // So that only `/upload` answers 413.
         body_bytes: 100_000_000,
         ..Limits::default()
     };
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for _ in 0..small_servers.parse()? {
         let small = Server::bind("127.0.0.1:0")?.limits(Limits {
             connections: FEW_PLACES,
-            // So that a browser's page soon gives its place back.
+            // So that a browser's page soon frees its place.
             idle_timeout: Duration::from_secs(1),
             ..limits.clone()
         });

@@ -1,5 +1,5 @@
-//! What is asked for by WebSocket. In the cases about endings the client says one word, gets the
-//! messages, and pushes bytes meanwhile; the path says how it ends.
+//! The routes for WebSocket. In the cases about endings the client sends one message, gets the
+//! messages, and pushes bytes meanwhile; the path says how the connection ends.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(crate) fn add_routes(router: Router) -> Router {
             options().max_fragments(4).upgrade(req, greet_and_listen)
         })
         .get("/ws/lifetime", |req: &Request| {
-            // A client that gathers what it pushes may say its first word when that time is over.
+            // A client that gathers its output may send its first message only after that time.
             let options = options().max_lifetime(Duration::from_millis(50));
             options.upgrade(req, |mut conn| {
                 send_messages(&conn)?;
@@ -64,7 +64,7 @@ pub(crate) fn add_routes(router: Router) -> Router {
         })
 }
 
-/// The page is another server's where a relay stands between it and this one.
+/// Where a relay stands between the page and this server, the page comes from another server.
 fn options() -> WsOptions {
     WsOptions::new().any_origin()
 }
@@ -93,7 +93,7 @@ fn listen(conn: &mut WsConn) -> Result<(), Error> {
     Ok(())
 }
 
-/// Until the client has said its last word.
+/// Until the client has sent its last message.
 fn echo(mut conn: WsConn) -> Result<(), Error> {
     while let Some(message) = conn.recv()? {
         if let Message::Text(text) = message {

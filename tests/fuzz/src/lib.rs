@@ -1,20 +1,20 @@
-//! How much memory is allocated, for the targets that bound it.
+//! Counts the allocated memory, for the targets that limit it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Counts what the system's allocator gave and has not got back, in bytes.
+/// Counts the bytes that the system's allocator gave and has not got back.
 struct Counting(AtomicUsize);
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting(AtomicUsize::new(0));
 
-/// What is allocated just now, in bytes.
+/// Bytes that are allocated at this moment.
 pub fn live_bytes() -> usize {
     ALLOCATOR.0.load(Relaxed)
 }
 
-// SAFETY: every call goes to the system's allocator as it came.
+// SAFETY: every call goes to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.0.fetch_add(layout.size(), Relaxed);

@@ -1,6 +1,6 @@
-//! The examples that readers begin with do what they say.
+//! The examples that readers start with do what they promise.
 
-// `main` is not run here: it listens at a port that may be taken.
+// The test does not run `main`: it listens at a port that may be taken.
 #[allow(dead_code)]
 #[path = "../../../akurai-server/examples/dashboard.rs"]
 mod dashboard;
@@ -51,7 +51,7 @@ use akurai_tests::{
     handshake,
 };
 
-/// An event stream and what has come of it.
+/// An event stream, and the events read from it so far.
 struct Reader {
     client: Client,
     stream: EventStream,
@@ -141,7 +141,7 @@ fn ticks_that_were_missed_come_at_once() {
         assert_eq!((tick.event.as_str(), tick.data), ("tick", n.to_string()));
         assert_eq!(tick.last_event_id, n.to_string());
     }
-    // What is no tick, is yet to come, or is too old, begins with now.
+    // An id that is no tick, is still in the future, or is too old: the stream begins now.
     for id in ["x", "5000", "1"] {
         let fields = format!("Last-Event-ID: {id}\r\n");
         let first: u64 = Reader::open(&server, "/ticks", &fields)
@@ -162,7 +162,8 @@ fn a_page_comes_anew_when_a_file_changes() {
     let script = get(&server, "/reload.js");
     assert_eq!(script.header("content-type"), Some("text/javascript"));
     let mut reader = Reader::open(&server, "/reload", "");
-    // The stream's opening comment is sent before the directory is looked at: a change may be what is seen first.
+    // The stream sends its opening comment before it looks at the directory, so that a change may
+    // be the first event.
     let mut changes = 0;
     while reader.stream.dispatched.is_empty() {
         changes += 1;
@@ -200,7 +201,7 @@ fn a_file_is_followed() {
     assert_eq!(reader.next().data, "three");
     let four = reader.next();
     assert_eq!((four.data.as_str(), &*four.last_event_id), ("four", "19"));
-    // Who was away since the second line gets the others.
+    // A client that was away since the second line gets the missing lines.
     let mut resumed = Reader::open(&server, "/lines", "Last-Event-ID: 8\r\n");
     assert_eq!(resumed.next().data, "three");
     fs::write(&path, "anew\n").unwrap();
@@ -253,7 +254,7 @@ fn a_page_of_another_site_gets_a_ticket_by_authorization() {
     let server = has_a_page(ticket::app([origin.to_owned()]));
     let session = log_in(&server);
     let (_, secret) = session.split_once('=').unwrap();
-    // What a browser asks first, and what must be allowed.
+    // The browser's preflight request, and the fields that must allow the request.
     let preflight = ask(
         &server,
         &format!(
@@ -304,7 +305,7 @@ fn a_ticket_opens_a_stream_once() {
     let mut by_ticket = Reader::open(&server, &path, "");
     assert_eq!(by_ticket.next().data, "me");
     assert_eq!(get(&server, &path).status, 401);
-    // Either stream ends with the session, which opens no other.
+    // Both streams end with the session, which can open no other stream.
     let mut by_cookie = Reader::open(&server, "/events", &fields);
     assert_eq!(by_cookie.next().data, "me");
     let ended = |path: &str| {
@@ -365,7 +366,7 @@ fn gauges_are_there_at_once() {
     assert_eq!((gauge.event.as_str(), gauge.data.as_str()), ("uptime", "2"));
 }
 
-/// Reads on until a node has said this list.
+/// Reads until a node sends this list.
 #[track_caller]
 fn await_list(reader: &mut Reader, names: &[&str]) -> String {
     loop {
@@ -397,7 +398,7 @@ fn who_is_here_is_told_to_the_pages_of_all_nodes() {
     let bob = Reader::open(&two, "/events?name=B%C3%B6b", "");
     let second = await_list(&mut ann, &["Böb"]);
     assert_ne!(first, second);
-    // Once more by the same name, and one of both leaves.
+    // A second client connects with the same name, and then one of the two leaves.
     let again = Reader::open(&two, "/events?name=B%C3%B6b", "");
     let cid = Reader::open(&two, "/events?name=Cid", "");
     await_list(&mut ann, &["Böb", "Cid"]);
@@ -405,7 +406,7 @@ fn who_is_here_is_told_to_the_pages_of_all_nodes() {
     assert_eq!(await_list(&mut ann, &["Böb"]), second);
     drop(bob);
     assert_eq!(await_list(&mut ann, &[]), second);
-    // A page that is loaded now has the lists of both at once: it begins behind a beat that was.
+    // A page that loads now has both nodes' lists at once: its stream begins after an earlier beat.
     let begin = loop {
         let page = get(&one, "/");
         let page = page.text();

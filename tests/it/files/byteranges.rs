@@ -1,5 +1,6 @@
-//! multipart/byteranges as a client reads it (RFC 9110 §14.6, RFC 2046 §5.1.1), strictly: no preamble, no epilogue.
-//! The first boundary has a CRLF before it, which is a part of the delimiter: zsync reads no other.
+//! A strict reader of multipart/byteranges (RFC 9110 §14.6, RFC 2046 §5.1.1): no preamble, no
+//! epilogue. The first boundary has a CRLF before it, which is a part of the delimiter: zsync reads
+//! no other form.
 
 use akurai_tests::{Answer, shown};
 
@@ -46,7 +47,7 @@ pub(super) fn boundary(media_type: &str) -> Result<String, String> {
     }
 }
 
-/// The parts of an answer, in their order, or why it is no multipart/byteranges.
+/// The parts of an answer in order, or the reason why it is no multipart/byteranges.
 pub(super) fn parse(answer: &Answer) -> Result<Vec<Part>, String> {
     let boundary = boundary(answer.header("content-type").unwrap_or(""))?;
     let delimiter = format!("--{boundary}");
@@ -73,7 +74,8 @@ pub(super) fn parse(answer: &Answer) -> Result<Vec<Part>, String> {
     }
 }
 
-/// A part and what follows it; its content is as long as its `Content-Range` says.
+/// Reads a part, and returns it with the bytes after it. Its content is as long as its
+/// `Content-Range` says.
 fn parse_part(bytes: &[u8]) -> Result<(Part, &[u8]), String> {
     let wrong = || format!("no part: {}", shown(bytes));
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");

@@ -1,4 +1,4 @@
-//! Large files, and files that change while they are on their way to a client that takes its time.
+//! Large files, and files that change while the server sends them to a slow client.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
@@ -10,15 +10,15 @@ use akurai_tests::{Client, DEADLINE, TempDir, TestServer, eventually, set_modifi
 use super::{LETTERS, ask, tag};
 
 const MIB: usize = 1 << 20;
-/// Longer than all buffers between the file and the client.
+/// Longer than all buffers between the file and the client together.
 const SIZE: usize = 64 * MIB;
 
-/// What stands at the beginning of each MiB of the file.
+/// The text at the beginning of each MiB of the file.
 fn marker(mib: usize) -> String {
     format!("<marker {mib:>4}>")
 }
 
-/// A file of holes with a marker at each MiB, and a server of it.
+/// A sparse file with a marker at each MiB, and a server of it.
 struct Large {
     dir: TempDir,
     server: TestServer,
@@ -42,7 +42,7 @@ impl Large {
         }
     }
 
-    /// A client that has asked for the file and has read no more than the head and the first MiB.
+    /// A client that has asked for the file, and has read only the head and the first MiB.
     #[track_caller]
     fn beginning(&self, way: &str, version: &str, range: Option<&str>) -> (Client, usize) {
         let mut client = self.server.connect().patience(4 * DEADLINE);
@@ -65,7 +65,7 @@ impl Large {
         (client, length - MIB)
     }
 
-    /// Fails unless the server is none the worse.
+    /// Fails unless the server still works.
     #[track_caller]
     fn assert_well(&self) {
         let answer = ask(&mut self.server.connect(), "GET", "/files/letters.txt", &[]);
@@ -74,7 +74,8 @@ impl Large {
     }
 }
 
-/// Makes the file anew: to empty and refill the one that is there would wait for the disk on some systems.
+/// Removes the file and makes a new one: emptying and refilling it would wait for the disk on some
+/// systems.
 fn fill(path: &Path) {
     let _ = fs::remove_file(path);
     let mut file = File::create(path).unwrap();
@@ -86,7 +87,8 @@ fn fill(path: &Path) {
     set_modified(path, TempDir::long_ago());
 }
 
-/// Reads the rest of the body, MiB by MiB, as the old file has it, and the connection goes on behind it.
+/// Reads the rest of the body, MiB by MiB, with the old file's content; the connection then serves
+/// another request.
 #[track_caller]
 fn expect_whole(client: &mut Client) {
     for mib in 1..SIZE / MIB {
@@ -99,7 +101,7 @@ fn expect_whole(client: &mut Client) {
     assert_eq!((answer.status, answer.text()), (200, LETTERS));
 }
 
-/// Reads to the end, which must come before the length is reached.
+/// Reads to the end, which must come before the promised length.
 #[track_caller]
 fn expect_aborted(client: &mut Client, length: usize, what: &str) {
     let (rest, _) = client.read_to_end();
@@ -144,7 +146,7 @@ const CHANGES: &[(&str, Change)] = &[
     ("touched", |path| {
         set_modified(path, std::time::SystemTime::now())
     }),
-    // As a restored backup is: another length with the time of before.
+    // As with a restored backup: another length with the old time.
     ("longer with its old time", |path| {
         write_at(path, SIZE, "more");
         set_modified(path, TempDir::long_ago());
@@ -249,7 +251,8 @@ fn files_09_a_large_file_comes_whole_and_in_parts() {
 
 #[test]
 fn files_09_memory_does_not_follow_the_files_size() {
-    // More than any machine of ours has, hence never in memory as a whole.
+    // More than the memory of any of our machines, so the server cannot hold it in memory as a
+    // whole.
     const HUGE: u64 = 1 << 40;
     let dir = TempDir::new();
     let path = dir.write("huge.bin", "");
@@ -290,7 +293,7 @@ fn files_09_memory_does_not_follow_the_files_size() {
     );
     client.read_exactly(MIB);
     drop(client);
-    // Whoever has left is not sent the rest.
+    // The server does not send the rest to a client that has left.
     eventually("the connections are gone", || {
         server.handle().stats().connections == 0
     });

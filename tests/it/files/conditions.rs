@@ -4,10 +4,10 @@ use akurai_tests::{Answer, Client, http_dates, imf_fixdate_seconds};
 
 use super::{BUILT_IN, DIR, LETTERS, SINGLE, Site, WAYS, ask, names, request, tag, values};
 
-/// What the conditions of a request are filled in with, as the file has it.
+/// The file's own values, which fill the placeholders in conditions.
 struct Validators {
     tag: String,
-    /// Seconds; none for an embedded file.
+    /// In seconds; none for an embedded file.
     modified: Option<u64>,
 }
 
@@ -22,7 +22,8 @@ impl Validators {
         }
     }
 
-    /// `T` is the file's tag, `W/T` it as a weak one; `at`, `before`, `after` and `future` are dates.
+    /// `T` stands for the file's tag, and `W/T` for the same tag as a weak one; `at`, `before`,
+    /// `after` and `future` stand for dates.
     fn fill(&self, value: &str) -> String {
         let modified = self.modified.unwrap_or(1_700_000_000);
         let date = |seconds| http_dates(seconds)[0].clone();
@@ -41,10 +42,11 @@ const SINCE: &str = "If-Unmodified-Since";
 const NONE: &str = "If-None-Match";
 const MODIFIED: &str = "If-Modified-Since";
 
-/// The fields of a request, and the status that they get.
+/// The fields of a request, and the status of its answer.
 type Case = (&'static [(&'static str, &'static str)], u16);
 
-/// Asks for the letters with the fields of each case, by GET and by HEAD. What is 206 to GET is 200 to HEAD.
+/// Requests the letters with the fields of each case, by GET and by HEAD. Where GET gets 206, HEAD
+/// gets 200.
 #[track_caller]
 fn check(site: &Site, way: &str, cases: &[Case]) {
     let target = format!("{way}letters.txt");
@@ -124,7 +126,8 @@ fn files_03_if_none_match_compares_weakly() {
 
 #[test]
 fn files_03_a_malformed_list_matches_nothing() {
-    // RFC 9110 §8.8.3: `W/` is case-sensitive, tags are quoted, and `*` stands alone (§13.1.1, §13.1.2).
+    // RFC 9110 §8.8.3: `W/` is case-sensitive, tags are quoted, and `*` stands alone (§13.1.1,
+    // §13.1.2).
     let lists = [
         "junk",
         "T junk",
@@ -167,7 +170,7 @@ fn files_03_dates_of_modification() {
         (&[(MODIFIED, "after")], 304),
         (&[(MODIFIED, "before")], 200),
         (&[(MODIFIED, "future")], 200),
-        // More than one line is no date.
+        // A field on more than one line is no date.
         (&[(SINCE, "before"), (SINCE, "before")], 200),
         (&[(MODIFIED, "at"), (MODIFIED, "at")], 200),
     ];
@@ -175,7 +178,8 @@ fn files_03_dates_of_modification() {
     for way in [DIR, SINGLE] {
         check(&site, way, cases);
     }
-    // What was never modified has no date to compare (RFC 9110 §13.1.3, §13.1.4).
+    // An embedded file was never modified, so it has no date to compare (RFC 9110 §13.1.3,
+    // §13.1.4).
     let ignored: Vec<Case> = cases.iter().map(|(fields, _)| (*fields, 200)).collect();
     check(&site, BUILT_IN, &ignored);
 }
@@ -183,22 +187,22 @@ fn files_03_dates_of_modification() {
 #[test]
 fn files_03_the_order_of_conditions() {
     let cases: &[Case] = &[
-        // If-Match stands before If-Unmodified-Since, which is not looked at then.
+        // If-Match has priority over If-Unmodified-Since, which is then ignored.
         (&[(IF_MATCH, "T"), (SINCE, "before")], 200),
         (&[(SINCE, "before"), (IF_MATCH, "T")], 200),
         (&[(IF_MATCH, "\"other\""), (SINCE, "after")], 412),
         (&[(IF_MATCH, "*"), (SINCE, "before")], 200),
-        // If-None-Match before If-Modified-Since.
+        // If-None-Match has priority over If-Modified-Since.
         (&[(NONE, "\"other\""), (MODIFIED, "at")], 200),
         (&[(MODIFIED, "at"), (NONE, "\"other\"")], 200),
         (&[(NONE, "T"), (MODIFIED, "before")], 304),
         (&[(NONE, "junk"), (MODIFIED, "at")], 200),
-        // The first pair before the second.
+        // The first pair has priority over the second.
         (&[(IF_MATCH, "\"other\""), (NONE, "T")], 412),
         (&[(IF_MATCH, "T"), (NONE, "T")], 304),
         (&[(IF_MATCH, "T"), (NONE, "\"other\"")], 200),
         (&[(SINCE, "after"), (NONE, "T")], 304),
-        // All before Range.
+        // All of them have priority over Range.
         (&[("Range", "bytes=0-0"), (NONE, "T")], 304),
         (&[("Range", "bytes=0-0"), (NONE, "\"other\"")], 206),
         (&[("Range", "bytes=0-0"), (IF_MATCH, "\"other\"")], 412),
@@ -246,7 +250,7 @@ fn files_03_the_order_of_conditions() {
 
 #[test]
 fn files_03_what_is_not_there_has_no_conditions() {
-    // RFC 9110 §13.2.1: they count only where the answer without them would be 2xx or 412.
+    // RFC 9110 §13.2.1: conditions count only where the answer without them would be 2xx or 412.
     let site = Site::start();
     let mut client = site.connect();
     for fields in [
@@ -287,7 +291,7 @@ fn files_03_a_304_carries_the_fields_that_a_cache_needs() {
             assert_only_needed(&answer, &whole);
         }
     }
-    // Without Cache-Control set, there is none; a date gets the same 304 as a tag.
+    // Unless the program sets Cache-Control, there is none. A date gets the same 304 as a tag.
     let site = Site::start();
     let fields = [(MODIFIED, "Tue, 14 Nov 2023 22:13:20 GMT")];
     for way in [DIR, SINGLE] {
@@ -302,7 +306,8 @@ fn files_03_a_304_carries_the_fields_that_a_cache_needs() {
     }
 }
 
-/// No field of the content: RFC 9110 §15.4.5 asks a server not to send more than caches need.
+/// A 304 has no field of the content: RFC 9110 §15.4.5 asks a server not to send more than caches
+/// need.
 #[track_caller]
 fn assert_only_needed(answer: &Answer, whole: &Answer) {
     let date = answer.header("date").expect("a 304 has a Date");

@@ -1,4 +1,4 @@
-//! `Last-Modified`, and the dates that come back (RFC 9110 §5.6.7, §8.8.2).
+//! `Last-Modified`, and dates that clients send back (RFC 9110 §5.6.7, §8.8.2).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,8 +14,8 @@ fn seconds(date: Option<&str>) -> u64 {
 
 #[test]
 fn files_03_all_three_forms_of_a_date() {
-    // The second of the RFC's own examples, and one of our century: the year of the RFC 850 form has two digits, and is
-    // never more than 50 years ahead.
+    // The second from the RFC's own examples, and two of later years: the year of the RFC 850 form
+    // has two digits, and is never more than 50 years ahead.
     for modified in [784_111_777, 1_700_000_000, 951_825_600] {
         let site = Site::filled(|outer| {
             let at = UNIX_EPOCH + Duration::new(modified, 999_999_999);
@@ -64,8 +64,8 @@ fn files_03_the_rfcs_own_examples_of_a_date() {
 
 #[test]
 fn files_03_what_is_no_date_is_ignored() {
-    // The file is older than the epoch's first day is long, so that a lenient reading of most would be later than it
-    // (304) and of some earlier (412).
+    // The file is older than the epoch's first day is long. A lenient parser would read most of
+    // these dates as later than the file (304), and some as earlier (412).
     let site = Site::start();
     let mut client = site.connect();
     for date in [
@@ -149,7 +149,7 @@ fn files_03_an_invalid_date_does_not_shade_the_other_conditions() {
 
 #[test]
 fn files_04_last_modified_is_never_in_the_future() {
-    // RFC 9110 §8.8.2.1: a server replaces a time in the future by that of the message.
+    // RFC 9110 §8.8.2.1: a server replaces a time in the future by the time of the message.
     let site = Site::start();
     let path = site.outer.join("root/letters.txt");
     let mut client = site.connect();
@@ -163,7 +163,7 @@ fn files_04_last_modified_is_never_in_the_future() {
                 assert!(modified <= date, "{way}: {modified} is after {date}");
                 assert_eq!(answer.status, 200);
             }
-            // It sends back what it got, and it has not changed since.
+            // The client sends back what it got, and the file has not changed since.
             let answer = ask(&mut client, "GET", &format!("{way}letters.txt"), &[]);
             let fields = [("If-None-Match", &*tag(&answer))];
             let again = ask(&mut client, "GET", &format!("{way}letters.txt"), &fields);

@@ -100,9 +100,9 @@ fn files_02_a_directory_without_slash_is_redirected() {
             let answer = ask(&mut client, method, path, &[("If-None-Match", "*")]);
             assert_eq!(answer.status, 301, "{method} {path}");
             let given = answer.header("location").expect("a Location");
-            // A client sees no difference between an encoded octet of the unreserved set and the octet itself.
+            // For a client, an encoded octet of the unreserved set equals the octet itself.
             let same = given == location || given.replace("s%75b", "sub") == location;
-            // An empty query is as good as none.
+            // An empty query equals no query.
             let same = same || format!("{given}?") == location;
             assert!(same, "{method} {path}: {given}");
             assert_eq!(
@@ -112,7 +112,7 @@ fn files_02_a_directory_without_slash_is_redirected() {
             );
         }
     }
-    // A name that would end the field line.
+    // This name would end the field line.
     let answer = ask(&mut client, "GET", "/files/line%0d%0aX-Evil:%201", &[]);
     assert!(matches!(answer.status, 301 | 400 | 404), "{answer:?}");
     assert_eq!(answer.header("x-evil"), None);
@@ -136,7 +136,7 @@ fn files_02_a_redirect_knows_the_whole_path() {
             "/api/v%201/files/sub/",
         ),
     ] {
-        // A target in absolute form has its own authority, which Host repeats.
+        // A target in absolute form has an authority, and Host repeats it.
         let host = if target.contains("other") {
             "other.example"
         } else {
@@ -232,7 +232,7 @@ fn files_02_index_html_answers_for_its_directory() {
             let media_type = answer.header("content-type");
             assert_eq!(media_type, Some("text/html; charset=utf-8"), "{way}{path}");
         }
-        // There is no listing unless it was asked for, and a file is no directory.
+        // There is no listing unless the program asks for it, and a file is no directory.
         for path in [
             "bare/",
             "bare/?x",
@@ -278,7 +278,7 @@ fn files_02_other_methods_are_405() {
         let answer = ask(&mut client, "POST", path, &[("Content-Length", "0")]);
         assert_eq!(answer.status, 405, "{path}");
     }
-    // The file is as it was, and the connection too.
+    // The file is unchanged, and the connection still works.
     let answer = ask(&mut client, "GET", "/files/letters.txt", &[]);
     assert_eq!(answer.text(), super::LETTERS);
 }

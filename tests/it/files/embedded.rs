@@ -1,4 +1,4 @@
-//! Files that lie in the program itself.
+//! Files that are embedded in the program itself.
 
 use std::panic::catch_unwind;
 
@@ -131,7 +131,7 @@ const CODED: &[(&str, &[u8])] = &[
     ("app.js", b"let plain = 'an application';"),
     ("app.js.br", b"coded by br"),
     ("app.js.gz", b"0123456789 as coded by gzip"),
-    // What no coder made: the same bytes in both.
+    // No compressor made this sidecar: both files have the same bytes.
     ("same.js", b"the same"),
     ("same.js.gz", b"the same"),
     ("alone.js.gz", b"alone"),

@@ -1,4 +1,4 @@
-//! The fallback of an application that makes its routes in the browser.
+//! The fallback of an application that routes in the browser.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -201,7 +201,7 @@ fn files_07_a_fallback_lies_inside_the_root() {
         "sub/../../secret.html",
         "./../secret.html",
     ] {
-        // To refuse it when it is named is as good as to refuse each request.
+        // The library may refuse the name when it is set, or refuse each request.
         let files = || Files::dir(outer.join("root")).fallback(name);
         let built = catch_unwind(AssertUnwindSafe(|| Router::new().files("/files", files())));
         if let Ok(app) = built {

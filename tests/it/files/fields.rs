@@ -1,4 +1,5 @@
-//! The fields of a file's answer: its type, what caches may do, downloads (RFC 6266), and what the program adds.
+//! The fields of a file's answer: its type, what caches may do, downloads (RFC 6266), and fields
+//! that the program adds.
 
 use std::time::SystemTime;
 
@@ -43,7 +44,7 @@ fn files_08_types_by_extension_and_a_charset_on_text() {
         for (name, media_type) in cases {
             let answer = ask(&mut client, "GET", &format!("{way}{name}"), &[]);
             let given = answer.header("content-type").expect("a type");
-            // A charset on what is text though its type does not say so does no harm.
+            // A charset on text is harmless where the type itself does not imply text.
             let is_given =
                 given == media_type || (name == "a.svg" && given == "image/svg+xml; charset=utf-8");
             assert!(is_given, "{way}{name} is {given}");
@@ -133,7 +134,7 @@ fn files_08_cache_control_is_an_option() {
             );
         }
     }
-    // What is not there today may be there tomorrow, and what was refused is not for a year.
+    // An absent file may exist tomorrow, and a refusal must not stay in a cache for a year.
     for (path, fields, status) in [
         ("/files/assets/absent.js", &[][..], 404),
         ("/files/absent.js", &[], 404),
@@ -161,7 +162,7 @@ fn files_08_cache_control_is_an_option() {
     }
 }
 
-/// It may be half of what it will be, and would stay so for a year.
+/// The file may be half written, and a cache would keep that half for a year.
 #[test]
 fn files_08_what_is_still_being_written_is_not_immutable() {
     let dir = TempDir::new();
@@ -210,7 +211,8 @@ fn files_08_further_fields_stand_on_every_file() {
     }
 }
 
-/// The name that a client saves the file under (RFC 6266 §4.3), and whether it may show it instead.
+/// The name under which a client saves the file (RFC 6266 §4.3), and whether it may show the file
+/// instead.
 #[track_caller]
 fn download_name(answer: &Answer) -> String {
     let value = answer
@@ -240,7 +242,8 @@ fn download_name(answer: &Answer) -> String {
     extended.or(plain).expect("a filename")
 }
 
-/// `quoted-string` without its first quote (RFC 9110 §5.6.4), and what follows it.
+/// Reads a `quoted-string` without its first quote (RFC 9110 §5.6.4), and returns it with the text
+/// after it.
 fn unquoted(quoted: &str) -> (String, &str) {
     let mut text = String::new();
     let mut chars = quoted.char_indices();
@@ -374,7 +377,7 @@ fn files_08_no_name_of_a_download_forges_a_field() {
             .expect("it is a download");
         assert!(given.starts_with("attachment"), "{name:?}: {given}");
         if !name.is_empty() && !name.contains(char::is_control) {
-            // A backslash leads to a directory on some systems: it may be replaced.
+            // On some systems a backslash separates directories, so the client may replace it.
             let saved = download_name(&answer);
             assert!(
                 saved == name || saved == name.replace('\\', "_"),

@@ -8,7 +8,8 @@ use super::{BUILT_IN, DIR, LETTERS, SINGLE, Site, WAYS, ask, tag};
 
 const MODIFIED: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 
-/// Asks for the first letter under each `If-Range`, in which `T` is the file's tag: a part or the whole.
+/// Requests the first letter with each `If-Range`, in which `T` stands for the file's tag. The
+/// status says whether the part or the whole came.
 #[track_caller]
 fn check(site: &Site, way: &str, cases: &[(&str, u16)]) {
     let target = format!("{way}letters.txt");
@@ -28,7 +29,7 @@ fn check(site: &Site, way: &str, cases: &[(&str, u16)]) {
             "{way} If-Range: {value}"
         );
         assert_eq!(tag(&answer), etag);
-        // Where it does not hold, Range does not count, satisfiable or not.
+        // If the condition is false, Range does not count, satisfiable or not.
         let fields = [("If-Range", value.as_str()), ("Range", "bytes=99-")];
         let answer = ask(&mut client, "GET", &target, &fields);
         let unsatisfied = if *status == 206 { 416 } else { 200 };
@@ -36,7 +37,7 @@ fn check(site: &Site, way: &str, cases: &[(&str, u16)]) {
             answer.status, unsatisfied,
             "{way} If-Range: {value}, bytes=99-"
         );
-        // Without Range it is nothing at all (§13.1.5), nor to HEAD.
+        // Without Range, If-Range does nothing (§13.1.5), and for HEAD it does nothing either.
         let answer = ask(&mut client, "GET", &target, &[("If-Range", &value)]);
         assert_eq!(
             (answer.status, answer.text()),
@@ -74,7 +75,7 @@ fn files_05_if_range_takes_the_exact_date() {
     let cases = [
         (MODIFIED, 206),
         ("Tue, 14 Nov 2023 22:13:19 GMT", 200),
-        // Later is not the same: the copy may be of another version (§13.1.5).
+        // A later date is not the same date: the copy may be of another version (§13.1.5).
         ("Tue, 14 Nov 2023 22:13:21 GMT", 200),
         ("Tue, 14 Nov 2033 22:13:20 GMT", 200),
         ("Tue, 14 Nov 2023 22:13:20 UTC", 200),
@@ -112,7 +113,7 @@ fn files_05_if_range_more_than_once_never_holds() {
 
 #[test]
 fn files_05_a_date_of_this_second_is_too_weak_for_if_range() {
-    // §8.8.2.2: within the second the file may have changed again without its date telling.
+    // §8.8.2.2: within the same second the file may have changed again without a new date.
     let site = Site::start();
     let path = site.outer.join("root/letters.txt");
     let mut client = site.connect();
@@ -126,7 +127,8 @@ fn files_05_a_date_of_this_second_is_too_weak_for_if_range() {
             let date = http_dates(seconds(whole.header("last-modified")))[0].clone();
             let fields = [("If-Range", date.as_str()), ("Range", "bytes=0-0")];
             let answer = ask(&mut client, "GET", &target, &fields);
-            // The clock may have gone on to the next second between the two, which makes it good enough.
+            // The clock may have moved to the next second between the two, and then the date is
+            // strong enough.
             if answer.header("date") == Some(&date) {
                 assert_eq!(
                     (answer.status, answer.text()),

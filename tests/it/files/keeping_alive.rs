@@ -1,4 +1,4 @@
-//! Connections on which files are asked for: kept after each answer, pipelined, and those of HTTP/1.0.
+//! Connections that ask for files: kept after each answer, pipelined, and HTTP/1.0.
 
 use akurai_tests::{Answer, Random};
 
@@ -14,7 +14,8 @@ type Exchange = (
     &'static str,
 );
 
-/// Requests for what stands under `way`, and the status and body of each, empty where the body does not matter.
+/// Requests for files under the prefix `way`, with the status and body of each. The body is empty
+/// where it does not matter.
 const SEQUENCE: &[Exchange] = &[
     ("GET", "letters.txt", &[], 200, LETTERS),
     ("GET", "letters.txt", &[("Range", "bytes=3-5")], 206, "def"),
@@ -109,7 +110,7 @@ fn files_09_pipelined_requests_are_answered_in_order() {
             .map(|_| (random.below(SEQUENCE.len()), WAYS[random.below(3)]))
             .collect();
         let all: String = asked.iter().map(|(at, way)| request_at(*at, way)).collect();
-        // All at once, and cut anywhere.
+        // All requests in one write, or cut anywhere.
         let longest = if round % 2 == 0 { all.len() } else { 200 };
         client.send_slowly(random.pieces(all.as_bytes(), longest));
         for (at, way) in asked {
@@ -140,7 +141,7 @@ fn files_09_http_1_0_gets_the_same_and_the_end() {
             if !text.is_empty() {
                 assert_eq!(answer.text(), *text, "{what}");
             }
-            // Without its length a body that was cut would look whole to HTTP/1.0.
+            // Without the length, HTTP/1.0 would take a cut body for a whole one.
             if *method == "GET" && *status != 304 {
                 let length = answer.body.len().to_string();
                 assert_eq!(

@@ -1,4 +1,4 @@
-//! Listings of directories, which are off unless asked for.
+//! Listings of directories, which are off unless the program asks for them.
 
 use std::fs::{self, File};
 
@@ -7,7 +7,8 @@ use akurai_tests::{TempDir, TestServer};
 
 use super::{SECRET, Site, ask, assert_not_found, values};
 
-/// The names that a listing links to, in its order, as a browser reads them; without the way up.
+/// The names that a listing links to, in its order, as a browser reads them, without the link to
+/// the parent.
 #[track_caller]
 fn links(page: &str) -> Vec<String> {
     page.split("href=\"")
@@ -18,13 +19,13 @@ fn links(page: &str) -> Vec<String> {
                 .replace("&#39;", "'")
                 .replace("&quot;", "\"")
         })
-        // The way up, and the icon that there is none of.
+        // The link to the parent, and the empty icon.
         .filter(|href| href != "../" && href != ".." && href != "data:,")
         .map(|href| href.trim_start_matches("./").to_owned())
         .collect()
 }
 
-/// Percent-decodes, as strictly as a test needs it.
+/// Percent-decodes, as strictly as the test needs.
 #[track_caller]
 fn decoded(href: &str) -> String {
     let mut bytes = Vec::new();
@@ -115,7 +116,7 @@ fn files_02_a_listing_names_what_can_be_requested() {
             "{name} is not in {listed:?}"
         );
     }
-    // Directories first, and then all by name.
+    // Directories come first, and each group is sorted by name.
     let (dirs, files): (Vec<String>, Vec<String>) =
         listed.iter().cloned().partition(|name| name.ends_with('/'));
     assert_eq!(dirs, ["<b>/", "den/", "zoo/"]);
@@ -127,7 +128,7 @@ fn files_02_a_listing_names_what_can_be_requested() {
     assert!(files == sorted || files == without_case, "{files:?}");
     listed.dedup();
     assert_eq!(listed.len(), hrefs.len());
-    // Each link leads where it says.
+    // Each link leads to the file that it names.
     for href in &hrefs {
         assert!(
             !href.contains([':', '?', '#', '<', '>', ' ', '\n']),

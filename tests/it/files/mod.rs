@@ -1,8 +1,9 @@
-//! Static files (RFC 9110 §8.8, §12.5.3, §13, §14; RFC 6266): what each request gets, in the three ways that a file can
-//! be served. A test carries the number of the line that it shows:
+//! Static files (RFC 9110 §8.8, §12.5.3, §13, §14; RFC 6266): the answer to each request, for the
+//! three ways to serve a file. A test's name has the number of its row:
 //!
-//! 01 the path · 02 dotfiles, directories, methods · 03 conditions · 04 entity tags · 05 ranges · 06 sidecars ·
-//! 07 the fallback · 08 the fields · 09 files that are large or change · 10 a single `Response::file`
+//! 01 the path · 02 dotfiles, directories, methods · 03 conditions · 04 entity tags · 05 ranges ·
+//! 06 sidecars · 07 the fallback · 08 the fields · 09 files that are large or change · 10 a single
+//! `Response::file`
 
 mod byteranges;
 mod changing;
@@ -29,7 +30,8 @@ mod traversal;
 use akurai_http::{Files, Request, Response, Router};
 use akurai_tests::{Answer, Client, TempDir, TestServer};
 
-/// The prefixes under which a [`Site`] serves the same files: a directory, `Response::file`, and embedded ones.
+/// The prefixes under which a [`Site`] serves the same files: a directory, `Response::file`, and
+/// embedded ones.
 const DIR: &str = "/files/";
 const SINGLE: &str = "/one/";
 const BUILT_IN: &str = "/built/";
@@ -38,7 +40,7 @@ const WAYS: [&str; 3] = [DIR, SINGLE, BUILT_IN];
 /// The content of `letters.txt`.
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
 
-/// What lies in a [`Site`]'s directory, and in its program.
+/// The files in a [`Site`]'s directory, and embedded in its program.
 const CONTENT: &[(&str, &[u8])] = &[
     ("letters.txt", LETTERS.as_bytes()),
     ("empty.txt", b""),
@@ -50,12 +52,12 @@ const CONTENT: &[(&str, &[u8])] = &[
     ("bare/leaf.txt", b"bare leaf"),
 ];
 
-/// What no answer may ever hold: it stands in every file that is not to be served.
+/// Text that no answer may ever contain: it stands in every file that must not be served.
 const SECRET: &str = "the-secret-itself";
 
 /// A directory of files from long ago, and a server of them.
 struct Site {
-    /// `root` in it is what is served.
+    /// The server serves `root` in it.
     outer: TempDir,
     server: TestServer,
 }
@@ -67,7 +69,7 @@ impl Site {
         Site::filled(|_| {})
     }
 
-    /// The same and what `fill` writes; it gets the directory above `root`.
+    /// The same, plus the files that `fill` writes; it gets the directory above `root`.
     #[track_caller]
     fn filled(fill: impl FnOnce(&TempDir)) -> Site {
         Site::configured(fill, |files| files)
@@ -99,14 +101,14 @@ impl Site {
         self.server.connect()
     }
 
-    /// Asks by GET on a connection of its own.
+    /// Sends a GET on a new connection.
     #[track_caller]
     fn get(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         ask(&mut self.connect(), "GET", path, fields)
     }
 }
 
-/// A request without a body, as it is sent.
+/// The text of a request without a body.
 fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> String {
     let lines: String = fields
         .iter()
@@ -115,7 +117,7 @@ fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: t\r\n{lines}\r\n")
 }
 
-/// Sends a request and reads what answers it.
+/// Sends a request and reads the answer.
 #[track_caller]
 fn ask(client: &mut Client, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
     client.send(request(method, path, fields));
@@ -141,7 +143,8 @@ fn names(answer: &Answer) -> Vec<String> {
     names
 }
 
-/// The entity tag, which must be there and well-formed: `[ "W/" ] DQUOTE *etagc DQUOTE` (RFC 9110 §8.8.3).
+/// The entity tag, which must be there and well-formed: `[ "W/" ] DQUOTE *etagc DQUOTE` (RFC 9110
+/// §8.8.3).
 #[track_caller]
 fn tag(answer: &Answer) -> String {
     let tag = answer.header("etag").expect("there is an ETag");
@@ -152,7 +155,7 @@ fn tag(answer: &Answer) -> String {
     tag.to_owned()
 }
 
-/// Asserts the answer that a refused or missing file gets: the same for both.
+/// Asserts the answer for a refused or missing file, which is the same for both.
 #[track_caller]
 fn assert_not_found(answer: &Answer, what: &str) {
     assert_eq!(
@@ -175,7 +178,7 @@ fn assert_not_found(answer: &Answer, what: &str) {
     );
 }
 
-/// Asserts that no file was given: 404, or 400 for what is no path at all.
+/// Asserts that the server gave no file: 404, or 400 for a target that is no path at all.
 #[track_caller]
 fn assert_refused(answer: &Answer, what: &str) {
     assert!(matches!(answer.status, 400 | 404), "{what}: {answer:?}");

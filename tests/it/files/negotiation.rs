@@ -7,7 +7,7 @@ use super::{DIR, SINGLE, Site, ask, values};
 const PLAIN: &str = "let plain = 'an application';";
 const CODINGS: [(&str, &str); 3] = [("br", "br"), ("zstd", "zst"), ("gzip", "gz")];
 
-/// Writes `name` and a sidecar for each of these codings, whose content is the coding's name.
+/// Writes `name`, and a sidecar for each of these codings whose content is the coding's name.
 fn write(outer: &TempDir, name: &str, codings: &[&str]) {
     outer.write(format!("root/{name}"), PLAIN);
     for (coding, end) in CODINGS {
@@ -17,7 +17,8 @@ fn write(outer: &TempDir, name: &str, codings: &[&str]) {
     }
 }
 
-/// Asks for `name` with each of these fields; the coding that comes, `-` for none, `406` for a refusal.
+/// Requests `name` with each of these fields, and checks the coding of the answer: `-` for none,
+/// `406` for a refusal.
 #[track_caller]
 fn check(name: &str, codings: &[&str], cases: &[(&[&str], &str)]) {
     let site = Site::filled(|outer| write(outer, name, codings));
@@ -82,7 +83,7 @@ fn files_06_the_highest_weight_wins_and_then_the_shortest() {
             (&["br;q=0, gzip"], "gzip"),
             (&["br;q=0.000"], "-"),
             (&["br;q=0, zstd;q=0, gzip;q=0"], "-"),
-            // Not mentioned, identity is acceptable but last.
+            // If identity is not mentioned, it is acceptable but comes last.
             (&["gzip;q=0.001"], "gzip"),
             (&["identity, gzip"], "gzip"),
             (&["identity;q=0.5, gzip;q=0.2"], "-"),
@@ -96,7 +97,8 @@ fn files_06_the_highest_weight_wins_and_then_the_shortest() {
             (&["*;q=0, gzip;q=0.3"], "gzip"),
             (&["*;q=0.1, gzip;q=0.2"], "gzip"),
             (&["*, br;q=0, zstd;q=0"], "gzip"),
-            // Names in any case, white space where it may stand, lists over several lines, empty elements.
+            // Names in any case, white space where it is allowed, lists over several lines, empty
+            // elements.
             (&["GZip"], "gzip"),
             (&["x-gzip"], "gzip"),
             (&["X-GZIP"], "gzip"),
@@ -176,8 +178,8 @@ fn files_06_a_malformed_field_is_as_if_absent() {
 
 #[test]
 fn files_06_a_weight_is_no_parameter() {
-    // `weight = OWS ";" OWS "q=" qvalue` (RFC 9110 §12.4.2): neither a quoted string nor a lone semicolon, which
-    // parameters (§5.6.6) may have.
+    // `weight = OWS ";" OWS "q=" qvalue` (RFC 9110 §12.4.2): it allows neither a quoted string nor
+    // a lone semicolon. Parameters (§5.6.6) may have both.
     check(
         "app.js",
         &["gzip"],
@@ -203,7 +205,8 @@ fn qvalue(thousandths: usize) -> String {
     }
 }
 
-/// The coding for these weights, by name or `*`, of what there is; none if nothing is acceptable.
+/// The coding that these weights, by name or `*`, choose from `there`; none if nothing is
+/// acceptable.
 fn expected<'a>(weights: &[(&str, usize)], there: &[&'a str]) -> Option<&'a str> {
     let weight = |coding: &str| {
         let of = |name: &str| {
@@ -214,7 +217,7 @@ fn expected<'a>(weights: &[(&str, usize)], there: &[&'a str]) -> Option<&'a str>
         };
         of(coding).or_else(|| of("*"))
     };
-    // Those which the client ranks equal stay in this order.
+    // Codings that the client ranks equal keep this order.
     let mut best: Option<(&'a str, usize)> = None;
     for coding in there {
         let weight = weight(coding).unwrap_or(0);
@@ -249,7 +252,8 @@ fn files_06_random_weights_are_those_of_the_model() {
                 let name = names.swap_remove(random.below(names.len()));
                 weights.push((name, [0, 1, 500, 500, 999, 1000][random.below(6)]));
             }
-            // Whether `*` speaks of an identity that is not listed, or that is acceptable but last, is open.
+            // The RFC leaves open whether `*` also covers an identity that is not listed, or
+            // whether identity is then acceptable but last.
             let has = |name: &str| {
                 weights
                     .iter()

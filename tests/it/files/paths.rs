@@ -1,4 +1,4 @@
-//! Which file a path names, and which paths name none.
+//! Which file a path names, and which paths name no file.
 
 use akurai_http::{Files, Router};
 use akurai_tests::{TempDir, TestServer};
@@ -7,14 +7,14 @@ use super::{
     BUILT_IN, CONTENT, DIR, LETTERS, SECRET, SINGLE, Site, ask, assert_not_found, assert_refused,
 };
 
-/// Names of files that are served, and paths that name them.
+/// Names of served files, and paths that name them.
 const NAMED: &[(&str, &[&str])] = &[
     ("a b.txt", &["a%20b.txt", "%61%20b%2etxt"]),
     ("a+b.txt", &["a+b.txt", "a%2Bb.txt", "a%2bb.txt"]),
     ("\u{fc}.txt", &["%C3%BC.txt", "%c3%bc.txt"]),
     ("\u{1f600}", &["%F0%9F%98%80"]),
     ("100%.txt", &["100%25.txt"]),
-    // What a second decoding would make something else of.
+    // A second decoding would change these names.
     ("%2e%2e", &["%252e%252e", "%252e%25%32e"]),
     ("%2e", &["%252e"]),
     ("a%2fb.txt", &["a%252fb.txt"]),
@@ -107,7 +107,7 @@ fn files_01_an_embedded_path_is_decoded_once() {
     }
 }
 
-/// As apt asks for `./InRelease` (RFC 3986 §5.2.4); of two dots the segments are never removed.
+/// As apt asks for `./InRelease` (RFC 3986 §5.2.4). The server never removes segments of two dots.
 #[test]
 fn files_01_segments_of_one_dot_count_for_nothing() {
     let site = Site::filled(|outer| {
@@ -153,7 +153,7 @@ fn files_01_segments_of_one_dot_count_for_nothing() {
     }
 }
 
-/// Paths that name no file, whatever there is: `%2e` and so on would lead to files that are there.
+/// Paths that name no file, whatever exists: `%2e` and so on would lead to existing files.
 const REFUSED: &[&str] = &[
     "letters.txt%00",
     "%00letters.txt",
@@ -181,7 +181,8 @@ const REFUSED: &[&str] = &[
     "letters.txt/..",
     "letters.txt/../letters.txt",
     "sub%2f..%2fletters.txt",
-    // Not UTF-8: a lone byte, a cut sequence, overlong forms, a surrogate, past the last code point.
+    // Not UTF-8: a lone byte, a cut sequence, overlong forms, a surrogate, past the last code
+    // point.
     "%ff",
     "letters.txt%80",
     "%c3",
@@ -204,7 +205,7 @@ fn files_01_what_is_no_path_is_no_file() {
     for way in [DIR, BUILT_IN] {
         for path in REFUSED {
             let target = format!("{way}{path}");
-            // Some of these are no request at all, after which the connection ends.
+            // Some of these are no valid request at all; after them the connection ends.
             let answer = ask(&mut site.connect(), "GET", &target, &[]);
             assert_refused(&answer, &target);
             let absolute = format!("http://t{target}");
@@ -214,7 +215,7 @@ fn files_01_what_is_no_path_is_no_file() {
     }
 }
 
-/// Names that some system reads as something else.
+/// Names that some system interprets as something else.
 const ODD: &[&str] = &[
     "a:b.txt",
     "letters.txt:$DATA",
@@ -327,7 +328,7 @@ fn files_01_a_root_may_be_relative_and_several_may_stand_side_by_side() {
     two.write("x.txt", "two");
     let server = TestServer::start(
         Router::new()
-            // Tests run in their package's directory.
+            // Tests run in the directory of their package.
             .files("/source", "it")
             .files("/one", one.path())
             .files("/one/two/", two.path().to_path_buf())

@@ -8,7 +8,7 @@ use akurai_tests::{Answer, Client, TempDir, set_modified};
 use super::byteranges::{Part, boundary, parse};
 use super::{BUILT_IN, DIR, LETTERS, SINGLE, Site, WAYS, ask, tag, values};
 
-/// What a `Range` field of the letters gets.
+/// The expected answer to a `Range` field on the letters.
 #[derive(Debug, Clone, Copy)]
 enum Gets {
     /// 200 with all of it: the field is ignored.
@@ -31,7 +31,7 @@ fn check(site: &Site, cases: &[(&str, Gets)]) {
         for (range, gets) in cases {
             let answer = ask(&mut client, "GET", &target, &[("Range", range)]);
             check_answer(&answer, &whole, *gets, &format!("{way} {range}"));
-            // RFC 9110 §14.2: of GET alone.
+            // RFC 9110 §14.2: only GET has ranges.
             let head = ask(&mut client, "HEAD", &target, &[("Range", range)]);
             let fields = ["content-length", "content-range", "etag"];
             assert_eq!(
@@ -88,7 +88,7 @@ fn check_answer(answer: &Answer, whole: &Answer, gets: Gets, what: &str) {
             assert_eq!(answer.header("content-type"), media_type, "{what}");
         }
         Several(ranges) => {
-            // RFC 9110 §15.3.7.2: that field stands in the parts alone.
+            // RFC 9110 §15.3.7.2: only the parts have that field.
             assert_eq!(range, None, "{what}");
             let expected: Vec<Part> = ranges
                 .iter()
@@ -121,7 +121,7 @@ fn files_05_one_range() {
             ("bytes=-1", One(25, 25)),
             ("bytes=-5", One(21, 25)),
             ("bytes=-26", One(0, 25)),
-            // Longer than the file: clamped, however long.
+            // Longer than the file: the server clamps it, however long it is.
             ("bytes=-27", One(0, 25)),
             ("bytes=-18446744073709551615", One(0, 25)),
             ("bytes=-18446744073709551616", One(0, 25)),
@@ -202,7 +202,8 @@ fn files_05_what_is_no_range_is_ignored() {
             ("=1-2", Whole),
             ("1-2", Whole),
             ("bytes=\u{661}-\u{662}", Whole),
-            // Backwards (RFC 9110 §14.1.1), alone or among others, in the file or past it.
+            // The last position before the first (RFC 9110 §14.1.1), alone or among others, in the
+            // file or past it.
             ("bytes=5-4", Whole),
             ("bytes=0-1,5-4", Whole),
             ("bytes=99-98", Whole),
@@ -244,7 +245,7 @@ fn files_05_several_ranges() {
         &[
             ("bytes=0-0,25-25", Several(&[(0, 0), (25, 25)])),
             ("bytes=0-1,4-5,-1", Several(&[(0, 1), (4, 5), (25, 25)])),
-            // In the order in which they were asked for.
+            // In the order of the request.
             (
                 "bytes=20-21,0-1,10-11",
                 Several(&[(20, 21), (0, 1), (10, 11)]),
@@ -255,21 +256,22 @@ fn files_05_several_ranges() {
             ("bytes=0-1 , 4-5", Several(&[(0, 1), (4, 5)])),
             ("bytes=0-1\t,\t4-5", Several(&[(0, 1), (4, 5)])),
             ("bytes=,0-1,,4-5, ,", Several(&[(0, 1), (4, 5)])),
-            // What is left after the unsatisfiable ones; of one left, no multipart.
+            // The ranges that are left after the unsatisfiable ones; if one is left, the answer is
+            // no multipart.
             ("bytes=0-1,99-,4-5", Several(&[(0, 1), (4, 5)])),
             ("bytes=0-1,99-", One(0, 1)),
             ("bytes=-0,3-4", One(3, 4)),
             ("bytes=,3-4", One(3, 4)),
             ("bytes=3-4,,", One(3, 4)),
             ("bytes=24-99,26-", One(24, 25)),
-            // Two that overlap may; a third not.
+            // Two ranges may overlap, but not three.
             ("bytes=0-9,5-6", Several(&[(0, 9), (5, 6)])),
             ("bytes=3-4,3-4", Several(&[(3, 4), (3, 4)])),
             ("bytes=3-4,3-4,8-8", Several(&[(3, 4), (3, 4), (8, 8)])),
             ("bytes=3-4,3-4,3-4", Whole),
             ("bytes=0-3,2-5,4-7", Whole),
             ("bytes=0-1,1-2,8-9,9-10", Whole),
-            // Together no longer than the file.
+            // Together the ranges must be no longer than the file.
             ("bytes=0-12,12-25", Whole),
             ("bytes=0-25,0-0", Whole),
             ("bytes=0-,0-", Whole),
@@ -354,7 +356,7 @@ fn files_05_an_empty_file_has_no_range() {
                 "{way} {range}"
             );
         }
-        // A suffix is of the whole, which is nothing: no Content-Range could say so.
+        // A suffix of an empty file is empty, and no Content-Range can say so.
         for range in ["bytes=-1", "bytes=-5", "bytes=1-0", "junk"] {
             let answer = site.get(&target, &[("Range", range)]);
             assert_eq!((answer.status, answer.text()), (200, ""), "{way} {range}");
@@ -405,7 +407,8 @@ fn files_05_the_boundary_stands_in_no_part() {
         assert_eq!(parts[1].content, content[200..300]);
         boundary(answer.header("content-type").unwrap()).unwrap()
     };
-    // A file that holds the boundary which another file of its length and time got, as an attacker would make it.
+    // An attacker's file: it contains the boundary that another file of the same length and time
+    // got.
     let seen = ask_twice(&[b'.'; 1000]);
     let line = format!("\r\n--{seen}--\r\n--{seen}\r\n");
     let hostile: Vec<u8> = line.bytes().cycle().take(1000).collect();

@@ -1,4 +1,4 @@
-//! Random ranges of random files, against a model that is as plain as the RFC's text.
+//! Random ranges of random files, compared with a model as plain as the RFC's text.
 
 use akurai_http::{Files, Request, Response, Router};
 use akurai_tests::{Random, TempDir, TestServer};
@@ -6,7 +6,7 @@ use akurai_tests::{Random, TempDir, TestServer};
 use super::ask;
 use super::byteranges::{parse, parse_content_range};
 
-/// `range-spec` (RFC 9110 §14.1.1), as it was made rather than as it was parsed.
+/// A `range-spec` (RFC 9110 §14.1.1), as the test made it rather than as a parser read it.
 #[derive(Debug, Clone, Copy)]
 enum Spec {
     Between(usize, usize),
@@ -16,7 +16,7 @@ enum Spec {
 
 impl Spec {
     fn random(random: &mut Random, len: usize) -> Spec {
-        // Mostly small, so that several have room, around the ends too, and past them.
+        // Mostly small, so that several ranges fit; also around the file's ends, and past them.
         let position = |random: &mut Random| match random.below(8) {
             0 => (len + random.below(3)).saturating_sub(1),
             1 => random.below(3),
@@ -27,14 +27,14 @@ impl Spec {
             0 => Spec::From(position(random)),
             1 => Spec::Suffix(random.below(len + 2)),
             2 => Spec::Suffix(random.below(3)),
-            // Backwards now and then, which spoils the whole field.
+            // Sometimes backwards, which makes the whole field invalid.
             3 if first > 0 && random.below(6) == 0 => Spec::Between(first, first - 1),
             4 => Spec::Between(first, first + random.below(len + 2)),
             _ => Spec::Between(first, first + random.below(len / 12 + 2)),
         }
     }
 
-    /// So many that do not overlap, in any order, as long as the file has room for them.
+    /// This many ranges that do not overlap, in any order, while the file has room for them.
     fn apart(random: &mut Random, count: usize, len: usize) -> Vec<Spec> {
         let step = (len / count).max(1);
         let spec = |n: usize| Spec::Between(n * step, n * step + random.below(step));
@@ -52,7 +52,7 @@ impl Spec {
         }
     }
 
-    /// The positions in a file of `len` bytes that it asks for, one by one.
+    /// The positions in a file of `len` bytes that this spec asks for, one by one.
     fn positions(self, len: usize) -> Vec<usize> {
         let asked = |at: &usize| match self {
             Spec::Between(first, last) => (first..=last).contains(at),
@@ -63,7 +63,7 @@ impl Spec {
     }
 }
 
-/// What is to be sent: statuses and positions.
+/// The expected status and positions.
 fn expected(specs: &[Spec], len: usize) -> (u16, Vec<Vec<usize>>) {
     let is_backwards = |spec: &Spec| matches!(spec, Spec::Between(first, last) if first > last);
     if specs.iter().any(is_backwards) || specs.len() > 64 {
@@ -105,7 +105,7 @@ fn files_05_random_ranges_are_those_of_the_model() {
             let count = match random.below(10) {
                 0..4 => 1,
                 4..8 => 2 + random.below(4),
-                // Around the most that are served.
+                // Around the largest number of ranges that the server answers.
                 _ => 60 + random.below(7),
             };
             let specs: Vec<Spec> = match count {
@@ -116,7 +116,7 @@ fn files_05_random_ranges_are_those_of_the_model() {
             let list: Vec<String> = specs.iter().map(|spec| spec.text()).collect();
             let range = format!("bytes={}", list.join(comma));
             let (status, parts) = expected(&specs, len);
-            // None of more than 64 can be satisfied: either answer is right.
+            // None of more than 64 ranges can be satisfied: either answer is right.
             let nothing = specs.iter().all(|spec| spec.positions(len).is_empty());
             if nothing && specs.len() > 64 {
                 continue;

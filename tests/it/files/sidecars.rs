@@ -1,4 +1,4 @@
-//! Sidecars: `.br`, `.zst` and `.gz` beside a file, as content codings of it.
+//! Sidecars: `.br`, `.zst` and `.gz` files beside a file, sent as its content codings.
 
 use std::fs;
 use std::time::Duration;
@@ -110,7 +110,7 @@ fn files_06_ranges_count_the_coded_bytes() {
                 "{target} {range}"
             );
         }
-        // Byte 28 is there in the plain file alone.
+        // Only the plain file has a byte 28.
         let answer = site.get(&target, &[GZIP, ("Range", "bytes=28-28")]);
         assert_eq!(
             (answer.status, answer.header("content-range")),
@@ -118,7 +118,7 @@ fn files_06_ranges_count_the_coded_bytes() {
         );
         let answer = site.get(&target, &[("Range", "bytes=28-28")]);
         assert_eq!((answer.status, answer.text()), (206, ";"));
-        // A part of one variant never completes the other.
+        // A part of one variant never completes the other variant.
         let answer = site.get(
             &target,
             &[GZIP, ("Range", "bytes=0-9"), ("If-Range", &plain)],
@@ -126,7 +126,7 @@ fn files_06_ranges_count_the_coded_bytes() {
         assert_eq!((answer.status, answer.text()), (200, CODED));
         let answer = site.get(&target, &[("Range", "bytes=0-2"), ("If-Range", &coded)]);
         assert_eq!((answer.status, answer.text()), (200, PLAIN));
-        // Content-Encoding would seem to be that of the multipart body, which it is not.
+        // Content-Encoding would seem to describe the multipart body, which is not coded.
         let answer = site.get(&target, &[GZIP, ("Range", "bytes=0-2,-4")]);
         assert_eq!((answer.status, answer.text()), (200, CODED));
     }
@@ -157,7 +157,7 @@ fn files_06_a_sidecar_that_is_older_than_its_file_does_not_count() {
         (answer.text(), answer.header("content-encoding")),
         (CODED, Some("gzip"))
     );
-    // Of several, one that is too old leaves the choice to the others.
+    // If one of several is too old, the server chooses among the others.
     site.outer.write_at(
         "root/app.js.br",
         "old",
@@ -183,7 +183,7 @@ fn files_06_a_sidecar_alone_is_no_file() {
     for way in [DIR, SINGLE] {
         let answer = site.get(&format!("{way}alone.js"), &[GZIP]);
         super::assert_not_found(&answer, "alone.js");
-        // By its own name it is a file like any other, in no coding.
+        // Requested by its own name, it is a file like any other, without a coding.
         let answer = site.get(&format!("{way}app.js.gz"), &[GZIP]);
         assert_eq!((answer.status, answer.text()), (200, CODED), "{way}");
         let fields = ["content-type", "content-encoding", "vary"];
@@ -192,7 +192,7 @@ fn files_06_a_sidecar_alone_is_no_file() {
             [Some("application/gzip"), None, None],
             "{way}"
         );
-        // What is compressed already has none.
+        // A file that is already compressed has no sidecar.
         let answer = site.get(&format!("{way}picture.png"), &[GZIP]);
         assert_eq!(
             (answer.status, answer.header("content-encoding")),
@@ -339,7 +339,7 @@ fn files_06_the_date_of_each_variant_comes_back() {
     }
 }
 
-/// Somebody has uploaded `x.html` and somebody else `x.html.gz`, for example.
+/// One user uploads `x.html`, and another one `x.html.gz`, for example.
 #[test]
 fn files_06_no_sidecar_takes_the_place_of_a_file_where_they_are_off() {
     const EMBEDDED: &[(&str, &[u8])] = &[("app.js", b"plain"), ("app.js.gz", b"coded")];
@@ -374,7 +374,7 @@ fn files_06_no_sidecar_takes_the_place_of_a_file_where_they_are_off() {
                 "{target} {accept}"
             );
         }
-        // By its own name it is a file like any other.
+        // Requested by its own name, it is a file like any other.
         if !way.starts_with("/one") {
             let answer = ask(&mut client, "GET", &format!("{way}app.js.gz"), &[GZIP]);
             assert_eq!((answer.status, answer.text()), (200, "coded"), "{way}");

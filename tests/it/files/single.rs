@@ -1,4 +1,4 @@
-//! `Response::file`: the same rules, and what the handler says goes first.
+//! `Response::file`: the same rules, and the handler's own fields and status have priority.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,8 @@ struct Single {
 }
 
 impl Single {
-    /// A server that answers `/` with what `respond` makes of the letters' path, by GET and by POST.
+    /// A server that answers `/` by GET and by POST with `respond`, which gets the path of the
+    /// letters.
     fn start(respond: impl Fn(PathBuf) -> Response + Clone + Send + Sync + 'static) -> Single {
         let dir = TempDir::new();
         let path = dir.write("letters.txt", LETTERS);
@@ -100,7 +101,7 @@ fn files_10_the_handlers_own_fields_stay() {
         (&[("If-None-Match", "*")], 304),
     ] {
         let answer = ask(&mut client, "GET", "/", fields);
-        // `header` fails for a field that stands twice.
+        // `header` fails for a field that occurs twice.
         let media_type = (status != 304).then_some("text/x-own");
         assert_eq!(
             (answer.status, values(&answer, ["cache-control", "etag"])),
@@ -176,7 +177,7 @@ fn files_10_what_the_handler_says_of_its_coding_stays() {
             "/",
             &[("Accept-Encoding", accept)],
         );
-        // One coding, and it is that of the bytes.
+        // The answer has one coding, and its bytes are in that coding.
         assert_eq!(answer.header("content-encoding"), Some("br"), "{accept}");
         assert_eq!(answer.text(), LETTERS, "{accept}");
     }
@@ -258,7 +259,8 @@ fn files_10_the_handlers_own_type_is_that_of_each_part() {
 
 #[test]
 fn files_10_vary_names_all_that_the_answer_depends_on() {
-    // RFC 9110 §12.5.5: a cache that knew of one only would give a coded file to a client that asked for none.
+    // RFC 9110 §12.5.5: a cache that knew of only one would give a coded file to a client that
+    // asked for none.
     let dir = TempDir::new();
     let path = dir.write("letters.txt", LETTERS);
     dir.write("letters.txt.gz", "as coded by gzip");
@@ -299,7 +301,7 @@ fn files_10_no_length_that_the_handler_claims_is_kept_against_the_file() {
     let mut client = single.connect();
     for (fields, text) in [(&[][..], LETTERS), (&[("Range", "bytes=3-4")], "de")] {
         client.send(super::request("GET", "/", fields));
-        // A failure is an answer too; a body that is cut or runs over is none.
+        // An error status is a valid answer; a body that is cut or too long is not.
         match client.try_read_response(false) {
             Ok(answer) if answer.status == 500 => {}
             Ok(answer) => assert_eq!(answer.text(), text),
@@ -314,7 +316,7 @@ fn files_10_the_handlers_own_date_stands_alone() {
     let single = Single::start(move |path| Response::file(path).header("Last-Modified", own));
     let answer = ask(&mut single.connect(), "GET", "/", &[]);
     assert_eq!(answer.header("last-modified"), Some(own));
-    // What was sent is what comes back: nothing changed since.
+    // The client sends back the date that it got: nothing has changed since.
     let fields = [("If-Modified-Since", own)];
     let answer = ask(&mut single.connect(), "GET", "/", &fields);
     assert_eq!(answer.status, 304);

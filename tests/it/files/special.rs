@@ -1,4 +1,4 @@
-//! What lies in the directory and is no regular file, or leads out of it.
+//! Entries of the directory that are no regular files, or that lead out of it.
 
 #![cfg(unix)]
 
@@ -13,7 +13,7 @@ use akurai_tests::{Answer, TempDir, TestServer};
 
 use super::{SECRET, Site, ask, assert_not_found};
 
-/// Makes a FIFO, which blocks whoever opens it for reading while nobody writes.
+/// Makes a FIFO. Opening it for reading blocks until another process opens it for writing.
 #[track_caller]
 pub(super) fn make_fifo(path: &Path) {
     let status = Command::new("mkfifo").arg(path).status();
@@ -31,7 +31,7 @@ fn files_01_a_symlink_that_leaves_the_root_is_404() {
         outer.write("secret.txt", SECRET);
         outer.write("outside/index.html", SECRET);
         outer.write("outside/leaf.txt", SECRET);
-        // Its path begins as the root's does.
+        // Its path begins like the root's path.
         outer.write("root-2/leaf.txt", SECRET);
         let links = [
             ("../secret.txt", "out.txt"),
@@ -134,7 +134,7 @@ fn files_01_the_root_itself_may_be_a_symlink() {
 
 #[test]
 fn files_01_no_root_is_not_the_working_directory() {
-    // Cargo runs tests in the package's own directory.
+    // Cargo runs tests in the directory of their package.
     assert!(std::path::Path::new("Cargo.toml").is_file());
     let server = TestServer::start(Router::new().files("/files", ""));
     let mut client = server.connect();
@@ -164,7 +164,7 @@ fn files_01_a_linked_root_may_move_on_to_the_next_release() {
     }
 }
 
-/// A directory with everything in it that is no regular file.
+/// A directory with every kind of entry that is no regular file.
 fn zoo(outer: &TempDir) -> UnixListener {
     let root = outer.join("root");
     make_fifo(&root.join("fifo"));
@@ -202,7 +202,7 @@ fn files_01_only_regular_files_and_a_fifo_never_hangs() {
         let target = format!("/files/{name}");
         assert_not_found(&ask(&mut client, "GET", &target, &[]), &target);
     }
-    // The program may have a FIFO's path too; it is refused all the same.
+    // The program may pass a FIFO's path too; the server still refuses it.
     for name in [
         "fifo",
         "fifo-link",
@@ -215,7 +215,7 @@ fn files_01_only_regular_files_and_a_fifo_never_hangs() {
         let target = format!("/one/{name}");
         assert_not_found(&ask(&mut client, "GET", &target, &[]), &target);
     }
-    // As sidecars they do not count, and nobody waits for them.
+    // They do not count as sidecars, and no request waits for them.
     for way in super::WAYS {
         let fields = [("Accept-Encoding", "br, zstd, gzip")];
         let answer = ask(&mut client, "GET", &format!("{way}app.js"), &fields);

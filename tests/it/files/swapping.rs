@@ -1,4 +1,4 @@
-//! Files and links that a thread swaps under the server's hands, for as long as requests are made.
+//! A thread swaps files and links while the server serves requests.
 
 #![cfg(unix)]
 
@@ -14,7 +14,7 @@ use akurai_tests::{Answer, Client, TempDir, set_modified};
 use super::special::make_fifo;
 use super::{LETTERS, SECRET, Site, ask, assert_no_secret, assert_not_found, tag};
 
-/// A thread that calls a function over and over until this is dropped.
+/// A thread that calls a function repeatedly until this is dropped.
 struct Swapper {
     done: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -52,7 +52,7 @@ impl Drop for Swapper {
     }
 }
 
-/// Puts a symlink to `to` in the place of whatever is at `path`, in one step.
+/// Replaces the entry at `path` by a symlink to `to`, in one step.
 fn relink(path: &Path, to: &Path) {
     let next = path.with_extension("next");
     let _ = fs::remove_file(&next);
@@ -60,7 +60,8 @@ fn relink(path: &Path, to: &Path) {
     fs::rename(&next, path).expect("both lie in one directory");
 }
 
-/// Asks for `target` until both outcomes were seen, at least 1500 times and at most 30,000 times.
+/// Requests `target` until both outcomes have occurred, at least 1500 times and at most 30,000
+/// times.
 #[track_caller]
 fn ask_often(
     site: &Site,
@@ -84,7 +85,7 @@ fn ask_often(
     panic!("{target}: only one of the two was seen: {files} and {others}");
 }
 
-/// 200 with the letters, or else 404.
+/// Either 200 with the letters, or 404.
 #[track_caller]
 fn is_letters(answer: &Answer) -> bool {
     if answer.status == 200 {
@@ -127,7 +128,7 @@ fn files_06_a_sidecar_swapped_back_and_forth_never_leads_out() {
     });
     let link = site.outer.join("root/app.js.gz");
     relink(&link, Path::new("coded"));
-    // Whether a link that stays inside counts as a sidecar is open; a file does.
+    // A link that stays inside may or may not count as a sidecar; a file does.
     let sidecar = site.outer.join("root/coded");
     let swapper = Swapper::start(move || {
         relink(&link, Path::new("../secret.txt"));
@@ -147,7 +148,7 @@ fn files_06_a_sidecar_swapped_back_and_forth_never_leads_out() {
             } else {
                 "let plain = 'an application';"
             };
-            // The copy is empty for a moment before it is renamed, never after.
+            // The copy is empty for a moment before its rename, never after it.
             assert_eq!(answer.text(), text);
             is_coded
         },
@@ -169,7 +170,7 @@ fn files_01_a_fifo_in_the_place_of_a_file_never_hangs() {
             let _ = fs::remove_file(&next);
             fs::hard_link(what, &next).expect("the name is free");
             fs::rename(&next, &path).expect("both lie in one directory");
-            // A rename of one hard link to another of the same file leaves both.
+            // Renaming a hard link over another link to the same file leaves both.
             let _ = fs::remove_file(&next);
         }
     });
@@ -181,7 +182,8 @@ fn files_01_a_fifo_in_the_place_of_a_file_never_hangs() {
 
 #[test]
 fn files_04_a_tag_is_that_of_the_bytes_it_comes_with() {
-    // Two versions, put in place by rename: whatever is served is one of them in all its fields.
+    // Two versions, each moved into place by rename: all fields of an answer must come from the
+    // same version.
     let site = Site::start();
     let root = site.outer.join("root");
     let versions = [
@@ -242,8 +244,8 @@ fn files_04_a_tag_is_that_of_the_bytes_it_comes_with() {
 
 #[test]
 fn files_09_a_file_written_in_place_is_never_framed_wrongly() {
-    // It is empty, cut or whole when it is opened. The client gets a length that is kept, or an end before it, or hears
-    // that it failed.
+    // When the server opens the file, it is empty, cut or whole. The client gets either the
+    // promised length, or an end before it, or an error.
     let site = Site::start();
     let path = site.outer.join("root/busy.txt");
     fs::write(&path, LETTERS).unwrap();
@@ -260,7 +262,8 @@ fn files_09_a_file_written_in_place_is_never_framed_wrongly() {
         match client.try_read_response(false) {
             Ok(answer) => {
                 if answer.status == 500 {
-                    // It was cut between its head and its only piece, when nothing had been sent yet.
+                    // The file was cut after the head was made, before its only piece was read, and
+                    // nothing had been sent yet.
                     failed += 1;
                     continue;
                 }
@@ -340,7 +343,7 @@ fn files_02_a_fifo_in_the_place_of_a_directory_never_hangs() {
         assert_not_found(answer, "a FIFO");
         false
     });
-    // Of a link that a listing shows it looks up what it leads to.
+    // For a link, the listing looks up the link's target.
     ask_often(&site, "/files/bare/", &[], |answer| {
         assert_eq!(answer.status, 200);
         assert!(!answer.text().contains("fifo"), "{}", answer.text());

@@ -69,7 +69,8 @@ fn files_04_a_tag_is_weak_while_the_file_is_young() {
     let mut client = site.connect();
     for way in [DIR, SINGLE] {
         let target = format!("{way}letters.txt");
-        // A machine that stands still for 2 s between the two would make it old: then once more.
+        // If the machine stands still for 2 s between the two, the file is no longer new: then the
+        // test tries again.
         let mut attempts = 0;
         let etag = loop {
             let begun = Instant::now();
@@ -95,7 +96,7 @@ fn files_04_a_weak_tag_serves_caches_and_nothing_else() {
     let mut client = site.connect();
     for way in [DIR, SINGLE] {
         let target = format!("{way}letters.txt");
-        // Of the future: weak, however long the test takes.
+        // A time in the future: the tag stays weak, however long the test takes.
         set_modified(&path, SystemTime::now() + Duration::from_secs(7200));
         let weak = tag(&ask(&mut client, "GET", &target, &[]));
         assert!(weak.starts_with("W/\""), "{weak}");
@@ -103,7 +104,8 @@ fn files_04_a_weak_tag_serves_caches_and_nothing_else() {
         for (fields, status) in [
             (&[("If-None-Match", weak.as_str())][..], 304),
             (&[("If-None-Match", opaque)], 304),
-            // Strong comparison: two weak tags are not equal, nor is one to its own opaque tag (RFC 9110 §8.8.3.2).
+            // Strong comparison: two weak tags are never equal, and a weak tag does not equal a
+            // strong one with the same opaque tag (RFC 9110 §8.8.3.2).
             (&[("If-Match", weak.as_str())], 412),
             (&[("If-Match", opaque)], 412),
             (&[("If-Match", "*")], 200),
@@ -125,7 +127,7 @@ fn files_04_a_weak_tag_still_matches_when_the_file_is_old() {
     let path = site.outer.join("root/letters.txt");
     set_modified(&path, SystemTime::now() + Duration::from_secs(7200));
     let weak = tag(&site.get("/files/letters.txt", &[]));
-    // Only the clock tells it from the strong one, so that the copy that a cache has is good as it is.
+    // Only the clock makes it differ from the strong tag, so a cache's copy is still good.
     set_modified(&path, TempDir::long_ago());
     let strong = tag(&site.get("/files/letters.txt", &[]));
     let fields = [("If-None-Match", format!("W/{strong}"))];

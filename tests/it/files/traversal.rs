@@ -1,11 +1,11 @@
-//! Every way to write a path that leads out of the root, asked for one by one.
+//! Every way to write a path that leads out of the root, requested one by one.
 
 use akurai_http::{Files, Router};
 use akurai_tests::{Client, ReadError, TempDir, TestServer};
 
 use super::{CONTENT, SECRET, assert_no_secret, request};
 
-/// `..`, written as some decoder has taken it.
+/// `..`, in each form that some decoder once accepted.
 const UP: &[&str] = &[
     "..",
     "%2e%2e",
@@ -21,12 +21,12 @@ const UP: &[&str] = &[
     "%e0%80%ae%e0%80%ae",
     "%f0%80%80%ae%f0%80%80%ae",
     "%c0%2e%c0%2e",
-    // IIS's own, and characters that look like dots.
+    // IIS's own form, and characters that look like dots.
     "%u002e%u002e",
     "%uff0e%uff0e",
     "%ef%bc%8e%ef%bc%8e",
     "%e2%80%a5",
-    // Cut short by NUL, dressed up, or more than two.
+    // Cut short by NUL, with extra characters, or more than two dots.
     "..%00",
     "%00..",
     ".%00.",
@@ -42,7 +42,7 @@ const UP: &[&str] = &[
     "..%c0%80",
 ];
 
-/// `/`, in the same spirit.
+/// `/`, in similar forms.
 const SLASH: &[&str] = &[
     "/",
     "//",
@@ -66,7 +66,7 @@ const SLASH: &[&str] = &[
     "%2f/",
 ];
 
-/// What may stand before it.
+/// Text that may stand before it.
 const BEFORE: &[&str] = &[
     "",
     "sub/",
@@ -78,7 +78,7 @@ const BEFORE: &[&str] = &[
     "letters.txt/",
 ];
 
-/// Beginnings of absolute paths, before that of the secret.
+/// Beginnings of absolute paths, which stand before the secret's path.
 const ABSOLUTE: &[&str] = &[
     "",
     "/",
@@ -138,13 +138,14 @@ impl Sweep {
         (sweep, secret)
     }
 
-    /// Asks for `targets`, several at once, and asserts that none of them gives a file.
+    /// Requests `targets`, several at once, and asserts that the server gives no file for any of
+    /// them.
     #[track_caller]
     fn refused(&mut self, targets: &[String]) {
         self.send(targets);
         for (n, target) in targets.iter().enumerate() {
             let answer = match self.client.try_read_response(false) {
-                // What is no request at all ends its connection: the others on a new one.
+                // An invalid request ends its connection; the test sends the others on a new one.
                 Err(ReadError::Ended(_, rest)) if rest.is_empty() => {
                     self.client = self.server.connect();
                     self.send(&targets[n..]);
@@ -174,7 +175,7 @@ fn files_01_no_encoding_of_a_traversal_leads_out() {
     for up in UP {
         for slash in SLASH {
             for before in BEFORE {
-                // From the root one step up, from a directory in it two.
+                // From the root one step up; from a directory in the root two steps.
                 let targets: Vec<String> = [1, 2]
                     .map(|steps| format!("{up}{slash}").repeat(steps))
                     .iter()
@@ -215,7 +216,7 @@ fn files_01_no_absolute_path_leads_out() {
     ] {
         sweep.refused(&[format!("/files/{path}"), format!("/built/{path}")]);
     }
-    // As the whole target, absolute form included.
+    // As the whole target, also in absolute form.
     for target in [
         format!("http://t/files/..{secret}"),
         format!("http://t/files/{secret}"),

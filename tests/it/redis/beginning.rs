@@ -1,4 +1,4 @@
-//! Where a hub begins on a stream that has something in it.
+//! Where a hub begins on a stream that already has events.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ fn behind_an_entry_that_is_no_event() {
     let server = serve(&hub);
     let mut reader = subscribe(&server, "a", None);
     assert_eq!(reader.read_cursor(), id(6));
-    // Who comes back to where another node stood goes on; what became of what an older place is followed by is not known.
+    // A client that comes back with the last id of the other node continues. For an older id, this
+    // node does not know what followed it.
     let mut back = subscribe(&server, "a", Some("6-0"));
     let mut older = subscribe(&server, "a", Some("5-0"));
     assert_eq!(older.read(1), ["events were lost"]);
@@ -73,7 +74,7 @@ fn the_last_events_end_where_the_stream_does() {
         let read: Vec<u64> = tail.events.iter().map(|event| event.id.ms).collect();
         let end = [0, 5, 6, 7, 8][entries];
         assert_eq!((&*read, tail.end, tail.gap), (expected, id(end), false));
-        // Nothing of what is there is news, nor is it missed.
+        // The existing events are neither new nor lost.
         let next = engine.next(tail.end, Duration::ZERO, 9).unwrap();
         assert_eq!((next.events, next.gap), (Vec::new(), false));
     }

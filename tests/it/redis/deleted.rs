@@ -1,4 +1,4 @@
-//! Entries that an operator deletes by their id, and what else makes an entry go.
+//! Entries that an operator deletes by their id, and other ways in which an entry disappears.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -10,7 +10,8 @@ use akurai_tests::TestServer;
 use super::fake::{Kept, Stream};
 use crate::hub::{Reader, quick, serve, subscribe};
 
-/// A hub that has read events of these ids, with the number as data, and a client that has them too.
+/// A hub that has read events of these ids, with the number as data, and a client that has them
+/// too.
 struct Scene {
     stream: Stream,
     server: TestServer,
@@ -48,7 +49,7 @@ fn scene(version: usize, events: &[(&'static str, &'static str, &'static str)]) 
 }
 
 impl Scene {
-    /// The reader looks once more, and has no more to do.
+    /// Waits until the reader has looked once more and has nothing left to do.
     fn looks(&self) {
         while self.stream.fake.heard.try_recv().is_ok() {}
         for _ in 0..2 {
@@ -56,7 +57,7 @@ impl Scene {
         }
     }
 
-    /// What the client gets behind what it has.
+    /// Asserts which events the client gets after those that it has.
     #[track_caller]
     fn gets(&mut self, expected: &[&str]) {
         let had = self.reader.stream.dispatched.len();
@@ -67,19 +68,20 @@ impl Scene {
 
 #[test]
 fn the_newest_entry_that_is_deleted_is_no_loss() {
-    // The server that knows least says what it needs to, since nothing has come yet.
+    // Even the server that knows least says enough, since nothing has come after it yet.
     for version in [7, 5] {
         let mut scene = scene(version, &EVENTS);
         scene.stream.change(|kept| kept.delete("7-0"));
         scene.looks();
         scene.stream.event("8-0", "8", "w-4");
         scene.gets(&["8"]);
-        // So is the one that was looked for instead of it.
+        // The same holds for the entry that the reader looks for instead.
         scene.stream.change(|kept| kept.delete("8-0"));
         scene.looks();
         scene.stream.change(|kept| kept.delete("6-0"));
         scene.looks();
-        // Who was there has all, and so has a client who saw the last before it was deleted.
+        // A connected client has all events, and so has a client that saw the last one before it
+        // was deleted.
         let mut back = subscribe(&scene.server, "a", Some("8-0"));
         scene.stream.event("9-0", "9", "w-5");
         scene.gets(&["9"]);
@@ -101,7 +103,7 @@ fn all_entries_that_are_deleted_are_no_loss() {
         scene.looks();
         scene.stream.event("8-0", "8", "w-4");
         scene.gets(&["8"]);
-        // Trimmed to nothing, with all of it read.
+        // The stream is trimmed to nothing, after the hub has read all of it.
         scene.stream.change(|kept| kept.trim(1));
         scene.looks();
         scene.stream.event("9-0", "9", "w-5");
@@ -111,8 +113,8 @@ fn all_entries_that_are_deleted_are_no_loss() {
 
 #[test]
 fn an_entry_that_is_deleted_while_the_next_comes() {
-    // Behind that the old server does not say whether it was deleted alone; nor does a new one if
-    // no older entry is left.
+    // After a new event the old server does not say whether the entry alone was deleted. A new
+    // server does not either, if no older entry is left.
     let lost = &["events were lost", "8-0"][..];
     for (version, events, expected) in [
         (7, &EVENTS[..], &["8-0"][..]),
@@ -143,7 +145,7 @@ fn a_server_that_does_not_say_is_told_as_a_loss_once() {
 
 #[test]
 fn a_replica_that_never_had_the_deleted_entry_is_told() {
-    // Its first event is before the cursor and its second behind it.
+    // Its first event is before the cursor and its second after it.
     let mut scene = scene(7, &EVENTS);
     scene.stream.change(|kept| kept.delete("7-0"));
     scene.looks();

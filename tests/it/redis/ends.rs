@@ -1,4 +1,4 @@
-//! How far a stream goes, for clients that come from a node which has read more.
+//! The end of a stream, for clients that come from a node which has read more.
 
 use akurai_server::{Engine, EventId};
 use akurai_tests::DEADLINE;
@@ -18,14 +18,14 @@ fn the_end_is_told_without_a_step() {
         assert_eq!((batch.gap, batch.end), (false, id(ms)));
         after = batch.end;
     }
-    // Of nothing it is the beginning.
+    // The end of no stream is the beginning.
     let none = Fake::start(|_, _| say("*0\r\n")).engine();
     assert_eq!(none.end().unwrap(), EventId::default());
 }
 
 #[test]
 fn entries_that_are_too_long_together_are_read_one_by_one() {
-    // An empty answer would say that nothing is there.
+    // An empty answer would mean that there are no entries.
     let fake = Fake::start(|_, command| match &*command[0] {
         "XREAD" => {
             let data = match &*command[2] {

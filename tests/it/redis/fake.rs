@@ -1,4 +1,4 @@
-//! A server that answers as the test says.
+//! A fake server whose answers the test chooses.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,13 +11,13 @@ use std::time::Duration;
 use akurai_server::{EventId, Redis, RedisOptions};
 use akurai_tests::DEADLINE;
 
-/// What the server does with a command.
+/// The server's answer to a command.
 pub(super) enum Answer {
     Say(String),
-    /// It has taken it, and that is all.
+    /// It takes the command, and does not answer.
     Nothing,
     Close,
-    /// It says that, and closes.
+    /// It answers with this, and closes.
     Last(String),
 }
 
@@ -29,12 +29,12 @@ pub(super) fn bulk(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
 }
 
-/// A server on a port of its own, whose connections are numbered from 0.
+/// A server on its own port. Its connections are numbered from 0.
 pub(super) struct Fake {
     pub(super) url: String,
     /// Every command, with the number of its connection.
     pub(super) heard: Receiver<(usize, Vec<String>)>,
-    /// The connections that are closed on this side.
+    /// The connections that the fake server has seen end.
     pub(super) ended: Receiver<usize>,
 }
 
@@ -51,7 +51,7 @@ impl Fake {
             for (number, socket) in listener.incoming().enumerate() {
                 let (tell, answer) = (tell.clone(), Arc::clone(&answer));
                 let end = end.clone();
-                // It ends with its client.
+                // The thread ends with its client.
                 thread::spawn(move || {
                     let outcome = converse(number, socket?, &tell, &*answer);
                     let _ = end.send(number);
@@ -111,31 +111,31 @@ fn command(input: &mut impl BufRead) -> io::Result<Vec<String>> {
         .collect()
 }
 
-/// A stream of which the test says what comes next, and when the server is away.
+/// A stream for which the test chooses the next entry, and the times when the server is away.
 pub(super) struct Stream {
     pub(super) fake: Fake,
     pub(super) next: Sender<Step>,
     pub(super) away: Arc<AtomicBool>,
-    /// Which Redis it is like: 7, 5, or 0, which refuses XINFO.
+    /// Which Redis it imitates: 7, 5, or 0, which refuses XINFO.
     pub(super) version: Arc<AtomicUsize>,
 }
 
 pub(super) enum Step {
     /// An entry: its id and its fields.
     Entry(&'static str, Vec<&'static str>),
-    /// All that was there is gone.
+    /// All entries are gone.
     Flush,
     /// An operator changes something.
     Change(fn(&mut Kept)),
 }
 
-/// What the server has of the stream.
+/// The stream as the server holds it.
 #[derive(Default)]
 pub(super) struct Kept {
     entries: Vec<(&'static str, String)>,
-    /// The last id that was given out; none where there is no stream.
+    /// The last id that it gave out; none where there is no stream.
     last: Option<&'static str>,
-    /// The newest that was deleted by its id.
+    /// The newest entry that was deleted by its id.
     deleted: Option<&'static str>,
     added: usize,
 }
@@ -158,12 +158,12 @@ impl Kept {
         self.deleted = self.deleted.max(Some(id));
     }
 
-    /// XTRIM: so many of the oldest go.
+    /// XTRIM: removes this many of the oldest.
     pub(super) fn trim(&mut self, count: usize) {
         self.entries.drain(..count.min(self.entries.len()));
     }
 
-    /// An older copy takes its place, which ends with the entry of this id.
+    /// An older copy, which ends with the entry of this id, replaces the stream.
     pub(super) fn restore(&mut self, id: &'static str) {
         self.entries.retain(|(other, _)| place(other) <= place(id));
         self.last = Some(id);
@@ -204,7 +204,7 @@ pub(super) fn entry(id: &str, fields: &[&str]) -> String {
     format!("*2\r\n{}*{count}\r\n{fields}", bulk(id))
 }
 
-/// What XREAD brings of an entry.
+/// The answer of XREAD for an entry.
 fn read(entry: &str) -> String {
     format!("*1\r\n*2\r\n{}*1\r\n{entry}", bulk("akurai"))
 }

@@ -1,4 +1,5 @@
-//! An answer that never came: the event's id is the one that subscribers see, or publishing fails.
+//! Publishing when an answer never came: it must return the event's id as subscribers see it, or
+//! fail.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -9,12 +10,12 @@ use akurai_server::{Engine, EventId, Redis, RedisOptions};
 use super::fake::{Answer, Fake, bulk, entry, say};
 use super::publish;
 
-/// A stream as a server has it: its entries' ids, in milliseconds, and their fields.
+/// A stream as a server holds it: its entries' ids, in milliseconds, and their fields.
 #[derive(Default)]
 struct Kept {
     entries: Vec<(u64, Vec<String>)>,
     last: u64,
-    /// How often an event was added, or was to be added.
+    /// How often a client asked to add an event, whether it was added or not.
     asked: usize,
 }
 
@@ -58,7 +59,8 @@ impl Kept {
     }
 }
 
-/// What the server does with an event that is to be added for the so-manieth time, from 0.
+/// What the server does when a client asks to add an event. The number counts these requests, from
+/// 0.
 type Adding = dyn Fn(&mut Kept, usize, &[String]) -> Answer + Send + Sync;
 
 /// An engine on such a stream, and the stream.
@@ -69,7 +71,7 @@ fn engine(
     engine_of(0, max_events, adding)
 }
 
-/// The same, which waits for so many replicas, of which there is one.
+/// The same engine; it waits for this many replicas, of which there is one.
 fn engine_of(
     replicas: usize,
     max_events: usize,
@@ -123,7 +125,7 @@ fn an_event_that_is_far_back_keeps_its_id() {
 
 #[test]
 fn an_event_that_is_certainly_not_there_is_added_again() {
-    // The stream has all that ever was in it.
+    // The stream still has every entry.
     let (never_full, kept, _fake) = engine(2000, |kept, nth, fields| match nth {
         0 => Answer::Close,
         _ => added(kept, fields),
@@ -131,7 +133,7 @@ fn an_event_that_is_certainly_not_there_is_added_again() {
     kept.lock().unwrap().others(1000);
     assert_eq!(publish(&never_full).0.unwrap(), "1001-0");
 
-    // It was trimmed, but not past what was added here last.
+    // It was trimmed, but not past the last entry that was added here.
     let (written, kept, _fake) = engine(500, |kept, nth, fields| match nth {
         1 => {
             kept.others(700);
@@ -144,7 +146,7 @@ fn an_event_that_is_certainly_not_there_is_added_again() {
     assert_eq!(publish(&written).0.unwrap(), "1001-0");
     assert_eq!(publish(&written).0.unwrap(), "1702-0");
 
-    // Nor past what was read here last.
+    // It was trimmed, but not past the last entry that was read here.
     let (read, kept, _fake) = engine(500, |kept, nth, fields| match nth {
         0 => Answer::Close,
         _ => added(kept, fields),
@@ -168,7 +170,7 @@ fn an_event_that_may_have_been_trimmed_is_not_added_again() {
             kept.trim(100);
             Answer::Close
         });
-        // Nothing is known of what was there before, or it is trimmed away too.
+        // Nothing is known of the earlier entries, or they are trimmed away too.
         for _ in 0..writes_before {
             publish(&engine).0.unwrap();
         }
@@ -212,7 +214,7 @@ fn an_entry_from_the_lost_connection_that_comes_late_is_the_first_of_two() {
                 *first = fields.to_vec();
                 return Answer::Close;
             }
-            // It was still on its way when the stream was searched.
+            // It was still on its way when the engine searched the stream.
             kept.add(&first);
             added(kept, fields)
         });
@@ -228,7 +230,7 @@ fn what_is_refused_behind_a_lost_answer_may_be_kept() {
         _ => say("-READONLY You can't write against a read only replica.\r\n"),
     });
     may_be_kept(&engine);
-    // Without one before it, it is not.
+    // Without a lost answer before it, the event is not kept.
     let (_, message) = publish(&engine).0.unwrap_err();
     assert!(message.ends_with("is not kept"), "{message}");
 }
@@ -241,7 +243,7 @@ fn a_connection_that_died_while_it_was_idle_is_no_lost_answer() {
     });
     let engine = fake.engine();
     assert_eq!(publish(&engine).0.unwrap(), "7-0");
-    // It says so on the wire before the next event is written, since it is on loopback.
+    // The fake reports the end before the engine writes the next event, since both are on loopback.
     fake.ended.recv_timeout(akurai_tests::DEADLINE).unwrap();
     assert_eq!(publish(&engine).0.unwrap(), "8-0");
     let heard = [fake.hears(), fake.hears()];
@@ -256,7 +258,7 @@ fn a_search_that_takes_too_long_ends() {
         if command[0] == "XADD" {
             return Answer::Close;
         }
-        // Page after page, and none is the last.
+        // Page follows page, and none is the last.
         thread::park_timeout(Duration::from_millis(200));
         let mut next = next.lock().unwrap();
         let page: Vec<String> = (0..256)

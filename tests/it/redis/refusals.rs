@@ -1,4 +1,4 @@
-//! How the engine introduces itself, and what its errors repeat of what a server says.
+//! How the engine introduces itself, and which parts of a server's answers its errors repeat.
 
 use std::io;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn what_is_empty_is_no_password() {
 
 #[test]
 fn an_error_repeats_no_event() {
-    // As Redis 4 and 7 say it, and as nobody does who means well.
+    // In the form of Redis 4 and of Redis 7, and in forms that only a hostile server uses.
     for text in [
         "ERR unknown command `X`, with args beginning with: `akurai`, `secret`, ",
         "ERR unknown command 'X', with args beginning with: 'akurai' 'secret' ",

@@ -1,4 +1,4 @@
-//! A server that answers, and takes its time.
+//! A server that answers, but slowly.
 
 use std::io;
 use std::thread;
@@ -11,7 +11,7 @@ use super::fake::{Fake, say};
 
 #[test]
 fn a_server_that_is_slow_holds_nobody_for_longer() {
-    // Each event is a group of its own, and each takes the server most of a second.
+    // Each event is a group of its own, and the server takes most of a second for each.
     let fake = Fake::start(|_, _| {
         thread::park_timeout(Duration::from_millis(800));
         say("$3\r\n7-1\r\n")
@@ -28,7 +28,7 @@ fn a_server_that_is_slow_holds_nobody_for_longer() {
         let outcomes = threads.into_iter().map(|thread| thread.join().unwrap());
         outcomes.collect::<Vec<_>>()
     });
-    // In turn, the last would have waited for 9 s.
+    // One after the other, the last event would have waited for 9 s.
     for (outcome, took) in &outcomes {
         assert!(*took < Duration::from_secs(3) + 2 * SLACK, "{outcomes:?}");
         assert!(matches!(outcome, Ok(_) | Err(io::ErrorKind::TimedOut)));

@@ -1,4 +1,4 @@
-//! What the application admits and speaks: origins and subprotocols (RFC 6455 §4.2.2, §10.2).
+//! Which origins and subprotocols the application accepts (RFC 6455 §4.2.2, §10.2).
 
 use akurai_http::Request;
 use akurai_tests::{Opcode, TestServer, WsClient, handshake};
@@ -6,7 +6,7 @@ use akurai_ws::WsOptions;
 
 use super::echo_with;
 
-/// The handshake with more field lines.
+/// The handshake with additional field lines.
 fn and(fields: &str) -> String {
     handshake("/").replacen("Host:", &format!("{fields}Host:"), 1)
 }
@@ -61,7 +61,7 @@ fn ws_06_origins_of_other_schemes_are_admitted_by_name() {
             assert_eq!(client.read_head().status, expected, "{origin} at {named}");
         }
     }
-    // As an address bar shows it.
+    // As a browser's address bar shows it.
     let (server, _) = echo_with(WsOptions::new().allow_origins(["file:///"]));
     let mut client = server.connect();
     client.send(and("Origin: file://\r\n"));
@@ -71,7 +71,7 @@ fn ws_06_origins_of_other_schemes_are_admitted_by_name() {
 #[test]
 fn ws_07_the_servers_preference_wins() {
     let options = WsOptions::new().subprotocols(["v2.chat", "v1.chat"]);
-    // The handler tells what it was told.
+    // The handler sends back the values that it got.
     let server = TestServer::start(move |request: &Request| {
         options.upgrade(request, |mut conn| {
             let told = conn.subprotocol().unwrap_or("none").to_owned();

@@ -72,7 +72,8 @@ fn ws_10_control_frames() {
             ),
             (format!("a {name} of 126 bytes"), frame(126).to_bytes()),
             (format!("a {name} of 65536 bytes"), frame(65_536).to_bytes()),
-            // Refused before its payload comes: the header is all there is, or only as much of it as shows the fault.
+            // The server refuses the frame before its payload comes: the test sends only the
+            // header, or only as much of it as shows the fault.
             (
                 format!("the header of a {name} of 126 bytes"),
                 frame(126).header(),
@@ -87,7 +88,7 @@ fn ws_10_control_frames() {
             ),
         ]
     });
-    // The last of them cannot be told apart from a whole one by who pushes more behind it, which is fine.
+    // The last of these looks like a whole frame when more bytes follow, which is no fault.
     all_fail_with(&server, 1002, cases);
 
     let mut ws = WsClient::open(server.addr(), "/");
@@ -174,7 +175,7 @@ fn ws_11_fragments_out_of_order_are_1002() {
             ),
         ],
     );
-    // After a whole message the same.
+    // The same after a whole message.
     for whole in [message.clone(), [&begin[..], &end].concat()] {
         let mut ws = WsClient::open(server.addr(), "/");
         ws.client.send([&whole[..], &end].concat());

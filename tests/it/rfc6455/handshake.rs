@@ -13,7 +13,7 @@ fn with(old: &str, new: &str) -> String {
     valid.replacen(old, new, 1)
 }
 
-/// The valid handshake with more field lines.
+/// The valid handshake with additional field lines.
 fn and(fields: &str) -> String {
     with("\r\n\r\n", &format!("\r\n{fields}\r\n"))
 }
@@ -25,7 +25,7 @@ fn answer(server: &TestServer, request: &str) -> Answer {
     client.read_response()
 }
 
-/// Each request is refused with `status`, and the body names `fault`.
+/// The server refuses each request with `status`, and the body names `fault`.
 #[track_caller]
 fn all_refused<R: AsRef<str>>(
     server: &TestServer,
@@ -180,7 +180,8 @@ fn ws_04_keys() {
         "key",
         [
             "",
-            // No base64: another alphabet, a space, padding that is missing, too much or in the middle.
+            // No base64: another alphabet, a space, padding that is missing, too long or in the
+            // middle.
             "dGhlIHNhbXBsZSBub25jZ_==",
             "dGhlIHNhbXBsZSBub25-ZQ==",
             "dGhlIHNhbXBs ZSBub25jZQ==",
@@ -199,13 +200,13 @@ fn ws_04_keys() {
         ]
         .map(|key| with(KEY, key)),
     );
-    // Other keys, other answers; each computed with another program.
+    // Other keys have other answers; another program computed each.
     for (key, accept) in [
         ("x3JJHMbDL1EzLkh9GBhXDw==", "HSmrc0sMlYUkAGmm5OPpG2HaGWk="),
         ("AAAAAAAAAAAAAAAAAAAAAA==", "ICX+Yqv66kxgM0FcWaLWlFLwTAI="),
         ("/////////////////////w==", "XXpj4jYzLM2yUE0C7TIgMwTQh2g="),
-        // Bits that no byte uses (RFC 4648 §3.5): the example of §4.1, the same with none set, and
-        // with all.
+        // Bits that belong to no byte (RFC 4648 §3.5): the example of §4.1, and the same key with
+        // none and with all of them set.
         ("AQIDBAUGBwgJCgsMDQ4PEC==", "OfS0wDaT5NoxF2gqm7Zj2YtetzM="),
         ("AQIDBAUGBwgJCgsMDQ4PEA==", "C/0nmHhBztSRGR1CwL6Tf4ZjwpY="),
         ("AQIDBAUGBwgJCgsMDQ4PEP==", "z5uhIsLlElYBlzdseQtOC96GgUM="),
@@ -300,12 +301,12 @@ fn ws_06_origins() {
 #[test]
 fn ws_07_subprotocols() {
     let (server, _) = echo();
-    // The server has none to offer, so that there is no overlap.
+    // The server has no subprotocol to offer, so there is no overlap.
     for fields in [
         "Sec-WebSocket-Protocol: chat\r\n",
         "Sec-WebSocket-Protocol: chat, superchat\r\n",
         "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: superchat\r\n",
-        // Tokens are compared as they are.
+        // The server compares tokens exactly.
         "Sec-WebSocket-Protocol: chat, Chat\r\n",
     ] {
         let mut client = server.connect();
@@ -337,7 +338,7 @@ fn ws_08_a_frame_in_the_segment_of_the_handshake() {
     ws.expect(Opcode::TEXT, "hello");
     ws.close();
 
-    // Many at once, more than a read buffer holds.
+    // Many requests at once, more than a read buffer holds.
     let large = Frame::binary(vec![7; 100_000]).to_bytes();
     let mut client = server.connect();
     client.send([request.as_bytes(), &frame, &large, &frame].concat());
@@ -346,7 +347,7 @@ fn ws_08_a_frame_in_the_segment_of_the_handshake() {
     ws.expect(Opcode::BINARY, [7; 100_000]);
     ws.expect(Opcode::TEXT, "hello");
 
-    // And wherever the segments meet.
+    // And at every place where two segments can meet.
     let bytes = [request.as_bytes(), &frame].concat();
     for cut in 1..bytes.len() {
         let mut client = server.connect();
@@ -372,8 +373,8 @@ fn ws_09_heads_beyond_the_limits_of_http() {
         assert_eq!(answer.status, 431);
         assert!(answer.has_token("connection", "close"), "{answer:?}");
     }
-    // 20 MB in one field: refused long before they are all sent. The rest is thrown away, so that
-    // it destroys no answer (RFC 9112 §9.6).
+    // 20 MB in one field: the server refuses it long before the client has sent all, and discards
+    // the rest, so that no reset destroys the answer (RFC 9112 §9.6).
     let mut client = server.connect();
     client.send(with("\r\n\r\n", "\r\nX-A: "));
     client.send("b".repeat(40_000));
@@ -401,7 +402,7 @@ fn ws_09_commas_without_end_are_linear() {
             )),
         ],
     );
-    // Thousands of different subprotocols, compared with each other without a square.
+    // Thousands of different subprotocols: the server compares them without quadratic cost.
     let many: Vec<String> = (0..4000).map(|n| format!("p{n}")).collect();
     let mut client = Client::connect(server.addr());
     client.send(and(&format!(

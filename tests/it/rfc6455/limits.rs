@@ -1,4 +1,4 @@
-//! How much of a message is taken (RFC 6455 §10.4).
+//! How large a message the server accepts (RFC 6455 §10.4).
 
 use akurai_tests::{DEADLINE, Frame, Opcode, WsClient};
 use akurai_ws::WsOptions;
@@ -31,7 +31,8 @@ fn ws_14_over_16_mib_is_1009_at_the_header() {
         )],
     );
 
-    // A message that grows too long by fragments: seen at the header of the one that would be too much.
+    // A message that grows too long by fragments: the server refuses the fragment that exceeds the
+    // limit at its header.
     let mut ws = WsClient::open(server.addr(), "/");
     ws.send(&Frame::binary(vec![1; MIB]).unfinished());
     for _ in 1..16 {
@@ -80,7 +81,7 @@ fn ws_14_limits_that_an_application_sets() {
     ws.expect(Opcode::TEXT, "1234567890");
     ws.client.send(fragments([5, 5, 0]));
     ws.expect(Opcode::TEXT, "xxxxxxxxxx");
-    // Control frames count for nothing.
+    // Control frames do not count.
     ws.send(&Frame::text("12345").unfinished());
     ws.send(&Frame::ping("more than ten bytes"));
     ws.expect(Opcode::PONG, "more than ten bytes");
@@ -110,7 +111,7 @@ fn ws_14_limits_that_an_application_sets() {
     ws.expect_close_and_eof(1008);
 }
 
-/// The memory that this process may write to, in KiB, touched or not.
+/// The memory that this process may write to, in KiB, whether used or not.
 #[cfg(target_os = "linux")]
 fn writable_kib() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
@@ -131,7 +132,7 @@ fn ws_14_a_claim_without_bytes_holds_little() {
         let mut ws = WsClient::open(server.addr(), "/");
         let frame = Frame::binary(vec![1; 100]).claiming(16 * MIB as u64);
         let beginning = Frame::binary(vec![1; 100]).unfinished().to_bytes();
-        // Every other one claims it for a continuation.
+        // Every other frame is a continuation.
         match n % 2 {
             0 => ws.client.send(frame.to_bytes()),
             _ => {
@@ -141,13 +142,14 @@ fn ws_14_a_claim_without_bytes_holds_little() {
         }
         stalled.push(ws);
     }
-    // An echo on another connection comes after the server has read all that: a lower bound in practice, and what is
-    // allocated at a header is allocated before the frame's next byte is asked for.
+    // An echo on another connection comes after the server has read all of that, in practice. The
+    // server would allocate at a header, before it reads the frame's next byte.
     let mut ws = WsClient::open(server.addr(), "/");
     ws.send(&Frame::text("hello"));
     ws.expect(Opcode::TEXT, "hello");
     let grown = writable_kib().saturating_sub(before);
-    // They claim 3 GiB. Threads of this test and of those that run beside it take 2 MiB of address space for a stack.
+    // The headers claim 3 GiB. Threads of this test and of tests that run beside it take 2 MiB of
+    // address space each for a stack.
     assert!(
         grown < STALLED * 8 * 1024,
         "{grown} KiB for {STALLED} stalled frames"
@@ -160,7 +162,7 @@ fn ws_19_one_who_still_pushes_sees_1009_and_then_the_end() {
     let mut ws = WsClient::open(server.addr(), "/");
     let claim = 17 * MIB as u64;
     ws.client.send(Frame::binary("").claiming(claim).header());
-    // Less than what is drained, in pieces that come while the server closes.
+    // Less than the server drains, in pieces that come while it closes.
     for _ in 0..25 {
         ws.client.send([0x55; 10_000]);
     }
@@ -174,7 +176,8 @@ fn ws_19_one_who_still_pushes_sees_1009_and_then_the_end() {
 fn ws_15_too_many_fragments_are_1008() {
     let (server, _) = echo();
     let empty = Frame::continuation("").unfinished().to_bytes();
-    // 131,072 are taken: this is the first and the last of them, and all between.
+    // The server accepts 131,072 fragments: this is the first and the last of them, and all
+    // between.
     let mut ws = WsClient::open(server.addr(), "/");
     ws.send(&Frame::text("a").unfinished());
     ws.client.send(empty.repeat(131_070));
@@ -211,7 +214,7 @@ fn ws_15_what_comes_after_close_is_discarded() {
         Frame::text("hello").to_bytes(),
         Frame::ping("hello").to_bytes(),
         Frame::close(3000, "again").to_bytes(),
-        // Not even looked at.
+        // The server does not even look at these.
         Frame::text("hello").unmasked().to_bytes(),
         vec![0xff; 1000],
         Frame::binary(vec![0; 100_000]).to_bytes(),

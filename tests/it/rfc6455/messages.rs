@@ -1,4 +1,4 @@
-//! Messages there and back (RFC 6455 §5.4–5.6).
+//! Messages in both directions (RFC 6455 §5.4–5.6).
 
 use akurai_tests::{DEADLINE, Frame, Opcode, Random, WsClient};
 use akurai_ws::Message;
@@ -44,7 +44,7 @@ fn every_masking_key_is_undone() {
     let payload = random.bytes(300);
     for len in (0..40).chain([125, 126, 299, 300]) {
         for key in [[0; 4], [0xff; 4], [1, 2, 3, 4], [0, 0, 0, 1]] {
-            // Cut anywhere: the mask goes on where it was.
+            // Cut anywhere: unmasking continues at the right byte of the key.
             let frame = Frame::binary(&payload[..len]).masking_key(key).to_bytes();
             ws.client.send_slowly(random.pieces(&frame, 50));
             ws.expect(Opcode::BINARY, &payload[..len]);

@@ -1,4 +1,4 @@
-//! WebSocket as bytes (RFC 6455): what each input gets.
+//! WebSocket as bytes (RFC 6455): the answer to each input.
 
 mod admission;
 mod close_codes;
@@ -14,14 +14,14 @@ use akurai_http::Request;
 use akurai_tests::{Frame, TestServer, WsClient};
 use akurai_ws::{CloseInfo, Error, Message, WsConn, WsOptions};
 
-/// How a connection went, from the side of its closure.
+/// The course of a connection, as its closure sees it.
 #[derive(Debug)]
 pub(crate) struct Report {
     /// Every message that `recv` gave.
     pub(crate) messages: Vec<Message>,
-    /// What `recv` ended with: `Ok` for `Ok(None)`.
+    /// How `recv` ended: `Ok` for `Ok(None)`.
     pub(crate) outcome: Result<(), String>,
-    /// `close_info` after that.
+    /// The value of `close_info` after that.
     pub(crate) info: Option<CloseInfo>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn echo_with(options: WsOptions) -> (TestServer, Receiver<Report>) {
                 Ok(()) => Ok(()),
                 Err(error) => Err(error.to_string()),
             };
-            // A test that does not ask has dropped the other end.
+            // A test that does not read the reports has dropped the receiver.
             let _ = report.send(Report {
                 messages,
                 outcome: told,
@@ -54,7 +54,7 @@ pub(crate) fn echo_with(options: WsOptions) -> (TestServer, Receiver<Report>) {
     (server, reports)
 }
 
-/// Echoes until `recv` has no more.
+/// Echoes until `recv` returns no more messages.
 fn echo_messages(conn: &mut WsConn, messages: &mut Vec<Message>) -> Result<(), Error> {
     while let Some(message) = conn.recv()? {
         match &message {
@@ -67,8 +67,9 @@ fn echo_messages(conn: &mut WsConn, messages: &mut Vec<Message>) -> Result<(), E
     Ok(())
 }
 
-/// Each of `cases`, sent after the handshake, makes the server fail the connection with `code`: a Close frame, then
-/// FIN; whether the bytes come whole, one by one, or with more pushed behind them.
+/// Each of `cases`, sent after the handshake, makes the server fail the connection with `code`: a
+/// Close frame, then FIN. This must hold when the bytes come whole, one by one, and with more bytes
+/// after them.
 #[track_caller]
 fn all_fail_with<N: AsRef<str>>(
     server: &TestServer,
@@ -86,7 +87,7 @@ fn all_fail_with<N: AsRef<str>>(
         ws.client.send_bytewise(&bytes);
         ws.expect_close_and_eof(code);
 
-        // Less than what the server must drain, and sent before the Close is looked for.
+        // Less than the server must drain, and sent before the client looks for the Close.
         let mut ws = WsClient::open(server.addr(), "/");
         let pushed = Frame::binary(vec![0; 1000]).to_bytes().repeat(100);
         ws.client.send([bytes, pushed.clone()].concat());

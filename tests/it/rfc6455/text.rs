@@ -4,7 +4,7 @@ use akurai_tests::{Frame, Opcode, WsClient};
 
 use super::{all_fail_with, echo};
 
-/// Names and bytes that are no UTF-8, whatever stands around them.
+/// Names and bytes that are not valid UTF-8, whatever stands around them.
 const NOT_UTF8: [(&str, &[u8]); 16] = [
     ("C0 AF, overlong", b"\xc0\xaf"),
     ("C1 BF, overlong", b"\xc1\xbf"),
@@ -60,7 +60,7 @@ fn ws_13_text_that_is_not_utf8_is_1007() {
 #[test]
 fn ws_13_a_bad_byte_in_mid_frame_is_1007_at_once() {
     let (server, _) = echo();
-    // The header claims much more; the rest never comes.
+    // The header claims much more; the client never sends the rest.
     let withheld = NOT_UTF8.map(|(name, bytes)| {
         let frame = Frame::text([b"hello ", bytes].concat()).claiming(1 << 20);
         (name, frame.to_bytes())
@@ -74,7 +74,7 @@ fn ws_13_a_bad_byte_in_mid_frame_is_1007_at_once() {
         ws.client.send_bytewise(&bytes);
         ws.expect_close_and_eof(1007);
     }
-    // And in a continuation, where the fragment before left a code point open.
+    // The same in a continuation, where the fragment before left a code point open.
     let mut ws = WsClient::open(server.addr(), "/");
     ws.send(&Frame::text(b"\xf0\x9f".to_vec()).unfinished());
     ws.client.send(
@@ -158,7 +158,7 @@ fn ws_13_good_text_is_echoed() {
         ws.client.send_bytewise(Frame::text(text).to_bytes());
         ws.expect(Opcode::TEXT, text);
     }
-    // What would be bad text is good binary.
+    // The same bytes are valid as binary.
     for (_, bytes) in NOT_UTF8 {
         ws.send(&Frame::binary(bytes));
         ws.expect(Opcode::BINARY, bytes);

@@ -1,4 +1,4 @@
-//! Windows, and what messages may refer to (RFC 7692 §7.1).
+//! Windows, and the earlier data that messages may refer to (RFC 7692 §7.1).
 
 use akurai_tests::deflate::{Blocks, Piece, Squeezer};
 use akurai_tests::{DeflateClient, Frame, Opcode, Random, TestServer};
@@ -11,7 +11,7 @@ fn echoing(deflate: Deflate) -> TestServer {
     echo_with(WsOptions::new().deflate(deflate)).0
 }
 
-/// Text that compresses well, and differs from every other.
+/// Text that compresses well, and differs from every other such text.
 fn story(random: &mut Random, len: usize) -> String {
     let words = ["alpha ", "beta ", "gamma ", "delta ", "epsilon "];
     let mut text = format!("{:016x} ", random.next_u64());
@@ -32,7 +32,7 @@ fn ws_21_takeover_used_where_none_was_agreed_is_1007() {
     client.send_text(HELLO_AGAIN);
     client.ws.expect_close_and_eof(1007);
 
-    // Also where the client was the one to give it up.
+    // Also if the client gave up the takeover itself.
     let server = echoing(Deflate::default());
     for offer in [
         "permessage-deflate; client_no_context_takeover",
@@ -46,7 +46,7 @@ fn ws_21_takeover_used_where_none_was_agreed_is_1007() {
         client.ws.expect_close_and_eof(1007);
     }
 
-    // Takeover by the server is none by the client.
+    // The server's takeover does not allow the client one.
     let server = echoing(Deflate {
         server_context_takeover: true,
         ..Deflate::lean()
@@ -61,7 +61,7 @@ fn ws_21_takeover_used_where_none_was_agreed_is_1007() {
 #[test]
 fn ws_21_a_client_without_takeover_after_messages_of_every_shape() {
     let server = echoing(Deflate::lean());
-    // Whatever came before, a reference to it is none to this message.
+    // Whatever came before, this message must not refer to it.
     let before = [
         Blocks::new().stored("Hello"),
         Blocks::new().with_bfinal().stored("Hello").stored(""),
@@ -92,7 +92,7 @@ fn rfc7692_7_1_1_2_the_clients_context_with_takeover() {
     client.expect(Opcode::TEXT, "Hello");
     client.send_text(copy(5, 5).into_message());
     client.expect(Opcode::TEXT, "Hello");
-    // What is not compressed moves no window, nor does an empty message or a control frame.
+    // A message without compression moves no window, nor does an empty message or a control frame.
     client.send(&Frame::text("plain"));
     client.expect(Opcode::TEXT, "plain");
     client.send(&Frame::ping("?"));
@@ -101,12 +101,12 @@ fn rfc7692_7_1_1_2_the_clients_context_with_takeover() {
     client.expect(Opcode::TEXT, "");
     client.send_text(copy(10, 10).into_message());
     client.expect(Opcode::TEXT, "HelloHello");
-    // A final block ends no context.
+    // A final block does not end the context.
     client.send_text(Blocks::new().with_bfinal().stored(", world").into_message());
     client.expect(Opcode::TEXT, ", world");
     client.send_text(copy(12, 12).into_message());
     client.expect(Opcode::TEXT, "Hello, world");
-    // Nor do fragments, nor a change between text and binary.
+    // Fragments do not end it either, nor does a change between text and binary.
     client.send(
         &Frame::binary(copy(5, 5).stored("").into_bytes())
             .compressed()
@@ -114,14 +114,14 @@ fn rfc7692_7_1_1_2_the_clients_context_with_takeover() {
     );
     client.send(&Frame::continuation(copy(3, 5).into_message()));
     client.expect(Opcode::BINARY, "worldwor");
-    // 5 + 5 + 10 + 7 + 12 + 8 bytes have been said.
+    // 5 + 5 + 10 + 7 + 12 + 8 bytes have been sent so far.
     client.send_text(copy(5, 47).into_message());
     client.expect(Opcode::TEXT, "Hello");
     client.send_text(copy(5, 53).into_message());
     client.ws.expect_close_and_eof(1007);
 }
 
-/// A connection on which the client's window has so many bits.
+/// A connection whose client window has this many bits.
 #[track_caller]
 fn with_client_window(server: &TestServer, bits: u32) -> DeflateClient {
     let offer = format!("permessage-deflate; client_max_window_bits={bits}");
@@ -209,7 +209,7 @@ fn rfc7692_7_1_2_2_a_distance_at_the_edge_of_a_window_that_was_taken_over() {
                 client.close();
             }
         }
-        // A window that is not yet full.
+        // A window that is not full yet.
         let mut client = with_client_window(&server, bits);
         client.send_binary(Blocks::new().stored(vec![7; window - 1]).into_message());
         client.read_message();
@@ -231,7 +231,7 @@ fn rfc7692_7_1_2_1_the_servers_references_stay_in_its_window() {
             let offer = format!("permessage-deflate; server_max_window_bits={bits}");
             let mut client = DeflateClient::open(server.addr(), "/", &offer);
             assert_eq!(client.agreement.server_max_window_bits, Some(bits));
-            // What repeats itself within the window, just beyond it, and far away.
+            // Data that repeats itself within the window, just beyond it, and far away.
             let window = 1usize << bits;
             for period in [
                 window / 2,
@@ -250,7 +250,7 @@ fn rfc7692_7_1_2_1_the_servers_references_stay_in_its_window() {
                 let came = client.expect(Opcode::TEXT, &text);
                 assert!(came.compressed && came.wire_bytes < text.len() / 2);
             }
-            // The window was not just left unused.
+            // The server used most of the window.
             let farthest = client.inflater.farthest;
             assert!(farthest > window / 4, "{farthest} of {window}");
             client.close();
@@ -280,7 +280,7 @@ fn rfc7692_7_1_1_1_the_servers_context() {
         }
         client.close();
     }
-    // By default there is none.
+    // By default there is no takeover.
     let (server, _) = echo();
     let mut client = open(&server);
     let text = story(&mut random, 1000);
@@ -302,7 +302,7 @@ fn what_goes_out_uncompressed_is_in_no_context() {
     let noise = random.bytes(5000);
     let short = random.bytes(99);
     let text = story(&mut random, 3000);
-    // Each of them twice, so that the second could refer to the first if that had been compressed.
+    // Each of them twice: if the first had been compressed, the second could refer to it.
     for round in 0..6 {
         for message in [&noise[..], &noise, text.as_bytes(), &short, &short] {
             client.send(&Frame::binary(message));
@@ -311,7 +311,7 @@ fn what_goes_out_uncompressed_is_in_no_context() {
             assert!(came.wire_bytes <= message.len());
             assert_eq!(came.compressed, came.wire_bytes < message.len());
         }
-        // Half of what was noise before, and half that was not.
+        // Half of it was in the earlier noise, and half is new.
         let mixed = [&noise[..2500], &random.bytes(2500)].concat();
         client.send(&Frame::binary(&mixed[..]));
         client.expect(Opcode::BINARY, &mixed);
@@ -350,7 +350,7 @@ fn takeover_in_one_direction_alone() {
         assert_eq!(agreement.server_no_context_takeover, !server_takes);
         assert_eq!(agreement.client_no_context_takeover, !client_takes);
         let mut squeezer = Squeezer::new(15, client_takes);
-        // No three letters twice, or hardly, so that a repetition is found whole.
+        // The text has almost no three letters twice, so that a repetition is found as a whole.
         let letters = random.bytes(700);
         let text: String = letters
             .iter()
@@ -363,7 +363,7 @@ fn takeover_in_one_direction_alone() {
             let came = client.expect(Opcode::TEXT, &text);
             assert_eq!(came.wire_bytes < 60, server_takes && n > 0);
         }
-        // A client that forgets what it need not forget harms nobody.
+        // A client that does not use the context does no harm.
         client.send_text(Squeezer::new(15, false).message(&text));
         client.expect(Opcode::TEXT, &text);
         client.close();

@@ -7,7 +7,7 @@ use akurai_ws::WsOptions;
 use super::{HELLO, compressed_fragments, echo, open, squeezed, taking_over};
 use crate::rfc6455::echo_with;
 
-/// A message's payload, masked and framed by hand.
+/// Sends a message's payload, masked and framed by hand, and expects this text.
 #[track_caller]
 fn echoes(client: &mut DeflateClient, payload: &[u8], text: &str) {
     client.send_text(payload);
@@ -78,7 +78,7 @@ fn rfc7692_7_2_3_5_two_blocks_in_one_message() {
 fn rfc7692_7_2_3_6_an_empty_last_fragment() {
     let (server, _) = echo();
     let mut client = open(&server);
-    // The first fragment has kept the tail that only a message's end leaves out.
+    // The first fragment still has the tail, which only the end of a message leaves out.
     let first = [HELLO, &[0, 0, 0xff, 0xff]].concat();
     client.send(&Frame::text(first).compressed().unfinished());
     client.send(&Frame::continuation([0]));
@@ -147,7 +147,7 @@ fn ws_22_a_final_block_followed_by_more_is_accepted() {
         let payload = blocks.into_message();
         let mut client = open(&server);
         echoes(&mut client, &payload, text);
-        // Cut anywhere, and the next message is right too.
+        // Cut anywhere; the next message must also be right.
         for cut in 0..=payload.len() {
             for frame in compressed_fragments(Frame::text(""), &payload, &[cut]) {
                 client.send(&frame);
@@ -166,7 +166,7 @@ fn ws_22_an_empty_message_is_an_empty_text() {
     echoes(&mut client, b"\x00", "");
     client.send_binary([0]);
     client.expect(Opcode::BINARY, "");
-    // In other words.
+    // The same message in other encodings.
     echoes(&mut client, b"\x02\x00", "");
     echoes(&mut client, b"\x00\x00\x00\xff\xff\x00", "");
     echoes(&mut client, b"\x03\x00\x00", "");
@@ -177,7 +177,7 @@ fn ws_22_an_empty_message_is_an_empty_text() {
         }
         client.expect(Opcode::TEXT, "");
     }
-    // Not compressed, as it may be too.
+    // Not compressed, which is also allowed.
     client.send(&Frame::text(""));
     client.expect(Opcode::TEXT, "");
     echoes(&mut client, HELLO, "Hello");
@@ -204,7 +204,7 @@ fn fragments_cut_at_every_byte() {
             client.expect(Opcode::TEXT, text);
         }
     }
-    // A fragment for each byte, with empty ones among them.
+    // A fragment for each byte, with empty fragments among them.
     let cuts: Vec<usize> = (0..=payload.len()).flat_map(|cut| [cut, cut]).collect();
     for frame in compressed_fragments(Frame::text(""), &payload, &cuts) {
         client.send(&frame);
@@ -226,7 +226,7 @@ fn control_frames_between_compressed_fragments() {
     for cut in 0..=payload.len() {
         let frames = compressed_fragments(Frame::text(""), &payload, &[cut]);
         client.send(&frames[0]);
-        // Its payload looks like a compressed message, and is none.
+        // Its payload looks like a compressed message, but is none.
         client.send(&Frame::ping(HELLO));
         client.ws.expect(Opcode::PONG, HELLO);
         client.send(&Frame::pong(HELLO));
@@ -249,7 +249,7 @@ fn compressed_and_uncompressed_messages_mixed() {
         client.expect(Opcode::TEXT, "in parts");
         client.send_binary(HELLO);
         client.expect(Opcode::BINARY, "Hello");
-        // What is not marked as compressed is not, whatever it looks like.
+        // A message that is not marked as compressed is not, whatever its payload looks like.
         client.send(&Frame::binary(HELLO));
         client.expect(Opcode::BINARY, HELLO);
     }
@@ -262,7 +262,7 @@ fn ws_15_close_within_a_compressed_message_is_echoed() {
     for (fragment, behind) in [
         (&HELLO[..3], &HELLO[3..]),
         (&[][..], HELLO),
-        // What would be a fault if anyone looked at it any more.
+        // A later fault, which the server no longer looks at.
         (&HELLO[..3], &[0xff; 100]),
     ] {
         let mut client = open(&server);

@@ -1,4 +1,4 @@
-//! How much of a compressed message is taken, and what it may cost (RFC 7692 §8).
+//! How large a compressed message the server accepts, and what it may cost (RFC 7692 §8).
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -17,10 +17,10 @@ use crate::serving::{next, reporting_with};
 
 const MIB: usize = 1 << 20;
 
-/// How many times a bomb copies its 258 bytes to be longer than 1 GiB.
+/// How many copies of 258 bytes a bomb needs to be longer than 1 GiB.
 const GIB_OF_COPIES: usize = (1 << 30) / 258 + 1;
 
-/// A message's payload that inflates to `x`, so many times; in the fewest bytes that there are for it.
+/// A message's payload that inflates to `len` times `x`, in the fewest possible bytes.
 fn bomb(len: usize) -> Vec<u8> {
     let (copies, rest) = ((len - 1) / 258, (len - 1) % 258);
     let blocks = Blocks::new().bomb(copies).stored(vec![b'x'; rest]);
@@ -38,7 +38,8 @@ fn beginning_of_a_gib(frame: Frame, len: usize) -> Vec<u8> {
 
 #[test]
 fn ws_22_a_bomb_is_1009_while_its_rest_is_withheld() {
-    // 1 KiB and a few bytes inflate to more than 1 MiB: the rest of what claims to be 1 GiB is never sent.
+    // 1 KiB and a few bytes inflate to more than 1 MiB. The client never sends the rest of the
+    // frame, which would give 1 GiB.
     let (server, reports) = echo_with(deflating().max_message_bytes(MIB));
     for frame in [Frame::text(""), Frame::binary("")] {
         let mut client = open_patiently(&server);
@@ -57,7 +58,8 @@ fn ws_22_a_bomb_is_1009_while_its_rest_is_withheld() {
         client.ws.expect_close_and_eof(1009);
         reports.recv_timeout(PATIENCE).expect("the closure ended");
     }
-    // By default the message is taken up to 16 MiB, which are 16 KiB of it.
+    // By default the server accepts a message up to 16 MiB, for which 16 KiB of this payload are
+    // enough.
     let (server, _) = echo();
     let mut client = open_patiently(&server);
     let bytes = beginning_of_a_gib(Frame::text(""), 16 * 1024 + 64);
@@ -69,7 +71,7 @@ fn ws_22_a_bomb_is_1009_while_its_rest_is_withheld() {
 fn ws_22_one_who_pushes_a_bomb_sees_1009_and_then_the_end() {
     let (server, _) = echo_with(deflating().max_message_bytes(MIB));
     let mut client = open(&server);
-    // Less than what is drained, in pieces that come while the server closes.
+    // Less than the server drains, in pieces that come while it closes.
     let bytes = beginning_of_a_gib(Frame::binary(""), 200_000);
     client.ws.client.send_slowly(bytes.chunks(10_000));
     client.ws.expect_close_and_eof(1009);
@@ -83,7 +85,8 @@ fn ws_22_1009_exactly_at_the_bound() {
     for len in [1, MOST - 1, MOST] {
         client.send_text(bomb(len));
         client.expect(Opcode::TEXT, vec![b'x'; len]);
-        // In blocks without compression its payload is longer than the limit, and the message is not.
+        // In blocks without compression the payload is longer than the limit, but the message is
+        // not.
         client.send_binary(Blocks::new().stored(vec![7; len]).into_message());
         client.expect(Opcode::BINARY, vec![7; len]);
     }
@@ -108,7 +111,7 @@ fn ws_22_1009_exactly_at_the_bound() {
         client.send_text(payload);
         client.expect(Opcode::TEXT, vec![b'x'; MOST]);
     }
-    // By the very byte: as much as may be, a sign of life, one more.
+    // To the exact byte: as much as is allowed, a ping, one byte more.
     let mut client = open_patiently(&server);
     let most = stored(MOST);
     client.send(
@@ -127,10 +130,10 @@ fn ws_22_1009_exactly_at_the_bound() {
 fn limits_of_a_message_hold_after_inflating_and_of_a_frame_before() {
     let (server, _) = echo_with(deflating().max_message_bytes(10).max_frame_bytes(20));
     let mut client = open(&server);
-    // 16 bytes of payload for 10.
+    // 16 bytes of payload for 10 bytes of message.
     client.send_text(Blocks::new().stored("1234567890").into_message());
     client.expect(Opcode::TEXT, "1234567890");
-    // Empty blocks are nothing in any number.
+    // Any number of empty blocks adds nothing.
     let blocks = (0..3).fold(Blocks::new(), |blocks, _| blocks.stored(""));
     let padded = blocks.stored("12").into_bytes();
     assert_eq!(padded.len(), 22);
@@ -139,18 +142,18 @@ fn limits_of_a_message_hold_after_inflating_and_of_a_frame_before() {
         client.send(&frame);
     }
     client.expect(Opcode::TEXT, "12");
-    // Control frames count for nothing.
+    // Control frames do not count.
     let fragments = super::compressed_fragments(Frame::text(""), HELLO, &[3]);
     client.send(&fragments[0]);
     client.send(&Frame::ping("more than ten bytes"));
     client.ws.expect(Opcode::PONG, "more than ten bytes");
     client.send(&fragments[1]);
     client.expect(Opcode::TEXT, "Hello");
-    // A plain one counts as it always did.
+    // A message without compression counts as before.
     client.send(&Frame::text("12345678901").claiming(11));
     client.ws.expect_close_and_eof(1009);
 
-    // Blocks without compression have heads, so that a compressed frame may be a little longer.
+    // Blocks without compression have headers, so a compressed frame may be a little longer.
     let long = Frame::binary(vec![0; 100]).compressed();
     all_fail_with(
         &server,
@@ -223,7 +226,7 @@ fn ws_22_a_bomb_takes_no_more_memory_than_the_limit() {
         return;
     }
     for (options, most_kib) in [
-        // The message, twice as much while its buffer grows, and what one connection needs.
+        // The message, the same again while its buffer grows, and the needs of one connection.
         (deflating().max_message_bytes(MIB), 8 * 1024),
         (deflating(), 56 * 1024),
     ] {
@@ -255,7 +258,7 @@ fn ws_22_a_bomb_that_is_read_in_parts_is_inflated_in_parts() {
         let mut reader = conn.recv_stream().unwrap().expect("a message");
         reader.read_exact(&mut [0]).expect("it has begun");
         sender.send_text("begun").unwrap();
-        // Half a message later, the rest is still there.
+        // After half a message, the rest is still there.
         waiter.wait();
         let mut len = 1;
         let mut buffer = vec![0; 100_000];
@@ -275,7 +278,7 @@ fn ws_22_a_bomb_that_is_read_in_parts_is_inflated_in_parts() {
     }
     let grown = status("VmRSS:").saturating_sub(before);
     println!("{grown} KiB for {READERS} readers");
-    // They stand for 960 MiB. A part has 64 KiB, and its buffer may be twice as long.
+    // The messages inflate to 960 MiB. A part has 64 KiB, and its buffer may be twice as long.
     assert!(grown < READERS * 512, "{grown} KiB for {READERS} readers");
     gate.open();
     for _ in 0..READERS {
@@ -283,7 +286,7 @@ fn ws_22_a_bomb_that_is_read_in_parts_is_inflated_in_parts() {
     }
 }
 
-/// Blocks that hold nothing, so many bytes of them.
+/// This many bytes of empty blocks.
 fn empty_blocks(len: usize) -> Vec<u8> {
     [0, 0, 0, 0xff, 0xff].repeat(len / 5)
 }
@@ -313,13 +316,14 @@ fn floods_of_empty_blocks_are_nothing() {
     client.close();
 }
 
-/// A block of 10 bits that holds nothing costs no more to read than others of 10 bits: were its codes made anew for each,
-/// 16 MiB of them would keep a server busy for a minute.
+/// An empty block of 10 bits costs no more to read than other blocks of 10 bits. If the decoder
+/// built its codes again for each, 16 MiB of them would keep a server busy for a minute.
 #[test]
 fn floods_of_empty_blocks_of_the_fixed_codes_are_nothing() {
     let (server, _) = echo();
     let mut client = open(&server);
-    // Four blocks have five bytes; 300,000 of them are answered within the client's deadline.
+    // Four blocks take five bytes; the server answers 300,000 of these groups within the client's
+    // deadline.
     let four = (0..4).fold(Blocks::new(), |blocks, _| blocks.fixed(&[]));
     let four = four.into_bytes();
     assert_eq!(four.len(), 5);
@@ -349,8 +353,8 @@ fn floods_of_empty_blocks_end_at_max_fragments() {
 
 #[test]
 fn floods_of_empty_blocks_end_at_the_message_limit() {
-    // As long as a message of this length may be that compresses badly, and what each fragment may
-    // end with.
+    // The longest form of a badly compressible message of this length, plus the bytes with which
+    // each fragment may end.
     const MOST: usize = 10_000;
     let options = deflating().max_message_bytes(MOST);
     let (server, reports) = echo_with(options.max_frame_bytes(MOST));
@@ -373,7 +377,7 @@ fn floods_of_empty_blocks_end_at_the_message_limit() {
     }
     client.send(&Frame::ping("?"));
     client.ws.expect(Opcode::PONG, "?");
-    // Refused by its header.
+    // The server refuses the fragment at its header.
     client.ws.client.send(fragment.header());
     client.ws.expect_close_and_eof(1009);
     let report = reports.recv_timeout(DEADLINE).expect("the closure ended");
@@ -387,11 +391,11 @@ fn floods_of_empty_blocks_end_at_the_message_deadline() {
     let (server, ends) = reporting_with(options, |mut conn| conn.recv());
     let mut client: DeflateClient = open(&server);
     client.send(&Frame::text(empty_blocks(5)).compressed().unfinished());
-    // Bytes come all the time, and no message ever ends.
+    // Bytes come all the time, but no message ever ends.
     let begun = Instant::now();
     let outcome = loop {
         let more = Frame::continuation(empty_blocks(5)).unfinished();
-        // It may have closed.
+        // The server may have closed.
         let _ = client.ws.client.try_send(more.to_bytes());
         match ends.recv_timeout(Duration::from_millis(5)) {
             Ok(outcome) => break outcome,

@@ -1,4 +1,4 @@
-//! permessage-deflate as bytes (RFC 7692): what each offer and each compressed message gets.
+//! permessage-deflate as bytes (RFC 7692): the answer to each offer and each compressed message.
 
 mod context;
 mod frames;
@@ -24,18 +24,19 @@ use crate::rfc6455::{Report, echo_with};
 /// "Hello" as §7.2.3.1 compresses it.
 const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
 
-/// "Hello" once more, as §7.2.3.2 compresses it with context takeover.
+/// "Hello" a second time, as §7.2.3.2 compresses it with context takeover.
 const HELLO_AGAIN: &[u8] = b"\xf2\x00\x11\x00\x00";
 
-/// What a client offers that can do everything.
+/// The offer of a client that supports everything.
 const OFFER: &str = "permessage-deflate; client_max_window_bits";
 
-/// permessage-deflate as it comes.
+/// permessage-deflate with the default options.
 fn deflating() -> WsOptions {
     WsOptions::new().deflate(Deflate::default())
 }
 
-/// With context takeover in both directions, and every message compressed that gets smaller by it.
+/// With context takeover in both directions; the server compresses every message that becomes
+/// smaller by it.
 fn taking_over() -> Deflate {
     Deflate {
         threshold_bytes: 0,
@@ -60,10 +61,10 @@ fn open(server: &TestServer) -> DeflateClient {
     DeflateClient::open(server.addr(), "/", OFFER)
 }
 
-/// How long a bomb of 16 MiB may take on a busy machine, and many of them.
+/// How long a bomb of 16 MiB, or many of them, may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A client that waits so long.
+/// A client with that much patience.
 fn open_patiently(server: &TestServer) -> DeflateClient {
     let mut client = open(server);
     client.ws.client = client.ws.client.patience(PATIENCE);
@@ -89,8 +90,9 @@ fn compressed_fragments(first: Frame, payload: &[u8], cuts: &[usize]) -> Vec<Fra
     frames
 }
 
-/// Each of `cases`, sent after the handshake, makes the server fail the connection with `code`: a Close frame, then
-/// FIN; whether the bytes come whole, one by one, or with more pushed behind them.
+/// Each of `cases`, sent after the handshake, makes the server fail the connection with `code`: a
+/// Close frame, then FIN. This must hold when the bytes come whole, one by one, and with more bytes
+/// after them.
 #[track_caller]
 fn all_fail_with<N: AsRef<str>>(
     server: &TestServer,
@@ -108,7 +110,7 @@ fn all_fail_with<N: AsRef<str>>(
         client.ws.client.send_bytewise(&bytes);
         client.ws.expect_close_and_eof(code);
 
-        // Less than what the server must drain, and sent before the Close is looked for.
+        // Less than the server must drain, and sent before the client looks for the Close.
         let mut client = open(server);
         let pushed = Frame::binary(vec![0; 1000]).to_bytes().repeat(100);
         client.ws.client.send([bytes, pushed.clone()].concat());

@@ -10,7 +10,7 @@ use crate::rfc6455::echo_with;
 
 const DEFAULT: &str = "permessage-deflate; server_no_context_takeover";
 
-/// What the server responds to these field lines, the connection being opened whatever it is.
+/// The server's response to these field lines. The handshake must succeed in any case.
 #[track_caller]
 fn respond<L: AsRef<str>>(server: &TestServer, offers: impl AsRef<[L]>) -> Option<String> {
     let lines: String = offers
@@ -29,7 +29,7 @@ fn respond<L: AsRef<str>>(server: &TestServer, offers: impl AsRef<[L]>) -> Optio
     response
 }
 
-/// The default response and these parameters.
+/// The default response plus these parameters.
 fn default_and(parameters: &str) -> Option<String> {
     Some(format!("{DEFAULT}{parameters}"))
 }
@@ -44,7 +44,7 @@ fn rfc7692_7_1_what_browsers_offer() {
     ] {
         assert_eq!(respond(&server, [offer]), default_and(""), "{browser}");
     }
-    // Safari before 13, with the draft's extension; and another draft's.
+    // Safari before 13, with the draft's extension, and the extension of another draft.
     for other in [
         "x-webkit-deflate-frame",
         "deflate-frame",
@@ -83,9 +83,9 @@ fn nothing_is_compressed_for_a_client_that_did_not_offer_it() {
     ws.expect_close_and_eof(1002);
 }
 
-/// Parameters of an offer that must be declined.
+/// Parameters for which the server must decline an offer.
 const DECLINED: [&str; 41] = [
-    // Values that are no window (§7.1.2.1, §7.1.2.2).
+    // Values that are no valid window (§7.1.2.1, §7.1.2.2).
     "client_max_window_bits=7",
     "client_max_window_bits=16",
     "client_max_window_bits=010",
@@ -115,12 +115,12 @@ const DECLINED: [&str; 41] = [
     "client_max_window_bits; server_max_window_bits=7",
     // The server's window needs a value.
     "server_max_window_bits",
-    // These have none (§7.1.1).
+    // These parameters have no value (§7.1.1).
     "server_no_context_takeover=1",
     "server_no_context_takeover=true",
     "client_no_context_takeover=true",
     "client_no_context_takeover=\"1\"",
-    // Doubled, alike or not.
+    // The same parameter twice, with equal or different values.
     "client_max_window_bits; client_max_window_bits",
     "client_max_window_bits=10; client_max_window_bits=10",
     "client_max_window_bits; server_no_context_takeover; client_max_window_bits=9",
@@ -140,7 +140,7 @@ fn ws_20_an_offer_that_cannot_be_accepted_is_declined() {
         let offer = format!("permessage-deflate; {parameters}");
         assert_eq!(respond(&server, [&offer]), None, "{offer}");
     }
-    // The connection goes on without.
+    // The connection continues without compression.
     let mut client = server.connect();
     client.send(offering(
         "/",
@@ -160,7 +160,7 @@ fn ws_20_the_next_offer_is_considered() {
         let declined = format!("permessage-deflate; {parameters}");
         let next = "permessage-deflate; client_max_window_bits=9";
         let expected = default_and("; client_max_window_bits=9");
-        // In the same line or in the next; and the first that can be accepted is.
+        // In the same line or in the next; the server accepts the first offer that it can.
         let third = "permessage-deflate; client_max_window_bits=12";
         let one_line = format!("{declined}, {next},{third}");
         assert_eq!(respond(&server, [&one_line]), expected, "{one_line}");
@@ -168,7 +168,7 @@ fn ws_20_the_next_offer_is_considered() {
         assert_eq!(respond(&server, lines), expected, "{lines:?}");
         let lines = [&format!("other; a=b,{declined}"), "x;y, another", next, "z"];
         assert_eq!(respond(&server, lines), expected, "{lines:?}");
-        // Nor does one that cannot be accepted harm the one before it.
+        // An unacceptable offer does not harm the offer before it, either.
         let lines = [next, &declined];
         assert_eq!(respond(&server, lines), expected, "{lines:?}");
     }
@@ -246,7 +246,7 @@ fn rfc6455_9_1_what_is_valid_however_it_looks() {
         (", permessage-deflate", ""),
         ("permessage-deflate,", ""),
         (",\t,permessage-deflate , ,", ""),
-        // White space, or none.
+        // With white space, or without.
         (
             "permessage-deflate;client_max_window_bits=9",
             "; client_max_window_bits=9",
@@ -255,7 +255,7 @@ fn rfc6455_9_1_what_is_valid_however_it_looks() {
             "permessage-deflate \t; \tclient_max_window_bits=9 \t;server_no_context_takeover",
             "; client_max_window_bits=9",
         ),
-        // Quoted values, whole or in part escaped.
+        // Quoted values, escaped as a whole or in part.
         (
             "permessage-deflate; client_max_window_bits=\"9\"",
             "; client_max_window_bits=9",
@@ -269,7 +269,7 @@ fn rfc6455_9_1_what_is_valid_however_it_looks() {
             "permessage-deflate; server_max_window_bits=\"\\8\"",
             "; server_max_window_bits=8",
         ),
-        // Other extensions with parameters of their own.
+        // Other extensions with their own parameters.
         ("other; a=\"b\\c\", permessage-deflate", ""),
         ("other; a; b=c; d=\"e\", permessage-deflate", ""),
         // The order of parameters does not matter.
@@ -285,7 +285,7 @@ fn rfc6455_9_1_what_is_valid_however_it_looks() {
             "{offer:?}"
         );
     }
-    // The name of the field in whatever case.
+    // The field's name in any case.
     let mut client = server.connect();
     client.send(offering("/", OFFER).replace("Sec-WebSocket-Ext", "SEC-websocket-eXT"));
     let opened = DeflateClient::opened(client);
@@ -294,7 +294,8 @@ fn rfc6455_9_1_what_is_valid_however_it_looks() {
 
 #[test]
 fn names_are_compared_as_they_are() {
-    // RFC 6455 §9.1 registers names and says nothing of their case: another spelling is another name.
+    // RFC 6455 §9.1 registers names and does not mention their case: another spelling is another
+    // name.
     let (server, _) = echo();
     for offer in [
         "Permessage-Deflate",
@@ -307,10 +308,10 @@ fn names_are_compared_as_they_are() {
     }
 }
 
-/// A window's parameter in an offer.
+/// The parameter for a window in an offer: absent, without a value, or with one.
 type Offered = Option<Option<u32>>;
 
-/// Every offer there is, against this server: the responses are those of §7.1.
+/// Sends every possible offer to this server, and checks the responses by §7.1.
 #[track_caller]
 fn every_offer(ours: Deflate) {
     let (server, _) = echo_with(WsOptions::new().deflate(ours));
@@ -348,17 +349,17 @@ fn every_offer(ours: Deflate) {
         };
         offer += &show("client_max_window_bits", client_bits);
         let Some(response) = respond(&server, [&offer]) else {
-            // §7.1.2.2: a client that does not know the parameter cannot be told.
+            // §7.1.2.2: the server cannot limit a client that does not know the parameter.
             let told = ours.client_max_window_bits == 15 || client_bits.is_some();
             assert!(!told, "{offer} is declined");
             continue;
         };
         let agreed = Agreement::parse(&response);
         let told = (&offer, &response);
-        // §7.1.1.1: what the client asks for must be, and may be unasked.
+        // §7.1.1.1: the server must do what the client asks for, and may do it without being asked.
         let takeover = ours.server_context_takeover && !server_none;
         assert_eq!(agreed.server_no_context_takeover, !takeover, "{told:?}");
-        // §7.1.1.2: what the client says of itself is a hint.
+        // §7.1.1.2: the client's statement about itself is a hint.
         match ours.client_context_takeover {
             false => assert!(agreed.client_no_context_takeover, "{told:?}"),
             true => assert!(
@@ -366,14 +367,14 @@ fn every_offer(ours: Deflate) {
                 "{told:?}"
             ),
         }
-        // §7.1.2.1: the same or a smaller window than was asked for.
+        // §7.1.2.1: the same window as the client asked for, or a smaller one.
         let smaller =
             u32::from(ours.server_max_window_bits).min(server_bits.flatten().unwrap_or(15));
         match agreed.server_max_window_bits {
             Some(bits) => assert_eq!(bits, smaller, "{told:?}"),
             None => assert!(server_bits.is_none() && smaller == 15, "{told:?}"),
         }
-        // §7.1.2.2: never unless it was offered, and the same or smaller.
+        // §7.1.2.2: only if the client offered it, and then the same or smaller.
         let smaller =
             u32::from(ours.client_max_window_bits).min(client_bits.flatten().unwrap_or(15));
         match agreed.client_max_window_bits {
@@ -403,11 +404,11 @@ fn rfc7692_7_1_1_2_a_client_keeps_its_context_unless_it_offers_not_to() {
         }
         client.close();
     }
-    // It has said that it can do without.
+    // The client has said that it does not need takeover.
     let offer = "permessage-deflate; client_no_context_takeover";
     let agreed = default_and("; client_no_context_takeover");
     assert_eq!(respond(&server, [offer]), agreed);
-    // The lean form asks for that, whatever is offered.
+    // The lean options always ask for that, whatever the client offers.
     let (server, _) = echo_with(WsOptions::new().deflate(Deflate::lean()));
     for offer in ["permessage-deflate", OFFER, offer] {
         assert_eq!(respond(&server, [offer]), agreed, "{offer}");

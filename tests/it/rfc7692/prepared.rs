@@ -1,4 +1,4 @@
-//! One message to connections that have agreed on different things.
+//! One message to connections with different agreements.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use super::{OFFER, deflating, taking_over};
 use crate::hub::quick;
 use crate::serving::recv_all;
 
-/// A server whose connections put their senders here, those at `/takeover` with context takeover.
+/// A server whose connections add their senders to this list; at `/takeover` with context takeover.
 fn meeting() -> (TestServer, Arc<Mutex<Vec<Sender>>>) {
     let everyone: Arc<Mutex<Vec<Sender>>> = Arc::default();
     let joining = Arc::clone(&everyone);
@@ -31,7 +31,7 @@ fn meeting() -> (TestServer, Arc<Mutex<Vec<Sender>>>) {
     (server, everyone)
 }
 
-/// Who is there, with the paths and offers of each.
+/// All clients, which differ in their paths and offers.
 struct Everyone {
     deflating: Vec<DeflateClient>,
     plain: Vec<WsClient>,
@@ -47,7 +47,7 @@ impl Everyone {
         for path in ["/", "/takeover"] {
             for offer in [OFFER, OFFER, "permessage-deflate", narrow, alone] {
                 deflating.push(DeflateClient::open(server.addr(), path, offer));
-                // In this order, so that a failure can be told.
+                // In this order, so that a failure names its client.
                 let count = deflating.len();
                 eventually("it has joined", || senders.lock().unwrap().len() == count);
             }
@@ -60,7 +60,7 @@ impl Everyone {
         Everyone { deflating, plain }
     }
 
-    /// Everybody gets this; compressed, where it is, or not.
+    /// Every client gets this message, compressed or not as `is_compressed` says.
     #[track_caller]
     fn expect(&mut self, opcode: Opcode, payload: &[u8], is_compressed: impl Fn(usize) -> bool) {
         for (n, client) in self.deflating.iter_mut().enumerate() {
@@ -73,7 +73,7 @@ impl Everyone {
     }
 }
 
-/// Which connections compress messages of any length.
+/// The connections that compress messages of any length.
 fn takes_all(n: usize) -> bool {
     n >= 5
 }
@@ -110,7 +110,7 @@ fn a_prepared_message_is_right_for_every_agreement() {
                 511 => takes_all(n),
                 _ => true,
             };
-            // As it is, as a clone, and both ways of sending.
+            // As it is, as a clone, and by both ways of sending.
             for sender in &*senders.lock().unwrap() {
                 sender.send_prepared(&prepared).unwrap();
                 sender.post(&prepared.clone()).unwrap();
@@ -165,7 +165,7 @@ fn connections_with_the_same_agreement_get_the_same_bytes() {
         .iter_mut()
         .map(|client| client.ws.read_frame_and_rsv().1.payload)
         .collect();
-    // By the window alone: nothing that is prepared refers to what went before.
+    // The payload depends only on the window: a prepared message never refers to earlier messages.
     for (one, other) in [(0, 1), (0, 2), (0, 5), (3, 4), (3, 8), (3, 9)] {
         assert_eq!(payloads[one], payloads[other], "{one} and {other}");
     }
@@ -200,7 +200,7 @@ fn a_hub_over_connections_with_different_agreements() {
     for n in 0..30 {
         let text = format!("event {n}, ").repeat(n * 5 + 1);
         hub.publish("a", "", &text).unwrap();
-        // In the order in which they were published, for everybody.
+        // Every member gets them in the order of publishing.
         for member in &mut members {
             let came = member.expect(Opcode::TEXT, &text);
             assert!(came.compressed || came.wire_bytes < 512);

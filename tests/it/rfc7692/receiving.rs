@@ -1,4 +1,4 @@
-//! The ways to receive, with messages that are compressed.
+//! The ways to receive compressed messages.
 
 use std::io::Read;
 use std::time::Duration;
@@ -76,7 +76,7 @@ fn a_timeout_in_a_compressed_message_leaves_it_as_it_was() {
             let (last, before) = bytes.split_last().expect("not empty");
             for piece in before.chunks(before.len().div_ceil(5)) {
                 client.ws.client.send(piece);
-                // The server has looked for more in vain.
+                // The server has looked for more, and found nothing.
                 client.ws.expect(Opcode::PING, "late");
             }
             client.ws.client.send([*last]);
@@ -117,7 +117,8 @@ fn a_bomb_within_the_limits_is_read_in_parts_without_a_further_byte() {
         drop(reader);
         (len, conn.recv().unwrap())
     });
-    // The last byte stands for much, or the whole message came in one read; in frames or not.
+    // The last byte stands for much of the message, or the whole message came in one read; in
+    // several frames or in one.
     let bombs = [
         Blocks::new().bomb((LEN - 1) / 258),
         Blocks::new().bomb((LEN - 1) / 258).with_bfinal().fixed(&[]),
@@ -143,7 +144,7 @@ fn a_bomb_within_the_limits_is_read_in_parts_without_a_further_byte() {
             let mut client = open_patiently(&server);
             let frames = compressed_fragments(Frame::binary(""), &payload, cuts);
             let bytes: Vec<u8> = frames.iter().flat_map(Frame::to_bytes).collect();
-            // In one write, so that small ones come in one read; what is behind it comes later.
+            // In one write, so that small messages come in one read; the text after it comes later.
             client.ws.client.send(bytes);
             let behind = next_is_behind(&mut client, &ends);
             let copies = [(LEN - 1) / 258, (LEN - 1) / 258, 2000, 1000, 260, 254][n];
@@ -152,7 +153,8 @@ fn a_bomb_within_the_limits_is_read_in_parts_without_a_further_byte() {
     }
 }
 
-/// Sends a text behind what was sent, and fails unless it is what is received then; how long the message before it was.
+/// Sends a text after the bytes sent before, and fails unless the server receives it next. Returns
+/// the length of the message before it.
 #[track_caller]
 fn next_is_behind(
     client: &mut akurai_tests::DeflateClient,
@@ -183,7 +185,7 @@ fn what_has_come_of_a_compressed_message_can_be_read_before_the_rest() {
         }
     });
     let mut client = open(&server);
-    // Each block ends at a byte's end, so that all of it can be had.
+    // Each block ends at the end of a byte, so that the server can read all of it.
     let first = Blocks::new().fixed(&[Piece::Literals(b"Hello")]).stored("");
     client.send(&Frame::text(first.into_bytes()).compressed().unfinished());
     client.ws.expect(Opcode::BINARY, "Hello");
@@ -226,7 +228,8 @@ fn the_rest_of_a_message_that_nobody_reads_is_in_the_context_all_the_same() {
         let mut squeezer = Squeezer::new(15, takeover);
         let mut random = Random::announced();
         for round in 0..4 {
-            // All there at once, in the middle of a frame, between frames, or far beyond what is inflated at a time.
+            // The application drops the reader when the whole message is there, in the middle of a
+            // frame, between frames, or when much more is left than the server inflates at a time.
             let noise = random.bytes(3000);
             let mut message = [b"abc", &noise[..]].concat();
             if round == 3 {
@@ -243,7 +246,7 @@ fn the_rest_of_a_message_that_nobody_reads_is_in_the_context_all_the_same() {
                 client.ws.expect(Opcode::PONG, "?");
                 client.send(frame);
             }
-            // What the next refers to, if it may, was passed over unread.
+            // With takeover, the next message refers to text that the application skipped unread.
             let refers = [&message[message.len() - 2000..], b"and so on"].concat();
             let payload = squeezer.message(&refers);
             assert!(round == 3 || takeover == (payload.len() < 100));
@@ -277,7 +280,7 @@ fn a_reader_dropped_before_its_first_byte_and_hello_again() {
     }
 }
 
-/// Any cut of the bytes into reads, with timeouts between, in whatever way they are received.
+/// The bytes arrive in any pieces, with timeouts between, and the application receives in any way.
 #[test]
 fn property_any_cut_with_timeouts_between_gives_the_same_messages() {
     let mut random = Random::announced();

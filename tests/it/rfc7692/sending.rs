@@ -1,4 +1,4 @@
-//! What the server sends compressed, and what it does not.
+//! Which messages the server compresses, and which not.
 
 use std::io::Write;
 use std::sync::mpsc;
@@ -39,7 +39,7 @@ fn messages_from_the_threshold_on_are_compressed() {
     check(None, &[0, 1, 5, 100, 511, 512, 513, 10_000, 511], 512);
     check(Some(100), &[0, 99, 100, 101], 100);
     check(Some(100_000), &[99_999, 100_000], 100_000);
-    // What gets no smaller is not compressed, whatever the threshold.
+    // The server does not compress a message that would not become smaller, whatever the threshold.
     check(Some(0), &[0, 1, 2, 3, 50, 511], 50);
     check(Some(1), &[0, 1, 50], 50);
     check(Some(usize::MAX), &[0, 100_000], usize::MAX);
@@ -55,7 +55,7 @@ fn incompressible_messages_go_out_as_they_are() {
         client.send(&Frame::binary(&noise[..]));
         let came = client.expect(Opcode::BINARY, &noise);
         assert_eq!((came.compressed, came.wire_bytes), (false, len));
-        // And the next that can be compressed is.
+        // It compresses the next message that it can.
         let text = "not noise ".repeat(len / 10 + 1);
         client.send(&Frame::text(&text[..]));
         assert!(client.expect(Opcode::TEXT, &text).compressed);
@@ -116,7 +116,7 @@ fn every_level_says_the_same_the_highest_in_fewer_bytes_than_the_lowest() {
     assert!(wire_bytes[0] > wire_bytes[8], "{wire_bytes:?}");
 }
 
-/// Sends `message` in parts of so many bytes.
+/// Sends `message` in parts of `part` bytes.
 fn stream(sender: &Sender, kind: Kind, message: &[u8], part: usize) -> Result<(), Error> {
     let mut writer = sender.send_stream(kind)?;
     for piece in message.chunks(part) {
@@ -136,7 +136,7 @@ fn messages_that_are_streamed() {
         let server = serving_with(WsOptions::new().deflate(deflate), move |mut conn| {
             let sender = conn.sender();
             for part in [1, 7, 511, 512, 1000, 100_000] {
-                // Parts of one byte for a while only.
+                // Parts of one byte only for a while.
                 let len = text.len().min(part * 1000) / 35 * 35;
                 stream(&sender, Kind::Text, &text.as_bytes()[..len], part)?;
                 sender.send_text(&text)?;
@@ -150,7 +150,7 @@ fn messages_that_are_streamed() {
             Ok(())
         });
         let (noise, text) = (sent_noise, sent_text);
-        // With and without: the same messages.
+        // With compression and without it: the same messages.
         for offer in [
             OFFER,
             "permessage-deflate; server_no_context_takeover; server_max_window_bits=9",
@@ -230,7 +230,7 @@ fn an_abandoned_compressed_stream_closes_with_1011() {
     let (server, results) = reporting_with(deflating(), |conn| {
         let mut writer = conn.send_stream(Kind::Text).unwrap();
         writer.write_all(b"half a mes").unwrap();
-        // What is no text is refused, and not sent.
+        // The writer refuses bytes that are no text, and does not send them.
         let refused = writer.write_all(b"\xff").map_err(Error::from);
         drop(writer);
         (refused, conn.send_text("more"))
@@ -246,7 +246,7 @@ fn an_abandoned_compressed_stream_closes_with_1011() {
 
 #[test]
 fn a_message_that_was_refused_is_in_no_context() {
-    /// More than a socket takes while nobody reads.
+    /// More than a socket takes while the client does not read.
     const LARGE: usize = 8 << 20;
     let options = WsOptions::new()
         .deflate(Deflate {
@@ -267,7 +267,8 @@ fn a_message_that_was_refused_is_in_no_context() {
             std::thread::spawn(move || sender.send_binary(&large))
         };
         waiter.wait();
-        // Each is unlike those before it, and like itself; most of them find no room.
+        // Each message differs from the earlier ones but repeats itself; for most of them there is
+        // no room.
         let mut accepted = Vec::new();
         for n in 0..200 {
             let noise = Random::seeded(n + 2).bytes(600);
@@ -294,7 +295,7 @@ fn a_message_that_was_refused_is_in_no_context() {
         recv_all(&mut conn).expect("the peer closes");
         Ok(())
     });
-    // It takes its time to find out that so much noise cannot be compressed.
+    // The server needs a while to find out that so much noise cannot be compressed.
     let mut connection = server.connect().patience(6 * DEADLINE);
     connection.send(offering("/", OFFER));
     let mut client = DeflateClient::opened(connection);

@@ -1,4 +1,4 @@
-//! Whole sessions at random: what goes in comes out.
+//! Random sessions: the messages that go in come out unchanged.
 
 use akurai_tests::deflate::{Blocks, Squeezer};
 use akurai_tests::{DeflateClient, Frame, Opcode, Random};
@@ -7,7 +7,7 @@ use akurai_ws::{Deflate, WsOptions};
 use super::{compressed_fragments, taking_over};
 use crate::rfc6455::echo_with;
 
-/// Messages that are alike, or alike in part, or like nothing.
+/// Messages that equal earlier ones, partly equal them, or resemble none.
 fn message(random: &mut Random, earlier: &[Vec<u8>]) -> Vec<u8> {
     let len = [0, 1, 40, 500, 600, 3000, 20_000, 70_000][random.below(8)];
     let noise = random.bytes(len.min(5000));

@@ -47,7 +47,7 @@ fn ws_22_bad_utf8_after_inflating_is_1007() {
             (format!("{name}, {how}"), frame.to_bytes())
         });
         all_fail_with(&server, 1007, framed);
-        // What would be bad text is good binary.
+        // The same bytes are valid as binary.
         let mut client = open(&server);
         client.send_binary(squeezed(&middle));
         client.expect(Opcode::BINARY, middle);
@@ -60,7 +60,7 @@ fn ws_22_a_code_point_that_a_copy_makes_wrong_is_1007() {
     let (server, _) = echo();
     let copy = |length, distance| Piece::Copy { length, distance };
     let cases = [
-        // Good bytes, of which the copy takes too few, too many or the wrong ones.
+        // Valid bytes, of which a copy takes too few, too many or the wrong ones.
         (
             "cut off",
             vec![Piece::Literals("\u{20ac}\u{20ac}".as_bytes()), copy(5, 6)],
@@ -87,7 +87,7 @@ fn ws_22_a_code_point_that_a_copy_makes_wrong_is_1007() {
 #[test]
 fn a_bad_byte_in_mid_frame_is_1007_at_once() {
     let (server, _) = echo();
-    // The header claims much more; the rest never comes.
+    // The header claims much more; the client never sends the rest.
     for (name, bad) in &NOT_UTF8[..6] {
         println!("{name}");
         let text = [b"hello ", *bad, b" and what is looked at ahead"].concat();
@@ -124,7 +124,7 @@ fn code_points_split_over_blocks_and_frames() {
             let payload = blocks.into_message();
             client.send_text(&payload[..]);
             client.expect(Opcode::TEXT, text);
-            // And wherever the frames meet.
+            // And at every place where two frames can meet.
             for frame_cut in 0..=payload.len() {
                 for frame in compressed_fragments(Frame::text(""), &payload, &[frame_cut]) {
                     client.send(&frame);
@@ -140,7 +140,7 @@ fn code_points_split_over_blocks_and_frames() {
 fn code_points_split_wherever_the_window_ends() {
     let (server, _) = echo();
     let mut client = open(&server);
-    // Much comes out of little, so that it comes out in pieces that end anywhere.
+    // Few bytes inflate to many, so that the text comes out in pieces that end anywhere.
     for code_point in ["\u{e9}", "\u{20ac}", "\u{1f600}"] {
         for before in 0..4 {
             let text = "x".repeat(before) + &code_point.repeat(60_000);

@@ -1,4 +1,4 @@
-//! Threads that send at once on a connection whose messages share a context.
+//! Threads that send at the same time on a connection whose messages share a context.
 
 use std::io::Write;
 use std::thread;
@@ -10,7 +10,7 @@ use super::{open, taking_over};
 use crate::labels::{labelled, read_label};
 use crate::serving::{next, recv_all, reporting_with, serving_with};
 
-/// Sends as many messages as `lens` from each of so many threads, in every way there is.
+/// Each of `threads` threads sends a message of each of `lens`, using all ways to send.
 fn send_from_threads(sender: &Sender, threads: usize, lens: &[usize]) {
     let all: Vec<_> = (0..threads)
         .map(|thread| {
@@ -43,7 +43,8 @@ fn send_from_threads(sender: &Sender, threads: usize, lens: &[usize]) {
     }
 }
 
-/// Reads so many messages of each thread: each whole, each thread's in its order. Pings may come anywhere.
+/// Reads `each` messages of each thread. Each must be whole, and each thread's messages in its
+/// order. Pings may come anywhere.
 #[track_caller]
 fn read_from_threads(client: &mut akurai_tests::DeflateClient, threads: usize, each: usize) {
     let mut seen = vec![0; threads];
@@ -90,7 +91,7 @@ fn threads_that_share_a_context() {
             })
             .collect();
         let each = lens.len();
-        // A queue from too small for most to large enough for all.
+        // From a queue that is too small for most messages to one that is large enough for all.
         let options = WsOptions::new()
             .deflate(Deflate {
                 threshold_bytes,
@@ -108,7 +109,7 @@ fn threads_that_share_a_context() {
             Ok(())
         });
         let mut client = open(&server);
-        // Pongs of the reader come between.
+        // The reader's pongs come between.
         for _ in 0..50 {
             client.send(&Frame::ping("?"));
         }
@@ -163,7 +164,7 @@ fn threads_to_one_connection_that_echoes() {
         let (thread, n) = read_label(&message);
         assert_eq!(n, seen[thread], "of thread {thread}");
         seen[thread] += 1;
-        // Every third goes back as it is.
+        // The client sends every third back as it is.
         match n % 3 {
             0 => client.send(&Frame::binary(message)),
             _ => client.send_binary(squeezer.message(message)),

@@ -68,7 +68,7 @@ fn ws_21_the_other_reserved_bits_mean_nothing() {
         })
     });
     all_fail_with(&server, 1002, cases);
-    // And an opcode that means nothing does so with RSV1 too.
+    // An undefined opcode is a violation with RSV1, too.
     let opcodes = (3..8).chain(0xb..=0xf).map(|opcode| {
         let frame = Frame::opcode(Opcode(opcode), HELLO).compressed();
         (format!("opcode {opcode:x}"), frame.to_bytes())
@@ -200,7 +200,7 @@ fn ws_21_a_message_that_ends_within_a_block_is_1007() {
         client.send_text(&payload[..len]);
         client.ws.expect_close_and_eof(1007);
     }
-    // Nothing at all lacks even the empty block's header.
+    // An empty payload does not even have the empty block's header.
     let mut client = open(&server);
     client.send_text("");
     client.ws.expect_close_and_eof(1007);
@@ -218,11 +218,11 @@ fn ws_21_a_fault_in_mid_frame_is_1007_at_once() {
                 length: 3,
                 distance: 6,
             },
-            // What is looked at ahead of a symbol.
+            // Bytes that the decoder reads ahead of a symbol.
             Piece::Literals(b"12345678"),
         ]),
     ] {
-        // The header claims much more; the rest never comes.
+        // The header claims much more; the client never sends the rest.
         let frame = Frame::text(blocks.into_bytes())
             .compressed()
             .claiming(1 << 20);

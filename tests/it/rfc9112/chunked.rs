@@ -8,7 +8,7 @@ use akurai_tests::{DEADLINE, Random, TestServer};
 use crate::feeds::{all_refused, all_served, served};
 use crate::mirror::Mirror;
 
-/// A POST whose chunked body is written like this.
+/// A POST with this text as its chunked body.
 fn chunked(body: impl AsRef<[u8]>) -> Vec<u8> {
     [
         b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -17,7 +17,7 @@ fn chunked(body: impl AsRef<[u8]>) -> Vec<u8> {
     .concat()
 }
 
-/// A chunked body of one chunk of five bytes whose size line is this.
+/// A chunked body with one chunk of five bytes, which has this size line.
 fn size_line(line: &str) -> Vec<u8> {
     chunked(format!("{line}\r\nhello\r\n0\r\n\r\n"))
 }
@@ -49,7 +49,7 @@ fn http_17_chunk_sizes() {
         served(&mirror, chunked("1\r\na\r\n2\r\nbc\r\n1\r\nd\r\n0\r\n\r\n")).body,
         b"abcd"
     );
-    // A body may look like chunks.
+    // The content of a body may itself look like chunks.
     let nested = "5\r\nhello\r\n0\r\n\r\n";
     assert_eq!(
         served(&mirror, chunked(format!("f\r\n{nested}\r\n0\r\n\r\n"))).text(),
@@ -99,7 +99,7 @@ fn http_17_chunk_sizes() {
         &mirror,
         400,
         [
-            // The same, where the last chunk stands.
+            // The same in place of the last chunk.
             "5\r\nhello\r\n-0\r\n\r\n",
             "5\r\nhello\r\n0x0\r\n\r\n",
             "5\r\nhello\r\n 0\r\n\r\n",
@@ -166,7 +166,7 @@ fn http_18_extensions_are_bounded() {
     assert_eq!(served(&mirror, chunks(30)).body.len(), 30);
     all_refused(&mirror, 400, [chunks(50), chunks(300)]);
 
-    // One size line has 256 bytes at most; nor need it end for it to be too long.
+    // A size line has 256 bytes at most; the server refuses a longer one before its end.
     assert_eq!(
         served(&mirror, size_line(&format!("5;{}", "a".repeat(200)))).body,
         b"hello"
@@ -188,15 +188,15 @@ fn http_19_chunk_data() {
         &mirror,
         400,
         [
-            // Short of its size.
+            // Data shorter than the size.
             "6\r\nhello\r\n0\r\n\r\n",
             "7\r\nhello\r\n0\r\n\r\n",
             "5\r\nhell\r\n0\r\n\r\n",
-            // Spilling over it.
+            // Data longer than the size.
             "5\r\nhello!\r\n0\r\n\r\n",
             "4\r\nhello\r\n0\r\n\r\n",
             "0\r\nhello\r\n0\r\n\r\n",
-            // Without an end, or another one.
+            // Without a line end after the data, or with a wrong one.
             "5\r\nhello0\r\n\r\n",
             "5\r\nhello\n0\r\n\r\n",
             "5\r\nhello\r0\r\n\r\n",
@@ -204,7 +204,7 @@ fn http_19_chunk_data() {
             "5\r\nhello\n\r0\r\n\r\n",
             "5\r\nhello\r\n\n0\r\n\r\n",
             "5\r\nhello  0\r\n\r\n",
-            // A size line that LF or CR alone ends.
+            // A size line that ends with LF or CR alone.
             "5\nhello\r\n0\r\n\r\n",
             "5\rhello\r\n0\r\n\r\n",
             "5\r\rhello\r\n0\r\n\r\n",
@@ -286,7 +286,7 @@ fn http_19_trailers_are_parsed_and_never_merged() {
             "Authorization: Basic YTpi\r\n",
             "authorization: x\r\n",
             "X-T: a\r\nHost: u\r\n",
-            // And what no field line may be.
+            // And lines that may be no field line.
             "X-T\r\n",
             "X-T : a\r\n",
             " X-T: a\r\n",
@@ -392,7 +392,7 @@ fn http_20_the_end_in_mid_body_is_an_error_to_the_handler() {
             read.is_err(),
             "{cut:?} was taken for a whole body: {read:?}"
         );
-        // Who has only half closed learns it too, and learns no success.
+        // A client that has closed only its sending side also gets an answer, and it is no success.
         let (bytes, _) = client.read_to_end();
         assert!(
             !bytes.starts_with(b"HTTP/1.1 2"),

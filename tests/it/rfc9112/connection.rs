@@ -76,7 +76,8 @@ fn http_21_connection_is_a_list_of_tokens() {
             continue;
         }
         assert!(!says_close, "HTTP/{version} {fields:?}: {answer:?}");
-        // HTTP/1.0 knows that the connection persists only when it is told (RFC 9112 §C.2.2).
+        // An HTTP/1.0 client knows that the connection persists only if the server says so (RFC
+        // 9112 §C.2.2).
         assert!(
             version == "1.1" || answer.has_token("connection", "keep-alive"),
             "HTTP/{version} {fields:?}: {answer:?}"
@@ -101,7 +102,7 @@ fn http_21_a_handler_may_close() {
 fn http_22_two_gets_in_one_segment_are_answered_in_one() {
     let mirror = Mirror::start();
     let mut client = mirror.connect();
-    // Many times: of two writes, one read now and then brings both all the same.
+    // Many times, since sometimes one read brings both writes.
     for _ in 0..100 {
         client.send(get("/a") + &get("/b"));
         let bytes = client.read_some();
@@ -109,7 +110,7 @@ fn http_22_two_gets_in_one_segment_are_answered_in_one() {
         let answers = bytes.windows(17).filter(begins_answer).count();
         assert_eq!(answers, 2, "in one read: {}", bytes.escape_ascii());
     }
-    // And they are the two, in order.
+    // The answers are these two, in order.
     client.send(get("/a") + &get("/b"));
     expect_path(&mut client, "/a");
     expect_path(&mut client, "/b");
@@ -119,7 +120,7 @@ fn http_22_two_gets_in_one_segment_are_answered_in_one() {
 fn http_22_pipelined_requests_are_answered_in_order() {
     let mirror = Mirror::start();
     let mut client = mirror.connect();
-    // Far more than one buffer, both ways.
+    // Far more than one buffer, in both directions.
     let paths: Vec<String> = (0..2000).map(|n| format!("/{n}")).collect();
     let requests: String = paths.iter().map(|path| get(path)).collect();
     client.send(requests);
@@ -153,8 +154,9 @@ fn http_22_the_next_head_in_the_buffer_is_never_lost() {
     let mirror = Mirror::start();
     let first = "POST /a HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello";
     let both = format!("{first}{}", get("/b"));
-    // Every cut from within the first head to the second's last byte. Where the first request is whole before the cut,
-    // its answer comes first, so that the rest of the second surely arrives in another read.
+    // Every cut from within the first head to the second's last byte. Where the first request is
+    // whole before the cut, the test first reads its answer, so that the rest of the second arrives
+    // in another read for certain.
     let mut client = mirror.connect();
     for cut in 1..both.len() {
         client.send(&both[..cut]);
@@ -222,7 +224,7 @@ fn http_23_a_large_unread_body_ends_the_connection_after_the_answer() {
 #[test]
 fn http_24_no_reset_eats_the_answer() {
     let mirror = Mirror::start();
-    // Within the bounds of what is drained, all of it is read before the connection goes.
+    // Within the limits of draining, the server reads all of it before it closes.
     for behind in [1, 1_000, 60_000] {
         let mut client = mirror.connect();
         client.send(format!("GET / HTTP/9.9\r\n\r\n{}", "x".repeat(behind)));
@@ -230,7 +232,7 @@ fn http_24_no_reset_eats_the_answer() {
         assert_eq!(answer.status, 505);
         client.expect_eof();
     }
-    // One who keeps on sending after the answer is out.
+    // A client that keeps sending after the server has answered.
     let mut client = mirror.connect();
     client.send("GET / HTTP/9.9\r\n\r\n");
     assert_eq!(client.read_response().status, 505);
@@ -255,12 +257,13 @@ fn http_24_who_asks_for_the_end_is_not_waited_for() {
         let mut client = server.connect();
         client.send(request);
         assert_eq!(client.read_response().text(), "bye");
-        // The client's own end is still open.
+        // The client has not closed its side yet.
         all_gone();
         client.expect_eof();
     }
 
-    // But what some send behind a body, and none may behind a close, must not eat the answer.
+    // Some clients send these bytes after a body, although no client may send bytes after a close.
+    // They must not destroy the answer.
     for (request, behind) in [
         (
             "POST / HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
@@ -319,7 +322,8 @@ fn http_25_a_partial_head_gets_408_at_the_deadline() {
         client
     });
 
-    // Each byte comes well within any wait for a byte; only a deadline for the whole head sees this client.
+    // Each byte comes well within any wait for a byte. Only a deadline for the whole head catches
+    // this client.
     let mut dripping = mirror.connect();
     dripping.send("GET / HTTP/1.1\r\nHost: t\r\nX-A: ");
     let mut drips = 0;
@@ -336,7 +340,7 @@ fn http_25_a_partial_head_gets_408_at_the_deadline() {
         client.expect_eof();
     }
 
-    // The deadline is the head's, not the connection's.
+    // The deadline applies to the head, not to the connection.
     let mut client = mirror.connect();
     assert!(client.is_silent_for(Duration::from_millis(700)));
     client.send_slowly(["GET /late HT", "TP/1.1\r\nHost: t\r\n\r\n"]);
@@ -364,7 +368,7 @@ fn http_25_a_half_closed_client_still_gets_its_answer() {
     expect_path(&mut client, "/b");
     client.expect_eof();
 
-    // The end within a head is not a request.
+    // The connection's end within a head is no request.
     let mut client = mirror.connect();
     client.send("GET / HTTP/1.1\r\nHost: t\r\n");
     client.finish();

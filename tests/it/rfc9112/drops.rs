@@ -1,9 +1,9 @@
-//! Panics where no handler runs any more: in a `Drop`.
+//! Panics outside of any handler: in a `Drop`.
 
 use akurai_http::{Reply, Request, Response, Status, sse};
 use akurai_tests::{TestServer, eventually};
 
-/// Panics where it is dropped.
+/// Panics in its `Drop`.
 struct Torn;
 
 impl Drop for Torn {
@@ -65,7 +65,7 @@ fn http_32_a_panic_in_a_drop_costs_one_answer() {
         client.expect_eof();
         assert_eq!(panics(), number as u64 + 1, "{method} {path}");
     }
-    // One that fails behind its head costs its connection.
+    // A failure after the head has been sent costs its connection.
     let mut client = server.connect();
     client.send("GET /sse HTTP/1.1\r\nHost: t\r\n\r\n");
     assert_eq!(client.read_head().status, 200);

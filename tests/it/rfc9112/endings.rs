@@ -1,4 +1,4 @@
-//! What was answered arrives, whatever the client is still sending (RFC 9112 §9.6).
+//! The client gets the server's answer, whatever it is still sending (RFC 9112 §9.6).
 
 use std::io::Write;
 use std::sync::mpsc;
@@ -11,10 +11,10 @@ use akurai_tests::{Client, DEADLINE, TestServer, eventually};
 /// A wait that no test waits for.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Times that a race is tried.
+/// How often a race is tried.
 const TRIES: usize = 20;
 
-/// What a client sends before it looks for an answer, in bytes: more than any kernel's buffers.
+/// Bytes that a client sends before it looks for an answer: more than any kernel's buffers hold.
 const UPLOAD: usize = 20_000_000;
 
 fn post(path: &str, length: usize) -> String {
@@ -66,7 +66,7 @@ fn http_24_an_early_answer_to_an_upload_arrives() {
         upload(&mut client, &head, &body);
         let answer = client.read_response();
         assert_eq!(answer.status, status, "{head:?}");
-        // What follows was to be chunks, and is none: that shows only later.
+        // The next bytes should be chunks, and are none: the server finds out only later.
         let is_promised = answer.has_token("connection", "close");
         assert!(is_promised || status == 405, "{answer:?}");
         client.expect_eof();
@@ -88,7 +88,7 @@ fn http_24_a_503_to_an_upload_arrives() {
     first.await_unread();
     let body = vec![b'x'; UPLOAD / 4];
     let mut client = server.connect();
-    // Some clients throw away what comes before they have asked.
+    // Some clients discard bytes that come before they have sent a request.
     assert!(client.is_silent_for(Duration::from_millis(100)));
     upload(&mut client, &post("/early", body.len()), &body);
     assert_eq!(client.read_response().status, 503);
@@ -101,7 +101,7 @@ fn http_24_a_slow_upload_is_not_cut_off() {
     let mut client = server.connect();
     client.send(post("/early", 400_000));
     client.await_unread();
-    // 200 kB a second: longer than any wait for what is left unread of a body that may go on.
+    // At 200 kB a second this takes longer than any wait for the unread rest of a body.
     client.send_paced(
         Duration::from_millis(50),
         std::iter::repeat_n(vec![b'x'; 10_000], 40),
@@ -123,7 +123,7 @@ fn http_24_lingering_is_bounded_by_silence_and_in_all() {
         let mut client = server.connect();
         client.send(post("/early", UPLOAD));
         assert_eq!(client.read_response().status, 401);
-        // Within the whole time, it makes no difference that bytes come.
+        // Within the time for the whole, it does not matter that bytes still come.
         eventually("it is given up", || {
             let _ = linger_stall == LONG && client.try_send("x").is_err();
             server.handle().stats().connections == 0
@@ -167,7 +167,7 @@ fn http_24_a_shutdown_waits_a_second_for_those_that_linger_silently() {
     silent.send(post("/early", UPLOAD));
     assert_eq!(silent.read_response().status, 401);
     silent.expect_eof();
-    // It has begun a head, and never ends it.
+    // It has begun a head, and never finishes it.
     let mut half = Client::connect(addr);
     half.send("GET / HTTP/1.1\r\nHos");
     eventually("both are here", || {
@@ -218,8 +218,8 @@ fn http_24_an_idle_end_does_not_cut_the_answer_before_it() {
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
     client.await_unread();
-    // All of it may stand in the kernel, so that the server waits for the next request, and gives
-    // up.
+    // All of the body may be in the kernel's buffer. Then the server waits for the next request,
+    // and gives up.
     eventually("the server has had enough", || {
         let stats = server.handle().stats();
         stats.bytes_out > 3_000_000 && stats.in_request == 0

@@ -1,4 +1,5 @@
-//! Responses that a handler gets wrong: nothing false reaches the wire, and nobody else is harmed (RFC 9112 §8).
+//! Wrong responses from a handler: no false byte reaches the client, and no other client is harmed
+//! (RFC 9112 §8).
 
 use std::io::{self, Write};
 
@@ -13,7 +14,8 @@ fn get(client: &mut Client, path: &str) -> Answer {
 
 #[test]
 fn http_29_another_length_than_declared_is_an_abort() {
-    /// Declares five bytes, writes `pieces`, and flushes between them if `eager`, so that the head is out.
+    /// Declares five bytes and writes `pieces`. If `eager`, it flushes between them, so that the
+    /// head is sent.
     fn wrong(pieces: &'static [&'static str], eager: bool) -> Response {
         let stream = Response::stream(move |out| {
             for piece in pieces {
@@ -51,7 +53,7 @@ fn http_29_another_length_than_declared_is_an_abort() {
             "GET {path} HTTP/1.1\r\nHost: t\r\n\r\nGET /right HTTP/1.1\r\nHost: t\r\n\r\n"
         ));
         match client.try_read_response(false) {
-            // Nothing was sent yet, so that the fault could be told.
+            // Nothing had been sent yet, so the server could report the fault.
             Ok(answer) if answer.status == 500 => {
                 assert!(
                     answer.has_token("connection", "close"),
@@ -59,13 +61,13 @@ fn http_29_another_length_than_declared_is_an_abort() {
                 );
                 client.expect_eof();
             }
-            // What was sent fits the length, but no byte too many may follow, nor another response.
+            // The sent bytes fit the length. No extra byte may follow, and no other response.
             Ok(answer) => {
                 assert!(path.starts_with("/m"), "{path} looks whole: {answer:?}");
                 assert_eq!(answer.body.len(), 5);
                 client.expect_no_more();
             }
-            // Less than was declared, which any client sees.
+            // Fewer bytes than declared, which any client notices.
             Err(ReadError::Ended(..)) => {}
             Err(error) => panic!("{path}: {error}"),
         }
@@ -165,7 +167,7 @@ fn http_32_a_panic_is_500_and_the_server_goes_on() {
         "GET /panic HTTP/1.1\r\nHost: t\r\n\r\n",
         "POST /panic-after-reading HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello",
     ] {
-        // More of them than any pool of threads would hold, if each took one with it.
+        // More panics than any pool has threads: each would be lost if a panic ended its thread.
         for _ in 0..20 {
             let mut client = server.connect();
             client.send(format!("{request}GET /fine HTTP/1.1\r\nHost: t\r\n\r\n"));

@@ -3,12 +3,12 @@
 use crate::feeds::{all_refused, all_served, all_served_then_closed, served};
 use crate::mirror::{Mirror, hex};
 
-/// A GET with a Host and then these field lines, each with its own line end.
+/// A GET with a Host and then these field lines, each of which includes its line end.
 fn with(fields: impl AsRef<[u8]>) -> Vec<u8> {
     [b"GET / HTTP/1.1\r\nHost: t\r\n", fields.as_ref(), b"\r\n"].concat()
 }
 
-/// A GET whose only field lines are these.
+/// A GET with only these field lines.
 fn only(fields: &str) -> String {
     format!("GET / HTTP/1.1\r\n{fields}\r\n")
 }
@@ -53,7 +53,7 @@ fn http_08_names() {
     for byte in 0..=255u8 {
         let line = [b"X", &[byte][..], b"A: b\r\n"].concat();
         match byte {
-            // The colon only ends the name earlier.
+            // A colon ends the name earlier.
             b':' => good.push(line),
             _ if byte.is_ascii_alphanumeric() || TCHAR.contains(&byte) => good.push(line),
             _ => bad.push(line),
@@ -124,13 +124,13 @@ fn http_09_values_are_kept_as_bytes() {
             written.escape_ascii()
         );
     }
-    // VT and FF are no white space to trim but controls to refuse.
+    // VT and FF are not white space that is trimmed. The server refuses them as controls.
     all_refused(
         &mirror,
         400,
         ["X-V: \u{b}a\r\n", "X-V: a\u{c}\r\n", "X-V:\u{b}\r\n"].map(with),
     );
-    // An underscore is never a hyphen, and the hyphen never an underscore.
+    // An underscore never equals a hyphen.
     assert_eq!(served(&mirror, with("X_V: a\r\n")).header("x-v"), None);
     assert_eq!(
         served(&mirror, with("x-v: a\r\n")).header("x-v"),
@@ -145,7 +145,7 @@ fn http_09_values_are_kept_as_bytes() {
 #[test]
 fn http_10_too_many_fields() {
     let mirror = Mirror::start();
-    // Host is one of them.
+    // Host is one of the 100.
     let of = |count: usize| with("X-A: b\r\n".repeat(count - 1));
     assert_eq!(served(&mirror, of(100)).header("x-fields"), Some("100"));
     all_refused(&mirror, 431, [of(101), of(102), of(300)]);
@@ -166,7 +166,7 @@ fn http_10_too_large_a_section() {
         431,
         [of(&[32_768]), of(&[8000, 8000, 8000, 8000, 8000])],
     );
-    // Neither the line nor the name need end for it to be too large.
+    // The server refuses a line or name that is too long before its end.
     all_refused(
         &mirror,
         431,
@@ -250,7 +250,7 @@ fn http_11_host() {
             "GET / HTTP/1.0\r\nHost: t\r\n\r\n",
         ],
     );
-    // RFC 9112 §3.2 says so of a request of any version.
+    // RFC 9112 §3.2 demands this for a request of any version.
     all_refused(
         &mirror,
         400,

@@ -78,7 +78,7 @@ fn http_13_content_length_forms() {
         served(&mirror, post("Content-Length: 10\r\n", "hellohello")).body,
         b"hellohello"
     );
-    // What only resembles the field is not it.
+    // A field that only resembles Content-Length is another field.
     assert_eq!(served(&mirror, post("Content_Length: 5\r\n", "")).body, b"");
 }
 
@@ -181,7 +181,7 @@ fn http_15_transfer_codings() {
         ]
         .map(with),
     );
-    // A name that is no Transfer-Encoding leaves the length as it is.
+    // A name that only resembles Transfer-Encoding leaves the length as it is.
     assert_eq!(
         served(
             &mirror,
@@ -199,7 +199,8 @@ fn http_15_transfer_codings() {
 fn http_16_a_body_over_the_limit_is_413_unread() {
     let mirror = Mirror::start();
     let with = |length: u64| post(&format!("Content-Length: {length}\r\n"), "");
-    // What stands behind is of the body that was refused; all_refused asserts that nobody takes it for a request.
+    // The bytes after the head belong to the refused body. `all_refused` asserts that the server
+    // does not read them as a request.
     all_refused(&mirror, 413, [(1 << 20) + 1, 1 << 40, u64::MAX].map(with));
 
     let whole = served(
@@ -263,7 +264,8 @@ fn http_16_neither_field_is_no_body() {
 fn http_16_a_body_that_nobody_expects_is_consumed() {
     let mirror = Mirror::start();
     let (length, coding) = ("Content-Length: 36", "Transfer-Encoding: chunked");
-    // A body that would be taken for a request if it were not consumed: this smuggles through proxies.
+    // A body that the server would read as a request if it did not consume it. This is how
+    // smuggling passes proxies.
     let inner = "GET /inner HTTP/1.1\r\nHost: inner\r\n\r\n";
     assert_eq!(inner.len(), 36);
     let chunk = format!("24\r\n{inner}\r\n0\r\n\r\n");

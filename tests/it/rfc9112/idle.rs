@@ -1,4 +1,4 @@
-//! How long a connection may wait, and for how much.
+//! How long a connection may wait for a request, and what shortens the wait.
 
 use std::time::{Duration, Instant};
 
@@ -22,11 +22,11 @@ fn http_25_line_ends_do_not_stretch_the_wait_for_a_request() {
     let begun = Instant::now();
     for byte in ["\r", "\n", "\r", "\n"] {
         client.is_silent_for(idle_timeout / 5);
-        // If this machine is so slow, the connection may have ended by now.
+        // On a very slow machine the connection may have ended by now.
         let _ = client.try_send(byte);
     }
     client.expect_no_more();
-    // Counted from the last of them, it would have been 3.6 s.
+    // Counted from the last byte, it would have been 3.6 s.
     let waited = begun.elapsed();
     assert!(waited < Duration::from_millis(3400), "{waited:?}");
 }
@@ -45,7 +45,7 @@ fn http_25_an_idle_connection_waits_less_as_places_run_out() {
     client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
     let answer = client.read_response();
     assert!(!answer.has_token("connection", "close"), "{answer:?}");
-    // A quarter of the wait, where one place of eight is left.
+    // A quarter of the wait, where one of eight places is left.
     client.expect_eof();
     assert_eq!(server.handle().stats().connections, 6, "and no other");
 }

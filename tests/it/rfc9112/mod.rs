@@ -1,4 +1,4 @@
-//! HTTP/1.1 as bytes (RFC 9112): what each input gets.
+//! HTTP/1.1 as bytes (RFC 9112): the answer to each input.
 
 mod chunked;
 mod connection;

@@ -1,4 +1,4 @@
-//! What a client asks for before it goes on: `Expect` and `Upgrade` (RFC 9110 §10.1.1, §7.8).
+//! What a client asks for before it continues: `Expect` and `Upgrade` (RFC 9110 §10.1.1, §7.8).
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -33,7 +33,8 @@ fn http_26_continue_is_sent_when_the_handler_reads() {
         assert_eq!(expect_path(&mut client, "/a").text(), "hello");
     }
 
-    // The body is here already: there is nothing left to ask for, but asking does no harm (RFC 9110 §10.1.1).
+    // The body is here already, so the client needs no 100; but asking for it does no harm (RFC
+    // 9110 §10.1.1).
     client.send(head("1.1", "/a") + "hello");
     let mut answer = client.read_response();
     if answer.status == 100 {
@@ -41,14 +42,14 @@ fn http_26_continue_is_sent_when_the_handler_reads() {
     }
     assert_eq!(answer.text(), "hello");
 
-    // Who was not told to go on may send the body or not: nobody can tell what comes next.
+    // A client that got no 100 may send the body or not, so the server cannot know what comes next.
     client.send(head("1.1", "/unread"));
     let answer = client.read_response();
     assert_eq!((answer.status, answer.text()), (200, "not read"));
     assert!(answer.has_token("connection", "close"), "{answer:?}");
     client.expect_eof();
 
-    // HTTP/1.0 knows no 100.
+    // HTTP/1.0 has no 100.
     let mut client = mirror.connect();
     client.send(head("1.0", "/a"));
     assert!(client.is_silent_for(Duration::from_millis(100)));
@@ -79,7 +80,7 @@ fn http_26_other_expectations_fail() {
         ]
         .map(with),
     );
-    // A list of which nothing asks for a 100 gets none.
+    // A list that does not ask for a 100 gets none.
     for expect in ["", ",", " , ,", "\r\nExpect: ,"] {
         let mut client = mirror.connect();
         client.send(with(expect));
@@ -126,7 +127,7 @@ fn http_27_an_upgrade_that_is_not_offered_is_plain_http() {
     client.expect_eof();
 }
 
-/// A server that upgrades to a protocol of one verb: bytes come back in upper case.
+/// A server that upgrades to a simple protocol: it sends bytes back in upper case.
 fn shouting() -> TestServer {
     TestServer::start(|request: &Request| -> Reply {
         if request.header("upgrade") != Some("shout") {
@@ -152,7 +153,8 @@ fn http_27_bytes_after_the_handshake_reach_the_closure() {
     let handshake = "GET / HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n";
     let first = format!("a{}", "b".repeat(5000));
     let mut client = server.connect();
-    // A plain request first, all in one segment: what is not of the first two heads belongs to the new protocol.
+    // First a plain request, all in one segment: the bytes after the first two heads belong to the
+    // new protocol.
     client.send(format!(
         "{}{handshake}{first}",
         "GET / HTTP/1.1\r\nHost: t\r\n\r\n"

@@ -26,7 +26,8 @@ fn http_01_empty_lines_before_a_request() {
             plain.clone(),
             [b"\r\n", &plain[..]].concat(),
             [b"\r\n\r\n", &plain[..]].concat(),
-            // Clients used to send one CRLF too many after a body; here it stands before the request behind.
+            // Old clients sent an extra CRLF after a body; here it stands before the second
+            // request.
             [&plain[..], b"\r\n"].concat(),
         ],
     );
@@ -72,7 +73,7 @@ fn http_02_separators() {
         ]
         .map(request),
     );
-    // A TLS client that has mistaken the port.
+    // A TLS client on the wrong port.
     all_refused(
         &mirror,
         400,
@@ -209,7 +210,7 @@ fn http_05_target_characters() {
         let in_path = [b"/a", &[byte][..], b"b"].concat();
         let in_query = [b"/a?b", &[byte][..], b"c"].concat();
         match byte {
-            // The backtick is in none of the lists.
+            // The backtick is in neither list.
             b'`' => {}
             b'%' | b'\\' => {
                 bad.push(in_path);
@@ -260,8 +261,7 @@ fn http_05_percent_triplets() {
     );
 }
 
-/// As browsers send `/q?path=C:\temp` and `/q?d=100%`, and as `URLSearchParams` reads what they
-/// mean.
+/// As browsers send `/q?path=C:\temp` and `/q?d=100%`, and as `URLSearchParams` decodes them.
 #[test]
 fn http_05_a_query_as_browsers_send_it() {
     let server = TestServer::start(Router::new().get("/q", |req: &Request| {
@@ -281,7 +281,7 @@ fn http_05_a_query_as_browsers_send_it() {
         let answer = client.read_response();
         assert_eq!((answer.status, answer.text()), (200, pairs), "{query}");
     }
-    // In a path both stay malformed.
+    // In a path both are still malformed.
     all_answered(|| server.connect(), 400, [r"/q\?a", "/q%?a"].map(get));
 }
 
@@ -323,7 +323,7 @@ fn http_06_long_targets() {
     assert_eq!(answer.header("x-path").map(str::len), Some(8000));
     all_refused(&mirror, 414, [get(path_of(8193)), get(path_of(10_000))]);
     all_refused(&mirror, 414, [get(format!("/?{}", "x".repeat(8193)))]);
-    // The line need not end for it to be too long.
+    // The server refuses a line that is too long before its end.
     all_refused(&mirror, 414, [format!("GET {}", path_of(9000))]);
 }
 
@@ -379,7 +379,7 @@ fn http_07_absolute_form() {
         ]
         .map(get),
     );
-    // An absolute form does not stand in for the Host that HTTP/1.1 demands.
+    // An absolute form does not replace the Host that HTTP/1.1 requires.
     all_refused(&mirror, 400, ["GET http://example.org/ HTTP/1.1\r\n\r\n"]);
 }
 

@@ -74,7 +74,7 @@ fn http_28_head_is_get_without_the_body() {
         client.read_response_to_head().header("content-length"),
         Some("6")
     );
-    // The connection is in step still.
+    // The connection is still in step.
     assert_eq!(get(&mut client, "/text").text(), "hello\n");
 }
 
@@ -132,7 +132,8 @@ fn http_28_204_and_304_have_no_body() {
     let server = app();
     let mut client = server.connect();
     for path in ["/204", "/204-stream"] {
-        // That there is neither Content-Length nor Transfer-Encoding the client asserts of every 204 it reads.
+        // The client asserts for every 204 that there is neither Content-Length nor
+        // Transfer-Encoding.
         let answer = get(&mut client, path);
         assert_eq!((answer.status, answer.body.len()), (204, 0), "{path}");
         assert!(
@@ -169,11 +170,11 @@ fn http_28_101_is_a_head_and_nothing_else() {
     });
     let mut client = server.connect();
     client.send("GET /101 HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
-    // That there is neither Content-Length nor Transfer-Encoding the client asserts of every 1xx it reads.
+    // The client asserts for every 1xx that there is neither Content-Length nor Transfer-Encoding.
     assert_eq!(client.read_response().status, 101);
     assert_eq!(client.read_to_end().0, b"new protocol");
 
-    // An interim response is no answer, and a client would go on waiting for one.
+    // An interim response is no final answer: the client would wait for one.
     assert_eq!(get(&mut server.connect(), "/100").status, 500);
 }
 
@@ -192,7 +193,8 @@ fn http_29_a_body_of_unknown_length() {
         Some("0")
     );
 
-    // HTTP/1.0 knows no chunks: the end of the connection is the end of the body, whatever the client asked.
+    // HTTP/1.0 has no chunks: the end of the connection is the end of the body, whatever the client
+    // asked for.
     for fields in ["", "Connection: keep-alive\r\n"] {
         let mut client = server.connect();
         client.send(format!("GET /stream HTTP/1.0\r\n{fields}\r\n"));
@@ -203,7 +205,7 @@ fn http_29_a_body_of_unknown_length() {
         assert_eq!(answer.text(), TEN_LINES);
         client.expect_eof();
     }
-    // With a length, 1.0 may go on.
+    // With a length, an HTTP/1.0 connection may continue.
     let mut client = server.connect();
     client.send("GET /measured HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".repeat(2));
     for _ in 0..2 {
@@ -267,7 +269,7 @@ fn http_30_every_final_response_has_a_date() {
             .unwrap_or_else(|| panic!("{request:?} got no Date: {answer:?}"));
         let seconds =
             imf_fixdate_seconds(date).unwrap_or_else(|| panic!("no IMF-fixdate: {date:?}"));
-        // A date may be remembered for a second.
+        // The server may keep a date for a second.
         let now = before.saturating_sub(2)..=unix_seconds_now() + 1;
         assert!(now.contains(&seconds), "{date} is not now");
     }

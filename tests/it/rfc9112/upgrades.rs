@@ -1,4 +1,4 @@
-//! How a connection leaves HTTP, also where the request's body was left unread.
+//! How a connection leaves HTTP, also with an unread request body.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use akurai_tests::{Client, End, Gate, TestServer, eventually};
 /// A wait that no test waits for.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// A body that fits into no kernel's buffers, in bytes.
+/// The length of a body that no kernel's buffers can hold, in bytes.
 const UPLOAD: usize = 20_000_000;
 
 fn post(path: &str, length: usize) -> String {
@@ -19,7 +19,7 @@ fn post(path: &str, length: usize) -> String {
 
 #[test]
 fn http_23_a_body_left_unread_does_not_hinder_an_event_stream() {
-    // Its subscribers are looked at every 250 ms.
+    // The hub checks its subscribers every 250 ms.
     let options = HubOptions {
         sweep: Duration::from_millis(250),
         ..HubOptions::default()
@@ -53,19 +53,19 @@ fn http_23_a_body_left_unread_does_not_hinder_an_event_stream() {
     for path in ["/sse", "/bytes"] {
         for length in [1, 100, 100_000] {
             let body = "x".repeat(length);
-            // All of it at once.
+            // The whole body at once.
             let mut client = server.connect();
             client.send(post(path, length) + &body);
             events(&mut client);
             client.expect_eof();
-            // One half when the stream has begun.
+            // One half once the stream has begun.
             let mut client = server.connect();
             client.send(post(path, length) + &body[..length / 2]);
             assert_eq!(client.read_head().status, 200);
             client.send(&body[length / 2..]);
             client.read_through(b"data: two\n\n");
             client.expect_eof();
-            // One that waits to be asked for its body sends none.
+            // A client that waits for a 100 sends no body.
             let mut client = server.connect();
             client.send(format!(
                 "POST {path} HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
@@ -82,7 +82,7 @@ fn http_23_a_body_left_unread_does_not_hinder_an_event_stream() {
     events(&mut client);
     client.expect_eof();
 
-    // One whose thread has gone home.
+    // A stream whose thread has ended.
     let mut client = server.connect();
     client.send(post("/hub", 300_000));
     assert_eq!(client.read_head().status, 200);
@@ -95,12 +95,12 @@ fn http_23_a_body_left_unread_does_not_hinder_an_event_stream() {
     }
     server.handle().shutdown(LONG);
     client.send("x".repeat(100_000));
-    // It is told when to come back, and sees an end and no reset.
+    // The client is told when to come back, and gets FIN instead of a reset.
     let (rest, end) = client.read_to_end();
     assert_eq!(end, End::Fin, "behind {:?}", String::from_utf8_lossy(&rest));
 }
 
-/// Answers `Upgrade: shout` with what it gets, in capitals.
+/// Answers `Upgrade: shout` by sending all bytes back in capitals.
 fn shouting(request: &Request) -> Reply {
     if request.path() != "/shout" {
         return Response::text("plain").into();

@@ -1,4 +1,5 @@
-//! One row of the table of inputs after the other: what is written, what is dispatched.
+//! The rows of the table of inputs, one after the other: what the server writes, and what the
+//! client dispatches.
 
 use std::io::ErrorKind;
 use std::sync::mpsc;
@@ -9,7 +10,7 @@ use akurai_tests::{DEADLINE, EventStream, Gate, TestServer, shown};
 
 use super::{Write, ask, read_opening, streaming, wire};
 
-/// The bytes that `write` makes, and the events of them as (type, data, lastEventId).
+/// Asserts which bytes `write` makes, and their events as (type, data, lastEventId).
 #[track_caller]
 fn check(write: Write, bytes: &str, events: &[(&str, &str, &str)]) -> EventStream {
     let written = wire(write);
@@ -67,7 +68,7 @@ fn sse_05_to_09_line_breaks_in_data() {
         "data: a\ndata: \ndata: b\ndata: \ndata: \n\n",
         "a\n\nb\n\n",
     );
-    // What is passed through raw elsewhere, and forges a field.
+    // Text that other servers pass through raw, where it forges a field.
     check_message(
         |sink| sink.data("a\rid: 7\revent: x"),
         "data: a\ndata: id: 7\ndata: event: x\n\n",
@@ -136,7 +137,7 @@ fn sse_13_names() {
 
 #[test]
 fn sse_14_and_17_what_would_forge_a_field_is_refused() {
-    // Nothing of them is written, and the stream goes on.
+    // The sink writes none of them, and the stream continues.
     check_message(
         |sink| {
             for name in ["a\nb", "a\rb", "a\r\nb", "\n", "a\n", "\ra"] {
@@ -279,12 +280,13 @@ fn sse_22_an_event_is_one_write() {
         ask(&mut client);
         read_opening(&mut client);
         first.open();
-        // One write of so few bytes is one segment, which one read brings whole.
+        // One write of so few bytes is one segment, and one read gets all of it.
         assert_eq!(client.read_some(), event.as_bytes());
         second.open();
         assert_eq!(client.read_to_end().0, b"data: next\n\n");
     }
-    // Whoever is cut off in mid-event dispatches nothing of it, so that nobody acts on half of one.
+    // A client that is cut off in the middle of an event dispatches nothing of it, so that no page
+    // acts on half an event.
     for cut in 0..event.len() {
         let stream = EventStream::read_all(&event.as_bytes()[..cut]);
         assert!(stream.dispatched.is_empty(), "cut at {cut}");

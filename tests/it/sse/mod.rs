@@ -1,4 +1,5 @@
-//! Server-Sent Events through the server: the bytes on the wire, and what a browser makes of them (WHATWG HTML §9.2).
+//! Server-Sent Events through the server: the bytes on the wire, and what a browser does with them
+//! (WHATWG HTML §9.2).
 
 mod events;
 mod resuming;
@@ -12,7 +13,7 @@ use akurai_tests::{Answer, Client, End, Gate, TestServer};
 /// What a stream's closure does with its sink.
 type Write = fn(&mut SseSink) -> io::Result<()>;
 
-/// A server that streams at every path: `write` is called once `gate` is open.
+/// A server that streams at every path: it calls `write` once `gate` is open.
 fn streaming(
     gate: &Gate,
     write: impl Fn(&mut SseSink) -> io::Result<()> + Clone + Send + Sync + 'static,
@@ -46,7 +47,7 @@ fn read_opening(client: &mut Client) -> Answer {
     head
 }
 
-/// The bytes behind the first comment, up to the stream's end, which must be in order.
+/// The bytes after the first comment, up to the stream's end, which must be in order.
 #[track_caller]
 fn wire(write: Write) -> Vec<u8> {
     let gate = Gate::new();

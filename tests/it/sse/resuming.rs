@@ -1,4 +1,4 @@
-//! How a stream goes on, and how a client is told to come back or to stay away.
+//! How a stream resumes, and how the server tells a client to come back or to stay away.
 
 use std::io::Read;
 use std::sync::mpsc;
@@ -91,7 +91,7 @@ fn sse_26_no_content_ends_it_for_good() {
 fn expect_come_back(client: &mut Client, bounds: std::ops::RangeInclusive<u64>) {
     ask(client);
     let answer = client.read_response();
-    // Any other status, or another type, and the browser would not come back (rows 27 and 28).
+    // With any other status, or another type, the browser would not come back (rows 27 and 28).
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("text/event-stream"));
     let stream = EventStream::read_all(&answer.body);

@@ -1,4 +1,4 @@
-//! The stream as a connection: how it begins, how it ends, how many there may be.
+//! The stream as a connection: how it begins, how it ends, and how many there may be.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn the_head_and_a_first_comment_come_before_any_event() {
     let server = streaming(&gate, |sink| sink.data("first"));
     let mut client = server.connect();
     ask(&mut client);
-    // The gate is closed: nothing of this can come from the closure.
+    // The gate is closed, so none of this can come from the closure.
     let head = read_opening(&mut client);
     assert_eq!(head.header("content-type"), Some("text/event-stream"));
     assert_eq!(head.header("cache-control"), Some("no-store, no-transform"));
@@ -67,7 +67,8 @@ fn what_follows_the_request_ends_no_stream_early() {
     read_opening(&mut client);
     client.send("GET /third HTTP/1.1\r\nHost: t\r\n\r\n");
     gate.open();
-    // What was sent meanwhile is not answered, and makes no reset that would eat the last event.
+    // The server does not answer bytes that came meanwhile, and they cause no reset that would
+    // destroy the last event.
     assert_eq!(client.read_to_end(), (b"data: only\n\n".to_vec(), End::Fin));
 }
 
@@ -115,7 +116,7 @@ fn a_client_that_leaves_ends_the_closure() {
     let gate = Gate::new();
     gate.open();
     let server = streaming(&gate, move |sink| {
-        // No pause: the socket's buffer is what holds this loop.
+        // There is no pause: only the socket's full buffer stops this loop.
         let outcome = loop {
             if let Err(error) = sink.data(&"x".repeat(1000)) {
                 break error;
@@ -128,7 +129,7 @@ fn a_client_that_leaves_ends_the_closure() {
         let mut client = server.connect();
         ask(&mut client);
         client.read_until(|bytes| bytes.len() > 5000);
-        // It leaves with bytes unread, as a closed page does.
+        // The client leaves with unread bytes, as a closed page does.
         drop(client);
         let ended = tells.recv_timeout(DEADLINE);
         assert!(ended.is_ok(), "the closure goes on for nobody: {ended:?}");

@@ -1,4 +1,5 @@
-//! The tables under `tests/cases` and the tests that carry their numbers: each row has a test, and each numbered test a row.
+//! The tables under `tests/cases` and the tests that carry their numbers: each row has a test, and
+//! each numbered test a row.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,8 @@ const TABLES: [(&str, &str); 4] = [
     ("files", "files.md"),
 ];
 
-/// The numbers of a table's rows: `7. ...` at the beginning of a line, or `|7|...` in a Markdown table.
+/// The numbers of a table's rows: `7. ...` at the beginning of a line, or `|7|...` in a Markdown
+/// table.
 fn rows(table: &str) -> Vec<usize> {
     let number = |line: &str| {
         let (digits, _) = match line.strip_prefix('|') {
@@ -24,7 +26,8 @@ fn rows(table: &str) -> Vec<usize> {
     table.lines().filter_map(number).collect()
 }
 
-/// The rows that a test names: 7 of `http_07_one`, 7 and 9 of `http_07_and_09_both`, 7 to 9 of `http_07_to_09_three`.
+/// The rows that a test names: 7 of `http_07_one`, 7 and 9 of `http_07_and_09_both`, 7 to 9 of
+/// `http_07_to_09_three`.
 fn numbers(name: &str, table: &str) -> Vec<usize> {
     let mut words = name.split('_');
     if words.next() != Some(table) {

@@ -1,4 +1,5 @@
-//! Defaults as the code has them, in the docs of each option and in README's table of limits: all three say the same.
+//! Defaults in the code, in the docs of each option and in README's table of limits: all three must
+//! say the same.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -30,7 +31,7 @@ fn shown(options: &[(&str, &dyn Debug)]) -> BTreeMap<String, String> {
     fields
 }
 
-/// A value as people write it: `8 KiB`, `10,000`, `15 s`, `5 min`, `1 h`.
+/// A value in the form for readers: `8 KiB`, `10,000`, `15 s`, `5 min`, `1 h`.
 fn written(name: &str, value: &str) -> String {
     if let Ok(number) = value.parse::<u64>() {
         return match number {
@@ -57,7 +58,8 @@ fn written(name: &str, value: &str) -> String {
     }
 }
 
-/// What each documented field or setter of these names says behind `Default`: the owner is the type or `impl` that it stands in.
+/// The text after `Default` in the docs of each documented field or setter. Its owner is the type
+/// or `impl` around it.
 fn documented(source: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let (mut owner, mut docs) = (String::new(), String::new());
@@ -96,12 +98,12 @@ fn defaults() -> BTreeMap<String, String> {
         ("HubOptions", &HubOptions::default()),
         ("RedisOptions", &RedisOptions::default()),
     ]);
-    // One for each core: it differs from machine to machine.
+    // One for each core, so it differs between machines.
     defaults.remove("HubOptions.shards");
     defaults
 }
 
-/// The docs that say another default than the code has.
+/// The docs whose default differs from the code's.
 fn differing(defaults: &BTreeMap<String, String>, documented: &[(String, String)]) -> Vec<String> {
     let differs = |(name, said): &(String, String)| {
         let value = written(name, defaults.get(name)?);
@@ -130,7 +132,8 @@ fn docs_say_the_defaults_of_the_code() {
     assert!(differing.is_empty(), "\n{}", differing.join("\n"));
 }
 
-/// Rows of README's table of limits: what each is called there, and its second cell with the names of the options.
+/// Rows of README's table of limits: the name there, and its second cell with the names of the
+/// options.
 const ROWS: [(&str, &str); 24] = [
     (
         "request line / header section / fields",
@@ -200,7 +203,7 @@ const ROWS: [(&str, &str); 24] = [
     ("WebSocket frame", "{WsOptions.max_frame_bytes}"),
 ];
 
-/// The rows whose second cell does not begin as the code has it.
+/// The rows whose second cell does not begin with the code's value.
 fn wrong_rows(readme: &str, defaults: &BTreeMap<String, String>) -> Vec<String> {
     let mut wrong = Vec::new();
     for (row, pattern) in ROWS {

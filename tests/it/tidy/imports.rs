@@ -1,6 +1,6 @@
-//! Which file of a crate imports which, as its text shows: by `use`, and by paths within the code.
-//! Names that a module only passes on count for the file that defines them. What is compiled for
-//! tests alone does not count.
+//! Which file of a crate imports which, from its text: by `use`, and by paths in the code. A name
+//! that a module re-exports counts for the file that defines it. Code for tests only does not
+//! count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +13,9 @@ pub(super) struct Crate {
     files: Vec<String>,
     /// Each module's file, by the module's path from the root. A module within a file is there too.
     modules: BTreeMap<Path, usize>,
-    /// What each module calls by a name of its own, by `use`, and where that leads from there.
+    /// The names that each module imports by `use`, and the path that each name leads to.
     names: BTreeMap<Path, BTreeMap<String, Path>>,
-    /// Modules whose every name it knows, by `use …::*`.
+    /// The modules from which each module imports every name, by `use …::*`.
     globs: BTreeMap<Path, Vec<Path>>,
     /// Every path in the code, and the module where it stands.
     paths: Vec<(Path, Path)>,
@@ -30,7 +30,7 @@ pub(super) struct Imports {
 }
 
 impl Crate {
-    /// Of the files below `src`: path and text of each.
+    /// Reads the files below `src`: path and text of each.
     pub(super) fn of<'a>(sources: impl IntoIterator<Item = (&'a str, &'a str)>) -> Crate {
         let mut read = Crate::default();
         for (file, text) in sources {
@@ -84,7 +84,7 @@ impl Crate {
         }
     }
 
-    /// Reads what follows `use`, or a brace within it, and begins with `path`.
+    /// Reads a `use` tree, or a brace within one; `start` is the path before it.
     fn tree(&mut self, module: &Path, start: Path, tokens: &mut Tokens<'_>) {
         let mut path = start.clone();
         let mut name = None;
@@ -147,7 +147,7 @@ impl Crate {
         self.modules.get(module).copied()
     }
 
-    /// The module that defines what `path`, which stands in `module`, leads to; `None` for another
+    /// The module that defines the item at `path`, which stands in `module`; `None` for another
     /// crate's.
     fn leads_to(&self, module: &Path, path: &[String], depth: usize) -> Option<Path> {
         const DEEPEST: usize = 16;
@@ -221,8 +221,8 @@ fn module_of(file: &str) -> Path {
 }
 
 impl Imports {
-    /// The files that import each other in a circle, one set for each. A file and its children may
-    /// do so, as long as the children do not among themselves.
+    /// The files that import each other in a circle, one set for each circle. A file and its
+    /// children may import each other, as long as the children do not.
     pub(super) fn circles(&self) -> Vec<Vec<&str>> {
         let all = self.reach(|_, _| true);
         let siblings = self.reach(|from, to| !self.is_family(from, to));
@@ -245,8 +245,8 @@ impl Imports {
         circles
     }
 
-    /// Every import of a file that stands higher, or beside it in another room; and every file that
-    /// stands nowhere. Each of `tiers` names its rooms, from the lowest on.
+    /// Every import of a higher file, or of a file at the same height in another room; and every
+    /// file that is in no room. Each of `tiers` lists its rooms; the lowest tier comes first.
     pub(super) fn against(&self, tiers: &[&[&str]]) -> Vec<String> {
         let height = |file: &str| {
             let room = file.split(['/', '.']).next().unwrap_or(file);
@@ -268,7 +268,7 @@ impl Imports {
         against
     }
 
-    /// What the files that `begin` lead to, and these themselves, in order.
+    /// The files that match `begin`, and all files that they reach, in order.
     pub(super) fn reached_from(&self, begin: impl Fn(&str) -> bool) -> Vec<&str> {
         let reach = self.reach(|_, _| true);
         let begins: BTreeSet<usize> = (0..self.files.len())
@@ -279,7 +279,7 @@ impl Imports {
         all.into_iter().map(|&file| &*self.files[file]).collect()
     }
 
-    /// The files that each file leads to, over imports that `count`.
+    /// The files that each file reaches over the imports that `count` accepts.
     fn reach(&self, count: impl Fn(usize, usize) -> bool) -> Vec<BTreeSet<usize>> {
         let reach_of = |start| {
             let (mut reached, mut due) = (BTreeSet::new(), vec![start]);

@@ -1,5 +1,5 @@
-//! The house rules that text can show, asked of the source tree itself. `rules` has them as
-//! functions over text, `planted` shows that each of them catches something.
+//! The house rules that a test can check in the source text. `rules` has them as functions over
+//! text; `planted` shows that each of them finds its fault.
 
 mod cases;
 mod defaults;
@@ -24,7 +24,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The files under `dir` with one of these extensions, without what a build or a run leaves behind.
+/// The files under `dir` with one of these extensions, except the output of builds and runs.
 fn files(dir: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let entries = fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
@@ -47,8 +47,7 @@ fn files(dir: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// The Rust sources of the workspace's members, which are not what lies under tests/bench or
-/// tests/fuzz.
+/// The Rust sources of the workspace's members; tests/bench and tests/fuzz are not members.
 fn rust_files() -> Vec<PathBuf> {
     let members = [
         "akurai-http",
@@ -180,7 +179,7 @@ fn no_type_name_stands_twice_in_a_crate() {
     }
 }
 
-/// The files below a crate's `src`, but for a binary's root: path and text of each.
+/// The files below a crate's `src`, except a binary's root: path and text of each.
 fn sources(name: &str) -> Vec<(String, String)> {
     let src = root().join(name).join("src");
     let paths = files(&src, &["rs"]);
@@ -213,7 +212,7 @@ fn invariant_2_no_unsafe() {
         rules::forbids_unsafe(&root_manifest, manifest)
     });
 
-    // What ends the demo, and what counts for the tests.
+    // The code that ends the demo, and the code that counts for the tests.
     let exempt = [
         "akurai-server/src/signal.rs",
         "tests/allocations/counter.rs",

@@ -1,4 +1,4 @@
-//! Each rule catches what it is there for, and lets pass what only looks like it.
+//! Each rule finds its fault, and accepts code that only looks like it.
 
 use super::imports::{Crate, Imports};
 use super::rules;
@@ -131,14 +131,14 @@ fn a_circle_of_files_is_caught() {
         ]),
         [["a.rs", "b.rs", "c.rs"]]
     );
-    // By a name that the root passes on.
+    // By a name that the root re-exports.
     let root = ("lib.rs", "mod a; mod b; pub use a::A;");
     assert_eq!(
         circles(&[("a.rs", to_b), ("b.rs", "use crate::A;"), root]),
         [["a.rs", "b.rs"]]
     );
-    // A parent and its children, and then children among themselves, and then one through another
-    // room.
+    // First a parent and its children, then children among themselves, and then a circle through
+    // another room.
     let parent = ("a.rs", "mod x; mod y; use x::X; use y::Y; pub struct A;");
     let child = ("a/x.rs", "use super::A;");
     let other = |text| ("a/y.rs", text);

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::source::{Token, code_alone, tokens, without_comments, without_tests};
 
-/// Invariant 1: what a file under `codec/` may not name.
+/// Invariant 1: names that a file under `codec/` may not use.
 pub(super) fn codec_is_pure(text: &str) -> Vec<String> {
     names_none_of(text, &["net", "io", "fs", "thread", "time", "sync"])
 }
 
-/// Invariant 1: what a file that codecs import may not name. An error may turn into that of `io`.
+/// Invariant 1: names that a file imported by codecs may not use. `io` is allowed, since an error
+/// may become an `io::Error`.
 pub(super) fn values_are_pure(text: &str) -> Vec<String> {
     names_none_of(text, &["net", "fs", "thread", "time", "sync"])
 }
@@ -18,13 +19,13 @@ fn names_none_of(text: &str, impure: &[&str]) -> Vec<String> {
     let code = code_alone(text);
     modules_of_std(&tokens(&code))
         .into_iter()
-        // A glob, `self` or a new name for std would let anything in unseen.
+        // A glob, `self` or a rename of std would hide such a name.
         .filter(|(_, module)| impure.contains(module) || ["*", "self", "as"].contains(module))
         .map(|(line, module)| format!("line {line}: std::{module}"))
         .collect()
 }
 
-/// The modules named in `std::module` and `std::{module, …}`, and `as` for a renamed std.
+/// The modules named in `std::module` and `std::{module, …}`; `as` for a renamed std.
 fn modules_of_std<'a>(tokens: &[(usize, &'a str)]) -> Vec<(usize, &'a str)> {
     let mut modules = Vec::new();
     for (at, (line, token)) in tokens.iter().enumerate() {
@@ -65,7 +66,7 @@ fn word<'a>(tokens: &[(usize, &'a str)], at: usize) -> &'a str {
     tokens.get(at).map_or("", |(_, token)| token)
 }
 
-/// Invariant 2: every dependency of a manifest is a path, and a path within the workspace.
+/// Invariant 2: every dependency of a manifest is a path within the workspace.
 pub(super) fn dependencies_are_ours(manifest: &str) -> Vec<String> {
     let mut violations = Vec::new();
     let mut table = String::new();
@@ -106,7 +107,7 @@ fn has_inner_path(line: &str) -> bool {
         .any(|path| line.contains(path))
 }
 
-/// Invariant 2, as cargo resolved it: no package of `Cargo.lock` came from anywhere.
+/// Invariant 2, in cargo's resolution: no package of `Cargo.lock` has a source.
 pub(super) fn lock_has_no_source(lock: &str) -> Vec<String> {
     lock.lines()
         .filter(|line| line.trim_start().starts_with("source"))
@@ -114,7 +115,7 @@ pub(super) fn lock_has_no_source(lock: &str) -> Vec<String> {
         .collect()
 }
 
-/// Invariant 2: the library of this manifest forbids `unsafe`, by its own table or by the
+/// Invariant 2: the library of this manifest forbids `unsafe`, in its own table or in the
 /// workspace's.
 pub(super) fn forbids_unsafe(root_manifest: &str, manifest: &str) -> Vec<String> {
     const FORBID: &str = "unsafe_code = \"forbid\"";
@@ -138,12 +139,12 @@ fn table<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// Invariant 2: the one token that only `signal.rs` and the tests' `counter.rs` may hold.
+/// Invariant 2: the token that only `signal.rs` and the tests' `counter.rs` may contain.
 pub(super) fn is_safe(text: &str) -> Vec<String> {
     lines_of_token(text, &["unsafe"])
 }
 
-/// Invariant 6: `akurai-http` does not know that WebSocket exists; its comments may.
+/// Invariant 6: `akurai-http` does not know that WebSocket exists. Its comments may mention it.
 pub(super) fn knows_no_websocket(text: &str) -> Vec<String> {
     lines_where(&without_comments(text), |line| {
         let line = line.to_ascii_lowercase();
@@ -151,7 +152,7 @@ pub(super) fn knows_no_websocket(text: &str) -> Vec<String> {
     })
 }
 
-/// The top level holds what was agreed, and dotfiles.
+/// The top level holds only the agreed entries, and dotfiles.
 pub(super) fn top_level_is_agreed<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     const AGREED: [&str; 9] = [
         "Cargo.toml",
@@ -189,8 +190,7 @@ fn says_why(line: &str) -> bool {
         })
 }
 
-/// A Rust file has few lines of code: without comments, empty lines and what is compiled for tests
-/// alone.
+/// A Rust file has few lines of code, without comments, empty lines and code for tests only.
 pub(super) fn has_little_code(text: &str) -> Vec<String> {
     const MOST: usize = 400;
     let code = without_tests(&code_alone(text));
@@ -201,7 +201,7 @@ pub(super) fn has_little_code(text: &str) -> Vec<String> {
     vec![format!("{lines} lines of code")]
 }
 
-/// A function fits a screen, counted in the same way, or says why not.
+/// A function fits a screen, counted in the same way, or says why it does not.
 pub(super) fn has_short_functions(text: &str) -> Vec<String> {
     const MOST: usize = 60;
     let code = without_tests(&code_alone(text));
@@ -209,7 +209,7 @@ pub(super) fn has_short_functions(text: &str) -> Vec<String> {
     let mut violations = Vec::new();
     for at in 0..tokens.len() {
         let (first, name) = (tokens[at].0, word(&tokens, at + 1));
-        // A type of functions has no name.
+        // A function type has no name.
         if word(&tokens, at) != "fn" || name == "(" {
             continue;
         }
@@ -225,8 +225,8 @@ pub(super) fn has_short_functions(text: &str) -> Vec<String> {
     violations
 }
 
-/// Every type's name that several files of a crate define, each with those files; tests define what
-/// they like.
+/// Every type name that several files of a crate define, each with those files. Tests may define
+/// any name.
 pub(super) fn names_of_several_types<'a>(
     sources: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Vec<String> {
@@ -247,8 +247,7 @@ pub(super) fn names_of_several_types<'a>(
     definitions.into_iter().map(told).collect()
 }
 
-/// The line of the brace that ends the body of the function that `tokens` begin with, if it has
-/// one.
+/// The line of the closing brace of the function at the start of `tokens`, if it has a body.
 fn end_of_body(tokens: &[Token<'_>]) -> Option<usize> {
     let mut depth = 0;
     for (line, token) in tokens {
@@ -267,9 +266,9 @@ fn end_of_body(tokens: &[Token<'_>]) -> Option<usize> {
     None
 }
 
-/// Nothing is left for later in a source file: that is what issues are for.
+/// No source file marks work for later: issues are for that.
 pub(super) fn has_no_marker(text: &str) -> Vec<String> {
-    // In halves, since this file is read too.
+    // In halves, since this rule reads this file too.
     const MARKERS: [&str; 3] = [
         concat!("TO", "DO"),
         concat!("FIX", "ME"),
@@ -281,7 +280,7 @@ pub(super) fn has_no_marker(text: &str) -> Vec<String> {
     })
 }
 
-/// Every test runs.
+/// No test is ignored.
 pub(super) fn ignores_no_test(text: &str) -> Vec<String> {
     let code = code_alone(text);
     let tokens = tokens(&code);
@@ -294,7 +293,7 @@ pub(super) fn ignores_no_test(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// No test sleeps: it waits for what it wants to see.
+/// No test sleeps: it waits for the event that it needs.
 pub(super) fn never_sleeps(text: &str) -> Vec<String> {
     lines_of_token(text, &["sleep", "sleep_ms", "sleep_until"])
 }

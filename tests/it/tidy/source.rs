@@ -1,4 +1,4 @@
-//! Rust source as far as house rules need it: what is code, what is a comment, what is a literal.
+//! Rust source as far as the house rules need it: code, comments and literals.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -18,7 +18,7 @@ pub(super) fn code_alone(text: &str) -> String {
     blank(text, |kind| kind != Kind::Code)
 }
 
-/// A token, and the line where it stands.
+/// A token and its line.
 pub(super) type Token<'a> = (usize, &'a str);
 
 /// The identifiers and punctuation of `code`, each with its line; `::` is one of them.
@@ -41,7 +41,7 @@ pub(super) fn tokens(code: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// `code` with every item blanked that stands behind `#[cfg(test)]`; lines keep their numbers.
+/// `code` with every item after `#[cfg(test)]` blanked; lines keep their numbers.
 pub(super) fn without_tests(code: &str) -> String {
     const ATTRIBUTE: &str = "#[cfg(test)]";
     let mut kept = String::with_capacity(code.len());
@@ -57,14 +57,14 @@ pub(super) fn without_tests(code: &str) -> String {
     kept
 }
 
-/// The length of the item, field or statement that `code` begins with: up to its brace, or to what
-/// separates it from the next one.
+/// The length of the item, field or statement at the start of `code`: up to its brace, or to its
+/// separator.
 fn item_bytes(code: &str) -> usize {
     let mut depth = 0;
     for (at, c) in code.char_indices() {
         match c {
             '{' | '(' | '[' => depth += 1,
-            // The end of what it stands in.
+            // The end of the enclosing item.
             '}' | ')' | ']' if depth == 0 => return at,
             '}' | ')' | ']' => {
                 depth -= 1;
@@ -98,8 +98,8 @@ fn blank(text: &str, hide: impl Fn(Kind) -> bool) -> String {
     shown
 }
 
-/// What `rest` begins with, and for how many bytes. `previous` is the character before it: within a
-/// word, `r"` begins no raw string.
+/// The kind and length in bytes of the piece at the start of `rest`. `previous` is the character
+/// before it: within a word, `r"` begins no raw string.
 fn piece(rest: &str, previous: char) -> (Kind, usize) {
     let until = |end: &str, from: usize| {
         rest[from..]
@@ -154,7 +154,7 @@ fn raw_string(rest: &str) -> Option<(&str, usize)> {
     Some((hashes, rest.len() - inside.len()))
 }
 
-/// The length of a block comment; they nest.
+/// The length of a block comment, which may contain others.
 fn block_comment(rest: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     while at < rest.len() {

@@ -1,4 +1,4 @@
-//! What the server sent, bit by bit.
+//! Inflates the server's bytes, bit by bit.
 
 use super::{CODE_LENGTH_ORDER, DISTANCE_EXTRA, DISTANCES, END_OF_BLOCK, LENGTH_EXTRA, LENGTHS};
 
@@ -6,18 +6,18 @@ type Result<T> = std::result::Result<T, &'static str>;
 
 const ENDS_EARLY: &str = "it ends within a block";
 
-/// Inflates what it is given, and knows what was inflated before.
+/// Inflates its input, and remembers the output so far.
 #[derive(Debug, Clone)]
 pub struct Inflater {
     window: usize,
-    /// What came out, the newest last; at least as much of it as a copy may reach.
+    /// The output, with the newest bytes last; it keeps at least the part that a copy may reach.
     history: Vec<u8>,
     /// The farthest that any copy has reached back, in bytes.
     pub farthest: usize,
 }
 
 impl Inflater {
-    /// With a window of 2 to this power, in which all copies must stay.
+    /// With a window of 2 to the power `bits`; all copies must stay within it.
     pub fn new(window_bits: u32) -> Inflater {
         Inflater {
             window: 1 << window_bits,
@@ -26,12 +26,12 @@ impl Inflater {
         }
     }
 
-    /// As if nothing had been inflated before: a message without context takeover.
+    /// Forgets all earlier output, for a message without context takeover.
     pub fn forget(&mut self) {
         self.history.clear();
     }
 
-    /// A compressed message's payload inflated (RFC 7692 §7.2.2), or what is wrong with it.
+    /// Inflates a compressed message's payload (RFC 7692 §7.2.2), or says what is wrong with it.
     pub fn message(&mut self, payload: &[u8]) -> Result<Vec<u8>> {
         let input = [payload, &[0, 0, 0xff, 0xff]].concat();
         let before = self.trim();
@@ -44,7 +44,8 @@ impl Inflater {
         Ok(self.history[before..].to_vec())
     }
 
-    /// A DEFLATE stream up to its final block: what it inflates to, and how many bytes it has.
+    /// Inflates a DEFLATE stream up to its final block; returns the output and the number of bytes
+    /// used.
     pub fn stream(&mut self, input: &[u8]) -> Result<(Vec<u8>, usize)> {
         let before = self.trim();
         let mut bits = Bits::new(input);
@@ -53,14 +54,14 @@ impl Inflater {
         Ok((self.history[before..].to_vec(), bits.at / 8))
     }
 
-    /// Drops what no copy may reach; how much is left.
+    /// Drops the part that no copy may reach; returns how much is left.
     fn trim(&mut self) -> usize {
         let beyond = self.history.len().saturating_sub(self.window);
         self.history.drain(..beyond);
         self.history.len()
     }
 
-    /// Whether it was the final block.
+    /// Returns whether it was the final block.
     fn block(&mut self, bits: &mut Bits<'_>) -> Result<bool> {
         let is_final = bits.take(1)? == 1;
         match bits.take(2)? {
@@ -162,7 +163,7 @@ fn dynamic_codes(bits: &mut Bits<'_>) -> Result<(Codes, Codes)> {
 
 /// A Huffman code by its lengths (RFC 1951 §3.2.2).
 struct Codes {
-    /// How many codes there are of each length.
+    /// How many codes each length has.
     counts: [usize; 16],
     /// The symbols in the order of their codes.
     symbols: Vec<usize>,
@@ -184,7 +185,7 @@ impl Codes {
         }
         let mut symbols: Vec<usize> = (0..lengths.len()).filter(|at| lengths[*at] > 0).collect();
         symbols.sort_by_key(|at| lengths[*at]);
-        // One code alone has one bit, and a block of literals needs no distance.
+        // A single code has one bit, and a block of literals needs no distance.
         if left > 0 && symbols.len() > counts[1].min(1) {
             return Err("an incomplete code");
         }
@@ -206,7 +207,7 @@ impl Codes {
     }
 }
 
-/// Input from its lowest bit on (RFC 1951 §3.1.1).
+/// Input, read from the lowest bit on (RFC 1951 §3.1.1).
 struct Bits<'a> {
     input: &'a [u8],
     /// In bits.

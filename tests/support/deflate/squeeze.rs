@@ -1,21 +1,23 @@
-//! A compressor that finds what was said before.
+//! A compressor that finds repetitions of earlier bytes.
 
 use super::{Blocks, Piece};
 
-/// Compresses one message after the other, each in one block of the fixed codes unless it is told otherwise.
+/// Compresses one message after the other, each in one block of the fixed codes, unless the caller
+/// adds other blocks.
 #[derive(Debug, Clone)]
 pub struct Squeezer {
     window: usize,
     takeover: bool,
     history: Vec<u8>,
-    /// How many bytes have been dropped from its front.
+    /// How many bytes have been dropped from the front.
     dropped: usize,
-    /// Where three bytes of this hash were last seen, counted from the first byte of all.
+    /// Where three bytes with this hash last occurred, counted from the very first byte.
     seen: Vec<usize>,
 }
 
 impl Squeezer {
-    /// With a window of 2 to this power; with `takeover`, a message may repeat what those before it said.
+    /// With a window of 2 to the power `bits`. With `takeover`, a message may refer to earlier
+    /// messages.
     pub fn new(window_bits: u32, takeover: bool) -> Squeezer {
         Squeezer {
             window: 1 << window_bits,
@@ -88,7 +90,7 @@ impl Squeezer {
         blocks.stored(bytes)
     }
 
-    /// The message's payload, whose blocks these are.
+    /// The payload of the message that consists of these blocks.
     pub fn end(&mut self, blocks: Blocks) -> Vec<u8> {
         let kept = if self.takeover { self.window } else { 0 };
         let beyond = self.history.len().saturating_sub(kept);
@@ -98,7 +100,7 @@ impl Squeezer {
     }
 }
 
-/// Of three bytes at this place, if there are as many.
+/// The hash of the three bytes at this place, if there are three.
 fn hash(all: &[u8], at: usize) -> Option<usize> {
     let three = all.get(at..at + 3)?;
     let mix = |hash: usize, byte: &u8| hash << 5 ^ usize::from(*byte);

@@ -1,9 +1,11 @@
-//! The inflater on the vectors of the RFCs and on what zlib made; the writer against the inflater.
+//! Tests the inflater with the vectors of the RFCs and with zlib's output, and the writer with the
+//! inflater.
 
 use super::*;
 use crate::Random;
 
-/// `" ".join(str(n * n) for n in range(100))` by Python's `zlib.compressobj(9, zlib.DEFLATED, -15, 9)`.
+/// `" ".join(str(n * n) for n in range(100))` by Python's `zlib.compressobj(9, zlib.DEFLATED, -15,
+/// 9)`.
 const SQUARES: &[u8] = b"\
     \x15\x91\xc9\x01\x00\x21\x08\x03\x5b\xa1\x04\x11\xe4\xe8\xbf\x31\x27\x2f\x5d\x09\xc9\xc0\
     \x1e\x73\x4b\x5b\xf3\xb2\xfb\x2c\xca\x72\xad\xd2\xc6\xcd\xcf\x31\xbf\x9c\x99\x54\x51\x2c\
@@ -17,7 +19,7 @@ const SQUARES: &[u8] = b"\
     \xbd\xb0\x8c\x56\x3f\x17\xbe\x49\xfd\x8b\x82\x79\x06\xfa\xd5\x1c\x28\xb8\x41\xc9\x36\x99\
     \x72\xe7\xf8\x07";
 
-/// 30 green bottles and so on down to one, by the same.
+/// 30 green bottles and so on down to one, by the same compressor.
 const BOTTLES: &[u8] = b"\
     \x8d\xd2\xcb\x09\xc0\x20\x14\x05\xd1\x56\x5e\x01\x59\xe4\x6a\xbe\xe5\x18\x10\x0d\xc8\x13\
     \x12\x21\xed\xa7\x85\xd9\xcf\xea\x30\x71\xb6\xf2\xe4\xec\x76\xf5\x31\x5a\x7e\xad\x26\x2f\
@@ -92,7 +94,7 @@ fn what_zlib_made() {
         let inflated = Inflater::new(15).stream(stream);
         let (bytes, used) = inflated.expect("zlib makes no mistakes");
         assert_eq!((text(bytes), used), (whole, stream.len()));
-        // Nothing is taken for whole that is not.
+        // The inflater accepts no incomplete input as whole.
         for len in 0..stream.len() - 1 {
             assert!(Inflater::new(15).stream(&stream[..len]).is_err(), "{len}");
         }
@@ -106,8 +108,8 @@ fn what_zlib_made() {
 
 #[test]
 fn rfc1951_3_2_2_the_example_of_codes() {
-    // The lengths (3, 3, 3, 3, 3, 2, 4, 4) for A to H give 010 to 110, 00, 1110 and 1111; a code that was complete is
-    // no more with one length taken away, nor with one added.
+    // The lengths (3, 3, 3, 3, 3, 2, 4, 4) for A to H give 010 to 110, 00, 1110 and 1111. A
+    // complete code is no longer complete after one length is removed, or added.
     let dynamic = |lengths: &[usize]| {
         let header = Blocks::new().header(2).bits(0, 5).bits(0, 5).bits(15, 4);
         let coded = [

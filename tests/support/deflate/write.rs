@@ -1,17 +1,17 @@
-//! DEFLATE blocks by hand, right or wrong.
+//! DEFLATE blocks made by hand, right or wrong.
 
 use super::{CODE_LENGTH_ORDER, DISTANCE_EXTRA, DISTANCES, END_OF_BLOCK, LENGTH_EXTRA, LENGTHS};
 
 /// What a block of [`Blocks::fixed`] is made of.
 #[derive(Debug, Clone, Copy)]
 pub enum Piece<'a> {
-    /// Bytes as they are.
+    /// Literal bytes.
     Literals(&'a [u8]),
     /// `length` bytes, 3 to 258, from `distance` bytes before, 1 to 32768.
     Copy {
-        /// How many.
+        /// The number of bytes.
         length: usize,
-        /// From where.
+        /// How far back they are.
         distance: usize,
     },
 }
@@ -20,18 +20,18 @@ pub enum Piece<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Blocks {
     bytes: Vec<u8>,
-    /// How many bits of the last byte are not yet used.
+    /// How many bits of the last byte are still unused.
     free: u32,
     is_final: bool,
 }
 
 impl Blocks {
-    /// None yet.
+    /// Without blocks.
     pub fn new() -> Blocks {
         Blocks::default()
     }
 
-    /// The next block has BFINAL set, and is padded to a byte's end (RFC 7692 §7.2.1).
+    /// The next block gets BFINAL, and is padded to the end of a byte (RFC 7692 §7.2.1).
     pub fn with_bfinal(mut self) -> Blocks {
         self.is_final = true;
         self
@@ -51,7 +51,7 @@ impl Blocks {
         self
     }
 
-    /// The header of a block without compression, with whatever LEN and NLEN.
+    /// The header of a block without compression, with any LEN and NLEN.
     pub fn stored_claiming(self, len: u16, nlen: u16) -> Blocks {
         let mut blocks = self.header(0).align();
         blocks.bytes.extend(len.to_le_bytes());
@@ -100,21 +100,22 @@ impl Blocks {
         }
     }
 
-    /// A block of dynamic codes (RFC 1951 §3.2.7) that says `x` once and then copies it 258 times over, as often as is
-    /// asked: 1032 bytes come out of each byte that goes in, the most that DEFLATE can do.
+    /// A block of dynamic codes (RFC 1951 §3.2.7) that contains `x` once and then copies it 258
+    /// times, as often as the caller asks. Each input byte inflates to 1032 bytes, the most that
+    /// DEFLATE can do.
     pub fn bomb(self, copies: usize) -> Blocks {
         let is_final = self.is_final;
         let mut blocks = self.header(2).bits(286 - 257, 5).bits(0, 5).bits(18 - 4, 4);
         for at in &CODE_LENGTH_ORDER[..18] {
             blocks = blocks.bits(*[0, 2, 2].get(*at).unwrap_or(&usize::from(*at == 18)), 3);
         }
-        // The code lengths 1 and 2 by themselves, 18 for as many zeros.
+        // The code lengths 1 and 2 as they are, and 18 for each run of zeros.
         let zeros = |blocks: Blocks, count: usize| blocks.code(0, 1).bits(count - 11, 7);
         let (one, two) = ((0b10, 2), (0b11, 2));
         blocks = zeros(blocks, 120).code(two.0, two.1);
         blocks = zeros(blocks, 135).code(two.0, two.1);
         blocks = zeros(blocks, 28).code(one.0, one.1).code(one.0, one.1);
-        // `x`, the copies of two zero bits each, the end.
+        // `x`, the copies of two zero bits each, the end of the block.
         blocks = blocks.code(0b10, 2);
         let first = blocks.free.min(2 * copies as u32);
         let left = 2 * copies - first as usize;
@@ -124,7 +125,7 @@ impl Blocks {
         if is_final { blocks.align() } else { blocks }
     }
 
-    /// Bits as they stand, the lowest first.
+    /// Bits in their order, the lowest first.
     pub fn bits(mut self, value: usize, count: u32) -> Blocks {
         for n in 0..count {
             if self.free == 0 {
@@ -145,18 +146,19 @@ impl Blocks {
             .fold(self, |blocks, n| blocks.bits(code >> n & 1, 1))
     }
 
-    /// BFINAL and this block type.
+    /// BFINAL and the block's type.
     pub fn header(mut self, block_type: usize) -> Blocks {
         let bfinal = std::mem::take(&mut self.is_final);
         self.bits(bfinal.into(), 1).bits(block_type, 2)
     }
 
-    /// What there is, up to a byte's end.
+    /// The bytes so far, padded to the end of a byte.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// A message's payload: an empty block without compression follows, less its last four bytes (RFC 7692 §7.2.1).
+    /// A message's payload: followed by an empty block without compression, minus its last four
+    /// bytes (RFC 7692 §7.2.1).
     pub fn into_message(self) -> Vec<u8> {
         self.header(0).bytes
     }

@@ -1,7 +1,8 @@
-//! The same server the way one writes it with axum: a broadcast channel, and a stream of it for each subscriber; and
-//! by WebSocket, a task for each that waits for the channel and for the socket.
+//! The same server in axum's usual style: a broadcast channel, and a stream of it for each
+//! subscriber. By WebSocket, each subscriber has a task that waits for the channel and for the
+//! socket.
 //!
-//! To its favour, an event is formatted once, by the publisher, and no subscriber pays for that.
+//! In its favour, the publisher formats an event once, at no cost for the subscribers.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,7 +19,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Receiver};
 use tokio_stream::wrappers::BroadcastStream;
 
-/// As many as wait for one of the Hub's subscribers, rounded up to a power of two as the channel does by itself.
+/// The limit for one of the Hub's subscribers, rounded up to a power of two, as the channel itself
+/// does.
 const CAPACITY: usize = 1024;
 
 #[tokio::main]
@@ -31,7 +33,8 @@ async fn main() -> io::Result<()> {
         .route(
             "/events",
             get(async move || {
-                // Who lagged goes on with what is still there, as the channel's documentation suggests.
+                // A subscriber that lagged continues with the events that are still there, as the
+                // channel's documentation suggests.
                 let stream = BroadcastStream::new(events.subscribe())
                     .filter_map(|event| std::future::ready(event.ok().map(Ok::<_, Infallible>)));
                 Sse::new(stream).keep_alive(KeepAlive::default())
@@ -55,7 +58,7 @@ async fn main() -> io::Result<()> {
     println!("{}", listener.local_addr()?);
     publish_as_told(move |number, text| {
         let _ = texts.send(text.as_str().into());
-        // An id as long as the Hub's, so that both write as much.
+        // An id as long as the Hub's, so that both write the same number of bytes.
         let event = Event::default().data(text).id(format!("{:015}", number));
         let _ = sender.send(event);
     });
@@ -76,7 +79,7 @@ async fn subscribed(mut socket: WebSocket, mut texts: Receiver<Utf8Bytes>) {
         };
         let message = match text {
             Ok(text) => Message::Text(text),
-            // Who lagged goes on, as above.
+            // A subscriber that lagged continues, as above.
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return,
         };

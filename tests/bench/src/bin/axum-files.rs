@@ -1,4 +1,4 @@
-//! The same files the way one serves them with axum: tower-http's `ServeDir`.
+//! The same files in axum's usual style: tower-http's `ServeDir`.
 
 use std::io;
 use std::path::Path;

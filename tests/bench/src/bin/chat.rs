@@ -1,11 +1,13 @@
-//! Messages that come back: `chat ADDRESS PATH BYTES CONNECTIONS DEPTH [OPTION...]`, as told on the standard input (see `client`).
+//! Echoed messages: `chat ADDRESS PATH BYTES CONNECTIONS DEPTH [OPTION...]`, with commands on the
+//! standard input (see `client`).
 //!
 //! - `--binary`: instead of text
 //! - `--deflate`: compressed, and the server is to compress what it finds worth it
 //! - `--handshake`: no message, but a connection for each opening handshake and the closing one
 //!
-//! The masked frame is made once, of rows of JSON. Of the DEPTH messages in flight, all are sent at once, and again when all are
-//! back. The first are compared with what was sent; later ones by their frames' headers, and counted.
+//! The client makes its masked frame once, from rows of JSON. It sends all DEPTH messages in flight
+//! at once, and again when all their echoes have arrived. It compares the first echoes with the
+//! sent message; of later ones it checks the frames' headers, and counts them.
 
 use std::borrow::Cow;
 use std::io::{Read, Write};
@@ -77,7 +79,7 @@ fn run() -> Result<()> {
     client.obey_input()
 }
 
-/// So many bytes of ASCII.
+/// This many bytes of ASCII.
 fn rows(bytes: usize) -> Vec<u8> {
     let (mut text, mut seed, mut id) = (Vec::new(), 1_u32, 0);
     while text.len() < bytes {
@@ -90,7 +92,7 @@ fn rows(bytes: usize) -> Vec<u8> {
     text
 }
 
-/// As RFC 7692 §7.2.1 has it.
+/// In the form of RFC 7692 §7.2.1.
 fn compress(text: &[u8]) -> Vec<u8> {
     let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(6, -15, 0));
     let mut out = vec![0; text.len() + 1024];
@@ -106,7 +108,7 @@ fn open(address: &str, opening: &str, compressed: bool) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.write_all(opening.as_bytes())?;
     let mut head = Vec::new();
-    // A byte each: what follows is the connection's.
+    // One byte at a time: the bytes after the head belong to the connection.
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         stream.read_exact(&mut byte)?;
@@ -127,10 +129,10 @@ struct Echoes {
 
 struct Check {
     text: Rc<[u8]>,
-    /// The first byte of what was sent, uncompressed.
+    /// The first byte of the sent frame, without compression.
     first: u8,
     compressed: bool,
-    /// Frames whose content is to be compared.
+    /// Frames whose content is still to be compared.
     unchecked: u64,
     answers: u64,
     /// The answer to a ping.
@@ -180,14 +182,14 @@ fn text_of(first: u8, payload: &[u8]) -> Cow<'_, [u8]> {
     match first & 0x40 {
         0 => payload.into(),
         _ => {
-            // What RFC 7692 §7.2.2 appends, and an empty block that is the last.
+            // The bytes that RFC 7692 §7.2.2 appends, and an empty last block.
             let ended = [payload, &[0, 0, 0xff, 0xff, 3, 0]].concat();
             decompress_to_vec(&ended).unwrap_or_default().into()
         }
     }
 }
 
-/// Of one connection, of which the head is the answer.
+/// The handshakes of one connection; the server's head is the answer.
 #[derive(Default)]
 struct Handshakes {
     head: Vec<u8>,

@@ -1,4 +1,5 @@
-//! Requests: `fetch ADDRESS PATH LENGTH CONNECTIONS DEPTH [OPTION...]`, as told on the standard input (see `client`).
+//! Requests: `fetch ADDRESS PATH LENGTH CONNECTIONS DEPTH [OPTION...]`, with commands on the
+//! standard input (see `client`).
 //!
 //! - `--header LINE`: one more field
 //! - `--expect TEXT`: what the answer is, which is compared
@@ -6,8 +7,9 @@
 //! - `--upload BYTES`: a body, sent in pieces
 //! - `--churn`: a connection for each request, which the server closes
 //!
-//! Of the DEPTH requests that are pipelined, all are sent at once, and again when all their answers are here. A body is counted,
-//! not looked at unless `--expect` says what it is. Any answer but a 200 of this length is an error.
+//! The client sends all DEPTH pipelined requests at once, and again when all their answers have
+//! arrived. It counts a body's bytes, and compares them only with `--expect`. Any answer except a
+//! 200 of this length is an error.
 
 use std::net::TcpStream;
 
@@ -61,7 +63,8 @@ fn run() -> Result<()> {
             head: Vec::new(),
             left: 0,
         };
-        // One after the other, since tiny_http forgets a connection now and then when two of them come at once.
+        // One after the other, since tiny_http sometimes forgets a connection when two arrive at
+        // once.
         client.add(TcpStream::connect(&address)?, bodies)?;
     }
     client.obey_input()
@@ -69,11 +72,11 @@ fn run() -> Result<()> {
 
 struct Bodies {
     length: u64,
-    /// What they are, or nothing if it does not matter.
+    /// The expected bodies, or nothing if their content does not matter.
     expect: Vec<u8>,
-    /// The beginning of a head of which the end is not here yet.
+    /// The beginning of a head whose end has not arrived.
     head: Vec<u8>,
-    /// What is still to come of a body, in bytes.
+    /// The bytes of a body that are still to come.
     left: u64,
 }
 
@@ -106,7 +109,7 @@ impl Answers for Bodies {
 }
 
 impl Bodies {
-    /// What follows the head, if its end is here.
+    /// The bytes after the head, if its end has arrived.
     fn take_head<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<&'a [u8]>> {
         if self.head.is_empty() {
             if let Some(end) = memmem::find(bytes, b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! Akurai's files: what is below `DIR/files` at `/files`.
+//! Akurai's files: serves the files below `DIR/files` at `/files`.
 
 use std::io;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What any server must do that has one thread and an epoll: as `floor-web`, but that it waits for all connections at once, and
-//! keeps what a connection does not take yet.
+//! The least work of any server with one thread and an epoll. Like `floor-web`, but it waits for
+//! all connections at once, and keeps the bytes that a connection does not take yet.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,7 +14,7 @@ const LISTENER: Token = Token(usize::MAX);
 struct Connection {
     stream: TcpStream,
     floor: Floor,
-    /// Not taken yet, from `sent` on.
+    /// The bytes from `sent` on are not sent yet.
     waiting: Vec<u8>,
     sent: usize,
 }
@@ -61,9 +61,10 @@ impl Connection {
         }
     }
 
-    /// Whether it goes on.
+    /// Returns whether the connection continues.
     fn advance(&mut self, readable: bool) -> io::Result<bool> {
-        // Nothing was read while something waited, so that it may be readable without an event.
+        // While bytes waited for the client, the server read nothing, so the socket may be readable
+        // without an event.
         let waited = !self.waiting.is_empty() || self.floor.owed > 0;
         if !self.flush()? || !(readable || waited) {
             return Ok(true);
@@ -88,14 +89,15 @@ impl Connection {
             if self.floor.ends {
                 return Ok(!flushed);
             }
-            // A buffer that was not filled has drained the socket: what comes later is an event of its own.
+            // A read that did not fill the buffer has emptied the socket: later bytes cause a new
+            // event.
             if !flushed || count < space {
                 return Ok(true);
             }
         }
     }
 
-    /// Whether all is taken.
+    /// Returns whether everything has been sent.
     fn flush(&mut self) -> io::Result<bool> {
         self.sent += write(&mut self.stream, &self.waiting[self.sent..])?;
         if self.sent < self.waiting.len() {
@@ -114,7 +116,7 @@ impl Connection {
     }
 }
 
-/// How much of it was taken.
+/// Returns how many bytes the socket took.
 fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     let mut sent = 0;
     while sent < bytes.len() {

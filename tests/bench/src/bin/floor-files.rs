@@ -1,5 +1,6 @@
-//! What any server must do that has a thread for each connection and no `sendfile`: open, ask for the length, read pieces
-//! into a buffer that stays, write them, close. Nothing is parsed but the path, and nothing is checked.
+//! The least work of any server with a thread for each connection and without `sendfile`: open, ask
+//! for the length, read pieces into a lasting buffer, write them, close. It parses only the path,
+//! and checks nothing.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -34,7 +35,7 @@ fn serve(mut stream: TcpStream, root: &str, piece: usize) -> io::Result<()> {
     loop {
         let count = stream.read(&mut buffer)?;
         let request = std::str::from_utf8(&buffer[..count]).unwrap_or_default();
-        // A request is one segment here: the client is ours.
+        // Here a request is always one segment, since the client is ours.
         let Some(path) = request.split(' ').nth(1) else {
             return Ok(());
         };

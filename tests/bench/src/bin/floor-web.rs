@@ -1,5 +1,5 @@
-//! What any server must do that has a thread for each connection: read, find where a request ends, write, answers to what came
-//! together together.
+//! The least work of any server with a thread for each connection: read, find the end of a request,
+//! write. It answers requests that came together in one write.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};

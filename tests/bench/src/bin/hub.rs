@@ -1,4 +1,5 @@
-//! Akurai's Hub: `/events` is one topic, `/ws` the same by WebSocket, `/stats` says how many are there and how many were dropped.
+//! Akurai's Hub: `/events` is one topic, `/ws` the same topic by WebSocket. `/stats` says how many
+//! subscribers are connected and how many were dropped.
 
 use std::io;
 

@@ -1,13 +1,16 @@
-//! Subscribers, all on one thread: `listen ADDRESS READING [UNREAD] [--ws]`, of an event stream or by WebSocket.
+//! Subscribers of an event stream or by WebSocket, all on one thread: `listen ADDRESS READING
+//! [UNREAD] [--ws]`.
 //!
-//! It says `ready` when all of them have their heads. Then it takes commands, a line each, and answers each with a line:
+//! It prints `ready` when all of them have received their heads. Then it reads commands, one on
+//! each line, and answers each with a line:
 //!
 //! - `begin`: forget what was counted
 //! - `report`: what was counted, as JSON
 //! - `fin N`, `rst N`: that many of those that read leave
-//! - `resume`: those that did not read do so now, and come back with `Last-Event-ID` when their stream ends
+//! - `resume`: those that did not read do so now, and come back with `Last-Event-ID` when their
+//!   stream ends
 //!
-//! It ends with its input.
+//! It ends at the end of its input.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -27,18 +30,18 @@ use socket2::{Domain, Socket, Type};
 
 const WAKER: Token = Token(usize::MAX);
 
-/// Connections that are made before their heads are waited for: fewer than fit any backlog.
+/// How many connections it opens before it waits for their heads: fewer than any backlog holds.
 const AT_ONCE: usize = 64;
 
 struct Subscriber {
     stream: TcpStream,
-    /// The line of which the end is not here yet.
+    /// A line whose end has not arrived.
     carry: Vec<u8>,
     head: bool,
-    /// Of one by WebSocket.
+    /// Only for a subscriber by WebSocket.
     frames: Option<Frames>,
     next: Option<u64>,
-    /// Comes back when its stream ends, from this id on.
+    /// If its stream ends, it reconnects from this id on.
     resumes: Option<Vec<u8>>,
 }
 
@@ -46,7 +49,7 @@ struct Subscriber {
 struct Counts {
     deliveries: u64,
     reads: u64,
-    /// Events that a subscriber should have seen before the one that it saw.
+    /// Events that a subscriber missed before the one that it saw.
     lost: u64,
     twice: u64,
     resets: u64,
@@ -120,8 +123,9 @@ impl Client {
     fn subscribe(&mut self, name: usize, resumes: Option<Vec<u8>>) -> Result<(), Box<dyn Error>> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         if self.unread.contains(&name) {
-            // As across an Ethernet: with the loopback's segments of 64 KiB the server's kernel would take 2.6 MiB for each
-            // of them before the server sees that they take nothing.
+            // Segments as on an Ethernet. With the loopback's segments of 64 KiB the server's
+            // kernel would take 2.6 MiB for each subscriber before the server notices that they do
+            // not read.
             socket.set_tcp_mss(1448)?;
             socket.set_recv_buffer_size(4096)?;
         }
@@ -181,7 +185,7 @@ impl Client {
         Ok(())
     }
 
-    /// Whether its stream goes on. One that is `ending` is read to its end.
+    /// Returns whether the subscriber's stream continues. If `ending`, reads the stream to its end.
     fn read(&mut self, name: usize, ending: bool) -> bool {
         let Some(subscriber) = self.subscribers.get_mut(&name) else {
             return true;
@@ -193,7 +197,8 @@ impl Client {
                     self.counts.reads += 1;
                     let bytes = &self.buffer[..count];
                     self.heads += usize::from(subscriber.take(bytes, &mut self.counts));
-                    // A buffer that was not filled has drained the socket: what comes later is an event of its own.
+                    // A read that did not fill the buffer has emptied the socket: later bytes cause
+                    // a new event.
                     if count < self.buffer.len() && !ending {
                         return true;
                     }
@@ -276,7 +281,7 @@ impl Client {
 }
 
 impl Subscriber {
-    /// Whether the head ended here.
+    /// Returns whether the head ended here.
     fn take(&mut self, mut bytes: &[u8], counts: &mut Counts) -> bool {
         let now = now_ns();
         let mut ended = false;
@@ -297,7 +302,7 @@ impl Subscriber {
                     now,
                     counts,
                 };
-                // It takes whatever comes, so that nothing fails.
+                // This reader accepts all frames, so nothing fails.
                 let _ = frames.take(bytes, &mut messages);
                 self.frames = Some(frames);
             }

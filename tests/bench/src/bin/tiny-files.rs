@@ -1,6 +1,7 @@
-//! The same files the way one serves them with tiny_http: threads that ask for a request, and `Response::from_file`.
+//! The same files in tiny_http's usual style: threads that each wait for a request, and
+//! `Response::from_file`.
 //!
-//! To its favour, it sends a length in the place of chunks, and no path is checked.
+//! In its favour, it sends a length instead of chunks, and checks no path.
 
 use std::error::Error;
 use std::fs::File;
@@ -10,7 +11,7 @@ use std::thread;
 use bench_task::{end_with_input, root};
 use tiny_http::{Response, Server};
 
-/// As many as the connections that are measured at most.
+/// As many as the largest number of measured connections.
 const THREADS: usize = 16;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,4 +1,4 @@
-//! The same with tiny_http, which has a thread for each connection by itself; one more answers.
+//! The same with tiny_http, which itself has a thread for each connection; one more thread answers.
 
 use std::error::Error;
 use std::io::{self, Read};
@@ -38,7 +38,7 @@ fn answer(mut request: Request) -> io::Result<()> {
             let bytes = asked(url);
             let length = Some(bytes as usize);
             let response = Response::new(200.into(), vec![], Pieces::new(bytes), length, None);
-            // To its favour a length in the place of chunks.
+            // In its favour, a length instead of chunks.
             request.respond(response.with_chunked_threshold(usize::MAX))
         }
     }

@@ -1,5 +1,6 @@
-//! Akurai's answers to what a server is asked, with the limits and deadlines that it has by default; but for uploads, which may
-//! have any length, for `/echo-deflate`, the echo with permessage-deflate, and for `/echo-joined`, which joins what it sends.
+//! Akurai's server for the bench, with its default limits and deadlines. The exceptions: uploads
+//! may have any length, `/echo-deflate` echoes with permessage-deflate, and `/echo-joined` joins
+//! its sends.
 
 use std::io::{self, Read, Write};
 

@@ -1,4 +1,5 @@
-//! What every server is asked to do, without any other crate, so that a peer's package has what that peer needs and no more.
+//! The task of every server. This crate has no dependencies, so that a peer's package has only what
+//! that peer needs.
 //!
 //! | | |
 //! |---|---|
@@ -11,7 +12,7 @@
 use std::io;
 use std::thread;
 
-/// What `GET /` is answered with.
+/// The answer to `GET /`.
 pub const TEXT: &str = "Hello, World!";
 
 /// Longest body of a `POST /post`, in bytes.
@@ -20,18 +21,18 @@ pub const POST_BYTES: usize = 1024 * 1024;
 /// Longest WebSocket message, in bytes.
 pub const MESSAGE_BYTES: usize = 2 * 1024 * 1024;
 
-/// What is read or written at once of a long body.
+/// Bytes of a long body that are read or written at once.
 pub const PIECE_BYTES: usize = 64 * 1024;
 
 static PIECE: [u8; PIECE_BYTES] = [b'x'; PIECE_BYTES];
 
-/// How much `GET /download/N` asks for; nothing if it is no number.
+/// How many bytes `GET /download/N` asks for; 0 if N is no number.
 pub fn asked(path: &str) -> u64 {
     let number = path.rsplit('/').next().and_then(|word| word.parse().ok());
     number.unwrap_or(0)
 }
 
-/// So many bytes.
+/// Pieces with this many bytes in all.
 pub fn pieces(bytes: u64) -> impl Iterator<Item = &'static [u8]> + Send + 'static {
     let mut left = bytes;
     std::iter::from_fn(move || {
@@ -41,7 +42,7 @@ pub fn pieces(bytes: u64) -> impl Iterator<Item = &'static [u8]> + Send + 'stati
     })
 }
 
-/// The process ends with its standard input.
+/// Ends the process at the end of its standard input.
 pub fn end_with_input() {
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
@@ -49,7 +50,7 @@ pub fn end_with_input() {
     });
 }
 
-/// The directory that a server of files is told as its first argument.
+/// The directory from the first argument of a file server.
 pub fn root() -> String {
     std::env::args().nth(1).expect("the directory to serve")
 }

@@ -11,7 +11,7 @@ use actix_ws::{Message, MessageStream, Session};
 use bench_task::{MESSAGE_BYTES, POST_BYTES, TEXT, asked, end_with_input, pieces};
 use futures_util::{StreamExt, stream};
 
-/// More than are measured.
+/// More than the bench opens.
 const CONNECTIONS: usize = 30_000;
 
 #[actix_web::main]

@@ -1,5 +1,6 @@
-//! The same with http-net's blocking server, a thread for each connection. It has no WebSocket, its handlers get a body whole, and
-//! they cannot stream an answer: so neither echo nor uploads nor downloads.
+//! The same with http-net's blocking server, a thread for each connection. It has no WebSocket. Its
+//! handlers get a body only as a whole, and cannot stream an answer. So it takes part in neither
+//! echo, nor uploads, nor downloads.
 
 use std::io;
 
@@ -7,7 +8,7 @@ use bench_task::{POST_BYTES, TEXT, end_with_input};
 use http_net::blocking::{Server, ServerConfig};
 use http_net::{Limits, Response};
 
-/// More than are measured.
+/// More than the bench opens.
 const CONNECTIONS: usize = 20_000;
 
 fn main() -> io::Result<()> {

@@ -1,7 +1,8 @@
-//! The same with hyper, and fastwebsockets for the echo, the runtime on one thread: `hyper-web [pipelined]`.
+//! The same with hyper, and fastwebsockets for the echo; the runtime has one thread: `hyper-web
+//! [pipelined]`.
 //!
-//! What is pipelined, it answers together if it is told so (`pipeline_flush`); a long body, which it would then gather in memory
-//! before it sends any of it, it is asked for without.
+//! With `pipelined` it answers pipelined requests together (`pipeline_flush`). Long bodies run
+//! without it, since hyper would then gather a whole body in memory before it sends any of it.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,7 +21,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// What is whole is not boxed.
+/// A whole body is not boxed.
 type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -1,7 +1,9 @@
-//! Ours and its peers behind one face. All write raw DEFLATE data, and all hand out fresh memory.
+//! Our codec and its peers behind one trait. All write raw DEFLATE data, and all return fresh
+//! memory.
 //!
-//! A peer keeps its stream from message to message and resets it, as is usual with them; ours has none to keep unless the context
-//! is taken over. Who wants to know beforehand how long the output is, is told.
+//! A peer keeps its stream from message to message and resets it, as is usual with them. Ours keeps
+//! none, except with context takeover. A codec that needs the output's length beforehand is told
+//! it.
 
 use std::mem::{MaybeUninit, size_of};
 
@@ -10,7 +12,7 @@ use miniz_oxide::deflate::core::{self as miniz, CompressionStrategy, CompressorO
 use miniz_oxide::inflate::stream::InflateState;
 use miniz_oxide::{DataFormat, MZFlush, MZStatus};
 
-/// More than enough for what is not made smaller.
+/// More than enough for data that does not become smaller.
 fn bound(bytes: usize) -> usize {
     bytes + bytes / 8 + 256
 }
@@ -31,7 +33,7 @@ pub trait Codec {
 
     fn compress(&self, kind: Kind, level: u8, pieces: &[Vec<u8>]) -> Vec<Vec<u8>>;
 
-    /// What `compress` made of pieces with these lengths.
+    /// Decompresses the output of `compress` for pieces of these lengths.
     fn decompress(&self, kind: Kind, pieces: &[Vec<u8>], lengths: &[usize]) -> Vec<Vec<u8>>;
 }
 
@@ -79,7 +81,7 @@ impl Codec for Akurai {
     }
 }
 
-/// Our decoder as it is fed from a connection, in reads of 64 KiB.
+/// Our decoder, fed as from a connection, in reads of 64 KiB.
 pub struct Reads;
 
 impl Codec for Reads {
@@ -223,7 +225,8 @@ impl Codec for ZlibRs {
             if kind == Kind::Alone {
                 stream.reset(false);
             }
-            // Room for one more: else it does not come to the end of the last block.
+            // Room for one byte more: otherwise the decoder does not reach the end of the last
+            // block.
             let mut out = vec![0; *length + 1];
             let before = stream.total_out();
             let flush = match kind {
@@ -277,7 +280,7 @@ impl Codec for Zlib {
     }
 }
 
-/// C's zlib. It does not move, since its state has its address.
+/// C's zlib. The stream must not move, since its state holds its address.
 struct ZlibStream {
     stream: Box<libz_sys::z_stream>,
     is_deflate: bool,
@@ -285,7 +288,8 @@ struct ZlibStream {
 
 impl ZlibStream {
     fn new(is_deflate: bool, init: impl FnOnce(&mut libz_sys::z_stream, i32) -> i32) -> ZlibStream {
-        // SAFETY: of a zeroed stream, zlib takes its own allocator; nothing reads the fields that zero is no value of.
+        // SAFETY: for a zeroed stream zlib uses its own allocator. Nothing reads the fields for
+        // which zero is no valid value.
         let stream: MaybeUninit<libz_sys::z_stream> = MaybeUninit::zeroed();
         let mut stream = Box::new(unsafe { stream.assume_init() });
         let status = init(&mut stream, size_of::<libz_sys::z_stream>() as i32);
@@ -335,7 +339,7 @@ impl ZlibStream {
 
 impl Drop for ZlibStream {
     fn drop(&mut self) {
-        // SAFETY: it was initialised, and ends once.
+        // SAFETY: the stream was initialised, and is ended only once.
         unsafe {
             match self.is_deflate {
                 true => libz_sys::deflateEnd(&mut *self.stream),

@@ -1,7 +1,8 @@
 //! Our DEFLATE beside its peers: `deflate [--rounds N] [--mib N] [--levels 1,6,9] [NAME...]`.
 //!
-//! All codecs take turns on the same data in each round, and a table has the medians, and the medians of the rounds' own ratios.
-//! All decode what zlib wrote. Names choose among the data; progress goes to the standard error.
+//! All codecs alternate on the same data in each round. A table has the medians, and the medians of
+//! the ratios of each round. All codecs decode zlib's output. Names select data; progress goes to
+//! the standard error.
 
 mod codecs;
 mod samples;
@@ -20,7 +21,7 @@ struct Options {
     names: Vec<String>,
 }
 
-/// What one codec did with one sample: nanoseconds of each round.
+/// One codec's times with one sample: nanoseconds of each round.
 #[derive(Default, Clone)]
 struct Times {
     compress: Vec<f64>,
@@ -33,7 +34,7 @@ struct Row {
     bytes: usize,
     pieces: usize,
     sizes: Vec<usize>,
-    /// The last one is ours again, its input cut into reads.
+    /// The last entry is ours again, with its input cut into reads.
     times: Vec<Times>,
 }
 
@@ -114,7 +115,7 @@ fn measure(kind: Kind, level: u8, sample: &Sample, rounds: usize) -> Row {
     }
     for round in 0..rounds {
         for nth in 0..decoders.len() {
-            // Each is the first in its turn.
+            // The codecs take turns at coming first.
             let at = (round + nth) % decoders.len();
             if at < codecs.len() {
                 let begun = Instant::now();
@@ -146,7 +147,7 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     (low + high) / 2.0
 }
 
-/// The median of the rounds' own ratios.
+/// The median of the ratios of each round.
 fn ratio(ones: &[f64], others: &[f64]) -> f64 {
     median(ones.iter().zip(others).map(|(one, other)| one / other))
 }
@@ -179,7 +180,7 @@ fn print(level: u8, rows: &[Row]) {
         let [ours, miniz, zlib_rs, _, reads] = &row.times[..] else {
             unreachable!("four codecs, and one of them again");
         };
-        // Speeds, and so the others' times to ours.
+        // These are speeds, so the ratio is the others' time to ours.
         println!(
             "| {} | {} | {} | {:.3} | {:.2} | {:.2} | {:.2} | {:.2} |",
             row.name,

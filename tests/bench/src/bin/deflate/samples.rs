@@ -1,5 +1,5 @@
-//! Data of several kinds. But for the source code and the executable, which are this repository's, it is made here, the same
-//! each time.
+//! Data of several kinds. The source code and the executable are this repository's. The rest is
+//! generated here, and is the same each time.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -48,7 +48,7 @@ pub fn large(most: usize) -> Result<Vec<Sample>, Box<dyn Error>> {
     Ok(samples)
 }
 
-/// Messages as WebSocket has them, of about `bytes` each: JSON with some text in it.
+/// Messages of about `bytes` each, as a WebSocket sends them: JSON with some text in it.
 pub fn messages(bytes: usize) -> Sample {
     let mut random = Random(0x0d0e_0f1a_7e00_0002);
     let words = Words::new(&mut random);
@@ -206,7 +206,8 @@ fn beside(name: &str) -> Result<PathBuf, Box<dyn Error>> {
     Ok(std::env::current_exe()?.with_file_name(name))
 }
 
-/// Made-up words. A few are frequent and most are rare, as Zipf has it, and what follows a word is seldom a surprise.
+/// Made-up words. A few are frequent and most are rare, by Zipf's law, and a word often predicts
+/// the next one.
 struct Words {
     words: Vec<String>,
 }
@@ -244,7 +245,7 @@ impl Words {
                 text.push_str(if random.below(12) == 0 { ", " } else { " " });
             }
             text.push_str(&self.words[word]);
-            // One of the few that belong behind it, or any.
+            // One of the few words that usually follow, or any word.
             word = match random.below(5) {
                 0..3 => {
                     let mut next = Random(word as u64 * 8 + random.skewed(8) as u64);
@@ -283,13 +284,13 @@ impl Random {
         ((u128::from(self.next()) * end as u128) >> 64) as usize
     }
 
-    /// Small ones more often.
+    /// Small numbers come more often.
     fn skewed(&mut self, end: usize) -> usize {
         let most = self.below(end) + 1;
         self.below(most)
     }
 
-    /// As often as 1 / (n + 1), about.
+    /// The number n comes about as often as 1 / (n + 1).
     fn zipf(&mut self, end: usize) -> usize {
         let unit = self.below(1 << 30) as f64 / f64::from(1 << 30);
         ((end as f64).powf(unit) as usize - 1).min(end - 1)
