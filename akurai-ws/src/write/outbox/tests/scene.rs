@@ -256,23 +256,25 @@ impl Scene {
                 }
                 result
             }
-            Finish => {
-                outbox.retire();
-                let result = outbox.close(CLOSE, "", Way::Send);
-                if !outbox.closing().has_failed() {
-                    outbox.await_close();
-                    self.pipe.shutdown(Shutdown::Write);
-                }
-                if outbox.abandon() {
-                    self.pipe.shutdown(Shutdown::Both);
-                }
-                result
-            }
+            Finish => self.finish(),
             Op::End => {
                 outbox.end(false);
                 Ok(())
             }
         }
+    }
+
+    fn finish(&self) -> Result<(), Error> {
+        self.outbox.retire();
+        let result = self.outbox.close(CLOSE, "", Way::Send);
+        if !self.outbox.closing().has_failed() {
+            self.outbox.await_close();
+            self.pipe.shutdown(Shutdown::Write);
+        }
+        if self.outbox.abandon() {
+            self.pipe.shutdown(Shutdown::Both);
+        }
+        result
     }
 
     fn stream(&self, parts: usize, label: [u8; 2]) -> Result<(), Error> {
