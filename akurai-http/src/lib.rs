@@ -75,6 +75,7 @@ mod serve;
 mod sse;
 mod values;
 
+pub use codec::constant_time::constant_time_eq;
 pub use io::stats::Stats;
 pub use message::app::App;
 pub use message::body_writer::BodyWriter;
@@ -95,6 +96,7 @@ pub use message::proxies::{ProxyError, TrustedProxies};
 pub use message::reply::{Reply, Upgrade};
 pub use message::request::{BodyReader, Request};
 pub use message::response::Response;
+pub use message::signer::{SignatureError, SignedValue, Signer};
 pub use router::Router;
 pub use serve::server::{Handle, Server};
 pub use sse::event::{SseEvent, last_event_id};

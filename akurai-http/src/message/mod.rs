@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod body_writer;
 pub(crate) mod cookie;
+pub(crate) mod credentials;
 pub(crate) mod form;
 pub(crate) mod multipart;
 pub(crate) mod own_answers;
@@ -11,3 +12,4 @@ pub(crate) mod proxies;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod response;
+pub(crate) mod signer;

@@ -24,7 +24,9 @@
 
 mod access_log;
 mod cors;
+mod cross_origin;
 mod gzip;
+mod rate_limit;
 mod security_headers;
 mod timing;
 
@@ -32,7 +34,9 @@ use crate::{Reply, Response, Status};
 
 pub use access_log::{LogLine, access_log};
 pub use cors::Cors;
+pub use cross_origin::CrossOriginProtection;
 pub use gzip::Gzip;
+pub use rate_limit::RateLimit;
 pub use security_headers::security_headers;
 pub use timing::server_timing;
 
