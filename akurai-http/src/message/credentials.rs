@@ -16,7 +16,7 @@ impl Request {
     /// everybody on the way: use TLS.
     ///
     /// ```
-    /// use akurai_http::{Reply, Request, Response, Router, Status, constant_time_eq};
+    /// use akurai_http::{Method, Reply, Request, Response, Router, Status, constant_time_eq};
     ///
     /// fn is_admin(req: &Request) -> bool {
     ///     let Some((user, password)) = req.basic_credentials() else {
@@ -33,9 +33,9 @@ impl Request {
     ///         }
     ///     },
     /// );
-    /// let reply = admin.handle(&Request::get("/"));
+    /// let reply = admin.handle(&Request::new(Method::Get, "/"));
     /// assert_eq!(reply.response().status(), Status::UNAUTHORIZED);
-    /// let ann = Request::get("/").with_header("Authorization", "Basic YW5uOm9wZW4gc2VzYW1l");
+    /// let ann = Request::new(Method::Get, "/").with_header("Authorization", "Basic YW5uOm9wZW4gc2VzYW1l");
     /// assert_eq!(admin.handle(&ann).response().status(), Status::OK);
     /// ```
     pub fn basic_credentials(&self) -> Option<(String, String)> {
@@ -52,9 +52,9 @@ impl Request {
     /// digest there instead of the token. Answer [`Response::bearer_challenge`] if it is wrong.
     ///
     /// ```
-    /// use akurai_http::Request;
+    /// use akurai_http::{Method, Request};
     ///
-    /// let request = Request::get("/").with_header("Authorization", "Bearer mF_9.B5f-4.1JqM");
+    /// let request = Request::new(Method::Get, "/").with_header("Authorization", "Bearer mF_9.B5f-4.1JqM");
     /// assert_eq!(request.bearer_token(), Some("mF_9.B5f-4.1JqM"));
     /// ```
     pub fn bearer_token(&self) -> Option<&str> {
@@ -110,9 +110,9 @@ impl Response {
     /// [`FORBIDDEN`](Status::FORBIDDEN).
     ///
     /// ```
-    /// use akurai_http::{Request, Response};
+    /// use akurai_http::{Method, Request, Response};
     ///
-    /// let request = Request::get("/").with_header("Authorization", "Bearer expired");
+    /// let request = Request::new(Method::Get, "/").with_header("Authorization", "Bearer expired");
     /// let response = Response::bearer_challenge(&request, "feed");
     /// let challenge = response.headers().get("WWW-Authenticate");
     /// assert_eq!(challenge, Some("Bearer realm=\"feed\", error=\"invalid_token\""));
@@ -154,10 +154,11 @@ fn checked(realm: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Method;
 
     fn with(fields: &[&str]) -> Request {
         let with = |request: Request, value: &&str| request.with_header("Authorization", value);
-        fields.iter().fold(Request::get("/"), with)
+        fields.iter().fold(Request::new(Method::Get, "/"), with)
     }
 
     #[track_caller]
@@ -258,7 +259,7 @@ mod tests {
         for realm in ["a\r\nSet-Cookie: b", "a\nb", "a\0", "\u{7f}", "é", "\t"] {
             let basic = std::panic::catch_unwind(|| Response::basic_challenge(realm));
             assert!(basic.is_err(), "{realm:?}");
-            let request = Request::get("/");
+            let request = Request::new(Method::Get, "/");
             let bearer =
                 std::panic::AssertUnwindSafe(|| Response::bearer_challenge(&request, realm));
             assert!(std::panic::catch_unwind(bearer).is_err(), "{realm:?}");

@@ -27,6 +27,7 @@ mod cors;
 mod cross_origin;
 mod gzip;
 mod rate_limit;
+mod request_id;
 mod security_headers;
 mod timing;
 
@@ -37,6 +38,7 @@ pub use cors::Cors;
 pub use cross_origin::CrossOriginProtection;
 pub use gzip::Gzip;
 pub use rate_limit::RateLimit;
+pub use request_id::{RequestId, request_id};
 pub use security_headers::security_headers;
 pub use timing::server_timing;
 

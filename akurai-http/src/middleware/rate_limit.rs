@@ -29,7 +29,7 @@ use crate::{Reply, Request, Response, Status};
 ///
 /// ```
 /// use akurai_http::middleware::RateLimit;
-/// use akurai_http::{Request, Response, Router, Status};
+/// use akurai_http::{Method, Request, Response, Router, Status};
 /// use std::time::Duration;
 ///
 /// // A login is tried at most 5 times at once, and then once each 12 s.
@@ -38,9 +38,9 @@ use crate::{Reply, Request, Response, Status};
 ///     .wrap(RateLimit::new(5, Duration::from_secs(60)).middleware());
 ///
 /// for _ in 0..5 {
-///     assert_eq!(login.handle(&Request::get("/login")).response().status(), Status::OK);
+///     assert_eq!(login.handle(&Request::new(Method::Get, "/login")).response().status(), Status::OK);
 /// }
-/// let reply = login.handle(&Request::get("/login"));
+/// let reply = login.handle(&Request::new(Method::Get, "/login"));
 /// assert_eq!(reply.response().status(), Status::TOO_MANY_REQUESTS);
 /// assert_eq!(reply.response().headers().get("Retry-After"), Some("12"));
 /// ```

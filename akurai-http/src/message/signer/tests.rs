@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Cookie, Request, Response};
+use crate::{Cookie, Method, Request, Response};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -189,10 +189,11 @@ fn a_cookie_and_an_address_carry_a_value_as_it_is() {
     let response = Response::text("").cookie(Cookie::new("session", &value));
     let field = response.headers().get("Set-Cookie").expect("it is set");
     let pair = field.split(';').next().expect("a pair comes first");
-    let request = Request::get(&format!("/?ticket={value}")).with_header("Cookie", pair);
+    let request =
+        Request::new(Method::Get, &format!("/?ticket={value}")).with_header("Cookie", pair);
     assert_eq!(request.cookie("session"), Some(&*value));
     assert_eq!(request.query_pairs().get("ticket"), Some(&*value));
     let bearer = format!("Bearer {value}");
-    let request = Request::get("/").with_header("Authorization", bearer);
+    let request = Request::new(Method::Get, "/").with_header("Authorization", bearer);
     assert_eq!(request.bearer_token(), Some(&*value));
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Method;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -127,7 +128,7 @@ fn retry_after_is_rounded_up_and_never_zero() {
 #[test]
 fn a_handler_s_panic_and_long_work_do_not_hold_the_buckets() {
     let limit = RateLimit::new(2, 3600 * SECOND).middleware();
-    let request = Request::get("/");
+    let request = Request::new(Method::Get, "/");
     // A handler that asks its own server: the lock is free meanwhile.
     let reply = limit(&request, &|inner| {
         limit(inner, &|_| Response::text("").into())
