@@ -31,6 +31,7 @@ mod limits;
 mod long_frames;
 mod notices;
 mod posting;
+mod ready_made;
 mod receiving;
 mod redis;
 mod rfc6455;
