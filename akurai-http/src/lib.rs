@@ -35,7 +35,9 @@
 //! the connection's thread until it returns, and the server starts another thread for the next
 //! connection.
 //!
-//! The crate also has [`middleware`] (access log, CORS, gzip, security headers, timing),
+//! The crate also has [`middleware`] (access log, CORS, cross-origin protection, gzip, limits for
+//! each client address, request ids, security headers, timing), Basic and Bearer credentials
+//! ([`Request::basic_credentials`], [`Request::bearer_token`]), signed values ([`Signer`]),
 //! [`Cookie`]s, forms ([`Request::form`], [`Request::multipart`]), static files ([`Files`],
 //! [`Response::file`]), a client's address behind proxies ([`TrustedProxies`]), and a server's
 //! counts ([`Handle::stats`]).
@@ -58,7 +60,8 @@
 //! # What it leaves out
 //!
 //! For TLS, HTTP/2 and HTTP/3, put a proxy in front (nginx, Caddy, HAProxy). There is no async
-//! runtime, no template engine, no JSON: bring your own.
+//! runtime, no template engine, no JSON: bring your own. Nothing is encrypted, and no password is
+//! hashed: SHA-256 and HMAC are here for signed values alone.
 
 #![forbid(unsafe_code)]
 

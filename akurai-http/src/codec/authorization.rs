@@ -1,6 +1,6 @@
 //! Credentials and challenges (RFC 9110 §11, RFC 7617, RFC 6750).
 
-use crate::codec::base64::{Alphabet, decode};
+use crate::codec::base64::{Base64, decode};
 use crate::values::field::is_tchar;
 
 // credentials = auth-scheme [ 1*SP ( token68 / #auth-param ) ]          RFC 9110 §11.4
@@ -22,7 +22,7 @@ pub(crate) fn scheme(value: &[u8]) -> (&[u8], &[u8]) {
 // Neither may hold a control character.
 /// The user and the password of `Basic` credentials.
 pub(crate) fn basic(token68: &[u8]) -> Option<(String, String)> {
-    let text = String::from_utf8(decode(token68, Alphabet::Standard)?).ok()?;
+    let text = String::from_utf8(decode(token68, Base64::Standard)?).ok()?;
     let (user, password) = text.split_once(':')?;
     let is_clean = !text.contains(char::is_control);
     is_clean.then(|| (user.to_owned(), password.to_owned()))

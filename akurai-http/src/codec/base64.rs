@@ -1,10 +1,10 @@
 //! Base64 (RFC 4648 §4), and its form for addresses and cookies, without padding (§5).
 
-use Alphabet::{Standard, Url};
+use Base64::{Standard, Url};
 
-/// Which 64 characters, and whether `=` fills the last group of four.
+/// Which of the two: the 64 characters, and whether `=` fills the last group of four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Alphabet {
+pub(crate) enum Base64 {
     /// With `+` and `/`, padded.
     Standard,
     /// With `-` and `_`, not padded.
@@ -31,8 +31,8 @@ const URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 /// The bytes of `text`. `None` if there is another text for the same bytes: a character of the
 /// other alphabet, padding that is missing or too much, white space, or unused bits that are not
 /// zero (§3.5).
-pub(crate) fn decode(text: &[u8], alphabet: Alphabet) -> Option<Vec<u8>> {
-    let letters = match alphabet {
+pub(crate) fn decode(text: &[u8], form: Base64) -> Option<Vec<u8>> {
+    let letters = match form {
         Standard if text.len() % 4 != 0 => return None,
         Standard => text
             .strip_suffix(b"==")
@@ -44,7 +44,7 @@ pub(crate) fn decode(text: &[u8], alphabet: Alphabet) -> Option<Vec<u8>> {
     for group in letters.chunks(4) {
         let mut bits = 0u32;
         for &letter in group {
-            bits = bits << 6 | u32::from(sextet(letter, alphabet)?);
+            bits = bits << 6 | u32::from(sextet(letter, form)?);
         }
         let unused = match group.len() {
             4 => 0,
@@ -63,8 +63,8 @@ pub(crate) fn decode(text: &[u8], alphabet: Alphabet) -> Option<Vec<u8>> {
     (padding == 0 || letters.len() % 4 + padding == 4).then_some(bytes)
 }
 
-fn sextet(letter: u8, alphabet: Alphabet) -> Option<u8> {
-    match (letter, alphabet) {
+fn sextet(letter: u8, form: Base64) -> Option<u8> {
+    match (letter, form) {
         (b'A'..=b'Z', _) => Some(letter - b'A'),
         (b'a'..=b'z', _) => Some(letter - b'a' + 26),
         (b'0'..=b'9', _) => Some(letter - b'0' + 52),
@@ -112,9 +112,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_refused(alphabet: Alphabet, texts: &[&[u8]]) {
+    fn check_refused(form: Base64, texts: &[&[u8]]) {
         for text in texts {
-            assert_eq!(decode(text, alphabet), None, "{}", text.escape_ascii());
+            assert_eq!(decode(text, form), None, "{}", text.escape_ascii());
         }
     }
 

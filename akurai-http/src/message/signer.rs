@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::codec::base64::{Alphabet, decode, encode_url};
+use crate::codec::base64::{Base64, decode, encode_url};
 use crate::codec::constant_time::constant_time_eq;
 use crate::codec::sha256::{DIGEST_BYTES, HmacSha256};
 
@@ -154,10 +154,10 @@ fn parts(value: &str) -> Option<(Vec<u8>, u64, [u8; DIGEST_BYTES])> {
         return None;
     }
     // The code first: it is short, and a wrong length ends the work.
-    let code = decode(code.as_bytes(), Alphabet::Url)?.try_into().ok()?;
+    let code = decode(code.as_bytes(), Base64::Url)?.try_into().ok()?;
     let number: u64 = seconds.parse().ok()?;
     let is_plain = number.to_string() == seconds;
-    let text = decode(text.as_bytes(), Alphabet::Url)?;
+    let text = decode(text.as_bytes(), Base64::Url)?;
     is_plain.then_some((text, number, code))
 }
 

@@ -23,6 +23,21 @@ const ID_BYTES: usize = 128;
 /// If the handler sets a field of this name itself, that one stays. A 101 (Switching Protocols) gets
 /// no field.
 ///
+/// ```
+/// use akurai_http::{Method, Request, Response, Router, middleware};
+///
+/// let router = Router::new()
+///     .get("/", |_| Response::text("hello\n"))
+///     .wrap(middleware::request_id("X-Request-ID"));
+/// let id_of = |request: Request| {
+///     let reply = router.handle(&request);
+///     reply.response().headers().get("X-Request-ID").map(str::to_owned)
+/// };
+/// let request = || Request::new(Method::Get, "/");
+/// assert_eq!(id_of(request().with_header("X-Request-ID", "a-7")), Some("a-7".to_owned()));
+/// assert_eq!(id_of(request()).map(|id| id.len()), Some(32));
+/// ```
+///
 /// # Panics
 ///
 /// If `header` is no field name.
