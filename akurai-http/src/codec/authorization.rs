@@ -22,7 +22,7 @@ pub(crate) fn scheme(value: &[u8]) -> (&[u8], &[u8]) {
 // Neither may hold a control character.
 /// The user and the password of `Basic` credentials.
 pub(crate) fn basic(token68: &[u8]) -> Option<(String, String)> {
-    let text = String::from_utf8(decode(token68, Base64::Standard)?).ok()?;
+    let text = String::from_utf8(decode(token68, Base64::Padded)?).ok()?;
     let (user, password) = text.split_once(':')?;
     let is_clean = !text.contains(char::is_control);
     is_clean.then(|| (user.to_owned(), password.to_owned()))

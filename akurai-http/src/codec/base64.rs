@@ -1,12 +1,12 @@
 //! Base64 (RFC 4648 §4), and its form for addresses and cookies, without padding (§5).
 
-use Base64::{Standard, Url};
+use Base64::{Padded, Url};
 
 /// Which of the two: the 64 characters, and whether `=` fills the last group of four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base64 {
     /// With `+` and `/`, padded.
-    Standard,
+    Padded,
     /// With `-` and `_`, not padded.
     Url,
 }
@@ -33,8 +33,8 @@ const URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 /// zero (§3.5).
 pub(crate) fn decode(text: &[u8], form: Base64) -> Option<Vec<u8>> {
     let letters = match form {
-        Standard if text.len() % 4 != 0 => return None,
-        Standard => text
+        Padded if text.len() % 4 != 0 => return None,
+        Padded => text
             .strip_suffix(b"==")
             .or_else(|| text.strip_suffix(b"="))
             .unwrap_or(text),
@@ -68,8 +68,8 @@ fn sextet(letter: u8, form: Base64) -> Option<u8> {
         (b'A'..=b'Z', _) => Some(letter - b'A'),
         (b'a'..=b'z', _) => Some(letter - b'a' + 26),
         (b'0'..=b'9', _) => Some(letter - b'0' + 52),
-        (b'+', Standard) | (b'-', Url) => Some(62),
-        (b'/', Standard) | (b'_', Url) => Some(63),
+        (b'+', Padded) | (b'-', Url) => Some(62),
+        (b'/', Padded) | (b'_', Url) => Some(63),
         _ => None,
     }
 }
@@ -91,7 +91,7 @@ mod tests {
         ] {
             let bare = padded.trim_end_matches('=');
             assert_eq!(encode_url(bytes.as_bytes()), bare);
-            let decoded = decode(padded.as_bytes(), Standard);
+            let decoded = decode(padded.as_bytes(), Padded);
             assert_eq!(decoded.as_deref(), Some(bytes.as_bytes()), "{padded}");
             let decoded = decode(bare.as_bytes(), Url);
             assert_eq!(decoded.as_deref(), Some(bytes.as_bytes()), "{bare}");
@@ -99,7 +99,7 @@ mod tests {
         let bytes = [0xfb, 0xff, 0xbf];
         assert_eq!(encode_url(&bytes), "-_-_");
         assert_eq!(decode(b"-_-_", Url), Some(bytes.to_vec()));
-        assert_eq!(decode(b"+/+/", Standard), Some(bytes.to_vec()));
+        assert_eq!(decode(b"+/+/", Padded), Some(bytes.to_vec()));
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn each_value_has_one_text() {
         check_refused(
-            Standard,
+            Padded,
             &[
                 b"Zg",
                 b"Zg=",
