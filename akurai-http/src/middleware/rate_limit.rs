@@ -23,8 +23,8 @@ use crate::{Reply, Request, Response, Status};
 /// At most [`max_addresses`](RateLimit::max_addresses) are remembered, about 100 bytes each. The
 /// limiter forgets an address when its bucket is full again. If too many are not, it forgets the
 /// one whose bucket is the fullest. So to make it forget one address that has used up its tokens,
-/// a client must use up as many tokens from as many other addresses as the limiter remembers. Who
-/// has more addresses than that, /64 networks that is, is not limited: the server's
+/// a client must use up as many tokens from as many other addresses as the limiter remembers. A
+/// client that has more addresses than that, in as many /64 networks, is not limited; the server's
 /// [`Limits`](crate::Limits) still hold.
 ///
 /// ```

@@ -152,6 +152,20 @@ fn a_value_of_one_purpose_is_none_of_another() {
     }
 }
 
+/// The same bytes, with the purpose's end at another place.
+#[test]
+fn a_purpose_takes_no_byte_from_what_follows() {
+    let value = signer("a").sign("nann", at(99));
+    let (_, code) = value.rsplit_once('.').expect("three parts");
+    let shifted = format!(
+        "{}.{}.{code}",
+        encode_url(b"ann"),
+        99 << 8 | u64::from(b'n')
+    );
+    let got = signer("a\0").verify(&shifted, at(10));
+    assert_eq!(got, Err(SignatureError::Forged));
+}
+
 #[test]
 fn keys_are_rotated() {
     let (old, new) = ([1; 32], [2; 64]);
