@@ -11,7 +11,7 @@ pub(crate) enum Base64 {
     Url,
 }
 
-/// `bytes` as text of the URL alphabet.
+/// `bytes` in the form for addresses.
 pub(crate) fn encode_url(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
@@ -29,11 +29,12 @@ pub(crate) fn encode_url(bytes: &[u8]) -> String {
 const URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// The bytes of `text`. `None` if there is another text for the same bytes: a character of the
-/// other alphabet, padding that is missing or too much, white space, or unused bits that are not
+/// other form, padding that is missing or too much, white space, or unused bits that are not
 /// zero (§3.5).
 pub(crate) fn decode(text: &[u8], form: Base64) -> Option<Vec<u8>> {
     let letters = match form {
         Padded if text.len() % 4 != 0 => return None,
+        // So what is stripped is just what the letters lack.
         Padded => text
             .strip_suffix(b"==")
             .or_else(|| text.strip_suffix(b"="))
@@ -58,9 +59,7 @@ pub(crate) fn decode(text: &[u8], form: Base64) -> Option<Vec<u8>> {
         let octets = (bits >> unused).to_be_bytes();
         bytes.extend_from_slice(&octets[5 - group.len()..]);
     }
-    // A padded text has as many `=` as letters lack.
-    let padding = text.len() - letters.len();
-    (padding == 0 || letters.len() % 4 + padding == 4).then_some(bytes)
+    Some(bytes)
 }
 
 fn sextet(letter: u8, form: Base64) -> Option<u8> {

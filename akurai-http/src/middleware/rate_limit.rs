@@ -20,7 +20,7 @@ use crate::{Reply, Request, Response, Status};
 ///
 /// # Memory
 ///
-/// At most [`max_addresses`](RateLimit::max_addresses) are remembered, about 100 bytes each. The
+/// At most [`max_addresses`](RateLimit::max_addresses) are remembered, about 170 bytes each. The
 /// limiter forgets an address when its bucket is full again. If too many are not, it forgets the
 /// one whose bucket is the fullest. So to make it forget one address that has used up its tokens,
 /// a client must use up as many tokens from as many other addresses as the limiter remembers. A
@@ -66,11 +66,11 @@ impl RateLimit {
         RateLimit {
             max_requests,
             per,
-            max_addresses: 65_536,
+            max_addresses: 50_000,
         }
     }
 
-    /// Most addresses that are remembered. Default 65,536, which takes about 7 MB. Zero counts as
+    /// Most addresses that are remembered. Default 50,000, which takes up to 9 MB. Zero counts as
     /// one.
     pub fn max_addresses(mut self, addresses: usize) -> RateLimit {
         self.max_addresses = addresses;
