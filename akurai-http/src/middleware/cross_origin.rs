@@ -127,12 +127,12 @@ impl CrossOriginProtection {
             if lines("Sec-Fetch-Site").all(is_own_site) {
                 return None;
             }
-            "request of another site's page (Sec-Fetch-Site)"
+            "cross-origin request refused (Sec-Fetch-Site)"
         } else {
             if lines("Origin").all(is_own_host) {
                 return None;
             }
-            "request of another site's page (Origin is not Host)"
+            "cross-origin request refused (Origin is not Host)"
         };
         let is_trusted = |origin: &[u8]| {
             self.trusted
