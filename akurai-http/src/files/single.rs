@@ -23,7 +23,7 @@ pub(crate) fn settle_response(request: &Request, mut response: Response) -> Resp
     match &mut response.parts.body {
         Body::File(path) => {
             let path = std::mem::take(path);
-            send_file(request, response.body(""), &path)
+            send_file(request, response.with_body(""), &path)
         }
         _ => response,
     }

@@ -57,7 +57,7 @@ impl Response {
     /// assert_eq!(fields[1], b"lang=de; Path=/; SameSite=Lax");
     /// ```
     pub fn cookie(self, cookie: Cookie) -> Response {
-        self.header("Set-Cookie", cookie.to_string())
+        self.with_header("Set-Cookie", cookie.to_string())
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{FormError, Response, Socket, Status, Upgraded};
 ///     Ok(Response::text(req.body()?))
 /// }
 /// let reply = Reply::from(echo(&Request::get("/").with_body("hi")));
-/// assert_eq!(reply.response().body_bytes(), Some(&b"hi"[..]));
+/// assert_eq!(reply.response().body(), Some(&b"hi"[..]));
 /// ```
 ///
 /// With a `Reply` as the error, `?` passes on an answer of your own as well as an [`io::Error`]:
@@ -119,7 +119,7 @@ impl From<io::Error> for Reply {
 /// use std::io::Write;
 ///
 /// let upgrade = Upgrade::new(
-///     Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "shout"),
+///     Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "shout"),
 ///     |mut upgraded| {
 ///         let _ = upgraded.write_all(b"HELLO\n");
 ///     },
@@ -222,7 +222,7 @@ mod tests {
             let reply = Reply::from(io::Error::from(error));
             assert_eq!(reply.response().status().code(), code, "{error}");
             let body = format!("{error}\n");
-            assert_eq!(reply.response().body_bytes(), Some(body.as_bytes()));
+            assert_eq!(reply.response().body(), Some(body.as_bytes()));
             assert!(!reply.response().parts.close, "{error}");
         }
     }

@@ -89,9 +89,9 @@ fn files_10_another_status_knows_neither_conditions_nor_ranges() {
 fn files_10_the_handlers_own_fields_stay() {
     let single = Single::start(|path| {
         Response::file(path)
-            .header("Content-Type", "text/x-own")
-            .header("Cache-Control", "private")
-            .header("X-Own", "1")
+            .with_header("Content-Type", "text/x-own")
+            .with_header("Cache-Control", "private")
+            .with_header("X-Own", "1")
     });
     let mut client = single.connect();
     let whole = ask(&mut client, "GET", "/", &[]);
@@ -119,7 +119,7 @@ fn files_10_the_handlers_own_fields_stay() {
 
 #[test]
 fn files_10_the_handlers_own_tag_is_the_one_compared() {
-    let single = Single::start(|path| Response::file(path).header("ETag", "\"mine\""));
+    let single = Single::start(|path| Response::file(path).with_header("ETag", "\"mine\""));
     let mut client = single.connect();
     for (fields, status) in [
         (&[][..], 200),
@@ -137,7 +137,7 @@ fn files_10_the_handlers_own_tag_is_the_one_compared() {
             assert_eq!(answer.header("etag"), Some("\"mine\""), "{fields:?}");
         }
     }
-    let single = Single::start(|path| Response::file(path).header("ETag", "W/\"mine\""));
+    let single = Single::start(|path| Response::file(path).with_header("ETag", "W/\"mine\""));
     let mut client = single.connect();
     for (fields, status) in [
         (&[("If-None-Match", "\"mine\"")][..], 304),
@@ -154,7 +154,7 @@ fn files_10_the_handlers_own_tag_is_the_one_compared() {
 #[test]
 fn files_10_one_strong_tag_never_names_two_codings() {
     // RFC 9110 §8.8.3.3: two content codings of a resource have two strong tags, if they have any.
-    let single = Single::start(|path| Response::file(path).header("ETag", "\"mine\""));
+    let single = Single::start(|path| Response::file(path).with_header("ETag", "\"mine\""));
     single.dir.write("letters.txt.gz", "as coded by gzip");
     let mut client = single.connect();
     let plain = ask(&mut client, "GET", "/", &[]);
@@ -168,7 +168,7 @@ fn files_10_one_strong_tag_never_names_two_codings() {
 
 #[test]
 fn files_10_what_the_handler_says_of_its_coding_stays() {
-    let single = Single::start(|path| Response::file(path).header("Content-Encoding", "br"));
+    let single = Single::start(|path| Response::file(path).with_header("Content-Encoding", "br"));
     single.dir.write("letters.txt.gz", "as coded by gzip");
     for accept in ["gzip", "br", "gzip, br", "identity"] {
         let answer = ask(
@@ -206,7 +206,7 @@ fn files_10_a_missing_file_is_404_whatever_was_set() {
     }
     let single = Single::start(|path| {
         let gone = path.with_file_name("gone.txt");
-        Response::file(gone).header("Cache-Control", "public, max-age=31536000, immutable")
+        Response::file(gone).with_header("Cache-Control", "public, max-age=31536000, immutable")
     });
     let answer = ask(&mut single.connect(), "GET", "/", &[]);
     assert_eq!(answer.status, 404);
@@ -227,7 +227,8 @@ fn files_10_middleware_may_still_add_fields() {
             let mut reply = next(request);
             reply
                 .response_mut()
-                .add_header("X-Seen", b"1")
+                .headers_mut()
+                .append("X-Seen", b"1")
                 .expect("it is well-formed");
             reply
         });
@@ -248,7 +249,8 @@ fn files_10_middleware_may_still_add_fields() {
 
 #[test]
 fn files_10_the_handlers_own_type_is_that_of_each_part() {
-    let single = Single::start(|path| Response::file(path).header("Content-Type", "text/x-own"));
+    let single =
+        Single::start(|path| Response::file(path).with_header("Content-Type", "text/x-own"));
     let fields = [("Range", "bytes=0-0,2-2")];
     let answer = ask(&mut single.connect(), "GET", "/", &fields);
     let parts = parse(&answer).expect("one Content-Type, and it is multipart/byteranges");
@@ -267,12 +269,12 @@ fn files_10_vary_names_all_that_the_answer_depends_on() {
     let app = Router::new()
         .files("/files", dir.path())
         .get("/own", move |_: &Request| {
-            Response::file(&path).header("Vary", "Origin")
+            Response::file(&path).with_header("Vary", "Origin")
         })
         .wrap(|request, next| {
             let mut reply = next(request);
             if request.path() != "/own" {
-                let added = reply.response_mut().add_header("Vary", b"Origin");
+                let added = reply.response_mut().headers_mut().append("Vary", b"Origin");
                 added.expect("it is well-formed");
             }
             reply
@@ -313,7 +315,7 @@ fn files_10_no_length_that_the_handler_claims_is_kept_against_the_file() {
 #[test]
 fn files_10_the_handlers_own_date_stands_alone() {
     let own = "Sun, 06 Nov 1994 08:49:37 GMT";
-    let single = Single::start(move |path| Response::file(path).header("Last-Modified", own));
+    let single = Single::start(move |path| Response::file(path).with_header("Last-Modified", own));
     let answer = ask(&mut single.connect(), "GET", "/", &[]);
     assert_eq!(answer.header("last-modified"), Some(own));
     // The client sends back the date that it got: nothing has changed since.
