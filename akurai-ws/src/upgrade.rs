@@ -242,7 +242,7 @@ mod tests {
     fn case_5_refusal_of_a_body() {
         let with_body = request().with_body("body");
         let fault = "websocket handshake: the request must not have a body\n";
-        check_refused(&with_body, 400, fault);
+        let _ = check_refused(&with_body, 400, fault);
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
         let foreign = request().with_header("Origin", "https://evil-example.com");
         let fault = "websocket handshake: Origin is another host than Host; \
                      WsOptions::allow_origins or any_origin on the server admits it\n";
-        check_refused(&foreign, 403, fault);
+        let _ = check_refused(&foreign, 403, fault);
         let reply = answer(&WsOptions::new().any_origin(), &foreign);
         assert_eq!(reply.response().status().code(), 101);
     }

@@ -64,7 +64,7 @@ fn reflect(request: &Request) -> Reply {
     let headers = request.headers();
     let version = match request.version() {
         Version::Http10 => "1.0",
-        Version::Http11 => "1.1",
+        _ => "1.1",
     };
     let mut response = Response::new(Status::OK)
         .with_header("X-Method", request.method().as_str())

@@ -72,6 +72,7 @@ const LISTED_ENTRIES: usize = 10_000;
 /// let router = Router::new().files("/", site).files("/downloads", "/srv/downloads");
 /// # let _ = router;
 /// ```
+#[must_use = "files are not served until `Router::files` gets them"]
 pub struct Files {
     source: Source,
     fields: Vec<(String, String)>,

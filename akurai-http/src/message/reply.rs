@@ -45,6 +45,8 @@ use crate::{FormError, Response, Socket, Status, Upgraded};
 /// assert_eq!(Reply::from(rename(&Request::get("/"))).response().status(), Status::NOT_FOUND);
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "a reply does nothing until the handler returns it"]
 pub enum Reply {
     /// Answer, then go on with the next request of the connection.
     Response(Response),
@@ -126,6 +128,7 @@ impl From<io::Error> for Reply {
 /// );
 /// # let _ = akurai_http::Reply::from(upgrade);
 /// ```
+#[must_use = "an upgrade does nothing until the handler returns it"]
 pub struct Upgrade {
     pub(crate) head: Response,
     /// Sent in the same write as the head.

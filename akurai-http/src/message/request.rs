@@ -32,6 +32,7 @@ const CHUNKED_BYTES: usize = 1024;
 /// assert_eq!(request.body()?, b"two of each");
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[must_use = "a request does nothing until an `App` handles it"]
 pub struct Request {
     head: Head,
     headers: Headers,
@@ -493,6 +494,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "malformed request: request target is malformed")]
     fn a_bad_target_by_hand_is_told() {
-        Request::get("no-slash");
+        let _ = Request::get("no-slash");
     }
 }

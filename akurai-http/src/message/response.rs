@@ -26,6 +26,7 @@ use crate::{Headers, Status};
 ///     .with_header("Cache-Control", "no-store");
 /// assert_eq!(response.headers().get("content-type"), Some("text/plain; charset=utf-8"));
 /// ```
+#[must_use = "a response does nothing until the handler returns it"]
 pub struct Response {
     pub(crate) parts: Box<Parts>,
 }

@@ -39,6 +39,7 @@ use crate::{Reply, Request, Response, Status};
 /// assert!(response.body().unwrap().len() < 100);
 /// ```
 #[derive(Debug, Clone, Copy)]
+#[must_use = "`Gzip` does nothing until `Router::wrap` gets its `middleware()`"]
 pub struct Gzip {
     level: Level,
     threshold_bytes: u64,

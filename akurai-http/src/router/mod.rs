@@ -41,6 +41,7 @@ use crate::{App, Limits, Method, Reply, Request, Response, Status};
 /// assert_eq!(answer("/users/me"), Some("you".into()));
 /// ```
 #[derive(Default)]
+#[must_use = "a router does nothing until `Server::run` gets it"]
 pub struct Router {
     root: Node,
     middleware: Stack,
