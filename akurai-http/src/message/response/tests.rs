@@ -39,6 +39,48 @@ fn a_validator_that_no_condition_matches_is_refused_where_it_is_set() {
 }
 
 #[test]
+fn fields_are_replaced_added_and_removed_in_place() {
+    let mut response = Response::text("a")
+        .with_header("Vary", "Origin")
+        .with_header("Vary", "Cookie");
+    let fields = |response: &Response| {
+        let fields = response.headers().iter();
+        fields
+            .map(|(name, value)| format!("{name}: {}", value.escape_ascii()))
+            .collect::<Vec<_>>()
+    };
+    let before = fields(&response);
+    for (name, value) in [
+        ("Vary", "a\r\nb"),
+        ("Va ry", "a"),
+        ("Transfer-Encoding", "chunked"),
+        ("Content-Length", "many"),
+        ("ETag", "ABC"),
+    ] {
+        let mut headers = response.headers_mut();
+        let set = headers.set(name, value);
+        assert!(set.is_err() && set == headers.append(name, value), "{name}");
+        assert_eq!(fields(&response), before, "{name}: {value:?}");
+    }
+    response.headers_mut().set("vary", "*").unwrap();
+    assert_eq!(
+        fields(&response),
+        ["Content-Type: text/plain; charset=utf-8", "vary: *"]
+    );
+    response.headers_mut().set("Content-Length", "7").unwrap();
+    assert_eq!(response.parts.declared_length, Some(7));
+    for name in ["VARY", "content-type", "content-length", "X-None"] {
+        response.headers_mut().remove(name);
+    }
+    assert!(response.headers().is_empty());
+    assert_eq!(response.parts.declared_length, None);
+    // A response that must close the connection does so, whatever middleware does.
+    response.headers_mut().set("Connection", "close").unwrap();
+    response.headers_mut().remove("Connection");
+    assert!(response.parts.close && response.headers().is_empty());
+}
+
+#[test]
 fn redirects() {
     for code in [
         200, 204, 300, 301, 302, 303, 304, 305, 306, 307, 308, 309, 400,
