@@ -37,6 +37,8 @@ pub(crate) struct Batch {
     last: Vec<u8>,
     /// How many bytes of the first piece are written.
     written: usize,
+    /// How many bytes are not written yet.
+    pub(crate) len: usize,
 }
 
 impl Batch {
@@ -46,6 +48,7 @@ impl Batch {
             front: VecDeque::from([Arc::clone(frame)]),
             last: Vec::new(),
             written: frame.len() - len,
+            len,
         }
     }
 
@@ -57,6 +60,7 @@ impl Batch {
     /// Marks so many bytes as written. A piece that is written is dropped.
     pub(crate) fn advance(&mut self, count: usize) {
         self.written += count;
+        self.len -= count;
         if !self.is_at_last() && self.unwritten().is_empty() {
             self.front.pop_front();
             self.written = 0;
@@ -79,20 +83,14 @@ impl Batch {
     }
 
     pub(crate) fn is_written(&self) -> bool {
-        self.unwritten().is_empty()
-    }
-
-    /// How many bytes are not written yet.
-    pub(crate) fn len(&self) -> usize {
-        let front = self.front.iter().map(|piece| piece.len());
-        front.sum::<usize>() + self.last.len() - self.written
+        self.len == 0
     }
 }
 
 impl Queue {
     /// How many bytes of messages wait.
     pub(crate) fn bytes(&self) -> usize {
-        self.control.len() + self.data.len()
+        self.control.len() + self.data.len
     }
 
     /// How many messages wait.
@@ -115,6 +113,7 @@ impl Queue {
 
     pub(crate) fn push_data(&mut self, head: &[u8], payload: &[u8]) {
         self.data_frames += 1;
+        self.data.len += head.len() + payload.len();
         push(&mut self.data.last, head, payload);
     }
 
@@ -124,6 +123,7 @@ impl Queue {
             return self.push_data(frame, b"");
         }
         self.data_frames += 1;
+        self.data.len += frame.len();
         let Batch { front, last, .. } = &mut self.data;
         if !last.is_empty() {
             front.push_back(Arc::from(&last[..]));
@@ -171,6 +171,7 @@ impl Queue {
         if control.is_empty() {
             return batch;
         }
+        batch.len += control.len();
         if batch.is_at_last() {
             control.append(&mut batch.last);
             batch.last = control;
@@ -236,7 +237,7 @@ mod tests {
         assert!(!queue.has_data());
         let mut written = Vec::new();
         while !batch.is_written() {
-            assert_eq!(batch.len() + written.len(), 12 + 2 * long.len());
+            assert_eq!(batch.len + written.len(), 12 + 2 * long.len());
             let piece = &batch.unwritten()[..batch.unwritten().len().min(9000)];
             written.extend_from_slice(piece);
             batch.advance(piece.len());

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::codec::close;
-use crate::codec::compression::ContextUse;
+use crate::codec::compression::{ContextUse, Outbound};
 use crate::codec::frame::{self, CONTROL_MAX_BYTES, Opcode};
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind};
@@ -202,48 +202,41 @@ impl Sender {
         is_open.then_some(()).ok_or(Error::Closed)
     }
 
-    fn pass(&self, frame: Outgoing<'_>) -> Result<(), Error> {
-        self.outbox.send(frame, self.way)
-    }
-
     fn pass_prepared(&self, message: &Prepared, way: Way) -> Result<(), Error> {
-        let compressed = message.compressed_for(self.outbox.settings.outbound);
-        let (frame, context) = message.frame_of(compressed.as_ref());
-        let plain = Outgoing::plain(frame, b"", FrameKind::Data);
-        let shared = Some(frame);
-        self.outbox.send(
-            Outgoing {
-                shared,
-                context,
-                ..plain
-            },
-            way,
-        )
+        let compressed = message.compressed(self.outbox.settings.outbound);
+        let (frame, context) = match &compressed {
+            Some(frame) => (frame, ContextUse::Restart),
+            None => (&message.frame, ContextUse::Unused),
+        };
+        let mut outgoing = Outgoing::plain(frame, b"", FrameKind::Data);
+        (outgoing.shared, outgoing.context) = (Some(frame), context);
+        self.outbox.send(outgoing, way)
     }
 
     fn send(&self, opcode: Opcode, payload: &[u8], kind: FrameKind) -> Result<(), Error> {
-        let outbound = self.outbox.settings.outbound;
-        let is_worth_it = kind == FrameKind::Data && self.outbox.is_open();
-        let outbound = outbound.filter(|outbound| is_worth_it && outbound.is_for(payload));
-        let header = frame::encode_header(opcode, payload.len());
-        let plain = Outgoing::plain(header.as_slice(), payload, kind);
-        match outbound {
-            None => self.pass(plain),
-            // Which messages it follows is known only when it is its turn.
-            Some(outbound) if outbound.is_behind_others(payload) => self.pass(Outgoing {
-                context: ContextUse::Continue(opcode),
-                ..plain
-            }),
-            Some(outbound) => match outbound.compress_alone(payload) {
-                None => self.pass(plain),
-                Some(payload) => self.pass(Outgoing {
-                    head: frame::encode_compressed_header(opcode, true, payload.len()).as_slice(),
-                    payload: &payload,
-                    context: ContextUse::Restart,
-                    ..plain
-                }),
-            },
+        let is_worth_it = |outbound: &Outbound| {
+            kind == FrameKind::Data && self.is_open() && outbound.is_for(payload)
+        };
+        let outbound = self.outbox.settings.outbound.filter(is_worth_it);
+        let (header, alone);
+        header = frame::encode_header(opcode, payload.len());
+        let mut outgoing = Outgoing::plain(header.as_slice(), payload, kind);
+        let compressed_header;
+        if let Some(outbound) = outbound {
+            if outbound.is_behind_others(payload) {
+                // Which messages it follows is known only when it is its turn.
+                outgoing.context = ContextUse::Continue(opcode);
+            } else {
+                alone = outbound.compress_alone(payload);
+                if let Some(payload) = &alone {
+                    compressed_header =
+                        frame::encode_compressed_header(opcode, true, payload.len());
+                    (outgoing.head, outgoing.payload) = (compressed_header.as_slice(), payload);
+                    outgoing.context = ContextUse::Restart;
+                }
+            }
         }
+        self.outbox.send(outgoing, self.way)
     }
 }
 

@@ -92,22 +92,19 @@ impl<O: Escorted> Outbox<O> {
     }
 
     fn await_close_for(&self, most: Duration) {
-        let until = now() + most;
-        let mut state = self.lock();
+        let (until, mut state) = (now() + most, self.lock());
         while state.closing.is_due() && now() < until {
-            state = self.pause(state, until.saturating_duration_since(now()));
+            state = self.pause(state, until - now());
         }
     }
 
     /// Whether FIN follows our Close when that is out. If not, the caller sends FIN now.
     pub(crate) fn will_send_fin(&self) -> bool {
-        match &mut self.lock().closing {
-            Closing::Queued { then_fin } => {
-                *then_fin = true;
-                true
-            }
-            _ => false,
+        let closing = &mut self.lock().closing;
+        if closing.is_due() {
+            *closing = Closing::Queued { then_fin: true };
         }
+        closing.is_due()
     }
 
     /// The transport has ended, or the peer is gone without a word. A thread that writes will find

@@ -31,7 +31,7 @@ impl<O: Escorted> Outbox<O> {
         let mut until = None;
         let mut state = self.lock();
         loop {
-            if state.closing != Closing::Open {
+            if !matches!(state.closing, Closing::Open) {
                 let _ = self.drain(state, way);
                 return Err(Error::Closed);
             }
@@ -42,22 +42,24 @@ impl<O: Escorted> Outbox<O> {
                 false => matches!(state.turn, Turn::Free(_)),
             };
             let may_write = is_free && !state.is_barred(frame.kind);
-            let is_first = may_write && !state.queue.is_ready(false);
+            let is_first = || may_write && !state.queue.is_ready(false);
             let has_room = state.has_room(&frame, &self.settings);
             let (writes, stays) = match way {
                 Way::Hold if has_room && state.may_hold(&frame) => (false, true),
                 Way::Send | Way::Hold => (may_write, false),
-                Way::Post => (is_first, false),
-                Way::PostLater => (false, has_room || is_first),
+                Way::Post => (is_first(), false),
+                Way::PostLater => (false, has_room || is_first()),
             };
             if writes || stays || has_room {
                 let (outbound, deflate) = (self.settings.outbound, &mut state.deflate);
-                let compressed = frame.context.compress(outbound, deflate, frame.payload);
-                let frame = frame.or(compressed.as_deref());
+                let whole = frame.context.compress(outbound, deflate, frame.payload);
+                let compressed = whole.as_deref();
+                let compressed = compressed.map(|whole| Outgoing::plain(whole, b"", frame.kind));
+                let frame = compressed.as_ref().unwrap_or(&frame);
                 if writes {
-                    return self.write(state, way, Some(&frame));
+                    return self.write(state, way, Some(frame));
                 }
-                state.push(&frame);
+                state.push(frame);
                 return match stays {
                     true => Ok(()),
                     false => self.drain(state, way),
@@ -160,7 +162,7 @@ impl<O: Escorted> Outbox<O> {
         let mut own = own.map_or([&[][..]; 2], |frame| [frame.head, frame.payload]);
         let mut drained_bytes = 0;
         loop {
-            drained_bytes += job.batch.len();
+            drained_bytes += job.batch.len;
             let deadline = self.settings.write_deadline;
             let since = match job.writer.write(&mut job.batch, &mut own, deadline, begun) {
                 Ok(Some(since)) => since,
@@ -299,14 +301,6 @@ impl<'f> Outgoing<'f> {
             shared: None,
             kind,
             context: ContextUse::Unused,
-        }
-    }
-
-    /// The same message, compressed.
-    fn or(self, compressed: Option<&'f [u8]>) -> Self {
-        match compressed {
-            None => self,
-            Some(whole) => Self::plain(whole, b"", self.kind),
         }
     }
 
