@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::codec::close;
-use crate::codec::compression::{ContextUse, Outbound};
+use crate::codec::compression::ContextUse;
 use crate::codec::frame::{self, CONTROL_MAX_BYTES, Opcode};
 use crate::error::Error;
 use crate::message::{CloseInfo, Kind};
@@ -213,30 +213,33 @@ impl Sender {
         self.outbox.send(outgoing, way)
     }
 
+    fn pass(&self, frame: Outgoing<'_>) -> Result<(), Error> {
+        self.outbox.send(frame, self.way)
+    }
+
     fn send(&self, opcode: Opcode, payload: &[u8], kind: FrameKind) -> Result<(), Error> {
-        let is_worth_it = |outbound: &Outbound| {
-            kind == FrameKind::Data && self.is_open() && outbound.is_for(payload)
-        };
-        let outbound = self.outbox.settings.outbound.filter(is_worth_it);
-        let (header, alone);
-        header = frame::encode_header(opcode, payload.len());
-        let mut outgoing = Outgoing::plain(header.as_slice(), payload, kind);
-        let compressed_header;
-        if let Some(outbound) = outbound {
-            if outbound.is_behind_others(payload) {
-                // Which messages it follows is known only when it is its turn.
-                outgoing.context = ContextUse::Continue(opcode);
-            } else {
-                alone = outbound.compress_alone(payload);
-                if let Some(payload) = &alone {
-                    compressed_header =
-                        frame::encode_compressed_header(opcode, true, payload.len());
-                    (outgoing.head, outgoing.payload) = (compressed_header.as_slice(), payload);
-                    outgoing.context = ContextUse::Restart;
-                }
-            }
+        let outbound = self.outbox.settings.outbound;
+        let is_worth_it = kind == FrameKind::Data && self.outbox.is_open();
+        let outbound = outbound.filter(|outbound| is_worth_it && outbound.is_for(payload));
+        let header = frame::encode_header(opcode, payload.len());
+        let plain = Outgoing::plain(header.as_slice(), payload, kind);
+        match outbound {
+            None => self.pass(plain),
+            // Which messages it follows is known only when it is its turn.
+            Some(outbound) if outbound.is_behind_others(payload) => self.pass(Outgoing {
+                context: ContextUse::Continue(opcode),
+                ..plain
+            }),
+            Some(outbound) => match outbound.compress_alone(payload) {
+                None => self.pass(plain),
+                Some(payload) => self.pass(Outgoing {
+                    head: frame::encode_compressed_header(opcode, true, payload.len()).as_slice(),
+                    payload: &payload,
+                    context: ContextUse::Restart,
+                    ..plain
+                }),
+            },
         }
-        self.outbox.send(outgoing, self.way)
     }
 }
 

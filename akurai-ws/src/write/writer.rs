@@ -36,7 +36,7 @@ impl Outlet for Socket {
     fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {
             // A call that costs less.
-            [slice] => self.write(slice),
+            [slice, rest @ ..] if rest.iter().all(|slice| slice.is_empty()) => self.write(slice),
             _ => self.write_vectored(slices),
         }
     }
