@@ -95,7 +95,7 @@ fn ticket(req: &Request, signers: &Signers) -> Response {
     };
     let topics = format!("news\nuser:{user}");
     let expires = SystemTime::now() + signers.ticket_lasts;
-    Response::text(signers.tickets.sign(&topics, expires)).header("Cache-Control", "no-store")
+    Response::text(signers.tickets.sign(&topics, expires)).with_header("Cache-Control", "no-store")
 }
 
 /// Opens an event stream on the topics of the ticket.

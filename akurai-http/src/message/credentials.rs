@@ -143,7 +143,7 @@ fn challenging(status: Status, challenge: &str) -> Response {
         Status::BAD_REQUEST => "malformed Authorization",
         _ => "authentication is required",
     };
-    Response::plain(status, message).header("WWW-Authenticate", challenge)
+    Response::plain(status, message).with_header("WWW-Authenticate", challenge)
 }
 
 #[track_caller]

@@ -104,7 +104,7 @@ fn refused(wait: Duration) -> Response {
     let begun_second = u64::from(wait.subsec_nanos() > 0);
     let seconds = wait.as_secs().saturating_add(begun_second);
     Response::plain(Status::TOO_MANY_REQUESTS, "too many requests")
-        .header("Retry-After", seconds.max(1).to_string())
+        .with_header("Retry-After", seconds.max(1).to_string())
 }
 
 /// Whose bucket a request takes from.
