@@ -75,7 +75,7 @@ fn values_are_dropped_before_the_answer_is_written() {
         .get("/", |_| Response::text("plain"))
         .get("/stream", move |_| {
             let seen = Arc::clone(&seen);
-            Response::stream("text/plain", move |body| {
+            Response::stream(move |body| {
                 use std::io::Write;
                 write!(body, "{} alive", seen.load(Ordering::SeqCst))
             })
