@@ -9,8 +9,8 @@ use crate::{Reply, Request, Response, Status};
 /// Longest id that is taken from a request, in bytes.
 const ID_BYTES: usize = 128;
 
-/// Gives each request a [`RequestId`], and sends it back in the field of this name:
-/// `X-Request-ID`, for example.
+/// Gives each request a [`RequestId`], which handlers read with [`Request::get`], and sends it back
+/// in the field of this name: `X-Request-ID`, for example.
 ///
 /// The id is taken from the request's own field of this name, so that a proxy's log and this
 /// server's speak of the same request. It is taken only if there is one such field with 1 to 128
@@ -23,10 +23,14 @@ const ID_BYTES: usize = 128;
 /// no field.
 ///
 /// ```
-/// use akurai_http::{Method, Request, Response, Router, middleware};
+/// use akurai_http::middleware::{self, RequestId};
+/// use akurai_http::{Method, Request, Response, Router};
 ///
 /// let router = Router::new()
-///     .get("/", |_| Response::text("hello\n"))
+///     .get("/", |req| {
+///         let id = req.get::<RequestId>().map(RequestId::to_string);
+///         Response::text(id.unwrap_or_default())
+///     })
 ///     .wrap(middleware::request_id("X-Request-ID"));
 /// let id_of = |request: Request| {
 ///     let reply = router.handle(&request);
@@ -54,6 +58,7 @@ pub fn request_id(
     let header = header.to_owned();
     move |request, next| {
         let id = RequestId::taken(request, &header).unwrap_or_else(RequestId::made);
+        request.insert(id.clone());
         let mut reply = next(request);
         if let Some(head) = http_head(&mut reply) {
             if head.headers().bytes(&header).is_none() {
@@ -156,6 +161,22 @@ mod tests {
         }
         check_made(&echoed(&[b"a", b"b"], plain));
         check_made(&echoed(&[b"a", b"a"], plain));
+    }
+
+    #[test]
+    fn a_handler_reads_the_id_that_the_answer_has() {
+        for sent in [&[&b"a-7"[..]][..], &[b"a b"], &[]] {
+            let with = |request: Request, id: &&[u8]| request.with_header(NAME, id);
+            let request = sent.iter().fold(Request::new(Method::Get, "/"), with);
+            let read = std::cell::OnceCell::new();
+            let reply = request_id(NAME)(&request, &|request| {
+                let id = request.get::<RequestId>().map(RequestId::to_string);
+                read.set(id.unwrap_or_default()).expect("it is called once");
+                plain()
+            });
+            let echoed = reply.response().headers().get(NAME);
+            assert_eq!(echoed, read.get().map(String::as_str));
+        }
     }
 
     #[test]
