@@ -23,8 +23,6 @@
 //! [`guide`] has pages about building a program, deploying, sizing, migrating, security and
 //! authorising an event stream.
 
-#![forbid(unsafe_code)]
-
 mod clock;
 mod engine;
 #[cfg(any(fuzzing, test))]
@@ -34,9 +32,12 @@ pub mod fuzzing;
 pub mod guide;
 mod hub;
 mod lock;
+#[allow(unsafe_code)]
+mod signals;
 
 pub use engine::{Batch, Engine, Event, EventId, EventIdError, Memory, Redis, RedisOptions};
 pub use hub::{History, Hub, HubOptions, HubStats, Membership, Retention};
+pub use signals::stop_on_signals;
 
 #[doc = include_str!("../../README.md")]
 #[cfg(doctest)]

@@ -40,6 +40,8 @@ mod rooms;
 mod router;
 mod senders;
 mod shutdown;
+#[cfg(unix)]
+mod signals;
 mod slow_readers;
 mod smuggling;
 mod sse;
