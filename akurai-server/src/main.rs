@@ -13,10 +13,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use akurai_http::{Files, Server, middleware};
-use akurai_server::{Hub, HubOptions, Redis, RedisOptions, stop_on_signals};
+use akurai_server::{Hub, HubOptions, Metrics, Redis, RedisOptions, stop_on_signals};
 use demo::arguments::{Command, LogFormat, Options, USAGE};
 use demo::dashboard::Publisher;
-use demo::metrics::metrics;
 use demo::routes::app;
 
 /// How long requests in progress may take after a signal asked the server to end.
@@ -89,9 +88,10 @@ fn serve(options: &Options) -> Result<(), String> {
     }
     let handle = server.handle();
     let counted = hub.clone();
-    let app = app.get("/metrics", move |_| {
-        metrics(&handle.stats(), &[counted.stats()])
-    });
+    let metrics = Metrics::new();
+    let app = app
+        .wrap(metrics.measure())
+        .get("/metrics", move |_| metrics.response(&handle, &[&counted]));
     let node = options.engine.as_ref().map(|_| node_name());
     let _publisher = Publisher::start(&hub, server.handle(), node)
         .map_err(|error| format!("cannot watch the server: {error}"))?;

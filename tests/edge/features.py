@@ -3,6 +3,7 @@ of a connection."""
 
 import os
 import re
+import subprocess
 import time
 
 from clients import ACCEPT, BINARY, CLOSE, TEXT, Client, Closed, Http2, Tls, http3_events, opening
@@ -28,6 +29,7 @@ def check(arguments, checks):
             with Proxy(arguments, kind, server.address, "with another Host", REWRITING[kind]) as proxy:
                 rewritten_host(proxy, checks)
         addresses_without_proxy(server, checks)
+        metrics(server, checks)
 
 
 # ---- Event streams -------------------------------------------------------------------------------
@@ -173,13 +175,37 @@ def addresses_without_proxy(server, checks):
         checks.that(got == expected, f"no proxy: X-Forwarded-For from {who} gives {got}")
 
 
+# ---- What Prometheus reads -----------------------------------------------------------------------
+
+
+def scraped(server):
+    with Client(server.address) as client:
+        client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        return client.response()[2]
+
+
+def promtool(text):
+    """What Prometheus' own parser and lint object to; nothing if nothing."""
+    judged = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=60)
+    told = (judged.stdout + judged.stderr).decode().strip()
+    return told or ("" if judged.returncode == 0 else f"status {judged.returncode}")
+
+
+def metrics(server, checks):
+    text = scraped(server)
+    told = promtool(text)
+    samples = sum(not line.startswith(b"#") for line in text.splitlines())
+    checks.that(not told, f"promtool accepts {samples} samples {told}")
+    kinds = (b'route="none",class="4xx"', b'class="1xx"', b'class="2xx"', b"akurai_hub_ready", b"process_open_fds")
+    checks.that(all(kind in text for kind in kinds), "durations, the hub's counts and the process's are among them")
+    checks.that(bool(promtool(text + text)), "promtool refuses what is twice")
+
+
 # ---- A client that leaves ------------------------------------------------------------------------
 
 
 def counted(server, name):
-    with Client(server.address) as client:
-        client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        return int(re.search(rb"^%b (\d+)$" % name, client.response()[2], re.MULTILINE)[1])
+    return int(re.search(rb"^%b (\d+)$" % name, scraped(server), re.MULTILINE)[1])
 
 
 def is_alone(server, seconds=5):

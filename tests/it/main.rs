@@ -29,6 +29,7 @@ mod joined_sends;
 mod keepalive;
 mod limits;
 mod long_frames;
+mod metrics;
 mod notices;
 mod posting;
 mod receiving;
