@@ -39,7 +39,7 @@ use crate::{Hub, HubStats};
 /// | `akurai_connections`, `akurai_requests_total` … | the server's counts: [`Handle::stats`] |
 /// | `akurai_hub_…`, `akurai_engine_…` | a hub's counts, and those of its engine: [`Hub::stats`] |
 /// | `process_threads`, `process_open_fds`, `process_max_fds` | the process's threads, its descriptors, and how many of these it may have. Only on Linux, from `/proc/self`; absent elsewhere |
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Metrics {
     routes: Arc<Mutex<BTreeMap<String, [Histogram; CLASSES.len()]>>>,
 }
@@ -67,7 +67,7 @@ const BOUNDS: [(u128, &str); 12] = [
     (10_000_000, "10"),
 ];
 
-#[derive(Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Histogram {
     /// How many durations each bucket has that no earlier bucket has.
     counts: [u64; BOUNDS.len() + 1],
@@ -92,6 +92,7 @@ impl Metrics {
     ///
     /// Requests that never reach a router's middleware are not measured; see
     /// [`Router::wrap`](akurai_http::Router::wrap).
+    #[must_use = "a router is measured only if it is wrapped in this"]
     pub fn measure(
         &self,
     ) -> impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync + use<> {

@@ -15,8 +15,8 @@ use crate::lock::lock;
 /// SIGTERM.
 ///
 /// A program with several servers calls this for each of them, and each has its own grace. If the
-/// process was already asked to end, the server stops at once. This function keeps the handle as
-/// long as the process lives.
+/// process was already asked to end, the server begins to stop at once. Until then, this function
+/// keeps the handle.
 ///
 /// ```no_run
 /// use std::time::Duration;
