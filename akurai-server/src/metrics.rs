@@ -103,7 +103,8 @@ impl Metrics {
             let outcome = catch_unwind(AssertUnwindSafe(|| next(request)));
             let status = outcome.as_ref().map(|reply| reply.response().status());
             let status = status.unwrap_or(Status::INTERNAL_SERVER_ERROR);
-            metrics.record(route(request), status, begun.elapsed());
+            let route = request.pattern().unwrap_or("none");
+            metrics.record(route, status, begun.elapsed());
             outcome.unwrap_or_else(|panic| resume_unwind(panic))
         }
     }
@@ -171,10 +172,6 @@ impl Metrics {
             }
         }
     }
-}
-
-fn route(_request: &Request) -> &str {
-    "none"
 }
 
 /// The text of an answer.

@@ -51,6 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Ok(())
             })
         })
+        // As a label of a metric, this is quoted.
+        .get("/api/\"odd\\", |_| Response::text(""))
         .wrap(metrics.measure())
         .get("/metrics", move |_| metrics.response(&handle, &[&hub]));
     println!("listening");

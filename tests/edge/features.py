@@ -192,11 +192,15 @@ def promtool(text):
 
 
 def metrics(server, checks):
+    with Client(server.address) as client:
+        client.send(b"GET /api/%22odd%5C HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.response()
     text = scraped(server)
     told = promtool(text)
     samples = sum(not line.startswith(b"#") for line in text.splitlines())
     checks.that(not told, f"promtool accepts {samples} samples {told}")
-    kinds = (b'route="none",class="4xx"', b'class="1xx"', b'class="2xx"', b"akurai_hub_ready", b"process_open_fds")
+    routes = (rb'route="/api/\"odd\\",class="2xx"', b'route="/api/events",class="2xx"', b'route="/api/ws",class="1xx"')
+    kinds = (*routes, b"akurai_hub_ready", b"process_open_fds")
     checks.that(all(kind in text for kind in kinds), "durations, the hub's counts and the process's are among them")
     checks.that(bool(promtool(text + text)), "promtool refuses what is twice")
 

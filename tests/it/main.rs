@@ -24,6 +24,7 @@ mod fragments_out;
 mod gauges;
 mod gzip;
 mod hosts;
+mod http;
 mod hub;
 mod joined_sends;
 mod keepalive;

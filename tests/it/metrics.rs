@@ -116,6 +116,9 @@ fn durations_by_route_and_class() {
     let shown = metrics.clone();
     let app = Router::new()
         .get("/users/{id}", |_| Response::text("a user"))
+        .get("/\"odd\\", |_| {
+            Response::text("a route whose label is quoted")
+        })
         .get("/panics", |_| -> Response { panic!("on purpose") })
         .get("/ws", |req| upgrade(req, |_| Ok(())))
         .get("/events", move |req| hub.sse(req, &["a"]))
@@ -123,6 +126,7 @@ fn durations_by_route_and_class() {
     let server = TestServer::start(app);
     let mut client = server.connect();
     for (request, status) in [
+        ("GET /%22odd%5C", 200),
         ("GET /users/1", 200),
         ("GET /users/2?a=b", 200),
         ("HEAD /users/%33", 200),
@@ -150,6 +154,7 @@ fn durations_by_route_and_class() {
         .collect();
     // By route, then class. What the server refuses without a router is not among them.
     let expected = [
+        (r#"{route="/\"odd\\",class="2xx"}"#, 1.0),
         (r#"{route="/events",class="2xx"}"#, 1.0),
         (r#"{route="/panics",class="5xx"}"#, 1.0),
         (r#"{route="/users/{id}",class="2xx"}"#, 3.0),

@@ -231,14 +231,14 @@ impl Response {
     /// If `?` passes the error on, it becomes a 500.
     ///
     /// ```
-    /// use akurai_http::{Cookie, Reply, Request, Response, Status};
+    /// use akurai_http::{Cookie, Method, Reply, Request, Response, Status};
     ///
     /// fn remember(req: &Request) -> std::io::Result<Response> {
     ///     let pairs = req.query_pairs();
     ///     let lang = Cookie::try_new("lang", pairs.get("lang").unwrap_or("en"))?;
     ///     Ok(Response::text("").cookie(lang).try_header("Content-Language", pairs.get("lang").unwrap_or("en"))?)
     /// }
-    /// let status = |path| Reply::from(remember(&Request::get(path))).response().status();
+    /// let status = |path| Reply::from(remember(&Request::new(Method::Get, path))).response().status();
     /// assert_eq!(status("/?lang=de"), Status::OK);
     /// assert_eq!(status("/?lang=d%0Ae"), Status::INTERNAL_SERVER_ERROR);
     /// ```

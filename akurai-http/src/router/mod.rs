@@ -1,48 +1,61 @@
 //! Finds the handler for a request by path pattern and method, and puts middleware around it.
 
+mod answer;
 mod call;
 mod node;
+mod slashes;
 
-use std::cell::Cell;
+use std::any::Any;
 use std::fmt;
-use std::ptr;
 use std::sync::Arc;
 
-use self::call::{Call, Handler, Route, Stack, settled, through};
-use self::node::Node;
+use self::call::{Fallback, Handler, Route, Stack, settled};
+use self::node::{Nesting, Node, name_of};
+use self::slashes::Slashes;
 use crate::files::{self, Files};
-use crate::message::params::Params;
-use crate::{App, Limits, Method, Reply, Request, Response, Status};
+use crate::message::hosts::Hosts;
+use crate::{App, Method, Reply, Request, Response};
 
 /// Finds the handler for a request.
 ///
 /// A pattern is a path of segments: a plain one matches itself (percent-decoded), `{name}` matches
 /// any one segment that is not empty, and `{*name}` matches the rest of the path, which may be
-/// empty. A parameter is percent-decoded, so it may contain slashes and dots: do not use it as a
+/// empty; `{*}` does so under the name `*`. A parameter is percent-decoded, so it may contain slashes and dots: do not use it as a
 /// path to open a file. If several patterns match, a plain segment goes before `{name}`, and that
 /// before `{*name}`. The order in which they were added does not matter.
 ///
 /// The handler of `GET` also answers `HEAD`, unless `HEAD` has its own. `OPTIONS` is answered with
 /// `Allow`. If no pattern matches the path, the answer is 404. If the pattern has no handler for
-/// the method, it is 405 with `Allow`. So beside a `{*name}` that matches every path, as
-/// [`files`](Router::files) at `/` does, an unknown path gets 405 for methods other than `GET`.
+/// the method, it is 405 with `Allow`; a [`fallback`](Router::fallback) changes both. So beside a
+/// `{*name}` that matches every path, as [`files`](Router::files) at `/` does, an unknown path gets
+/// 405 for methods other than `GET`. A method that no route of the router names, and that is none of
+/// the usual ones, gets 501 from the server; see [`Method`].
+///
+/// `/a` and `/a/` are two paths, and a pattern matches the one that it spells.
+/// [`redirect_slashes`](Router::redirect_slashes) and [`ignore_slashes`](Router::ignore_slashes)
+/// let it have both. Two things are different without them: the prefix of [`nest`](Router::nest) is
+/// answered without its slash too, and the prefix of [`files`](Router::files) is redirected to the
+/// path with it.
 ///
 /// A handler may return any type that converts into a [`Reply`]. A closure that uses `?` must
 /// declare its return type: `|req| -> std::io::Result<Response> { … }`.
 ///
 /// ```
-/// use akurai_http::{Request, Response, Router};
+/// use akurai_http::{Method, Request, Response, Router};
 ///
 /// let router = Router::new()
 ///     .get("/users/{id}", |req| Response::text(req.param("id").unwrap()))
 ///     .get("/users/me", |_| Response::text("you"));
-/// let answer = |path| router.handle(&Request::get(path)).response().body_bytes().map(<[u8]>::to_vec);
+/// let answer = |path| router.handle(&Request::new(Method::Get, path)).response().body_bytes().map(<[u8]>::to_vec);
 /// assert_eq!(answer("/users/j%C3%BCrgen"), Some("jürgen".into()));
 /// assert_eq!(answer("/users/me"), Some("you".into()));
 /// ```
 #[derive(Default)]
 pub struct Router {
     root: Node,
+    /// The routers of hosts. Each has a tree of its own.
+    hosts: Vec<(Hosts, Node)>,
+    slashes: Option<Slashes>,
     middleware: Stack,
 }
 
@@ -102,7 +115,8 @@ impl Router {
         self.route(Method::Patch, pattern, handler)
     }
 
-    /// Adds a handler for any method but `CONNECT` and `TRACE`, which the server answers itself.
+    /// Adds a handler for any method but `CONNECT` and `TRACE`, which the server answers itself: one
+    /// of WebDAV's too, or any other that [`Method::new`] makes.
     ///
     /// # Panics
     ///
@@ -115,27 +129,30 @@ impl Router {
         pattern: &str,
         handler: impl Fn(&Request) -> R + Send + Sync + 'static,
     ) -> Router {
-        let handler = move |request: &Request| settled(request, handler(request).into());
-        self.add(method, pattern, Box::new(handler))
-    }
-
-    /// As [`route`](Router::route), in one copy for all handlers.
-    #[track_caller]
-    fn add(mut self, method: Method, pattern: &str, handler: Handler) -> Router {
         assert!(
             method.is_routable(),
             "{method} is answered by the server itself"
         );
+        let handler = move |request: &Request| settled(request, handler(request).into());
+        self.add(Some(method), pattern, Box::new(handler))
+    }
+
+    /// As [`route`](Router::route), in one copy for all handlers.
+    #[track_caller]
+    fn add(mut self, method: Option<Method>, pattern: &str, handler: Handler) -> Router {
         let (node, names) = self.root.at(pattern);
         assert!(
-            node.routes.iter().all(|route| route.method != method),
-            "{method} {pattern} has a handler already"
+            node.has_no_own(method),
+            "{} {pattern} has a handler already",
+            name_of(method)
         );
         node.routes.push(Route {
             method,
+            pattern: pattern.to_owned(),
             names,
             handler,
             stacks: Vec::new(),
+            slashes: None,
         });
         self
     }
@@ -204,7 +221,8 @@ impl Router {
     }
 
     /// Adds all routes of another router, each after `prefix`. That router's middleware stays
-    /// around its routes, but not around the 404 and 405 of this router.
+    /// around its routes and its [`fallback`](Router::fallback), but not around the 404 and 405 of
+    /// this router.
     ///
     /// ```
     /// use akurai_http::{Response, Router};
@@ -216,13 +234,28 @@ impl Router {
     ///
     /// A request for the prefix without a slash is answered as with one: `/api/v1` by the nested
     /// router's `/`, unless another route has that pattern. If the page there has relative links,
-    /// redirect instead; [`files`](Router::files) does that.
+    /// [redirect](Router::redirect_slashes) instead.
+    ///
+    /// Instead of a router, a handler may be given, or any other [`App`]. It gets all paths from the
+    /// prefix on and all methods, unless another route has them. The pattern is the prefix with
+    /// `/{*}` behind it, so `req.param("*")` is the path behind the prefix. A closure must name its
+    /// argument's type. An app's own [`body_bytes`](App::body_bytes) is not asked: set the limit here,
+    /// for that pattern.
+    ///
+    /// ```
+    /// use akurai_http::{Method, Request, Response, Router};
+    ///
+    /// let old = |req: &Request| Response::text(format!("{} {}", req.method(), req.param("*").unwrap()));
+    /// let router = Router::new().nest("/old", old).body_bytes("/old/{*}", 1 << 20);
+    /// let answer = router.handle(&Request::new(Method::Put, "/old/a/b"));
+    /// assert_eq!(answer.response().body_bytes(), Some(&b"PUT a/b"[..]));
+    /// ```
     ///
     /// With an empty prefix, the routes keep their paths. In this way a part of a site can have its
     /// own middleware:
     ///
     /// ```
-    /// use akurai_http::{Reply, Request, Response, Router, Status};
+    /// use akurai_http::{Method, Reply, Request, Response, Router, Status};
     ///
     /// let members = Router::new()
     ///     .get("/", |_| Response::text("welcome back"))
@@ -234,7 +267,7 @@ impl Router {
     ///         }
     ///     });
     /// let router = Router::new().get("/login", |_| Response::html("<form method=post>…")).nest("", members);
-    /// let status = |path| router.handle(&Request::get(path)).response().status();
+    /// let status = |path| router.handle(&Request::new(Method::Get, path)).response().status();
     /// assert_eq!(status("/letters/7"), Status::SEE_OTHER);
     /// assert_eq!(status("/login"), Status::OK);
     /// ```
@@ -242,21 +275,177 @@ impl Router {
     /// # Panics
     ///
     /// If the prefix is malformed or ends with a slash or with a `{*name}`, which leaves no path
-    /// for the routes after it; or if a route is there already.
+    /// for the routes after it; if a route or a fallback is there already; or if the router has
+    /// [hosts](Router::host), since a path has none.
     #[track_caller]
-    pub fn nest(mut self, prefix: &str, router: Router) -> Router {
+    pub fn nest<A: App>(self, prefix: &str, app: A) -> Router {
         assert!(!prefix.ends_with('/'), "prefix {prefix:?} ends with '/'");
         let last = prefix.rsplit('/').next().unwrap_or(prefix);
         assert!(
             !last.starts_with("{*"),
             "{last} of prefix {prefix:?} takes the whole rest of the path: it reaches no route behind it"
         );
+        // A router is an app too: its type tells.
+        let mut app = Some(app);
+        let router = (&mut app as &mut dyn Any).downcast_mut::<Option<Router>>();
+        let router = router.and_then(Option::take);
+        match (router, app) {
+            (Some(router), _) => self.nest_router(prefix, router),
+            (None, Some(app)) => self.nest_app(prefix, app),
+            (None, None) => self,
+        }
+    }
+
+    #[track_caller]
+    fn nest_router(mut self, prefix: &str, router: Router) -> Router {
         let (node, names) = match prefix {
             "" => (&mut self.root, Vec::new()),
             _ => self.root.at(prefix),
         };
         node.is_prefix |= !prefix.is_empty();
-        node.adopt(router.root, &names, &Arc::new(router.middleware));
+        router.become_part_of(node, prefix, names);
+        self
+    }
+
+    #[track_caller]
+    fn nest_app(self, prefix: &str, app: impl App) -> Router {
+        let handler = move |request: &Request| settled(request, app.handle(request));
+        let mut router = self.add(None, &format!("{prefix}/{{*}}"), Box::new(handler));
+        if !prefix.is_empty() {
+            router.root.at(prefix).0.is_prefix = true;
+        }
+        router
+    }
+
+    #[track_caller]
+    fn become_part_of(self, node: &mut Node, prefix: &str, names: Vec<String>) {
+        assert!(
+            self.hosts.is_empty(),
+            "a router with hosts is nested: its hosts would be lost"
+        );
+        let nesting = Nesting {
+            prefix,
+            names,
+            stack: Arc::new(self.middleware),
+            slashes: self.slashes,
+        };
+        node.adopt(self.root, &nesting);
+    }
+
+    /// Gives the requests for these hosts to another router: host names, IPv4 addresses and IPv6
+    /// addresses, each without a port, compared as [`Server::hosts`](crate::Server::hosts) does. No
+    /// route of this router answers them. The other router's middleware is around all of its
+    /// answers, its 404 and 405 included, and this router's middleware is around that.
+    ///
+    /// A request for any other host gets this router's own routes. If it has none, the answer is 421
+    /// (RFC 9110 §15.5.20), and the connection ends. This stops DNS rebinding, in which a page of
+    /// another site makes its own name lead to this server. The same goes for a request without a
+    /// host, which HTTP/1.0 allows and no browser sends.
+    ///
+    /// ```
+    /// use akurai_http::{Method, Request, Response, Router};
+    ///
+    /// let shop = Router::new().get("/", |_| Response::text("shop"));
+    /// let api = Router::new().get("/", |_| Response::text("api"));
+    /// let router = Router::new()
+    ///     .host(["shop.example", "www.shop.example"], shop)
+    ///     .host(["api.shop.example"], api);
+    /// let status = |host| {
+    ///     let request = Request::new(Method::Get, "/").with_header("Host", host);
+    ///     router.handle(&request).response().status().code()
+    /// };
+    /// assert_eq!((status("api.shop.example:8090"), status("evil.example")), (200, 421));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If one of them is no host, has a port or has a router already; or if the other router has hosts itself.
+    #[track_caller]
+    pub fn host(
+        mut self,
+        names: impl IntoIterator<Item = impl AsRef<str>>,
+        router: Router,
+    ) -> Router {
+        let mut hosts = Hosts::default();
+        for name in names {
+            if let Err(error) = hosts.add(name.as_ref()) {
+                panic!("{error}");
+            }
+        }
+        assert!(
+            !self.hosts.iter().any(|(known, _)| known.overlap(&hosts)),
+            "a host has a router already"
+        );
+        let mut tree = Node::default();
+        let mut router = router;
+        // Its middleware goes around its 404 too.
+        router
+            .root
+            .fallback
+            .get_or_insert_with(|| Box::new(Fallback::plain()));
+        router.become_part_of(&mut tree, "", Vec::new());
+        self.hosts.push((hosts, tree));
+        self
+    }
+
+    /// Answers where no route does. The handler gets the answer that the router would give: 404, 405
+    /// with its `Allow`, or 421 if the router has no such [host](Router::host). It may change that
+    /// answer or give another. [`wrap`](Router::wrap) is around it. For a router that is nested, it
+    /// answers for the paths from the prefix on; the innermost such fallback is called.
+    ///
+    /// ```
+    /// use akurai_http::{Method, Request, Response, Router, Status};
+    ///
+    /// let router = Router::new()
+    ///     .get("/", |_| Response::text("hello\n"))
+    ///     .fallback(|req, answer| match answer.status() {
+    ///         Status::NOT_FOUND => answer.body(format!("nothing at {}\n", req.path())),
+    ///         _ => answer,
+    ///     });
+    /// let reply = router.handle(&Request::new(Method::Get, "/x"));
+    /// assert_eq!(reply.response().status(), Status::NOT_FOUND);
+    /// assert_eq!(reply.response().body_bytes(), Some(&b"nothing at /x\n"[..]));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If there is a fallback already.
+    #[track_caller]
+    pub fn fallback<R: Into<Reply>>(
+        mut self,
+        handler: impl Fn(&Request, Response) -> R + Send + Sync + 'static,
+    ) -> Router {
+        let handler = move |request: &Request, answer: Response| {
+            settled(request, handler(request, answer).into())
+        };
+        self.root.set_fallback(Box::new(Fallback {
+            handler: Box::new(handler),
+            stacks: Vec::new(),
+        }));
+        self
+    }
+
+    /// Redirects a path that no route has to the path with its last slash added or taken away, if a
+    /// route has that one: with 308, which keeps the method and the body, and with the query. Also
+    /// redirects the prefix of [`nest`](Router::nest). Holds for all routes of this router, and for
+    /// those of nested routers that do not choose for themselves.
+    ///
+    /// ```
+    /// use akurai_http::{Method, Request, Response, Router};
+    ///
+    /// let router = Router::new().get("/console/", |_| Response::text("…")).redirect_slashes();
+    /// let reply = router.handle(&Request::new(Method::Get, "/console?all"));
+    /// assert_eq!(reply.response().headers().get("Location"), Some("/console/?all"));
+    /// ```
+    pub fn redirect_slashes(mut self) -> Router {
+        self.slashes = Some(Slashes::Redirect);
+        self
+    }
+
+    /// As [`redirect_slashes`](Router::redirect_slashes), but the route answers both paths alike. A
+    /// page's relative links mean something else at each of the two.
+    pub fn ignore_slashes(mut self) -> Router {
+        self.slashes = Some(Slashes::Ignore);
         self
     }
 
@@ -293,123 +482,6 @@ impl Router {
             middleware(request, next).into()
         }));
         self
-    }
-
-    /// Answers a request. With it, a test can call handlers without a socket; a handler's panic
-    /// reaches the test.
-    pub fn handle(&self, request: &Request) -> Reply {
-        self.call(request, Call::Handler)
-    }
-
-    fn call(&self, request: &Request, call: Call<'_>) -> Reply {
-        through(&self.middleware, request, &|request| {
-            self.find_and_dispatch(request, call)
-        })
-    }
-
-    /// Looks up the route of a request that announces a body. One lookup serves for its limit and
-    /// its handler.
-    #[inline(never)] // The other requests, which are most, would pay for its frame.
-    fn handle_with_body(&self, request: &Request, limits: &Limits) -> Reply {
-        let mut params = request.take_params();
-        let node = self.find(request, &mut params);
-        match request.begin_body(limits, node.and_then(|node| node.body_bytes)) {
-            Ok(()) => self.call_at(request, Call::Caught, node, params),
-            Err(error) => {
-                let refusal = |_: &Request| Response::refusal(error).into();
-                self.call_at(request, Call::Refusal(&refusal), node, params)
-            }
-        }
-    }
-
-    /// As [`call`](Router::call), for a request whose path leads to `node`.
-    fn call_at(
-        &self,
-        request: &Request,
-        call: Call<'_>,
-        node: Option<&Node>,
-        params: Params,
-    ) -> Reply {
-        let params = Cell::new(Some(params));
-        let reply = through(&self.middleware, request, &|inner| {
-            // Middleware may pass on another request, or the same request twice.
-            match params.take().filter(|_| ptr::eq(inner, request)) {
-                Some(params) => self.dispatch(inner, call, node, params),
-                None => self.find_and_dispatch(inner, call),
-            }
-        });
-        if let Some(unused) = params.take() {
-            request.leave_params(unused);
-        }
-        reply
-    }
-
-    /// The node that the path leads to, and the values of the parameters on the way there.
-    fn find(&self, request: &Request, params: &mut Params) -> Option<&Node> {
-        let path = request.path();
-        self.root.find(path.get(1..).unwrap_or(""), params)
-    }
-
-    fn node_of(&self, request: &Request) -> Option<&Node> {
-        let mut params = request.take_params();
-        let node = self.find(request, &mut params);
-        request.leave_params(params);
-        node
-    }
-
-    fn find_and_dispatch(&self, request: &Request, call: Call<'_>) -> Reply {
-        let mut params = request.take_params();
-        let node = self.find(request, &mut params);
-        self.dispatch(request, call, node, params)
-    }
-
-    fn dispatch(
-        &self,
-        request: &Request,
-        call: Call<'_>,
-        node: Option<&Node>,
-        mut params: Params,
-    ) -> Reply {
-        let route = node.and_then(|node| node.route(request.method()));
-        let Some(route) = route else {
-            return match (call, node) {
-                (Call::Refusal(refusal), _) => refusal(request),
-                (_, Some(node)) => node.without_route(request.method()).into(),
-                (_, None) => Response::plain(Status::NOT_FOUND, "not found").into(),
-            };
-        };
-        if !route.names.is_empty() {
-            route.names.iter().for_each(|name| params.push(name));
-            request.set_params(params);
-        }
-        route.call(request, call)
-    }
-}
-
-/// A handler's panic becomes 500, and the request notes it.
-impl App for Router {
-    fn handle(&self, request: &Request) -> Reply {
-        self.call(request, Call::Caught)
-    }
-
-    fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
-        self.call(request, Call::Refusal(refusal))
-    }
-
-    fn body_bytes(&self, request: &Request) -> Option<u64> {
-        self.node_of(request)?.body_bytes
-    }
-
-    fn allow(&self, request: &Request) -> Option<String> {
-        self.node_of(request).map(Node::allow)
-    }
-
-    fn begin_and_handle(&self, request: &Request, limits: &Limits) -> Reply {
-        // Without a body, no limit has to be looked up.
-        if !request.announces_body() && request.begin_body(limits, None).is_ok() {
-            return self.call(request, Call::Caught);
-        }
-        self.handle_with_body(request, limits)
     }
 }
 

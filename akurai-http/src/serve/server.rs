@@ -13,8 +13,8 @@ use crate::io::registry::Registry;
 use crate::io::transport::Listener;
 #[cfg(unix)]
 use crate::io::unix_socket::UnixSocket;
+use crate::message::hosts::Hosts;
 use crate::serve::accept::RunningServer;
-use crate::serve::hosts::Hosts;
 use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
 use crate::{App, Stats, TrustedProxies};
@@ -234,6 +234,7 @@ impl Server {
             threads,
         } = self;
         let serving = Serving {
+            other_methods: app.methods(),
             app: Box::new(app),
             limits: Arc::new(limits),
             proxies,
