@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::io::contain::contain;
 use crate::message::own_answers::internal_error;
 use crate::router::slashes::Slashes;
-use crate::{Method, Reply, Request, Response, Status, files};
+use crate::{Method, Reply, Request, Response, Status};
 
 pub(super) type Handler = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
 pub(super) type Middleware =
@@ -83,10 +83,10 @@ pub(super) enum Call<'a> {
     Refusal(&'a dyn Fn(&Request) -> Reply),
 }
 
-/// Makes a handler's reply ready for middleware and the server.
-pub(super) fn settled(request: &Request, mut reply: Reply) -> Reply {
+/// A handler's reply, ready for middleware: the request keeps the error that it was made of.
+pub(super) fn noted(request: &Request, mut reply: Reply) -> Reply {
     request.note_failure(&mut reply);
-    files::settle(request, reply)
+    reply
 }
 
 /// The handler's reply. If it panics, 500, and the request notes the panic.

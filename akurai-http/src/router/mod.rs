@@ -9,7 +9,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use self::call::{Fallback, Handler, Route, Stack, settled};
+use self::call::{Fallback, Handler, Route, Stack, noted};
 use self::node::{Nesting, Node, name_of};
 use self::slashes::Slashes;
 use crate::files::{self, Files};
@@ -133,7 +133,7 @@ impl Router {
             method.is_routable(),
             "{method} is answered by the server itself"
         );
-        let handler = move |request: &Request| settled(request, handler(request).into());
+        let handler = move |request: &Request| noted(request, handler(request).into());
         self.add(Some(method), pattern, Box::new(handler))
     }
 
@@ -309,7 +309,7 @@ impl Router {
 
     #[track_caller]
     fn nest_app(self, prefix: &str, app: impl App) -> Router {
-        let handler = move |request: &Request| settled(request, app.handle(request));
+        let handler = move |request: &Request| noted(request, app.handle(request));
         let mut router = self.add(None, &format!("{prefix}/{{*}}"), Box::new(handler));
         if !prefix.is_empty() {
             router.root.at(prefix).0.is_prefix = true;
@@ -416,7 +416,7 @@ impl Router {
         handler: impl Fn(&Request, Response) -> R + Send + Sync + 'static,
     ) -> Router {
         let handler = move |request: &Request, answer: Response| {
-            settled(request, handler(request, answer).into())
+            noted(request, handler(request, answer).into())
         };
         self.root.set_fallback(Box::new(Fallback {
             handler: Box::new(handler),

@@ -53,7 +53,13 @@ fn each_host_has_its_router_and_its_middleware() {
         ("www.shop.example", "/7", 200, "/{id} 7", "shop outer"),
         // The 404 is that of the host's router: its middleware is around it.
         ("shop.example", "/7/8", 404, "not found\n", "shop outer"),
-        ("shop.example", "/up", 200, "/{id} up", "shop outer"),
+        (
+            "shop.example",
+            "/up",
+            405,
+            "method not allowed\n",
+            "shop outer",
+        ),
         ("api.example", "/", 200, "api", "api outer"),
         ("[0:0::1]:1", "/", 200, "api", "api outer"),
         ("127.0.0.1:8090", "/", 200, "api", "api outer"),

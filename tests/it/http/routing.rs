@@ -55,7 +55,7 @@ fn a_fallback_may_answer_as_it_likes_and_may_fail() {
         match req.path() {
             "/fails" => Err(std::io::Error::other("as the test wants")),
             "/panics" => panic!("as the test wants"),
-            "/file" => Ok(Response::file("Cargo.toml").into()),
+            "/file" => Ok(Response::file(req, "Cargo.toml")),
             _ if answer.status() == Status::NOT_FOUND => Ok(Response::text("app").into()),
             _ => Ok(answer.into()),
         }
