@@ -6,16 +6,14 @@ mod nesting;
 mod node;
 mod slashes;
 
-use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
 
 use self::call::{Fallback, Handler, Route, Stack, noted};
-use self::node::{Nesting, Node, name_of};
+use self::node::{Node, name_of};
 use self::slashes::Slashes;
 use crate::files::{self, Files};
 use crate::message::hosts::Hosts;
-use crate::{App, Method, Reply, Request, Response};
+use crate::{Method, Reply, Request, Response};
 
 /// Finds the handler for a request.
 ///
