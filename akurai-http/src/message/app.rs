@@ -39,7 +39,7 @@ pub trait App: Send + Sync + 'static {
 
     /// The methods without a variant in [`Method`] that the app takes, such as `PURGE`. The server
     /// asks once, when it begins to run, and answers all other unknown methods with 501. Default
-    /// none. A [`Router`](crate::Router) names those of its routes.
+    /// none, and a function has none. A [`Router`](crate::Router) names those of its routes.
     fn methods(&self) -> Vec<Method> {
         Vec::new()
     }

@@ -8,26 +8,26 @@ use std::sync::OnceLock;
 /// a reference to it is valid as long as the whole.
 #[derive(Default)]
 pub(crate) struct Attached {
-    first: Place,
+    first: Slot,
 }
 
-type Place = OnceLock<Box<Link<dyn Any + Send + Sync>>>;
+type Slot = OnceLock<Box<Link<dyn Any + Send + Sync>>>;
 
 struct Link<T: ?Sized> {
-    next: Place,
+    next: Slot,
     value: T,
 }
 
 impl Attached {
     pub(crate) fn insert<T: Send + Sync + 'static>(&self, value: T) {
-        let next = Place::new();
+        let next = Slot::new();
         let mut link: Box<Link<dyn Any + Send + Sync>> = Box::new(Link { next, value });
-        let mut place = &self.first;
+        let mut slot = &self.first;
         loop {
-            while let Some(taken) = place.get() {
-                place = &taken.next;
+            while let Some(taken) = slot.get() {
+                slot = &taken.next;
             }
-            match place.set(link) {
+            match slot.set(link) {
                 Ok(()) => return,
                 // Another thread was faster.
                 Err(again) => link = again,

@@ -92,8 +92,8 @@ impl Cors {
         self
     }
 
-    /// Allows these methods too. Default `GET`, `HEAD` and `POST`, which need no permission. `QUERY`
-    /// needs it.
+    /// Allows these methods too. Default `GET`, `HEAD` and `POST`, which need no permission.
+    /// `QUERY` needs it.
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Cors {
         self.methods.extend(methods);
         self

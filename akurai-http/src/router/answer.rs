@@ -11,8 +11,8 @@ use crate::{App, Limits, Method, Reply, Request, RequestError, Response, Status}
 
 /// What a router has for a request.
 #[derive(Clone, Copy)]
-struct Found<'a> {
-    target: Target<'a>,
+struct Lookup<'a> {
+    path: PathMatch<'a>,
     /// Where its host's patterns begin.
     tree: &'a Node,
     node: Option<&'a Node>,
@@ -21,7 +21,7 @@ struct Found<'a> {
 }
 
 #[derive(Clone, Copy)]
-enum Target<'a> {
+enum PathMatch<'a> {
     Route(&'a Route),
     /// The path is there, the method is not.
     OtherMethod(&'a Node),
@@ -32,7 +32,7 @@ enum Target<'a> {
     Misdirected,
 }
 
-impl Found<'_> {
+impl Lookup<'_> {
     fn body_bytes(&self) -> Option<u64> {
         self.node?.body_bytes
     }
@@ -51,7 +51,7 @@ impl Router {
     }
 
     /// As [`call`](Router::call), for a request that was looked up already.
-    fn call_found(&self, request: &Request, call: Call<'_>, found: &Found<'_>) -> Reply {
+    fn call_found(&self, request: &Request, call: Call<'_>, found: &Lookup<'_>) -> Reply {
         through(&self.middleware, request, &|inner| {
             // Middleware may pass on another request.
             match ptr::eq(inner, request) {
@@ -62,12 +62,12 @@ impl Router {
     }
 
     #[cold]
-    fn refuse_found(&self, request: &Request, error: RequestError, found: &Found<'_>) -> Reply {
+    fn refuse_found(&self, request: &Request, error: RequestError, found: &Lookup<'_>) -> Reply {
         let refusal = |_: &Request| Response::refusal(error).into();
         self.call_found(request, Call::Refusal(&refusal), found)
     }
 
-    fn look_up_and_set(&self, request: &Request) -> Found<'_> {
+    fn look_up_and_set(&self, request: &Request) -> Lookup<'_> {
         let mut params = Params::default();
         let found = self.look_up(request, &mut params);
         if params.is_match() {
@@ -77,9 +77,9 @@ impl Router {
     }
 
     /// Finds the route, and puts what its pattern matched into `params`.
-    fn look_up(&self, request: &Request, params: &mut Params) -> Found<'_> {
-        let mut found = Found {
-            target: Target::Nothing,
+    fn look_up(&self, request: &Request, params: &mut Params) -> Lookup<'_> {
+        let mut found = Lookup {
+            path: PathMatch::Nothing,
             tree: &self.root,
             node: None,
             rest_bytes: 0,
@@ -87,9 +87,9 @@ impl Router {
         if !self.hosts.is_empty() {
             match self.tree_of(request.authority()) {
                 Some(tree) => found.tree = tree,
-                None => found.target = Target::Misdirected,
+                None => found.path = PathMatch::Misdirected,
             }
-            if matches!(found.target, Target::Misdirected) {
+            if matches!(found.path, PathMatch::Misdirected) {
                 return found;
             }
         }
@@ -104,17 +104,17 @@ impl Router {
             return found;
         };
         found.rest_bytes = params.rest_bytes;
-        found.target = match node.route(request.method()) {
-            Some(route) if is_other && self.redirects(route) => Target::OtherSlash,
+        found.path = match node.route(request.method()) {
+            Some(route) if is_other && self.redirects(route) => PathMatch::OtherSlash,
             Some(route) => {
                 params.finish(&route.names, &route.pattern);
-                Target::Route(route)
+                PathMatch::Route(route)
             }
             None => {
                 params.clear();
                 let pattern = node.routes.first().map_or("", |route| &route.pattern);
                 params.finish(&[], pattern);
-                Target::OtherMethod(node)
+                PathMatch::OtherMethod(node)
             }
         };
         found
@@ -144,16 +144,16 @@ impl Router {
     }
 }
 
-fn dispatch(request: &Request, call: Call<'_>, found: &Found<'_>) -> Reply {
-    let answer: &dyn Fn() -> Response = match found.target {
-        Target::Route(route) => {
+fn dispatch(request: &Request, call: Call<'_>, found: &Lookup<'_>) -> Reply {
+    let answer: &dyn Fn() -> Response = match found.path {
+        PathMatch::Route(route) => {
             request.set_rest(found.rest_bytes);
             return route.call(request, call);
         }
-        Target::OtherSlash => return slashes::redirect(request).into(),
-        Target::OtherMethod(node) => &|| node.without_route(request.method()),
-        Target::Nothing => &|| Response::plain(Status::NOT_FOUND, "not found"),
-        Target::Misdirected => &|| Response::refusal(RequestError::Misdirected),
+        PathMatch::OtherSlash => return slashes::redirect(request).into(),
+        PathMatch::OtherMethod(node) => &|| node.without_route(request.method()),
+        PathMatch::Nothing => &|| Response::plain(Status::NOT_FOUND, "not found"),
+        PathMatch::Misdirected => &|| Response::refusal(RequestError::Misdirected),
     };
     let path = request.path();
     match (

@@ -2,34 +2,34 @@
 
 mod answer;
 mod call;
+mod nesting;
 mod node;
 mod slashes;
 
-use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
 
 use self::call::{Fallback, Handler, Route, Stack, noted};
-use self::node::{Nesting, Node, name_of};
+use self::node::{Node, name_of};
 use self::slashes::Slashes;
 use crate::files::{self, Files};
 use crate::message::hosts::Hosts;
-use crate::{App, Method, Reply, Request, Response};
+use crate::{Method, Reply, Request, Response};
 
 /// Finds the handler for a request.
 ///
 /// A pattern is a path of segments: a plain one matches itself (percent-decoded), `{name}` matches
 /// any one segment that is not empty, and `{*name}` matches the rest of the path, which may be
-/// empty; `{*}` does so under the name `*`. A parameter is percent-decoded, so it may contain slashes and dots: do not use it as a
-/// path to open a file. If several patterns match, a plain segment goes before `{name}`, and that
-/// before `{*name}`. The order in which they were added does not matter.
+/// empty; `{*}` does so under the name `*`. A parameter is percent-decoded, so it may contain
+/// slashes and dots: do not use it as a path to open a file. If several patterns match, a plain
+/// segment goes before `{name}`, and that before `{*name}`. The order in which they were added does
+/// not matter.
 ///
 /// The handler of `GET` also answers `HEAD`, unless `HEAD` has its own. `OPTIONS` is answered with
 /// `Allow`. If no pattern matches the path, the answer is 404. If the pattern has no handler for
 /// the method, it is 405 with `Allow`; a [`fallback`](Router::fallback) changes both. So beside a
 /// `{*name}` that matches every path, as [`files`](Router::files) at `/` does, an unknown path gets
-/// 405 for methods other than `GET`. A method that no route of the router names, and that is none of
-/// the usual ones, gets 501 from the server; see [`Method`].
+/// 405 for methods other than `GET`. A method that no route of the router names, and that is none
+/// of the usual ones, gets 501 from the server; see [`Method`].
 ///
 /// `/a` and `/a/` are two paths, and a pattern matches the one that it spells.
 /// [`redirect_slashes`](Router::redirect_slashes) and [`ignore_slashes`](Router::ignore_slashes)
@@ -115,8 +115,8 @@ impl Router {
         self.route(Method::Patch, pattern, handler)
     }
 
-    /// Adds a handler for any method but `CONNECT` and `TRACE`, which the server answers itself: one
-    /// of WebDAV's too, or any other that [`Method::new`] makes.
+    /// Adds a handler for any method but `CONNECT` and `TRACE`, which the server answers itself:
+    /// one of WebDAV's too, or any other that [`Method::new`] makes.
     ///
     /// # Panics
     ///
@@ -220,178 +220,10 @@ impl Router {
         self
     }
 
-    /// Adds all routes of another router, each after `prefix`. That router's middleware stays
-    /// around its routes and its [`fallback`](Router::fallback), but not around the 404 and 405 of
-    /// this router.
-    ///
-    /// ```
-    /// use akurai_http::{Response, Router};
-    ///
-    /// let api = Router::new().get("/users/{id}", |req| Response::text(req.param("id").unwrap()));
-    /// let router = Router::new().nest("/api/v1", api); // GET /api/v1/users/7
-    /// # let _ = router;
-    /// ```
-    ///
-    /// A request for the prefix without a slash is answered as with one: `/api/v1` by the nested
-    /// router's `/`, unless another route has that pattern. If the page there has relative links,
-    /// [redirect](Router::redirect_slashes) instead.
-    ///
-    /// Instead of a router, a handler may be given, or any other [`App`]. It gets all paths from the
-    /// prefix on and all methods, unless another route has them. The pattern is the prefix with
-    /// `/{*}` behind it, so `req.param("*")` is the path behind the prefix. A closure must name its
-    /// argument's type. An app's own [`body_bytes`](App::body_bytes) is not asked: set the limit here,
-    /// for that pattern.
-    ///
-    /// ```
-    /// use akurai_http::{Method, Request, Response, Router};
-    ///
-    /// let old = |req: &Request| Response::text(format!("{} {}", req.method(), req.param("*").unwrap()));
-    /// let router = Router::new().nest("/old", old).body_bytes("/old/{*}", 1 << 20);
-    /// let answer = router.handle(&Request::new(Method::Put, "/old/a/b"));
-    /// assert_eq!(answer.response().body_bytes(), Some(&b"PUT a/b"[..]));
-    /// ```
-    ///
-    /// With an empty prefix, the routes keep their paths. In this way a part of a site can have its
-    /// own middleware:
-    ///
-    /// ```
-    /// use akurai_http::{Method, Reply, Request, Response, Router, Status};
-    ///
-    /// let members = Router::new()
-    ///     .get("/", |_| Response::text("welcome back"))
-    ///     .get("/letters/{id}", |_| Response::text("…"))
-    ///     .wrap(|req, next| -> Reply {
-    ///         match req.cookie("session") {
-    ///             Some("31d4d96e407aad42") => next(req),
-    ///             _ => Response::redirect(Status::SEE_OTHER, "/login").into(),
-    ///         }
-    ///     });
-    /// let router = Router::new().get("/login", |_| Response::html("<form method=post>…")).nest("", members);
-    /// let status = |path| router.handle(&Request::new(Method::Get, path)).response().status();
-    /// assert_eq!(status("/letters/7"), Status::SEE_OTHER);
-    /// assert_eq!(status("/login"), Status::OK);
-    /// ```
-    ///
-    /// # Panics
-    ///
-    /// If the prefix is malformed or ends with a slash or with a `{*name}`, which leaves no path
-    /// for the routes after it; if a route or a fallback is there already; or if the router has
-    /// [hosts](Router::host), since a path has none.
-    #[track_caller]
-    pub fn nest<A: App>(self, prefix: &str, app: A) -> Router {
-        assert!(!prefix.ends_with('/'), "prefix {prefix:?} ends with '/'");
-        let last = prefix.rsplit('/').next().unwrap_or(prefix);
-        assert!(
-            !last.starts_with("{*"),
-            "{last} of prefix {prefix:?} takes the whole rest of the path: it reaches no route behind it"
-        );
-        // A router is an app too: its type tells.
-        let mut app = Some(app);
-        let router = (&mut app as &mut dyn Any).downcast_mut::<Option<Router>>();
-        let router = router.and_then(Option::take);
-        match (router, app) {
-            (Some(router), _) => self.nest_router(prefix, router),
-            (None, Some(app)) => self.nest_app(prefix, app),
-            (None, None) => self,
-        }
-    }
-
-    #[track_caller]
-    fn nest_router(mut self, prefix: &str, router: Router) -> Router {
-        let (node, names) = match prefix {
-            "" => (&mut self.root, Vec::new()),
-            _ => self.root.at(prefix),
-        };
-        node.is_prefix |= !prefix.is_empty();
-        router.become_part_of(node, prefix, names);
-        self
-    }
-
-    #[track_caller]
-    fn nest_app(self, prefix: &str, app: impl App) -> Router {
-        let handler = move |request: &Request| noted(request, app.handle(request));
-        let mut router = self.add(None, &format!("{prefix}/{{*}}"), Box::new(handler));
-        if !prefix.is_empty() {
-            router.root.at(prefix).0.is_prefix = true;
-        }
-        router
-    }
-
-    #[track_caller]
-    fn become_part_of(self, node: &mut Node, prefix: &str, names: Vec<String>) {
-        assert!(
-            self.hosts.is_empty(),
-            "a router with hosts is nested: its hosts would be lost"
-        );
-        let nesting = Nesting {
-            prefix,
-            names,
-            stack: Arc::new(self.middleware),
-            slashes: self.slashes,
-        };
-        node.adopt(self.root, &nesting);
-    }
-
-    /// Gives the requests for these hosts to another router: host names, IPv4 addresses and IPv6
-    /// addresses, each without a port, compared as [`Server::hosts`](crate::Server::hosts) does. No
-    /// route of this router answers them. The other router's middleware is around all of its
-    /// answers, its 404 and 405 included, and this router's middleware is around that.
-    ///
-    /// A request for any other host gets this router's own routes. If it has none, the answer is 421
-    /// (RFC 9110 §15.5.20), and the connection ends. This stops DNS rebinding, in which a page of
-    /// another site makes its own name lead to this server. The same goes for a request without a
-    /// host, which HTTP/1.0 allows and no browser sends.
-    ///
-    /// ```
-    /// use akurai_http::{Method, Request, Response, Router};
-    ///
-    /// let shop = Router::new().get("/", |_| Response::text("shop"));
-    /// let api = Router::new().get("/", |_| Response::text("api"));
-    /// let router = Router::new()
-    ///     .host(["shop.example", "www.shop.example"], shop)
-    ///     .host(["api.shop.example"], api);
-    /// let status = |host| {
-    ///     let request = Request::new(Method::Get, "/").with_header("Host", host);
-    ///     router.handle(&request).response().status().code()
-    /// };
-    /// assert_eq!((status("api.shop.example:8090"), status("evil.example")), (200, 421));
-    /// ```
-    ///
-    /// # Panics
-    ///
-    /// If one of them is no host, has a port or has a router already; or if the other router has hosts itself.
-    #[track_caller]
-    pub fn host(
-        mut self,
-        names: impl IntoIterator<Item = impl AsRef<str>>,
-        router: Router,
-    ) -> Router {
-        let mut hosts = Hosts::default();
-        for name in names {
-            if let Err(error) = hosts.add(name.as_ref()) {
-                panic!("{error}");
-            }
-        }
-        assert!(
-            !self.hosts.iter().any(|(known, _)| known.overlap(&hosts)),
-            "a host has a router already"
-        );
-        let mut tree = Node::default();
-        let mut router = router;
-        // Its middleware goes around its 404 too.
-        router
-            .root
-            .fallback
-            .get_or_insert_with(|| Box::new(Fallback::plain()));
-        router.become_part_of(&mut tree, "", Vec::new());
-        self.hosts.push((hosts, tree));
-        self
-    }
-
-    /// Answers where no route does. The handler gets the answer that the router would give: 404, 405
-    /// with its `Allow`, or 421 if the router has no such [host](Router::host). It may change that
-    /// answer or give another. [`wrap`](Router::wrap) is around it. For a router that is nested, it
-    /// answers for the paths from the prefix on; the innermost such fallback is called.
+    /// Answers where no route does. The handler gets the answer that the router would give: 404,
+    /// 405 with its `Allow`, or 421 if the router has no such [host](Router::host). It may change
+    /// that answer or give another. [`wrap`](Router::wrap) is around it. For a router that is
+    /// nested, it answers for the paths from the prefix on; the innermost such fallback is called.
     ///
     /// ```
     /// use akurai_http::{Method, Request, Response, Router, Status};
@@ -454,6 +286,9 @@ impl Router {
     /// the earlier ones, and is called first. A closure that sometimes answers by itself and
     /// sometimes returns the reply of `next` must declare that it returns a [`Reply`]:
     /// `|req, next| -> Reply { … }`.
+    ///
+    /// The route is looked up first, so the function knows [`Request::pattern`] and
+    /// [`Request::param`]. It hands a value to the handler with [`Request::insert`].
     ///
     /// `next` also returns the answers that the server gives instead of a handler: 500 if the
     /// handler panicked, and 413 if a request announces a body over the limit, for which no handler

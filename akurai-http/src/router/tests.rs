@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Limits, Status};
+use crate::{App, Limits, Status};
 
 fn router() -> Router {
     let show = |what: &'static str| {

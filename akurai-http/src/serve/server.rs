@@ -137,7 +137,8 @@ impl Server {
 
     /// Answers only to these hosts: host names, IPv4 addresses and IPv6 addresses, each without a
     /// port. A request for another host gets 421 (RFC 9110 §15.5.20), and its connection ends. No
-    /// router, handler or upgrade sees it. Another call adds to the list. Default: any host.
+    /// router, handler or upgrade sees it. Another call adds to the list. Default: any host. With
+    /// [`Router::host`](crate::Router::host), a host has routes of its own.
     ///
     /// This stops DNS rebinding. In that attack, a page of another site makes its own name lead to
     /// this server's address, on loopback or in a private network. The browser then takes page and

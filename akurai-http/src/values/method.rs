@@ -15,8 +15,8 @@ pub(crate) const METHOD_BYTES: usize = 32;
 /// case-sensitive, so `get` is not `GET`.
 ///
 /// `QUERY` is safe and idempotent as `GET` is, and has a body as `POST` has. The body and its
-/// `Content-Type` say what is asked for. A handler must refuse a request without a `Content-Type`,
-/// or of a type that it does not read (RFC 10008 §2).
+/// `Content-Type` say what is asked for. A handler must refuse a request without a `Content-Type`
+/// (400), or of a type that it does not read (415; RFC 10008 §2).
 ///
 /// ```
 /// use akurai_http::{Method, Request, Response, Router};
