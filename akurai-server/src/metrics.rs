@@ -146,9 +146,9 @@ impl Metrics {
         text.rows(HUB, &labelled);
         process(&mut text);
         Response::new(Status::OK)
-            .header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-            .header("Cache-Control", "no-store")
-            .body(text.0)
+            .with_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            .with_header("Cache-Control", "no-store")
+            .with_body(text.0)
     }
 
     fn durations(&self, text: &mut Text) {

@@ -86,7 +86,7 @@ fn scraped(metrics: &Metrics, server: &Handle, hubs: &[&Hub]) -> Vec<Sample> {
     let answer = metrics.response(server, hubs);
     let media_type = answer.headers().get("Content-Type");
     assert_eq!(media_type, Some("text/plain; version=0.0.4; charset=utf-8"));
-    read(std::str::from_utf8(answer.body_bytes().unwrap()).unwrap())
+    read(std::str::from_utf8(answer.body().unwrap()).unwrap())
 }
 
 #[test]
