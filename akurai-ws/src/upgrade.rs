@@ -24,8 +24,8 @@ use crate::write::outbox::Outbox;
 /// [`WsOptions::allow_origins`] or [`WsOptions::any_origin`] admits it. In neither case does `f`
 /// run.
 ///
-/// An `Err` of `f` closes the connection with 1011. It is written to stderr, with the request's
-/// path, if the program caused it: not if the peer broke the protocol, is slow or has left, and not
+/// An `Err` of `f` closes the connection with 1011. The server tells it to
+/// [`Server::on_error`](akurai_http::Server::on_error), if the program caused it: not if the peer broke the protocol, is slow or has left, and not
 /// if the server stops ([`Upgrade::fallible`]).
 pub fn upgrade(
     req: &Request,

@@ -1,17 +1,21 @@
 //! A request, as a handler sees it.
 
+mod log;
+
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io::{self, Read};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::codec::body::Framing;
 use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
 use crate::message::params::Params;
 use crate::{Headers, Limits, Method, Reply, RequestError, Response, TrustedProxies, Version};
+
+use log::RequestLog;
 
 /// How much of a body's announced length we believe before any byte of it came, in bytes.
 const CLAIMED_BYTES: usize = 16 * 1024;
@@ -43,8 +47,10 @@ pub struct Request {
     /// The error that its answer was made of. It stays here, whatever middleware makes of the
     /// answer.
     failure: Cell<Option<io::Error>>,
-    /// Its handler panicked.
-    panicked: Cell<bool>,
+    /// The panic of its handler.
+    panic: Cell<Option<io::Error>>,
+    /// Its log lines.
+    log: Mutex<RequestLog>,
     /// How many bytes at the end of the path `{*name}` matched.
     rest_bytes: Cell<usize>,
     /// Where the body comes from. A connection lends its buffers while an app answers. A request
@@ -240,6 +246,7 @@ impl Request {
             Err(error) => panic!("malformed request: {error}"),
         }
         request.buffered = RefCell::new(Box::new(BufferedTransport::by_hand(body)));
+        request.serve_by_hand();
         request
     }
 
@@ -253,7 +260,8 @@ impl Request {
             params: OnceCell::new(),
             spare_params: Cell::default(),
             failure: Cell::default(),
-            panicked: Cell::new(false),
+            panic: Cell::default(),
+            log: Mutex::default(),
             rest_bytes: Cell::new(0),
             buffered: RefCell::new(Box::new(BufferedTransport::by_hand(Vec::new()))),
         }
@@ -265,7 +273,8 @@ impl Request {
         self.headers.assign(bytes, lines);
         self.head = head;
         self.failure.take();
-        self.panicked.take();
+        self.panic.take();
+        self.begin_log();
         if let Some(params) = self.params.take() {
             self.leave_params(params);
         }
@@ -334,25 +343,6 @@ impl Request {
 
     pub(crate) fn head(&self) -> &Head {
         &self.head
-    }
-
-    /// Keeps the error that `reply` was made of, if there is one.
-    pub(crate) fn note_failure(&self, reply: &mut Reply) {
-        if let Some(error) = reply.response_mut().parts.failure.take() {
-            self.failure.set(Some(error));
-        }
-    }
-
-    pub(crate) fn take_failure(&self) -> Option<io::Error> {
-        self.failure.take()
-    }
-
-    pub(crate) fn note_panic(&self) {
-        self.panicked.set(true);
-    }
-
-    pub(crate) fn take_panic(&self) -> bool {
-        self.panicked.take()
     }
 
     pub(crate) fn is_asterisk(&self) -> bool {

@@ -51,8 +51,8 @@ pub(super) fn settled(request: &Request, mut reply: Reply) -> Reply {
 fn caught(handler: &Handler, request: &Request) -> Reply {
     // A panic may leave the handler's state inconsistent. As with any thread that panics, that is
     // the handler's own state.
-    contain(|| handler(request)).unwrap_or_else(|| {
-        request.note_panic();
+    contain(|| handler(request)).unwrap_or_else(|panic| {
+        request.note_panic(panic);
         internal_error().into()
     })
 }
