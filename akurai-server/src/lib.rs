@@ -35,9 +35,7 @@ pub mod guide;
 mod hub;
 mod lock;
 
-pub use engine::{
-    Batch, Engine, Event, EventId, EventIdError, Memory, Redis, RedisOptions, shard_of,
-};
+pub use engine::{Batch, Engine, Event, EventId, EventIdError, Memory, Redis, RedisOptions};
 pub use hub::{History, Hub, HubOptions, HubStats, Membership, Retention};
 
 #[doc = include_str!("../../README.md")]

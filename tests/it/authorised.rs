@@ -6,18 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use akurai_http::{Reply, Request, Response, Router, Status};
-use akurai_server::{Hub, HubOptions};
+use akurai_server::Hub;
 use akurai_tests::{EventStream, TestServer};
 
 use crate::hub::quick;
 
 #[test]
 fn a_stream_ends_with_its_lifetime_and_is_asked_again_who_it_is() {
-    let hub = Hub::new(HubOptions {
-        lifetime: Duration::from_millis(100),
-        ..quick()
-    })
-    .unwrap();
+    let hub = Hub::new(quick().lifetime(Duration::from_millis(100))).unwrap();
     let is_valid = Arc::new(AtomicBool::new(true));
     let (streams, asked) = (hub.clone(), Arc::clone(&is_valid));
     let app = Router::new().get("/events", move |req: &Request| -> Reply {

@@ -319,10 +319,7 @@ fn an_id_that_never_comes_is_told_in_a_busy_order() {
 const HEARTBEAT: &[u8] = b": \n\n";
 
 fn with_heartbeats() -> HubOptions {
-    HubOptions {
-        heartbeat: Duration::from_millis(100),
-        ..quick()
-    }
+    quick().heartbeat(Duration::from_millis(100))
 }
 
 #[test]
@@ -354,10 +351,7 @@ fn an_engine_that_is_away_says_nothing() {
 
 #[test]
 fn a_stream_whose_place_is_not_known_ends_like_others() {
-    let brief = HubOptions {
-        lifetime: Duration::from_millis(300),
-        ..quick()
-    };
+    let brief = quick().lifetime(Duration::from_millis(300));
     for (options, stops) in [(brief, false), (quick(), true)] {
         let (_, node) = begun(5);
         let (hub, server) = node.serve(options);
@@ -384,10 +378,7 @@ fn a_stream_whose_place_is_not_known_ends_like_others() {
 #[test]
 fn who_leaves_before_its_place_is_known_is_noticed_once() {
     let (order, node) = begun(5);
-    let one_shard = HubOptions {
-        shards: 1,
-        ..quick()
-    };
+    let one_shard = quick().shards(1);
     let (hub, server) = node.serve(one_shard);
     let (tell, told) = mpsc::channel();
     hub.on_leave(move |topic, count| drop(tell.send(format!("{topic}{count}"))))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use akurai_server::{EventId, HubOptions};
+use akurai_server::EventId;
 use akurai_tests::eventually;
 
 use crate::hub::{quick, serving, subscribe};
@@ -28,10 +28,7 @@ fn of_a_gauge_only_the_last_value_matters() {
 
 #[test]
 fn a_gap_is_told_though_the_stream_breaks_behind_a_gauge() {
-    let options = HubOptions {
-        ring_events: 4,
-        ..quick()
-    };
+    let options = quick().max_ring_events(4);
     let (server, hub) = serving(options);
     hub.latest_only("gauge");
     let seen = hub.publish("a", "", "seen").unwrap().to_string();
@@ -86,11 +83,9 @@ fn what_gauges_stand_at_comes_in_the_order_of_events() {
 fn a_value_that_is_half_written_is_written_to_its_end() {
     // More than the system buffers for a client that does not read.
     let large = "x".repeat(12 << 20);
-    let options = HubOptions {
-        ring_bytes: 64 << 20,
-        no_progress: Duration::from_secs(60),
-        ..quick()
-    };
+    let options = quick()
+        .max_ring_bytes(64 << 20)
+        .no_progress(Duration::from_secs(60));
     let (server, hub) = serving(options);
     hub.latest_only("gauge");
     let mut reader = subscribe(&server, "gauge", None);

@@ -28,13 +28,11 @@ pub(crate) fn serve(hub: &Hub) -> TestServer {
 }
 
 pub(crate) fn quick() -> HubOptions {
-    HubOptions {
-        shards: 2,
-        sweep: Duration::from_millis(250),
-        heartbeat: LONG,
-        lifetime: LONG,
-        ..HubOptions::default()
-    }
+    HubOptions::default()
+        .shards(2)
+        .sweep(Duration::from_millis(250))
+        .heartbeat(LONG)
+        .lifetime(LONG)
 }
 
 /// A client that has subscribed, and has read up to its first cursor.
@@ -213,10 +211,7 @@ fn a_page_begins_where_its_state_was_read() {
 
 #[test]
 fn a_gap_is_told() {
-    let options = HubOptions {
-        ring_events: 2,
-        ..quick()
-    };
+    let options = quick().max_ring_events(2);
     let (server, hub) = serving(options);
     let mut reader = subscribe(&server, "a", None);
     let start = reader.read_cursor().to_string();
@@ -237,10 +232,7 @@ fn a_gap_is_told() {
 
 #[test]
 fn an_idle_subscriber_is_sent_its_cursor() {
-    let options = HubOptions {
-        heartbeat: Duration::from_millis(300),
-        ..quick()
-    };
+    let options = quick().heartbeat(Duration::from_millis(300));
     let (server, hub) = serving(options);
     let mut reader = subscribe(&server, "a", None);
     reader.read_cursor();
@@ -253,11 +245,8 @@ fn an_idle_subscriber_is_sent_its_cursor() {
 
 #[test]
 fn a_sweep_may_take_for_ever() {
-    let options = HubOptions {
-        // As a number of ticks this does not fit into 64 bits.
-        sweep: Duration::from_secs(1 << 62),
-        ..quick()
-    };
+    // As a number of ticks this does not fit into 64 bits.
+    let options = quick().sweep(Duration::from_secs(1 << 62));
     let (server, hub) = serving(options);
     let mut reader = subscribe(&server, "a", None);
     reader.read_cursor();
@@ -283,11 +272,7 @@ fn who_has_left_is_noticed_without_a_publish() {
 
 #[test]
 fn one_who_does_not_read_is_dropped_and_comes_back_without_loss() {
-    let options = HubOptions {
-        backlog_events: 100,
-        ring_bytes: 1 << 30,
-        ..quick()
-    };
+    let options = quick().max_backlog_events(100).max_ring_bytes(1 << 30);
     let (server, hub) = serving(options);
     let mut slow = subscribe(&server, "a", None);
     let mut reader = subscribe(&server, "a", None);
@@ -323,12 +308,10 @@ fn one_who_does_not_read_is_dropped_and_comes_back_without_loss() {
 
 #[test]
 fn one_who_takes_nothing_is_dropped_in_time() {
-    let options = HubOptions {
-        no_progress: Duration::from_millis(300),
-        backlog_events: usize::MAX,
-        backlog_bytes: usize::MAX,
-        ..quick()
-    };
+    let options = quick()
+        .no_progress(Duration::from_millis(300))
+        .max_backlog_events(usize::MAX)
+        .max_backlog_bytes(usize::MAX);
     let (server, hub) = serving(options);
     let mut slow = subscribe(&server, "a", None);
     slow.read_cursor();
@@ -341,11 +324,9 @@ fn one_who_takes_nothing_is_dropped_in_time() {
 
 #[test]
 fn connections_end_when_their_time_is_over() {
-    let options = HubOptions {
-        lifetime: Duration::from_millis(100),
-        retry: Duration::from_millis(400),
-        ..quick()
-    };
+    let options = quick()
+        .lifetime(Duration::from_millis(100))
+        .retry(Duration::from_millis(400));
     let (server, _hub) = serving(options);
     let mut reader = subscribe(&server, "a", None);
     let (bytes, end) = reader.client.read_to_end();
@@ -357,10 +338,7 @@ fn connections_end_when_their_time_is_over() {
 
 #[test]
 fn when_the_server_stops_all_are_told_when_to_come_back() {
-    let options = HubOptions {
-        spread: Duration::from_millis(200),
-        ..quick()
-    };
+    let options = quick().spread(Duration::from_millis(200));
     let (server, hub) = serving(options);
     let mut readers: Vec<Reader> = (0..20).map(|_| subscribe(&server, "a", None)).collect();
     for reader in &mut readers {
@@ -442,12 +420,10 @@ fn an_event_that_cannot_be_encoded_is_refused() {
 
 #[test]
 fn what_was_missed_may_be_more_than_a_backlog() {
-    let options = HubOptions {
-        backlog_events: 2,
-        backlog_bytes: 100_000,
-        ring_bytes: 1 << 30,
-        ..quick()
-    };
+    let options = quick()
+        .max_backlog_events(2)
+        .max_backlog_bytes(100_000)
+        .max_ring_bytes(1 << 30);
     let (server, hub) = serving(options);
     let mut reader = subscribe(&server, "a", None);
     let start = reader.read_cursor();

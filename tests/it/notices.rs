@@ -62,9 +62,7 @@ fn a_notice_whose_publish_hangs_holds_up_no_subscriber_and_no_member() {
         gate: gate.waiter(),
     };
     // All subscribers share one thread.
-    let mut options = quick();
-    options.shards = 1;
-    let hub = Hub::with_engine(options, engine).unwrap();
+    let hub = Hub::with_engine(quick().shards(1), engine).unwrap();
     let (tell, told) = mpsc::channel();
     let (joined, left) = (tell.clone(), tell);
     let (joins, leaves) = (hub.clone(), hub.clone());

@@ -187,11 +187,7 @@ fn who_asks_and_where() {
     let url = fake.url.replace("redis://", "redis://user:p%40ss@") + "/3";
     // A stream of no events would lose each event as it comes.
     for (max_events, kept) in [(7, 7), (0, 1)] {
-        let options = RedisOptions {
-            stream: "a:1".into(),
-            max_events,
-            ..RedisOptions::default()
-        };
+        let options = RedisOptions::default().stream("a:1").max_events(max_events);
         publish(&Redis::new(&url, options).unwrap()).0.unwrap();
         assert_eq!(fake.hears().1.join(" "), "AUTH user p@ss");
         assert_eq!(fake.hears().1.join(" "), "SELECT 3");
@@ -256,10 +252,7 @@ fn replicas_that_are_waited_for() {
         _ => say("$3\r\n7-1\r\n"),
     });
     let with = |replicas| {
-        let options = RedisOptions {
-            replicas,
-            ..RedisOptions::default()
-        };
+        let options = RedisOptions::default().replicas(replicas);
         Redis::new(&fake.url, options).unwrap()
     };
     assert_eq!(publish(&with(1)).0.unwrap(), "7-1");
@@ -289,10 +282,7 @@ fn replicas_are_waited_for_on_a_connection_that_wrote() {
             _ => say(":1\r\n"),
         }
     });
-    let options = RedisOptions {
-        replicas: 1,
-        ..RedisOptions::default()
-    };
+    let options = RedisOptions::default().replicas(1);
     let engine = Redis::new(&fake.url, options).unwrap();
     let late = io::ErrorKind::TimedOut;
     fails(&engine, late, &["is kept, but 0 of 1 replicas"], DEADLINE);
@@ -442,10 +432,7 @@ fn kept(max_events: usize) -> (Kept, impl FnMut(EventId) -> (EventId, String)) {
             (_, found) => Answer::Say(found.unwrap_or_else(|| "*0\r\n".to_owned())),
         }
     });
-    let options = RedisOptions {
-        max_events,
-        ..RedisOptions::default()
-    };
+    let options = RedisOptions::default().max_events(max_events);
     let engine = Redis::new(&fake.url, options).unwrap();
     let next = move |after| {
         let batch = engine.next(after, Duration::ZERO, 10).unwrap();

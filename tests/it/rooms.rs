@@ -197,11 +197,7 @@ fn who_missed_an_event_is_told_where_the_message_is_refused() {
     ];
     for options in options {
         // The hub's thread for WebSockets never falls so far behind that the ring drops its events.
-        let hub = Hub::new(HubOptions {
-            ring_events: 1000,
-            ring_bytes: 200_000_000,
-            ..quick()
-        });
+        let hub = Hub::new(quick().max_ring_events(1000).max_ring_bytes(200_000_000));
         let hub = hub.unwrap();
         let (_server, mut client, sender) = member(&hub, options, |mut conn| {
             while conn.recv()?.is_some() {}

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use akurai_http::{Request, Server};
-use akurai_server::{Batch, Engine, EventId, Hub, HubOptions, Memory};
+use akurai_server::{Batch, Engine, EventId, Hub, Memory};
 use akurai_tests::{Frame, Opcode, TestServer, WsClient, eventually};
 use akurai_ws::upgrade;
 
@@ -31,7 +31,7 @@ fn a_hub_counts_what_it_publishes_and_who_is_there() {
     hub.publish("b", "", "to one").unwrap();
     hub.publish("c", "", "to nobody").unwrap();
     hub.publish("a", "two\nlines", "").unwrap_err();
-    let too_large = "x".repeat(quick().ring_bytes);
+    let too_large = "x".repeat(16 << 20);
     hub.publish("a", "", &too_large).unwrap_err();
     both.read(2);
     one.read(1);
@@ -54,10 +54,7 @@ fn a_hub_counts_what_it_publishes_and_who_is_there() {
 
 #[test]
 fn a_hub_counts_the_resets_that_clients_see() {
-    let (server, hub) = serving(HubOptions {
-        ring_events: 2,
-        ..quick()
-    });
+    let (server, hub) = serving(quick().max_ring_events(2));
     let seen = hub.publish("a", "", "seen").unwrap().to_string();
     for _ in 0..3 {
         hub.publish("a", "", "missed").unwrap();

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use akurai_http::Request;
-use akurai_server::{Batch, Engine, EventId, History, Hub, HubOptions, Memory, Retention};
+use akurai_server::{Batch, Engine, EventId, History, Hub, Memory, Retention};
 use akurai_tests::{DEADLINE, Frame, Opcode, TestServer, WsClient, eventually};
 use akurai_ws::upgrade;
 
@@ -93,23 +93,11 @@ fn who_follows_a_quiet_topic_comes_back_though_another_was_busy() {
 
 #[test]
 fn what_a_topic_keeps_is_replayed_though_another_was_busy() {
-    let options = HubOptions {
-        ring_events: 10,
-        ..quick()
-    };
+    let options = quick().max_ring_events(10);
     let (server, hub) = serving(options);
     hub.latest_only("gauge");
-    hub.retain(
-        "gauge",
-        Retention {
-            events: 1,
-            ..Retention::default()
-        },
-    );
-    let keep = Retention {
-        events: 3,
-        ..Retention::default()
-    };
+    hub.retain("gauge", Retention::default().max_events(1));
+    let keep = Retention::default().max_events(3);
     hub.retain("kept", keep);
     let mut ids = Vec::new();
     for n in 0..5 {
@@ -139,19 +127,12 @@ fn what_a_topic_keeps_is_replayed_though_another_was_busy() {
 
 #[test]
 fn those_whom_a_busy_topic_overtakes_lose_nothing_of_another() {
-    let options = HubOptions {
-        ring_events: 2,
-        ..quick()
-    };
+    let options = quick().max_ring_events(2);
     let (server, hub) = serving(options);
     let rooms = rooms(&hub);
     hub.retain(
         "kept",
-        Retention {
-            events: 100_000,
-            bytes: 1 << 30,
-            ..Retention::default()
-        },
+        Retention::default().max_events(100_000).max_bytes(1 << 30),
     );
     let topics = ["noisy", "quiet", "kept", "kept,noisy", "kept,noisy"];
     let mut streams = topics.map(|topic| subscribe(&server, topic, None));
@@ -236,10 +217,7 @@ fn those_whom_a_busy_topic_overtakes_lose_nothing_of_another() {
 #[test]
 fn an_event_that_a_node_cannot_keep_is_lost_to_its_topic_alone() {
     let engine = Memory::new(100);
-    let options = HubOptions {
-        ring_bytes: 100_000,
-        ..quick()
-    };
+    let options = quick().max_ring_bytes(100_000);
     let hub = Hub::with_engine(options, engine.clone()).unwrap();
     let (server, rooms) = (serve(&hub), rooms(&hub));
     let before = engine.publish("large", "", "before").unwrap();
@@ -404,6 +382,7 @@ fn a_history_and_its_stream_have_no_hole_and_no_repetition() {
                     events,
                     is_complete,
                     at,
+                    ..
                 } = hub.history("a", None, ROUNDS * EACH);
                 assert!(is_complete);
                 let stream = subscribe(&server, "a", Some(&at.to_string()));

@@ -29,13 +29,11 @@ fn main() -> io::Result<()> {
 }
 
 fn options() -> HubOptions {
-    HubOptions {
-        ring_events: EVENTS * 2,
-        ring_bytes: 256 << 20,
-        backlog_events: EVENTS * 2,
-        backlog_bytes: 256 << 20,
-        ..HubOptions::default()
-    }
+    HubOptions::default()
+        .max_ring_events(EVENTS * 2)
+        .max_ring_bytes(256 << 20)
+        .max_backlog_events(EVENTS * 2)
+        .max_backlog_bytes(256 << 20)
 }
 
 fn measure(engine: &str, publisher: &Hub, other: &Hub) -> io::Result<()> {

@@ -31,18 +31,13 @@ fn main() -> io::Result<()> {
         return Err(io::Error::other("usage: node PORT URL MAX_EVENTS"));
     };
     let number = |text: &str| text.parse().map_err(io::Error::other);
-    let redis = RedisOptions {
-        max_events: number(max_events)?,
-        ..RedisOptions::default()
-    };
-    let options = HubOptions {
-        // Short enough that a heartbeat and a reconnection happen within a test.
-        heartbeat: Duration::from_secs(1),
-        sweep: Duration::from_secs(1),
-        retry: Duration::from_millis(300),
-        ring_events: 20_000,
-        ..HubOptions::default()
-    };
+    let redis = RedisOptions::default().max_events(number(max_events)?);
+    // Short enough that a heartbeat and a reconnection happen within a test.
+    let options = HubOptions::default()
+        .heartbeat(Duration::from_secs(1))
+        .sweep(Duration::from_secs(1))
+        .retry(Duration::from_millis(300))
+        .max_ring_events(20_000);
     let hub = Hub::with_engine(options, Redis::new(url, redis)?)?;
     hub.retain("kept", Retention::default());
     let (followed, past, publisher) = (hub.clone(), hub.clone(), hub.clone());

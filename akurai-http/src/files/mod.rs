@@ -30,7 +30,6 @@ use answer::{is_attachment, with_resource};
 use dir::Dir;
 use embedded::Embedded;
 use resource::Resource;
-pub(crate) use single::{settle, settle_response};
 
 /// `Cache-Control` of a file whose name changes with its content (RFC 8246): a year.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 
 use crate::codec::conditional::EntityTag;
 use crate::codec::date::http_date;
@@ -66,9 +65,6 @@ pub(crate) enum Body {
     /// Bytes that are part of the program.
     Static(&'static [u8]),
     Stream(Box<StreamFn>),
-    /// The file is opened after the handler has returned, since the request decides what is sent of
-    /// it.
-    File(PathBuf),
 }
 
 pub(crate) type StreamFn = dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send;
@@ -123,32 +119,6 @@ impl Response {
         write: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
     ) -> Response {
         Response::new(Status::OK).with_stream(write)
-    }
-
-    /// The file at `path`, under the rules of [`Files`](crate::Files): its media type and
-    /// validators, conditions, ranges, `HEAD` and sidecars, in constant memory. 404 if it is
-    /// missing or no regular file.
-    ///
-    /// The file is opened after the handler has returned. Fields that the handler sets stay. If the
-    /// handler sets an `ETag`, conditions are compared with that one. The file itself is sent, and
-    /// no sidecar of it, if the handler sets an `ETag` or a `Content-Encoding`, or makes it an
-    /// [`attachment`](Response::attachment), which other people may have uploaded. Conditions and
-    /// ranges are for `GET` and `HEAD` and for status 200; with another status the whole file is
-    /// sent.
-    ///
-    /// The path is the application's own: nothing confines it to a directory. For paths that
-    /// clients choose, use [`Router::files`](crate::Router::files).
-    ///
-    /// ```
-    /// use akurai_http::Response;
-    ///
-    /// let response = Response::file("/var/log/report.pdf").attachment("Überblick.pdf");
-    /// # let _ = response;
-    /// ```
-    pub fn file(path: impl Into<PathBuf>) -> Response {
-        let mut response = Response::new(Status::OK);
-        response.parts.body = Body::File(path.into());
-        response
     }
 
     /// Sends the client to another place, which `Location` names: an absolute URL, or a reference
@@ -336,13 +306,13 @@ impl Response {
         &self.parts.headers
     }
 
-    /// The body; `None` if it is a stream or a file.
+    /// The body; `None` if it is a stream, as for a file.
     pub fn body_bytes(&self) -> Option<&[u8]> {
         match &self.parts.body {
             Body::Short => Some(&self.parts.short),
             Body::Bytes(bytes) => Some(bytes),
             Body::Static(bytes) => Some(bytes),
-            Body::Stream(_) | Body::File(_) => None,
+            Body::Stream(_) => None,
         }
     }
 
@@ -448,7 +418,6 @@ impl fmt::Debug for Parts {
             Body::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
             Body::Static(bytes) => write!(f, "{} static bytes", bytes.len()),
             Body::Stream(_) => f.write_str("a stream"),
-            Body::File(path) => write!(f, "file {}", path.display()),
         }
     }
 }

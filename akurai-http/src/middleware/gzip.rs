@@ -121,7 +121,6 @@ impl Gzip {
             && !has("Content-Range")
             && !has("Content-Digest")
             && !has("Content-MD5")
-            && !matches!(response.parts.body, Body::File(_))
             && length > 0
             && length >= self.threshold_bytes
             && headers.bytes("Content-Type").is_some_and(is_compressible)

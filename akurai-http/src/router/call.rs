@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::io::contain::contain;
 use crate::message::own_answers::internal_error;
-use crate::{Method, Reply, Request, files};
+use crate::{Method, Reply, Request};
 
 pub(super) type Handler = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
 pub(super) type Middleware =
@@ -39,12 +39,6 @@ pub(super) enum Call<'a> {
     /// Call the handler; its panic becomes an answer, which middleware gets as any other.
     Caught,
     Refusal(&'a dyn Fn(&Request) -> Reply),
-}
-
-/// Makes a handler's reply ready for middleware and the server.
-pub(super) fn settled(request: &Request, mut reply: Reply) -> Reply {
-    request.note_failure(&mut reply);
-    files::settle(request, reply)
 }
 
 /// The handler's reply. If it panics, 500, and the request notes the panic.

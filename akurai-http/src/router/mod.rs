@@ -8,7 +8,7 @@ use std::fmt;
 use std::ptr;
 use std::sync::Arc;
 
-use self::call::{Call, Handler, Route, Stack, settled, through};
+use self::call::{Call, Handler, Route, Stack, through};
 use self::node::Node;
 use crate::files::{self, Files};
 use crate::message::params::Params;
@@ -115,7 +115,11 @@ impl Router {
         pattern: &str,
         handler: impl Fn(&Request) -> R + Send + Sync + 'static,
     ) -> Router {
-        let handler = move |request: &Request| settled(request, handler(request).into());
+        let handler = move |request: &Request| {
+            let mut reply = handler(request).into();
+            request.note_failure(&mut reply);
+            reply
+        };
         self.add(method, pattern, Box::new(handler))
     }
 

@@ -9,7 +9,9 @@ use super::{Batch, Engine, Event, EventId, id_after};
 use crate::lock::{self, lock};
 
 /// Keeps the last events in memory. Clones share them, so that several hubs of one process can be
-/// nodes of one engine.
+/// nodes of one engine. So a program that runs on several nodes of a [`Redis`](crate::Redis) can
+/// test them together without a server. A hub on its own needs no engine:
+/// [`Hub::new`](crate::Hub::new).
 ///
 /// ```
 /// use akurai_server::{Engine, Memory};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use memory::Memory;
 pub(crate) use memory::{next_id, now_ms};
-pub use redis::{Redis, RedisOptions, shard_of};
+pub use redis::{Redis, RedisOptions};
 
 /// The place of an event in its engine's order: milliseconds since 1970, and a number among the
 /// events of the same millisecond. As text, it is the event's id in a stream: `1732147200000-0`.
@@ -34,6 +34,7 @@ pub struct EventId {
 
 /// The text is not an [`EventId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EventIdError;
 
 impl FromStr for EventId {

@@ -293,8 +293,8 @@ impl EventStreams {
                 let stalled = subscriber
                     .stalled
                     .map_or(Duration::ZERO, |since| since.elapsed());
-                if events > options.backlog_events
-                    || bytes > options.backlog_bytes
+                if events > options.max_backlog_events
+                    || bytes > options.max_backlog_bytes
                     || stalled > options.no_progress
                 {
                     self.shared.counts.dropped.add(1);

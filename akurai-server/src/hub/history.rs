@@ -7,6 +7,7 @@ use crate::{Event, EventId};
 
 /// The last events of a topic, and the id after which a stream continues: see [`Hub::history`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct History {
     /// In order, with no event missing between them.
     pub events: Vec<Event>,
@@ -28,12 +29,12 @@ impl Hub {
     ///
     /// The store begins with the topic's events that the ring still has. Another call changes the
     /// limits; [`release`](Hub::release) ends it. A hub with an engine begins with the engine's
-    /// last [`ring_events`](crate::HubOptions::ring_events) events. It does not load older ones,
+    /// last [`max_ring_events`](crate::HubOptions::max_ring_events) events. It does not load older ones,
     /// even if the limits have room for them. If an engine loses events and cannot tell of which
     /// topics, the hub drops the kept events of all topics.
     ///
-    /// The events of a hub take at most [`ring_bytes`](crate::HubOptions::ring_bytes) and the
-    /// [`bytes`](Retention::bytes) of all topics that keep their own. So a program should not call
+    /// The events of a hub take at most [`max_ring_bytes`](crate::HubOptions::max_ring_bytes) and the
+    /// [`max_bytes`](Retention::max_bytes) of all topics that keep their own. So a program should not call
     /// this for topics that anyone can name. It does nothing for a topic longer than 1,024 bytes,
     /// which has no events.
     pub fn retain(&self, topic: &str, keep: Retention) {

@@ -131,7 +131,7 @@ impl Hub {
     /// If the engine cannot return its last events, or the threads cannot be created.
     pub fn with_engine(options: HubOptions, engine: impl Engine) -> io::Result<Hub> {
         let engine: Arc<dyn Engine> = Arc::new(engine);
-        let tail = engine.tail(options.ring_events.max(1))?;
+        let tail = engine.tail(options.max_ring_events.max(1))?;
         // This hub has no earlier events, although it never dropped any.
         let origin = match tail.events.first() {
             Some(first) => id_before(first.id),
@@ -184,7 +184,7 @@ impl Hub {
     /// # Errors
     ///
     /// `InvalidInput` if the topic is longer than 1,024 bytes, if the name holds a line break, or
-    /// if the event would not fit into the ring ([`HubOptions::ring_bytes`], where its text counts
+    /// if the event would not fit into the ring ([`HubOptions::max_ring_bytes`], where its text counts
     /// twice). Also the errors of the engine.
     pub fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
         if let Some(engine) = &self.inner.engine {
@@ -227,10 +227,10 @@ impl Hub {
     /// exceptions, where the hub no longer knows which events a topic lost:
     ///
     /// - The hub remembers the names of topics that lost events, in an eighth of
-    ///   [`HubOptions::ring_bytes`]. When that is full, it forgets the topics whose last loss is
+    ///   [`HubOptions::max_ring_bytes`]. When that is full, it forgets the topics whose last loss is
     ///   oldest.
     /// - The order of the engine begins again with lower ids.
-    /// - A node that starts knows only the engine's last [`ring_events`](HubOptions::ring_events)
+    /// - A node that starts knows only the engine's last [`max_ring_events`](HubOptions::max_ring_events)
     ///   events. A client whose last event is older gets a `reset`.
     ///
     /// Heartbeats give a connected client a newer id, so the third exception affects only clients

@@ -156,12 +156,12 @@ impl RetainedTopic {
 
     fn trim(&mut self, now: Instant, first: u64, losses: &mut Losses) {
         let is_old = |event: &Arc<StoredEvent>, age| now.saturating_duration_since(event.at) > age;
-        while self.events.len() > self.keep.events
-            || self.bytes > self.keep.bytes
+        while self.events.len() > self.keep.max_events
+            || self.bytes > self.keep.max_bytes
             || self
                 .events
                 .front()
-                .is_some_and(|oldest| is_old(oldest, self.keep.age))
+                .is_some_and(|oldest| is_old(oldest, self.keep.max_age))
         {
             let Some(oldest) = self.pop() else { return };
             note(&oldest, first, losses);

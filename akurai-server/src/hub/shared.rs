@@ -24,9 +24,9 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(options: HubOptions, origin: EventId, has_engine: bool) -> Shared {
         let limits = RingLimits {
-            events: options.ring_events.max(1),
-            bytes: options.ring_bytes,
-            age: options.ring_age,
+            events: options.max_ring_events.max(1),
+            bytes: options.max_ring_bytes,
+            age: options.max_ring_age,
         };
         Shared {
             ring: Ring::new(limits, origin),

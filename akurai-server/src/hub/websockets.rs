@@ -98,7 +98,7 @@ impl MemberMailbox {
 
 /// A WebSocket's subscription to a topic, which ends when this is dropped; see
 /// [`Hub::join`](crate::Hub::join).
-#[must_use = "the subscription ends when this is dropped"]
+#[must_use = "the subscription ends when this is dropped: keep it with `let _member =`"]
 pub struct Membership {
     mailbox: Arc<MemberMailbox>,
     topic: Arc<str>,

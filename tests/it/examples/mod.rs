@@ -385,10 +385,7 @@ fn await_list(reader: &mut Reader, names: &[&str]) -> String {
 fn who_is_here_is_told_to_the_pages_of_all_nodes() {
     let engine = Memory::new(10_000);
     let node = || {
-        let options = HubOptions {
-            sweep: Duration::from_millis(250),
-            ..HubOptions::default()
-        };
+        let options = HubOptions::default().sweep(Duration::from_millis(250));
         let hub = Hub::with_engine(options, engine.clone()).unwrap();
         has_a_page(presence::app(&hub).unwrap())
     };

@@ -31,11 +31,12 @@ impl Large {
         fill(&dir.join("large.bin"));
         dir.write("letters.txt", LETTERS);
         let root = dir.path().to_path_buf();
-        let app = Router::new()
-            .files("/files", dir.path())
-            .get("/one/{name}", move |request: &Request| {
-                Response::file(root.join(request.param("name").unwrap()))
-            });
+        let app = Router::new().files("/files", dir.path()).get(
+            "/one/{name}",
+            move |request: &Request| {
+                Response::file(request, root.join(request.param("name").unwrap()))
+            },
+        );
         Large {
             dir,
             server: TestServer::start(app),

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use akurai_http::{Files, Response, Router};
+use akurai_http::{Files, Response, Router, Status};
 use akurai_tests::{Answer, TempDir, TestServer};
 
 use super::{BUILT_IN, DIR, SINGLE, Site, WAYS, ask, tag, values};
@@ -335,7 +335,11 @@ fn files_08_any_response_may_be_a_download() {
         let path = path.clone();
         let app = Router::new()
             .get("/text", |_| Response::text("text").attachment(name))
-            .get("/file", move |_| Response::file(&path).attachment(name));
+            .get("/file", move |request| {
+                Response::new(Status::OK)
+                    .attachment(name)
+                    .send_file(request, &path)
+            });
         let server = TestServer::start(app);
         let mut client = server.connect();
         for (target, text) in [("/text", "text"), ("/file", "0123456789")] {

@@ -88,7 +88,10 @@ impl Site {
             .files("/files", configure(Files::dir(&root)))
             .files("/built", configure(Files::embedded(CONTENT)))
             .get("/one/{*name}", move |request: &Request| {
-                Response::file(root.join(request.param("name").expect("the pattern has it")))
+                Response::file(
+                    request,
+                    root.join(request.param("name").expect("the pattern has it")),
+                )
             });
         Site {
             outer,

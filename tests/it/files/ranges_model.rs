@@ -98,7 +98,9 @@ fn files_05_random_ranges_are_those_of_the_model() {
         let app = Router::new()
             .files("/files", dir.path())
             .files("/built", Files::embedded(embedded))
-            .get("/one/data.bin", move |_: &Request| Response::file(&path));
+            .get("/one/data.bin", move |request: &Request| {
+                Response::file(request, &path)
+            });
         let server = TestServer::start(app);
         let mut client = server.connect();
         for _ in 0..200 {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use akurai_http::{Files, Request, Response, Router};
+use akurai_http::{Files, Request, Response, Router, Status};
 use akurai_tests::{TempDir, TestServer, set_modified};
 
 use super::{DIR, SECRET, SINGLE, Site, ask, tag, values};
@@ -357,8 +357,10 @@ fn files_06_no_sidecar_takes_the_place_of_a_file_where_they_are_off() {
             .files(&format!("/built/{n}"), option(Files::embedded(EMBEDDED)));
     }
     let path = root.join("app.js");
-    let app = app.get("/one/download/app.js", move |_: &Request| {
-        Response::file(&path).attachment("app.js")
+    let app = app.get("/one/download/app.js", move |request: &Request| {
+        Response::new(Status::OK)
+            .attachment("app.js")
+            .send_file(request, &path)
     });
     let server = TestServer::start(app);
     let mut client = server.connect();

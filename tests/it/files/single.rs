@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use akurai_http::{Request, Response, Router, Status};
+use akurai_http::middleware::Gzip;
+use akurai_http::{Reply, Request, Response, Router, Status};
 use akurai_tests::{Client, TempDir, TestServer};
 
 use super::byteranges::parse;
@@ -14,15 +15,19 @@ struct Single {
 }
 
 impl Single {
-    /// A server that answers `/` by GET and by POST with `respond`, which gets the path of the
+    /// A server that answers `/` by GET and by POST with `respond`, which also gets the path of the
     /// letters.
-    fn start(respond: impl Fn(PathBuf) -> Response + Clone + Send + Sync + 'static) -> Single {
+    fn start(
+        respond: impl Fn(&Request, PathBuf) -> Reply + Clone + Send + Sync + 'static,
+    ) -> Single {
         let dir = TempDir::new();
         let path = dir.write("letters.txt", LETTERS);
         let again = (path.clone(), respond.clone());
         let app = Router::new()
-            .get("/", move |_: &Request| respond(path.clone()))
-            .post("/", move |_: &Request| again.1(again.0.clone()));
+            .get("/", move |request: &Request| respond(request, path.clone()))
+            .post("/", move |request: &Request| {
+                again.1(request, again.0.clone())
+            });
         Single {
             dir,
             server: TestServer::start(app),
@@ -58,7 +63,8 @@ fn files_10_other_methods_know_neither_conditions_nor_ranges() {
 #[test]
 fn files_10_another_status_knows_neither_conditions_nor_ranges() {
     for status in [Status::NOT_FOUND, Status::FORBIDDEN] {
-        let single = Single::start(move |path| Response::file(path).with_status(status));
+        let single =
+            Single::start(move |request, path| Response::new(status).send_file(request, path));
         let mut client = single.connect();
         for fields in [
             &[][..],
@@ -87,11 +93,12 @@ fn files_10_another_status_knows_neither_conditions_nor_ranges() {
 
 #[test]
 fn files_10_the_handlers_own_fields_stay() {
-    let single = Single::start(|path| {
-        Response::file(path)
+    let single = Single::start(|request, path| {
+        Response::new(Status::OK)
             .header("Content-Type", "text/x-own")
             .header("Cache-Control", "private")
             .header("X-Own", "1")
+            .send_file(request, path)
     });
     let mut client = single.connect();
     let whole = ask(&mut client, "GET", "/", &[]);
@@ -119,7 +126,11 @@ fn files_10_the_handlers_own_fields_stay() {
 
 #[test]
 fn files_10_the_handlers_own_tag_is_the_one_compared() {
-    let single = Single::start(|path| Response::file(path).header("ETag", "\"mine\""));
+    let single = Single::start(|request, path| {
+        Response::new(Status::OK)
+            .header("ETag", "\"mine\"")
+            .send_file(request, path)
+    });
     let mut client = single.connect();
     for (fields, status) in [
         (&[][..], 200),
@@ -137,7 +148,11 @@ fn files_10_the_handlers_own_tag_is_the_one_compared() {
             assert_eq!(answer.header("etag"), Some("\"mine\""), "{fields:?}");
         }
     }
-    let single = Single::start(|path| Response::file(path).header("ETag", "W/\"mine\""));
+    let single = Single::start(|request, path| {
+        Response::new(Status::OK)
+            .header("ETag", "W/\"mine\"")
+            .send_file(request, path)
+    });
     let mut client = single.connect();
     for (fields, status) in [
         (&[("If-None-Match", "\"mine\"")][..], 304),
@@ -154,7 +169,11 @@ fn files_10_the_handlers_own_tag_is_the_one_compared() {
 #[test]
 fn files_10_one_strong_tag_never_names_two_codings() {
     // RFC 9110 §8.8.3.3: two content codings of a resource have two strong tags, if they have any.
-    let single = Single::start(|path| Response::file(path).header("ETag", "\"mine\""));
+    let single = Single::start(|request, path| {
+        Response::new(Status::OK)
+            .header("ETag", "\"mine\"")
+            .send_file(request, path)
+    });
     single.dir.write("letters.txt.gz", "as coded by gzip");
     let mut client = single.connect();
     let plain = ask(&mut client, "GET", "/", &[]);
@@ -168,7 +187,11 @@ fn files_10_one_strong_tag_never_names_two_codings() {
 
 #[test]
 fn files_10_what_the_handler_says_of_its_coding_stays() {
-    let single = Single::start(|path| Response::file(path).header("Content-Encoding", "br"));
+    let single = Single::start(|request, path| {
+        Response::new(Status::OK)
+            .header("Content-Encoding", "br")
+            .send_file(request, path)
+    });
     single.dir.write("letters.txt.gz", "as coded by gzip");
     for accept in ["gzip", "br", "gzip, br", "identity"] {
         let answer = ask(
@@ -189,10 +212,14 @@ fn files_10_a_missing_file_is_404_whatever_was_set() {
     let absent = dir.join("absent.txt");
     let directory = dir.path().to_path_buf();
     let app = Router::new()
-        .get("/absent", move |_: &Request| Response::file(&absent))
-        .get("/directory", move |_: &Request| Response::file(&directory))
-        .get("/empty", |_: &Request| Response::file(""))
-        .get("/nul", |_: &Request| Response::file("a\0b"));
+        .get("/absent", move |request: &Request| {
+            Response::file(request, &absent)
+        })
+        .get("/directory", move |request: &Request| {
+            Response::file(request, &directory)
+        })
+        .get("/empty", |request: &Request| Response::file(request, ""))
+        .get("/nul", |request: &Request| Response::file(request, "a\0b"));
     let server = TestServer::start(app);
     let mut client = server.connect();
     for path in ["/absent", "/directory", "/empty", "/nul"] {
@@ -204,9 +231,10 @@ fn files_10_a_missing_file_is_404_whatever_was_set() {
             "{path}"
         );
     }
-    let single = Single::start(|path| {
-        let gone = path.with_file_name("gone.txt");
-        Response::file(gone).header("Cache-Control", "public, max-age=31536000, immutable")
+    let single = Single::start(|request, path| {
+        Response::new(Status::OK)
+            .header("Cache-Control", "public, max-age=31536000, immutable")
+            .send_file(request, path.with_file_name("gone.txt"))
     });
     let answer = ask(&mut single.connect(), "GET", "/", &[]);
     assert_eq!(answer.status, 404);
@@ -217,12 +245,96 @@ fn files_10_a_missing_file_is_404_whatever_was_set() {
     );
 }
 
+/// The rules do not depend on what calls the function that makes the reply: a router for a route, a
+/// middleware instead of a route, or the server itself.
+#[test]
+fn files_10_a_reply_is_the_same_wherever_it_is_made() {
+    let dir = TempDir::new();
+    let path = dir.write("letters.txt", LETTERS.repeat(100));
+    let respond = move |request: &Request| Response::file(request, &path);
+    let instead = respond.clone();
+    let none = |_: &Request| Response::text("");
+    let servers = [
+        (
+            "route",
+            TestServer::start(Router::new().get("/", respond.clone())),
+        ),
+        (
+            "middleware",
+            TestServer::start(
+                Router::new()
+                    .get("/", none)
+                    .wrap(move |request, _| instead(request)),
+            ),
+        ),
+        ("server", TestServer::start(respond)),
+    ];
+    for (name, server) in servers {
+        let mut client = server.connect();
+        let whole = ask(&mut client, "GET", "/", &[]);
+        assert_eq!((whole.status, whole.body.len()), (200, 2600), "{name}");
+        let head = ask(&mut client, "HEAD", "/", &[]);
+        assert_eq!(head.header("content-length"), Some("2600"), "{name}");
+        let part = ask(&mut client, "GET", "/", &[("Range", "bytes=3-4")]);
+        assert_eq!((part.status, part.text()), (206, "de"), "{name}");
+        let known = ask(&mut client, "GET", "/", &[("If-None-Match", &*tag(&whole))]);
+        assert_eq!(known.status, 304, "{name}");
+    }
+}
+
+#[test]
+fn files_10_gzip_compresses_a_file_wherever_it_is_answered() {
+    let dir = TempDir::new();
+    let path = dir.write("letters.txt", LETTERS.repeat(100));
+    let respond = move |request: &Request| Response::file(request, &path);
+    let instead = respond.clone();
+    let app = Router::new()
+        .get("/route", respond)
+        .get("/middleware", |_: &Request| Response::text(""))
+        .wrap(move |request, next| match request.path() {
+            "/middleware" => instead(request),
+            _ => next(request),
+        })
+        .wrap(Gzip::new().middleware());
+    let server = TestServer::start(app);
+    for path in ["/route", "/middleware"] {
+        let answer = ask(
+            &mut server.connect(),
+            "GET",
+            path,
+            &[("Accept-Encoding", "gzip")],
+        );
+        assert_eq!(
+            (answer.status, answer.header("content-encoding")),
+            (200, Some("gzip")),
+            "{path}"
+        );
+        assert!(tag(&answer).starts_with("W/"), "{path}");
+    }
+}
+
+/// The handler may delete a file as soon as it has its reply, such as one that it made for this
+/// request alone.
+#[cfg(unix)]
+#[test]
+fn files_10_a_file_is_opened_where_the_reply_is_made() {
+    let dir = TempDir::new();
+    let path = dir.write("once.txt", LETTERS);
+    let server = TestServer::start(move |request: &Request| {
+        let reply = Response::file(request, &path);
+        std::fs::remove_file(&path).expect("it is there");
+        reply
+    });
+    let answer = ask(&mut server.connect(), "GET", "/", &[]);
+    assert_eq!((answer.status, answer.text()), (200, LETTERS));
+}
+
 #[test]
 fn files_10_middleware_may_still_add_fields() {
     let dir = TempDir::new();
     let path = dir.write("letters.txt", LETTERS);
     let app = Router::new()
-        .get("/", move |_: &Request| Response::file(&path))
+        .get("/", move |request: &Request| Response::file(request, &path))
         .wrap(|request, next| {
             let mut reply = next(request);
             reply
@@ -248,7 +360,11 @@ fn files_10_middleware_may_still_add_fields() {
 
 #[test]
 fn files_10_the_handlers_own_type_is_that_of_each_part() {
-    let single = Single::start(|path| Response::file(path).header("Content-Type", "text/x-own"));
+    let single = Single::start(|request, path| {
+        Response::new(Status::OK)
+            .header("Content-Type", "text/x-own")
+            .send_file(request, path)
+    });
     let fields = [("Range", "bytes=0-0,2-2")];
     let answer = ask(&mut single.connect(), "GET", "/", &fields);
     let parts = parse(&answer).expect("one Content-Type, and it is multipart/byteranges");
@@ -266,8 +382,10 @@ fn files_10_vary_names_all_that_the_answer_depends_on() {
     dir.write("letters.txt.gz", "as coded by gzip");
     let app = Router::new()
         .files("/files", dir.path())
-        .get("/own", move |_: &Request| {
-            Response::file(&path).header("Vary", "Origin")
+        .get("/own", move |request: &Request| {
+            Response::new(Status::OK)
+                .header("Vary", "Origin")
+                .send_file(request, &path)
         })
         .wrap(|request, next| {
             let mut reply = next(request);
@@ -297,7 +415,11 @@ fn files_10_vary_names_all_that_the_answer_depends_on() {
 
 #[test]
 fn files_10_no_length_that_the_handler_claims_is_kept_against_the_file() {
-    let single = Single::start(|path| Response::file(path).content_length(5));
+    let single = Single::start(|request, path| {
+        Response::new(Status::OK)
+            .content_length(5)
+            .send_file(request, path)
+    });
     let mut client = single.connect();
     for (fields, text) in [(&[][..], LETTERS), (&[("Range", "bytes=3-4")], "de")] {
         client.send(super::request("GET", "/", fields));
@@ -313,7 +435,11 @@ fn files_10_no_length_that_the_handler_claims_is_kept_against_the_file() {
 #[test]
 fn files_10_the_handlers_own_date_stands_alone() {
     let own = "Sun, 06 Nov 1994 08:49:37 GMT";
-    let single = Single::start(move |path| Response::file(path).header("Last-Modified", own));
+    let single = Single::start(move |request, path| {
+        Response::new(Status::OK)
+            .header("Last-Modified", own)
+            .send_file(request, path)
+    });
     let answer = ask(&mut single.connect(), "GET", "/", &[]);
     assert_eq!(answer.header("last-modified"), Some(own));
     // The client sends back the date that it got: nothing has changed since.

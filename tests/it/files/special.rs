@@ -230,7 +230,7 @@ fn files_01_only_regular_files_and_a_fifo_never_hangs() {
 #[test]
 fn files_01_a_device_of_the_programs_own_choice_is_no_file() {
     let app = Router::new().get("/{name}", |request: &Request| {
-        Response::file(format!("/dev/{}", request.param("name").unwrap()))
+        Response::file(request, format!("/dev/{}", request.param("name").unwrap()))
     });
     let server = TestServer::start(app);
     let mut client = server.connect();
@@ -264,7 +264,7 @@ fn files_01_a_program_may_name_any_regular_file_itself() {
     symlink("real.txt", outer.join("link.txt")).unwrap();
     let root = outer.path().to_path_buf();
     let app = Router::new().get("/{name}", move |request: &Request| {
-        Response::file(root.join(request.param("name").unwrap()))
+        Response::file(request, root.join(request.param("name").unwrap()))
     });
     let server = TestServer::start(app);
     let mut client = server.connect();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use akurai_server::{Engine, EventId, Hub, HubOptions};
+use akurai_server::{Engine, EventId, Hub};
 
 use super::fake::Stream;
 use crate::hub::{quick, serve, subscribe};
@@ -38,10 +38,7 @@ fn behind_an_entry_that_is_no_event() {
 #[test]
 fn with_a_ring_of_none() {
     let stream = Stream::with(&[("5-0", &OLDER), ("6-0", &OLD)]);
-    let options = HubOptions {
-        ring_events: 0,
-        ..quick()
-    };
+    let options = quick().max_ring_events(0);
     let hub = Hub::with_engine(options, stream.fake.engine()).unwrap();
     assert_eq!(hub.last_id(), id(6));
     let server = serve(&hub);

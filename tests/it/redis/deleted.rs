@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use akurai_server::{Hub, HubOptions};
+use akurai_server::Hub;
 use akurai_tests::TestServer;
 
 use super::fake::{Kept, Stream};
@@ -29,10 +29,7 @@ const EVENTS: [(&str, &str, &str); 3] = [
 fn scene(version: usize, events: &[(&'static str, &'static str, &'static str)]) -> Scene {
     let stream = Stream::start();
     stream.version.store(version, Ordering::SeqCst);
-    let options = HubOptions {
-        spread: Duration::ZERO,
-        ..quick()
-    };
+    let options = quick().spread(Duration::ZERO);
     let hub = Hub::with_engine(options, stream.fake.engine()).unwrap();
     let server = serve(&hub);
     let mut reader = subscribe(&server, "a", None);

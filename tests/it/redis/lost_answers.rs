@@ -93,11 +93,9 @@ fn engine_of(
             _ => say("-ERR unexpected\r\n"),
         }
     });
-    let options = RedisOptions {
-        max_events,
-        replicas,
-        ..RedisOptions::default()
-    };
+    let options = RedisOptions::default()
+        .max_events(max_events)
+        .replicas(replicas);
     (Redis::new(&fake.url, options).unwrap(), kept, fake)
 }
 

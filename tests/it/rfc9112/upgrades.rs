@@ -20,10 +20,7 @@ fn post(path: &str, length: usize) -> String {
 #[test]
 fn http_23_a_body_left_unread_does_not_hinder_an_event_stream() {
     // The hub checks its subscribers every 250 ms.
-    let options = HubOptions {
-        sweep: Duration::from_millis(250),
-        ..HubOptions::default()
-    };
+    let options = HubOptions::default().sweep(Duration::from_millis(250));
     let hub = Hub::new(options).expect("threads can be made");
     let parked = hub.clone();
     let app = Router::new()

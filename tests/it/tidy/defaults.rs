@@ -189,11 +189,11 @@ const ROWS: [(&str, &str); 24] = [
     ),
     (
         "hub: events kept",
-        "{HubOptions.ring_events}, {HubOptions.ring_bytes}, {HubOptions.ring_age}",
+        "{HubOptions.max_ring_events}, {HubOptions.max_ring_bytes}, {HubOptions.max_ring_age}",
     ),
     (
         "hub: backlog",
-        "{HubOptions.backlog_events} events, {HubOptions.backlog_bytes} / {HubOptions.no_progress}",
+        "{HubOptions.max_backlog_events} events, {HubOptions.max_backlog_bytes} / {HubOptions.no_progress}",
     ),
     (
         "hub: heartbeat",

@@ -4,7 +4,6 @@ use std::io;
 
 use super::{Begun, Connection, Outcome};
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
-use crate::files;
 use crate::io::buffered::OUTPUT_BYTES;
 use crate::io::contain::contain;
 use crate::io::failure::FailureKind;
@@ -13,9 +12,7 @@ use crate::message::response::{Body, StreamFn};
 use crate::{Method, Response, Status, Version};
 
 impl Connection<'_> {
-    pub(super) fn respond(&mut self, response: Response) -> Outcome {
-        // A router has done this already, so that middleware sees the response as it is sent.
-        let mut response = files::settle_response(&self.request, response);
+    pub(super) fn respond(&mut self, mut response: Response) -> Outcome {
         let framing = match self.framing(&response) {
             Ok(framing) => framing,
             Err(fault) => {

@@ -143,17 +143,25 @@ const REPLY_ENTRIES: usize = 256;
 ///
 /// Every node reads every event of its stream. When that is too much, split the topics over several
 /// streams, each with a hub of its own. A proxy then sends the clients of a topic to nodes that
-/// have its hub. [`shard_of`] gives the stream of a topic, the same in every process:
+/// have its hub. The program decides which shard a topic belongs to. Every process, and every later
+/// version of it, has to decide the same way. std's hashers promise that to nobody, so this hashes
+/// by FNV-1a:
 ///
 /// ```no_run
-/// # use akurai_server::{Hub, HubOptions, Redis, RedisOptions, shard_of};
+/// # use akurai_server::{Hub, HubOptions, Redis, RedisOptions};
 /// const SHARDS: usize = 4;
+/// fn shard_of(topic: &str) -> usize {
+///     let hash = topic.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+///         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+///     });
+///     (hash % SHARDS as u64) as usize
+/// }
 /// let hubs = (0..SHARDS).map(|shard| {
-///     let options = RedisOptions { stream: format!("akurai:{shard}"), ..RedisOptions::default() };
+///     let options = RedisOptions::default().stream(&format!("akurai:{shard}"));
 ///     Hub::with_engine(HubOptions::default(), Redis::new("redis://127.0.0.1", options)?)
 /// });
 /// let hubs: Vec<Hub> = hubs.collect::<std::io::Result<_>>()?;
-/// hubs[shard_of("news", SHARDS)].publish("news", "", "hello")?;
+/// hubs[shard_of("news")].publish("news", "", "hello")?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
@@ -178,9 +186,20 @@ pub struct Redis {
 
 /// The stream that a [`Redis`] uses, and how much it keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "an engine has options only if `Redis::new` is given them"]
 pub struct RedisOptions {
+    pub(crate) stream: String,
+    pub(crate) max_events: usize,
+    pub(crate) replicas: usize,
+}
+
+impl RedisOptions {
     /// The key of the stream. Default `akurai`. The same on every node.
-    pub stream: String,
+    pub fn stream(mut self, stream: &str) -> RedisOptions {
+        self.stream = stream.to_owned();
+        self
+    }
+
     /// How many events the stream keeps, at least one; Redis may keep up to a hundred more
     /// (`MAXLEN ~`). Default 100,000. Use the same number on every node, because a node takes a
     /// stream with fewer events for a stream that was never trimmed. So an `XTRIM` to a lower
@@ -192,11 +211,19 @@ pub struct RedisOptions {
     /// many events are published before the node reads. The lowest sensible value is 1,000, or the
     /// number of events that are published in a few seconds if that is more. An event of 100 bytes
     /// takes 166 bytes of the server's memory, an event of 1,000 bytes takes 1,290.
-    pub max_events: usize,
+    pub fn max_events(mut self, max_events: usize) -> RedisOptions {
+        // A stream that keeps no event would lose each event as it comes.
+        self.max_events = max_events.max(1);
+        self
+    }
+
     /// How many replicas must have an event within 1 s before it counts as published (`WAIT`).
     /// Default 0. With fewer, publishing fails although the event is kept, and every subscriber
     /// gets it.
-    pub replicas: usize,
+    pub fn replicas(mut self, replicas: usize) -> RedisOptions {
+        self.replicas = replicas;
+        self
+    }
 }
 
 impl Default for RedisOptions {
@@ -220,11 +247,7 @@ impl Redis {
         let (writer, reader) = (Writer::new(), Reader::new());
         Ok(Redis {
             url: Url::parse(url)?,
-            options: RedisOptions {
-                // A stream that keeps no event would lose each event as it comes.
-                max_events: options.max_events.max(1),
-                ..options
-            },
+            options,
             opened: [Arc::clone(&writer.opened), Arc::clone(&reader.opened)],
             writer,
             reader: Mutex::new(reader),
@@ -319,36 +342,5 @@ impl fmt::Debug for Redis {
             .field("url", &self.url)
             .field("options", &self.options)
             .finish_non_exhaustive()
-    }
-}
-
-/// The shard of a topic, from 0 to `shards - 1`: the same in every process and version (FNV-1a of
-/// the topic's bytes). 0 if `shards` is 0.
-///
-/// ```
-/// assert_eq!(akurai_server::shard_of("news", 4), akurai_server::shard_of("news", 4));
-/// ```
-pub fn shard_of(topic: &str, shards: usize) -> usize {
-    let hash = topic.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    hash.checked_rem(shards as u64).unwrap_or(0) as usize
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_topic_stays_in_its_shard() {
-        // The hash's own test vectors: http://www.isthe.com/chongo/tech/comp/fnv/.
-        assert_eq!(shard_of("", usize::MAX), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(shard_of("a", usize::MAX), 0xaf63_dc4c_8601_ec8c);
-        assert_eq!((shard_of("a", 0), shard_of("a", 1)), (0, 0));
-        let mut counts = [0; 4];
-        for n in 0..4000 {
-            counts[shard_of(&format!("topic {n}"), 4)] += 1;
-        }
-        assert!(counts.iter().all(|count| (800..1200).contains(count)));
     }
 }

@@ -48,10 +48,7 @@ fn add(ring: &Ring, ms: u64, topic: &str) {
 }
 
 fn keep(events: usize) -> Retention {
-    Retention {
-        events,
-        ..Retention::default()
-    }
+    Retention::default().max_events(events)
 }
 
 #[test]
@@ -363,13 +360,7 @@ fn what_a_topic_keeps_is_bounded_by_bytes_and_age() {
         add(&ring, 2, "t");
         ring.state().bytes
     };
-    ring.retain(
-        "kept",
-        Retention {
-            bytes: 2 * event_bytes + 10,
-            ..keep(99)
-        },
-    );
+    ring.retain("kept", keep(99).max_bytes(2 * event_bytes + 10));
     for ms in 3..6 {
         add(&ring, ms, "kept");
     }
@@ -390,13 +381,7 @@ fn what_a_topic_keeps_is_bounded_by_bytes_and_age() {
     // The event is too old as soon as the topic is read.
     let before = std::time::Instant::now();
     while before.elapsed().is_zero() {}
-    ring.retain(
-        "kept",
-        Retention {
-            age: Duration::ZERO,
-            ..keep(99)
-        },
-    );
+    ring.retain("kept", keep(99).max_age(Duration::ZERO));
     assert_eq!(past(&ring, "kept", None, 9), "");
     assert_eq!(follows(&ring, id(13), &["kept"]).unwrap(), "");
     assert_eq!(follows(&ring, id(10), &["kept"]), None);
