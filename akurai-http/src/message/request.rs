@@ -13,7 +13,7 @@ use crate::codec::body::Framing;
 use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
 use crate::message::params::Params;
-use crate::{Headers, Limits, Method, Reply, RequestError, Response, TrustedProxies, Version};
+use crate::{Headers, Limits, Method, RequestError, Response, TrustedProxies, Version};
 
 use log::RequestLog;
 
