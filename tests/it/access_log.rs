@@ -359,7 +359,10 @@ fn at_a_shutdown_every_connection_has_its_line_before_the_server_ends() {
     ws.expect_close(1001);
     drop((ws, clients));
     drop(server);
-    let mut paths: Vec<_> = lines.iter().map(|line| line.path).collect();
+    let lines: Vec<Line> = lines.iter().collect();
+    let is_at_end = |line: &Line| line.received.is_some();
+    assert!(lines.iter().all(is_at_end), "{lines:?}");
+    let mut paths: Vec<_> = lines.iter().map(|line| &*line.path).collect();
     paths.sort();
     assert_eq!(paths, ["/events", "/news", "/ws"]);
 }

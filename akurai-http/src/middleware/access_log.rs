@@ -15,7 +15,8 @@ use crate::{Reply, Request, Response, Status, Version};
 /// body](crate::Response::stream). The line of an event stream or of another
 /// [`Upgrade`](crate::Upgrade), a WebSocket for example, comes when the connection ends, and nothing
 /// is logged at its beginning (nginx, Caddy and Go's servers do the same). So it has the duration
-/// and the bytes of the whole stream. A program that wants a line at the beginning too can write one
+/// and the bytes of the whole stream. Until then the connection keeps its request, in about 1 KiB and
+/// the size of its head. A program that wants a line at the beginning too can write one
 /// in its handler.
 ///
 /// The thread that ends the request calls the sink: usually the connection's own, for an event
