@@ -101,7 +101,7 @@ fn an_ordinary_answer_has_the_status_and_the_bytes_that_were_sent() {
         .get("/length", |_| Response::text("text").content_length(7))
         .get("/panic", |_| -> Response { panic!("planned") })
         .get("/switch", |_| {
-            let head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "x");
+            let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "x");
             Upgrade::new(head, |_| {})
         });
     let (app, lines) = logged(app);
@@ -369,10 +369,7 @@ fn at_a_shutdown_every_connection_has_its_line_before_the_server_ends() {
 
 #[test]
 fn an_upgrade_without_a_place_has_the_status_of_its_answer() {
-    let limits = Limits {
-        upgrades: 0,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_upgrades(0);
     let app = Router::new()
         .get("/events", |_| sse(|_| Ok(())))
         .get("/ws", chat);
@@ -432,7 +429,7 @@ fn without_a_server_the_line_comes_with_the_answer() {
         req.log("user", "ann");
         Response::text("12345")
     }));
-    app.handle(&Request::get("/"));
+    let _ = app.handle(&Request::get("/"));
     let line = next(&lines);
     assert_eq!((line.status, line.sent), (200, 5));
     assert_eq!(line.field("user"), Some("ann"));

@@ -40,7 +40,7 @@ fn no_file<T>() -> io::Result<T> {
 }
 
 fn switching() -> Response {
-    Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "x")
+    Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "x")
 }
 
 fn failing() -> Router {
@@ -132,7 +132,7 @@ fn each_kind_of_failure_is_told_once_with_its_cause() {
 fn a_panic_in_middleware_hides_no_panic_of_the_handler() {
     let app = failing().wrap(
         |request: &Request, next: &dyn Fn(&Request) -> Reply| -> Reply {
-            next(request);
+            let _ = next(request);
             panic!("in middleware")
         },
     );

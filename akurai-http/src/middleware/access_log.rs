@@ -71,7 +71,7 @@ pub fn access_log(
 }
 
 fn length(response: &Response) -> Option<u64> {
-    let known = response.body_bytes().map(|bytes| bytes.len() as u64);
+    let known = response.body().map(|bytes| bytes.len() as u64);
     response.parts.declared_length.or(known)
 }
 

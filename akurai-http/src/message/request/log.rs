@@ -38,7 +38,7 @@ impl Request {
     ///         assert!(line.to_string().ends_with(" user=\"ann\""));
     ///         assert_eq!(line.fields().next(), Some(("user", "ann")));
     ///     }));
-    /// router.handle(&Request::get("/"));
+    /// let _ = router.handle(&Request::get("/"));
     /// ```
     pub fn log(&self, name: &'static str, value: impl fmt::Display) {
         let value = value.to_string();
