@@ -39,8 +39,8 @@
 //! each client address, request ids, security headers, timing), Basic and Bearer credentials
 //! ([`Request::basic_credentials`], [`Request::bearer_token`]), signed values ([`Signer`]),
 //! [`Cookie`]s, forms ([`Request::form`], [`Request::multipart`]), static files ([`Files`],
-//! [`Response::file`]), a client's address behind proxies ([`TrustedProxies`]), and a server's
-//! counts ([`Handle::stats`]).
+//! [`Response::file`]), a client's address behind proxies ([`TrustedProxies`]), a server's counts
+//! ([`Handle::stats`]), and the program's own failures ([`Server::on_error`]).
 //!
 //! # What it promises
 //!
@@ -91,6 +91,7 @@ pub mod deflate {
 }
 pub use codec::deflate::Level;
 pub use files::Files;
+pub use io::failure::{Failure, FailureKind};
 pub use io::limits::Limits;
 pub use io::upgraded::{Socket, Upgraded};
 pub use message::cookie::{Cookie, CookieError, SameSite};
