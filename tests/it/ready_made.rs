@@ -150,6 +150,26 @@ fn each_answer_has_the_request_s_id() {
 }
 
 #[test]
+fn the_log_has_the_request_s_id() {
+    let (sender, lines) = std::sync::mpsc::channel();
+    let app = Router::new()
+        .get("/", |_| Response::text("hi"))
+        .wrap(middleware::request_id("X-Request-ID"))
+        .wrap(middleware::access_log(move |line| {
+            let fields = line.fields().map(|(name, id)| format!("{name}={id}"));
+            let _ = sender.send(fields.collect::<Vec<_>>());
+        }));
+    let server = TestServer::start(app);
+    let mut client = server.connect();
+    for sent in ["X-Request-ID: a-7\r\n", "X-Request-ID: a b\r\n", ""] {
+        let answer = ask(&mut client, "GET /", sent, "");
+        let id = answer.header("x-request-id").expect("it has an id");
+        let line = lines.recv_timeout(Duration::from_secs(60));
+        assert_eq!(line, Ok(vec![format!("request_id={id}")]));
+    }
+}
+
+#[test]
 fn a_part_of_the_site_asks_for_a_password() {
     let admin = Router::new().get("/", |_| Response::text("all of them"));
     let app = Router::new()

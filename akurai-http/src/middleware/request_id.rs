@@ -9,8 +9,9 @@ use crate::{Reply, Request, Response, Status};
 /// Longest id that is taken from a request, in bytes.
 const ID_BYTES: usize = 128;
 
-/// Gives each request a [`RequestId`], which handlers read with [`Request::get`], and sends it back
-/// in the field of this name: `X-Request-ID`, for example.
+/// Gives each request a [`RequestId`], and sends it back in the field of this name: `X-Request-ID`,
+/// for example. Handlers read it with [`Request::get`]. It is the field `request_id` of the
+/// request's line in the [access log](super::access_log).
 ///
 /// The id is taken from the request's own field of this name, so that a proxy's log and this
 /// server's speak of the same request. It is taken only if there is one such field with 1 to 128
@@ -58,6 +59,7 @@ pub fn request_id(
     let header = header.to_owned();
     move |request, next| {
         let id = RequestId::taken(request, &header).unwrap_or_else(RequestId::made);
+        request.log("request_id", &id);
         request.insert(id.clone());
         let mut reply = next(request);
         if let Some(head) = http_head(&mut reply) {
