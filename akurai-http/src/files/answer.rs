@@ -74,7 +74,7 @@ pub(crate) fn with_resource(
             let status = Status::RANGE_NOT_SATISFIABLE;
             response
                 .refused(status, "range not satisfiable")
-                .header("Content-Range", unsatisfied)
+                .with_header("Content-Range", unsatisfied)
         }
     }
 }
@@ -145,7 +145,7 @@ fn whole(request: &Request, response: Response, resource: Resource) -> Response 
 fn partial(mut response: Response, resource: Resource, parts: Vec<Range<u64>>) -> Response {
     response = response.with_status(Status::PARTIAL_CONTENT);
     if let [part] = &parts[..] {
-        let response = response.header("Content-Range", content_range(part, resource.len));
+        let response = response.with_header("Content-Range", content_range(part, resource.len));
         return with_content(response, resource, part.clone());
     }
     let boundary = boundary();
@@ -156,7 +156,7 @@ fn partial(mut response: Response, resource: Resource, parts: Vec<Range<u64>>) -
     let media_type = format!("multipart/byteranges; boundary={boundary}");
     response
         .without_header("Content-Type")
-        .header("Content-Type", media_type)
+        .with_header("Content-Type", media_type)
         .with_stream(move |out| transfer::send_parts(&resource, &parts, &byte_ranges, out))
         .content_length(len)
 }
@@ -176,7 +176,7 @@ fn with_content(mut response: Response, resource: Resource, part: Range<u64>) ->
 
 fn not_acceptable() -> Response {
     let told = "no coding of this file is acceptable";
-    Response::plain(Status::NOT_ACCEPTABLE, told).header("Vary", "Accept-Encoding")
+    Response::plain(Status::NOT_ACCEPTABLE, told).with_header("Vary", "Accept-Encoding")
 }
 
 /// 64 characters that nobody can predict, so that no content can contain them.

@@ -22,7 +22,7 @@ impl Response {
     /// the request's conditions, as for files. A `GET` or `HEAD` whose client has this version
     /// (`If-None-Match`) gets 304 without the content. One that is for another version (`If-Match`)
     /// gets 412. Conditions are for answers with status 200. The field alone, set with
-    /// [`header`](Response::header), answers none.
+    /// [`with_header`](Response::with_header), answers none.
     ///
     /// The tag stands without its quotes, such as `v7`, and is then a strong one: with it, the
     /// content is the same byte for byte. A weak tag stands as in the field: `W/"v7"`. It says that
@@ -46,7 +46,9 @@ impl Response {
     /// If the tag has a quote, a space or a control character within.
     #[track_caller]
     pub fn etag(self, tag: &str) -> Response {
-        let mut response = self.without_header("ETag").header("ETag", with_quotes(tag));
+        let mut response = self
+            .without_header("ETag")
+            .with_header("ETag", with_quotes(tag));
         response.parts.unsettled = Unsettled::Conditions;
         response
     }
@@ -222,7 +224,7 @@ fn not_modified(mut response: Response) -> Response {
         response = response.without_header("Last-Modified");
     }
     (response.parts.declared_length, response.parts.coded) = (None, None);
-    response.with_status(Status::NOT_MODIFIED).body("")
+    response.with_status(Status::NOT_MODIFIED).with_body("")
 }
 
 /// Whether the request asks for content, so that conditions may spare it (RFC 9110 §13.1.2).
@@ -297,9 +299,9 @@ mod tests {
     fn rfc9110_15_4_5_what_a_304_keeps() {
         let page = || {
             Response::html("long")
-                .header("Cache-Control", "max-age=60")
-                .header("Content-Language", "en")
-                .header("Set-Cookie", "a=b")
+                .with_header("Cache-Control", "max-age=60")
+                .with_header("Content-Language", "en")
+                .with_header("Set-Cookie", "a=b")
                 .content_length(4)
                 .last_modified(UNIX_EPOCH + PAST)
         };
@@ -315,7 +317,7 @@ mod tests {
                 "ETag: \"a\""
             ]
         );
-        assert_eq!(tagged.body_bytes(), Some(&b""[..]));
+        assert_eq!(tagged.body(), Some(&b""[..]));
         let mut dated = page();
         dated.settle(&get().with_header("If-Modified-Since", PAST_DATE));
         assert_eq!(dated.status(), Status::NOT_MODIFIED);
@@ -382,10 +384,8 @@ mod tests {
         let seen = |req: &Request, next: &dyn Fn(&Request) -> Reply| -> Reply {
             let mut reply = next(req);
             let status = reply.response().status().code().to_string();
-            let response = reply.response_mut();
-            response
-                .add_header("X-Seen", status.as_bytes())
-                .expect("a number");
+            let mut headers = reply.response_mut().headers_mut();
+            headers.set("X-Seen", status).expect("a number");
             reply
         };
         let inner = Router::new()

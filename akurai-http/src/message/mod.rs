@@ -6,6 +6,7 @@ pub(crate) mod body_writer;
 pub(crate) mod conditions;
 pub(crate) mod cookie;
 pub(crate) mod form;
+pub(crate) mod headers_mut;
 pub(crate) mod hosts;
 pub(crate) mod multipart;
 pub(crate) mod own_answers;

@@ -11,7 +11,7 @@ const TEXT: &[u8] = b"text/plain; charset=utf-8";
 /// The answer when all places are taken.
 pub(crate) fn overloaded() -> Response {
     Response::plain(Status::SERVICE_UNAVAILABLE, "too many connections")
-        .header("Retry-After", "1")
+        .with_header("Retry-After", "1")
         .closing()
 }
 
@@ -52,14 +52,14 @@ impl Response {
         }
         (self.parts.declared_length, self.parts.coded) = (None, None);
         self.with_status(status)
-            .header("Cache-Control", "no-store")
+            .with_header("Cache-Control", "no-store")
             .with_own_text(message)
     }
 
     fn with_own_text(self, message: &str) -> Response {
         let mut response = self
-            .header("Content-Type", TEXT)
-            .body(format!("{message}\n"));
+            .with_header("Content-Type", TEXT)
+            .with_body(format!("{message}\n"));
         response.parts.unsettled = Unsettled::OwnText;
         response
     }
@@ -73,7 +73,7 @@ impl Response {
             return;
         }
         self.vary_by("Accept");
-        let text = match self.body_bytes() {
+        let text = match self.body() {
             Some(text) if prefers_json(request.headers()) => String::from_utf8_lossy(text),
             _ => return,
         };
@@ -124,7 +124,7 @@ impl Response {
             self.headers().bytes(name).is_none() && !name.eq_ignore_ascii_case("Content-Encoding")
         };
         let lacking: Vec<_> = head.headers().iter().filter(is_lacking).collect();
-        let with = |response: Response, (name, value)| response.header(name, value);
+        let with = |response: Response, (name, value)| response.with_header(name, value);
         lacking.into_iter().fold(self, with)
     }
 }
@@ -163,8 +163,14 @@ mod tests {
         let own = || Response::plain(Status::NOT_FOUND, "not found");
         assert_eq!(settled(own()), "application/problem+json");
         assert_eq!(settled(own().failed()), "application/problem+json");
-        assert_eq!(settled(own().body("mine")), "text/plain; charset=utf-8");
-        assert_eq!(settled(own().header("Content-Type", "text/x")), "text/x");
+        assert_eq!(
+            settled(own().with_body("mine")),
+            "text/plain; charset=utf-8"
+        );
+        assert_eq!(
+            settled(own().with_header("Content-Type", "text/x")),
+            "text/x"
+        );
         assert_eq!(
             settled(Response::text("mine").with_status(Status::NOT_FOUND)),
             "text/plain; charset=utf-8"

@@ -33,8 +33,8 @@ enum PathMatch<'a> {
 }
 
 impl Lookup<'_> {
-    fn body_bytes(&self) -> Option<u64> {
-        self.node?.body_bytes
+    fn max_body_bytes(&self) -> Option<u64> {
+        self.node?.max_body_bytes
     }
 }
 
@@ -178,8 +178,9 @@ impl App for Router {
         self.call(request, Call::Refusal(refusal))
     }
 
-    fn body_bytes(&self, request: &Request) -> Option<u64> {
-        self.look_up(request, &mut Params::default()).body_bytes()
+    fn max_body_bytes(&self, request: &Request) -> Option<u64> {
+        self.look_up(request, &mut Params::default())
+            .max_body_bytes()
     }
 
     fn allow(&self, request: &Request) -> Option<String> {
@@ -200,7 +201,7 @@ impl App for Router {
         let mut params = request.take_matched();
         let found = self.look_up(request, &mut params);
         request.set_matched(params);
-        match request.begin_body(limits, found.body_bytes()) {
+        match request.begin_body(limits, found.max_body_bytes()) {
             Ok(()) => self.call_found(request, Call::Caught, &found),
             Err(error) => self.refuse_found(request, error, &found),
         }

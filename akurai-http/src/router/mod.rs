@@ -46,11 +46,12 @@ use crate::{Method, Reply, Request, Response};
 /// let router = Router::new()
 ///     .get("/users/{id}", |req| Response::text(req.param("id").unwrap()))
 ///     .get("/users/me", |_| Response::text("you"));
-/// let answer = |path| router.handle(&Request::new(Method::Get, path)).response().body_bytes().map(<[u8]>::to_vec);
+/// let answer = |path| router.handle(&Request::new(Method::Get, path)).response().body().map(<[u8]>::to_vec);
 /// assert_eq!(answer("/users/j%C3%BCrgen"), Some("jürgen".into()));
 /// assert_eq!(answer("/users/me"), Some("you".into()));
 /// ```
 #[derive(Default)]
+#[must_use = "a router does nothing until `Server::run` gets it"]
 pub struct Router {
     root: Node,
     /// The routers of hosts. Each has a tree of its own.
@@ -191,8 +192,8 @@ impl Router {
     }
 
     /// Lets the routes of this pattern take bodies of up to `bytes` bytes instead of
-    /// [`Limits::body_bytes`](crate::Limits::body_bytes). The routes must have been added before. A
-    /// longer body gets 413, and the connection is closed.
+    /// [`Limits::max_body_bytes`](crate::Limits::max_body_bytes). The routes must have been added
+    /// before. A longer body gets 413, and the connection is closed.
     ///
     /// ```
     /// use akurai_http::{Request, Response, Router};
@@ -202,7 +203,7 @@ impl Router {
     ///     let size = io::copy(&mut req.body_reader(), &mut io::sink())?;
     ///     Ok(Response::text(format!("{size} bytes\n")))
     /// }
-    /// let router = Router::new().post("/upload", upload).body_bytes("/upload", 4 << 30);
+    /// let router = Router::new().post("/upload", upload).max_body_bytes("/upload", 4 << 30);
     /// # let _ = router;
     /// ```
     ///
@@ -210,13 +211,13 @@ impl Router {
     ///
     /// If no route has this pattern.
     #[track_caller]
-    pub fn body_bytes(mut self, pattern: &str, bytes: u64) -> Router {
+    pub fn max_body_bytes(mut self, pattern: &str, bytes: u64) -> Router {
         let (node, _) = self.root.at(pattern);
         assert!(
             !node.routes.is_empty(),
             "no route has the pattern {pattern:?}"
         );
-        node.body_bytes = Some(bytes);
+        node.max_body_bytes = Some(bytes);
         self
     }
 
@@ -231,12 +232,12 @@ impl Router {
     /// let router = Router::new()
     ///     .get("/", |_| Response::text("hello\n"))
     ///     .fallback(|req, answer| match answer.status() {
-    ///         Status::NOT_FOUND => answer.body(format!("nothing at {}\n", req.path())),
+    ///         Status::NOT_FOUND => answer.with_body(format!("nothing at {}\n", req.path())),
     ///         _ => answer,
     ///     });
     /// let reply = router.handle(&Request::new(Method::Get, "/x"));
     /// assert_eq!(reply.response().status(), Status::NOT_FOUND);
-    /// assert_eq!(reply.response().body_bytes(), Some(&b"nothing at /x\n"[..]));
+    /// assert_eq!(reply.response().body(), Some(&b"nothing at /x\n"[..]));
     /// ```
     ///
     /// # Panics
@@ -304,7 +305,7 @@ impl Router {
     ///
     /// let router = Router::new().get("/", |_| Response::text("hi")).wrap(|req, next| {
     ///     let mut reply = next(req);
-    ///     reply.response_mut().add_header("X-Served-By", b"akurai").unwrap();
+    ///     reply.response_mut().headers_mut().append("X-Served-By", b"akurai").unwrap();
     ///     reply
     /// });
     /// # let _ = router;

@@ -29,16 +29,16 @@ impl Router {
     /// Instead of a router, a handler may be given, or any other [`App`]. It gets all paths from
     /// the prefix on and all methods, unless another route has them. The pattern is the prefix with
     /// `/{*}` behind it, so `req.param("*")` is the path behind the prefix. A closure must name its
-    /// argument's type. An app's own [`body_bytes`](App::body_bytes) is not asked: set the limit
+    /// argument's type. An app's own [`max_body_bytes`](App::max_body_bytes) is not asked: set the limit
     /// here, for that pattern.
     ///
     /// ```
     /// use akurai_http::{Method, Request, Response, Router};
     ///
     /// let old = |req: &Request| Response::text(format!("{} {}", req.method(), req.param("*").unwrap()));
-    /// let router = Router::new().nest("/old", old).body_bytes("/old/{*}", 1 << 20);
+    /// let router = Router::new().nest("/old", old).max_body_bytes("/old/{*}", 1 << 20);
     /// let answer = router.handle(&Request::new(Method::Put, "/old/a/b"));
-    /// assert_eq!(answer.response().body_bytes(), Some(&b"PUT a/b"[..]));
+    /// assert_eq!(answer.response().body(), Some(&b"PUT a/b"[..]));
     /// ```
     ///
     /// With an empty prefix, the routes keep their paths. In this way a part of a site can have its

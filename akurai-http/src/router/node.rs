@@ -20,7 +20,7 @@ pub(super) struct Node {
     /// A router was nested here. So a path that ends here without a slash is answered as with one.
     pub(super) is_prefix: bool,
     /// Longest body for these routes, in bytes, if it is not the server's default.
-    pub(super) body_bytes: Option<u64>,
+    pub(super) max_body_bytes: Option<u64>,
     /// Answers for the paths from here on that no route has.
     pub(super) fallback: Option<Box<Fallback>>,
 }
@@ -49,7 +49,7 @@ impl Node {
             self.rest.get_or_insert_default().adopt(*child, nesting);
         }
         self.is_prefix |= other.is_prefix;
-        self.body_bytes = other.body_bytes.or(self.body_bytes);
+        self.max_body_bytes = other.max_body_bytes.or(self.max_body_bytes);
         if let Some(mut fallback) = other.fallback {
             fallback.stacks.push(Arc::clone(&nesting.stack));
             self.set_fallback(fallback);
@@ -214,7 +214,7 @@ impl Node {
             Method::Options => Response::new(Status::NO_CONTENT),
             _ => method_not_allowed(),
         };
-        response.header("Allow", self.allow())
+        response.with_header("Allow", self.allow())
     }
 
     /// The methods that have a route at this node, for `Allow`.

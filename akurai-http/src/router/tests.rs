@@ -23,7 +23,7 @@ fn router() -> Router {
 #[track_caller]
 fn check(path: &str, expected: &str) {
     let reply = router().handle(&Request::new(Method::Get, path));
-    let body = reply.response().body_bytes().unwrap();
+    let body = reply.response().body().unwrap();
     assert_eq!(String::from_utf8_lossy(body), expected, "{path}");
 }
 
@@ -88,7 +88,11 @@ fn middleware_goes_around_and_may_answer() {
         })
         .wrap(|req, next| {
             let mut reply = next(req);
-            reply.response_mut().add_header("X-Outer", b"1").unwrap();
+            reply
+                .response_mut()
+                .headers_mut()
+                .append("X-Outer", b"1")
+                .unwrap();
             reply
         });
     for (path, status) in [("/secret", 403), ("/", 200), ("/nothing", 404)] {
@@ -107,16 +111,20 @@ fn nested_routers_keep_their_parameters_and_middleware() {
     let inner = Router::new()
         .get("/", show)
         .get("/x/{a}", show)
-        .body_bytes("/x/{a}", 7)
+        .max_body_bytes("/x/{a}", 7)
         .wrap(|req, next| {
             let mut reply = next(req);
-            reply.response_mut().add_header("X-Inner", b"1").unwrap();
+            reply
+                .response_mut()
+                .headers_mut()
+                .append("X-Inner", b"1")
+                .unwrap();
             reply
         });
     let outer = router().nest("/in/{b}", inner);
     let answer = |path: &str| {
         let reply = outer.handle(&Request::new(Method::Get, path));
-        let body = reply.response().body_bytes().unwrap();
+        let body = reply.response().body().unwrap();
         let inner = reply.response().headers().get("X-Inner").is_some();
         (String::from_utf8(body.to_vec()).unwrap(), inner)
     };
@@ -127,15 +135,15 @@ fn nested_routers_keep_their_parameters_and_middleware() {
     assert_eq!(answer("/in"), ("not found\n".into(), false));
     assert_eq!(answer("/in/"), ("not found\n".into(), false));
     assert_eq!(
-        App::body_bytes(&outer, &Request::new(Method::Get, "/in/B/x/A")),
+        App::max_body_bytes(&outer, &Request::new(Method::Get, "/in/B/x/A")),
         Some(7)
     );
     assert_eq!(
-        App::body_bytes(&outer, &Request::new(Method::Get, "/x/A")),
+        App::max_body_bytes(&outer, &Request::new(Method::Get, "/x/A")),
         None
     );
     assert_eq!(
-        App::body_bytes(&outer, &Request::new(Method::Get, "/nothing")),
+        App::max_body_bytes(&outer, &Request::new(Method::Get, "/nothing")),
         None
     );
 }
@@ -147,7 +155,7 @@ fn a_prefix_without_its_slash_is_answered_as_with_one() {
     let console = Router::new()
         .get("/", says("console"))
         .post("/", says("made"))
-        .body_bytes("/", 7)
+        .max_body_bytes("/", 7)
         .nest("/log", Router::new().get("/", says("log")));
     let router = Router::new()
         .get("/{any}", says("any"))
@@ -183,14 +191,14 @@ fn a_prefix_without_its_slash_is_answered_as_with_one() {
         ("/console/log/x", "not found\n"),
     ] {
         let reply = router.handle(&Request::new(Method::Get, path));
-        let body = reply.response().body_bytes().unwrap();
+        let body = reply.response().body().unwrap();
         assert_eq!(String::from_utf8_lossy(body), text, "{path}");
     }
     for path in ["/console", "/console/"] {
         let posted = Request::new(Method::Post, path);
         let reply = router.handle(&posted);
-        assert_eq!(reply.response().body_bytes(), Some(&b"made"[..]));
-        assert_eq!(App::body_bytes(&router, &posted), Some(7));
+        assert_eq!(reply.response().body(), Some(&b"made"[..]));
+        assert_eq!(App::max_body_bytes(&router, &posted), Some(7));
         let allow = App::allow(&router, &Request::new(Method::Trace, path));
         assert_eq!(allow.as_deref(), Some("GET, HEAD, POST, OPTIONS"));
     }
@@ -206,7 +214,7 @@ fn a_nested_tree_of_files_redirects_its_prefix() {
     assert_eq!(response.status(), Status::MOVED_PERMANENTLY);
     assert_eq!(response.headers().get("Location"), Some("/site/de/?a=b"));
     let reply = router.handle(&Request::new(Method::Get, "/site/de/"));
-    assert_eq!(reply.response().body_bytes(), Some(&b"page"[..]));
+    assert_eq!(reply.response().body(), Some(&b"page"[..]));
 }
 
 #[test]
@@ -294,7 +302,7 @@ fn a_route_that_is_known_is_that_of_the_request_it_was_looked_up_for() {
     let named = |req: &Request| Response::text(req.param("name").unwrap_or("none").to_owned());
     let router = Router::new()
         .post("/a/{name}", named)
-        .body_bytes("/a/{name}", 5)
+        .max_body_bytes("/a/{name}", 5)
         .get("/b/{name}", named)
         .wrap(|req, next| match req.header("X-Instead") {
             Some(path) => next(&Request::new(Method::Get, path)),
@@ -302,7 +310,7 @@ fn a_route_that_is_known_is_that_of_the_request_it_was_looked_up_for() {
         });
     let answer = |mut request: Request| {
         let reply = App::begin_and_handle(&router, &mut request, &Limits::default());
-        let body = reply.response().body_bytes().unwrap_or_default();
+        let body = reply.response().body().unwrap_or_default();
         let body = String::from_utf8_lossy(body).into_owned();
         (reply.response().status().code(), body)
     };

@@ -363,5 +363,5 @@ fn answer_for_server(app: &dyn App, request: &Request) -> Reply {
         false => (method_not_allowed(), app.allow(request)),
     };
     let allow = allow.unwrap_or_else(|| Method::list(&app.methods()));
-    response.header("Allow", allow).into()
+    response.with_header("Allow", allow).into()
 }

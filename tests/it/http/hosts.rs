@@ -19,7 +19,8 @@ fn stamp(name: &'static str, router: Router) -> Router {
         let mut reply = next(req);
         reply
             .response_mut()
-            .add_header("X-By", name.as_bytes())
+            .headers_mut()
+            .append("X-By", name.as_bytes())
             .expect("a field");
         reply
     })
@@ -34,7 +35,7 @@ fn shop() -> Router {
     let shop = Router::new()
         .get("/{id}", |req| Response::text(super::shown(req, &["id"])))
         .post("/up", says("up"))
-        .body_bytes("/up", 3);
+        .max_body_bytes("/up", 3);
     stamp("shop", shop)
 }
 
@@ -42,7 +43,7 @@ fn shop() -> Router {
 fn each_host_has_its_router_and_its_middleware() {
     let api = Router::new()
         .get("/", says("api"))
-        .fallback(|_, answer| answer.body("no api"));
+        .fallback(|_, answer| answer.with_body("no api"));
     let router = Router::new()
         .host(["shop.example", "www.shop.example"], shop())
         .host(["api.example", "[::1]", "127.0.0.1"], stamp("api", api));
@@ -132,7 +133,7 @@ fn other_hosts_get_the_routers_own_routes_if_it_has_any() {
     let router = Router::new()
         .get("/", says("own"))
         .host(["shop.example"], shop())
-        .fallback(|_, answer| answer.body("own fallback"));
+        .fallback(|_, answer| answer.with_body("own fallback"));
     let server = TestServer::start(router);
     for (host, path, status, text) in [
         ("shop.example", "/7", 200, "/{id} 7"),
@@ -150,7 +151,7 @@ fn other_hosts_get_the_routers_own_routes_if_it_has_any() {
     // A fallback alone is no route: it may change the answer, and sees which it is.
     let router = Router::new()
         .host(["shop.example"], shop())
-        .fallback(|_, answer| answer.body("not here"));
+        .fallback(|_, answer| answer.with_body("not here"));
     let server = TestServer::start(router);
     let answer = get(&server, "other.example", "/");
     assert_eq!((answer.status, answer.text()), (421, "not here"));

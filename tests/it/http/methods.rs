@@ -108,7 +108,7 @@ fn http_04_query_is_a_method_like_the_others() {
     };
     let app = Router::new()
         .route(Method::Query, "/search", search)
-        .body_bytes("/search", 5)
+        .max_body_bytes("/search", 5)
         .get("/plain", says("plain"));
     let server = TestServer::start(app);
     let mut client = server.connect();

@@ -38,7 +38,7 @@ fn noting() -> (Router, Arc<Mutex<Vec<String>>>) {
         .nest("/old", |req: &Request| show(req))
         .files("/site", Files::embedded(PAGE))
         .redirect_slashes()
-        .fallback(|req, answer| answer.body(shown(req, &NAMES)))
+        .fallback(|req, answer| answer.with_body(shown(req, &NAMES)))
         .wrap(move |req, next| {
             let before = shown(req, &NAMES);
             let reply = next(req);
@@ -86,10 +86,7 @@ fn middleware_knows_the_pattern_and_the_parameters_before_and_after_next() {
 #[test]
 fn a_refused_body_is_told_with_the_route_it_was_for() {
     let (router, noted) = noting();
-    let limits = Limits {
-        body_bytes: 3,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_body_bytes(3);
     let server = TestServer::limited(limits, router);
     let mut client = server.connect();
     client.send("POST /users/7 HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\n");
@@ -122,16 +119,10 @@ fn middleware_may_pass_on_another_request() {
     let router = Router::new().get("/a/{id}", show).get("/b/{part}", show);
     let router = router.wrap(|req, next| {
         let other = next(&Request::new(Method::Get, "/b/other"));
-        assert_eq!(
-            other.response().body_bytes(),
-            Some(&b"/b/{part} - other -"[..])
-        );
+        assert_eq!(other.response().body(), Some(&b"/b/{part} - other -"[..]));
         let first = next(req);
         let second = next(req);
-        assert_eq!(
-            first.response().body_bytes(),
-            second.response().body_bytes()
-        );
+        assert_eq!(first.response().body(), second.response().body());
         second
     });
     check(router, &[("GET", "/a/7", 200, "/a/{id} 7 - -")]);

@@ -12,7 +12,7 @@ use super::{ask, ask_on, check, says, shown};
 fn own(name: &'static str) -> impl Fn(&Request, Response) -> Response {
     move |req, answer| {
         let text = format!("{name} {} {}", answer.status().code(), req.path());
-        answer.body(text)
+        answer.with_body(text)
     }
 }
 
@@ -24,7 +24,10 @@ fn a_fallback_has_its_own_404_and_405() {
         .wrap(|req, next| {
             let mut reply = next(req);
             let headers = reply.response_mut();
-            headers.add_header("X-Outer", b"1").expect("a field");
+            headers
+                .headers_mut()
+                .append("X-Outer", b"1")
+                .expect("a field");
             reply
         });
     let server = TestServer::start(router);
@@ -80,7 +83,8 @@ fn the_innermost_fallback_answers_within_its_routers_middleware() {
             let mut reply = next(req);
             reply
                 .response_mut()
-                .add_header("X-By", name.as_bytes())
+                .headers_mut()
+                .append("X-By", name.as_bytes())
                 .expect("a field");
             reply
         }
@@ -149,7 +153,7 @@ fn a_nested_handler_gets_every_method_and_path_from_its_prefix_on() {
     let router = Router::new()
         .get("/t/{tenant}/old/new", says("new"))
         .nest("/t/{tenant}/old", old)
-        .body_bytes("/t/{tenant}/old/{*}", 3)
+        .max_body_bytes("/t/{tenant}/old/{*}", 3)
         .get("/", says("root"));
     let server = TestServer::start(router);
     let pattern = "/t/{tenant}/old/{*}";

@@ -38,7 +38,7 @@ impl Request {
     ///         req.early_hints(&[style])?;
     ///     }
     ///     let body = "…"; // takes its time
-    ///     Ok(Response::html(body).header(style.0, style.1))
+    ///     Ok(Response::html(body).with_header(style.0, style.1))
     /// }
     /// # let _ = page;
     /// ```
