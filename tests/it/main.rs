@@ -30,6 +30,7 @@ mod joined_sends;
 mod keepalive;
 mod limits;
 mod long_frames;
+mod metrics;
 mod notices;
 mod posting;
 mod receiving;
@@ -41,6 +42,8 @@ mod rooms;
 mod router;
 mod senders;
 mod shutdown;
+#[cfg(unix)]
+mod signals;
 mod slow_readers;
 mod smuggling;
 mod sse;
