@@ -107,7 +107,7 @@ impl Response {
         }
         if self.parts.unsettled == Unsettled::OwnText {
             self.parts.unsettled = Unsettled::Nothing;
-            self.settle_own_text(request);
+            self.settle_own_text(request.headers());
         }
     }
 }
@@ -422,5 +422,30 @@ mod tests {
                 assert_eq!(reply.response().headers().get("ETag"), Some(tag), "{path}");
             }
         }
+    }
+
+    #[test]
+    fn only_the_librarys_own_text_becomes_a_problem() {
+        let request = Request::new(Method::Get, "/").with_header("Accept", "application/json");
+        let settled = |mut response: Response| {
+            response.settle(&request);
+            let content_type = response.headers().get("Content-Type").map(str::to_owned);
+            content_type.unwrap_or_default()
+        };
+        let own = || Response::plain(Status::NOT_FOUND, "not found");
+        assert_eq!(settled(own()), "application/problem+json");
+        assert_eq!(settled(own().failed()), "application/problem+json");
+        assert_eq!(
+            settled(own().with_body("mine")),
+            "text/plain; charset=utf-8"
+        );
+        assert_eq!(
+            settled(own().with_header("Content-Type", "text/x")),
+            "text/x"
+        );
+        assert_eq!(
+            settled(Response::text("mine").with_status(Status::NOT_FOUND)),
+            "text/plain; charset=utf-8"
+        );
     }
 }

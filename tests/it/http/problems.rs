@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use akurai_http::{Limits, Request, Response, Router, Server, Status, Upgrade};
+use akurai_http::{Files, Limits, Request, Response, Router, Server, Status, Upgrade};
 use akurai_tests::{Answer, Client, TestServer};
 
 use super::ask_on;
@@ -31,6 +31,7 @@ fn app() -> Router {
             let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "shout");
             Upgrade::new(head, |_| {})
         })
+        .files("/files", Files::embedded(&[("a", b"a")]))
         .post("/form", |req: &Request| {
             req.form().map(|_| Response::text(""))
         })
@@ -62,6 +63,7 @@ fn own_errors_are_problems_for_who_prefers_json_and_text_for_others() {
     let server = TestServer::limited(limits, app());
     for (line, rest, status, title, detail) in [
         ("GET /absent", "\r\n", 404, "Not Found", "not found"),
+        ("GET /files/absent", "\r\n", 404, "Not Found", "not found"),
         (
             "PUT /",
             "\r\n",
