@@ -40,7 +40,8 @@
 //! [`Response::file`]), conditions for answers that are no files ([`Response::etag`],
 //! [`Request::check_preconditions`]), interim answers ([`Request::early_hints`]), a look whether the
 //! client is still there ([`Request::client_left`]), a client's address behind proxies
-//! ([`TrustedProxies`]), and a server's counts ([`Handle::stats`]).
+//! ([`TrustedProxies`]), a server's counts ([`Handle::stats`]), and the program's own failures
+//! ([`Server::on_error`]).
 //!
 //! The library's own errors are a line of text, or problem+json (RFC 9457: `type` about:blank,
 //! `title`, `status`, `detail`) for a client whose `Accept` gives JSON a greater weight than text, or
@@ -94,6 +95,7 @@ pub mod deflate {
 }
 pub use codec::deflate::Level;
 pub use files::Files;
+pub use io::failure::{Failure, FailureKind};
 pub use io::limits::Limits;
 pub use io::upgraded::{Socket, Upgraded};
 pub use message::cookie::{Cookie, CookieError, SameSite};
