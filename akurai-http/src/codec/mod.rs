@@ -15,6 +15,7 @@ pub(crate) mod form;
 pub(crate) mod forwarded;
 pub(crate) mod gzip;
 pub(crate) mod head;
+pub(crate) mod json;
 pub(crate) mod listing;
 pub(crate) mod media;
 pub(crate) mod multipart;

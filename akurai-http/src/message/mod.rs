@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod attached;
 pub(crate) mod body_writer;
+pub(crate) mod conditions;
 pub(crate) mod cookie;
 pub(crate) mod credentials;
 pub(crate) mod form;
