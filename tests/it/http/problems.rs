@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use akurai_http::middleware::{CrossOriginProtection, RateLimit};
 use akurai_http::{Files, Limits, Request, Response, Router, Server, Status, Upgrade};
 use akurai_tests::{Answer, Client, TestServer};
 
@@ -250,4 +251,32 @@ fn other_hosts_full_places_and_slow_bodies_are_problems_too() {
         (answer.status, answer.header("content-type")),
         (503, Some(PROBLEM))
     );
+}
+
+#[test]
+fn what_middleware_refuses_is_a_problem_too() {
+    let limited = Router::new()
+        .get("/", |_| Response::text("once"))
+        .get("/members", |_| Response::basic_challenge("members"))
+        .post("/", |_| Response::text("done"))
+        .wrap(CrossOriginProtection::new().middleware())
+        .wrap(RateLimit::new(3, Duration::from_secs(86_400)).middleware());
+    let server = TestServer::start(limited);
+    let mut client = server.connect();
+    for (line, fields, status) in [
+        ("GET /", "", 200),
+        ("GET /members", "", 401),
+        ("POST /", "Sec-Fetch-Site: cross-site\r\n", 403),
+        ("GET /", "", 429),
+    ] {
+        client.send(format!(
+            "{line} HTTP/1.1\r\nHost: t\r\n{JSON}{fields}Content-Length: 0\r\n\r\n"
+        ));
+        let answer = client.read_response();
+        assert_eq!(answer.status, status, "{line}");
+        if status >= 400 {
+            assert_eq!(answer.header("content-type"), Some(PROBLEM), "{line}");
+            assert!(answer.text().contains(&format!("\"status\":{status}")));
+        }
+    }
 }
