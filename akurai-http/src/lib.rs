@@ -37,8 +37,8 @@
 //!
 //! The crate also has [`middleware`] (access log, CORS, gzip, security headers, timing),
 //! [`Cookie`]s, forms ([`Request::form`], [`Request::multipart`]), static files ([`Files`],
-//! [`Response::file`]), a client's address behind proxies ([`TrustedProxies`]), and a server's
-//! counts ([`Handle::stats`]).
+//! [`Response::file`]), a client's address behind proxies ([`TrustedProxies`]), a server's counts
+//! ([`Handle::stats`]), and a client that tests an app without a port ([`testing`]).
 //!
 //! # What it promises
 //!
@@ -73,6 +73,7 @@ pub mod middleware;
 mod router;
 mod serve;
 mod sse;
+pub mod testing;
 mod values;
 
 pub use io::stats::Stats;

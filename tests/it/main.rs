@@ -25,6 +25,7 @@ mod gauges;
 mod gzip;
 mod hosts;
 mod hub;
+mod in_process;
 mod joined_sends;
 mod keepalive;
 mod limits;

@@ -1,0 +1,678 @@
+//! The clients that embedders test with, which need no address: [`akurai_http::testing`] and
+//! [`akurai_ws::testing`].
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use akurai_http::middleware::Gzip;
+use akurai_http::testing::Client;
+use akurai_http::{
+    Cookie, Method, Reply, Request, Response, Router, Server, Status, Upgrade, last_event_id, sse,
+    sse_gzip,
+};
+use akurai_server::{Hub, HubOptions};
+use akurai_tests::{ACCEPT, TempDir, TestServer, eventually};
+use akurai_ws::testing::Peer;
+use akurai_ws::{Message, Prepared, upgrade};
+
+/// A wait that only a broken client needs.
+const LONG: Duration = Duration::from_secs(120);
+
+fn client(app: impl akurai_http::App) -> Client {
+    Client::new(app).wait(LONG)
+}
+
+fn app(dir: &TempDir) -> Router {
+    let file = dir.write("page.html", "<p>a page</p>".repeat(100));
+    Router::new()
+        .get("/", |_| Response::text("hello\n"))
+        .get("/file", move |req| Response::file(req, &file))
+        .get("/chunks", |_| {
+            Response::stream(|body| {
+                for n in 0..1000 {
+                    writeln!(body, "line {n}")?;
+                }
+                Ok(())
+            })
+            .header("Content-Type", "text/plain")
+        })
+        .get("/nothing", |_| Response::new(Status::NO_CONTENT))
+        .get("/panic", |_| -> Response { panic!("as the test wants it") })
+        .get("/error", |_| -> std::io::Result<Response> {
+            Err(std::io::Error::other("as the test wants it"))
+        })
+        .post("/echo", |req| -> std::io::Result<Response> {
+            Ok(Response::text(req.body()?))
+        })
+        .wrap(Gzip::new().middleware())
+}
+
+#[test]
+fn a_client_gives_the_answers_that_a_socket_gives() {
+    let dir = TempDir::new();
+    let client = client(app(&dir));
+    let server = TestServer::start(app(&dir));
+    for (method, target, field, body) in [
+        (Method::Get, "/", "Accept: */*", ""),
+        (Method::Head, "/", "Accept: */*", ""),
+        (Method::Get, "/file", "Accept: */*", ""),
+        (Method::Get, "/file", "Range: bytes=3-5", ""),
+        (Method::Head, "/file", "Accept: */*", ""),
+        (Method::Get, "/chunks", "Accept: */*", ""),
+        (Method::Head, "/chunks", "Accept: */*", ""),
+        (Method::Get, "/nothing", "Accept: */*", ""),
+        (Method::Get, "/panic", "Accept: */*", ""),
+        (Method::Get, "/error", "Accept: */*", ""),
+        (Method::Get, "/missing", "Accept: */*", ""),
+        (Method::Post, "/", "Accept: */*", "no route"),
+        (Method::Post, "/echo", "Accept: */*", "a body"),
+        (Method::Post, "/echo", "Expect: 100-continue", "a body"),
+        (Method::Options, "*", "Accept: */*", ""),
+    ] {
+        let what = format!("{method} {target} {field}");
+        let (name, value) = field.split_once(": ").unwrap();
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{field}\r\n");
+        let mut over_tcp = server.connect();
+        let is_head = method == Method::Head;
+        let mut request = Request::new(method, target).with_header(name, value);
+        if body.is_empty() {
+            over_tcp.send(format!("{head}\r\n"));
+        } else {
+            request = request.with_body(body);
+            over_tcp.send(format!("{head}Content-Length: {}\r\n\r\n", body.len()));
+            if field.starts_with("Expect") {
+                assert_eq!(over_tcp.read_head().status, 100);
+            }
+            over_tcp.send(body);
+        }
+        let expected = match is_head {
+            true => over_tcp.read_response_to_head(),
+            false => over_tcp.read_response(),
+        };
+        let answer = client.send(request).expect(&what);
+        assert_eq!(answer.status().code(), expected.status, "{what}");
+        let fields = answer.headers().iter().filter(|(name, _)| *name != "Date");
+        let fields: Vec<_> = fields
+            .map(|(name, value)| (name.to_owned(), value.to_vec()))
+            .collect();
+        let mut expected_fields = expected.headers;
+        expected_fields.retain(|(name, _)| name != "Date");
+        assert_eq!(fields, expected_fields, "{what}");
+        assert_eq!(answer.body(), expected.body, "{what}");
+        let interim: Vec<u16> = answer.interim().iter().map(|head| head.0.code()).collect();
+        let continues: &[u16] = if field.starts_with("Expect") {
+            &[100]
+        } else {
+            &[]
+        };
+        assert_eq!(interim, continues, "{what}");
+    }
+    assert_eq!(client.handle().stats().panics, 1);
+}
+
+#[test]
+fn a_gzip_body_is_read_and_a_range_is_not_touched() {
+    let dir = TempDir::new();
+    let client = client(app(&dir));
+    for (target, text) in [("/file", "<p>a page</p>".repeat(100)), ("/chunks", lines())] {
+        let request = Request::from(target).with_header("Accept-Encoding", "gzip");
+        let answer = client.send(request).expect(target);
+        assert_eq!(answer.header("Content-Encoding"), Some("gzip"), "{target}");
+        assert_eq!(answer.text(), text, "{target}");
+    }
+    let request = Request::from("/file").with_header("Accept-Encoding", "gzip");
+    let answer = client
+        .send(request.with_header("Range", "bytes=3-5"))
+        .unwrap();
+    assert_eq!(
+        (answer.status(), &*answer.text()),
+        (Status::PARTIAL_CONTENT, "a p")
+    );
+}
+
+fn lines() -> String {
+    (0..1000).map(|n| format!("line {n}\n")).collect()
+}
+
+#[test]
+fn large_bodies_go_both_ways_and_one_that_is_too_large_is_refused_before_it_is_sent() {
+    let app = || {
+        Router::new()
+            .post("/", |req| -> std::io::Result<Response> {
+                let body = req.body()?;
+                Ok(Response::stream(move |out| out.write_all(&body)))
+            })
+            .post("/unread", |_| Response::text("never read"))
+    };
+    let client = client(app());
+    let body: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
+    let post = |target| Request::new(Method::Post, target).with_body(body.clone());
+    let answer = client.send(post("/")).expect("an answer");
+    assert!(answer.body() == body, "the same bytes");
+    assert_eq!(client.send(post("/unread")).unwrap().text(), "never read");
+
+    let too_large = || Request::new(Method::Post, "/").with_body(vec![0; 3 << 20]);
+    let answer = client.send(too_large()).expect("an answer");
+    assert_eq!(answer.status(), Status::CONTENT_TOO_LARGE);
+    let client = Client::new(app()).wait(LONG);
+    let answer = client.send(too_large().with_header("Expect", "100-continue"));
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status(), Status::CONTENT_TOO_LARGE);
+    assert!(answer.interim().is_empty());
+    let came = client.handle().stats().bytes_in;
+    assert!(came < 1000, "{came} bytes: the body was not sent");
+}
+
+#[test]
+fn what_is_wrong_with_an_answer_is_told() {
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let app = Router::new()
+        .get("/cut", |_| {
+            Response::stream(|body| {
+                body.write_all(&[b'x'; 100_000])?;
+                Err(std::io::Error::other("as the test wants it"))
+            })
+        })
+        .get("/held", move |_| {
+            let _ = held.lock().unwrap().recv();
+            Response::text("at last")
+        })
+        .get("/ticks", |_| {
+            sse(|mut sink| {
+                loop {
+                    sink.comment("not an event")?;
+                    sink.wait(Duration::from_millis(1))?;
+                }
+            })
+        });
+    let hasty = Client::new(app).wait(Duration::from_millis(50));
+
+    let error = hasty.get("/held?now").expect_err("it is held");
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    let told = "GET /held?now: the head of an answer has not come within 50ms";
+    assert_eq!(error.to_string(), told);
+    drop(hold);
+    let hasty = hasty.wait(LONG);
+
+    let error = hasty.get("/cut").expect_err("it is cut off");
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    let told = "GET /cut: the connection ended before ";
+    assert!(error.to_string().starts_with(told), "{error}");
+
+    let error = hasty.events("/nowhere").expect_err("no stream");
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    let told = "GET /nowhere: no event stream but 404 Not Found: \"not found\\n\"";
+    assert_eq!(error.to_string(), told);
+
+    // Comments keep a stream alive, but are no event.
+    let hasty = hasty.wait(Duration::from_millis(50));
+    let error = hasty.get("/ticks").expect_err("it does not end");
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    let mut events = loop {
+        // On a slow machine, the head alone may take as long.
+        match hasty.events("/ticks") {
+            Ok(events) => break events,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::TimedOut),
+        }
+    };
+    for _ in 0..2 {
+        let error = events.next().expect("it goes on").expect_err("no event");
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+}
+
+#[test]
+fn events_come_as_the_handler_sends_them() {
+    let (send, sent) = mpsc::channel::<&str>();
+    let sent = Arc::new(Mutex::new(sent));
+    let app = Router::new().get("/", move |req| {
+        let sent = Arc::clone(&sent);
+        let seen = last_event_id(req).map(|id| String::from_utf8_lossy(&id).into_owned());
+        sse(move |mut sink| {
+            sink.retry(Duration::from_millis(70))?;
+            sink.id("7")?;
+            sink.event("begin", &seen.unwrap_or_default())?;
+            for text in sent.lock().unwrap().iter() {
+                sink.comment("no event")?;
+                sink.data(text)?;
+            }
+            Ok(())
+        })
+    });
+    let client = client(app);
+    let request = Request::from("/").with_header("Last-Event-ID", "6");
+    let mut events = client.events(request).expect("a stream");
+    assert_eq!(
+        events.answer().header("Cache-Control"),
+        Some("no-store, no-transform")
+    );
+    let begin = events.next().expect("no end").expect("an event");
+    assert_eq!(
+        (&*begin.event, &*begin.data, &*begin.id),
+        ("begin", "6", "7")
+    );
+    assert_eq!(events.retry(), Some(Duration::from_millis(70)));
+    for text in ["one", "two\nlines", ""] {
+        send.send(text).unwrap();
+        let event = events.next().expect("no end").expect("an event");
+        assert_eq!(
+            (&*event.event, &*event.data, &*event.id),
+            ("message", text, "7")
+        );
+    }
+    drop(send);
+    assert!(events.next().is_none());
+    assert!(events.next().is_none());
+}
+
+#[test]
+fn a_gzip_event_stream_is_read() {
+    let app = |req: &Request| {
+        sse_gzip(req, |mut sink| {
+            sink.data("one")?;
+            sink.data(&"x".repeat(100_000))
+        })
+    };
+    let client = client(app);
+    let request = Request::from("/").with_header("Accept-Encoding", "gzip");
+    let mut events = client.events(request).expect("a stream");
+    assert_eq!(events.answer().header("Content-Encoding"), Some("gzip"));
+    assert_eq!(events.next().unwrap().unwrap().data, "one");
+    assert_eq!(events.next().unwrap().unwrap().data, "x".repeat(100_000));
+    assert!(events.next().is_none());
+}
+
+#[test]
+fn cookies_are_kept_until_they_are_over() {
+    let app = Router::new()
+        .get("/", |req| {
+            let pairs: Vec<_> = req
+                .cookies()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            Response::text(pairs.join(" "))
+        })
+        .get("/set/{name}", |req| {
+            let name = req.param("name").unwrap();
+            Response::text("")
+                .cookie(Cookie::new("last", name))
+                .cookie(Cookie::new(name, "1"))
+        })
+        .get("/remove/{name}", |req| {
+            Response::text("").cookie(Cookie::removal(req.param("name").unwrap()))
+        })
+        .get("/events", |req| {
+            let last = req.cookie("last").unwrap_or("none").to_owned();
+            sse(move |mut sink| sink.data(&last))
+        });
+    let plain = client(app);
+    plain.get("/set/a").unwrap();
+    assert_eq!(plain.get("/").unwrap().text(), "");
+    let client = plain.keep_cookies();
+    client.get("/set/a").unwrap();
+    client.get("/set/b").unwrap();
+    assert_eq!(client.get("/").unwrap().text(), "a=1 b=1 last=b");
+    let own = Request::from("/").with_header("Cookie", "c=2");
+    assert_eq!(client.send(own).unwrap().text(), "c=2");
+    client.get("/remove/a").unwrap();
+    assert_eq!(client.get("/").unwrap().text(), "b=1 last=b");
+    let mut events = client.events("/events").unwrap();
+    assert_eq!(events.next().unwrap().unwrap().data, "b");
+}
+
+#[test]
+fn one_connection_takes_many_requests_and_then_another_protocol() {
+    let app = Router::new()
+        .get("/", |req| {
+            Response::text(req.peer_addr().unwrap().to_string())
+        })
+        .get("/shout", |_| -> Reply {
+            let head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "shout");
+            Upgrade::fallible(head, |mut upgraded| {
+                upgraded.write_all(b"ready\n")?;
+                let mut word = [0; 5];
+                upgraded.read_exact(&mut word)?;
+                upgraded.write_all(&word.to_ascii_uppercase())
+            })
+            .into()
+        });
+    let addr: SocketAddr = "192.0.2.7:80".parse().unwrap();
+    let client = client(app).peer_addr(addr);
+    let mut end = client.connect().unwrap();
+    for _ in 0..3 {
+        assert_eq!(end.send("/").unwrap().text(), "192.0.2.7:80");
+    }
+    let request = Request::from("/shout").with_header("Connection", "upgrade");
+    let answer = end.send(request.with_header("Upgrade", "shout")).unwrap();
+    assert_eq!(answer.status(), Status::SWITCHING_PROTOCOLS);
+    end.write_all(b"hello").unwrap();
+    let mut text = String::new();
+    end.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "ready\nHELLO");
+    let stats = client.handle().stats();
+    assert_eq!((stats.accepted, stats.requests), (1, 4));
+}
+
+/// Says when it is dropped.
+struct Told(Arc<AtomicBool>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_dropped_client_ends_its_connections_and_waits_for_their_threads() {
+    let ended = Arc::<[Arc<AtomicBool>; 3]>::default();
+    let told = Arc::clone(&ended);
+    let app = Router::new()
+        .get("/stream", move |_| {
+            let told = Told(Arc::clone(&told[0]));
+            sse(move |mut sink| {
+                let _told = &told;
+                sink.data("here")?;
+                sink.wait(LONG)
+            })
+        })
+        .get("/ws/{n}", {
+            let told = Arc::clone(&ended);
+            move |req: &Request| {
+                let n: usize = req.param("n").unwrap().parse().unwrap();
+                let told = Told(Arc::clone(&told[n]));
+                upgrade(req, move |mut conn| {
+                    let _told = &told;
+                    conn.send_text("here")?;
+                    while conn.recv()?.is_some() {}
+                    Ok(())
+                })
+            }
+        });
+    let client = client(app);
+    let mut events = client.events("/stream").unwrap();
+    assert_eq!(events.next().unwrap().unwrap().data, "here");
+    let mut peers = ["/ws/1", "/ws/2"].map(|target| Peer::connect(&client, target).unwrap());
+    for peer in &mut peers {
+        assert_eq!(peer.recv().unwrap(), Some(Message::Text("here".to_owned())));
+    }
+    let handle = client.handle();
+    drop(client);
+    assert!(ended.iter().all(|ended| ended.load(Ordering::SeqCst)));
+    assert_eq!((handle.stats().threads, handle.stats().upgraded), (0, 0));
+    assert!(events.next().is_none(), "the stream has ended");
+}
+
+#[test]
+fn a_stop_is_seen_as_over_a_socket() {
+    let app = |req: &Request| {
+        upgrade(req, |mut conn| {
+            while conn.recv()?.is_some() {}
+            Ok(())
+        })
+    };
+    let client = client(app);
+    let mut peer = Peer::connect(&client, "/").unwrap();
+    client.handle().shutdown(LONG);
+    let close = match peer.recv().unwrap() {
+        Some(Message::Close(Some(close))) => close,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(close.code, 1001);
+    assert_eq!(peer.recv().unwrap(), None);
+    let refused = client.connect().expect_err("it has stopped");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(refused.to_string(), "the server was stopped");
+}
+
+#[test]
+fn a_server_of_ones_own_bounds_its_clients() {
+    let limits = akurai_http::Limits {
+        connections: 1,
+        ..Default::default()
+    };
+    let server = Server::unbound().limits(limits);
+    let client = Client::of(server, |_: &Request| Response::text("hello")).wait(LONG);
+    let mut first = client.connect().unwrap();
+    assert_eq!(
+        client.get("/").unwrap().status(),
+        Status::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(first.send("/").unwrap().text(), "hello");
+}
+
+#[test]
+fn a_hub_parks_streams_of_a_client_and_tells_its_peers() {
+    let hub = Hub::new(HubOptions::default()).unwrap();
+    let (streams, members) = (hub.clone(), hub.clone());
+    let app = Router::new()
+        .get("/events", move |req| streams.sse(req, &["news"]))
+        .get("/ws", move |req: &Request| {
+            let hub = members.clone();
+            upgrade(req, move |mut conn| {
+                let _member = hub.join("news", conn.sender());
+                while conn.recv()?.is_some() {}
+                Ok(())
+            })
+        });
+    let client = client(app);
+    let mut streams = [(); 2].map(|()| client.events("/events").unwrap());
+    let mut peer = Peer::connect(&client, "/ws").unwrap();
+    eventually("all are there", || hub.present("news") == 3);
+    eventually(
+        "the streams are parked: the peer has the only thread",
+        || client.handle().stats().threads == 1,
+    );
+    for text in ["one", "two"] {
+        let id = hub.publish("news", "update", text).unwrap().to_string();
+        for events in &mut streams {
+            // The stream begins with an event without a name or data that tells only its id.
+            let event = events.next().unwrap().unwrap();
+            assert_eq!(
+                (&*event.event, &*event.data, &*event.id),
+                ("update", text, &*id)
+            );
+        }
+        assert_eq!(peer.recv().unwrap(), Some(Message::Text(text.to_owned())));
+    }
+    drop(client);
+    for events in &mut streams {
+        assert!(events.next().is_none());
+    }
+}
+
+#[test]
+fn a_peer_speaks_with_a_closure() {
+    let mut peer = Peer::of(|mut conn| {
+        while let Some(message) = conn.recv()? {
+            match message {
+                Message::Text(text) if text == "leave" => return conn.close(4001, "you asked"),
+                Message::Text(text) => conn.send_text(&text)?,
+                Message::Binary(bytes) => {
+                    let mut message = conn.send_stream(akurai_ws::Kind::Binary)?;
+                    for piece in bytes.chunks(1000) {
+                        message.write_all(piece)?;
+                        message.flush()?;
+                    }
+                    message.finish()?;
+                    conn.send_ping(b"did it come?")?;
+                }
+                Message::Pong(payload) => conn.send_prepared(&Prepared::binary(&payload))?,
+                _ => {}
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
+    for len in [0, 1, 125, 126, 65_535, 65_536, 200_000] {
+        let text = "ä".repeat(len / 2) + &"x".repeat(len % 2);
+        peer.send_text(&text).unwrap();
+        assert_eq!(peer.recv().unwrap(), Some(Message::Text(text)), "{len}");
+    }
+    let bytes: Vec<u8> = (0..5000u32).map(|n| n as u8).collect();
+    peer.send_binary(&bytes).unwrap();
+    assert_eq!(peer.recv().unwrap(), Some(Message::Binary(bytes)));
+    assert_eq!(
+        peer.recv().unwrap(),
+        Some(Message::Ping(b"did it come?".to_vec()))
+    );
+    assert_eq!(
+        peer.recv().unwrap(),
+        Some(Message::Binary(b"did it come?".to_vec()))
+    );
+    peer.send_ping(b"there?").unwrap();
+    assert_eq!(
+        peer.recv().unwrap(),
+        Some(Message::Pong(b"there?".to_vec()))
+    );
+    let too_long = peer.send_ping(&[0; 126]).expect_err("too long");
+    assert_eq!(too_long.kind(), ErrorKind::InvalidInput);
+    peer.send_text("leave").unwrap();
+    let Some(Message::Close(Some(close))) = peer.recv().unwrap() else {
+        panic!("no Close");
+    };
+    assert_eq!((close.code, &*close.reason), (4001, "you asked"));
+    assert_eq!(peer.recv().unwrap(), None);
+}
+
+#[test]
+fn a_closure_sees_how_its_peer_leaves() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let app = move |req: &Request| {
+        let tell = tell.lock().unwrap().clone();
+        upgrade(req, move |mut conn| {
+            while conn.recv()?.is_some() {}
+            let _ = tell.send(conn.close_info().map(|info| (info.code, info.clean)));
+            Ok(())
+        })
+    };
+    let client = client(app);
+    let mut peer = Peer::connect(&client, "/").unwrap();
+    let close = peer.close(3000, "bye").unwrap().expect("a code");
+    assert_eq!((close.code, &*close.reason), (3000, "bye"));
+    assert_eq!(told.recv_timeout(LONG), Ok(Some((3000, true))));
+    drop(Peer::connect(&client, "/").unwrap());
+    assert_eq!(told.recv_timeout(LONG), Ok(Some((1006, false))));
+}
+
+#[test]
+fn a_peer_is_refused_with_a_reason() {
+    let client = client(Router::new().get("/ws", |req| upgrade(req, |_conn| Ok(()))));
+    for (request, told) in [
+        (
+            Request::from("/"),
+            "no WebSocket at /: 404 Not Found: \"not found\\n\"",
+        ),
+        (
+            Request::from("/ws").with_header("Origin", "https://evil.example"),
+            "no WebSocket at /ws: 403 Forbidden: ",
+        ),
+        (
+            Request::from("/ws").with_header("Sec-WebSocket-Version", "8"),
+            "no WebSocket at /ws: 400 Bad Request: ",
+        ),
+    ] {
+        let error = Peer::connect(&client, request).expect_err(told);
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert!(error.to_string().starts_with(told), "{error}");
+    }
+}
+
+#[test]
+fn a_peer_finds_what_is_wrong_with_a_handshake_or_a_frame() {
+    let frames: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let next = Arc::clone(&frames);
+    let app = Router::new()
+        .get("/frames", move |_| -> Reply {
+            let bytes = next.lock().unwrap().clone();
+            let head = Response::new(Status::SWITCHING_PROTOCOLS)
+                .header("Upgrade", "websocket")
+                .header("Sec-WebSocket-Accept", ACCEPT);
+            Upgrade::fallible(head, move |mut upgraded| {
+                upgraded.write_all(&bytes)?;
+                upgraded.socket().shutdown(std::net::Shutdown::Write)?;
+                while upgraded.read(&mut [0; 100])? > 0 {}
+                Ok(())
+            })
+            .into()
+        })
+        .get("/accept", |_| -> Reply {
+            head("Sec-WebSocket-Accept", "wrong").into()
+        })
+        .get("/extension", |_| -> Reply {
+            head("Sec-WebSocket-Extensions", "x").into()
+        })
+        .get("/protocol", |_| -> Reply {
+            head("Sec-WebSocket-Protocol", "b").into()
+        });
+    let client = client(app);
+    for (target, told) in [
+        ("/accept", "a wrong Sec-WebSocket-Accept"),
+        ("/extension", "an extension, and this peer speaks none"),
+        ("/protocol", "a subprotocol that was not offered"),
+    ] {
+        let request = Request::from(target).with_header("Sec-WebSocket-Protocol", "a");
+        let error = Peer::connect(&client, request).expect_err(told);
+        assert_eq!(
+            error.to_string(),
+            format!("no WebSocket at {target}: {told}")
+        );
+    }
+    let cases: [(&[u8], &str); 16] = [
+        (
+            b"\xc1\x01x",
+            "a frame that begins with [c1, 01]: a reserved bit is set (§5.2)",
+        ),
+        (b"\x81\x81mask\x15", "masked"),
+        (b"\x83\x00", "its opcode is reserved"),
+        (b"\x8b\x00", "its opcode is reserved"),
+        (
+            b"\x89\x7e\x00\x7e",
+            "a control frame has more than 125 bytes",
+        ),
+        (b"\x09\x00", "a control frame is fragmented"),
+        (b"\x81\x7e\x00\x7d", "not in the shortest form"),
+        (
+            b"\x81\x7f\x00\x00\x00\x00\x00\x00\xff\xff",
+            "not in the shortest form",
+        ),
+        (
+            b"\x81\x7f\x80\x00\x00\x00\x00\x00\x00\x00",
+            "more than 256 MiB",
+        ),
+        (b"\x80\x00", "a continuation without a message"),
+        (b"\x01\x01x\x01\x01x", "a new message within another"),
+        (b"\x81\x01\xff", "a text message is not UTF-8"),
+        (b"\x88\x01\x03", "close: one byte of payload"),
+        (b"\x88\x02\x03\xed", "close: a code that may not be sent"),
+        (
+            b"\x81\x05ab",
+            "the connection ended after 2 of a frame's 5 bytes",
+        ),
+        (b"", "the connection ended without a Close"),
+    ];
+    for (bytes, told) in cases {
+        *frames.lock().unwrap() = bytes.to_vec();
+        let mut peer = Peer::connect(&client, "/frames").expect("a WebSocket");
+        let error = peer.recv().expect_err(told);
+        assert!(error.to_string().contains(told), "{bytes:02x?}: {error}");
+    }
+    *frames.lock().unwrap() = b"\x88\x00\x81\x00".to_vec();
+    let mut peer = Peer::connect(&client, "/frames").expect("a WebSocket");
+    assert_eq!(peer.recv().unwrap(), Some(Message::Close(None)));
+    let error = peer.recv().expect_err("more bytes");
+    assert_eq!(error.to_string(), "bytes follow the Close");
+}
+
+/// The head of an opening handshake with this field.
+fn head(name: &str, value: &str) -> Upgrade {
+    let mut head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "websocket");
+    if name != "Sec-WebSocket-Accept" {
+        head = head.header("Sec-WebSocket-Accept", ACCEPT);
+    }
+    Upgrade::new(head.header(name, value), drop)
+}
