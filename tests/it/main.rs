@@ -31,6 +31,7 @@ mod keepalive;
 mod limits;
 mod long_frames;
 mod notices;
+mod peers;
 mod posting;
 mod receiving;
 mod redis;
