@@ -1,5 +1,5 @@
-"""Counts the claims of `load`, `scale`, `edge` and `files`. Their `run` scripts put this directory
-on Python's path."""
+"""Counts the claims of the harnesses in Python, whose `run` scripts put this directory on Python's
+path."""
 
 
 class Checks:

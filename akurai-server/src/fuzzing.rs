@@ -89,67 +89,71 @@ fn reply(rest: &mut &[u8], room: &mut usize, limit: usize, depth: usize) -> Resu
         return Err(Stop::Violation(Violation::Line));
     };
     let words = String::from_utf8_lossy(text).into_owned();
-    let number = || match words.strip_prefix('-').unwrap_or(&words).bytes() {
-        digits if digits.len() == 0 => None,
-        mut digits => digits
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| words.parse::<i64>().ok())?,
-    };
-    let count = || match number() {
-        Some(-1) => Ok(None),
-        Some(count @ 0..) => Ok(Some(count as usize)),
-        _ => Err(Stop::Violation(Violation::Number)),
-    };
-    let element = mem::size_of::<Reply>();
-    let all = *room;
-    let mut take = |bytes: usize| match room.checked_sub(bytes + element) {
-        None => Err(Stop::Violation(Violation::TooLong)),
-        Some(left) => {
-            *room = left;
-            Ok(())
-        }
-    };
     match kind {
-        b'+' => take(text.len()).map(|()| Reply::Simple(words.clone())),
-        b'-' => take(text.len()).map(|()| Reply::Error(words.clone())),
+        b'+' => take(room, text.len()).map(|()| Reply::Simple(words)),
+        b'-' => take(room, text.len()).map(|()| Reply::Error(words)),
         b':' => {
-            let number = number().ok_or(Stop::Violation(Violation::Number))?;
-            take(text.len()).map(|()| Reply::Integer(number))
+            let number = number(&words).ok_or(Stop::Violation(Violation::Number))?;
+            take(room, text.len()).map(|()| Reply::Integer(number))
         }
-        b'$' => match count()? {
-            None => take(text.len()).map(|()| Reply::Nil),
-            Some(len) if len > 512 << 20 => Err(Stop::Violation(Violation::TooLong)),
-            Some(len) => {
-                // A long one leaves room to the short ones.
-                let left = if len > 64 { limit / 8 } else { 0 };
-                let fits = len + element + left <= all;
-                take(if fits { len } else { 0 })?;
-                let body = rest.get(..len + 2).ok_or(Stop::Incomplete)?;
-                let (body, end) = body.split_at(len);
-                if end != b"\r\n" {
-                    return Err(Stop::Violation(Violation::BulkEnd));
-                }
-                *rest = &rest[len + 2..];
-                Ok(match fits {
-                    true => Reply::Bulk(body.to_vec()),
-                    false => Reply::TooLong(len as u64),
-                })
-            }
+        b'$' => match count(&words)? {
+            None => take(room, text.len()).map(|()| Reply::Nil),
+            Some(len) => bulk(rest, room, limit, len),
         },
-        b'*' => match count()? {
-            None => take(text.len()).map(|()| Reply::Nil),
-            Some(0) => take(text.len()).map(|()| Reply::Array(Vec::new())),
+        b'*' => match count(&words)? {
+            None => take(room, text.len()).map(|()| Reply::Nil),
+            Some(0) => take(room, text.len()).map(|()| Reply::Array(Vec::new())),
             Some(_) if depth == 8 => Err(Stop::Violation(Violation::TooDeep)),
             Some(count) => {
-                take(0)?;
-                let mut items = Vec::new();
-                for _ in 0..count {
-                    items.push(reply(rest, room, limit, depth + 1)?);
-                }
-                Ok(Reply::Array(items))
+                take(room, 0)?;
+                let items = (0..count).map(|_| reply(rest, room, limit, depth + 1));
+                items.collect::<Result<_, _>>().map(Reply::Array)
             }
         },
         &other => Err(Stop::Violation(Violation::Type(other))),
+    }
+}
+
+/// The rest of a bulk string of `len` bytes, after its line.
+fn bulk(rest: &mut &[u8], room: &mut usize, limit: usize, len: usize) -> Result<Reply, Stop> {
+    if len > 512 << 20 {
+        return Err(Stop::Violation(Violation::TooLong));
+    }
+    // A long one leaves room to the short ones.
+    let left = if len > 64 { limit / 8 } else { 0 };
+    let fits = len + mem::size_of::<Reply>() + left <= *room;
+    take(room, if fits { len } else { 0 })?;
+    let body = rest.get(..len + 2).ok_or(Stop::Incomplete)?;
+    let (body, end) = body.split_at(len);
+    if end != b"\r\n" {
+        return Err(Stop::Violation(Violation::BulkEnd));
+    }
+    *rest = &rest[len + 2..];
+    Ok(match fits {
+        true => Reply::Bulk(body.to_vec()),
+        false => Reply::TooLong(len as u64),
+    })
+}
+
+/// Takes the room of an element with these bytes.
+fn take(room: &mut usize, bytes: usize) -> Result<(), Stop> {
+    let left = room.checked_sub(bytes + mem::size_of::<Reply>());
+    *room = left.ok_or(Stop::Violation(Violation::TooLong))?;
+    Ok(())
+}
+
+fn number(words: &str) -> Option<i64> {
+    let digits = words.strip_prefix('-').unwrap_or(words);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| words.parse().ok()).flatten()
+}
+
+/// A length or a count. None is the -1 of a nil.
+fn count(words: &str) -> Result<Option<usize>, Stop> {
+    match number(words) {
+        Some(-1) => Ok(None),
+        Some(count @ 0..) => Ok(Some(count as usize)),
+        _ => Err(Stop::Violation(Violation::Number)),
     }
 }
 

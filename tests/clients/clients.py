@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,9 @@ from pathlib import Path
 import tree
 from cases import HTTP, TRIES, WEBSOCKET, all_cases
 from checks import Checks
+from client import Client, request
 from commands import Commands
+from process import Failed, Process, free_port
 from relay import Relay
 
 HERE = Path(__file__).resolve().parent
@@ -29,53 +30,28 @@ OTHERS = ["http.client", "apt", "zsync"]
 ORDER = ["Firefox", "Chromium", "Mojolicious", "wget", "curl", "nginx", "apt"]
 # As many connections as main.rs allows on a server with few places.
 FEW_PLACES = 2
-START_SECONDS = 30
 CLIENT_SECONDS = 300
 
 
-def started(words, log, **options):
-    process = subprocess.Popen([str(word) for word in words], stderr=log, **options)
+class Program(Process):
+    """A program that is asked to end: a browser and its children end when their driver does."""
 
-    def end():
-        # A browser and its children end when their driver is told to end.
-        process.terminate()
+    def kill(self):
+        self.process.terminate()
         try:
-            process.wait(10)
+            self.process.wait(10)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    return process, end
-
-
-def within(seconds, what, condition):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {seconds} s")
-        time.sleep(0.02)
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def connects(port):
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
+            super().kill()
 
 
 def hold(port):
     """A connection that holds one of the server's places."""
-    connection = socket.create_connection(("127.0.0.1", port), START_SECONDS)
-    connection.sendall(b"GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    answer = connection.recv(100)
-    if not answer.startswith(b"HTTP/1.1 200"):
-        raise OSError(f"no place to hold: {answer!r}")
-    return connection
+    client = Client(("127.0.0.1", port))
+    client.send(request("GET", "/hold"))
+    head = client.head()
+    if head.status != 200:
+        raise Failed(f"no place to hold: {head}")
+    return client
 
 
 class Run:
@@ -88,7 +64,7 @@ class Run:
         self.tree = self.scratch / "files"
         tree.build(self.tree)
         self.commands = Commands(self.scratch / "commands", self.tree)
-        self.log = stack.enter_context(open(arguments.out / "log", "wb"))
+        self.log = self.new_log("log")
         self.start_server()
         self.start_nginx()
         self.relay = stack.enter_context(Relay(self.ports["main"], 1_000_000)).port
@@ -97,15 +73,16 @@ class Run:
         self.stopping = False
         self.lock = threading.Lock()
 
-    def start(self, words, **options):
-        process, end = started(words, self.log, **options)
-        self.stack.callback(end)
-        return process
+    def new_log(self, name):
+        log = self.arguments.out / name
+        log.unlink(missing_ok=True)
+        return log
 
     def start_server(self):
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        server = self.start([self.arguments.server, self.tree, 3], **pipes)
-        ports = [int(word) for word in server.stdout.readline().split()]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        words = [self.arguments.server, self.tree, 3]
+        server = self.stack.enter_context(Program(words, self.log, **pipes))
+        ports = [int(word) for word in server.line(r"\d+( \d+)*").split()]
         self.ports = dict(zip(["main", "full", "Firefox", "Chromium"], ports, strict=True))
         for _ in range(FEW_PLACES):
             self.stack.enter_context(hold(self.ports["full"]))
@@ -119,8 +96,9 @@ class Run:
             text = text.replace(f"{name.upper()}_PORT", str(port))
             text = text.replace(f":{name.upper()};", f":{self.ports[name]};")
         (place / "nginx.conf").write_text(text)
-        self.start(["nginx", "-p", place, "-c", place / "nginx.conf", "-e", place / "nginx.log"])
-        within(START_SECONDS, "nginx listens", lambda: connects(self.nginx["main"]))
+        words = ["nginx", "-p", place, "-c", place / "nginx.conf", "-e", place / "nginx.log"]
+        nginx = self.stack.enter_context(Program(words, self.log))
+        nginx.listens(("127.0.0.1", self.nginx["main"]))
 
     def job(self, case, client):
         """The case as JSON for the client's program."""
@@ -158,12 +136,12 @@ class Run:
         if hasattr(self.commands, client):
             yield from self.commands.run_jobs(client, jobs)
             return
-        log = self.stack.enter_context(open(self.arguments.out / f"{client}.log", "wb"))
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        process, end = started(self.program(client), log, **pipes)
-        self.stack.callback(end)
+        program = Program(self.program(client), self.new_log(f"{client}.log"), **pipes)
+        self.stack.callback(program.kill)
+        process = program.process
         if self.stopping:
-            end()
+            program.kill()
         late = threading.Timer(CLIENT_SECONDS, process.terminate)
         late.daemon = True
         late.start()

@@ -3,9 +3,7 @@ They accept any certificate: the checks do not test certificates."""
 
 import asyncio
 import ssl
-import sys
 import time
-from pathlib import Path
 
 import h2.config
 import h2.connection
@@ -15,14 +13,7 @@ from aioquic.asyncio import QuicConnectionProtocol, connect
 from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
-
-sys.path.append(str(Path(__file__).resolve().parent.parent / "load"))
-from client import BINARY, CLOSE, TEXT, Client, Closed  # noqa: E402
-
-__all__ = ["ACCEPT", "BINARY", "CLOSE", "TEXT", "Client", "Closed", "Http2", "Tls", "http3_events", "opening"]
-
-# RFC 6455 §1.3 gives this key and the answer to it.
-KEY, ACCEPT = "dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+from client import Answer, Client, Closed, EventStream, request
 
 
 def context(protocol):
@@ -33,19 +24,10 @@ def context(protocol):
     return made
 
 
-def opening(host, path, origin=None, extra=""):
-    """A WebSocket opening handshake, as HTTP/1.1 has it."""
-    lines = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    lines += f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{extra}"
-    if origin is not None:
-        lines += f"Origin: {origin}\r\n"
-    return (lines + "\r\n").encode()
-
-
 class Tls(Client):
     """A connection to `address` within TLS that speaks HTTP/1.1, or `protocol`."""
 
-    def __init__(self, address, source="127.0.0.1", protocol="http/1.1"):
+    def __init__(self, address, source=None, protocol="http/1.1"):
         super().__init__(address, source)
         self.host = f"localhost:{address[1]}"
         try:
@@ -57,21 +39,11 @@ class Tls(Client):
             self.socket.close()
             raise Closed(f"{protocol} was not agreed on")
 
-    def ask(self, path, fields="", method="GET", body=b""):
+    def ask(self, path, lines=(), method="GET", body=b""):
         """Sends a request and returns its answer's head."""
-        length = f"Content-Length: {len(body)}\r\n" if body else ""
-        self.send(f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\n{length}{fields}\r\n".encode() + body)
+        length = [f"Content-Length: {len(body)}"] if body else []
+        self.send(request(method, path, [*length, *lines], host=self.host) + body)
         return self.head()
-
-    def body(self, fields):
-        """The body of an answer with this head."""
-        if "chunked" in fields.get("transfer-encoding", ""):
-            whole = b""
-            while chunk := self.chunk():
-                whole += chunk
-            self.until(b"\r\n")
-            return whole
-        return self.take(int(fields.get("content-length", 0)))
 
 
 class Stream(Client):
@@ -88,7 +60,7 @@ class Stream(Client):
             if self.is_over:
                 raise Closed("before the head")
             self.connection.pump()
-        return int(self.fields[":status"]), self.fields
+        return Answer(int(self.fields[":status"]), list(self.fields.items()))
 
     def receive(self):
         had = len(self.buffer)
@@ -120,7 +92,7 @@ class Stream(Client):
 class Http2:
     """A connection that speaks HTTP/2."""
 
-    def __init__(self, address, source="127.0.0.1"):
+    def __init__(self, address, source=None):
         self.tls = Tls(address, source, protocol="h2")
         self.host = self.tls.host
         config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
@@ -206,16 +178,14 @@ async def read_http3(address, path, events):
     async with connect(*address, configuration=configuration, create_protocol=Http3) as client:
         begun = time.monotonic()
         client.ask(f"localhost:{address[1]}", path, [(b"accept", b"text/event-stream")])
-        status, buffer, times = None, b"", []
+        status, stream, times = None, EventStream(), []
         while len(times) < events:
             part = await asyncio.wait_for(client.arrived.get(), 10)
             if isinstance(part, HeadersReceived):
                 status = int(dict(part.headers)[b":status"])
             elif isinstance(part, DataReceived):
-                buffer += part.data
-                while b"data: " in buffer and b"\n\n" in buffer.split(b"data: ", 1)[1]:
-                    times.append(time.monotonic() - begun)
-                    buffer = buffer.split(b"data: ", 1)[1].split(b"\n\n", 1)[1]
+                come = time.monotonic() - begun
+                times += [come] * len(stream.feed(part.data))
         return status, times
 
 

@@ -16,8 +16,8 @@ import faults
 import features
 import races
 from checks import Checks
-from clients import Closed
 from places import FILES, HERE, PROXIES, Certificate, version
+from process import Failed
 
 PARTS = {"features": features.check, "faults": faults.check, "races": races.check, "browser": browser.check}
 README = HERE.parent.parent / "README.md"
@@ -53,7 +53,7 @@ def main():
             begun = time.monotonic()
             try:
                 PARTS[part](arguments, checks)
-            except (Closed, OSError, asyncio.TimeoutError):
+            except (Failed, OSError, asyncio.TimeoutError):
                 traceback.print_exc()
                 checks.that(False, f"{part} came to its end")
             print(f"# {part}: {time.monotonic() - begun:.0f} s", flush=True)

@@ -4,7 +4,8 @@ import contextlib
 import threading
 
 from clients import Http2, Tls
-from places import PROXIES, Broken, Proxy, Server, free_port
+from places import PROXIES, Broken, Proxy, Server
+from process import free_port
 
 COME_BACK = b"retry: 2000\n\n"
 EVENTS = [("accept", "text/event-stream")]
@@ -46,19 +47,19 @@ def faults(proxy, path, expected, text, checks):
                 is_cut = stream.rest() == b"" and stream.fields is None
                 checks.that(is_cut, f"{proxy.name}: {text}: {who} sees its stream reset")
             return
-        status, fields = plain.head()
+        head = plain.head()
         body = plain.rest()
-        holds = status == expected
+        holds = head.status == expected
         if path == "/503":
-            holds = holds and body == b"own\n" and fields.get("retry-after") == "1"
-        checks.that(holds, f"{proxy.name}: {text}: a page is told so by {status}")
-        status, fields = events.head()
-        comes_back = status == 200 and fields["content-type"] == "text/event-stream"
+            holds = holds and body == b"own\n" and head.first("retry-after") == "1"
+        checks.that(holds, f"{proxy.name}: {text}: a page is told so by {head.status}")
+        head = events.head()
+        comes_back = head.status == 200 and head.first("content-type") == "text/event-stream"
         comes_back = comes_back and events.rest() == COME_BACK
         checks.that(comes_back, f"{proxy.name}: {text}: an EventSource is told to come back")
     with Tls(proxy.address) as client:
-        status, fields = client.ask(path, "Accept: text/event-stream\r\n")
-        holds = status == 200 and client.body(fields) == COME_BACK
+        head = client.ask(path, ["Accept: text/event-stream"])
+        holds = head.status == 200 and client.body(head) == COME_BACK
         checks.that(holds, f"{proxy.name}: {text}: over HTTP/1.1 too")
 
 
@@ -69,11 +70,11 @@ def restart(arguments, kind, checks):
         proxy = stack.enter_context(Proxy(arguments, kind, server.address, "and a restart"))
         client = stack.enter_context(Tls(proxy.address))
         client.ask("/api/health")
-        server.stop()
+        server.kill()
         later = threading.Timer(1, lambda: stack.enter_context(server.again()))
         later.start()
         with Tls(proxy.address) as client:
-            status, _ = client.ask("/api/health")
+            status = client.ask("/api/health").status
         later.join()
     expected = 200 if WAITS[kind] else 502
     text = "waits for the server" if WAITS[kind] else "does not wait"

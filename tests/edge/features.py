@@ -1,12 +1,15 @@
 """What must pass a proxy: event streams, WebSockets, the client's address, the origin, and the end
 of a connection."""
 
+import contextlib
 import os
 import re
 import time
 
-from clients import ACCEPT, BINARY, CLOSE, TEXT, Client, Closed, Http2, Tls, http3_events, opening
+from client import ACCEPT, BINARY, CLOSE, TEXT, Client, ask, opening, request
+from clients import Http2, Tls, http3_events
 from places import PROXIES, Proxy, Server
+from process import Failed, wait_until
 
 # An address of loopback that neither the proxy nor the server uses.
 ELSEWHERE = "127.0.0.3"
@@ -45,8 +48,7 @@ def told(times):
 
 def ticks(stream):
     begun = time.monotonic()
-    status, fields = stream.head()
-    times = []
+    status, times = stream.head().status, []
     while len(times) < TICKS:
         stream.until(b"data: ")
         times.append(time.monotonic() - begun)
@@ -55,8 +57,8 @@ def ticks(stream):
 
 def over_http1(proxy):
     with Tls(proxy.address) as client:
-        request = f"GET /api/events HTTP/1.1\r\nHost: {client.host}\r\nAccept: text/event-stream\r\n\r\n"
-        client.send(request.encode())
+        lines = ["Accept: text/event-stream"]
+        client.send(request("GET", "/api/events", lines, host=client.host))
         return ticks(client)
 
 
@@ -65,7 +67,7 @@ def over_http2(proxy):
     with Http2(proxy.address) as client:
         first, second = [client.ask("/api/events", [("accept", "text/event-stream")]) for _ in range(2)]
         status, times = ticks(first)
-        both = second.head()[0] == 200 and second.buffer.count(b"data: ") >= TICKS - 1
+        both = second.head().status == 200 and second.buffer.count(b"data: ") >= TICKS - 1
         return status if both else 0, times
 
 
@@ -104,9 +106,9 @@ def talks(client):
 
 def sockets(proxy, checks):
     with Tls(proxy.address) as client:
-        client.send(opening(client.host, "/api/ws", proxy.origin))
-        status, fields = client.head()
-        holds = status == 101 and fields.get("sec-websocket-accept") == ACCEPT and talks(client)
+        client.send(opening("/api/ws", [f"Origin: {proxy.origin}"], client.host))
+        head = client.head()
+        holds = head.status == 101 and head.first("sec-websocket-accept") == ACCEPT and talks(client)
     checks.that(holds, f"{proxy.name}: a WebSocket over HTTP/1.1: text, 1 MiB, close")
 
     with Http2(proxy.address) as client:
@@ -118,12 +120,12 @@ def sockets(proxy, checks):
             return
         stream = client.websocket("/api/ws", proxy.origin)
         events = client.ask("/api/events", [("accept", "text/event-stream")])
-        status, _ = stream.head()
-        holds = announced and status == 200 and talks(stream) and events.head()[0] == 200
+        status = stream.head().status
+        holds = announced and status == 200 and talks(stream) and events.head().status == 200
         text = "a WebSocket over HTTP/2 (RFC 8441), beside an event stream: text, 1 MiB, close"
         checks.that(holds, f"{proxy.name}: {text}")
         foreign = client.websocket("/api/chat?name=x", "https://elsewhere.example")
-        checks.that(foreign.head()[0] == 403, f"{proxy.name}: over HTTP/2, too, a foreign page is refused")
+        checks.that(foreign.head().status == 403, f"{proxy.name}: over HTTP/2, too, a foreign page is refused")
 
 
 # ---- Uploads --------------------------------------------------------------------------------
@@ -132,18 +134,17 @@ def sockets(proxy, checks):
 def uploads(proxy, server, checks):
     size = 3 << 20
     with Tls(proxy.address) as client:
-        status, fields = client.ask("/api/upload", method="POST", body=bytes(size))
-        body = client.body(fields).decode() if status == 200 else ""
+        head = client.ask("/api/upload", method="POST", body=bytes(size))
+        status = head.status
+        body = client.body(head).decode() if status == 200 else ""
     checks.that((status, body) == (200, f'{{"bytes":{size}}}\n'), f"{proxy.name}: an upload of 3 MiB: {status} {body.strip()}")
 
     with Tls(proxy.address) as client:
-        request = f"POST /api/upload HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: {size}\r\n\r\n"
-        client.send(request.encode() + bytes(1000))
+        lines = [f"Content-Length: {size}"]
+        client.send(request("POST", "/api/upload", lines, host=client.host) + bytes(1000))
         # A proxy that gathers the body would not have asked the server yet. The request for this
         # number is under way, too.
-        deadline = time.monotonic() + 5
-        while not (asked := counted(server, b"akurai_requests_in_progress") > 1) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        asked = comes(lambda: counted(server, b"akurai_requests_in_progress") > 1)
     checks.that(asked, f"{proxy.name}: an upload reaches the server as it comes")
 
 
@@ -151,16 +152,15 @@ def uploads(proxy, server, checks):
 
 
 def addresses(proxy, checks):
-    forged = f"X-Forwarded-For: {FORGED}\r\nForwarded: for={FORGED}\r\nX-Real-IP: {FORGED}\r\n"
+    forged = [f"X-Forwarded-For: {FORGED}", f"Forwarded: for={FORGED}", f"X-Real-IP: {FORGED}"]
     # Event streams may have a separate section in the configuration.
-    for fields, text in (
-        ("", "the client's address is told"),
+    for lines, text in (
+        ([], "the client's address is told"),
         (forged, "a forged one is not believed"),
-        (forged + "Accept: text/event-stream\r\n", "nor for an event stream"),
+        ([*forged, "Accept: text/event-stream"], "nor for an event stream"),
     ):
         with Tls(proxy.address, ELSEWHERE) as client:
-            _, head = client.ask("/api/client", fields)
-            got = client.body(head).decode()
+            got = client.body(client.ask("/api/client", lines)).decode()
         checks.that(got == ELSEWHERE, f"{proxy.name}: {text} ({got})")
 
 
@@ -168,8 +168,8 @@ def addresses_without_proxy(server, checks):
     """The server trusts 127.0.0.1. It does not believe X-Forwarded-For from any other address."""
     for source, expected, who in (("127.0.0.1", FORGED, "the proxy's address"), (ELSEWHERE, ELSEWHERE, "another")):
         with Client(server.address, source) as client:
-            client.send(f"GET /api/client HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {FORGED}\r\n\r\n".encode())
-            got = client.response()[2].decode()
+            client.send(request("GET", "/api/client", [f"X-Forwarded-For: {FORGED}"]))
+            got = client.answer().body.decode()
         checks.that(got == expected, f"no proxy: X-Forwarded-For from {who} gives {got}")
 
 
@@ -177,19 +177,20 @@ def addresses_without_proxy(server, checks):
 
 
 def counted(server, name):
-    with Client(server.address) as client:
-        client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        return int(re.search(rb"^%b (\d+)$" % name, client.response()[2], re.MULTILINE)[1])
+    metrics = ask(server.address, "GET", "/metrics").body
+    return int(re.search(rb"^%b (\d+)$" % name, metrics, re.MULTILINE)[1])
 
 
-def is_alone(server, seconds=5):
-    """Whether no stream and no WebSocket is left, `seconds` from now at most."""
-    deadline = time.monotonic() + seconds
-    while left := counted(server, b"akurai_upgraded_connections"):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return left == 0
+def comes(condition):
+    """Whether this comes to hold, 5 s from now at most."""
+    with contextlib.suppress(Failed):
+        return wait_until("it holds", condition, 5)
+    return False
+
+
+def is_alone(server):
+    """Whether no stream and no WebSocket is left soon."""
+    return comes(lambda: counted(server, b"akurai_upgraded_connections") == 0)
 
 
 def leaving(proxy, server, checks):
@@ -207,8 +208,8 @@ def leave(proxy, server):
     """How many streams and WebSockets there were, and how long it took until none was left."""
     is_alone(server)
     with Tls(proxy.address) as client, Tls(proxy.address) as socket, Http2(proxy.address) as http2:
-        client.ask("/api/events", "Accept: text/event-stream\r\n")
-        socket.send(opening(socket.host, "/api/ws", proxy.origin))
+        client.ask("/api/events", ["Accept: text/event-stream"])
+        socket.send(opening("/api/ws", [f"Origin: {proxy.origin}"], socket.host))
         socket.head()
         stream = http2.ask("/api/events", [("accept", "text/event-stream")])
         stream.head()
@@ -231,11 +232,11 @@ REWRITING = {
 }
 
 
-def ask_to_upgrade(proxy, path, origin, extra=""):
+def ask_to_upgrade(proxy, path, origin, lines=()):
     with Tls(proxy.address) as client:
-        client.send(opening(client.host, path, origin, extra))
-        status, fields = client.head()
-        return status, "" if status == 101 else client.body(fields).decode()
+        client.send(opening(path, [f"Origin: {origin}", *lines], client.host))
+        head = client.head()
+        return head.status, "" if head.status == 101 else client.body(head).decode()
 
 
 def origins(proxy, checks):
@@ -247,11 +248,11 @@ def origins(proxy, checks):
 
 def rewritten_host(proxy, checks):
     host = proxy.origin.removeprefix("https://")
-    for extra, text in (
-        ("", "the page is refused, and told why"),
-        (f"X-Forwarded-Host: {host}\r\n", "whatever X-Forwarded-Host says"),
+    for lines, text in (
+        ([], "the page is refused, and told why"),
+        ([f"X-Forwarded-Host: {host}"], "whatever X-Forwarded-Host says"),
     ):
-        status, said = ask_to_upgrade(proxy, "/api/chat?name=x", proxy.origin, extra)
+        status, said = ask_to_upgrade(proxy, "/api/chat?name=x", proxy.origin, lines)
         holds = status == 403 and "allow_origins" in said
         checks.that(holds, f"{proxy.name}: {text} ({status})")
     status, _ = ask_to_upgrade(proxy, "/api/named", "https://example.org")

@@ -3,16 +3,15 @@ broken server."""
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import tempfile
 import threading
-import time
 from pathlib import Path
 
+from process import Process, free_port
+
 HERE = Path(__file__).resolve().parent
-START_SECONDS = 15
 PROXIES = ("nginx", "Caddy", "HAProxy")
 FILES = {"nginx": "nginx.conf", "Caddy": "Caddyfile", "HAProxy": "haproxy.cfg"}
 
@@ -23,62 +22,6 @@ IDLE_SECONDS = 15
 
 def fail(text):
     raise SystemExit(f"tests/edge: {text}")
-
-
-def free_port():
-    """A free port of loopback, by TCP and by UDP."""
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = tcp.getsockname()[1]
-            try:
-                udp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-
-
-class Process:
-    """A program with a log. It ends with the `with` block, which stops only this pid."""
-
-    def __init__(self, command, log, environment=None):
-        self.command, self.log = command, log
-        with open(log, "ab") as output:
-            self.process = subprocess.Popen(
-                [str(part) for part in command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **(environment or {})},
-            )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def stop(self, by=signal.SIGKILL):
-        if self.process.poll() is None:
-            self.process.send_signal(by)
-        self.process.wait()
-
-    def wait_for(self, *addresses):
-        """Waits until it accepts connections at each of these."""
-        deadline = time.monotonic() + START_SECONDS
-        for address in addresses:
-            while not accepts(address):
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    said = self.log.read_text(errors="replace")[-2000:]
-                    self.stop()
-                    fail(f"{self.command[0]} does not listen at {address}: {said}")
-                time.sleep(0.02)
-
-
-def accepts(address):
-    family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
-    with socket.socket(family) as probe:
-        return probe.connect_ex(address) == 0
 
 
 class Server(Process):
@@ -93,7 +36,7 @@ class Server(Process):
         self.path = path or os.path.join(tempfile.mkdtemp(dir=arguments.scratch), "socket")
         Path(self.path).unlink(missing_ok=True)
         super().__init__(self.words(), arguments.out / "server.log")
-        self.wait_for(self.address, self.path)
+        self.listens(self.address, self.path)
 
     def words(self):
         host, port = self.address
@@ -170,8 +113,8 @@ class Proxy(Process):
         text = (HERE / "conf" / FILES[kind]).read_text()
         text = changed(text, self.places(arguments.certificate, upstream))
         command, environment = self.write(changed(text, changes))
-        super().__init__(command, log, environment)
-        self.wait_for(self.address)
+        super().__init__(command, log, env={**os.environ, **environment})
+        self.listens(self.address)
 
     def places(self, certificate, upstream):
         """Ports and paths of this run, which replace an operator's."""

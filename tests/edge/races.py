@@ -7,7 +7,8 @@ import re
 import threading
 import time
 
-from clients import Client, Closed, Tls
+from client import ask, request
+from clients import Tls
 from places import PROXIES, Proxy, Server
 
 # The server closes an idle connection after this time, instead of 15 s.
@@ -106,9 +107,9 @@ class Load:
     def ask(self, client, method):
         """Why a request could not be sent; `None` if it was."""
         path, body = ("/api/upload", BODY) if method == "POST" else ("/api/health", b"")
-        head = f"{method} {path} HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = request(method, path, [f"Content-Length: {len(body)}"], host=client.host)
         try:
-            client.send(head.encode() + body)
+            client.send(head + body)
         except OSError as error:
             return type(error).__name__
         return None
@@ -116,15 +117,12 @@ class Load:
     def answer(self, client):
         """Why a request has no good answer; `None` if it has."""
         try:
-            status, fields = client.head()
-            client.body(fields)
+            status = client.answer().status
             return None if status == 200 else str(status)
-        except (Closed, OSError) as error:
+        except OSError as error:
             return type(error).__name__
 
     def accepted(self):
         """How many connections the server has accepted, this one included."""
-        with Client(self.server.address) as client:
-            client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            body = client.response()[2]
+        body = ask(self.server.address, "GET", "/metrics").body
         return int(re.search(rb"^akurai_\w*accepted\w* (\d+)$", body, re.MULTILINE)[1])

@@ -6,7 +6,7 @@ import random
 import time
 
 from client import Client, Closed, request
-from servers import MIB
+from process import MIB
 
 # More than the kernel buffers between the two (4 MiB and a little by default), so that the server
 # is still reading.
@@ -138,7 +138,7 @@ def check(arguments, checks):
                 outcome = fault or f"{came} bytes, then the end, after {seconds:.1f} s"
                 name = change.__name__.replace("_", " ")
                 checks.that(fault is None, f"changing: {name}, HTTP/{version}, {kind}: {outcome}")
-        usage, back = subject.wait_until_back_at(start, BACK_SECONDS)
-        checks.that(back, f"changing: before {start}; after {usage}")
+        usage, _ = subject.wait_until_back_at(start, BACK_SECONDS)
+        checks.that(usage.is_back_at(start), f"changing: before {start}; after {usage}")
         panics = subject.log.read_text().count("panicked")
         checks.that(panics == 0, f"changing: {panics} panics in the demo's log")

@@ -9,8 +9,9 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import cases
 import tree
-from client import Closed, ask, essence, parts
+from client import Closed, ask
 from differences import TABLE, rendered
+from ranges import essence, parts
 from servers import Nginx
 
 FIELDS = (

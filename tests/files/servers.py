@@ -1,109 +1,15 @@
-"""The demo and nginx as processes, and what the system says about them."""
+"""The demo over a directory, and nginx."""
 
-import os
-import re
-import socket
-import subprocess
-import time
-from dataclasses import dataclass
-
-from client import ask
-
-START_SECONDS = 15
-MIB = 1 << 20
-
-# Threads that a load may leave: the server keeps them to accept the next connections.
-SPARE_THREADS = 4
+import process
+from process import Process, free_port
 
 
-@dataclass(frozen=True)
-class Usage:
-    """What a server holds at one moment. `peak` is the most memory it has had, in bytes."""
+class Demo(process.Demo):
+    """The demo over a directory, with listings."""
 
-    threads: int
-    descriptors: int
-    peak: int
-
-    def __str__(self):
-        return f"{self.threads} threads, {self.descriptors} descriptors, VmHWM {self.peak / MIB:.1f} MiB"
-
-
-class Process:
-    """A server that ends with the `with` block, which stops only this pid."""
-
-    def __init__(self, command, log):
-        self.log = log
-        with open(log, "wb") as output:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        self.pid = self.process.pid
-        try:
-            self.address = ("127.0.0.1", self.wait_for_port())
-        except BaseException:
-            self.stop()
-            raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.kill()
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def wait_for(self, look):
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if found := look():
-                return found
-            if self.process.poll() is not None:
-                raise SystemExit(f"tests/files: {self.process.args[0]} ended: {self.log.read_text()}")
-            time.sleep(0.02)
-        raise SystemExit(f"tests/files: {self.process.args[0]} did not start within {START_SECONDS} s")
-
-    def usage(self):
-        with open(f"/proc/{self.pid}/status") as status:
-            fields = dict(line.split(":", 1) for line in status)
-        return Usage(
-            threads=int(fields["Threads"]),
-            descriptors=len(os.listdir(f"/proc/{self.pid}/fd")),
-            peak=int(fields["VmHWM"].split()[0]) * 1024,
-        )
-
-    def settled(self):
-        """The usage after one request has been answered and is over: the starting point of a
-        load."""
-        before = self.usage()
-        ask(self.address, "GET", "/")
-        return self.wait_until_back_at(before, START_SECONDS)[0]
-
-    def wait_until_back_at(self, start, seconds):
-        """Waits until threads and descriptors are back at `start`, `seconds` at most; returns the
-        last usage."""
-        deadline = time.monotonic() + seconds
-        while True:
-            usage = self.usage()
-            back = usage.threads <= start.threads + SPARE_THREADS and usage.descriptors == start.descriptors
-            if back or time.monotonic() >= deadline:
-                return usage, back
-            time.sleep(0.1)
-
-
-class Demo(Process):
-    """The demo over a directory, on a free port or on the port of an earlier demo."""
-
-    def __init__(self, arguments, directory, port=0):
-        command = [arguments.server, "--addr", f"127.0.0.1:{port}", "--quiet", "--dir", str(directory), "--list"]
-        super().__init__(command, arguments.out / "demo.log")
-
-    def wait_for_port(self):
-        says = re.compile(r"listening on http://127\.0\.0\.1:(\d+)$", re.MULTILINE)
-        return int(self.wait_for(lambda: says.search(self.log.read_text()))[1])
+    def __init__(self, arguments, directory):
+        log = arguments.out / "demo.log"
+        super().__init__(arguments.server, log, "--dir", directory, "--list")
 
 
 NGINX = """
@@ -140,19 +46,12 @@ class Nginx(Process):
     demo serves under /files/."""
 
     def __init__(self, arguments, root):
-        self.arguments, self.root = arguments, root
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.address = ("127.0.0.1", free_port())
         configuration = arguments.out / "nginx.conf"
-        configuration.write_text(NGINX.format(out=arguments.out, port=self.port, root=root))
-        command = [arguments.nginx, "-p", str(arguments.out), "-e", "stderr", "-c", str(configuration)]
-        super().__init__(command, arguments.out / "nginx.log")
-
-    def wait_for_port(self):
-        def listens():
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-        self.wait_for(listens)
-        return self.port
+        text = NGINX.format(out=arguments.out, port=self.address[1], root=root)
+        configuration.write_text(text)
+        command = [arguments.nginx, "-p", arguments.out, "-e", "stderr", "-c", configuration]
+        log = arguments.out / "nginx.log"
+        log.unlink(missing_ok=True)
+        super().__init__(command, log)
+        self.listens(self.address)

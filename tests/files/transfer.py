@@ -9,8 +9,9 @@ import subprocess
 import time
 import zipfile
 
-from client import Client, Closed, ask, parts, request
-from servers import MIB
+from client import Client, Closed, ask, request
+from process import MIB
+from ranges import parts
 
 SEED = 9110
 PAST = 1_614_834_367

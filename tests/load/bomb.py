@@ -3,8 +3,9 @@
 import struct
 import zlib
 
-from client import CLOSE, Client
-from demo import MIB, Demo
+from client import CLOSE, Client, ask, opening
+from demo import Demo
+from process import MIB
 
 GIB = 1 << 30
 # The demo's longest message is 16 MiB. Its buffer grows to that from half as much, and for a moment
@@ -14,10 +15,7 @@ PEAK_BYTES = 32 * MIB
 LASTING_BYTES = 96 * MIB
 CONNECTIONS = 20
 
-HANDSHAKE = (
-    "GET /api/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
-)
+HANDSHAKE = opening("/api/ws", ["Sec-WebSocket-Extensions: permessage-deflate"])
 
 
 def bomb():
@@ -33,20 +31,14 @@ def compressed_frame(payload):
     return bytes([0xC2, 0x80 | 127]) + struct.pack("!Q", len(payload)) + bytes(4) + payload
 
 
-def peak(demo):
-    with open(f"/proc/{demo.pid}/status") as status:
-        fields = dict(line.split(":", 1) for line in status)
-    return int(fields["VmHWM"].split()[0]) * 1024
-
-
 def answer(demo, payload):
     """The server's answer: opcode and close code."""
     with Client(demo.address) as client:
-        client.send(HANDSHAKE.encode())
-        status, fields = client.head()
-        agreed = fields.get("sec-websocket-extensions", "")
-        if status != 101 or not agreed.startswith("permessage-deflate"):
-            raise SystemExit(f"tests/load: handshake: {status} {fields}")
+        client.send(HANDSHAKE)
+        head = client.head()
+        agreed = head.first("sec-websocket-extensions", "")
+        if head.status != 101 or not agreed.startswith("permessage-deflate"):
+            raise SystemExit(f"tests/load: handshake: {head}")
         client.send(compressed_frame(payload))
         opcode, close = client.frame()
         return opcode, struct.unpack("!H", close[:2])[0]
@@ -57,7 +49,7 @@ def check(arguments, checks):
     with Demo(arguments) as demo:
         start = demo.usage()
         codes = [answer(demo, payload)]
-        first = peak(demo)
+        first = demo.usage().peak
         codes += [answer(demo, payload) for _ in range(CONNECTIONS - 1)]
         checks.that(
             set(codes) == {(CLOSE, 1009)},
@@ -67,8 +59,6 @@ def check(arguments, checks):
             first < PEAK_BYTES,
             f"peak RSS {first / MIB:.1f} MiB, from {start.rss / MIB:.1f} MiB, with messages of 16 MiB at most",
         )
-        most = peak(demo)
+        most = demo.usage().peak
         checks.that(most < LASTING_BYTES, f"peak RSS {most / MIB:.1f} MiB after {CONNECTIONS} of them")
-        with Client(demo.address) as client:
-            client.send(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            checks.that(client.response()[0] == 200, "the demo goes on")
+        checks.that(ask(demo.address, "GET", "/api/health").status == 200, "the demo goes on")

@@ -4,7 +4,7 @@ import selectors
 import socket
 import time
 
-from client import Client, get
+from client import ask, request
 from demo import Demo
 
 LIMIT = 64
@@ -45,7 +45,7 @@ class Waiting:
         if events & selectors.EVENT_WRITE:
             if error := client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 raise OSError(error, "connect")
-            client.send(get("/api/health"))
+            client.send(request("GET", "/api/health"))
             self.selector.modify(client, selectors.EVENT_READ)
             return
         data = client.recv(4096)
@@ -102,8 +102,7 @@ def check(arguments, checks):
             f"those before them had left {waiting.failed[:3] or ''}".strip(),
         )
         waiting.close()
-        after, waited = demo.wait_until_back_at(start, 16 << 20, 15)
+        after, waited = demo.wait_until_back_at(start, 15, 16 << 20)
         checks.that(after.is_back_at(start, 16 << 20), f"descriptors: {waited:.1f} s after: {after}")
-        with Client(demo.address) as client:
-            client.send(get("/api/health"))
-            checks.that(client.response()[0] == 200, "descriptors: a new connection is served")
+        health = ask(demo.address, "GET", "/api/health")
+        checks.that(health.status == 200, "descriptors: a new connection is served")

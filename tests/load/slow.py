@@ -6,8 +6,9 @@ import subprocess
 import threading
 import time
 
-from client import Client, get
-from demo import MIB, Demo
+from client import Client, ask, request
+from demo import Demo
+from process import MIB
 
 CONNECTIONS = 500
 P99_MILLISECONDS = 50
@@ -69,10 +70,10 @@ class Plain(threading.Thread):
 
     @staticmethod
     def ask_on(client, begun):
-        client.send(get("/api/health"))
-        status, _, body = client.response()
-        if (status, body) != (200, b'{"status":"ok"}\n'):
-            raise ValueError(f"{status} {body}")
+        client.send(request("GET", "/api/health"))
+        answer = client.answer()
+        if (answer.status, answer.body) != (200, b'{"status":"ok"}\n'):
+            raise ValueError(str(answer))
         return (time.monotonic() - begun) * 1000
 
     def stop(self):
@@ -112,9 +113,7 @@ def attack(arguments, demo, start, name, path, seconds, flags):
 
 def accepted(demo):
     """How many connections the demo has accepted so far, by its own count."""
-    with Client(demo.address) as client:
-        client.send(get("/metrics"))
-        metrics = client.response()[2].decode()
+    metrics = ask(demo.address, "GET", "/metrics").body.decode()
     return int(re.search(r"^akurai_connections_accepted_total (\d+)$", metrics, re.MULTILINE)[1])
 
 
@@ -134,7 +133,7 @@ def check(arguments, checks):
             plain.stop()
             cpu = demo.cpu_seconds() - cpu
             attackers = accepted(demo) - before - len(plain.new) - 2
-            after, waited = demo.wait_until_back_at(start, RSS_BYTES, BACK_SECONDS)
+            after, waited = demo.wait_until_back_at(start, BACK_SECONDS, RSS_BYTES)
             print(f"slow {name}: {said}; at most {most}; {cpu:.2f} s of CPU time of the demo")
             checks.that(
                 attackers >= 0.95 * CONNECTIONS,

@@ -7,8 +7,9 @@ import statistics
 import threading
 import time
 
-from client import BINARY, CLOSE, TEXT, Client, Closed, get
-from demo import MIB, Demo
+from client import BINARY, CLOSE, TEXT, Client, Closed, request
+from demo import Demo
+from process import MIB
 
 PROCESSES = 4
 CLIENTS = 8  # in each process
@@ -59,46 +60,44 @@ class Act:
         if self.dice.random() < DEATH:
             raise Dies
 
-    def expect(self, response, status, body=None):
-        if response[0] != status or body is not None and response[2] != body:
-            raise Closed(f"answer {response}")
+    def expect(self, answer, status, body=None):
+        if answer.status != status or body is not None and answer.body != body:
+            raise Closed(f"answer {answer}")
         self.requests += 1
 
     def keep_alive(self, client):
         for _ in range(self.dice.randint(1, 40)):
-            client.send(get("/api/health"))
+            client.send(request("GET", "/api/health"))
             self.step()
-            self.expect(client.response(), 200, b'{"status":"ok"}\n')
+            self.expect(client.answer(), 200, b'{"status":"ok"}\n')
             time.sleep(self.dice.choice([0, 0, 0, 0.01]))
 
     def pipelined(self, client):
         for _ in range(self.dice.randint(1, 5)):
             count = self.dice.randint(2, 30)
-            client.send(get("/api/health") * count)
+            client.send(request("GET", "/api/health") * count)
             for _ in range(count):
                 self.step()
-                self.expect(client.response(), 200, b'{"status":"ok"}\n')
+                self.expect(client.answer(), 200, b'{"status":"ok"}\n')
 
     def post(self, client):
         """A body that no handler asked for: the demo answers 405, drains it, and the connection
         continues."""
         for _ in range(self.dice.randint(1, 5)):
             body = self.dice.randbytes(self.dice.choice([0, 1, 1000, 30_000]))
-            head = "POST /api/health HTTP/1.1\r\nHost: localhost\r\n"
             if self.dice.random() < 0.5 and body:
-                head += "Transfer-Encoding: chunked\r\n\r\n"
+                framing = "Transfer-Encoding: chunked"
                 body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
             else:
-                head += f"Content-Length: {len(body)}\r\n\r\n"
-            client.send(head.encode() + body[: len(body) // 2])
+                framing = f"Content-Length: {len(body)}"
+            client.send(request("POST", "/api/health", [framing]) + body[: len(body) // 2])
             self.step()
             client.send(body[len(body) // 2 :])
-            self.expect(client.response(), 405)
+            self.expect(client.answer(), 405)
 
     def events(self, client):
-        client.send(get("/api/events"))
-        status, fields = client.head()
-        self.expect((status, fields, b""), 200)
+        client.send(request("GET", "/api/events"))
+        self.expect(client.head(), 200)
         for _ in range(self.dice.randint(1, 3)):
             self.step()
             client.until(b"\n\n")
@@ -121,14 +120,15 @@ class Act:
             raise Closed("no proper close")
 
     def download(self, client):
-        client.send(get("/files/soak"))
-        status, fields = client.head()
-        size = int(fields["content-length"])
+        client.send(request("GET", "/files/soak"))
+        head = client.head()
+        size = int(head.first("content-length"))
         body = bytearray()
         while len(body) < size:
             self.step()
             body += client.take(min(64 * 1024, size - len(body)))
-        self.expect((status, fields, bytes(body)), 200, self.file)
+        head.body = bytes(body)
+        self.expect(head, 200, self.file)
 
 
 def process(number, seed, address, file, requests, faults, over):
@@ -236,7 +236,7 @@ def check(arguments, checks):
                 f"soak: {name}, mean of the first third {first / unit:.2f}, of the last {last / unit:.2f}, "
                 f"most {max(values) / unit:.2f} (must: last <= first + {100 * growth[0]:.0f} % + {growth[1] / unit:g})",
             )
-        after, waited = demo.wait_until_back_at(start, RSS_BYTES, BACK_SECONDS)
+        after, waited = demo.wait_until_back_at(start, BACK_SECONDS, RSS_BYTES)
         checks.that(
             after.is_back_at(start, RSS_BYTES),
             f"soak: {waited:.1f} s after the last client left: {after} (must: start, + {RSS_BYTES // MIB} MiB, "

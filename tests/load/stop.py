@@ -7,8 +7,9 @@ import subprocess
 import threading
 import time
 
-from client import CLOSE, TEXT, Client, Closed, get
-from demo import MIB, Demo
+from client import CLOSE, TEXT, Client, Closed, request
+from demo import Demo
+from process import MIB
 
 EACH = 50
 GRACE_SECONDS = 30
@@ -62,10 +63,10 @@ class Download(Part):
 
     def go(self):
         with Client(self.address, receive_buffer=RECEIVE_BUFFER) as client:
-            client.send(get("/files/random"))
-            status, fields = client.head()
-            if status != 200 or int(fields["content-length"]) != FILE_BYTES:
-                raise Closed(f"{status} {fields}")
+            client.send(request("GET", "/files/random"))
+            head = client.head()
+            if head.status != 200 or head.all("content-length") != [str(FILE_BYTES)]:
+                raise Closed(str(head))
             taken = hashlib.sha256(client.take(64 * 1024))
             left = FILE_BYTES - 64 * 1024
             self.at_stop()
@@ -85,11 +86,11 @@ class Events(Part):
 
     def go(self):
         with Client(self.address) as client:
-            client.send(get("/api/events"))
-            status, fields = client.head()
-            chunked = fields.get("transfer-encoding") == "chunked"
-            if status != 200 or not fields["content-type"].startswith("text/event-stream"):
-                raise Closed(f"{status} {fields}")
+            client.send(request("GET", "/api/events"))
+            head = client.head()
+            chunked = head.first("transfer-encoding") == "chunked"
+            if head.status != 200 or not head.first("content-type", "").startswith("text/event-stream"):
+                raise Closed(str(head))
             read = client.chunk() if chunked else client.until(b"\n\n")
             self.at_stop()
             if chunked:
@@ -140,8 +141,8 @@ def check(arguments, checks):
             stopped.set()
             return
         with Client(demo.address) as client:
-            client.send(get("/metrics", "Connection: close\r\n"))
-            metrics = client.response()[2].decode()
+            client.send(request("GET", "/metrics", ["Connection: close"]))
+            metrics = client.answer().body.decode()
             at_fin(client)
         counts = [line for line in metrics.splitlines() if not line.startswith("#")]
         print("under way:", "; ".join(line for line in counts if "in_progress" in line or "upgraded" in line))

@@ -2,12 +2,13 @@
 and that nothing is lost silently."""
 
 import contextlib
-import http.client
 import signal
 import time
 
+from client import ask
 from clients import Follower, Publisher, account
-from processes import MASTER, Node, Proxy, Redis, free_port, wait_until
+from process import free_port, wait_until
+from processes import MASTER, Node, Proxy, Redis
 
 # A publish fails within 1 s without a connection and within 3 s without an answer; the rest is for
 # a busy machine.
@@ -15,12 +16,7 @@ FAILURE_SECONDS = 4.5
 
 
 def status(port, path):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    finally:
-        connection.close()
+    return ask(("127.0.0.1", port), "GET", path).status
 
 
 class Scene:

@@ -11,6 +11,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from client import Client, EventStream, request
+
 
 @dataclass
 class Published:
@@ -116,36 +118,25 @@ class Follower(threading.Thread):
             time.sleep(0.1)
 
     def follow(self):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as self.socket:
-            cursor = f"Last-Event-ID: {self.cursor}\r\n" if self.cursor else ""
-            self.socket.sendall(f"GET {self.path} HTTP/1.1\r\nHost: t\r\n{cursor}\r\n".encode())
-            lines = self.socket.makefile("rb")
-            if b" 200 " not in lines.readline():
+        with Client(("127.0.0.1", self.port), wait=30) as client:
+            self.socket = client.socket
+            lines = [f"Last-Event-ID: {self.cursor}"] if self.cursor else []
+            client.send(request("GET", self.path, lines))
+            if client.head().status != 200:
                 raise OSError("no stream")
-            while lines.readline() not in (b"\r\n", b""):
-                pass
             self.opens += 1
-            kind, data, event_id = "", [], None
-            while line := lines.readline():
+            stream = EventStream(self.cursor)
+            # An event after the one at which it goes away has not come, as for a page that closes
+            # its EventSource.
+            while client.buffer or client.receive():
                 self.last_byte = time.monotonic()
-                name, _, value = line.decode().rstrip("\n").partition(": ")
-                if not line.endswith(b"\n"):
-                    return
-                if name == "event":
-                    kind = value
-                elif name == "data":
-                    data.append(value)
-                elif name == "id":
-                    event_id = value
-                elif name == "":
-                    if event_id is not None:
-                        self.cursor = event_id
-                    if data:
-                        self.got.append(("reset", self.cursor) if kind == "reset" else (self.cursor, int(data[0])))
-                    kind, data, event_id = "", [], None
-
+                for event in stream.feed(client.take(len(client.buffer))):
+                    self.cursor = event.id
+                    is_reset = event.kind == "reset"
+                    self.got.append(("reset", event.id) if is_reset else (event.id, int(event.data)))
                     if self.goes_away():
                         return
+                self.cursor = stream.last_id
 
     def goes_away(self):
         """Whether the client ends its connection after the events that it has got."""

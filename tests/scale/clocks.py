@@ -2,15 +2,16 @@
 
 import contextlib
 import email.utils
-import http.client
 import itertools
 import os
 import time
 from pathlib import Path
 
 from cases import Scene
+from client import ask
 from clients import Follower, Mover, Publisher, account
-from processes import Failed, Late, Node, Redis, wait_until
+from process import Failed, wait_until
+from processes import Late, Node, Redis
 
 MOVERS = 8
 EVENTS = 1_000
@@ -54,10 +55,8 @@ class Clock:
 
     def is_told(self, node):
         """Whether the node's answers have that time. If not, the case would prove nothing."""
-        connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=10)
-        with contextlib.closing(connection):
-            connection.request("GET", "/blank")
-            date = email.utils.parsedate_to_datetime(connection.getresponse().headers["Date"])
+        answer = ask(("127.0.0.1", node.port), "GET", "/blank")
+        date = email.utils.parsedate_to_datetime(answer.first("date"))
         return abs(date.timestamp() - time.time() - self.offset) < 10
 
 

@@ -1,6 +1,5 @@
 """A node that crashes under a browser, and five thousand clients that reconnect at once."""
 
-import atexit
 import json
 import selectors
 import socket
@@ -9,40 +8,27 @@ import time
 from pathlib import Path
 
 from clients import Follower, Publisher, account
-from processes import NODES, Failed, Node, Process, Proxy, Redis, free_port, wait_until
+from client import EventStream, request
+from process import Demo, Failed, wait_until
+from processes import NODES, Node, Proxy, Redis, Talking
 
 EVENTS = 10_000
 PER_SECOND = 700
 CROWD = 5_000
 
 
-class Browser:
+class Browser(Talking):
     """Chromium with an EventSource; `browser.mjs` prints the events so far."""
 
     def __init__(self, arguments, port):
-        command = ["node", str(Path(__file__).with_name("browser.mjs")), arguments.playwright, arguments.chromium]
-        command += [f"http://127.0.0.1:{port}", str(arguments.out / "profile")]
-        self.log = open(arguments.out / "browser.log", "wb")
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
-        )
-        atexit.register(self.process.kill)
-        if self.process.stdout.readline() != "open\n":
-            raise Failed("the browser did not open its stream: see browser.log")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.log.close()
+        command = ["node", Path(__file__).with_name("browser.mjs"), arguments.playwright, arguments.chromium]
+        command += [f"http://127.0.0.1:{port}", arguments.out / "profile"]
+        super().__init__(arguments, "browser", command)
+        self.line("open")
 
     def has(self):
         """The events so far, as in `Follower.got`, and how often the stream was opened."""
-        self.process.stdin.write("tell\n")
-        self.process.stdin.flush()
-        told = json.loads(self.process.stdout.readline())
+        told = json.loads(self.ask("tell"))
         return [tuple(one) for one in told["got"]], told["opens"]
 
 
@@ -73,23 +59,11 @@ def crash(arguments, checks):
     checks.that(all(alike), f"a node killed: so did {sum(alike)} of {len(alike)} other clients")
 
 
-class Demo(Process):
-    """The demo itself, on the engine."""
-
-    def __init__(self, arguments, name, url):
-        self.port = free_port()
-        server = Path(arguments.examples).with_name("akurai-server")
-        super().__init__(name, [str(server), "--addr", f"127.0.0.1:{self.port}", "--quiet", "--engine", url], arguments.out)
-        wait_until(f"{name} listens", self.listens)
-
-    def listens(self):
-        with socket.socket() as one:
-            return one.connect_ex(("127.0.0.1", self.port)) == 0
-
-
 def demo(arguments, checks):
     """The demo's page at two servers: a chat between them, and the numbers of both."""
-    with Redis(arguments.out, "redis") as redis, Demo(arguments, "a", redis.url) as first, Demo(arguments, "b", redis.url) as second:
+    server = Path(arguments.examples).with_name("akurai-server")
+    start = lambda name, url: Demo(server, arguments.out / f"demo-{name}.log", "--engine", url)
+    with Redis(arguments.out, "redis") as redis, start("a", redis.url) as first, start("b", redis.url) as second:
         command = ["node", str(Path(__file__).with_name("demo.mjs")), arguments.playwright, arguments.chromium]
         command += [str(arguments.out / "profile-demo"), *(f"http://127.0.0.1:{node.port}/" for node in (first, second))]
         told = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -161,12 +135,17 @@ class Crowd:
 
 class One:
     def __init__(self, selector, port, cursor):
-        self.cursor, self.numbers, self.resets, self.buffer = cursor, [], 0, b""
+        self.stream, self.numbers, self.resets = EventStream(cursor), [], 0
+        self.head = b""
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
-        line = f"Last-Event-ID: {cursor}\r\n" if cursor else ""
-        self.socket.sendall(f"GET /numbers HTTP/1.1\r\nHost: t\r\n{line}\r\n".encode())
+        lines = [f"Last-Event-ID: {cursor}"] if cursor else []
+        self.socket.sendall(request("GET", "/numbers", lines))
         self.socket.setblocking(False)
         selector.register(self.socket, selectors.EVENT_READ, self)
+
+    @property
+    def cursor(self):
+        return self.stream.last_id
 
     def take(self, selector):
         try:
@@ -178,10 +157,13 @@ class One:
         if not data:
             selector.unregister(self.socket)
             return
-        *blocks, self.buffer = (self.buffer + data).split(b"\n\n")
-        for block in blocks:
-            fields = dict(line.split(b": ", 1) for line in block.split(b"\n") if b": " in line)
-            self.cursor = fields.get(b"id", self.cursor.encode()).decode()
-            self.resets += fields.get(b"event") == b"reset"
-            if b"data" in fields and b"event" not in fields:
-                self.numbers.append(int(fields[b"data"]))
+        if self.head is not None:
+            self.head, end, data = (self.head + data).partition(b"\r\n\r\n")
+            if not end:
+                return
+            self.head = None
+        for event in self.stream.feed(data):
+            if event.kind == "reset":
+                self.resets += 1
+            elif event.kind == "message":
+                self.numbers.append(int(event.data))

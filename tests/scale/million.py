@@ -10,7 +10,8 @@ import time
 
 from clients import account_of_ids
 from clocks import Clock
-from processes import Failed, Node, Redis
+from process import Failed
+from processes import Node, Redis
 
 EVENTS = 1_000_000
 CLIENTS = 8

@@ -2,11 +2,11 @@
 
 import json
 import signal
-import subprocess
 import time
 from pathlib import Path
 
-from processes import Failed, Process, Redis, wait_until
+from process import wait_until
+from processes import Redis, Talking
 
 # The time that the example promises, and more for a busy machine.
 BOUND_SECONDS = 9
@@ -15,36 +15,28 @@ SHARE_SECONDS = 6
 ALL = "Ann, Bob, Cid"
 
 
-class Node(Process):
+class Node(Talking):
     """The example `presence`."""
 
     def __init__(self, arguments, name, url, port=0):
-        command = [str(Path(arguments.examples) / "presence"), f"127.0.0.1:{port}", url]
-        super().__init__(name, command, arguments.out, stdout=subprocess.PIPE)
-        line = self.process.stdout.readline()
-        if not line.startswith("http://"):
-            self.kill()
-            raise Failed(f"{name} did not start: see {arguments.out / name}.log")
-        self.url = line.strip()
+        command = [Path(arguments.examples) / "presence", f"127.0.0.1:{port}", url]
+        super().__init__(arguments, name, command)
+        self.url = self.line("http://.*")
         self.port = int(self.url.rsplit(":", 1)[1])
 
 
-class Pages(Process):
+class Pages(Talking):
     """Chromium with the pages of these people, each at a node's address."""
 
     def __init__(self, arguments, people):
-        command = ["node", str(Path(__file__).with_name("presence.mjs")), arguments.playwright, arguments.chromium]
-        command += [str(arguments.out / "presence-profile"), *(f"{url}/?name={name}" for name, url in people)]
-        super().__init__("presence-pages", command, arguments.out, stdout=subprocess.PIPE)
-        if self.process.stdout.readline() != "open\n":
-            self.kill()
-            raise Failed("the pages did not open: see presence-pages.log")
+        command = ["node", Path(__file__).with_name("presence.mjs"), arguments.playwright, arguments.chromium]
+        command += [arguments.out / "presence-profile", *(f"{url}/?name={name}" for name, url in people)]
+        super().__init__(arguments, "presence-pages", command)
+        self.line("open")
 
     def show(self):
         """The people that each page shows."""
-        self.process.stdin.write("tell\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        return json.loads(self.ask("tell"))
 
     def until(self, what, condition, seconds=60):
         """How long it takes until the pages show the expected people."""

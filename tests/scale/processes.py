@@ -1,70 +1,16 @@
 """The processes of the cases: Redis servers, nodes, HAProxy. Each ends with its `with` block, and
 listens on loopback."""
 
-import atexit
 import contextlib
 import os
 import queue
-import signal
 import socket
 import subprocess
 import threading
 import time
 from pathlib import Path
 
-START_SECONDS = 30
-
-
-class Failed(Exception):
-    """A process could not be started, or a state was not reached in time."""
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def wait_until(what, condition, seconds=START_SECONDS):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise Failed(f"not within {seconds} s: {what}")
-        time.sleep(0.02)
-
-
-class Process:
-    """A program, with its log in `out`. `signal` goes only to it."""
-
-    def __init__(self, name, command, out, stdout=None, cwd=None, environment=()):
-        with open(out / f"{name}.log", "ab") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=stdout or log, stderr=log, cwd=cwd,
-                text=stdout is not None, env={**os.environ, **dict(environment)},
-            )
-        # Also ends a program that does not come up, before any `with` block has begun.
-        atexit.register(self.kill)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.kill()
-
-    def signal(self, number):
-        self.process.send_signal(number)
-
-    def rss(self):
-        """Resident bytes."""
-        with open(f"/proc/{self.process.pid}/smaps_rollup") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("Rss:")) * 1024
-
-    def kill(self):
-        """Like a crash: the program tells nobody."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
+from process import Process, free_port, wait_until
 
 class Redis:
     """A server with its own directory. It may be ended and restarted on the same port."""
@@ -90,7 +36,7 @@ class Redis:
     def start(self):
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", "."]
         command += ["--appendonly", "yes" if self.append_only else "no", "--repl-diskless-sync-delay", "0"]
-        self.process = Process(self.name, command, self.out, cwd=self.directory)
+        self.process = Process(command, self.out / f"{self.name}.log", cwd=self.directory)
         wait_until(f"{self.name} answers", self.answers)
 
     def answers(self):
@@ -138,18 +84,21 @@ def reply(lines):
     return [reply(lines) for _ in range(int(text))]
 
 
-class Node(Process):
+class Talking(Process):
+    """A program that is asked by lines of its input, and answers by lines of its output."""
+
+    def __init__(self, arguments, name, command, **options):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        super().__init__(command, arguments.out / f"{name}.log", **pipes, **options)
+
+
+class Node(Talking):
     """One of several servers on one Redis."""
 
     def __init__(self, arguments, name, url, max_events=100_000, port=0, environment=()):
-        command = [str(Path(arguments.examples) / "node"), str(port), url, str(max_events)]
-        out = arguments.out
-        super().__init__(name, command, out, stdout=subprocess.PIPE, environment=environment)
-        line = self.process.stdout.readline()
-        if not line.strip().isdigit():
-            self.kill()
-            raise Failed(f"{name} did not start: see {arguments.out / name}.log")
-        self.port = int(line)
+        command = [Path(arguments.examples) / "node", port, url, max_events]
+        super().__init__(arguments, name, command, env={**os.environ, **dict(environment)})
+        self.port = int(self.line(r"\d+"))
 
 
 HAPROXY = """
@@ -197,17 +146,8 @@ class Proxy(Process):
         config = HAPROXY.format(sections=section.format(port=self.port, servers=servers))
         path = arguments.out / "haproxy.cfg"
         path.write_text(config)
-        super().__init__("haproxy", ["haproxy", "-db", "-f", str(path)], arguments.out)
-        wait_until("HAProxy listens", self._listens)
-
-    def _listens(self):
-        if self.process.poll() is not None:
-            raise Failed("HAProxy ended: see haproxy.log")
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            return True
-        except OSError:
-            return False
+        super().__init__(["haproxy", "-db", "-f", path], arguments.out / "haproxy.log")
+        self.listens(("127.0.0.1", self.port))
 
 
 class Late:

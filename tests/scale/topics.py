@@ -6,7 +6,8 @@ import http.client
 
 from clients import Follower, Loader, account
 from clocks import Clock, Moving
-from processes import Failed, Node, Redis, wait_until
+from process import Failed, wait_until
+from processes import Node, Redis
 
 QUIET = 8
 # More than the 20,000 events that a node keeps.

@@ -2,7 +2,6 @@
 notice?"""
 
 import argparse
-import atexit
 import contextlib
 import json
 import os
@@ -13,6 +12,8 @@ import threading
 import time
 
 from checks import Checks
+from client import opening, request
+from process import Process
 
 # The clients' requests. Each has a separate server, whose count of connections is watched.
 KINDS = {
@@ -21,10 +22,6 @@ KINDS = {
     "member": ("/api/chat?name=x", "a WebSocket"),
     "thread": ("/api/events", "an event stream with a thread, 30 bytes a second"),
 }
-HANDSHAKE = (
-    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-)
 # The additional time for a busy machine.
 BUSY_SECONDS = 10
 SERVER, CLIENT = "10.213.1.1", "10.213.2.1"
@@ -78,14 +75,12 @@ class Network:
 
 
 def spawn(name, *words):
-    process = subprocess.Popen([*Network.inside(name), *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    atexit.register(process.kill)
-    return process
+    return Process([*Network.inside(name), *words], os.devnull, stdout=subprocess.PIPE)
 
 
 def follow(name, host, port, path):
-    headers = HANDSHAKE if path.startswith("/api/chat?") else ""
-    request = f"GET {path} HTTP/1.1\r\nHost: {SERVER}\r\n{headers}\r\n".encode()
+    is_websocket = path.startswith("/api/chat?")
+    asked = opening(path, host=SERVER) if is_websocket else request("GET", path, host=SERVER)
     program = (
         "import socket, sys, time\n"
         "end = time.monotonic() + 30\n"
@@ -94,7 +89,7 @@ def follow(name, host, port, path):
         "  except OSError:\n"
         "    if time.monotonic() > end: raise\n"
         "    time.sleep(0.05)\n"
-        f"s.sendall({request!r})\n"
+        f"s.sendall({asked!r})\n"
         "while data := s.recv(65536): sys.stdout.buffer.write(data); sys.stdout.flush()\n"
     )
     return spawn(name, sys.executable, "-c", program)
@@ -115,10 +110,9 @@ class Watched:
     def end(self):
         for process in (self.client, self.watcher, self.server):
             process.kill()
-            process.wait()
 
     def watch(self):
-        for line in self.watcher.stdout:
+        for line in self.watcher.process.stdout:
             if line.startswith(b'data: {"at"'):
                 self.connections = json.loads(line[6:])["connections"]
                 if self.connections == 2:

@@ -272,8 +272,6 @@ fn code_is_short() {
     };
     for name in ["akurai-http", "akurai-ws", "akurai-server"] {
         check(&code(name), rules::has_little_code);
-    }
-    for name in ["akurai-http", "akurai-ws"] {
         check(&code(name), rules::has_short_functions);
     }
 }
