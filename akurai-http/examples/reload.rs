@@ -22,7 +22,7 @@ pub(crate) fn app(dir: PathBuf) -> Router {
     let files = Files::dir(&dir).cache_control("no-store");
     Router::new()
         .get("/reload.js", |_| {
-            Response::text(SCRIPT).header("Content-Type", "text/javascript")
+            Response::text(SCRIPT).with_header("Content-Type", "text/javascript")
         })
         .get("/reload", move |_| changes(dir.clone()))
         .files("/", files)

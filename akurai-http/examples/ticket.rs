@@ -125,10 +125,8 @@ fn logout(req: &Request, sessions: &Sessions) -> io::Result<Response> {
 
 fn ticket(req: &Request, sessions: &Sessions) -> io::Result<Response> {
     match bearer(req, sessions).or_else(|| session_of(req, sessions)) {
-        Some(session) => {
-            Ok(Response::text(sessions.hand_out_ticket(&session)?)
-                .header("Cache-Control", "no-store"))
-        }
+        Some(session) => Ok(Response::text(sessions.hand_out_ticket(&session)?)
+            .with_header("Cache-Control", "no-store")),
         None => Ok(Response::new(Status::UNAUTHORIZED)),
     }
 }

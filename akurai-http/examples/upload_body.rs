@@ -35,7 +35,7 @@ pub(crate) fn app() -> Router {
     Router::new()
         .get("/", |_| Response::html(PAGE))
         .post("/upload/{name}", move |req| upload(req, &uploads))
-        .body_bytes("/upload/{name}", LONGEST_FILE)
+        .max_body_bytes("/upload/{name}", LONGEST_FILE)
         .get("/progress/{name}", move |req| progress(req, &watched))
 }
 

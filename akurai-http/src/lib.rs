@@ -79,18 +79,20 @@ mod values;
 pub use io::stats::Stats;
 pub use message::app::App;
 pub use message::body_writer::BodyWriter;
-/// DEFLATE (RFC 1951), written for this crate. The `gzip` responses and WebSocket's
-/// `permessage-deflate` use it.
+/// DEFLATE (RFC 1951), for our own crates. Its names may change in any version.
+#[doc(hidden)]
 pub mod deflate {
     pub use crate::codec::deflate::{
         Deflate, Flush, Inflate, InflateError, Inflated, Level, inflate,
     };
 }
+pub use codec::deflate::Level;
 pub use files::Files;
 pub use io::limits::Limits;
 pub use io::upgraded::{Socket, Upgraded};
 pub use message::cookie::{Cookie, CookieError, SameSite};
 pub use message::form::Pairs;
+pub use message::headers_mut::HeadersMut;
 pub use message::multipart::{Multipart, Part};
 pub use message::proxies::{ProxyError, TrustedProxies};
 pub use message::reply::{Reply, Upgrade};
@@ -99,7 +101,8 @@ pub use message::response::Response;
 pub use router::Router;
 pub use serve::server::{Handle, Server};
 pub use sse::event::{SseEvent, last_event_id};
-pub use sse::sink::{SseSink, come_back_later, event_stream, sse, sse_gzip};
+pub use sse::options::SseOptions;
+pub use sse::sink::{SseSink, event_stream, sse};
 pub use values::error::{HeaderError, RequestError};
 pub use values::form_error::FormError;
 pub use values::headers::Headers;

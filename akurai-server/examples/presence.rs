@@ -180,7 +180,7 @@ impl Presence {
 fn page(presence: &Presence) -> Response {
     let begin = presence.state().beats.front().copied();
     let begin = begin.map_or(String::new(), |id| id.to_string());
-    Response::html(PAGE.replace("BEGIN", &begin)).header("Cache-Control", "no-store")
+    Response::html(PAGE.replace("BEGIN", &begin)).with_header("Cache-Control", "no-store")
 }
 
 const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>presence</title><link rel="icon" href="data:,">

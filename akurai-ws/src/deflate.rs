@@ -1,6 +1,6 @@
 //! The options of permessage-deflate.
 
-pub use akurai_http::deflate::Level;
+pub use akurai_http::Level;
 
 use crate::codec::extensions::{Direction, Wanted};
 

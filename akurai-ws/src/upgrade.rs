@@ -123,13 +123,13 @@ fn accept(req: &Request, options: &WsOptions) -> Result<AcceptedUpgrade, Respons
 fn head(accepted: &Accepted) -> Response {
     // The server itself adds `Connection: Upgrade` to a 101.
     let mut head = Response::new(Status::SWITCHING_PROTOCOLS)
-        .header("Upgrade", "websocket")
-        .header("Sec-WebSocket-Accept", &accepted.accept);
+        .with_header("Upgrade", "websocket")
+        .with_header("Sec-WebSocket-Accept", &accepted.accept);
     if let Some(subprotocol) = &accepted.subprotocol {
-        head = head.header("Sec-WebSocket-Protocol", subprotocol);
+        head = head.with_header("Sec-WebSocket-Protocol", subprotocol);
     }
     if let Some(agreed) = &accepted.compression {
-        head = head.header("Sec-WebSocket-Extensions", &agreed.response);
+        head = head.with_header("Sec-WebSocket-Extensions", &agreed.response);
     }
     head
 }
@@ -164,14 +164,14 @@ fn run(
 
 fn refusal(error: HandshakeError) -> Response {
     let mut response = Response::new(error.status())
-        .header("Content-Type", "text/plain; charset=utf-8")
-        .body(format!("{error}\n"));
+        .with_header("Content-Type", "text/plain; charset=utf-8")
+        .with_body(format!("{error}\n"));
     if error.needs_version() {
-        response = response.header("Sec-WebSocket-Version", "13");
+        response = response.with_header("Sec-WebSocket-Version", "13");
     }
     if error == HandshakeError::Body {
         // We have not read the body, so the connection ends here.
-        response = response.header("Connection", "close");
+        response = response.with_header("Connection", "close");
     }
     response
 }
@@ -198,7 +198,7 @@ mod tests {
             panic!("accepted");
         };
         assert_eq!(response.status().code(), status);
-        assert_eq!(response.body_bytes(), Some(body.as_bytes()));
+        assert_eq!(response.body(), Some(body.as_bytes()));
         assert_eq!(
             response.headers().get("Content-Type"),
             Some("text/plain; charset=utf-8")
@@ -242,7 +242,7 @@ mod tests {
     fn case_5_refusal_of_a_body() {
         let with_body = request().with_body("body");
         let fault = "websocket handshake: the request must not have a body\n";
-        check_refused(&with_body, 400, fault);
+        let _ = check_refused(&with_body, 400, fault);
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
         let foreign = request().with_header("Origin", "https://evil-example.com");
         let fault = "websocket handshake: Origin is another host than Host; \
                      WsOptions::allow_origins or any_origin on the server admits it\n";
-        check_refused(&foreign, 403, fault);
+        let _ = check_refused(&foreign, 403, fault);
         let reply = answer(&WsOptions::new().any_origin(), &foreign);
         assert_eq!(reply.response().status().code(), 101);
     }

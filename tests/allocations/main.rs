@@ -67,8 +67,8 @@ fn get(notes: Notes) -> Router {
             notes.take();
             assert_eq!((req.path(), req.query()), ("/users/42", Some("q=a%20b")));
             Response::text(req.param("id").unwrap())
-                .header("Cache-Control", "no-store")
-                .header("X-Agent", req.header("User-Agent").unwrap())
+                .with_header("Cache-Control", "no-store")
+                .with_header("X-Agent", req.header("User-Agent").unwrap())
         })
         .get("/users/me", |_| Response::text("me"))
 }
@@ -165,7 +165,7 @@ fn an_idle_connection_keeps_nothing_of_a_large_request() {
         .get("/{*long}", |req| {
             assert!(req.param("long").is_some_and(|long| long.len() > 7000));
             // Just short enough to be copied behind the response's head.
-            Response::text("x".repeat(16 * 1024 - 1)).header("X-Long", "y".repeat(20_000))
+            Response::text("x".repeat(16 * 1024 - 1)).with_header("X-Long", "y".repeat(20_000))
         })
         .post("/trailers", |req| -> io::Result<Response> {
             assert_eq!(req.body()?, b"");

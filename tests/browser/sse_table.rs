@@ -5,7 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use akurai_http::{
-    Reply, Request, Response, Router, Server, SseEvent, SseSink, last_event_id, sse, sse_gzip,
+    Level, Reply, Request, Response, Router, Server, SseEvent, SseOptions, SseSink, last_event_id,
+    sse,
 };
 
 /// One call of a verb.
@@ -34,12 +35,14 @@ fn main() -> io::Result<()> {
 
 /// An event, and a second one long after the client has read the first.
 fn gzip(req: &Request) -> Reply {
-    sse_gzip(req, |mut sink| {
-        sink.event("first", "1")?;
-        sink.wait(Duration::from_secs(3))?;
-        sink.event("second", &"2".repeat(100_000))?;
-        sink.wait(Duration::from_secs(60))
-    })
+    SseOptions::new()
+        .gzip(Level::default())
+        .stream(req, |mut sink| {
+            sink.event("first", "1")?;
+            sink.wait(Duration::from_secs(3))?;
+            sink.event("second", &"2".repeat(100_000))?;
+            sink.wait(Duration::from_secs(60))
+        })
 }
 
 /// Writes a row and an event `end`. A client that reconnects is told the `Last-Event-ID` that it

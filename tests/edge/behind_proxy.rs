@@ -30,10 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     // The permissions of the Unix socket's directory must admit only the proxy.
     let proxies = TrustedProxies::x_forwarded_for([&**proxy, "unix"])?;
-    let limits = Limits {
-        idle_timeout: Duration::from_millis(idle_ms.parse()?),
-        ..Limits::default()
-    };
+    let limits = Limits::default().idle_timeout(Duration::from_millis(idle_ms.parse()?));
     let server = listen(addrs)?.trust(proxies).limits(limits);
 
     let hub = Hub::new(HubOptions::default())?;

@@ -59,10 +59,7 @@ fn expect_408(client: &mut Client) {
 
 #[test]
 fn a_body_that_stalls_fails_the_read() {
-    let limits = Limits {
-        body_stall: SHORT,
-        ..Limits::default()
-    };
+    let limits = Limits::default().body_stall(SHORT);
     let (server, reports) = reading(limits);
     let mut client = server.connect();
     client.send(post(10) + "half");
@@ -73,11 +70,9 @@ fn a_body_that_stalls_fails_the_read() {
 
 #[test]
 fn a_body_that_drips_fails_the_read() {
-    let limits = Limits {
-        body_rate_bytes: 1_000_000,
-        body_rate_grace: SHORT,
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .min_body_rate(1_000_000)
+        .body_rate_grace(SHORT);
     let (server, reports) = reading(limits);
     let mut client = server.connect();
     client.send(post(1_000_000));
@@ -95,11 +90,9 @@ fn a_body_that_drips_fails_the_read() {
 
 #[test]
 fn a_slow_body_is_served_as_long_as_it_keeps_to_the_rate() {
-    let limits = Limits {
-        body_rate_bytes: 10,
-        body_rate_grace: Duration::from_millis(50),
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .min_body_rate(10)
+        .body_rate_grace(Duration::from_millis(50));
     let (server, reports) = reading(limits);
     let mut client = server.connect();
     client.send(post(200));
@@ -113,11 +106,7 @@ fn a_slow_body_is_served_as_long_as_it_keeps_to_the_rate() {
 
 #[test]
 fn a_client_that_never_reads_is_dropped() {
-    let limits = Limits {
-        write_stall: SHORT,
-        write_rate_bytes: 0,
-        ..Limits::default()
-    };
+    let limits = Limits::default().write_stall(SHORT).min_write_rate(0);
     let (server, reports) = endless(limits);
     let mut client = server.connect();
     client.send(GET);
@@ -130,11 +119,7 @@ fn a_client_that_never_reads_is_dropped() {
 
 #[test]
 fn a_client_that_reads_a_little_now_and_then_is_dropped() {
-    let limits = Limits {
-        write_stall: SHORT,
-        write_rate_bytes: 1 << 30,
-        ..Limits::default()
-    };
+    let limits = Limits::default().write_stall(SHORT).min_write_rate(1 << 30);
     let (server, reports) = endless(limits);
     let mut client = server.connect();
     client.send(GET);
@@ -153,10 +138,7 @@ fn a_client_that_reads_a_little_now_and_then_is_dropped() {
 
 #[test]
 fn a_client_that_reads_now_and_then_is_not_dropped_however_small_the_pieces() {
-    let limits = Limits {
-        write_stall: Duration::from_secs(2),
-        ..Limits::default()
-    };
+    let limits = Limits::default().write_stall(Duration::from_secs(2));
     let (report, reports) = mpsc::channel();
     let server = TestServer::limited(limits, move |_: &Request| {
         let report = report.clone();
@@ -182,11 +164,7 @@ fn a_client_that_reads_now_and_then_is_not_dropped_however_small_the_pieces() {
 
 #[test]
 fn a_body_may_wait_longer_than_a_connection_may_be_idle() {
-    let limits = Limits {
-        idle_timeout: SHORT,
-        body_stall: DEADLINE,
-        ..Limits::default()
-    };
+    let limits = Limits::default().idle_timeout(SHORT).body_stall(DEADLINE);
     let (server, _reports) = reading(limits);
     for body in ["body", &"x".repeat(20_000)] {
         let mut client = server.connect();
@@ -199,22 +177,20 @@ fn a_body_may_wait_longer_than_a_connection_may_be_idle() {
 
 #[test]
 fn limits_without_end_are_limits() {
-    let limits = Limits {
-        request_line_bytes: usize::MAX,
-        header_section_bytes: usize::MAX,
-        header_fields: usize::MAX,
-        body_bytes: u64::MAX,
-        chunk_line_bytes: usize::MAX,
-        chunk_extension_bytes: usize::MAX,
-        trailer_section_bytes: usize::MAX,
-        trailer_fields: usize::MAX,
-        body_rate_bytes: u64::MAX,
-        write_rate_bytes: u64::MAX,
-        connections: usize::MAX,
-        upgrades: usize::MAX,
-        spare_threads: usize::MAX,
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .max_request_line_bytes(usize::MAX)
+        .max_header_section_bytes(usize::MAX)
+        .max_header_fields(usize::MAX)
+        .max_body_bytes(u64::MAX)
+        .max_chunk_line_bytes(usize::MAX)
+        .max_chunk_extension_bytes(usize::MAX)
+        .max_trailer_section_bytes(usize::MAX)
+        .max_trailer_fields(usize::MAX)
+        .min_body_rate(u64::MAX)
+        .min_write_rate(u64::MAX)
+        .max_connections(usize::MAX)
+        .max_upgrades(usize::MAX)
+        .max_spare_threads(usize::MAX);
     let (server, _reports) = reading(limits);
     let mut client = server.connect();
     client.send(format!("{}body", post(4)));
@@ -230,10 +206,7 @@ fn limits_without_end_are_limits() {
 
 #[test]
 fn a_body_that_never_comes_is_not_waited_for_for_long() {
-    let limits = Limits {
-        drain_time: SHORT,
-        ..Limits::default()
-    };
+    let limits = Limits::default().drain_time(SHORT);
     let server = TestServer::limited(limits, |_: &Request| Response::text("at once"));
     let mut client = server.connect();
     client.send(post(100));
@@ -243,11 +216,9 @@ fn a_body_that_never_comes_is_not_waited_for_for_long() {
 
 #[test]
 fn keep_alive_shrinks_as_places_run_out() {
-    let limits = Limits {
-        connections: 2,
-        idle_timeout: DEADLINE * 10,
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .max_connections(2)
+        .idle_timeout(DEADLINE * 10);
     let server = TestServer::limited(limits, |_: &Request| Response::text("got"));
     let mut first = server.connect();
     first.send(GET);
@@ -261,10 +232,7 @@ fn keep_alive_shrinks_as_places_run_out() {
 
 #[test]
 fn no_keep_alive_at_all_still_serves_one_request_each() {
-    let limits = Limits {
-        idle_timeout: Duration::ZERO,
-        ..Limits::default()
-    };
+    let limits = Limits::default().idle_timeout(Duration::ZERO);
     let server = TestServer::limited(limits, |_: &Request| Response::text("got"));
     for _ in 0..3 {
         let mut client = server.connect();
@@ -278,17 +246,15 @@ fn no_keep_alive_at_all_still_serves_one_request_each() {
 
 #[test]
 fn waits_without_end_are_waits() {
-    let limits = Limits {
-        idle_timeout: Duration::MAX,
-        head_deadline: Duration::MAX,
-        body_stall: Duration::MAX,
-        write_stall: Duration::MAX,
-        drain_time: Duration::MAX,
-        drain_bytes: u64::MAX,
-        linger_time: Duration::MAX,
-        linger_stall: Duration::MAX,
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .idle_timeout(Duration::MAX)
+        .head_deadline(Duration::MAX)
+        .body_stall(Duration::MAX)
+        .write_stall(Duration::MAX)
+        .drain_time(Duration::MAX)
+        .max_drain_bytes(u64::MAX)
+        .linger_time(Duration::MAX)
+        .linger_stall(Duration::MAX);
     let (server, _reports) = reading(limits);
     let mut client = server.connect();
     client.send_slowly([&post(4)[..10], &post(4)[10..], "bo", "dy"]);
@@ -300,14 +266,11 @@ fn waits_without_end_are_waits() {
 
 #[test]
 fn an_upgrade_waits_for_all_of_the_write_stall() {
-    let limits = Limits {
-        write_stall: Duration::from_secs(1),
-        ..Limits::default()
-    };
+    let limits = Limits::default().write_stall(Duration::from_secs(1));
     let (report, reports) = mpsc::channel();
     let server = TestServer::limited(limits, move |_: &Request| {
         let report = report.clone();
-        let head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "x");
+        let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "x");
         Upgrade::new(head, move |mut upgraded| {
             let waited = loop {
                 let begun = Instant::now();

@@ -7,13 +7,20 @@ use std::process::Command;
 use std::sync::mpsc;
 
 use akurai_http::middleware::{self, Cors};
-use akurai_http::{Limits, Reply, Request, Response, Router, Status, Upgrade, sse};
+use akurai_http::{
+    Level, Limits, Reply, Request, Response, Router, SseOptions, Status, Upgrade, sse,
+};
 use akurai_tests::{Answer, Client, Frame, TestServer, WsClient, eventually};
 
 const ORIGIN: &str = "https://app.example";
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: t\r\nOrigin: {ORIGIN}\r\n\r\n")
+}
+
+/// An event stream that is compressed.
+fn coded() -> SseOptions {
+    SseOptions::new().gzip(Level::default())
 }
 
 #[track_caller]
@@ -49,11 +56,11 @@ fn failing() -> Router {
         .get("/stream", |_| {
             let stream = Response::stream(|_| Err(io::Error::other("a planned failure")));
             let stream = stream
-                .header("Cache-Control", "max-age=9")
-                .header("ETag", "\"a\"");
+                .with_header("Cache-Control", "max-age=9")
+                .with_header("ETag", "\"a\"");
             stream
-                .header("Vary", "Cookie")
-                .header("Content-Type", "text/css")
+                .with_header("Vary", "Cookie")
+                .with_header("Content-Type", "text/css")
         })
         .get("/stream-panic", |_| {
             Response::stream(|_| panic!("a planned panic"))
@@ -64,10 +71,7 @@ fn failing() -> Router {
 
 #[test]
 fn what_the_server_answers_passes_the_middleware() {
-    let limits = Limits {
-        body_bytes: 10,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_body_bytes(10);
     let whole = readable(failing());
     let part = Router::new().nest("/part", readable(failing()));
     let twice = Router::new().nest("/of", Router::new().nest("/part", readable(failing())));
@@ -118,10 +122,7 @@ fn middleware_runs_once_for_a_request_whose_handler_panics() {
         }
         reply => reply,
     };
-    let limits = Limits {
-        body_bytes: 10,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_body_bytes(10);
     let app = failing().wrap(page).wrap(middleware::access_log(log));
     let server = TestServer::limited(limits, app);
     let failed = answer(&server, &get("/panic"));
@@ -153,13 +154,10 @@ fn middleware_that_panics_itself_costs_one_answer() {
 
 #[test]
 fn an_event_stream_without_a_place_is_told_to_come_back_in_a_way_that_the_page_may_read() {
-    let limits = Limits {
-        upgrades: 0,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_upgrades(0);
     let app = Router::new()
         .get("/events", |_| sse(|_| Ok(())))
-        .get("/gzip", |req| akurai_http::sse_gzip(req, |_| Ok(())));
+        .get("/gzip", |req| coded().stream(req, |_| Ok(())));
     let server = TestServer::limited(limits, readable(app));
     for path in ["/events", "/gzip"] {
         let request = get(path).replace("\r\n\r\n", "\r\nAccept-Encoding: gzip\r\n\r\n");
@@ -252,9 +250,9 @@ fn fail_in_every_way() {
             Err(io::Error::other("a\nb").into())
         })
         .get("/sse", |_| sse(|_| no_file()))
-        .get("/gzip", |req| akurai_http::sse_gzip(req, |_| no_file()))
+        .get("/gzip", |req| coded().stream(req, |_| no_file()))
         .get("/upgrade", |_| {
-            let head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "x");
+            let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "x");
             Upgrade::fallible(head, |_| no_file())
         })
         .get("/ws", |req| {
@@ -314,7 +312,7 @@ fn a_client_that_leaves_is_no_failure() {
             })
         })
         .get("/upgrade", |_| {
-            let head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "x");
+            let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "x");
             Upgrade::fallible(head, |mut upgraded| {
                 loop {
                     upgraded.write_all(&[b'x'; 1000])?;

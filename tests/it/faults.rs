@@ -162,7 +162,7 @@ fn a_closure_that_panics_after_its_upgrade_costs_one_connection() {
         if request.path() != "/panic" {
             return Response::text("got").into();
         }
-        let head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "x");
+        let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "x");
         Upgrade::new(head, |mut upgraded| {
             let mut byte = [0];
             upgraded

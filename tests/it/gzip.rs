@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, mpsc};
 
 use akurai_http::middleware::Gzip;
-use akurai_http::{Files, Request, Response, Router, Status, sse_gzip};
+use akurai_http::{Files, Level, Request, Response, Router, SseOptions, Status};
 use akurai_tests::deflate::Inflater;
 use akurai_tests::{Answer, Client, DEADLINE, TempDir, TestServer};
 
@@ -56,7 +56,9 @@ fn text() -> String {
 
 fn app() -> Router {
     Router::new()
-        .get("/text", |_| Response::text(text()).header("ETag", "\"a\""))
+        .get("/text", |_| {
+            Response::text(text()).with_header("ETag", "\"a\"")
+        })
         .get("/short", |_| Response::text("short"))
         .get("/stream", |_| {
             Response::stream(|out| {
@@ -65,12 +67,12 @@ fn app() -> Router {
                 }
                 Ok(())
             })
-            .header("Content-Type", "text/plain")
+            .with_header("Content-Type", "text/plain")
         })
         .get("/less", |_| {
             let response = Response::stream(|out| out.write_all(text().as_bytes()));
             response
-                .header("Content-Type", "text/plain")
+                .with_header("Content-Type", "text/plain")
                 .content_length(1 << 20)
         })
         .wrap(Gzip::new().middleware())
@@ -148,7 +150,7 @@ fn what_a_handler_flushes_goes_out_at_once() {
             wait.recv_timeout(DEADLINE).expect("the client has read it");
             out.write_all(b"second")
         })
-        .header("Content-Type", "text/plain")
+        .with_header("Content-Type", "text/plain")
     });
     let server = TestServer::start(app.wrap(Gzip::new().middleware()));
     let mut client = server.connect();
@@ -222,6 +224,11 @@ fn files_are_left_in_parts_and_in_their_own_coding() {
     );
 }
 
+/// An event stream that is compressed.
+fn coded() -> SseOptions {
+    SseOptions::new().gzip(Level::default())
+}
+
 #[test]
 fn a_coded_stream_is_whole_when_the_server_stops() {
     let (sent, was_sent) = mpsc::channel();
@@ -229,7 +236,7 @@ fn a_coded_stream_is_whole_when_the_server_stops() {
     let resumed = Arc::new(Mutex::new(resumed));
     let app = Router::new().get("/events", move |req: &Request| {
         let (sent, resumed) = (sent.clone(), Arc::clone(&resumed));
-        sse_gzip(req, move |mut sink| {
+        coded().stream(req, move |mut sink| {
             sink.data("sent")?;
             let _ = sent.send(());
             let _ = resumed.lock().unwrap().recv_timeout(DEADLINE);
@@ -250,7 +257,7 @@ fn a_coded_stream_is_whole_when_the_server_stops() {
 #[test]
 fn each_event_of_a_coded_stream_ends_at_a_byte_and_can_be_read() {
     let app = Router::new().get("/events", |req: &Request| {
-        sse_gzip(req, |mut sink| {
+        coded().stream(req, |mut sink| {
             sink.event("tick", "1")?;
             sink.data("two\nlines")
         })

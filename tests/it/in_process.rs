@@ -9,8 +9,8 @@ use std::time::Duration;
 use akurai_http::middleware::Gzip;
 use akurai_http::testing::Client;
 use akurai_http::{
-    Cookie, Method, Reply, Request, Response, Router, Server, Status, Upgrade, last_event_id, sse,
-    sse_gzip,
+    Cookie, Level, Limits, Method, Reply, Request, Response, Router, Server, SseOptions, Status,
+    Upgrade, last_event_id, sse,
 };
 use akurai_server::{Hub, HubOptions};
 use akurai_tests::{TempDir, TestServer, eventually};
@@ -36,7 +36,7 @@ fn app(dir: &TempDir) -> Router {
                 }
                 Ok(())
             })
-            .header("Content-Type", "text/plain")
+            .with_header("Content-Type", "text/plain")
         })
         .get("/nothing", |_| Response::new(Status::NO_CONTENT))
         .get("/panic", |_| -> Response { panic!("as the test wants it") })
@@ -271,10 +271,12 @@ fn events_come_as_the_handler_sends_them() {
 #[test]
 fn a_gzip_event_stream_is_read() {
     let app = |req: &Request| {
-        sse_gzip(req, |mut sink| {
-            sink.data("one")?;
-            sink.data(&"x".repeat(100_000))
-        })
+        SseOptions::new()
+            .gzip(Level::default())
+            .stream(req, |mut sink| {
+                sink.data("one")?;
+                sink.data(&"x".repeat(100_000))
+            })
     };
     let client = client(app);
     let request = Request::from("/").with_header("Accept-Encoding", "gzip");
@@ -330,7 +332,7 @@ fn one_connection_takes_many_requests_and_then_another_protocol() {
             Response::text(req.peer_addr().unwrap().to_string())
         })
         .get("/shout", |_| -> Reply {
-            let head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "shout");
+            let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "shout");
             Upgrade::fallible(head, |mut upgraded| {
                 upgraded.write_all(b"ready\n")?;
                 let mut word = [0; 5];
@@ -429,10 +431,7 @@ fn a_stop_is_seen_as_over_a_socket() {
 
 #[test]
 fn a_server_of_ones_own_bounds_its_clients() {
-    let limits = akurai_http::Limits {
-        connections: 1,
-        ..Default::default()
-    };
+    let limits = Limits::default().max_connections(1);
     let server = Server::unbound().limits(limits);
     let client = Client::of(server, |_: &Request| Response::text("hello")).wait(LONG);
     let mut first = client.connect().unwrap();

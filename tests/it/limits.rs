@@ -15,10 +15,7 @@ fn get(path: &str) -> String {
 
 #[test]
 fn the_request_line() {
-    let limits = Limits {
-        request_line_bytes: 100,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_request_line_bytes(100);
     let mirror = Mirror::limited(limits);
     // `GET /` and ` HTTP/1.1` are 14 of the bytes.
     all_served(&mirror, [get(&format!("/{}", "x".repeat(86)))]);
@@ -34,11 +31,9 @@ fn the_request_line() {
 
 #[test]
 fn the_header_section() {
-    let limits = Limits {
-        header_section_bytes: 100,
-        header_fields: 4,
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .max_header_section_bytes(100)
+        .max_header_fields(4);
     let mirror = Mirror::limited(limits);
     // `Host: t` and `X-A: ` with their line ends are 16 of the bytes, or 18 with the empty line.
     let with = |fields: &str| format!("GET / HTTP/1.1\r\nHost: t\r\n{fields}\r\n");
@@ -61,10 +56,7 @@ fn the_header_section() {
 
 #[test]
 fn the_body() {
-    let limits = Limits {
-        body_bytes: 3 << 20,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_body_bytes(3 << 20);
     let mirror = Mirror::limited(limits);
     let mut client = mirror.connect();
     let body = "x".repeat(3 << 20);
@@ -83,10 +75,7 @@ fn the_body() {
 
 #[test]
 fn what_is_drained() {
-    let limits = Limits {
-        drain_bytes: 10,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_drain_bytes(10);
     let mirror = Mirror::limited(limits);
     let post = |body: &str| {
         format!(
@@ -104,10 +93,7 @@ fn what_is_drained() {
 
 #[test]
 fn too_many_connections_are_told_to_come_back() {
-    let limits = Limits {
-        connections: 4,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_connections(4);
     let gate = Gate::new();
     let waiter = gate.waiter();
     let app = Router::new()
@@ -150,16 +136,12 @@ fn too_many_connections_are_told_to_come_back() {
 
 #[test]
 fn too_many_upgrades_are_told_to_come_back() {
-    let limits = Limits {
-        connections: 4,
-        upgrades: 2,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_connections(4).max_upgrades(2);
     let server = TestServer::limited(limits, |request: &Request| -> Reply {
         if request.path() != "/upgrade" {
             return Response::text("plain").into();
         }
-        let head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "silence");
+        let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "silence");
         Upgrade::new(head, |mut upgraded| {
             let _ = upgraded.read(&mut [0]);
         })
@@ -197,13 +179,11 @@ fn too_many_upgrades_are_told_to_come_back() {
 
 #[test]
 fn the_framing_of_chunks() {
-    let limits = Limits {
-        chunk_line_bytes: 20,
-        chunk_extension_bytes: 30,
-        trailer_section_bytes: 40,
-        trailer_fields: 2,
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .max_chunk_line_bytes(20)
+        .max_chunk_extension_bytes(30)
+        .max_trailer_section_bytes(40)
+        .max_trailer_fields(2);
     let mirror = Mirror::limited(limits);
     let post = |body: &str| {
         format!("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{body}")
@@ -237,12 +217,9 @@ fn the_framing_of_chunks() {
 fn the_body_of_one_route() {
     let app = Router::new()
         .post("/large", |req: &Request| req.body().map(Response::text))
-        .body_bytes("/large", 20)
+        .max_body_bytes("/large", 20)
         .post("/small", |req: &Request| req.body().map(Response::text));
-    let limits = Limits {
-        body_bytes: 10,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_body_bytes(10);
     let server = TestServer::limited(limits, app);
     for (path, length, status) in [
         ("/large", 20, 200),

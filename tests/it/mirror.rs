@@ -20,12 +20,12 @@ pub(crate) struct Mirror {
 impl Mirror {
     #[track_caller]
     pub(crate) fn start() -> Mirror {
-        Mirror::limited(Limits {
-            // Long enough for a slow machine to send, byte by byte, the request after a refused
-            // one.
-            drain_time: DEADLINE,
-            ..Limits::default()
-        })
+        Mirror::limited(
+            Limits::default()
+                // Long enough for a slow machine to send, byte by byte, the request after a refused
+                // one.
+                .drain_time(DEADLINE),
+        )
     }
 
     #[track_caller]
@@ -64,24 +64,24 @@ fn reflect(request: &Request) -> Reply {
     let headers = request.headers();
     let version = match request.version() {
         Version::Http10 => "1.0",
-        Version::Http11 => "1.1",
+        _ => "1.1",
     };
     let mut response = Response::new(Status::OK)
-        .header("X-Method", request.method().as_str())
-        .header("X-Path", request.path())
-        .header("X-Authority", request.authority())
-        .header("X-Version", version)
-        .header("X-Fields", headers.iter().count().to_string());
+        .with_header("X-Method", request.method().as_str())
+        .with_header("X-Path", request.path())
+        .with_header("X-Authority", request.authority())
+        .with_header("X-Version", version)
+        .with_header("X-Fields", headers.iter().count().to_string());
     if let Some(query) = request.query() {
-        response = response.header("X-Query", query);
+        response = response.with_header("X-Query", query);
     }
     if let Some(value) = headers.bytes("x-v") {
-        response = response.header("X-V", hex(value));
+        response = response.with_header("X-V", hex(value));
     }
     if headers.bytes("x-t").is_some() {
-        response = response.header("X-T", "seen");
+        response = response.with_header("X-T", "seen");
     }
-    response.body(body).into()
+    response.with_body(body).into()
 }
 
 /// `bytes` in hex, two digits each.

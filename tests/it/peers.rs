@@ -117,8 +117,8 @@ fn a_peer_finds_what_is_wrong_with_a_handshake_or_a_frame() {
         .get("/frames", move |_| -> Reply {
             let bytes = next.lock().unwrap().clone();
             let head = Response::new(Status::SWITCHING_PROTOCOLS)
-                .header("Upgrade", "websocket")
-                .header("Sec-WebSocket-Accept", ACCEPT);
+                .with_header("Upgrade", "websocket")
+                .with_header("Sec-WebSocket-Accept", ACCEPT);
             Upgrade::fallible(head, move |mut upgraded| {
                 upgraded.write_all(&bytes)?;
                 upgraded.socket().shutdown(Shutdown::Write)?;
@@ -197,9 +197,9 @@ fn a_peer_finds_what_is_wrong_with_a_handshake_or_a_frame() {
 
 /// The head of an opening handshake with this field.
 fn head(name: &str, value: &str) -> Upgrade {
-    let mut head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "websocket");
+    let mut head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "websocket");
     if name != "Sec-WebSocket-Accept" {
-        head = head.header("Sec-WebSocket-Accept", ACCEPT);
+        head = head.with_header("Sec-WebSocket-Accept", ACCEPT);
     }
-    Upgrade::new(head.header(name, value), drop)
+    Upgrade::new(head.with_header(name, value), drop)
 }

@@ -160,7 +160,8 @@ fn middleware_sees_every_request_and_reply() {
         let mut reply: Reply = next(request);
         let response = reply.response_mut();
         response
-            .add_header("X-Seen", request.path().as_bytes())
+            .headers_mut()
+            .append("X-Seen", request.path().as_bytes())
             .expect("a path is a field value");
         reply
     });
@@ -186,9 +187,9 @@ fn a_router_answers_without_a_socket() {
             request.body().map(Response::text)
         });
     let reply = app.handle(&Request::get("/users/a%20b?c=d"));
-    assert_eq!(reply.response().body_bytes(), Some(&b"a b"[..]));
+    assert_eq!(reply.response().body(), Some(&b"a b"[..]));
     let reply = app.handle(&Request::new(Method::Post, "/echo").with_body("hello"));
-    assert_eq!(reply.response().body_bytes(), Some(&b"hello"[..]));
+    assert_eq!(reply.response().body(), Some(&b"hello"[..]));
     assert_eq!(
         app.handle(&Request::get("/absent")).response().status(),
         Status::NOT_FOUND
@@ -251,15 +252,16 @@ fn a_redirect_is_ascii_on_the_wire() {
 fn an_etag_without_quotes_is_refused_where_it_is_set() {
     let app = Router::new()
         .get("/panics", |_: &Request| {
-            Response::new(Status::OK).header("ETag", "ABC")
+            Response::new(Status::OK).with_header("ETag", "ABC")
         })
         .get("/fails", |request: &Request| -> std::io::Result<Reply> {
-            let tagged = Response::new(Status::OK).try_header("ETag", "ABC")?;
+            let mut tagged = Response::new(Status::OK);
+            tagged.headers_mut().set("ETag", "ABC")?;
             Ok(tagged.send_file(request, "Cargo.toml"))
         })
         .get("/quoted", |request: &Request| {
             Response::new(Status::OK)
-                .header("ETag", "\"ABC\"")
+                .with_header("ETag", "\"ABC\"")
                 .send_file(request, "Cargo.toml")
         });
     let server = TestServer::start(app);

@@ -28,10 +28,7 @@ struct Running {
 
 impl Running {
     fn start(app: impl App) -> Running {
-        let limits = Limits {
-            idle_timeout: LONG,
-            ..Limits::default()
-        };
+        let limits = Limits::default().idle_timeout(LONG);
         let server = Server::bind((Ipv4Addr::LOCALHOST, 0))
             .unwrap()
             .limits(limits);

@@ -195,7 +195,7 @@ fn scrape(hubs: &[&Hub]) -> Vec<Sample> {
     let answer = metrics(&server.handle().stats(), &stats);
     let media_type = answer.headers().get("Content-Type");
     assert_eq!(media_type, Some("text/plain; version=0.0.4; charset=utf-8"));
-    read(std::str::from_utf8(answer.body_bytes().unwrap()).unwrap())
+    read(std::str::from_utf8(answer.body().unwrap()).unwrap())
 }
 
 #[test]

@@ -13,10 +13,7 @@ fn got(_: &Request) -> Response {
 
 #[test]
 fn a_thread_for_each_connection_and_one_that_waits() {
-    let limits = Limits {
-        spare_time: Duration::from_millis(50),
-        ..Limits::default()
-    };
+    let limits = Limits::default().spare_time(Duration::from_millis(50));
     let server = TestServer::limited(limits, got);
     let threads = || server.handle().stats().threads;
     eventually("one thread waits", || threads() == 1);
@@ -47,11 +44,9 @@ fn threads_are_used_again() {
 
 #[test]
 fn at_most_so_many_threads_wait() {
-    let limits = Limits {
-        spare_threads: 2,
-        spare_time: Duration::from_secs(60),
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .max_spare_threads(2)
+        .spare_time(Duration::from_secs(60));
     let server = TestServer::limited(limits, got);
     let clients: Vec<Client> = (0..10).map(|_| server.connect()).collect();
     eventually("all are accepted", || {

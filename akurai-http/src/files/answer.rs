@@ -84,7 +84,8 @@ pub(crate) fn with_resource(
         Selection::Unsatisfiable => {
             let unsatisfied = unsatisfied_range(resource.len);
             let status = Status::RANGE_NOT_SATISFIABLE;
-            refused(response, status, "range not satisfiable").header("Content-Range", unsatisfied)
+            refused(response, status, "range not satisfiable")
+                .with_header("Content-Range", unsatisfied)
         }
     }
 }
@@ -169,7 +170,7 @@ fn whole(request: &Request, response: Response, resource: Resource) -> Response 
 fn partial(mut response: Response, resource: Resource, parts: Vec<Range<u64>>) -> Response {
     response = response.with_status(Status::PARTIAL_CONTENT);
     if let [part] = &parts[..] {
-        let response = response.header("Content-Range", content_range(part, resource.len));
+        let response = response.with_header("Content-Range", content_range(part, resource.len));
         return with_content(response, resource, part.clone());
     }
     let boundary = boundary();
@@ -180,7 +181,7 @@ fn partial(mut response: Response, resource: Resource, parts: Vec<Range<u64>>) -
     let media_type = format!("multipart/byteranges; boundary={boundary}");
     response
         .without_header("Content-Type")
-        .header("Content-Type", media_type)
+        .with_header("Content-Type", media_type)
         .with_stream(move |out| transfer::send_parts(&resource, &parts, &byte_ranges, out))
         .content_length(len)
 }
@@ -200,7 +201,7 @@ fn with_content(mut response: Response, resource: Resource, part: Range<u64>) ->
 
 fn not_acceptable() -> Response {
     let told = "no coding of this file is acceptable";
-    Response::plain(Status::NOT_ACCEPTABLE, told).header("Vary", "Accept-Encoding")
+    Response::plain(Status::NOT_ACCEPTABLE, told).with_header("Vary", "Accept-Encoding")
 }
 
 /// 304 names the version that it is about, and keeps the fields that caches need (RFC 9110
@@ -216,9 +217,9 @@ fn refused(response: Response, status: Status, message: &str) -> Response {
     let of_content = ["ETag", "Cache-Control", "Expires", "Accept-Ranges"];
     without(response, &of_content)
         .with_status(status)
-        .header("Cache-Control", "no-store")
-        .header("Content-Type", "text/plain; charset=utf-8")
-        .body(format!("{message}\n"))
+        .with_header("Cache-Control", "no-store")
+        .with_header("Content-Type", "text/plain; charset=utf-8")
+        .with_body(format!("{message}\n"))
 }
 
 fn without(response: Response, names: &[&str]) -> Response {

@@ -72,6 +72,7 @@ const LISTED_ENTRIES: usize = 10_000;
 /// let router = Router::new().files("/", site).files("/downloads", "/srv/downloads");
 /// # let _ = router;
 /// ```
+#[must_use = "files are not served until `Router::files` gets them"]
 pub struct Files {
     source: Source,
     fields: Vec<(String, String)>,
@@ -235,7 +236,7 @@ impl Files {
     /// `Content-Type`, `Content-Length` …), or is `Cache-Control`: use
     /// [`cache_control`](Files::cache_control) for that.
     #[track_caller]
-    pub fn header(mut self, name: &str, value: &str) -> Files {
+    pub fn with_header(mut self, name: &str, value: &str) -> Files {
         check_field(name, value);
         if name.eq_ignore_ascii_case("Content-Disposition") && is_attachment(value.as_bytes()) {
             self.sidecars = false;
@@ -336,9 +337,9 @@ impl Files {
         let page = listing::page(&title, entries, is_whole, !path.is_empty());
         Some(
             Response::html(page)
-                .header("Cache-Control", "no-cache")
-                .header("X-Content-Type-Options", "nosniff")
-                .header(
+                .with_header("Cache-Control", "no-cache")
+                .with_header("X-Content-Type-Options", "nosniff")
+                .with_header(
                     "Content-Security-Policy",
                     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
                 ),
@@ -356,10 +357,10 @@ impl Files {
         match self.find(request, fallback, media) {
             Ok(Some(Found::File(file))) if is_html => self
                 .send(request, fallback, media, file, Some("no-cache"))
-                .header("Vary", "Accept"),
+                .with_header("Vary", "Accept"),
             Ok(_) => not_found()
-                .header("Vary", "Accept")
-                .header("Cache-Control", "no-cache"),
+                .with_header("Vary", "Accept")
+                .with_header("Cache-Control", "no-cache"),
             Err(_) => unavailable(),
         }
     }
@@ -440,8 +441,8 @@ fn unavailable() -> Response {
         Status::SERVICE_UNAVAILABLE,
         "the file cannot be read at the moment",
     )
-    .header("Cache-Control", "no-store")
-    .header("Retry-After", "1")
+    .with_header("Cache-Control", "no-store")
+    .with_header("Retry-After", "1")
 }
 
 #[track_caller]
@@ -475,6 +476,7 @@ fn check_value(name: &str, value: &str) {
 /// Adds a field that was checked before, or that this module made.
 fn add(response: &mut Response, name: &str, value: &str) {
     response
-        .add_header(name, value.as_bytes())
+        .headers_mut()
+        .append(name, value.as_bytes())
         .expect("the field was checked when it was set");
 }

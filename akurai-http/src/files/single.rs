@@ -48,7 +48,7 @@ impl Response {
     /// fn report(req: &Request) -> Reply {
     ///     Response::new(Status::OK)
     ///         .attachment("Überblick.pdf")
-    ///         .header("Cache-Control", "private")
+    ///         .with_header("Cache-Control", "private")
     ///         .send_file(req, "/var/log/report.pdf")
     /// }
     /// let reply = report(&Request::get("/"));
@@ -61,7 +61,7 @@ impl Response {
 
 fn with_file(response: Response, request: &Request, path: &Path) -> Response {
     // The length comes from the file, not from the handler.
-    let response = response.without_header("Content-Length").body("");
+    let response = response.without_header("Content-Length").with_body("");
     let media = Media::of(&path.file_name().unwrap_or_default().to_string_lossy());
     let is_negotiable = is_negotiable(&response, media);
     let codings = AcceptedCodings::of(request.headers());

@@ -69,9 +69,9 @@ impl BufferedTransport {
         BufferedTransport {
             input: vec![0; IDLE_BUFFER_BYTES],
             stall: limits.body_stall,
-            rate_bytes: limits.body_rate_bytes,
+            rate_bytes: limits.min_body_rate,
             rate_grace: limits.body_rate_grace,
-            write_rate: WriteRate::new(limits.write_rate_bytes, limits.write_stall),
+            write_rate: WriteRate::new(limits.min_write_rate, limits.write_stall),
             ..BufferedTransport::of_bytes(Some(entry), Vec::new())
         }
     }

@@ -105,11 +105,9 @@ mod tests {
 
     #[test]
     fn a_lingering_connection_has_less_time_as_places_run_out_and_at_a_stop() {
-        let limits = Limits {
-            linger_time: Duration::from_secs(40),
-            linger_stall: Duration::from_secs(8),
-            ..Limits::default()
-        };
+        let limits = Limits::default()
+            .linger_time(Duration::from_secs(40))
+            .linger_stall(Duration::from_secs(8));
         let seconds = |taken, is_stopping| {
             let bounds = LingerBounds::new(&limits, taken, 8, is_stopping);
             (bounds.time.as_secs(), bounds.stall.as_secs())

@@ -86,7 +86,7 @@ impl Registry {
         peer: Option<SocketAddr>,
         limits: &Arc<Limits>,
     ) -> Result<Arc<RegistryEntry>, Transport> {
-        if !take_place(&self.open, limits.connections) {
+        if !take_place(&self.open, limits.max_connections) {
             return Err(transport);
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);

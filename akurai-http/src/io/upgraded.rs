@@ -84,7 +84,7 @@ impl Write for Upgraded {
 
 /// A handle to an upgraded connection's socket. Clones are the same socket, so one thread may read
 /// while another writes. The connection counts as upgraded
-/// ([`Limits::upgrades`](crate::Limits::upgrades)) until the last clone is dropped.
+/// ([`Limits::max_upgrades`](crate::Limits::max_upgrades)) until the last clone is dropped.
 ///
 /// TCP_NODELAY is on. A wait that runs out is an error of kind `WouldBlock` on Unix and `TimedOut`
 /// on Windows. When the server shuts down, reads return 0, the end of the input, and

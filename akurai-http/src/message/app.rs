@@ -9,7 +9,7 @@ use crate::{Limits, Reply, Request, Response};
 /// use akurai_http::{App, Request, Response};
 ///
 /// let app = |req: &Request| Response::text(format!("you asked for {}\n", req.path()));
-/// assert_eq!(app.handle(&Request::get("/x")).response().body_bytes(), Some(&b"you asked for /x\n"[..]));
+/// assert_eq!(app.handle(&Request::get("/x")).response().body(), Some(&b"you asked for /x\n"[..]));
 /// ```
 pub trait App: Send + Sync + 'static {
     /// Answers one request. Many threads call it at a time. A panic costs one connection a 500.
@@ -23,9 +23,9 @@ pub trait App: Send + Sync + 'static {
     }
 
     /// Longest body for this request, in bytes; `None` leaves it at
-    /// [`Limits::body_bytes`](crate::Limits::body_bytes). The server asks only for a request that
-    /// announces a body, before [`handle`](App::handle).
-    fn body_bytes(&self, request: &Request) -> Option<u64> {
+    /// [`Limits::max_body_bytes`](crate::Limits::max_body_bytes). The server asks only for a
+    /// request that announces a body, before [`handle`](App::handle).
+    fn max_body_bytes(&self, request: &Request) -> Option<u64> {
         let _ = request;
         None
     }
@@ -55,7 +55,7 @@ pub(crate) fn begin_body(
     limits: &Limits,
 ) -> Result<(), Reply> {
     let own_bytes = match request.announces_body() {
-        true => app.body_bytes(request),
+        true => app.max_body_bytes(request),
         false => None,
     };
     request

@@ -57,7 +57,7 @@ impl Response {
     /// assert_eq!(fields[1], b"lang=de; Path=/; SameSite=Lax");
     /// ```
     pub fn cookie(self, cookie: Cookie) -> Response {
-        self.header("Set-Cookie", cookie.to_string())
+        self.with_header("Set-Cookie", cookie.to_string())
     }
 }
 
@@ -73,6 +73,7 @@ impl Response {
 /// A name that begins with `__Secure-` or `__Host-` makes the cookie `Secure`, and so does
 /// [`SameSite::None`]: browsers refuse such a cookie otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a cookie is not sent until `Response::cookie` gets it"]
 pub struct Cookie {
     name: String,
     value: String,
@@ -95,6 +96,7 @@ enum Lifetime {
 
 /// Whether a browser sends the cookie with requests that another site caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum SameSite {
     /// Never, not even when the user follows a link from there.
     Strict,

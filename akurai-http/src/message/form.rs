@@ -32,7 +32,7 @@ impl Request {
     }
 
     /// Reads the whole body as a form, `application/x-www-form-urlencoded` (WHATWG URL §5.1): at
-    /// most [`Limits::body_bytes`](crate::Limits::body_bytes), and at most 1,000 pairs.
+    /// most [`Limits::max_body_bytes`](crate::Limits::max_body_bytes), and at most 1,000 pairs.
     ///
     /// A form with files comes as [`multipart`](Request::multipart).
     ///
@@ -49,7 +49,7 @@ impl Request {
     /// let request = Request::new(Method::Post, "/sign-in")
     ///     .with_header("Content-Type", "application/x-www-form-urlencoded")
     ///     .with_body("name=J%C3%BCrgen");
-    /// assert_eq!(sign_in(&request)?.body_bytes(), Some("hello, Jürgen".as_bytes()));
+    /// assert_eq!(sign_in(&request)?.body(), Some("hello, Jürgen".as_bytes()));
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///

@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod body_writer;
 pub(crate) mod cookie;
 pub(crate) mod form;
+pub(crate) mod headers_mut;
 pub(crate) mod multipart;
 pub(crate) mod own_answers;
 pub(crate) mod params;

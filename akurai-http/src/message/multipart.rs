@@ -39,12 +39,13 @@ impl Request {
     /// # let request = Request::new(akurai_http::Method::Post, "/")
     /// #     .with_header("Content-Type", "multipart/form-data; boundary=b")
     /// #     .with_body(body);
-    /// # assert_eq!(upload(&request)?.body_bytes(), Some(&b"title: Notes\nfile: 4 bytes\n"[..]));
+    /// # assert_eq!(upload(&request)?.body(), Some(&b"title: Notes\nfile: 4 bytes\n"[..]));
     /// # Ok::<(), io::Error>(())
     /// ```
     ///
-    /// [`Limits::body_bytes`](crate::Limits::body_bytes) bounds the whole body, 1 MiB by default;
-    /// [`Router::body_bytes`](crate::Router::body_bytes) lets one route take more.
+    /// [`Limits::max_body_bytes`](crate::Limits::max_body_bytes) bounds the whole body, 1 MiB by
+    /// default;
+    /// [`Router::max_body_bytes`](crate::Router::max_body_bytes) lets one route take more.
     ///
     /// # Errors
     ///

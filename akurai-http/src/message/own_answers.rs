@@ -5,7 +5,7 @@ use crate::{Response, Status};
 /// The answer when all places are taken.
 pub(crate) fn overloaded() -> Response {
     Response::plain(Status::SERVICE_UNAVAILABLE, "too many connections")
-        .header("Retry-After", "1")
+        .with_header("Retry-After", "1")
         .closing()
 }
 
@@ -37,8 +37,8 @@ impl Response {
         }
         (self.parts.declared_length, self.parts.coded) = (None, None);
         self.with_status(Status::INTERNAL_SERVER_ERROR)
-            .header("Content-Type", "text/plain; charset=utf-8")
-            .body("internal error\n")
+            .with_header("Content-Type", "text/plain; charset=utf-8")
+            .with_body("internal error\n")
             .closing()
     }
 
@@ -53,7 +53,7 @@ impl Response {
             self.headers().bytes(name).is_none() && !name.eq_ignore_ascii_case("Content-Encoding")
         };
         let lacking: Vec<_> = head.headers().iter().filter(is_lacking).collect();
-        let with = |response: Response, (name, value)| response.header(name, value);
+        let with = |response: Response, (name, value)| response.with_header(name, value);
         lacking.into_iter().fold(self, with)
     }
 }

@@ -21,6 +21,7 @@ use crate::codec::forwarded::{Net, elements, forwarded_for, node_address};
 /// # }
 /// ```
 #[derive(Debug, Clone)]
+#[must_use = "no proxy is trusted until `Server::trust` gets this"]
 pub struct TrustedProxies {
     nets: Vec<Net>,
     unix: bool,

@@ -26,7 +26,7 @@ use crate::{FormError, Response, Socket, Status, Upgraded};
 ///     Ok(Response::text(req.body()?))
 /// }
 /// let reply = Reply::from(echo(&Request::get("/").with_body("hi")));
-/// assert_eq!(reply.response().body_bytes(), Some(&b"hi"[..]));
+/// assert_eq!(reply.response().body(), Some(&b"hi"[..]));
 /// ```
 ///
 /// With a `Reply` as the error, `?` passes on an answer of your own as well as an [`io::Error`]:
@@ -45,6 +45,8 @@ use crate::{FormError, Response, Socket, Status, Upgraded};
 /// assert_eq!(Reply::from(rename(&Request::get("/"))).response().status(), Status::NOT_FOUND);
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "a reply does nothing until the handler returns it"]
 pub enum Reply {
     /// Answer, then go on with the next request of the connection.
     Response(Response),
@@ -119,13 +121,14 @@ impl From<io::Error> for Reply {
 /// use std::io::Write;
 ///
 /// let upgrade = Upgrade::new(
-///     Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "shout"),
+///     Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "shout"),
 ///     |mut upgraded| {
 ///         let _ = upgraded.write_all(b"HELLO\n");
 ///     },
 /// );
 /// # let _ = akurai_http::Reply::from(upgrade);
 /// ```
+#[must_use = "an upgrade does nothing until the handler returns it"]
 pub struct Upgrade {
     pub(crate) head: Response,
     /// Sent in the same write as the head.
@@ -222,7 +225,7 @@ mod tests {
             let reply = Reply::from(io::Error::from(error));
             assert_eq!(reply.response().status().code(), code, "{error}");
             let body = format!("{error}\n");
-            assert_eq!(reply.response().body_bytes(), Some(body.as_bytes()));
+            assert_eq!(reply.response().body(), Some(body.as_bytes()));
             assert!(!reply.response().parts.close, "{error}");
         }
     }

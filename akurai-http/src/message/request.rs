@@ -32,6 +32,7 @@ const CHUNKED_BYTES: usize = 1024;
 /// assert_eq!(request.body()?, b"two of each");
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[must_use = "a request does nothing until an `App` handles it"]
 pub struct Request {
     head: Head,
     headers: Headers,
@@ -127,7 +128,7 @@ impl Request {
         self.head.framing != Framing::None
     }
 
-    /// Reads the whole body, at most [`Limits::body_bytes`](crate::Limits::body_bytes).
+    /// Reads the whole body, at most [`Limits::max_body_bytes`](crate::Limits::max_body_bytes).
     ///
     /// Bytes that were read before, by this or by [`body_reader`](Request::body_reader), do not
     /// come again.
@@ -181,7 +182,7 @@ impl Request {
 
     /// A request for `target` without a connection, for a handler under test. Its Host is
     /// `localhost`, and it has no address. Its body has no limit: only a server applies
-    /// [`Limits`](crate::Limits) and [`Router::body_bytes`](crate::Router::body_bytes).
+    /// [`Limits`](crate::Limits) and [`Router::max_body_bytes`](crate::Router::max_body_bytes).
     ///
     /// # Panics
     ///
@@ -289,7 +290,7 @@ impl Request {
         limits: &Limits,
         own_bytes: Option<u64>,
     ) -> Result<(), RequestError> {
-        let limits = limits.body(own_bytes.unwrap_or(limits.body_bytes));
+        let limits = limits.body(own_bytes.unwrap_or(limits.max_body_bytes));
         self.buffered.borrow_mut().begin_body(&self.head, limits)
     }
 
@@ -493,6 +494,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "malformed request: request target is malformed")]
     fn a_bad_target_by_hand_is_told() {
-        Request::get("no-slash");
+        let _ = Request::get("no-slash");
     }
 }

@@ -4,13 +4,11 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 
-use crate::codec::conditional::EntityTag;
-use crate::codec::date::http_date;
 use crate::codec::disposition::attachment;
 use crate::codec::path::percent_encode;
 use crate::message::body_writer::{BodyWriter, Coded};
-use crate::values::error::{HeaderError, RequestError};
-use crate::values::field::content_length;
+use crate::message::headers_mut::HeadersMut;
+use crate::values::error::RequestError;
 use crate::{Headers, Status};
 
 /// A response: status, fields and body.
@@ -25,9 +23,10 @@ use crate::{Headers, Status};
 ///
 /// let response = Response::text("gone\n")
 ///     .with_status(Status::GONE)
-///     .header("Cache-Control", "no-store");
+///     .with_header("Cache-Control", "no-store");
 /// assert_eq!(response.headers().get("content-type"), Some("text/plain; charset=utf-8"));
 /// ```
+#[must_use = "a response does nothing until the handler returns it"]
 pub struct Response {
     pub(crate) parts: Box<Parts>,
 }
@@ -143,7 +142,7 @@ impl Response {
     /// # Panics
     ///
     /// If the status is none of these, or the location is malformed as a field. Use
-    /// [`try_header`](Response::try_header) for a location that comes from outside. Also check
+    /// [`headers_mut`](Response::headers_mut) for a location that comes from outside. Also check
     /// where it leads: otherwise a link to this server can send people anywhere.
     #[track_caller]
     pub fn redirect(status: Status, location: impl AsRef<[u8]>) -> Response {
@@ -151,7 +150,7 @@ impl Response {
             matches!(status.code(), 301 | 302 | 303 | 307 | 308),
             "{status} is no redirect"
         );
-        Response::new(status).header("Location", percent_encode(location, |_| true))
+        Response::new(status).with_header("Location", percent_encode(location, |_| true))
     }
 
     /// The same response with another status.
@@ -160,7 +159,8 @@ impl Response {
         self
     }
 
-    /// Adds a field, after those of the same name. But a `Content-Type` replaces the one before.
+    /// Adds a field, after those of the same name. But a `Content-Type` replaces the one before. To
+    /// replace another field, use [`headers_mut`](Response::headers_mut).
     ///
     /// `Connection: close` closes the connection after this response. The server itself sets the
     /// other connection options; those given here are left out. For `Content-Length` see
@@ -170,9 +170,9 @@ impl Response {
     /// use akurai_http::Response;
     ///
     /// let script = Response::text("let x = 1;")
-    ///     .header("Vary", "Origin")
-    ///     .header("content-type", "text/javascript")
-    ///     .header("Vary", "Cookie");
+    ///     .with_header("Vary", "Origin")
+    ///     .with_header("content-type", "text/javascript")
+    ///     .with_header("Vary", "Cookie");
     /// let fields: Vec<_> = script.headers().iter().collect();
     /// assert_eq!(fields, [("Vary", &b"Origin"[..]), ("content-type", b"text/javascript"), ("Vary", b"Cookie")]);
     /// ```
@@ -181,81 +181,45 @@ impl Response {
     ///
     /// If the field is malformed: such a value could forge another field or a second response. Also
     /// if it is an `ETag` without its quotes or a `Last-Modified` that is no date: no condition
-    /// would match it. Use [`try_header`](Response::try_header) for a value that comes from
+    /// would match it. Use [`headers_mut`](Response::headers_mut) for a value that comes from
     /// outside.
     #[track_caller]
-    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Response {
-        match self.try_header(name, value) {
-            Ok(response) => response,
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
+        match self.headers_mut().append(name, value) {
+            Ok(()) => self,
             Err(error) => panic!("header {name:?}: {error}"),
         }
     }
 
-    /// As [`header`](Response::header), with an error instead of a panic.
-    ///
-    /// # Errors
-    ///
-    /// If the name is no token; if the value holds CR, LF, NUL or another control character, or
-    /// begins or ends with white space; or if the field is `Transfer-Encoding`, a `Content-Length`
-    /// that is no number, an `ETag` without its quotes or a `Last-Modified` that is no HTTP-date.
-    /// If `?` passes the error on, it becomes a 500.
+    /// The fields, to be changed in place: by middleware, or with a value that comes from outside,
+    /// since an error takes the place of a panic.
     ///
     /// ```
     /// use akurai_http::{Cookie, Reply, Request, Response, Status};
     ///
     /// fn remember(req: &Request) -> std::io::Result<Response> {
     ///     let pairs = req.query_pairs();
-    ///     let lang = Cookie::try_new("lang", pairs.get("lang").unwrap_or("en"))?;
-    ///     Ok(Response::text("").cookie(lang).try_header("Content-Language", pairs.get("lang").unwrap_or("en"))?)
+    ///     let lang = pairs.get("lang").unwrap_or("en");
+    ///     let mut response = Response::text("").cookie(Cookie::try_new("lang", lang)?);
+    ///     response.headers_mut().set("Content-Language", lang)?;
+    ///     Ok(response)
     /// }
     /// let status = |path| Reply::from(remember(&Request::get(path))).response().status();
     /// assert_eq!(status("/?lang=de"), Status::OK);
     /// assert_eq!(status("/?lang=d%0Ae"), Status::INTERNAL_SERVER_ERROR);
     /// ```
-    pub fn try_header(
-        mut self,
-        name: &str,
-        value: impl AsRef<[u8]>,
-    ) -> Result<Response, HeaderError> {
-        self.add_header(name, value.as_ref())?;
-        Ok(self)
-    }
-
-    /// As [`try_header`](Response::try_header), in place: for middleware that has the response by
-    /// reference.
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    pub fn add_header(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
-        if name.eq_ignore_ascii_case("Transfer-Encoding") {
-            return Err(HeaderError::Framing);
+    pub fn headers_mut(&mut self) -> HeadersMut<'_> {
+        let Parts {
+            headers,
+            declared_length,
+            close,
+            ..
+        } = &mut *self.parts;
+        HeadersMut {
+            headers,
+            declared_length,
+            close,
         }
-        if name.eq_ignore_ascii_case("Content-Length") {
-            let length = content_length(value).map_err(|_| HeaderError::Framing)?;
-            self.parts.declared_length = Some(length);
-            return Ok(());
-        }
-        let is_malformed_validator = name.eq_ignore_ascii_case("ETag")
-            && EntityTag::parse(value).is_none()
-            || name.eq_ignore_ascii_case("Last-Modified") && http_date(value, 0).is_none();
-        if is_malformed_validator {
-            return Err(HeaderError::Validator);
-        }
-        let headers = &mut self.parts.headers;
-        headers.append(name.as_bytes(), value)?;
-        // A message has one of these (RFC 9110 §5.3), and `text` and the like have set theirs
-        // before.
-        if name.eq_ignore_ascii_case("Content-Type") {
-            headers.keep_last(name);
-        }
-        if name.eq_ignore_ascii_case("Connection") {
-            self.parts.close |= headers
-                .tokens("Connection")
-                .any(|option| option.eq_ignore_ascii_case(b"close"));
-            headers.remove("Connection");
-        }
-        Ok(())
     }
 
     /// Makes browsers save the content under this name instead of showing it. Sets
@@ -264,16 +228,7 @@ impl Response {
     /// [`Gzip`](crate::middleware::Gzip), `Cache-Control: no-transform` keeps the content's ranges.
     pub fn attachment(mut self, file_name: &str) -> Response {
         self.parts.headers.remove("Content-Disposition");
-        self.header("Content-Disposition", attachment(file_name))
-    }
-
-    /// Removes every field of this name. For `Content-Length`, removes the declared length.
-    pub fn without_header(mut self, name: &str) -> Response {
-        if name.eq_ignore_ascii_case("Content-Length") {
-            self.parts.declared_length = None;
-        }
-        self.parts.headers.remove(name);
-        self
+        self.with_header("Content-Disposition", attachment(file_name))
     }
 
     /// Declares the length of a streamed body, in bytes. In an answer to `HEAD`, declares the
@@ -284,7 +239,7 @@ impl Response {
     }
 
     /// The same response with this body.
-    pub fn body(mut self, body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
+    pub fn with_body(mut self, body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
         let bytes = body.as_ref();
         if bytes.len() <= SHORT_BYTES {
             self.parts.short.clear();
@@ -307,7 +262,7 @@ impl Response {
     }
 
     /// The body; `None` if it is a stream, as for a file.
-    pub fn body_bytes(&self) -> Option<&[u8]> {
+    pub fn body(&self) -> Option<&[u8]> {
         match &self.parts.body {
             Body::Short => Some(&self.parts.short),
             Body::Bytes(bytes) => Some(bytes),
@@ -323,6 +278,12 @@ impl Response {
         if !self.headers().tokens("Vary").any(names_it) {
             self.parts.headers.append_known(b"Vary", b"Accept-Encoding");
         }
+    }
+
+    /// The same response without fields of this name.
+    pub(crate) fn without_header(mut self, name: &str) -> Response {
+        self.headers_mut().remove(name);
+        self
     }
 
     pub(crate) fn with_stream(
@@ -365,7 +326,7 @@ impl Response {
             .parts
             .headers
             .append_known(b"Content-Type", media_type.as_bytes());
-        response.body(body)
+        response.with_body(body)
     }
 }
 

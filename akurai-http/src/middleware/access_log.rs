@@ -32,7 +32,7 @@ pub fn access_log(
         let (time, begun) = (SystemTime::now(), Instant::now());
         // A panic leaves no state of this function half-changed, and it goes on afterwards.
         let outcome = catch_unwind(AssertUnwindSafe(|| next(request)));
-        let (status, body_bytes) = match &outcome {
+        let (status, content_length) = match &outcome {
             Ok(Reply::Response(response)) => (response.status(), length(response)),
             Ok(Reply::Upgrade(upgrade)) => (upgrade.head.status(), None),
             Err(_) => (Status::INTERNAL_SERVER_ERROR, None),
@@ -41,7 +41,7 @@ pub fn access_log(
             request,
             time,
             status,
-            body_bytes,
+            content_length,
             duration: begun.elapsed(),
         });
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
@@ -49,7 +49,7 @@ pub fn access_log(
 }
 
 fn length(response: &Response) -> Option<u64> {
-    let known = response.body_bytes().map(|bytes| bytes.len() as u64);
+    let known = response.body().map(|bytes| bytes.len() as u64);
     response.parts.declared_length.or(known)
 }
 
@@ -70,7 +70,7 @@ pub struct LogLine<'a> {
     request: &'a Request,
     time: SystemTime,
     status: Status,
-    body_bytes: Option<u64>,
+    content_length: Option<u64>,
     duration: Duration,
 }
 
@@ -93,8 +93,8 @@ impl LogLine<'_> {
     /// The length of the answer's body, in bytes, before the server leaves it out for `HEAD`.
     /// `None` for an upgrade, for a stream without a declared length, whose length is not known
     /// yet, and after a panic.
-    pub fn body_bytes(&self) -> Option<u64> {
-        self.body_bytes
+    pub fn content_length(&self) -> Option<u64> {
+        self.content_length
     }
 
     /// How long the handler took, with all middleware inside the log. It does not include the time
@@ -125,7 +125,7 @@ impl LogLine<'_> {
         let path = request.path().replace('\\', "\\\\").replace('"', "\\\"");
         let (method, version) = (request.method(), version(request));
         let bytes = self
-            .body_bytes
+            .content_length
             .map_or("null".to_owned(), |bytes| bytes.to_string());
         let (status, duration) = (self.status.code(), self.seconds());
         format!(
@@ -163,7 +163,7 @@ impl fmt::Display for LogLine<'_> {
             version(request),
             self.status.code(),
         )?;
-        match self.body_bytes {
+        match self.content_length {
             Some(bytes) => write!(f, "{bytes}")?,
             None => f.write_str("-")?,
         }
@@ -178,12 +178,12 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     #[track_caller]
-    fn check(request: Request, status: u16, body_bytes: Option<u64>, expected: &str) {
+    fn check(request: Request, status: u16, content_length: Option<u64>, expected: &str) {
         let line = LogLine {
             request: &request,
             time: UNIX_EPOCH + Duration::from_secs(784_111_777),
             status: Status::new(status),
-            body_bytes,
+            content_length,
             duration: Duration::from_micros(1_234_567),
         };
         assert_eq!(line.to_string(), expected);
@@ -207,12 +207,12 @@ mod tests {
 
     #[test]
     fn a_line_of_json() {
-        let line = |request: &Request, body_bytes| {
+        let line = |request: &Request, content_length| {
             LogLine {
                 request,
                 time: UNIX_EPOCH + Duration::from_millis(784_111_777_089),
                 status: Status::OK,
-                body_bytes,
+                content_length,
                 duration: Duration::from_micros(42),
             }
             .json()
@@ -231,7 +231,9 @@ mod tests {
         let sink = Arc::clone(&lines);
         let log = access_log(move |line| {
             let (path, status) = (line.request().path().to_owned(), line.status().code());
-            sink.lock().unwrap().push((path, status, line.body_bytes()));
+            sink.lock()
+                .unwrap()
+                .push((path, status, line.content_length()));
         });
         let request = Request::get("/x");
         let _ = catch_unwind(AssertUnwindSafe(|| log(&request, next)));
@@ -241,7 +243,7 @@ mod tests {
 
     #[test]
     fn every_answer_is_one_line() {
-        let x = |status, body_bytes| vec![("/x".to_owned(), status, body_bytes)];
+        let x = |status, content_length| vec![("/x".to_owned(), status, content_length)];
         assert_eq!(logged(&|_| Response::text("12345").into()), x(200, Some(5)));
         assert_eq!(
             logged(&|_| Response::stream(|_| Ok(())).into()),

@@ -32,6 +32,7 @@ use crate::{Method, Reply, Request, Response, Status};
 /// assert_eq!(headers.get("Vary"), Some("Origin"));
 /// ```
 #[derive(Debug, Clone)]
+#[must_use = "`Cors` does nothing until `Router::wrap` gets its `middleware()`"]
 pub struct Cors {
     /// `None` allows every origin.
     origins: Option<Vec<String>>,

@@ -20,8 +20,8 @@ use crate::{Reply, Request, Response, Status};
 ///
 /// A streamed body is compressed while it is written; when its handler
 /// [flushes](std::io::Write::flush), the output is sent at once. Event streams are not compressed:
-/// use [`sse_gzip`](crate::sse_gzip) for them. Compressing takes time for each response. So
-/// compress files once and put the result beside them ([`Files`](crate::Files)).
+/// use [`SseOptions::gzip`](crate::SseOptions::gzip) for them. Compressing takes time for each
+/// response. So compress files once and put the result beside them ([`Files`](crate::Files)).
 ///
 /// Do not compress a page that has both a secret and text that an attacker can choose: the page's
 /// length shows whether the two are alike (the BREACH attack).
@@ -36,9 +36,10 @@ use crate::{Reply, Request, Response, Status};
 /// let response = reply.response();
 /// assert_eq!(response.headers().get("Content-Encoding"), Some("gzip"));
 /// assert_eq!(response.headers().get("Vary"), Some("Accept-Encoding"));
-/// assert!(response.body_bytes().unwrap().len() < 100);
+/// assert!(response.body().unwrap().len() < 100);
 /// ```
 #[derive(Debug, Clone, Copy)]
+#[must_use = "`Gzip` does nothing until `Router::wrap` gets its `middleware()`"]
 pub struct Gzip {
     level: Level,
     threshold_bytes: u64,
@@ -105,7 +106,7 @@ impl Gzip {
         let may_transform = !headers
             .tokens("Cache-Control")
             .any(|directive| directive.eq_ignore_ascii_case(b"no-transform"));
-        let known = response.body_bytes().map(|bytes| bytes.len() as u64);
+        let known = response.body().map(|bytes| bytes.len() as u64);
         let length = match (response.parts.declared_length, known) {
             // An answer to HEAD that declares the length of GET's body.
             (Some(declared), _) => declared,
@@ -127,7 +128,7 @@ impl Gzip {
     }
 
     fn compress(&self, mut response: Response) -> Response {
-        if let Some(content @ [_, ..]) = response.body_bytes() {
+        if let Some(content @ [_, ..]) = response.body() {
             let coded = gzip::GzipEncoder::whole(self.level, content);
             if coded.len() >= content.len() {
                 return response;
@@ -137,7 +138,7 @@ impl Gzip {
         } else {
             // A stream, or an answer to HEAD: the compressed length is not known in advance.
             let content_bytes = response.parts.declared_length.take();
-            if response.body_bytes().is_some() {
+            if response.body().is_some() {
                 response = response.with_stream(|_| Ok(()));
             }
             response.parts.coded = Some(Coded {
@@ -147,7 +148,7 @@ impl Gzip {
         }
         with_weak_tag(response)
             .without_header("Accept-Ranges")
-            .header("Content-Encoding", "gzip")
+            .with_header("Content-Encoding", "gzip")
     }
 }
 
@@ -181,7 +182,7 @@ fn with_weak_tag(response: Response) -> Response {
     }
     response
         .without_header("ETag")
-        .header("ETag", format!("W/{tag}"))
+        .with_header("ETag", format!("W/{tag}"))
 }
 
 #[cfg(test)]
@@ -231,13 +232,13 @@ mod tests {
         check("gzip", || Response::text("short"), None, false);
         check(
             "gzip",
-            || text().header("Content-Encoding", "br"),
+            || text().with_header("Content-Encoding", "br"),
             Some("br"),
             false,
         );
         check(
             "gzip",
-            || text().header("Cache-Control", "public, no-transform"),
+            || text().with_header("Cache-Control", "public, no-transform"),
             None,
             false,
         );
@@ -256,7 +257,7 @@ mod tests {
         let picture = || {
             text()
                 .without_header("Content-Type")
-                .header("Content-Type", "image/png")
+                .with_header("Content-Type", "image/png")
         };
         check("gzip", picture, None, false);
         check(
@@ -285,8 +286,8 @@ mod tests {
     fn fields_that_spoke_of_the_bytes() {
         let tagged = || {
             text()
-                .header("ETag", "\"a\"")
-                .header("Accept-Ranges", "bytes")
+                .with_header("ETag", "\"a\"")
+                .with_header("Accept-Ranges", "bytes")
                 .content_length(2000)
         };
         let response = answer("gzip", tagged);
@@ -299,7 +300,7 @@ mod tests {
             let request = Request::get("/").with_header("If-None-Match", sent);
             let reply = Gzip::new().middleware()(&request, &|_| {
                 Response::new(Status::NOT_MODIFIED)
-                    .header("ETag", "\"a\"")
+                    .with_header("ETag", "\"a\"")
                     .into()
             });
             let headers = reply.response().headers();
@@ -312,8 +313,8 @@ mod tests {
         assert_eq!(unchanged("\"a\""), (Some("\"a\"".into()), true));
         let weak = || {
             text()
-                .header("ETag", "W/\"a\"")
-                .header("Vary", "accept-encoding")
+                .with_header("ETag", "W/\"a\"")
+                .with_header("Vary", "accept-encoding")
         };
         let response = answer("gzip", weak);
         assert_eq!(
@@ -334,7 +335,7 @@ mod tests {
             let request = Request::get("/").with_header("Accept-Encoding", "gzip");
             let reply = gzip.middleware()(&request, &|_| Response::text(text.clone()).into());
             let coding = reply.response().headers().get("Content-Encoding");
-            let length = reply.response().body_bytes().map_or(0, <[u8]>::len);
+            let length = reply.response().body().map_or(0, <[u8]>::len);
             coding.is_some().then_some(length)
         };
         let fastest = bytes(Gzip::new().level(Level::FASTEST), lines());

@@ -45,6 +45,7 @@ fn http_head(reply: &mut Reply) -> Option<&mut Response> {
 /// Adds a field whose name and value are known to be well-formed.
 fn add(response: &mut Response, name: &str, value: &str) {
     response
-        .add_header(name, value.as_bytes())
+        .headers_mut()
+        .append(name, value.as_bytes())
         .expect("the name is a constant, and the value was checked");
 }

@@ -23,7 +23,7 @@ use crate::{Reply, Request, Response};
 /// use akurai_http::{Request, Response, Router, middleware};
 ///
 /// let router = Router::new()
-///     .get("/", |_| Response::text("").header("Referrer-Policy", "no-referrer"))
+///     .get("/", |_| Response::text("").with_header("Referrer-Policy", "no-referrer"))
 ///     .wrap(middleware::security_headers());
 /// let reply = router.handle(&Request::get("/"));
 /// let headers = reply.response().headers();
@@ -69,7 +69,7 @@ mod tests {
             let plain = Response::new(Status::OK);
             own.iter()
                 .fold(plain, |response, (name, value)| {
-                    response.header(name, value)
+                    response.with_header(name, value)
                 })
                 .into()
         });

@@ -48,7 +48,7 @@ mod tests {
             let next = std::cell::RefCell::new(|| reply.take().expect("called once"));
             server_timing()(&Request::get("/"), &|_| (next.borrow_mut())())
         };
-        let reply = timed(Response::text("").header("Server-Timing", "db;dur=53"));
+        let reply = timed(Response::text("").with_header("Server-Timing", "db;dur=53"));
         let fields: Vec<_> = reply.response().headers().all("Server-Timing").collect();
         assert_eq!(fields[0], b"db;dur=53");
         let duration = std::str::from_utf8(fields[1])

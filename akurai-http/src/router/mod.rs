@@ -36,11 +36,12 @@ use crate::{App, Limits, Method, Reply, Request, Response, Status};
 /// let router = Router::new()
 ///     .get("/users/{id}", |req| Response::text(req.param("id").unwrap()))
 ///     .get("/users/me", |_| Response::text("you"));
-/// let answer = |path| router.handle(&Request::get(path)).response().body_bytes().map(<[u8]>::to_vec);
+/// let answer = |path| router.handle(&Request::get(path)).response().body().map(<[u8]>::to_vec);
 /// assert_eq!(answer("/users/j%C3%BCrgen"), Some("jürgen".into()));
 /// assert_eq!(answer("/users/me"), Some("you".into()));
 /// ```
 #[derive(Default)]
+#[must_use = "a router does nothing until `Server::run` gets it"]
 pub struct Router {
     root: Node,
     middleware: Stack,
@@ -178,8 +179,8 @@ impl Router {
     }
 
     /// Lets the routes of this pattern take bodies of up to `bytes` bytes instead of
-    /// [`Limits::body_bytes`](crate::Limits::body_bytes). The routes must have been added before. A
-    /// longer body gets 413, and the connection is closed.
+    /// [`Limits::max_body_bytes`](crate::Limits::max_body_bytes). The routes must have been added
+    /// before. A longer body gets 413, and the connection is closed.
     ///
     /// ```
     /// use akurai_http::{Request, Response, Router};
@@ -189,7 +190,7 @@ impl Router {
     ///     let size = io::copy(&mut req.body_reader(), &mut io::sink())?;
     ///     Ok(Response::text(format!("{size} bytes\n")))
     /// }
-    /// let router = Router::new().post("/upload", upload).body_bytes("/upload", 4 << 30);
+    /// let router = Router::new().post("/upload", upload).max_body_bytes("/upload", 4 << 30);
     /// # let _ = router;
     /// ```
     ///
@@ -197,13 +198,13 @@ impl Router {
     ///
     /// If no route has this pattern.
     #[track_caller]
-    pub fn body_bytes(mut self, pattern: &str, bytes: u64) -> Router {
+    pub fn max_body_bytes(mut self, pattern: &str, bytes: u64) -> Router {
         let (node, _) = self.root.at(pattern);
         assert!(
             !node.routes.is_empty(),
             "no route has the pattern {pattern:?}"
         );
-        node.body_bytes = Some(bytes);
+        node.max_body_bytes = Some(bytes);
         self
     }
 
@@ -284,7 +285,7 @@ impl Router {
     ///
     /// let router = Router::new().get("/", |_| Response::text("hi")).wrap(|req, next| {
     ///     let mut reply = next(req);
-    ///     reply.response_mut().add_header("X-Served-By", b"akurai").unwrap();
+    ///     reply.response_mut().headers_mut().append("X-Served-By", b"akurai").unwrap();
     ///     reply
     /// });
     /// # let _ = router;
@@ -317,7 +318,7 @@ impl Router {
     fn handle_with_body(&self, request: &Request, limits: &Limits) -> Reply {
         let mut params = request.take_params();
         let node = self.find(request, &mut params);
-        match request.begin_body(limits, node.and_then(|node| node.body_bytes)) {
+        match request.begin_body(limits, node.and_then(|node| node.max_body_bytes)) {
             Ok(()) => self.call_at(request, Call::Caught, node, params),
             Err(error) => {
                 let refusal = |_: &Request| Response::refusal(error).into();
@@ -400,8 +401,8 @@ impl App for Router {
         self.call(request, Call::Refusal(refusal))
     }
 
-    fn body_bytes(&self, request: &Request) -> Option<u64> {
-        self.node_of(request)?.body_bytes
+    fn max_body_bytes(&self, request: &Request) -> Option<u64> {
+        self.node_of(request)?.max_body_bytes
     }
 
     fn allow(&self, request: &Request) -> Option<String> {

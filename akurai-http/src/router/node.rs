@@ -18,7 +18,7 @@ pub(super) struct Node {
     /// A router was nested here. So a path that ends here without a slash is answered as with one.
     pub(super) is_prefix: bool,
     /// Longest body for these routes, in bytes, if it is not the server's default.
-    pub(super) body_bytes: Option<u64>,
+    pub(super) max_body_bytes: Option<u64>,
 }
 
 impl Node {
@@ -39,7 +39,7 @@ impl Node {
                 .adopt(*child, names, stack);
         }
         self.is_prefix |= other.is_prefix;
-        self.body_bytes = other.body_bytes.or(self.body_bytes);
+        self.max_body_bytes = other.max_body_bytes.or(self.max_body_bytes);
         for mut route in other.routes {
             let method = route.method;
             assert!(
@@ -152,7 +152,7 @@ impl Node {
             Method::Options => Response::new(Status::NO_CONTENT),
             _ => Response::plain(Status::METHOD_NOT_ALLOWED, "method not allowed"),
         };
-        response.header("Allow", self.allow())
+        response.with_header("Allow", self.allow())
     }
 
     pub(super) fn allow(&self) -> String {

@@ -22,7 +22,7 @@ fn router() -> Router {
 #[track_caller]
 fn check(path: &str, expected: &str) {
     let reply = router().handle(&Request::get(path));
-    let body = reply.response().body_bytes().unwrap();
+    let body = reply.response().body().unwrap();
     assert_eq!(String::from_utf8_lossy(body), expected, "{path}");
 }
 
@@ -87,7 +87,11 @@ fn middleware_goes_around_and_may_answer() {
         })
         .wrap(|req, next| {
             let mut reply = next(req);
-            reply.response_mut().add_header("X-Outer", b"1").unwrap();
+            reply
+                .response_mut()
+                .headers_mut()
+                .append("X-Outer", b"1")
+                .unwrap();
             reply
         });
     for (path, status) in [("/secret", 403), ("/", 200), ("/nothing", 404)] {
@@ -106,16 +110,20 @@ fn nested_routers_keep_their_parameters_and_middleware() {
     let inner = Router::new()
         .get("/", show)
         .get("/x/{a}", show)
-        .body_bytes("/x/{a}", 7)
+        .max_body_bytes("/x/{a}", 7)
         .wrap(|req, next| {
             let mut reply = next(req);
-            reply.response_mut().add_header("X-Inner", b"1").unwrap();
+            reply
+                .response_mut()
+                .headers_mut()
+                .append("X-Inner", b"1")
+                .unwrap();
             reply
         });
     let outer = router().nest("/in/{b}", inner);
     let answer = |path: &str| {
         let reply = outer.handle(&Request::get(path));
-        let body = reply.response().body_bytes().unwrap();
+        let body = reply.response().body().unwrap();
         let inner = reply.response().headers().get("X-Inner").is_some();
         (String::from_utf8(body.to_vec()).unwrap(), inner)
     };
@@ -125,9 +133,12 @@ fn nested_routers_keep_their_parameters_and_middleware() {
     assert_eq!(answer("/in/B"), ("inner - B".into(), true));
     assert_eq!(answer("/in"), ("not found\n".into(), false));
     assert_eq!(answer("/in/"), ("not found\n".into(), false));
-    assert_eq!(App::body_bytes(&outer, &Request::get("/in/B/x/A")), Some(7));
-    assert_eq!(App::body_bytes(&outer, &Request::get("/x/A")), None);
-    assert_eq!(App::body_bytes(&outer, &Request::get("/nothing")), None);
+    assert_eq!(
+        App::max_body_bytes(&outer, &Request::get("/in/B/x/A")),
+        Some(7)
+    );
+    assert_eq!(App::max_body_bytes(&outer, &Request::get("/x/A")), None);
+    assert_eq!(App::max_body_bytes(&outer, &Request::get("/nothing")), None);
 }
 
 #[test]
@@ -137,7 +148,7 @@ fn a_prefix_without_its_slash_is_answered_as_with_one() {
     let console = Router::new()
         .get("/", says("console"))
         .post("/", says("made"))
-        .body_bytes("/", 7)
+        .max_body_bytes("/", 7)
         .nest("/log", Router::new().get("/", says("log")));
     let router = Router::new()
         .get("/{any}", says("any"))
@@ -173,14 +184,14 @@ fn a_prefix_without_its_slash_is_answered_as_with_one() {
         ("/console/log/x", "not found\n"),
     ] {
         let reply = router.handle(&Request::get(path));
-        let body = reply.response().body_bytes().unwrap();
+        let body = reply.response().body().unwrap();
         assert_eq!(String::from_utf8_lossy(body), text, "{path}");
     }
     for path in ["/console", "/console/"] {
         let posted = Request::new(Method::Post, path);
         let reply = router.handle(&posted);
-        assert_eq!(reply.response().body_bytes(), Some(&b"made"[..]));
-        assert_eq!(App::body_bytes(&router, &posted), Some(7));
+        assert_eq!(reply.response().body(), Some(&b"made"[..]));
+        assert_eq!(App::max_body_bytes(&router, &posted), Some(7));
         let allow = App::allow(&router, &Request::new(Method::Trace, path));
         assert_eq!(allow.as_deref(), Some("GET, HEAD, POST, OPTIONS"));
     }
@@ -196,7 +207,7 @@ fn a_nested_tree_of_files_redirects_its_prefix() {
     assert_eq!(response.status(), Status::MOVED_PERMANENTLY);
     assert_eq!(response.headers().get("Location"), Some("/site/de/?a=b"));
     let reply = router.handle(&Request::get("/site/de/"));
-    assert_eq!(reply.response().body_bytes(), Some(&b"page"[..]));
+    assert_eq!(reply.response().body(), Some(&b"page"[..]));
 }
 
 #[test]
@@ -284,7 +295,7 @@ fn a_route_that_is_known_is_that_of_the_request_it_was_looked_up_for() {
     let named = |req: &Request| Response::text(req.param("name").unwrap_or("none").to_owned());
     let router = Router::new()
         .post("/a/{name}", named)
-        .body_bytes("/a/{name}", 5)
+        .max_body_bytes("/a/{name}", 5)
         .get("/b/{name}", named)
         .wrap(|req, next| match req.header("X-Instead") {
             Some(path) => next(&Request::get(path)),
@@ -292,7 +303,7 @@ fn a_route_that_is_known_is_that_of_the_request_it_was_looked_up_for() {
         });
     let answer = |request: Request| {
         let reply = App::begin_and_handle(&router, &request, &Limits::default());
-        let body = reply.response().body_bytes().unwrap_or_default();
+        let body = reply.response().body().unwrap_or_default();
         let body = String::from_utf8_lossy(body).into_owned();
         (reply.response().status().code(), body)
     };

@@ -104,12 +104,12 @@ impl RunningServer {
                 Err(transport) => self.refuse(transport),
             }
             let Limits {
-                spare_threads,
+                max_spare_threads,
                 spare_time,
                 ..
             } = **limits;
             let is_over = || registry.is_stopping();
-            if is_over() || !acceptor.come_back(spare_threads, spare_time, is_over) {
+            if is_over() || !acceptor.come_back(max_spare_threads, spare_time, is_over) {
                 return;
             }
         }

@@ -356,5 +356,5 @@ fn answer_for_server(app: &dyn App, request: &Request) -> Reply {
         false => (Status::METHOD_NOT_ALLOWED, app.allow(request)),
     };
     let allow = allow.unwrap_or_else(Method::list);
-    Response::new(status).header("Allow", allow).into()
+    Response::new(status).with_header("Allow", allow).into()
 }

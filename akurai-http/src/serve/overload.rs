@@ -155,7 +155,7 @@ impl Refused {
 
 fn answer_bytes() -> Vec<u8> {
     let response = overloaded();
-    let body = response.body_bytes().unwrap_or_default();
+    let body = response.body().unwrap_or_default();
     let mut answer = Vec::new();
     append_head(
         response.status(),

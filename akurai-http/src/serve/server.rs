@@ -30,6 +30,7 @@ use crate::{App, Stats, TrustedProxies};
 /// # }
 /// ```
 #[derive(Debug)]
+#[must_use = "a server answers nobody until `run` is called"]
 pub struct Server {
     listeners: Vec<Listener>,
     limits: Limits,

@@ -26,12 +26,12 @@ impl Serving {
         if first && self.limits.idle_timeout.is_zero() {
             return self.limits.head_deadline;
         }
-        let quarters = free_quarters(self.registry.open(), self.limits.connections);
+        let quarters = free_quarters(self.registry.open(), self.limits.max_connections);
         self.limits.idle_timeout / 4 * quarters.max(u32::from(first))
     }
 
     /// Whether a connection may wait for another request at all.
     pub(crate) fn may_wait(&self) -> bool {
-        self.registry.open() < self.limits.connections && !self.limits.idle_timeout.is_zero()
+        self.registry.open() < self.limits.max_connections && !self.limits.idle_timeout.is_zero()
     }
 }

@@ -25,6 +25,7 @@ const FIELDS_BYTES: usize = 64;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use = "an event is not sent until `SseSink::send` gets it"]
 pub struct SseEvent {
     comment: Option<String>,
     name: Option<String>,

@@ -4,17 +4,16 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use crate::codec::coding::{AcceptedCodings, ContentCoding};
-use crate::codec::deflate::{Flush, Level};
+use crate::codec::deflate::Flush;
 use crate::codec::event;
 use crate::codec::gzip::GzipEncoder;
 use crate::io::random::random;
 use crate::io::transport::is_timeout;
 use crate::sse::event::{SseEvent, check_id, check_name};
-use crate::{Reply, Request, Response, Socket, Status, Upgrade, Upgraded};
+use crate::{Reply, Response, Socket, Status, Upgrade, Upgraded};
 
 /// The comment that is sent together with the head.
-const PRELUDE: &[u8] = b": \n\n";
+pub(super) const PRELUDE: &[u8] = b": \n\n";
 
 /// Answers with an event stream. `f` writes it on the connection's own thread, until `f` returns or
 /// the client leaves.
@@ -50,60 +49,23 @@ const PRELUDE: &[u8] = b": \n\n";
 /// # let _ = events();
 /// ```
 pub fn sse(f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static) -> Reply {
-    stream(|upgraded| f(SseSink::new(upgraded))).into()
-}
-
-/// As [`sse`], compressed with gzip if the client accepts that (RFC 9110 §12.5.3). Each event is
-/// still sent whole and at once, so a browser dispatches it without delay. Use it for streams of
-/// large events that resemble each other: each stream takes about 640 KiB of memory for the
-/// compression.
-///
-/// Do not put a secret beside text that an attacker can choose: the length of an event shows
-/// whether the two are alike.
-///
-/// ```
-/// use akurai_http::{Router, sse_gzip};
-///
-/// let router = Router::new().get("/prices", |req| sse_gzip(req, |mut sink| sink.data("{\"akurai\":1}")));
-/// # let _ = router;
-/// ```
-pub fn sse_gzip(
-    request: &Request,
-    f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static,
-) -> Reply {
-    if !AcceptedCodings::of(request.headers()).prefers(ContentCoding::Gzip) {
-        let mut reply = sse(f);
-        reply.response_mut().vary_by_coding();
-        return reply;
-    }
-    let mut gzip = GzipEncoder::new(Level::default());
-    let mut prelude = Vec::new();
-    gzip.compress(PRELUDE, Flush::Sync, &mut prelude);
-    let mut upgrade = stream(|upgraded| {
-        let mut sink = SseSink::new(upgraded);
-        sink.gzip = Some(Box::new(gzip));
-        f(sink)
-    });
-    upgrade.head = upgrade.head.header("Content-Encoding", "gzip");
-    upgrade.head.vary_by_coding();
-    upgrade.prelude = prelude.into();
-    upgrade.into()
+    open(|upgraded| f(SseSink::new(upgraded))).into()
 }
 
 /// An event stream whose socket a closure owns. [`sse`] is built on it. Use it to write the bytes
 /// yourself ([`SseEvent::encode`]) without keeping the thread.
 ///
-/// If there is no place for the stream, the server tells the client to [come back](come_back_later)
-/// after one to three seconds. After an error status, an `EventSource` would never reconnect
-/// (WHATWG HTML §9.2.3).
+/// If there is no place for the stream, the server tells the client to come back after one to three
+/// seconds. After an error status, an `EventSource` would never reconnect (WHATWG HTML §9.2.3).
+#[doc(hidden)]
 pub fn event_stream(run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
-    stream(|upgraded| {
+    open(|upgraded| {
         run(upgraded);
         Ok(())
     })
 }
 
-fn stream(run: impl FnOnce(Upgraded) -> io::Result<()> + Send + 'static) -> Upgrade {
+pub(super) fn open(run: impl FnOnce(Upgraded) -> io::Result<()> + Send + 'static) -> Upgrade {
     let mut upgrade = Upgrade::fallible(head(), run);
     upgrade.prelude = PRELUDE.into();
     upgrade.when_full = || come_back_later(Duration::from_millis(1000 + random_below(2000)));
@@ -115,26 +77,18 @@ fn stream(run: impl FnOnce(Upgraded) -> io::Result<()> + Send + 'static) -> Upgr
 ///
 /// After an error status or another content type, it would never reconnect. If you want that,
 /// answer with [`Status::NO_CONTENT`] (WHATWG HTML §9.2.3).
-///
-/// ```
-/// use akurai_http::come_back_later;
-/// use std::time::Duration;
-///
-/// let response = come_back_later(Duration::from_secs(5));
-/// assert_eq!(response.body_bytes(), Some(&b"retry: 5000\n\n"[..]));
-/// ```
-pub fn come_back_later(wait: Duration) -> Response {
+fn come_back_later(wait: Duration) -> Response {
     let mut body = Vec::new();
     event::append_retry(wait.as_millis(), &mut body);
     body.push(b'\n');
-    head().body(body).closing()
+    head().with_body(body).closing()
 }
 
 fn head() -> Response {
     Response::new(Status::OK)
-        .header("Content-Type", "text/event-stream")
-        .header("Cache-Control", "no-store, no-transform")
-        .header("X-Accel-Buffering", "no")
+        .with_header("Content-Type", "text/event-stream")
+        .with_header("Cache-Control", "no-store, no-transform")
+        .with_header("X-Accel-Buffering", "no")
 }
 
 /// A number below `bound`, so that clients do not all come back at the same time. It may be
@@ -159,16 +113,17 @@ fn random_below(bound: u64) -> u64 {
 pub struct SseSink {
     socket: Socket,
     buffer: Vec<u8>,
-    keep_alive: Option<Duration>,
+    /// [`wait`](SseSink::wait) sends a comment after this time without one.
+    pub(super) keep_alive: Option<Duration>,
     last_sent: Instant,
     /// The client has sent bytes that were not read, or may be sending some.
     is_input_unread: bool,
     /// The encoder, if the stream is compressed.
-    gzip: Option<Box<GzipEncoder>>,
+    pub(super) gzip: Option<Box<GzipEncoder>>,
 }
 
 impl SseSink {
-    fn new(upgraded: Upgraded) -> SseSink {
+    pub(super) fn new(upgraded: Upgraded) -> SseSink {
         // An event stream has no input, so bytes that a client sent after its request are ignored.
         let is_input_unread = upgraded.is_input_unread();
         let (_, socket) = upgraded.into_parts();
@@ -214,7 +169,9 @@ impl SseSink {
         self.write()
     }
 
-    /// Tells the browser how long to wait before it reconnects, in whole milliseconds.
+    /// Tells the browser how long to wait before it reconnects, in whole milliseconds. A stream
+    /// that ends after it sends the browser away for this time. After an error status, an
+    /// `EventSource` would never reconnect (WHATWG HTML §9.2.3).
     pub fn retry(&mut self, wait: Duration) -> io::Result<()> {
         event::append_retry(wait.as_millis(), &mut self.buffer);
         self.write()
@@ -275,13 +232,6 @@ impl SseSink {
     pub fn send(&mut self, event: &SseEvent) -> io::Result<()> {
         event.append(&mut self.buffer)?;
         self.write_buffer()
-    }
-
-    /// From now on, [`wait`](SseSink::wait) sends an empty comment whenever nothing was sent for
-    /// `period`, so that no proxy takes the stream for dead. Default never, which is also what zero
-    /// means. Proxies often give up after 60 s.
-    pub fn keep_alive(&mut self, period: Duration) {
-        self.keep_alive = (!period.is_zero()).then_some(period);
     }
 
     /// Ends the event in the buffer and writes it.

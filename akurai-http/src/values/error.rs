@@ -4,166 +4,76 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::values::refusals::refusals;
 use crate::values::status::Status;
 
-/// Why a request was refused, on the wire or while its body was read.
-///
-/// Each of these ends the connection after the answer. Once two parsers could disagree about where
-/// a message ends, nothing after it can be trusted (RFC 9112 §11.2).
-///
-/// A body's reader returns these inside an [`io::Error`]; `Reply::from` turns that error into the
-/// right status.
-///
-/// ```
-/// use akurai_http::{RequestError, Status};
-///
-/// assert_eq!(RequestError::ChunkSize.status(), Status::BAD_REQUEST);
-/// assert_eq!(RequestError::ChunkSize.to_string(), "chunk-size is not 1 to 16 hex digits");
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[allow(missing_docs)] // Each variant's text is what `Display` prints, below.
-pub enum RequestError {
-    RequestLine,
-    Method,
-    MethodUnknown,
-    Version,
-    VersionUnsupported,
-    Target,
-    TargetTooLong,
-    LineEnding,
-    ObsFold,
-    FieldName,
-    FieldValue,
-    FieldsTooMany,
-    FieldsTooLarge,
-    HostMissing,
-    HostRepeated,
-    Host,
-    Misdirected,
-    ContentTypeConflict,
-    ContentLength,
-    TransferEncoding,
-    TransferCodingUnknown,
-    LengthAndCoding,
-    Connect,
-    Expectation,
-    BodyTooLarge,
-    ChunkSize,
-    ChunkExtension,
-    ChunkData,
-    Trailer,
-    BodyTruncated,
-    HeadTooSlow,
-    BodyTooSlow,
+refusals! {
+    /// Why a request was refused, on the wire or while its body was read.
+    ///
+    /// Each of these ends the connection after the answer. Once two parsers could disagree about
+    /// where a message ends, nothing after it can be trusted (RFC 9112 §11.2).
+    ///
+    /// A body's reader returns these inside an [`io::Error`]; `Reply::from` turns that error into
+    /// the right status.
+    ///
+    /// ```
+    /// use akurai_http::{RequestError, Status};
+    ///
+    /// assert_eq!(RequestError::ChunkSize.status(), Status::BAD_REQUEST);
+    /// assert_eq!(RequestError::ChunkSize.to_string(), "chunk-size is not 1 to 16 hex digits");
+    /// ```
+    RequestError {
+        400 RequestLine: "request line is not method, target and version with one space between",
+            "RFC 9112 §3";
+        400 Method: "method is not a token of 1 to 32 bytes", "RFC 9110 §9.1";
+        501 MethodUnknown: "method is not implemented", "RFC 9110 §9.1";
+        400 Version: "version is not HTTP/1.x", "RFC 9112 §2.3";
+        505 VersionUnsupported: "only HTTP/1.0 and HTTP/1.1 are spoken here", "RFC 9110 §15.6.6";
+        400 Target: "request target is malformed", "RFC 9112 §3.2";
+        414 TargetTooLong: "request line is too long", "RFC 9112 §3";
+        400 LineEnding: "line does not end with CRLF", "RFC 9112 §2.2";
+        400 ObsFold: "field line begins with white space", "RFC 9112 §5.2";
+        400 FieldName: "field name is not a token followed by a colon", "RFC 9112 §5.1";
+        400 FieldValue: "field value holds a control character", "RFC 9110 §5.5";
+        431 FieldsTooMany: "too many field lines", "RFC 6585 §5";
+        431 FieldsTooLarge: "header section is too large", "RFC 6585 §5";
+        400 HostMissing: "an HTTP/1.1 request needs a Host field", "RFC 9112 §3.2";
+        400 HostRepeated: "more than one Host field", "RFC 9112 §3.2";
+        400 Host: "Host is not a host with an optional port", "RFC 9112 §3.2";
+        421 Misdirected: "this server does not answer to this host (its hosts are listed)",
+            "RFC 9110 §15.5.20";
+        400 ContentTypeConflict: "Content-Type fields differ", "RFC 9110 §8.3";
+        400 ContentLength: "Content-Length is not one decimal number", "RFC 9112 §6.3";
+        400 TransferEncoding: "Transfer-Encoding is not chunked", "RFC 9112 §6.1";
+        501 TransferCodingUnknown: "transfer coding is not implemented", "RFC 9112 §6.1";
+        400 LengthAndCoding: "both Content-Length and Transfer-Encoding", "RFC 9112 §6.1";
+        501 Connect: "CONNECT is not implemented", "RFC 9110 §9.3.6";
+        417 Expectation: "only the expectation 100-continue can be met", "RFC 9110 §10.1.1";
+        413 BodyTooLarge: "body is larger than this server takes", "RFC 9110 §15.5.14";
+        400 ChunkSize: "chunk-size is not 1 to 16 hex digits", "RFC 9112 §7.1";
+        400 ChunkExtension: "chunk extension is malformed or too long", "RFC 9112 §7.1.1";
+        400 ChunkData: "chunk does not end with CRLF after its data", "RFC 9112 §7.1";
+        400 Trailer: "trailer section is malformed or holds a forbidden field", "RFC 9112 §7.1.2";
+        400 BodyTruncated: "connection ended in mid-body", "RFC 9112 §8";
+        408 HeadTooSlow: "head did not arrive in time", "RFC 9110 §15.5.9";
+        408 BodyTooSlow: "body did not arrive in time", "RFC 9110 §15.5.9";
+    }
 }
 
 impl RequestError {
     /// How many variants there are.
-    pub(crate) const COUNT: usize = RequestError::BodyTooSlow as usize + 1;
+    pub(crate) const COUNT: usize = RequestError::ALL.len();
 
     /// All variants, in order.
     pub(crate) fn all() -> impl Iterator<Item = RequestError> {
-        use RequestError::*;
-        let all: [RequestError; RequestError::COUNT] = [
-            RequestLine,
-            Method,
-            MethodUnknown,
-            Version,
-            VersionUnsupported,
-            Target,
-            TargetTooLong,
-            LineEnding,
-            ObsFold,
-            FieldName,
-            FieldValue,
-            FieldsTooMany,
-            FieldsTooLarge,
-            HostMissing,
-            HostRepeated,
-            Host,
-            Misdirected,
-            ContentTypeConflict,
-            ContentLength,
-            TransferEncoding,
-            TransferCodingUnknown,
-            LengthAndCoding,
-            Connect,
-            Expectation,
-            BodyTooLarge,
-            ChunkSize,
-            ChunkExtension,
-            ChunkData,
-            Trailer,
-            BodyTruncated,
-            HeadTooSlow,
-            BodyTooSlow,
-        ];
-        all.into_iter()
+        RequestError::ALL.iter().copied()
     }
 
     /// The status that answers it.
     pub fn status(self) -> Status {
-        use RequestError::*;
-        match self {
-            TargetTooLong => Status::URI_TOO_LONG,
-            FieldsTooMany | FieldsTooLarge => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            BodyTooLarge => Status::CONTENT_TOO_LARGE,
-            HeadTooSlow | BodyTooSlow => Status::REQUEST_TIMEOUT,
-            Expectation => Status::EXPECTATION_FAILED,
-            Misdirected => Status::MISDIRECTED_REQUEST,
-            MethodUnknown | TransferCodingUnknown | Connect => Status::NOT_IMPLEMENTED,
-            VersionUnsupported => Status::HTTP_VERSION_NOT_SUPPORTED,
-            _ => Status::BAD_REQUEST,
-        }
-    }
-
-    fn message(self) -> &'static str {
-        use RequestError::*;
-        match self {
-            RequestLine => "request line is not method, target and version with one space between",
-            Method => "method is not a token of 1 to 32 bytes",
-            MethodUnknown => "method is not implemented",
-            Version => "version is not HTTP/1.x",
-            VersionUnsupported => "only HTTP/1.0 and HTTP/1.1 are spoken here",
-            Target => "request target is malformed",
-            TargetTooLong => "request line is too long",
-            LineEnding => "line does not end with CRLF",
-            ObsFold => "field line begins with white space",
-            FieldName => "field name is not a token followed by a colon",
-            FieldValue => "field value holds a control character",
-            FieldsTooMany => "too many field lines",
-            FieldsTooLarge => "header section is too large",
-            HostMissing => "an HTTP/1.1 request needs a Host field",
-            HostRepeated => "more than one Host field",
-            Host => "Host is not a host with an optional port",
-            Misdirected => "this server does not answer to this host (its hosts are listed)",
-            ContentTypeConflict => "Content-Type fields differ",
-            ContentLength => "Content-Length is not one decimal number",
-            TransferEncoding => "Transfer-Encoding is not chunked",
-            TransferCodingUnknown => "transfer coding is not implemented",
-            LengthAndCoding => "both Content-Length and Transfer-Encoding",
-            Connect => "CONNECT is not implemented",
-            Expectation => "only the expectation 100-continue can be met",
-            BodyTooLarge => "body is larger than this server takes",
-            ChunkSize => "chunk-size is not 1 to 16 hex digits",
-            ChunkExtension => "chunk extension is malformed or too long",
-            ChunkData => "chunk does not end with CRLF after its data",
-            Trailer => "trailer section is malformed or holds a forbidden field",
-            BodyTruncated => "connection ended in mid-body",
-            HeadTooSlow => "head did not arrive in time",
-            BodyTooSlow => "body did not arrive in time",
-        }
+        Status::new(self.code())
     }
 }
-
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message())
-    }
-}
-
-impl Error for RequestError {}
 
 impl From<RequestError> for io::Error {
     fn from(error: RequestError) -> io::Error {
@@ -228,9 +138,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_stands_at_its_own_place() {
+    fn every_error_stands_at_its_own_place_and_has_a_message_of_its_own() {
+        let mut messages = std::collections::BTreeSet::new();
         for (index, error) in RequestError::all().enumerate() {
             assert_eq!(error as usize, index, "{error:?}");
+            assert!(messages.insert(error.to_string()), "{error:?}");
         }
     }
 }

@@ -6,5 +6,6 @@ pub(crate) mod field;
 pub(crate) mod form_error;
 pub(crate) mod headers;
 pub(crate) mod method;
+pub(crate) mod refusals;
 pub(crate) mod status;
 pub(crate) mod version;

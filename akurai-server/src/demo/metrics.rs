@@ -18,9 +18,9 @@ pub(crate) fn metrics(stats: &Stats, hubs: &[HubStats]) -> Response {
         of_hubs(&mut text, hubs);
     }
     Response::new(akurai_http::Status::OK)
-        .header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        .header("Cache-Control", "no-store")
-        .body(text.0)
+        .with_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        .with_header("Cache-Control", "no-store")
+        .with_body(text.0)
 }
 
 #[derive(Default)]

@@ -30,7 +30,7 @@ pub(crate) fn app(hub: &Hub) -> Router {
         .get("/api/events", |_| events())
         .get("/api/ws", echo)
         .post("/api/upload", upload)
-        .body_bytes("/api/upload", 4 << 30)
+        .max_body_bytes("/api/upload", 4 << 30)
         .get("/api/health", |_| status(Status::OK, "ok"))
         .get("/api/ready", move |_| match ready.ready() {
             Ok(()) => status(Status::OK, "ok"),
@@ -69,7 +69,7 @@ fn page(router: Router) -> Router {
         ("transfer.js", include_bytes!("../../web/transfer.js")),
         ("icon.svg", include_bytes!("../../web/icon.svg")),
     ];
-    let files = Files::embedded(PAGE).cache_control("no-cache").header(
+    let files = Files::embedded(PAGE).cache_control("no-cache").with_header(
         "Content-Security-Policy",
         "default-src 'self'; frame-ancestors 'none'",
     );
@@ -79,9 +79,9 @@ fn page(router: Router) -> Router {
 fn status(status: Status, word: &str) -> Response {
     let json = format!("{{\"status\":\"{word}\"}}\n");
     Response::new(status)
-        .header("Content-Type", "application/json")
-        .header("Cache-Control", "no-store")
-        .body(json)
+        .with_header("Content-Type", "application/json")
+        .with_header("Cache-Control", "no-store")
+        .with_body(json)
 }
 
 fn upload(req: &Request) -> io::Result<Response> {

@@ -71,13 +71,13 @@ impl Hub {
     ///         let line = |event: &Event| format!("\n{}", event.data.replace('\n', " "));
     ///         let lines = events.iter().map(line);
     ///         let text = at.to_string() + &lines.collect::<String>();
-    ///         Response::text(text).header("Cache-Control", "no-store")
+    ///         Response::text(text).with_header("Cache-Control", "no-store")
     ///     })
     ///     .get("/events", move |req: &Request| events.sse(req, &["news"]));
     /// # let id = hub.publish("news", "", "one")?;
     /// # let reply = app.handle(&Request::get("/latest"));
     /// # let text = format!("{id}\none");
-    /// # assert_eq!(reply.response().body_bytes(), Some(text.as_bytes()));
+    /// # assert_eq!(reply.response().body(), Some(text.as_bytes()));
     /// # Ok(())
     /// # }
     /// ```

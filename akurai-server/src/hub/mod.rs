@@ -301,7 +301,7 @@ impl Hub {
     ///     .get("/score", move |_| {
     ///         let at = state.last_id();
     ///         let score = SCORE.lock().unwrap();
-    ///         Response::json(format!(r#"{{"score":{score},"at":"{at}"}}"#)).header("Cache-Control", "no-store")
+    ///         Response::json(format!(r#"{{"score":{score},"at":"{at}"}}"#)).with_header("Cache-Control", "no-store")
     ///     })
     ///     .post("/score", move |_| -> std::io::Result<Response> {
     ///         // Published while the lock is held, so that the events come in the order of the changes.
@@ -312,7 +312,7 @@ impl Hub {
     ///     })
     ///     .get("/events", move |req| events.sse(req, &["score"]));
     /// # let reply = app.handle(&Request::get("/score"));
-    /// # assert!(reply.response().body_bytes().unwrap().starts_with(br#"{"score":0,"at":""#));
+    /// # assert!(reply.response().body().unwrap().starts_with(br#"{"score":0,"at":""#));
     /// # Ok(())
     /// # }
     /// ```

@@ -37,7 +37,8 @@ fn headers(fields: &[(&str, &[u8])]) -> Option<Headers> {
     let mut request = Request::get("/");
     for (name, value) in fields {
         Response::new(Status::OK)
-            .add_header("X-Value", value)
+            .headers_mut()
+            .append("X-Value", value)
             .ok()?;
         request = request.with_header(name, value);
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use akurai_http::deflate::Level;
+use akurai_http::Level;
 
 use crate::codec::compression::{ContextUse, Outbound};
 use crate::codec::frame::{self, Opcode};

@@ -20,7 +20,7 @@ pub(crate) fn routes(files: &str) -> Router {
         .post("/early/200", |_| Response::text("I know enough\n"))
         .get("/only-get", |_| Response::text("got\n"))
         .post("/upload", upload)
-        .body_bytes("/upload", UPLOAD_BYTES)
+        .max_body_bytes("/upload", UPLOAD_BYTES)
         .post("/events", events)
         .get("/big", |_| Response::text(vec![b'x'; BIG_BYTES]))
         .get("/q", |req| Response::text(req.query().unwrap_or_default()))

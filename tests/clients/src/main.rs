@@ -22,20 +22,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [files, small_servers] = &args[..] else {
         return Err("usage: akurai-clients FILES SMALL_SERVERS".into());
     };
-    let limits = Limits {
-        // So that only `/upload` answers 413.
-        body_bytes: 100_000_000,
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+// So that only `/upload` answers 413.
+.max_body_bytes(100_000_000);
     let server = Server::bind("127.0.0.1:0")?.limits(limits.clone());
     let mut ports = vec![server.local_addr()?.port().to_string()];
     for _ in 0..small_servers.parse()? {
-        let small = Server::bind("127.0.0.1:0")?.limits(Limits {
-            connections: FEW_PLACES,
-            // So that a browser's page soon frees its place.
-            idle_timeout: Duration::from_secs(1),
-            ..limits.clone()
-        });
+        let small = Server::bind("127.0.0.1:0")?.limits(limits.clone().max_connections(FEW_PLACES)
+// So that a browser's page soon frees its place.
+.idle_timeout(Duration::from_secs(1)));
         ports.push(small.local_addr()?.port().to_string());
         let app = http::routes(files);
         thread::spawn(move || small.run(app));

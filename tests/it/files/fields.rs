@@ -186,8 +186,8 @@ fn files_08_further_fields_stand_on_every_file() {
         |_| {},
         |files| {
             files
-                .header("Cross-Origin-Resource-Policy", "same-origin")
-                .header("X-Served-By", "akurai")
+                .with_header("Cross-Origin-Resource-Policy", "same-origin")
+                .with_header("X-Served-By", "akurai")
         },
     );
     let mut client = site.connect();

@@ -348,7 +348,7 @@ fn files_06_no_sidecar_takes_the_place_of_a_file_where_they_are_off() {
         root.write(name, content);
     }
     let options: [fn(Files) -> Files; 3] = [Files::without_sidecars, Files::attachments, |files| {
-        files.header("content-disposition", "Attachment; filename=x")
+        files.with_header("content-disposition", "Attachment; filename=x")
     }];
     let mut app = Router::new();
     for (n, option) in options.into_iter().enumerate() {
@@ -388,7 +388,7 @@ fn files_06_no_sidecar_takes_the_place_of_a_file_where_they_are_off() {
 #[test]
 fn files_06_a_page_shown_inline_keeps_its_sidecars() {
     let site = Site::configured(with_gzip, |files| {
-        files.header("Content-Disposition", "inline; filename=attachment")
+        files.with_header("Content-Disposition", "inline; filename=attachment")
     });
     let answer = site.get("/files/app.js", &[GZIP]);
     assert_eq!((answer.status, answer.text()), (200, CODED));

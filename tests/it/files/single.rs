@@ -95,9 +95,9 @@ fn files_10_another_status_knows_neither_conditions_nor_ranges() {
 fn files_10_the_handlers_own_fields_stay() {
     let single = Single::start(|request, path| {
         Response::new(Status::OK)
-            .header("Content-Type", "text/x-own")
-            .header("Cache-Control", "private")
-            .header("X-Own", "1")
+            .with_header("Content-Type", "text/x-own")
+            .with_header("Cache-Control", "private")
+            .with_header("X-Own", "1")
             .send_file(request, path)
     });
     let mut client = single.connect();
@@ -128,7 +128,7 @@ fn files_10_the_handlers_own_fields_stay() {
 fn files_10_the_handlers_own_tag_is_the_one_compared() {
     let single = Single::start(|request, path| {
         Response::new(Status::OK)
-            .header("ETag", "\"mine\"")
+            .with_header("ETag", "\"mine\"")
             .send_file(request, path)
     });
     let mut client = single.connect();
@@ -150,7 +150,7 @@ fn files_10_the_handlers_own_tag_is_the_one_compared() {
     }
     let single = Single::start(|request, path| {
         Response::new(Status::OK)
-            .header("ETag", "W/\"mine\"")
+            .with_header("ETag", "W/\"mine\"")
             .send_file(request, path)
     });
     let mut client = single.connect();
@@ -171,7 +171,7 @@ fn files_10_one_strong_tag_never_names_two_codings() {
     // RFC 9110 §8.8.3.3: two content codings of a resource have two strong tags, if they have any.
     let single = Single::start(|request, path| {
         Response::new(Status::OK)
-            .header("ETag", "\"mine\"")
+            .with_header("ETag", "\"mine\"")
             .send_file(request, path)
     });
     single.dir.write("letters.txt.gz", "as coded by gzip");
@@ -189,7 +189,7 @@ fn files_10_one_strong_tag_never_names_two_codings() {
 fn files_10_what_the_handler_says_of_its_coding_stays() {
     let single = Single::start(|request, path| {
         Response::new(Status::OK)
-            .header("Content-Encoding", "br")
+            .with_header("Content-Encoding", "br")
             .send_file(request, path)
     });
     single.dir.write("letters.txt.gz", "as coded by gzip");
@@ -233,7 +233,7 @@ fn files_10_a_missing_file_is_404_whatever_was_set() {
     }
     let single = Single::start(|request, path| {
         Response::new(Status::OK)
-            .header("Cache-Control", "public, max-age=31536000, immutable")
+            .with_header("Cache-Control", "public, max-age=31536000, immutable")
             .send_file(request, path.with_file_name("gone.txt"))
     });
     let answer = ask(&mut single.connect(), "GET", "/", &[]);
@@ -339,7 +339,8 @@ fn files_10_middleware_may_still_add_fields() {
             let mut reply = next(request);
             reply
                 .response_mut()
-                .add_header("X-Seen", b"1")
+                .headers_mut()
+                .append("X-Seen", b"1")
                 .expect("it is well-formed");
             reply
         });
@@ -362,7 +363,7 @@ fn files_10_middleware_may_still_add_fields() {
 fn files_10_the_handlers_own_type_is_that_of_each_part() {
     let single = Single::start(|request, path| {
         Response::new(Status::OK)
-            .header("Content-Type", "text/x-own")
+            .with_header("Content-Type", "text/x-own")
             .send_file(request, path)
     });
     let fields = [("Range", "bytes=0-0,2-2")];
@@ -384,13 +385,13 @@ fn files_10_vary_names_all_that_the_answer_depends_on() {
         .files("/files", dir.path())
         .get("/own", move |request: &Request| {
             Response::new(Status::OK)
-                .header("Vary", "Origin")
+                .with_header("Vary", "Origin")
                 .send_file(request, &path)
         })
         .wrap(|request, next| {
             let mut reply = next(request);
             if request.path() != "/own" {
-                let added = reply.response_mut().add_header("Vary", b"Origin");
+                let added = reply.response_mut().headers_mut().append("Vary", b"Origin");
                 added.expect("it is well-formed");
             }
             reply
@@ -437,7 +438,7 @@ fn files_10_the_handlers_own_date_stands_alone() {
     let own = "Sun, 06 Nov 1994 08:49:37 GMT";
     let single = Single::start(move |request, path| {
         Response::new(Status::OK)
-            .header("Last-Modified", own)
+            .with_header("Last-Modified", own)
             .send_file(request, path)
     });
     let answer = ask(&mut single.connect(), "GET", "/", &[]);

@@ -97,7 +97,7 @@ fn every_level_says_the_same_the_highest_in_fewer_bytes_than_the_lowest() {
         let mut sum = 0;
         for takeover in [false, true] {
             let (server, _) = echo_with(WsOptions::new().deflate(Deflate {
-                level: akurai_http::deflate::Level::new(level),
+                level: akurai_http::Level::new(level),
                 server_context_takeover: takeover,
                 ..Deflate::default()
             }));
@@ -250,7 +250,7 @@ fn a_message_that_was_refused_is_in_no_context() {
     const LARGE: usize = 8 << 20;
     let options = WsOptions::new()
         .deflate(Deflate {
-            level: akurai_http::deflate::Level::new(1),
+            level: akurai_http::Level::new(1),
             ..taking_over()
         })
         .max_queue_bytes(6000)

@@ -31,7 +31,7 @@ fn property_what_goes_in_comes_out() {
         let bits = [15, 8, 9, 12][random.below(4)];
         let (server_takes, client_takes) = (random.below(2) == 0, random.below(2) == 0);
         let (server, _) = echo_with(WsOptions::new().deflate(Deflate {
-            level: akurai_http::deflate::Level::new([1, 4, 6, 9][random.below(4)]),
+            level: akurai_http::Level::new([1, 4, 6, 9][random.below(4)]),
             threshold_bytes: [0, 512][random.below(2)],
             server_context_takeover: server_takes,
             client_context_takeover: client_takes,

@@ -338,7 +338,7 @@ fn http_20_the_end_in_mid_body_is_an_error_to_the_handler() {
             .expect("the test is there");
         match body {
             Ok(body) => Response::text("whole")
-                .header("X-Length", body.len().to_string())
+                .with_header("X-Length", body.len().to_string())
                 .into(),
             Err(error) => error.into(),
         }

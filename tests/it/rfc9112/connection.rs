@@ -89,7 +89,7 @@ fn http_21_connection_is_a_list_of_tokens() {
 #[test]
 fn http_21_a_handler_may_close() {
     let server =
-        TestServer::start(|_: &Request| Response::text("last").header("Connection", "close"));
+        TestServer::start(|_: &Request| Response::text("last").with_header("Connection", "close"));
     let mut client = server.connect();
     client.send(get("/a") + &get("/b"));
     let answer = client.read_response();
@@ -242,11 +242,9 @@ fn http_24_no_reset_eats_the_answer() {
 
 #[test]
 fn http_24_who_asks_for_the_end_is_not_waited_for() {
-    let limits = Limits {
-        linger_time: Duration::from_secs(3600),
-        linger_stall: Duration::from_secs(3600),
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .linger_time(Duration::from_secs(3600))
+        .linger_stall(Duration::from_secs(3600));
     let server = TestServer::limited(limits, |_: &Request| Response::text("bye"));
     let connections = || server.handle().stats().connections;
     let all_gone = || eventually("nobody is connected", || connections() == 0);
@@ -291,10 +289,7 @@ fn http_24_who_asks_for_the_end_is_not_waited_for() {
 
 #[test]
 fn http_25_an_idle_connection_ends_without_a_word() {
-    let limits = Limits {
-        idle_timeout: Duration::from_millis(500),
-        ..Limits::default()
-    };
+    let limits = Limits::default().idle_timeout(Duration::from_millis(500));
     let mirror = Mirror::limited(limits);
     let mut silent = mirror.connect();
     let mut client = mirror.connect();
@@ -306,10 +301,7 @@ fn http_25_an_idle_connection_ends_without_a_word() {
 
 #[test]
 fn http_25_a_partial_head_gets_408_at_the_deadline() {
-    let limits = Limits {
-        head_deadline: Duration::from_millis(600),
-        ..Limits::default()
-    };
+    let limits = Limits::default().head_deadline(Duration::from_millis(600));
     let mirror = Mirror::limited(limits);
     let beginnings = [
         "G",

@@ -37,7 +37,7 @@ fn uploads() -> Router {
             Response::text("who are you?").with_status(Status::UNAUTHORIZED)
         })
         .get("/page", |_| Response::text("a page"))
-        .body_bytes("/early", UPLOAD as u64)
+        .max_body_bytes("/early", UPLOAD as u64)
 }
 
 #[test]
@@ -78,10 +78,7 @@ fn http_24_an_early_answer_to_an_upload_arrives() {
 
 #[test]
 fn http_24_a_503_to_an_upload_arrives() {
-    let limits = Limits {
-        connections: 1,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_connections(1);
     let server = TestServer::limited(limits, uploads());
     let mut first = server.connect();
     first.send("GET /page HTTP/1.1\r\nHost: t\r\n\r\n");
@@ -114,11 +111,9 @@ fn http_24_a_slow_upload_is_not_cut_off() {
 fn http_24_lingering_is_bounded_by_silence_and_in_all() {
     let short = Duration::from_millis(200);
     for (linger_stall, linger_time) in [(short, LONG), (LONG, short), (LONG, Duration::ZERO)] {
-        let limits = Limits {
-            linger_stall,
-            linger_time,
-            ..Limits::default()
-        };
+        let limits = Limits::default()
+            .linger_stall(linger_stall)
+            .linger_time(linger_time);
         let server = TestServer::limited(limits, uploads());
         let mut client = server.connect();
         client.send(post("/early", UPLOAD));
@@ -133,11 +128,7 @@ fn http_24_lingering_is_bounded_by_silence_and_in_all() {
 
 #[test]
 fn http_24_a_lingering_connection_keeps_its_place() {
-    let limits = Limits {
-        linger_stall: LONG,
-        linger_time: LONG,
-        ..Limits::default()
-    };
+    let limits = Limits::default().linger_stall(LONG).linger_time(LONG);
     let server = TestServer::limited(limits, uploads());
     let mut client = server.connect();
     client.send(post("/early", UPLOAD));
@@ -154,11 +145,7 @@ fn http_24_a_lingering_connection_keeps_its_place() {
 
 #[test]
 fn http_24_a_shutdown_waits_a_second_for_those_that_linger_silently() {
-    let limits = Limits {
-        linger_stall: LONG,
-        linger_time: LONG,
-        ..Limits::default()
-    };
+    let limits = Limits::default().linger_stall(LONG).linger_time(LONG);
     let server = Server::bind("127.0.0.1:0").unwrap().limits(limits);
     let (addr, handle) = (server.local_addr().unwrap(), server.handle());
     let (report, ended) = mpsc::channel();
@@ -209,10 +196,7 @@ fn http_24_a_line_end_behind_a_close_does_not_cut_the_answer() {
 
 #[test]
 fn http_24_an_idle_end_does_not_cut_the_answer_before_it() {
-    let limits = Limits {
-        idle_timeout: Duration::from_millis(100),
-        ..Limits::default()
-    };
+    let limits = Limits::default().idle_timeout(Duration::from_millis(100));
     let large = "x".repeat(3_000_000);
     let server = TestServer::limited(limits, move |_: &Request| Response::text(large.clone()));
     let mut client = server.connect();

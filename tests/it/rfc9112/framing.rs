@@ -212,10 +212,7 @@ fn http_16_a_body_over_the_limit_is_413_unread() {
 
 #[test]
 fn http_16_the_limit_is_exact() {
-    let limits = Limits {
-        body_bytes: 10,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_body_bytes(10);
     let mirror = Mirror::limited(limits);
     all_refused(
         &mirror,

@@ -11,10 +11,7 @@ const LONG: Duration = Duration::from_secs(3600);
 #[test]
 fn http_25_line_ends_do_not_stretch_the_wait_for_a_request() {
     let idle_timeout = Duration::from_secs(2);
-    let limits = Limits {
-        idle_timeout,
-        ..Limits::default()
-    };
+    let limits = Limits::default().idle_timeout(idle_timeout);
     let server = TestServer::limited(limits, |_: &Request| Response::text("got"));
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
@@ -33,11 +30,9 @@ fn http_25_line_ends_do_not_stretch_the_wait_for_a_request() {
 
 #[test]
 fn http_25_an_idle_connection_waits_less_as_places_run_out() {
-    let limits = Limits {
-        connections: 8,
-        idle_timeout: Duration::from_secs(8),
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .max_connections(8)
+        .idle_timeout(Duration::from_secs(8));
     let server = TestServer::limited(limits, |_: &Request| Response::text("got"));
     let _others: Vec<Client> = (0..6).map(|_| server.connect()).collect();
     eventually("they are here", || server.handle().stats().connections == 6);
@@ -52,11 +47,9 @@ fn http_25_an_idle_connection_waits_less_as_places_run_out() {
 
 #[test]
 fn http_23_what_is_drained_for_the_next_request_is_bounded_in_bytes() {
-    let limits = Limits {
-        drain_bytes: 64 * 1024,
-        drain_time: LONG,
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .max_drain_bytes(64 * 1024)
+        .drain_time(LONG);
     let server = TestServer::limited(limits, |_: &Request| Response::text("unread"));
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -69,18 +62,16 @@ fn http_23_what_is_drained_for_the_next_request_is_bounded_in_bytes() {
 
 #[test]
 fn waits_of_zero_harm_no_client_that_is_prompt() {
-    let limits = Limits {
-        head_deadline: Duration::ZERO,
-        body_stall: Duration::ZERO,
-        body_rate_grace: Duration::ZERO,
-        write_stall: Duration::ZERO,
-        drain_time: Duration::ZERO,
-        linger_time: Duration::ZERO,
-        linger_stall: Duration::ZERO,
-        spare_time: Duration::ZERO,
-        accept_pause: Duration::ZERO,
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .head_deadline(Duration::ZERO)
+        .body_stall(Duration::ZERO)
+        .body_rate_grace(Duration::ZERO)
+        .write_stall(Duration::ZERO)
+        .drain_time(Duration::ZERO)
+        .linger_time(Duration::ZERO)
+        .linger_stall(Duration::ZERO)
+        .spare_time(Duration::ZERO)
+        .accept_pause(Duration::ZERO);
     let server = TestServer::limited(limits, |req: &Request| req.body().map(Response::text));
     let mut client = server.connect();
     for _ in 0..20 {

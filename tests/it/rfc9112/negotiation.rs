@@ -133,7 +133,7 @@ fn shouting() -> TestServer {
         if request.header("upgrade") != Some("shout") {
             return Response::text("plain").into();
         }
-        let head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "shout");
+        let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "shout");
         let shout = Upgrade::new(head, |mut upgraded| {
             let mut buffer = [0; 1000];
             while let Ok(len @ 1..) = upgraded.read(&mut buffer) {

@@ -32,7 +32,7 @@ fn app() -> TestServer {
     TestServer::start(
         Router::new()
             .get("/text", |_: &Request| {
-                Response::text("hello\n").header("X-A", "b")
+                Response::text("hello\n").with_header("X-A", "b")
             })
             .get("/empty", |_: &Request| Response::text(""))
             .get("/stream", |_: &Request| ten_lines())
@@ -46,7 +46,7 @@ fn app() -> TestServer {
             .get("/304", |_: &Request| {
                 Response::text("not sent")
                     .with_status(Status::NOT_MODIFIED)
-                    .header("ETag", "\"a\"")
+                    .with_header("ETag", "\"a\"")
             })
             .get("/304-stream", |_: &Request| {
                 ten_lines().with_status(Status::NOT_MODIFIED)
@@ -162,7 +162,7 @@ fn http_28_101_is_a_head_and_nothing_else() {
         };
         let head = Response::text("not sent")
             .with_status(status)
-            .header("Upgrade", "x");
+            .with_header("Upgrade", "x");
         Upgrade::new(head, |mut upgraded| {
             let _ = upgraded.write_all(b"new protocol");
         })
@@ -301,7 +301,7 @@ fn http_30_refusals_say_what_they_must() {
 #[test]
 fn http_30_a_date_of_the_handlers_own_stands_alone() {
     let own = "Sun, 06 Nov 1994 08:49:37 GMT";
-    let server = TestServer::start(move |_: &Request| Response::text("x").header("Date", own));
+    let server = TestServer::start(move |_: &Request| Response::text("x").with_header("Date", own));
     // `header` fails on a field that occurs twice.
     assert_eq!(get(&mut server.connect(), "/").header("date"), Some(own));
 }

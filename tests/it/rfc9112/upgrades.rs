@@ -39,7 +39,7 @@ fn http_23_a_body_left_unread_does_not_hinder_an_event_stream() {
             .into()
         })
         .post("/hub", move |req| parked.sse(req, &["topic"]))
-        .body_bytes("/sse", UPLOAD as u64);
+        .max_body_bytes("/sse", UPLOAD as u64);
     let server = TestServer::start(app);
     let events = |client: &mut Client| {
         let head = client.read_head();
@@ -102,7 +102,7 @@ fn shouting(request: &Request) -> Reply {
     if request.path() != "/shout" {
         return Response::text("plain").into();
     }
-    let head = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "shout");
+    let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "shout");
     Upgrade::new(head, |mut upgraded| {
         let mut heard = [0; 5];
         if upgraded.read_exact(&mut heard).is_ok() {
@@ -184,10 +184,7 @@ fn http_27_another_protocol_begins_behind_the_body() {
 fn an_upgrade_that_found_no_place_is_refused_behind_its_gate() {
     let gate = Gate::new();
     let waiter = gate.waiter();
-    let limits = Limits {
-        upgrades: 1,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_upgrades(1);
     let app = move |_: &Request| {
         let waiter = waiter.clone();
         sse(move |mut sink| {

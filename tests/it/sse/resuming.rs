@@ -1,11 +1,11 @@
 //! How a stream resumes, and how the server tells a client to come back or to stay away.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use akurai_http::{
-    Limits, Reply, Request, Response, SseEvent, Status, come_back_later, last_event_id, sse,
+    Limits, Reply, Request, Response, SseEvent, SseOptions, SseSink, Status, last_event_id, sse,
 };
 use akurai_tests::{Client, DEADLINE, EventStream, TestServer};
 
@@ -28,29 +28,34 @@ fn an_event_with_all_fields_is_one_event() {
     assert_eq!(stream.retry, Some(1500));
 }
 
+/// A client that has read the first comment of a stream with this option.
+#[track_caller]
+fn kept_alive(period: Duration, f: fn(SseSink) -> io::Result<()>) -> (TestServer, Client) {
+    let options = SseOptions::new().keep_alive(period);
+    let server = TestServer::start(move |req: &Request| options.stream(req, f));
+    let mut client = server.connect();
+    ask(&mut client);
+    read_opening(&mut client);
+    (server, client)
+}
+
 #[test]
 fn keep_alive_breaks_the_silence_of_a_wait() {
-    let bytes = wire(|sink| {
-        sink.keep_alive(Duration::from_millis(20));
-        sink.wait(Duration::from_millis(150))?;
-        sink.data("awake")
-    });
-    let text = String::from_utf8(bytes).unwrap();
-    let (silence, event) = text.split_at(text.find("data").expect("an event"));
-    assert_eq!(event, "data: awake\n\n");
-    let comments = silence.matches(": \n\n").count();
-    assert!((1..=8).contains(&comments), "{silence:?}");
-    assert_eq!(silence.len(), comments * 4, "{silence:?}");
+    let (period, begun) = (Duration::from_millis(20), Instant::now());
+    let (_server, mut client) = kept_alive(period, |mut sink| sink.wait(DEADLINE));
+    for _ in 0..3 {
+        assert_eq!(client.read_through(b"\n\n"), b": \n\n");
+    }
+    assert!(begun.elapsed() >= 3 * period, "{:?}", begun.elapsed());
 }
 
 #[test]
 fn no_keep_alive_is_no_comment() {
-    let bytes = wire(|sink| {
-        sink.keep_alive(Duration::ZERO);
+    let (_server, mut client) = kept_alive(Duration::ZERO, |mut sink| {
         sink.wait(Duration::from_millis(20))?;
         sink.data("awake")
     });
-    assert_eq!(String::from_utf8_lossy(&bytes), "data: awake\n\n");
+    assert_eq!(client.read_to_end().0, b"data: awake\n\n");
 }
 
 #[test]
@@ -103,16 +108,14 @@ fn expect_come_back(client: &mut Client, bounds: std::ops::RangeInclusive<u64>) 
 
 #[test]
 fn sse_27_and_28_come_back_later() {
-    let server = TestServer::start(|_: &Request| come_back_later(Duration::from_secs(7)));
+    let server =
+        TestServer::start(|_: &Request| sse(|mut sink| sink.retry(Duration::from_secs(7))));
     expect_come_back(&mut server.connect(), 7000..=7000);
 }
 
 #[test]
 fn sse_28_where_there_is_no_place_it_is_said_the_same_way() {
-    let limits = Limits {
-        upgrades: 1,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_upgrades(1);
     let server = TestServer::limited(limits, |_: &Request| -> Reply {
         sse(|mut sink| sink.wait(Duration::from_secs(60)))
     });

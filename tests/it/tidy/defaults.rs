@@ -34,11 +34,13 @@ fn shown(options: &[(&str, &dyn Debug)]) -> BTreeMap<String, String> {
 /// A value in the form for readers: `8 KiB`, `10,000`, `15 s`, `5 min`, `1 h`.
 fn written(name: &str, value: &str) -> String {
     if let Ok(number) = value.parse::<u64>() {
+        // A rate is in bytes a second.
+        let is_bytes = name.contains("bytes") || name.ends_with("_rate");
         return match number {
-            n if name.contains("bytes") && n >= 1 << 20 && n % (1 << 20) == 0 => {
+            n if is_bytes && n >= 1 << 20 && n % (1 << 20) == 0 => {
                 format!("{} MiB", n >> 20)
             }
-            n if name.contains("bytes") && n >= 1 << 10 && n % (1 << 10) == 0 => {
+            n if is_bytes && n >= 1 << 10 && n % (1 << 10) == 0 => {
                 format!("{} KiB", n >> 10)
             }
             n if n >= 10_000 || (n >= 1000 && n % 100 == 0) => {
@@ -137,26 +139,26 @@ fn docs_say_the_defaults_of_the_code() {
 const ROWS: [(&str, &str); 24] = [
     (
         "request line / header section / fields",
-        "{Limits.request_line_bytes} / {Limits.header_section_bytes} / {Limits.header_fields}",
+        "{Limits.max_request_line_bytes} / {Limits.max_header_section_bytes} / {Limits.max_header_fields}",
     ),
-    ("request body", "{Limits.body_bytes}"),
+    ("request body", "{Limits.max_body_bytes}"),
     (
         "chunk-size line / all extensions / trailers",
-        "{Limits.chunk_line_bytes} B / {Limits.chunk_extension_bytes} / {Limits.trailer_section_bytes} in {Limits.trailer_fields} fields",
+        "{Limits.max_chunk_line_bytes} B / {Limits.max_chunk_extension_bytes} / {Limits.max_trailer_section_bytes} in {Limits.max_trailer_fields} fields",
     ),
     ("a whole head", "{Limits.head_deadline}"),
     ("wait for the next request", "{Limits.idle_timeout}"),
     (
         "body that a handler reads",
-        "{Limits.body_stall} / {Limits.body_rate_bytes}/s",
+        "{Limits.body_stall} / {Limits.min_body_rate}/s",
     ),
     (
         "write: without progress",
-        "{Limits.write_stall} / {Limits.write_rate_bytes}/s",
+        "{Limits.write_stall} / {Limits.min_write_rate}/s",
     ),
     (
         "body that a handler left unread",
-        "{Limits.drain_bytes}, {Limits.drain_time}",
+        "{Limits.max_drain_bytes}, {Limits.drain_time}",
     ),
     (
         "reading on after the last answer",
@@ -164,12 +166,12 @@ const ROWS: [(&str, &str); 24] = [
     ),
     (
         "connections in request and response",
-        "{Limits.connections}",
+        "{Limits.max_connections}",
     ),
-    ("upgraded connections", "{Limits.upgrades}"),
+    ("upgraded connections", "{Limits.max_upgrades}"),
     (
         "threads that wait for a connection",
-        "{Limits.spare_threads} ",
+        "{Limits.max_spare_threads} ",
     ),
     ("WebSocket frame, message", "{WsOptions.max_message_bytes}"),
     ("WebSocket fragments", "{WsOptions.max_fragments}"),
@@ -238,7 +240,7 @@ fn another_default_is_caught() {
     let defaults = defaults();
     let said = |docs: &str| {
         let source =
-            format!("pub struct Limits {{\n    /// Most. {docs}\n    pub body_bytes: u64,\n}}\n");
+            format!("impl Limits {{\n    /// Most. {docs}\n    pub fn max_body_bytes(self);\n}}\n");
         differing(&defaults, &documented(&source)).len()
     };
     assert_eq!(

@@ -161,8 +161,8 @@ impl RegistryEntry {
     /// How long this connection may linger at the moment.
     pub(crate) fn linger_bounds(&self) -> LingerBounds {
         let (taken, places) = match self.phase.load(Ordering::Relaxed) {
-            UPGRADED => (self.registry.upgraded(), self.limits.upgrades),
-            _ => (self.registry.open(), self.limits.connections),
+            UPGRADED => (self.registry.upgraded(), self.limits.max_upgrades),
+            _ => (self.registry.open(), self.limits.max_connections),
         };
         LingerBounds::new(&self.limits, taken, places, self.is_stopping())
     }
@@ -170,7 +170,7 @@ impl RegistryEntry {
     /// Moves the connection from the count of connections to the count of upgrades. False if all
     /// places there are taken.
     pub(crate) fn upgrade(self: &Arc<RegistryEntry>, hook: Option<StopHook>) -> bool {
-        if !take_place(&self.registry.upgraded, self.limits.upgrades) {
+        if !take_place(&self.registry.upgraded, self.limits.max_upgrades) {
             return false;
         }
         self.registry.open.fetch_sub(1, Ordering::Relaxed);
@@ -329,10 +329,7 @@ mod tests {
         let mut client = TcpStream::connect(addr).expect("it listens");
         client.write_all(b"more").expect("it is open");
         let (socket, _) = listener.accept().expect("it has connected");
-        let limits = Arc::new(Limits {
-            linger_stall: Duration::from_millis(500),
-            ..Limits::default()
-        });
+        let limits = Arc::new(Limits::default().linger_stall(Duration::from_millis(500)));
         let registry: Arc<Registry> = Arc::default();
         let entry = registry.admit(Transport::Tcp(socket), None, &limits);
         let entry = entry.expect("there is a place");

@@ -1,10 +1,14 @@
 use std::panic::catch_unwind;
 
 use super::*;
+use crate::HeaderError;
 
 #[test]
 fn a_validator_that_no_condition_matches_is_refused_where_it_is_set() {
-    let set = |name: &str, value: &str| Response::new(Status::OK).try_header(name, value).err();
+    let set = |name: &str, value: &str| {
+        let mut response = Response::new(Status::OK);
+        response.headers_mut().set(name, value).err()
+    };
     let refused = Some(HeaderError::Validator);
     for (name, value, error) in [
         ("ETag", "\"ABC\"", None),
@@ -27,11 +31,53 @@ fn a_validator_that_no_condition_matches_is_refused_where_it_is_set() {
     ] {
         assert_eq!(set(name, value), error, "{name}: {value}");
     }
-    let panic = catch_unwind(|| Response::text("").header("ETag", "ABC"));
+    let panic = catch_unwind(|| Response::text("").with_header("ETag", "ABC"));
     let panic = panic.expect_err("no quotes").downcast::<String>();
     let message = "header \"ETag\": ETag is not \"…\" or W/\"…\" with its quotes, \
                    or Last-Modified is no HTTP-date";
     assert_eq!(panic.ok().as_deref().map(String::as_str), Some(message));
+}
+
+#[test]
+fn fields_are_replaced_added_and_removed_in_place() {
+    let mut response = Response::text("a")
+        .with_header("Vary", "Origin")
+        .with_header("Vary", "Cookie");
+    let fields = |response: &Response| {
+        let fields = response.headers().iter();
+        fields
+            .map(|(name, value)| format!("{name}: {}", value.escape_ascii()))
+            .collect::<Vec<_>>()
+    };
+    let before = fields(&response);
+    for (name, value) in [
+        ("Vary", "a\r\nb"),
+        ("Va ry", "a"),
+        ("Transfer-Encoding", "chunked"),
+        ("Content-Length", "many"),
+        ("ETag", "ABC"),
+    ] {
+        let mut headers = response.headers_mut();
+        let set = headers.set(name, value);
+        assert!(set.is_err() && set == headers.append(name, value), "{name}");
+        assert_eq!(fields(&response), before, "{name}: {value:?}");
+    }
+    response.headers_mut().set("vary", "*").unwrap();
+    assert_eq!(
+        fields(&response),
+        ["Content-Type: text/plain; charset=utf-8", "vary: *"]
+    );
+    response.headers_mut().set("Content-Length", "7").unwrap();
+    assert_eq!(response.parts.declared_length, Some(7));
+    for name in ["VARY", "content-type", "content-length", "X-None"] {
+        response.headers_mut().remove(name);
+    }
+    assert!(response.headers().is_empty());
+    assert_eq!(response.parts.declared_length, None);
+    // A response that must close the connection does so, whatever middleware does.
+    response.headers_mut().set("Connection", "close").unwrap();
+    response.headers_mut().remove("Connection");
+    assert!(response.parts.close && response.headers().is_empty());
 }
 
 #[test]
@@ -43,7 +89,7 @@ fn redirects() {
         let redirect = catch_unwind(|| Response::redirect(status, "/there?a=b"));
         let fields = redirect.as_ref().ok().map(|redirect| {
             let fields: Vec<_> = redirect.headers().iter().collect();
-            (redirect.status(), fields, redirect.body_bytes())
+            (redirect.status(), fields, redirect.body())
         });
         let expected = [301, 302, 303, 307, 308].contains(&code).then(|| {
             let location = ("Location", &b"/there?a=b"[..]);

@@ -25,7 +25,7 @@ impl Connection<'_> {
         };
         self.begin_answer(&response, framing, persistence);
         if self.request.method() != Method::Head && !is_empty(response.status()) {
-            if let Some(bytes) = response.body_bytes() {
+            if let Some(bytes) = response.body() {
                 if self.buffered.put(bytes).is_err() {
                     return Outcome::Gone;
                 }
@@ -61,7 +61,7 @@ impl Connection<'_> {
                 _ => ResponseFraming::Bodiless,
             });
         }
-        let length = response.body_bytes().map(|bytes| bytes.len() as u64);
+        let length = response.body().map(|bytes| bytes.len() as u64);
         match (length, response.parts.declared_length) {
             (Some(0), Some(declared)) if self.request.method() == Method::Head => {
                 Ok(ResponseFraming::Length(declared))
@@ -110,7 +110,7 @@ impl Connection<'_> {
         let body_may_end = buffered.skim_body()
             || !buffered.owes_continue
                 && buffered.body.check().is_ok()
-                && buffered.body.due() <= self.serving.limits.drain_bytes;
+                && buffered.body.due() <= self.serving.limits.max_drain_bytes;
         body_may_end
             && self.request.head().keep_alive
             && !response.parts.close
@@ -121,7 +121,7 @@ impl Connection<'_> {
     fn after_response(&mut self, persist: bool) -> Outcome {
         let limits = &self.serving.limits;
         let buffered = &mut *self.buffered;
-        if !persist || !buffered.drain_body(limits.drain_bytes, limits.drain_time) {
+        if !persist || !buffered.drain_body(limits.max_drain_bytes, limits.drain_time) {
             return Outcome::Close;
         }
         // We write answers to pipelined requests together, when the input runs out or this much is

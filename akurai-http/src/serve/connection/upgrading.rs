@@ -115,7 +115,7 @@ impl Connection<'_> {
 fn switch_not_asked_for(head: &Response) -> Response {
     let told = "this resource speaks another protocol: ask for it with Upgrade and Connection: upgrade, over HTTP/1.1, and not with HEAD";
     let refusal = Response::plain(Status::UPGRADE_REQUIRED, told);
-    refusal.header(
+    refusal.with_header(
         "Upgrade",
         head.headers().bytes("Upgrade").unwrap_or_default(),
     )

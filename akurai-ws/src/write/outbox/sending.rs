@@ -364,7 +364,7 @@ mod tests {
             server.run(move |_: &Request| {
                 let give = give.clone();
                 Upgrade::new(
-                    Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", "a"),
+                    Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "a"),
                     move |upgraded| {
                         let _ = give.send(upgraded.into_parts().1);
                     },

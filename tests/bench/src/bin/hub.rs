@@ -24,10 +24,7 @@ fn main() -> io::Result<()> {
         .get("/stats", move |_| {
             Response::text(format!("{} {}\n", stats.present("bench"), stats.stats().dropped))
         });
-    let server = Server::bind("127.0.0.1:0")?.limits(Limits {
-        upgrades: 19_000,
-        ..Limits::default()
-    });
+    let server = Server::bind("127.0.0.1:0")?.limits(Limits::default().max_upgrades(19_000));
     println!("{}", server.local_addr()?);
     publish_as_told(move |_, text| {
         let _ = publisher.publish("bench", "", &text);

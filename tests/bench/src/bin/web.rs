@@ -13,7 +13,7 @@ fn main() -> io::Result<()> {
         .get("/", |_| Response::text(TEXT))
         .post("/post", post)
         .post("/upload", upload)
-        .body_bytes("/upload", u64::MAX)
+        .max_body_bytes("/upload", u64::MAX)
         .get("/download/{bytes}", download)
         .get("/echo", |req| upgrade(req, echo))
         .get("/echo-joined", joined)
