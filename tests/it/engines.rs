@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use akurai_http::Request;
+use akurai_http::{Method, Request};
 use akurai_server::{Batch, Engine, EventId, Hub, HubOptions, Memory};
 use akurai_tests::eventually;
 
@@ -48,7 +48,7 @@ fn a_node_whose_engine_panics_is_not_ready_until_it_does_not() {
     let hub = Hub::with_engine(HubOptions::default(), engine).expect("it begins well");
     let app = app(&hub);
     let ready = || {
-        let reply = app.handle(&Request::get("/api/ready"));
+        let reply = app.handle(&Request::new(Method::Get, "/api/ready"));
         reply.response().status().code()
     };
     let first = hub.publish("news", "", "first").unwrap();

@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn the_common_log_format() {
         check(
-            Request::get("/a%20b%22?token=secret"),
+            Request::new(Method::Get, "/a%20b%22?token=secret"),
             200,
             Some(5),
             "- - - [06/Nov/1994:08:49:37 +0000] \"GET /a%20b%22 HTTP/1.1\" 200 5 1.234567",
@@ -218,11 +218,11 @@ mod tests {
             .json()
         };
         assert_eq!(
-            line(&Request::get("/a%22?token=secret"), Some(5)),
+            line(&Request::new(Method::Get, "/a%22?token=secret"), Some(5)),
             "{\"time\":\"1994-11-06T08:49:37.089Z\",\"client\":null,\"method\":\"GET\",\"path\":\"/a%22\",\
              \"version\":\"HTTP/1.1\",\"status\":200,\"bytes\":5,\"duration\":0.000042}"
         );
-        assert!(line(&Request::get("/"), None).contains("\"bytes\":null"));
+        assert!(line(&Request::new(Method::Get, "/"), None).contains("\"bytes\":null"));
     }
 
     /// The lines that are logged for a request that `next` answers.
@@ -235,7 +235,7 @@ mod tests {
                 .unwrap()
                 .push((path, status, line.content_length()));
         });
-        let request = Request::get("/x");
+        let request = Request::new(Method::Get, "/x");
         let _ = catch_unwind(AssertUnwindSafe(|| log(&request, next)));
         let lines = lines.lock().unwrap();
         lines.clone()
@@ -260,7 +260,7 @@ mod tests {
         let quiet = |_: &Request| -> Reply { resume_unwind(Box::new("a handler's panic")) };
         assert_eq!(logged(&quiet), [("/x".to_owned(), 500, None)]);
         let log = access_log(|_| {});
-        let request = Request::get("/");
+        let request = Request::new(Method::Get, "/");
         let panic = catch_unwind(AssertUnwindSafe(|| log(&request, &quiet)));
         let payload = panic.expect_err("it goes on");
         assert_eq!(payload.downcast_ref(), Some(&"a handler's panic"));

@@ -26,6 +26,7 @@ use crate::io::contain::contain;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::is_timeout;
 use crate::message::app::begin_body;
+use crate::message::hosts::Hosts;
 use crate::message::own_answers::internal_error;
 use crate::serve::failure::{is_disconnect, tell};
 use crate::serve::serving::Serving;
@@ -82,7 +83,7 @@ fn open(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Box<Connection<'
     Some(Box::new(Connection {
         serving,
         head_limits: limits.head(),
-        parser: HeadParser::default(),
+        parser: HeadParser::accepting(&serving.other_methods),
         request: Request::on(entry.peer, serving.proxies.clone()),
         buffered: Box::new(BufferedTransport::new(Arc::clone(&entry), limits)),
         entry,
@@ -221,6 +222,9 @@ impl Connection<'_> {
     /// Answers a request after the application panicked.
     fn after_panic(&mut self) -> Outcome {
         self.count_panic();
+        if contain(|| self.request.drop_values()).is_none() {
+            self.count_panic();
+        }
         match self.take_back() {
             Some(outcome) => outcome,
             None => self.respond(internal_error()),
@@ -264,9 +268,12 @@ impl Connection<'_> {
         let Serving {
             app, limits, hosts, ..
         } = self.serving;
-        let request = &self.request;
-        let hosts = hosts.as_ref();
-        if hosts.is_some_and(|hosts| !hosts.admit(request.authority())) {
+        let is_misdirected = |hosts: &Hosts| {
+            // An HTTP/1.0 client may name no host. No browser does that.
+            let authority = self.request.authority();
+            !authority.is_empty() && !hosts.names(authority)
+        };
+        if hosts.as_ref().is_some_and(is_misdirected) {
             let misdirected = RequestError::Misdirected;
             self.serving.registry.counts.refuse(misdirected);
             return Response::refusal(misdirected).into();
@@ -280,14 +287,14 @@ impl Connection<'_> {
                 Err(refusal) => refusal,
             }
         });
+        self.request.drop_values();
         self.with_failure_told(reply)
     }
 
     /// Prints the failure that a reply was made of, and counts the panic that it stands for.
-    fn with_failure_told(&self, mut reply: Reply) -> Reply {
-        let request = &self.request;
-        request.note_failure(&mut reply);
-        if let Some(error) = request.take_failure() {
+    fn with_failure_told(&mut self, mut reply: Reply) -> Reply {
+        self.request.note_failure(&mut reply);
+        if let Some(error) = self.request.take_failure() {
             // If the client left while its body was read, the handler did not fail: nothing is
             // printed.
             let left = is_disconnect(&error) && self.buffered.body.check().is_err();
@@ -295,7 +302,7 @@ impl Connection<'_> {
                 self.blame(&format_args!("the handler failed: {error}"));
             }
         }
-        if request.take_panic() {
+        if self.request.take_panic() {
             self.count_panic();
             reply.response_mut().parts.close = true;
         }
@@ -355,6 +362,6 @@ fn answer_for_server(app: &dyn App, request: &Request) -> Reply {
         true => (Status::NO_CONTENT, None),
         false => (Status::METHOD_NOT_ALLOWED, app.allow(request)),
     };
-    let allow = allow.unwrap_or_else(Method::list);
+    let allow = allow.unwrap_or_else(|| Method::list(&app.methods()));
     Response::new(status).with_header("Allow", allow).into()
 }

@@ -13,8 +13,8 @@ use crate::io::registry::Registry;
 use crate::io::transport::Listener;
 #[cfg(unix)]
 use crate::io::unix_socket::UnixSocket;
+use crate::message::hosts::Hosts;
 use crate::serve::accept::RunningServer;
-use crate::serve::hosts::Hosts;
 use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
 use crate::{App, Stats, TrustedProxies};
@@ -144,7 +144,8 @@ impl Server {
 
     /// Answers only to these hosts: host names, IPv4 addresses and IPv6 addresses, each without a
     /// port. A request for another host gets 421 (RFC 9110 §15.5.20), and its connection ends. No
-    /// router, handler or upgrade sees it. Another call adds to the list. Default: any host.
+    /// router, handler or upgrade sees it. Another call adds to the list. Default: any host. With
+    /// [`Router::host`](crate::Router::host), a host has routes of its own.
     ///
     /// This stops DNS rebinding. In that attack, a page of another site makes its own name lead to
     /// this server's address, on loopback or in a private network. The browser then takes page and
@@ -246,6 +247,7 @@ impl Server {
             threads,
         } = self;
         let serving = Serving {
+            other_methods: app.methods(),
             app: Box::new(app),
             limits: Arc::new(limits),
             proxies,

@@ -289,7 +289,7 @@ impl Hub {
     /// ```
     /// use std::sync::Mutex;
     ///
-    /// use akurai_http::{Request, Response, Router};
+    /// use akurai_http::{Method, Request, Response, Router};
     /// use akurai_server::{Hub, HubOptions};
     ///
     /// static SCORE: Mutex<u32> = Mutex::new(0);
@@ -311,7 +311,7 @@ impl Hub {
     ///         Ok(Response::text(""))
     ///     })
     ///     .get("/events", move |req| events.sse(req, &["score"]));
-    /// # let reply = app.handle(&Request::get("/score"));
+    /// # let reply = app.handle(&Request::new(Method::Get, "/score"));
     /// # assert!(reply.response().body().unwrap().starts_with(br#"{"score":0,"at":""#));
     /// # Ok(())
     /// # }

@@ -38,12 +38,6 @@ impl<T> Monitor<T> {
         lock(&self.value)
     }
 
-    /// The same, but in the model test no other thread runs before it.
-    #[cfg(test)]
-    pub(super) fn lock_at_once(&self) -> Guard<'_, T> {
-        lock(&self.value)
-    }
-
     /// Waits until another thread [wakes](Self::wake) it, for at most this long.
     pub(super) fn wait<'m>(&'m self, guard: Guard<'m, T>, most: Duration) -> Guard<'m, T> {
         self.waiting.fetch_add(1, Ordering::Relaxed);

@@ -121,26 +121,20 @@ struct OutboxState<O> {
     deflate: Option<Deflate>,
     /// Threads that wait to write something themselves.
     takers: usize,
+    /// How many bytes had been written before the last ping that asks whether the peer is alive.
+    asked_behind_bytes: u64,
 }
 
 /// Which thread may write.
 #[derive(Debug)]
 enum Turn<O> {
-    /// No thread, before the beginning and after the end. So no `Sender` keeps the socket.
+    /// No thread, before the beginning and after our Close or the end. So no `Sender` keeps the
+    /// socket.
     Gone,
     Free(Writer<O>),
-    /// The thread that took the writer, or the escort.
-    Taken(Behind),
-}
-
-/// What waits behind the write under way.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Behind {
-    Nothing,
-    /// Something, since this time.
-    Since(Instant),
-    /// The peer has had its time, and what waits has not gone out: no thread need wait for it.
-    TooLong,
+    /// The thread that took the writer, or the escort. If something waits behind the write under
+    /// way, the peer is to blame for that from this time on.
+    Taken(Option<Instant>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -167,6 +161,8 @@ type StateGuard<'s, O> = monitor::Guard<'s, OutboxState<O>>;
 struct Job<O> {
     writer: Writer<O>,
     batch: Batch,
+    /// The batch ends with Close, after which the connection sends nothing.
+    has_close: bool,
 }
 
 impl<O: Escorted> Outbox<O> {
@@ -188,6 +184,7 @@ impl<O: Escorted> Outbox<O> {
                 is_streaming: false,
                 deflate: None,
                 takers: 0,
+                asked_behind_bytes: 0,
             }),
         })
     }
@@ -212,10 +209,8 @@ impl<O: Escorted> Outbox<O> {
     /// while the ping may stand behind another thread's write.
     pub(crate) fn asked_behind_bytes(&self) -> Option<u64> {
         let state = self.lock();
-        match &state.turn {
-            Turn::Free(writer) if !state.queue.keepalive => Some(writer.asked_behind_bytes),
-            _ => None,
-        }
+        let is_out = matches!(state.turn, Turn::Free(_)) && !state.queue.keepalive;
+        is_out.then_some(state.asked_behind_bytes)
     }
 
     fn lock(&self) -> StateGuard<'_, O> {
@@ -237,9 +232,7 @@ impl<O: Escorted> Outbox<O> {
             return;
         }
         let (closing, queue) = (state.closing, &state.queue);
-        let is_due = matches!(closing, Closing::Queued { .. });
-        let has_ended = matches!(closing, Closing::Ended { .. });
-        let is_over = closing.is_begun() && !is_due;
+        let is_over = closing.is_begun() && !closing.is_due();
         let is_free = matches!(state.turn, Turn::Free(_));
         let is_awaited = state.takers > 0 && !state.is_streaming;
         let is_told = state.close_info.is_some() == closing.is_begun();
@@ -247,9 +240,8 @@ impl<O: Escorted> Outbox<O> {
             ("open", self.is_open() == (closing == Closing::Open)),
             ("an end that is told", is_told),
             ("no context", state.deflate.is_none() || !closing.is_begun()),
-            ("a Close that is due", queue.close.is_none() || is_due),
             ("nothing behind Close", !queue.is_ready(false) || !is_over),
-            ("no writer", !is_free || !has_ended),
+            ("no writer", !is_free || !is_over),
             // Messages may be held back, but nothing else waits unless a thread will write it.
             ("a thread", !is_free || is_awaited || !queue.is_ready(true)),
         ];
@@ -268,11 +260,8 @@ impl<O: Escorted> OutboxState<O> {
 
     /// Takes the turn, if it is free: the writer, and what is to be written first.
     fn take_turn(&mut self) -> Option<Job<O>> {
-        match mem::replace(&mut self.turn, Turn::Taken(Behind::Nothing)) {
-            Turn::Free(mut writer) => {
-                let batch = self.next_batch(&mut writer).unwrap_or_default();
-                Some(Job { writer, batch })
-            }
+        match mem::replace(&mut self.turn, Turn::Taken(None)) {
+            Turn::Free(writer) => Some(self.next_job(writer)),
             other => {
                 self.turn = other;
                 None
@@ -282,13 +271,19 @@ impl<O: Escorted> OutboxState<O> {
 
     /// Everything that may be written now.
     #[inline(always)]
-    fn next_batch(&mut self, writer: &mut Writer<O>) -> Option<Batch> {
-        if !self.queue.is_ready(self.is_streaming) {
-            return None;
+    fn next_job(&mut self, writer: Writer<O>) -> Job<O> {
+        let mut batch = Batch::default();
+        if self.queue.is_ready(self.is_streaming) {
+            if self.queue.keepalive {
+                self.asked_behind_bytes = writer.written_bytes;
+            }
+            batch = self.queue.take(self.is_streaming);
         }
-        if self.queue.keepalive {
-            writer.asked_behind_bytes = writer.written_bytes;
+        let has_close = self.closing.is_due();
+        Job {
+            writer,
+            batch,
+            has_close,
         }
-        Some(self.queue.take(self.is_streaming))
     }
 }

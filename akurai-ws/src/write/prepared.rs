@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use akurai_http::Level;
 
-use crate::codec::compression::{ContextUse, Outbound};
+use crate::codec::compression::Outbound;
 use crate::codec::frame::{self, Opcode};
 use crate::lock::lock;
 use crate::message::Kind;
@@ -28,7 +28,7 @@ use crate::message::Kind;
 #[derive(Clone, Debug)]
 pub struct Prepared {
     kind: Kind,
-    frame: Arc<[u8]>,
+    pub(super) frame: Arc<[u8]>,
     payload_len: usize,
     /// The compressed frames, one for each set of parameters that a connection has asked for.
     compressed: Arc<Mutex<Vec<Variant>>>,
@@ -60,23 +60,9 @@ impl Prepared {
 
     /// The compressed frame for a connection that has agreed on these parameters, made once for all
     /// such connections; `None` if the message is sent as it is.
-    pub(crate) fn compressed_for(&self, outbound: Option<Outbound>) -> Option<Arc<[u8]>> {
-        let outbound = outbound.filter(|outbound| outbound.is_for(self.payload()))?;
-        self.compressed(outbound)
-    }
-
-    /// The frame that goes out, and what it does to a compression context.
-    pub(crate) fn frame_of<'f>(
-        &'f self,
-        compressed: Option<&'f Arc<[u8]>>,
-    ) -> (&'f Arc<[u8]>, ContextUse) {
-        match compressed {
-            Some(frame) => (frame, ContextUse::Restart),
-            None => (&self.frame, ContextUse::Unused),
-        }
-    }
-
-    fn compressed(&self, outbound: Outbound) -> Option<Arc<[u8]>> {
+    pub(super) fn compressed(&self, outbound: Option<Outbound>) -> Option<Arc<[u8]>> {
+        let payload = &self.frame[self.frame.len() - self.payload_len..];
+        let outbound = outbound.filter(|outbound| outbound.is_for(payload))?;
         let mut variants = lock(&self.compressed);
         let (level, window_bits) = (outbound.level, outbound.direction.window_bits);
         let is_wanted =
@@ -84,7 +70,7 @@ impl Prepared {
         if let Some(known) = variants.iter().find(is_wanted) {
             return known.frame.clone();
         }
-        let frame = outbound.compress_alone(self.payload()).map(|payload| {
+        let frame = outbound.compress_alone(payload).map(|payload| {
             let opcode = Opcode::of(self.kind);
             let header = frame::encode_compressed_header(opcode, true, payload.len());
             [header.as_slice(), &payload].concat().into()
@@ -95,10 +81,6 @@ impl Prepared {
             frame: Option::clone(&frame),
         });
         frame
-    }
-
-    fn payload(&self) -> &[u8] {
-        &self.frame[self.frame.len() - self.payload_len..]
     }
 
     fn new(kind: Kind, payload: &[u8]) -> Self {

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::codec::frame::{self, Opcode};
@@ -15,86 +14,67 @@ const IDLE_BYTES: usize = 4 * 1024;
 const SHARED_BYTES: usize = 16 * 1024;
 
 /// Encoded frames, in the order in which they will be written: a pong and a ping of the reader,
-/// control frames, data, Close.
+/// control frames, data. A Close is the last of the data.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// If several pings came meanwhile, the last one is answered (RFC 6455 §5.5.3).
-    pong: Option<Vec<u8>>,
+    pong: Vec<u8>,
     /// The reader asks whether the peer is alive.
     pub(crate) keepalive: bool,
     /// The application's pings that had no data in front of them.
     control: Vec<u8>,
     control_frames: usize,
-    /// Data up to the last shared frame.
-    front: VecDeque<Piece>,
-    front_bytes: usize,
-    /// Data behind it.
-    data: Vec<u8>,
+    data: Batch,
     data_frames: usize,
-    pub(crate) close: Option<Vec<u8>>,
 }
 
-/// Whole frames that are written one after the other.
-#[derive(Debug)]
-pub(crate) enum Piece {
-    Own(Vec<u8>),
-    /// One frame, whose bytes other connections use as well.
-    Shared(Arc<[u8]>),
-}
-
-impl Deref for Piece {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
-    }
-}
-
-impl Default for Piece {
-    fn default() -> Self {
-        Self::Own(Vec::new())
-    }
-}
-
-/// The frames to write next.
+/// Frames that are written one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// The pieces before the last one, one write each.
-    front: VecDeque<Piece>,
-    last: Piece,
+    /// The pieces before the last one, one write each: whole frames, most of them long ones that
+    /// other connections send as well.
+    front: VecDeque<Arc<[u8]>>,
+    last: Vec<u8>,
     /// How many bytes of the first piece are written.
     written: usize,
-    /// It ends with Close, after which the connection sends nothing.
-    pub(crate) has_close: bool,
+    /// How many bytes are not written yet.
+    pub(crate) len: usize,
 }
 
 impl Batch {
-    /// One frame.
-    pub(crate) fn of_shared(frame: &Arc<[u8]>) -> Self {
+    /// The last `len` bytes of a frame.
+    pub(crate) fn end_of(frame: &Arc<[u8]>, len: usize) -> Self {
         Self {
-            last: Piece::Shared(Arc::clone(frame)),
-            ..Self::default()
+            front: VecDeque::from([Arc::clone(frame)]),
+            last: Vec::new(),
+            written: frame.len() - len,
+            len,
         }
     }
 
     /// The next bytes to write, from one piece; none at the end.
     pub(crate) fn unwritten(&self) -> &[u8] {
-        &self.front.front().unwrap_or(&self.last)[self.written..]
+        &self.front.front().map_or(&self.last[..], |piece| piece)[self.written..]
     }
 
     /// Marks so many bytes as written. A piece that is written is dropped.
     pub(crate) fn advance(&mut self, count: usize) {
         self.written += count;
-        if self
-            .front
-            .front()
-            .is_some_and(|piece| self.written == piece.len())
-        {
+        self.len -= count;
+        if !self.is_at_last() && self.unwritten().is_empty() {
             self.front.pop_front();
             self.written = 0;
+        }
+    }
+
+    /// Marks so many bytes of the batch, and of `own` behind it, as written.
+    pub(crate) fn advance_with(&mut self, own: &mut [&[u8]; 2], count: usize) {
+        let mut behind = count.saturating_sub(self.unwritten().len());
+        self.advance(count - behind);
+        for part in own {
+            let taken = behind.min(part.len());
+            *part = &part[taken..];
+            behind -= taken;
         }
     }
 
@@ -103,20 +83,14 @@ impl Batch {
     }
 
     pub(crate) fn is_written(&self) -> bool {
-        self.unwritten().is_empty()
-    }
-
-    /// How many bytes are not written yet.
-    pub(crate) fn len(&self) -> usize {
-        let front = self.front.iter().map(|piece| piece.len());
-        front.sum::<usize>() + self.last.len() - self.written
+        self.len == 0
     }
 }
 
 impl Queue {
     /// How many bytes of messages wait.
     pub(crate) fn bytes(&self) -> usize {
-        self.control.len() + self.front_bytes + self.data.len()
+        self.control.len() + self.data.len
     }
 
     /// How many messages wait.
@@ -127,21 +101,20 @@ impl Queue {
     /// Whether something may be written; `only_control` while a fragmented message is under way,
     /// which other messages may not interrupt (RFC 6455 §5.4).
     pub(crate) fn is_ready(&self, only_control: bool) -> bool {
-        let has_data = !only_control && self.has_data();
-        has_data
+        !only_control && self.has_data()
             || self.keepalive
-            || self.pong.is_some()
-            || self.close.is_some()
+            || !self.pong.is_empty()
             || !self.control.is_empty()
     }
 
     pub(crate) fn has_data(&self) -> bool {
-        !self.data.is_empty() || !self.front.is_empty()
+        !self.data.is_written()
     }
 
     pub(crate) fn push_data(&mut self, head: &[u8], payload: &[u8]) {
         self.data_frames += 1;
-        push(&mut self.data, head, payload);
+        self.data.len += head.len() + payload.len();
+        push(&mut self.data.last, head, payload);
     }
 
     /// A frame that other connections get as well. A long one is not copied.
@@ -150,38 +123,33 @@ impl Queue {
             return self.push_data(frame, b"");
         }
         self.data_frames += 1;
-        let before = mem::take(&mut self.data);
-        self.front_bytes += before.len() + frame.len();
-        if !before.is_empty() {
-            self.front.push_back(Piece::Own(before));
+        self.data.len += frame.len();
+        let Batch { front, last, .. } = &mut self.data;
+        if !last.is_empty() {
+            front.push_back(Arc::from(&last[..]));
+            last.clear();
         }
-        self.front.push_back(Piece::Shared(Arc::clone(frame)));
+        front.push_back(Arc::clone(frame));
     }
 
     /// A ping. It does not go in front of data that came before it, since its pong may tell the
     /// application that this data has arrived.
     pub(crate) fn push_control(&mut self, head: &[u8], payload: &[u8]) {
-        if !self.has_data() {
-            self.control_frames += 1;
-            push(&mut self.control, head, payload);
-        } else {
-            self.push_data(head, payload);
+        if self.has_data() {
+            return self.push_data(head, payload);
         }
+        self.control_frames += 1;
+        push(&mut self.control, head, payload);
     }
 
-    pub(crate) fn set_pong(&mut self, payload: &[u8]) {
-        self.pong = Some(encode(Opcode::Pong, payload));
-    }
-
-    pub(crate) fn set_close(&mut self, payload: &[u8]) {
-        self.close = Some(encode(Opcode::Close, payload));
+    pub(crate) fn set_pong(&mut self, head: &[u8], payload: &[u8]) {
+        self.pong.clear();
+        push(&mut self.pong, head, payload);
     }
 
     /// Forgets the messages that wait.
     pub(crate) fn drop_data(&mut self) {
-        self.data = Vec::new();
-        self.front = VecDeque::new();
-        (self.front_bytes, self.data_frames) = (0, 0);
+        (self.data, self.data_frames) = (Batch::default(), 0);
     }
 
     /// Takes all that may be written.
@@ -189,49 +157,42 @@ impl Queue {
     // instructions.
     #[inline(never)]
     pub(crate) fn take(&mut self, only_control: bool) -> Batch {
-        let mut batch = Batch::default();
-        let mut bytes = self.pong.take().unwrap_or_default();
+        let mut control = mem::take(&mut self.pong);
         if mem::take(&mut self.keepalive) {
-            push(
-                &mut bytes,
-                frame::encode_header(Opcode::Ping, 0).as_slice(),
-                b"",
-            );
+            let ping = frame::encode_header(Opcode::Ping, 0);
+            push(&mut control, ping.as_slice(), b"");
         }
-        bytes.append(&mut self.control);
+        control.append(&mut self.control);
         self.control_frames = 0;
+        let mut batch = Batch::default();
         if !only_control {
-            batch.front = mem::take(&mut self.front);
-            (self.front_bytes, self.data_frames) = (0, 0);
-            if !batch.front.is_empty() && !bytes.is_empty() {
-                batch.front.push_front(Piece::Own(mem::take(&mut bytes)));
-            }
-            match bytes.is_empty() {
-                true => mem::swap(&mut bytes, &mut self.data),
-                false => bytes.append(&mut self.data),
-            }
+            (batch, self.data_frames) = (mem::take(&mut self.data), 0);
         }
-        if let Some(close) = self.close.take() {
-            bytes.extend_from_slice(&close);
-            batch.has_close = true;
+        if control.is_empty() {
+            return batch;
         }
-        batch.last = Piece::Own(bytes);
+        batch.len += control.len();
+        if batch.is_at_last() {
+            control.append(&mut batch.last);
+            batch.last = control;
+        } else {
+            batch.front.push_front(control.into());
+        }
         batch
     }
 
     /// Reuses the buffer of a batch that was written.
     pub(crate) fn recycle(&mut self, batch: Batch) {
-        if let Piece::Own(mut bytes) = batch.last {
-            if self.data.is_empty() && bytes.capacity() > self.data.capacity() {
-                bytes.clear();
-                self.data = bytes;
-            }
+        let (mut buffer, data) = (batch.last, &mut self.data.last);
+        if data.is_empty() && buffer.capacity() > data.capacity() {
+            buffer.clear();
+            *data = buffer;
         }
     }
 
     /// Frees large buffers that are empty.
     pub(crate) fn shrink(&mut self) {
-        for buffer in [&mut self.control, &mut self.data] {
+        for buffer in [&mut self.control, &mut self.data.last] {
             if buffer.is_empty() && buffer.capacity() > IDLE_BYTES {
                 *buffer = Vec::new();
             }
@@ -242,11 +203,6 @@ impl Queue {
 fn push(buffer: &mut Vec<u8>, head: &[u8], payload: &[u8]) {
     buffer.extend_from_slice(head);
     buffer.extend_from_slice(payload);
-}
-
-fn encode(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
-    let header = frame::encode_header(opcode, payload.len());
-    [header.as_slice(), payload].concat()
 }
 
 #[cfg(test)]
@@ -264,8 +220,7 @@ mod tests {
         queue.push_shared(&long);
         // Behind the data, although that is not where its bytes are.
         queue.push_control(b"\x89\x01", b"?");
-        queue.set_pong(b"!");
-        queue.set_close(b"");
+        queue.set_pong(b"\x8a\x01", b"!");
         assert_eq!(queue.bytes(), 9 + 2 * long.len());
         assert_eq!(queue.messages(), 5);
         assert_eq!(
@@ -274,15 +229,15 @@ mod tests {
         );
 
         // While a message is being streamed, no data goes.
-        assert_eq!(queue.take(true).unwritten(), b"\x8a\x01!\x88\x00");
+        assert_eq!(queue.take(true).unwritten(), b"\x8a\x01!");
         assert!(queue.has_data() && queue.is_ready(false));
-        queue.set_pong(b"!");
+        queue.set_pong(b"\x8a\x01", b"!");
         let mut batch = queue.take(false);
         assert_eq!((queue.bytes(), queue.messages()), (0, 0));
         assert!(!queue.has_data());
         let mut written = Vec::new();
         while !batch.is_written() {
-            assert_eq!(batch.len() + written.len(), 12 + 2 * long.len());
+            assert_eq!(batch.len + written.len(), 12 + 2 * long.len());
             let piece = &batch.unwritten()[..batch.unwritten().len().min(9000)];
             written.extend_from_slice(piece);
             batch.advance(piece.len());
@@ -300,20 +255,19 @@ mod tests {
     }
 
     #[test]
-    fn control_goes_first_and_close_last() {
+    fn control_goes_first() {
         let mut queue = Queue::default();
         queue.push_control(b"\x89\x01", b"1");
         queue.push_data(b"\x81\x01", b"a");
         queue.push_control(b"\x89\x01", b"2");
         queue.push_data(b"\x81\x01", b"b");
         queue.keepalive = true;
-        queue.set_close(b"");
-        queue.set_pong(b"old");
-        queue.set_pong(b"!");
+        queue.set_pong(b"\x8a\x03", b"old");
+        queue.set_pong(b"\x8a\x01", b"!");
         assert_eq!((queue.bytes(), queue.messages()), (12, 4));
         let batch = queue.take(false);
-        let order = b"\x8a\x01!\x89\x00\x89\x011\x81\x01a\x89\x012\x81\x01b\x88\x00";
-        assert_eq!((batch.unwritten(), batch.has_close), (&order[..], true));
+        let order = b"\x8a\x01!\x89\x00\x89\x011\x81\x01a\x89\x012\x81\x01b";
+        assert_eq!(batch.unwritten(), order);
         assert!(!queue.is_ready(false));
         assert_eq!((queue.bytes(), queue.messages()), (0, 0));
     }
@@ -323,7 +277,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.push_data(b"\x81\x01", b"a");
         assert!(queue.is_ready(false) && !queue.is_ready(true));
-        queue.set_pong(b"!");
+        queue.set_pong(b"\x8a\x01", b"!");
         assert!(queue.is_ready(true));
         assert_eq!(queue.take(true).unwritten(), b"\x8a\x01!");
         assert_eq!((queue.bytes(), queue.messages()), (3, 1));
@@ -337,11 +291,11 @@ mod tests {
         let batch = queue.take(false);
         queue.recycle(batch);
         queue.shrink();
-        assert!(queue.data.capacity() >= 2000, "a small one is");
+        assert!(queue.data.last.capacity() >= 2000, "a small one is");
         queue.push_data(&[0; 1000], &[0; 100_000]);
         let batch = queue.take(false);
         queue.recycle(batch);
         queue.shrink();
-        assert_eq!(queue.data.capacity(), 0);
+        assert_eq!(queue.data.last.capacity(), 0);
     }
 }

@@ -202,23 +202,19 @@ impl Sender {
         is_open.then_some(()).ok_or(Error::Closed)
     }
 
-    fn pass(&self, frame: Outgoing<'_>) -> Result<(), Error> {
-        self.outbox.send(frame, self.way)
+    fn pass_prepared(&self, message: &Prepared, way: Way) -> Result<(), Error> {
+        let compressed = message.compressed(self.outbox.settings.outbound);
+        let (frame, context) = match &compressed {
+            Some(frame) => (frame, ContextUse::Restart),
+            None => (&message.frame, ContextUse::Unused),
+        };
+        let mut outgoing = Outgoing::plain(frame, b"", FrameKind::Data);
+        (outgoing.shared, outgoing.context) = (Some(frame), context);
+        self.outbox.send(outgoing, way)
     }
 
-    fn pass_prepared(&self, message: &Prepared, way: Way) -> Result<(), Error> {
-        let compressed = message.compressed_for(self.outbox.settings.outbound);
-        let (frame, context) = message.frame_of(compressed.as_ref());
-        let plain = Outgoing::plain(frame, b"", FrameKind::Data);
-        let shared = Some(frame);
-        self.outbox.send(
-            Outgoing {
-                shared,
-                context,
-                ..plain
-            },
-            way,
-        )
+    fn pass(&self, frame: Outgoing<'_>) -> Result<(), Error> {
+        self.outbox.send(frame, self.way)
     }
 
     fn send(&self, opcode: Opcode, payload: &[u8], kind: FrameKind) -> Result<(), Error> {

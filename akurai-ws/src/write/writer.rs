@@ -36,7 +36,7 @@ impl Outlet for Socket {
     fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {
             // A call that costs less.
-            [slice] => self.write(slice),
+            [slice, rest @ ..] if rest.iter().all(|slice| slice.is_empty()) => self.write(slice),
             _ => self.write_vectored(slices),
         }
     }
@@ -63,14 +63,10 @@ impl Outlet for Socket {
 #[derive(Debug)]
 pub(crate) struct Writer<O = Socket> {
     pub(super) socket: O,
-    /// How long the peer may take for a whole frame, and for each MiB of a longer one.
-    pub(super) deadline: Duration,
     /// The socket's own timeout, so that it is set only when it changes.
     timeout: Duration,
     /// How many bytes the socket took in all.
     pub(super) written_bytes: u64,
-    /// How many bytes it had taken before the last ping that asks whether the peer is alive.
-    pub(super) asked_behind_bytes: u64,
 }
 
 /// When the peer began to take a frame, or the last MiB of it.
@@ -85,76 +81,65 @@ impl<O: Outlet> Writer<O> {
         socket.set_write_timeout(deadline)?;
         Ok(Self {
             socket,
-            deadline,
             timeout: deadline,
             written_bytes: 0,
-            asked_behind_bytes: 0,
         })
     }
 
-    /// Writes a whole batch, and `own`, a header and a payload, in one write with its end.
-    pub(super) fn write_batch(&mut self, batch: &mut Batch, own: [&[u8]; 2]) -> Result<(), Error> {
-        while !batch.is_at_last() {
-            let piece = batch.unwritten();
-            let len = piece.len();
-            self.write([piece, b"", b""])?;
-            batch.advance(len);
-        }
-        self.write([batch.unwritten(), own[0], own[1]])
-    }
-
-    /// Writes all of `parts`, in one write if the peer takes it, and without a copy. After an error
+    /// Writes a whole batch, and `own`, a header and a payload, in one write with its end. The peer
+    /// may take until `deadline` for each piece, and for each MiB of a longer one. After an error
     /// it is unknown how many bytes arrived, and nothing more may be written.
-    fn write(&mut self, parts: [&[u8]; 3]) -> Result<(), Error> {
-        let mut slices = parts.map(IoSlice::new);
-        let mut rest = &mut slices[..];
-        IoSlice::advance_slices(&mut rest, 0); // Those in front that are empty.
-        let mut time = FrameTime::from(now());
-        let mut wait = self.deadline;
-        while !rest.is_empty() {
-            self.set_timeout(wait)?;
-            let result = self.socket.write_slices(rest);
-            let written = self.note(result)?.ok_or(Error::WriteDeadline)?;
-            IoSlice::advance_slices(&mut rest, written);
-            if !rest.is_empty() {
-                // One write lasts no longer than the socket's timeout, but a peer that takes a few
-                // bytes at a time makes several writes necessary.
-                wait = time.left(written, self.deadline)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes as much of a batch as the peer takes until [`PATIENCE`] is over, and once more. Of a
-    /// long piece, writes only what there is room for now. Returns the time since which the peer
+    ///
+    /// With `begun`, writes as much as the peer takes until [`PATIENCE`] is over, and once more. Of
+    /// a long piece, writes only what there is room for now. Returns the time since which the peer
     /// has not taken the rest.
-    pub(super) fn write_soon(
+    pub(super) fn write(
         &mut self,
         batch: &mut Batch,
-        begun: Instant,
+        own: &mut [&[u8]; 2],
+        deadline: Duration,
+        begun: Option<Instant>,
     ) -> Result<Option<Instant>, Error> {
-        while !batch.is_written() {
-            let since = now();
-            if since - begun >= PATIENCE {
-                return Ok(Some(since));
+        // For a post always the same, so that the socket's timeout need not be set for each frame.
+        let most = begun.map_or(deadline, |_| PATIENCE);
+        let (mut wait, mut time) = (most, None);
+        loop {
+            let [head, payload] = match batch.is_at_last() {
+                true => *own,
+                false => [&[][..]; 2],
+            };
+            let mut slices = [batch.unwritten(), head, payload].map(IoSlice::new);
+            let mut rest = &mut slices[..];
+            IoSlice::advance_slices(&mut rest, 0); // Those in front that are empty.
+            let len = rest.iter().map(|slice| slice.len()).sum();
+            if len == 0 {
+                return Ok(None);
             }
-            let bytes = batch.unwritten();
-            let (len, is_long) = (bytes.len(), bytes.len() > LONG_BYTES);
-            let result = if is_long {
-                self.socket.try_write(bytes)
-            } else {
-                // Always the same wait, so that the socket's timeout need not be set for each
-                // frame.
-                self.set_timeout(PATIENCE)?;
-                self.socket.write_slices(&[IoSlice::new(bytes)])
+            let since = now();
+            let is_long = len > LONG_BYTES;
+            let result = match begun {
+                Some(begun) if since - begun >= PATIENCE => return Ok(Some(since)),
+                Some(_) if is_long => self.socket.try_write(&rest[0]),
+                _ => {
+                    self.set_timeout(wait)?;
+                    self.socket.write_slices(rest)
+                }
             };
             let written = self.note(result)?;
-            batch.advance(written.unwrap_or(0));
-            if written.is_none() || is_long && written != Some(len) {
-                return Ok(Some(since));
+            batch.advance_with(own, written.unwrap_or(0));
+            match (begun, written) {
+                (_, Some(written)) if written == len => (wait, time) = (most, None),
+                (Some(_), Some(_)) if !is_long => {}
+                (Some(_), _) => return Ok(Some(since)),
+                // One write lasts no longer than the socket's timeout, but a peer that takes a few
+                // bytes at a time makes several writes necessary.
+                (None, Some(written)) => {
+                    let time = time.get_or_insert(FrameTime::from(since));
+                    wait = time.left(written, deadline)?;
+                }
+                (None, None) => return Err(Error::WriteDeadline),
             }
         }
-        Ok(None)
     }
 
     /// Writes as much of `bytes` as there is room for in the socket's buffer. Returns how many.
@@ -266,6 +251,21 @@ mod tests {
         Writer::new(peer, DEADLINE).unwrap()
     }
 
+    /// Writes what was queued, a header and a payload.
+    fn send(writer: &mut Writer<Peer>, parts: [&[u8]; 3]) -> Result<(), Error> {
+        let mut queue = Queue::default();
+        queue.push_data(parts[0], b"");
+        let (mut batch, mut own) = (queue.take(false), [parts[1], parts[2]]);
+        let rest = writer.write(&mut batch, &mut own, DEADLINE, None)?;
+        assert!(rest.is_none() && batch.is_written());
+        assert_eq!(own, [b""; 2]);
+        Ok(())
+    }
+
+    fn post(writer: &mut Writer<Peer>, own: &mut [&[u8]; 2]) -> Result<Option<Instant>, Error> {
+        writer.write(&mut Batch::default(), own, DEADLINE, Some(Instant::now()))
+    }
+
     #[test]
     fn one_write_for_all_parts() {
         for parts in [
@@ -275,18 +275,20 @@ mod tests {
             [b"queued", b"\x81\x05", b"Hello"],
         ] {
             let mut writer = writer(&[usize::MAX], ErrorKind::BrokenPipe);
-            writer.write(parts).unwrap();
+            send(&mut writer, parts).unwrap();
             assert_eq!(writer.socket.writes, 1);
             assert_eq!(writer.socket.taken, parts.concat());
             assert_eq!(writer.socket.timeouts, [DEADLINE]);
         }
-        writer(&[], ErrorKind::BrokenPipe).write([b""; 3]).unwrap();
+        let mut writer = writer(&[], ErrorKind::BrokenPipe);
+        send(&mut writer, [b""; 3]).unwrap();
+        assert_eq!(writer.socket.writes, 0);
     }
 
     #[test]
     fn partial_writes_are_finished() {
         let mut writer = writer(&[1, 2, 1, 3, 1000], ErrorKind::BrokenPipe);
-        writer.write([b"", b"\x81\x05", b"Hello"]).unwrap();
+        send(&mut writer, [b"", b"\x81\x05", b"Hello"]).unwrap();
         assert_eq!(writer.socket.taken, b"\x81\x05Hello");
         assert_eq!(writer.socket.writes, 4);
         assert_eq!(writer.written_bytes, 7);
@@ -295,36 +297,37 @@ mod tests {
     #[test]
     fn patience_ends_before_the_deadline() {
         let mut writer = writer(&[2, 1], ErrorKind::WouldBlock);
-        let mut batch = Batch::of_shared(&Arc::from(&b"hello"[..]));
-        let rest = writer.write_soon(&mut batch, Instant::now()).unwrap();
-        assert!(rest.is_some());
-        assert_eq!(batch.unwritten(), b"lo");
+        let mut own = [&b"hello"[..], b""];
+        assert!(post(&mut writer, &mut own).unwrap().is_some());
+        assert_eq!(own, [&b"lo"[..], b""]);
         assert_eq!(writer.written_bytes, 3);
         assert_eq!(writer.socket.timeouts, [DEADLINE, PATIENCE]);
         writer.socket.takes = vec![1000];
-        writer.write_batch(&mut batch, [b""; 2]).unwrap();
+        let mut batch = Batch::end_of(&Arc::from(&b"hello"[..]), own[0].len());
+        let rest = writer.write(&mut batch, &mut [b""; 2], DEADLINE, None);
+        assert!(rest.unwrap().is_none());
         assert_eq!(writer.socket.taken, b"hello");
         assert_eq!(writer.socket.timeouts, [DEADLINE, PATIENCE, DEADLINE]);
         // Where it is over already, nothing is tried.
-        let mut batch = Batch::of_shared(&Arc::from(&b"again"[..]));
-        let begun = Instant::now() - PATIENCE;
-        assert!(writer.write_soon(&mut batch, begun).unwrap().is_some());
-        assert_eq!(batch.unwritten(), b"again");
+        let (mut batch, mut own) = (Batch::default(), [&b"again"[..], b""]);
+        let begun = Some(Instant::now() - PATIENCE);
+        let rest = writer.write(&mut batch, &mut own, DEADLINE, begun);
+        assert!(rest.unwrap().is_some());
+        assert_eq!(own, [&b"again"[..], b""]);
     }
 
     #[test]
     fn what_is_long_is_written_without_a_wait() {
-        let long = Arc::from(vec![7; LONG_BYTES + 1001]);
-        let mut batch = Batch::of_shared(&long);
+        let long = [7; LONG_BYTES + 1001];
+        let mut own = [&long[..], b""];
         let mut writer = writer(&[1000], ErrorKind::WouldBlock);
         for _ in 0..2 {
-            let rest = writer.write_soon(&mut batch, Instant::now()).unwrap();
-            assert!(rest.is_some());
-            assert_eq!(batch.unwritten().len(), LONG_BYTES + 1);
+            assert!(post(&mut writer, &mut own).unwrap().is_some());
+            assert_eq!(own[0].len(), LONG_BYTES + 1);
         }
         assert_eq!(writer.socket.timeouts, [DEADLINE]);
         writer.socket.fails = ErrorKind::BrokenPipe;
-        assert!(writer.write_soon(&mut batch, Instant::now()).is_err());
+        assert!(post(&mut writer, &mut own).is_err());
     }
 
     #[test]
@@ -335,7 +338,8 @@ mod tests {
         queue.push_data(b"three ", b"");
         let mut batch = queue.take(false);
         let mut writer = writer(&[3, 5, 20_000, usize::MAX], ErrorKind::BrokenPipe);
-        writer.write_batch(&mut batch, [b"fo", b"ur"]).unwrap();
+        let rest = writer.write(&mut batch, &mut [b"fo", b"ur"], DEADLINE, None);
+        assert!(rest.unwrap().is_none());
         let all = [&b"one two "[..], &[7; 20_000], b"three four"].concat();
         assert_eq!(writer.socket.taken, all);
         assert_eq!(writer.socket.writes, 4);
@@ -344,32 +348,37 @@ mod tests {
     #[test]
     fn what_is_left_of_the_deadline_bounds_the_next_write() {
         let mut dribbler = writer(&[1, 1, 1000], ErrorKind::BrokenPipe);
-        dribbler.write([b"", b"\x81\x05", b"Hello"]).unwrap();
+        send(&mut dribbler, [b"", b"\x81\x05", b"Hello"]).unwrap();
         let timeouts = &dribbler.socket.timeouts;
         assert!(timeouts.is_sorted_by(|a, b| a > b), "{timeouts:?}");
         // The next frame has all of it again, and with each MiB the same.
         dribbler.socket.takes = vec![1000];
-        dribbler.write([b"", b"\x81\x00", b""]).unwrap();
+        send(&mut dribbler, [b"", b"\x81\x00", b""]).unwrap();
         assert_eq!(dribbler.socket.timeouts.last(), Some(&DEADLINE));
 
         let mut hasty = writer(&[1, 1], ErrorKind::BrokenPipe);
-        hasty.deadline = Duration::from_nanos(1);
-        assert!(matches!(
-            hasty.write([b"", b"\x81\x05", b"Hello"]),
-            Err(Error::WriteDeadline)
-        ));
+        let mut own = [&b"\x81\x05"[..], b"Hello"];
+        let no_time = Duration::from_nanos(1);
+        let result = hasty.write(&mut Batch::default(), &mut own, no_time, None);
+        assert!(matches!(result, Err(Error::WriteDeadline)));
         assert_eq!(hasty.socket.writes, 1);
     }
 
     #[test]
     fn a_timeout_is_the_write_deadline() {
         for timeout in [ErrorKind::WouldBlock, ErrorKind::TimedOut] {
-            let result = writer(&[3], timeout).write([b"", b"\x81\x05", b"Hello"]);
+            let result = send(&mut writer(&[3], timeout), [b"", b"\x81\x05", b"Hello"]);
             assert!(matches!(result, Err(Error::WriteDeadline)));
         }
-        let result = writer(&[3, 0], ErrorKind::Other).write([b"", b"\x81\x05", b"Hello"]);
+        let result = send(
+            &mut writer(&[3, 0], ErrorKind::Other),
+            [b"", b"\x81\x05", b"Hello"],
+        );
         assert!(matches!(result, Err(Error::Io(error)) if error.kind() == ErrorKind::WriteZero));
-        let result = writer(&[3], ErrorKind::BrokenPipe).write([b"", b"\x81\x05", b"Hello"]);
+        let result = send(
+            &mut writer(&[3], ErrorKind::BrokenPipe),
+            [b"", b"\x81\x05", b"Hello"],
+        );
         assert!(matches!(result, Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
     }
 }

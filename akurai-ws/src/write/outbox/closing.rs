@@ -1,11 +1,13 @@
 //! How the sending side closes (RFC 6455 §7).
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Closing, Escorted, Outbox, OutboxState, Queue, StateGuard, Turn, Way};
+use super::{Closing, Escorted, Outbox, Queue, StateGuard, Turn, Way};
 use crate::codec::close;
+use crate::codec::frame::{self, Opcode};
 use crate::error::Error;
 use crate::message::CloseInfo;
 use crate::write::monitor::now;
@@ -29,29 +31,34 @@ impl<O: Escorted> Outbox<O> {
     /// one that may be sent, or 1005 for none.
     pub(crate) fn close(self: &Arc<Self>, code: u16, reason: &str, way: Way) -> Result<(), Error> {
         let mut state = self.lock();
-        self.queue_close(&mut state, code, reason);
+        self.queue_close(&mut state, code, reason, false);
         self.drain(state, way)
     }
 
     /// Sends Close as [`close`](Self::close) does, but forgets the messages that wait.
     pub(crate) fn close_now(self: &Arc<Self>, code: u16, reason: &str) -> Result<(), Error> {
         let mut state = self.lock();
-        if !state.closing.is_begun() {
-            state.queue.drop_data();
-        }
-        self.queue_close(&mut state, code, reason);
+        self.queue_close(&mut state, code, reason, true);
         self.drain(state, Way::Send)
     }
 
-    pub(super) fn queue_close(&self, state: &mut StateGuard<'_, O>, code: u16, reason: &str) {
+    pub(super) fn queue_close(
+        &self,
+        state: &mut StateGuard<'_, O>,
+        code: u16,
+        reason: &str,
+        forgets: bool,
+    ) {
         if state.closing.is_begun() {
             return;
         }
-        if state.is_streaming {
+        // A fragmented message is cut off.
+        if mem::take(&mut state.is_streaming) || forgets {
             state.queue.drop_data();
         }
         let payload = close::encode(code, reason).unwrap_or_default();
-        state.queue.set_close(&payload);
+        let header = frame::encode_header(Opcode::Close, payload.len());
+        state.queue.push_data(header.as_slice(), &payload);
         state.close_info = Some(CloseInfo::new(code, reason));
         self.set_closing(state, Closing::Queued { then_fin: false });
     }
@@ -74,43 +81,30 @@ impl<O: Escorted> Outbox<O> {
     /// The peer's Close came. It may answer the Close that another thread has just written and not
     /// yet noted.
     pub(crate) fn peer_closed(&self) {
-        let mut state = self.lock();
-        state.peer_closed = true;
-        self.wait_while(state, NOTED_WITHIN, OutboxState::is_writing_close);
+        self.lock().peer_closed = true;
+        self.await_close_for(NOTED_WITHIN);
     }
 
     /// Waits until our Close is out, if it stands behind another thread's write, for no longer than
     /// that write may take.
     pub(crate) fn await_close(&self) {
-        let is_due = |state: &OutboxState<O>| matches!(state.closing, Closing::Queued { .. });
-        self.wait_while(self.lock(), self.settings.write_deadline, is_due);
+        self.await_close_for(self.settings.write_deadline);
     }
 
-    fn wait_while<'s>(
-        &'s self,
-        mut state: StateGuard<'s, O>,
-        most: Duration,
-        goes_on: fn(&OutboxState<O>) -> bool,
-    ) {
-        let until = now() + most;
-        while goes_on(&state) {
-            let left = until.saturating_duration_since(now());
-            if left.is_zero() {
-                return;
-            }
-            state = self.pause(state, left);
+    fn await_close_for(&self, most: Duration) {
+        let (until, mut state) = (now() + most, self.lock());
+        while state.closing.is_due() && now() < until {
+            state = self.pause(state, until - now());
         }
     }
 
     /// Whether FIN follows our Close when that is out. If not, the caller sends FIN now.
     pub(crate) fn will_send_fin(&self) -> bool {
-        match &mut self.lock().closing {
-            Closing::Queued { then_fin } => {
-                *then_fin = true;
-                true
-            }
-            _ => false,
+        let closing = &mut self.lock().closing;
+        if closing.is_due() {
+            *closing = Closing::Queued { then_fin: true };
         }
+        closing.is_due()
     }
 
     /// The transport has ended, or the peer is gone without a word. A thread that writes will find
@@ -143,17 +137,15 @@ impl<O: Escorted> Outbox<O> {
     }
 }
 
-impl<O: Escorted> OutboxState<O> {
-    fn is_writing_close(&self) -> bool {
-        let is_due = matches!(self.closing, Closing::Queued { .. });
-        is_due && matches!(self.turn, Turn::Taken(_)) && self.queue.close.is_none()
-    }
-}
-
 impl Closing {
     /// Whether our Close has been queued, or the connection has ended without one.
     pub(super) fn is_begun(self) -> bool {
         !matches!(self, Self::Open | Self::Retired)
+    }
+
+    /// Whether our Close waits or is being written.
+    pub(crate) fn is_due(self) -> bool {
+        matches!(self, Self::Queued { .. })
     }
 
     /// When our Close went out.

@@ -85,10 +85,11 @@ impl<O: Escorted> Escort<O> {
             peers.append(new);
             drop(arrivals);
             let time = now();
-            let attended = peers
-                .into_iter()
-                .filter_map(|peer: SlowPeer<O>| peer.attend(time));
-            peers = attended.collect();
+            let is_left = |peer: SlowPeer<O>| match peer.at > time {
+                true => Some(peer),
+                false => peer.attend(),
+            };
+            peers = peers.into_iter().filter_map(is_left).collect();
             let next = peers.iter().map(|peer| peer.at).min();
             arrivals = self.0.lock();
             if arrivals.as_ref().is_some_and(Vec::is_empty) {
@@ -113,46 +114,41 @@ impl<O: Escorted> SlowPeer<O> {
         }
     }
 
-    /// Writes once, if it is time for that. `None` when nothing is left to write.
-    fn attend(mut self, time: Instant) -> Option<Self> {
-        if self.at > time {
-            return Some(self);
-        }
-        let len = self.job.batch.unwritten().len();
-        let written = match self.job.writer.try_write(self.job.batch.unwritten()) {
-            Ok(written) => written,
-            Err(error) => return self.end_turn(Err(error)),
+    /// Writes once, and goes on with the frames that wait behind the batch. `None` when nothing is
+    /// left to write. After a failure, each thread that sends on the connection gets an error.
+    fn attend(mut self) -> Option<Self> {
+        let result = match self.write() {
+            Ok(false) => return Some(self),
+            Ok(true) => Ok(()),
+            Err(error) => Err(error),
         };
+        let next = self.outbox.end_turn(self.job, result).ok()?;
+        next.map(|job| Self::new(self.outbox, job, self.last_progress))
+    }
+
+    /// Returns whether the batch is written.
+    fn write(&mut self) -> Result<bool, Error> {
+        let Job { writer, batch, .. } = &mut self.job;
+        let len = batch.unwritten().len();
+        let written = writer.try_write(batch.unwritten())?;
+        batch.advance(written);
         let now = now();
-        self.job.batch.advance(written);
         if written > 0 {
             self.last_progress = now;
         }
-        if self.job.batch.is_written() {
-            return self.end_turn(Ok(()));
-        }
+        self.at = now;
         if written == len {
             self.time = FrameTime::from(now);
+            return Ok(batch.is_written());
         }
-        let left = match self.time.left(written, self.job.writer.deadline) {
-            Ok(left) => left,
-            Err(error) => return self.end_turn(Err(error)),
-        };
+        let left = self
+            .time
+            .left(written, self.outbox.settings.write_deadline)?;
         if now - self.time.since >= PATIENCE {
             self.outbox.is_late();
         }
         let pause = (now - self.last_progress) / 4;
-        self.at = match written == len {
-            true => now,
-            false => now + pause.clamp(RETRY, RETRY_MOST).min(left),
-        };
-        Some(self)
-    }
-
-    /// Goes on with the frames that wait behind the batch. After a failure, each thread that sends
-    /// on the connection gets an error.
-    fn end_turn(self, result: Result<(), Error>) -> Option<Self> {
-        let next = self.outbox.end_turn(self.job, result).ok()?;
-        next.map(|job| Self::new(self.outbox, job, self.last_progress))
+        self.at += pause.clamp(RETRY, RETRY_MOST).min(left);
+        Ok(false)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Behind, Closing, FrameKind, Job, Outbox, StateGuard};
+use super::{Closing, FrameKind, Job, Outbox, StateGuard};
 use super::{Escorted, OutboxState, Outgoing, Turn, Way};
 use crate::codec::close;
 use crate::codec::compression::ContextUse;
@@ -26,11 +26,12 @@ const EXCUSE: Duration = Duration::from_millis(50);
 impl<O: Escorted> Outbox<O> {
     /// Sends a frame: writes it, or leaves it to the thread that writes.
     pub(crate) fn send(self: &Arc<Self>, frame: Outgoing<'_>, way: Way) -> Result<(), Error> {
-        let fits = frame.fits(&self.settings);
+        // A thread writes its frame itself if it would never fit.
+        let fits = frame.may_queue() && frame.len() <= self.settings.max_queue_bytes;
         let mut until = None;
         let mut state = self.lock();
         loop {
-            if state.closing != Closing::Open {
+            if !matches!(state.closing, Closing::Open) {
                 let _ = self.drain(state, way);
                 return Err(Error::Closed);
             }
@@ -41,22 +42,24 @@ impl<O: Escorted> Outbox<O> {
                 false => matches!(state.turn, Turn::Free(_)),
             };
             let may_write = is_free && !state.is_barred(frame.kind);
-            let is_first = may_write && !state.queue.is_ready(false);
-            let has_room = fits && state.has_room(&frame, &self.settings);
+            let is_first = || may_write && !state.queue.is_ready(false);
+            let has_room = state.has_room(&frame, &self.settings);
             let (writes, stays) = match way {
-                Way::Hold if has_room && state.may_hold(&frame) => (false, may_write),
+                Way::Hold if has_room && state.may_hold(&frame) => (false, true),
                 Way::Send | Way::Hold => (may_write, false),
-                Way::Post => (is_first && frame.shared.is_some(), false),
-                Way::PostLater => (false, has_room || is_first),
+                Way::Post => (is_first(), false),
+                Way::PostLater => (false, has_room || is_first()),
             };
             if writes || stays || has_room {
                 let (outbound, deflate) = (self.settings.outbound, &mut state.deflate);
-                let compressed = frame.context.compress(outbound, deflate, frame.payload);
-                let frame = frame.or(compressed.as_deref());
+                let whole = frame.context.compress(outbound, deflate, frame.payload);
+                let compressed = whole.as_deref();
+                let compressed = compressed.map(|whole| Outgoing::plain(whole, b"", frame.kind));
+                let frame = compressed.as_ref().unwrap_or(&frame);
                 if writes {
-                    return self.write(state, way, Some(&frame));
+                    return self.write(state, way, Some(frame));
                 }
-                state.push(&frame);
+                state.push(frame);
                 return match stays {
                     true => Ok(()),
                     false => self.drain(state, way),
@@ -116,21 +119,19 @@ impl<O: Escorted> Outbox<O> {
         let may_wait = way.waits() && (!is_peers || when_full == WhenFull::Wait);
         let is_blamed = !may_wait && is_peers && when_full != WhenFull::Refuse;
         let now = now();
-        let until = *until.get_or_insert(now + self.settings.write_deadline);
-        let left = match until.saturating_duration_since(now) {
-            left if is_blamed => left.min(state.excuse_left()),
-            left if may_wait => left,
-            _ => Duration::ZERO,
-        };
-        if !left.is_zero() {
+        let mut until = *until.get_or_insert(now + self.settings.write_deadline);
+        if is_blamed {
+            until = until.min(state.blamed_from().unwrap_or(now + EXCUSE));
+        }
+        let left = until.saturating_duration_since(now);
+        if (may_wait || is_blamed) && !left.is_zero() {
             state.takers += usize::from(!fits);
             state = self.pause(state, left);
             state.takers -= usize::from(!fits);
             return Ok(state);
         }
         if is_blamed {
-            state.queue.drop_data();
-            self.queue_close(&mut state, close::POLICY, "too slow");
+            self.queue_close(&mut state, close::POLICY, "too slow", true);
         }
         Err(Error::Slow)
     }
@@ -157,22 +158,13 @@ impl<O: Escorted> Outbox<O> {
         }
         drop(state);
         let mut begun = (!way.waits()).then(now);
-        if let (Some(_), Some(frame)) = (begun, own.and_then(|frame| frame.shared)) {
-            // Nothing waits in front of it.
-            job.batch = Batch::of_shared(frame);
-        }
+        let shared = own.and_then(|frame| frame.shared);
         let mut own = own.map_or([&[][..]; 2], |frame| [frame.head, frame.payload]);
         let mut drained_bytes = 0;
         loop {
-            drained_bytes += job.batch.len();
-            let result = match begun {
-                None => job
-                    .writer
-                    .write_batch(&mut job.batch, mem::take(&mut own))
-                    .map(|()| None),
-                Some(begun) => job.writer.write_soon(&mut job.batch, begun),
-            };
-            let since = match result {
+            drained_bytes += job.batch.len;
+            let deadline = self.settings.write_deadline;
+            let since = match job.writer.write(&mut job.batch, &mut own, deadline, begun) {
                 Ok(Some(since)) => since,
                 result => {
                     let Some(next) = self.end_turn(job, result.map(drop))? else {
@@ -185,6 +177,11 @@ impl<O: Escorted> Outbox<O> {
                     now()
                 }
             };
+            // What is left of the thread's own frame: nothing waits in front of that.
+            let rest = mem::take(&mut own)[0].len();
+            if let Some(frame) = shared.filter(|_| rest > 0) {
+                job.batch = Batch::end_of(frame, rest);
+            }
             match job.writer.socket.escort().take_over(self, job, since) {
                 None => return Ok(()),
                 // There is no other thread, so this one waits for the peer.
@@ -198,50 +195,55 @@ impl<O: Escorted> Outbox<O> {
     /// thread gets the next turn, unless another thread waits to write something itself.
     pub(super) fn end_turn(
         &self,
-        mut job: Job<O>,
+        job: Job<O>,
         result: Result<(), Error>,
     ) -> Result<Option<Job<O>>, Error> {
         let mut state = self.lock();
-        let written_bytes = job.writer.written_bytes;
-        self.written_bytes.store(written_bytes, Ordering::Relaxed);
+        let writer = job.writer;
+        self.written_bytes
+            .store(writer.written_bytes, Ordering::Relaxed);
         let has_ended = matches!(state.closing, Closing::Ended { .. });
-        if let Err(error) = result {
+        if result.is_err() || job.has_close || has_ended {
+            let then = match &result {
+                // Half a frame is out, so nothing can follow it, and the reader need not wait for
+                // anything.
+                Err(_) => {
+                    self.finish(&mut state, true);
+                    Some(Shutdown::Both)
+                }
+                Ok(()) if job.has_close => state.closing.is_out().then_some(Shutdown::Write),
+                Ok(()) => None,
+            };
             state.turn = Turn::Gone;
-            self.finish(&mut state, true);
+            self.state.wake(&state);
+            // No other thread writes any more, so the socket is shut down without the lock: where
+            // that writes or waits itself, as it does with TLS, no thread waits for it.
             drop(state);
-            // Half a frame is out, so nothing can follow it, and the reader need not wait for
-            // anything.
-            job.writer.socket.shutdown(Shutdown::Both);
-            return Err(if has_ended { Error::Closed } else { error });
-        }
-        if job.batch.has_close && state.closing.is_out() {
-            job.writer.socket.shutdown(Shutdown::Write);
-        }
-        if has_ended {
-            state.turn = Turn::Gone;
-            return Ok(None);
+            if let Some(how) = then {
+                writer.socket.shutdown(how);
+            }
+            return match result {
+                Err(_) if has_ended => Err(Error::Closed),
+                result => result.map(|()| None),
+            };
         }
         state.queue.recycle(job.batch);
         self.state.wake(&state);
-        if state.takers == 0 || state.is_streaming {
-            if let Some(batch) = state.next_batch(&mut job.writer) {
-                if let Turn::Taken(behind @ Behind::Since(_)) = &mut state.turn {
-                    *behind = Behind::Nothing;
-                }
-                job.batch = batch;
-                return Ok(Some(job));
-            }
+        if (state.takers == 0 || state.is_streaming) && state.queue.is_ready(state.is_streaming) {
+            // Each write has its own time.
+            state.turn = Turn::Taken(None);
+            return Ok(Some(state.next_job(writer)));
         }
         state.queue.shrink();
-        state.turn = Turn::Free(job.writer);
+        state.turn = Turn::Free(writer);
         Ok(None)
     }
 
     /// The peer has had its time for the bytes being written.
     pub(super) fn is_late(&self) {
         let mut state = self.lock();
-        if let Turn::Taken(behind) = &mut state.turn {
-            *behind = Behind::TooLong;
+        if let Turn::Taken(blamed_from) = &mut state.turn {
+            *blamed_from = Some(now());
             self.state.wake(&state);
         }
     }
@@ -261,7 +263,8 @@ impl<O: Escorted> OutboxState<O> {
     fn has_room(&self, frame: &Outgoing<'_>, settings: &Settings) -> bool {
         // Only one answer to a ping waits at a time.
         frame.kind == FrameKind::Pong
-            || self.queue.messages() < settings.max_queue_messages
+            || frame.may_queue()
+                && self.queue.messages() < settings.max_queue_messages
                 && self.queue.bytes() + frame.len() <= settings.max_queue_bytes
     }
 
@@ -270,31 +273,22 @@ impl<O: Escorted> OutboxState<O> {
     }
 
     fn push(&mut self, frame: &Outgoing<'_>) {
-        if frame.kind == FrameKind::Pong {
-            return self.queue.set_pong(frame.payload);
-        }
-        if let Turn::Taken(behind @ Behind::Nothing) = &mut self.turn {
-            *behind = Behind::Since(now());
-        }
         match (frame.kind, frame.shared) {
+            (FrameKind::Pong, _) => return self.queue.set_pong(frame.head, frame.payload),
             (FrameKind::Control, _) => self.queue.push_control(frame.head, frame.payload),
             (_, Some(shared)) => self.queue.push_shared(shared),
             _ => self.queue.push_data(frame.head, frame.payload),
         }
+        self.blamed_from();
     }
 
-    /// How long the write under way may still last before the peer is to blame. The peer is not to
-    /// blame if much came while another thread wrote, nor if other threads took the room first: so
-    /// each write has its own time.
-    fn excuse_left(&mut self) -> Duration {
-        let now = now();
+    /// When the peer begins to be to blame for what waits behind the write under way. It is not to
+    /// blame if much came while another thread wrote, nor if other threads took the room first.
+    fn blamed_from(&mut self) -> Option<Instant> {
         match &mut self.turn {
-            Turn::Taken(Behind::TooLong) => return Duration::ZERO,
-            Turn::Taken(Behind::Since(since)) => return EXCUSE.saturating_sub(now - *since),
-            Turn::Taken(behind) => *behind = Behind::Since(now),
-            _ => {}
+            Turn::Taken(from) => Some(*from.get_or_insert_with(|| now() + EXCUSE)),
+            _ => None,
         }
-        EXCUSE
     }
 }
 
@@ -310,25 +304,13 @@ impl<'f> Outgoing<'f> {
         }
     }
 
-    /// The same message, compressed.
-    fn or(self, compressed: Option<&'f [u8]>) -> Self {
-        match compressed {
-            None => self,
-            Some(whole) => Self::plain(whole, b"", self.kind),
-        }
-    }
-
     fn len(&self) -> usize {
         self.head.len() + self.payload.len()
     }
 
-    /// Whether it may be queued. A thread writes its frame itself if it would never fit.
-    fn fits(&self, settings: &Settings) -> bool {
-        match self.kind {
-            FrameKind::Data | FrameKind::Control => self.len() <= settings.max_queue_bytes,
-            FrameKind::Pong => true,
-            FrameKind::Begin | FrameKind::Fragment { .. } => false,
-        }
+    /// Whether other threads may write it.
+    fn may_queue(&self) -> bool {
+        !matches!(self.kind, FrameKind::Begin | FrameKind::Fragment { .. })
     }
 }
 

@@ -147,7 +147,7 @@ impl Outlet for Pipe {
     }
 
     fn shutdown(&self, how: Shutdown) {
-        let mut peer = self.peer.lock_at_once();
+        let mut peer = self.peer.lock();
         let len = peer.taken.len();
         peer.fin_at.get_or_insert(len);
         peer.has_ended |= how == Shutdown::Both;
