@@ -37,6 +37,7 @@ mod metrics;
 mod notices;
 mod peers;
 mod posting;
+mod ready_made;
 mod receiving;
 mod redis;
 mod rfc6455;
