@@ -250,8 +250,9 @@ mod tests {
             x(200, None)
         );
         assert_eq!(logged(&|_| sse(|_| Ok(()))), x(200, None));
-        let switching =
-            |_: &Request| Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {}).into();
+        let switching = |_: &Request| {
+            Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| Ok(())).into()
+        };
         assert_eq!(logged(&switching), x(101, None));
     }
 

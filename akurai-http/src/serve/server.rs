@@ -225,7 +225,7 @@ impl Server {
     ///
     /// If the first thread of a listener cannot be made. An error of a single connection ends that
     /// connection alone. If the system refuses to accept, for lack of descriptors, the server waits
-    /// [`Limits::accept_pause`] and goes on.
+    /// 50 ms and goes on.
     pub fn run(self, app: impl App) -> io::Result<()> {
         let Server {
             listeners,
