@@ -27,9 +27,9 @@ use crate::write::outbox::Outbox;
 /// `f` outlives the request, so it cannot borrow it. Take out first what `f` needs, and move it in:
 /// `let user = req.get::<User>().cloned();`, `let id = req.param("id").map(str::to_owned);`.
 ///
-/// An `Err` of `f` closes the connection with 1011. It is written to stderr, with the request's
-/// path, if the program caused it: not if the peer broke the protocol, is slow or has left, and not
-/// if the server stops ([`Upgrade::new`]).
+/// An `Err` of `f` closes the connection with 1011. The server tells it to
+/// [`Server::on_error`](akurai_http::Server::on_error), if the program caused it: not if the peer
+/// broke the protocol, is slow or has left, and not if the server stops ([`Upgrade::new`]).
 pub fn upgrade(
     req: &Request,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,

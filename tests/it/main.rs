@@ -8,6 +8,7 @@ mod labels;
 mod mirror;
 mod serving;
 
+mod access_log;
 mod addresses;
 mod authorised;
 mod closing;
@@ -15,6 +16,7 @@ mod deadlines;
 mod demo;
 mod early;
 mod engines;
+mod error_hook;
 mod examples;
 mod failures;
 mod faults;

@@ -17,8 +17,9 @@ use crate::{FormError, Response, Socket, Status, Upgraded};
 /// of two such things, so that `?` works. An [`io::Error`] becomes the status of the refusal that
 /// it carries (413 for a body over the limit, 408 for a body that came too slowly, 404 for a
 /// [parameter](Request::parse_param) that does not parse). Any other error becomes 500, without its
-/// text: the client does not learn what failed. The server prints the error on stderr, with the
-/// request's method and path, unless the client left while its body was read.
+/// text: the client does not learn what failed. The server tells the error to
+/// [`Server::on_error`](crate::Server::on_error), by default as a line on stderr, unless the client
+/// left while its body was read.
 ///
 /// ```
 /// use akurai_http::{Method, Reply, Request, Response};
@@ -148,10 +149,11 @@ pub struct Upgrade {
 impl Upgrade {
     /// An upgrade with this head. A body in the head is not sent.
     ///
-    /// If `run` fails, the server prints its error on stderr, with the request's method and path. It
-    /// does not print an error whose kind tells that the client left, or took nothing for too long,
-    /// or that the server stops (`BrokenPipe`, `ConnectionReset`, `ConnectionAborted`,
-    /// `NotConnected`, `WriteZero`, `TimedOut`, `WouldBlock`).
+    /// If `run` fails, the server tells its error to
+    /// [`Server::on_error`](crate::Server::on_error), by default as a line on stderr. It does not
+    /// tell an error whose kind says that the client left, or took nothing for too long, or that the
+    /// server stops (`BrokenPipe`, `ConnectionReset`, `ConnectionAborted`, `NotConnected`,
+    /// `WriteZero`, `TimedOut`, `WouldBlock`).
     ///
     /// # Panics
     ///

@@ -1,12 +1,13 @@
 //! A request, as a handler sees it.
 
+mod log;
 mod matched;
 
 use std::fmt;
 use std::io::{self, Read};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::codec::body::{BodyLimits, Framing};
@@ -15,7 +16,9 @@ use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
 use crate::io::lock::lock;
 use crate::message::attached::Attached;
 use crate::message::params::Params;
-use crate::{Headers, Limits, Method, Reply, RequestError, Response, TrustedProxies, Version};
+use crate::{Headers, Limits, Method, RequestError, Response, TrustedProxies, Version};
+
+use log::RequestLog;
 
 /// How much of a body's announced length we believe before any byte of it came, in bytes.
 const CLAIMED_BYTES: usize = 16 * 1024;
@@ -52,11 +55,8 @@ pub struct Request {
     /// What it matched in a router that was called by hand, if there is no other match.
     matched_by_hand: OnceLock<Box<Params>>,
     values: Attached,
-    /// The error that its answer was made of. It stays here, whatever middleware makes of the
-    /// answer.
-    failure: Mutex<Option<io::Error>>,
-    /// Its handler panicked.
-    panicked: AtomicBool,
+    /// Its log lines, and what went wrong with it.
+    log: Mutex<RequestLog>,
     /// How many bytes at the end of the path `{*name}` matched.
     rest_bytes: AtomicUsize,
     /// Where the body comes from. A connection lends its buffers while an app answers. A request
@@ -251,6 +251,7 @@ impl Request {
             Err(error) => panic!("malformed request: {error}"),
         }
         request.buffered = Mutex::new(Box::new(BufferedTransport::by_hand(body)));
+        request.serve_by_hand();
         request
     }
 
@@ -264,8 +265,7 @@ impl Request {
             matched: Params::default(),
             matched_by_hand: OnceLock::new(),
             values: Attached::default(),
-            failure: Mutex::default(),
-            panicked: AtomicBool::new(false),
+            log: Mutex::default(),
             rest_bytes: AtomicUsize::new(0),
             buffered: Mutex::new(Box::new(BufferedTransport::by_hand(Vec::new()))),
         }
@@ -276,8 +276,7 @@ impl Request {
         let (head, lines) = parser.take_head();
         self.headers.assign(bytes, lines);
         self.head = head;
-        self.take_failure();
-        self.take_panic();
+        self.begin_log();
         self.matched.clear();
         self.matched_by_hand.take();
     }
@@ -345,26 +344,6 @@ impl Request {
 
     pub(crate) fn head(&self) -> &Head {
         &self.head
-    }
-
-    /// Keeps the error that `reply` was made of, if there is one.
-    pub(crate) fn note_failure(&self, reply: &mut Reply) {
-        if let Some(error) = reply.response_mut().parts.failure.take() {
-            *lock(&self.failure) = Some(error);
-        }
-    }
-
-    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
-        let failure = self.failure.get_mut();
-        failure.unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    pub(crate) fn note_panic(&self) {
-        self.panicked.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn take_panic(&mut self) -> bool {
-        mem::take(self.panicked.get_mut())
     }
 
     pub(crate) fn is_asterisk(&self) -> bool {

@@ -93,8 +93,8 @@ pub(super) fn noted(request: &Request, mut reply: Reply) -> Reply {
 fn caught(request: &Request, handler: &dyn Fn(&Request) -> Reply) -> Reply {
     // A panic may leave the handler's state inconsistent. As with any thread that panics, that is
     // the handler's own state.
-    contain(|| handler(request)).unwrap_or_else(|| {
-        request.note_panic();
+    contain(|| handler(request)).unwrap_or_else(|panic| {
+        request.note_panic(panic);
         internal_error().into()
     })
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::io::failure::Failure;
 use crate::io::limits::Limits;
 use crate::io::registry::Registry;
 use crate::io::transport::Listener;
@@ -173,6 +174,36 @@ impl Server {
         Ok(self)
     }
 
+    /// Calls `hook` with each [`Failure`] of the program. Without a hook, each is one line on
+    /// stderr. Another call replaces the hook.
+    ///
+    /// A failure is told once. It is no failure if a client left or was too slow, sent a request
+    /// that was refused, or broke the protocol that it had upgraded to; [`Handle::stats`] counts
+    /// refused requests.
+    ///
+    /// The thread that met the failure calls the hook, usually the connection's own, and the
+    /// connection waits for it: the hook should not wait for anything long. Several threads may call
+    /// it at once. If it panics, the failure becomes a line on stderr, and nothing else changes.
+    ///
+    /// The standard library also prints each panic on stderr; see
+    /// [`std::panic::set_hook`](std::panic::set_hook).
+    ///
+    /// ```no_run
+    /// use akurai_http::{FailureKind, Response, Router, Server};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let server = Server::bind("127.0.0.1:8090")?.on_error(|failure| match failure.kind() {
+    ///     FailureKind::Panic => eprintln!("<2>{failure}"), // a priority for systemd's journal
+    ///     _ => eprintln!("<3>{failure}"),
+    /// });
+    /// server.run(Router::new().get("/", |_| Response::text("hello\n")))
+    /// # }
+    /// ```
+    pub fn on_error(self, hook: impl Fn(&Failure<'_>) + Send + Sync + 'static) -> Server {
+        self.registry.failures.set_hook(Arc::new(hook));
+        self
+    }
+
     /// The first TCP address that is bound, with the real port.
     ///
     /// # Errors
@@ -257,9 +288,8 @@ pub struct Handle {
 impl Handle {
     /// Makes [`Server::run`] return. The server accepts no more connections, and closes idle ones
     /// at once. Requests that are being answered finish with `Connection: close`. Upgraded
-    /// connections see the end of their input, or get the call that
-    /// [`Upgrade::on_stop`](crate::Upgrade::on_stop) sets. After `grace`, the server closes by
-    /// force what is left. This method returns at once. Another call can only shorten the grace.
+    /// connections see the end of their input; a WebSocket of `akurai-ws` says 1001 instead. After
+    /// `grace`, the server closes by force what is left. This method returns at once. Another call can only shorten the grace.
     pub fn shutdown(&self, grace: Duration) {
         self.registry.stop(grace);
     }

@@ -19,9 +19,6 @@ use crate::clock::{after, below, jitter};
 /// How often the thread looks at a share of the subscribers.
 const TICK: Duration = Duration::from_millis(250);
 
-/// When the server stops, the hub ends the connections spread over this time.
-const SPREAD: Duration = Duration::from_secs(2);
-
 /// The thread tries a stalled subscriber again after this, and then after longer and longer pauses,
 /// up to a tick.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
@@ -412,7 +409,7 @@ impl EventStreams {
         for subscriber in self.slots.iter_mut().flatten() {
             if !subscriber.is_ending && subscriber.is_stopping() {
                 subscriber.is_ending = true;
-                let spread = below(SPREAD);
+                let spread = below(self.shared.options.spread);
                 subscriber.ends = subscriber.ends.min(now + spread);
                 self.stopping = true;
             }

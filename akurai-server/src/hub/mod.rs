@@ -4,6 +4,7 @@
 mod early;
 mod engine_reader;
 mod event_streams;
+mod failures;
 mod greeting;
 mod history;
 mod losses;

@@ -29,6 +29,7 @@ pub struct HubOptions {
     pub(crate) sweep: Duration,
     pub(crate) lifetime: Duration,
     pub(crate) retry: Duration,
+    pub(crate) spread: Duration,
 }
 
 impl HubOptions {
@@ -127,6 +128,12 @@ impl HubOptions {
         self.retry = retry;
         self
     }
+
+    /// When the server stops, the hub ends the connections spread over this time. Default 2 s.
+    pub fn spread(mut self, spread: Duration) -> HubOptions {
+        self.spread = spread;
+        self
+    }
 }
 
 impl Default for HubOptions {
@@ -145,6 +152,7 @@ impl Default for HubOptions {
             sweep: Duration::from_secs(5),
             lifetime: Duration::from_secs(60 * 60),
             retry: Duration::from_secs(2),
+            spread: Duration::from_secs(2),
         }
     }
 }
