@@ -26,6 +26,7 @@ pub trait App: Send + Sync + 'static {
     /// Longest body for this request, in bytes; `None` leaves it at
     /// [`Limits::max_body_bytes`](crate::Limits::max_body_bytes). The server asks only for a
     /// request that announces a body, before [`handle`](App::handle).
+    #[doc(hidden)] // As `refuse`.
     fn max_body_bytes(&self, request: &Request) -> Option<u64> {
         let _ = request;
         None

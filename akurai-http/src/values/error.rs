@@ -17,9 +17,10 @@ refusals! {
     /// the right status.
     ///
     /// ```
-    /// use akurai_http::{RequestError, Status};
+    /// use akurai_http::{Reply, RequestError, Status};
     ///
-    /// assert_eq!(RequestError::ChunkSize.status(), Status::BAD_REQUEST);
+    /// let reply = Reply::from(std::io::Error::from(RequestError::ChunkSize));
+    /// assert_eq!(reply.response().status(), Status::BAD_REQUEST);
     /// assert_eq!(RequestError::ChunkSize.to_string(), "chunk-size is not 1 to 16 hex digits");
     /// ```
     RequestError {
@@ -70,7 +71,7 @@ impl RequestError {
     }
 
     /// The status that answers it.
-    pub fn status(self) -> Status {
+    pub(crate) fn status(self) -> Status {
         Status::new(self.code())
     }
 }
