@@ -80,6 +80,8 @@ where
     R: Into<Reply>,
 {
     fn handle(&self, request: &Request) -> Reply {
-        self(request).into()
+        let mut reply = self(request).into();
+        reply.settle(request);
+        reply
     }
 }

@@ -70,7 +70,6 @@ impl Headers {
         })
     }
 
-    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
