@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use akurai_http::middleware::Cors;
-use akurai_http::{Cookie, Reply, Request, Response, Router, Server, Status, sse};
+use akurai_http::{Cookie, Reply, Request, Response, Router, Server, SseEvent, Status, sse};
 
 const TICKET_LASTS: Duration = Duration::from_secs(30);
 
@@ -160,7 +160,7 @@ fn session_of(req: &Request, sessions: &Sessions) -> Option<String> {
 /// reconnects and is refused.
 fn greet(session: String, sessions: Sessions) -> Reply {
     sse(move |mut sink| {
-        sink.retry(Duration::from_millis(500))?;
+        sink.send(&SseEvent::default().retry(Duration::from_millis(500)))?;
         while let Some(user) = sessions.user(&session) {
             sink.event("hello", &user)?;
             sink.wait(Duration::from_secs(1))?;

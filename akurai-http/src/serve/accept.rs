@@ -26,6 +26,10 @@ const FORCED_TIME: Duration = Duration::from_secs(1);
 /// made non-blocking.
 const ASK: Duration = Duration::from_millis(10);
 
+/// How long the last thread of a listener waits after the system refused to accept a connection, for
+/// lack of descriptors for example.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
 /// How often the hook of an upgraded connection is called while the server stops.
 const REMINDER: Duration = Duration::from_secs(1);
 
@@ -226,7 +230,7 @@ impl RunningServer {
                 true if acceptor.listener.is_shared() => thread::sleep(ASK),
                 true => {}
                 // Descriptors become free when connections end.
-                false => thread::sleep(self.serving.limits.accept_pause),
+                false => thread::sleep(ACCEPT_PAUSE),
             }
         }
     }

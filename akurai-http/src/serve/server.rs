@@ -262,7 +262,7 @@ impl Server {
     ///
     /// If the first thread of a listener cannot be made. An error of a single connection ends that
     /// connection alone. If the system refuses to accept, for lack of descriptors, the server waits
-    /// [`Limits::accept_pause`] and goes on.
+    /// 50 ms and goes on.
     pub fn run(self, app: impl App) -> io::Result<()> {
         self.start(app).run()
     }
@@ -299,9 +299,8 @@ pub struct Handle {
 impl Handle {
     /// Makes [`Server::run`] return. The server accepts no more connections, and closes idle ones
     /// at once. Requests that are being answered finish with `Connection: close`. Upgraded
-    /// connections see the end of their input, or get the call that
-    /// [`Upgrade::on_stop`](crate::Upgrade::on_stop) sets. After `grace`, the server closes by
-    /// force what is left. This method returns at once. Another call can only shorten the grace.
+    /// connections see the end of their input; a WebSocket of `akurai-ws` says 1001 instead. After
+    /// `grace`, the server closes by force what is left. This method returns at once. Another call can only shorten the grace.
     pub fn shutdown(&self, grace: Duration) {
         self.registry.stop(grace);
     }
