@@ -29,8 +29,7 @@ use crate::write::outbox::Outbox;
 ///
 /// An `Err` of `f` closes the connection with 1011. The server tells it to
 /// [`Server::on_error`](akurai_http::Server::on_error), if the program caused it: not if the peer
-/// broke the protocol, is slow or has left, and not
-/// if the server stops ([`Upgrade::fallible`]).
+/// broke the protocol, is slow or has left, and not if the server stops ([`Upgrade::new`]).
 pub fn upgrade(
     req: &Request,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
@@ -69,7 +68,7 @@ fn reply(
     };
     let outbox = Outbox::new(settings, accepted.subprotocol);
     let told = Arc::downgrade(&outbox);
-    Upgrade::fallible(accepted.head, move |upgraded| {
+    Upgrade::new(accepted.head, move |upgraded| {
         match run(upgraded, outbox, protocol, f) {
             // The peer is at fault, and our Close has told it so.
             Err(Error::Violation(_)) => Ok(()),
