@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -50,8 +51,6 @@ struct Member {
     sender: Sender,
     /// The number of the first event that was published after it joined.
     from: u64,
-    /// Whether messages wait to be written to it.
-    is_due: AtomicBool,
     /// Whether it was told that it lost events.
     is_told: AtomicBool,
 }
@@ -68,7 +67,6 @@ impl MemberMailbox {
             id,
             sender,
             from,
-            is_due: AtomicBool::new(false),
             is_told: AtomicBool::new(false),
         }));
         id
@@ -124,7 +122,7 @@ impl Membership {
     /// A membership that gets nothing, because the topic can have no events.
     pub(crate) fn refused(mailbox: &Arc<MemberMailbox>, sender: &Sender) -> Membership {
         // If this fails, the connection has ended already.
-        let _ = sender.post_close(POLICY_VIOLATION, "topic is too long");
+        let _ = sender.close(POLICY_VIOLATION, "topic is too long");
         Membership {
             mailbox: Arc::clone(mailbox),
             topic: Arc::from(""),
@@ -195,18 +193,14 @@ fn catch_up(shared: &Shared, member: &Member, next: u64) {
             return tell_of_loss(shared, member);
         }
         let missed = read.events.iter().filter(|event| event.number < next);
-        for event in missed.filter(|event| event.topic == member.topic) {
-            give(shared, member, message(event).as_ref(), Sender::post_later);
-        }
+        let missed = missed.filter(|event| event.topic == member.topic);
+        let messages: Vec<_> = missed.map(|event| message(event)).collect();
+        give(shared, member, messages.iter().map(Option::as_ref));
         from = read.next;
-    }
-    if next > member.from {
-        let _ = member.sender.post_now();
     }
 }
 
 fn deliver(shared: &Shared, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64) {
-    let mut due: Vec<&Member> = Vec::new();
     // An event published meanwhile sends its own signal.
     let (end, _) = shared.ring.end();
     while *next < end {
@@ -218,42 +212,48 @@ fn deliver(shared: &Shared, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut
                 .filter(|member| lost.concerns(&member.topic, member.from.max(*next)))
                 .for_each(|member| tell_of_loss(shared, member));
         }
-        let is_alone = read.events.len() == 1;
-        // The message of the last event that has members.
-        let mut last_message = None;
-        for event in &read.events {
-            let Some(of_topic) = members.get(&event.topic) else {
-                continue;
-            };
-            last_message = message(event);
-            for member in of_topic.iter().filter(|member| member.from <= event.number) {
-                if !is_alone {
-                    give(shared, member, last_message.as_ref(), Sender::post_later);
-                }
-                if !member.is_due.swap(true, Ordering::Relaxed) {
-                    due.push(member);
-                }
-            }
-        }
-        each(&due, |member| {
-            member.is_due.store(false, Ordering::Relaxed);
-            match is_alone {
-                // Without a copy: all members share its bytes.
-                true => give(shared, member, last_message.as_ref(), Sender::post),
-                // If this fails, the connection ends, and its own thread notices.
-                false => drop(member.sender.post_now()),
-            }
+        let wanted = read.events.iter().filter_map(|event| {
+            let of_topic = members.get(&event.topic)?.iter();
+            let due = of_topic.filter(|member| member.from <= event.number);
+            Some((message(event), due.collect()))
         });
-        due.clear();
+        let wanted: Vec<(_, Vec<_>)> = wanted.collect();
+        match &wanted[..] {
+            [] => {}
+            [(message, due)] => each(due, |member| {
+                give(shared, member, iter::once(message.as_ref()));
+            }),
+            wanted => each(&by_connection(wanted), |(member, messages)| {
+                give(shared, member, messages.iter().copied());
+            }),
+        }
         *next = read.next;
     }
+}
+
+/// Messages with the members that get them, as a member of each connection with its messages. So a
+/// connection gets the events of all its topics in their order, in one write.
+fn by_connection<'m>(
+    wanted: &'m [(Option<Prepared>, Vec<&'m Member>)],
+) -> Vec<(&'m Member, Vec<Option<&'m Prepared>>)> {
+    let (mut places, mut due) = (HashMap::new(), Vec::<(_, Vec<_>)>::new());
+    for (message, members) in wanted {
+        for &member in members {
+            let place = *places.entry(&member.sender).or_insert(due.len());
+            if place == due.len() {
+                due.push((member, Vec::new()));
+            }
+            due[place].1.push(message.as_ref());
+        }
+    }
+    due
 }
 
 /// Writes to each member. A peer that takes nothing delays this thread for the time that a post
 /// waits, before another thread takes over the rest of the frame. If the peer's own thread is
 /// writing, the delay is up to 50 ms. If there is one such peer there may be many, so some threads
 /// share the members after it for this pass.
-fn each(members: &[&Member], write: impl Fn(&Member) + Sync) {
+fn each<M: Sync>(members: &[M], write: impl Fn(&M) + Sync) {
     for (at, member) in members.iter().enumerate() {
         let begun = Instant::now();
         write(member);
@@ -279,19 +279,25 @@ fn message(event: &StoredEvent) -> Option<Prepared> {
     event.data.as_deref().map(Prepared::text)
 }
 
-/// Gives an event to a member: writes it at once, or queues it to be written together with other
-/// events.
-fn give(
+/// Gives events to a member, up to the first that is lost.
+fn give<'m>(
     shared: &Shared,
     member: &Member,
-    message: Option<&Prepared>,
-    post: impl FnOnce(&Sender, &Prepared) -> Result<(), Error>,
+    messages: impl Iterator<Item = Option<&'m Prepared>>,
 ) {
-    let Some(message) = message else {
-        return tell_of_loss(shared, member);
-    };
-    match post(&member.sender, message) {
-        Ok(()) => shared.counts.deliveries.add(1),
+    let (mut count, mut is_one_lost) = (0, false);
+    let known = messages.map_while(|message| {
+        is_one_lost = message.is_none();
+        count += usize::from(message.is_some());
+        message
+    });
+    match member.sender.post(known) {
+        Ok(()) => {
+            shared.counts.deliveries.add(count);
+            if is_one_lost {
+                tell_of_loss(shared, member);
+            }
+        }
         // The post was refused. By itself this does not close the connection, if the peer is not to
         // blame or the options say to refuse. But the next event would then follow a missing one. A
         // message that is being streamed is cut off, because nobody knows when it ends.
@@ -307,7 +313,5 @@ fn tell_of_loss(shared: &Shared, member: &Member) {
     if !member.is_told.swap(true, Ordering::Relaxed) {
         shared.counts.resets.add(1);
     }
-    let _ = member
-        .sender
-        .post_close(TRY_AGAIN_LATER, "events were lost");
+    let _ = member.sender.close(TRY_AGAIN_LATER, "events were lost");
 }
