@@ -37,8 +37,8 @@
 //!
 //! The crate also has [`middleware`] (access log, CORS, gzip, security headers, timing),
 //! [`Cookie`]s, forms ([`Request::form`], [`Request::multipart`]), static files ([`Files`],
-//! [`Response::file`]), a client's address behind proxies ([`TrustedProxies`]), and a server's
-//! counts ([`Handle::stats`]).
+//! [`Response::file`]), a client's address behind proxies ([`TrustedProxies`]), a server's counts
+//! ([`Handle::stats`]), and the program's own failures ([`Server::on_error`]).
 //!
 //! # What it promises
 //!
@@ -87,6 +87,7 @@ pub mod deflate {
 }
 pub use codec::deflate::Level;
 pub use files::Files;
+pub use io::failure::{Failure, FailureKind};
 pub use io::limits::Limits;
 pub use io::upgraded::{Socket, Upgraded};
 pub use message::cookie::{Cookie, CookieError, SameSite};

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use akurai_http::{Response, Router, Server};
-use akurai_server::{Hub, HubOptions};
+use akurai_server::{Hub, HubOptions, stop_on_signals};
 
 fn main() -> io::Result<()> {
     let hub = Hub::new(HubOptions::default())?;
@@ -23,8 +23,10 @@ fn main() -> io::Result<()> {
             thread::sleep(Duration::from_secs(1));
         }
     });
-    println!("http://127.0.0.1:8090");
-    Server::bind("127.0.0.1:8090")?.run(app)
+    let server = Server::bind("127.0.0.1:8090")?;
+    stop_on_signals(server.handle(), Duration::from_secs(10))?;
+    println!("http://127.0.0.1:8090 until Ctrl-C");
+    server.run(app)
 }
 
 pub(crate) fn app(hub: &Hub) -> Router {

@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use akurai_http::{Reply, Request, Response, Router, Server, Status};
-use akurai_server::{EventId, Hub, HubOptions, Redis, RedisOptions};
+use akurai_server::{EventId, Hub, HubOptions, Redis, RedisOptions, stop_on_signals};
 
 /// How often each node publishes its list. For thousands of people use a longer time, because every
 /// page gets every list. The limit of 9 s grows with it. A change is published at once in any case.
@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let app = app(&hub)?;
     let server = Server::bind(addr)?;
+    stop_on_signals(server.handle(), Duration::from_secs(10))?;
     println!("http://{}", server.local_addr()?);
     Ok(server.run(app)?)
 }

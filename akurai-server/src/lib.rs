@@ -18,12 +18,13 @@
 //! # }
 //! ```
 //!
+//! For any server, [`stop_on_signals`] ends it on Ctrl-C and SIGTERM, and [`Metrics`] shows durations
+//! and counts to Prometheus.
+//!
 //! The program `akurai-server` is a demo of all three crates. This library contains no part of it.
 //!
 //! [`guide`] has pages about building a program, deploying, sizing, migrating, security and
 //! authorising an event stream.
-
-#![forbid(unsafe_code)]
 
 mod clock;
 mod engine;
@@ -34,9 +35,14 @@ pub mod fuzzing;
 pub mod guide;
 mod hub;
 mod lock;
+mod metrics;
+#[allow(unsafe_code)]
+mod signals;
 
 pub use engine::{Batch, Engine, Event, EventId, EventIdError, Memory, Redis, RedisOptions};
 pub use hub::{History, Hub, HubOptions, HubStats, Membership, Retention};
+pub use metrics::Metrics;
+pub use signals::stop_on_signals;
 
 #[doc = include_str!("../../README.md")]
 #[cfg(doctest)]

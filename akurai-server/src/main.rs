@@ -1,9 +1,8 @@
 //! The demo: `akurai-server --help` lists its options.
 
+#![forbid(unsafe_code)]
+
 mod demo;
-#[cfg(unix)]
-#[allow(unsafe_code)]
-mod signal;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,11 +12,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use akurai_http::{Files, Handle, Server, middleware};
-use akurai_server::{Hub, HubOptions, Redis, RedisOptions};
+use akurai_http::{Files, Server, middleware};
+use akurai_server::{Hub, HubOptions, Metrics, Redis, RedisOptions, stop_on_signals};
 use demo::arguments::{Command, LogFormat, Options, USAGE};
 use demo::dashboard::Publisher;
-use demo::metrics::metrics;
 use demo::routes::app;
 
 /// How long requests in progress may take after a signal asked the server to end.
@@ -90,13 +88,15 @@ fn serve(options: &Options) -> Result<(), String> {
     }
     let handle = server.handle();
     let counted = hub.clone();
-    let app = app.get("/metrics", move |_| {
-        metrics(&handle.stats(), &[counted.stats()])
-    });
+    let metrics = Metrics::new();
+    let app = app
+        .wrap(metrics.measure())
+        .get("/metrics", move |_| metrics.response(&handle, &[&counted]));
     let node = options.engine.as_ref().map(|_| node_name());
     let _publisher = Publisher::start(&hub, server.handle(), node)
         .map_err(|error| format!("cannot watch the server: {error}"))?;
-    stop_on_signal(server.handle())?;
+    stop_on_signals(server.handle(), GRACE)
+        .map_err(|error| format!("cannot catch signals: {error}"))?;
     server
         .run(app)
         .map_err(|error| format!("cannot serve: {error}"))
@@ -169,19 +169,6 @@ fn hosts(options: &Options, bound: impl Iterator<Item = SocketAddr>) -> Vec<Stri
     hosts.extend(named.map(|(host, _)| host.to_owned()));
     hosts.extend(options.hosts.iter().cloned());
     hosts
-}
-
-/// After Ctrl-C or SIGTERM, the server lets requests in progress finish.
-fn stop_on_signal(handle: Handle) -> Result<(), String> {
-    #[cfg(unix)]
-    signal::on_stop(move || {
-        handle.shutdown(GRACE);
-        say(&"akurai-server: stopping; again to stop at once");
-    })
-    .map_err(|error| format!("cannot catch signals: {error}"))?;
-    #[cfg(not(unix))]
-    let _ = (handle, GRACE);
-    Ok(())
 }
 
 /// Prints the addresses. On a terminal they are underlined, because terminals make links of them.

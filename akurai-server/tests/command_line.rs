@@ -126,6 +126,23 @@ fn ask(addr: &str, path: &str, fields: &str) -> String {
     answer
 }
 
+#[test]
+fn prometheus_reads_its_counts() {
+    let (_running, port) = started(&["--addr=127.0.0.1:0"]);
+    let addr = format!("127.0.0.1:{port}");
+    ask_health(&addr);
+    let answer = ask(&addr, "/metrics", &format!("Host: {addr}\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    for part in [
+        "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
+        "\nakurai_request_duration_seconds_count{route=\"/api/health\",class=\"2xx\"} 1\n",
+        "\nakurai_requests_total 2\n",
+        "\nakurai_hub_ready 1\n",
+    ] {
+        assert!(answer.contains(part), "{part:?}: {answer}");
+    }
+}
+
 /// The numbers that threads in `accept` reserve are listed nowhere, and yet no file can be opened
 /// without one.
 #[cfg(target_os = "linux")]

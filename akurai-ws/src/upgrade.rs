@@ -24,8 +24,12 @@ use crate::write::outbox::Outbox;
 /// [`WsOptions::allow_origins`] or [`WsOptions::any_origin`] admits it. In neither case does `f`
 /// run.
 ///
-/// An `Err` of `f` closes the connection with 1011. It is written to stderr, with the request's
-/// path, if the program caused it: not if the peer broke the protocol, is slow or has left, and not
+/// `f` outlives the request, so it cannot borrow it. Take out first what `f` needs, and move it in:
+/// `let user = req.get::<User>().cloned();`, `let id = req.param("id").map(str::to_owned);`.
+///
+/// An `Err` of `f` closes the connection with 1011. The server tells it to
+/// [`Server::on_error`](akurai_http::Server::on_error), if the program caused it: not if the peer
+/// broke the protocol, is slow or has left, and not
 /// if the server stops ([`Upgrade::fallible`]).
 ///
 /// # Errors of your own
@@ -245,9 +249,10 @@ fn refusal(error: HandshakeError) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use akurai_http::Method;
 
     fn request() -> Request {
-        Request::get("/ws")
+        Request::new(Method::Get, "/ws")
             .with_header("Upgrade", "websocket")
             .with_header("Connection", "Upgrade")
             .with_header("Sec-WebSocket-Version", "13")
@@ -287,7 +292,7 @@ mod tests {
 
     #[test]
     fn case_1_refusal_names_the_fault() {
-        let plain = Request::get("/ws");
+        let plain = Request::new(Method::Get, "/ws");
         let response = check_refused(
             &plain,
             400,

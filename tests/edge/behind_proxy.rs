@@ -18,7 +18,7 @@ use std::io;
 use std::time::Duration;
 
 use akurai_http::{Limits, Request, Response, Server, TrustedProxies};
-use akurai_server::{Hub, HubOptions};
+use akurai_server::{Hub, HubOptions, Metrics};
 use akurai_ws::WsOptions;
 
 use demo::dashboard::Publisher;
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let hub = Hub::new(HubOptions::default())?;
     let _publisher = Publisher::start(&hub, server.handle(), None)?;
-    let handle = server.handle();
+    let (handle, metrics) = (server.handle(), Metrics::new());
     let app = demo::routes::app(&hub)
         .get("/api/client", |req| {
             let addr = req.client_addr().map(|addr| addr.to_string());
@@ -48,9 +48,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Ok(())
             })
         })
-        .get("/metrics", move |_| {
-            demo::metrics::metrics(&handle.stats(), &[hub.stats()])
-        });
+        // As a label of a metric, this is quoted.
+        .get("/api/\"odd\\", |_| Response::text(""))
+        .wrap(metrics.measure())
+        .get("/metrics", move |_| metrics.response(&handle, &[&hub]));
     println!("listening");
     Ok(server.run(app)?)
 }

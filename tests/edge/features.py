@@ -4,6 +4,7 @@ of a connection."""
 import contextlib
 import os
 import re
+import subprocess
 import time
 
 from client import ACCEPT, BINARY, CLOSE, TEXT, Client, ask, opening, request
@@ -31,6 +32,7 @@ def check(arguments, checks):
             with Proxy(arguments, kind, server.address, "with another Host", REWRITING[kind]) as proxy:
                 rewritten_host(proxy, checks)
         addresses_without_proxy(server, checks)
+        metrics(server, checks)
 
 
 # ---- Event streams -------------------------------------------------------------------------------
@@ -173,12 +175,37 @@ def addresses_without_proxy(server, checks):
         checks.that(got == expected, f"no proxy: X-Forwarded-For from {who} gives {got}")
 
 
+# ---- What Prometheus reads -----------------------------------------------------------------------
+
+
+def scraped(server):
+    return ask(server.address, "GET", "/metrics").body
+
+
+def promtool(text):
+    """What Prometheus' own parser and lint object to; nothing if nothing."""
+    judged = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=60)
+    told = (judged.stdout + judged.stderr).decode().strip()
+    return told or ("" if judged.returncode == 0 else f"status {judged.returncode}")
+
+
+def metrics(server, checks):
+    ask(server.address, "GET", "/api/%22odd%5C")
+    text = scraped(server)
+    told = promtool(text)
+    samples = sum(not line.startswith(b"#") for line in text.splitlines())
+    checks.that(not told, f"promtool accepts {samples} samples {told}")
+    routes = (rb'route="/api/\"odd\\",class="2xx"', b'route="/api/events",class="2xx"', b'route="/api/ws",class="1xx"')
+    kinds = (*routes, b"akurai_hub_ready", b"process_open_fds")
+    checks.that(all(kind in text for kind in kinds), "durations, the hub's counts and the process's are among them")
+    checks.that(bool(promtool(text + text)), "promtool refuses what is twice")
+
+
 # ---- A client that leaves ------------------------------------------------------------------------
 
 
 def counted(server, name):
-    metrics = ask(server.address, "GET", "/metrics").body
-    return int(re.search(rb"^%b (\d+)$" % name, metrics, re.MULTILINE)[1])
+    return int(re.search(rb"^%b (\d+)$" % name, scraped(server), re.MULTILINE)[1])
 
 
 def comes(condition):

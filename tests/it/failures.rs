@@ -213,6 +213,8 @@ fn the_cause_of_a_failure_is_told() {
         "GET /replaced: the handler failed: connection reset".into(),
         "GET /page: the handler failed: a\\nb".into(),
         "GET /stream: the body failed: a planned failure".into(),
+        "GET /panic: panicked: a planned panic".into(),
+        "GET /stream-panic: panicked: a planned panic".into(),
         format!("GET /sse: the closure failed: {NO_FILE}"),
         format!("GET /gzip: the closure failed: {NO_FILE}"),
         format!("GET /upgrade: the closure failed: {NO_FILE}"),
@@ -275,7 +277,7 @@ fn fail_in_every_way() {
     let mut client = server.connect();
     client.send(get("/error").replace("GET", "HEAD"));
     client.read_response_to_head();
-    for path in ["/replaced", "/page", "/stream"] {
+    for path in ["/replaced", "/page", "/stream", "/panic", "/stream-panic"] {
         answer(&server, &get(path));
     }
     for path in ["/sse", "/gzip", "/upgrade"] {

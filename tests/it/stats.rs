@@ -1,17 +1,15 @@
-//! The counts of a hub and its engine, and how Prometheus reads them.
+//! The counts of a hub and its engine.
 
-use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use akurai_http::{Request, Server};
+use akurai_http::Request;
 use akurai_server::{Batch, Engine, EventId, Hub, Memory};
 use akurai_tests::{Frame, Opcode, TestServer, WsClient, eventually};
 use akurai_ws::upgrade;
 
-use crate::demo::program::metrics::metrics;
 use crate::hub::{quick, serving, subscribe};
 
 #[test]
@@ -151,75 +149,4 @@ fn websockets_are_members_once_for_each_topic() {
     client.send(&Frame::close(1000, ""));
     eventually("it has left", || hub.stats().members == 0);
     assert_eq!(hub.stats().resets, 0);
-}
-
-/// One sample: its name, its labels, its value.
-type Sample = (String, String, u64);
-
-/// Reads the text format, version 0.0.4: for each family HELP, then TYPE, then its samples, and no
-/// family twice.
-#[track_caller]
-fn read(text: &str) -> Vec<Sample> {
-    assert!(text.ends_with('\n'), "the last line has an end");
-    let mut families = HashSet::new();
-    let (mut help, mut family) = (String::new(), (String::new(), String::new()));
-    let mut samples = Vec::new();
-    for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("# HELP ") {
-            let (name, text) = rest.split_once(' ').expect("a text");
-            assert!(text.ends_with('.') && !text.contains('\\'), "{line}");
-            assert!(families.insert(name.to_owned()), "{name} twice");
-            help = name.to_owned();
-        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.split_once(' ').expect("a type");
-            assert_eq!(name, help, "HELP and TYPE belong together");
-            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
-            assert!(["counter", "gauge"].contains(&kind), "{line}");
-            family = (name.to_owned(), kind.to_owned());
-        } else {
-            let (name, value) = line.rsplit_once(' ').expect("a value");
-            let (name, labels) = name.split_at(name.find('{').unwrap_or(name.len()));
-            assert_eq!(name, family.0, "a sample stands behind its TYPE");
-            let valid = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-            assert!(name.bytes().all(valid), "{line}");
-            let value = value.parse().expect("a number");
-            samples.push((name.to_owned(), labels.to_owned(), value));
-        }
-    }
-    samples
-}
-
-fn scrape(hubs: &[&Hub]) -> Vec<Sample> {
-    let server = Server::bind("127.0.0.1:0").unwrap();
-    let stats: Vec<_> = hubs.iter().map(|hub| hub.stats()).collect();
-    let answer = metrics(&server.handle().stats(), &stats);
-    let media_type = answer.headers().get("Content-Type");
-    assert_eq!(media_type, Some("text/plain; version=0.0.4; charset=utf-8"));
-    read(std::str::from_utf8(answer.body().unwrap()).unwrap())
-}
-
-#[test]
-fn prometheus_reads_the_counts_of_a_server_and_its_hubs() {
-    let value = |samples: &[Sample], name: &str, labels: &str| {
-        let mut found = samples.iter().filter(|(n, l, _)| n == name && l == labels);
-        let value = found.next().map(|(.., value)| *value);
-        assert!(found.next().is_none(), "{name}{labels} twice");
-        value
-    };
-    let none = scrape(&[]);
-    assert_eq!(value(&none, "akurai_requests_total", ""), Some(0));
-    assert!(none.iter().all(|(name, ..)| !name.contains("hub")));
-
-    let hubs = [Hub::new(quick()).unwrap(), Hub::new(quick()).unwrap()];
-    hubs[1].publish("a", "", "one").unwrap();
-    let one = scrape(&[&hubs[1]]);
-    assert_eq!(value(&one, "akurai_hub_published_total", ""), Some(1));
-    assert_eq!(value(&one, "akurai_hub_ready", ""), Some(1));
-    let both = scrape(&[&hubs[0], &hubs[1]]);
-    for (place, published) in ["{hub=\"0\"}", "{hub=\"1\"}"].iter().zip([0, 1]) {
-        let found = value(&both, "akurai_hub_published_total", place);
-        assert_eq!(found, Some(published), "{place}");
-        assert_eq!(value(&both, "akurai_hub_ready", place), Some(1));
-    }
-    assert_eq!(value(&both, "akurai_hub_ready", ""), None);
 }

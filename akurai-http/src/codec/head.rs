@@ -13,11 +13,8 @@ use crate::values::error::RequestError;
 use crate::values::field::{
     FieldLine, content_length, is_tchar, is_token, split_field_line, trim_ows,
 };
-use crate::values::method::Method;
+use crate::values::method::{METHOD_BYTES, Method};
 use crate::values::version::Version;
-
-/// Longest accepted method, in bytes. The longest registered one has 17.
-const METHOD_BYTES: usize = 32;
 
 /// Empty lines before a request line that are ignored (RFC 9112 §2.2 asks for at least one).
 const EMPTY_LINES: u8 = 2;
@@ -66,6 +63,8 @@ pub(crate) struct HeadParser {
     head: Head,
     lines: Vec<FieldLine>,
     seen: Seen,
+    /// The methods without a variant that the app takes.
+    other_methods: Vec<Method>,
 }
 
 /// The fields that the server itself must understand, noted as they are read.
@@ -88,6 +87,14 @@ enum Coding {
 }
 
 impl HeadParser {
+    /// A parser that also accepts these methods, which have no variant of their own.
+    pub(crate) fn accepting(other_methods: &[Method]) -> HeadParser {
+        HeadParser {
+            other_methods: other_methods.to_vec(),
+            ..HeadParser::default()
+        }
+    }
+
     /// Continues in `input`. It must begin at the same byte as at the last call; new bytes are
     /// added only at its end. `Some` is the length of the whole head with the empty line after it;
     /// `None` asks for more bytes.
@@ -207,7 +214,7 @@ impl HeadParser {
         }
         let target_end = target_start + target_len;
         let method = &bytes[..method_len];
-        let known = Method::from_token(method);
+        let known = self.method(method);
         // Noted even if the rest is refused: an answer to HEAD has no body.
         self.head.method = known.unwrap_or_default();
         self.head.version = http_version(&bytes[target_end + 1..])?;
@@ -227,6 +234,12 @@ impl HeadParser {
         self.head.query = parsed.query.map(shift);
         self.head.authority = shift(parsed.authority);
         known.map(drop).ok_or(RequestError::MethodUnknown)
+    }
+
+    #[inline]
+    fn method(&self, token: &[u8]) -> Option<Method> {
+        let is_it = |other: &&Method| other.as_str().as_bytes() == token;
+        Method::from_token(token).or_else(|| self.other_methods.iter().find(is_it).copied())
     }
 
     fn field_line(&mut self, input: &[u8], line: Range<usize>) -> Result<(), RequestError> {

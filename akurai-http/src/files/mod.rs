@@ -111,14 +111,14 @@ impl Files {
     /// `app.js.gz`.
     ///
     /// ```
-    /// use akurai_http::{Files, Request, Router};
+    /// use akurai_http::{Files, Method, Request, Router};
     ///
     /// static PAGE: &[(&str, &[u8])] = &[
     ///     ("index.html", b"<!doctype html><script src=app.js></script>"), // or include_bytes!("../web/index.html")
     ///     ("app.js", b"document.title = 'hello';"),
     /// ];
     /// let router = Router::new().files("/", Files::embedded(PAGE));
-    /// let reply = router.handle(&Request::get("/app.js"));
+    /// let reply = router.handle(&Request::new(Method::Get, "/app.js"));
     /// assert_eq!(reply.response().headers().get("Content-Type"), Some("text/javascript; charset=utf-8"));
     /// ```
     ///

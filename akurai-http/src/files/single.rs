@@ -43,7 +43,7 @@ impl Response {
     /// set. With another status, the response is sent as it is, without a body.
     ///
     /// ```
-    /// use akurai_http::{Reply, Request, Response, Status};
+    /// use akurai_http::{Method, Reply, Request, Response, Status};
     ///
     /// fn report(req: &Request) -> Reply {
     ///     Response::new(Status::OK)
@@ -51,7 +51,7 @@ impl Response {
     ///         .with_header("Cache-Control", "private")
     ///         .send_file(req, "/var/log/report.pdf")
     /// }
-    /// let reply = report(&Request::get("/"));
+    /// let reply = report(&Request::new(Method::Get, "/"));
     /// assert_eq!(reply.response().status(), Status::NOT_FOUND);
     /// ```
     pub fn send_file(self, request: &Request, path: impl AsRef<Path>) -> Reply {

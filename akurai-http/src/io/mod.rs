@@ -3,6 +3,8 @@
 pub(crate) mod buffered;
 pub(crate) mod clock;
 pub(crate) mod contain;
+pub(crate) mod ending;
+pub(crate) mod failure;
 pub(crate) mod limits;
 pub(crate) mod linger;
 pub(crate) mod lock;

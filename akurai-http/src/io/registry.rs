@@ -3,6 +3,7 @@
 mod entry;
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 pub(crate) use entry::{RegistryEntry, StopHook};
 
 use crate::io::clock::after;
+use crate::io::failure::{FailedRequest, Failure, FailureKind, Failures};
 use crate::io::limits::Limits;
 use crate::io::lock::{lock, wait};
 use crate::io::transport::Transport;
@@ -25,6 +27,7 @@ pub(crate) struct Registry {
     open: AtomicUsize,
     upgraded: AtomicUsize,
     pub(crate) counts: Counts,
+    pub(crate) failures: Failures,
     stopping: AtomicBool,
     /// When busy connections must have ended; `None` until somebody asks for a stop.
     deadline: Mutex<Option<Instant>>,
@@ -135,6 +138,16 @@ impl Registry {
                 .filter(|&(_, count)| count > 0)
                 .collect(),
         }
+    }
+
+    /// Counts a panic of the program's code, and tells it.
+    pub(crate) fn note_panic(&self, request: Option<FailedRequest<'_>>, panic: &io::Error) {
+        self.counts.panics.fetch_add(1, Ordering::Relaxed);
+        self.failures.tell(&Failure {
+            kind: FailureKind::Panic,
+            request,
+            cause: panic,
+        });
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::io::ending::UpgradeEnd;
 use crate::io::registry::RegistryEntry;
 
 /// What an upgrade's closure owns: the socket, and the bytes that the client sent behind its
@@ -23,16 +24,12 @@ pub struct Upgraded {
 }
 
 impl Upgraded {
-    pub(crate) fn new(
-        leftover: Vec<u8>,
-        is_input_unread: bool,
-        entry: Arc<RegistryEntry>,
-    ) -> Upgraded {
+    pub(crate) fn new(leftover: Vec<u8>, is_input_unread: bool, socket: Socket) -> Upgraded {
         Upgraded {
             leftover,
             used: 0,
             is_input_unread,
-            socket: Socket::new(entry),
+            socket,
         }
     }
 
@@ -94,11 +91,36 @@ impl Write for Upgraded {
 #[derive(Clone)]
 pub struct Socket {
     entry: Arc<RegistryEntry>,
+    /// `None` if nothing is to be done at the end.
+    _owned: Option<Arc<Owned>>,
+}
+
+/// All handles to an upgraded connection share this, and the last one ends the upgrade. The
+/// registry holds connections too, for a moment each: so their own count does not tell the end, and
+/// a thread that asks for the server's counts never runs the log's sink.
+struct Owned(Arc<RegistryEntry>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.end_upgrade();
+    }
 }
 
 impl Socket {
     pub(crate) fn new(entry: Arc<RegistryEntry>) -> Socket {
-        Socket { entry }
+        Socket {
+            entry,
+            _owned: None,
+        }
+    }
+
+    /// The socket of a connection that does this when the last clone is dropped.
+    pub(crate) fn with_end(entry: Arc<RegistryEntry>, end: UpgradeEnd) -> Socket {
+        entry.set_end(end);
+        Socket {
+            _owned: Some(Arc::new(Owned(Arc::clone(&entry)))),
+            entry,
+        }
     }
 
     /// Longest wait of one read; `None` waits for ever. An upgrade begins with `None`.
@@ -154,6 +176,14 @@ impl Socket {
     /// does not tell.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.entry.transport.local_addr()
+    }
+
+    /// Adds a field to the line that [`access_log`](crate::middleware::access_log) gives when this
+    /// connection ends, as [`Request::log`](crate::Request::log) does before the upgrade. For what
+    /// only the protocol knows: `akurai-ws` adds `close`, the code of the close. Without an access
+    /// log it does nothing.
+    pub fn log(&self, name: &'static str, value: impl fmt::Display) {
+        self.entry.log(name, &value);
     }
 
     /// Whether the server is shutting down.

@@ -1,15 +1,15 @@
 //! The app: the application's code that answers requests.
 
-use crate::{Limits, Reply, Request, Response};
+use crate::{Limits, Method, Reply, Request, Response};
 
 /// Answers requests: a [`Router`](crate::Router), or any function from a request to something that
 /// turns into a [`Reply`].
 ///
 /// ```
-/// use akurai_http::{App, Request, Response};
+/// use akurai_http::{App, Method, Request, Response};
 ///
 /// let app = |req: &Request| Response::text(format!("you asked for {}\n", req.path()));
-/// assert_eq!(app.handle(&Request::get("/x")).response().body(), Some(&b"you asked for /x\n"[..]));
+/// assert_eq!(app.handle(&Request::new(Method::Get, "/x")).response().body(), Some(&b"you asked for /x\n"[..]));
 /// ```
 pub trait App: Send + Sync + 'static {
     /// Answers one request. Many threads call it at a time. A panic costs one connection a 500.
@@ -37,10 +37,17 @@ pub trait App: Send + Sync + 'static {
         None
     }
 
+    /// The methods without a variant in [`Method`] that the app takes, such as `PURGE`. The server
+    /// asks once, when it begins to run, and answers all other unknown methods with 501. Default
+    /// none, and a function has none. A [`Router`](crate::Router) names those of its routes.
+    fn methods(&self) -> Vec<Method> {
+        Vec::new()
+    }
+
     /// The server calls this. It begins the request's body, and then handles the request or refuses
     /// it. A [`Router`](crate::Router) looks up the route once for both.
     #[doc(hidden)]
-    fn begin_and_handle(&self, request: &Request, limits: &Limits) -> Reply {
+    fn begin_and_handle(&self, request: &mut Request, limits: &Limits) -> Reply {
         match begin_body(self, request, limits) {
             Ok(()) => self.handle(request),
             Err(refusal) => refusal,

@@ -19,9 +19,9 @@ impl Request {
     /// longest path (RFC 6265 §5.4). Names are compared with regard to case.
     ///
     /// ```
-    /// use akurai_http::Request;
+    /// use akurai_http::{Method, Request};
     ///
-    /// let request = Request::get("/").with_header("Cookie", "theme=\"dark\"; lang=de");
+    /// let request = Request::new(Method::Get, "/").with_header("Cookie", "theme=\"dark\"; lang=de");
     /// assert_eq!(request.cookie("theme"), Some("dark"));
     /// ```
     pub fn cookie(&self, name: &str) -> Option<&str> {

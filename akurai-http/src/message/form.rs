@@ -17,9 +17,9 @@ impl Request {
     /// They are read as browsers write them: `application/x-www-form-urlencoded` (WHATWG URL §5.1).
     ///
     /// ```
-    /// use akurai_http::Request;
+    /// use akurai_http::{Method, Request};
     ///
-    /// let pairs = Request::get("/search?q=red+%26+blue&page=2&tag=a&tag=b").query_pairs();
+    /// let pairs = Request::new(Method::Get, "/search?q=red+%26+blue&page=2&tag=a&tag=b").query_pairs();
     /// assert_eq!(pairs.get("q"), Some("red & blue"));
     /// assert_eq!(pairs.all("tag").collect::<Vec<_>>(), ["a", "b"]);
     /// assert_eq!(pairs.get("none"), None);
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_query_is_pairs() {
-        let pairs = |target| Request::get(target).query_pairs();
+        let pairs = |target| Request::new(Method::Get, target).query_pairs();
         assert_eq!(pairs("/").iter().count(), 0);
         assert_eq!(pairs("/?").iter().count(), 0);
         assert_eq!(pairs("/?a=1&&a=%20+").all("a").last(), Some("  "));

@@ -1,10 +1,12 @@
 //! Requests and responses, as handlers see them.
 
 pub(crate) mod app;
+pub(crate) mod attached;
 pub(crate) mod body_writer;
 pub(crate) mod cookie;
 pub(crate) mod form;
 pub(crate) mod headers_mut;
+pub(crate) mod hosts;
 pub(crate) mod multipart;
 pub(crate) mod own_answers;
 pub(crate) mod params;

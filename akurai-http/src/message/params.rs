@@ -1,14 +1,25 @@
-//! The parts of a path that the parameters of a route's pattern matched.
+//! What a request's path matched: the pattern of a route, and the values of its parameters.
 
-/// The parameters' names and values, in one text. The next request's parameters reuse its memory.
+use std::any::type_name;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+/// The pattern, and the parameters' names and values, in one text. The next request reuses its
+/// memory.
 #[derive(Debug, Default)]
 pub(crate) struct Params {
-    /// The values, percent-decoded, one after the other. The names follow, once they are known.
+    /// The values, percent-decoded, one after the other. The names follow, and then the pattern,
+    /// once they are known.
     text: String,
     /// Where each value and each name ends in `text`.
     ends: Vec<usize>,
     /// How many bytes at the end of the path `{*name}` matched, before they were decoded.
     pub(crate) rest_bytes: usize,
+    /// The path ends at a prefix, without the slash after it.
+    pub(crate) lacks_slash: bool,
+    is_match: bool,
 }
 
 impl Params {
@@ -27,6 +38,42 @@ impl Params {
         self.text.clear();
         self.ends.clear();
         self.rest_bytes = 0;
+        self.lacks_slash = false;
+        self.is_match = false;
+    }
+
+    /// Ends the search: the values have these names, and the route has this pattern.
+    pub(crate) fn finish(&mut self, names: &[String], pattern: &str) {
+        debug_assert_eq!(names.len(), self.ends.len());
+        names.iter().for_each(|name| self.push(name));
+        self.text.push_str(pattern);
+        self.is_match = true;
+    }
+
+    /// Whether a pattern matched.
+    pub(crate) fn is_match(&self) -> bool {
+        self.is_match
+    }
+
+    /// The pattern, once the search has ended.
+    pub(crate) fn pattern(&self) -> &str {
+        &self.text[self.ends.last().map_or(0, |&end| end)..]
+    }
+
+    /// The value of this name, parsed.
+    pub(crate) fn parse<T: FromStr>(&self, name: &str) -> io::Result<T> {
+        let unknown = || {
+            let text = format!("pattern {:?} has no parameter {name:?}", self.pattern());
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        };
+        let value = self.value(name).ok_or_else(unknown)?;
+        let error = ParamError {
+            name: name.to_owned(),
+            expected: type_name::<T>(),
+        };
+        value
+            .parse()
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// The value of this name, if there are as many names as values.
@@ -44,3 +91,26 @@ impl Params {
         &self.text[start..self.ends[index]]
     }
 }
+
+/// A parameter's value is not what the handler takes: nothing has this path.
+#[derive(Debug)]
+pub(crate) struct ParamError {
+    name: String,
+    expected: &'static str,
+}
+
+impl ParamError {
+    pub(crate) fn is_within(error: &io::Error) -> bool {
+        error
+            .get_ref()
+            .is_some_and(|inner| inner.is::<ParamError>())
+    }
+}
+
+impl fmt::Display for ParamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "parameter {:?} is no {}", self.name, self.expected)
+    }
+}
+
+impl Error for ParamError {}

@@ -135,10 +135,10 @@ impl From<ProxyError> for io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Request;
+    use crate::{Method, Request};
 
     fn client(proxies: &TrustedProxies, peer: Option<&str>, fields: &[(&str, &str)]) -> String {
-        let mut request = Request::get("/");
+        let mut request = Request::new(Method::Get, "/");
         for (name, value) in fields {
             request = request.with_header(name, value);
         }

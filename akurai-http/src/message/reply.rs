@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::io::registry::StopHook;
 use crate::message::own_answers::overloaded;
+use crate::message::params::ParamError;
 use crate::values::error::refusal;
 use crate::{FormError, Response, Socket, Status, Upgraded};
 
@@ -14,35 +15,40 @@ use crate::{FormError, Response, Socket, Status, Upgraded};
 ///
 /// Handlers return anything that turns into a reply: a [`Response`], an [`Upgrade`], or a `Result`
 /// of two such things, so that `?` works. An [`io::Error`] becomes the status of the refusal that
-/// it carries (413 for a body over the limit, 408 for a body that came too slowly). Any other error
-/// becomes 500, without its text: the client does not learn what failed. The server prints the
-/// error on stderr, with the request's method and path, unless the client left while its body was
-/// read.
+/// it carries (413 for a body over the limit, 408 for a body that came too slowly, 404 for a
+/// [parameter](Request::parse_param) that does not parse). Any other error becomes 500, without its
+/// text: the client does not learn what failed. The server tells the error to
+/// [`Server::on_error`](crate::Server::on_error), by default as a line on stderr, unless the client
+/// left while its body was read.
 ///
 /// ```
-/// use akurai_http::{Reply, Request, Response};
+/// use akurai_http::{Method, Reply, Request, Response};
 ///
 /// fn echo(req: &Request) -> std::io::Result<Response> {
 ///     Ok(Response::text(req.body()?))
 /// }
-/// let reply = Reply::from(echo(&Request::get("/").with_body("hi")));
+/// let reply = Reply::from(echo(&Request::new(Method::Get, "/").with_body("hi")));
 /// assert_eq!(reply.response().body(), Some(&b"hi"[..]));
 /// ```
 ///
 /// With a `Reply` as the error, `?` passes on an answer of your own as well as an [`io::Error`]:
 ///
 /// ```
-/// use akurai_http::{Reply, Request, Response, Status};
+/// use akurai_http::{Method, Reply, Request, Response, Router, Status};
 ///
-/// fn id(req: &Request) -> Result<u64, Reply> {
-///     let id = req.param("id").and_then(|id| id.parse().ok());
-///     id.ok_or_else(|| Response::new(Status::NOT_FOUND).into())
+/// fn name(req: &Request) -> Result<String, Reply> {
+///     String::from_utf8(req.body()?)
+///         .map_err(|_| Response::new(Status::UNPROCESSABLE_CONTENT).into())
 /// }
 /// fn rename(req: &Request) -> Result<Response, Reply> {
-///     let (id, name) = (id(req)?, req.body()?);
-///     Ok(Response::text(format!("{id} has {} bytes now\n", name.len())))
+///     let (id, name) = (req.parse_param::<u64>("id")?, name(req)?);
+///     Ok(Response::text(format!("{id} is {name} now\n")))
 /// }
-/// assert_eq!(Reply::from(rename(&Request::get("/"))).response().status(), Status::NOT_FOUND);
+/// let router = Router::new().put("/users/{id}/name", rename);
+/// let rename = |path, name: &[u8]| router.handle(&Request::new(Method::Put, path).with_body(name));
+/// assert_eq!(rename("/users/7/name", b"Ann").response().status(), Status::OK);
+/// assert_eq!(rename("/users/7/name", b"\xff").response().status(), Status::UNPROCESSABLE_CONTENT);
+/// assert_eq!(rename("/users/me/name", b"Ann").response().status(), Status::NOT_FOUND);
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -98,6 +104,9 @@ impl From<io::Error> for Reply {
         let response = match (refusal(&error), FormError::within(&error)) {
             (Some(refusal), _) => Response::refusal(refusal),
             (None, Some(refusal)) => Response::plain(refusal.status(), &refusal.to_string()),
+            (None, None) if ParamError::is_within(&error) => {
+                Response::plain(Status::NOT_FOUND, "not found")
+            }
             (None, None) => {
                 let mut failed = Response::plain(Status::INTERNAL_SERVER_ERROR, "internal error");
                 failed.parts.failure = Some(error);
@@ -153,9 +162,9 @@ impl Upgrade {
         })
     }
 
-    /// As [`new`](Upgrade::new), for a closure that may fail. The server prints its error on
-    /// stderr, with the request's method and path. It does not print an error whose kind tells that
-    /// the client left, or took nothing for too long, or that the server stops (`BrokenPipe`,
+    /// As [`new`](Upgrade::new), for a closure that may fail. The server tells its error to
+    /// [`Server::on_error`](crate::Server::on_error), by default as a line on stderr. It does not
+    /// tell an error whose kind says that the client left, or took nothing for too long, or that the server stops (`BrokenPipe`,
     /// `ConnectionReset`, `ConnectionAborted`, `NotConnected`, `WriteZero`, `TimedOut`,
     /// `WouldBlock`).
     ///

@@ -1,17 +1,24 @@
 //! A request, as a handler sees it.
 
-use std::cell::{Cell, OnceCell, RefCell};
+mod log;
+mod matched;
+
 use std::fmt;
 use std::io::{self, Read};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::codec::body::Framing;
 use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
+use crate::io::lock::lock;
+use crate::message::attached::Attached;
 use crate::message::params::Params;
-use crate::{Headers, Limits, Method, Reply, RequestError, Response, TrustedProxies, Version};
+use crate::{Headers, Limits, Method, RequestError, Response, TrustedProxies, Version};
+
+use log::RequestLog;
 
 /// How much of a body's announced length we believe before any byte of it came, in bytes.
 const CLAIMED_BYTES: usize = 16 * 1024;
@@ -20,6 +27,11 @@ const CLAIMED_BYTES: usize = 16 * 1024;
 const CHUNKED_BYTES: usize = 1024;
 
 /// A request: its head, and its body to be read.
+///
+/// A handler borrows it. A closure of [`sse`](crate::sse) or of an [`Upgrade`](crate::Upgrade) runs
+/// when the request is gone, so take out before what the closure needs: `let user =
+/// req.get::<User>().cloned();`, `let id = req.param("id").map(str::to_owned);`. Threads of
+/// [`std::thread::scope`] may share it.
 ///
 /// ```
 /// use akurai_http::{Method, Request};
@@ -38,20 +50,25 @@ pub struct Request {
     headers: Headers,
     peer: Option<SocketAddr>,
     proxies: Option<Arc<TrustedProxies>>,
-    params: OnceCell<Params>,
-    /// Memory for the parameters of the next match.
-    spare_params: Cell<Params>,
-    /// The error that its answer was made of. It stays here, whatever middleware makes of the
-    /// answer.
-    failure: Cell<Option<io::Error>>,
-    /// Its handler panicked.
-    panicked: Cell<bool>,
+    /// What the path matched in the server's router. Its memory serves request after request.
+    matched: Params,
+    /// What it matched in a router that was called by hand, if there is no other match.
+    matched_by_hand: OnceLock<Box<Params>>,
+    values: Attached,
+    /// Its log lines, and what went wrong with it.
+    log: Mutex<RequestLog>,
     /// How many bytes at the end of the path `{*name}` matched.
-    rest_bytes: Cell<usize>,
+    rest_bytes: AtomicUsize,
     /// Where the body comes from. A connection lends its buffers while an app answers. A request
     /// that was made by hand has its body in here.
-    buffered: RefCell<Box<BufferedTransport>>,
+    buffered: Mutex<Box<BufferedTransport>>,
 }
+
+// A closure that captures a request gets the plain error "borrowed data escapes".
+const _: () = {
+    const fn is_shared<T: Send + Sync>() {}
+    is_shared::<Request>();
+};
 
 impl Request {
     /// The method.
@@ -96,11 +113,6 @@ impl Request {
         self.headers.get(name)
     }
 
-    /// The text that `{name}` in the route's pattern matched, percent-decoded.
-    pub fn param(&self, name: &str) -> Option<&str> {
-        self.params.get()?.value(name)
-    }
-
     /// The address at the other end of the connection, perhaps a proxy's; `None` on a Unix socket.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer
@@ -140,7 +152,7 @@ impl Request {
     /// [`Reply`](crate::Reply) it becomes the status of that error. A body that is cut off is never
     /// taken for a whole one.
     pub fn body(&self) -> io::Result<Vec<u8>> {
-        let mut buffered = self.buffered.borrow_mut();
+        let mut buffered = lock(&self.buffered);
         let least = match self.head.framing {
             Framing::Chunked => CHUNKED_BYTES,
             Framing::None | Framing::Length(_) => 0,
@@ -174,12 +186,6 @@ impl Request {
         BodyReader { request: self }
     }
 
-    /// A `GET` request for `target`, for a handler under test.
-    #[track_caller]
-    pub fn get(target: &str) -> Request {
-        Request::new(Method::Get, target)
-    }
-
     /// A request for `target` without a connection, for a handler under test. Its Host is
     /// `localhost`, and it has no address. Its body has no limit: only a server applies
     /// [`Limits`](crate::Limits) and [`Router::max_body_bytes`](crate::Router::max_body_bytes).
@@ -190,7 +196,7 @@ impl Request {
     #[track_caller]
     pub fn new(method: Method, target: &str) -> Request {
         let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        Request::by_hand(head.as_bytes(), Vec::new())
+        Request::by_hand(method, head.as_bytes(), Vec::new())
     }
 
     /// The same request with one more field. A `Host` replaces the one that is there.
@@ -212,8 +218,11 @@ impl Request {
             }
         }
         head.extend_from_slice(b"\r\n");
-        let body = self.buffered.into_inner().take_unread();
-        Request::by_hand(&head, body)
+        let body = lock(&self.buffered).take_unread();
+        Request {
+            values: self.values,
+            ..Request::by_hand(self.head.method, &head, body)
+        }
     }
 
     /// The same request with this body, announced by `Content-Length`.
@@ -222,14 +231,14 @@ impl Request {
         let body = body.into();
         let length = body.len().to_string();
         let mut request = self.with_header("Content-Length", length);
-        request.buffered = RefCell::new(Box::new(BufferedTransport::by_hand(body)));
+        request.buffered = Mutex::new(Box::new(BufferedTransport::by_hand(body)));
         request
     }
 
     #[track_caller]
-    fn by_hand(head: &[u8], body: Vec<u8>) -> Request {
+    fn by_hand(method: Method, head: &[u8], body: Vec<u8>) -> Request {
         let mut request = Request::on(None, None);
-        let mut parser = HeadParser::default();
+        let mut parser = HeadParser::accepting(&[method]);
         let no_limits = HeadLimits {
             request_line_bytes: usize::MAX,
             header_section_bytes: usize::MAX,
@@ -240,7 +249,8 @@ impl Request {
             Ok(_) => panic!("malformed request: {}", String::from_utf8_lossy(head)),
             Err(error) => panic!("malformed request: {error}"),
         }
-        request.buffered = RefCell::new(Box::new(BufferedTransport::by_hand(body)));
+        request.buffered = Mutex::new(Box::new(BufferedTransport::by_hand(body)));
+        request.serve_by_hand();
         request
     }
 
@@ -251,12 +261,12 @@ impl Request {
             headers: Headers::default(),
             peer,
             proxies,
-            params: OnceCell::new(),
-            spare_params: Cell::default(),
-            failure: Cell::default(),
-            panicked: Cell::new(false),
-            rest_bytes: Cell::new(0),
-            buffered: RefCell::new(Box::new(BufferedTransport::by_hand(Vec::new()))),
+            matched: Params::default(),
+            matched_by_hand: OnceLock::new(),
+            values: Attached::default(),
+            log: Mutex::default(),
+            rest_bytes: AtomicUsize::new(0),
+            buffered: Mutex::new(Box::new(BufferedTransport::by_hand(Vec::new()))),
         }
     }
 
@@ -265,11 +275,9 @@ impl Request {
         let (head, lines) = parser.take_head();
         self.headers.assign(bytes, lines);
         self.head = head;
-        self.failure.take();
-        self.panicked.take();
-        if let Some(params) = self.params.take() {
-            self.leave_params(params);
-        }
+        self.begin_log();
+        self.matched.clear();
+        self.matched_by_hand.take();
     }
 
     /// Becomes a refused request: the method and version that `parser` has read of it, on which the
@@ -281,6 +289,7 @@ impl Request {
             version: head.version,
             ..Head::default()
         };
+        self.matched.clear();
     }
 
     /// Begins its body, which may be refused at once for its length. `own_bytes` is the longest
@@ -291,20 +300,20 @@ impl Request {
         own_bytes: Option<u64>,
     ) -> Result<(), RequestError> {
         let limits = limits.body(own_bytes.unwrap_or(limits.max_body_bytes));
-        self.buffered.borrow_mut().begin_body(&self.head, limits)
+        lock(&self.buffered).begin_body(&self.head, limits)
     }
 
     /// Lends the connection's buffers to the request, so that `work` can read its body.
     pub(crate) fn lend<T>(
         &mut self,
         buffered: &mut Box<BufferedTransport>,
-        work: impl FnOnce(&Request) -> T,
+        work: impl FnOnce(&mut Request) -> T,
     ) -> T {
         let loan = Loan {
             request: self,
             buffered,
         };
-        mem::swap(loan.buffered, loan.request.buffered.get_mut());
+        mem::swap(loan.buffered, loan.request.own_buffers());
         work(loan.request)
     }
 
@@ -328,8 +337,7 @@ impl Request {
         if self.headers.capacity_bytes() > IDLE_BUFFER_BYTES {
             self.headers = Headers::default();
             self.head = Head::default();
-            self.params = OnceCell::new();
-            self.spare_params = Cell::default();
+            self.matched = Params::default();
         }
     }
 
@@ -337,53 +345,13 @@ impl Request {
         &self.head
     }
 
-    /// Keeps the error that `reply` was made of, if there is one.
-    pub(crate) fn note_failure(&self, reply: &mut Reply) {
-        if let Some(error) = reply.response_mut().parts.failure.take() {
-            self.failure.set(Some(error));
-        }
-    }
-
-    pub(crate) fn take_failure(&self) -> Option<io::Error> {
-        self.failure.take()
-    }
-
-    pub(crate) fn note_panic(&self) {
-        self.panicked.set(true);
-    }
-
-    pub(crate) fn take_panic(&self) -> bool {
-        self.panicked.take()
-    }
-
     pub(crate) fn is_asterisk(&self) -> bool {
         self.head.form == crate::codec::target::Form::Asterisk
     }
 
-    /// Empty parameters with the memory of earlier ones.
-    pub(crate) fn take_params(&self) -> Params {
-        self.spare_params.take()
-    }
-
-    /// Keeps the memory of these parameters for the next match.
-    pub(crate) fn leave_params(&self, mut params: Params) {
-        params.clear();
-        self.spare_params.set(params);
-    }
-
-    /// Sets what the route's pattern matched. If routers call one another, the parameters of the
-    /// first one stay, and the rest of the path is the last one's.
-    pub(crate) fn set_params(&self, params: Params) {
-        self.rest_bytes.set(params.rest_bytes);
-        if let Err(params) = self.params.set(params) {
-            self.leave_params(params);
-        }
-    }
-
-    /// What `{*name}` matched, percent-encoded as it came.
-    pub(crate) fn rest(&self) -> &str {
-        let path = self.path();
-        &path[path.len() - self.rest_bytes.get()..]
+    fn own_buffers(&mut self) -> &mut Box<BufferedTransport> {
+        let buffered = self.buffered.get_mut();
+        buffered.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn text(&self, range: std::ops::Range<usize>) -> &str {
@@ -400,7 +368,7 @@ struct Loan<'a> {
 
 impl Drop for Loan<'_> {
     fn drop(&mut self) {
-        mem::swap(self.buffered, self.request.buffered.get_mut());
+        mem::swap(self.buffered, self.request.own_buffers());
     }
 }
 
@@ -429,7 +397,7 @@ impl BodyReader<'_> {
     /// change what the message means (`Content-Length`, `Host`, `Authorization` …) (RFC 9110 §6.5).
     pub fn trailers(&self) -> Headers {
         let mut trailers = Headers::default();
-        let buffered = self.request.buffered.borrow();
+        let buffered = lock(&self.request.buffered);
         if buffered.body.is_over() {
             let (bytes, lines) = buffered.body.trailers();
             trailers.assign(bytes, &mut lines.to_vec());
@@ -440,7 +408,7 @@ impl BodyReader<'_> {
 
 impl Read for BodyReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.request.buffered.borrow_mut().read_body(buf)
+        lock(&self.request.buffered).read_body(buf)
     }
 }
 
@@ -467,7 +435,7 @@ mod tests {
         assert_eq!(request.authority(), "other");
         assert_eq!(request.headers().all("Host").count(), 1);
         assert_eq!(Request::new(Method::Options, "*").path(), "*");
-        assert_eq!(Request::get("http://h").path(), "/");
+        assert_eq!(Request::new(Method::Get, "http://h").path(), "/");
     }
 
     #[test]
@@ -479,7 +447,7 @@ mod tests {
                 ("127.0.0.1:5", "127.0.0.1"),
                 ("[2001:db8::1]:5", "2001:db8::1"),
             ] {
-                let mut request = Request::get("/");
+                let mut request = Request::new(Method::Get, "/");
                 (request.peer, request.proxies) = (peer.parse().ok(), proxies.clone());
                 assert_eq!(request.client_addr(), client.parse().ok(), "{peer}");
                 assert_eq!(
@@ -494,6 +462,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "malformed request: request target is malformed")]
     fn a_bad_target_by_hand_is_told() {
-        let _ = Request::get("no-slash");
+        let _ = Request::new(Method::Get, "no-slash");
     }
 }

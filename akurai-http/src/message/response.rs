@@ -195,7 +195,7 @@ impl Response {
     /// since an error takes the place of a panic.
     ///
     /// ```
-    /// use akurai_http::{Cookie, Reply, Request, Response, Status};
+    /// use akurai_http::{Cookie, Method, Reply, Request, Response, Status};
     ///
     /// fn remember(req: &Request) -> std::io::Result<Response> {
     ///     let pairs = req.query_pairs();
@@ -204,7 +204,7 @@ impl Response {
     ///     response.headers_mut().set("Content-Language", lang)?;
     ///     Ok(response)
     /// }
-    /// let status = |path| Reply::from(remember(&Request::get(path))).response().status();
+    /// let status = |path| Reply::from(remember(&Request::new(Method::Get, path))).response().status();
     /// assert_eq!(status("/?lang=de"), Status::OK);
     /// assert_eq!(status("/?lang=d%0Ae"), Status::INTERNAL_SERVER_ERROR);
     /// ```

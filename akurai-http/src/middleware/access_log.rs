@@ -2,48 +2,70 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::codec::date::{imf_fixdate, rfc3339};
+use crate::io::ending::Ending;
 use crate::{Reply, Request, Response, Status, Version};
 
-/// Gives one [`LogLine`] to `sink` for each request, after its handler returns and before its
-/// answer is sent.
+/// Gives one [`LogLine`] to `sink` for each request, when the request is over.
 ///
-/// The connection's own thread calls the sink, and the answer waits for it. If a handler panics,
-/// the line says 500; a panic of other middleware goes on. If the server refuses a request's head,
-/// the request does not reach the router, the middleware or the log;
+/// A request is over when its answer was written, with all of a [streamed
+/// body](crate::Response::stream). The line of an event stream or of another
+/// [`Upgrade`](crate::Upgrade), a WebSocket for example, comes when the connection ends, and nothing
+/// is logged at its beginning (nginx, Caddy and Go's servers do the same). So it has the duration
+/// and the bytes of the whole stream. Until then the connection keeps its request, in about 1 KiB and
+/// the size of its head. A program that wants a line at the beginning too can write one
+/// in its handler.
+///
+/// The thread that ends the request calls the sink: usually the connection's own, for an event
+/// stream of `akurai_server::Hub` a thread that writes to many. The sink should not wait long. If it
+/// panics, [`Server::on_error`](crate::Server::on_error) is told, and the answer stays.
+///
+/// If a handler panics, the line says 500; a panic of other middleware goes on. If the server
+/// refuses a request's head, the request does not reach the router, the middleware or the log;
 /// [`Handle::stats`](crate::Handle::stats) counts it. The same is true for `TRACE` and `OPTIONS *`,
-/// which the server answers. Sometimes the server replaces an answer later: 503 if all upgrades are
-/// taken, 500 if an answer cannot be sent. The log does not show that.
+/// which the server answers, and for hosts that it does not serve.
+///
+/// Without a server, as in a test that calls [`App::handle`](crate::App::handle), the line comes
+/// when the handler returns, with the length of a body that is known by then.
 ///
 /// ```
 /// use akurai_http::{Response, Router, middleware};
 ///
 /// let router = Router::new()
-///     .get("/", |_| Response::text("hello\n"))
+///     .get("/", |req| {
+///         req.log("user", "ann");
+///         Response::text("hello\n")
+///     })
 ///     .wrap(middleware::access_log(|line| eprintln!("{line}")));
 /// # let _ = router;
 /// ```
 pub fn access_log(
     sink: impl Fn(&LogLine<'_>) + Send + Sync + 'static,
 ) -> impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync + 'static {
+    let sink = Arc::new(sink);
     move |request, next| {
         let (time, begun) = (SystemTime::now(), Instant::now());
         // A panic leaves no state of this function half-changed, and it goes on afterwards.
         let outcome = catch_unwind(AssertUnwindSafe(|| next(request)));
-        let (status, content_length) = match &outcome {
+        let (status, length) = match &outcome {
             Ok(Reply::Response(response)) => (response.status(), length(response)),
             Ok(Reply::Upgrade(upgrade)) => (upgrade.head.status(), None),
             Err(_) => (Status::INTERNAL_SERVER_ERROR, None),
         };
-        sink(&LogLine {
-            request,
-            time,
-            status,
-            content_length,
-            duration: begun.elapsed(),
-        });
+        let sink = Arc::clone(&sink);
+        let line = move |request: &Request, ending: &Ending| {
+            sink(&LogLine {
+                request,
+                time,
+                status: ending.status.unwrap_or(status),
+                ending,
+                duration: begun.elapsed(),
+            });
+        };
+        request.at_end(Box::new(line), length);
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
@@ -55,27 +77,28 @@ fn length(response: &Response) -> Option<u64> {
 
 /// One request, as [`access_log`] reports it.
 ///
-/// `Display` is the common log format, followed by the handler's duration in seconds:
+/// `Display` is the common log format, followed by the duration in seconds and the fields:
 ///
 /// ```text
-/// 192.0.2.7 - - [06/Nov/1994:08:49:37 +0000] "GET /users/7 HTTP/1.1" 200 5 0.000042
+/// 192.0.2.7 - - [06/Nov/1994:08:49:37 +0000] "GET /users/7 HTTP/1.1" 200 5 0.000042 user="ann"
 /// ```
 ///
 /// It begins with the [client's address](Request::client_addr). The query is left out, since it may
 /// hold secrets; a sink that wants it has [`request`](LogLine::request). The path is as the client
-/// sent it, percent-encoded: it has no quote, space or control character, so a client cannot forge
-/// a line or a part of one.
+/// sent it, percent-encoded: it has no quote, space or control character. In the values of fields,
+/// quotes, backslashes and control characters are escaped. So a client cannot forge a line or a part
+/// of one.
 #[derive(Debug)]
 pub struct LogLine<'a> {
     request: &'a Request,
     time: SystemTime,
     status: Status,
-    content_length: Option<u64>,
+    ending: &'a Ending,
     duration: Duration,
 }
 
 impl LogLine<'_> {
-    /// The request. Its body may have been read.
+    /// The request. Its body may have been read. After an upgrade, there is none left.
     pub fn request(&self) -> &Request {
         self.request
     }
@@ -85,22 +108,35 @@ impl LogLine<'_> {
         self.time
     }
 
-    /// The status of the answer, or of an upgrade's head.
+    /// The status that was sent. If the client left before that, the status of the handler's answer.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// The length of the answer's body, in bytes, before the server leaves it out for `HEAD`.
-    /// `None` for an upgrade, for a stream without a declared length, whose length is not known
-    /// yet, and after a panic.
-    pub fn content_length(&self) -> Option<u64> {
-        self.content_length
+    /// How many bytes were sent behind the answer's head, chunk sizes included; 0 for `HEAD`. For an
+    /// upgrade, all bytes of the other protocol. Bytes that the system accepted count as sent.
+    pub fn bytes_sent(&self) -> u64 {
+        self.ending.bytes_sent
     }
 
-    /// How long the handler took, with all middleware inside the log. It does not include the time
-    /// of a stream.
+    /// How many bytes the client sent behind the request that upgraded the connection, as far as
+    /// they were read. `None` if it was not upgraded.
+    pub fn bytes_received(&self) -> Option<u64> {
+        self.ending.bytes_received
+    }
+
+    /// How long it took from the handler's call to the end of the request, with all middleware
+    /// inside the log.
     pub fn duration(&self) -> Duration {
         self.duration
+    }
+
+    /// The fields that the program added, by [`Request::log`] and [`Socket::log`](crate::Socket::log):
+    /// name and value, in the order in which they came. `akurai-ws` adds `close`, the code with
+    /// which a WebSocket ended (RFC 6455 §7.4).
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.ending.fields.iter();
+        fields.map(|(name, value)| (*name, &**value))
     }
 
     // Uses integers: code that writes a float adds 10 KiB to a program.
@@ -110,10 +146,11 @@ impl LogLine<'_> {
     }
 
     /// The same as one line of JSON, for programs that collect logs. The time is in UTC (RFC 3339),
-    /// the duration in seconds; an unknown value is `null`.
+    /// the duration in seconds; an unknown client is `null`. `received` is there after an upgrade
+    /// only, and `fields` if there are any. The values of fields are strings.
     ///
     /// ```text
-    /// {"time":"1994-11-06T08:49:37.123Z","client":"192.0.2.7","method":"GET","path":"/users/7","version":"HTTP/1.1","status":200,"bytes":5,"duration":0.000042}
+    /// {"time":"1994-11-06T08:49:37.123Z","client":"192.0.2.7","method":"GET","path":"/chat","version":"HTTP/1.1","status":101,"bytes":5120,"received":97,"duration":61.000042,"fields":{"user":"ann","close":"1001"}}
     /// ```
     pub fn json(&self) -> String {
         let request = self.request;
@@ -122,17 +159,42 @@ impl LogLine<'_> {
         let client = request.client_addr();
         let client = client.map_or("null".to_owned(), |ip| format!("\"{}\"", ip.to_canonical()));
         // A path from the network has no backslash or quote; a request made by hand may have one.
-        let path = request.path().replace('\\', "\\\\").replace('"', "\\\"");
+        let path = quoted(request.path());
         let (method, version) = (request.method(), version(request));
-        let bytes = self
-            .content_length
-            .map_or("null".to_owned(), |bytes| bytes.to_string());
-        let (status, duration) = (self.status.code(), self.seconds());
-        format!(
-            "{{\"time\":\"{time}\",\"client\":{client},\"method\":\"{method}\",\"path\":\"{path}\",\
-             \"version\":\"{version}\",\"status\":{status},\"bytes\":{bytes},\"duration\":{duration}}}"
-        )
+        let (status, bytes) = (self.status.code(), self.bytes_sent());
+        let mut json = format!(
+            "{{\"time\":\"{time}\",\"client\":{client},\"method\":\"{method}\",\"path\":{path},\
+             \"version\":\"{version}\",\"status\":{status},\"bytes\":{bytes}"
+        );
+        if let Some(received) = self.bytes_received() {
+            json += &format!(",\"received\":{received}");
+        }
+        json += &format!(",\"duration\":{}", self.seconds());
+        let fields = self.fields();
+        let fields: Vec<_> = fields
+            .map(|(name, value)| format!("{}:{}", quoted(name), quoted(value)))
+            .collect();
+        if !fields.is_empty() {
+            json += &format!(",\"fields\":{{{}}}", fields.join(","));
+        }
+        json + "}"
     }
+}
+
+/// A JSON string (RFC 8259 §7) on one line.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            // All control characters are in the first plane. These two break lines for some readers.
+            character if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') => {
+                quoted += &format!("\\u{:04x}", u32::from(character));
+            }
+            character => quoted.push(character),
+        }
+    }
+    quoted + "\""
 }
 
 fn version(request: &Request) -> &'static str {
@@ -163,104 +225,112 @@ impl fmt::Display for LogLine<'_> {
             version(request),
             self.status.code(),
         )?;
-        match self.content_length {
-            Some(bytes) => write!(f, "{bytes}")?,
-            None => f.write_str("-")?,
+        write!(f, "{} {}", self.bytes_sent(), self.seconds())?;
+        for (name, value) in self.fields() {
+            write!(f, " {name}={}", quoted(value))?;
         }
-        write!(f, " {}", self.seconds())
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::ending::LogField;
     use crate::{Method, Response, Upgrade, sse};
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
-    #[track_caller]
-    fn check(request: Request, status: u16, content_length: Option<u64>, expected: &str) {
-        let line = LogLine {
-            request: &request,
-            time: UNIX_EPOCH + Duration::from_secs(784_111_777),
+    fn ending(bytes_sent: u64, bytes_received: Option<u64>, fields: &[LogField]) -> Ending {
+        Ending {
+            status: None,
+            bytes_sent,
+            bytes_received,
+            fields: fields.to_vec(),
+        }
+    }
+
+    fn line<'a>(request: &'a Request, status: u16, ending: &'a Ending) -> LogLine<'a> {
+        LogLine {
+            request,
+            time: UNIX_EPOCH + Duration::from_millis(784_111_777_089),
             status: Status::new(status),
-            content_length,
+            ending,
             duration: Duration::from_micros(1_234_567),
-        };
-        assert_eq!(line.to_string(), expected);
+        }
     }
 
     #[test]
     fn the_common_log_format() {
-        check(
-            Request::get("/a%20b%22?token=secret"),
-            200,
-            Some(5),
+        let get = Request::new(Method::Get, "/a%20b%22?token=secret");
+        assert_eq!(
+            line(&get, 200, &ending(5, None, &[])).to_string(),
             "- - - [06/Nov/1994:08:49:37 +0000] \"GET /a%20b%22 HTTP/1.1\" 200 5 1.234567",
         );
-        check(
-            Request::new(Method::Options, "*"),
-            799,
-            None,
-            "- - - [06/Nov/1994:08:49:37 +0000] \"OPTIONS * HTTP/1.1\" 799 - 1.234567",
+        let fields = [
+            ("user", "a \"b\"\\\r\n".to_owned()),
+            ("close", "1000".to_owned()),
+        ];
+        let options = Request::new(Method::Options, "*");
+        assert_eq!(
+            line(&options, 799, &ending(0, Some(7), &fields)).to_string(),
+            "- - - [06/Nov/1994:08:49:37 +0000] \"OPTIONS * HTTP/1.1\" 799 0 1.234567 \
+             user=\"a \\\"b\\\"\\\\\\u000d\\u000a\" close=\"1000\"",
         );
     }
 
     #[test]
     fn a_line_of_json() {
-        let line = |request: &Request, content_length| {
-            LogLine {
-                request,
-                time: UNIX_EPOCH + Duration::from_millis(784_111_777_089),
-                status: Status::OK,
-                content_length,
-                duration: Duration::from_micros(42),
-            }
-            .json()
-        };
+        let get = Request::new(Method::Get, "/a%22?token=secret");
         assert_eq!(
-            line(&Request::get("/a%22?token=secret"), Some(5)),
+            line(&get, 200, &ending(5, None, &[])).json(),
             "{\"time\":\"1994-11-06T08:49:37.089Z\",\"client\":null,\"method\":\"GET\",\"path\":\"/a%22\",\
-             \"version\":\"HTTP/1.1\",\"status\":200,\"bytes\":5,\"duration\":0.000042}"
+             \"version\":\"HTTP/1.1\",\"status\":200,\"bytes\":5,\"duration\":1.234567}"
         );
-        assert!(line(&Request::get("/"), None).contains("\"bytes\":null"));
+        let fields = [
+            ("user", "a\"\\\u{85}ü\u{2028}".to_owned()),
+            ("close", "1000".to_owned()),
+        ];
+        let json = line(&get, 101, &ending(5, Some(7), &fields)).json();
+        assert!(
+            json.ends_with(
+                ",\"status\":101,\"bytes\":5,\"received\":7,\"duration\":1.234567,\
+                 \"fields\":{\"user\":\"a\\\"\\\\\\u0085ü\\u2028\",\"close\":\"1000\"}}"
+            ),
+            "{json}"
+        );
     }
 
     /// The lines that are logged for a request that `next` answers.
-    fn logged(next: &dyn Fn(&Request) -> Reply) -> Vec<(String, u16, Option<u64>)> {
+    fn logged(next: &dyn Fn(&Request) -> Reply) -> Vec<(String, u16, u64)> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
         let log = access_log(move |line| {
             let (path, status) = (line.request().path().to_owned(), line.status().code());
-            sink.lock()
-                .unwrap()
-                .push((path, status, line.content_length()));
+            sink.lock().unwrap().push((path, status, line.bytes_sent()));
         });
-        let request = Request::get("/x");
+        let request = Request::new(Method::Get, "/x");
         let _ = catch_unwind(AssertUnwindSafe(|| log(&request, next)));
         let lines = lines.lock().unwrap();
         lines.clone()
     }
 
     #[test]
-    fn every_answer_is_one_line() {
-        let x = |status, content_length| vec![("/x".to_owned(), status, content_length)];
-        assert_eq!(logged(&|_| Response::text("12345").into()), x(200, Some(5)));
-        assert_eq!(
-            logged(&|_| Response::stream(|_| Ok(())).into()),
-            x(200, None)
-        );
-        assert_eq!(logged(&|_| sse(|_| Ok(()))), x(200, None));
+    fn every_answer_without_a_server_is_one_line() {
+        let x = |status, bytes| vec![("/x".to_owned(), status, bytes)];
+        assert_eq!(logged(&|_| Response::text("12345").into()), x(200, 5));
+        assert_eq!(logged(&|_| Response::stream(|_| Ok(())).into()), x(200, 0));
+        assert_eq!(logged(&|_| sse(|_| Ok(()))), x(200, 0));
         let switching =
             |_: &Request| Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {}).into();
-        assert_eq!(logged(&switching), x(101, None));
+        assert_eq!(logged(&switching), x(101, 0));
     }
 
     #[test]
     fn a_panic_is_logged_and_goes_on() {
         let quiet = |_: &Request| -> Reply { resume_unwind(Box::new("a handler's panic")) };
-        assert_eq!(logged(&quiet), [("/x".to_owned(), 500, None)]);
+        assert_eq!(logged(&quiet), [("/x".to_owned(), 500, 0)]);
         let log = access_log(|_| {});
-        let request = Request::get("/");
+        let request = Request::new(Method::Get, "/");
         let panic = catch_unwind(AssertUnwindSafe(|| log(&request, &quiet)));
         let payload = panic.expect_err("it goes on");
         assert_eq!(payload.downcast_ref(), Some(&"a handler's panic"));

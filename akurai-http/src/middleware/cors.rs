@@ -25,7 +25,7 @@ use crate::{Method, Reply, Request, Response, Status};
 /// let cors = Cors::origins(["https://app.example"]).credentials().methods([Method::Put]);
 /// let router = Router::new().get("/", |_| Response::text("")).wrap(cors.middleware());
 ///
-/// let reply = router.handle(&Request::get("/").with_header("Origin", "https://app.example"));
+/// let reply = router.handle(&Request::new(Method::Get, "/").with_header("Origin", "https://app.example"));
 /// let headers = reply.response().headers();
 /// assert_eq!(headers.get("Access-Control-Allow-Origin"), Some("https://app.example"));
 /// assert_eq!(headers.get("Access-Control-Allow-Credentials"), Some("true"));
@@ -94,6 +94,7 @@ impl Cors {
     }
 
     /// Allows these methods too. Default `GET`, `HEAD` and `POST`, which need no permission.
+    /// `QUERY` needs it.
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Cors {
         self.methods.extend(methods);
         self
@@ -137,9 +138,9 @@ impl Cors {
     pub fn middleware(
         self,
     ) -> impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync + 'static {
-        let methods = list(&self.methods);
-        let headers = list(&self.headers);
-        let exposed = list(&self.exposed);
+        let methods = list(&self.methods, |a, b| a == b);
+        let headers = list(&self.headers, str::eq_ignore_ascii_case);
+        let exposed = list(&self.exposed, str::eq_ignore_ascii_case);
         let max_age = self.max_age.map(|age| age.as_secs().to_string());
         move |request, next| {
             let preflight = is_preflight(request);
@@ -218,12 +219,13 @@ fn checked_name(name: impl Into<String>) -> String {
     name
 }
 
-/// A comma-separated list that has each element once.
-fn list(elements: &[impl fmt::Display]) -> String {
+/// A comma-separated list that has each element once. Names of fields are the same in any case,
+/// methods are not.
+fn list(elements: &[impl fmt::Display], is_same: fn(&str, &str) -> bool) -> String {
     let mut texts: Vec<String> = Vec::new();
     for element in elements {
         let text = element.to_string();
-        if !texts.iter().any(|known| known.eq_ignore_ascii_case(&text)) {
+        if !texts.iter().any(|known| is_same(known, &text)) {
             texts.push(text);
         }
     }

@@ -27,12 +27,12 @@ use crate::{Reply, Request, Response, Status};
 /// length shows whether the two are alike (the BREACH attack).
 ///
 /// ```
-/// use akurai_http::{Request, Response, Router, middleware::Gzip};
+/// use akurai_http::{Method, Request, Response, Router, middleware::Gzip};
 ///
 /// let router = Router::new()
 ///     .get("/", |_| Response::text("to be or not to be, ".repeat(100)))
 ///     .wrap(Gzip::new().middleware());
-/// let reply = router.handle(&Request::get("/").with_header("Accept-Encoding", "gzip, br"));
+/// let reply = router.handle(&Request::new(Method::Get, "/").with_header("Accept-Encoding", "gzip, br"));
 /// let response = reply.response();
 /// assert_eq!(response.headers().get("Content-Encoding"), Some("gzip"));
 /// assert_eq!(response.headers().get("Vary"), Some("Accept-Encoding"));
@@ -188,7 +188,7 @@ fn with_weak_tag(response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Router, sse};
+    use crate::{Method, Router, sse};
 
     fn text() -> Response {
         Response::text("to be or not to be, ".repeat(100))
@@ -200,8 +200,8 @@ mod tests {
             .get("/", move |_| make())
             .wrap(Gzip::new().middleware());
         let request = match accept {
-            "" => Request::get("/"),
-            accept => Request::get("/").with_header("Accept-Encoding", accept),
+            "" => Request::new(Method::Get, "/"),
+            accept => Request::new(Method::Get, "/").with_header("Accept-Encoding", accept),
         };
         match router.handle(&request) {
             Reply::Response(response) => response,
@@ -276,7 +276,7 @@ mod tests {
         };
         check("gzip", noise, None, true);
         let events = Gzip::new().middleware()(
-            &Request::get("/").with_header("Accept-Encoding", "gzip"),
+            &Request::new(Method::Get, "/").with_header("Accept-Encoding", "gzip"),
             &|_| sse(|_| Ok(())),
         );
         assert_eq!(events.response().headers().get("Content-Encoding"), None);
@@ -297,7 +297,7 @@ mod tests {
         let response = answer("", tagged);
         assert_eq!(response.headers().get("ETag"), Some("\"a\""));
         let unchanged = |sent: &str| {
-            let request = Request::get("/").with_header("If-None-Match", sent);
+            let request = Request::new(Method::Get, "/").with_header("If-None-Match", sent);
             let reply = Gzip::new().middleware()(&request, &|_| {
                 Response::new(Status::NOT_MODIFIED)
                     .with_header("ETag", "\"a\"")
@@ -332,7 +332,7 @@ mod tests {
                 .collect::<String>()
         };
         let bytes = |gzip: Gzip, text: String| {
-            let request = Request::get("/").with_header("Accept-Encoding", "gzip");
+            let request = Request::new(Method::Get, "/").with_header("Accept-Encoding", "gzip");
             let reply = gzip.middleware()(&request, &|_| Response::text(text.clone()).into());
             let coding = reply.response().headers().get("Content-Encoding");
             let length = reply.response().body().map_or(0, <[u8]>::len);

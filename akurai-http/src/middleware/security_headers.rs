@@ -20,12 +20,12 @@ use crate::{Reply, Request, Response};
 /// `Strict-Transport-Security` is not added: the proxy that speaks TLS must set it.
 ///
 /// ```
-/// use akurai_http::{Request, Response, Router, middleware};
+/// use akurai_http::{Method, Request, Response, Router, middleware};
 ///
 /// let router = Router::new()
 ///     .get("/", |_| Response::text("").with_header("Referrer-Policy", "no-referrer"))
 ///     .wrap(middleware::security_headers());
-/// let reply = router.handle(&Request::get("/"));
+/// let reply = router.handle(&Request::new(Method::Get, "/"));
 /// let headers = reply.response().headers();
 /// assert_eq!(headers.get("X-Content-Type-Options"), Some("nosniff"));
 /// assert_eq!(headers.all("Referrer-Policy").collect::<Vec<_>>(), [b"no-referrer"]);
@@ -61,11 +61,11 @@ fn secure(head: &mut Response) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Status, Upgrade, sse};
+    use crate::{Method, Status, Upgrade, sse};
 
     #[track_caller]
     fn check(own: &[(&'static str, &'static str)], expected: &[(&str, &str)]) {
-        let reply = security_headers()(&Request::get("/"), &|_| {
+        let reply = security_headers()(&Request::new(Method::Get, "/"), &|_| {
             let plain = Response::new(Status::OK);
             own.iter()
                 .fold(plain, |response, (name, value)| {
@@ -102,10 +102,10 @@ mod tests {
 
     #[test]
     fn upgrades_keep_their_nature() {
-        let stream = security_headers()(&Request::get("/"), &|_| sse(|_| Ok(())));
+        let stream = security_headers()(&Request::new(Method::Get, "/"), &|_| sse(|_| Ok(())));
         assert_eq!(stream.response().headers().get(NOSNIFF.0), Some(NOSNIFF.1));
         assert!(matches!(stream, Reply::Upgrade(_)));
-        let switching = security_headers()(&Request::get("/"), &|_| {
+        let switching = security_headers()(&Request::new(Method::Get, "/"), &|_| {
             Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {}).into()
         });
         assert!(switching.response().headers().is_empty());

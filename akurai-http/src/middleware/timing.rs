@@ -12,10 +12,10 @@ use crate::{Reply, Request};
 /// found in a cache.
 ///
 /// ```
-/// use akurai_http::{Request, Response, Router, middleware};
+/// use akurai_http::{Method, Request, Response, Router, middleware};
 ///
 /// let router = Router::new().get("/", |_| Response::text("")).wrap(middleware::server_timing());
-/// let reply = router.handle(&Request::get("/"));
+/// let reply = router.handle(&Request::new(Method::Get, "/"));
 /// assert!(reply.response().headers().get("Server-Timing").unwrap().starts_with("app;dur="));
 /// ```
 pub fn server_timing()
@@ -39,14 +39,14 @@ pub fn server_timing()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Response, Status, Upgrade, sse};
+    use crate::{Method, Response, Status, Upgrade, sse};
 
     #[test]
     fn the_time_is_a_number_of_milliseconds() {
         let timed = |reply: Response| {
             let mut reply = Some(Reply::from(reply));
             let next = std::cell::RefCell::new(|| reply.take().expect("called once"));
-            server_timing()(&Request::get("/"), &|_| (next.borrow_mut())())
+            server_timing()(&Request::new(Method::Get, "/"), &|_| (next.borrow_mut())())
         };
         let reply = timed(Response::text("").with_header("Server-Timing", "db;dur=53"));
         let fields: Vec<_> = reply.response().headers().all("Server-Timing").collect();
@@ -60,10 +60,10 @@ mod tests {
 
     #[test]
     fn upgrades_keep_their_nature() {
-        let stream = server_timing()(&Request::get("/"), &|_| sse(|_| Ok(())));
+        let stream = server_timing()(&Request::new(Method::Get, "/"), &|_| sse(|_| Ok(())));
         assert!(stream.response().headers().get("Server-Timing").is_some());
         assert!(matches!(stream, Reply::Upgrade(_)));
-        let switching = server_timing()(&Request::get("/"), &|_| {
+        let switching = server_timing()(&Request::new(Method::Get, "/"), &|_| {
             Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {}).into()
         });
         assert!(switching.response().headers().is_empty());

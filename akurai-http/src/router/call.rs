@@ -1,23 +1,30 @@
-//! Calls a route's handler within the middleware around it.
+//! Calls a route's handler, or a fallback, within the middleware around it.
 
 use std::sync::Arc;
 
 use crate::io::contain::contain;
 use crate::message::own_answers::internal_error;
-use crate::{Method, Reply, Request};
+use crate::router::slashes::Slashes;
+use crate::{Method, Reply, Request, Response, Status};
 
 pub(super) type Handler = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
 pub(super) type Middleware =
     Box<dyn Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync>;
+pub(super) type Refuser = Box<dyn Fn(&Request, Response) -> Reply + Send + Sync>;
 pub(super) type Stack = Vec<Middleware>;
 
 pub(super) struct Route {
-    pub(super) method: Method,
+    /// `None` for all methods that have no route of their own.
+    pub(super) method: Option<Method>,
+    /// The whole pattern, with the prefixes of the routers that this route was nested in.
+    pub(super) pattern: String,
     /// The names of the parameters on the way to this route, in order.
     pub(super) names: Vec<String>,
     pub(super) handler: Handler,
     /// The middleware of the routers that this route was nested from, the innermost first.
     pub(super) stacks: Vec<Arc<Stack>>,
+    /// What the innermost router with an opinion says.
+    pub(super) slashes: Option<Slashes>,
 }
 
 impl Route {
@@ -25,7 +32,42 @@ impl Route {
     pub(super) fn call(&self, request: &Request, call: Call<'_>) -> Reply {
         through_all(&self.stacks, request, &|request| match call {
             Call::Handler => (self.handler)(request),
-            Call::Caught => caught(&self.handler, request),
+            Call::Caught => caught(request, &self.handler),
+            Call::Refusal(refusal) => refusal(request),
+        })
+    }
+}
+
+/// Answers instead of a router's own 404 and 405, which it is given.
+pub(super) struct Fallback {
+    pub(super) handler: Refuser,
+    /// As those of a [`Route`].
+    pub(super) stacks: Vec<Arc<Stack>>,
+}
+
+impl Fallback {
+    /// Gives the router's own answers.
+    pub(super) fn plain() -> Fallback {
+        Fallback {
+            handler: Box::new(|_, answer| answer.into()),
+            stacks: Vec::new(),
+        }
+    }
+
+    pub(super) fn call(
+        &self,
+        request: &Request,
+        call: Call<'_>,
+        answer: &dyn Fn() -> Response,
+    ) -> Reply {
+        let handler = |request: &Request| match answer() {
+            // What `OPTIONS` asked for.
+            answer if answer.status() == Status::NO_CONTENT => answer.into(),
+            answer => (self.handler)(request, answer),
+        };
+        through_all(&self.stacks, request, &|request| match call {
+            Call::Handler => handler(request),
+            Call::Caught => caught(request, &handler),
             Call::Refusal(refusal) => refusal(request),
         })
     }
@@ -41,12 +83,18 @@ pub(super) enum Call<'a> {
     Refusal(&'a dyn Fn(&Request) -> Reply),
 }
 
+/// A handler's reply, ready for middleware: the request keeps the error that it was made of.
+pub(super) fn noted(request: &Request, mut reply: Reply) -> Reply {
+    request.note_failure(&mut reply);
+    reply
+}
+
 /// The handler's reply. If it panics, 500, and the request notes the panic.
-fn caught(handler: &Handler, request: &Request) -> Reply {
+fn caught(request: &Request, handler: &dyn Fn(&Request) -> Reply) -> Reply {
     // A panic may leave the handler's state inconsistent. As with any thread that panics, that is
     // the handler's own state.
-    contain(|| handler(request)).unwrap_or_else(|| {
-        request.note_panic();
+    contain(|| handler(request)).unwrap_or_else(|panic| {
+        request.note_panic(panic);
         internal_error().into()
     })
 }

@@ -1,42 +1,52 @@
 //! Finds the handler for a request by path pattern and method, and puts middleware around it.
 
+mod answer;
 mod call;
+mod nesting;
 mod node;
+mod slashes;
 
-use std::cell::Cell;
 use std::fmt;
-use std::ptr;
-use std::sync::Arc;
 
-use self::call::{Call, Handler, Route, Stack, through};
-use self::node::Node;
+use self::call::{Fallback, Handler, Route, Stack, noted};
+use self::node::{Node, name_of};
+use self::slashes::Slashes;
 use crate::files::{self, Files};
-use crate::message::params::Params;
-use crate::{App, Limits, Method, Reply, Request, Response, Status};
+use crate::message::hosts::Hosts;
+use crate::{Method, Reply, Request, Response};
 
 /// Finds the handler for a request.
 ///
 /// A pattern is a path of segments: a plain one matches itself (percent-decoded), `{name}` matches
 /// any one segment that is not empty, and `{*name}` matches the rest of the path, which may be
-/// empty. A parameter is percent-decoded, so it may contain slashes and dots: do not use it as a
-/// path to open a file. If several patterns match, a plain segment goes before `{name}`, and that
-/// before `{*name}`. The order in which they were added does not matter.
+/// empty; `{*}` does so under the name `*`. A parameter is percent-decoded, so it may contain
+/// slashes and dots: do not use it as a path to open a file. If several patterns match, a plain
+/// segment goes before `{name}`, and that before `{*name}`. The order in which they were added does
+/// not matter.
 ///
 /// The handler of `GET` also answers `HEAD`, unless `HEAD` has its own. `OPTIONS` is answered with
 /// `Allow`. If no pattern matches the path, the answer is 404. If the pattern has no handler for
-/// the method, it is 405 with `Allow`. So beside a `{*name}` that matches every path, as
-/// [`files`](Router::files) at `/` does, an unknown path gets 405 for methods other than `GET`.
+/// the method, it is 405 with `Allow`; a [`fallback`](Router::fallback) changes both. So beside a
+/// `{*name}` that matches every path, as [`files`](Router::files) at `/` does, an unknown path gets
+/// 405 for methods other than `GET`. A method that no route of the router names, and that is none
+/// of the usual ones, gets 501 from the server; see [`Method`].
+///
+/// `/a` and `/a/` are two paths, and a pattern matches the one that it spells.
+/// [`redirect_slashes`](Router::redirect_slashes) and [`ignore_slashes`](Router::ignore_slashes)
+/// let it have both. Two things are different without them: the prefix of [`nest`](Router::nest) is
+/// answered without its slash too, and the prefix of [`files`](Router::files) is redirected to the
+/// path with it.
 ///
 /// A handler may return any type that converts into a [`Reply`]. A closure that uses `?` must
 /// declare its return type: `|req| -> std::io::Result<Response> { … }`.
 ///
 /// ```
-/// use akurai_http::{Request, Response, Router};
+/// use akurai_http::{Method, Request, Response, Router};
 ///
 /// let router = Router::new()
 ///     .get("/users/{id}", |req| Response::text(req.param("id").unwrap()))
 ///     .get("/users/me", |_| Response::text("you"));
-/// let answer = |path| router.handle(&Request::get(path)).response().body().map(<[u8]>::to_vec);
+/// let answer = |path| router.handle(&Request::new(Method::Get, path)).response().body().map(<[u8]>::to_vec);
 /// assert_eq!(answer("/users/j%C3%BCrgen"), Some("jürgen".into()));
 /// assert_eq!(answer("/users/me"), Some("you".into()));
 /// ```
@@ -44,6 +54,9 @@ use crate::{App, Limits, Method, Reply, Request, Response, Status};
 #[must_use = "a router does nothing until `Server::run` gets it"]
 pub struct Router {
     root: Node,
+    /// The routers of hosts. Each has a tree of its own.
+    hosts: Vec<(Hosts, Node)>,
+    slashes: Option<Slashes>,
     middleware: Stack,
 }
 
@@ -103,7 +116,8 @@ impl Router {
         self.route(Method::Patch, pattern, handler)
     }
 
-    /// Adds a handler for any method but `CONNECT` and `TRACE`, which the server answers itself.
+    /// Adds a handler for any method but `CONNECT` and `TRACE`, which the server answers itself:
+    /// one of WebDAV's too, or any other that [`Method::new`] makes.
     ///
     /// # Panics
     ///
@@ -116,31 +130,30 @@ impl Router {
         pattern: &str,
         handler: impl Fn(&Request) -> R + Send + Sync + 'static,
     ) -> Router {
-        let handler = move |request: &Request| {
-            let mut reply = handler(request).into();
-            request.note_failure(&mut reply);
-            reply
-        };
-        self.add(method, pattern, Box::new(handler))
-    }
-
-    /// As [`route`](Router::route), in one copy for all handlers.
-    #[track_caller]
-    fn add(mut self, method: Method, pattern: &str, handler: Handler) -> Router {
         assert!(
             method.is_routable(),
             "{method} is answered by the server itself"
         );
+        let handler = move |request: &Request| noted(request, handler(request).into());
+        self.add(Some(method), pattern, Box::new(handler))
+    }
+
+    /// As [`route`](Router::route), in one copy for all handlers.
+    #[track_caller]
+    fn add(mut self, method: Option<Method>, pattern: &str, handler: Handler) -> Router {
         let (node, names) = self.root.at(pattern);
         assert!(
-            node.routes.iter().all(|route| route.method != method),
-            "{method} {pattern} has a handler already"
+            node.has_no_own(method),
+            "{} {pattern} has a handler already",
+            name_of(method)
         );
         node.routes.push(Route {
             method,
+            pattern: pattern.to_owned(),
             names,
             handler,
             stacks: Vec::new(),
+            slashes: None,
         });
         self
     }
@@ -208,60 +221,64 @@ impl Router {
         self
     }
 
-    /// Adds all routes of another router, each after `prefix`. That router's middleware stays
-    /// around its routes, but not around the 404 and 405 of this router.
+    /// Answers where no route does. The handler gets the answer that the router would give: 404,
+    /// 405 with its `Allow`, or 421 if the router has no such [host](Router::host). It may change
+    /// that answer or give another. [`wrap`](Router::wrap) is around it. For a router that is
+    /// nested, it answers for the paths from the prefix on; the innermost such fallback is called.
     ///
     /// ```
-    /// use akurai_http::{Response, Router};
+    /// use akurai_http::{Method, Request, Response, Router, Status};
     ///
-    /// let api = Router::new().get("/users/{id}", |req| Response::text(req.param("id").unwrap()));
-    /// let router = Router::new().nest("/api/v1", api); // GET /api/v1/users/7
-    /// # let _ = router;
-    /// ```
-    ///
-    /// A request for the prefix without a slash is answered as with one: `/api/v1` by the nested
-    /// router's `/`, unless another route has that pattern. If the page there has relative links,
-    /// redirect instead; [`files`](Router::files) does that.
-    ///
-    /// With an empty prefix, the routes keep their paths. In this way a part of a site can have its
-    /// own middleware:
-    ///
-    /// ```
-    /// use akurai_http::{Reply, Request, Response, Router, Status};
-    ///
-    /// let members = Router::new()
-    ///     .get("/", |_| Response::text("welcome back"))
-    ///     .get("/letters/{id}", |_| Response::text("…"))
-    ///     .wrap(|req, next| -> Reply {
-    ///         match req.cookie("session") {
-    ///             Some("31d4d96e407aad42") => next(req),
-    ///             _ => Response::redirect(Status::SEE_OTHER, "/login").into(),
-    ///         }
+    /// let router = Router::new()
+    ///     .get("/", |_| Response::text("hello\n"))
+    ///     .fallback(|req, answer| match answer.status() {
+    ///         Status::NOT_FOUND => answer.with_body(format!("nothing at {}\n", req.path())),
+    ///         _ => answer,
     ///     });
-    /// let router = Router::new().get("/login", |_| Response::html("<form method=post>…")).nest("", members);
-    /// let status = |path| router.handle(&Request::get(path)).response().status();
-    /// assert_eq!(status("/letters/7"), Status::SEE_OTHER);
-    /// assert_eq!(status("/login"), Status::OK);
+    /// let reply = router.handle(&Request::new(Method::Get, "/x"));
+    /// assert_eq!(reply.response().status(), Status::NOT_FOUND);
+    /// assert_eq!(reply.response().body(), Some(&b"nothing at /x\n"[..]));
     /// ```
     ///
     /// # Panics
     ///
-    /// If the prefix is malformed or ends with a slash or with a `{*name}`, which leaves no path
-    /// for the routes after it; or if a route is there already.
+    /// If there is a fallback already.
     #[track_caller]
-    pub fn nest(mut self, prefix: &str, router: Router) -> Router {
-        assert!(!prefix.ends_with('/'), "prefix {prefix:?} ends with '/'");
-        let last = prefix.rsplit('/').next().unwrap_or(prefix);
-        assert!(
-            !last.starts_with("{*"),
-            "{last} of prefix {prefix:?} takes the whole rest of the path: it reaches no route behind it"
-        );
-        let (node, names) = match prefix {
-            "" => (&mut self.root, Vec::new()),
-            _ => self.root.at(prefix),
+    pub fn fallback<R: Into<Reply>>(
+        mut self,
+        handler: impl Fn(&Request, Response) -> R + Send + Sync + 'static,
+    ) -> Router {
+        let handler = move |request: &Request, answer: Response| {
+            noted(request, handler(request, answer).into())
         };
-        node.is_prefix |= !prefix.is_empty();
-        node.adopt(router.root, &names, &Arc::new(router.middleware));
+        self.root.set_fallback(Box::new(Fallback {
+            handler: Box::new(handler),
+            stacks: Vec::new(),
+        }));
+        self
+    }
+
+    /// Redirects a path that no route has to the path with its last slash added or taken away, if a
+    /// route has that one: with 308, which keeps the method and the body, and with the query. Also
+    /// redirects the prefix of [`nest`](Router::nest). Holds for all routes of this router, and for
+    /// those of nested routers that do not choose for themselves.
+    ///
+    /// ```
+    /// use akurai_http::{Method, Request, Response, Router};
+    ///
+    /// let router = Router::new().get("/console/", |_| Response::text("…")).redirect_slashes();
+    /// let reply = router.handle(&Request::new(Method::Get, "/console?all"));
+    /// assert_eq!(reply.response().headers().get("Location"), Some("/console/?all"));
+    /// ```
+    pub fn redirect_slashes(mut self) -> Router {
+        self.slashes = Some(Slashes::Redirect);
+        self
+    }
+
+    /// As [`redirect_slashes`](Router::redirect_slashes), but the route answers both paths alike. A
+    /// page's relative links mean something else at each of the two.
+    pub fn ignore_slashes(mut self) -> Router {
+        self.slashes = Some(Slashes::Ignore);
         self
     }
 
@@ -270,6 +287,9 @@ impl Router {
     /// the earlier ones, and is called first. A closure that sometimes answers by itself and
     /// sometimes returns the reply of `next` must declare that it returns a [`Reply`]:
     /// `|req, next| -> Reply { … }`.
+    ///
+    /// The route is looked up first, so the function knows [`Request::pattern`] and
+    /// [`Request::param`]. It hands a value to the handler with [`Request::insert`].
     ///
     /// `next` also returns the answers that the server gives instead of a handler: 500 if the
     /// handler panicked, and 413 if a request announces a body over the limit, for which no handler
@@ -298,123 +318,6 @@ impl Router {
             middleware(request, next).into()
         }));
         self
-    }
-
-    /// Answers a request. With it, a test can call handlers without a socket; a handler's panic
-    /// reaches the test.
-    pub fn handle(&self, request: &Request) -> Reply {
-        self.call(request, Call::Handler)
-    }
-
-    fn call(&self, request: &Request, call: Call<'_>) -> Reply {
-        through(&self.middleware, request, &|request| {
-            self.find_and_dispatch(request, call)
-        })
-    }
-
-    /// Looks up the route of a request that announces a body. One lookup serves for its limit and
-    /// its handler.
-    #[inline(never)] // The other requests, which are most, would pay for its frame.
-    fn handle_with_body(&self, request: &Request, limits: &Limits) -> Reply {
-        let mut params = request.take_params();
-        let node = self.find(request, &mut params);
-        match request.begin_body(limits, node.and_then(|node| node.max_body_bytes)) {
-            Ok(()) => self.call_at(request, Call::Caught, node, params),
-            Err(error) => {
-                let refusal = |_: &Request| Response::refusal(error).into();
-                self.call_at(request, Call::Refusal(&refusal), node, params)
-            }
-        }
-    }
-
-    /// As [`call`](Router::call), for a request whose path leads to `node`.
-    fn call_at(
-        &self,
-        request: &Request,
-        call: Call<'_>,
-        node: Option<&Node>,
-        params: Params,
-    ) -> Reply {
-        let params = Cell::new(Some(params));
-        let reply = through(&self.middleware, request, &|inner| {
-            // Middleware may pass on another request, or the same request twice.
-            match params.take().filter(|_| ptr::eq(inner, request)) {
-                Some(params) => self.dispatch(inner, call, node, params),
-                None => self.find_and_dispatch(inner, call),
-            }
-        });
-        if let Some(unused) = params.take() {
-            request.leave_params(unused);
-        }
-        reply
-    }
-
-    /// The node that the path leads to, and the values of the parameters on the way there.
-    fn find(&self, request: &Request, params: &mut Params) -> Option<&Node> {
-        let path = request.path();
-        self.root.find(path.get(1..).unwrap_or(""), params)
-    }
-
-    fn node_of(&self, request: &Request) -> Option<&Node> {
-        let mut params = request.take_params();
-        let node = self.find(request, &mut params);
-        request.leave_params(params);
-        node
-    }
-
-    fn find_and_dispatch(&self, request: &Request, call: Call<'_>) -> Reply {
-        let mut params = request.take_params();
-        let node = self.find(request, &mut params);
-        self.dispatch(request, call, node, params)
-    }
-
-    fn dispatch(
-        &self,
-        request: &Request,
-        call: Call<'_>,
-        node: Option<&Node>,
-        mut params: Params,
-    ) -> Reply {
-        let route = node.and_then(|node| node.route(request.method()));
-        let Some(route) = route else {
-            return match (call, node) {
-                (Call::Refusal(refusal), _) => refusal(request),
-                (_, Some(node)) => node.without_route(request.method()).into(),
-                (_, None) => Response::plain(Status::NOT_FOUND, "not found").into(),
-            };
-        };
-        if !route.names.is_empty() {
-            route.names.iter().for_each(|name| params.push(name));
-            request.set_params(params);
-        }
-        route.call(request, call)
-    }
-}
-
-/// A handler's panic becomes 500, and the request notes it.
-impl App for Router {
-    fn handle(&self, request: &Request) -> Reply {
-        self.call(request, Call::Caught)
-    }
-
-    fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
-        self.call(request, Call::Refusal(refusal))
-    }
-
-    fn max_body_bytes(&self, request: &Request) -> Option<u64> {
-        self.node_of(request)?.max_body_bytes
-    }
-
-    fn allow(&self, request: &Request) -> Option<String> {
-        self.node_of(request).map(Node::allow)
-    }
-
-    fn begin_and_handle(&self, request: &Request, limits: &Limits) -> Reply {
-        // Without a body, no limit has to be looked up.
-        if !request.announces_body() && request.begin_body(limits, None).is_ok() {
-            return self.call(request, Call::Caught);
-        }
-        self.handle_with_body(request, limits)
     }
 }
 

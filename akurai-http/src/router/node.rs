@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::call::{Route, Stack};
+use super::call::{Fallback, Route, Stack};
+use super::slashes::Slashes;
 use crate::codec::path::percent_decode;
 use crate::codec::search::find_byte;
 use crate::message::params::Params;
@@ -19,43 +20,74 @@ pub(super) struct Node {
     pub(super) is_prefix: bool,
     /// Longest body for these routes, in bytes, if it is not the server's default.
     pub(super) max_body_bytes: Option<u64>,
+    /// Answers for the paths from here on that no route has.
+    pub(super) fallback: Option<Box<Fallback>>,
+}
+
+/// What the routes of a nested router get from it, and from the place where it is nested.
+pub(super) struct Nesting<'a> {
+    pub(super) prefix: &'a str,
+    /// The parameters of the prefix.
+    pub(super) names: Vec<String>,
+    pub(super) stack: Arc<Stack>,
+    pub(super) slashes: Option<Slashes>,
 }
 
 impl Node {
-    /// Takes over the routes of `other`, a node of a nested router. Its pattern begins after ours;
-    /// `names` are the parameters of ours. `stack` stays around its handlers.
+    /// Takes over the routes of `other`, a node of a nested router. Its pattern begins after ours.
     #[track_caller]
-    pub(super) fn adopt(&mut self, other: Node, names: &[String], stack: &Arc<Stack>) {
+    pub(super) fn adopt(&mut self, other: Node, nesting: &Nesting<'_>) {
         for (segment, child) in other.plain {
             // A pattern "/" after a prefix is the prefix with a slash: its segment is empty.
-            self.plain_child(&segment).adopt(child, names, stack);
+            self.plain_child(&segment).adopt(child, nesting);
         }
         if let Some(child) = other.any {
-            self.any.get_or_insert_default().adopt(*child, names, stack);
+            self.any.get_or_insert_default().adopt(*child, nesting);
         }
         if let Some(child) = other.rest {
-            self.rest
-                .get_or_insert_default()
-                .adopt(*child, names, stack);
+            self.rest.get_or_insert_default().adopt(*child, nesting);
         }
         self.is_prefix |= other.is_prefix;
         self.max_body_bytes = other.max_body_bytes.or(self.max_body_bytes);
-        for mut route in other.routes {
-            let method = route.method;
-            assert!(
-                self.routes.iter().all(|known| known.method != method),
-                "{method} has a handler already where a nested router has one too"
-            );
-            assert!(
-                route.names.iter().all(|name| !names.contains(name)),
-                "a parameter of the prefix has the name of one behind it"
-            );
-            let mut all_names = names.to_vec();
-            all_names.extend(route.names);
-            route.names = all_names;
-            route.stacks.push(Arc::clone(stack));
-            self.routes.push(route);
+        if let Some(mut fallback) = other.fallback {
+            fallback.stacks.push(Arc::clone(&nesting.stack));
+            self.set_fallback(fallback);
         }
+        for route in other.routes {
+            self.adopt_route(route, nesting);
+        }
+    }
+
+    #[track_caller]
+    fn adopt_route(&mut self, mut route: Route, nesting: &Nesting<'_>) {
+        assert!(
+            self.has_no_own(route.method),
+            "{} has a handler already where a nested router has one too",
+            name_of(route.method)
+        );
+        let is_new = |name| !nesting.names.contains(name);
+        assert!(
+            route.names.iter().all(is_new),
+            "a parameter of the prefix has the name of one behind it"
+        );
+        route.names.splice(..0, nesting.names.iter().cloned());
+        route.pattern.insert_str(0, nesting.prefix);
+        route.stacks.push(Arc::clone(&nesting.stack));
+        route.slashes = route.slashes.or(nesting.slashes);
+        self.routes.push(route);
+    }
+
+    pub(super) fn has_no_own(&self, method: Option<Method>) -> bool {
+        self.routes.iter().all(|route| route.method != method)
+    }
+
+    #[track_caller]
+    pub(super) fn set_fallback(&mut self, fallback: Box<Fallback>) {
+        assert!(
+            self.fallback.is_none(),
+            "there is a fallback for these paths already"
+        );
+        self.fallback = Some(fallback);
     }
 
     /// The node of a pattern, created if it is not there, and the names of the parameters on the
@@ -83,7 +115,10 @@ impl Node {
                 rest.is_none() || segments.peek().is_none(),
                 "{segment} is not the last segment of {pattern:?}"
             );
-            let name = rest.unwrap_or(name);
+            let name = match rest {
+                Some("") => "*",
+                rest => rest.unwrap_or(name),
+            };
             assert!(
                 !name.is_empty() && !names.iter().any(|known| known == name),
                 "parameter {segment} of {pattern:?} has no name of its own"
@@ -109,10 +144,7 @@ impl Node {
     /// The best node for `path`, and the values of the parameters on the way. `path` is
     /// percent-encoded and begins after a slash.
     pub(super) fn find(&self, path: &str, params: &mut Params) -> Option<&Node> {
-        let (segment, after) = match find_byte(b'/', path.as_bytes()) {
-            Some(slash) => (&path[..slash], Some(&path[slash + 1..])),
-            None => (path, None),
-        };
+        let (segment, after) = first_segment(path);
         let decoded = percent_decode(segment)?;
         if let Some((_, child)) = self.plain.iter().find(|(known, _)| *known == *decoded) {
             if let Some(found) = child.onward(after, params) {
@@ -136,14 +168,43 @@ impl Node {
         match after {
             Some(after) => self.find(after, params),
             None if !self.routes.is_empty() => Some(self),
-            None if self.is_prefix => self.find("", params),
+            None if self.is_prefix => {
+                let found = self.find("", params)?;
+                params.lacks_slash = true;
+                Some(found)
+            }
             None => None,
         }
     }
 
+    /// The fallback that lies deepest on the way of `path`, and its depth. `path` is as
+    /// [`find`](Node::find)'s; `None` if the path ends here.
+    pub(super) fn fallback(&self, path: Option<&str>, depth: usize) -> Option<(usize, &Fallback)> {
+        let deeper = path.and_then(|path| {
+            let (segment, after) = first_segment(path);
+            let decoded = percent_decode(segment)?;
+            let plain = self.plain.iter().find(|(known, _)| *known == *decoded);
+            let plain = plain.and_then(|(_, child)| child.fallback(after, depth + 1));
+            let any = self.any.as_deref().filter(|_| !decoded.is_empty());
+            let any = any.and_then(|child| child.fallback(after, depth + 1));
+            match (plain, any) {
+                (Some(plain), Some(any)) if any.0 > plain.0 => Some(any),
+                (plain, any) => plain.or(any),
+            }
+        });
+        deeper.or_else(|| Some((depth, self.fallback.as_deref()?)))
+    }
+
+    /// Whether nothing was added here or below, except perhaps a fallback.
+    pub(super) fn is_empty(&self) -> bool {
+        self.plain.is_empty() && self.any.is_none() && self.rest.is_none()
+    }
+
     pub(super) fn route(&self, method: Method) -> Option<&Route> {
         let of = |method| self.routes.iter().find(|route| route.method == method);
-        of(method).or_else(|| of(Method::Get).filter(|_| method == Method::Head))
+        of(Some(method))
+            .or_else(|| of(Some(Method::Get)).filter(|_| method == Method::Head))
+            .or_else(|| of(None))
     }
 
     /// The answer to a method that has no route at this node.
@@ -155,12 +216,45 @@ impl Node {
         response.with_header("Allow", self.allow())
     }
 
+    /// The methods that have a route at this node, for `Allow`.
     pub(super) fn allow(&self) -> String {
-        let allowed: Vec<&str> = Method::ALL
-            .into_iter()
-            .filter(|&known| known == Method::Options || self.route(known).is_some())
+        let is_allowed = |method: &Method| {
+            let is_answered = self.route(*method).is_some() || *method == Method::Options;
+            method.is_routable() && is_answered
+        };
+        let others = self.routes.iter().filter_map(|route| route.method);
+        let others = others.filter(|method| !Method::ALL.contains(method));
+        let allowed: Vec<&str> = (Method::ALL.into_iter().filter(is_allowed))
+            .chain(others)
             .map(Method::as_str)
             .collect();
         allowed.join(", ")
+    }
+
+    /// Adds the methods without a variant that a route names, here or below, to `named`.
+    pub(super) fn name_others(&self, named: &mut Vec<Method>) {
+        let children = self.plain.iter().map(|(_, child)| child);
+        let children = children
+            .chain(self.any.as_deref())
+            .chain(self.rest.as_deref());
+        children.for_each(|child| child.name_others(named));
+        for method in self.routes.iter().filter_map(|route| route.method) {
+            if !Method::ALL.contains(&method) && !named.contains(&method) {
+                named.push(method);
+            }
+        }
+    }
+}
+
+/// How messages name what a route takes.
+pub(super) fn name_of(method: Option<Method>) -> &'static str {
+    method.map_or("any method", Method::as_str)
+}
+
+/// The first segment of a path, and what is behind the slash after it.
+fn first_segment(path: &str) -> (&str, Option<&str>) {
+    match find_byte(b'/', path.as_bytes()) {
+        Some(slash) => (&path[..slash], Some(&path[slash + 1..])),
+        None => (path, None),
     }
 }

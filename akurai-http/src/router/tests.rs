@@ -1,4 +1,5 @@
 use super::*;
+use crate::{App, Limits, Status};
 
 fn router() -> Router {
     let show = |what: &'static str| {
@@ -21,7 +22,7 @@ fn router() -> Router {
 
 #[track_caller]
 fn check(path: &str, expected: &str) {
-    let reply = router().handle(&Request::get(path));
+    let reply = router().handle(&Request::new(Method::Get, path));
     let body = reply.response().body().unwrap();
     assert_eq!(String::from_utf8_lossy(body), expected, "{path}");
 }
@@ -95,7 +96,7 @@ fn middleware_goes_around_and_may_answer() {
             reply
         });
     for (path, status) in [("/secret", 403), ("/", 200), ("/nothing", 404)] {
-        let reply = router.handle(&Request::get(path));
+        let reply = router.handle(&Request::new(Method::Get, path));
         assert_eq!(reply.response().status().code(), status);
         assert_eq!(reply.response().headers().get("x-outer"), Some("1"));
     }
@@ -122,7 +123,7 @@ fn nested_routers_keep_their_parameters_and_middleware() {
         });
     let outer = router().nest("/in/{b}", inner);
     let answer = |path: &str| {
-        let reply = outer.handle(&Request::get(path));
+        let reply = outer.handle(&Request::new(Method::Get, path));
         let body = reply.response().body().unwrap();
         let inner = reply.response().headers().get("X-Inner").is_some();
         (String::from_utf8(body.to_vec()).unwrap(), inner)
@@ -134,11 +135,17 @@ fn nested_routers_keep_their_parameters_and_middleware() {
     assert_eq!(answer("/in"), ("not found\n".into(), false));
     assert_eq!(answer("/in/"), ("not found\n".into(), false));
     assert_eq!(
-        App::max_body_bytes(&outer, &Request::get("/in/B/x/A")),
+        App::max_body_bytes(&outer, &Request::new(Method::Get, "/in/B/x/A")),
         Some(7)
     );
-    assert_eq!(App::max_body_bytes(&outer, &Request::get("/x/A")), None);
-    assert_eq!(App::max_body_bytes(&outer, &Request::get("/nothing")), None);
+    assert_eq!(
+        App::max_body_bytes(&outer, &Request::new(Method::Get, "/x/A")),
+        None
+    );
+    assert_eq!(
+        App::max_body_bytes(&outer, &Request::new(Method::Get, "/nothing")),
+        None
+    );
 }
 
 #[test]
@@ -183,7 +190,7 @@ fn a_prefix_without_its_slash_is_answered_as_with_one() {
         ("/deep/er/x/", "not found\n"),
         ("/console/log/x", "not found\n"),
     ] {
-        let reply = router.handle(&Request::get(path));
+        let reply = router.handle(&Request::new(Method::Get, path));
         let body = reply.response().body().unwrap();
         assert_eq!(String::from_utf8_lossy(body), text, "{path}");
     }
@@ -202,11 +209,11 @@ fn a_nested_tree_of_files_redirects_its_prefix() {
     static PAGE: &[(&str, &[u8])] = &[("index.html", b"page")];
     let inner = Router::new().files("/", Files::embedded(PAGE));
     let router = Router::new().nest("/site/{lang}", inner);
-    let reply = router.handle(&Request::get("/site/de?a=b"));
+    let reply = router.handle(&Request::new(Method::Get, "/site/de?a=b"));
     let response = reply.response();
     assert_eq!(response.status(), Status::MOVED_PERMANENTLY);
     assert_eq!(response.headers().get("Location"), Some("/site/de/?a=b"));
-    let reply = router.handle(&Request::get("/site/de/"));
+    let reply = router.handle(&Request::new(Method::Get, "/site/de/"));
     assert_eq!(reply.response().body(), Some(&b"page"[..]));
 }
 
@@ -298,11 +305,11 @@ fn a_route_that_is_known_is_that_of_the_request_it_was_looked_up_for() {
         .max_body_bytes("/a/{name}", 5)
         .get("/b/{name}", named)
         .wrap(|req, next| match req.header("X-Instead") {
-            Some(path) => next(&Request::get(path)),
+            Some(path) => next(&Request::new(Method::Get, path)),
             None => next(req),
         });
-    let answer = |request: Request| {
-        let reply = App::begin_and_handle(&router, &request, &Limits::default());
+    let answer = |mut request: Request| {
+        let reply = App::begin_and_handle(&router, &mut request, &Limits::default());
         let body = reply.response().body().unwrap_or_default();
         let body = String::from_utf8_lossy(body).into_owned();
         (reply.response().status().code(), body)
@@ -312,6 +319,6 @@ fn a_route_that_is_known_is_that_of_the_request_it_was_looked_up_for() {
     assert_eq!(answer(posted("sixsix")).0, 413);
     let exchanged = posted("five!").with_header("X-Instead", "/b/y");
     assert_eq!(answer(exchanged), (200, "y".to_owned()));
-    assert_eq!(answer(Request::get("/a/x")).0, 405);
-    assert_eq!(answer(Request::get("/c")).0, 404);
+    assert_eq!(answer(Request::new(Method::Get, "/a/x")).0, 405);
+    assert_eq!(answer(Request::new(Method::Get, "/c")).0, 404);
 }

@@ -9,12 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::io::contain::contain;
+use crate::io::failure::{Failure, is_disconnect};
 use crate::io::limits::Limits;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::{Listener, Transport, is_timeout};
 use crate::serve::acceptor::Acceptor;
 use crate::serve::connection::{self, PendingUpgrade};
-use crate::serve::failure::{is_disconnect, tell};
 use crate::serve::overload::Refusals;
 use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
@@ -90,9 +90,14 @@ impl RunningServer {
     fn accept_and_serve(self: Arc<RunningServer>, index: usize) {
         let acceptor = &self.acceptors[index];
         while let Some((transport, peer)) = self.accept(acceptor) {
-            if !acceptor.leave() && self.spawn_acceptor(index).is_err() {
+            let spawned = match acceptor.leave() {
+                true => Ok(()),
+                false => self.spawn_acceptor(index),
+            };
+            if let Err(error) = spawned {
                 // No other thread can be made, so this one must go on accepting.
                 acceptor.enter();
+                self.serving.registry.failures.tell_accept(&error);
                 self.refuse(transport);
                 continue;
             }
@@ -142,25 +147,26 @@ impl RunningServer {
         let Some(PendingUpgrade {
             run,
             upgraded,
+            kind,
             request,
         }) = connection::serve(&self.serving, entry)
         else {
             return;
         };
-        // The application's error may panic when it is printed or dropped.
+        // The application's error may panic when it is dropped.
         let outcome = contain(|| match run(upgraded) {
             Err(error) if !is_disconnect(&error) => {
-                let failure = format_args!("the closure failed: {error}");
-                tell(format_args!("{request}"), &failure);
+                self.serving.registry.failures.tell(&Failure {
+                    kind,
+                    request: Some(request.failed()),
+                    cause: &error,
+                });
             }
             _ => {}
         });
-        if outcome.is_none() {
-            self.serving
-                .registry
-                .counts
-                .panics
-                .fetch_add(1, Ordering::Relaxed);
+        if let Err(panic) = outcome {
+            let request = Some(request.failed());
+            self.serving.registry.note_panic(request, &panic);
         }
     }
 
@@ -175,19 +181,24 @@ impl RunningServer {
                 acceptor.leave();
                 return None;
             }
-            match accepted {
+            let error = match accepted {
                 Ok(accepted) => return Some(accepted),
-                Err(error) if is_of_the_peer(&error) => {}
-                // Either this spare thread has waited long enough, or the system lacks something,
-                // most likely descriptors. Each thread that waits would take one.
-                Err(_) if acceptor.leave_others() => return None,
-                Err(error) if is_timeout(&error) => {
-                    if acceptor.listener.is_shared() {
-                        thread::sleep(ASK);
-                    }
-                }
+                Err(error) if is_of_the_peer(&error) => continue,
+                Err(error) => error,
+            };
+            if !is_timeout(&error) {
+                self.serving.registry.failures.tell_accept(&error);
+            }
+            // Either this spare thread has waited long enough, or the system lacks something, most
+            // likely descriptors. Each thread that waits would take one.
+            if acceptor.leave_others() {
+                return None;
+            }
+            match is_timeout(&error) {
+                true if acceptor.listener.is_shared() => thread::sleep(ASK),
+                true => {}
                 // Descriptors become free when connections end.
-                Err(_) => thread::sleep(self.serving.limits.accept_pause),
+                false => thread::sleep(self.serving.limits.accept_pause),
             }
         }
     }

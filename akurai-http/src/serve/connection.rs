@@ -15,19 +15,20 @@ mod responding;
 mod upgrading;
 mod waits;
 
-use std::fmt;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::codec::head::{HeadLimits, HeadParser};
 use crate::io::buffered::{BufferedTransport, write_wait};
 use crate::io::clock::Date;
 use crate::io::contain::contain;
+use crate::io::ending::Ending;
+use crate::io::failure::{FailedRequest, Failure, FailureKind, is_disconnect};
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::is_timeout;
 use crate::message::app::begin_body;
+use crate::message::hosts::Hosts;
 use crate::message::own_answers::internal_error;
-use crate::serve::failure::{is_disconnect, tell};
 use crate::serve::serving::Serving;
 use crate::values::error::RequestError;
 use crate::{App, Method, Reply, Request, Response, Status};
@@ -57,10 +58,11 @@ pub(crate) fn serve(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Pend
             // A panic may leave the handler's state inconsistent. That state is the handler's own,
             // as with any thread that panics.
             next => match contain(|| connection.reply_to(next)) {
-                Some(outcome) => outcome,
-                None => connection.after_panic(),
+                Ok(outcome) => outcome,
+                Err(panic) => connection.after_panic(&panic),
             },
         };
+        connection.end_request();
         match outcome {
             Outcome::Persist => {}
             Outcome::Close => {
@@ -82,7 +84,7 @@ fn open(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Box<Connection<'
     Some(Box::new(Connection {
         serving,
         head_limits: limits.head(),
-        parser: HeadParser::default(),
+        parser: HeadParser::accepting(&serving.other_methods),
         request: Request::on(entry.peer, serving.proxies.clone()),
         buffered: Box::new(BufferedTransport::new(Arc::clone(&entry), limits)),
         entry,
@@ -117,6 +119,9 @@ struct Begun {
     output_bytes: usize,
     /// [`BufferedTransport::writes`] at that time.
     writes: u64,
+    status: Status,
+    /// [`Connection::position`] behind the head.
+    body_from: u64,
 }
 
 enum Next {
@@ -219,8 +224,12 @@ impl Connection<'_> {
     }
 
     /// Answers a request after the application panicked.
-    fn after_panic(&mut self) -> Outcome {
-        self.count_panic();
+    fn after_panic(&mut self, panic: &io::Error) -> Outcome {
+        self.tell_noted();
+        self.note_panic(panic);
+        if let Err(panic) = contain(|| self.request.drop_values()) {
+            self.note_panic(&panic);
+        }
         match self.take_back() {
             Some(outcome) => outcome,
             None => self.respond(internal_error()),
@@ -233,7 +242,7 @@ impl Connection<'_> {
         if self.buffered.is_broken() {
             return Some(Outcome::Gone);
         }
-        match self.begun.take() {
+        match &self.begun {
             Some(begun) if begun.writes != self.buffered.writes => {
                 // The framing shows the client that the end is missing, except to HTTP/1.0 without
                 // a length. What was sent before still arrives.
@@ -264,9 +273,12 @@ impl Connection<'_> {
         let Serving {
             app, limits, hosts, ..
         } = self.serving;
-        let request = &self.request;
-        let hosts = hosts.as_ref();
-        if hosts.is_some_and(|hosts| !hosts.admit(request.authority())) {
+        let is_misdirected = |hosts: &Hosts| {
+            // An HTTP/1.0 client may name no host. No browser does that.
+            let authority = self.request.authority();
+            !authority.is_empty() && !hosts.names(authority)
+        };
+        if hosts.as_ref().is_some_and(is_misdirected) {
             let misdirected = RequestError::Misdirected;
             self.serving.registry.counts.refuse(misdirected);
             return Response::refusal(misdirected).into();
@@ -280,40 +292,69 @@ impl Connection<'_> {
                 Err(refusal) => refusal,
             }
         });
+        self.request.drop_values();
         self.with_failure_told(reply)
     }
 
-    /// Prints the failure that a reply was made of, and counts the panic that it stands for.
-    fn with_failure_told(&self, mut reply: Reply) -> Reply {
-        let request = &self.request;
-        request.note_failure(&mut reply);
-        if let Some(error) = request.take_failure() {
-            // If the client left while its body was read, the handler did not fail: nothing is
-            // printed.
-            let left = is_disconnect(&error) && self.buffered.body.check().is_err();
-            if !left {
-                self.blame(&format_args!("the handler failed: {error}"));
-            }
-        }
-        if request.take_panic() {
-            self.count_panic();
+    /// Tells the failure that a reply was made of, and the panic that it stands for.
+    fn with_failure_told(&mut self, mut reply: Reply) -> Reply {
+        self.request.note_failure(&mut reply);
+        if self.tell_noted() {
             reply.response_mut().parts.close = true;
         }
         reply
     }
 
-    fn count_panic(&self) {
-        self.serving
-            .registry
-            .counts
-            .panics
-            .fetch_add(1, Ordering::Relaxed);
+    /// Tells the failure and the panic that the request has noted. Returns whether there was a
+    /// panic.
+    fn tell_noted(&mut self) -> bool {
+        let (failure, panic) = self.request.take_noted();
+        if let Some(error) = failure {
+            // If the client left while its body was read, the handler did not fail: nothing is
+            // told.
+            let left = is_disconnect(&error) && self.buffered.body.check().is_err();
+            if !left {
+                self.tell(FailureKind::Handler, &error);
+            }
+        }
+        if let Some(panic) = &panic {
+            self.note_panic(panic);
+        }
+        panic.is_some()
     }
 
-    /// Prints a fault of the application to stderr. The client learns nothing of it.
-    fn blame(&self, fault: &dyn fmt::Display) {
-        let (method, path) = (self.request.method(), self.request.path());
-        tell(format_args!("{method} {path}"), fault);
+    fn note_panic(&self, panic: &io::Error) {
+        let request = Some(failed_request(&self.request));
+        self.serving.registry.note_panic(request, panic);
+    }
+
+    /// Tells the program of a fault of its own. The client learns nothing of it.
+    fn tell(&self, kind: FailureKind, cause: &io::Error) {
+        self.serving.registry.failures.tell(&Failure {
+            kind,
+            request: Some(failed_request(&self.request)),
+            cause,
+        });
+    }
+
+    /// Tells the log that the request is over, unless its upgrade has taken the log away.
+    fn end_request(&mut self) {
+        if !self.request.has_end() {
+            return;
+        }
+        let mut ending = Ending::default();
+        if let Some(begun) = &self.begun {
+            ending.status = Some(begun.status);
+            ending.bytes_sent = self.position().saturating_sub(begun.body_from);
+        }
+        for panic in self.request.end(ending) {
+            self.note_panic(&panic);
+        }
+    }
+
+    /// How many bytes were written so far, with those that wait in the output.
+    fn position(&self) -> u64 {
+        self.entry.sent_bytes() + self.buffered.output.len() as u64
     }
 
     fn refuse(&mut self, error: RequestError) -> Outcome {
@@ -344,6 +385,14 @@ impl Connection<'_> {
     }
 }
 
+fn failed_request(request: &Request) -> FailedRequest<'_> {
+    FailedRequest {
+        method: request.method(),
+        path: request.path(),
+        client: request.client_addr(),
+    }
+}
+
 /// Whether the server answers this request without the app. The answer that `TRACE` asks for would
 /// show a page the credentials that its browser adds.
 fn is_for_server(request: &Request) -> bool {
@@ -355,6 +404,6 @@ fn answer_for_server(app: &dyn App, request: &Request) -> Reply {
         true => (Status::NO_CONTENT, None),
         false => (Status::METHOD_NOT_ALLOWED, app.allow(request)),
     };
-    let allow = allow.unwrap_or_else(Method::list);
+    let allow = allow.unwrap_or_else(|| Method::list(&app.methods()));
     Response::new(status).with_header("Allow", allow).into()
 }

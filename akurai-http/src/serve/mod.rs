@@ -3,8 +3,6 @@
 pub(crate) mod accept;
 pub(crate) mod acceptor;
 pub(crate) mod connection;
-pub(crate) mod failure;
-pub(crate) mod hosts;
 pub(crate) mod overload;
 pub(crate) mod server;
 pub(crate) mod serving;

@@ -8,13 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::io::failure::Failure;
 use crate::io::limits::Limits;
 use crate::io::registry::Registry;
 use crate::io::transport::Listener;
 #[cfg(unix)]
 use crate::io::unix_socket::UnixSocket;
+use crate::message::hosts::Hosts;
 use crate::serve::accept::RunningServer;
-use crate::serve::hosts::Hosts;
 use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
 use crate::{App, Stats, TrustedProxies};
@@ -138,7 +139,8 @@ impl Server {
 
     /// Answers only to these hosts: host names, IPv4 addresses and IPv6 addresses, each without a
     /// port. A request for another host gets 421 (RFC 9110 §15.5.20), and its connection ends. No
-    /// router, handler or upgrade sees it. Another call adds to the list. Default: any host.
+    /// router, handler or upgrade sees it. Another call adds to the list. Default: any host. With
+    /// [`Router::host`](crate::Router::host), a host has routes of its own.
     ///
     /// This stops DNS rebinding. In that attack, a page of another site makes its own name lead to
     /// this server's address, on loopback or in a private network. The browser then takes page and
@@ -170,6 +172,36 @@ impl Server {
             list.add(host.as_ref())?;
         }
         Ok(self)
+    }
+
+    /// Calls `hook` with each [`Failure`] of the program. Without a hook, each is one line on
+    /// stderr. Another call replaces the hook.
+    ///
+    /// A failure is told once. It is no failure if a client left or was too slow, sent a request
+    /// that was refused, or broke the protocol that it had upgraded to; [`Handle::stats`] counts
+    /// refused requests.
+    ///
+    /// The thread that met the failure calls the hook, usually the connection's own, and the
+    /// connection waits for it: the hook should not wait for anything long. Several threads may call
+    /// it at once. If it panics, the failure becomes a line on stderr, and nothing else changes.
+    ///
+    /// The standard library also prints each panic on stderr; see
+    /// [`std::panic::set_hook`](std::panic::set_hook).
+    ///
+    /// ```no_run
+    /// use akurai_http::{FailureKind, Response, Router, Server};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let server = Server::bind("127.0.0.1:8090")?.on_error(|failure| match failure.kind() {
+    ///     FailureKind::Panic => eprintln!("<2>{failure}"), // a priority for systemd's journal
+    ///     _ => eprintln!("<3>{failure}"),
+    /// });
+    /// server.run(Router::new().get("/", |_| Response::text("hello\n")))
+    /// # }
+    /// ```
+    pub fn on_error(self, hook: impl Fn(&Failure<'_>) + Send + Sync + 'static) -> Server {
+        self.registry.failures.set_hook(Arc::new(hook));
+        self
     }
 
     /// The first TCP address that is bound, with the real port.
@@ -235,6 +267,7 @@ impl Server {
             threads,
         } = self;
         let serving = Serving {
+            other_methods: app.methods(),
             app: Box::new(app),
             limits: Arc::new(limits),
             proxies,

@@ -6,12 +6,14 @@ use std::time::Duration;
 use crate::io::limits::Limits;
 use crate::io::linger::free_quarters;
 use crate::io::registry::Registry;
-use crate::serve::hosts::Hosts;
-use crate::{App, TrustedProxies};
+use crate::message::hosts::Hosts;
+use crate::{App, Method, TrustedProxies};
 
 /// The app, and what bounds and counts its connections.
 pub(crate) struct Serving {
     pub(crate) app: Box<dyn App>,
+    /// The methods without a variant that the app takes.
+    pub(crate) other_methods: Vec<Method>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) proxies: Option<Arc<TrustedProxies>>,
     /// The hosts that the server answers to; `None` for any.

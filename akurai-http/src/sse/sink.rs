@@ -18,8 +18,12 @@ pub(super) const PRELUDE: &[u8] = b": \n\n";
 /// Answers with an event stream. `f` writes it on the connection's own thread, until `f` returns or
 /// the client leaves.
 ///
-/// An `Err` of `f` ends the stream as an `Ok` does. The error is written to stderr, unless the
-/// client left or the server stops: see [`Upgrade::fallible`].
+/// `f` outlives the request, so it cannot borrow it. Take out first what `f` needs, and move it in:
+/// `let user = req.get::<User>().cloned();`, `let id = req.param("id").map(str::to_owned);`.
+///
+/// An `Err` of `f` ends the stream as an `Ok` does. The server tells the error to
+/// [`Server::on_error`](crate::Server::on_error), unless the client left or the server stops: see
+/// [`Upgrade::fallible`].
 ///
 /// The head is sent at once, followed by a first comment. It has `Content-Type: text/event-stream`,
 /// `Cache-Control: no-store, no-transform` and `X-Accel-Buffering: no`, so that no proxy holds

@@ -16,9 +16,9 @@ const KEPT_LINES: usize = 16;
 /// UTF-8, [`bytes`](Headers::bytes) returns any value.
 ///
 /// ```
-/// use akurai_http::Request;
+/// use akurai_http::{Method, Request};
 ///
-/// let request = Request::get("/").with_header("Accept", "text/html, */*");
+/// let request = Request::new(Method::Get, "/").with_header("Accept", "text/html, */*");
 /// let headers = request.headers();
 /// assert_eq!(headers.get("accept"), Some("text/html, */*"));
 /// assert_eq!(headers.tokens("Accept").count(), 2);

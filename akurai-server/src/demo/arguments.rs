@@ -27,6 +27,8 @@ Options:
 What the command line says counts before the environment. There, several addresses or names are
 separated by spaces, and an option without a value is switched on by 1 and off by 0.
 
+Ctrl-C or SIGTERM ends it. Requests in progress may take 30 s more; a second signal cuts them off.
+
 Exit status: 0 after it was asked to end, 1 if it cannot serve, 2 if it was asked for what it does not know.
 ";
 

@@ -3,7 +3,6 @@
 pub(crate) mod arguments;
 mod chat;
 pub(crate) mod dashboard;
-pub(crate) mod metrics;
 pub(crate) mod routes;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,12 +1,12 @@
 //! The thread that reads a hub's events from its engine.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
+use super::failures::contain;
 use super::ring::BATCH;
 use super::{Inner, spawn};
 use crate::{Batch, Engine, EventId};
@@ -36,10 +36,11 @@ pub(super) fn start(engine: Arc<dyn Engine>, hub: Weak<Inner>, after: EventId) -
 }
 
 fn run(engine: &dyn Engine, hub: &Weak<Inner>, mut after: EventId) {
+    let mut was_failing = false;
     while let Some((look, wait)) = hub.upgrade().map(|hub| hub.begin_look()) {
         // An application's own engine may panic. Its next call may succeed, and without this thread
         // the hub would get no more events.
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let outcome = contain(|| {
             let batch = engine.next(after, wait, BATCH)?;
             let Some(hub) = hub.upgrade() else {
                 return Ok(());
@@ -47,7 +48,7 @@ fn run(engine: &dyn Engine, hub: &Weak<Inner>, mut after: EventId) {
             hub.add(&batch);
             let before = std::mem::replace(&mut after, batch.end);
             hub.end_look(engine, look, before, &batch)
-        }));
+        });
         let Some(hub) = hub.upgrade() else {
             return;
         };
@@ -55,14 +56,23 @@ fn run(engine: &dyn Engine, hub: &Weak<Inner>, mut after: EventId) {
         hub.engine_health
             .has_panicked
             .store(has_panicked, Ordering::Relaxed);
-        if !matches!(outcome, Ok(Ok(()))) {
+        let failure = match &outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(("the engine failed", error)),
+            Err(panic) => Some(("the engine panicked", panic)),
+        };
+        if let Some((work, error)) = failure {
             hub.shared.counts.read_errors.add(1);
+            // The engine may fail for hours, ten times a second.
+            if !was_failing {
+                hub.shared.failures().tell(work, error);
+            }
         }
+        was_failing = failure.is_some();
         drop(hub);
         match outcome {
             Ok(Ok(())) => {}
             Ok(Err(_)) => thread::sleep(POLL / 10),
-            // Each panic has its message on stderr.
             Err(_) => thread::sleep(POLL),
         }
     }

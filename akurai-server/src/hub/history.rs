@@ -58,7 +58,7 @@ impl Hub {
     /// are the last ones, and not complete.
     ///
     /// ```
-    /// use akurai_http::{Request, Response, Router};
+    /// use akurai_http::{Method, Request, Response, Router};
     /// use akurai_server::{Event, History, Hub, HubOptions};
     ///
     /// # fn main() -> std::io::Result<()> {
@@ -75,7 +75,7 @@ impl Hub {
     ///     })
     ///     .get("/events", move |req: &Request| events.sse(req, &["news"]));
     /// # let id = hub.publish("news", "", "one")?;
-    /// # let reply = app.handle(&Request::get("/latest"));
+    /// # let reply = app.handle(&Request::new(Method::Get, "/latest"));
     /// # let text = format!("{id}\none");
     /// # assert_eq!(reply.response().body(), Some(text.as_bytes()));
     /// # Ok(())

@@ -4,6 +4,7 @@
 mod early;
 mod engine_reader;
 mod event_streams;
+mod failures;
 mod greeting;
 mod history;
 mod losses;
@@ -289,7 +290,7 @@ impl Hub {
     /// ```
     /// use std::sync::Mutex;
     ///
-    /// use akurai_http::{Request, Response, Router};
+    /// use akurai_http::{Method, Request, Response, Router};
     /// use akurai_server::{Hub, HubOptions};
     ///
     /// static SCORE: Mutex<u32> = Mutex::new(0);
@@ -311,7 +312,7 @@ impl Hub {
     ///         Ok(Response::text(""))
     ///     })
     ///     .get("/events", move |req| events.sse(req, &["score"]));
-    /// # let reply = app.handle(&Request::get("/score"));
+    /// # let reply = app.handle(&Request::new(Method::Get, "/score"));
     /// # assert!(reply.response().body().unwrap().starts_with(br#"{"score":0,"at":""#));
     /// # Ok(())
     /// # }

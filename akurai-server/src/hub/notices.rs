@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use super::failures::{HubFailures, contain};
 use super::spawn;
 use crate::lock::{self, lock};
 
@@ -23,6 +22,7 @@ const MOST_WAITING: usize = 1_024;
 pub(crate) struct Notices {
     state: Mutex<NoticesState>,
     changed: Condvar,
+    pub(crate) failures: HubFailures,
 }
 
 #[derive(Default)]
@@ -92,12 +92,22 @@ impl Notices {
     /// Runs until the hub ends.
     fn run(&self) {
         while let Some((notice, change)) = self.wait() {
-            contain(move || notice(&change.topic, change.count));
+            let has_come = change.count > change.before;
+            if let Err(panic) = contain(move || notice(&change.topic, change.count)) {
+                let work = match has_come {
+                    true => "a notice of on_join panicked",
+                    false => "a notice of on_leave panicked",
+                };
+                self.failures.tell(work, &panic);
+            }
         }
         let mut state = self.lock();
         let closures = (state.on_join.take(), state.on_leave.take());
         drop(state);
-        contain(move || drop(closures));
+        if let Err(panic) = contain(move || drop(closures)) {
+            self.failures
+                .tell("a notice panicked when it was dropped", &panic);
+        }
     }
 
     /// Waits for a change that the application wants to hear. `None` if the hub is gone.
@@ -157,16 +167,6 @@ impl NoticesState {
             self.newest.remove(&change.topic);
         }
         Some(change)
-    }
-}
-
-/// Runs the application's code. A panic in it must not end the thread; its message is on stderr.
-fn contain(work: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
-        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            // Dropping the second payload might panic too.
-            mem::forget(second);
-        }
     }
 }
 

@@ -28,7 +28,8 @@ impl Hub {
     ///
     /// The thread begins when the first notice is set, here or by [`on_leave`](Hub::on_leave). It
     /// ends with the hub, after the notice that it is giving at that moment; waiting notices are
-    /// not given. A panic costs one notice. A notice that holds a clone of the hub keeps the hub
+    /// not given. A panic costs one notice, and
+    /// [`on_error`](Hub::on_error) is told. A notice that holds a clone of the hub keeps the hub
     /// alive.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The state that a hub's threads share.
 
 use super::early::Looks;
+use super::failures::HubFailures;
 use super::options::HubOptions;
 use super::ring::{Ring, RingLimits};
 use super::stats::Counts;
@@ -36,6 +37,10 @@ impl Shared {
             vanished: Vanished::default(),
             counts: Counts::default(),
         }
+    }
+
+    pub(crate) fn failures(&self) -> &HubFailures {
+        &self.topics.notices.failures
     }
 
     /// Counts an event that so many subscribers are given.

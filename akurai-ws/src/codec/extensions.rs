@@ -225,7 +225,7 @@ impl<'a> Cursor<'a> {
 
 #[cfg(test)]
 mod tests {
-    use akurai_http::Request;
+    use akurai_http::{Method, Request};
 
     use super::*;
 
@@ -253,7 +253,7 @@ mod tests {
     fn ask(lines: &[&str], wanted: Wanted) -> Result<Option<String>, Malformed> {
         let with_line =
             |request: Request, line: &&str| request.with_header("Sec-WebSocket-Extensions", line);
-        let request = lines.iter().fold(Request::get("/"), with_line);
+        let request = lines.iter().fold(Request::new(Method::Get, "/"), with_line);
         let agreed = negotiate(request.headers(), Some(wanted))?;
         Ok(agreed.map(|agreed| agreed.response))
     }
@@ -372,7 +372,10 @@ mod tests {
         ];
         assert_eq!(ask(&lines, TAKEOVER), Ok(Some("permessage-deflate".into())));
         assert_eq!(ask(&[], TAKEOVER), Ok(None));
-        assert_eq!(negotiate(Request::get("/").headers(), None), Ok(None));
+        assert_eq!(
+            negotiate(Request::new(Method::Get, "/").headers(), None),
+            Ok(None)
+        );
     }
 
     #[test]
@@ -394,7 +397,8 @@ mod tests {
             "a, b;, permessage-deflate",
         ] {
             assert_eq!(ask(&[malformed], TAKEOVER), Err(Malformed), "{malformed}");
-            let request = Request::get("/").with_header("Sec-WebSocket-Extensions", malformed);
+            let request =
+                Request::new(Method::Get, "/").with_header("Sec-WebSocket-Extensions", malformed);
             assert_eq!(negotiate(request.headers(), None), Err(Malformed));
         }
         check(

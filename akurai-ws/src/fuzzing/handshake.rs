@@ -34,7 +34,7 @@ struct Case<'c> {
 
 /// These fields, if their values may stand in a field.
 fn headers(fields: &[(&str, &[u8])]) -> Option<Headers> {
-    let mut request = Request::get("/");
+    let mut request = Request::new(Method::Get, "/");
     for (name, value) in fields {
         Response::new(Status::OK)
             .headers_mut()

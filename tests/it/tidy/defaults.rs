@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use akurai_http::Limits;
-use akurai_server::{HubOptions, RedisOptions};
+use akurai_server::{HubOptions, RedisOptions, Retention};
 use akurai_ws::WsOptions;
 
 use super::{read, root, rust_files};
@@ -99,6 +99,7 @@ fn defaults() -> BTreeMap<String, String> {
         ("WsOptions", &WsOptions::new()),
         ("HubOptions", &HubOptions::default()),
         ("RedisOptions", &RedisOptions::default()),
+        ("Retention", &Retention::default()),
     ]);
     // One for each core, so it differs between machines.
     defaults.remove("HubOptions.shards");

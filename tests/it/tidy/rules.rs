@@ -139,7 +139,7 @@ fn table<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// Invariant 2: the token that only `signal.rs` and the tests' `counter.rs` may contain.
+/// Invariant 2: the token that only `signals.rs` and the tests' `counter.rs` may contain.
 pub(super) fn is_safe(text: &str) -> Vec<String> {
     lines_of_token(text, &["unsafe"])
 }

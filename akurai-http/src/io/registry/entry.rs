@@ -4,11 +4,12 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::{Registry, Traffic, take_place};
 use crate::io::contain::contain;
+use crate::io::ending::{Ending, UpgradeEnd, set_field};
 use crate::io::limits::Limits;
 use crate::io::linger::{LingerBounds, Lingering};
 use crate::io::lock::lock;
@@ -33,6 +34,8 @@ pub(crate) struct RegistryEntry {
     is_cut: AtomicBool,
     /// Called at a shutdown, instead of ending the input.
     stop_hook: OnceLock<StopHook>,
+    /// What to do when the upgrade ends, if the program logs it.
+    end: Mutex<Option<Box<UpgradeEnd>>>,
     pub(super) id: u64,
     registry: Arc<Registry>,
 }
@@ -81,6 +84,7 @@ impl RegistryEntry {
             phase: AtomicU8::new(BUSY),
             is_cut: AtomicBool::new(false),
             stop_hook: OnceLock::new(),
+            end: Mutex::new(None),
             id,
             registry: Arc::clone(registry),
         }
@@ -109,6 +113,11 @@ impl RegistryEntry {
     /// How many bytes were written.
     pub(crate) fn sent_bytes(&self) -> u64 {
         self.traffic.bytes_out.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes were read.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.traffic.bytes_in.load(Ordering::Relaxed)
     }
 
     fn count_written(&self, count: usize) -> io::Result<usize> {
@@ -182,6 +191,41 @@ impl RegistryEntry {
             let _ = self.transport.shutdown(Shutdown::Read);
         }
         true
+    }
+
+    /// Sets what to do when the upgrade ends.
+    pub(crate) fn set_end(&self, end: UpgradeEnd) {
+        *lock(&self.end) = Some(Box::new(end));
+    }
+
+    /// Adds a field to the log line of the upgrade, if there will be one.
+    pub(crate) fn log(&self, name: &'static str, value: &dyn fmt::Display) {
+        if lock(&self.end).is_none() {
+            return;
+        }
+        // The value is the program's: it is written while our lock is free.
+        let value = value.to_string();
+        if let Some(end) = &mut *lock(&self.end) {
+            set_field(&mut end.fields, name, value);
+        }
+    }
+
+    /// Ends the upgrade. It runs the program's code, which may panic.
+    pub(crate) fn end_upgrade(&self) {
+        let end = lock(&self.end).take();
+        let Some(end) = end.map(|end| *end) else {
+            return;
+        };
+        let run = end.run;
+        let ending = Ending {
+            status: None,
+            bytes_sent: self.sent_bytes().saturating_sub(end.sent_before),
+            bytes_received: Some(self.received_bytes() - end.received_before),
+            fields: end.fields,
+        };
+        if let Err(panic) = contain(|| run(ending)) {
+            self.registry.note_panic(None, &panic);
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -266,8 +310,8 @@ impl RegistryEntry {
         let Some(hook) = self.stop_hook.get() else {
             return false;
         };
-        if contain(|| (hook.0)(self)).is_none() {
-            self.registry.counts.panics.fetch_add(1, Ordering::Relaxed);
+        if let Err(panic) = contain(|| (hook.0)(self)) {
+            self.registry.note_panic(None, &panic);
         }
         true
     }

@@ -28,6 +28,7 @@ fn the_last_that_accepts_goes_on_when_no_thread_can_be_made() {
     let (registry, threads) = (Arc::<Registry>::default(), Arc::<Threads>::default());
     let server = RunningServer::new(
         Serving {
+            other_methods: Vec::new(),
             app: Box::new(|_: &Request| Response::text("got")),
             limits: Arc::default(),
             proxies: None,

@@ -1,9 +1,12 @@
 //! How a response is written.
 
+use std::io;
+
 use super::{Begun, Connection, Outcome};
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
 use crate::io::buffered::OUTPUT_BYTES;
 use crate::io::contain::contain;
+use crate::io::failure::FailureKind;
 use crate::message::body_writer::{BodyWriter, Coded};
 use crate::message::response::{Body, StreamFn};
 use crate::{Method, Response, Status, Version};
@@ -13,7 +16,7 @@ impl Connection<'_> {
         let framing = match self.framing(&response) {
             Ok(framing) => framing,
             Err(fault) => {
-                self.blame(&fault);
+                self.tell(FailureKind::Response, &io::Error::other(fault));
                 return self.respond_in_place_of(response);
             }
         };
@@ -89,13 +92,13 @@ impl Connection<'_> {
             write(&mut body).and_then(|()| body.finish())
         });
         match result {
-            Some(Ok(())) => return true,
-            Some(Err(error)) => {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => {
                 if !self.buffered.is_broken() {
-                    self.blame(&format_args!("the body failed: {error}"));
+                    self.tell(FailureKind::StreamedBody, &error);
                 }
             }
-            None => self.count_panic(),
+            Err(panic) => self.note_panic(&panic),
         }
         false
     }
@@ -140,10 +143,7 @@ impl Connection<'_> {
         persistence: Persistence,
     ) {
         let buffered = &mut *self.buffered;
-        self.begun = Some(Begun {
-            output_bytes: buffered.output.len(),
-            writes: buffered.writes,
-        });
+        let (output_bytes, writes) = (buffered.output.len(), buffered.writes);
         append_head(
             head.status(),
             head.headers(),
@@ -152,6 +152,12 @@ impl Connection<'_> {
             self.date.now(),
             &mut buffered.output,
         );
+        self.begun = Some(Begun {
+            output_bytes,
+            writes,
+            status: head.status(),
+            body_from: self.position(),
+        });
     }
 }
 

@@ -1,20 +1,50 @@
 //! How a connection leaves HTTP (RFC 9110 §7.8).
 
 use std::io;
+use std::mem;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Connection, Outcome};
+use super::{Connection, Outcome, failed_request};
 use crate::codec::response::{Persistence, ResponseFraming};
-use crate::{Method, Response, Status, Upgrade, Upgraded};
+use crate::io::ending::{Ending, UpgradeEnd};
+use crate::io::failure::{FailedRequest, FailureKind};
+use crate::{Method, Request, Response, Socket, Status, Upgrade, Upgraded};
 
 /// A connection that left HTTP, and the closure that will own it.
 pub(crate) struct PendingUpgrade {
     pub(crate) run: Box<dyn FnOnce(Upgraded) -> io::Result<()> + Send>,
     pub(crate) upgraded: Upgraded,
-    /// The request's method and path.
-    pub(crate) request: String,
+    /// What an error of the closure is.
+    pub(crate) kind: FailureKind,
+    pub(crate) request: Box<UpgradedRequest>,
+}
+
+/// The request of an upgrade, as a failure names it.
+pub(crate) struct UpgradedRequest {
+    method: Method,
+    path: String,
+    client: Option<IpAddr>,
+}
+
+impl UpgradedRequest {
+    fn of(request: &Request) -> UpgradedRequest {
+        UpgradedRequest {
+            method: request.method(),
+            path: request.path().to_owned(),
+            client: request.client_addr(),
+        }
+    }
+
+    pub(crate) fn failed(&self) -> FailedRequest<'_> {
+        FailedRequest {
+            method: self.method,
+            path: &self.path,
+            client: self.client,
+        }
+    }
 }
 
 impl Connection<'_> {
@@ -25,7 +55,8 @@ impl Connection<'_> {
         let is_switch = upgrade.head.status() == Status::SWITCHING_PROTOCOLS;
         if is_switch {
             if upgrade.head.headers().bytes("Upgrade").is_none() {
-                self.blame(&"a handler switched protocols and named none");
+                let fault = io::Error::other("a handler switched protocols and named none");
+                self.tell(FailureKind::Response, &fault);
                 return self.respond(upgrade.head.failed());
             }
             if !self.request.asks_for(&upgrade.head) {
@@ -59,6 +90,8 @@ impl Connection<'_> {
             false => Persistence::Close,
         };
         self.begin_answer(&head, ResponseFraming::Bodiless, persistence);
+        let request = Box::new(UpgradedRequest::of(&self.request));
+        let socket = self.upgraded_socket();
         self.buffered.output.extend_from_slice(&prelude);
         if self.buffered.flush().is_err() || self.release_timeouts().is_err() {
             return Outcome::Gone;
@@ -67,13 +100,37 @@ impl Connection<'_> {
         let is_input_unread = !self.buffered.skim_body();
         Outcome::Upgrade(PendingUpgrade {
             run,
-            upgraded: Upgraded::new(
-                self.buffered.take_unread(),
-                is_input_unread,
-                Arc::clone(&self.entry),
-            ),
-            request: format!("{} {}", self.request.method(), self.request.path()),
+            upgraded: Upgraded::new(self.buffered.take_unread(), is_input_unread, socket),
+            kind: match is_switch {
+                true => FailureKind::Upgrade,
+                false => FailureKind::EventStream,
+            },
+            request,
         })
+    }
+
+    /// The socket of an upgrade whose head was just written. If the request is logged, its line
+    /// waits for the end of the upgrade, and the request with it.
+    fn upgraded_socket(&mut self) -> Socket {
+        let entry = Arc::clone(&self.entry);
+        if !self.request.has_end() {
+            return Socket::new(entry);
+        }
+        let request = mem::replace(&mut self.request, Request::on(None, None));
+        let status = self.begun.as_ref().map(|begun| begun.status);
+        let registry = Arc::clone(&self.serving.registry);
+        let run = move |ending: Ending| {
+            for panic in request.end(Ending { status, ..ending }) {
+                registry.note_panic(Some(failed_request(&request)), &panic);
+            }
+        };
+        let end = UpgradeEnd {
+            run: Box::new(run),
+            sent_before: self.begun.as_ref().map_or(0, |begun| begun.body_from),
+            received_before: entry.received_bytes() - self.buffered.unread().len() as u64,
+            fields: Vec::new(),
+        };
+        Socket::with_end(entry, end)
     }
 
     /// Reads what the handler left of the body, as a handler would: another protocol begins after

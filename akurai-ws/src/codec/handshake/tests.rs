@@ -1,5 +1,5 @@
 use super::*;
-use akurai_http::Request;
+use akurai_http::{Method, Request};
 
 const KEY: (&str, &str) = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
 const VERSION: (&str, &str) = ("Sec-WebSocket-Version", "13");
@@ -8,7 +8,7 @@ const CONNECTION: (&str, &str) = ("Connection", "Upgrade");
 const COMPLETE: [(&str, &str); 4] = [UPGRADE, CONNECTION, VERSION, KEY];
 
 fn request(fields: &[(&str, &str)]) -> Request {
-    let request = Request::get("/ws");
+    let request = Request::new(Method::Get, "/ws");
     fields.iter().fold(request, |request, (name, value)| {
         request.with_header(name, value)
     })

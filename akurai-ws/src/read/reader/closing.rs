@@ -28,6 +28,9 @@ impl Reader {
         if self.outbox.abandon() {
             let _ = self.socket.shutdown(Shutdown::Both);
         }
+        if let Some(info) = self.outbox.close_info() {
+            self.socket.log("close", info.code);
+        }
     }
 
     // Reads and discards what the peer still sends, until its Close and its FIN. A socket that is

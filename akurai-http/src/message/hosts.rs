@@ -1,4 +1,4 @@
-//! The hosts that a server answers to.
+//! The hosts that a server or a router answers to.
 
 use std::io;
 use std::net::Ipv6Addr;
@@ -30,15 +30,20 @@ impl Hosts {
         Ok(())
     }
 
-    /// Whether a request may be for this authority. An empty one may: then an HTTP/1.0 client named
-    /// no host, which no browser does.
-    pub(crate) fn admit(&self, authority: &str) -> bool {
+    /// Whether a host is in both lists.
+    pub(crate) fn overlap(&self, other: &Hosts) -> bool {
+        let is_ours = |name: &String| self.names.iter().any(|own| own.eq_ignore_ascii_case(name));
+        other.names.iter().any(is_ours) || other.v6.iter().any(|addr| self.v6.contains(addr))
+    }
+
+    /// Whether the host of this authority is one of them.
+    pub(crate) fn names(&self, authority: &str) -> bool {
         let host = without_port(authority);
         match bracketed(host) {
             Some(addr) => self.v6.contains(&addr),
             None => {
                 let is_named = |name: &String| name.eq_ignore_ascii_case(without_root(host));
-                authority.is_empty() || self.names.iter().any(is_named)
+                self.names.iter().any(is_named)
             }
         }
     }
@@ -80,7 +85,6 @@ mod tests {
             hosts.add(host).expect(host);
         }
         for authority in [
-            "",
             "localhost",
             "LocalHost",
             "localhost.",
@@ -96,9 +100,10 @@ mod tests {
             "[0000::0.0.0.1]:1",
             "[2001:db8:0::7]",
         ] {
-            assert!(hosts.admit(authority), "{authority}");
+            assert!(hosts.names(authority), "{authority}");
         }
         for authority in [
+            "",
             "evil.example",
             "evil.example:8090",
             "localhost.evil.example",
@@ -115,9 +120,9 @@ mod tests {
             "[::ffff:127.0.0.1]",
             "::1",
         ] {
-            assert!(!hosts.admit(authority), "{authority}");
+            assert!(!hosts.names(authority), "{authority}");
         }
-        assert!(Hosts::default().admit("") && !Hosts::default().admit("localhost"));
+        assert!(!Hosts::default().names("localhost"));
     }
 
     #[test]

@@ -1,0 +1,255 @@
+//! Failures of the application. The program learns of each, since the client does not.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::Method;
+use crate::io::contain::contain;
+use crate::io::lock::lock;
+
+/// Least time between two failures to accept that are told.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// What went wrong in the program, as [`Server::on_error`](crate::Server::on_error) reports it.
+///
+/// `Display` is one line, as the server prints it by default. A control character in it is escaped,
+/// so text of a client cannot forge another line:
+///
+/// ```text
+/// GET /users/7: the handler failed: No such file or directory (os error 2)
+/// ```
+#[derive(Debug)]
+pub struct Failure<'a> {
+    pub(crate) kind: FailureKind,
+    pub(crate) request: Option<FailedRequest<'a>>,
+    pub(crate) cause: &'a io::Error,
+}
+
+/// The request that was being answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FailedRequest<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    pub(crate) client: Option<IpAddr>,
+}
+
+/// What failed; see [`Failure::kind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// A handler returned an error, which became 500. The errors that become another status are the
+    /// client's: see [`Reply`](crate::Reply).
+    Handler,
+    /// The program's code panicked: a handler, middleware, a closure, a hook, or the access log's
+    /// sink. The cause has the panic's message.
+    Panic,
+    /// The closure of an event stream, or of another upgrade whose head is 200, returned an error.
+    EventStream,
+    /// The closure of an upgrade to another protocol, a WebSocket for example, returned an error.
+    Upgrade,
+    /// The writer of a [streamed body](crate::Response::stream) returned an error.
+    StreamedBody,
+    /// An answer cannot be sent, so the client got 500: its status is interim, its declared length
+    /// is not its body's, or it switches to a protocol that it does not name.
+    Response,
+    /// The system refused to accept a connection, for lack of descriptors for example, or to start
+    /// a thread for it. The server goes on. Told at most once a second.
+    Accept,
+}
+
+impl Failure<'_> {
+    /// What failed.
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// Why it failed. The error is the one that the program returned;
+    /// [`get_ref`](io::Error::get_ref) has the program's own error inside it, if there is one. For a
+    /// panic it has the message.
+    pub fn cause(&self) -> &io::Error {
+        self.cause
+    }
+
+    /// The request's method. `None` if the failure belongs to no request
+    /// ([`FailureKind::Accept`], or a panic in a hook of [`Upgrade::on_stop`](crate::Upgrade::on_stop)).
+    pub fn method(&self) -> Option<Method> {
+        self.request.map(|request| request.method)
+    }
+
+    /// The request's path, as [`Request::path`](crate::Request::path) has it. `None` as for
+    /// [`method`](Failure::method).
+    pub fn path(&self) -> Option<&str> {
+        self.request.map(|request| request.path)
+    }
+
+    /// The address of the request's client, as
+    /// [`Request::client_addr`](crate::Request::client_addr) has it.
+    pub fn client_addr(&self) -> Option<IpAddr> {
+        self.request?.client
+    }
+}
+
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(request) = &self.request {
+            write!(f, "{} {}: ", request.method, request.path)?;
+        }
+        f.write_str(match self.kind {
+            FailureKind::Handler => "the handler failed: ",
+            FailureKind::Panic => "panicked: ",
+            FailureKind::EventStream | FailureKind::Upgrade => "the closure failed: ",
+            FailureKind::StreamedBody => "the body failed: ",
+            FailureKind::Response => "",
+            FailureKind::Accept => "cannot accept a connection: ",
+        })?;
+        for character in self.cause.to_string().chars() {
+            match character.is_control() {
+                true => write!(f, "{}", character.escape_default())?,
+                false => f.write_char(character)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+type Hook = Arc<dyn Fn(&Failure<'_>) + Send + Sync>;
+
+/// Where a server's failures go.
+#[derive(Default)]
+pub(crate) struct Failures {
+    /// The program's; without one, each failure is a line on stderr.
+    hook: Mutex<Option<Hook>>,
+    /// When a failure to accept was last told.
+    accept_told: Mutex<Option<Instant>>,
+}
+
+impl Failures {
+    /// Sets the program's hook, in place of an earlier one.
+    pub(crate) fn set_hook(&self, hook: Hook) {
+        let old = lock(&self.hook).replace(hook);
+        drop(old); // That is the program's code, so our lock must be free.
+    }
+
+    /// Tells the program. Both its hook and its errors are its own code, and may panic. Then a line
+    /// on stderr stands in, if it can be made.
+    pub(crate) fn tell(&self, failure: &Failure<'_>) {
+        let hook = lock(&self.hook).clone();
+        let is_told = hook.is_some_and(|hook| contain(move || hook(failure)).is_ok());
+        if !is_told {
+            let _ = contain(|| print(failure));
+        }
+    }
+
+    /// Tells that a connection could not be accepted, unless the last such failure was told less
+    /// than a second ago.
+    pub(crate) fn tell_accept(&self, cause: &io::Error) {
+        let now = Instant::now();
+        {
+            let mut told = lock(&self.accept_told);
+            let is_recent = |at: Instant| now.saturating_duration_since(at) < ACCEPT_PAUSE;
+            if told.is_some_and(is_recent) {
+                return;
+            }
+            *told = Some(now);
+        }
+        self.tell(&Failure {
+            kind: FailureKind::Accept,
+            request: None,
+            cause,
+        });
+    }
+}
+
+impl fmt::Debug for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Failures")
+    }
+}
+
+fn print(failure: &Failure<'_>) {
+    // One write, so that no other thread's line comes in between.
+    let line = format!("akurai-http: {failure}\n");
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Whether an error says that the client left, or takes nothing, or that the server stops. Such an
+/// error is no failure of the application.
+pub(crate) fn is_disconnect(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        BrokenPipe
+            | ConnectionReset
+            | ConnectionAborted
+            | NotConnected
+            | WriteZero
+            | TimedOut
+            | WouldBlock
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::resume_unwind;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn told(kind: FailureKind, path: Option<&str>, cause: &str) -> String {
+        let request = path.map(|path| FailedRequest {
+            method: Method::Get,
+            path,
+            client: None,
+        });
+        let cause = &io::Error::other(cause.to_owned());
+        let failure = Failure {
+            kind,
+            request,
+            cause,
+        };
+        failure.to_string()
+    }
+
+    #[test]
+    fn a_failure_is_one_line() {
+        use FailureKind::*;
+        assert_eq!(
+            told(Handler, Some("/a"), "no such file"),
+            "GET /a: the handler failed: no such file"
+        );
+        let forged = told(
+            Response,
+            Some("/a"),
+            "ü\r\nakurai-http: GET /b: \u{1b}[1m\u{85}",
+        );
+        assert_eq!(
+            forged,
+            "GET /a: ü\\r\\nakurai-http: GET /b: \\u{1b}[1m\\u{85}"
+        );
+        let full = told(Accept, None, "too many open files");
+        assert_eq!(full, "cannot accept a connection: too many open files");
+        let panic = told(Panic, Some("/a"), "planned");
+        assert_eq!(panic, "GET /a: panicked: planned");
+    }
+
+    #[test]
+    fn failures_to_accept_are_told_once_a_second_and_a_panic_of_the_hook_harms_nobody() {
+        let (failures, calls) = (Failures::default(), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&calls);
+        failures.set_hook(Arc::new(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            resume_unwind(Box::new("a planned panic"));
+        }));
+        let full = io::Error::other("full");
+        failures.tell_accept(&full);
+        *lock(&failures.accept_told) = Some(Instant::now() + Duration::from_secs(3600));
+        failures.tell_accept(&full);
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        *lock(&failures.accept_told) = Instant::now().checked_sub(ACCEPT_PAUSE);
+        failures.tell_accept(&full);
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+    }
+}

@@ -1,0 +1,498 @@
+//! Counts and durations for Prometheus, in its text format.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use akurai_http::{Handle, Reply, Request, Response, Stats, Status};
+
+use crate::lock::lock;
+use crate::{Hub, HubStats};
+
+/// Measures how long handlers take, and shows this with the counts of a server and its hubs, for
+/// Prometheus.
+///
+/// A clone adds to the same counts.
+///
+/// ```no_run
+/// use akurai_http::{Response, Router, Server};
+/// use akurai_server::{Hub, HubOptions, Metrics};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let server = Server::bind("127.0.0.1:8090")?;
+/// let (hub, metrics, handle) = (Hub::new(HubOptions::default())?, Metrics::new(), server.handle());
+/// let news = hub.clone();
+/// let app = Router::new()
+///     .get("/users/{id}", |_| Response::text("a user\n"))
+///     .get("/news", move |req| news.sse(req, &["news"]))
+///     .wrap(metrics.measure())
+///     .get("/metrics", move |_| metrics.response(&handle, &[&hub]));
+/// server.run(app)
+/// # }
+/// ```
+///
+/// | name | what |
+/// |---|---|
+/// | `akurai_request_duration_seconds` | a histogram for each `route` and `class`: see [`measure`](Metrics::measure) |
+/// | `akurai_connections`, `akurai_requests_total` … | the server's counts: [`Handle::stats`] |
+/// | `akurai_hub_…`, `akurai_engine_…` | a hub's counts, and those of its engine: [`Hub::stats`] |
+/// | `process_threads`, `process_open_fds`, `process_max_fds` | the process's threads, its descriptors, and how many of these it may have. Only on Linux, from `/proc/self`; absent elsewhere |
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    routes: Arc<Mutex<BTreeMap<String, [Histogram; CLASSES.len()]>>>,
+}
+
+/// Most routes with a histogram of their own; the others share one.
+const MAX_ROUTES: usize = 1_000;
+
+/// The classes of status codes (RFC 9110 §15).
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The upper bounds of a histogram's buckets: in microseconds, and in seconds as Prometheus reads
+/// it. One more bucket has no bound.
+const BOUNDS: [(u128, &str); 12] = [
+    (1_000, "0.001"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (500_000, "0.5"),
+    (1_000_000, "1"),
+    (2_500_000, "2.5"),
+    (5_000_000, "5"),
+    (10_000_000, "10"),
+];
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Histogram {
+    /// How many durations each bucket has that no earlier bucket has.
+    counts: [u64; BOUNDS.len() + 1],
+    sum: Duration,
+}
+
+impl Metrics {
+    /// Nothing is measured yet.
+    pub fn new() -> Metrics {
+        Metrics::default()
+    }
+
+    /// Middleware that measures how long each answer took to make: the handler, and the middleware
+    /// inside this one. The time of a stream after its handler, an event stream's or a WebSocket's
+    /// for example, does not count.
+    ///
+    /// The label `route` is the pattern of the route, `/users/{id}` for example, and `none` if no
+    /// route matched. The label `class` is `2xx` for 200 to 299, and so on; for a WebSocket it is
+    /// `1xx`. The buckets end at 1, 5, 10, 25, 50, 100, 250 and 500 ms and 1, 2.5, 5 and 10 s. At
+    /// most 1,000 routes have histograms of their own, of 560 bytes each; further ones share the
+    /// label `other`.
+    ///
+    /// Requests that never reach a router's middleware are not measured; see
+    /// [`Router::wrap`](akurai_http::Router::wrap).
+    #[must_use = "a router is measured only if it is wrapped in this"]
+    pub fn measure(
+        &self,
+    ) -> impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync + use<> {
+        let metrics = self.clone();
+        move |request, next| {
+            let begun = Instant::now();
+            // A panic leaves no state of this function half-changed, and it goes on afterwards.
+            let outcome = catch_unwind(AssertUnwindSafe(|| next(request)));
+            let status = outcome.as_ref().map(|reply| reply.response().status());
+            let status = status.unwrap_or(Status::INTERNAL_SERVER_ERROR);
+            let route = request.pattern().unwrap_or("none");
+            metrics.record(route, status, begun.elapsed());
+            outcome.unwrap_or_else(|panic| resume_unwind(panic))
+        }
+    }
+
+    fn record(&self, route: &str, status: Status, took: Duration) {
+        let class = usize::from(status.code() / 100).clamp(1, CLASSES.len()) - 1;
+        let bucket = BOUNDS.partition_point(|(micros, _)| took.as_nanos() > micros * 1_000);
+        let mut routes = lock(&self.routes);
+        let has_room = routes.len() < MAX_ROUTES;
+        let histograms = match routes.get_mut(route) {
+            Some(histograms) => histograms,
+            None if has_room => routes.entry(route.to_owned()).or_default(),
+            None => routes.entry("other".to_owned()).or_default(),
+        };
+        histograms[class].counts[bucket] += 1;
+        histograms[class].sum += took;
+    }
+
+    /// Answers with everything measured and counted, in Prometheus' text exposition format, version
+    /// 0.0.4. `hubs` may be empty. If there are several hubs, each sample of a hub has a label `hub`
+    /// with the hub's index, from 0.
+    ///
+    /// Only the server's operator should see these counts. Let a proxy block the path for everybody
+    /// else, or serve it on a port of its own.
+    pub fn response(&self, server: &Handle, hubs: &[&Hub]) -> Response {
+        let mut text = Text::default();
+        self.durations(&mut text);
+        let stats = server.stats();
+        text.rows(SERVER, &[(Vec::new(), &stats)]);
+        refusals(&mut text, &stats);
+        let places: Vec<String> = (0..hubs.len()).map(|place| place.to_string()).collect();
+        let stats: Vec<HubStats> = hubs.iter().map(|hub| hub.stats()).collect();
+        let labelled: Vec<_> = std::iter::zip(&places, &stats)
+            .map(|(place, stats)| match hubs.len() {
+                1 => (Vec::new(), stats),
+                _ => (vec![("hub", place.as_str())], stats),
+            })
+            .collect();
+        text.rows(HUB, &labelled);
+        process(&mut text);
+        Response::new(Status::OK)
+            .with_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            .with_header("Cache-Control", "no-store")
+            .with_body(text.0)
+    }
+
+    fn durations(&self, text: &mut Text) {
+        const NAME: &str = "akurai_request_duration_seconds";
+        // A copy, so that no request waits while it is written.
+        let routes = lock(&self.routes).clone();
+        let shown = |histogram: &Histogram| histogram.counts.iter().any(|count| *count > 0);
+        let mut has_begun = false;
+        for (route, histograms) in &routes {
+            for (class, histogram) in std::iter::zip(CLASSES, histograms).filter(|(_, h)| shown(h))
+            {
+                if !std::mem::replace(&mut has_begun, true) {
+                    text.family(
+                        NAME,
+                        "histogram",
+                        "Time to make an answer, by route and class of status.",
+                    );
+                }
+                let labels = [("route", route.as_str()), ("class", class)];
+                text.histogram(NAME, &labels, histogram);
+            }
+        }
+    }
+}
+
+/// The text of an answer.
+#[derive(Default)]
+struct Text(String);
+
+type Labels<'a> = [(&'a str, &'a str)];
+
+impl Text {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &Labels<'_>, value: impl Display) {
+        self.0.push_str(name);
+        for (place, (label, text)) in labels.iter().enumerate() {
+            let begin = if place == 0 { '{' } else { ',' };
+            let _ = write!(self.0, "{begin}{label}=\"{}\"", escaped(text));
+        }
+        let end = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.0, "{end} {value}");
+    }
+
+    /// A family for each row, with a sample for each of the values.
+    fn rows<T>(&mut self, rows: &[Row<T>], values: &[(Vec<(&str, &str)>, &T)]) {
+        for (name, kind, help, value) in rows.iter().filter(|_| !values.is_empty()) {
+            self.family(name, kind, help);
+            for (labels, of) in values {
+                self.sample(name, labels, value(of));
+            }
+        }
+    }
+
+    fn histogram(&mut self, name: &str, labels: &Labels<'_>, histogram: &Histogram) {
+        let (bucket, mut labelled) = (format!("{name}_bucket"), labels.to_vec());
+        let bounds = BOUNDS.iter().map(|(_, bound)| *bound).chain(["+Inf"]);
+        let mut count = 0;
+        for (bound, more) in bounds.zip(histogram.counts) {
+            count += more;
+            labelled.push(("le", bound));
+            self.sample(&bucket, &labelled, count);
+            labelled.pop();
+        }
+        let (seconds, nanos) = (histogram.sum.as_secs(), histogram.sum.subsec_nanos());
+        // Uses integers: code that writes a float adds 10 KiB to a program.
+        self.sample(
+            &format!("{name}_sum"),
+            labels,
+            format_args!("{seconds}.{nanos:09}"),
+        );
+        self.sample(&format!("{name}_count"), labels, count);
+    }
+}
+
+/// A label's value, as the format quotes it.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+fn refusals(text: &mut Text, stats: &Stats) {
+    const NAME: &str = "akurai_requests_refused_total";
+    if !stats.refused.is_empty() {
+        text.family(NAME, "counter", "Requests that were refused, by reason.");
+    }
+    for (reason, count) in &stats.refused {
+        text.sample(NAME, &[("reason", &format!("{reason:?}"))], count);
+    }
+}
+
+/// The process's threads and descriptors, where the system has them in `/proc`.
+fn process(text: &mut Text) {
+    let mut gauge = |name, help, value: Option<u64>| {
+        if let Some(value) = value {
+            text.family(name, "gauge", help);
+            text.sample(name, &[], value);
+        }
+    };
+    let threads = number_in("/proc/self/status", "Threads:");
+    gauge("process_threads", "Threads of the process.", threads);
+    // The listing itself has a descriptor.
+    let open = std::fs::read_dir("/proc/self/fd").ok();
+    let open = open.map(|entries| (entries.count() as u64).saturating_sub(1));
+    gauge("process_open_fds", "Open descriptors of the process.", open);
+    let limit = number_in("/proc/self/limits", "Max open files");
+    gauge(
+        "process_max_fds",
+        "Most descriptors that the process may have.",
+        limit,
+    );
+}
+
+/// The number behind `name` in a file. `None` if there is no such file, line or number.
+fn number_in(path: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+/// A metric's name, its type, its help text, and where its value comes from.
+type Row<T> = (&'static str, &'static str, &'static str, fn(&T) -> u64);
+
+const SERVER: &[Row<Stats>] = &[
+    (
+        "akurai_connections",
+        "gauge",
+        "Open connections that speak HTTP.",
+        |stats| stats.connections as u64,
+    ),
+    (
+        "akurai_requests_in_progress",
+        "gauge",
+        "Requests being answered.",
+        |stats| stats.in_request as u64,
+    ),
+    (
+        "akurai_upgraded_connections",
+        "gauge",
+        "Open connections that left HTTP.",
+        |stats| stats.upgraded as u64,
+    ),
+    (
+        "akurai_threads",
+        "gauge",
+        "Threads that serve a connection or wait for one.",
+        |stats| stats.threads as u64,
+    ),
+    (
+        "akurai_connections_accepted_total",
+        "counter",
+        "Connections that found a place.",
+        |stats| stats.accepted,
+    ),
+    (
+        "akurai_requests_total",
+        "counter",
+        "Requests whose head was read.",
+        |stats| stats.requests,
+    ),
+    (
+        "akurai_received_bytes_total",
+        "counter",
+        "Bytes received.",
+        |stats| stats.bytes_in,
+    ),
+    (
+        "akurai_sent_bytes_total",
+        "counter",
+        "Bytes sent.",
+        |stats| stats.bytes_out,
+    ),
+    (
+        "akurai_overloaded_total",
+        "counter",
+        "Connections and upgrades answered with 503.",
+        |stats| stats.overloaded,
+    ),
+    (
+        "akurai_panics_total",
+        "counter",
+        "Handlers that panicked.",
+        |stats| stats.panics,
+    ),
+];
+
+const HUB: &[Row<HubStats>] = &[
+    (
+        "akurai_hub_ready",
+        "gauge",
+        "1 while events come through, 0 while the engine is away.",
+        |hub| hub.ready.into(),
+    ),
+    (
+        "akurai_hub_subscribers",
+        "gauge",
+        "Event streams that are open.",
+        |hub| hub.subscribers as u64,
+    ),
+    (
+        "akurai_hub_members",
+        "gauge",
+        "Subscriptions of WebSockets.",
+        |hub| hub.members as u64,
+    ),
+    (
+        "akurai_hub_topics",
+        "gauge",
+        "Topics that somebody is subscribed to.",
+        |hub| hub.topics as u64,
+    ),
+    (
+        "akurai_hub_ring_events",
+        "gauge",
+        "Events kept for clients that come back.",
+        |hub| hub.ring_events as u64,
+    ),
+    (
+        "akurai_hub_ring_bytes",
+        "gauge",
+        "Bytes of the events kept for clients that come back.",
+        |hub| hub.ring_bytes as u64,
+    ),
+    (
+        "akurai_hub_ring_span_seconds",
+        "gauge",
+        "Age of the oldest event that is kept.",
+        |hub| hub.ring_span.as_secs(),
+    ),
+    (
+        "akurai_hub_published_total",
+        "counter",
+        "Events that publishing took.",
+        |hub| hub.published,
+    ),
+    (
+        "akurai_hub_refused_total",
+        "counter",
+        "Events that were refused as invalid or too large.",
+        |hub| hub.refused,
+    ),
+    (
+        "akurai_hub_deliveries_total",
+        "counter",
+        "Events given to clients, once for each.",
+        |hub| hub.deliveries,
+    ),
+    (
+        "akurai_hub_dropped_total",
+        "counter",
+        "Event streams dropped since their clients were too slow.",
+        |hub| hub.dropped,
+    ),
+    (
+        "akurai_hub_resets_total",
+        "counter",
+        "Times that a client was told of lost events.",
+        |hub| hub.resets,
+    ),
+    (
+        "akurai_engine_publish_errors_total",
+        "counter",
+        "Events that the engine did not take, or may have kept or not.",
+        |hub| hub.publish_errors,
+    ),
+    (
+        "akurai_engine_read_errors_total",
+        "counter",
+        "Times that the engine could not be read.",
+        |hub| hub.read_errors,
+    ),
+    (
+        "akurai_engine_reconnections_total",
+        "counter",
+        "Connections to the engine that took the place of lost ones.",
+        |hub| hub.reconnections,
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(metrics: &Metrics) -> String {
+        let mut text = Text::default();
+        metrics.durations(&mut text);
+        text.0
+    }
+
+    #[test]
+    fn nothing_measured_is_nothing_shown() {
+        assert_eq!(text_of(&Metrics::new()), "");
+    }
+
+    #[test]
+    fn durations_are_a_histogram() {
+        let metrics = Metrics::new();
+        for (micros, status) in [(1_000, 200), (1_001, 204), (30_000, 200), (20_000_000, 299)] {
+            let status = Status::new(status);
+            metrics.record("/a", status, Duration::from_micros(micros));
+        }
+        let expected = r#"# HELP akurai_request_duration_seconds Time to make an answer, by route and class of status.
+# TYPE akurai_request_duration_seconds histogram
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.001"} 1
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.005"} 2
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.01"} 2
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.025"} 2
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.05"} 3
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.1"} 3
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.25"} 3
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.5"} 3
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="1"} 3
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="2.5"} 3
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="5"} 3
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="10"} 3
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="+Inf"} 4
+akurai_request_duration_seconds_sum{route="/a",class="2xx"} 20.032001000
+akurai_request_duration_seconds_count{route="/a",class="2xx"} 4
+"#;
+        assert_eq!(text_of(&metrics), expected);
+    }
+
+    #[test]
+    fn labels_are_quoted() {
+        assert_eq!(escaped("a\\b\"c\nd"), r#"a\\b\"c\nd"#);
+        let mut text = Text::default();
+        text.sample("n", &[("a", "\""), ("b", "")], 1);
+        assert_eq!(text.0, "n{a=\"\\\"\",b=\"\"} 1\n");
+    }
+
+    #[test]
+    fn however_many_routes_the_memory_is_bounded() {
+        let metrics = Metrics::new();
+        for n in 0..3 * MAX_ROUTES {
+            metrics.record(&format!("/{n}"), Status::OK, Duration::ZERO);
+        }
+        // A route that is known keeps its own.
+        metrics.record("/0", Status::NOT_FOUND, Duration::ZERO);
+        let routes = lock(&metrics.routes);
+        assert_eq!(routes.len(), MAX_ROUTES + 1);
+        assert_eq!(routes["other"][1].counts[0], 2 * MAX_ROUTES as u64);
+        assert_eq!(routes["/0"][3].counts[0], 1);
+    }
+}

@@ -1,0 +1,198 @@
+//! Stops servers when the system asks the process to end. std cannot tell a program of that. The
+//! only `unsafe` code besides the tests' counting allocator.
+
+use std::io;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use akurai_http::Handle;
+
+use crate::lock::lock;
+
+/// Makes Ctrl-C and SIGTERM stop a server as [`Handle::shutdown`] does: requests in progress may
+/// take `grace`, and then [`Server::run`](akurai_http::Server::run) returns. A second signal ends
+/// the process at once, with the exit status that a shell gives for it: 130 after Ctrl-C, 143 after
+/// SIGTERM.
+///
+/// A program with several servers calls this for each of them, and each has its own grace. If the
+/// process was already asked to end, the server begins to stop at once. Until then, this function
+/// keeps the handle.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use akurai_http::{Response, Router, Server};
+/// use akurai_server::stop_on_signals;
+///
+/// fn main() -> std::io::Result<()> {
+///     let server = Server::bind("127.0.0.1:8090")?;
+///     stop_on_signals(server.handle(), Duration::from_secs(30))?;
+///     server.run(Router::new().get("/", |_| Response::text("hello\n")))?;
+///     println!("nobody is left");
+///     Ok(())
+/// }
+/// ```
+///
+/// # Systems
+///
+/// On Unix, the first call takes the place of handlers that the program has set for SIGINT and
+/// SIGTERM. A signal that the process was started to ignore stays ignored: SIGINT in a program that
+/// a script runs in the background, for example.
+///
+/// On Windows, Ctrl-Break stops the server too, and so does the system when it closes the console,
+/// logs the user off or shuts down. The system then ends the process after a time of its own, 5 s
+/// for a console, even if the grace is longer.
+///
+/// # Errors
+///
+/// `Unsupported` on systems other than Unix and Windows. On Unix, if the process has no two
+/// descriptors or no thread left. The server then runs on, and a signal ends the process at once.
+pub fn stop_on_signals(handle: Handle, grace: Duration) -> io::Result<()> {
+    let mut servers = lock(&SERVERS);
+    if matches!(*servers, Servers::None) {
+        system::catch()?;
+        *servers = Servers::Running(Vec::new());
+    }
+    match &mut *servers {
+        Servers::Running(running) => running.push((handle, grace)),
+        Servers::None | Servers::Stopping => {
+            drop(servers);
+            handle.shutdown(grace);
+        }
+    }
+    Ok(())
+}
+
+enum Servers {
+    /// No signal is caught yet.
+    None,
+    /// The servers that the first signal will stop, and the grace of each.
+    Running(Vec<(Handle, Duration)>),
+    /// The first signal has come.
+    Stopping,
+}
+
+static SERVERS: Mutex<Servers> = Mutex::new(Servers::None);
+
+/// Stops all servers. A thread calls this after the first signal.
+#[cfg(any(unix, windows))]
+fn stop() {
+    let servers = std::mem::replace(&mut *lock(&SERVERS), Servers::Stopping);
+    if let Servers::Running(running) = servers {
+        for (handle, grace) in running {
+            handle.shutdown(grace);
+        }
+    }
+}
+
+#[cfg(unix)]
+mod system {
+    use std::ffi::{c_int, c_void};
+    use std::io::{self, Read};
+    use std::os::fd::IntoRawFd;
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+    use std::thread;
+
+    const SIGINT: c_int = 2;
+    const SIGTERM: c_int = 15;
+    /// Ignores the signal.
+    const SIG_IGN: usize = 1;
+
+    unsafe extern "C" {
+        fn signal(signum: c_int, handler: usize) -> usize;
+        fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
+        fn _exit(status: c_int) -> !;
+    }
+
+    /// The descriptor that the handler writes to.
+    static WAKE_FD: AtomicI32 = AtomicI32::new(-1);
+    static HAS_COME: AtomicBool = AtomicBool::new(false);
+
+    /// From now on, the first signal calls `stop`, and the second ends the process.
+    pub(super) fn catch() -> io::Result<()> {
+        let (mut waiting, wake) = UnixStream::pair()?;
+        thread::Builder::new()
+            .name("akurai-signals".to_owned())
+            .spawn(move || {
+                if waiting.read_exact(&mut [0]).is_ok() {
+                    super::stop();
+                }
+            })?;
+        WAKE_FD.store(wake.into_raw_fd(), Ordering::SeqCst);
+        for signum in [SIGINT, SIGTERM] {
+            let handler = on_signal as extern "C" fn(c_int) as usize;
+            // SAFETY: the signals exist on every Unix. `on_signal` exists as long as the process,
+            // and does only what a signal handler may do.
+            unsafe {
+                if signal(signum, handler) == SIG_IGN {
+                    signal(signum, SIG_IGN);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    extern "C" fn on_signal(signum: c_int) {
+        if HAS_COME.swap(true, Ordering::SeqCst) {
+            // The default action would not end a container's first process.
+            // SAFETY: a signal handler may call _exit(2) (POSIX.1 §2.4.3).
+            unsafe { _exit(128 + signum) };
+        }
+        // SAFETY: a signal handler may call write(2) (POSIX.1 §2.4.3), the descriptor is never
+        // closed, and the pointer gives one readable byte. The socket has room for it, so the call
+        // succeeds and does not change errno.
+        unsafe { write(WAKE_FD.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::io;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    const CTRL_BREAK_EVENT: u32 = 1;
+    const TRUE: i32 = 1;
+    const FALSE: i32 = 0;
+
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn SetConsoleCtrlHandler(handler: extern "system" fn(u32) -> i32, add: i32) -> i32;
+    }
+
+    static HAS_COME: AtomicBool = AtomicBool::new(false);
+
+    /// From now on, the first event calls `stop`, and the second ends the process.
+    pub(super) fn catch() -> io::Result<()> {
+        // SAFETY: `on_event` exists as long as the process. The system calls it on a thread of its
+        // own, so it may do what any code may do.
+        match unsafe { SetConsoleCtrlHandler(on_event, TRUE) } {
+            FALSE => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }
+
+    extern "system" fn on_event(event: u32) -> i32 {
+        if HAS_COME.swap(true, Ordering::SeqCst) {
+            // The system's own handler comes next, and ends the process.
+            return FALSE;
+        }
+        super::stop();
+        // After Ctrl-C (0) and Ctrl-Break the process goes on. After the others, the system ends
+        // it when this returns, so this thread waits until `main` does.
+        while event > CTRL_BREAK_EVENT {
+            thread::park();
+        }
+        TRUE
+    }
+}
+
+#[cfg(not(any(unix, windows)))]
+mod system {
+    use std::io;
+
+    pub(super) fn catch() -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}

@@ -1,0 +1,298 @@
+//! `Server::on_error`: the program learns of each failure once, with its cause.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use akurai_http::{
+    App, Failure, FailureKind, Handle, Reply, Request, Response, Router, Server, Status, Upgrade,
+    middleware, sse,
+};
+use akurai_tests::{DEADLINE, TestServer, WsClient, eventually, handshake};
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+}
+
+/// What the hook is told: the kind, the line, and whether the client's address is there.
+type Told = (FailureKind, String, bool);
+
+/// A server whose failures come here.
+fn told_by(app: impl App) -> (TestServer, Receiver<Told>) {
+    let (tell, told) = mpsc::channel();
+    let server = Server::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let server = server.on_error(move |failure: &Failure<'_>| {
+        let line = failure.to_string();
+        if let (Some(method), Some(path)) = (failure.method(), failure.path()) {
+            assert!(line.starts_with(&format!("{method} {path}: ")), "{line}");
+        }
+        let is_known = failure.client_addr() == Some(Ipv4Addr::LOCALHOST.into());
+        let _ = tell.send((failure.kind(), line, is_known));
+    });
+    (TestServer::of(server, app), told)
+}
+
+fn no_file<T>() -> io::Result<T> {
+    Err(io::Error::other("no such file"))
+}
+
+fn switching() -> Response {
+    Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "x")
+}
+
+fn failing() -> Router {
+    Router::new()
+        .get("/", |_| Response::text("got"))
+        .get("/error", |_| no_file::<Response>())
+        .get("/panic", |_| -> Response { panic!("planned") })
+        .get("/stream", |_| Response::stream(|_| no_file()))
+        .get("/stream-panic", |_| Response::stream(|_| panic!("planned")))
+        .get("/begun", |_| {
+            Response::stream(|out| {
+                out.write_all(&[b'x'; 100_000])?;
+                no_file()
+            })
+        })
+        .get("/length", |_| Response::text("text").content_length(7))
+        .get("/interim", |_| Response::new(Status::new(103)))
+        .get("/unnamed", |_| {
+            Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {})
+        })
+        .get("/sse", |_| sse(|_| no_file()))
+        .get("/sse-panic", |_| sse(|_| panic!("planned {}", 7)))
+        .get("/upgrade", |_| {
+            Upgrade::fallible(switching(), |_| no_file())
+        })
+        .get("/ws", |req| {
+            akurai_ws::upgrade(req, |_| {
+                no_file::<()>()?;
+                Ok(())
+            })
+        })
+        .get("/ws-panic", |req| {
+            akurai_ws::upgrade(req, |_| panic!("planned"))
+        })
+}
+
+#[test]
+fn each_kind_of_failure_is_told_once_with_its_cause() {
+    use FailureKind::*;
+    let (server, told) = told_by(failing());
+    let ended = || eventually("it has ended", || server.handle().stats().upgraded == 0);
+    for (path, kind, line) in [
+        ("/error", Handler, "the handler failed: no such file"),
+        ("/panic", Panic, "panicked: planned"),
+        ("/stream", StreamedBody, "the body failed: no such file"),
+        ("/stream-panic", Panic, "panicked: planned"),
+        ("/begun", StreamedBody, "the body failed: no such file"),
+        (
+            "/length",
+            Response,
+            "a handler declared another length than its body has",
+        ),
+        (
+            "/interim",
+            Response,
+            "a handler answered with an interim status",
+        ),
+        (
+            "/unnamed",
+            Response,
+            "a handler switched protocols and named none",
+        ),
+        ("/sse", EventStream, "the closure failed: no such file"),
+        ("/sse-panic", Panic, "panicked: planned 7"),
+        ("/upgrade", Upgrade, "the closure failed: no such file"),
+        ("/ws", Upgrade, "the closure failed: no such file"),
+        ("/ws-panic", Panic, "panicked: planned"),
+    ] {
+        if path.starts_with("/ws") {
+            WsClient::open(server.addr(), path).expect_close(1011);
+        } else {
+            let mut client = server.connect();
+            client.send(get(path).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
+            client.read_to_end();
+        }
+        let line = format!("GET {path}: {line}");
+        assert_eq!(told.recv_timeout(DEADLINE), Ok((kind, line, true)));
+        ended();
+    }
+    let mut client = server.connect();
+    client.send(get("/"));
+    assert_eq!(client.read_response().text(), "got");
+    assert_eq!(server.handle().stats().panics, 4);
+    drop(server);
+    assert_eq!(told.iter().collect::<Vec<_>>(), []);
+}
+
+#[test]
+fn a_panic_in_middleware_hides_no_panic_of_the_handler() {
+    let app = failing().wrap(
+        |request: &Request, next: &dyn Fn(&Request) -> Reply| -> Reply {
+            let _ = next(request);
+            panic!("in middleware")
+        },
+    );
+    let (server, told) = told_by(app);
+    let mut client = server.connect();
+    client.send(get("/panic"));
+    assert_eq!(client.read_response().status, 500);
+    for panic in ["planned", "in middleware"] {
+        let line = format!("GET /panic: panicked: {panic}");
+        let expected = (FailureKind::Panic, line, true);
+        assert_eq!(told.recv_timeout(DEADLINE), Ok(expected));
+    }
+    assert_eq!(server.handle().stats().panics, 2);
+}
+
+#[test]
+fn panics_of_hooks_are_told() {
+    let app = Router::new()
+        .get("/stop", |_| {
+            let (end, ended) = mpsc::channel();
+            let upgrade = Upgrade::new(switching(), move |_upgraded| {
+                let _ = ended.recv_timeout(DEADLINE);
+            });
+            let has_panicked = AtomicBool::new(false);
+            upgrade.on_stop(move |_| {
+                let _ = end.send(());
+                let is_first = !has_panicked.swap(true, Ordering::SeqCst);
+                assert!(!is_first, "in a stop hook");
+            })
+        })
+        .get("/log", |_| Response::text("got"))
+        .wrap(middleware::access_log(|line| {
+            let path = line.request().path();
+            assert!(path != "/log" && path != "/stop", "in a sink");
+        }));
+    let (server, told) = told_by(app);
+    let mut client = server.connect();
+    client.send(get("/log"));
+    assert_eq!(client.read_response().text(), "got");
+    let (kind, line, _) = told.recv_timeout(DEADLINE).expect("told");
+    assert_eq!(kind, FailureKind::Panic);
+    assert_eq!(line, "GET /log: panicked: in a sink");
+
+    let mut client = server.connect();
+    client.send(get("/stop"));
+    assert_eq!(client.read_head().status, 101);
+    let handle = server.handle().clone();
+    drop(server);
+    assert_eq!(handle.stats().panics, 3);
+    drop(handle);
+    let mut lines: Vec<_> = told.iter().map(|(_, line, _)| line).collect();
+    lines.sort();
+    let expected = ["GET /stop: panicked: in a sink", "panicked: in a stop hook"];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_hook_that_panics_harms_nobody() {
+    let server = Server::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let server = TestServer::of(server.on_error(|_| panic!("in the hook")), failing());
+    let mut client = server.connect();
+    client.send(get("/error"));
+    assert_eq!(client.read_response().status, 500);
+    client.send(get("/"));
+    assert_eq!(client.read_response().text(), "got");
+    let mut client = server.connect();
+    client.send(get("/sse"));
+    client.read_to_end();
+    eventually("it has ended", || server.handle().stats().upgraded == 0);
+    assert_eq!(server.handle().stats().panics, 0);
+}
+
+#[test]
+fn clients_that_leave_are_not_told() {
+    let app = Router::new()
+        .get("/sse", |_| {
+            sse(|mut sink| {
+                loop {
+                    sink.data(&"x".repeat(1000))?;
+                }
+            })
+        })
+        .get("/endless", |_| {
+            Response::stream(|out| {
+                loop {
+                    out.write_all(&[b'x'; 1000])?;
+                }
+            })
+        })
+        .post("/body", |req| req.body().map(Response::text))
+        .get("/ws", |req| {
+            akurai_ws::upgrade(req, |mut conn| {
+                while conn.recv()?.is_some() {}
+                Ok(())
+            })
+        });
+    let (server, told) = told_by(app);
+    let gone = |handle: &Handle| {
+        eventually("it is gone", || {
+            let stats = handle.stats();
+            (stats.connections, stats.upgraded) == (0, 0)
+        });
+    };
+    for path in ["/sse", "/endless", "/ws"] {
+        let mut client = server.connect();
+        client.send(match path {
+            "/ws" => handshake(path),
+            _ => get(path),
+        });
+        client.await_unread();
+        client.leave_by_reset();
+        gone(server.handle());
+    }
+    let mut client = server.connect();
+    client.send("POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nhell");
+    drop(client);
+    gone(server.handle());
+    drop(server);
+    assert_eq!(told.iter().collect::<Vec<_>>(), []);
+}
+
+/// The descriptors of a process run out, so this one runs in a process of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_failure_to_accept_is_told() {
+    const NAME: &str = "error_hook::a_failure_to_accept_is_told";
+    const ALONE: &str = "AKURAI_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let output = std::process::Command::new("sh")
+            .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().expect("this is one"))
+            .args([NAME, "--exact", "--nocapture"])
+            .env(ALONE, "1")
+            .output()
+            .expect("it can be run again");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}\n{told}");
+        assert!(said.contains("1 passed"), "no test of that name: {said}");
+        return;
+    }
+    let (server, told) = told_by(failing());
+    let open = || File::open("/dev/null");
+    let mut files: Vec<File> = std::iter::from_fn(|| open().ok()).collect();
+    let mut clients = Vec::new();
+    let failure = loop {
+        // The threads that wait in `accept` have reserved numbers for the first clients.
+        drop(files.pop());
+        clients.push(server.connect());
+        if let Ok(failure) = told.try_recv() {
+            break failure;
+        }
+        assert!(!files.is_empty(), "more clients than descriptors");
+        thread::yield_now();
+    };
+    let line = "cannot accept a connection: Too many open files (os error 24)";
+    assert_eq!(failure, (FailureKind::Accept, line.to_owned(), false));
+    drop(files);
+    for mut client in clients {
+        client.send(get("/"));
+        assert_eq!(client.read_response().text(), "got");
+    }
+}
