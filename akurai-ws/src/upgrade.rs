@@ -29,13 +29,12 @@ use crate::write::outbox::Outbox;
 ///
 /// An `Err` of `f` closes the connection with 1011. The server tells it to
 /// [`Server::on_error`](akurai_http::Server::on_error), if the program caused it: not if the peer
-/// broke the protocol, is slow or has left, and not
-/// if the server stops ([`Upgrade::fallible`]).
+/// broke the protocol, is slow or has left, and not if the server stops ([`Upgrade::fallible`]).
 ///
 /// # Errors of your own
 ///
 /// [`Error::close`] is an error with a close code and a reason of the program's choice. It is the
-/// program's answer and no failure, so it is not written to stderr. `impl From<MyError> for Error`
+/// program's answer and no failure, so `on_error` is not told. `impl From<MyError> for Error`
 /// lets `?` choose them, as `impl From<MyError> for Reply` does in handlers:
 ///
 /// ```

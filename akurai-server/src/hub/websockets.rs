@@ -96,7 +96,8 @@ impl MemberMailbox {
 
 /// A WebSocket's subscription to a topic, which ends when this is dropped; see
 /// [`Hub::join`](crate::Hub::join).
-#[must_use = "the subscription ends when this is dropped: keep it with `let _member =`"]
+#[must_use = "the subscription ends when this is dropped: keep it with `let _member =`, since \
+              `let _ =` drops it at once"]
 pub struct Membership {
     mailbox: Arc<MemberMailbox>,
     topic: Arc<str>,
@@ -262,7 +263,7 @@ fn each<M: Sync>(members: &[M], write: impl Fn(&M) + Sync) {
             let write = &write;
             thread::scope(|scope| {
                 for part in rest.chunks(rest.len().div_ceil(HELPERS)) {
-                    let work = move || part.iter().for_each(|member| write(member));
+                    let work = move || part.iter().for_each(write);
                     let builder = thread::Builder::new().name("akurai-hub".to_owned());
                     if builder.spawn_scoped(scope, work).is_err() {
                         work();

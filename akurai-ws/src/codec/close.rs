@@ -59,11 +59,12 @@ pub(crate) fn check(code: u16, reason: &str) -> Result<(), Error> {
 
 impl Error {
     /// An error for the closure of [`upgrade`](crate::upgrade) to return: the connection is then
-    /// closed with this code and reason, behind everything that was sent, and nothing is written to
-    /// stderr. A reason longer than 123 bytes is cut.
+    /// closed with this code and reason, behind everything that was sent. This is no failure:
+    /// [`Server::on_error`](akurai_http::Server::on_error) is not told. A reason longer than 123
+    /// bytes is cut.
     ///
     /// Codes that a program may choose are 1000–1003, 1007–1014 and 3000–4999 (RFC 6455 §7.4). For
-    /// any other, this is [`Error::CloseCode`]: that closes with 1011, and is written to stderr.
+    /// any other, this is [`Error::CloseCode`], which closes with 1011 and is a failure.
     ///
     /// ```
     /// use akurai_http::{Reply, Request};
