@@ -1,8 +1,7 @@
 //! One thread that delivers events to WebSocket subscribers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -48,11 +47,20 @@ enum MemberChange {
 struct Member {
     topic: Arc<str>,
     id: u64,
-    sender: Sender,
+    /// All members of one connection have the same, and the thread knows it.
+    sender: Arc<Sender>,
     /// The number of the first event that was published after it joined.
     from: u64,
     /// Whether it was told that it lost events.
     is_told: AtomicBool,
+}
+
+impl Member {
+    /// Whether its connection has no other membership.
+    fn is_in_one_topic(&self) -> bool {
+        // This member has it, and the thread's set of connections.
+        Arc::strong_count(&self.sender) == 2
+    }
 }
 
 impl MemberMailbox {
@@ -65,7 +73,7 @@ impl MemberMailbox {
         self.mailbox.put(MemberChange::Join(Member {
             topic,
             id,
-            sender,
+            sender: Arc::new(sender),
             from,
             is_told: AtomicBool::new(false),
         }));
@@ -149,13 +157,20 @@ impl fmt::Debug for Membership {
 }
 
 /// Runs until the mailbox ends.
+// What makes two senders equal never changes.
+#[allow(clippy::mutable_key_type)]
 pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
     let mut members: HashMap<Arc<str>, Vec<Member>> = HashMap::new();
+    let mut connections: HashSet<Arc<Sender>> = HashSet::new();
     let mut next = shared.ring.end().0;
     while let Some(changes) = mailbox.mailbox.wait(None) {
         for change in changes {
             match change {
-                MemberChange::Join(member) => {
+                MemberChange::Join(mut member) => {
+                    match connections.get(&member.sender) {
+                        Some(known) => member.sender = Arc::clone(known),
+                        None => drop(connections.insert(Arc::clone(&member.sender))),
+                    }
                     if members.is_empty() {
                         // No member was here to get earlier events.
                         next = member.from;
@@ -168,7 +183,11 @@ pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
                 }
                 MemberChange::Leave(topic, id) => {
                     if let Some(of_topic) = members.get_mut(&topic) {
-                        of_topic.retain(|member| member.id != id);
+                        let place = of_topic.iter().position(|member| member.id == id);
+                        let left = place.map(|place| of_topic.remove(place));
+                        if let Some(last) = left.filter(Member::is_in_one_topic) {
+                            connections.remove(&last.sender);
+                        }
                         if of_topic.is_empty() {
                             members.remove(&topic);
                         }
@@ -195,8 +214,8 @@ fn catch_up(shared: &Shared, member: &Member, next: u64) {
         }
         let missed = read.events.iter().filter(|event| event.number < next);
         let missed = missed.filter(|event| event.topic == member.topic);
-        let messages: Vec<_> = missed.map(|event| message(event)).collect();
-        give(shared, member, messages.iter().map(Option::as_ref));
+        let messages: Vec<_> = missed.map(|event| (event.number, message(event))).collect();
+        give(shared, member, &messages);
         from = read.next;
     }
 }
@@ -213,41 +232,55 @@ fn deliver(shared: &Shared, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut
                 .filter(|member| lost.concerns(&member.topic, member.from.max(*next)))
                 .for_each(|member| tell_of_loss(shared, member));
         }
-        let wanted = read.events.iter().filter_map(|event| {
-            let of_topic = members.get(&event.topic)?.iter();
-            let due = of_topic.filter(|member| member.from <= event.number);
-            Some((message(event), due.collect()))
-        });
-        let wanted: Vec<(_, Vec<_>)> = wanted.collect();
-        match &wanted[..] {
-            [] => {}
-            [(message, due)] => each(due, |member| {
-                give(shared, member, iter::once(message.as_ref()));
-            }),
-            wanted => each(&by_connection(wanted), |(member, messages)| {
-                give(shared, member, messages.iter().copied());
-            }),
+        let mut by_topic = HashMap::new();
+        for event in &read.events {
+            let Some(of_topic) = members.get(&event.topic) else {
+                continue;
+            };
+            let (_, messages) = by_topic
+                .entry(&event.topic)
+                .or_insert((of_topic, Vec::new()));
+            messages.push((event.number, message(event)));
         }
+        deliver_topics(shared, by_topic.values());
         *next = read.next;
     }
 }
 
-/// Messages with the members that get them, as a member of each connection with its messages. So a
-/// connection gets the events of all its topics in their order, in one write.
-fn by_connection<'m>(
-    wanted: &'m [(Option<Prepared>, Vec<&'m Member>)],
-) -> Vec<(&'m Member, Vec<Option<&'m Prepared>>)> {
-    let (mut places, mut due) = (HashMap::new(), Vec::<(_, Vec<_>)>::new());
-    for (message, members) in wanted {
-        for &member in members {
-            let place = *places.entry(&member.sender).or_insert(due.len());
-            if place == due.len() {
-                due.push((member, Vec::new()));
+/// The number of an event, and its message, which all its members share; `None` if it is lost.
+type Numbered = (u64, Option<Prepared>);
+
+/// Gives the members of topics the messages of their topic.
+fn deliver_topics<'m>(
+    shared: &Shared,
+    topics: impl Iterator<Item = &'m (&'m Vec<Member>, Vec<Numbered>)>,
+) {
+    let mut due: Vec<(&Member, &[Numbered])> = Vec::new();
+    // A connection gets the events of all its topics in their order.
+    let mut several: HashMap<*const Sender, (&Member, Vec<&Numbered>)> = HashMap::new();
+    for (of_topic, messages) in topics {
+        for member in *of_topic {
+            let first = messages.partition_point(|(number, _)| *number < member.from);
+            let messages = &messages[first..];
+            if messages.is_empty() {
+                continue;
             }
-            due[place].1.push(message.as_ref());
+            if member.is_in_one_topic() {
+                due.push((member, messages));
+                continue;
+            }
+            let all = several.entry(Arc::as_ptr(&member.sender));
+            all.or_insert((member, Vec::new())).1.extend(messages);
         }
     }
-    due
+    each(&due, |(member, messages)| give(shared, member, *messages));
+    let mut several: Vec<_> = several.into_values().collect();
+    for (_, messages) in &mut several {
+        messages.sort_by_key(|(number, _)| *number);
+    }
+    each(&several, |(member, messages)| {
+        give(shared, member, messages.iter().copied());
+    });
 }
 
 /// Writes to each member. A peer that takes nothing delays this thread for the time that a post
@@ -281,16 +314,12 @@ fn message(event: &StoredEvent) -> Option<Prepared> {
 }
 
 /// Gives events to a member, up to the first that is lost.
-fn give<'m>(
-    shared: &Shared,
-    member: &Member,
-    messages: impl Iterator<Item = Option<&'m Prepared>>,
-) {
+fn give<'m>(shared: &Shared, member: &Member, messages: impl IntoIterator<Item = &'m Numbered>) {
     let (mut count, mut is_one_lost) = (0, false);
-    let known = messages.map_while(|message| {
+    let known = messages.into_iter().map_while(|(_, message)| {
         is_one_lost = message.is_none();
         count += usize::from(message.is_some());
-        message
+        message.as_ref()
     });
     match member.sender.post(known) {
         Ok(()) => {
