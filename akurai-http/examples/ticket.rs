@@ -144,12 +144,10 @@ fn events(req: &Request, sessions: &Sessions) -> Reply {
     }
 }
 
-/// The session of the `Authorization` field, if it still exists. The case of the scheme's name does
-/// not matter (RFC 9110 §11.1).
+/// The session of the `Authorization` field, if it still exists.
 fn bearer(req: &Request, sessions: &Sessions) -> Option<String> {
-    let (scheme, session) = req.header("Authorization")?.split_once(' ')?;
-    let is_known = scheme.eq_ignore_ascii_case("Bearer") && sessions.user(session).is_some();
-    is_known.then(|| session.to_owned())
+    let session = req.bearer_token()?;
+    sessions.user(session).map(|_| session.to_owned())
 }
 
 /// The session of the cookie, if it still exists.

@@ -7,6 +7,7 @@
 //! mean the same.
 
 mod body;
+mod credentials;
 #[path = "../../tests/fuzz/cuts.rs"]
 mod cuts;
 mod deflate;
@@ -24,6 +25,7 @@ use crate::Headers;
 use self::cuts::cuts;
 
 pub use body::body;
+pub use credentials::credentials;
 pub use deflate::{deflate, inflate};
 pub use files::{codings_and_names, conditions, ranges};
 pub use head::head;
@@ -102,6 +104,11 @@ mod tests {
     #[test]
     fn cookie_holds() {
         check("cookie", cookie);
+    }
+
+    #[test]
+    fn credentials_hold() {
+        check("credentials", credentials);
     }
 
     #[test]

@@ -35,10 +35,20 @@
 //! the connection's thread until it returns, and the server starts another thread for the next
 //! connection.
 //!
-//! The crate also has [`middleware`] (access log, CORS, gzip, security headers, timing),
+//! The crate also has [`middleware`] (access log, CORS, cross-origin protection, gzip, limits for
+//! each client address, request ids, security headers, timing), Basic and Bearer credentials
+//! ([`Request::basic_credentials`], [`Request::bearer_token`]), signed values ([`Signer`]),
 //! [`Cookie`]s, forms ([`Request::form`], [`Request::multipart`]), static files ([`Files`],
-//! [`Response::file`]), a client's address behind proxies ([`TrustedProxies`]), a server's counts
-//! ([`Handle::stats`]), and the program's own failures ([`Server::on_error`]).
+//! [`Response::file`]), conditions for answers that are no files ([`Response::etag`],
+//! [`Request::check_preconditions`]), interim answers ([`Request::early_hints`]), a look whether the
+//! client is still there ([`Request::client_left`]), a client's address behind proxies
+//! ([`TrustedProxies`]), a server's counts ([`Handle::stats`]), and the program's own failures
+//! ([`Server::on_error`]).
+//!
+//! The library's own errors are a line of text, or problem+json (RFC 9457: `type` about:blank,
+//! `title`, `status`, `detail`) for a client whose `Accept` gives JSON a greater weight than text, or
+//! names it with the same weight. Both have `Vary: Accept` (RFC 9110 §12.5.5). If a head is refused,
+//! no field of it counts, and the answer is text; so is the 503 for a connection without a place.
 //!
 //! # What it promises
 //!
@@ -58,7 +68,8 @@
 //! # What it leaves out
 //!
 //! For TLS, HTTP/2 and HTTP/3, put a proxy in front (nginx, Caddy, HAProxy). There is no async
-//! runtime, no template engine, no JSON: bring your own.
+//! runtime, no template engine, no JSON: bring your own. Nothing is encrypted, and no password is
+//! hashed: SHA-256 and HMAC are here for signed values alone.
 
 #![forbid(unsafe_code)]
 
@@ -75,6 +86,7 @@ mod serve;
 mod sse;
 mod values;
 
+pub use codec::constant_time::constant_time_eq;
 pub use io::stats::Stats;
 pub use message::app::App;
 pub use message::body_writer::BodyWriter;
@@ -98,6 +110,7 @@ pub use message::proxies::{ProxyError, TrustedProxies};
 pub use message::reply::{IntoReply, Reply, Upgrade};
 pub use message::request::{BodyReader, Request};
 pub use message::response::Response;
+pub use message::signer::{SignatureError, SignedValue, Signer};
 pub use router::Router;
 pub use serve::server::{Handle, Server};
 pub use sse::event::{SseEvent, last_event_id};

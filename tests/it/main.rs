@@ -35,6 +35,7 @@ mod long_frames;
 mod metrics;
 mod notices;
 mod posting;
+mod ready_made;
 mod receiving;
 mod redis;
 mod rfc6455;

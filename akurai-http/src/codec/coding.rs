@@ -124,13 +124,74 @@ impl AcceptedCodings {
 /// send `*/*`.
 pub(crate) fn accepts_html(headers: &Headers) -> bool {
     headers.tokens("Accept").any(|range| {
-        let weight = match parameter(range, "q") {
-            Ok(Some(value)) => qvalue(&value),
-            Ok(None) => Some(1000),
-            Err(_) => None,
-        };
-        essence(range).eq_ignore_ascii_case(b"text/html") && weight.is_some_and(|weight| weight > 0)
+        essence(range).eq_ignore_ascii_case(b"text/html")
+            && range_weight(range).is_some_and(|weight| weight > 0)
     })
+}
+
+/// Whether the client prefers JSON to plain text: `Accept` gives it the greater weight, or names it
+/// with the same weight, as a script's `application/json, text/plain, */*` does. Who takes anything
+/// gets text. A client that names `application/json` takes `application/problem+json` too (RFC 9457
+/// §3 does not ask for more); a weight of 0 for that one refuses it.
+pub(crate) fn prefers_json(headers: &Headers) -> bool {
+    let text = accepted(headers, "text", "plain").weight;
+    let problem = accepted(headers, "application", "problem+json");
+    let json = accepted(headers, "application", "json");
+    let is_better = |of: Accepted| {
+        of.weight > text || of.weight == text && of.weight > 0 && of.closeness == Closeness::Named
+    };
+    let is_refused = problem.closeness == Closeness::Named && problem.weight == 0;
+    !is_refused && (is_better(problem) || is_better(json))
+}
+
+/// How closely the best range of an `Accept` field matches a media type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Closeness {
+    Not,
+    Anything,
+    Type,
+    Named,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Accepted {
+    closeness: Closeness,
+    /// In thousandths.
+    weight: u16,
+}
+
+// Accept      = #( media-range [ weight ] )                             RFC 9110 §12.5.1
+// media-range = ( "*/*" / ( type "/" "*" ) / ( type "/" subtype ) ) parameters
+/// The weight of a media type. The closest range decides. Parameters other than the weight do not
+/// count, and a malformed range says nothing.
+fn accepted(headers: &Headers, kind: &str, subtype: &str) -> Accepted {
+    let of_range = |range| {
+        let mut parts = essence(range).splitn(2, |&byte| byte == b'/');
+        let (own_kind, own_subtype) = (parts.next()?, parts.next()?);
+        let closeness = match (own_kind, own_subtype) {
+            (b"*", b"*") => Closeness::Anything,
+            (own, _) if !own.eq_ignore_ascii_case(kind.as_bytes()) => return None,
+            (_, b"*") => Closeness::Type,
+            (_, own) if own.eq_ignore_ascii_case(subtype.as_bytes()) => Closeness::Named,
+            _ => return None,
+        };
+        let weight = range_weight(range)?;
+        Some(Accepted { closeness, weight })
+    };
+    let best = headers.tokens("Accept").filter_map(of_range).max();
+    best.unwrap_or(Accepted {
+        closeness: Closeness::Not,
+        weight: 0,
+    })
+}
+
+/// The weight of a media range, in thousandths; `None` if it is malformed.
+fn range_weight(range: &[u8]) -> Option<u16> {
+    match parameter(range, "q") {
+        Ok(Some(value)) => qvalue(&value),
+        Ok(None) => Some(1000),
+        Err(_) => None,
+    }
 }
 
 // weight = OWS ";" OWS "q=" qvalue                                      RFC 9110 §12.4.2
@@ -270,5 +331,43 @@ mod tests {
                 "{value}"
             );
         }
+    }
+
+    #[test]
+    fn rfc9110_12_5_1_who_prefers_json() {
+        for (value, expected) in [
+            ("application/json", true),
+            ("application/problem+json", true),
+            ("APPLICATION/JSON; charset=utf-8", true),
+            ("application/*", true),
+            ("application/json, text/plain, */*", true),
+            ("application/json;q=0.5, text/plain;q=0.5", true),
+            ("application/json;q=0.9, */*;q=0.8", true),
+            ("text/*;q=0.1, */*", true),
+            ("text/plain;q=0, */*;q=0.001", true),
+            ("application/json;q=0.4, text/plain;q=0.5", false),
+            ("application/json;q=0.7, */*;q=0.8", false),
+            ("*/*", false),
+            ("text/plain", false),
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                false,
+            ),
+            ("application/json;q=0", false),
+            ("application/json, application/problem+json;q=0", false),
+            ("application/json;q=2", false),
+            ("application/xml", false),
+            ("application", false),
+            ("json", false),
+            ("", false),
+        ] {
+            let headers = headers("Accept", &[value]);
+            assert_eq!(prefers_json(&headers), expected, "{value}");
+        }
+        assert!(!prefers_json(&headers("Accept", &[])));
+        assert!(prefers_json(&headers(
+            "Accept",
+            &["text/plain;q=0.1", "application/json"]
+        )));
     }
 }

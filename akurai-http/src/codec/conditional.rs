@@ -34,6 +34,12 @@ pub(crate) enum Verdict {
     Failed,
 }
 
+impl Validators<'_> {
+    fn exists(&self) -> bool {
+        self.etag.is_some() || self.last_modified.is_some()
+    }
+}
+
 impl<'a> EntityTag<'a> {
     /// The tag that `field` consists of.
     pub(crate) fn parse(field: &'a [u8]) -> Option<EntityTag<'a>> {
@@ -71,11 +77,11 @@ fn is_etagc(byte: u8) -> bool {
 
 // The order of RFC 9110 §13.2.2: first If-Match, or If-Unmodified-Since where that is absent; then
 // If-None-Match, or If-Modified-Since where that is absent.
-/// Evaluates the preconditions of a request for a representation that exists. `reads` is true for
-/// `GET` and `HEAD`; `now` is in seconds since 1970.
+/// Evaluates the preconditions of a request. `own` has no validator if nothing exists there yet.
+/// `reads` is true for `GET` and `HEAD`; `now` is in seconds since 1970.
 pub(crate) fn evaluate(headers: &Headers, reads: bool, own: Validators<'_>, now: u64) -> Verdict {
     if has(headers, "If-Match") {
-        if !lists(headers, "If-Match", |tag| {
+        if !lists(headers, "If-Match", own.exists(), |tag| {
             own.etag.is_some_and(|own| own.is_strongly(tag))
         }) {
             return Verdict::Failed;
@@ -88,7 +94,7 @@ pub(crate) fn evaluate(headers: &Headers, reads: bool, own: Validators<'_>, now:
         }
     }
     if has(headers, "If-None-Match") {
-        let is_listed = lists(headers, "If-None-Match", |tag| {
+        let is_listed = lists(headers, "If-None-Match", own.exists(), |tag| {
             own.etag.is_some_and(|own| own.is_weakly(tag))
         });
         return match is_listed {
@@ -124,6 +130,13 @@ pub(crate) fn range_applies(headers: &Headers, own: Validators<'_>, now: u64) ->
     date.is_some() && date == own.last_modified && date < Some(now as i64)
 }
 
+/// Whether a request may have preconditions. The names of all of them begin with the same letters
+/// (RFC 9110 §13.1).
+pub(crate) fn has_conditions(headers: &Headers) -> bool {
+    let is_condition = |name: &[u8]| name.len() > 3 && name[..3].eq_ignore_ascii_case(b"If-");
+    headers.lines().any(|(name, _)| is_condition(name))
+}
+
 fn has(headers: &Headers, name: &str) -> bool {
     headers.bytes(name).is_some()
 }
@@ -142,11 +155,16 @@ fn date(headers: &Headers, name: &str, now: u64) -> Option<i64> {
 }
 
 // If-Match = "*" / #entity-tag; the same for If-None-Match
-/// Whether the field is `*` or lists a tag for which `is_own` is true. A malformed field lists
-/// nothing.
-fn lists(headers: &Headers, name: &str, is_own: impl Fn(EntityTag<'_>) -> bool) -> bool {
+/// Whether the field lists a tag for which `is_own` is true, or is `*` where something `exists`. A
+/// malformed field lists nothing.
+fn lists(
+    headers: &Headers,
+    name: &str,
+    exists: bool,
+    is_own: impl Fn(EntityTag<'_>) -> bool,
+) -> bool {
     if only(headers, name) == Some(b"*") {
-        return true;
+        return exists;
     }
     let mut found = false;
     for line in headers.all(name) {
@@ -255,6 +273,23 @@ mod tests {
         let nothing = Validators::default();
         let headers = fields(&[("If-None-Match", "\"\"")]);
         assert_eq!(evaluate(&headers, true, nothing, NOW), Proceed);
+    }
+
+    #[test]
+    fn rfc9110_13_1_a_star_stands_for_whatever_exists() {
+        let nothing = Validators::default();
+        for (name, expected) in [("If-Match", Failed), ("If-None-Match", Proceed)] {
+            let headers = fields(&[(name, "*")]);
+            assert_eq!(evaluate(&headers, false, nothing, NOW), expected, "{name}");
+        }
+        let dated = Validators {
+            etag: None,
+            last_modified: Some(0),
+        };
+        let headers = fields(&[("If-None-Match", "*")]);
+        assert_eq!(evaluate(&headers, false, dated, NOW), Failed);
+        assert!(has_conditions(&headers) && has_conditions(&fields(&[("if-x", "")])));
+        assert!(!has_conditions(&fields(&[("If", ""), ("Range", "")])));
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Bytes in, values out, and back: no socket, file, clock, thread or lock is named in here.
 
+pub(crate) mod authorization;
+pub(crate) mod base64;
 pub(crate) mod body;
 pub(crate) mod coding;
 pub(crate) mod conditional;
+pub(crate) mod constant_time;
 pub(crate) mod cookie;
 pub(crate) mod date;
 pub(crate) mod deflate;
@@ -12,12 +15,15 @@ pub(crate) mod form;
 pub(crate) mod forwarded;
 pub(crate) mod gzip;
 pub(crate) mod head;
+pub(crate) mod json;
 pub(crate) mod listing;
 pub(crate) mod media;
 pub(crate) mod multipart;
+pub(crate) mod origin;
 pub(crate) mod parameters;
 pub(crate) mod path;
 pub(crate) mod range;
 pub(crate) mod response;
 pub(crate) mod search;
+pub(crate) mod sha256;
 pub(crate) mod target;

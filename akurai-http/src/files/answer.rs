@@ -8,23 +8,15 @@ use super::add;
 use super::resource::{Content, Resource, seconds};
 use super::transfer;
 use crate::codec::coding::AcceptedCodings;
-use crate::codec::conditional::{EntityTag, Validators, Verdict, evaluate, range_applies};
-use crate::codec::date::{http_date, imf_fixdate};
+use crate::codec::conditional::{has_conditions, range_applies};
+use crate::codec::date::imf_fixdate;
 use crate::codec::media::Media;
 use crate::codec::parameters::essence;
 use crate::codec::range::{ByteRanges, Selection, content_range, select, unsatisfied_range};
 use crate::io::random::random;
+use crate::message::conditions::{meet_conditions, validators};
 use crate::message::response::Body;
 use crate::{Headers, Method, Request, Response, Status};
-
-/// Fields that describe content. A response without content must not have them.
-const CONTENT_FIELDS: [&str; 5] = [
-    "Content-Type",
-    "Content-Encoding",
-    "Content-Disposition",
-    "Content-Language",
-    "Last-Modified",
-];
 
 /// Makes `resource` the content of `response`. Fields that are already set stay. `is_negotiable`
 /// says that another request may get the content in another coding.
@@ -56,19 +48,15 @@ pub(crate) fn with_resource(
         return whole(request, response, resource);
     }
     let now = u64::try_from(seconds(now)).unwrap_or(0);
-    let own = validators(&response, now);
-    match evaluate(headers, reads, own, now) {
-        Verdict::Proceed => {}
-        Verdict::NotModified => return not_modified(response),
-        Verdict::Failed => {
-            return refused(response, Status::PRECONDITION_FAILED, "precondition failed");
-        }
-    }
+    let response = match meet_conditions(request, response, now) {
+        Ok(response) => response,
+        Err(answer) => return answer,
+    };
     let selection = match only_range(headers) {
         Some(field)
             if request.method() == Method::Get
                 && response.headers().bytes("Accept-Ranges") == Some(b"bytes")
-                && range_applies(headers, own, now) =>
+                && range_applies(headers, validators(&response, now), now) =>
         {
             select(field, resource.len)
         }
@@ -84,7 +72,8 @@ pub(crate) fn with_resource(
         Selection::Unsatisfiable => {
             let unsatisfied = unsatisfied_range(resource.len);
             let status = Status::RANGE_NOT_SATISFIABLE;
-            refused(response, status, "range not satisfiable")
+            response
+                .refused(status, "range not satisfiable")
                 .with_header("Content-Range", unsatisfied)
         }
     }
@@ -133,23 +122,9 @@ fn add_if_absent(response: &mut Response, name: &str, value: &str) {
 }
 
 /// Whether a field may change the answer to something other than the whole content: a range or a
-/// condition. The names of all conditions begin with the same letters (RFC 9110 §13.1).
+/// condition.
 fn asks_for_less(headers: &Headers) -> bool {
-    headers.lines().any(|(name, _)| {
-        let is_condition = name
-            .get(..3)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"If-"));
-        is_condition || name.eq_ignore_ascii_case(b"Range")
-    })
-}
-
-/// The validators that the response shows, whether the file or the handler gave them.
-fn validators(response: &Response, now: u64) -> Validators<'_> {
-    let field = |name| response.headers().bytes(name);
-    Validators {
-        etag: field("ETag").and_then(EntityTag::parse),
-        last_modified: field("Last-Modified").and_then(|date| http_date(date, now)),
-    }
+    headers.bytes("Range").is_some() || has_conditions(headers)
 }
 
 /// The value of `Range`. It is not a list, so two such fields are ignored.
@@ -202,30 +177,6 @@ fn with_content(mut response: Response, resource: Resource, part: Range<u64>) ->
 fn not_acceptable() -> Response {
     let told = "no coding of this file is acceptable";
     Response::plain(Status::NOT_ACCEPTABLE, told).with_header("Vary", "Accept-Encoding")
-}
-
-/// 304 names the version that it is about, and keeps the fields that caches need (RFC 9110
-/// §15.4.5).
-fn not_modified(response: Response) -> Response {
-    let response = without(response, &CONTENT_FIELDS).without_header("Accept-Ranges");
-    response.with_status(Status::NOT_MODIFIED)
-}
-
-/// An answer without the content. Caches must not keep it in the content's place.
-fn refused(response: Response, status: Status, message: &str) -> Response {
-    let response = without(response, &CONTENT_FIELDS);
-    let of_content = ["ETag", "Cache-Control", "Expires", "Accept-Ranges"];
-    without(response, &of_content)
-        .with_status(status)
-        .with_header("Cache-Control", "no-store")
-        .with_header("Content-Type", "text/plain; charset=utf-8")
-        .with_body(format!("{message}\n"))
-}
-
-fn without(response: Response, names: &[&str]) -> Response {
-    names
-        .iter()
-        .fold(response, |response, name| response.without_header(name))
 }
 
 /// 64 characters that nobody can predict, so that no content can contain them.

@@ -1,5 +1,7 @@
 //! The bytes of one connection: one read buffer, one write buffer, and the body that is being read.
 
+mod look;
+
 use std::io::{self, IoSlice, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +34,8 @@ pub(crate) struct BufferedTransport {
     pub(crate) output: Vec<u8>,
     /// How many writes there were.
     pub(crate) writes: u64,
+    /// The client has ended its side, or is gone.
+    has_left: bool,
     /// A write failed, perhaps in the middle of a message: nothing may follow it.
     broken: bool,
     read_timeout: Option<Duration>,
@@ -96,6 +100,7 @@ impl BufferedTransport {
             input,
             output: Vec::new(),
             writes: 0,
+            has_left: false,
             broken: false,
             read_timeout: None,
             body: BodyDecoder::default(),

@@ -76,6 +76,8 @@ where
     R: IntoReply,
 {
     fn handle(&self, request: &Request) -> Reply {
-        self(request).into()
+        let mut reply = self(request).into();
+        reply.settle(request);
+        reply
     }
 }

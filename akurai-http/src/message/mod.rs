@@ -3,7 +3,9 @@
 pub(crate) mod app;
 pub(crate) mod attached;
 pub(crate) mod body_writer;
+pub(crate) mod conditions;
 pub(crate) mod cookie;
+pub(crate) mod credentials;
 pub(crate) mod form;
 pub(crate) mod headers_mut;
 pub(crate) mod hosts;
@@ -14,3 +16,4 @@ pub(crate) mod proxies;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod response;
+pub(crate) mod signer;

@@ -1,5 +1,6 @@
 //! A request, as a handler sees it.
 
+mod client;
 mod log;
 mod matched;
 
@@ -289,6 +290,7 @@ impl Request {
             version: head.version,
             ..Head::default()
         };
+        self.headers.clear();
         self.matched.clear();
     }
 

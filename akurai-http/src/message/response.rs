@@ -8,7 +8,6 @@ use crate::codec::disposition::attachment;
 use crate::codec::path::percent_encode;
 use crate::message::body_writer::{BodyWriter, Coded};
 use crate::message::headers_mut::HeadersMut;
-use crate::values::error::RequestError;
 use crate::{Headers, Status};
 
 /// A response: status, fields and body.
@@ -35,7 +34,7 @@ pub struct Response {
 /// response uses them again, so that a short answer costs no allocation.
 pub(crate) struct Parts {
     status: Status,
-    headers: Headers,
+    pub(super) headers: Headers,
     pub(crate) body: Body,
     /// The body, if it is [`Body::Short`].
     pub(crate) short: Vec<u8>,
@@ -44,8 +43,20 @@ pub(crate) struct Parts {
     /// The body is compressed while it is streamed.
     pub(crate) coded: Option<Coded>,
     pub(crate) close: bool,
+    /// What of it the request decides.
+    pub(super) unsettled: Unsettled,
     /// The error that it was made of.
     pub(crate) failure: Option<io::Error>,
+}
+
+/// What of a response only the request decides; see [`Response::settle`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unsettled {
+    Nothing,
+    /// It has validators, so the client may have this version already.
+    Conditions,
+    /// The library made it. The client may prefer problem+json to its text.
+    OwnText,
 }
 
 /// Longest body that is copied into [`Parts::short`], in bytes. That memory is used again.
@@ -241,6 +252,9 @@ impl Response {
     /// The same response with this body.
     pub fn with_body(mut self, body: impl AsRef<[u8]> + Into<Vec<u8>>) -> Response {
         let bytes = body.as_ref();
+        if self.parts.unsettled == Unsettled::OwnText {
+            self.parts.unsettled = Unsettled::Nothing;
+        }
         if bytes.len() <= SHORT_BYTES {
             self.parts.short.clear();
             self.parts.short.extend_from_slice(bytes);
@@ -274,9 +288,13 @@ impl Response {
     /// Says that the content depends on `Accept-Encoding` (RFC 9110 §12.5.5), unless it says so
     /// already.
     pub(crate) fn vary_by_coding(&mut self) {
-        let names_it = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"Accept-Encoding");
+        self.vary_by("Accept-Encoding");
+    }
+
+    pub(super) fn vary_by(&mut self, field: &str) {
+        let names_it = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(field.as_bytes());
         if !self.headers().tokens("Vary").any(names_it) {
-            self.parts.headers.append_known(b"Vary", b"Accept-Encoding");
+            self.parts.headers.append_known(b"Vary", field.as_bytes());
         }
     }
 
@@ -292,15 +310,6 @@ impl Response {
     ) -> Response {
         self.parts.body = Body::Stream(Box::new(write));
         self
-    }
-
-    /// A short answer that the server makes itself.
-    pub(crate) fn plain(status: Status, message: &str) -> Response {
-        Response::text(format!("{message}\n")).with_status(status)
-    }
-
-    pub(crate) fn refusal(error: RequestError) -> Response {
-        Response::plain(error.status(), &error.to_string()).closing()
     }
 
     /// Closes the connection after this response.
@@ -340,6 +349,7 @@ impl Parts {
             declared_length: None,
             coded: None,
             close: false,
+            unsettled: Unsettled::Nothing,
             failure: None,
         }
     }
@@ -357,6 +367,7 @@ impl Parts {
         self.declared_length = None;
         self.coded = None;
         self.close = false;
+        self.unsettled = Unsettled::Nothing;
         self.failure = None;
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::codec::date::{imf_fixdate, rfc3339};
+use crate::codec::json::quoted;
 use crate::io::ending::Ending;
 use crate::{Reply, Request, Response, Status, Version};
 
@@ -179,22 +180,6 @@ impl LogLine<'_> {
         }
         json + "}"
     }
-}
-
-/// A JSON string (RFC 8259 §7) on one line.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            // All control characters are in the first plane. These two break lines for some readers.
-            character if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') => {
-                quoted += &format!("\\u{:04x}", u32::from(character));
-            }
-            character => quoted.push(character),
-        }
-    }
-    quoted + "\""
 }
 
 fn version(request: &Request) -> &'static str {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{add, http_head};
+use crate::codec::origin::is_origin;
 use crate::values::field::is_token;
 use crate::{Method, Reply, Request, Response, Status};
 
@@ -230,28 +231,6 @@ fn list(elements: &[impl fmt::Display], is_same: fn(&str, &str) -> bool) -> Stri
         }
     }
     texts.join(", ")
-}
-
-// serialized-origin = scheme "://" host [ ":" port ]                    RFC 6454 §6.2
-//
-// A browser writes it in lower case and leaves out the scheme's default port.
-fn is_origin(text: &str) -> bool {
-    let Some((scheme, authority)) = text.split_once("://") else {
-        return false;
-    };
-    let is_scheme = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
-    let is_host = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._:[]".contains(&b);
-    let port_is_own = match scheme {
-        "http" => authority.ends_with(":80"),
-        "https" => authority.ends_with(":443"),
-        _ => false,
-    };
-    !scheme.is_empty()
-        && !authority.is_empty()
-        && !authority.ends_with(':')
-        && !port_is_own
-        && scheme.bytes().all(is_scheme)
-        && authority.bytes().all(is_host)
 }
 
 #[cfg(test)]

@@ -24,7 +24,10 @@
 
 mod access_log;
 mod cors;
+mod cross_origin;
 mod gzip;
+mod rate_limit;
+mod request_id;
 mod security_headers;
 mod timing;
 
@@ -32,7 +35,10 @@ use crate::{Reply, Response, Status};
 
 pub use access_log::{LogLine, access_log};
 pub use cors::Cors;
+pub use cross_origin::CrossOriginProtection;
 pub use gzip::Gzip;
+pub use rate_limit::RateLimit;
+pub use request_id::{RequestId, request_id};
 pub use security_headers::security_headers;
 pub use timing::server_timing;
 

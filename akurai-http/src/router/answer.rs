@@ -54,10 +54,12 @@ impl Router {
     fn call_found(&self, request: &Request, call: Call<'_>, found: &Lookup<'_>) -> Reply {
         through(&self.middleware, request, &|inner| {
             // Middleware may pass on another request.
-            match ptr::eq(inner, request) {
+            let mut reply = match ptr::eq(inner, request) {
                 true => dispatch(inner, call, found),
                 false => dispatch(inner, call, &self.look_up_and_set(inner)),
-            }
+            };
+            reply.settle(inner);
+            reply
         })
     }
 

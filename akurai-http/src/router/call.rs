@@ -83,9 +83,11 @@ pub(super) enum Call<'a> {
     Refusal(&'a dyn Fn(&Request) -> Reply),
 }
 
-/// A handler's reply, ready for middleware: the request keeps the error that it was made of.
+/// A handler's reply, ready for middleware: it is settled, and the request keeps the error that it
+/// was made of.
 pub(super) fn noted(request: &Request, mut reply: Reply) -> Reply {
     request.note_failure(&mut reply);
+    reply.settle(request);
     reply
 }
 

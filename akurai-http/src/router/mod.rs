@@ -315,7 +315,9 @@ impl Router {
         middleware: impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> R + Send + Sync + 'static,
     ) -> Router {
         self.middleware.push(Box::new(move |request, next| {
-            middleware(request, next).into()
+            let mut reply = middleware(request, next).into();
+            reply.settle(request);
+            reply
         }));
         self
     }

@@ -6,6 +6,7 @@ use super::call::{Fallback, Route, Stack};
 use super::slashes::Slashes;
 use crate::codec::path::percent_decode;
 use crate::codec::search::find_byte;
+use crate::message::own_answers::method_not_allowed;
 use crate::message::params::Params;
 use crate::{Method, Response, Status};
 
@@ -211,7 +212,7 @@ impl Node {
     pub(super) fn without_route(&self, method: Method) -> Response {
         let response = match method {
             Method::Options => Response::new(Status::NO_CONTENT),
-            _ => Response::plain(Status::METHOD_NOT_ALLOWED, "method not allowed"),
+            _ => method_not_allowed(),
         };
         response.with_header("Allow", self.allow())
     }

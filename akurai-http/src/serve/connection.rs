@@ -28,7 +28,7 @@ use crate::io::registry::RegistryEntry;
 use crate::io::transport::is_timeout;
 use crate::message::app::begin_body;
 use crate::message::hosts::Hosts;
-use crate::message::own_answers::internal_error;
+use crate::message::own_answers::{internal_error, method_not_allowed};
 use crate::serve::serving::Serving;
 use crate::values::error::RequestError;
 use crate::{App, Method, Reply, Request, Response, Status};
@@ -400,10 +400,10 @@ fn is_for_server(request: &Request) -> bool {
 }
 
 fn answer_for_server(app: &dyn App, request: &Request) -> Reply {
-    let (status, allow) = match request.is_asterisk() {
-        true => (Status::NO_CONTENT, None),
-        false => (Status::METHOD_NOT_ALLOWED, app.allow(request)),
+    let (response, allow) = match request.is_asterisk() {
+        true => (Response::new(Status::NO_CONTENT), None),
+        false => (method_not_allowed(), app.allow(request)),
     };
     let allow = allow.unwrap_or_else(|| Method::list(&app.methods()));
-    Response::new(status).with_header("Allow", allow).into()
+    response.with_header("Allow", allow).into()
 }

@@ -91,7 +91,7 @@ fn files_07_accept_must_list_html() {
             (&[], 404),
             (&[""], 404),
             (&["*/*"], 404),
-            (&["application/json"], 404),
+            (&["application/json;q=0.9, text/plain"], 404),
             (&["text/plain, image/*"], 404),
             (&["text/html;q=0"], 404),
             (&["text/html;q=0.000, */*"], 404),

@@ -1,10 +1,13 @@
 //! Requests and routers, as the program that embeds a server uses them.
 
 mod attached;
+mod conditions;
 mod hosts;
 mod methods;
 mod params;
+mod problems;
 mod routing;
+mod waiting;
 
 use akurai_http::{App, Request, Response};
 use akurai_tests::{Answer, Client, TestServer};

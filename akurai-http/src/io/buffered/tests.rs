@@ -84,3 +84,35 @@ fn the_read_buffer_shrinks_when_its_head_is_used() {
     assert_eq!(buffered.unread(), b"y");
     assert_eq!(buffered.input.capacity(), IDLE_BUFFER_BYTES);
 }
+
+#[test]
+fn a_look_keeps_what_came_and_lets_the_next_read_wait() {
+    let (mut buffered, mut client) = buffered(&Limits::default());
+    assert!(!buffered.has_client_left());
+    client.write_all(b"more").unwrap();
+    while buffered.unread().is_empty() {
+        assert!(!buffered.has_client_left());
+    }
+    let (begun, wait) = (Instant::now(), Duration::from_millis(50));
+    let waited = buffered.fill(wait).expect_err("no more comes");
+    assert!(is_timeout(&waited) && begun.elapsed() >= wait / 2);
+    assert_eq!(buffered.unread(), b"more");
+}
+
+#[test]
+fn a_look_does_not_grow_the_buffer_and_ends_at_the_clients_end() {
+    let (mut buffered, mut client) = buffered(&Limits::default());
+    client.write_all(&[b'x'; 3 * IDLE_BUFFER_BYTES]).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    while buffered.unread().len() < IDLE_BUFFER_BYTES {
+        assert!(!buffered.has_client_left());
+    }
+    assert!(!buffered.has_client_left(), "the end is behind more");
+    assert_eq!(buffered.input.len(), IDLE_BUFFER_BYTES);
+    for _ in 0..3 {
+        buffered.consume(buffered.unread().len());
+        while !buffered.has_client_left() && buffered.unread().len() < IDLE_BUFFER_BYTES {}
+    }
+    assert!(buffered.has_client_left());
+    assert!(!BufferedTransport::by_hand(Vec::new()).has_client_left());
+}

@@ -13,6 +13,7 @@ use crate::{Method, Response, Status, Version};
 
 impl Connection<'_> {
     pub(super) fn respond(&mut self, mut response: Response) -> Outcome {
+        response.settle(&self.request);
         let framing = match self.framing(&response) {
             Ok(framing) => framing,
             Err(fault) => {
