@@ -76,8 +76,9 @@
 //! ```
 //!
 //! Frames never interleave, and the messages of one thread arrive in its order. To send the same
-//! message to many peers, encode it once as [`Prepared`], and [`post`](Sender::post) it. The examples have an echo, a chat between
-//! browsers, a ticker, and an upload that reports its progress.
+//! message to many peers, encode it once as [`Prepared`], and [`post`](Sender::post) it. The
+//! examples have an echo, a chat between browsers, a ticker, and an upload that reports its
+//! progress.
 //!
 //! # Messages larger than one wants to hold
 //!
