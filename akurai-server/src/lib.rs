@@ -39,7 +39,7 @@ mod metrics;
 #[allow(unsafe_code)]
 mod signals;
 
-pub use engine::{Batch, Engine, Event, EventId, EventIdError, Memory, Redis, RedisOptions};
+pub use engine::{Batch, Engine, Event, EventId, Memory, Redis, RedisOptions};
 pub use hub::{History, Hub, HubOptions, HubStats, Membership, Retention};
 pub use metrics::Metrics;
 pub use signals::stop_on_signals;

@@ -148,7 +148,7 @@
 //!
 //! [`upgrade`] · [`WsOptions`], [`WhenFull`], [`Deflate`] · [`WsConn`], [`Sender`] · [`Message`],
 //! [`Kind`], [`CloseFrame`] · [`MessageReader`], [`MessageWriter`], [`Prepared`] · [`CloseInfo`] ·
-//! [`Error`], [`Violation`]
+//! [`Error`], [`Violation`] · [`testing::Peer`]
 
 #![forbid(unsafe_code)]
 
@@ -164,6 +164,7 @@ mod message;
 mod options;
 mod read;
 mod settings;
+pub mod testing;
 mod upgrade;
 mod write;
 

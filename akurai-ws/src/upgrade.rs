@@ -29,7 +29,7 @@ use crate::write::outbox::Outbox;
 ///
 /// An `Err` of `f` closes the connection with 1011. The server tells it to
 /// [`Server::on_error`](akurai_http::Server::on_error), if the program caused it: not if the peer
-/// broke the protocol, is slow or has left, and not if the server stops ([`Upgrade::fallible`]).
+/// broke the protocol, is slow or has left, and not if the server stops ([`Upgrade::new`]).
 ///
 /// # Errors of your own
 ///
@@ -133,7 +133,7 @@ fn reply(
     };
     let outbox = Outbox::new(settings, accepted.subprotocol);
     let told = Arc::downgrade(&outbox);
-    Upgrade::fallible(accepted.head, move |upgraded| {
+    Upgrade::new(accepted.head, move |upgraded| {
         match run(upgraded, outbox, protocol, f) {
             // The peer is at fault, or the program wants it so. Our Close has told the peer.
             Err(Error::Violation(_) | Error::Close { .. }) => Ok(()),

@@ -169,7 +169,7 @@ fn an_idle_connection_keeps_nothing_of_a_large_request() {
         })
         .post("/trailers", |req| -> io::Result<Response> {
             assert_eq!(req.body()?, b"");
-            assert!(req.body_reader().trailers().len() > 20);
+            assert!(req.body_reader().trailers().iter().count() > 20);
             Ok(Response::text("read"))
         });
     let server = TestServer::start(app);

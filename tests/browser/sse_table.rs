@@ -73,9 +73,9 @@ fn by_verb(sink: &mut SseSink, verb: Verb) -> io::Result<()> {
     match verb {
         Data(text) => sink.data(&text),
         Event(name, text) => sink.event(name, text),
-        Id(id) => sink.id(id),
-        Retry(ms) => sink.retry(Duration::from_millis(ms)),
-        Comment(text) => sink.comment(text),
+        Id(id) => sink.send(&SseEvent::default().id(id)),
+        Retry(ms) => sink.send(&SseEvent::default().retry(Duration::from_millis(ms))),
+        Comment(text) => sink.send(&SseEvent::comment(text)),
     }
 }
 

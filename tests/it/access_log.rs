@@ -102,7 +102,7 @@ fn an_ordinary_answer_has_the_status_and_the_bytes_that_were_sent() {
         .get("/panic", |_| -> Response { panic!("planned") })
         .get("/switch", |_| {
             let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "x");
-            Upgrade::new(head, |_| {})
+            Upgrade::new(head, |_| Ok(()))
         });
     let (app, lines) = logged(app);
     let server = TestServer::start(app);

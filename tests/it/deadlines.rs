@@ -182,10 +182,6 @@ fn limits_without_end_are_limits() {
         .max_header_section_bytes(usize::MAX)
         .max_header_fields(usize::MAX)
         .max_body_bytes(u64::MAX)
-        .max_chunk_line_bytes(usize::MAX)
-        .max_chunk_extension_bytes(usize::MAX)
-        .max_trailer_section_bytes(usize::MAX)
-        .max_trailer_fields(usize::MAX)
         .min_body_rate(u64::MAX)
         .min_write_rate(u64::MAX)
         .max_connections(usize::MAX)
@@ -279,6 +275,7 @@ fn an_upgrade_waits_for_all_of_the_write_stall() {
                 }
             };
             let _ = report.send(waited);
+            Ok(())
         })
     });
     let mut client = server.connect();

@@ -59,13 +59,11 @@ fn failing() -> Router {
         .get("/length", |_| Response::text("text").content_length(7))
         .get("/interim", |_| Response::new(Status::new(103)))
         .get("/unnamed", |_| {
-            Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {})
+            Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| Ok(()))
         })
         .get("/sse", |_| sse(|_| no_file()))
         .get("/sse-panic", |_| sse(|_| panic!("planned {}", 7)))
-        .get("/upgrade", |_| {
-            Upgrade::fallible(switching(), |_| no_file())
-        })
+        .get("/upgrade", |_| Upgrade::new(switching(), |_| no_file()))
         .get("/ws", |req| {
             akurai_ws::upgrade(req, |_| {
                 no_file::<()>()?;
@@ -155,6 +153,7 @@ fn panics_of_hooks_are_told() {
             let (end, ended) = mpsc::channel();
             let upgrade = Upgrade::new(switching(), move |_upgraded| {
                 let _ = ended.recv_timeout(DEADLINE);
+                Ok(())
             });
             let has_panicked = AtomicBool::new(false);
             upgrade.on_stop(move |_| {

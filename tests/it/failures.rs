@@ -255,7 +255,7 @@ fn fail_in_every_way() {
         .get("/gzip", |req| coded().stream(req, |_| no_file()))
         .get("/upgrade", |_| {
             let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "x");
-            Upgrade::fallible(head, |_| no_file())
+            Upgrade::new(head, |_| no_file())
         })
         .get("/ws", |req| {
             akurai_ws::upgrade(req, |_| {
@@ -319,7 +319,7 @@ fn a_client_that_leaves_is_no_failure() {
         })
         .get("/upgrade", |_| {
             let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "x");
-            Upgrade::fallible(head, |mut upgraded| {
+            Upgrade::new(head, |mut upgraded| {
                 loop {
                     upgraded.write_all(&[b'x'; 1000])?;
                     if upgraded.read(&mut [0; 10])? == 0 {

@@ -262,6 +262,7 @@ fn giving_away() -> (Running, Receiver<Socket>) {
         Upgrade::new(Response::new(Status::OK), move |upgraded| {
             let (_, socket) = upgraded.into_parts();
             let _ = give.send(socket);
+            Ok(())
         })
         .into()
     });
@@ -414,7 +415,7 @@ fn a_hook_that_hangs_holds_up_neither_the_others_nor_the_grace() {
     let (tell, hangs) = mpsc::channel();
     let running = Running::start(move |req: &Request| -> Reply {
         let upgraded = Upgrade::new(Response::new(Status::OK), |mut upgraded| {
-            let _ = upgraded.read(&mut [0]);
+            upgraded.read(&mut [0]).map(drop)
         });
         if req.path() == "/plain" {
             return upgraded.into();

@@ -384,6 +384,7 @@ fn an_upgrade_during_a_shutdown_is_told() {
         Upgrade::new(Response::new(Status::OK), move |mut upgraded| {
             let read = upgraded.read(&mut [0]);
             let _ = told.send((read.ok(), upgraded.socket().is_stopping()));
+            Ok(())
         })
         .into()
     });
@@ -421,6 +422,7 @@ fn a_hook_is_told_instead_of_the_end_of_the_input() {
                 Ok(1) => "a byte",
                 _ => "no byte",
             });
+            Ok(())
         })
         .on_stop(move |socket| {
             assert!(socket.is_stopping());

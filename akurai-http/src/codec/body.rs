@@ -15,6 +15,19 @@ pub(crate) struct BodyLimits {
     pub(crate) trailer_fields: usize,
 }
 
+impl BodyLimits {
+    /// The limits of a body that may have `body_bytes` without its framing.
+    pub(crate) fn new(body_bytes: u64) -> BodyLimits {
+        BodyLimits {
+            body_bytes,
+            chunk_line_bytes: 256,
+            chunk_extension_bytes: 4 * 1024,
+            trailer_section_bytes: 8 * 1024,
+            trailer_fields: 32,
+        }
+    }
+}
+
 /// How a message's body is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Framing {

@@ -1,8 +1,8 @@
 //! A request's body, with its length or in chunks.
 
 use super::{cuts, field_line, find, is_field_byte, is_tchar};
+use crate::RequestError;
 use crate::codec::body::{BodyDecoder, BodyLimits, Framing, Step};
-use crate::{Limits, RequestError};
 
 /// The result of reading a body.
 #[derive(Debug, PartialEq)]
@@ -41,7 +41,7 @@ pub fn body(data: &[u8]) {
         trailer_fields: usize::MAX,
     };
     let narrow = match usize::from(size) {
-        0 => Limits::default().body(body_bytes),
+        0 => BodyLimits::new(body_bytes),
         size => BodyLimits {
             chunk_line_bytes: size,
             chunk_extension_bytes: size,

@@ -87,7 +87,7 @@ impl BufferedTransport {
             0 => Framing::None,
             length => Framing::Length(length as u64),
         };
-        let no_limits = Limits::default().body(u64::MAX);
+        let no_limits = BodyLimits::new(u64::MAX);
         buffered.body.begin(framing, no_limits);
         buffered
     }

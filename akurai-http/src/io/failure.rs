@@ -74,7 +74,7 @@ impl Failure<'_> {
     }
 
     /// The request's method. `None` if the failure belongs to no request
-    /// ([`FailureKind::Accept`], or a panic in a hook of [`Upgrade::on_stop`](crate::Upgrade::on_stop)).
+    /// ([`FailureKind::Accept`], or a panic while a WebSocket was told of the stop).
     pub fn method(&self) -> Option<Method> {
         self.request.map(|request| request.method)
     }

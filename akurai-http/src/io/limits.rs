@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use crate::codec::body::BodyLimits;
 use crate::codec::head::HeadLimits;
 
 /// What one server takes and how long it waits. Sizes are in bytes.
+///
+/// The framing of a chunked body has fixed limits, beyond which the answer is 400 (RFC 9112 §7.1): a
+/// chunk-size line of 256 bytes with its extensions, 4 KiB of extensions in all, and a trailer
+/// section of 8 KiB with 32 field lines.
 ///
 /// ```
 /// use akurai_http::{Limits, Server};
@@ -24,10 +27,6 @@ pub struct Limits {
     pub(crate) max_header_section_bytes: usize,
     pub(crate) max_header_fields: usize,
     pub(crate) max_body_bytes: u64,
-    pub(crate) max_chunk_line_bytes: usize,
-    pub(crate) max_chunk_extension_bytes: usize,
-    pub(crate) max_trailer_section_bytes: usize,
-    pub(crate) max_trailer_fields: usize,
     pub(crate) head_deadline: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) body_stall: Duration,
@@ -43,7 +42,6 @@ pub struct Limits {
     pub(crate) max_upgrades: usize,
     pub(crate) max_spare_threads: usize,
     pub(crate) spare_time: Duration,
-    pub(crate) accept_pause: Duration,
 }
 
 impl Default for Limits {
@@ -53,10 +51,6 @@ impl Default for Limits {
             max_header_section_bytes: 32 * 1024,
             max_header_fields: 100,
             max_body_bytes: 1024 * 1024,
-            max_chunk_line_bytes: 256,
-            max_chunk_extension_bytes: 4 * 1024,
-            max_trailer_section_bytes: 8 * 1024,
-            max_trailer_fields: 32,
             head_deadline: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(15),
             body_stall: Duration::from_secs(30),
@@ -72,7 +66,6 @@ impl Default for Limits {
             max_upgrades: 10_000,
             max_spare_threads: 32,
             spare_time: Duration::from_secs(5),
-            accept_pause: Duration::from_millis(50),
         }
     }
 }
@@ -105,33 +98,6 @@ impl Limits {
         self
     }
 
-    /// Longest chunk-size line of a chunked body, in bytes with its extensions. Default 256. A
-    /// longer one: 400 (RFC 9112 §7.1.1).
-    pub fn max_chunk_line_bytes(mut self, bytes: usize) -> Limits {
-        self.max_chunk_line_bytes = bytes;
-        self
-    }
-
-    /// All chunk extensions of one body together, in bytes. Default 4 KiB; the server ignores what
-    /// they say. More: 400.
-    pub fn max_chunk_extension_bytes(mut self, bytes: usize) -> Limits {
-        self.max_chunk_extension_bytes = bytes;
-        self
-    }
-
-    /// Longest trailer section of a chunked body, in bytes with its line ends. Default 8 KiB. A
-    /// longer one: 400 (RFC 9112 §7.1.2).
-    pub fn max_trailer_section_bytes(mut self, bytes: usize) -> Limits {
-        self.max_trailer_section_bytes = bytes;
-        self
-    }
-
-    /// Most field lines in a trailer section. Default 32. More: 400.
-    pub fn max_trailer_fields(mut self, count: usize) -> Limits {
-        self.max_trailer_fields = count;
-        self
-    }
-
     /// Longest time for a whole head, from its first byte. Default 10 s. Then 408, and the
     /// connection closes.
     pub fn head_deadline(mut self, time: Duration) -> Limits {
@@ -154,13 +120,15 @@ impl Limits {
     }
 
     /// Least rate of a body that a handler waits for, in bytes for each second of waiting. Default
-    /// 1 KiB. Below it the read fails; 408. With 0 there is no least rate.
+    /// 1 KiB. Below it the read fails; 408. The
+    /// server checks it once the handler has waited 5 s. With 0 there is no least rate.
     pub fn min_body_rate(mut self, bytes: u64) -> Limits {
         self.min_body_rate = bytes;
         self
     }
 
-    /// How long a handler has to wait for a body before the server checks its rate. Default 5 s.
+    /// How long a handler has to wait for a body before the server checks its rate.
+    #[doc(hidden)] // Our tests set it.
     pub fn body_rate_grace(mut self, time: Duration) -> Limits {
         self.body_rate_grace = time;
         self
@@ -183,29 +151,32 @@ impl Limits {
     }
 
     /// How many bytes of a body that the handler left unread the server reads and discards, so that
-    /// the connection may go on. Default 64 KiB. With more left, the connection closes.
+    /// the connection may go on. Default 64 KiB. With more left, or after 1 s, the
+    /// connection closes.
     pub fn max_drain_bytes(mut self, bytes: u64) -> Limits {
         self.max_drain_bytes = bytes;
         self
     }
 
-    /// Longest time for reading and discarding them. Default 1 s.
+    /// Longest time for reading and discarding an unread body.
+    #[doc(hidden)] // Our tests set it.
     pub fn drain_time(mut self, time: Duration) -> Limits {
         self.drain_time = time;
         self
     }
 
     /// Longest time for which the server reads and discards what the client still sends after the
-    /// last response, so that no reset destroys that response (RFC 9112 §9.6). Default 30 s, and
-    /// down to a quarter as connections approach their limit. Zero closes at once.
+    /// last response, so that no reset destroys that response (RFC 9112 §9.6). Default 30 s. The
+    /// server also waits at most 5 s for the client's next byte, or for its own close. Both times go
+    /// down to a quarter as connections approach their limit. Once the server stops, they are at
+    /// most 5 s and 1 s. Zero closes at once.
     pub fn linger_time(mut self, time: Duration) -> Limits {
         self.linger_time = time;
         self
     }
 
-    /// Longest wait during that time for the client's next byte, or for its own close. Default 5 s,
-    /// and down to a quarter in the same way. Once the server stops, this is at most 1 s, and
-    /// [`linger_time`](Limits::linger_time) at most 5 s.
+    /// Longest wait for the client's next byte within `linger_time`.
+    #[doc(hidden)] // Our tests set it.
     pub fn linger_stall(mut self, time: Duration) -> Limits {
         self.linger_stall = time;
         self
@@ -226,24 +197,18 @@ impl Limits {
 
     /// Most threads of one listener that wait for a connection at a time. Default 32. Further
     /// threads end with their connection. At most 4 of the waiting threads are in `accept`, where
-    /// each reserves a descriptor; the others rest until they are called there.
+    /// each reserves a descriptor; the others rest until they are called there. A thread that has
+    /// waited 5 s ends, unless it is its listener's last.
     pub fn max_spare_threads(mut self, count: usize) -> Limits {
         self.max_spare_threads = count;
         self
     }
 
-    /// How long a thread waits for a connection before it ends, unless it is its listener's last.
-    /// Default 5 s. Threads in `accept` do not end on systems where `accept` cannot time out, and
-    /// with a [listener that is shared](crate::Server::from_listener).
+    /// How long a thread waits for a connection before it ends. Threads in `accept` do not end on
+    /// systems where `accept` cannot time out, and with a listener that is shared.
+    #[doc(hidden)] // Our tests set it.
     pub fn spare_time(mut self, time: Duration) -> Limits {
         self.spare_time = time;
-        self
-    }
-
-    /// Wait after the system refused to accept a connection, for lack of descriptors for example.
-    /// Default 50 ms. A thread that is refused ends, unless it is its listener's last.
-    pub fn accept_pause(mut self, time: Duration) -> Limits {
-        self.accept_pause = time;
         self
     }
 
@@ -252,17 +217,6 @@ impl Limits {
             request_line_bytes: self.max_request_line_bytes,
             header_section_bytes: self.max_header_section_bytes,
             header_fields: self.max_header_fields,
-        }
-    }
-
-    /// The limits of a body that may have `body_bytes`.
-    pub(crate) fn body(&self, body_bytes: u64) -> BodyLimits {
-        BodyLimits {
-            body_bytes,
-            chunk_line_bytes: self.max_chunk_line_bytes,
-            chunk_extension_bytes: self.max_chunk_extension_bytes,
-            trailer_section_bytes: self.max_trailer_section_bytes,
-            trailer_fields: self.max_trailer_fields,
         }
     }
 }

@@ -85,9 +85,7 @@ impl Write for Upgraded {
 ///
 /// TCP_NODELAY is on. A wait that runs out is an error of kind `WouldBlock` on Unix and `TimedOut`
 /// on Windows. When the server shuts down, reads return 0, the end of the input, and
-/// [`is_stopping`](Socket::is_stopping) is true. With
-/// [`Upgrade::on_stop`](crate::Upgrade::on_stop), the server calls a hook instead of ending the
-/// input.
+/// [`is_stopping`](Socket::is_stopping) is true.
 #[derive(Clone)]
 pub struct Socket {
     entry: Arc<RegistryEntry>,
@@ -155,8 +153,7 @@ impl Socket {
     /// Ends this side, then reads and discards what the client still sends until it ends its own
     /// side. Without this, closing a socket with unread input makes the system reset the
     /// connection, and the reset destroys what the client has not read yet (RFC 9112 §9.6). Waits
-    /// at most [`Limits::linger_time`](crate::Limits::linger_time), and at most
-    /// [`Limits::linger_stall`](crate::Limits::linger_stall) without a byte.
+    /// at most [`Limits::linger_time`](crate::Limits::linger_time), and at most 5 s without a byte.
     ///
     /// Call this last, in a protocol of your own whose client may still be sending.
     pub fn linger(&self) {

@@ -18,6 +18,7 @@ pub trait App: Send + Sync + 'static {
     /// Answers a request whose body is announced to be too long, instead of
     /// [`handle`](App::handle). Unless an app does more, this returns the 413 that `refusal` gives.
     /// A [`Router`](crate::Router) passes it through its middleware.
+    #[doc(hidden)] // A `Router` has it, and no other app needs it.
     fn refuse(&self, request: &Request, refusal: &dyn Fn(&Request) -> Reply) -> Reply {
         refusal(request)
     }
@@ -25,6 +26,7 @@ pub trait App: Send + Sync + 'static {
     /// Longest body for this request, in bytes; `None` leaves it at
     /// [`Limits::max_body_bytes`](crate::Limits::max_body_bytes). The server asks only for a
     /// request that announces a body, before [`handle`](App::handle).
+    #[doc(hidden)] // As `refuse`.
     fn max_body_bytes(&self, request: &Request) -> Option<u64> {
         let _ = request;
         None
@@ -32,6 +34,7 @@ pub trait App: Send + Sync + 'static {
 
     /// The methods that this request's target has. The server names them in `Allow` when it answers
     /// `TRACE`, which it gives to no app (RFC 9110 §15.5.6). `None` names all methods.
+    #[doc(hidden)] // As `refuse`.
     fn allow(&self, request: &Request) -> Option<String> {
         let _ = request;
         None
@@ -40,6 +43,7 @@ pub trait App: Send + Sync + 'static {
     /// The methods without a variant in [`Method`] that the app takes, such as `PURGE`. The server
     /// asks once, when it begins to run, and answers all other unknown methods with 501. Default
     /// none, and a function has none. A [`Router`](crate::Router) names those of its routes.
+    #[doc(hidden)] // As `refuse`.
     fn methods(&self) -> Vec<Method> {
         Vec::new()
     }

@@ -1,14 +1,12 @@
 //! Cookies that a request brings, and cookies that a response sets (RFC 6265).
 
-use std::error::Error;
 use std::fmt;
-use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::codec::cookie;
 use crate::codec::date::imf_fixdate;
 use crate::values::field::is_token;
-use crate::{Request, Response};
+use crate::{HeaderError, Request, Response};
 
 /// Most bytes of a name and its value together. Browsers drop a longer cookie silently
 /// (RFC 6265 §6.1).
@@ -130,15 +128,15 @@ impl Cookie {
     /// comma, a semicolon, a backslash or a character that is not ASCII (RFC 6265 §4.1.1); or if
     /// both together are longer than 4096 bytes. For another value, choose an encoding such as
     /// percent-encoding or base64.
-    pub fn try_new(name: &str, value: &str) -> Result<Cookie, CookieError> {
+    pub fn try_new(name: &str, value: &str) -> Result<Cookie, HeaderError> {
         if !is_token(name.as_bytes()) {
-            return Err(CookieError::Name);
+            return Err(HeaderError::Name);
         }
         if !cookie::is_cookie_value(value) {
-            return Err(CookieError::Value);
+            return Err(HeaderError::CookieValue);
         }
         if name.len() + value.len() > COOKIE_BYTES {
-            return Err(CookieError::TooLong);
+            return Err(HeaderError::CookieTooLong);
         }
         let cookie = Cookie {
             name: name.to_owned(),
@@ -285,37 +283,6 @@ impl fmt::Display for Cookie {
             SameSite::Lax => "; SameSite=Lax",
             SameSite::None => "; SameSite=None",
         })
-    }
-}
-
-/// Why a cookie cannot be set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CookieError {
-    /// The name is no token (RFC 6265 §4.1.1).
-    Name,
-    /// The value holds something other than cookie-octets (RFC 6265 §4.1.1).
-    Value,
-    /// Name and value together are longer than 4096 bytes: browsers would drop the cookie.
-    TooLong,
-}
-
-impl fmt::Display for CookieError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CookieError::Name => "cookie name is not a token",
-            CookieError::Value => "cookie value holds white space or one of \" , ; \\ or no ASCII",
-            CookieError::TooLong => "cookie name and value are longer than 4096 bytes",
-        })
-    }
-}
-
-impl Error for CookieError {}
-
-/// `InvalidInput`, so that `?` works in a function that returns an [`io::Result`].
-impl From<CookieError> for io::Error {
-    fn from(error: CookieError) -> io::Error {
-        io::Error::new(io::ErrorKind::InvalidInput, error)
     }
 }
 

@@ -109,7 +109,7 @@ impl<R: Read> Multipart<R> {
     ///
     /// [`FormError::Boundary`] if it is not 1 to 70 characters that RFC 2046 §5.1.1 or a token
     /// allows, or if it ends with a space.
-    pub fn new(reader: R, boundary: &[u8]) -> io::Result<Multipart<R>> {
+    pub(crate) fn new(reader: R, boundary: &[u8]) -> io::Result<Multipart<R>> {
         let delimiter = Delimiter::new(boundary).ok_or(FormError::Boundary)?;
         let mut buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
         // The first boundary may stand at the very beginning of the body, which is the beginning of

@@ -40,10 +40,10 @@ impl TrustedProxies {
     ///
     /// # Errors
     ///
-    /// If one of them is none of these; the error names it.
+    /// `InvalidInput` if one of them is none of these; the error names it.
     pub fn x_forwarded_for<'a>(
         proxies: impl IntoIterator<Item = &'a str>,
-    ) -> Result<TrustedProxies, ProxyError> {
+    ) -> io::Result<TrustedProxies> {
         TrustedProxies::new(proxies, Field::XForwardedFor)
     }
 
@@ -53,17 +53,15 @@ impl TrustedProxies {
     ///
     /// # Errors
     ///
-    /// If one of them is no address, network or `unix`; the error names it.
-    pub fn forwarded<'a>(
-        proxies: impl IntoIterator<Item = &'a str>,
-    ) -> Result<TrustedProxies, ProxyError> {
+    /// `InvalidInput` if one of them is no address, network or `unix`; the error names it.
+    pub fn forwarded<'a>(proxies: impl IntoIterator<Item = &'a str>) -> io::Result<TrustedProxies> {
         TrustedProxies::new(proxies, Field::Forwarded)
     }
 
     fn new<'a>(
         proxies: impl IntoIterator<Item = &'a str>,
         field: Field,
-    ) -> Result<TrustedProxies, ProxyError> {
+    ) -> io::Result<TrustedProxies> {
         let mut trusted = TrustedProxies {
             nets: Vec::new(),
             unix: false,
@@ -74,7 +72,7 @@ impl TrustedProxies {
                 "unix" => trusted.unix = true,
                 net => trusted
                     .nets
-                    .push(Net::parse(net).ok_or_else(|| ProxyError(net.to_owned()))?),
+                    .push(Net::parse(net).ok_or_else(|| invalid(net))?),
             }
         }
         Ok(trusted)
@@ -113,23 +111,11 @@ impl TrustedProxies {
     }
 }
 
-/// A text that is no proxy's address; see [`TrustedProxies`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProxyError(String);
-
-impl std::fmt::Display for ProxyError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} is no address, no network and not \"unix\"", self.0)
-    }
-}
-
-impl std::error::Error for ProxyError {}
-
-/// `InvalidInput`, so that `?` works in a function that returns an [`io::Result`].
-impl From<ProxyError> for io::Error {
-    fn from(error: ProxyError) -> io::Error {
-        io::Error::new(io::ErrorKind::InvalidInput, error)
-    }
+fn invalid(proxy: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("{proxy:?} is no address, no network and not \"unix\""),
+    )
 }
 
 #[cfg(test)]

@@ -203,9 +203,7 @@ impl From<io::Error> for Reply {
 ///
 /// let upgrade = Upgrade::new(
 ///     Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "shout"),
-///     |mut upgraded| {
-///         let _ = upgraded.write_all(b"HELLO\n");
-///     },
+///     |mut upgraded| upgraded.write_all(b"HELLO\n"),
 /// );
 /// # let _ = akurai_http::Reply::from(upgrade);
 /// ```
@@ -223,28 +221,17 @@ pub struct Upgrade {
 impl Upgrade {
     /// An upgrade with this head. A body in the head is not sent.
     ///
+    /// If `run` fails, the server tells its error to
+    /// [`Server::on_error`](crate::Server::on_error), by default as a line on stderr. It does not
+    /// tell an error whose kind says that the client left, or took nothing for too long, or that the
+    /// server stops (`BrokenPipe`, `ConnectionReset`, `ConnectionAborted`, `NotConnected`,
+    /// `WriteZero`, `TimedOut`, `WouldBlock`).
+    ///
     /// # Panics
     ///
     /// If the head's status is neither 101 nor 200.
     #[track_caller]
-    pub fn new(head: Response, run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
-        Upgrade::fallible(head, |upgraded| {
-            run(upgraded);
-            Ok(())
-        })
-    }
-
-    /// As [`new`](Upgrade::new), for a closure that may fail. The server tells its error to
-    /// [`Server::on_error`](crate::Server::on_error), by default as a line on stderr. It does not
-    /// tell an error whose kind says that the client left, or took nothing for too long, or that the server stops (`BrokenPipe`,
-    /// `ConnectionReset`, `ConnectionAborted`, `NotConnected`, `WriteZero`, `TimedOut`,
-    /// `WouldBlock`).
-    ///
-    /// # Panics
-    ///
-    /// The same.
-    #[track_caller]
-    pub fn fallible(
+    pub fn new(
         head: Response,
         run: impl FnOnce(Upgraded) -> io::Result<()> + Send + 'static,
     ) -> Upgrade {
@@ -271,6 +258,7 @@ impl Upgrade {
     /// hook should not wait long, or other connections learn of the stop late. The grace goes on
     /// meanwhile. If a hook still hangs when the grace is over, [`Server::run`](crate::Server::run)
     /// returns without it. The hook must not keep the socket, or the connection would not end.
+    #[doc(hidden)] // `akurai-ws` needs it, to say 1001.
     pub fn on_stop(mut self, hook: impl Fn(&Socket) + Send + Sync + 'static) -> Upgrade {
         self.stop_hook = Some(StopHook::new(move |entry| {
             hook(&Socket::new(Arc::clone(entry)));

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::codec::body::Framing;
+use crate::codec::body::{BodyLimits, Framing};
 use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
 use crate::io::lock::lock;
@@ -137,6 +137,7 @@ impl Request {
     }
 
     /// Whether the head announces a body: a `Content-Length` above 0, or chunked.
+    #[doc(hidden)] // `akurai-ws` needs it.
     pub fn announces_body(&self) -> bool {
         self.head.framing != Framing::None
     }
@@ -301,7 +302,7 @@ impl Request {
         limits: &Limits,
         own_bytes: Option<u64>,
     ) -> Result<(), RequestError> {
-        let limits = limits.body(own_bytes.unwrap_or(limits.max_body_bytes));
+        let limits = BodyLimits::new(own_bytes.unwrap_or(limits.max_body_bytes));
         lock(&self.buffered).begin_body(&self.head, limits)
     }
 

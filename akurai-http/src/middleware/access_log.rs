@@ -305,8 +305,9 @@ mod tests {
         assert_eq!(logged(&|_| Response::text("12345").into()), x(200, 5));
         assert_eq!(logged(&|_| Response::stream(|_| Ok(())).into()), x(200, 0));
         assert_eq!(logged(&|_| sse(|_| Ok(()))), x(200, 0));
-        let switching =
-            |_: &Request| Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {}).into();
+        let switching = |_: &Request| {
+            Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| Ok(())).into()
+        };
         assert_eq!(logged(&switching), x(101, 0));
     }
 

@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(echoed(&[b"a"], || sse(|_| Ok(()))), ["a"]);
         let switching = || {
             let head = Response::new(Status::SWITCHING_PROTOCOLS);
-            Upgrade::new(head, |_| {}).into()
+            Upgrade::new(head, |_| Ok(())).into()
         };
         assert!(echoed(&[b"a"], switching).is_empty());
     }

@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(stream.response().headers().get(NOSNIFF.0), Some(NOSNIFF.1));
         assert!(matches!(stream, Reply::Upgrade(_)));
         let switching = security_headers()(&Request::new(Method::Get, "/"), &|_| {
-            Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {}).into()
+            Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| Ok(())).into()
         });
         assert!(switching.response().headers().is_empty());
     }

@@ -64,7 +64,7 @@ mod tests {
         assert!(stream.response().headers().get("Server-Timing").is_some());
         assert!(matches!(stream, Reply::Upgrade(_)));
         let switching = server_timing()(&Request::new(Method::Get, "/"), &|_| {
-            Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {}).into()
+            Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| Ok(())).into()
         });
         assert!(switching.response().headers().is_empty());
     }

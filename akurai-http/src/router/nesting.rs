@@ -29,8 +29,7 @@ impl Router {
     /// Instead of a router, a handler may be given, or any other [`App`]. It gets all paths from
     /// the prefix on and all methods, unless another route has them. The pattern is the prefix with
     /// `/{*}` behind it, so `req.param("*")` is the path behind the prefix. A closure must name its
-    /// argument's type. An app's own [`max_body_bytes`](App::max_body_bytes) is not asked: set the limit
-    /// here, for that pattern.
+    /// argument's type. The longest body is set here, for that pattern.
     ///
     /// ```
     /// use akurai_http::{Method, Request, Response, Router};

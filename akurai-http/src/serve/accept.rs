@@ -26,6 +26,10 @@ const FORCED_TIME: Duration = Duration::from_secs(1);
 /// made non-blocking.
 const ASK: Duration = Duration::from_millis(10);
 
+/// How long the last thread of a listener waits after the system refused to accept a connection, for
+/// lack of descriptors for example.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
 /// How often the hook of an upgraded connection is called while the server stops.
 const REMINDER: Duration = Duration::from_secs(1);
 
@@ -120,6 +124,34 @@ impl RunningServer {
         }
     }
 
+    /// Serves a connection that no listener has accepted, on a thread of its own.
+    pub(crate) fn take_in(
+        self: &Arc<RunningServer>,
+        transport: Transport,
+        peer: SocketAddr,
+    ) -> io::Result<()> {
+        let Serving {
+            registry, limits, ..
+        } = &self.serving;
+        if registry.is_stopping() {
+            let told = "the server was stopped";
+            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, told));
+        }
+        match registry.admit(transport, Some(peer), limits) {
+            Ok(entry) => {
+                let server = Arc::clone(self);
+                self.threads.spawn(Box::new(move || server.serve(entry)))?;
+            }
+            Err(transport) => self.refuse(transport),
+        }
+        Ok(())
+    }
+
+    /// Waits until every thread has ended. False if the deadline came first.
+    pub(crate) fn join(&self, deadline: Instant) -> bool {
+        self.threads.join(deadline)
+    }
+
     fn refuse(self: &Arc<RunningServer>, transport: Transport) {
         self.serving
             .registry
@@ -198,7 +230,7 @@ impl RunningServer {
                 true if acceptor.listener.is_shared() => thread::sleep(ASK),
                 true => {}
                 // Descriptors become free when connections end.
-                false => thread::sleep(self.serving.limits.accept_pause),
+                false => thread::sleep(ACCEPT_PAUSE),
             }
         }
     }

@@ -50,7 +50,7 @@ impl Server {
     /// Those of [`TcpListener::bind`]: the address is in use, is not this machine's, or is not
     /// allowed.
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Server> {
-        TcpListener::bind(addr).map(|listener| Server::on(Listener::Tcp(listener)))
+        TcpListener::bind(addr).map(|listener| Server::on(vec![Listener::Tcp(listener)]))
     }
 
     /// Serves a listener that exists already, for example one that a supervisor has passed on.
@@ -67,7 +67,7 @@ impl Server {
     /// If the listener has no address, as a descriptor that is no TCP socket.
     pub fn from_listener(listener: TcpListener) -> io::Result<Server> {
         listener.local_addr()?;
-        Ok(Server::on(Listener::Shared(listener)))
+        Ok(Server::on(vec![Listener::Shared(listener)]))
     }
 
     /// Binds a Unix socket at this path. The directory's permissions decide which users may
@@ -88,7 +88,7 @@ impl Server {
     /// that directory.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Server> {
-        UnixSocket::bind(path.as_ref()).map(|socket| Server::on(Listener::Unix(socket)))
+        UnixSocket::bind(path.as_ref()).map(|socket| Server::on(vec![Listener::Unix(socket)]))
     }
 
     /// Listens at another TCP address too. The server's limits and counts hold for all addresses
@@ -113,9 +113,15 @@ impl Server {
         Ok(self)
     }
 
-    fn on(listener: Listener) -> Server {
+    /// A server without an address, for a test's [`Client`](crate::testing::Client::of); or one
+    /// whose addresses all come by [`listen`](Server::listen).
+    pub fn unbound() -> Server {
+        Server::on(Vec::new())
+    }
+
+    fn on(listeners: Vec<Listener>) -> Server {
         Server {
-            listeners: vec![listener],
+            listeners,
             limits: Limits::default(),
             proxies: None,
             hosts: None,
@@ -256,8 +262,13 @@ impl Server {
     ///
     /// If the first thread of a listener cannot be made. An error of a single connection ends that
     /// connection alone. If the system refuses to accept, for lack of descriptors, the server waits
-    /// [`Limits::accept_pause`] and goes on.
+    /// 50 ms and goes on.
     pub fn run(self, app: impl App) -> io::Result<()> {
+        self.start(app).run()
+    }
+
+    /// The server, ready to run.
+    pub(crate) fn start(self, app: impl App) -> Arc<RunningServer> {
         let Server {
             listeners,
             limits,
@@ -274,7 +285,7 @@ impl Server {
             hosts,
             registry,
         };
-        RunningServer::new(serving, listeners, threads).run()
+        RunningServer::new(serving, listeners, threads)
     }
 }
 
@@ -288,9 +299,8 @@ pub struct Handle {
 impl Handle {
     /// Makes [`Server::run`] return. The server accepts no more connections, and closes idle ones
     /// at once. Requests that are being answered finish with `Connection: close`. Upgraded
-    /// connections see the end of their input, or get the call that
-    /// [`Upgrade::on_stop`](crate::Upgrade::on_stop) sets. After `grace`, the server closes by
-    /// force what is left. This method returns at once. Another call can only shorten the grace.
+    /// connections see the end of their input; a WebSocket of `akurai-ws` says 1001 instead. After
+    /// `grace`, the server closes by force what is left. This method returns at once. Another call can only shorten the grace.
     pub fn shutdown(&self, grace: Duration) {
         self.registry.stop(grace);
     }

@@ -21,8 +21,9 @@ const FIELDS_BYTES: usize = 64;
 /// use std::time::Duration;
 ///
 /// let event = SseEvent::data("42\n43").event("answer").id("7").retry(Duration::from_secs(2));
-/// assert_eq!(event.encode()?, b"event: answer\nid: 7\nretry: 2000\ndata: 42\ndata: 43\n\n");
-/// # Ok::<(), std::io::Error>(())
+/// let stream = akurai_http::sse(move |mut sink| sink.send(&event));
+/// // event: answer\nid: 7\nretry: 2000\ndata: 42\ndata: 43\n\n
+/// # let _ = stream;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use = "an event is not sent until `SseSink::send` gets it"]
@@ -44,7 +45,7 @@ impl SseEvent {
         }
     }
 
-    /// A comment, which the browser ignores.
+    /// A comment. The browser ignores it; a proxy sees that the stream is alive.
     pub fn comment(text: impl Into<String>) -> SseEvent {
         SseEvent {
             comment: Some(text.into()),
@@ -59,13 +60,16 @@ impl SseEvent {
     }
 
     /// The id that the browser remembers and sends as `Last-Event-ID` when it reconnects. An empty
-    /// id resets it.
+    /// id resets it. An event of an id alone (`SseEvent::default().id("7")`) sets it for the events
+    /// that follow.
     pub fn id(mut self, id: impl Into<String>) -> SseEvent {
         self.id = Some(id.into());
         self
     }
 
-    /// How long the browser waits before it reconnects, in whole milliseconds.
+    /// How long the browser waits before it reconnects, in whole milliseconds. A stream that ends
+    /// after it sends the browser away for this time: `SseEvent::default().retry(wait)`. After an
+    /// error status, an `EventSource` would never reconnect (WHATWG HTML §9.2.3).
     pub fn retry(mut self, wait: Duration) -> SseEvent {
         self.retry = Some(wait);
         self
@@ -77,6 +81,7 @@ impl SseEvent {
     ///
     /// `InvalidInput` if the name has a line break, or if the id has a control character other than
     /// a tab, or white space at either end.
+    #[doc(hidden)] // Our hub sends one event to many connections.
     pub fn encode(&self) -> io::Result<Vec<u8>> {
         let texts = [&self.comment, &self.name, &self.id, &self.data];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
@@ -118,7 +123,7 @@ pub(crate) fn check_name(name: &str) -> io::Result<()> {
     }
 }
 
-pub(crate) fn check_id(id: &str) -> io::Result<()> {
+fn check_id(id: &str) -> io::Result<()> {
     match event::is_event_id(id) {
         true => Ok(()),
         false => Err(invalid(

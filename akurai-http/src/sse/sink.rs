@@ -9,7 +9,7 @@ use crate::codec::event;
 use crate::codec::gzip::GzipEncoder;
 use crate::io::random::random;
 use crate::io::transport::is_timeout;
-use crate::sse::event::{SseEvent, check_id, check_name};
+use crate::sse::event::{SseEvent, check_name};
 use crate::{Reply, Response, Socket, Status, Upgrade, Upgraded};
 
 /// The comment that is sent together with the head.
@@ -23,18 +23,18 @@ pub(super) const PRELUDE: &[u8] = b": \n\n";
 ///
 /// An `Err` of `f` ends the stream as an `Ok` does. The server tells the error to
 /// [`Server::on_error`](crate::Server::on_error), unless the client left or the server stops: see
-/// [`Upgrade::fallible`].
+/// [`Upgrade::new`].
 ///
 /// The head is sent at once, followed by a first comment. It has `Content-Type: text/event-stream`,
 /// `Cache-Control: no-store, no-transform` and `X-Accel-Buffering: no`, so that no proxy holds
 /// events back. The stream ends when the connection closes. Then a browser's `EventSource`
-/// reconnects by itself after its reconnection time: 3 s unless [`SseSink::retry`] set another.
+/// reconnects by itself after its reconnection time: 3 s unless [`SseEvent::retry`] set another.
 ///
 /// A client may vanish without closing the connection, as a phone without network does. Then the
 /// thread stays until the system gives up: on Linux some 15 min after the next event, or as the
 /// sysctl `net.ipv4.tcp_retries2` says (5: about 15 s). It ends sooner if the system's buffer is
 /// full ([`Limits::write_stall`](crate::Limits::write_stall)). If nothing is sent, the thread stays
-/// for ever, so send a [comment](SseSink::comment) now and then. If that is too long, a program may
+/// for ever, so send a [comment](SseEvent::comment) now and then. If that is too long, a program may
 /// set `TCP_USER_TIMEOUT` (RFC 5482) on its own listener for
 /// [`Server::from_listener`](crate::Server::from_listener): the listener's connections inherit it.
 ///
@@ -70,7 +70,7 @@ pub fn event_stream(run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
 }
 
 pub(super) fn open(run: impl FnOnce(Upgraded) -> io::Result<()> + Send + 'static) -> Upgrade {
-    let mut upgrade = Upgrade::fallible(head(), run);
+    let mut upgrade = Upgrade::new(head(), run);
     upgrade.prelude = PRELUDE.into();
     upgrade.when_full = || come_back_later(Duration::from_millis(1000 + random_below(2000)));
     upgrade
@@ -160,29 +160,7 @@ impl SseSink {
         self.write()
     }
 
-    /// Sets the id that the browser remembers and sends as `Last-Event-ID` when it reconnects. An
-    /// empty id resets it.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if the id has a control character other than a tab, or begins or ends with
-    /// white space: it would not come back as it was sent. Then nothing is sent.
-    pub fn id(&mut self, id: &str) -> io::Result<()> {
-        check_id(id)?;
-        event::append_id(id, &mut self.buffer);
-        self.write()
-    }
-
-    /// Tells the browser how long to wait before it reconnects, in whole milliseconds. A stream
-    /// that ends after it sends the browser away for this time. After an error status, an
-    /// `EventSource` would never reconnect (WHATWG HTML §9.2.3).
-    pub fn retry(&mut self, wait: Duration) -> io::Result<()> {
-        event::append_retry(wait.as_millis(), &mut self.buffer);
-        self.write()
-    }
-
-    /// Sends a comment. The browser ignores it; a proxy sees that the stream is alive.
-    pub fn comment(&mut self, text: &str) -> io::Result<()> {
+    fn comment(&mut self, text: &str) -> io::Result<()> {
         event::append_comment(text, &mut self.buffer);
         self.write()
     }
@@ -231,7 +209,8 @@ impl SseSink {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if its name or id cannot be sent; see [`SseEvent::encode`]. Then nothing is
+    /// `InvalidInput` if the name has a line break, or if the id has a control character other than
+    /// a tab, or white space at either end: it would not come back as it was sent. Then nothing is
     /// sent.
     pub fn send(&mut self, event: &SseEvent) -> io::Result<()> {
         event.append(&mut self.buffer)?;

@@ -17,9 +17,10 @@ refusals! {
     /// the right status.
     ///
     /// ```
-    /// use akurai_http::{RequestError, Status};
+    /// use akurai_http::{Reply, RequestError, Status};
     ///
-    /// assert_eq!(RequestError::ChunkSize.status(), Status::BAD_REQUEST);
+    /// let reply = Reply::from(std::io::Error::from(RequestError::ChunkSize));
+    /// assert_eq!(reply.response().status(), Status::BAD_REQUEST);
     /// assert_eq!(RequestError::ChunkSize.to_string(), "chunk-size is not 1 to 16 hex digits");
     /// ```
     RequestError {
@@ -70,7 +71,7 @@ impl RequestError {
     }
 
     /// The status that answers it.
-    pub fn status(self) -> Status {
+    pub(crate) fn status(self) -> Status {
         Status::new(self.code())
     }
 }
@@ -91,11 +92,11 @@ pub(crate) fn refusal(error: &io::Error) -> Option<RequestError> {
     error.get_ref()?.downcast_ref::<RequestError>().copied()
 }
 
-/// Why a field that the application set was refused. A refused field is not sent.
+/// Why a field or a [cookie](crate::Cookie) that the application set was refused. It is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderError {
-    /// The name is no token (RFC 9110 §5.6.2).
+    /// The name is no token (RFC 9110 §5.6.2, RFC 6265 §4.1.1).
     Name,
     /// The value holds CR, LF, NUL or another control character, or begins or ends with white space
     /// (RFC 9110 §5.5).
@@ -107,12 +108,16 @@ pub enum HeaderError {
     /// `Last-Modified` that is not an HTTP-date (§8.8.2). No condition would ever match such a
     /// value.
     Validator,
+    /// A [cookie](crate::Cookie)'s value holds something other than cookie-octets (RFC 6265 §4.1.1).
+    CookieValue,
+    /// A cookie's name and value together are longer than 4096 bytes: browsers would drop it.
+    CookieTooLong,
 }
 
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            HeaderError::Name => "field name is not a token",
+            HeaderError::Name => "name is not a token",
             HeaderError::Value => "field value holds a control character or outer white space",
             HeaderError::Framing => {
                 "message framing is the server's: no Transfer-Encoding, and Content-Length a number"
@@ -120,6 +125,10 @@ impl fmt::Display for HeaderError {
             HeaderError::Validator => {
                 "ETag is not \"…\" or W/\"…\" with its quotes, or Last-Modified is no HTTP-date"
             }
+            HeaderError::CookieValue => {
+                "cookie value holds white space or one of \" , ; \\ or no ASCII"
+            }
+            HeaderError::CookieTooLong => "cookie name and value are longer than 4096 bytes",
         })
     }
 }

@@ -13,9 +13,10 @@ refusals! {
     /// inside an [`io::Error`]; `Reply::from` turns that error into the right status.
     ///
     /// ```
-    /// use akurai_http::{FormError, Status};
+    /// use akurai_http::{FormError, Reply, Status};
     ///
-    /// assert_eq!(FormError::MediaType.status(), Status::UNSUPPORTED_MEDIA_TYPE);
+    /// let reply = Reply::from(std::io::Error::from(FormError::MediaType));
+    /// assert_eq!(reply.response().status(), Status::UNSUPPORTED_MEDIA_TYPE);
     /// assert_eq!(FormError::Truncated.to_string(), "multipart body ends without its final boundary");
     /// ```
     FormError {
@@ -36,7 +37,7 @@ refusals! {
 
 impl FormError {
     /// The status that answers it.
-    pub fn status(self) -> Status {
+    pub(crate) fn status(self) -> Status {
         Status::new(self.code())
     }
 

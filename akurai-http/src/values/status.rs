@@ -35,7 +35,7 @@ impl Status {
     }
 
     /// Whether the code is 1xx: an interim response (RFC 9110 §15.2).
-    pub const fn is_informational(self) -> bool {
+    pub(crate) const fn is_informational(self) -> bool {
         self.0 < 200
     }
 
@@ -45,7 +45,7 @@ impl Status {
     }
 
     /// Whether a response of this status never has content: 1xx, 204 and 304 (RFC 9110 §6.4.1).
-    pub const fn is_bodiless(self) -> bool {
+    pub(crate) const fn is_bodiless(self) -> bool {
         self.is_informational() || self.0 == 204 || self.0 == 304
     }
 }

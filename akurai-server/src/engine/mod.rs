@@ -32,24 +32,25 @@ pub struct EventId {
     pub seq: u64,
 }
 
-/// The text is not an [`EventId`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct EventIdError;
-
+/// An error is of kind `InvalidInput`.
 impl FromStr for EventId {
-    type Err = EventIdError;
+    type Err = io::Error;
 
-    fn from_str(text: &str) -> Result<EventId, EventIdError> {
+    fn from_str(text: &str) -> io::Result<EventId> {
         // Digits only: `parse` would accept a plus sign too.
         let number = |digits: &str| match digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => digits.parse().map_err(|_| EventIdError),
-            false => Err(EventIdError),
+            true => digits.parse().ok(),
+            false => None,
         };
-        let (ms, seq) = text.split_once('-').ok_or(EventIdError)?;
-        Ok(EventId {
-            ms: number(ms)?,
-            seq: number(seq)?,
+        let id = text.split_once('-').and_then(|(ms, seq)| {
+            Some(EventId {
+                ms: number(ms)?,
+                seq: number(seq)?,
+            })
+        });
+        id.ok_or_else(|| {
+            let message = "event id is not two numbers with a hyphen between";
+            io::Error::new(io::ErrorKind::InvalidInput, message)
         })
     }
 }
@@ -57,21 +58,6 @@ impl FromStr for EventId {
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.ms, self.seq)
-    }
-}
-
-impl fmt::Display for EventIdError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("event id is not two numbers with a hyphen between")
-    }
-}
-
-impl std::error::Error for EventIdError {}
-
-/// `InvalidInput`, so that `?` works in a function that returns an [`io::Result`].
-impl From<EventIdError> for io::Error {
-    fn from(error: EventIdError) -> io::Error {
-        io::Error::new(io::ErrorKind::InvalidInput, error)
     }
 }
 

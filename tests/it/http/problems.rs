@@ -29,7 +29,7 @@ fn app() -> Router {
         .get("/tagged", |_| Response::text("x").etag("a"))
         .get("/switch", |_| {
             let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "shout");
-            Upgrade::new(head, |_| {})
+            Upgrade::new(head, |_| Ok(()))
         })
         .files("/files", Files::embedded(&[("a", b"a")]))
         .post("/form", |req: &Request| {

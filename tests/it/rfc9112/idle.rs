@@ -70,8 +70,7 @@ fn waits_of_zero_harm_no_client_that_is_prompt() {
         .drain_time(Duration::ZERO)
         .linger_time(Duration::ZERO)
         .linger_stall(Duration::ZERO)
-        .spare_time(Duration::ZERO)
-        .accept_pause(Duration::ZERO);
+        .spare_time(Duration::ZERO);
     let server = TestServer::limited(limits, |req: &Request| req.body().map(Response::text));
     let mut client = server.connect();
     for _ in 0..20 {

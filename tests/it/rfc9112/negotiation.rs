@@ -138,10 +138,9 @@ fn shouting() -> TestServer {
             let mut buffer = [0; 1000];
             while let Ok(len @ 1..) = upgraded.read(&mut buffer) {
                 buffer.make_ascii_uppercase();
-                if upgraded.write_all(&buffer[..len]).is_err() {
-                    return;
-                }
+                upgraded.write_all(&buffer[..len])?;
             }
+            Ok(())
         });
         shout.into()
     })

@@ -163,10 +163,7 @@ fn http_28_101_is_a_head_and_nothing_else() {
         let head = Response::text("not sent")
             .with_status(status)
             .with_header("Upgrade", "x");
-        Upgrade::new(head, |mut upgraded| {
-            let _ = upgraded.write_all(b"new protocol");
-        })
-        .into()
+        Upgrade::new(head, |mut upgraded| upgraded.write_all(b"new protocol")).into()
     });
     let mut client = server.connect();
     client.send("GET /101 HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");

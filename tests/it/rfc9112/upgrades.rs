@@ -105,9 +105,8 @@ fn shouting(request: &Request) -> Reply {
     let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "shout");
     Upgrade::new(head, |mut upgraded| {
         let mut heard = [0; 5];
-        if upgraded.read_exact(&mut heard).is_ok() {
-            let _ = upgraded.write_all(&heard.to_ascii_uppercase());
-        }
+        upgraded.read_exact(&mut heard)?;
+        upgraded.write_all(&heard.to_ascii_uppercase())
     })
     .into()
 }

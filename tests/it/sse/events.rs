@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use akurai_http::{Reply, Request, sse};
+use akurai_http::{Reply, Request, SseEvent, sse};
 use akurai_tests::{DEADLINE, EventStream, Gate, TestServer, shown};
 
 use super::{Write, ask, read_opening, streaming, wire};
@@ -156,7 +156,7 @@ fn sse_14_and_17_what_would_forge_a_field_is_refused() {
                 " ",
                 "\n\ndata: forged",
             ] {
-                let refused = sink.id(id).expect_err(id);
+                let refused = sink.send(&SseEvent::default().id(id)).expect_err(id);
                 assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{id:?}");
             }
             sink.data("after")
@@ -170,7 +170,7 @@ fn sse_14_and_17_what_would_forge_a_field_is_refused() {
 fn sse_15_to_19_ids() {
     let sticky = check(
         |sink| {
-            sink.id("1")?;
+            sink.send(&SseEvent::default().id("1"))?;
             sink.data("a")?;
             sink.event("tick", "b")
         },
@@ -180,18 +180,26 @@ fn sse_15_to_19_ids() {
     assert_eq!(sticky.last_event_id, "1");
     let reset = check(
         |sink| {
-            sink.id("1")?;
+            sink.send(&SseEvent::default().id("1"))?;
             sink.data("a")?;
-            sink.id("")?;
+            sink.send(&SseEvent::default().id(""))?;
             sink.data("b")
         },
         "id: 1\n\ndata: a\n\nid: \n\ndata: b\n\n",
         &[("message", "a", "1"), ("message", "b", "")],
     );
     assert_eq!(reset.last_event_id, "");
-    let alone = check(|sink| sink.id("7"), "id: 7\n\n", &[]);
+    let alone = check(
+        |sink| sink.send(&SseEvent::default().id("7")),
+        "id: 7\n\n",
+        &[],
+    );
     assert_eq!(alone.last_event_id, "7");
-    let beyond_ascii = check(|sink| sink.id("é \u{2603}"), "id: é \u{2603}\n\n", &[]);
+    let beyond_ascii = check(
+        |sink| sink.send(&SseEvent::default().id("é \u{2603}")),
+        "id: é \u{2603}\n\n",
+        &[],
+    );
     assert_eq!(beyond_ascii.last_event_id, "é \u{2603}");
 }
 
@@ -201,7 +209,7 @@ fn sse_18_an_id_comes_back_as_it_was() {
     let server = TestServer::start(move |request: &Request| -> Reply {
         let id = request.headers().bytes("last-event-id").map(<[u8]>::to_vec);
         told.send(id).expect("the test is there");
-        sse(|mut sink| sink.id("é \u{2603}"))
+        sse(|mut sink| sink.send(&SseEvent::default().id("é \u{2603}")))
     });
     let mut client = server.connect();
     ask(&mut client);
@@ -221,19 +229,19 @@ fn sse_18_an_id_comes_back_as_it_was() {
 #[test]
 fn sse_20_retry() {
     let stream = check(
-        |sink| sink.retry(Duration::from_millis(2500)),
+        |sink| sink.send(&SseEvent::default().retry(Duration::from_millis(2500))),
         "retry: 2500\n\n",
         &[],
     );
     assert_eq!(stream.retry, Some(2500));
     let whole = check(
-        |sink| sink.retry(Duration::from_secs(3)),
+        |sink| sink.send(&SseEvent::default().retry(Duration::from_secs(3))),
         "retry: 3000\n\n",
         &[],
     );
     assert_eq!(whole.retry, Some(3000));
     let fractions = check(
-        |sink| sink.retry(Duration::from_micros(1999)),
+        |sink| sink.send(&SseEvent::default().retry(Duration::from_micros(1999))),
         "retry: 1\n\n",
         &[],
     );
@@ -242,22 +250,22 @@ fn sse_20_retry() {
 
 #[test]
 fn sse_21_comments() {
-    check(|sink| sink.comment("x"), ": x\n\n", &[]);
-    check(|sink| sink.comment(""), ": \n\n", &[]);
+    check(|sink| sink.send(&SseEvent::comment("x")), ": x\n\n", &[]);
+    check(|sink| sink.send(&SseEvent::comment("")), ": \n\n", &[]);
     check(
-        |sink| sink.comment("a\nb\r\nc\rd"),
+        |sink| sink.send(&SseEvent::comment("a\nb\r\nc\rd")),
         ": a\n: b\n: c\n: d\n\n",
         &[],
     );
     check(
-        |sink| sink.comment("a\n\ndata: forged"),
+        |sink| sink.send(&SseEvent::comment("a\n\ndata: forged")),
         ": a\n: \n: data: forged\n\n",
         &[],
     );
     check(
         |sink| {
             sink.data("a")?;
-            sink.comment("between")?;
+            sink.send(&SseEvent::comment("between"))?;
             sink.data("b")
         },
         "data: a\n\n: between\n\ndata: b\n\n",

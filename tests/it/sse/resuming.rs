@@ -108,8 +108,9 @@ fn expect_come_back(client: &mut Client, bounds: std::ops::RangeInclusive<u64>) 
 
 #[test]
 fn sse_27_and_28_come_back_later() {
-    let server =
-        TestServer::start(|_: &Request| sse(|mut sink| sink.retry(Duration::from_secs(7))));
+    let server = TestServer::start(|_: &Request| {
+        sse(|mut sink| sink.send(&SseEvent::default().retry(Duration::from_secs(7))))
+    });
     expect_come_back(&mut server.connect(), 7000..=7000);
 }
 

@@ -145,7 +145,8 @@ const ROWS: [(&str, &str); 24] = [
     ("request body", "{Limits.max_body_bytes}"),
     (
         "chunk-size line / all extensions / trailers",
-        "{Limits.max_chunk_line_bytes} B / {Limits.max_chunk_extension_bytes} / {Limits.max_trailer_section_bytes} in {Limits.max_trailer_fields} fields",
+        // Fixed: `the_framing_of_chunks` has each of them.
+        "256 B / 4 KiB / 8 KiB in 32 fields",
     ),
     ("a whole head", "{Limits.head_deadline}"),
     ("wait for the next request", "{Limits.idle_timeout}"),

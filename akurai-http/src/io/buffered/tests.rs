@@ -21,12 +21,12 @@ fn buffered(limits: &Limits) -> (BufferedTransport, TcpStream) {
     )
 }
 
-fn begin_body(buffered: &mut BufferedTransport, limits: &Limits) {
+fn begin_body(buffered: &mut BufferedTransport) {
     let head = Head {
         framing: Framing::Length(1),
         ..Head::default()
     };
-    let begun = buffered.begin_body(&head, limits.body(10));
+    let begun = buffered.begin_body(&head, BodyLimits::new(10));
     begun.expect("it is short");
 }
 
@@ -42,14 +42,14 @@ fn a_body_is_judged_by_its_own_rate() {
     let limits = Limits::default();
     let (mut buffered, mut client) = buffered(&limits);
     // The body before this one was so slow that one more wait would have been too much.
-    begin_body(&mut buffered, &limits);
+    begin_body(&mut buffered);
     buffered.waited = limits.body_rate_grace;
     buffered.received = 1;
     client.write_all(b"a").unwrap();
     let mut buffer = [0; 10];
     fill_to(&mut buffered, 1);
     assert_eq!(buffered.read_body(&mut buffer).unwrap(), 1);
-    begin_body(&mut buffered, &limits);
+    begin_body(&mut buffered);
     client.write_all(b"b").unwrap();
     let read = buffered.read_body(&mut buffer);
     assert_eq!(read.expect("it came at once"), 1);

@@ -101,15 +101,15 @@ fn a_bad_value_is_told() {
 #[test]
 fn what_a_browser_would_not_keep_is_refused() {
     for (name, value, error) in [
-        ("", "b", CookieError::Name),
-        ("a b", "c", CookieError::Name),
-        ("a=", "b", CookieError::Name),
-        ("ä", "b", CookieError::Name),
-        ("a", "b c", CookieError::Value),
-        ("a", "b\r\nSet-Cookie: c=d", CookieError::Value),
-        ("a", "\"b\"", CookieError::Value),
-        ("a", "ä", CookieError::Value),
-        ("a", &"b".repeat(4096), CookieError::TooLong),
+        ("", "b", HeaderError::Name),
+        ("a b", "c", HeaderError::Name),
+        ("a=", "b", HeaderError::Name),
+        ("ä", "b", HeaderError::Name),
+        ("a", "b c", HeaderError::CookieValue),
+        ("a", "b\r\nSet-Cookie: c=d", HeaderError::CookieValue),
+        ("a", "\"b\"", HeaderError::CookieValue),
+        ("a", "ä", HeaderError::CookieValue),
+        ("a", &"b".repeat(4096), HeaderError::CookieTooLong),
     ] {
         assert_eq!(Cookie::try_new(name, value), Err(error), "{name:?}");
     }

@@ -169,7 +169,7 @@ fn upgrades_keep_their_nature() {
     assert_eq!(headers.get("Content-Type"), Some("text/event-stream"));
 
     let switching = cors(&from(APP), &|_| {
-        Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| {}).into()
+        Upgrade::new(Response::new(Status::SWITCHING_PROTOCOLS), |_| Ok(())).into()
     });
     assert!(switching.response().headers().is_empty());
 }

@@ -349,6 +349,7 @@ mod tests {
                     Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "a"),
                     move |upgraded| {
                         let _ = give.send(upgraded.into_parts().1);
+                        Ok(())
                     },
                 )
             })
