@@ -16,8 +16,8 @@ use crate::{FormError, Response, Socket, Status, Upgraded};
 /// Handlers return anything that turns into a reply: a [`Response`], an [`Upgrade`], or a `Result`
 /// of two such things, so that `?` works. An [`io::Error`] becomes the status of the refusal that
 /// it carries (413 for a body over the limit, 408 for a body that came too slowly, 404 for a
-/// [parameter](Request::parse_param) that does not parse). Any other error becomes 500, without its
-/// text: the client does not learn what failed. The server tells the error to
+/// [parameter](crate::Request::parse_param) that does not parse). Any other error becomes 500,
+/// without its text: the client does not learn what failed. The server tells the error to
 /// [`Server::on_error`](crate::Server::on_error), by default as a line on stderr, unless the client
 /// left while its body was read.
 ///
