@@ -108,7 +108,7 @@ pub use message::form::Pairs;
 pub use message::headers_mut::HeadersMut;
 pub use message::multipart::{Multipart, Part};
 pub use message::proxies::TrustedProxies;
-pub use message::reply::{Reply, Upgrade};
+pub use message::reply::{IntoReply, Reply, Upgrade};
 pub use message::request::{BodyReader, Request};
 pub use message::response::Response;
 pub use message::signer::{SignatureError, SignedValue, Signer};

@@ -31,7 +31,7 @@ impl Room {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         for sender in &everyone {
-            let _ = sender.send_prepared(&message);
+            let _ = sender.post([&message]);
         }
         let mut here = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         here.retain(Sender::is_open);

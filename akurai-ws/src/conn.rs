@@ -1,16 +1,16 @@
 //! The connection as an application holds it.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use crate::codec::close;
 use crate::error::Error;
-use crate::message::{CloseInfo, Kind, Message};
+use crate::lock::lock;
+use crate::message::{Kind, Message};
 use crate::read::message_reader::MessageReader;
 use crate::read::reader::Reader;
-use crate::read::receiver::{Lent, Receiver};
-use crate::write::message_writer::MessageWriter;
-use crate::write::prepared::Prepared;
 use crate::write::sender::Sender;
 
 /// A WebSocket connection, open until either side closes it.
@@ -25,10 +25,19 @@ use crate::write::sender::Sender;
 /// The closure may also give the connection to another thread and return. The connection is then
 /// closed, in the same way, when it is dropped.
 ///
-/// One thread receives. Any number of threads may send meanwhile, each through its own
-/// [`sender`](Self::sender).
+/// One thread receives. It also sends: a connection has all methods of a [`Sender`], such as
+/// [`send_text`](Sender::send_text), [`close`](Sender::close) and
+/// [`close_info`](Sender::close_info). Any number of threads may send meanwhile, each through its
+/// own [`sender`](Self::sender).
+///
+/// While a closure holds its connection and does not receive, no ping is answered. If it drops the
+/// connection, each send is [`Error::Closed`] from then on, but the connection closes only when the
+/// closure returns. So a closure that has nothing more to do with it should return.
 pub struct WsConn {
-    receiver: Receiver,
+    // `None` only while it is dropped.
+    reader: Option<Box<Reader>>,
+    // No code of the application runs under this lock.
+    slot: Arc<Mutex<Slot>>,
     sender: Sender,
 }
 
@@ -39,14 +48,14 @@ impl WsConn {
     /// Fragments are put together, text is checked to be UTF-8, and a ping has been answered before
     /// it is returned. A peer's Close is echoed and returned once, as [`Message::Close`]. After it,
     /// and when the connection ends without a Close, `recv` returns `Ok(None)`.
-    /// [`close_info`](Self::close_info) tells the two apart.
+    /// [`close_info`](Sender::close_info) tells the two apart.
     ///
     /// While `recv` waits, it asks a silent peer whether it is alive
     /// ([`WsOptions::ping_interval`](crate::WsOptions::ping_interval)). If the peer does not
     /// answer, `recv` returns `Ok(None)`, and the close code is 1006. Time that passes outside of
     /// `recv` does not count against a peer.
     ///
-    /// After our own [`close`](Self::close), everything that the peer sends before its Close is
+    /// After our own [`close`](Sender::close), everything that the peer sends before its Close is
     /// discarded, and the Close is awaited for at most 5 s. The same happens when
     /// [`WsOptions::idle_timeout`](crate::WsOptions::idle_timeout) or
     /// [`max_lifetime`](crate::WsOptions::max_lifetime) is over, and when the server stops: the
@@ -58,7 +67,7 @@ impl WsConn {
     /// right code (RFC 6455 §7.4.1). [`Error::WriteDeadline`] when the peer does not take our pong
     /// within 20 s, and [`Error::Io`] when the socket fails.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
-        self.receiver.recv()
+        self.reader_mut().recv(None)
     }
 
     /// As [`recv`](Self::recv), but waits for at most `wait`, and then returns [`Error::Timeout`].
@@ -67,12 +76,14 @@ impl WsConn {
     ///
     /// If the wait differs from one call to the next, each call costs one more system call.
     pub fn recv_timeout(&mut self, wait: Duration) -> Result<Option<Message>, Error> {
-        self.receiver.recv_timeout(wait)
+        // If the clock cannot represent that time, the wait has no end.
+        let until = Instant::now().checked_add(wait);
+        self.reader_mut().recv(until)
     }
 
     /// The next data message, which replaces the content of `buffer`. No memory is allocated if the
     /// message fits into it. Pings are answered and pongs are skipped. At a Close, and at any other
-    /// end, this returns `Ok(None)`; [`close_info`](Self::close_info) tells which. The bytes of a
+    /// end, this returns `Ok(None)`; [`close_info`](Sender::close_info) tells which. The bytes of a
     /// [`Kind::Text`] are UTF-8.
     ///
     /// ```
@@ -92,7 +103,7 @@ impl WsConn {
     ///
     /// Those of [`recv`](Self::recv).
     pub fn recv_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Kind>, Error> {
-        self.receiver.recv_into(buffer)
+        self.reader_mut().recv_into(buffer)
     }
 
     /// Waits for the next data message to begin, and reads it as it comes, so that it is never
@@ -109,39 +120,12 @@ impl WsConn {
     ///
     /// Those of [`recv`](Self::recv).
     pub fn recv_stream(&mut self) -> Result<Option<MessageReader<'_>>, Error> {
-        self.receiver.recv_stream()
-    }
-
-    /// Sends a text message as one frame, in one write. The peer must take the frame within 20 s,
-    /// and each MiB of a longer one within 20 s. Otherwise this is [`Error::WriteDeadline`].
-    /// [`Sender::send_text`] lists all errors.
-    pub fn send_text(&self, text: &str) -> Result<(), Error> {
-        self.sender.send_text(text)
-    }
-
-    /// Sends a binary message as one frame, as [`send_text`](Self::send_text) does.
-    pub fn send_binary(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.sender.send_binary(bytes)
-    }
-
-    /// Sends a message that was already encoded, as [`send_text`](Self::send_text) does.
-    pub fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
-        self.sender.send_prepared(message)
-    }
-
-    /// Sends a ping with up to 125 bytes, which come back in the peer's pong (RFC 6455 §5.5.2).
-    pub fn send_ping(&self, payload: &[u8]) -> Result<(), Error> {
-        self.sender.send_ping(payload)
-    }
-
-    /// Begins a message that is sent in fragments, as [`Sender::send_stream`] does.
-    pub fn send_stream(&self, kind: Kind) -> Result<MessageWriter, Error> {
-        self.sender.send_stream(kind)
+        MessageReader::begin(self.reader_mut())
     }
 
     /// Sends the messages that [`WsOptions::join_sends`](crate::WsOptions::join_sends) holds back,
-    /// and those that [`Sender::post_later`] left in the queue. Without these two there is never
-    /// anything to flush. Call it in a handler that is about to do something other than receive.
+    /// in a handler that is about to do something other than receive. Without that option there is
+    /// never anything to flush.
     ///
     /// # Errors
     ///
@@ -149,17 +133,6 @@ impl WsConn {
     /// the messages held back went out in front of it, unless the connection failed.
     pub fn flush(&self) -> Result<(), Error> {
         self.sender.flush()
-    }
-
-    /// Sends Close with a code and a reason of at most 123 bytes, and does not wait. Nothing can be
-    /// sent after it. [`recv`](Self::recv) goes on until the peer's Close. On a connection that is
-    /// closing or closed already this does nothing.
-    ///
-    /// Usual codes are 1000, 1001 for a server that goes away, 1008 for a breach of a policy, 1011
-    /// for a fault in the server, and 3000–4999 for the application's own. 1004–1006, 1015 and all
-    /// codes that RFC 6455 §7.4 leaves undefined are refused with [`Error::CloseCode`].
-    pub fn close(&self, code: u16, reason: &str) -> Result<(), Error> {
-        self.sender.close(code, reason)
     }
 
     /// The sending half, for another thread. It does not keep the connection open.
@@ -183,33 +156,57 @@ impl WsConn {
     /// }
     /// # let _ = tick_while_listening;
     /// ```
+    #[must_use = "a sender sends nothing by itself"]
     pub fn sender(&self) -> Sender {
-        self.sender.of_others()
-    }
-
-    /// Both halves, for a program that gives them to different owners.
-    pub fn split(self) -> (Receiver, Sender) {
-        // The thread that gets the sender may not be the thread that waits in `recv`.
-        let _ = self.sender.flush();
-        (self.receiver, self.sender.of_others())
-    }
-
-    /// How the connection ended, or is ending: `None` while it is open.
-    pub fn close_info(&self) -> Option<CloseInfo> {
-        self.sender.close_info()
-    }
-
-    /// The subprotocol that both sides speak: see
-    /// [`WsOptions::subprotocols`](crate::WsOptions::subprotocols).
-    pub fn subprotocol(&self) -> Option<&str> {
-        self.sender.subprotocol()
+        self.sender.clone()
     }
 
     /// The connection, and the place that it comes back to.
     pub(crate) fn lend(reader: Box<Reader>) -> (Self, Lent) {
-        let sender = Sender::of_receiver(Arc::clone(reader.outbox()));
-        let (receiver, lent) = Receiver::lend(reader);
-        (Self { receiver, sender }, lent)
+        let slot = Arc::new(Mutex::new(Slot::Lent));
+        let conn = Self {
+            sender: Sender::of_receiver(Arc::clone(reader.outbox())),
+            reader: Some(reader),
+            slot: Arc::clone(&slot),
+        };
+        (conn, Lent(slot))
+    }
+
+    fn reader_mut(&mut self) -> &mut Reader {
+        let reader = self.reader.as_mut();
+        reader.expect("it is taken only when the connection is dropped")
+    }
+}
+
+/// Sending, closing and what is known of the connection. A message of the receiving thread may be
+/// held back ([`WsOptions::join_sends`](crate::WsOptions::join_sends)).
+impl Deref for WsConn {
+    type Target = Sender;
+
+    fn deref(&self) -> &Sender {
+        &self.sender
+    }
+}
+
+impl Drop for WsConn {
+    // The closing code depends on what the closure returns, which is known only after its values
+    // are dropped. So the connection goes back to the caller of the closure.
+    fn drop(&mut self) {
+        let Some(reader) = self.reader.take() else {
+            return;
+        };
+        let mut slot = lock(&self.slot);
+        if matches!(*slot, Slot::Lent) {
+            reader.outbox().retire();
+            *slot = Slot::Returned(reader);
+            return;
+        }
+        drop(slot);
+        let code = match std::thread::panicking() {
+            true => close::INTERNAL_ERROR,
+            false => close::NORMAL,
+        };
+        reader.finish(code, "");
     }
 }
 
@@ -219,6 +216,25 @@ impl fmt::Debug for WsConn {
             .field("close_info", &self.close_info())
             .finish_non_exhaustive()
     }
+}
+
+/// A connection that the application holds for now.
+pub(crate) struct Lent(Arc<Mutex<Slot>>);
+
+impl Lent {
+    /// The connection, if it was dropped. Otherwise it will close itself.
+    pub(crate) fn take_back(self) -> Option<Box<Reader>> {
+        match std::mem::replace(&mut *lock(&self.0), Slot::GivenAway) {
+            Slot::Returned(reader) => Some(reader),
+            Slot::Lent | Slot::GivenAway => None,
+        }
+    }
+}
+
+enum Slot {
+    Lent,
+    Returned(Box<Reader>),
+    GivenAway,
 }
 
 #[cfg(test)]

@@ -33,6 +33,14 @@ pub enum Error {
     /// The socket failed; or the application did, if it turned an error of its own into an
     /// `io::Error`.
     Io(io::Error),
+    /// The program ends the connection with this code and reason: made by [`Error::close`].
+    #[non_exhaustive]
+    Close {
+        /// The code: one that may be sent.
+        code: u16,
+        /// The reason: at most 123 bytes.
+        reason: String,
+    },
 }
 
 /// What a peer did wrong. [`code`](Self::code) is the close code for it.
@@ -141,6 +149,7 @@ impl fmt::Display for Error {
                 write!(f, "ping: the payload has {bytes} bytes, more than 125")
             }
             Self::Io(error) => write!(f, "connection: {error}"),
+            Self::Close { code, reason } => write!(f, "close: {code} {reason}"),
         }
     }
 }
@@ -174,8 +183,20 @@ impl From<Error> for io::Error {
             | Error::ReasonTooLong(_)
             | Error::PingTooLong(_)
             | Error::NotUtf8 => io::ErrorKind::InvalidInput,
+            Error::Close { .. } => io::ErrorKind::Other,
         };
         Self::new(kind, error)
+    }
+}
+
+/// For a program that boxes its errors, so that `?` passes them on. An [`Error`] in the box becomes
+/// itself again. Any other is [`Error::Io`], which closes the connection with 1011.
+impl From<Box<dyn error::Error + Send + Sync>> for Error {
+    fn from(error: Box<dyn error::Error + Send + Sync>) -> Self {
+        match error.downcast::<io::Error>() {
+            Ok(error) => Self::from(*error),
+            Err(error) => Self::from(io::Error::other(error)),
+        }
     }
 }
 
@@ -213,6 +234,7 @@ mod tests {
             CloseCode,
             CloseReason,
             TextNotUtf8,
+            Compression,
             FrameTooLong,
             MessageTooLong,
             TooManyFragments,
@@ -263,6 +285,28 @@ mod tests {
             "connection: no route",
             true,
         );
+    }
+
+    #[test]
+    fn a_close_of_the_program() {
+        check(Error::close(4003, "banned"), "close: 4003 banned", false);
+        let refused = Error::close(1005, "");
+        assert!(matches!(refused, Error::CloseCode(1005)));
+        // Two bytes each, so that the limit lies within one.
+        let cut = Error::close(1008, &"ü".repeat(100));
+        assert!(matches!(cut, Error::Close { code: 1008, reason } if reason == "ü".repeat(61)));
+        let back = Error::from(io::Error::from(Error::close(3000, "")));
+        assert!(matches!(back, Error::Close { code: 3000, .. }));
+    }
+
+    #[test]
+    fn out_of_a_box() {
+        type Boxed = Box<dyn error::Error + Send + Sync>;
+        let unboxed = |error: Boxed| Error::from(error);
+        assert!(matches!(unboxed(Error::Slow.into()), Error::Slow));
+        let within_io = io::Error::from(Error::Slow);
+        assert!(matches!(unboxed(within_io.into()), Error::Slow));
+        check(unboxed("no route".into()), "connection: no route", true);
     }
 
     #[test]

@@ -76,8 +76,9 @@
 //! ```
 //!
 //! Frames never interleave, and the messages of one thread arrive in its order. To send the same
-//! message to many peers, encode it once as [`Prepared`]. The examples have an echo, a chat between
-//! browsers, a ticker, and an upload that reports its progress.
+//! message to many peers, encode it once as [`Prepared`], and [`post`](Sender::post) it. The
+//! examples have an echo, a chat between browsers, a ticker, and an upload that reports its
+//! progress.
 //!
 //! # Messages larger than one wants to hold
 //!
@@ -97,9 +98,10 @@
 //! | it breaks the protocol | `Err(Error::Violation)` | 1002, 1007, 1008 or 1009 | the same |
 //! | it is idle, or the connection old | `Message::Close`, then `Ok(None)` | 1001 | 1001 |
 //! | the server stops | `Message::Close`, then `Ok(None)` | 1001 | 1001 |
-//! | [`WsConn::close`], [`Sender::close`] | `Message::Close`, then `Ok(None)` | the given code | the same |
+//! | [`Sender::close`] | `Message::Close`, then `Ok(None)` | the given code | the same |
 //! | the closure returns `Ok` | – | 1000 | – |
-//! | it returns `Err`, or panics | – | 1011 | – |
+//! | it returns [`Error::close`] | – | the given code | – |
+//! | it returns another `Err`, or panics | – | 1011 | – |
 //!
 //! If the peer does not answer our Close in time, no `Message::Close` comes before the `Ok(None)`.
 //!
@@ -144,9 +146,9 @@
 //!
 //! # The public list
 //!
-//! [`upgrade`] · [`WsOptions`], [`WhenFull`], [`Deflate`], [`Level`] · [`WsConn`], [`Receiver`],
-//! [`Sender`] · [`Message`], [`Kind`], [`CloseFrame`] · [`MessageReader`], [`MessageWriter`],
-//! [`Prepared`] · [`CloseInfo`] · [`Error`], [`Violation`] · [`testing::Peer`]
+//! [`upgrade`] · [`WsOptions`], [`WhenFull`], [`Deflate`] · [`WsConn`], [`Sender`] · [`Message`],
+//! [`Kind`], [`CloseFrame`] · [`MessageReader`], [`MessageWriter`], [`Prepared`] · [`CloseInfo`] ·
+//! [`Error`], [`Violation`] · [`testing::Peer`]
 
 #![forbid(unsafe_code)]
 
@@ -167,12 +169,11 @@ mod upgrade;
 mod write;
 
 pub use conn::WsConn;
-pub use deflate::{Deflate, Level};
+pub use deflate::Deflate;
 pub use error::{Error, Violation};
 pub use message::{CloseFrame, CloseInfo, Kind, Message};
 pub use options::WsOptions;
 pub use read::message_reader::MessageReader;
-pub use read::receiver::Receiver;
 pub use settings::WhenFull;
 pub use upgrade::upgrade;
 pub use write::message_writer::MessageWriter;

@@ -35,7 +35,7 @@ pub struct CloseFrame {
     pub reason: String,
 }
 
-/// How a connection ended: see [`WsConn::close_info`](crate::WsConn::close_info).
+/// How a connection ended: see [`Sender::close_info`](crate::Sender::close_info).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CloseInfo {

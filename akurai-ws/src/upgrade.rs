@@ -30,6 +30,71 @@ use crate::write::outbox::Outbox;
 /// An `Err` of `f` closes the connection with 1011. The server tells it to
 /// [`Server::on_error`](akurai_http::Server::on_error), if the program caused it: not if the peer
 /// broke the protocol, is slow or has left, and not if the server stops ([`Upgrade::new`]).
+///
+/// # Errors of your own
+///
+/// [`Error::close`] is an error with a close code and a reason of the program's choice. It is the
+/// program's answer and no failure, so `on_error` is not told. `impl From<MyError> for Error`
+/// lets `?` choose them, as `impl From<MyError> for Reply` does in handlers:
+///
+/// ```
+/// use akurai_http::{Reply, Request};
+/// use akurai_ws::{Error, Message, WsConn, upgrade};
+///
+/// enum GameError {
+///     NotYourTurn,
+///     NoSuchMove(String),
+/// }
+///
+/// impl From<GameError> for Error {
+///     fn from(error: GameError) -> Self {
+///         match error {
+///             GameError::NotYourTurn => Error::close(4001, "not your turn"),
+///             GameError::NoSuchMove(text) => Error::close(4002, &format!("no move: {text}")),
+///         }
+///     }
+/// }
+///
+/// fn game(req: &Request) -> Reply {
+///     upgrade(req, |mut conn| {
+///         while let Some(message) = conn.recv()? {
+///             if let Message::Text(text) = message {
+///                 conn.send_text(make_move(&text)?)?;
+///             }
+///         }
+///         Ok(())
+///     })
+/// }
+///
+/// fn make_move(text: &str) -> Result<&'static str, GameError> {
+///     match text {
+///         "e4" => Ok("e5"),
+///         "e5" => Err(GameError::NotYourTurn),
+///         _ => Err(GameError::NoSuchMove(text.to_owned())),
+///     }
+/// }
+/// # let _ = game;
+/// ```
+///
+/// # Fields of the answer
+///
+/// The [`Reply`] holds the head of the answer: a cookie on a handshake, for example.
+///
+/// ```
+/// use akurai_http::{Reply, Request};
+/// use akurai_ws::upgrade;
+///
+/// fn visit(req: &Request) -> std::io::Result<Reply> {
+///     let mut reply = upgrade(req, |mut conn| {
+///         while conn.recv()?.is_some() {}
+///         Ok(())
+///     });
+///     let mut fields = reply.response_mut().headers_mut();
+///     fields.append("Set-Cookie", "visited=yes; Path=/; HttpOnly")?;
+///     Ok(reply)
+/// }
+/// # let _ = visit;
+/// ```
 pub fn upgrade(
     req: &Request,
     f: impl FnOnce(WsConn) -> Result<(), Error> + Send + 'static,
@@ -70,8 +135,8 @@ fn reply(
     let told = Arc::downgrade(&outbox);
     Upgrade::new(accepted.head, move |upgraded| {
         match run(upgraded, outbox, protocol, f) {
-            // The peer is at fault, and our Close has told it so.
-            Err(Error::Violation(_)) => Ok(()),
+            // The peer is at fault, or the program wants it so. Our Close has told the peer.
+            Err(Error::Violation(_) | Error::Close { .. }) => Ok(()),
             outcome => Ok(outcome?),
         }
     })
@@ -154,12 +219,13 @@ fn run(
     };
     let (conn, lent) = WsConn::lend(reader);
     let outcome = catch_unwind(AssertUnwindSafe(|| f(conn)));
-    let code = match outcome {
-        Ok(Ok(())) => close::NORMAL,
-        Ok(Err(_)) | Err(_) => close::INTERNAL_ERROR,
+    let (code, reason) = match &outcome {
+        Ok(Ok(())) => (close::NORMAL, ""),
+        Ok(Err(Error::Close { code, reason })) => (*code, reason.as_str()),
+        Ok(Err(_)) | Err(_) => (close::INTERNAL_ERROR, ""),
     };
     if let Some(reader) = lent.take_back() {
-        reader.finish(code);
+        reader.finish(code, reason);
     }
     // The server counts a panic.
     outcome.unwrap_or_else(|panic| resume_unwind(panic))

@@ -1,10 +1,12 @@
 //! How a WebSocket connection ends, from either side (RFC 6455 §7).
 
+use std::error;
+use std::io;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use akurai_http::Request;
-use akurai_tests::{DEADLINE, Frame, Gate, Opcode, TestServer, WsClient, eventually};
+use akurai_tests::{DEADLINE, Frame, Gate, Opcode, TestServer, WsClient, eventually, handshake};
 use akurai_ws::{CloseFrame, CloseInfo, Error, Message, WsConn, upgrade};
 
 use crate::rfc6455::{Report, echo};
@@ -40,6 +42,86 @@ fn expect_info(info: Option<CloseInfo>, code: u16, reason: &str, clean: bool) {
         (info.code, info.reason.as_str(), info.clean),
         (code, reason, clean)
     );
+}
+
+/// An error of a program that uses this library.
+#[derive(Debug)]
+struct Banned(&'static str);
+
+impl From<Banned> for Error {
+    fn from(banned: Banned) -> Error {
+        Error::close(4003, banned.0)
+    }
+}
+
+#[test]
+fn the_closures_error_says_code_and_reason() {
+    type End = fn() -> Result<(), Error>;
+    type Boxed = Box<dyn error::Error + Send + Sync>;
+    let ends: [(End, u16, &str); 8] = [
+        (|| Err(Error::close(4003, "banned")), 4003, "banned"),
+        (|| Ok(Err(Banned("by name"))?), 4003, "by name"),
+        // Through an io::Error, as from a reader, and out of a box.
+        (
+            || Ok(Err(io::Error::from(Error::close(3000, "io")))?),
+            3000,
+            "io",
+        ),
+        (
+            || Ok(Err(Boxed::from(Error::close(1008, "box")))?),
+            1008,
+            "box",
+        ),
+        (|| Ok(Err(Boxed::from("any other"))?), 1011, ""),
+        (|| Err(Error::close(1000, "")), 1000, ""),
+        (|| Err(Error::close(1006, "not on the wire")), 1011, ""),
+        (|| Err(Error::Timeout), 1011, ""),
+    ];
+    for (end, code, reason) in ends {
+        let (tell, told) = mpsc::channel();
+        let server = serving(move |conn| {
+            let _ = tell.send(conn.sender());
+            conn.send_text("last words")?;
+            end()
+        });
+        let mut ws = WsClient::open(server.addr(), "/");
+        let sender = told.recv_timeout(DEADLINE).expect("it has begun");
+        ws.expect(Opcode::TEXT, "last words");
+        let close = ws.read_frame();
+        assert_eq!(close.close_code(), Some(code));
+        assert_eq!(&close.payload[2..], reason.as_bytes());
+        ws.send(&Frame::close(code, ""));
+        ws.client.expect_eof();
+        expect_info(sender.close_info(), code, reason, true);
+    }
+}
+
+#[test]
+fn a_close_under_way_is_not_changed_by_the_closures_error() {
+    let server = serving(|conn| {
+        conn.close(4000, "first")?;
+        Err(Error::close(4003, "second"))
+    });
+    let mut ws = WsClient::open(server.addr(), "/");
+    ws.expect_close(4000);
+}
+
+#[test]
+fn fields_of_an_upgrades_answer() {
+    let server = TestServer::start(|request: &Request| {
+        let mut reply = upgrade(request, |mut conn| conn.recv().map(drop));
+        let mut fields = reply.response_mut().headers_mut();
+        for cookie in ["a=1", "b=2"] {
+            fields.append("Set-Cookie", cookie).unwrap();
+        }
+        reply
+    });
+    let mut client = server.connect();
+    client.send(handshake("/"));
+    let answer = client.read_response_to_head();
+    assert_eq!(answer.status, 101);
+    let cookies: Vec<_> = answer.all("Set-Cookie").collect();
+    assert_eq!(cookies, [b"a=1", b"b=2"]);
 }
 
 #[test]

@@ -266,6 +266,10 @@ fn fail_in_every_way() {
         .get("/ws-code", |req| {
             akurai_ws::upgrade(req, |conn| conn.close(1005, ""))
         })
+        // The program's answer, and no failure.
+        .get("/ws-own", |req| {
+            akurai_ws::upgrade(req, |_| Err(akurai_ws::Error::close(4003, "banned")))
+        })
         .wrap(replaced);
     let server = TestServer::start(app);
     let ended = || eventually("all have ended", || server.handle().stats().upgraded == 0);
@@ -283,9 +287,9 @@ fn fail_in_every_way() {
         client.read_to_end();
         ended();
     }
-    for path in ["/ws", "/ws-code"] {
+    for (path, code) in [("/ws", 1011), ("/ws-code", 1011), ("/ws-own", 4003)] {
         let mut ws = WsClient::open(server.addr(), path);
-        ws.expect_close(1011);
+        ws.expect_close(code);
         drop(ws);
         ended();
     }

@@ -63,7 +63,7 @@ fn whatever_else_is_sent_keeps_the_order() {
         (|conn| conn.send_ping(b"p"), b"\x89\x01p"),
         (|conn| conn.sender().send_text("s"), b"\x81\x01s"),
         (
-            |conn| conn.sender().post(&Prepared::text("q")),
+            |conn| conn.sender().post([&Prepared::text("q")]),
             b"\x81\x01q",
         ),
         (|conn| conn.send_stream(Kind::Binary)?.finish(), b"\x82\x00"),
@@ -205,19 +205,20 @@ fn every_way_to_wait_sends_them_first() {
 }
 
 #[test]
-fn split_halves_hold_nothing() {
+fn no_other_sender_holds_anything() {
     let gate = Gate::new();
     let waiter = gate.waiter();
-    let server = serving_with(joining(), move |conn| {
+    let server = serving_with(joining(), move |mut conn| {
         conn.send_text("1")?;
-        let (mut receiver, sender) = conn.split();
-        sender.send_text("2")?;
+        conn.sender().send_text("2")?;
+        conn.clone().send_text("3")?;
         waiter.wait();
-        receiver.recv().map(drop)
+        conn.recv().map(drop)
     });
     let mut ws = WsClient::open(server.addr(), "/");
-    ws.expect(Opcode::TEXT, "1");
-    ws.expect(Opcode::TEXT, "2");
+    for text in ["1", "2", "3"] {
+        ws.expect(Opcode::TEXT, text);
+    }
     gate.open();
     ws.close();
 }
@@ -230,9 +231,9 @@ fn a_small_queue_is_not_full_of_it() {
         for text in ["1", "2", "3", "4", "a long one for this queue", "5", "6"] {
             conn.send_text(text).unwrap();
         }
-        conn.sender().post(&Prepared::text("1234567")).unwrap();
+        conn.sender().post([&Prepared::text("1234567")]).unwrap();
         conn.send_text("1234567").unwrap();
-        conn.sender().post(&Prepared::text("7")).unwrap();
+        conn.sender().post([&Prepared::text("7")]).unwrap();
         recv_text(&mut conn)
     });
     let mut ws = WsClient::open(server.addr(), "/");
@@ -296,11 +297,9 @@ fn two_threads_send() {
 
 #[test]
 fn compressed_behind_one_another() {
-    let deflate = Deflate {
-        server_context_takeover: true,
-        threshold_bytes: 10,
-        ..Deflate::default()
-    };
+    let deflate = Deflate::default()
+        .server_context_takeover(true)
+        .threshold_bytes(10);
     let options = joining().deflate(deflate);
     let server: TestServer = serving_with(options, |mut conn| {
         for n in 0..5 {

@@ -17,9 +17,9 @@ fn posts_arrive_in_order_and_one_longer_than_the_queue_too() {
     let server = serving_with(options, |mut conn| {
         let sender = conn.sender();
         for n in 0..10 {
-            sender.post(&Prepared::text(&n.to_string()))?;
+            sender.post([&Prepared::text(&n.to_string())])?;
         }
-        sender.post(&Prepared::binary(&[7; 5000]))?;
+        sender.post([&Prepared::binary(&[7; 5000])])?;
         while conn.recv()?.is_some() {}
         Ok(())
     });
@@ -41,7 +41,7 @@ fn a_post_waits_for_no_peer_and_closes_one_that_is_too_slow() {
         let error = loop {
             assert!(begun.elapsed() < DEADLINE, "the queue is never full");
             let posted = Instant::now();
-            let result = sender.post(&message);
+            let result = sender.post([&message]);
             longest = longest.max(posted.elapsed());
             if let Err(error) = result {
                 break error;
@@ -67,10 +67,10 @@ fn a_fragmented_message_of_ours_in_the_way_closes_nothing() {
         stream.write_all(b"first ")?;
         stream.flush()?;
         for n in 0..3 {
-            sender.post(&Prepared::text(&n.to_string()))?;
+            sender.post([&Prepared::text(&n.to_string())])?;
         }
         assert!(matches!(
-            sender.post(&Prepared::text("one more")),
+            sender.post([&Prepared::text("one more")]),
             Err(Error::Slow)
         ));
         stream.write_all(b"last")?;
@@ -103,7 +103,7 @@ fn where_nobody_receives_any_more_nobody_sends() {
         assert!(!sender.is_open());
         assert!(matches!(sender.send_text("after"), Err(Error::Closed)));
         assert!(matches!(
-            sender.post(&Prepared::text("after")),
+            sender.post([&Prepared::text("after")]),
             Err(Error::Closed)
         ));
         Ok(())
@@ -116,28 +116,39 @@ fn where_nobody_receives_any_more_nobody_sends() {
 }
 
 #[test]
-fn what_is_posted_for_later_goes_with_what_comes_next() {
+fn what_is_posted_together_goes_out_in_one_write() {
+    let server = serving_with(WsOptions::new(), |mut conn| {
+        conn.post(&["1", "22", "333"].map(Prepared::text))?;
+        conn.recv().map(drop)
+    });
+    let mut client = WsClient::open(server.addr(), "/");
+    // In one write, so that they arrive together.
+    assert_eq!(client.client.read_some(), b"\x81\x011\x81\x0222\x81\x03333");
+    client.close();
+}
+
+#[test]
+fn more_than_the_queue_holds_may_be_posted_together() {
     let options = WsOptions::new().max_queue_messages(4);
     let server = serving_with(options, |conn| {
         let sender = conn.sender();
-        let later = |text: &str| sender.post_later(&Prepared::text(text));
-        // The next sending thread sends it, after the waiting messages.
-        later("1")?;
-        later("2")?;
-        sender.send_text("3")?;
+        let texts = |range: std::ops::Range<u32>| range.map(|n| Prepared::text(&n.to_string()));
+        sender.post([])?;
         // When the queue is full because no thread writes, the peer is not to blame.
-        for n in 4..16 {
-            later(&n.to_string())?;
-        }
-        sender.post_now()?;
-        later("last")?;
-        sender.post_close(4000, "enough")?;
-        assert!(matches!(later("too late"), Err(Error::Closed)));
-        sender.post_now()
+        sender.post(&texts(1..16).collect::<Vec<_>>())?;
+        // A message longer than the queue goes in its place.
+        sender.post([&Prepared::text("16"), &Prepared::binary(&[7; 2 << 20])])?;
+        sender.post([&Prepared::binary(&[8; 2 << 20]), &Prepared::text("17")])?;
+        sender.close(4000, "enough")?;
+        let late = texts(18..20).collect::<Vec<_>>();
+        assert!(matches!(sender.post(&late), Err(Error::Closed)));
+        sender.post([])
     });
     let mut client = WsClient::open(server.addr(), "/");
-    (1..16).for_each(|n: u32| client.expect(Opcode::TEXT, n.to_string()));
-    client.expect(Opcode::TEXT, "last");
+    (1..17).for_each(|n: u32| client.expect(Opcode::TEXT, n.to_string()));
+    client.expect(Opcode::BINARY, vec![7; 2 << 20]);
+    client.expect(Opcode::BINARY, vec![8; 2 << 20]);
+    client.expect(Opcode::TEXT, "17");
     client.expect_close(4000);
 }
 
@@ -145,8 +156,7 @@ fn what_is_posted_for_later_goes_with_what_comes_next() {
 fn what_several_threads_post_at_once_is_no_fault_of_a_peer_that_reads() {
     from_two_threads(|sender, messages| {
         let message = Prepared::text("hello");
-        (0..messages).try_for_each(|_| sender.post_later(&message))?;
-        sender.post_now()
+        sender.post(std::iter::repeat_n(&message, messages))
     });
 }
 
@@ -211,14 +221,15 @@ fn what_is_posted_to_many_that_do_not_read_is_held_once_and_by_one_thread() {
     let more: Vec<Prepared> = (0..9)
         .map(|n| Prepared::binary(&vec![n; 100_000]))
         .collect();
+    let empty = Prepared::text("");
     let (kib, threads) = (status("VmRSS:"), status("Threads:"));
     for sender in &senders {
         // The rest of the message waits, and so do all later ones.
-        sender.post(&one).unwrap();
+        sender.post([&one]).unwrap();
         for (n, message) in more.iter().enumerate() {
             match n % 3 {
-                0 => sender.post(message).unwrap(),
-                1 => sender.post_later(message).unwrap(),
+                0 => sender.post([message]).unwrap(),
+                1 => sender.post([message, &empty]).unwrap(),
                 _ => sender.send_prepared(message).unwrap(),
             }
         }
@@ -234,6 +245,9 @@ fn what_is_posted_to_many_that_do_not_read_is_held_once_and_by_one_thread() {
     last.expect(Opcode::BINARY, vec![7; 7_000_000]);
     for n in 0..9 {
         last.expect(Opcode::BINARY, vec![n; 100_000]);
+        if n % 3 == 1 {
+            last.expect(Opcode::TEXT, "");
+        }
     }
     last.close();
 }
@@ -247,7 +261,7 @@ fn a_peer_that_takes_nothing_of_a_long_message_is_dropped_and_the_others_have_it
     let (_other, slow, unread) = members(WsOptions::new().write_deadline(deadline), SLOW);
     let message = Prepared::binary(&vec![7; len]);
     for sender in unread.iter().chain(&senders) {
-        sender.post(&message).unwrap();
+        sender.post([&message]).unwrap();
     }
     clients[0].expect(Opcode::BINARY, vec![7; len]);
     eventually("the slow ones are dropped", || {
@@ -255,10 +269,10 @@ fn a_peer_that_takes_nothing_of_a_long_message_is_dropped_and_the_others_have_it
     });
     for sender in &unread {
         assert_eq!(sender.close_info().map(|info| info.code), Some(1006));
-        assert!(matches!(sender.post(&message), Err(Error::Closed)));
+        assert!(matches!(sender.post([&message]), Err(Error::Closed)));
     }
     // Members that read still get messages.
-    senders[0].post(&message).unwrap();
+    senders[0].post([&message]).unwrap();
     clients[0].expect(Opcode::BINARY, vec![7; len]);
     clients.pop().unwrap().close();
     drop(slow);
@@ -269,7 +283,7 @@ fn what_waits_behind_a_long_message_comes_behind_it_in_order() {
     let (_server, mut clients, senders) = members(WsOptions::new(), 1);
     let (sender, client) = (&senders[0], &mut clients[0]);
     sender
-        .post(&Prepared::binary(&vec![7; 20_000_000]))
+        .post([&Prepared::binary(&vec![7; 20_000_000])])
         .unwrap();
     // Long and short messages, shared and not, sent in every way.
     let lens = [3, 20_000, 20_001, 5, 300_000, 0, 16_383, 70_000];
@@ -277,17 +291,20 @@ fn what_waits_behind_a_long_message_comes_behind_it_in_order() {
         let message = vec![n as u8; len];
         let prepared = Prepared::binary(&message);
         match n % 4 {
-            0 => sender.post(&prepared).unwrap(),
-            1 => sender.post_later(&prepared).unwrap(),
+            0 => sender.post([&prepared]).unwrap(),
+            1 => sender.post([&prepared, &Prepared::text("next")]).unwrap(),
             2 => sender.send_prepared(&prepared).unwrap(),
             _ => sender.send_binary(&message).unwrap(),
         }
     }
     sender.send_ping(b"behind").unwrap();
-    sender.post_close(4000, "enough").unwrap();
+    sender.close(4000, "enough").unwrap();
     client.expect(Opcode::BINARY, vec![7; 20_000_000]);
     for (n, &len) in lens.iter().enumerate() {
         client.expect(Opcode::BINARY, vec![n as u8; len]);
+        if n % 4 == 1 {
+            client.expect(Opcode::TEXT, "next");
+        }
     }
     client.expect(Opcode::PING, "behind");
     client.expect_close(4000);
@@ -301,7 +318,7 @@ fn a_peer_that_takes_a_long_message_slowly_is_not_dropped() {
     let deadline = Duration::from_secs(3);
     let (_server, mut clients, senders) = members(WsOptions::new().write_deadline(deadline), 1);
     let (len, begun) = (16 << 20, Instant::now());
-    senders[0].post(&Prepared::binary(&vec![7; len])).unwrap();
+    senders[0].post([&Prepared::binary(&vec![7; len])]).unwrap();
     // Some MiB each second, so that the whole takes longer than the deadline for one of them.
     let (mut left, mut seconds) = (len + 10, 0);
     while left > 0 {

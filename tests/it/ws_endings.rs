@@ -38,7 +38,7 @@ impl Ending {
         }
         match self {
             Ending::Close => conn.close(4002, "enough"),
-            Ending::PostClose => conn.sender().post_close(1013, "later"),
+            Ending::PostClose => conn.sender().close(1013, "later"),
             Ending::ReturnOk => Ok(()),
             Ending::ReturnErr => Err(Error::Io(io::ErrorKind::Other.into())),
             Ending::Panic => panic!("a planned panic"),
@@ -216,29 +216,32 @@ fn nobody_is_waited_for_who_cannot_be_reached() {
 
 #[test]
 fn a_close_that_another_thread_carries_is_known_to_be_out() {
-    for in_one_batch in [false, true] {
+    for is_followed in [false, true] {
         let options = WsOptions::new().close_wait(LONG);
         let (server, infos) = reporting_with(options, move |mut conn| {
             let sender = conn.sender();
             // More than the peer's system takes. The rest waits on a separate thread, and the Close
             // goes with it or after it.
-            let long = Prepared::binary(&vec![7; LOTS]);
-            let result = match in_one_batch {
-                true => sender.post_later(&long),
-                false => sender.post(&long),
+            let (long, short) = (Prepared::binary(&vec![7; LOTS]), Prepared::text("short"));
+            let result = match is_followed {
+                true => sender.post([&long, &short]),
+                false => sender.post([&long]),
             };
             result.expect("it is open");
-            sender.post_close(1013, "later").expect("it may be sent");
+            sender.close(1013, "later").expect("it may be sent");
             (recv_all(&mut conn), conn.close_info())
         });
         let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
         ws.client.await_unread();
         assert_eq!(ws.read_frame().payload.len(), LOTS);
+        if is_followed {
+            ws.expect(Opcode::TEXT, "short");
+        }
         ws.expect_close(1013);
         ws.send(&Frame::close(1013, ""));
         ws.client.expect_eof();
         let (outcome, info) = next(&infos);
-        assert_eq!(outcome, Ok(()), "in one batch: {in_one_batch}");
+        assert_eq!(outcome, Ok(()), "followed: {is_followed}");
         expect_info(info, 1013, "later", true);
     }
 }
@@ -247,7 +250,7 @@ fn a_close_that_another_thread_carries_is_known_to_be_out() {
 fn a_peer_that_has_ended_its_side_still_gets_all_and_the_close() {
     let (server, infos) = reporting_with(WsOptions::new(), |mut conn| {
         let long = Prepared::binary(&vec![7; LOTS]);
-        conn.sender().post(&long).expect("it is open");
+        conn.sender().post([&long]).expect("it is open");
         (recv_all(&mut conn), conn.close_info())
     });
     let mut ws = WsClient::open(server.addr(), "/");

@@ -1,6 +1,6 @@
 //! The app: the application's code that answers requests.
 
-use crate::{Limits, Method, Reply, Request, Response};
+use crate::{IntoReply, Limits, Method, Reply, Request, Response};
 
 /// Answers requests: a [`Router`](crate::Router), or any function from a request to something that
 /// turns into a [`Reply`].
@@ -77,7 +77,7 @@ pub(crate) fn begin_body(
 impl<F, R> App for F
 where
     F: Fn(&Request) -> R + Send + Sync + 'static,
-    R: Into<Reply>,
+    R: IntoReply,
 {
     fn handle(&self, request: &Request) -> Reply {
         let mut reply = self(request).into();

@@ -50,6 +50,37 @@ use crate::{FormError, Response, Socket, Status, Upgraded};
 /// assert_eq!(rename("/users/7/name", b"\xff").response().status(), Status::UNPROCESSABLE_CONTENT);
 /// assert_eq!(rename("/users/me/name", b"Ann").response().status(), Status::NOT_FOUND);
 /// ```
+///
+/// For errors of your own, `impl From<MyError> for Reply` says once what each is answered with:
+///
+/// ```
+/// use akurai_http::{Reply, Request, Response, Status};
+///
+/// enum ShopError {
+///     SoldOut,
+///     Database(std::io::Error),
+/// }
+///
+/// impl From<ShopError> for Reply {
+///     fn from(error: ShopError) -> Reply {
+///         match error {
+///             ShopError::SoldOut => Response::new(Status::CONFLICT).into(),
+///             ShopError::Database(error) => error.into(), // 500; `Server::on_error` has the cause
+///         }
+///     }
+/// }
+///
+/// fn take(left: u32) -> Result<u32, ShopError> {
+///     left.checked_sub(1).ok_or(ShopError::SoldOut)
+/// }
+/// fn buy(_: &Request) -> Result<Response, ShopError> {
+///     let left = take(0)?;
+///     Ok(Response::text(format!("{left} left\n")))
+/// }
+/// # let _ = ShopError::Database;
+/// let reply = Reply::from(buy(&Request::new(akurai_http::Method::Post, "/buy")));
+/// assert_eq!(reply.response().status(), Status::CONFLICT);
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use = "a reply does nothing until the handler returns it"]
@@ -77,6 +108,47 @@ impl Reply {
         }
     }
 }
+
+/// What a handler may return: everything that turns into a [`Reply`]. For a type of your own, write
+/// `impl From<MyType> for Reply`, as shown at [`Reply`].
+///
+/// The compiler's message for anything else says what a handler may return. A text is no reply, an
+/// `async` function is no handler, and the error of a `Result` must turn into a reply too:
+///
+/// ```compile_fail,E0277
+/// akurai_http::Router::new().get("/", |_| "a text".to_owned());
+/// ```
+///
+/// ```compile_fail,E0277
+/// use akurai_http::{Request, Response, Router};
+///
+/// async fn hello(_: &Request) -> Response {
+///     Response::text("hello")
+/// }
+/// let _ = Router::new().get("/", hello);
+/// ```
+///
+/// ```compile_fail,E0277
+/// use akurai_http::{Request, Response, Router};
+///
+/// fn number(req: &Request) -> Result<Response, std::num::ParseIntError> {
+///     let number: u64 = req.param("n").unwrap_or_default().parse()?;
+///     Ok(Response::text(format!("{number}\n")))
+/// }
+/// let _ = Router::new().get("/{n}", number);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot answer with `{Self}`",
+    label = "this handler returns `{Self}`",
+    note = "a handler returns a `Response`, a `Reply`, an `Upgrade` or a `Result` of such things, \
+            whose error may be an `io::Error`",
+    note = "for an error or a value of your own: `impl From<MyType> for akurai_http::Reply`",
+    note = "for a text: `Response::text(..)`; for a future: handlers block, so remove `async`"
+)]
+pub trait IntoReply: Into<Reply> {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Into<Reply>> IntoReply for T {}
 
 impl From<Response> for Reply {
     fn from(response: Response) -> Reply {

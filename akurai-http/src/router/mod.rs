@@ -13,7 +13,7 @@ use self::node::{Node, name_of};
 use self::slashes::Slashes;
 use crate::files::{self, Files};
 use crate::message::hosts::Hosts;
-use crate::{Method, Reply, Request, Response};
+use crate::{IntoReply, Method, Reply, Request, Response};
 
 /// Finds the handler for a request.
 ///
@@ -68,7 +68,7 @@ impl Router {
 
     /// Adds a handler for `GET`, which answers `HEAD` too.
     #[track_caller]
-    pub fn get<R: Into<Reply>>(
+    pub fn get<R: IntoReply>(
         self,
         pattern: &str,
         handler: impl Fn(&Request) -> R + Send + Sync + 'static,
@@ -78,7 +78,7 @@ impl Router {
 
     /// Adds a handler for `POST`.
     #[track_caller]
-    pub fn post<R: Into<Reply>>(
+    pub fn post<R: IntoReply>(
         self,
         pattern: &str,
         handler: impl Fn(&Request) -> R + Send + Sync + 'static,
@@ -88,7 +88,7 @@ impl Router {
 
     /// Adds a handler for `PUT`.
     #[track_caller]
-    pub fn put<R: Into<Reply>>(
+    pub fn put<R: IntoReply>(
         self,
         pattern: &str,
         handler: impl Fn(&Request) -> R + Send + Sync + 'static,
@@ -98,7 +98,7 @@ impl Router {
 
     /// Adds a handler for `DELETE`.
     #[track_caller]
-    pub fn delete<R: Into<Reply>>(
+    pub fn delete<R: IntoReply>(
         self,
         pattern: &str,
         handler: impl Fn(&Request) -> R + Send + Sync + 'static,
@@ -108,7 +108,7 @@ impl Router {
 
     /// Adds a handler for `PATCH`.
     #[track_caller]
-    pub fn patch<R: Into<Reply>>(
+    pub fn patch<R: IntoReply>(
         self,
         pattern: &str,
         handler: impl Fn(&Request) -> R + Send + Sync + 'static,
@@ -124,7 +124,7 @@ impl Router {
     /// If the pattern is malformed (it must begin with `/`; `{*name}` must be its last segment;
     /// names must not be empty or used twice), or if it already has a handler for this method.
     #[track_caller]
-    pub fn route<R: Into<Reply>>(
+    pub fn route<R: IntoReply>(
         self,
         method: Method,
         pattern: &str,
@@ -244,7 +244,7 @@ impl Router {
     ///
     /// If there is a fallback already.
     #[track_caller]
-    pub fn fallback<R: Into<Reply>>(
+    pub fn fallback<R: IntoReply>(
         mut self,
         handler: impl Fn(&Request, Response) -> R + Send + Sync + 'static,
     ) -> Router {
@@ -310,7 +310,7 @@ impl Router {
     /// });
     /// # let _ = router;
     /// ```
-    pub fn wrap<R: Into<Reply>>(
+    pub fn wrap<R: IntoReply>(
         mut self,
         middleware: impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> R + Send + Sync + 'static,
     ) -> Router {

@@ -1,6 +1,6 @@
 //! One thread that delivers events to WebSocket subscribers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -47,13 +47,20 @@ enum MemberChange {
 struct Member {
     topic: Arc<str>,
     id: u64,
-    sender: Sender,
+    /// All members of one connection have the same, and the thread knows it.
+    sender: Arc<Sender>,
     /// The number of the first event that was published after it joined.
     from: u64,
-    /// Whether messages wait to be written to it.
-    is_due: AtomicBool,
     /// Whether it was told that it lost events.
     is_told: AtomicBool,
+}
+
+impl Member {
+    /// Whether its connection has no other membership.
+    fn is_in_one_topic(&self) -> bool {
+        // This member has it, and the thread's set of connections.
+        Arc::strong_count(&self.sender) == 2
+    }
 }
 
 impl MemberMailbox {
@@ -66,9 +73,8 @@ impl MemberMailbox {
         self.mailbox.put(MemberChange::Join(Member {
             topic,
             id,
-            sender,
+            sender: Arc::new(sender),
             from,
-            is_due: AtomicBool::new(false),
             is_told: AtomicBool::new(false),
         }));
         id
@@ -98,7 +104,8 @@ impl MemberMailbox {
 
 /// A WebSocket's subscription to a topic, which ends when this is dropped; see
 /// [`Hub::join`](crate::Hub::join).
-#[must_use = "the subscription ends when this is dropped: keep it with `let _member =`"]
+#[must_use = "the subscription ends when this is dropped: keep it with `let _member =`, since \
+              `let _ =` drops it at once"]
 pub struct Membership {
     mailbox: Arc<MemberMailbox>,
     topic: Arc<str>,
@@ -124,7 +131,7 @@ impl Membership {
     /// A membership that gets nothing, because the topic can have no events.
     pub(crate) fn refused(mailbox: &Arc<MemberMailbox>, sender: &Sender) -> Membership {
         // If this fails, the connection has ended already.
-        let _ = sender.post_close(POLICY_VIOLATION, "topic is too long");
+        let _ = sender.close(POLICY_VIOLATION, "topic is too long");
         Membership {
             mailbox: Arc::clone(mailbox),
             topic: Arc::from(""),
@@ -150,13 +157,20 @@ impl fmt::Debug for Membership {
 }
 
 /// Runs until the mailbox ends.
+// What makes two senders equal never changes.
+#[allow(clippy::mutable_key_type)]
 pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
     let mut members: HashMap<Arc<str>, Vec<Member>> = HashMap::new();
+    let mut connections: HashSet<Arc<Sender>> = HashSet::new();
     let mut next = shared.ring.end().0;
     while let Some(changes) = mailbox.mailbox.wait(None) {
         for change in changes {
             match change {
-                MemberChange::Join(member) => {
+                MemberChange::Join(mut member) => {
+                    match connections.get(&member.sender) {
+                        Some(known) => member.sender = Arc::clone(known),
+                        None => drop(connections.insert(Arc::clone(&member.sender))),
+                    }
                     if members.is_empty() {
                         // No member was here to get earlier events.
                         next = member.from;
@@ -169,7 +183,11 @@ pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
                 }
                 MemberChange::Leave(topic, id) => {
                     if let Some(of_topic) = members.get_mut(&topic) {
-                        of_topic.retain(|member| member.id != id);
+                        let place = of_topic.iter().position(|member| member.id == id);
+                        let left = place.map(|place| of_topic.remove(place));
+                        if let Some(last) = left.filter(Member::is_in_one_topic) {
+                            connections.remove(&last.sender);
+                        }
                         if of_topic.is_empty() {
                             members.remove(&topic);
                         }
@@ -195,18 +213,14 @@ fn catch_up(shared: &Shared, member: &Member, next: u64) {
             return tell_of_loss(shared, member);
         }
         let missed = read.events.iter().filter(|event| event.number < next);
-        for event in missed.filter(|event| event.topic == member.topic) {
-            give(shared, member, message(event).as_ref(), Sender::post_later);
-        }
+        let missed = missed.filter(|event| event.topic == member.topic);
+        let messages: Vec<_> = missed.map(|event| (event.number, message(event))).collect();
+        give(shared, member, &messages);
         from = read.next;
-    }
-    if next > member.from {
-        let _ = member.sender.post_now();
     }
 }
 
 fn deliver(shared: &Shared, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64) {
-    let mut due: Vec<&Member> = Vec::new();
     // An event published meanwhile sends its own signal.
     let (end, _) = shared.ring.end();
     while *next < end {
@@ -218,42 +232,62 @@ fn deliver(shared: &Shared, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut
                 .filter(|member| lost.concerns(&member.topic, member.from.max(*next)))
                 .for_each(|member| tell_of_loss(shared, member));
         }
-        let is_alone = read.events.len() == 1;
-        // The message of the last event that has members.
-        let mut last_message = None;
+        let mut by_topic = HashMap::new();
         for event in &read.events {
             let Some(of_topic) = members.get(&event.topic) else {
                 continue;
             };
-            last_message = message(event);
-            for member in of_topic.iter().filter(|member| member.from <= event.number) {
-                if !is_alone {
-                    give(shared, member, last_message.as_ref(), Sender::post_later);
-                }
-                if !member.is_due.swap(true, Ordering::Relaxed) {
-                    due.push(member);
-                }
-            }
+            let (_, messages) = by_topic
+                .entry(&event.topic)
+                .or_insert((of_topic, Vec::new()));
+            messages.push((event.number, message(event)));
         }
-        each(&due, |member| {
-            member.is_due.store(false, Ordering::Relaxed);
-            match is_alone {
-                // Without a copy: all members share its bytes.
-                true => give(shared, member, last_message.as_ref(), Sender::post),
-                // If this fails, the connection ends, and its own thread notices.
-                false => drop(member.sender.post_now()),
-            }
-        });
-        due.clear();
+        deliver_topics(shared, by_topic.values());
         *next = read.next;
     }
+}
+
+/// The number of an event, and its message, which all its members share; `None` if it is lost.
+type Numbered = (u64, Option<Prepared>);
+
+/// Gives the members of topics the messages of their topic.
+fn deliver_topics<'m>(
+    shared: &Shared,
+    topics: impl Iterator<Item = &'m (&'m Vec<Member>, Vec<Numbered>)>,
+) {
+    let mut due: Vec<(&Member, &[Numbered])> = Vec::new();
+    // A connection gets the events of all its topics in their order.
+    let mut several: HashMap<*const Sender, (&Member, Vec<&Numbered>)> = HashMap::new();
+    for (of_topic, messages) in topics {
+        for member in *of_topic {
+            let first = messages.partition_point(|(number, _)| *number < member.from);
+            let messages = &messages[first..];
+            if messages.is_empty() {
+                continue;
+            }
+            if member.is_in_one_topic() {
+                due.push((member, messages));
+                continue;
+            }
+            let all = several.entry(Arc::as_ptr(&member.sender));
+            all.or_insert((member, Vec::new())).1.extend(messages);
+        }
+    }
+    each(&due, |(member, messages)| give(shared, member, *messages));
+    let mut several: Vec<_> = several.into_values().collect();
+    for (_, messages) in &mut several {
+        messages.sort_by_key(|(number, _)| *number);
+    }
+    each(&several, |(member, messages)| {
+        give(shared, member, messages.iter().copied());
+    });
 }
 
 /// Writes to each member. A peer that takes nothing delays this thread for the time that a post
 /// waits, before another thread takes over the rest of the frame. If the peer's own thread is
 /// writing, the delay is up to 50 ms. If there is one such peer there may be many, so some threads
 /// share the members after it for this pass.
-fn each(members: &[&Member], write: impl Fn(&Member) + Sync) {
+fn each<M: Sync>(members: &[M], write: impl Fn(&M) + Sync) {
     for (at, member) in members.iter().enumerate() {
         let begun = Instant::now();
         write(member);
@@ -262,7 +296,7 @@ fn each(members: &[&Member], write: impl Fn(&Member) + Sync) {
             let write = &write;
             thread::scope(|scope| {
                 for part in rest.chunks(rest.len().div_ceil(HELPERS)) {
-                    let work = move || part.iter().for_each(|member| write(member));
+                    let work = move || part.iter().for_each(write);
                     let builder = thread::Builder::new().name("akurai-hub".to_owned());
                     if builder.spawn_scoped(scope, work).is_err() {
                         work();
@@ -279,19 +313,21 @@ fn message(event: &StoredEvent) -> Option<Prepared> {
     event.data.as_deref().map(Prepared::text)
 }
 
-/// Gives an event to a member: writes it at once, or queues it to be written together with other
-/// events.
-fn give(
-    shared: &Shared,
-    member: &Member,
-    message: Option<&Prepared>,
-    post: impl FnOnce(&Sender, &Prepared) -> Result<(), Error>,
-) {
-    let Some(message) = message else {
-        return tell_of_loss(shared, member);
-    };
-    match post(&member.sender, message) {
-        Ok(()) => shared.counts.deliveries.add(1),
+/// Gives events to a member, up to the first that is lost.
+fn give<'m>(shared: &Shared, member: &Member, messages: impl IntoIterator<Item = &'m Numbered>) {
+    let (mut count, mut is_one_lost) = (0, false);
+    let known = messages.into_iter().map_while(|(_, message)| {
+        is_one_lost = message.is_none();
+        count += usize::from(message.is_some());
+        message.as_ref()
+    });
+    match member.sender.post(known) {
+        Ok(()) => {
+            shared.counts.deliveries.add(count);
+            if is_one_lost {
+                tell_of_loss(shared, member);
+            }
+        }
         // The post was refused. By itself this does not close the connection, if the peer is not to
         // blame or the options say to refuse. But the next event would then follow a missing one. A
         // message that is being streamed is cut off, because nobody knows when it ends.
@@ -307,7 +343,5 @@ fn tell_of_loss(shared: &Shared, member: &Member) {
     if !member.is_told.swap(true, Ordering::Relaxed) {
         shared.counts.resets.add(1);
     }
-    let _ = member
-        .sender
-        .post_close(TRY_AGAIN_LATER, "events were lost");
+    let _ = member.sender.close(TRY_AGAIN_LATER, "events were lost");
 }

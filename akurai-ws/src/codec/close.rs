@@ -57,6 +57,46 @@ pub(crate) fn check(code: u16, reason: &str) -> Result<(), Error> {
     Ok(())
 }
 
+impl Error {
+    /// An error for the closure of [`upgrade`](crate::upgrade) to return: the connection is then
+    /// closed with this code and reason, behind everything that was sent. This is no failure:
+    /// [`Server::on_error`](akurai_http::Server::on_error) is not told. A reason longer than 123
+    /// bytes is cut.
+    ///
+    /// Codes that a program may choose are 1000–1003, 1007–1014 and 3000–4999 (RFC 6455 §7.4). For
+    /// any other, this is [`Error::CloseCode`], which closes with 1011 and is a failure.
+    ///
+    /// ```
+    /// use akurai_http::{Reply, Request};
+    /// use akurai_ws::{Error, upgrade};
+    ///
+    /// fn members_only(req: &Request, is_banned: fn(&[u8]) -> bool) -> Reply {
+    ///     upgrade(req, move |mut conn| {
+    ///         let mut buffer = Vec::new();
+    ///         while conn.recv_into(&mut buffer)?.is_some() {
+    ///             if is_banned(&buffer) {
+    ///                 return Err(Error::close(4003, "banned"));
+    ///             }
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// }
+    /// # let _ = members_only;
+    /// ```
+    pub fn close(code: u16, reason: &str) -> Self {
+        let mut cuts = (0..=reason.len().min(REASON_MAX_BYTES)).rev();
+        let cut = cuts.find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
+        let reason = &reason[..cut];
+        match check(code, reason) {
+            Ok(()) => Self::Close {
+                code,
+                reason: reason.to_owned(),
+            },
+            Err(refused) => refused,
+        }
+    }
+}
+
 // §7.4.2: 0-999 are not used. 1000-2999 belong to the protocol: 1004-1006 and 1015 must not be
 // sent, and 1016-2999 mean nothing yet. 3000-3999 are registered by libraries, 4000-4999 are
 // private.

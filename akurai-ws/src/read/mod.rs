@@ -4,5 +4,4 @@ mod buffer;
 mod keepalive;
 pub(crate) mod message_reader;
 pub(crate) mod reader;
-pub(crate) mod receiver;
 mod stopping;

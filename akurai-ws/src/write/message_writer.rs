@@ -37,6 +37,7 @@ use crate::write::outbox::{FrameKind, Outbox, Outgoing, Way};
 /// # let _ = |sender: Sender| send_all(&sender, io::empty());
 /// ```
 #[derive(Debug)]
+#[must_use = "dropping it closes the connection with 1011: call `finish`"]
 pub struct MessageWriter {
     outbox: Arc<Outbox>,
     /// The opcode of the next fragment.

@@ -10,22 +10,11 @@ use crate::lock::lock;
 use crate::message::Kind;
 
 /// A message that is encoded once, for any number of connections: see
-/// [`Sender::send_prepared`](crate::Sender::send_prepared). Clones share its bytes. For connections
+/// [`Sender::post`](crate::Sender::post). Clones share its bytes. For connections
 /// that compress ([`WsOptions::deflate`](crate::WsOptions::deflate)) it is compressed by itself,
 /// once for all connections that have agreed on the same parameters.
-///
-/// ```
-/// use akurai_ws::{Error, Prepared, Sender};
-///
-/// fn broadcast(everyone: &[Sender], text: &str) {
-///     let message = Prepared::text(text);
-///     for sender in everyone {
-///         let _ = sender.send_prepared(&message); // Who has left is another's matter.
-///     }
-/// }
-/// # let _ = broadcast;
-/// ```
 #[derive(Clone, Debug)]
+#[must_use = "a message is not sent until `Sender::post` gets it"]
 pub struct Prepared {
     kind: Kind,
     pub(super) frame: Arc<[u8]>,
@@ -51,11 +40,6 @@ impl Prepared {
     /// A binary message, as one frame.
     pub fn binary(bytes: &[u8]) -> Self {
         Self::new(Kind::Binary, bytes)
-    }
-
-    /// The kind of the message.
-    pub fn kind(&self) -> Kind {
-        self.kind
     }
 
     /// The compressed frame for a connection that has agreed on these parameters, made once for all
@@ -102,7 +86,6 @@ mod tests {
     fn rfc6455_5_7_examples() {
         let hello = Prepared::text("Hello");
         assert_eq!(&*hello.frame, b"\x81\x05Hello");
-        assert_eq!(hello.kind(), Kind::Text);
         assert_eq!(Prepared::binary(&[7; 126]).frame[..4], [0x82, 126, 0, 126]);
         assert!(Arc::ptr_eq(&hello.clone().frame, &hello.frame));
     }

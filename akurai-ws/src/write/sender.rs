@@ -1,6 +1,8 @@
 //! The sending half of a connection. Any thread may hold it.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ptr;
 use std::sync::Arc;
 
 use crate::codec::close;
@@ -14,7 +16,8 @@ use crate::write::prepared::Prepared;
 
 /// Sends on a connection while another thread receives. Clones send on the same connection, and any
 /// number of threads may send at once: frames never interleave, and the messages of one thread
-/// arrive in its order.
+/// arrive in its order. Two senders are equal if they send on the same connection, so a set or a
+/// map may hold them. That never changes, so Clippy's `mutable_key_type` may be allowed there.
 ///
 /// A connection has no thread for sending. A sending thread that finds no other thread writing
 /// writes to the socket itself, and waits while the peer is slow, for at most
@@ -28,10 +31,32 @@ use crate::write::prepared::Prepared;
 ///
 /// A sender does not keep the connection open: when the [`WsConn`](crate::WsConn) is dropped or the
 /// connection ends otherwise, each send is [`Error::Closed`].
-#[derive(Clone)]
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::Mutex;
+/// use akurai_ws::{Error, Prepared, Sender, WsConn};
+///
+/// /// The names of all who are here.
+/// static ROOM: Mutex<Option<HashMap<Sender, String>>> = Mutex::new(None);
+///
+/// fn stay(mut conn: WsConn, name: String) -> Result<(), Error> {
+///     let me = conn.sender();
+///     ROOM.lock().unwrap().get_or_insert_default().insert(me.clone(), name);
+///     while conn.recv()?.is_some() {}
+///     let name = ROOM.lock().unwrap().get_or_insert_default().remove(&me);
+///     let message = Prepared::text(&format!("{name:?} has left"));
+///     for other in ROOM.lock().unwrap().iter().flat_map(HashMap::keys) {
+///         let _ = other.post([&message]); // The thread of a connection that has ended removes it.
+///     }
+///     Ok(())
+/// }
+/// # let _ = stay;
+/// ```
 pub struct Sender {
     outbox: Arc<Outbox>,
-    /// Messages may be held back if the connection flushes them before it waits.
+    /// Only the receiving thread's own sender may hold messages back: that thread flushes them
+    /// before it waits.
     way: Way,
 }
 
@@ -53,13 +78,30 @@ impl Sender {
         self.send(Opcode::Binary, bytes, FrameKind::Data)
     }
 
-    /// Sends a message that was already encoded, as [`send_text`](Self::send_text) does.
+    /// Sends a message that was already encoded, as [`send_text`](Self::send_text) does: for the
+    /// thread of one connection, which waits for its peer.
     pub fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
         self.pass_prepared(message, self.way)
     }
 
-    /// Sends a message that was already encoded, and does not wait for the peer: for a thread that
-    /// sends to many.
+    /// Sends encoded messages without waiting for the peer: for a thread that sends to many. One
+    /// message goes out without a copy. Several go out together, in one write if they are short.
+    ///
+    /// ```
+    /// use akurai_ws::{Prepared, Sender};
+    ///
+    /// fn broadcast(everyone: &[Sender], text: &str) {
+    ///     let message = Prepared::text(text);
+    ///     for sender in everyone {
+    ///         let _ = sender.post([&message]); // `Err`: that peer has left, or is too slow.
+    ///     }
+    /// }
+    ///
+    /// fn catch_up(newcomer: &Sender, history: &[Prepared]) {
+    ///     let _ = newcomer.post(history);
+    /// }
+    /// # let _ = (broadcast, catch_up);
+    /// ```
     ///
     /// One thread of the process takes over what the peer does not take within 5 to 10 ms, and what
     /// it does not take at once of a frame of over 64 KiB. That thread serves all such peers, waits
@@ -79,41 +121,18 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Error::Slow`] if the queue is full, and those of [`send_text`](Self::send_text).
-    pub fn post(&self, message: &Prepared) -> Result<(), Error> {
-        self.pass_prepared(message, Way::Post)
-    }
-
-    /// Leaves a message in the queue, so that several go out in one write: with
-    /// [`post_now`](Self::post_now), or with anything else that is sent. If the queue is full, it
-    /// is written at once; or if another thread is writing, this does as [`post`](Self::post).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`post`](Self::post).
-    pub fn post_later(&self, message: &Prepared) -> Result<(), Error> {
-        self.pass_prepared(message, Way::PostLater)
-    }
-
-    /// Writes the messages that [`post_later`](Self::post_later) left in the queue, without waiting
-    /// for the peer.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`post`](Self::post). On a connection that has ended there is nothing to write.
-    pub fn post_now(&self) -> Result<(), Error> {
-        self.outbox.flush(Way::Post)
-    }
-
-    /// Sends Close as [`close`](Self::close) does, and does not wait for the peer, as
-    /// [`post`](Self::post).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`close`](Self::close).
-    pub fn post_close(&self, code: u16, reason: &str) -> Result<(), Error> {
-        close::check(code, reason)?;
-        self.outbox.close(code, reason, Way::Post)
+    /// [`Error::Slow`] if the queue is full, and those of [`send_text`](Self::send_text). The
+    /// messages in front of the one that failed were sent, and those behind it were not.
+    pub fn post<'m>(&self, messages: impl IntoIterator<Item = &'m Prepared>) -> Result<(), Error> {
+        let mut messages = messages.into_iter().peekable();
+        while let Some(message) = messages.next() {
+            let way = match messages.peek() {
+                Some(_) => Way::PostLater,
+                None => Way::Post,
+            };
+            self.pass_prepared(message, way)?;
+        }
+        Ok(())
     }
 
     /// Sends a ping with up to 125 bytes, which come back in the peer's pong (RFC 6455 §5.5.2). It
@@ -143,9 +162,13 @@ impl Sender {
     }
 
     /// Sends Close behind everything that was sent before it, with a code and a reason of at most
-    /// 123 bytes, and does not wait for the answer. No thread can send anything after it. A message
-    /// that a [`MessageWriter`] has begun is cut off, and the messages that wait behind it are not
-    /// sent. On a connection that is closing or closed already this does nothing.
+    /// 123 bytes. Waits neither for the answer nor, as [`post`](Self::post), for a slow peer. No
+    /// thread can send anything after it. A message that a [`MessageWriter`] has begun is cut off,
+    /// and the messages that wait behind it are not sent. On a connection that is closing or closed
+    /// already this does nothing.
+    ///
+    /// Usual codes are 1000, 1001 for a server that goes away, 1008 for a breach of a policy, 1011
+    /// for a fault in the server, and 3000–4999 for the application's own.
     ///
     /// The receiving thread gets the peer's Close as usual. If none comes within
     /// [`WsOptions::close_wait`](crate::WsOptions::close_wait), it gives up. If it was already
@@ -159,7 +182,7 @@ impl Sender {
     /// for [`send_text`](Self::send_text).
     pub fn close(&self, code: u16, reason: &str) -> Result<(), Error> {
         close::check(code, reason)?;
-        self.outbox.close(code, reason, Way::Send)
+        self.outbox.close(code, reason, Way::Post)
     }
 
     /// Whether something can be sent: no Close has gone either way, and nothing has failed.
@@ -185,14 +208,6 @@ impl Sender {
             false => Way::Send,
         };
         Self { outbox, way }
-    }
-
-    /// The sender of any other thread.
-    pub(crate) fn of_others(&self) -> Self {
-        Self {
-            outbox: Arc::clone(&self.outbox),
-            way: Way::Send,
-        }
     }
 
     /// Writes the messages that were held back, unless the connection has closed.
@@ -243,6 +258,30 @@ impl Sender {
     }
 }
 
+/// A clone is for any thread, so it holds no message back.
+impl Clone for Sender {
+    fn clone(&self) -> Self {
+        Self {
+            outbox: Arc::clone(&self.outbox),
+            way: Way::Send,
+        }
+    }
+}
+
+impl PartialEq for Sender {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.outbox, &other.outbox)
+    }
+}
+
+impl Eq for Sender {}
+
+impl Hash for Sender {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        ptr::hash(Arc::as_ptr(&self.outbox), state);
+    }
+}
+
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
@@ -253,11 +292,37 @@ impl fmt::Debug for Sender {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::settings::Settings;
 
     #[test]
     fn any_thread_may_hold_it() {
         fn check<T: Clone + Send + Sync + 'static>() {}
         check::<Sender>();
+    }
+
+    #[test]
+    // What makes two senders equal never changes.
+    #[allow(clippy::mutable_key_type)]
+    fn senders_of_one_connection_are_equal() {
+        let sender = || Sender::of_receiver(Outbox::new(Settings::default(), None));
+        let (one, other) = (sender(), sender());
+        assert_eq!(one, one.clone());
+        assert_ne!(one, other);
+        let all = HashSet::from([one.clone(), other.clone(), one.clone()]);
+        assert_eq!(all.len(), 2);
+        assert!(all.contains(&one) && all.contains(&other));
+    }
+
+    #[test]
+    fn a_clone_holds_nothing_back() {
+        let settings = Settings {
+            join_sends: true,
+            ..Settings::default()
+        };
+        let own = Sender::of_receiver(Outbox::new(settings, None));
+        assert_eq!((own.way, own.clone().way), (Way::Hold, Way::Send));
     }
 }

@@ -24,7 +24,7 @@ fn story(random: &mut Random, len: usize) -> String {
 
 #[test]
 fn ws_21_takeover_used_where_none_was_agreed_is_1007() {
-    let server = echoing(Deflate::lean());
+    let server = echoing(Deflate::default().client_context_takeover(false));
     let mut client = open(&server);
     assert!(client.agreement.client_no_context_takeover);
     client.send_text(HELLO);
@@ -47,10 +47,11 @@ fn ws_21_takeover_used_where_none_was_agreed_is_1007() {
     }
 
     // The server's takeover does not allow the client one.
-    let server = echoing(Deflate {
-        server_context_takeover: true,
-        ..Deflate::lean()
-    });
+    let server = echoing(
+        Deflate::default()
+            .client_context_takeover(false)
+            .server_context_takeover(true),
+    );
     let mut client = open(&server);
     client.send_text(HELLO);
     client.expect(Opcode::TEXT, "Hello");
@@ -60,7 +61,7 @@ fn ws_21_takeover_used_where_none_was_agreed_is_1007() {
 
 #[test]
 fn ws_21_a_client_without_takeover_after_messages_of_every_shape() {
-    let server = echoing(Deflate::lean());
+    let server = echoing(Deflate::default().client_context_takeover(false));
     // Whatever came before, this message must not refer to it.
     let before = [
         Blocks::new().stored("Hello"),
@@ -222,11 +223,11 @@ fn rfc7692_7_1_2_2_a_distance_at_the_edge_of_a_window_that_was_taken_over() {
 fn rfc7692_7_1_2_1_the_servers_references_stay_in_its_window() {
     let mut random = Random::announced();
     for takeover in [false, true] {
-        let server = echoing(Deflate {
-            server_context_takeover: takeover,
-            threshold_bytes: 0,
-            ..Deflate::default()
-        });
+        let server = echoing(
+            Deflate::default()
+                .server_context_takeover(takeover)
+                .threshold_bytes(0),
+        );
         for bits in 8..=15 {
             let offer = format!("permessage-deflate; server_max_window_bits={bits}");
             let mut client = DeflateClient::open(server.addr(), "/", &offer);
@@ -294,10 +295,7 @@ fn rfc7692_7_1_1_1_the_servers_context() {
 #[test]
 fn what_goes_out_uncompressed_is_in_no_context() {
     let mut random = Random::announced();
-    let server = echoing(Deflate {
-        threshold_bytes: 100,
-        ..taking_over()
-    });
+    let server = echoing(taking_over().threshold_bytes(100));
     let mut client = open(&server);
     let noise = random.bytes(5000);
     let short = random.bytes(99);
@@ -339,12 +337,12 @@ fn the_next_message_after_one_that_was_long() {
 fn takeover_in_one_direction_alone() {
     let mut random = Random::announced();
     for (server_takes, client_takes) in [(true, false), (false, true)] {
-        let server = echoing(Deflate {
-            server_context_takeover: server_takes,
-            client_context_takeover: client_takes,
-            threshold_bytes: 0,
-            ..Deflate::default()
-        });
+        let server = echoing(
+            Deflate::default()
+                .server_context_takeover(server_takes)
+                .client_context_takeover(client_takes)
+                .threshold_bytes(0),
+        );
         let mut client = open(&server);
         let agreement = &client.agreement;
         assert_eq!(agreement.server_no_context_takeover, !server_takes);

@@ -184,10 +184,8 @@ fn limits_of_a_message_hold_after_inflating_and_of_a_frame_before() {
 
 #[test]
 fn a_message_of_the_default_limit_is_taken() {
-    let (server, _) = echo_with(deflating().deflate(Deflate {
-        threshold_bytes: usize::MAX,
-        ..Deflate::default()
-    }));
+    let (server, _) =
+        echo_with(deflating().deflate(Deflate::default().threshold_bytes(usize::MAX)));
     let mut client = open_patiently(&server);
     client.send_binary(bomb(16 * MIB));
     client.expect(Opcode::BINARY, vec![b'x'; 16 * MIB]);

@@ -38,12 +38,10 @@ fn deflating() -> WsOptions {
 /// With context takeover in both directions; the server compresses every message that becomes
 /// smaller by it.
 fn taking_over() -> Deflate {
-    Deflate {
-        threshold_bytes: 0,
-        server_context_takeover: true,
-        client_context_takeover: true,
-        ..Deflate::default()
-    }
+    Deflate::default()
+        .threshold_bytes(0)
+        .server_context_takeover(true)
+        .client_context_takeover(true)
 }
 
 /// `message` compressed by itself, in one block.

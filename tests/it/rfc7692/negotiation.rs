@@ -311,10 +311,29 @@ fn names_are_compared_as_they_are() {
 /// The parameter for a window in an offer: absent, without a value, or with one.
 type Offered = Option<Option<u32>>;
 
+/// What the server is told to agree to.
+#[derive(Clone, Copy)]
+struct Ours {
+    server_takes: bool,
+    client_takes: bool,
+    server_bits: u8,
+    client_bits: u8,
+}
+
+impl Ours {
+    fn deflate(self) -> Deflate {
+        Deflate::default()
+            .server_context_takeover(self.server_takes)
+            .client_context_takeover(self.client_takes)
+            .server_max_window_bits(self.server_bits)
+            .client_max_window_bits(self.client_bits)
+    }
+}
+
 /// Sends every possible offer to this server, and checks the responses by §7.1.
 #[track_caller]
-fn every_offer(ours: Deflate) {
-    let (server, _) = echo_with(WsOptions::new().deflate(ours));
+fn every_offer(ours: Ours) {
+    let (server, _) = echo_with(WsOptions::new().deflate(ours.deflate()));
     let show = |name: &str, bits: Offered| match bits {
         None => String::new(),
         Some(None) => format!("; {name}"),
@@ -350,17 +369,17 @@ fn every_offer(ours: Deflate) {
         offer += &show("client_max_window_bits", client_bits);
         let Some(response) = respond(&server, [&offer]) else {
             // §7.1.2.2: the server cannot limit a client that does not know the parameter.
-            let told = ours.client_max_window_bits == 15 || client_bits.is_some();
+            let told = ours.client_bits == 15 || client_bits.is_some();
             assert!(!told, "{offer} is declined");
             continue;
         };
         let agreed = Agreement::parse(&response);
         let told = (&offer, &response);
         // §7.1.1.1: the server must do what the client asks for, and may do it without being asked.
-        let takeover = ours.server_context_takeover && !server_none;
+        let takeover = ours.server_takes && !server_none;
         assert_eq!(agreed.server_no_context_takeover, !takeover, "{told:?}");
         // §7.1.1.2: the client's statement about itself is a hint.
-        match ours.client_context_takeover {
+        match ours.client_takes {
             false => assert!(agreed.client_no_context_takeover, "{told:?}"),
             true => assert!(
                 client_none || !agreed.client_no_context_takeover,
@@ -368,15 +387,15 @@ fn every_offer(ours: Deflate) {
             ),
         }
         // §7.1.2.1: the same window as the client asked for, or a smaller one.
-        let smaller =
-            u32::from(ours.server_max_window_bits).min(server_bits.flatten().unwrap_or(15));
+        let asked = server_bits.flatten().unwrap_or(15);
+        let smaller = u32::from(ours.server_bits).min(asked);
         match agreed.server_max_window_bits {
             Some(bits) => assert_eq!(bits, smaller, "{told:?}"),
             None => assert!(server_bits.is_none() && smaller == 15, "{told:?}"),
         }
         // §7.1.2.2: only if the client offered it, and then the same or smaller.
-        let smaller =
-            u32::from(ours.client_max_window_bits).min(client_bits.flatten().unwrap_or(15));
+        let asked = client_bits.flatten().unwrap_or(15);
+        let smaller = u32::from(ours.client_bits).min(asked);
         match agreed.client_max_window_bits {
             Some(bits) => {
                 assert!(client_bits.is_some(), "{told:?}");
@@ -408,8 +427,9 @@ fn rfc7692_7_1_1_2_a_client_keeps_its_context_unless_it_offers_not_to() {
     let offer = "permessage-deflate; client_no_context_takeover";
     let agreed = default_and("; client_no_context_takeover");
     assert_eq!(respond(&server, [offer]), agreed);
-    // The lean options always ask for that, whatever the client offers.
-    let (server, _) = echo_with(WsOptions::new().deflate(Deflate::lean()));
+    // These options always ask for that, whatever the client offers.
+    let (server, _) =
+        echo_with(WsOptions::new().deflate(Deflate::default().client_context_takeover(false)));
     for offer in ["permessage-deflate", OFFER, offer] {
         assert_eq!(respond(&server, [offer]), agreed, "{offer}");
     }
@@ -417,28 +437,28 @@ fn rfc7692_7_1_1_2_a_client_keeps_its_context_unless_it_offers_not_to() {
 
 #[test]
 fn ws_20_client_max_window_bits_is_never_answered_unless_it_was_offered() {
-    every_offer(Deflate::default());
-    every_offer(Deflate::lean());
-    every_offer(Deflate {
-        server_context_takeover: true,
-        client_max_window_bits: 10,
-        ..Deflate::default()
-    });
-    every_offer(Deflate {
-        client_context_takeover: false,
-        server_max_window_bits: 9,
-        client_max_window_bits: 14,
-        ..Deflate::default()
-    });
-    every_offer(super::taking_over());
+    let ours = |server_takes, client_takes, server_bits, client_bits| Ours {
+        server_takes,
+        client_takes,
+        server_bits,
+        client_bits,
+    };
+    let default = ours(false, true, 15, 15);
+    assert_eq!(default.deflate(), Deflate::default());
+    every_offer(default);
+    for (server_takes, client_takes, server_bits, client_bits) in [
+        (false, false, 15, 15),
+        (true, true, 15, 10),
+        (false, false, 9, 14),
+        (true, true, 15, 15),
+    ] {
+        every_offer(ours(server_takes, client_takes, server_bits, client_bits));
+    }
 }
 
 #[test]
 fn rfc7692_7_1_2_2_a_client_that_cannot_be_told_is_not_compressed() {
-    let narrow = Deflate {
-        client_max_window_bits: 10,
-        ..Deflate::default()
-    };
+    let narrow = Deflate::default().client_max_window_bits(10);
     let (server, _) = echo_with(WsOptions::new().deflate(narrow));
     assert_eq!(respond(&server, ["permessage-deflate"]), None);
     let fallback = "permessage-deflate, permessage-deflate; client_max_window_bits";
@@ -463,8 +483,5 @@ fn ws_08_a_compressed_frame_in_the_segment_of_the_handshake() {
 #[test]
 #[should_panic(expected = "a window has 8 to 15 bits, not 7")]
 fn a_window_of_7_bits_is_refused_at_once() {
-    let _ = WsOptions::new().deflate(Deflate {
-        server_max_window_bits: 7,
-        ..Deflate::default()
-    });
+    let _ = WsOptions::new().deflate(Deflate::default().server_max_window_bits(7));
 }

@@ -113,7 +113,7 @@ fn a_prepared_message_is_right_for_every_agreement() {
             // As it is, as a clone, and by both ways of sending.
             for sender in &*senders.lock().unwrap() {
                 sender.send_prepared(&prepared).unwrap();
-                sender.post(&prepared.clone()).unwrap();
+                sender.post([&prepared.clone()]).unwrap();
             }
             everyone.expect(opcode, payload, is_compressed);
             everyone.expect(opcode, payload, is_compressed);
@@ -136,7 +136,7 @@ fn prepared_messages_between_others_of_a_context() {
             sender.send_text(&once).unwrap();
             sender.send_prepared(&prepared).unwrap();
             sender.send_text(&other).unwrap();
-            sender.post(&prepared).unwrap();
+            sender.post([&prepared]).unwrap();
             sender.send_prepared(&short).unwrap();
             sender.send_text(&other).unwrap();
             sender.send_text(&once).unwrap();

@@ -15,10 +15,9 @@ fn messages_from_the_threshold_on_are_compressed() {
     let check = |threshold: Option<usize>, lens: &[usize], edge: usize| {
         let options = match threshold {
             None => deflating(),
-            Some(threshold_bytes) => WsOptions::new().deflate(Deflate {
-                threshold_bytes,
-                ..Deflate::default()
-            }),
+            Some(threshold_bytes) => {
+                WsOptions::new().deflate(Deflate::default().threshold_bytes(threshold_bytes))
+            }
         };
         let (server, _) = echo_with(options);
         let mut client = open(&server);
@@ -96,11 +95,13 @@ fn every_level_says_the_same_the_highest_in_fewer_bytes_than_the_lowest() {
     for level in 1..=9 {
         let mut sum = 0;
         for takeover in [false, true] {
-            let (server, _) = echo_with(WsOptions::new().deflate(Deflate {
-                level: akurai_http::Level::new(level),
-                server_context_takeover: takeover,
-                ..Deflate::default()
-            }));
+            let (server, _) = echo_with(
+                WsOptions::new().deflate(
+                    Deflate::default()
+                        .level(akurai_http::Level::new(level))
+                        .server_context_takeover(takeover),
+                ),
+            );
             let mut client = open(&server);
             for len in [600, 40_000, 600] {
                 let message: String = text.chars().take(len).collect();
@@ -249,10 +250,7 @@ fn a_message_that_was_refused_is_in_no_context() {
     /// More than a socket takes while the client does not read.
     const LARGE: usize = 8 << 20;
     let options = WsOptions::new()
-        .deflate(Deflate {
-            level: akurai_http::Level::new(1),
-            ..taking_over()
-        })
+        .deflate(taking_over().level(akurai_http::Level::new(1)))
         .max_queue_bytes(6000)
         .when_full(WhenFull::Refuse);
     let gate = Gate::new();
@@ -279,7 +277,7 @@ fn a_message_that_was_refused_is_in_no_context() {
             let text = format!("{n} ") + &letters.repeat(2);
             let sent = match n % 3 {
                 0 => sender.send_prepared(&Prepared::text(&text)),
-                1 => sender.post(&Prepared::text(&text)),
+                1 => sender.post([&Prepared::text(&text)]),
                 _ => sender.send_text(&text),
             };
             match sent {

@@ -2,7 +2,7 @@
 
 use akurai_tests::deflate::{Blocks, Squeezer};
 use akurai_tests::{DeflateClient, Frame, Opcode, Random};
-use akurai_ws::{Deflate, WsOptions};
+use akurai_ws::WsOptions;
 
 use super::{compressed_fragments, taking_over};
 use crate::rfc6455::echo_with;
@@ -30,13 +30,15 @@ fn property_what_goes_in_comes_out() {
     for round in 0..24 {
         let bits = [15, 8, 9, 12][random.below(4)];
         let (server_takes, client_takes) = (random.below(2) == 0, random.below(2) == 0);
-        let (server, _) = echo_with(WsOptions::new().deflate(Deflate {
-            level: akurai_http::Level::new([1, 4, 6, 9][random.below(4)]),
-            threshold_bytes: [0, 512][random.below(2)],
-            server_context_takeover: server_takes,
-            client_context_takeover: client_takes,
-            ..taking_over()
-        }));
+        let (server, _) = echo_with(
+            WsOptions::new().deflate(
+                taking_over()
+                    .level(akurai_http::Level::new([1, 4, 6, 9][random.below(4)]))
+                    .threshold_bytes([0, 512][random.below(2)])
+                    .server_context_takeover(server_takes)
+                    .client_context_takeover(client_takes),
+            ),
+        );
         let offer = format!(
             "permessage-deflate; server_max_window_bits={bits}; client_max_window_bits={bits}"
         );

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::thread;
 
 use akurai_tests::{Frame, Opcode, Random};
-use akurai_ws::{Deflate, Error, Kind, Message, Prepared, Sender, WhenFull, WsOptions};
+use akurai_ws::{Error, Kind, Message, Prepared, Sender, WhenFull, WsOptions};
 
 use super::{open, taking_over};
 use crate::labels::{labelled, read_label};
@@ -93,11 +93,11 @@ fn threads_that_share_a_context() {
         let each = lens.len();
         // From a queue that is too small for most messages to one that is large enough for all.
         let options = WsOptions::new()
-            .deflate(Deflate {
-                threshold_bytes,
-                server_context_takeover: round != 4,
-                ..taking_over()
-            })
+            .deflate(
+                taking_over()
+                    .threshold_bytes(threshold_bytes)
+                    .server_context_takeover(round != 4),
+            )
             .max_queue_bytes([50, 2000, 1 << 20][round % 3])
             .max_queue_messages([1, 7, 1024][round / 2])
             .when_full(WhenFull::Wait);

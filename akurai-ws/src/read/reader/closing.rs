@@ -12,12 +12,12 @@ use crate::write::outbox::Way;
 use super::{Filled, Reader};
 
 impl Reader {
-    /// Closes with `code`, unless closing has begun. Then waits for the peer's Close and its FIN,
-    /// for a bounded time.
-    pub(crate) fn finish(mut self, code: u16) {
+    /// Closes with this code and reason, unless closing has begun. Then waits for the peer's Close
+    /// and its FIN, for a bounded time.
+    pub(crate) fn finish(mut self, code: u16, reason: &str) {
         let stopping = code == close::NORMAL && self.socket.is_stopping();
         let code = if stopping { close::GOING_AWAY } else { code };
-        let _ = self.outbox.close(code, "", Way::Send);
+        let _ = self.outbox.close(code, reason, Way::Send);
         // If a write failed, the peer is gone, or it takes nothing and would not take a FIN either.
         if !self.outbox.closing().has_failed() {
             self.discard();
