@@ -59,3 +59,23 @@ const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>work</title>
 <script>
 new EventSource("/progress").onmessage = event => document.querySelector("progress").value = event.data;
 </script>"#;
+
+#[cfg(test)]
+mod tests {
+    use akurai_http::testing::Client;
+
+    use super::*;
+
+    #[test]
+    fn the_page_is_told_how_far_the_program_is() -> io::Result<()> {
+        let done = Arc::new(AtomicU64::new(3));
+        let client = Client::new(app(Arc::clone(&done)));
+        assert!(client.get("/")?.text().contains("<progress"));
+        assert_eq!(client.get("/done")?.text(), "3");
+        let mut progress = client.events("/progress")?;
+        assert_eq!(progress.next().expect("no end")?.data, "3");
+        done.store(4, Ordering::Relaxed);
+        while progress.next().expect("no end")?.data != "4" {}
+        Ok(())
+    }
+}

@@ -199,3 +199,47 @@ const byTicket = async () => {
 document.getElementById("once").onclick = byTicket;
 byCookie();
 </script>"#;
+
+#[cfg(test)]
+mod tests {
+    use akurai_http::Method;
+    use akurai_http::testing::Client;
+
+    use super::*;
+
+    fn post(path: &str) -> Request {
+        Request::new(Method::Post, path)
+    }
+
+    #[test]
+    fn a_ticket_opens_a_stream_once() -> io::Result<()> {
+        let client = Client::new(app([])).keep_cookies();
+        assert_eq!(client.get("/events")?.status(), Status::UNAUTHORIZED);
+        assert_eq!(
+            client.get("/events?ticket=0")?.status(),
+            Status::UNAUTHORIZED
+        );
+        let form = post("/login").with_header("Content-Type", "application/x-www-form-urlencoded");
+        let login = client.send(form.with_body("user=me"))?;
+        assert_eq!(login.status(), Status::SEE_OTHER);
+        let cookie = login.header("Set-Cookie").unwrap_or_default();
+        assert!(cookie.contains("HttpOnly"), "{cookie}");
+
+        let mut by_cookie = client.events("/events")?;
+        assert_eq!(by_cookie.next().expect("no end")?.data, "me");
+        let ticket = client.send(post("/ticket"))?.text().into_owned();
+        let address = format!("/events?ticket={ticket}");
+        let mut by_ticket = client.events(&*address)?;
+        assert_eq!(by_ticket.next().expect("no end")?.data, "me");
+        assert_eq!(client.get(&address)?.status(), Status::UNAUTHORIZED);
+
+        // Both streams end with the session, which can open no other stream.
+        client.send(post("/logout"))?;
+        for streams in [&mut by_cookie, &mut by_ticket] {
+            assert!(streams.all(|event| event.is_ok_and(|event| event.data == "me")));
+        }
+        assert_eq!(client.send(post("/ticket"))?.status(), Status::UNAUTHORIZED);
+        assert_eq!(client.get("/events")?.status(), Status::UNAUTHORIZED);
+        Ok(())
+    }
+}

@@ -49,3 +49,40 @@ source.addEventListener("tick", event => title.textContent = event.data);
 source.onopen = () => log.append("here\n");
 source.onerror = () => log.append("away\n");
 </script>"#;
+
+#[cfg(test)]
+mod tests {
+    use akurai_http::testing::Client;
+
+    use super::*;
+
+    fn first_after(client: &Client, id: &str) -> u64 {
+        let request = Request::from("/ticks").with_header("Last-Event-ID", id);
+        let mut ticks = client.events(request).expect("a stream");
+        let tick = ticks.next().expect("no end").expect("a tick");
+        tick.data.parse().expect("a number")
+    }
+
+    #[test]
+    fn ticks_that_were_missed_come_at_once() {
+        let Some(started) = Instant::now().checked_sub(Duration::from_secs(100)) else {
+            return; // The machine has run for less than that.
+        };
+        let client = Client::new(app(started));
+        let request = Request::from("/ticks").with_header("Last-Event-ID", "90");
+        let ticks = client.events(request).expect("a stream");
+        for (n, tick) in (91..=100).zip(ticks) {
+            let tick = tick.expect("a tick");
+            let n = n.to_string();
+            assert_eq!(
+                (tick.event.as_str(), tick.data, tick.id),
+                ("tick", n.clone(), n)
+            );
+        }
+        // After an id that is no tick, is still in the future, or is too old, a stream begins now.
+        for id in ["x", "5000", "1"] {
+            let now = started.elapsed().as_secs();
+            assert!(first_after(&client, id) >= now, "{id}");
+        }
+    }
+}

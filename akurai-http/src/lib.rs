@@ -42,8 +42,8 @@
 //! [`Response::file`]), conditions for answers that are no files ([`Response::etag`],
 //! [`Request::check_preconditions`]), interim answers ([`Request::early_hints`]), a look whether the
 //! client is still there ([`Request::client_left`]), a client's address behind proxies
-//! ([`TrustedProxies`]), a server's counts ([`Handle::stats`]), and the program's own failures
-//! ([`Server::on_error`]).
+//! ([`TrustedProxies`]), a server's counts ([`Handle::stats`]), the program's own failures
+//! ([`Server::on_error`]), and a client that tests an app without a port ([`testing`]).
 //!
 //! The library's own errors are a line of text, or problem+json (RFC 9457: `type` about:blank,
 //! `title`, `status`, `detail`) for a client whose `Accept` gives JSON a greater weight than text, or
@@ -84,6 +84,7 @@ pub mod middleware;
 mod router;
 mod serve;
 mod sse;
+pub mod testing;
 mod values;
 
 pub use codec::constant_time::constant_time_eq;

@@ -46,3 +46,25 @@ const source = new EventSource("/gauges");
 for (const gauge of ["uptime", "readers"])
   source.addEventListener(gauge, event => document.getElementById(gauge).textContent = event.data);
 </script>"#;
+
+#[cfg(test)]
+mod tests {
+    use akurai_http::testing::Client;
+
+    use super::*;
+
+    #[test]
+    fn a_page_gets_the_last_value_of_a_gauge_at_once() -> io::Result<()> {
+        let hub = Hub::new(HubOptions::default())?;
+        let client = Client::new(app(&hub));
+        assert!(client.get("/")?.text().contains("/gauges"));
+        hub.publish("uptime", "uptime", "1")?;
+        hub.publish("uptime", "uptime", "2")?;
+        let mut gauges = client.events("/gauges")?;
+        let gauge = gauges.next().expect("no end")?;
+        assert_eq!((gauge.event.as_str(), gauge.data.as_str()), ("uptime", "2"));
+        hub.publish("readers", "readers", "1")?;
+        assert_eq!(gauges.next().expect("no end")?.event, "readers");
+        Ok(())
+    }
+}

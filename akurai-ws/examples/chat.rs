@@ -40,12 +40,14 @@ impl Room {
 
 fn main() -> std::io::Result<()> {
     println!("http://127.0.0.1:8090");
+    Server::bind("127.0.0.1:8090")?.run(app())
+}
+
+fn app() -> Router {
     let room = Room::default();
-    Server::bind("127.0.0.1:8090")?.run(
-        Router::new()
-            .get("/", |_| Response::html(PAGE))
-            .get("/chat", move |req: &Request| chat(req, room.clone())),
-    )
+    Router::new()
+        .get("/", |_| Response::html(PAGE))
+        .get("/chat", move |req: &Request| chat(req, room.clone()))
 }
 
 fn chat(req: &Request, room: Room) -> Reply {
@@ -76,3 +78,32 @@ form.onsubmit = event => {
   input.value = "";
 };
 </script>"#;
+
+#[cfg(test)]
+mod tests {
+    use akurai_http::testing::Client;
+    use akurai_ws::testing::Peer;
+
+    use super::*;
+
+    #[track_caller]
+    fn hears(peer: &mut Peer, text: &str) {
+        let message = peer.recv().expect("a message");
+        assert_eq!(message, Some(Message::Text(text.to_owned())));
+    }
+
+    #[test]
+    fn all_hear_what_one_says() {
+        let client = Client::new(app());
+        let mut ann = Peer::connect(&client, "/chat").expect("a WebSocket");
+        hears(&mut ann, "(someone came in)");
+        let mut bob = Peer::connect(&client, "/chat").expect("a WebSocket");
+        hears(&mut ann, "(someone came in)");
+        hears(&mut bob, "(someone came in)");
+        bob.send_text("hi").expect("it is open");
+        hears(&mut ann, "hi");
+        hears(&mut bob, "hi");
+        drop(bob);
+        hears(&mut ann, "(someone left)");
+    }
+}

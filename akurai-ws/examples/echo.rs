@@ -5,11 +5,13 @@ use akurai_ws::{Message, upgrade};
 
 fn main() -> std::io::Result<()> {
     println!("http://127.0.0.1:8090");
-    Server::bind("127.0.0.1:8090")?.run(
-        Router::new()
-            .get("/", |_| Response::html(PAGE))
-            .get("/echo", echo),
-    )
+    Server::bind("127.0.0.1:8090")?.run(app())
+}
+
+fn app() -> Router {
+    Router::new()
+        .get("/", |_| Response::html(PAGE))
+        .get("/echo", echo)
 }
 
 fn echo(req: &Request) -> Reply {
@@ -41,3 +43,24 @@ form.onsubmit = event => {
   input.value = "";
 };
 </script>"#;
+
+#[cfg(test)]
+mod tests {
+    use akurai_http::testing::Client;
+    use akurai_ws::testing::Peer;
+
+    use super::*;
+
+    #[test]
+    fn what_was_sent_comes_back() -> std::io::Result<()> {
+        let client = Client::new(app());
+        let mut peer = Peer::connect(&client, "/echo")?;
+        peer.send_text("hello")?;
+        assert_eq!(peer.recv()?, Some(Message::Text("hello".to_owned())));
+        peer.send_binary(&[0, 255])?;
+        assert_eq!(peer.recv()?, Some(Message::Binary(vec![0, 255])));
+        let close = peer.close(1000, "bye")?.expect("the same code");
+        assert_eq!((close.code, &*close.reason), (1000, "bye"));
+        Ok(())
+    }
+}

@@ -56,3 +56,56 @@ socket.onmessage = event => log.append(event.data + "\n");
 socket.onclose = event => log.append(`closed: ${event.code} ${event.reason}\n`);
 form.onsubmit = event => { event.preventDefault(); socket.send(input.value); };
 </script>"#;
+
+#[cfg(test)]
+mod tests {
+    use akurai_http::testing::Client;
+    use akurai_ws::testing::Peer;
+
+    use super::*;
+
+    fn open(client: &Client, offer: &str) -> std::io::Result<Peer> {
+        let request = Request::from("/sum").with_header("Sec-WebSocket-Protocol", offer);
+        Peer::connect(client, request)
+    }
+
+    #[track_caller]
+    fn answers(peer: &mut Peer, number: &str, answer: &str) {
+        peer.send_text(number).expect("it is open");
+        let message = peer.recv().expect("a message");
+        assert_eq!(message, Some(Message::Text(answer.to_owned())));
+    }
+
+    #[track_caller]
+    fn closes(peer: &mut Peer, code: u16) {
+        match peer.recv().expect("a Close") {
+            Some(Message::Close(Some(close))) => assert_eq!(close.code, code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_version_is_agreed_on() -> std::io::Result<()> {
+        let client = Client::new(app());
+        let mut old = open(&client, "sum.v1")?;
+        assert_eq!(
+            old.answer().header("Sec-WebSocket-Protocol"),
+            Some("sum.v1")
+        );
+        let mut new = open(&client, "sum.v1, sum.v2")?;
+        assert_eq!(
+            new.answer().header("Sec-WebSocket-Protocol"),
+            Some("sum.v2")
+        );
+        answers(&mut old, "40", "40");
+        answers(&mut old, "2", "42");
+        answers(&mut new, "40", "+40=40");
+        answers(&mut new, "2", "+2=42");
+        old.send_text("two")?;
+        closes(&mut old, 4001);
+        let mut stranger = open(&client, "sum.v9")?;
+        assert_eq!(stranger.answer().header("Sec-WebSocket-Protocol"), None);
+        closes(&mut stranger, 4000);
+        Ok(())
+    }
+}

@@ -13,11 +13,13 @@ use akurai_ws::{Message, upgrade};
 
 fn main() -> std::io::Result<()> {
     println!("http://127.0.0.1:8090");
-    Server::bind("127.0.0.1:8090")?.run(
-        Router::new()
-            .get("/", |_| Response::html(PAGE))
-            .get("/ticker", ticker),
-    )
+    Server::bind("127.0.0.1:8090")?.run(app())
+}
+
+fn app() -> Router {
+    Router::new()
+        .get("/", |_| Response::html(PAGE))
+        .get("/ticker", ticker)
 }
 
 fn ticker(req: &Request) -> Reply {
@@ -55,3 +57,28 @@ socket.onmessage = event => title.textContent = event.data;
 socket.onclose = event => title.textContent = `closed: ${event.code} ${event.reason}`;
 input.oninput = () => socket.send(input.value);
 </script>"#;
+
+#[cfg(test)]
+mod tests {
+    use akurai_http::testing::Client;
+    use akurai_ws::testing::Peer;
+
+    use super::*;
+
+    #[test]
+    fn it_ticks_while_it_listens() -> std::io::Result<()> {
+        let client = Client::new(app());
+        let mut peer = Peer::connect(&client, "/ticker")?;
+        peer.send_text("10")?;
+        peer.send_text("5")?;
+        let (mut ticks, mut refusals) = (0, 0);
+        while ticks < 5 || refusals < 1 {
+            match peer.recv()? {
+                Some(Message::Text(text)) if text == ticks.to_string() => ticks += 1,
+                Some(Message::Text(text)) if text == "10 to 10000, please" => refusals += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        Ok(())
+    }
+}

@@ -13,11 +13,13 @@ const GIB: usize = 1024 * 1024 * 1024;
 
 fn main() -> std::io::Result<()> {
     println!("http://127.0.0.1:8090");
-    Server::bind("127.0.0.1:8090")?.run(
-        Router::new()
-            .get("/", |_| Response::html(PAGE))
-            .get("/upload", upload),
-    )
+    Server::bind("127.0.0.1:8090")?.run(app())
+}
+
+fn app() -> Router {
+    Router::new()
+        .get("/", |_| Response::html(PAGE))
+        .get("/upload", upload)
 }
 
 fn upload(req: &Request) -> Reply {
@@ -64,3 +66,45 @@ input.onchange = () => {
   socket.onclose = event => line.textContent = `${event.code} ${event.reason}`;
 };
 </script>"#;
+
+#[cfg(test)]
+mod tests {
+    use akurai_http::testing::Client;
+    use akurai_ws::testing::Peer;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_counted_while_it_comes() -> std::io::Result<()> {
+        let client = Client::new(app());
+        let mut peer = Peer::connect(&client, "/upload")?;
+        peer.send_text("300000")?;
+        peer.send_binary(&vec![7; 300_000])?;
+        let mut percents = Vec::new();
+        let close = loop {
+            match peer.recv()? {
+                Some(Message::Text(percent)) => percents.push(percent.parse().unwrap_or(0)),
+                Some(Message::Close(Some(close))) => break close,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(
+            percents.is_sorted() && percents.last() == Some(&100),
+            "{percents:?}"
+        );
+        assert_eq!((close.code, &*close.reason), (1000, "300000 bytes"));
+        Ok(())
+    }
+
+    #[test]
+    fn the_size_comes_first() -> std::io::Result<()> {
+        let client = Client::new(app());
+        let mut peer = Peer::connect(&client, "/upload")?;
+        peer.send_binary(b"a file")?;
+        let Some(Message::Close(Some(close))) = peer.recv()? else {
+            panic!("no Close");
+        };
+        assert_eq!(close.code, 4000);
+        Ok(())
+    }
+}

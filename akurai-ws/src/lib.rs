@@ -146,7 +146,7 @@
 //!
 //! [`upgrade`] · [`WsOptions`], [`WhenFull`], [`Deflate`], [`Level`] · [`WsConn`], [`Receiver`],
 //! [`Sender`] · [`Message`], [`Kind`], [`CloseFrame`] · [`MessageReader`], [`MessageWriter`],
-//! [`Prepared`] · [`CloseInfo`] · [`Error`], [`Violation`]
+//! [`Prepared`] · [`CloseInfo`] · [`Error`], [`Violation`] · [`testing::Peer`]
 
 #![forbid(unsafe_code)]
 
@@ -162,6 +162,7 @@ mod message;
 mod options;
 mod read;
 mod settings;
+pub mod testing;
 mod upgrade;
 mod write;
 

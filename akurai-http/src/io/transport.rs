@@ -29,6 +29,29 @@ macro_rules! either {
 }
 
 impl Transport {
+    /// Both ends of a connection within this process. On Unix, no other process can have come in
+    /// between, and neither end has a name or a port.
+    #[cfg(unix)]
+    pub(crate) fn pair() -> io::Result<(Transport, Transport)> {
+        let (one, other) = UnixStream::pair()?;
+        Ok((Transport::Unix(one), Transport::Unix(other)))
+    }
+
+    /// Both ends of a connection within this process, over loopback.
+    #[cfg(not(unix))]
+    pub(crate) fn pair() -> io::Result<(Transport, Transport)> {
+        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+        let one = TcpStream::connect(listener.local_addr()?)?;
+        let own_addr = one.local_addr()?;
+        loop {
+            // Another process may have connected to our port before us.
+            let (other, peer) = listener.accept()?;
+            if peer == own_addr {
+                return Ok((Transport::Tcp(one), Transport::Tcp(other)));
+            }
+        }
+    }
+
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         either!(Transport, self, socket => { let mut socket = socket; socket.read(buf) })
     }

@@ -85,7 +85,7 @@ impl RateLimit {
         let buckets = Mutex::new(Buckets::new(&self));
         let begun = Instant::now();
         move |request, next| {
-            let client = Client::of(request.client_addr());
+            let client = Counted::of(request.client_addr());
             // The guard is dropped before the handler runs.
             let taken = buckets
                 .lock()
@@ -109,21 +109,21 @@ fn refused(wait: Duration) -> Response {
 
 /// Whose bucket a request takes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Client {
+enum Counted {
     Unknown,
     /// An address of IPv4, or the first address of a /64 network of IPv6.
     At(IpAddr),
 }
 
-impl Client {
-    fn of(addr: Option<IpAddr>) -> Client {
+impl Counted {
+    fn of(addr: Option<IpAddr>) -> Counted {
         match addr.map(|addr| addr.to_canonical()) {
-            None => Client::Unknown,
+            None => Counted::Unknown,
             Some(IpAddr::V6(addr)) => {
                 let network = addr.to_bits() & !u128::from(u64::MAX);
-                Client::At(Ipv6Addr::from_bits(network).into())
+                Counted::At(Ipv6Addr::from_bits(network).into())
             }
-            Some(addr) => Client::At(addr),
+            Some(addr) => Counted::At(addr),
         }
     }
 }
@@ -133,9 +133,9 @@ impl Client {
 /// A bucket is one time: when it will be full again. All of them fill at the same rate. So the one
 /// that is full first is always the fullest.
 struct Buckets {
-    full_at: HashMap<Client, Duration>,
+    full_at: HashMap<Counted, Duration>,
     /// The same, the fullest first.
-    in_order: BTreeSet<(Duration, Client)>,
+    in_order: BTreeSet<(Duration, Counted)>,
     max: usize,
     /// In this time a bucket gains one token.
     token_time: Duration,
@@ -162,7 +162,7 @@ impl Buckets {
     /// # Errors
     ///
     /// If the bucket is empty: after the returned time it has a token.
-    fn take(&mut self, client: Client, now: Duration) -> Result<(), Duration> {
+    fn take(&mut self, client: Counted, now: Duration) -> Result<(), Duration> {
         self.forget_full(now);
         let known = self.full_at.get(&client).copied();
         let full_at = known

@@ -124,6 +124,34 @@ impl RunningServer {
         }
     }
 
+    /// Serves a connection that no listener has accepted, on a thread of its own.
+    pub(crate) fn take_in(
+        self: &Arc<RunningServer>,
+        transport: Transport,
+        peer: SocketAddr,
+    ) -> io::Result<()> {
+        let Serving {
+            registry, limits, ..
+        } = &self.serving;
+        if registry.is_stopping() {
+            let told = "the server was stopped";
+            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, told));
+        }
+        match registry.admit(transport, Some(peer), limits) {
+            Ok(entry) => {
+                let server = Arc::clone(self);
+                self.threads.spawn(Box::new(move || server.serve(entry)))?;
+            }
+            Err(transport) => self.refuse(transport),
+        }
+        Ok(())
+    }
+
+    /// Waits until every thread has ended. False if the deadline came first.
+    pub(crate) fn join(&self, deadline: Instant) -> bool {
+        self.threads.join(deadline)
+    }
+
     fn refuse(self: &Arc<RunningServer>, transport: Transport) {
         self.serving
             .registry

@@ -50,7 +50,7 @@ impl Server {
     /// Those of [`TcpListener::bind`]: the address is in use, is not this machine's, or is not
     /// allowed.
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Server> {
-        TcpListener::bind(addr).map(|listener| Server::on(Listener::Tcp(listener)))
+        TcpListener::bind(addr).map(|listener| Server::on(vec![Listener::Tcp(listener)]))
     }
 
     /// Serves a listener that exists already, for example one that a supervisor has passed on.
@@ -67,7 +67,7 @@ impl Server {
     /// If the listener has no address, as a descriptor that is no TCP socket.
     pub fn from_listener(listener: TcpListener) -> io::Result<Server> {
         listener.local_addr()?;
-        Ok(Server::on(Listener::Shared(listener)))
+        Ok(Server::on(vec![Listener::Shared(listener)]))
     }
 
     /// Binds a Unix socket at this path. The directory's permissions decide which users may
@@ -88,7 +88,7 @@ impl Server {
     /// that directory.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Server> {
-        UnixSocket::bind(path.as_ref()).map(|socket| Server::on(Listener::Unix(socket)))
+        UnixSocket::bind(path.as_ref()).map(|socket| Server::on(vec![Listener::Unix(socket)]))
     }
 
     /// Listens at another TCP address too. The server's limits and counts hold for all addresses
@@ -113,9 +113,15 @@ impl Server {
         Ok(self)
     }
 
-    fn on(listener: Listener) -> Server {
+    /// A server without an address, for a test's [`Client`](crate::testing::Client::of); or one
+    /// whose addresses all come by [`listen`](Server::listen).
+    pub fn unbound() -> Server {
+        Server::on(Vec::new())
+    }
+
+    fn on(listeners: Vec<Listener>) -> Server {
         Server {
-            listeners: vec![listener],
+            listeners,
             limits: Limits::default(),
             proxies: None,
             hosts: None,
@@ -258,6 +264,11 @@ impl Server {
     /// connection alone. If the system refuses to accept, for lack of descriptors, the server waits
     /// 50 ms and goes on.
     pub fn run(self, app: impl App) -> io::Result<()> {
+        self.start(app).run()
+    }
+
+    /// The server, ready to run.
+    pub(crate) fn start(self, app: impl App) -> Arc<RunningServer> {
         let Server {
             listeners,
             limits,
@@ -274,7 +285,7 @@ impl Server {
             hosts,
             registry,
         };
-        RunningServer::new(serving, listeners, threads).run()
+        RunningServer::new(serving, listeners, threads)
     }
 }
 

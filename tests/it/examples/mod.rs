@@ -1,12 +1,7 @@
-//! The examples that readers start with do what they promise.
+//! Examples that need a directory, another node or a real socket do what they promise. The others
+//! have tests of their own.
 
 // The test does not run `main`: it listens at a port that may be taken.
-#[allow(dead_code)]
-#[path = "../../../akurai-server/examples/dashboard.rs"]
-mod dashboard;
-#[allow(dead_code)]
-#[path = "../../../akurai-http/examples/embed.rs"]
-mod embed;
 #[allow(dead_code)]
 #[path = "../../../akurai-http/examples/hello.rs"]
 mod hello;
@@ -23,33 +18,22 @@ mod shutdown;
 #[path = "../../../akurai-http/examples/site.rs"]
 mod site;
 #[allow(dead_code)]
-#[path = "../../../akurai-ws/examples/subprotocol.rs"]
-mod subprotocol;
-#[allow(dead_code)]
 #[path = "../../../akurai-http/examples/tail.rs"]
 mod tail;
 #[allow(dead_code)]
 #[path = "../../../akurai-http/examples/ticket.rs"]
 mod ticket;
 #[allow(dead_code)]
-#[path = "../../../akurai-http/examples/ticks.rs"]
-mod ticks;
-#[allow(dead_code)]
 #[path = "../../../akurai-http/examples/upload_body.rs"]
 mod upload_body;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use akurai_http::App;
 use akurai_server::{Hub, HubOptions, Memory};
-use akurai_tests::{
-    Answer, Client, Dispatched, EventStream, Frame, Opcode, TempDir, TestServer, WsClient,
-    handshake,
-};
+use akurai_tests::{Answer, Client, Dispatched, EventStream, TempDir, TestServer};
 
 /// An event stream, and the events read from it so far.
 struct Reader {
@@ -130,30 +114,6 @@ fn site() {
 }
 
 #[test]
-fn ticks_that_were_missed_come_at_once() {
-    let Some(started) = Instant::now().checked_sub(Duration::from_secs(100)) else {
-        return; // The machine has run for less than that.
-    };
-    let server = has_a_page(ticks::app(started));
-    let mut reader = Reader::open(&server, "/ticks", "Last-Event-ID: 90\r\n");
-    for n in 91..=100 {
-        let tick = reader.next();
-        assert_eq!((tick.event.as_str(), tick.data), ("tick", n.to_string()));
-        assert_eq!(tick.last_event_id, n.to_string());
-    }
-    // An id that is no tick, is still in the future, or is too old: the stream begins now.
-    for id in ["x", "5000", "1"] {
-        let fields = format!("Last-Event-ID: {id}\r\n");
-        let first: u64 = Reader::open(&server, "/ticks", &fields)
-            .next()
-            .data
-            .parse()
-            .unwrap();
-        assert!((100..110).contains(&first), "{id}: {first}");
-    }
-}
-
-#[test]
 fn a_page_comes_anew_when_a_file_changes() {
     let dir = TempDir::new();
     dir.write("index.html", "<script src=\"/reload.js\"></script>");
@@ -207,17 +167,6 @@ fn a_file_is_followed() {
     fs::write(&path, "anew\n").unwrap();
     assert_eq!(reader.next().event, "anew");
     assert_eq!(reader.next().data, "anew");
-}
-
-#[test]
-fn a_program_shows_how_far_it_is() {
-    let done = Arc::new(AtomicU64::new(3));
-    let server = has_a_page(embed::app(Arc::clone(&done)));
-    assert_eq!(get(&server, "/done").text(), "3");
-    let mut reader = Reader::open(&server, "/progress", "");
-    assert_eq!(reader.next().data, "3");
-    done.store(4, Ordering::Relaxed);
-    while reader.next().data != "4" {}
 }
 
 #[test]
@@ -287,83 +236,6 @@ fn a_page_of_another_site_gets_a_ticket_by_authorization() {
         let path = format!("/events?ticket={}", ticket.text());
         assert_eq!(Reader::open(&server, &path, "").next().data, "me");
     }
-}
-
-#[test]
-fn a_ticket_opens_a_stream_once() {
-    let server = has_a_page(ticket::app([]));
-    assert_eq!(get(&server, "/events").status, 401);
-    assert_eq!(get(&server, "/events?ticket=0").status, 401);
-    let session = log_in(&server);
-    let fields = format!("Cookie: {session}\r\n");
-    assert_eq!(Reader::open(&server, "/events", &fields).next().data, "me");
-    let ticket = ask(
-        &server,
-        &format!("POST /ticket HTTP/1.1\r\nHost: t\r\n{fields}Content-Length: 0\r\n\r\n"),
-    );
-    let path = format!("/events?ticket={}", ticket.text());
-    let mut by_ticket = Reader::open(&server, &path, "");
-    assert_eq!(by_ticket.next().data, "me");
-    assert_eq!(get(&server, &path).status, 401);
-    // Both streams end with the session, which can open no other stream.
-    let mut by_cookie = Reader::open(&server, "/events", &fields);
-    assert_eq!(by_cookie.next().data, "me");
-    let ended = |path: &str| {
-        let request =
-            format!("POST {path} HTTP/1.1\r\nHost: t\r\n{fields}Content-Length: 0\r\n\r\n");
-        ask(&server, &request).status
-    };
-    assert_eq!(ended("/logout"), 303);
-    by_ticket.client.read_to_end();
-    by_cookie.client.read_to_end();
-    assert_eq!(ended("/ticket"), 401);
-    let request = format!("GET /events HTTP/1.1\r\nHost: t\r\n{fields}\r\n");
-    assert_eq!(ask(&server, &request).status, 401);
-}
-
-#[test]
-fn a_subprotocol_is_agreed_on() {
-    let server = has_a_page(subprotocol::app());
-    let open = |offer: &str| {
-        let mut client = server.connect();
-        client.send(handshake("/sum").replacen(
-            "\r\n\r\n",
-            &format!("\r\nSec-WebSocket-Protocol: {offer}\r\n\r\n"),
-            1,
-        ));
-        let answer = client.read_head();
-        assert_eq!(answer.status, 101);
-        let spoken = answer.header("sec-websocket-protocol").map(str::to_owned);
-        (WsClient { client }, spoken)
-    };
-    let (mut old, spoken) = open("sum.v1");
-    assert_eq!(spoken.as_deref(), Some("sum.v1"));
-    let (mut new, spoken) = open("sum.v1, sum.v2");
-    assert_eq!(spoken.as_deref(), Some("sum.v2"));
-    for number in ["40", "2"] {
-        old.send(&Frame::text(number));
-        new.send(&Frame::text(number));
-    }
-    old.expect(Opcode::TEXT, "40");
-    old.expect(Opcode::TEXT, "42");
-    new.expect(Opcode::TEXT, "+40=40");
-    new.expect(Opcode::TEXT, "+2=42");
-    old.send(&Frame::text("two"));
-    old.expect_close(4001);
-    let (mut stranger, spoken) = open("sum.v9");
-    assert_eq!(spoken, None);
-    stranger.expect_close(4000);
-}
-
-#[test]
-fn gauges_are_there_at_once() {
-    let hub = Hub::new(HubOptions::default()).unwrap();
-    let server = has_a_page(dashboard::app(&hub));
-    hub.publish("uptime", "uptime", "1").unwrap();
-    hub.publish("uptime", "uptime", "2").unwrap();
-    let mut reader = Reader::open(&server, "/gauges", "");
-    let gauge = reader.next();
-    assert_eq!((gauge.event.as_str(), gauge.data.as_str()), ("uptime", "2"));
 }
 
 /// Reads until a node sends this list.

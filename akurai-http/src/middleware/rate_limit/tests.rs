@@ -7,12 +7,12 @@ fn buckets(max_requests: u32, per: Duration, max_addresses: usize) -> Buckets {
     Buckets::new(&RateLimit::new(max_requests, per).max_addresses(max_addresses))
 }
 
-fn client(n: u32) -> Client {
-    Client::of(Some(IpAddr::V4(n.into())))
+fn client(n: u32) -> Counted {
+    Counted::of(Some(IpAddr::V4(n.into())))
 }
 
 /// How many requests in a row pass.
-fn burst(buckets: &mut Buckets, client: Client, now: Duration) -> usize {
+fn burst(buckets: &mut Buckets, client: Counted, now: Duration) -> usize {
     (0..1000)
         .take_while(|_| buckets.take(client, now).is_ok())
         .count()
@@ -99,14 +99,14 @@ fn a_flood_of_addresses_does_not_make_it_forget_a_busy_one() {
 
 #[test]
 fn the_addresses_of_one_network_share_a_bucket() {
-    let of = |text: &str| Client::of(Some(text.parse().expect(text)));
+    let of = |text: &str| Counted::of(Some(text.parse().expect(text)));
     assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:ffff:ffff:ffff"));
     assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
     assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
     // All IPv4 addresses that are written as IPv6 would share one /64.
     assert_ne!(of("::ffff:192.0.2.1"), of("::ffff:192.0.2.2"));
-    assert_ne!(of("::1"), Client::of(None));
+    assert_ne!(of("::1"), Counted::of(None));
 }
 
 #[test]
