@@ -9,8 +9,8 @@ use std::time::Duration;
 use akurai_http::middleware::Gzip;
 use akurai_http::testing::Client;
 use akurai_http::{
-    Cookie, Level, Limits, Method, Reply, Request, Response, Router, Server, SseOptions, Status,
-    Upgrade, last_event_id, sse,
+    Cookie, Level, Limits, Method, Reply, Request, Response, Router, Server, SseEvent, SseOptions,
+    Status, Upgrade, last_event_id, sse,
 };
 use akurai_server::{Hub, HubOptions};
 use akurai_tests::{TempDir, TestServer, eventually};
@@ -183,7 +183,7 @@ fn what_is_wrong_with_an_answer_is_told() {
         .get("/ticks", |_| {
             sse(|mut sink| {
                 loop {
-                    sink.comment("not an event")?;
+                    sink.send(&SseEvent::comment("not an event"))?;
                     sink.wait(Duration::from_millis(1))?;
                 }
             })
@@ -232,11 +232,10 @@ fn events_come_as_the_handler_sends_them() {
         let sent = Arc::clone(&sent);
         let seen = last_event_id(req).map(|id| String::from_utf8_lossy(&id).into_owned());
         sse(move |mut sink| {
-            sink.retry(Duration::from_millis(70))?;
-            sink.id("7")?;
-            sink.event("begin", &seen.unwrap_or_default())?;
+            let begin = SseEvent::data(seen.unwrap_or_default()).event("begin");
+            sink.send(&begin.id("7").retry(Duration::from_millis(70)))?;
             for text in sent.lock().unwrap().iter() {
-                sink.comment("no event")?;
+                sink.send(&SseEvent::comment("no event"))?;
                 sink.data(text)?;
             }
             Ok(())
@@ -333,7 +332,7 @@ fn one_connection_takes_many_requests_and_then_another_protocol() {
         })
         .get("/shout", |_| -> Reply {
             let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "shout");
-            Upgrade::fallible(head, |mut upgraded| {
+            Upgrade::new(head, |mut upgraded| {
                 upgraded.write_all(b"ready\n")?;
                 let mut word = [0; 5];
                 upgraded.read_exact(&mut word)?;

@@ -119,7 +119,7 @@ fn a_peer_finds_what_is_wrong_with_a_handshake_or_a_frame() {
             let head = Response::new(Status::SWITCHING_PROTOCOLS)
                 .with_header("Upgrade", "websocket")
                 .with_header("Sec-WebSocket-Accept", ACCEPT);
-            Upgrade::fallible(head, move |mut upgraded| {
+            Upgrade::new(head, move |mut upgraded| {
                 upgraded.write_all(&bytes)?;
                 upgraded.socket().shutdown(Shutdown::Write)?;
                 while upgraded.read(&mut [0; 100])? > 0 {}
@@ -201,5 +201,5 @@ fn head(name: &str, value: &str) -> Upgrade {
     if name != "Sec-WebSocket-Accept" {
         head = head.with_header("Sec-WebSocket-Accept", ACCEPT);
     }
-    Upgrade::new(head.with_header(name, value), drop)
+    Upgrade::new(head.with_header(name, value), |_| Ok(()))
 }
