@@ -263,6 +263,25 @@ TABLE = [
     ),
     # Codings
     Difference(
+        "get/missing get/missing-in-dir get/missing-dir head/missing method/post method/put method/delete "
+        "method/patch method/trace dir/file-slash dir/file-below name/tilde name/case name/invalid-utf8 "
+        "link/nowhere inm/star-missing inm/missing im/star-missing ims/missing range/missing",
+        "Vary",
+        "Accept",
+        "none",
+        "Our own text for an error is problem+json for a client that prefers JSON: RFC 9457 §3, RFC 9110 §12.5.1",
+    ),
+    Difference(
+        "im/weak im/other im/head-other im/list-none im/unquoted ius/before ius/head-before ius/rfc850-before "
+        "ius/asctime-before order/im-no-ius-yes order/im-no-inm-yes order/im-no-ims-yes order/ius-no-inm-yes "
+        "order/ius-no-ims-yes order/im-no-range order/ius-no-range order/im-no-416 range/suffix-0 "
+        "range/at-end range/beyond range/big-first multi/none if-range/416",
+        "Vary",
+        "Accept, Accept-Encoding",
+        "none",
+        "Our own text for an error is problem+json for a client that prefers JSON: RFC 9457 §3, RFC 9110 §12.5.1",
+    ),
+    Difference(
         "get/* head/* dir/index* dir/space-index name/* path/* link/* inm/* im/* ims/* ius/* order/* range/* bad/* "
         "multi/* !multi/type if-range/* coding/no-sidecar "
         + " ".join(f"type/{name}" for name in TYPES_WITH_VARY.split()),
