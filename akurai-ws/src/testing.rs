@@ -17,9 +17,9 @@
 //! ```
 
 use std::fmt::{self, Display};
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use akurai_http::testing::{Answer, Client, ClientEnd};
 use akurai_http::{Reply, Request, Response, Status};
@@ -30,6 +30,12 @@ use crate::error::Error;
 use crate::lock::lock;
 use crate::message::{CloseFrame, Kind, Message};
 use crate::upgrade::upgrade;
+
+/// A wait that the clock cannot represent is this long.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Most bytes that one read takes.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// Longest message that a peer takes, in bytes.
 const MAX_MESSAGE_BYTES: u64 = 256 << 20;
@@ -62,6 +68,10 @@ const PONG: u8 = 10;
 pub struct Peer {
     end: ClientEnd,
     answer: Answer,
+    /// What has come and belongs to no whole frame yet.
+    unread: Vec<u8>,
+    /// The rest of the frames that the server has not taken in time.
+    unsent: Vec<u8>,
     /// The beginning of a message whose end has not come.
     message: Option<(Kind, Vec<u8>)>,
     has_sent_close: bool,
@@ -113,6 +123,8 @@ impl Peer {
         Ok(Peer {
             end,
             answer,
+            unread: Vec::new(),
+            unsent: Vec::new(),
             message: None,
             has_sent_close: false,
             has_got_close: false,
@@ -188,9 +200,10 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// `TimedOut` if the server does not take it, `BrokenPipe` if the connection has ended.
+    /// `TimedOut` if the server has not taken it in time: its rest goes out in front of the next
+    /// frame. `BrokenPipe` if the connection has ended.
     pub fn send_text(&mut self, text: &str) -> io::Result<()> {
-        self.send(TEXT, text.as_bytes())
+        self.send(TEXT, text.as_bytes(), self.deadline())
     }
 
     /// Sends a binary message, in one frame.
@@ -199,7 +212,7 @@ impl Peer {
     ///
     /// Those of [`send_text`](Peer::send_text).
     pub fn send_binary(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.send(BINARY, bytes)
+        self.send(BINARY, bytes, self.deadline())
     }
 
     /// Sends a ping; the pong comes by [`recv`](Peer::recv).
@@ -209,7 +222,7 @@ impl Peer {
     /// Those of [`send_text`](Peer::send_text), and `InvalidInput` if the payload is longer than
     /// 125 bytes (RFC 6455 §5.5).
     pub fn send_ping(&mut self, payload: &[u8]) -> io::Result<()> {
-        self.send(PING, payload)
+        self.send(PING, payload, self.deadline())
     }
 
     /// Sends a Close and goes on; [`recv`](Peer::recv) gives what still comes. Its reason may have
@@ -219,9 +232,7 @@ impl Peer {
     ///
     /// Those of [`send_ping`](Peer::send_ping).
     pub fn send_close(&mut self, code: u16, reason: &str) -> io::Result<()> {
-        self.send(CLOSE, &[&code.to_be_bytes(), reason.as_bytes()].concat())?;
-        self.has_sent_close = true;
-        Ok(())
+        self.send_close_by(code, reason, self.deadline())
     }
 
     /// The next message or control frame. Fragments are put together, and a ping has been answered.
@@ -230,26 +241,31 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// `TimedOut` if nothing came in time; a later call goes on. `UnexpectedEof` if the connection
+    /// `TimedOut` if nothing whole came in time; a later call goes on where this one stopped, even
+    /// within a frame. `UnexpectedEof` if the connection
     /// ended without a Close. `InvalidData` if a frame breaks RFC 6455, or a message is longer than
     /// 256 MiB.
     pub fn recv(&mut self) -> io::Result<Option<Message>> {
+        self.recv_by(self.deadline())
+    }
+
+    fn recv_by(&mut self, deadline: Instant) -> io::Result<Option<Message>> {
         if self.has_got_close {
-            return match self.end.read(&mut [0]) {
-                Ok(0) => Ok(None),
-                Ok(_) => Err(invalid("bytes follow the Close")),
-                Err(error) => Err(self.told(error, "the end behind the Close")),
+            return match !self.unread.is_empty()
+                || self.fill("the end behind the Close", deadline)?
+            {
+                true => Err(invalid("bytes follow the Close")),
+                false => Ok(None),
             };
         }
-        let begun = Instant::now();
         loop {
-            let (is_last, opcode, payload) = self.frame()?;
+            let (is_last, opcode, payload) = self.frame(deadline)?;
             let done = match opcode {
-                CLOSE => Some(self.take_close(&payload)?),
+                CLOSE => Some(self.take_close(&payload, deadline)?),
                 PING => {
                     if !self.has_sent_close {
                         // If the handler has left meanwhile, the next frame tells.
-                        let _ = self.send(PONG, &payload);
+                        let _ = self.send(PONG, &payload, deadline);
                     }
                     Some(Message::Ping(payload))
                 }
@@ -259,10 +275,7 @@ impl Peer {
             if done.is_some() {
                 return Ok(done);
             }
-            if begun.elapsed() > self.end.wait() {
-                let told = "a message whose fragments do not end";
-                return Err(self.told(io::ErrorKind::TimedOut.into(), told));
-            }
+            self.check_time(deadline, "the last fragment of a message")?;
         }
     }
 
@@ -272,21 +285,47 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// Those of [`send_close`](Peer::send_close) and [`recv`](Peer::recv).
+    /// Those of [`send_close`](Peer::send_close) and [`recv`](Peer::recv). `TimedOut` also if the
+    /// handler still sends messages when the [`wait`](Client::wait) of the whole call is over.
     pub fn close(&mut self, code: u16, reason: &str) -> io::Result<Option<CloseFrame>> {
-        if !self.has_sent_close {
-            self.send_close(code, reason)?;
+        let deadline = self.deadline();
+        match self.has_sent_close {
+            true => self.send_rest(deadline)?,
+            false => self.send_close_by(code, reason, deadline)?,
         }
         let mut close = None;
-        while let Some(message) = self.recv()? {
+        while let Some(message) = self.recv_by(deadline)? {
             if let Message::Close(frame) = message {
                 close = frame;
             }
+            self.check_time(deadline, "the handler's Close and the end")?;
         }
         Ok(close)
     }
 
-    fn send(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
+    /// When a call that begins now is over.
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.end.wait()).unwrap_or(now + A_YEAR)
+    }
+
+    /// A peer that finds more and more to read would never wait, and so never be late.
+    fn check_time(&self, deadline: Instant, what: &str) -> io::Result<()> {
+        match Instant::now() < deadline {
+            true => Ok(()),
+            false => Err(self.told(io::ErrorKind::TimedOut.into(), what)),
+        }
+    }
+
+    fn send_close_by(&mut self, code: u16, reason: &str, deadline: Instant) -> io::Result<()> {
+        let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
+        let sent = self.send(CLOSE, &payload, deadline);
+        let is_refused = |error: &io::Error| error.kind() == io::ErrorKind::InvalidInput;
+        self.has_sent_close = !sent.as_ref().is_err_and(is_refused);
+        sent
+    }
+
+    fn send(&mut self, opcode: u8, payload: &[u8], deadline: Instant) -> io::Result<()> {
         if opcode >= CLOSE && payload.len() > 125 {
             let told = format!("a control frame of {} bytes, 125 at most", payload.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
@@ -306,52 +345,79 @@ impl Peer {
         frame.extend_from_slice(&MASK);
         let masked = payload.iter().zip(MASK.iter().cycle());
         frame.extend(masked.map(|(byte, key)| byte ^ key));
-        let sent = self.end.write_all(&frame);
-        sent.map_err(|error| self.told(error, "room for a frame"))
+        self.unsent.append(&mut frame);
+        self.send_rest(deadline)
     }
 
-    /// Reads a frame: whether it is its message's last, its opcode, and its payload.
-    fn frame(&mut self) -> io::Result<(bool, u8, Vec<u8>)> {
-        let mut begin = [0; 2];
-        self.read_exact(&mut begin)?;
-        let (is_last, opcode) = (begin[0] & 0x80 != 0, begin[0] & 0x0f);
-        let (short, mut long) = (begin[1] & 0x7f, [0; 8]);
-        let len = match short {
-            126 | 127 => {
-                let width = if short == 126 { 2 } else { 8 };
-                self.read_exact(&mut long[8 - width..])?;
-                u64::from_be_bytes(long)
+    fn send_rest(&mut self, deadline: Instant) -> io::Result<()> {
+        let mut sent = 0;
+        let outcome = loop {
+            if sent == self.unsent.len() {
+                break Ok(());
             }
+            match self.end.write_by(&self.unsent[sent..], deadline) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => sent += count,
+                Err(error) => break Err(error),
+            }
+        };
+        self.unsent.drain(..sent);
+        outcome.map_err(|error| self.told(error, "room for a frame"))
+    }
+
+    /// Reads a frame: whether it is its message's last, its opcode, and its payload. Until the
+    /// whole frame has come, its bytes stay unread, so that a later call goes on with it.
+    fn frame(&mut self, deadline: Instant) -> io::Result<(bool, u8, Vec<u8>)> {
+        self.need(2, deadline)?;
+        let (first, short) = (self.unread[0], self.unread[1] & 0x7f);
+        let head_bytes = match short {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        self.need(head_bytes, deadline)?;
+        let long = self.unread[2..head_bytes].iter();
+        let len = match short {
+            126 | 127 => long.fold(0, |len, byte| len << 8 | u64::from(*byte)),
             short => u64::from(short),
         };
-        let is_control = opcode >= CLOSE;
-        let fault = match short {
-            _ if begin[0] & 0x70 != 0 => "a reserved bit is set (§5.2)",
-            _ if begin[1] & 0x80 != 0 => "it is masked, and comes from a server (§5.1)",
-            _ if !matches!(opcode, 0..=2 | 8..=10) => "its opcode is reserved (§5.2)",
-            126 | 127 if is_control => "a control frame has more than 125 bytes (§5.5)",
-            126 if len < 126 => "its length is not in the shortest form (§5.2)",
-            127 if len < 0x1_0000 => "its length is not in the shortest form (§5.2)",
-            _ if is_control && !is_last => "a control frame is fragmented (§5.5)",
-            _ if len > MAX_MESSAGE_BYTES => "it has more than 256 MiB",
-            _ => "",
-        };
-        if !fault.is_empty() {
+        if let Some(fault) = fault(&self.unread[..2], len) {
+            let begin = &self.unread[..2];
             return Err(invalid(format_args!(
                 "a frame that begins with {begin:02x?}: {fault}"
             )));
         }
-        let mut payload = Vec::new();
-        let read = (&mut self.end).take(len).read_to_end(&mut payload);
-        read.map_err(|error| self.told(error, "the rest of a frame"))?;
-        if payload.len() as u64 != len {
-            let told = format!(
-                "the connection ended after {} of a frame's {len} bytes",
-                payload.len()
-            );
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, told));
+        let frame_bytes = head_bytes + len as usize;
+        while self.unread.len() < frame_bytes {
+            if !self.fill("the rest of a frame", deadline)? {
+                let came = self.unread.len() - head_bytes;
+                let told = format!("the connection ended after {came} of a frame's {len} bytes");
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, told));
+            }
         }
-        Ok((is_last, opcode, payload))
+        let rest = self.unread.split_off(frame_bytes);
+        let mut payload = std::mem::replace(&mut self.unread, rest);
+        payload.drain(..head_bytes);
+        Ok((first & 0x80 != 0, first & 0x0f, payload))
+    }
+
+    /// Waits until so many bytes of a frame's head have come.
+    fn need(&mut self, bytes: usize, deadline: Instant) -> io::Result<()> {
+        while self.unread.len() < bytes {
+            if !self.fill("the next frame", deadline)? {
+                return Err(self.told(io::ErrorKind::UnexpectedEof.into(), "the next frame"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for more bytes. False at the connection's end.
+    fn fill(&mut self, what: &str, deadline: Instant) -> io::Result<bool> {
+        let mut piece = [0; PIECE_BYTES];
+        let read = self.end.read_by(&mut piece, deadline);
+        let count = read.map_err(|error| self.told(error, what))?;
+        self.unread.extend_from_slice(&piece[..count]);
+        Ok(count > 0)
     }
 
     /// Adds a data frame to its message, and returns that message when it is whole.
@@ -386,20 +452,15 @@ impl Peer {
     }
 
     /// Checks the handler's Close, and answers it.
-    fn take_close(&mut self, payload: &[u8]) -> io::Result<Message> {
+    fn take_close(&mut self, payload: &[u8], deadline: Instant) -> io::Result<Message> {
         let frame = close::decode(payload).map_err(invalid)?;
         self.has_got_close = true;
         if !self.has_sent_close {
             self.has_sent_close = true;
             // If the connection has ended meanwhile, the next call tells.
-            let _ = self.send(CLOSE, payload);
+            let _ = self.send(CLOSE, payload, deadline);
         }
         Ok(Message::Close(frame))
-    }
-
-    fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
-        let read = self.end.read_exact(bytes);
-        read.map_err(|error| self.told(error, "the next frame"))
     }
 
     /// Says what was waited for when an error came.
@@ -415,6 +476,23 @@ impl Peer {
         };
         io::Error::new(error.kind(), told)
     }
+}
+
+/// What is wrong with a frame of this length that begins with these two bytes (RFC 6455 §5).
+fn fault(begin: &[u8], len: u64) -> Option<&'static str> {
+    let (is_last, opcode) = (begin[0] & 0x80 != 0, begin[0] & 0x0f);
+    let is_control = opcode >= CLOSE;
+    Some(match begin[1] & 0x7f {
+        _ if begin[0] & 0x70 != 0 => "a reserved bit is set (§5.2)",
+        _ if begin[1] & 0x80 != 0 => "it is masked, and comes from a server (§5.1)",
+        _ if !matches!(opcode, 0..=2 | 8..=10) => "its opcode is reserved (§5.2)",
+        126 | 127 if is_control => "a control frame has more than 125 bytes (§5.5)",
+        126 if len < 126 => "its length is not in the shortest form (§5.2)",
+        127 if len < 0x1_0000 => "its length is not in the shortest form (§5.2)",
+        _ if is_control && !is_last => "a control frame is fragmented (§5.5)",
+        _ if len > MAX_MESSAGE_BYTES => "it has more than 256 MiB",
+        _ => return None,
+    })
 }
 
 /// Checks the answer to an opening handshake, as a client must (RFC 6455 §4.1).

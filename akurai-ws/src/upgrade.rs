@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::options::WsOptions;
 use crate::read::reader::Reader;
 use crate::settings::Settings;
-use crate::write::outbox::Outbox;
+use crate::write::outbox::{Outbox, Way};
 
 /// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of
 /// its own.
@@ -217,6 +217,7 @@ fn run(
     let Ok(reader) = Reader::new(upgraded, outbox, protocol) else {
         return Ok(()); // The peer was gone before the connection began.
     };
+    let outbox = Arc::clone(reader.outbox());
     let (conn, lent) = WsConn::lend(reader);
     let outcome = catch_unwind(AssertUnwindSafe(|| f(conn)));
     let (code, reason) = match &outcome {
@@ -224,8 +225,14 @@ fn run(
         Ok(Err(Error::Close { code, reason })) => (*code, reason.as_str()),
         Ok(Err(_)) | Err(_) => (close::INTERNAL_ERROR, ""),
     };
-    if let Some(reader) = lent.take_back() {
-        reader.finish(code, reason);
+    match lent.take_back() {
+        Some(reader) => reader.finish(code, reason),
+        // The thread that has the connection ends it, or a failure of the closure does: nobody else
+        // would tell the peer of that.
+        None if !matches!(outcome, Ok(Ok(()))) => {
+            let _ = outbox.close(code, reason, Way::Post);
+        }
+        None => {}
     }
     // The server counts a panic.
     outcome.unwrap_or_else(|panic| resume_unwind(panic))
