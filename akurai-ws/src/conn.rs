@@ -138,6 +138,10 @@ impl WsConn {
 
     /// The sending half, for another thread. It does not keep the connection open.
     ///
+    /// When the receiving thread reads the peer's Close, it answers at once. What the other threads
+    /// have not sent by then is lost: messages that wait in the queue are dropped, although their
+    /// sends were `Ok`, and each later send is [`Error::Closed`].
+    ///
     /// ```
     /// use std::time::Duration;
     /// use akurai_ws::{Error, WsConn};
