@@ -16,14 +16,17 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-use std::fmt::{self, Display};
+mod frames;
+
+use std::fmt;
 use std::io;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use akurai_http::testing::{Answer, Client, ClientEnd};
+use akurai_http::testing::{Answer, Client};
 use akurai_http::{Reply, Request, Response, Status};
 
+use self::frames::{BINARY, CLOSE, Frames, MAX_MESSAGE_BYTES, PING, PONG, TEXT, invalid};
 use crate::codec::close;
 use crate::conn::WsConn;
 use crate::error::Error;
@@ -31,27 +34,9 @@ use crate::lock::lock;
 use crate::message::{CloseFrame, Kind, Message};
 use crate::upgrade::upgrade;
 
-/// A wait that the clock cannot represent is this long.
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// Most bytes that one read takes.
-const PIECE_BYTES: usize = 16 * 1024;
-
-/// Longest message that a peer takes, in bytes.
-const MAX_MESSAGE_BYTES: u64 = 256 << 20;
-
 // The key of RFC 6455 §1.3, and the answer to it there.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-
-/// Any key masks; a test is the better for always the same bytes.
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
-const PONG: u8 = 10;
 
 /// The other end of a WebSocket, for a test of the handler.
 ///
@@ -66,12 +51,8 @@ const PONG: u8 = 10;
 ///
 /// A drop ends the connection without a Close, as a browser does that loses its network.
 pub struct Peer {
-    end: ClientEnd,
+    frames: Frames,
     answer: Answer,
-    /// What has come and belongs to no whole frame yet.
-    unread: Vec<u8>,
-    /// The rest of the frames that the server has not taken in time.
-    unsent: Vec<u8>,
     /// The beginning of a message whose end has not come.
     message: Option<(Kind, Vec<u8>)>,
     has_sent_close: bool,
@@ -121,10 +102,8 @@ impl Peer {
         check_answer(&answer, &offered)
             .map_err(|told| invalid(format_args!("no WebSocket at {asked}: {told}")))?;
         Ok(Peer {
-            end,
+            frames: Frames::new(end),
             answer,
-            unread: Vec::new(),
-            unsent: Vec::new(),
             message: None,
             has_sent_close: false,
             has_got_close: false,
@@ -203,7 +182,8 @@ impl Peer {
     /// `TimedOut` if the server has not taken it in time: its rest goes out in front of the next
     /// frame. `BrokenPipe` if the connection has ended.
     pub fn send_text(&mut self, text: &str) -> io::Result<()> {
-        self.send(TEXT, text.as_bytes(), self.deadline())
+        self.frames
+            .send(TEXT, text.as_bytes(), self.frames.deadline())
     }
 
     /// Sends a binary message, in one frame.
@@ -212,7 +192,7 @@ impl Peer {
     ///
     /// Those of [`send_text`](Peer::send_text).
     pub fn send_binary(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.send(BINARY, bytes, self.deadline())
+        self.frames.send(BINARY, bytes, self.frames.deadline())
     }
 
     /// Sends a ping; the pong comes by [`recv`](Peer::recv).
@@ -222,7 +202,7 @@ impl Peer {
     /// Those of [`send_text`](Peer::send_text), and `InvalidInput` if the payload is longer than
     /// 125 bytes (RFC 6455 §5.5).
     pub fn send_ping(&mut self, payload: &[u8]) -> io::Result<()> {
-        self.send(PING, payload, self.deadline())
+        self.frames.send(PING, payload, self.frames.deadline())
     }
 
     /// Sends a Close and goes on; [`recv`](Peer::recv) gives what still comes. Its reason may have
@@ -232,7 +212,7 @@ impl Peer {
     ///
     /// Those of [`send_ping`](Peer::send_ping).
     pub fn send_close(&mut self, code: u16, reason: &str) -> io::Result<()> {
-        self.send_close_by(code, reason, self.deadline())
+        self.send_close_by(code, reason, self.frames.deadline())
     }
 
     /// The next message or control frame. Fragments are put together, and a ping has been answered.
@@ -246,26 +226,24 @@ impl Peer {
     /// ended without a Close. `InvalidData` if a frame breaks RFC 6455, or a message is longer than
     /// 256 MiB.
     pub fn recv(&mut self) -> io::Result<Option<Message>> {
-        self.recv_by(self.deadline())
+        self.recv_by(self.frames.deadline())
     }
 
     fn recv_by(&mut self, deadline: Instant) -> io::Result<Option<Message>> {
         if self.has_got_close {
-            return match !self.unread.is_empty()
-                || self.fill("the end behind the Close", deadline)?
-            {
+            return match self.frames.has_more("the end behind the Close", deadline)? {
                 true => Err(invalid("bytes follow the Close")),
                 false => Ok(None),
             };
         }
         loop {
-            let (is_last, opcode, payload) = self.frame(deadline)?;
+            let (is_last, opcode, payload) = self.frames.next(deadline)?;
             let done = match opcode {
                 CLOSE => Some(self.take_close(&payload, deadline)?),
                 PING => {
                     if !self.has_sent_close {
                         // If the handler has left meanwhile, the next frame tells.
-                        let _ = self.send(PONG, &payload, deadline);
+                        let _ = self.frames.send(PONG, &payload, deadline);
                     }
                     Some(Message::Ping(payload))
                 }
@@ -275,7 +253,8 @@ impl Peer {
             if done.is_some() {
                 return Ok(done);
             }
-            self.check_time(deadline, "the last fragment of a message")?;
+            self.frames
+                .check_time(deadline, "the last fragment of a message")?;
         }
     }
 
@@ -288,9 +267,9 @@ impl Peer {
     /// Those of [`send_close`](Peer::send_close) and [`recv`](Peer::recv). `TimedOut` also if the
     /// handler still sends messages when the [`wait`](Client::wait) of the whole call is over.
     pub fn close(&mut self, code: u16, reason: &str) -> io::Result<Option<CloseFrame>> {
-        let deadline = self.deadline();
+        let deadline = self.frames.deadline();
         match self.has_sent_close {
-            true => self.send_rest(deadline)?,
+            true => self.frames.send_rest(deadline)?,
             false => self.send_close_by(code, reason, deadline)?,
         }
         let mut close = None;
@@ -298,126 +277,18 @@ impl Peer {
             if let Message::Close(frame) = message {
                 close = frame;
             }
-            self.check_time(deadline, "the handler's Close and the end")?;
+            self.frames
+                .check_time(deadline, "the handler's Close and the end")?;
         }
         Ok(close)
     }
 
-    /// When a call that begins now is over.
-    fn deadline(&self) -> Instant {
-        let now = Instant::now();
-        now.checked_add(self.end.wait()).unwrap_or(now + A_YEAR)
-    }
-
-    /// A peer that finds more and more to read would never wait, and so never be late.
-    fn check_time(&self, deadline: Instant, what: &str) -> io::Result<()> {
-        match Instant::now() < deadline {
-            true => Ok(()),
-            false => Err(self.told(io::ErrorKind::TimedOut.into(), what)),
-        }
-    }
-
     fn send_close_by(&mut self, code: u16, reason: &str, deadline: Instant) -> io::Result<()> {
         let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
-        let sent = self.send(CLOSE, &payload, deadline);
+        let sent = self.frames.send(CLOSE, &payload, deadline);
         let is_refused = |error: &io::Error| error.kind() == io::ErrorKind::InvalidInput;
         self.has_sent_close = !sent.as_ref().is_err_and(is_refused);
         sent
-    }
-
-    fn send(&mut self, opcode: u8, payload: &[u8], deadline: Instant) -> io::Result<()> {
-        if opcode >= CLOSE && payload.len() > 125 {
-            let told = format!("a control frame of {} bytes, 125 at most", payload.len());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
-        }
-        let mut frame = vec![0x80 | opcode];
-        match payload.len() {
-            short @ ..126 => frame.push(0x80 | short as u8),
-            medium @ ..0x1_0000 => {
-                frame.push(0x80 | 126);
-                frame.extend_from_slice(&(medium as u16).to_be_bytes());
-            }
-            long => {
-                frame.push(0x80 | 127);
-                frame.extend_from_slice(&(long as u64).to_be_bytes());
-            }
-        }
-        frame.extend_from_slice(&MASK);
-        let masked = payload.iter().zip(MASK.iter().cycle());
-        frame.extend(masked.map(|(byte, key)| byte ^ key));
-        self.unsent.append(&mut frame);
-        self.send_rest(deadline)
-    }
-
-    fn send_rest(&mut self, deadline: Instant) -> io::Result<()> {
-        let mut sent = 0;
-        let outcome = loop {
-            if sent == self.unsent.len() {
-                break Ok(());
-            }
-            match self.end.write_by(&self.unsent[sent..], deadline) {
-                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => sent += count,
-                Err(error) => break Err(error),
-            }
-        };
-        self.unsent.drain(..sent);
-        outcome.map_err(|error| self.told(error, "room for a frame"))
-    }
-
-    /// Reads a frame: whether it is its message's last, its opcode, and its payload. Until the
-    /// whole frame has come, its bytes stay unread, so that a later call goes on with it.
-    fn frame(&mut self, deadline: Instant) -> io::Result<(bool, u8, Vec<u8>)> {
-        self.need(2, deadline)?;
-        let (first, short) = (self.unread[0], self.unread[1] & 0x7f);
-        let head_bytes = match short {
-            126 => 4,
-            127 => 10,
-            _ => 2,
-        };
-        self.need(head_bytes, deadline)?;
-        let long = self.unread[2..head_bytes].iter();
-        let len = match short {
-            126 | 127 => long.fold(0, |len, byte| len << 8 | u64::from(*byte)),
-            short => u64::from(short),
-        };
-        if let Some(fault) = fault(&self.unread[..2], len) {
-            let begin = &self.unread[..2];
-            return Err(invalid(format_args!(
-                "a frame that begins with {begin:02x?}: {fault}"
-            )));
-        }
-        let frame_bytes = head_bytes + len as usize;
-        while self.unread.len() < frame_bytes {
-            if !self.fill("the rest of a frame", deadline)? {
-                let came = self.unread.len() - head_bytes;
-                let told = format!("the connection ended after {came} of a frame's {len} bytes");
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, told));
-            }
-        }
-        let rest = self.unread.split_off(frame_bytes);
-        let mut payload = std::mem::replace(&mut self.unread, rest);
-        payload.drain(..head_bytes);
-        Ok((first & 0x80 != 0, first & 0x0f, payload))
-    }
-
-    /// Waits until so many bytes of a frame's head have come.
-    fn need(&mut self, bytes: usize, deadline: Instant) -> io::Result<()> {
-        while self.unread.len() < bytes {
-            if !self.fill("the next frame", deadline)? {
-                return Err(self.told(io::ErrorKind::UnexpectedEof.into(), "the next frame"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for more bytes. False at the connection's end.
-    fn fill(&mut self, what: &str, deadline: Instant) -> io::Result<bool> {
-        let mut piece = [0; PIECE_BYTES];
-        let read = self.end.read_by(&mut piece, deadline);
-        let count = read.map_err(|error| self.told(error, what))?;
-        self.unread.extend_from_slice(&piece[..count]);
-        Ok(count > 0)
     }
 
     /// Adds a data frame to its message, and returns that message when it is whole.
@@ -458,41 +329,10 @@ impl Peer {
         if !self.has_sent_close {
             self.has_sent_close = true;
             // If the connection has ended meanwhile, the next call tells.
-            let _ = self.send(CLOSE, payload, deadline);
+            let _ = self.frames.send(CLOSE, payload, deadline);
         }
         Ok(Message::Close(frame))
     }
-
-    /// Says what was waited for when an error came.
-    fn told(&self, error: io::Error, what: &str) -> io::Error {
-        let told = match error.kind() {
-            io::ErrorKind::TimedOut => {
-                format!("{what} has not come within {:?}", self.end.wait())
-            }
-            io::ErrorKind::UnexpectedEof => {
-                format!("the connection ended without a Close, before {what}")
-            }
-            _ => format!("{error}, before {what}"),
-        };
-        io::Error::new(error.kind(), told)
-    }
-}
-
-/// What is wrong with a frame of this length that begins with these two bytes (RFC 6455 §5).
-fn fault(begin: &[u8], len: u64) -> Option<&'static str> {
-    let (is_last, opcode) = (begin[0] & 0x80 != 0, begin[0] & 0x0f);
-    let is_control = opcode >= CLOSE;
-    Some(match begin[1] & 0x7f {
-        _ if begin[0] & 0x70 != 0 => "a reserved bit is set (§5.2)",
-        _ if begin[1] & 0x80 != 0 => "it is masked, and comes from a server (§5.1)",
-        _ if !matches!(opcode, 0..=2 | 8..=10) => "its opcode is reserved (§5.2)",
-        126 | 127 if is_control => "a control frame has more than 125 bytes (§5.5)",
-        126 if len < 126 => "its length is not in the shortest form (§5.2)",
-        127 if len < 0x1_0000 => "its length is not in the shortest form (§5.2)",
-        _ if is_control && !is_last => "a control frame is fragmented (§5.5)",
-        _ if len > MAX_MESSAGE_BYTES => "it has more than 256 MiB",
-        _ => return None,
-    })
 }
 
 /// Checks the answer to an opening handshake, as a client must (RFC 6455 §4.1).
@@ -523,14 +363,10 @@ fn check_answer(answer: &Answer, offered: &[Vec<u8>]) -> Result<(), String> {
     Err(fault.to_owned())
 }
 
-fn invalid(told: impl Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, told.to_string())
-}
-
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Peer")
-            .field("end", &self.end)
+            .field("end", &self.frames.end)
             .field("has_sent_close", &self.has_sent_close)
             .field("has_got_close", &self.has_got_close)
             .finish_non_exhaustive()
