@@ -38,6 +38,15 @@ impl Room {
     }
 }
 
+/// Somebody in the room. A connection ends in many ways, most often by `?`, and each drops this.
+struct Guest(Room);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.say("(someone left)");
+    }
+}
+
 fn main() -> std::io::Result<()> {
     println!("http://127.0.0.1:8090");
     Server::bind("127.0.0.1:8090")?.run(app())
@@ -47,7 +56,7 @@ fn app() -> Router {
     let room = Room::default();
     Router::new()
         .get("/", |_| Response::html(PAGE))
-        .get("/chat", move |req: &Request| chat(req, room.clone()))
+        .get("/chat", move |req| chat(req, room.clone()))
 }
 
 fn chat(req: &Request, room: Room) -> Reply {
@@ -55,12 +64,12 @@ fn chat(req: &Request, room: Room) -> Reply {
     options.upgrade(req, move |mut conn| {
         room.enter(conn.sender());
         room.say("(someone came in)");
+        let _guest = Guest(room.clone());
         while let Some(message) = conn.recv()? {
             if let Message::Text(text) = message {
                 room.say(&text);
             }
         }
-        room.say("(someone left)");
         Ok(())
     })
 }
@@ -104,6 +113,10 @@ mod tests {
         hears(&mut ann, "hi");
         hears(&mut bob, "hi");
         drop(bob);
+        hears(&mut ann, "(someone left)");
+        let mut eve = Peer::connect(&client, "/chat").expect("a WebSocket");
+        hears(&mut ann, "(someone came in)");
+        eve.send_text(&"x".repeat(5000)).expect("it is open");
         hears(&mut ann, "(someone left)");
     }
 }

@@ -22,8 +22,9 @@ use crate::write::sender::Sender;
 /// for at most 5 s, while everything that the peer still sends is discarded, and then the socket is
 /// closed (RFC 6455 §7.1; [`WsOptions::close_wait`](crate::WsOptions::close_wait)).
 ///
-/// The closure may also give the connection to another thread and return. The connection is then
-/// closed, in the same way, when it is dropped.
+/// The closure may also give the connection to another thread and return `Ok`. The connection is
+/// then closed, in the same way, when it is dropped. If the closure fails after that, its Close goes
+/// out at once, and the other thread gets the peer's answer.
 ///
 /// One thread receives. It also sends: a connection has all methods of a [`Sender`], such as
 /// [`send_text`](Sender::send_text), [`close`](Sender::close) and
@@ -136,6 +137,10 @@ impl WsConn {
     }
 
     /// The sending half, for another thread. It does not keep the connection open.
+    ///
+    /// When the receiving thread reads the peer's Close, it answers at once. What the other threads
+    /// have not sent by then is lost: messages that wait in the queue are dropped, although their
+    /// sends were `Ok`, and each later send is [`Error::Closed`].
     ///
     /// ```
     /// use std::time::Duration;

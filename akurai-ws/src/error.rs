@@ -25,7 +25,7 @@ pub enum Error {
     /// A text message of our own is not UTF-8 (RFC 6455 §5.6). The faulty bytes were not sent.
     NotUtf8,
     /// A Close may not carry this code (RFC 6455 §7.4). Nothing was sent.
-    CloseCode(u16),
+    InvalidCloseCode(u16),
     /// A Close's reason of this many bytes is longer than 123. Nothing was sent.
     ReasonTooLong(usize),
     /// A ping's payload of this many bytes is longer than 125. Nothing was sent.
@@ -141,7 +141,7 @@ impl fmt::Display for Error {
             Self::Slow => f.write_str("send: the peer is slow, and the queue is full"),
             Self::Timeout => f.write_str("recv: nothing came in time"),
             Self::NotUtf8 => f.write_str("send: the text is not utf-8"),
-            Self::CloseCode(code) => write!(f, "close: code {code} may not be sent"),
+            Self::InvalidCloseCode(code) => write!(f, "close: code {code} may not be sent"),
             Self::ReasonTooLong(bytes) => {
                 write!(f, "close: the reason has {bytes} bytes, more than 123")
             }
@@ -179,7 +179,7 @@ impl From<Error> for io::Error {
             Error::Violation(_) => io::ErrorKind::InvalidData,
             Error::Closed => io::ErrorKind::BrokenPipe,
             Error::WriteDeadline | Error::Slow | Error::Timeout => io::ErrorKind::TimedOut,
-            Error::CloseCode(_)
+            Error::InvalidCloseCode(_)
             | Error::ReasonTooLong(_)
             | Error::PingTooLong(_)
             | Error::NotUtf8 => io::ErrorKind::InvalidInput,
@@ -259,7 +259,7 @@ mod tests {
         );
         check(Error::Closed, "send: the connection is closed", false);
         check(
-            Error::CloseCode(1005),
+            Error::InvalidCloseCode(1005),
             "close: code 1005 may not be sent",
             false,
         );
@@ -291,7 +291,7 @@ mod tests {
     fn a_close_of_the_program() {
         check(Error::close(4003, "banned"), "close: 4003 banned", false);
         let refused = Error::close(1005, "");
-        assert!(matches!(refused, Error::CloseCode(1005)));
+        assert!(matches!(refused, Error::InvalidCloseCode(1005)));
         // Two bytes each, so that the limit lies within one.
         let cut = Error::close(1008, &"ü".repeat(100));
         assert!(matches!(cut, Error::Close { code: 1008, reason } if reason == "ü".repeat(61)));

@@ -16,14 +16,17 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-use std::fmt::{self, Display};
-use std::io::{self, Read, Write};
+mod frames;
+
+use std::fmt;
+use std::io;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use akurai_http::testing::{Answer, Client, ClientEnd};
+use akurai_http::testing::{Answer, Client};
 use akurai_http::{Reply, Request, Response, Status};
 
+use self::frames::{BINARY, CLOSE, Frames, MAX_MESSAGE_BYTES, PING, PONG, TEXT, invalid};
 use crate::codec::close;
 use crate::conn::WsConn;
 use crate::error::Error;
@@ -31,21 +34,9 @@ use crate::lock::lock;
 use crate::message::{CloseFrame, Kind, Message};
 use crate::upgrade::upgrade;
 
-/// Longest message that a peer takes, in bytes.
-const MAX_MESSAGE_BYTES: u64 = 256 << 20;
-
 // The key of RFC 6455 §1.3, and the answer to it there.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-
-/// Any key masks; a test is the better for always the same bytes.
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
-const PONG: u8 = 10;
 
 /// The other end of a WebSocket, for a test of the handler.
 ///
@@ -60,7 +51,7 @@ const PONG: u8 = 10;
 ///
 /// A drop ends the connection without a Close, as a browser does that loses its network.
 pub struct Peer {
-    end: ClientEnd,
+    frames: Frames,
     answer: Answer,
     /// The beginning of a message whose end has not come.
     message: Option<(Kind, Vec<u8>)>,
@@ -111,7 +102,7 @@ impl Peer {
         check_answer(&answer, &offered)
             .map_err(|told| invalid(format_args!("no WebSocket at {asked}: {told}")))?;
         Ok(Peer {
-            end,
+            frames: Frames::new(end),
             answer,
             message: None,
             has_sent_close: false,
@@ -188,9 +179,11 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// `TimedOut` if the server does not take it, `BrokenPipe` if the connection has ended.
+    /// `TimedOut` if the server has not taken it in time: its rest goes out in front of the next
+    /// frame. `BrokenPipe` if the connection has ended.
     pub fn send_text(&mut self, text: &str) -> io::Result<()> {
-        self.send(TEXT, text.as_bytes())
+        self.frames
+            .send(TEXT, text.as_bytes(), self.frames.deadline())
     }
 
     /// Sends a binary message, in one frame.
@@ -199,7 +192,7 @@ impl Peer {
     ///
     /// Those of [`send_text`](Peer::send_text).
     pub fn send_binary(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.send(BINARY, bytes)
+        self.frames.send(BINARY, bytes, self.frames.deadline())
     }
 
     /// Sends a ping; the pong comes by [`recv`](Peer::recv).
@@ -209,7 +202,7 @@ impl Peer {
     /// Those of [`send_text`](Peer::send_text), and `InvalidInput` if the payload is longer than
     /// 125 bytes (RFC 6455 §5.5).
     pub fn send_ping(&mut self, payload: &[u8]) -> io::Result<()> {
-        self.send(PING, payload)
+        self.frames.send(PING, payload, self.frames.deadline())
     }
 
     /// Sends a Close and goes on; [`recv`](Peer::recv) gives what still comes. Its reason may have
@@ -219,9 +212,7 @@ impl Peer {
     ///
     /// Those of [`send_ping`](Peer::send_ping).
     pub fn send_close(&mut self, code: u16, reason: &str) -> io::Result<()> {
-        self.send(CLOSE, &[&code.to_be_bytes(), reason.as_bytes()].concat())?;
-        self.has_sent_close = true;
-        Ok(())
+        self.send_close_by(code, reason, self.frames.deadline())
     }
 
     /// The next message or control frame. Fragments are put together, and a ping has been answered.
@@ -230,26 +221,29 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// `TimedOut` if nothing came in time; a later call goes on. `UnexpectedEof` if the connection
+    /// `TimedOut` if nothing whole came in time; a later call goes on where this one stopped, even
+    /// within a frame. `UnexpectedEof` if the connection
     /// ended without a Close. `InvalidData` if a frame breaks RFC 6455, or a message is longer than
     /// 256 MiB.
     pub fn recv(&mut self) -> io::Result<Option<Message>> {
+        self.recv_by(self.frames.deadline())
+    }
+
+    fn recv_by(&mut self, deadline: Instant) -> io::Result<Option<Message>> {
         if self.has_got_close {
-            return match self.end.read(&mut [0]) {
-                Ok(0) => Ok(None),
-                Ok(_) => Err(invalid("bytes follow the Close")),
-                Err(error) => Err(self.told(error, "the end behind the Close")),
+            return match self.frames.has_more("the end behind the Close", deadline)? {
+                true => Err(invalid("bytes follow the Close")),
+                false => Ok(None),
             };
         }
-        let begun = Instant::now();
         loop {
-            let (is_last, opcode, payload) = self.frame()?;
+            let (is_last, opcode, payload) = self.frames.next(deadline)?;
             let done = match opcode {
-                CLOSE => Some(self.take_close(&payload)?),
+                CLOSE => Some(self.take_close(&payload, deadline)?),
                 PING => {
                     if !self.has_sent_close {
                         // If the handler has left meanwhile, the next frame tells.
-                        let _ = self.send(PONG, &payload);
+                        let _ = self.frames.send(PONG, &payload, deadline);
                     }
                     Some(Message::Ping(payload))
                 }
@@ -259,10 +253,8 @@ impl Peer {
             if done.is_some() {
                 return Ok(done);
             }
-            if begun.elapsed() > self.end.wait() {
-                let told = "a message whose fragments do not end";
-                return Err(self.told(io::ErrorKind::TimedOut.into(), told));
-            }
+            self.frames
+                .check_time(deadline, "the last fragment of a message")?;
         }
     }
 
@@ -272,86 +264,31 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// Those of [`send_close`](Peer::send_close) and [`recv`](Peer::recv).
+    /// Those of [`send_close`](Peer::send_close) and [`recv`](Peer::recv). `TimedOut` also if the
+    /// handler still sends messages when the [`wait`](Client::wait) of the whole call is over.
     pub fn close(&mut self, code: u16, reason: &str) -> io::Result<Option<CloseFrame>> {
-        if !self.has_sent_close {
-            self.send_close(code, reason)?;
+        let deadline = self.frames.deadline();
+        match self.has_sent_close {
+            true => self.frames.send_rest(deadline)?,
+            false => self.send_close_by(code, reason, deadline)?,
         }
         let mut close = None;
-        while let Some(message) = self.recv()? {
+        while let Some(message) = self.recv_by(deadline)? {
             if let Message::Close(frame) = message {
                 close = frame;
             }
+            self.frames
+                .check_time(deadline, "the handler's Close and the end")?;
         }
         Ok(close)
     }
 
-    fn send(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
-        if opcode >= CLOSE && payload.len() > 125 {
-            let told = format!("a control frame of {} bytes, 125 at most", payload.len());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
-        }
-        let mut frame = vec![0x80 | opcode];
-        match payload.len() {
-            short @ ..126 => frame.push(0x80 | short as u8),
-            medium @ ..0x1_0000 => {
-                frame.push(0x80 | 126);
-                frame.extend_from_slice(&(medium as u16).to_be_bytes());
-            }
-            long => {
-                frame.push(0x80 | 127);
-                frame.extend_from_slice(&(long as u64).to_be_bytes());
-            }
-        }
-        frame.extend_from_slice(&MASK);
-        let masked = payload.iter().zip(MASK.iter().cycle());
-        frame.extend(masked.map(|(byte, key)| byte ^ key));
-        let sent = self.end.write_all(&frame);
-        sent.map_err(|error| self.told(error, "room for a frame"))
-    }
-
-    /// Reads a frame: whether it is its message's last, its opcode, and its payload.
-    fn frame(&mut self) -> io::Result<(bool, u8, Vec<u8>)> {
-        let mut begin = [0; 2];
-        self.read_exact(&mut begin)?;
-        let (is_last, opcode) = (begin[0] & 0x80 != 0, begin[0] & 0x0f);
-        let (short, mut long) = (begin[1] & 0x7f, [0; 8]);
-        let len = match short {
-            126 | 127 => {
-                let width = if short == 126 { 2 } else { 8 };
-                self.read_exact(&mut long[8 - width..])?;
-                u64::from_be_bytes(long)
-            }
-            short => u64::from(short),
-        };
-        let is_control = opcode >= CLOSE;
-        let fault = match short {
-            _ if begin[0] & 0x70 != 0 => "a reserved bit is set (§5.2)",
-            _ if begin[1] & 0x80 != 0 => "it is masked, and comes from a server (§5.1)",
-            _ if !matches!(opcode, 0..=2 | 8..=10) => "its opcode is reserved (§5.2)",
-            126 | 127 if is_control => "a control frame has more than 125 bytes (§5.5)",
-            126 if len < 126 => "its length is not in the shortest form (§5.2)",
-            127 if len < 0x1_0000 => "its length is not in the shortest form (§5.2)",
-            _ if is_control && !is_last => "a control frame is fragmented (§5.5)",
-            _ if len > MAX_MESSAGE_BYTES => "it has more than 256 MiB",
-            _ => "",
-        };
-        if !fault.is_empty() {
-            return Err(invalid(format_args!(
-                "a frame that begins with {begin:02x?}: {fault}"
-            )));
-        }
-        let mut payload = Vec::new();
-        let read = (&mut self.end).take(len).read_to_end(&mut payload);
-        read.map_err(|error| self.told(error, "the rest of a frame"))?;
-        if payload.len() as u64 != len {
-            let told = format!(
-                "the connection ended after {} of a frame's {len} bytes",
-                payload.len()
-            );
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, told));
-        }
-        Ok((is_last, opcode, payload))
+    fn send_close_by(&mut self, code: u16, reason: &str, deadline: Instant) -> io::Result<()> {
+        let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
+        let sent = self.frames.send(CLOSE, &payload, deadline);
+        let is_refused = |error: &io::Error| error.kind() == io::ErrorKind::InvalidInput;
+        self.has_sent_close = !sent.as_ref().is_err_and(is_refused);
+        sent
     }
 
     /// Adds a data frame to its message, and returns that message when it is whole.
@@ -386,34 +323,15 @@ impl Peer {
     }
 
     /// Checks the handler's Close, and answers it.
-    fn take_close(&mut self, payload: &[u8]) -> io::Result<Message> {
+    fn take_close(&mut self, payload: &[u8], deadline: Instant) -> io::Result<Message> {
         let frame = close::decode(payload).map_err(invalid)?;
         self.has_got_close = true;
         if !self.has_sent_close {
             self.has_sent_close = true;
             // If the connection has ended meanwhile, the next call tells.
-            let _ = self.send(CLOSE, payload);
+            let _ = self.frames.send(CLOSE, payload, deadline);
         }
         Ok(Message::Close(frame))
-    }
-
-    fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
-        let read = self.end.read_exact(bytes);
-        read.map_err(|error| self.told(error, "the next frame"))
-    }
-
-    /// Says what was waited for when an error came.
-    fn told(&self, error: io::Error, what: &str) -> io::Error {
-        let told = match error.kind() {
-            io::ErrorKind::TimedOut => {
-                format!("{what} has not come within {:?}", self.end.wait())
-            }
-            io::ErrorKind::UnexpectedEof => {
-                format!("the connection ended without a Close, before {what}")
-            }
-            _ => format!("{error}, before {what}"),
-        };
-        io::Error::new(error.kind(), told)
     }
 }
 
@@ -445,14 +363,10 @@ fn check_answer(answer: &Answer, offered: &[Vec<u8>]) -> Result<(), String> {
     Err(fault.to_owned())
 }
 
-fn invalid(told: impl Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, told.to_string())
-}
-
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Peer")
-            .field("end", &self.end)
+            .field("end", &self.frames.end)
             .field("has_sent_close", &self.has_sent_close)
             .field("has_got_close", &self.has_got_close)
             .finish_non_exhaustive()

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::options::WsOptions;
 use crate::read::reader::Reader;
 use crate::settings::Settings;
-use crate::write::outbox::Outbox;
+use crate::write::outbox::{Outbox, Way};
 
 /// Answers an opening handshake (RFC 6455 §4.2), and runs `f` with the connection on a thread of
 /// its own.
@@ -25,7 +25,22 @@ use crate::write::outbox::Outbox;
 /// run.
 ///
 /// `f` outlives the request, so it cannot borrow it. Take out first what `f` needs, and move it in:
-/// `let user = req.get::<User>().cloned();`, `let id = req.param("id").map(str::to_owned);`.
+/// `let user = req.get::<User>().cloned();`, `let id = req.param("id").map(str::to_owned);`. The
+/// handler runs for each request. So what it has captured stays its own, and each `f` needs a clone:
+/// clone outside of `f`, and move the clone in.
+///
+/// ```
+/// use std::sync::Arc;
+/// use akurai_http::Router;
+/// use akurai_ws::upgrade;
+///
+/// let greeting = Arc::new("hello".to_owned());
+/// let router = Router::new().get("/greet", move |req| {
+///     let greeting = Arc::clone(&greeting);
+///     upgrade(req, move |conn| conn.send_text(&greeting))
+/// });
+/// # let _ = router;
+/// ```
 ///
 /// An `Err` of `f` closes the connection with 1011. The server tells it to
 /// [`Server::on_error`](akurai_http::Server::on_error), if the program caused it: not if the peer
@@ -78,10 +93,11 @@ use crate::write::outbox::Outbox;
 ///
 /// # Fields of the answer
 ///
-/// The [`Reply`] holds the head of the answer: a cookie on a handshake, for example.
+/// The [`Reply`] holds the head of the answer: a cookie on a handshake, for example. If the request
+/// was refused, it holds the refusal.
 ///
 /// ```
-/// use akurai_http::{Reply, Request};
+/// use akurai_http::{Cookie, Reply, Request};
 /// use akurai_ws::upgrade;
 ///
 /// fn visit(req: &Request) -> std::io::Result<Reply> {
@@ -89,8 +105,10 @@ use crate::write::outbox::Outbox;
 ///         while conn.recv()?.is_some() {}
 ///         Ok(())
 ///     });
-///     let mut fields = reply.response_mut().headers_mut();
-///     fields.append("Set-Cookie", "visited=yes; Path=/; HttpOnly")?;
+///     if let Reply::Upgrade(_) = reply {
+///         let cookie = Cookie::new("visited", "yes").to_string();
+///         reply.response_mut().headers_mut().append("Set-Cookie", cookie)?;
+///     }
 ///     Ok(reply)
 /// }
 /// # let _ = visit;
@@ -217,6 +235,7 @@ fn run(
     let Ok(reader) = Reader::new(upgraded, outbox, protocol) else {
         return Ok(()); // The peer was gone before the connection began.
     };
+    let outbox = Arc::clone(reader.outbox());
     let (conn, lent) = WsConn::lend(reader);
     let outcome = catch_unwind(AssertUnwindSafe(|| f(conn)));
     let (code, reason) = match &outcome {
@@ -224,8 +243,14 @@ fn run(
         Ok(Err(Error::Close { code, reason })) => (*code, reason.as_str()),
         Ok(Err(_)) | Err(_) => (close::INTERNAL_ERROR, ""),
     };
-    if let Some(reader) = lent.take_back() {
-        reader.finish(code, reason);
+    match lent.take_back() {
+        Some(reader) => reader.finish(code, reason),
+        // The thread that has the connection ends it, or a failure of the closure does: nobody else
+        // would tell the peer of that.
+        None if !matches!(outcome, Ok(Ok(()))) => {
+            let _ = outbox.close(code, reason, Way::Post);
+        }
+        None => {}
     }
     // The server counts a panic.
     outcome.unwrap_or_else(|panic| resume_unwind(panic))

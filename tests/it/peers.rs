@@ -3,11 +3,14 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
 
-use akurai_http::{Reply, Request, Response, Router, Status, Upgrade};
+use akurai_http::testing::Client;
+use akurai_http::{App, Reply, Request, Response, Router, Status, Upgrade, Upgraded};
 use akurai_tests::ACCEPT;
 use akurai_ws::testing::Peer;
-use akurai_ws::{Message, Prepared, upgrade};
+use akurai_ws::{Message, Prepared, WsOptions, upgrade};
 
 use crate::in_process::{LONG, client};
 
@@ -193,6 +196,138 @@ fn a_peer_finds_what_is_wrong_with_a_handshake_or_a_frame() {
     assert_eq!(peer.recv().unwrap(), Some(Message::Close(None)));
     let error = peer.recv().expect_err("more bytes");
     assert_eq!(error.to_string(), "bytes follow the Close");
+}
+
+/// The outcome of `call` on a peer of this app that waits 2 s. Fails if the call does not end.
+fn outcome<T: Send + 'static>(
+    app: impl App,
+    call: impl FnOnce(&mut Peer) -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let client = Client::new(app).wait(Duration::from_secs(2));
+        let mut peer = Peer::connect(&client, "/").expect("a WebSocket");
+        let _ = tell.send(call(&mut peer));
+    });
+    told.recv_timeout(LONG).expect("the call ends")
+}
+
+/// A handler that speaks as `f` writes.
+fn speaking(
+    f: impl Fn(&mut Upgraded) -> std::io::Result<()> + Clone + Send + Sync + 'static,
+) -> impl App {
+    move |_: &Request| -> Reply {
+        let f = f.clone();
+        let head = Response::new(Status::SWITCHING_PROTOCOLS)
+            .with_header("Upgrade", "websocket")
+            .with_header("Sec-WebSocket-Accept", ACCEPT);
+        Upgrade::new(head, move |mut upgraded| f(&mut upgraded)).into()
+    }
+}
+
+#[test]
+fn a_call_has_one_deadline_however_much_comes() {
+    let endless = |req: &Request| {
+        upgrade(req, |conn| {
+            while conn.send_text("more").is_ok() {}
+            Ok(())
+        })
+    };
+    // The handler never receives, so it never sees the Close.
+    let close = outcome(endless, |peer| peer.close(1000, "")).expect_err("no end");
+    assert_eq!(close.kind(), ErrorKind::TimedOut, "{close}");
+    assert!(close.to_string().contains("within 2s"), "{close}");
+    let fragments = speaking(|upgraded| {
+        upgraded.write_all(b"\x01\x01x")?;
+        loop {
+            upgraded.write_all(b"\x00\x01x")?;
+        }
+    });
+    let recv = outcome(fragments, Peer::recv).expect_err("no end");
+    assert_eq!(recv.kind(), ErrorKind::TimedOut, "{recv}");
+    // Each of a frame's bytes comes soon after the one before.
+    let drips = speaking(|upgraded| {
+        upgraded.write_all(b"\x82\x7f\x00\x00\x00\x00\x01\x00\x00\x00")?;
+        let pause = Some(Duration::from_millis(50));
+        upgraded.socket().set_read_timeout(pause)?;
+        while upgraded.write_all(b"x").is_ok() {
+            if upgraded.read(&mut [0]).is_ok() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    let recv = outcome(drips, Peer::recv).expect_err("no end");
+    assert_eq!(recv.kind(), ErrorKind::TimedOut, "{recv}");
+}
+
+#[test]
+fn a_peer_whose_wait_ended_within_a_frame_goes_on_with_it() {
+    let text = text_of(300);
+    let frame = [&b"\x81\x7e\x01\x2c"[..], text.as_bytes(), b"\x81\x01y"].concat();
+    let peers: Vec<_> = [1, 3, 4, 200]
+        .map(|cut| {
+            let frame = frame.clone();
+            thread::spawn(move || {
+                let handler = speaking(move |upgraded| {
+                    upgraded.write_all(&frame[..cut])?;
+                    // The peer asks for the rest.
+                    upgraded.read_exact(&mut [0; 7])?;
+                    upgraded.write_all(&frame[cut..])?;
+                    while upgraded.read(&mut [0; 100])? > 0 {}
+                    Ok(())
+                });
+                let received = outcome(handler, |peer| {
+                    let late = peer.recv().expect_err("the frame is cut");
+                    peer.send_text("m")?;
+                    Ok((late.kind(), peer.recv()?, peer.recv()?))
+                });
+                let text = |text: &str| Some(Message::Text(text.to_owned()));
+                let expected = (ErrorKind::TimedOut, text(&text_of(300)), text("y"));
+                assert_eq!(received.expect("an open connection"), expected, "{cut}");
+            })
+        })
+        .into();
+    for peer in peers {
+        peer.join().expect("no panic");
+    }
+}
+
+#[test]
+fn a_frame_that_was_not_taken_in_time_goes_out_in_front_of_the_next() {
+    let (go_on, gone_on) = mpsc::channel();
+    let gone_on = Arc::new(Mutex::new(gone_on));
+    let app = move |req: &Request| {
+        let gone_on = Arc::clone(&gone_on);
+        let options = WsOptions::new().max_message_bytes(64 << 20);
+        options
+            .max_frame_bytes(64 << 20)
+            .upgrade(req, move |mut conn| {
+                let _ = gone_on.lock().unwrap().recv_timeout(LONG);
+                for _ in 0..2 {
+                    if let Some(Message::Text(text)) = conn.recv()? {
+                        conn.send_text(&text.len().to_string())?;
+                    }
+                }
+                Ok(())
+            })
+    };
+    let received = outcome(app, move |peer| {
+        // More than the systems of both sides hold.
+        let late = peer
+            .send_text(&text_of(32 << 20))
+            .expect_err("nobody reads");
+        go_on.send(()).expect("the handler waits");
+        peer.send_text("next")?;
+        Ok((late.kind(), peer.recv()?, peer.recv()?))
+    });
+    let text = |text: &str| Some(Message::Text(text.to_owned()));
+    let expected = (ErrorKind::TimedOut, text("33554432"), text("4"));
+    assert_eq!(received.expect("an open connection"), expected);
+}
+
+fn text_of(bytes: usize) -> String {
+    "x".repeat(bytes)
 }
 
 /// The head of an opening handshake with this field.

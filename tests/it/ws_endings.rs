@@ -367,6 +367,37 @@ fn a_server_that_stops_leaves_one_who_does_not_answer() {
 }
 
 #[test]
+fn a_closure_that_fails_after_it_gave_the_connection_away_closes_it() {
+    type Fail = fn() -> Result<(), Error>;
+    let cases: [(Fail, u16, &str); 3] = [
+        (|| Err(Error::close(4001, "not so")), 4001, "not so"),
+        (
+            || Err(io::Error::other("a planned failure").into()),
+            1011,
+            "",
+        ),
+        (|| panic!("a planned panic"), 1011, ""),
+    ];
+    for (fail, code, reason) in cases {
+        let (report, reports) = mpsc::channel();
+        let server = serving_with(WsOptions::new().close_wait(LONG), move |mut conn| {
+            let report = report.clone();
+            thread::spawn(move || {
+                let _ = report.send((recv_all(&mut conn), conn.close_info()));
+            });
+            fail()
+        });
+        let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
+        ws.expect_close(code);
+        ws.send(&Frame::close(code, reason));
+        ws.client.expect_eof();
+        let (outcome, info) = next(&reports);
+        assert_eq!(outcome, Ok(()));
+        expect_info(info, code, reason, true);
+    }
+}
+
+#[test]
 fn an_upgrade_during_a_shutdown_is_told() {
     let gate = Gate::new();
     let (waiter, (entered, entries)) = (gate.waiter(), mpsc::channel());

@@ -254,7 +254,19 @@ impl Server {
 
     /// Serves until [`Handle::shutdown`], and returns when every thread has ended and is joined.
     ///
-    /// A closure must name its argument's type: `|req: &Request| …`. After the grace, connections
+    /// A closure must name its argument's type, as here. Without it the compiler says
+    /// "implementation of `FnOnce` is not general enough". The routes of a
+    /// [`Router`](crate::Router) need no type.
+    ///
+    /// ```no_run
+    /// use akurai_http::{Request, Response, Server};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// Server::bind("127.0.0.1:8090")?.run(|req: &Request| Response::text(req.path()))
+    /// # }
+    /// ```
+    ///
+    /// After the grace, connections
     /// are closed by force. A handler or closure that has not ended one second later is left
     /// behind: this method returns without its thread.
     ///

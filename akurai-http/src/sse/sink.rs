@@ -19,7 +19,21 @@ pub(super) const PRELUDE: &[u8] = b": \n\n";
 /// the client leaves.
 ///
 /// `f` outlives the request, so it cannot borrow it. Take out first what `f` needs, and move it in:
-/// `let user = req.get::<User>().cloned();`, `let id = req.param("id").map(str::to_owned);`.
+/// `let user = req.get::<User>().cloned();`, `let id = req.param("id").map(str::to_owned);`. The
+/// handler runs for each request. So what it has captured stays its own, and each `f` needs a clone:
+/// clone outside of `f`, and move the clone in.
+///
+/// ```
+/// use akurai_http::{Router, sse};
+/// use std::sync::Arc;
+///
+/// let greeting = Arc::new("hello".to_owned());
+/// let router = Router::new().get("/events", move |_| {
+///     let greeting = Arc::clone(&greeting);
+///     sse(move |mut sink| sink.event("greeting", &greeting))
+/// });
+/// # let _ = router;
+/// ```
 ///
 /// An `Err` of `f` ends the stream as an `Ok` does. The server tells the error to
 /// [`Server::on_error`](crate::Server::on_error), unless the client left or the server stops: see

@@ -81,6 +81,23 @@ impl ClientEnd {
         self.input.wait
     }
 
+    /// As a read of the stream, but until this deadline: for a call that reads several times.
+    #[doc(hidden)] // `akurai-ws` needs it: each call of its peer has one deadline.
+    pub fn read_by(&mut self, buf: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        if !self.input.unread.is_empty() {
+            let count = (&self.input.unread[..]).read(buf)?;
+            self.input.unread.drain(..count);
+            return Ok(count);
+        }
+        read_some(&self.input.transport, buf, deadline)
+    }
+
+    /// As a write to the stream, but until this deadline.
+    #[doc(hidden)] // As `read_by`.
+    pub fn write_by(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<usize> {
+        write_some(&self.input.transport, bytes, deadline)
+    }
+
     /// Sends a request, and lets `read` read the body behind the answer's head. The request's body
     /// is written meanwhile, since a handler may answer before it has read all of it.
     pub(super) fn ask<T>(
@@ -175,18 +192,13 @@ fn is_interim(status: Status) -> bool {
 
 impl Read for ClientEnd {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if !self.input.unread.is_empty() {
-            let count = (&self.input.unread[..]).read(buf)?;
-            self.input.unread.drain(..count);
-            return Ok(count);
-        }
-        read_some(&self.input.transport, buf, after(self.input.wait))
+        self.read_by(buf, after(self.input.wait))
     }
 }
 
 impl Write for ClientEnd {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        write_some(&self.input.transport, bytes, after(self.input.wait))
+        self.write_by(bytes, after(self.input.wait))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -49,7 +49,7 @@ pub(crate) fn encode(code: u16, reason: &str) -> Result<Vec<u8>, Error> {
 /// Whether this code and reason may be sent.
 pub(crate) fn check(code: u16, reason: &str) -> Result<(), Error> {
     if !may_be_sent(code) {
-        return Err(Error::CloseCode(code));
+        return Err(Error::InvalidCloseCode(code));
     }
     if reason.len() > REASON_MAX_BYTES {
         return Err(Error::ReasonTooLong(reason.len()));
@@ -64,7 +64,7 @@ impl Error {
     /// bytes is cut.
     ///
     /// Codes that a program may choose are 1000–1003, 1007–1014 and 3000–4999 (RFC 6455 §7.4). For
-    /// any other, this is [`Error::CloseCode`], which closes with 1011 and is a failure.
+    /// any other, this is [`Error::InvalidCloseCode`], which closes with 1011 and is a failure.
     ///
     /// ```
     /// use akurai_http::{Reply, Request};
@@ -126,7 +126,9 @@ mod tests {
             0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535u16,
         ] {
             check_decode(&code.to_be_bytes(), Err(Violation::CloseCode));
-            assert!(matches!(encode(code, ""), Err(Error::CloseCode(refused)) if refused == code));
+            assert!(
+                matches!(encode(code, ""), Err(Error::InvalidCloseCode(refused)) if refused == code)
+            );
         }
         for code in (1000..=1003)
             .chain(1007..=1014)

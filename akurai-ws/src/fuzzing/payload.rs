@@ -32,7 +32,7 @@ fn check_close_encoding(code: u16, reason: &str, received: Option<&[u8]>) {
             assert_eq!((decoded.code, &*decoded.reason), (code, reason));
             assert!(received.is_none_or(|received| received == payload));
         }
-        Err(Error::CloseCode(refused)) => {
+        Err(Error::InvalidCloseCode(refused)) => {
             assert!(refused == code && !reference::is_close_code(code));
             assert!(received.is_none(), "a code that was taken");
         }

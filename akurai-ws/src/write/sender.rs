@@ -34,21 +34,38 @@ use crate::write::prepared::Prepared;
 ///
 /// ```
 /// use std::collections::HashMap;
-/// use std::sync::Mutex;
+/// use std::sync::{Mutex, MutexGuard, PoisonError};
 /// use akurai_ws::{Error, Prepared, Sender, WsConn};
 ///
 /// /// The names of all who are here.
-/// static ROOM: Mutex<Option<HashMap<Sender, String>>> = Mutex::new(None);
+/// #[derive(Default)]
+/// struct Room(Mutex<HashMap<Sender, String>>);
 ///
-/// fn stay(mut conn: WsConn, name: String) -> Result<(), Error> {
-///     let me = conn.sender();
-///     ROOM.lock().unwrap().get_or_insert_default().insert(me.clone(), name);
-///     while conn.recv()?.is_some() {}
-///     let name = ROOM.lock().unwrap().get_or_insert_default().remove(&me);
-///     let message = Prepared::text(&format!("{name:?} has left"));
-///     for other in ROOM.lock().unwrap().iter().flat_map(HashMap::keys) {
-///         let _ = other.post([&message]); // The thread of a connection that has ended removes it.
+/// impl Room {
+///     fn names(&self) -> MutexGuard<'_, HashMap<Sender, String>> {
+///         self.0.lock().unwrap_or_else(PoisonError::into_inner)
 ///     }
+/// }
+///
+/// /// Somebody in the room. A closure ends in many ways, most often by `?`, and each drops this.
+/// struct Guest<'r>(&'r Room, Sender);
+///
+/// impl Drop for Guest<'_> {
+///     fn drop(&mut self) {
+///         let name = self.0.names().remove(&self.1);
+///         let message = Prepared::text(&format!("{name:?} has left"));
+///         // The lock is free again while this thread sends.
+///         let others: Vec<Sender> = self.0.names().keys().cloned().collect();
+///         for other in others {
+///             let _ = other.post([&message]); // A connection that has ended drops its own guest.
+///         }
+///     }
+/// }
+///
+/// fn stay(mut conn: WsConn, room: &Room, name: String) -> Result<(), Error> {
+///     let guest = Guest(room, conn.sender());
+///     room.names().insert(guest.1.clone(), name);
+///     while conn.recv()?.is_some() {}
 ///     Ok(())
 /// }
 /// # let _ = stay;
@@ -61,7 +78,8 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends a text message as one frame.
+    /// Sends a text message as one frame. This waits for a slow peer, so a thread that sends to many
+    /// peers uses [`post`](Self::post).
     ///
     /// # Errors
     ///
@@ -115,6 +133,11 @@ impl Sender {
     /// frames are copied. So a slow peer costs at most twice
     /// [`WsOptions::max_queue_bytes`](crate::WsOptions::max_queue_bytes): the bytes being written
     /// and the bytes that wait.
+    ///
+    /// Two threads that post to the same peers at the same time may reach them in different orders.
+    /// If all peers must see one order, let each thread hold one lock while it posts to all of them.
+    /// Then each peer that does not read costs all threads its 5 to 10 ms, once for as long as it
+    /// takes nothing. No code of the program's own should run under that lock besides.
     ///
     /// If the queue filled up while another thread was writing, this call waits for that thread
     /// before it blames the peer: until the peer has had these 5 to 10 ms, and for at most 50 ms.
@@ -170,14 +193,17 @@ impl Sender {
     /// Usual codes are 1000, 1001 for a server that goes away, 1008 for a breach of a policy, 1011
     /// for a fault in the server, and 3000–4999 for the application's own.
     ///
-    /// The receiving thread gets the peer's Close as usual. If none comes within
-    /// [`WsOptions::close_wait`](crate::WsOptions::close_wait), it gives up. If it was already
-    /// waiting when this was called, it looks at the clock every 20 s, or at each ping interval if
-    /// that is shorter.
+    /// A receiving thread that was already waiting when this was called does not notice the call. It
+    /// goes on when the peer's Close comes, which is soon if the peer is there. If none comes, its
+    /// `recv` returns when the read under way is over, up to 20 s later, or up to
+    /// [`WsOptions::ping_interval`](crate::WsOptions::ping_interval) if that is shorter. Otherwise it
+    /// gives up after [`WsOptions::close_wait`](crate::WsOptions::close_wait), by default 5 s. So a
+    /// list of who is here should drop the name when the program calls this, and not wait for the
+    /// closure to end.
     ///
     /// # Errors
     ///
-    /// [`Error::CloseCode`] for a code that RFC 6455 §7.4 keeps off the wire: 1004–1006, 1015, and
+    /// [`Error::InvalidCloseCode`] for a code that RFC 6455 §7.4 keeps off the wire: 1004–1006, 1015, and
     /// all that it leaves undefined. [`Error::ReasonTooLong`]. Nothing was sent then. Otherwise as
     /// for [`send_text`](Self::send_text).
     pub fn close(&self, code: u16, reason: &str) -> Result<(), Error> {
