@@ -8,22 +8,21 @@ use super::options::TOPIC_BYTES;
 
 impl Hub {
     /// Ends the connections that are subscribed to this topic now, also if they have other topics:
-    /// because a session is over, an account was disabled, or a job is done. They first get what was
-    /// published before this call. Nothing that is published after this call has returned reaches
-    /// them.
+    /// because a session is over, an account was disabled, or a job is done. They first get what
+    /// was published before this call. Nothing that is published after this call has returned
+    /// reaches them.
     ///
-    /// - An event stream ends, and its client comes back after the
-    ///   [`retry`](HubOptions::retry) time ± ½ with `Last-Event-ID`. Your handler then decides: 401,
-    ///   403 or 204 keep an `EventSource` away, and [`sse`](Hub::sse) continues the stream. So a client
-    ///   that should not have been ended loses nothing. One that reads too slowly to take everything
-    ///   at once gets the rest only if it may come back.
+    /// - An event stream ends. Its client comes back with `Last-Event-ID` after the time
+    ///   [`retry`](crate::HubOptions::retry) ± ½. Your handler then decides: 401, 403 or 204 keep
+    ///   an `EventSource` away, and [`sse`](Hub::sse) continues the stream without a loss. A client
+    ///   that cannot take everything at once gets the rest only if it may come back.
     /// - A WebSocket is closed with 1000, after which clients should not come back by themselves.
-    ///   Until its own thread has dropped the [`Membership`], it still counts as
+    ///   Until its own thread has dropped the [`Membership`](crate::Membership), it still counts as
     ///   [`present`](Hub::present).
     ///
-    /// This call waits for no client: a thread of the hub does the work, and
-    /// [`HubStats::ended`] counts it. Other nodes of an engine do not hear of this call. An event
-    /// that an engine has, but this node has not read yet, comes after the end.
+    /// This call waits for no client: threads of the hub do the work, and
+    /// [`HubStats::ended`](crate::HubStats::ended) counts it. Other nodes of an engine do not hear
+    /// of this call. An event that this node has not read from its engine yet comes after the end.
     ///
     /// A request whose handler calls [`sse`](Hub::sse) before this call is ended too, also if its
     /// stream begins later. So no stream of a session escapes if the handler looks at the session
