@@ -338,6 +338,7 @@ const SERVER: &[Row<Stats>] = &[
     ),
 ];
 
+// long because: each count of a server and a hub has a row.
 const HUB: &[Row<HubStats>] = &[
     (
         "akurai_hub_ready",
@@ -404,6 +405,12 @@ const HUB: &[Row<HubStats>] = &[
         "counter",
         "Event streams dropped since their clients were too slow.",
         |hub| hub.dropped,
+    ),
+    (
+        "akurai_hub_ended_total",
+        "counter",
+        "Event streams and WebSockets that the program ended.",
+        |hub| hub.ended,
     ),
     (
         "akurai_hub_resets_total",

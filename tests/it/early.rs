@@ -246,6 +246,23 @@ fn the_clock_of_a_node_decides_nothing() {
 }
 
 #[test]
+fn an_early_client_ends_with_its_topic() {
+    let (order, node) = begun(5);
+    let (hub, server) = node.serve(quick());
+    node.set(Mode::Silent);
+    let mut ended = comes(&hub, &server, "a,b", id(7));
+    let mut other = comes(&hub, &server, "a", id(7));
+    hub.end("b");
+    assert_eq!(ended.client.read_to_end().1, End::Fin);
+    eventually("it has left", || hub.present("a") == 1);
+    order.put(7, "a", "seen");
+    order.put(8, "a", "next");
+    node.set(Mode::Open);
+    assert_eq!(other.read(1), ["next"]);
+    assert_eq!(hub.stats().ended, 1);
+}
+
+#[test]
 fn a_node_that_is_far_behind_is_waited_for() {
     let (order, node) = begun(5);
     let (hub, server) = node.serve(quick());

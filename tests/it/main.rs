@@ -15,6 +15,7 @@ mod closing;
 mod deadlines;
 mod demo;
 mod early;
+mod ended;
 mod engines;
 mod error_hook;
 mod examples;

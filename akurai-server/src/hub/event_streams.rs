@@ -1,5 +1,7 @@
 //! One thread that writes to many event streams. Their own threads are free for other work.
 
+mod ending;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use super::shared::Shared;
 use super::stored_event::{self, StoredEvent};
 use super::subscriber::{Flushed, Input, Subscriber, discard_input};
 use crate::EventId;
-use crate::clock::{after, below, jitter};
+use crate::clock::{after, jitter};
 
 /// How often the thread looks at a share of the subscribers.
 const TICK: Duration = Duration::from_millis(250);
@@ -23,9 +25,13 @@ const TICK: Duration = Duration::from_millis(250);
 /// up to a tick.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 
-/// How long the thread keeps the socket of a stream that has ended. The client may still be
-/// sending, and a reset of the connection would destroy the last events (RFC 9112 §9.6).
-const ENDING_TIME: Duration = Duration::from_secs(5);
+/// Messages of other threads for the thread that writes to event streams.
+#[derive(Debug)]
+pub(crate) enum StreamChange {
+    Arrival(Arrival),
+    /// The streams of this topic end before the event with this number.
+    End(Arc<str>, u64),
+}
 
 /// A client that subscribes.
 #[derive(Debug)]
@@ -33,12 +39,14 @@ pub(crate) struct Arrival {
     pub(crate) socket: Socket,
     pub(crate) topics: Box<[Arc<str>]>,
     pub(crate) cursor: Cursor,
+    /// How many topics had been ended when its handler called the hub.
+    pub(crate) ends: u64,
 }
 
 /// The event streams of one thread.
 pub(crate) struct EventStreams {
     shared: Arc<Shared>,
-    mailbox: Arc<Mailbox<Arrival>>,
+    mailbox: Arc<Mailbox<StreamChange>>,
     slots: Vec<Option<Subscriber>>,
     free: Vec<u32>,
     by_topic: HashMap<Arc<str>, Vec<u32>>,
@@ -59,7 +67,7 @@ pub(crate) struct EventStreams {
 }
 
 impl EventStreams {
-    pub(crate) fn new(shared: Arc<Shared>, mailbox: Arc<Mailbox<Arrival>>) -> EventStreams {
+    pub(crate) fn new(shared: Arc<Shared>, mailbox: Arc<Mailbox<StreamChange>>) -> EventStreams {
         let (next, last) = shared.ring.end();
         EventStreams {
             shared,
@@ -90,13 +98,23 @@ impl EventStreams {
             let deadline = retry
                 .min()
                 .map_or(self.next_tick, |retry| retry.min(self.next_tick));
-            let Some(arrivals) = self.mailbox.wait(Some(deadline)) else {
+            let Some(changes) = self.mailbox.wait(Some(deadline)) else {
                 return;
             };
             // Events published before go to the subscribers that are already here. A new subscriber
             // begins after them.
             let begun = Instant::now();
-            self.deliver();
+            let mut arrivals = Vec::new();
+            for change in changes {
+                match change {
+                    StreamChange::Arrival(arrival) => arrivals.push(arrival),
+                    StreamChange::End(topic, before) => {
+                        self.deliver(Some(before));
+                        self.end_topic(&topic);
+                    }
+                }
+            }
+            self.deliver(None);
             let worked = begun.elapsed();
             for arrival in arrivals {
                 self.admit(arrival);
@@ -113,11 +131,18 @@ impl EventStreams {
             socket,
             topics,
             cursor,
+            ends,
         } = arrival;
         let options = &self.shared.options;
+        // It was still on its way when its topic was ended.
+        let is_over = self.shared.topics.is_ended_since(ends, &topics);
         let ends = after(jitter(options.lifetime, 8));
         let retry = SseEvent::default().retry(jitter(options.retry, 2));
         let mut subscriber = Subscriber::new(socket, topics, ends);
+        if is_over {
+            self.shared.counts.ended.add(1);
+            return self.finish(subscriber);
+        }
         subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
         let slot = match self.free.pop() {
             Some(slot) => slot,
@@ -194,13 +219,19 @@ impl EventStreams {
         self.flush(slot);
     }
 
-    /// Gives new events to the subscribers of their topics.
-    fn deliver(&mut self) {
+    /// Gives new events to the subscribers of their topics, up to the event with the number
+    /// `before`, or all.
+    fn deliver(&mut self, before: Option<u64>) {
         // An event published meanwhile sends its own signal. So this ends even if events never
         // stop.
-        let (end, _) = self.shared.ring.end();
+        let end = before.unwrap_or_else(|| self.shared.ring.end().0);
         while self.next < end {
-            let read = self.shared.ring.read(self.next, BATCH);
+            let most = before.map_or(BATCH, |before| BATCH.min((before - self.next) as usize));
+            let read = self.shared.ring.read(self.next, most);
+            if before.is_some_and(|before| read.next > before) {
+                // The ring has dropped them. The clients learn of it when they come back.
+                return;
+            }
             if let Some(lost) = &read.lost {
                 // This thread was so far behind that the ring has dropped events it did not
                 // deliver. The affected clients get a `reset` before any later event, with an id
@@ -384,42 +415,22 @@ impl EventStreams {
         self.end_if_due(slot, now);
     }
 
-    /// Ends a connection whose lifetime is over. Its client comes back, maybe to another server.
-    fn end_if_due(&mut self, slot: u32, now: Instant) {
-        let Some(subscriber) = &mut self.slots[slot as usize] else {
-            return;
-        };
-        if now < subscriber.ends {
-            return;
-        }
-        let retry = SseEvent::default().retry(jitter(self.shared.options.retry, 2));
-        subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
-        // It does not matter whether the client takes this: it asks again for events that it
-        // missed.
-        let _ = subscriber.flush(&mut self.scratch);
-        let until = now + ENDING_TIME;
-        let mut ended = None;
-        self.remove(slot, |subscriber| ended = Some((subscriber.end(), until)));
-        self.ending.extend(ended);
-    }
-
-    /// When the server stops, the thread spreads the ends of the connections, so that the clients
-    /// do not all come to the next server at once.
-    fn notice_stop(&mut self, now: Instant) {
-        for subscriber in self.slots.iter_mut().flatten() {
-            if !subscriber.is_ending && subscriber.is_stopping() {
-                subscriber.is_ending = true;
-                let spread = below(self.shared.options.spread);
-                subscriber.ends = subscriber.ends.min(now + spread);
-                self.stopping = true;
-            }
-        }
-    }
-
     fn remove(&mut self, slot: u32, end: impl FnOnce(Subscriber)) {
-        let Some(subscriber) = self.slots[slot as usize].take() else {
-            return;
-        };
+        if let Some(subscriber) = self.take(slot) {
+            let topics = subscriber.topics.clone();
+            end(subscriber);
+            self.count_left(&topics);
+        }
+    }
+
+    fn count_left(&self, topics: &[Arc<str>]) {
+        self.shared.counts.subscriber_left();
+        self.shared.topics.left(topics);
+    }
+
+    /// Frees a subscriber's slot.
+    fn take(&mut self, slot: u32) -> Option<Subscriber> {
+        let subscriber = self.slots[slot as usize].take()?;
         self.free.push(slot);
         if subscriber.early.is_some() {
             self.early.retain(|&other| other != slot);
@@ -432,9 +443,6 @@ impl EventStreams {
                 }
             }
         }
-        let topics = subscriber.topics.clone();
-        end(subscriber);
-        self.shared.counts.subscriber_left();
-        self.shared.topics.left(&topics);
+        Some(subscriber)
     }
 }

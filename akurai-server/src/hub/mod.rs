@@ -2,6 +2,7 @@
 //! come back.
 
 mod early;
+mod end;
 mod engine_reader;
 mod event_streams;
 mod failures;
@@ -32,7 +33,7 @@ use akurai_http::{Reply, Request, Response, Status, event_stream, last_event_id}
 use akurai_ws::Sender;
 
 use self::engine_reader::EngineHealth;
-use self::event_streams::{Arrival, EventStreams};
+use self::event_streams::{Arrival, EventStreams, StreamChange};
 use self::greeting::Cursor;
 pub use self::history::History;
 use self::mailbox::Mailbox;
@@ -101,7 +102,7 @@ struct Inner {
 #[derive(Default)]
 struct Threads {
     /// The mailboxes of the threads that write to event streams.
-    event_streams: Vec<Arc<Mailbox<Arrival>>>,
+    event_streams: Vec<Arc<Mailbox<StreamChange>>>,
     members: Arc<MemberMailbox>,
     notices: Arc<Notices>,
     watch: Arc<Mailbox<()>>,
@@ -257,6 +258,7 @@ impl Hub {
             },
         };
         let inner = Arc::clone(&self.inner);
+        let ends = inner.shared.topics.ends();
         let mut names: Vec<String> = topics.iter().map(|&topic| topic.to_owned()).collect();
         names.sort();
         names.dedup();
@@ -273,6 +275,7 @@ impl Hub {
                         .map(|name| inner.shared.topics.joined(name))
                         .collect(),
                     cursor,
+                    ends,
                 });
             }
         });
@@ -438,7 +441,7 @@ impl Inner {
     fn arrive(&self, arrival: Arrival) {
         let next = self.next_thread.fetch_add(1, Ordering::Relaxed);
         let event_streams = &self.threads.event_streams;
-        event_streams[next % event_streams.len()].put(arrival);
+        event_streams[next % event_streams.len()].put(StreamChange::Arrival(arrival));
     }
 
     /// Adds the events of a batch from the engine.

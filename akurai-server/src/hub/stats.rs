@@ -46,6 +46,8 @@ pub struct HubStats {
     /// Subscribers that the hub dropped because they took too little or acknowledged nothing. They
     /// come back by themselves.
     pub dropped: u64,
+    /// Subscribers and members that [`end`](crate::Hub::end) ended.
+    pub ended: u64,
     /// How often the hub told a client that it lost events: a subscriber by an event named `reset`,
     /// a member by close 1013.
     pub resets: u64,
@@ -61,6 +63,7 @@ pub(crate) struct Counts {
     pub(crate) read_errors: Count,
     pub(crate) deliveries: Count,
     pub(crate) dropped: Count,
+    pub(crate) ended: Count,
     pub(crate) resets: Count,
 }
 
@@ -114,6 +117,7 @@ impl Counts {
             read_errors: self.read_errors.read(),
             deliveries: self.deliveries.read(),
             dropped: self.dropped.read(),
+            ended: self.ended.read(),
             resets: self.resets.read(),
             ..HubStats::default()
         }

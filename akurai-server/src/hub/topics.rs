@@ -1,20 +1,62 @@
 //! The topics that have subscribers: their names, how many subscribers each has, and the gauges.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::notices::Notices;
 use crate::lock::lock;
 
+/// How many of the last ended topics are known by name.
+const RECENT_ENDS: usize = 256;
+
 #[derive(Default)]
 pub(crate) struct Topics {
+    ends: Mutex<Ends>,
     gauges: RwLock<HashSet<String>>,
     present: Mutex<HashMap<Arc<str>, usize>>,
     /// Tells the application of each change of `present`.
     pub(crate) notices: Arc<Notices>,
 }
 
+/// The topics whose subscribers were ended last, for those that were still on their way then.
+#[derive(Default)]
+struct Ends {
+    count: u64,
+    /// The last of them is the newest.
+    recent: VecDeque<Arc<str>>,
+}
+
 impl Topics {
+    /// Notes that the subscribers of a topic are ended. Returns the topic's shared name, `None` if
+    /// it has none.
+    pub(crate) fn end(&self, topic: &str) -> Option<Arc<str>> {
+        let mut ends = lock(&self.ends);
+        ends.count += 1;
+        if ends.recent.len() == RECENT_ENDS {
+            ends.recent.pop_front();
+        }
+        ends.recent.push_back(Arc::from(topic));
+        drop(ends);
+        let present = lock(&self.present);
+        present
+            .get_key_value(topic)
+            .map(|(name, _)| Arc::clone(name))
+    }
+
+    /// How many ends there were.
+    pub(crate) fn ends(&self) -> u64 {
+        lock(&self.ends).count
+    }
+
+    /// Whether one of these topics was ended after `ends` ends. After very many it may say so of
+    /// others too; a subscriber that is ended loses nothing.
+    pub(crate) fn is_ended_since(&self, ends: u64, topics: &[Arc<str>]) -> bool {
+        let known = lock(&self.ends);
+        let later = usize::try_from(known.count - ends).unwrap_or(usize::MAX);
+        let mut recent = known.recent.iter().rev().take(later);
+        later > known.recent.len() || recent.any(|topic| topics.contains(topic))
+    }
+
     pub(crate) fn add_gauge(&self, topic: &str) {
         let mut gauges = self.gauges.write().unwrap_or_else(PoisonError::into_inner);
         gauges.insert(topic.to_owned());
@@ -60,5 +102,32 @@ impl Topics {
     /// How many topics have a subscriber.
     pub(crate) fn count(&self) -> usize {
         lock(&self.present).len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_concerns_those_who_were_on_their_way() {
+        let topics = Topics::default();
+        let of =
+            |names: &[&str]| -> Vec<Arc<str>> { names.iter().map(|&name| name.into()).collect() };
+        assert_eq!(topics.end("a"), None);
+        let since = topics.ends();
+        assert!(!topics.is_ended_since(since, &of(&["a", "b"])));
+        topics.joined("b");
+        assert_eq!(topics.end("b").as_deref(), Some("b"));
+        assert!(topics.is_ended_since(since, &of(&["a", "b"])));
+        assert!(!topics.is_ended_since(since, &of(&["a"])));
+        // It never names more than the last, and then takes no risk.
+        for _ in 1..RECENT_ENDS {
+            topics.end("c");
+        }
+        assert!(!topics.is_ended_since(since, &of(&["a"])));
+        topics.end("c");
+        assert!(topics.is_ended_since(since, &of(&["a"])));
+        assert_eq!(lock(&topics.ends).recent.len(), RECENT_ENDS);
     }
 }

@@ -18,6 +18,10 @@ use super::stored_event::StoredEvent;
 /// "Try Again Later").
 const TRY_AGAIN_LATER: u16 = 1013;
 
+/// The close code for a subscriber whose topic was ended: there is no reason to come back (RFC 6455
+/// §7.4.1).
+const NORMAL_CLOSURE: u16 = 1000;
+
 /// The close code for a subscriber whose topic can have no events (RFC 6455 §7.4.1).
 const POLICY_VIOLATION: u16 = 1008;
 
@@ -41,6 +45,8 @@ pub(crate) struct MemberMailbox {
 enum MemberChange {
     Join(Member),
     Leave(Arc<str>, u64),
+    /// The members of this topic end before the event with this number.
+    End(Arc<str>, u64),
 }
 
 #[derive(Debug)]
@@ -83,6 +89,13 @@ impl MemberMailbox {
     pub(crate) fn leave(&self, topic: Arc<str>, id: u64) {
         self.members.fetch_sub(1, Ordering::Relaxed);
         self.mailbox.put(MemberChange::Leave(topic, id));
+    }
+
+    /// Closes the connections of this topic's members before the event with this number.
+    pub(crate) fn end_topic(&self, topic: Arc<str>, before: u64) {
+        if self.count() > 0 {
+            self.mailbox.put(MemberChange::End(topic, before));
+        }
     }
 
     /// Signals a new event; does not wake the thread if there are no members.
@@ -194,10 +207,14 @@ pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
                     }
                     shared.topics.left(&[topic]);
                 }
+                MemberChange::End(topic, before) => {
+                    deliver(shared, &members, &mut next, Some(before));
+                    end_topic(shared, members.get(&topic).map_or(&[], Vec::as_slice));
+                }
             }
         }
         let begun = Instant::now();
-        deliver(shared, &members, &mut next);
+        deliver(shared, &members, &mut next, None);
         mailbox.mailbox.rest(begun.elapsed());
     }
 }
@@ -220,11 +237,22 @@ fn catch_up(shared: &Shared, member: &Member, next: u64) {
     }
 }
 
-fn deliver(shared: &Shared, members: &HashMap<Arc<str>, Vec<Member>>, next: &mut u64) {
+/// Gives the members new events, up to the event with the number `before`, or all.
+fn deliver(
+    shared: &Shared,
+    members: &HashMap<Arc<str>, Vec<Member>>,
+    next: &mut u64,
+    before: Option<u64>,
+) {
     // An event published meanwhile sends its own signal.
-    let (end, _) = shared.ring.end();
+    let end = before.unwrap_or_else(|| shared.ring.end().0);
     while *next < end {
-        let read = shared.ring.read(*next, BATCH);
+        let most = before.map_or(BATCH, |before| BATCH.min((before - *next) as usize));
+        let read = shared.ring.read(*next, most);
+        if before.is_some_and(|before| read.next > before) {
+            // The ring has dropped them.
+            return;
+        }
         if let Some(lost) = &read.lost {
             // First, because a member must get nothing after its loss.
             let those = members.values().flatten();
@@ -335,6 +363,14 @@ fn give<'m>(shared: &Shared, member: &Member, messages: impl IntoIterator<Item =
         // The connection has ended. The member leaves when its own thread notices.
         Err(_) => {}
     }
+}
+
+/// Closes the connections of a topic's members.
+fn end_topic(shared: &Shared, members: &[Member]) {
+    each(members, |member| {
+        let closed = member.sender.close(NORMAL_CLOSURE, "the topic has ended");
+        shared.counts.ended.add(usize::from(closed.is_ok()));
+    });
 }
 
 /// Closes the connection of a member that missed an event. It has no cursor to come back with, but
