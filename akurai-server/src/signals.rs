@@ -39,9 +39,9 @@ use crate::lock::lock;
 /// SIGTERM. A signal that the process was started to ignore stays ignored: SIGINT in a program that
 /// a script runs in the background, for example.
 ///
-/// On Windows, Ctrl-Break stops the server too, and so does the system when it closes the console,
-/// logs the user off or shuts down. The system then ends the process after a time of its own, 5 s
-/// for a console, even if the grace is longer.
+/// On Windows, Ctrl-Break stops the server too, and so does the system when it closes the console or
+/// shuts down. The system then ends the process after a time of its own, 5 s for a console, even if
+/// the grace is longer. A user's logoff is told to services alone, for each user, and stops no server.
 ///
 /// # Errors
 ///
@@ -98,6 +98,8 @@ mod system {
     const SIGTERM: c_int = 15;
     /// Ignores the signal.
     const SIG_IGN: usize = 1;
+    /// The call failed.
+    const SIG_ERR: usize = usize::MAX;
 
     unsafe extern "C" {
         fn signal(signum: c_int, handler: usize) -> usize;
@@ -122,12 +124,19 @@ mod system {
         WAKE_FD.store(wake.into_raw_fd(), Ordering::SeqCst);
         for signum in [SIGINT, SIGTERM] {
             let handler = on_signal as extern "C" fn(c_int) as usize;
+            // A signal that was ignored must never meet the handler. Another one is lost if it
+            // comes between the two calls.
             // SAFETY: the signals exist on every Unix. `on_signal` exists as long as the process,
             // and does only what a signal handler may do.
-            unsafe {
-                if signal(signum, handler) == SIG_IGN {
-                    signal(signum, SIG_IGN);
+            let outcome = unsafe {
+                match signal(signum, SIG_IGN) {
+                    SIG_IGN => SIG_IGN,
+                    SIG_ERR => SIG_ERR,
+                    _ => signal(signum, handler),
                 }
+            };
+            if outcome == SIG_ERR {
+                return Err(io::Error::last_os_error());
             }
         }
         Ok(())
@@ -153,6 +162,7 @@ mod system {
     use std::thread;
 
     const CTRL_BREAK_EVENT: u32 = 1;
+    const CTRL_LOGOFF_EVENT: u32 = 5;
     const TRUE: i32 = 1;
     const FALSE: i32 = 0;
 
@@ -174,6 +184,11 @@ mod system {
     }
 
     extern "system" fn on_event(event: u32) -> i32 {
+        // Only services get it, when any user logs off: a program of a user that logs off has ended
+        // by then. A service goes on.
+        if event == CTRL_LOGOFF_EVENT {
+            return TRUE;
+        }
         if HAS_COME.swap(true, Ordering::SeqCst) {
             // The system's own handler comes next, and ends the process.
             return FALSE;

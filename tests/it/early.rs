@@ -14,13 +14,13 @@ use crate::hub::{Reader, quick, serve, subscribe};
 
 /// One order of events. The test chooses the ids.
 #[derive(Default)]
-struct Order {
+pub(crate) struct Order {
     events: Mutex<Vec<Event>>,
 }
 
 /// How the engine answers a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(crate) enum Mode {
     /// It returns all events that it has.
     Open,
     /// It returns one event at a time, at intervals.
@@ -37,7 +37,7 @@ enum Mode {
 
 /// The order as one node sees it.
 #[derive(Clone)]
-struct Node(Arc<State>);
+pub(crate) struct Node(Arc<State>);
 
 struct State {
     order: Arc<Order>,
@@ -48,12 +48,12 @@ struct State {
     ends: AtomicUsize,
 }
 
-fn id(ms: u64) -> EventId {
+pub(crate) fn id(ms: u64) -> EventId {
     EventId { ms, seq: 0 }
 }
 
 impl Order {
-    fn put(&self, ms: u64, topic: &str, data: &str) -> EventId {
+    pub(crate) fn put(&self, ms: u64, topic: &str, data: &str) -> EventId {
         let (name, topic, data) = (String::new(), topic.to_owned(), data.to_owned());
         let (id, mut events) = (id(ms), self.events.lock().unwrap());
         assert!(events.last().is_none_or(|last| last.id < id));
@@ -91,7 +91,7 @@ impl Order {
 
 impl Node {
     /// Sets the mode of every later answer.
-    fn set(&self, mode: Mode) {
+    pub(crate) fn set(&self, mode: Mode) {
         *self.0.mode.lock().unwrap() = mode;
         self.0.changed.notify_all();
     }
@@ -197,14 +197,21 @@ fn now() -> u64 {
 }
 
 /// An order that has one event `first` of topic `a`, and a node that has read it.
-fn begun(ms: u64) -> (Arc<Order>, Node) {
+pub(crate) fn begun(ms: u64) -> (Arc<Order>, Node) {
     let order = Arc::new(Order::default());
     order.put(ms, "a", "first");
     let node = order.node(Mode::Open);
     (order, node)
 }
 
-/// Connects a client with this id, and waits until a shard has taken it.
+/// Waits until the sweep has removed all clients that have left.
+#[track_caller]
+fn have_left(hub: &Hub) {
+    eventually("they have left", || hub.present("a") == 0);
+}
+
+/// Connects a client with this id, and waits until a shard has taken it. No client of the topic may
+/// be leaving meanwhile.
 #[track_caller]
 fn comes(hub: &Hub, server: &TestServer, topics: &str, id: EventId) -> Reader {
     let before = hub.present("a");
@@ -300,6 +307,8 @@ fn an_id_that_never_comes_is_told_in_an_idle_order() {
             .map(|event| &*event.last_event_id)
             .collect();
         assert_eq!(ids, ["", "6-0"]);
+        drop(reader);
+        have_left(&hub);
     }
     assert_eq!(node.ends(), 0, "the empty reads say so");
     order.put(7, "a", "next");
@@ -363,6 +372,8 @@ fn an_engine_that_is_away_says_nothing() {
         node.set(Mode::Open);
         assert_eq!(ahead.read(1), ["unseen"]);
         assert_eq!(never.read(1), ["events were lost"]);
+        drop((ahead, never));
+        have_left(&hub);
     }
 }
 

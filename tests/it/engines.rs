@@ -28,7 +28,9 @@ impl Engine for Failing {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if self.fails.load(Ordering::SeqCst) {
             let kind = io::ErrorKind::ConnectionRefused;
-            return Err(io::Error::new(kind, "no server"));
+            // As a hostile server might say it.
+            let text = "no server\n<0>forged\u{1b}[2J\u{202e}";
+            return Err(io::Error::new(kind, text));
         }
         self.memory.next(after, Duration::from_millis(10), max)
     }
@@ -68,7 +70,10 @@ fn an_engine_that_fails_is_told_once_until_it_recovers() {
         fails.store(true, Ordering::SeqCst);
         let (kind, text) = told.recv_timeout(DEADLINE).expect("it is told");
         assert_eq!(kind, io::ErrorKind::ConnectionRefused);
-        assert_eq!(text, "the engine failed: no server");
+        assert_eq!(
+            text,
+            r"the engine failed: no server\n<0>forged\u{1b}[2J\u{202e}"
+        );
         more_calls();
         assert_eq!(told.try_recv(), Err(mpsc::TryRecvError::Empty));
         fails.store(false, Ordering::SeqCst);

@@ -31,6 +31,7 @@ mod http;
 mod hub;
 mod in_process;
 mod joined_sends;
+mod joining;
 mod keepalive;
 mod limits;
 mod long_frames;

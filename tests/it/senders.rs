@@ -270,10 +270,15 @@ fn closes_that_cross_from_another_thread() {
 
 #[test]
 fn what_was_accepted_goes_out_before_the_close() {
-    let server = serving_with(WsOptions::new().when_full(WhenFull::Wait), |conn| {
+    let gate = Gate::new();
+    let waiter = gate.waiter();
+    let options = WsOptions::new().when_full(WhenFull::Wait);
+    let server = serving_with(options, move |conn| {
         let sender = conn.sender();
         let blocked = conn.sender();
         let writer = thread::spawn(move || blocked.send_binary(&vec![7; 8 << 20]));
+        // Until the writer is in the middle of its frame.
+        waiter.wait();
         for n in 0..100 {
             sender.send_text(&n.to_string())?;
         }
@@ -283,6 +288,7 @@ fn what_was_accepted_goes_out_before_the_close() {
     });
     let mut ws = WsClient::open(server.addr(), "/");
     ws.client.await_unread();
+    gate.open();
     let mut next_text = 0;
     let close = loop {
         let frame = ws.read_frame();

@@ -59,16 +59,21 @@ impl Client {
     /// Connects.
     #[track_caller]
     pub fn connect(addr: SocketAddr) -> Client {
-        let stream = TcpStream::connect_timeout(&addr, DEADLINE).expect("the server accepts");
+        Client::try_connect(addr).expect("the server accepts")
+    }
+
+    /// Connects, if the system can.
+    pub fn try_connect(addr: SocketAddr) -> io::Result<Client> {
+        let stream = TcpStream::connect_timeout(&addr, DEADLINE)?;
         // Each write should become a separate segment, as far as that is possible.
         stream.set_nodelay(true).expect("a TCP socket");
         let wait = Some(DEADLINE);
         stream.set_write_timeout(wait).expect("not zero");
-        Client {
+        Ok(Client {
             stream,
             buffer: Vec::new(),
             patience: DEADLINE,
-        }
+        })
     }
 
     /// The same client with another deadline for every operation.

@@ -8,7 +8,8 @@ use crate::{Reply, Request, Response, Status};
 ///
 /// The rules are those of Go's `http.CrossOriginProtection`, in this order:
 ///
-/// 1. A [safe](crate::Method::is_safe) method passes. So a handler of `GET` must change nothing.
+/// 1. A [safe](crate::Method::is_safe) method passes: `GET`, `HEAD`, `OPTIONS`, `QUERY` and `TRACE`.
+///    So their handlers must change nothing. Go lets only the first three pass.
 /// 2. If the request has a `Sec-Fetch-Site` field (W3C Fetch Metadata §2.3), it passes with
 ///    `same-origin` or `none`, and is refused with `cross-site`, `same-site` or anything else. Each
 ///    current browser sends the field, and no page can forge it.

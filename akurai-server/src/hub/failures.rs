@@ -1,7 +1,6 @@
 //! Failures that no caller of a hub sees.
 
 use std::any::Any;
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,6 +30,9 @@ impl Hub {
     /// Errors of [`publish`](Hub::publish) are the caller's, and are not told here. A subscriber
     /// that was too slow or left is no failure.
     ///
+    /// Control characters in the error's text are escaped, and so are those that begin a line or turn
+    /// a text around (U+2028 to U+202E, U+2066 to U+2069): it may have come from a server.
+    ///
     /// A thread of the hub calls the hook and waits for it, so it should not wait for anything long.
     /// If it panics, the failure becomes a line on stderr. A hook that holds a clone of the hub
     /// keeps the hub alive.
@@ -55,7 +57,7 @@ impl HubFailures {
     /// Tells the application that `work` failed.
     pub(crate) fn tell(&self, work: &str, error: &io::Error) {
         // The error's text is the engine's code, and may panic.
-        let Ok(text) = contain(|| format!("{work}: {error}")) else {
+        let Ok(text) = contain(|| escaped(&format!("{work}: {error}"))) else {
             return;
         };
         let hook = lock(&self.hook).clone();
@@ -67,17 +69,23 @@ impl HubFailures {
     }
 }
 
-fn print(text: &str) {
-    let mut line = String::from("akurai-server: ");
-    // The text may hold bytes from a server. They must not forge a second line.
+/// `text` as one line that shows all that it holds. It may hold bytes from a server: they must not
+/// forge a second line, command a terminal, or turn the text around.
+fn escaped(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
     for character in text.chars() {
-        let _ = match character.is_control() {
-            true => write!(line, "{}", character.escape_default()),
-            false => line.write_char(character),
-        };
+        let is_hidden = matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        match character.is_control() || is_hidden {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
     }
-    line.push('\n');
+    line
+}
+
+fn print(text: &str) {
     // One write, so that no other thread's line comes in between.
+    let line = format!("akurai-server: {text}\n");
     let _ = io::stderr().write_all(line.as_bytes());
 }
 

@@ -15,8 +15,8 @@ pub struct History {
     /// hub's order began. If not, older events are gone, or there were more than the caller asked
     /// for.
     pub is_complete: bool,
-    /// The id to give to a stream as `last_event_id`. The stream then brings every later event of
-    /// the topic, and none of these.
+    /// The id to give to a stream as `last_event_id`, or to [`Hub::join_after`]. It then brings
+    /// every later event of the topic, and none of these.
     pub at: EventId,
 }
 
@@ -54,7 +54,8 @@ impl Hub {
     /// many the hub keeps. This does not wait.
     ///
     /// A page shows these events when it loads, and opens its stream at [`History::at`]: it then
-    /// misses no event and gets none twice. If `after` is not an id of this hub's order, the events
+    /// misses no event and gets none twice. A WebSocket continues there with
+    /// [`join_after`](Hub::join_after). If `after` is not an id of this hub's order, the events
     /// are the last ones, and not complete.
     ///
     /// ```

@@ -10,6 +10,7 @@ mod greeting;
 mod history;
 mod losses;
 mod mailbox;
+mod membership;
 mod notices;
 mod options;
 mod presence;
@@ -30,13 +31,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use akurai_http::{Reply, Request, Response, Status, event_stream, last_event_id};
-use akurai_ws::Sender;
 
 use self::engine_reader::EngineHealth;
 use self::event_streams::{Arrival, EventStreams, StreamChange};
 use self::greeting::Cursor;
 pub use self::history::History;
 use self::mailbox::Mailbox;
+pub use self::membership::Membership;
 use self::notices::Notices;
 use self::options::TOPIC_BYTES;
 pub use self::options::{HubOptions, Retention};
@@ -44,7 +45,6 @@ use self::shared::Shared;
 pub use self::stats::HubStats;
 use self::stats::Outcome;
 use self::websockets::MemberMailbox;
-pub use self::websockets::Membership;
 use crate::engine::{id_before, now_ms};
 use crate::{Batch, Engine, EventId};
 
@@ -332,55 +332,6 @@ impl Hub {
     /// ```
     pub fn last_id(&self) -> EventId {
         self.inner.shared.ring.end().1
-    }
-
-    /// Subscribes a WebSocket connection to a topic from now on, until the [`Membership`] is
-    /// dropped. The peer gets the data of each event as a text message, as [`Sender::post`] sends
-    /// it. When several events wait, it gets them in one write, as an event stream does.
-    ///
-    /// A peer that reads too slowly is closed with 1008, or with 1013 if
-    /// [`WsOptions::when_full`](akurai_ws::WsOptions::when_full) says to refuse. A peer that missed
-    /// an event for another reason is closed with 1013 too. There are two reasons: the event is
-    /// longer than [`WsOptions::max_queue_bytes`](akurai_ws::WsOptions::max_queue_bytes) and came
-    /// while another message was being written; or the queue had no room for it after a
-    /// [`MessageWriter`](akurai_ws::MessageWriter), whose message is then cut off. The client
-    /// should load its state again.
-    ///
-    /// A topic longer than 1,024 bytes has no events. The connection is then closed with 1008.
-    ///
-    /// ```
-    /// use akurai_http::{Reply, Request};
-    /// use akurai_server::Hub;
-    /// use akurai_ws::{Message, upgrade};
-    ///
-    /// fn room(hub: &Hub, req: &Request) -> Reply {
-    ///     let hub = hub.clone();
-    ///     upgrade(req, move |mut conn| {
-    ///         let _member = hub.join("room", conn.sender());
-    ///         while let Some(message) = conn.recv()? {
-    ///             if let Message::Text(text) = message {
-    ///                 hub.publish("room", "", &text)?;
-    ///             }
-    ///         }
-    ///         Ok(())
-    ///     })
-    /// }
-    /// # let _ = room;
-    /// ```
-    pub fn join(&self, topic: &str, sender: Sender) -> Membership {
-        // Read before the other members learn of this one, so that an event they publish in
-        // response counts as a later event.
-        let (from, _) = self.inner.shared.ring.end();
-        let members = &self.inner.threads.members;
-        if topic.len() > TOPIC_BYTES {
-            return Membership::refused(members, &sender);
-        }
-        Membership::new(
-            members,
-            self.inner.shared.topics.joined(topic),
-            sender,
-            from,
-        )
     }
 
     /// Makes a topic a gauge, of which only the last value matters. A subscriber that falls behind

@@ -1,7 +1,6 @@
 //! One thread that delivers events to WebSocket subscribers.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -9,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use akurai_ws::{Error, Prepared, Sender};
 
+use super::early::Early;
 use super::mailbox::Mailbox;
 use super::ring::BATCH;
 use super::shared::Shared;
 use super::stored_event::StoredEvent;
+use crate::EventId;
 
 /// The close code for a subscriber that missed events, and should come back (RFC 6455 §7.4, IANA:
 /// "Try Again Later").
@@ -22,15 +23,15 @@ const TRY_AGAIN_LATER: u16 = 1013;
 /// §7.4.1).
 const NORMAL_CLOSURE: u16 = 1000;
 
-/// The close code for a subscriber whose topic can have no events (RFC 6455 §7.4.1).
-const POLICY_VIOLATION: u16 = 1008;
-
 /// A post that takes this long has waited for its peer. A write that does not wait takes a few
 /// microseconds.
 const STALL: Duration = Duration::from_millis(4);
 
 /// The number of threads that then share the rest of a pass.
 const HELPERS: usize = 16;
+
+/// How often the thread looks for the places of newcomers that have none yet.
+const TICK: Duration = Duration::from_millis(250);
 
 /// Messages of other threads for the thread that delivers to WebSockets.
 #[derive(Debug, Default)]
@@ -43,7 +44,7 @@ pub(crate) struct MemberMailbox {
 
 #[derive(Debug)]
 enum MemberChange {
-    Join(Member),
+    Join(Member, Option<EventId>),
     Leave(Arc<str>, u64),
     /// The members of this topic end before the event with this number.
     End(Arc<str>, u64),
@@ -55,10 +56,20 @@ struct Member {
     id: u64,
     /// All members of one connection have the same, and the thread knows it.
     sender: Arc<Sender>,
-    /// The number of the first event that was published after it joined.
+    /// The number of the first event that it gets: the first that was published after it joined.
+    /// A newcomer's is the first that the thread had not delivered when it got its place.
     from: u64,
     /// Whether it was told that it lost events.
     is_told: AtomicBool,
+}
+
+/// A member that also gets the events after this id, and is not at its place yet.
+#[derive(Debug)]
+struct Newcomer {
+    member: Member,
+    after: EventId,
+    /// It is ahead of this node.
+    early: Option<Early>,
 }
 
 impl Member {
@@ -70,19 +81,27 @@ impl Member {
 }
 
 impl MemberMailbox {
-    /// Adds a member for the events from this number on, and returns the member's id for `leave`.
-    pub(crate) fn join(&self, topic: Arc<str>, sender: Sender, from: u64) -> u64 {
+    /// Adds a member for the events from this number on, or for all after the id `after`. Returns
+    /// the member's id for `leave`.
+    pub(crate) fn join(
+        &self,
+        topic: Arc<str>,
+        sender: Sender,
+        from: u64,
+        after: Option<EventId>,
+    ) -> u64 {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         // A publisher that does not see this yet has put its event into the ring before the thread
         // learns of the member. The thread finds the event there.
         self.members.fetch_add(1, Ordering::Relaxed);
-        self.mailbox.put(MemberChange::Join(Member {
+        let member = Member {
             topic,
             id,
             sender: Arc::new(sender),
             from,
             is_told: AtomicBool::new(false),
-        }));
+        };
+        self.mailbox.put(MemberChange::Join(member, after));
         id
     }
 
@@ -115,71 +134,25 @@ impl MemberMailbox {
     }
 }
 
-/// A WebSocket's subscription to a topic, which ends when this is dropped; see
-/// [`Hub::join`](crate::Hub::join).
-#[must_use = "the subscription ends when this is dropped: keep it with `let _member =`, since \
-              `let _ =` drops it at once"]
-pub struct Membership {
-    mailbox: Arc<MemberMailbox>,
-    topic: Arc<str>,
-    /// `None` if its topic is too long to have events.
-    id: Option<u64>,
-}
-
-impl Membership {
-    /// The membership of a sender that gets the events from this number on.
-    pub(crate) fn new(
-        mailbox: &Arc<MemberMailbox>,
-        topic: Arc<str>,
-        sender: Sender,
-        from: u64,
-    ) -> Membership {
-        Membership {
-            id: Some(mailbox.join(Arc::clone(&topic), sender, from)),
-            mailbox: Arc::clone(mailbox),
-            topic,
-        }
-    }
-
-    /// A membership that gets nothing, because the topic can have no events.
-    pub(crate) fn refused(mailbox: &Arc<MemberMailbox>, sender: &Sender) -> Membership {
-        // If this fails, the connection has ended already.
-        let _ = sender.close(POLICY_VIOLATION, "topic is too long");
-        Membership {
-            mailbox: Arc::clone(mailbox),
-            topic: Arc::from(""),
-            id: None,
-        }
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        if let Some(id) = self.id {
-            self.mailbox.leave(Arc::clone(&self.topic), id);
-        }
-    }
-}
-
-impl fmt::Debug for Membership {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Membership")
-            .field("topic", &self.topic)
-            .finish_non_exhaustive()
-    }
-}
+/// The members of one hub.
+type Members = HashMap<Arc<str>, Vec<Member>>;
 
 /// Runs until the mailbox ends.
 // What makes two senders equal never changes.
 #[allow(clippy::mutable_key_type)]
 pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
-    let mut members: HashMap<Arc<str>, Vec<Member>> = HashMap::new();
+    let mut members = Members::new();
+    let mut newcomers: Vec<Newcomer> = Vec::new();
     let mut connections: HashSet<Arc<Sender>> = HashSet::new();
     let mut next = shared.ring.end().0;
-    while let Some(changes) = mailbox.mailbox.wait(None) {
+    loop {
+        let deadline = (!newcomers.is_empty()).then(|| Instant::now() + TICK);
+        let Some(changes) = mailbox.mailbox.wait(deadline) else {
+            return;
+        };
         for change in changes {
             match change {
-                MemberChange::Join(mut member) => {
+                MemberChange::Join(mut member, after) => {
                     match connections.get(&member.sender) {
                         Some(known) => member.sender = Arc::clone(known),
                         None => drop(connections.insert(Arc::clone(&member.sender))),
@@ -188,34 +161,107 @@ pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
                         // No member was here to get earlier events.
                         next = member.from;
                     }
+                    if let Some(after) = after {
+                        newcomers.push(Newcomer {
+                            member,
+                            after,
+                            early: None,
+                        });
+                        continue;
+                    }
                     catch_up(shared, &member, next);
-                    members
-                        .entry(Arc::clone(&member.topic))
-                        .or_default()
-                        .push(member);
+                    add(&mut members, member);
                 }
                 MemberChange::Leave(topic, id) => {
-                    if let Some(of_topic) = members.get_mut(&topic) {
-                        let place = of_topic.iter().position(|member| member.id == id);
-                        let left = place.map(|place| of_topic.remove(place));
-                        if let Some(last) = left.filter(Member::is_in_one_topic) {
-                            connections.remove(&last.sender);
-                        }
-                        if of_topic.is_empty() {
-                            members.remove(&topic);
-                        }
+                    let left = take(&mut members, &mut newcomers, &topic, id);
+                    if let Some(last) = left.filter(Member::is_in_one_topic) {
+                        connections.remove(&last.sender);
                     }
                     shared.topics.left(&[topic]);
                 }
                 MemberChange::End(topic, before) => {
                     deliver(shared, &members, &mut next, Some(before));
-                    end_topic(shared, members.get(&topic).map_or(&[], Vec::as_slice));
+                    let of_topic = members.get(&topic).into_iter().flatten();
+                    let waiting = newcomers.iter().map(|newcomer| &newcomer.member);
+                    let waiting = waiting.filter(|member| member.topic == topic);
+                    end_topic(shared, &of_topic.chain(waiting).collect::<Vec<_>>());
                 }
             }
         }
         let begun = Instant::now();
         deliver(shared, &members, &mut next, None);
+        place(shared, &mut newcomers, &mut members, next);
         mailbox.mailbox.rest(begun.elapsed());
+    }
+}
+
+fn add(members: &mut Members, member: Member) {
+    let topic = Arc::clone(&member.topic);
+    members.entry(topic).or_default().push(member);
+}
+
+/// Takes out the member with this id.
+fn take(
+    members: &mut Members,
+    newcomers: &mut Vec<Newcomer>,
+    topic: &Arc<str>,
+    id: u64,
+) -> Option<Member> {
+    if let Some(place) = newcomers.iter().position(|one| one.member.id == id) {
+        return Some(newcomers.swap_remove(place).member);
+    }
+    let of_topic = members.get_mut(topic)?;
+    let place = of_topic.iter().position(|member| member.id == id)?;
+    let left = of_topic.remove(place);
+    if of_topic.is_empty() {
+        members.remove(topic);
+    }
+    Some(left)
+}
+
+impl Newcomer {
+    /// Whether this node, which has delivered all events before the number `next`, knows which
+    /// events the newcomer has seen, or that its id is from another order.
+    fn is_settled(&mut self, shared: &Shared, next: u64) -> bool {
+        if shared.has_engine && shared.ring.ahead()(self.after) {
+            // Another node may have read this event already. If no node has, the engine's end shows
+            // it.
+            let early = self
+                .early
+                .get_or_insert_with(|| shared.looks.want(self.after));
+            return shared.looks.shown().is_short_of(*early);
+        }
+        // The caller may have learned of an event that this thread has not delivered yet.
+        !shared.ring.is_from(self.after, next)
+    }
+
+    /// Gives it the events after its id and before the number `next`.
+    fn catch_up(&self, shared: &Shared, next: u64) {
+        let topics = std::slice::from_ref(&self.member.topic);
+        let Ok(missed) = shared.ring.replay(self.after, topics, next) else {
+            return tell_of_loss(shared, &self.member);
+        };
+        for missed in missed.chunks(BATCH) {
+            let numbered = missed.iter().map(|event| (event.number, message(event)));
+            give(shared, &self.member, &numbered.collect::<Vec<_>>());
+        }
+    }
+}
+
+/// Makes newcomers members for the events from the number `next` on, after they have got the events
+/// before it.
+fn place(shared: &Shared, newcomers: &mut Vec<Newcomer>, members: &mut Members, next: u64) {
+    let mut settled = Vec::new();
+    for mut newcomer in std::mem::take(newcomers) {
+        match newcomer.is_settled(shared, next) {
+            true => settled.push(newcomer),
+            false => newcomers.push(newcomer),
+        }
+    }
+    each(&settled, |newcomer| newcomer.catch_up(shared, next));
+    for Newcomer { member, .. } in settled {
+        let from = next;
+        add(members, Member { from, ..member });
     }
 }
 
@@ -238,12 +284,7 @@ fn catch_up(shared: &Shared, member: &Member, next: u64) {
 }
 
 /// Gives the members new events, up to the event with the number `before`, or all.
-fn deliver(
-    shared: &Shared,
-    members: &HashMap<Arc<str>, Vec<Member>>,
-    next: &mut u64,
-    before: Option<u64>,
-) {
+fn deliver(shared: &Shared, members: &Members, next: &mut u64, before: Option<u64>) {
     // An event published meanwhile sends its own signal.
     let end = before.unwrap_or_else(|| shared.ring.end().0);
     while *next < end {
@@ -366,7 +407,7 @@ fn give<'m>(shared: &Shared, member: &Member, messages: impl IntoIterator<Item =
 }
 
 /// Closes the connections of a topic's members.
-fn end_topic(shared: &Shared, members: &[Member]) {
+fn end_topic(shared: &Shared, members: &[&Member]) {
     each(members, |member| {
         let closed = member.sender.close(NORMAL_CLOSURE, "the topic has ended");
         shared.counts.ended.add(usize::from(closed.is_ok()));
