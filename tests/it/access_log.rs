@@ -434,3 +434,39 @@ fn without_a_server_the_line_comes_with_the_answer() {
     assert_eq!((line.status, line.sent), (200, 5));
     assert_eq!(line.field("user"), Some("ann"));
 }
+
+#[test]
+fn values_of_the_logs_function_do_not_reach_the_next_request() {
+    let app = Router::new()
+        .get("/", |req| Response::text(format!("{:?}", req.get::<u8>())))
+        .wrap(middleware::access_log(|line| line.request().insert(7_u8)));
+    let server = TestServer::start(app);
+    let mut client = server.connect();
+    for _ in 0..3 {
+        client.send(get("/"));
+        assert_eq!(client.read_response().text(), "None");
+    }
+}
+
+#[test]
+fn fields_of_a_request_that_middleware_passes_on_are_in_the_line() {
+    let app = Router::new()
+        .get("/{id}", |req| {
+            req.log("id", req.param("id").unwrap_or("-"));
+            Response::text("")
+        })
+        .wrap(|req, next| -> Reply {
+            req.log("id", "outer");
+            req.log("user", "ann");
+            next(&Request::new(req.method(), "/inner"))
+        });
+    let (app, lines) = logged(app);
+    let server = TestServer::start(app);
+    let mut client = server.connect();
+    client.send(get("/outer"));
+    assert_eq!(client.read_response().status, 200);
+    let line = next(&lines);
+    assert_eq!((&*line.path, line.field("id")), ("/outer", Some("inner")));
+    assert_eq!(line.field("user"), Some("ann"));
+    expect_last(server, &lines);
+}

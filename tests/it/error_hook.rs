@@ -145,6 +145,78 @@ fn a_panic_in_middleware_hides_no_panic_of_the_handler() {
     assert_eq!(server.handle().stats().panics, 2);
 }
 
+/// Middleware that passes on a request of its own.
+fn exchanging(request: &Request, next: &dyn Fn(&Request) -> Reply) -> Reply {
+    next(&Request::new(request.method(), request.path()))
+}
+
+#[test]
+fn what_goes_wrong_with_a_request_that_middleware_passes_on_is_told() {
+    let nested = Router::new().nest("/in", failing().wrap(exchanging).wrap(exchanging));
+    for (app, prefix) in [(failing().wrap(exchanging), ""), (nested, "/in")] {
+        let (server, told) = told_by(app);
+        let mut client = server.connect();
+        client.send(get(&format!("{prefix}/error")));
+        assert_eq!(client.read_response().status, 500);
+        let line = format!("GET {prefix}/error: the handler failed: no such file");
+        let expected = (FailureKind::Handler, line, true);
+        assert_eq!(told.recv_timeout(DEADLINE), Ok(expected));
+        client.send(get(&format!("{prefix}/panic")));
+        assert_eq!(client.read_response().status, 500);
+        let line = format!("GET {prefix}/panic: panicked: planned");
+        let expected = (FailureKind::Panic, line, true);
+        assert_eq!(told.recv_timeout(DEADLINE), Ok(expected));
+        assert_eq!(server.handle().stats().panics, 1);
+        drop(server);
+        assert_eq!(told.iter().collect::<Vec<_>>(), []);
+    }
+}
+
+#[test]
+fn the_panic_of_such_a_request_is_told_even_if_middleware_panics_after_it() {
+    let app = failing()
+        .wrap(
+            |request: &Request, next: &dyn Fn(&Request) -> Reply| -> Reply {
+                let _ = next(request);
+                panic!("in middleware")
+            },
+        )
+        .wrap(exchanging);
+    let (server, told) = told_by(app);
+    let mut client = server.connect();
+    client.send(get("/panic"));
+    assert_eq!(client.read_response().status, 500);
+    for panic in ["planned", "in middleware"] {
+        let line = format!("GET /panic: panicked: {panic}");
+        let expected = (FailureKind::Panic, line, true);
+        assert_eq!(told.recv_timeout(DEADLINE), Ok(expected));
+    }
+}
+
+#[test]
+fn the_failure_of_middleware_hides_no_other_and_is_not_hidden() {
+    let app = failing()
+        .wrap(|request: &Request, next: &dyn Fn(&Request) -> Reply| {
+            let _ = next(request);
+            Err::<Response, _>(io::Error::other("in middleware"))
+        })
+        .wrap(|request: &Request, next: &dyn Fn(&Request) -> Reply| {
+            let _ = next(request);
+            Response::text("in their place")
+        });
+    let (server, told) = told_by(app);
+    let mut client = server.connect();
+    client.send(get("/error"));
+    assert_eq!(client.read_response().text(), "in their place");
+    for cause in ["no such file", "in middleware"] {
+        let line = format!("GET /error: the handler failed: {cause}");
+        let expected = (FailureKind::Handler, line, true);
+        assert_eq!(told.recv_timeout(DEADLINE), Ok(expected));
+    }
+    drop(server);
+    assert_eq!(told.iter().collect::<Vec<_>>(), []);
+}
+
 #[test]
 fn panics_of_hooks_are_told() {
     let app = Router::new()

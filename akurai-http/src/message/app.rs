@@ -1,6 +1,6 @@
 //! The app: the application's code that answers requests.
 
-use crate::{IntoReply, Limits, Method, Reply, Request, Response};
+use crate::{IntoReply, Limits, Method, Reply, Request, RequestError, Response};
 
 /// Answers requests: a [`Router`](crate::Router), or any function from a request to something that
 /// turns into a [`Reply`].
@@ -33,11 +33,12 @@ pub trait App: Send + Sync + 'static {
     }
 
     /// The methods that this request's target has. The server names them in `Allow` when it answers
-    /// `TRACE`, which it gives to no app (RFC 9110 §15.5.6). `None` names all methods.
+    /// `TRACE`, which it gives to no app (RFC 9110 §15.5.6). `None` names all methods. The error
+    /// is what the app refuses this request with, whatever the method.
     #[doc(hidden)] // As `refuse`.
-    fn allow(&self, request: &Request) -> Option<String> {
+    fn allow(&self, request: &Request) -> Result<Option<String>, RequestError> {
         let _ = request;
-        None
+        Ok(None)
     }
 
     /// The methods without a variant in [`Method`] that the app takes, such as `PURGE`. The server

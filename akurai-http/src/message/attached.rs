@@ -1,8 +1,13 @@
 //! Values that middleware attaches to a request.
 
 use std::any::Any;
+use std::io;
 use std::iter;
+use std::panic::resume_unwind;
 use std::sync::OnceLock;
+use std::thread;
+
+use crate::io::contain::contain;
 
 /// Values of any type. A value can be added through a shared reference, and stays at its place: so
 /// a reference to it is valid as long as the whole.
@@ -41,18 +46,31 @@ impl Attached {
         links.filter_map(|link| link.value.downcast_ref()).last()
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Whether no value is there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.get().is_none()
+    }
+
+    /// Drops all values, also if some of them panic. Returns these panics.
+    pub(crate) fn clear(&mut self) -> Vec<io::Error> {
+        let mut panics = Vec::new();
         // One by one: a chain that drops itself would need as much stack as it is long.
         let mut rest = self.first.take();
         while let Some(mut link) = rest {
             rest = link.next.take();
+            panics.extend(contain(|| drop(link)).err());
         }
+        panics
     }
 }
 
+/// A value's panic goes on, once all values are dropped.
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.clear();
+        let panic = self.clear().into_iter().next();
+        if let Some(panic) = panic.filter(|_| !thread::panicking()) {
+            resume_unwind(Box::new(panic.to_string()));
+        }
     }
 }
 
@@ -85,6 +103,33 @@ mod tests {
         });
         assert_eq!(Arc::strong_count(&counted), 201);
         drop(values);
+        assert_eq!(Arc::strong_count(&counted), 1);
+    }
+
+    /// Panics when it is dropped.
+    struct Panicking(Arc<()>);
+
+    impl Drop for Panicking {
+        fn drop(&mut self) {
+            assert_eq!(Arc::strong_count(&self.0), 0, "planned");
+        }
+    }
+
+    #[test]
+    fn values_that_panic_keep_no_other_from_being_dropped() {
+        let counted = Arc::new(());
+        let mut values = Attached::default();
+        for _ in 0..3 {
+            values.insert(Panicking(Arc::clone(&counted)));
+        }
+        assert_eq!(values.clear().len(), 3);
+        assert!(values.is_empty());
+        assert_eq!(Arc::strong_count(&counted), 1);
+        values.insert(Panicking(Arc::clone(&counted)));
+        values.insert(Arc::clone(&counted));
+        let dropped = contain(|| drop(values));
+        let panic = dropped.expect_err("it goes on").to_string();
+        assert!(panic.contains("planned"), "{panic}");
         assert_eq!(Arc::strong_count(&counted), 1);
     }
 

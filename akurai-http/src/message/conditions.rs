@@ -21,8 +21,9 @@ impl Response {
     /// Names the version of the content: sets `ETag` (RFC 9110 §8.8.3), and lets the router answer
     /// the request's conditions, as for files. A `GET` or `HEAD` whose client has this version
     /// (`If-None-Match`) gets 304 without the content. One that is for another version (`If-Match`)
-    /// gets 412. Conditions are for answers with status 200. The field alone, set with
-    /// [`with_header`](Response::with_header), answers none.
+    /// gets 412. Conditions are for answers with status 200 to these two methods: an answer to
+    /// `QUERY` is never 304, since its content depends on the request's body. The field alone, set
+    /// with [`with_header`](Response::with_header), answers none.
     ///
     /// The tag stands without its quotes, such as `v7`, and is then a strong one: with it, the
     /// content is the same byte for byte. A weak tag stands as in the field: `W/"v7"`. It says that
@@ -49,7 +50,7 @@ impl Response {
         let mut response = self
             .without_header("ETag")
             .with_header("ETag", with_quotes(tag));
-        response.parts.unsettled = Unsettled::Conditions;
+        response.settle_conditions_later();
         response
     }
 
@@ -75,7 +76,7 @@ impl Response {
         if let Ok(since) = time.duration_since(UNIX_EPOCH) {
             let date = imf_fixdate(since.as_secs());
             self.parts.headers.append_known(b"Last-Modified", &date);
-            self.parts.unsettled = Unsettled::Conditions;
+            self.settle_conditions_later();
         }
         self
     }
@@ -88,6 +89,13 @@ impl Response {
     pub(crate) fn settle(&mut self, request: &Request) {
         if self.parts.unsettled != Unsettled::Nothing {
             self.settle_with(request);
+        }
+    }
+
+    fn settle_conditions_later(&mut self) {
+        // The library's own texts are errors, which have no conditions.
+        if self.parts.unsettled == Unsettled::Nothing {
+            self.parts.unsettled = Unsettled::Conditions;
         }
     }
 
@@ -159,7 +167,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// The answer: 412, or 304 to a `GET` or `HEAD` whose client has this version. The 304 has the
+    /// The answer: 412, or 304 to a `GET` or `HEAD` whose client has this version. Any other method
+    /// gets 412 instead of 304 (RFC 9110 §13.1.2), `QUERY` too. The 304 has the
     /// validators. If the whole answer has `Cache-Control`, `Expires` or `Vary`, the 304 should have
     /// them too (§15.4.5): add them to the error, or let [`Response::etag`] do it all.
     ///
@@ -435,6 +444,9 @@ mod tests {
         let own = || Response::plain(Status::NOT_FOUND, "not found");
         assert_eq!(settled(own()), "application/problem+json");
         assert_eq!(settled(own().failed()), "application/problem+json");
+        assert_eq!(settled(own().etag("v7")), "application/problem+json");
+        let dated = own().last_modified(UNIX_EPOCH + PAST);
+        assert_eq!(settled(dated), "application/problem+json");
         assert_eq!(
             settled(own().with_body("mine")),
             "text/plain; charset=utf-8"

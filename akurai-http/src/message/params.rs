@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 /// The pattern, and the parameters' names and values, in one text. The next request reuses its
 /// memory.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Params {
     /// The values, percent-decoded, one after the other. The names follow, and then the pattern,
     /// once they are known.
@@ -19,7 +19,17 @@ pub(crate) struct Params {
     pub(crate) rest_bytes: usize,
     /// The path ends at a prefix, without the slash after it.
     pub(crate) lacks_slash: bool,
-    is_match: bool,
+    matched: Matched,
+}
+
+/// What of a route matched.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Matched {
+    #[default]
+    Nothing,
+    /// The path. No route there has the method.
+    Path,
+    Route,
 }
 
 impl Params {
@@ -39,7 +49,7 @@ impl Params {
         self.ends.clear();
         self.rest_bytes = 0;
         self.lacks_slash = false;
-        self.is_match = false;
+        self.matched = Matched::Nothing;
     }
 
     /// Ends the search: the values have these names, and the route has this pattern.
@@ -47,12 +57,24 @@ impl Params {
         debug_assert_eq!(names.len(), self.ends.len());
         names.iter().for_each(|name| self.push(name));
         self.text.push_str(pattern);
-        self.is_match = true;
+        self.matched = Matched::Route;
     }
 
-    /// Whether a pattern matched.
+    /// Ends the search: this pattern has the path, but not the method.
+    pub(crate) fn finish_without_route(&mut self, pattern: &str) {
+        self.clear();
+        self.text.push_str(pattern);
+        self.matched = Matched::Path;
+    }
+
+    /// Whether a route matched, its method too.
+    pub(crate) fn has_route(&self) -> bool {
+        self.matched == Matched::Route
+    }
+
+    /// Whether a pattern matched the path.
     pub(crate) fn is_match(&self) -> bool {
-        self.is_match
+        self.matched != Matched::Nothing
     }
 
     /// The pattern, once the search has ended.

@@ -142,8 +142,10 @@ impl Reply {
     label = "this handler returns `{Self}`",
     note = "a handler returns a `Response`, a `Reply`, an `Upgrade` or a `Result` of such things, \
             whose error may be an `io::Error`",
+    note = "for a `Result`: one of its two types is none of these; if it is the error, as with a \
+            `ParseIntError`, give the error of `Request::parse_param`, an `io::Error` or a `Reply`",
     note = "for an error or a value of your own: `impl From<MyType> for akurai_http::Reply`",
-    note = "for a text: `Response::text(..)`; for a future: handlers block, so remove `async`"
+    note = "for a text: `Response::text(..)`; for a status: `Response::new(status)`; for a future: handlers block, so remove `async`"
 )]
 pub trait IntoReply: Into<Reply> {}
 

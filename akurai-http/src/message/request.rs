@@ -53,13 +53,17 @@ pub struct Request {
     proxies: Option<Arc<TrustedProxies>>,
     /// What the path matched in the server's router. Its memory serves request after request.
     matched: Params,
-    /// What it matched in a router that was called by hand, if there is no other match.
+    /// The route that it matched in a router that was called by hand, if there is no other.
     matched_by_hand: OnceLock<Box<Params>>,
+    /// As `matched_by_hand`, for a pattern that has the path and not the method.
+    path_by_hand: OnceLock<Box<Params>>,
     values: Attached,
     /// Its log lines, and what went wrong with it.
     log: Mutex<RequestLog>,
     /// How many bytes at the end of the path `{*name}` matched.
     rest_bytes: AtomicUsize,
+    /// What it matched in the path of the request that this one was passed on for.
+    rest_of_other: OnceLock<Box<str>>,
     /// Where the body comes from. A connection lends its buffers while an app answers. A request
     /// that was made by hand has its body in here.
     buffered: Mutex<Box<BufferedTransport>>,
@@ -265,9 +269,11 @@ impl Request {
             proxies,
             matched: Params::default(),
             matched_by_hand: OnceLock::new(),
+            path_by_hand: OnceLock::new(),
             values: Attached::default(),
             log: Mutex::default(),
             rest_bytes: AtomicUsize::new(0),
+            rest_of_other: OnceLock::new(),
             buffered: Mutex::new(Box::new(BufferedTransport::by_hand(Vec::new()))),
         }
     }
@@ -277,9 +283,7 @@ impl Request {
         let (head, lines) = parser.take_head();
         self.headers.assign(bytes, lines);
         self.head = head;
-        self.begin_log();
-        self.matched.clear();
-        self.matched_by_hand.take();
+        self.forget_last();
     }
 
     /// Becomes a refused request: the method and version that `parser` has read of it, on which the
@@ -292,7 +296,16 @@ impl Request {
             ..Head::default()
         };
         self.headers.clear();
+        self.forget_last();
+    }
+
+    /// Forgets what the connection's last request left here.
+    fn forget_last(&mut self) {
+        debug_assert!(self.values.is_empty(), "values of the last request");
+        self.begin_log();
         self.matched.clear();
+        self.matched_by_hand.take();
+        self.path_by_hand.take();
     }
 
     /// Begins its body, which may be refused at once for its length. `own_bytes` is the longest

@@ -5,7 +5,7 @@ use std::ptr;
 use super::Router;
 use super::call::{Call, Route, through};
 use super::node::Node;
-use super::slashes::{self, Slashes, other_path};
+use super::slashes::{Slashes, other_path};
 use crate::message::params::Params;
 use crate::{App, Limits, Method, Reply, Request, RequestError, Response, Status};
 
@@ -25,8 +25,8 @@ enum PathMatch<'a> {
     Route(&'a Route),
     /// The path is there, the method is not.
     OtherMethod(&'a Node),
-    /// The path with its last slash added or taken away is there.
-    OtherSlash,
+    /// The path with its last slash added or taken away is there, and redirects.
+    OtherSlash(&'a Route),
     Nothing,
     /// The router has no such host.
     Misdirected,
@@ -52,7 +52,10 @@ impl Router {
 
     /// As [`call`](Router::call), for a request that was looked up already.
     fn call_found(&self, request: &Request, call: Call<'_>, found: &Lookup<'_>) -> Reply {
-        through(&self.middleware, request, &|inner| {
+        let exchange = |another: &Request, _: &Request| {
+            self.look_up_and_set(another);
+        };
+        through(&self.middleware, request, &exchange, &|inner| {
             // Middleware may pass on another request.
             let mut reply = match ptr::eq(inner, request) {
                 true => dispatch(inner, call, found),
@@ -107,15 +110,14 @@ impl Router {
         };
         found.rest_bytes = params.rest_bytes;
         found.path = match node.route(request.method()) {
-            Some(route) if is_other && self.redirects(route) => PathMatch::OtherSlash,
+            Some(route) if is_other && self.redirects(route) => PathMatch::OtherSlash(route),
             Some(route) => {
                 params.finish(&route.names, &route.pattern);
                 PathMatch::Route(route)
             }
             None => {
-                params.clear();
                 let pattern = node.routes.first().map_or("", |route| &route.pattern);
-                params.finish(&[], pattern);
+                params.finish_without_route(pattern);
                 PathMatch::OtherMethod(node)
             }
         };
@@ -152,7 +154,7 @@ fn dispatch(request: &Request, call: Call<'_>, found: &Lookup<'_>) -> Reply {
             request.set_rest(found.rest_bytes);
             return route.call(request, call);
         }
-        PathMatch::OtherSlash => return slashes::redirect(request).into(),
+        PathMatch::OtherSlash(route) => return route.redirect(request, call),
         PathMatch::OtherMethod(node) => &|| node.without_route(request.method()),
         PathMatch::Nothing => &|| Response::plain(Status::NOT_FOUND, "not found"),
         PathMatch::Misdirected => &|| Response::refusal(RequestError::Misdirected),
@@ -183,9 +185,12 @@ impl App for Router {
             .max_body_bytes()
     }
 
-    fn allow(&self, request: &Request) -> Option<String> {
+    fn allow(&self, request: &Request) -> Result<Option<String>, RequestError> {
         let found = self.look_up(request, &mut Params::default());
-        found.node.map(Node::allow)
+        match found.path {
+            PathMatch::Misdirected => Err(RequestError::Misdirected),
+            _ => Ok(found.node.map(Node::allow)),
+        }
     }
 
     fn methods(&self) -> Vec<Method> {

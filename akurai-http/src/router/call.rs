@@ -1,10 +1,11 @@
 //! Calls a route's handler, or a fallback, within the middleware around it.
 
+use std::ptr;
 use std::sync::Arc;
 
 use crate::io::contain::contain;
 use crate::message::own_answers::internal_error;
-use crate::router::slashes::Slashes;
+use crate::router::slashes::{self, Slashes};
 use crate::{Method, Reply, Request, Response, Status};
 
 pub(super) type Handler = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
@@ -16,6 +17,8 @@ pub(super) type Stack = Vec<Middleware>;
 pub(super) struct Route {
     /// `None` for all methods that have no route of their own.
     pub(super) method: Option<Method>,
+    /// The methods without a variant that a nested app takes.
+    pub(super) others: Vec<Method>,
     /// The whole pattern, with the prefixes of the routers that this route was nested in.
     pub(super) pattern: String,
     /// The names of the parameters on the way to this route, in order.
@@ -33,6 +36,15 @@ impl Route {
         through_all(&self.stacks, request, &|request| match call {
             Call::Handler => (self.handler)(request),
             Call::Caught => caught(request, &self.handler),
+            Call::Refusal(refusal) => refusal(request),
+        })
+    }
+
+    /// Redirects to the path that this route has, within the same middleware.
+    #[cold]
+    pub(super) fn redirect(&self, request: &Request, call: Call<'_>) -> Reply {
+        through_all(&self.stacks, request, &|request| match call {
+            Call::Handler | Call::Caught => slashes::redirect(request).into(),
             Call::Refusal(refusal) => refusal(request),
         })
     }
@@ -109,20 +121,47 @@ fn through_all(
 ) -> Reply {
     match stacks.split_last() {
         None => handler(request),
-        Some((outer, inner)) => through(outer, request, &|request| {
-            through_all(inner, request, handler)
-        }),
+        Some((outer, inner)) => {
+            let next = |request: &Request| through_all(inner, request, handler);
+            through(outer, request, &Request::take_match_of, &next)
+        }
     }
 }
+
+/// What to do with another request that middleware passes on, before the rest gets it: the other
+/// one, and the one that middleware was given.
+pub(super) type Exchange<'a> = &'a dyn Fn(&Request, &Request);
 
 /// Calls the middleware from the outermost, the last, to the innermost, and then `handler`.
 pub(super) fn through(
     stack: &[Middleware],
     request: &Request,
+    exchange: Exchange<'_>,
     handler: &dyn Fn(&Request) -> Reply,
 ) -> Reply {
     match stack.split_last() {
         None => handler(request),
-        Some((outer, inner)) => outer(request, &|request| through(inner, request, handler)),
+        Some((outer, inner)) => outer(request, &|passed| {
+            let next = || through(inner, passed, exchange, handler);
+            match ptr::eq(passed, request) {
+                true => next(),
+                false => with_another(passed, request, exchange, &next),
+            }
+        }),
     }
+}
+
+/// Calls `next`, which handles another request than `request`. What goes wrong with that one is
+/// `request`'s, for the server knows no other.
+#[cold]
+fn with_another(
+    another: &Request,
+    request: &Request,
+    exchange: Exchange<'_>,
+    next: &dyn Fn() -> Reply,
+) -> Reply {
+    exchange(another, request);
+    // Middleware may panic behind the handler's failure. That failure is kept too.
+    let _kept = request.take_notes_of(another);
+    next()
 }

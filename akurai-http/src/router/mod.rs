@@ -121,8 +121,11 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// If the pattern is malformed (it must begin with `/`; `{*name}` must be its last segment;
-    /// names must not be empty or used twice), or if it already has a handler for this method.
+    /// If the pattern is malformed, or if it already has a handler for this method. A pattern begins
+    /// with `/`. A name is letters, digits and `_` of ASCII, and is not used twice; `{*name}` is
+    /// the last segment. Other segments stand decoded, without `?`, `#`, `%`, braces, spaces and
+    /// control characters. They are not `.` or `..`, and do not begin with `:`, `*` or `<`: so other
+    /// libraries write a parameter.
     #[track_caller]
     pub fn route<R: IntoReply>(
         self,
@@ -149,6 +152,7 @@ impl Router {
         );
         node.routes.push(Route {
             method,
+            others: Vec::new(),
             pattern: pattern.to_owned(),
             names,
             handler,
@@ -291,12 +295,18 @@ impl Router {
     /// The route is looked up first, so the function knows [`Request::pattern`] and
     /// [`Request::param`]. It hands a value to the handler with [`Request::insert`].
     ///
+    /// The function may pass another request to `next`. This router looks up the route of that one.
+    /// But if this router was nested, the route is settled: its handler gets the other request, with
+    /// the parameters of the first. In both cases the first request's log line gets the fields of
+    /// the other, and failures and panics are told as the first one's.
+    ///
     /// `next` also returns the answers that the server gives instead of a handler: 500 if the
     /// handler panicked, and 413 if a request announces a body over the limit, for which no handler
     /// is called. So middleware can, for example, let a page of another site read them. Some
     /// answers do not pass through here, because there is no request to pass: answers to a head
-    /// that the server does not accept (400, 408, 414, 417, 431, 501, 505), to `TRACE` and
-    /// `OPTIONS *`, and the 503 for a connection that finds no place. If a reply's stream fails
+    /// that the server does not accept (400, 408, 414, 417, 431, 501, 505), the 421 of
+    /// [`Server::hosts`](crate::Server::hosts), answers to `TRACE` and `OPTIONS *`, and the 503 for
+    /// a connection that finds no place. If a reply's stream fails
     /// before its first byte, the server sends 500 instead. That 500 keeps the reply's fields,
     /// except those about the content.
     ///
@@ -315,9 +325,7 @@ impl Router {
         middleware: impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> R + Send + Sync + 'static,
     ) -> Router {
         self.middleware.push(Box::new(move |request, next| {
-            let mut reply = middleware(request, next).into();
-            reply.settle(request);
-            reply
+            noted(request, middleware(request, next).into())
         }));
         self
     }

@@ -99,8 +99,14 @@ impl Router {
 
     #[track_caller]
     fn nest_app(self, prefix: &str, app: impl App) -> Router {
+        let pattern = format!("{prefix}/{{*}}");
+        let others = app.methods();
         let handler = move |request: &Request| noted(request, app.handle(request));
-        let mut router = self.add(None, &format!("{prefix}/{{*}}"), Box::new(handler));
+        let mut router = self.add(None, &pattern, Box::new(handler));
+        let (node, _) = router.root.at(&pattern);
+        if let Some(route) = node.routes.last_mut() {
+            route.others = others;
+        }
         if !prefix.is_empty() {
             router.root.at(prefix).0.is_prefix = true;
         }

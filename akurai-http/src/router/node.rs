@@ -103,11 +103,9 @@ impl Node {
         let mut segments = path.split('/').peekable();
         while let Some(segment) = segments.next() {
             let name = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
+            let name = name.filter(|name| !name.contains(['{', '}']));
             let Some(name) = name else {
-                assert!(
-                    !segment.contains(['{', '}']),
-                    "a brace within a segment of {pattern:?}"
-                );
+                check_plain(segment, pattern);
                 node = node.plain_child(segment);
                 continue;
             };
@@ -123,6 +121,11 @@ impl Node {
             assert!(
                 !name.is_empty() && !names.iter().any(|known| known == name),
                 "parameter {segment} of {pattern:?} has no name of its own"
+            );
+            assert!(
+                rest == Some("") || name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
+                "{segment} of {pattern:?} is no parameter: write {{name}}, or {{*name}} for the rest, \
+                 with letters, digits and '_' alone"
             );
             names.push(name.to_owned());
             node = match rest {
@@ -239,12 +242,34 @@ impl Node {
             .chain(self.any.as_deref())
             .chain(self.rest.as_deref());
         children.for_each(|child| child.name_others(named));
-        for method in self.routes.iter().filter_map(|route| route.method) {
+        let own = |route: &'_ Route| route.method.into_iter().chain(route.others.clone());
+        for method in self.routes.iter().flat_map(own) {
             if !Method::ALL.contains(&method) && !named.contains(&method) {
                 named.push(method);
             }
         }
     }
+}
+
+/// Refuses the text of a segment that no path has, or that was meant to be a parameter.
+#[track_caller]
+fn check_plain(segment: &str, pattern: &str) {
+    assert!(
+        !segment.contains(['{', '}']),
+        "a brace within a segment of {pattern:?}"
+    );
+    assert!(
+        !segment.starts_with([':', '*', '<']),
+        "{segment:?} of {pattern:?} is no parameter: write {{name}}, or {{*name}} for the rest"
+    );
+    let is_wrong = |c: char| matches!(c, '?' | '#' | '%' | ' ') || c.is_control();
+    if let Some(wrong) = segment.chars().find(|&c| is_wrong(c)) {
+        panic!("{wrong:?} in {pattern:?}: a pattern is a path, decoded, without a query");
+    }
+    assert!(
+        !matches!(segment, "." | ".."),
+        "{segment:?} in {pattern:?}: clients ask for no such path"
+    );
 }
 
 /// How messages name what a route takes.

@@ -25,7 +25,10 @@ pub(super) fn other_path(path: &str) -> Option<Cow<'_, str>> {
 /// Sends the client to the path with its last slash added or taken away. It keeps the method, the
 /// body (308, RFC 9110 §15.4.9) and the query.
 pub(super) fn redirect(request: &Request) -> Response {
-    let path = other_path(request.path()).unwrap_or_default();
+    // Middleware may have passed on a request for another path.
+    let Some(path) = other_path(request.path()) else {
+        return Response::plain(Status::NOT_FOUND, "not found");
+    };
     let location = match request.query() {
         Some(query) => format!("{path}?{query}"),
         None => path.into_owned(),

@@ -1,6 +1,8 @@
 use super::*;
 use crate::{App, Limits, Status};
 
+mod exchanged;
+
 fn router() -> Router {
     let show = |what: &'static str| {
         move |req: &Request| {
@@ -200,7 +202,7 @@ fn a_prefix_without_its_slash_is_answered_as_with_one() {
         assert_eq!(reply.response().body(), Some(&b"made"[..]));
         assert_eq!(App::max_body_bytes(&router, &posted), Some(7));
         let allow = App::allow(&router, &Request::new(Method::Trace, path));
-        assert_eq!(allow.as_deref(), Some("GET, HEAD, POST, OPTIONS"));
+        assert_eq!(allow, Ok(Some("GET, HEAD, POST, OPTIONS".into())));
     }
 }
 
@@ -286,6 +288,25 @@ fn bad_patterns_are_told_at_the_start() {
         ),
         ("/{*a}/b", "{*a} is not the last segment of \"/{*a}/b\""),
         ("/a{b}", "a brace within a segment of \"/a{b}\""),
+        ("/{a}{b}", "a brace within a segment of \"/{a}{b}\""),
+        ("/{{a}}", "a brace within a segment of \"/{{a}}\""),
+        (
+            "/x?q=1",
+            "'?' in \"/x?q=1\": a pattern is a path, decoded, without a query",
+        ),
+        (
+            "/a/../b",
+            "\"..\" in \"/a/../b\": clients ask for no such path",
+        ),
+        (
+            "/:id",
+            "\":id\" of \"/:id\" is no parameter: write {name}, or {*name} for the rest",
+        ),
+        (
+            "/{id:u32}",
+            "{id:u32} of \"/{id:u32}\" is no parameter: write {name}, or {*name} for the rest, \
+             with letters, digits and '_' alone",
+        ),
         ("/plain", "GET /plain has a handler already"),
     ] {
         let panic = std::panic::catch_unwind(|| router().get(pattern, |_| Response::text("")));
@@ -321,4 +342,49 @@ fn a_route_that_is_known_is_that_of_the_request_it_was_looked_up_for() {
     assert_eq!(answer(exchanged), (200, "y".to_owned()));
     assert_eq!(answer(Request::new(Method::Get, "/a/x")).0, 405);
     assert_eq!(answer(Request::new(Method::Get, "/c")).0, 404);
+}
+
+#[test]
+fn patterns_of_other_libraries_and_of_no_path_are_refused() {
+    let has = |pattern: &str| {
+        let handler = |_: &Request| Response::text("");
+        let made = std::panic::catch_unwind(|| Router::new().get(pattern, handler));
+        made.is_ok()
+    };
+    for pattern in [
+        "/p/{path...}",
+        "/e/{$}",
+        "/{id?}",
+        "/{user-id}",
+        "/{ä}",
+        "/{**}",
+        "/{*a b}",
+        "/:id",
+        "/*",
+        "/*path",
+        "/<id>",
+        "/x#a",
+        "/x y",
+        "/x\ty",
+        "/%61",
+        "/.",
+        "/./x",
+        "/x/..",
+    ] {
+        assert!(!has(pattern), "{pattern:?}");
+    }
+    for pattern in [
+        "/{user_id2}",
+        "/{*}",
+        "/{*all_9}",
+        "/café/日本",
+        "/a:b",
+        "/a*",
+        "/.well-known/x",
+        "/...",
+        "/a//b",
+        "/@x/~y/a+b;c=d",
+    ] {
+        assert!(has(pattern), "{pattern:?}");
+    }
 }

@@ -227,9 +227,7 @@ impl Connection<'_> {
     fn after_panic(&mut self, panic: &io::Error) -> Outcome {
         self.tell_noted();
         self.note_panic(panic);
-        if let Err(panic) = contain(|| self.request.drop_values()) {
-            self.note_panic(&panic);
-        }
+        self.drop_values();
         match self.take_back() {
             Some(outcome) => outcome,
             None => self.respond(internal_error()),
@@ -292,11 +290,15 @@ impl Connection<'_> {
                 Err(refusal) => refusal,
             }
         });
-        self.request.drop_values();
-        self.with_failure_told(reply)
+        let panicked = self.drop_values();
+        let reply = self.with_failure_told(reply);
+        match panicked {
+            true => internal_error().into(),
+            false => reply,
+        }
     }
 
-    /// Tells the failure that a reply was made of, and the panic that it stands for.
+    /// Tells the failures that a reply was made of, and the panics that it stands for.
     fn with_failure_told(&mut self, mut reply: Reply) -> Reply {
         self.request.note_failure(&mut reply);
         if self.tell_noted() {
@@ -305,11 +307,11 @@ impl Connection<'_> {
         reply
     }
 
-    /// Tells the failure and the panic that the request has noted. Returns whether there was a
+    /// Tells the failures and the panics that the request has noted. Returns whether there was a
     /// panic.
     fn tell_noted(&mut self) -> bool {
-        let (failure, panic) = self.request.take_noted();
-        if let Some(error) = failure {
+        let (failures, panics) = self.request.take_noted();
+        for error in failures {
             // If the client left while its body was read, the handler did not fail: nothing is
             // told.
             let left = is_disconnect(&error) && self.buffered.body.check().is_err();
@@ -317,10 +319,8 @@ impl Connection<'_> {
                 self.tell(FailureKind::Handler, &error);
             }
         }
-        if let Some(panic) = &panic {
-            self.note_panic(panic);
-        }
-        panic.is_some()
+        panics.iter().for_each(|panic| self.note_panic(panic));
+        !panics.is_empty()
     }
 
     fn note_panic(&self, panic: &io::Error) {
@@ -350,6 +350,15 @@ impl Connection<'_> {
         for panic in self.request.end(ending) {
             self.note_panic(&panic);
         }
+        // The log's function may have attached some. The next request must not get them.
+        self.drop_values();
+    }
+
+    /// Drops the values that the application has attached. Returns whether one of them panicked.
+    fn drop_values(&mut self) -> bool {
+        let panics = self.request.drop_values();
+        panics.iter().for_each(|panic| self.note_panic(panic));
+        !panics.is_empty()
     }
 
     /// How many bytes were written so far, with those that wait in the output.
@@ -400,9 +409,13 @@ fn is_for_server(request: &Request) -> bool {
 }
 
 fn answer_for_server(app: &dyn App, request: &Request) -> Reply {
+    let known = match app.allow(request) {
+        Ok(known) => known,
+        Err(error) => return Response::refusal(error).into(),
+    };
     let (response, allow) = match request.is_asterisk() {
         true => (Response::new(Status::NO_CONTENT), None),
-        false => (method_not_allowed(), app.allow(request)),
+        false => (method_not_allowed(), known),
     };
     let allow = allow.unwrap_or_else(|| Method::list(&app.methods()));
     response.with_header("Allow", allow).into()

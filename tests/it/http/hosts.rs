@@ -114,6 +114,8 @@ fn rebinding_reaches_no_route_of_a_named_host() {
         format!("POST / HTTP/1.1\r\nHost: {evil}\r\nContent-Length: 99999999\r\n\r\n"),
         format!("OPTIONS / HTTP/1.1\r\nHost: {evil}\r\n\r\n"),
         format!("QUERY / HTTP/1.1\r\nHost: {evil}\r\n\r\n"),
+        format!("TRACE / HTTP/1.1\r\nHost: {evil}\r\n\r\n"),
+        format!("OPTIONS * HTTP/1.1\r\nHost: {evil}\r\n\r\n"),
         handshake("/").replacen("Host: example.com", &format!("Host: {evil}"), 1),
         "GET / HTTP/1.0\r\n\r\n".to_owned(),
     ] {
@@ -122,6 +124,7 @@ fn rebinding_reaches_no_route_of_a_named_host() {
         let answer = client.read_response();
         assert!([421, 413].contains(&answer.status), "{request}: {answer:?}");
         assert!(!answer.text().contains("secret"));
+        assert_eq!(answer.header("allow"), None, "{request}");
     }
     assert_eq!(ran.load(Ordering::SeqCst), 0);
     assert_eq!(get(&server, "localhost:8090", "/").text(), "secret");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::mem;
 use std::sync::PoisonError;
 
 use super::Request;
@@ -13,14 +14,18 @@ use crate::io::lock::lock;
 /// Called with the request when it is over.
 pub(crate) type AtEnd = Box<dyn FnOnce(&Request, &Ending) + Send>;
 
+/// How many failures, and how many panics, of one request are kept. Middleware may call a handler
+/// any number of times.
+const MAX_NOTED: usize = 16;
+
 /// The log lines that a request will have, their fields, and what went wrong with the request.
 #[derive(Default)]
 pub(crate) struct RequestLog {
-    /// The error that the answer was made of. It stays here, whatever middleware makes of the
-    /// answer.
-    failure: Option<io::Error>,
-    /// The panic of its handler.
-    panic: Option<io::Error>,
+    /// The errors that answers were made of: the handler's, and those of middleware. They stay
+    /// here, whatever other middleware makes of the answer. At most [`MAX_NOTED`].
+    failures: Vec<io::Error>,
+    /// The panics of handlers. At most [`MAX_NOTED`].
+    panics: Vec<io::Error>,
     /// A server answers the request, and will say when it is over.
     is_served: bool,
     at_end: Vec<AtEnd>,
@@ -71,18 +76,27 @@ impl Request {
     /// Keeps the error that `reply` was made of, if there is one.
     pub(crate) fn note_failure(&self, reply: &mut Reply) {
         if let Some(error) = reply.response_mut().parts.failure.take() {
-            lock(&self.log).failure = Some(error);
+            keep(&mut lock(&self.log).failures, error);
         }
     }
 
     pub(crate) fn note_panic(&self, panic: io::Error) {
-        lock(&self.log).panic = Some(panic);
+        keep(&mut lock(&self.log).panics, panic);
     }
 
-    /// The failure and the panic that were noted.
-    pub(crate) fn take_noted(&mut self) -> (Option<io::Error>, Option<io::Error>) {
+    /// The failures and the panics that were noted.
+    pub(crate) fn take_noted(&mut self) -> (Vec<io::Error>, Vec<io::Error>) {
         let log = self.own_log();
-        (log.failure.take(), log.panic.take())
+        (mem::take(&mut log.failures), mem::take(&mut log.panics))
+    }
+
+    /// Makes what `another` request notes this one's, as soon as the result is dropped: failures,
+    /// panics and the fields of log lines.
+    pub(crate) fn take_notes_of<'a>(&'a self, another: &'a Request) -> impl Drop + 'a {
+        Notes {
+            from: another,
+            to: self,
+        }
     }
 
     /// Whether anything waits for the end of this request.
@@ -95,12 +109,9 @@ impl Request {
         let (at_end, mut fields) = {
             let mut log = lock(&self.log);
             let log = &mut *log;
-            (
-                std::mem::take(&mut log.at_end),
-                std::mem::take(&mut log.fields),
-            )
+            (mem::take(&mut log.at_end), mem::take(&mut log.fields))
         };
-        for (name, value) in std::mem::take(&mut ending.fields) {
+        for (name, value) in mem::take(&mut ending.fields) {
             set_field(&mut fields, name, value);
         }
         ending.fields = fields;
@@ -115,8 +126,8 @@ impl Request {
     pub(super) fn begin_log(&mut self) {
         let log = self.own_log();
         log.is_served = true;
-        log.failure = None;
-        log.panic = None;
+        log.failures.clear();
+        log.panics.clear();
         log.at_end.clear();
         log.fields.clear();
     }
@@ -129,5 +140,42 @@ impl Request {
     fn own_log(&mut self) -> &mut RequestLog {
         let log = self.log.get_mut();
         log.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One request's notes, on their way to another.
+struct Notes<'a> {
+    from: &'a Request,
+    to: &'a Request,
+}
+
+impl Drop for Notes<'_> {
+    fn drop(&mut self) {
+        let (failures, panics, fields) = {
+            let mut log = lock(&self.from.log);
+            let log = &mut *log;
+            (
+                mem::take(&mut log.failures),
+                mem::take(&mut log.panics),
+                mem::take(&mut log.fields),
+            )
+        };
+        let mut log = lock(&self.to.log);
+        let log = &mut *log;
+        failures
+            .into_iter()
+            .for_each(|error| keep(&mut log.failures, error));
+        panics
+            .into_iter()
+            .for_each(|panic| keep(&mut log.panics, panic));
+        for (name, value) in fields {
+            set_field(&mut log.fields, name, value);
+        }
+    }
+}
+
+fn keep(noted: &mut Vec<io::Error>, error: io::Error) {
+    if noted.len() < MAX_NOTED {
+        noted.push(error);
     }
 }

@@ -9,6 +9,9 @@ use std::sync::atomic::Ordering;
 use super::Request;
 use crate::message::params::Params;
 
+/// Stands for a number of bytes: `{*name}` matched in the path of another request.
+const REST_OF_OTHER: usize = usize::MAX;
+
 impl Request {
     /// The text that `{name}` in the route's pattern matched, percent-decoded. `None` if no route
     /// matched, or if its pattern has no such name.
@@ -97,15 +100,19 @@ impl Request {
     }
 
     /// Drops what was [attached](Request::insert). The application's code runs in here.
-    pub(crate) fn drop_values(&mut self) {
-        self.values.clear();
+    pub(crate) fn drop_values(&mut self) -> Vec<io::Error> {
+        self.values.clear()
     }
 
+    /// The first match of a route; without one, the first of a path.
     fn matched(&self) -> Option<&Params> {
-        match self.matched.is_match() {
-            true => Some(&self.matched),
-            false => self.matched_by_hand.get().map(|params| &**params),
+        if self.matched.has_route() {
+            return Some(&self.matched);
         }
+        let by_hand = self.matched_by_hand.get().map(Box::as_ref);
+        by_hand
+            .or(Some(&self.matched).filter(|matched| matched.is_match()))
+            .or_else(|| self.path_by_hand.get().map(Box::as_ref))
     }
 
     /// Empty parameters with the memory of earlier ones.
@@ -119,11 +126,26 @@ impl Request {
     }
 
     /// Sets what the path matched in a router that was called by hand. If routers call one another,
-    /// the match of the first one stays.
+    /// the first match of a route stays.
     pub(crate) fn set_matched_by_hand(&self, params: Params) {
-        if self.matched().is_none() {
-            let _ = self.matched_by_hand.set(Box::new(params));
+        let slot = match params.has_route() {
+            true => &self.matched_by_hand,
+            false => &self.path_by_hand,
+        };
+        if !self.matched().is_some_and(Params::has_route) {
+            let _ = slot.set(Box::new(params));
         }
+    }
+
+    /// Takes over what another request matched, since middleware of the route has passed on this
+    /// one in its place.
+    pub(crate) fn take_match_of(&self, other: &Request) {
+        if let Some(matched) = other.matched() {
+            self.set_matched_by_hand(matched.clone());
+        }
+        // Its path may be another one.
+        let _ = self.rest_of_other.set(other.rest().into());
+        self.set_rest(REST_OF_OTHER);
     }
 
     /// Sets how many bytes at the end of the path `{*name}` matched. If routers call one another,
@@ -135,6 +157,9 @@ impl Request {
     /// What `{*name}` matched, percent-encoded as it came.
     pub(crate) fn rest(&self) -> &str {
         let path = self.path();
-        &path[path.len() - self.rest_bytes.load(Ordering::Relaxed)..]
+        match self.rest_bytes.load(Ordering::Relaxed) {
+            REST_OF_OTHER => self.rest_of_other.get().map_or("", |rest| rest),
+            bytes => &path[path.len() - bytes..],
+        }
     }
 }

@@ -116,11 +116,13 @@ impl Connection<'_> {
         if !self.request.has_end() {
             return Socket::new(entry);
         }
-        let request = mem::replace(&mut self.request, Request::on(None, None));
+        let mut request = mem::replace(&mut self.request, Request::on(None, None));
         let status = self.begun.as_ref().map(|begun| begun.status);
         let registry = Arc::clone(&self.serving.registry);
         let run = move |ending: Ending| {
-            for panic in request.end(Ending { status, ..ending }) {
+            let mut panics = request.end(Ending { status, ..ending });
+            panics.extend(request.drop_values());
+            for panic in panics {
                 registry.note_panic(Some(failed_request(&request)), &panic);
             }
         };
