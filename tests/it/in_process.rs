@@ -161,7 +161,7 @@ fn large_bodies_go_both_ways_and_one_that_is_too_large_is_refused_before_it_is_s
     let answer = answer.expect("an answer");
     assert_eq!(answer.status(), Status::CONTENT_TOO_LARGE);
     assert!(answer.interim().is_empty());
-    let came = client.handle().stats().bytes_in;
+    let came = client.handle().stats().bytes_received;
     assert!(came < 1000, "{came} bytes: the body was not sent");
 }
 

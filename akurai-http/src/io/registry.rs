@@ -50,8 +50,8 @@ pub(crate) struct Counts {
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) requests: AtomicU64,
-    pub(crate) bytes_in: AtomicU64,
-    pub(crate) bytes_out: AtomicU64,
+    pub(crate) bytes_received: AtomicU64,
+    pub(crate) bytes_sent: AtomicU64,
 }
 
 impl Counts {
@@ -67,8 +67,8 @@ impl Traffic {
             most.fetch_max(one.load(Ordering::Relaxed), Ordering::Relaxed);
         };
         raise(&self.requests, &other.requests);
-        raise(&self.bytes_in, &other.bytes_in);
-        raise(&self.bytes_out, &other.bytes_out);
+        raise(&self.bytes_received, &other.bytes_received);
+        raise(&self.bytes_sent, &other.bytes_sent);
     }
 
     fn add(&self, other: &Traffic) {
@@ -76,8 +76,8 @@ impl Traffic {
             sum.fetch_add(one.load(Ordering::Relaxed), Ordering::Relaxed);
         };
         add(&self.requests, &other.requests);
-        add(&self.bytes_in, &other.bytes_in);
-        add(&self.bytes_out, &other.bytes_out);
+        add(&self.bytes_received, &other.bytes_received);
+        add(&self.bytes_sent, &other.bytes_sent);
     }
 }
 
@@ -129,8 +129,8 @@ impl Registry {
             upgraded: self.upgraded(),
             threads: 0,
             requests: relaxed(&told.requests),
-            bytes_in: relaxed(&told.bytes_in),
-            bytes_out: relaxed(&told.bytes_out),
+            bytes_received: relaxed(&told.bytes_received),
+            bytes_sent: relaxed(&told.bytes_sent),
             overloaded: relaxed(&self.counts.overloaded),
             panics: relaxed(&self.counts.panics),
             refused: RequestError::all()
@@ -239,7 +239,7 @@ mod tests {
         let registry: Arc<Registry> = Arc::default();
         let counts = || {
             let stats = registry.stats();
-            (stats.requests, stats.bytes_in, stats.bytes_out)
+            (stats.requests, stats.bytes_received, stats.bytes_sent)
         };
         let limits = Arc::default();
         let admit = || {
@@ -249,8 +249,8 @@ mod tests {
         let (entry, other) = (admit(), admit());
         for one in [&entry, &other] {
             one.count_request();
-            one.traffic.bytes_in.store(10, Ordering::Relaxed);
-            one.traffic.bytes_out.store(100, Ordering::Relaxed);
+            one.traffic.bytes_received.store(10, Ordering::Relaxed);
+            one.traffic.bytes_sent.store(100, Ordering::Relaxed);
         }
         assert_eq!(counts(), (2, 20, 200));
         // As if the last handle were gone, and its `Drop` had not yet taken the lock.

@@ -23,9 +23,9 @@ pub struct Stats {
     /// Requests whose head was read.
     pub requests: u64,
     /// Bytes received, upgraded connections included.
-    pub bytes_in: u64,
+    pub bytes_received: u64,
     /// Bytes sent, upgraded connections included.
-    pub bytes_out: u64,
+    pub bytes_sent: u64,
     /// Connections and upgrades that found no place: 503.
     pub overloaded: u64,
     /// Handlers and closures that panicked.

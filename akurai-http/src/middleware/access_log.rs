@@ -147,11 +147,11 @@ impl LogLine<'_> {
     }
 
     /// The same as one line of JSON, for programs that collect logs. The time is in UTC (RFC 3339),
-    /// the duration in seconds; an unknown client is `null`. `received` is there after an upgrade
-    /// only, and `fields` if there are any. The values of fields are strings.
+    /// the duration in seconds; an unknown client is `null`. `bytes_received` is there after an
+    /// upgrade only, and `fields` if there are any. The values of fields are strings.
     ///
     /// ```text
-    /// {"time":"1994-11-06T08:49:37.123Z","client":"192.0.2.7","method":"GET","path":"/chat","version":"HTTP/1.1","status":101,"bytes":5120,"received":97,"duration":61.000042,"fields":{"user":"ann","close":"1001"}}
+    /// {"time":"1994-11-06T08:49:37.123Z","client":"192.0.2.7","method":"GET","path":"/chat","version":"HTTP/1.1","status":101,"bytes_sent":5120,"bytes_received":97,"duration":61.000042,"fields":{"user":"ann","close":"1001"}}
     /// ```
     pub fn json(&self) -> String {
         let request = self.request;
@@ -165,10 +165,10 @@ impl LogLine<'_> {
         let (status, bytes) = (self.status.code(), self.bytes_sent());
         let mut json = format!(
             "{{\"time\":\"{time}\",\"client\":{client},\"method\":\"{method}\",\"path\":{path},\
-             \"version\":\"{version}\",\"status\":{status},\"bytes\":{bytes}"
+             \"version\":\"{version}\",\"status\":{status},\"bytes_sent\":{bytes}"
         );
         if let Some(received) = self.bytes_received() {
-            json += &format!(",\"received\":{received}");
+            json += &format!(",\"bytes_received\":{received}");
         }
         json += &format!(",\"duration\":{}", self.seconds());
         let fields = self.fields();
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(
             line(&get, 200, &ending(5, None, &[])).json(),
             "{\"time\":\"1994-11-06T08:49:37.089Z\",\"client\":null,\"method\":\"GET\",\"path\":\"/a%22\",\
-             \"version\":\"HTTP/1.1\",\"status\":200,\"bytes\":5,\"duration\":1.234567}"
+             \"version\":\"HTTP/1.1\",\"status\":200,\"bytes_sent\":5,\"duration\":1.234567}"
         );
         let fields = [
             ("user", "a\"\\\u{85}ü\u{2028}".to_owned()),
@@ -278,7 +278,7 @@ mod tests {
         let json = line(&get, 101, &ending(5, Some(7), &fields)).json();
         assert!(
             json.ends_with(
-                ",\"status\":101,\"bytes\":5,\"received\":7,\"duration\":1.234567,\
+                ",\"status\":101,\"bytes_sent\":5,\"bytes_received\":7,\"duration\":1.234567,\
                  \"fields\":{\"user\":\"a\\\"\\\\\\u0085ü\\u2028\",\"close\":\"1000\"}}"
             ),
             "{json}"
