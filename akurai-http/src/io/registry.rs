@@ -3,7 +3,9 @@
 mod entry;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
+use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) use entry::{RegistryEntry, StopHook};
 
 use crate::io::clock::after;
+use crate::io::contain::contain;
 use crate::io::failure::{FailedRequest, Failure, FailureKind, Failures};
 use crate::io::limits::Limits;
 use crate::io::lock::{lock, wait};
@@ -29,9 +32,19 @@ pub(crate) struct Registry {
     pub(crate) counts: Counts,
     pub(crate) failures: Failures,
     stopping: AtomicBool,
+    /// What the application does when the stop begins.
+    on_stop: Mutex<Vec<OnStop>>,
     /// When busy connections must have ended; `None` until somebody asks for a stop.
     deadline: Mutex<Option<Instant>>,
     asked: Condvar,
+}
+
+struct OnStop(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for OnStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnStop")
+    }
 }
 
 /// What has happened since the server was made.
@@ -160,9 +173,33 @@ impl Registry {
         // connection may become idle after that.
         self.stopping.store(true, Ordering::SeqCst);
         let asked_for = after(grace);
-        let mut deadline = lock(&self.deadline);
-        *deadline = Some(deadline.map_or(asked_for, |known| known.min(asked_for)));
-        self.asked.notify_all();
+        {
+            let mut deadline = lock(&self.deadline);
+            *deadline = Some(deadline.map_or(asked_for, |known| known.min(asked_for)));
+            self.asked.notify_all();
+        }
+        // The server stops meanwhile, however long the application takes.
+        let on_stop = mem::take(&mut *lock(&self.on_stop));
+        on_stop.into_iter().for_each(|call| self.call(call));
+    }
+
+    /// Calls `call` when the stop begins, or now if it has begun.
+    pub(crate) fn on_stop(&self, call: Box<dyn FnOnce() + Send>) {
+        {
+            let mut on_stop = lock(&self.on_stop);
+            // `stop` sets the flag before it takes the list.
+            if !self.is_stopping() {
+                on_stop.push(OnStop(call));
+                return;
+            }
+        }
+        self.call(OnStop(call));
+    }
+
+    fn call(&self, OnStop(call): OnStop) {
+        if let Err(panic) = contain(call) {
+            self.note_panic(None, &panic);
+        }
     }
 
     /// Waits until somebody asks the server to stop.

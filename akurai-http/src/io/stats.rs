@@ -30,6 +30,8 @@ pub struct Stats {
     pub overloaded: u64,
     /// Handlers and closures that panicked.
     pub panics: u64,
-    /// Requests that were refused, by reason; a reason that never occurred is left out.
+    /// Requests that were refused, by reason; a reason that never occurred is left out. A reason
+    /// that concerns the body counts if the answer has its status: if middleware answered with
+    /// 401, it was not because the body is too large.
     pub refused: Vec<(RequestError, u64)>,
 }

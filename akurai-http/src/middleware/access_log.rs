@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::codec::date::{imf_fixdate, rfc3339};
 use crate::codec::json::quoted;
-use crate::io::ending::Ending;
+use crate::io::ending::{Ending, json_of_client, json_of_fields};
 use crate::{Reply, Request, Response, Status, Version};
 
 /// Gives one [`LogLine`] to `sink` for each request, when the request is over.
@@ -157,8 +157,7 @@ impl LogLine<'_> {
         let request = self.request;
         let since_epoch = self.time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = rfc3339(since_epoch.as_millis() as u64);
-        let client = request.client_addr();
-        let client = client.map_or("null".to_owned(), |ip| format!("\"{}\"", ip.to_canonical()));
+        let client = json_of_client(request.client_addr());
         // A path from the network has no backslash or quote; a request made by hand may have one.
         let path = quoted(request.path());
         let (method, version) = (request.method(), version(request));
@@ -171,12 +170,8 @@ impl LogLine<'_> {
             json += &format!(",\"bytes_received\":{received}");
         }
         json += &format!(",\"duration\":{}", self.seconds());
-        let fields = self.fields();
-        let fields: Vec<_> = fields
-            .map(|(name, value)| format!("{}:{}", quoted(name), quoted(value)))
-            .collect();
-        if !fields.is_empty() {
-            json += &format!(",\"fields\":{{{}}}", fields.join(","));
+        if !self.ending.fields.is_empty() {
+            json += &format!(",\"fields\":{}", json_of_fields(&self.ending.fields));
         }
         json + "}"
     }
