@@ -316,13 +316,13 @@ const SERVER: &[Row<Stats>] = &[
         "akurai_received_bytes_total",
         "counter",
         "Bytes received.",
-        |stats| stats.bytes_in,
+        |stats| stats.bytes_received,
     ),
     (
         "akurai_sent_bytes_total",
         "counter",
         "Bytes sent.",
-        |stats| stats.bytes_out,
+        |stats| stats.bytes_sent,
     ),
     (
         "akurai_overloaded_total",

@@ -18,8 +18,8 @@ const TILES = [
   { key: "subscribers", label: "Subscribers", show: whole, hint: "of the hub" },
   { key: "requests_per_s", label: "Requests", show: whole, unit: "/s" },
   { key: "deliveries_per_s", label: "Deliveries", show: whole, unit: "/s" },
-  { key: "bytes_in_per_s", label: "Received", show: formatBytes, unit: "/s" },
-  { key: "bytes_out_per_s", label: "Sent", show: formatBytes, unit: "/s" },
+  { key: "bytes_received_per_s", label: "Received", show: formatBytes, unit: "/s" },
+  { key: "bytes_sent_per_s", label: "Sent", show: formatBytes, unit: "/s" },
   { key: "threads", label: "Threads", show: whole, hint: "busy or spare" },
   { key: "memory_bytes", label: "Memory", show: formatBytes, hint: "resident" },
 ];

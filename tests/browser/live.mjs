@@ -8,8 +8,8 @@ const KEYS = [
   "subscribers",
   "requests_per_s",
   "deliveries_per_s",
-  "bytes_in_per_s",
-  "bytes_out_per_s",
+  "bytes_received_per_s",
+  "bytes_sent_per_s",
   "threads",
   "memory_bytes",
 ];

@@ -220,7 +220,7 @@ fn an_event_stream_has_its_line_at_its_end() {
     assert_eq!(line.field("user"), Some("ann"));
     let end = r#","fields":{"user":"ann"}}"#;
     assert!(
-        line.json.contains(r#","received":0,"duration":"#),
+        line.json.contains(r#","bytes_received":0,"duration":"#),
         "{line:?}"
     );
     assert!(line.json.ends_with(end), "{line:?}");

@@ -160,7 +160,7 @@ fn the_numbers_come_each_second() {
     }
     // From the second event on there is a rate.
     let next = read_event(&mut stats, "stats", "\"requests_per_s\":0");
-    assert!(next.contains("\"bytes_out_per_s\":"), "{next}");
+    assert!(next.contains("\"bytes_sent_per_s\":"), "{next}");
     // A client that gets both on one connection counts as one subscriber.
     let _both = follow(&server, "/api/live");
     read_event(&mut stats, "stats", "\"subscribers\":2,");

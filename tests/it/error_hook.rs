@@ -126,6 +126,48 @@ fn each_kind_of_failure_is_told_once_with_its_cause() {
 }
 
 #[test]
+fn a_failure_has_the_fields_of_the_access_log() {
+    let (tell, told) = mpsc::channel();
+    let server = Server::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let server = server.on_error(move |failure: &Failure<'_>| {
+        let fields: Vec<_> = failure.fields().collect();
+        let fields = format!("{fields:?}");
+        let _ = tell.send((failure.to_string(), fields, failure.json()));
+    });
+    let app = failing().wrap(|req, next| {
+        req.log("user", "a\"n");
+        next(req)
+    });
+    let server = TestServer::of(server, app);
+    for (path, kind, what) in [
+        ("/error", "Handler", "the handler failed"),
+        ("/panic", "Panic", "panicked"),
+        ("/stream", "StreamedBody", "the body failed"),
+        ("/sse", "EventStream", "the closure failed"),
+        ("/upgrade", "Upgrade", "the closure failed"),
+    ] {
+        let mut client = server.connect();
+        client.send(get(path).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
+        client.read_to_end();
+        let cause = match kind {
+            "Panic" => "planned",
+            _ => "no such file",
+        };
+        let (line, fields, json) = told.recv_timeout(DEADLINE).expect("it is told");
+        assert_eq!(line, format!(r#"GET {path}: {what}: {cause} user="a\"n""#));
+        assert_eq!(fields, r#"[("user", "a\"n")]"#);
+        let (time, rest) = json.split_once(",\"kind\"").expect("it has a kind");
+        assert!(
+            time.starts_with("{\"time\":\"2") && time.ends_with("Z\""),
+            "{json}"
+        );
+        let failed = format!(r#":"{kind}","error":"{cause}","client":"127.0.0.1","method":"GET""#);
+        let ending = format!(r#","path":"{path}","fields":{{"user":"a\"n"}}}}"#);
+        assert_eq!(rest, failed + &ending);
+    }
+}
+
+#[test]
 fn a_panic_in_middleware_hides_no_panic_of_the_handler() {
     let app = failing().wrap(
         |request: &Request, next: &dyn Fn(&Request) -> Reply| -> Reply {

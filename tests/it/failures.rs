@@ -111,6 +111,27 @@ fn what_the_server_answers_passes_the_middleware() {
 }
 
 #[test]
+fn a_body_that_is_too_large_is_no_reason_if_middleware_answered_before() {
+    let app = Router::new()
+        .post("/", |req| Response::text(req.body().unwrap_or_default()))
+        .wrap(|req, next| -> Reply {
+            match req.header("authorization") {
+                Some(_) => next(req),
+                None => Response::new(Status::UNAUTHORIZED).into(),
+            }
+        })
+        .max_body_bytes("/", 3);
+    let server = TestServer::start(app);
+    let post = |field: &str, body: &str| format!("POST / HTTP/1.1\r\nHost: t\r\n{field}{body}");
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n4\r\nlong\r\n0\r\n\r\n";
+    let announced = "Content-Length: 4\r\n\r\nlong";
+    for body in [chunked, announced] {
+        assert_eq!(answer(&server, &post("", body)).status, 401);
+    }
+    assert_eq!(server.handle().stats().refused, []);
+}
+
+#[test]
 fn middleware_runs_once_for_a_request_whose_handler_panics() {
     let (told, tells) = mpsc::channel();
     let log = move |line: &middleware::LogLine<'_>| {

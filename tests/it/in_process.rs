@@ -161,7 +161,7 @@ fn large_bodies_go_both_ways_and_one_that_is_too_large_is_refused_before_it_is_s
     let answer = answer.expect("an answer");
     assert_eq!(answer.status(), Status::CONTENT_TOO_LARGE);
     assert!(answer.interim().is_empty());
-    let came = client.handle().stats().bytes_in;
+    let came = client.handle().stats().bytes_received;
     assert!(came < 1000, "{came} bytes: the body was not sent");
 }
 
@@ -221,6 +221,8 @@ fn what_is_wrong_with_an_answer_is_told() {
     for _ in 0..2 {
         let error = events.next().expect("it goes on").expect_err("no event");
         assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let told = "GET /ticks: no event has come within 50ms";
+        assert_eq!(error.to_string(), told);
     }
 }
 
@@ -432,7 +434,7 @@ fn a_stop_is_seen_as_over_a_socket() {
 fn a_server_of_ones_own_bounds_its_clients() {
     let limits = Limits::default().max_connections(1);
     let server = Server::unbound().limits(limits);
-    let client = Client::of(server, |_: &Request| Response::text("hello")).wait(LONG);
+    let client = Client::with_server(server, |_: &Request| Response::text("hello")).wait(LONG);
     let mut first = client.connect().unwrap();
     assert_eq!(
         client.get("/").unwrap().status(),

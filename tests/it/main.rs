@@ -55,6 +55,7 @@ mod slow_readers;
 mod smuggling;
 mod sse;
 mod stats;
+mod stop_notices;
 mod threads;
 mod tidy;
 mod topics;

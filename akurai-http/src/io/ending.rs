@@ -1,8 +1,10 @@
 //! The end of a request, of a streamed answer or of an upgraded connection, for its log line.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::Status;
+use crate::codec::json::quoted;
 
 /// A name and a value that the program adds to a log line.
 pub(crate) type LogField = (&'static str, String);
@@ -25,6 +27,20 @@ pub(crate) fn set_field(fields: &mut Vec<LogField>, name: &'static str, value: S
         Some((_, known)) => *known = value,
         None => fields.push((name, value)),
     }
+}
+
+/// These fields as an object of JSON.
+pub(crate) fn json_of_fields(fields: &[LogField]) -> String {
+    let pairs = fields.iter();
+    let pairs: Vec<_> = pairs
+        .map(|(name, value)| format!("{}:{}", quoted(name), quoted(value)))
+        .collect();
+    format!("{{{}}}", pairs.join(","))
+}
+
+/// A client's address as JSON.
+pub(crate) fn json_of_client(client: Option<IpAddr>) -> String {
+    client.map_or("null".to_owned(), |ip| format!("\"{}\"", ip.to_canonical()))
 }
 
 /// What an upgraded connection does when its last owner drops it.

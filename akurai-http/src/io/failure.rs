@@ -4,10 +4,13 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::Method;
+use crate::codec::date::rfc3339;
+use crate::codec::json::quoted;
 use crate::io::contain::contain;
+use crate::io::ending::{LogField, json_of_client, json_of_fields};
 use crate::io::lock::lock;
 
 /// Least time between two failures to accept that are told.
@@ -16,10 +19,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// What went wrong in the program, as [`Server::on_error`](crate::Server::on_error) reports it.
 ///
 /// `Display` is one line, as the server prints it by default. A control character in it is escaped,
-/// so text of a client cannot forge another line:
+/// so text of a client cannot forge another line. It ends with the [fields](Failure::fields), as a
+/// line of the access log does:
 ///
 /// ```text
-/// GET /users/7: the handler failed: No such file or directory (os error 2)
+/// GET /users/7: the handler failed: No such file or directory (os error 2) user="ann"
 /// ```
 #[derive(Debug)]
 pub struct Failure<'a> {
@@ -29,11 +33,12 @@ pub struct Failure<'a> {
 }
 
 /// The request that was being answered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct FailedRequest<'a> {
     pub(crate) method: Method,
     pub(crate) path: &'a str,
     pub(crate) client: Option<IpAddr>,
+    pub(crate) fields: Vec<LogField>,
 }
 
 /// What failed; see [`Failure::kind`].
@@ -74,21 +79,61 @@ impl Failure<'_> {
     }
 
     /// The request's method. `None` if the failure belongs to no request
-    /// ([`FailureKind::Accept`], or a panic while a WebSocket was told of the stop).
+    /// ([`FailureKind::Accept`], or a panic while a WebSocket or the program was told of the stop).
     pub fn method(&self) -> Option<Method> {
-        self.request.map(|request| request.method)
+        self.request.as_ref().map(|request| request.method)
     }
 
     /// The request's path, as [`Request::path`](crate::Request::path) has it. `None` as for
     /// [`method`](Failure::method).
     pub fn path(&self) -> Option<&str> {
-        self.request.map(|request| request.path)
+        self.request.as_ref().map(|request| request.path)
     }
 
     /// The address of the request's client, as
     /// [`Request::client_addr`](crate::Request::client_addr) has it.
     pub fn client_addr(&self) -> Option<IpAddr> {
-        self.request?.client
+        self.request.as_ref()?.client
+    }
+
+    /// The fields that the program had added to the request's log line when it failed, by
+    /// [`Request::log`](crate::Request::log): name and value, in the order in which they came. An
+    /// upgrade has those that were there when it began. So the failure and the line of the [access
+    /// log](crate::middleware::access_log) have the same
+    /// [request id](crate::middleware::request_id), if there is one.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.log_fields().iter();
+        fields.map(|(name, value)| (*name, &**value))
+    }
+
+    fn log_fields(&self) -> &[LogField] {
+        self.request.as_ref().map_or(&[], |request| &request.fields)
+    }
+
+    /// The same as one line of JSON, for programs that collect logs; the names are those of
+    /// [`LogLine::json`](crate::middleware::LogLine::json). `time` is now, in UTC (RFC 3339), and
+    /// `kind` is the name of the [`FailureKind`]. `client`, `method` and `path` are `null` if the
+    /// failure belongs to no request, and `fields` is there if there are any.
+    ///
+    /// ```text
+    /// {"time":"1994-11-06T08:49:37.123Z","kind":"Handler","error":"timed out","client":"192.0.2.7","method":"GET","path":"/users/7","fields":{"user":"ann"}}
+    /// ```
+    pub fn json(&self) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let time = rfc3339(now.unwrap_or_default().as_millis() as u64);
+        let or_null = |text: Option<String>| text.unwrap_or_else(|| "null".to_owned());
+        let (kind, error) = (self.kind, quoted(&self.cause.to_string()));
+        let client = json_of_client(self.client_addr());
+        let method = or_null(self.method().map(|method| format!("\"{method}\"")));
+        let path = or_null(self.path().map(quoted));
+        let mut json = format!(
+            "{{\"time\":\"{time}\",\"kind\":\"{kind:?}\",\"error\":{error},\"client\":{client},\
+             \"method\":{method},\"path\":{path}"
+        );
+        if !self.log_fields().is_empty() {
+            json += &format!(",\"fields\":{}", json_of_fields(self.log_fields()));
+        }
+        json + "}"
     }
 }
 
@@ -110,6 +155,9 @@ impl fmt::Display for Failure<'_> {
                 true => write!(f, "{}", character.escape_default())?,
                 false => f.write_char(character)?,
             }
+        }
+        for (name, value) in self.fields() {
+            write!(f, " {name}={}", quoted(value))?;
         }
         Ok(())
     }
@@ -203,6 +251,7 @@ mod tests {
             method: Method::Get,
             path,
             client: None,
+            fields: Vec::new(),
         });
         let cause = &io::Error::other(cause.to_owned());
         let failure = Failure {

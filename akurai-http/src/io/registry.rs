@@ -3,7 +3,9 @@
 mod entry;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
+use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) use entry::{RegistryEntry, StopHook};
 
 use crate::io::clock::after;
+use crate::io::contain::contain;
 use crate::io::failure::{FailedRequest, Failure, FailureKind, Failures};
 use crate::io::limits::Limits;
 use crate::io::lock::{lock, wait};
@@ -29,9 +32,19 @@ pub(crate) struct Registry {
     pub(crate) counts: Counts,
     pub(crate) failures: Failures,
     stopping: AtomicBool,
+    /// What the application does when the stop begins.
+    on_stop: Mutex<Vec<OnStop>>,
     /// When busy connections must have ended; `None` until somebody asks for a stop.
     deadline: Mutex<Option<Instant>>,
     asked: Condvar,
+}
+
+struct OnStop(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for OnStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnStop")
+    }
 }
 
 /// What has happened since the server was made.
@@ -50,8 +63,8 @@ pub(crate) struct Counts {
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) requests: AtomicU64,
-    pub(crate) bytes_in: AtomicU64,
-    pub(crate) bytes_out: AtomicU64,
+    pub(crate) bytes_received: AtomicU64,
+    pub(crate) bytes_sent: AtomicU64,
 }
 
 impl Counts {
@@ -67,8 +80,8 @@ impl Traffic {
             most.fetch_max(one.load(Ordering::Relaxed), Ordering::Relaxed);
         };
         raise(&self.requests, &other.requests);
-        raise(&self.bytes_in, &other.bytes_in);
-        raise(&self.bytes_out, &other.bytes_out);
+        raise(&self.bytes_received, &other.bytes_received);
+        raise(&self.bytes_sent, &other.bytes_sent);
     }
 
     fn add(&self, other: &Traffic) {
@@ -76,8 +89,8 @@ impl Traffic {
             sum.fetch_add(one.load(Ordering::Relaxed), Ordering::Relaxed);
         };
         add(&self.requests, &other.requests);
-        add(&self.bytes_in, &other.bytes_in);
-        add(&self.bytes_out, &other.bytes_out);
+        add(&self.bytes_received, &other.bytes_received);
+        add(&self.bytes_sent, &other.bytes_sent);
     }
 }
 
@@ -129,8 +142,8 @@ impl Registry {
             upgraded: self.upgraded(),
             threads: 0,
             requests: relaxed(&told.requests),
-            bytes_in: relaxed(&told.bytes_in),
-            bytes_out: relaxed(&told.bytes_out),
+            bytes_received: relaxed(&told.bytes_received),
+            bytes_sent: relaxed(&told.bytes_sent),
             overloaded: relaxed(&self.counts.overloaded),
             panics: relaxed(&self.counts.panics),
             refused: RequestError::all()
@@ -160,9 +173,33 @@ impl Registry {
         // connection may become idle after that.
         self.stopping.store(true, Ordering::SeqCst);
         let asked_for = after(grace);
-        let mut deadline = lock(&self.deadline);
-        *deadline = Some(deadline.map_or(asked_for, |known| known.min(asked_for)));
-        self.asked.notify_all();
+        {
+            let mut deadline = lock(&self.deadline);
+            *deadline = Some(deadline.map_or(asked_for, |known| known.min(asked_for)));
+            self.asked.notify_all();
+        }
+        // The server stops meanwhile, however long the application takes.
+        let on_stop = mem::take(&mut *lock(&self.on_stop));
+        on_stop.into_iter().for_each(|call| self.call(call));
+    }
+
+    /// Calls `call` when the stop begins, or now if it has begun.
+    pub(crate) fn on_stop(&self, call: Box<dyn FnOnce() + Send>) {
+        {
+            let mut on_stop = lock(&self.on_stop);
+            // `stop` sets the flag before it takes the list.
+            if !self.is_stopping() {
+                on_stop.push(OnStop(call));
+                return;
+            }
+        }
+        self.call(OnStop(call));
+    }
+
+    fn call(&self, OnStop(call): OnStop) {
+        if let Err(panic) = contain(call) {
+            self.note_panic(None, &panic);
+        }
     }
 
     /// Waits until somebody asks the server to stop.
@@ -239,7 +276,7 @@ mod tests {
         let registry: Arc<Registry> = Arc::default();
         let counts = || {
             let stats = registry.stats();
-            (stats.requests, stats.bytes_in, stats.bytes_out)
+            (stats.requests, stats.bytes_received, stats.bytes_sent)
         };
         let limits = Arc::default();
         let admit = || {
@@ -249,8 +286,8 @@ mod tests {
         let (entry, other) = (admit(), admit());
         for one in [&entry, &other] {
             one.count_request();
-            one.traffic.bytes_in.store(10, Ordering::Relaxed);
-            one.traffic.bytes_out.store(100, Ordering::Relaxed);
+            one.traffic.bytes_received.store(10, Ordering::Relaxed);
+            one.traffic.bytes_sent.store(100, Ordering::Relaxed);
         }
         assert_eq!(counts(), (2, 20, 200));
         // As if the last handle were gone, and its `Drop` had not yet taken the lock.

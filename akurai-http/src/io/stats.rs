@@ -23,13 +23,15 @@ pub struct Stats {
     /// Requests whose head was read.
     pub requests: u64,
     /// Bytes received, upgraded connections included.
-    pub bytes_in: u64,
+    pub bytes_received: u64,
     /// Bytes sent, upgraded connections included.
-    pub bytes_out: u64,
+    pub bytes_sent: u64,
     /// Connections and upgrades that found no place: 503.
     pub overloaded: u64,
     /// Handlers and closures that panicked.
     pub panics: u64,
-    /// Requests that were refused, by reason; a reason that never occurred is left out.
+    /// Requests that were refused, by reason; a reason that never occurred is left out. A reason
+    /// that concerns the body counts if the answer has its status: if middleware answered with
+    /// 401, it was not because the body is too large.
     pub refused: Vec<(RequestError, u64)>,
 }

@@ -170,8 +170,9 @@ impl Response {
         self
     }
 
-    /// Adds a field, after those of the same name. But a `Content-Type` replaces the one before. To
-    /// replace another field, use [`headers_mut`](Response::headers_mut).
+    /// Adds a field. Fields of the same name that are there already stay, and are sent too; but a
+    /// response has one `Content-Type`, so that one is replaced. To replace another field, use
+    /// [`HeadersMut::set`](crate::HeadersMut::set) of [`headers_mut`](Response::headers_mut).
     ///
     /// `Connection: close` closes the connection after this response. The server itself sets the
     /// other connection options; those given here are left out. For `Content-Length` see

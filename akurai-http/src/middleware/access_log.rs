@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::codec::date::{imf_fixdate, rfc3339};
 use crate::codec::json::quoted;
-use crate::io::ending::Ending;
+use crate::io::ending::{Ending, json_of_client, json_of_fields};
 use crate::{Reply, Request, Response, Status, Version};
 
 /// Gives one [`LogLine`] to `sink` for each request, when the request is over.
@@ -147,36 +147,31 @@ impl LogLine<'_> {
     }
 
     /// The same as one line of JSON, for programs that collect logs. The time is in UTC (RFC 3339),
-    /// the duration in seconds; an unknown client is `null`. `received` is there after an upgrade
-    /// only, and `fields` if there are any. The values of fields are strings.
+    /// the duration in seconds; an unknown client is `null`. `bytes_received` is there after an
+    /// upgrade only, and `fields` if there are any. The values of fields are strings.
     ///
     /// ```text
-    /// {"time":"1994-11-06T08:49:37.123Z","client":"192.0.2.7","method":"GET","path":"/chat","version":"HTTP/1.1","status":101,"bytes":5120,"received":97,"duration":61.000042,"fields":{"user":"ann","close":"1001"}}
+    /// {"time":"1994-11-06T08:49:37.123Z","client":"192.0.2.7","method":"GET","path":"/chat","version":"HTTP/1.1","status":101,"bytes_sent":5120,"bytes_received":97,"duration":61.000042,"fields":{"user":"ann","close":"1001"}}
     /// ```
     pub fn json(&self) -> String {
         let request = self.request;
         let since_epoch = self.time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = rfc3339(since_epoch.as_millis() as u64);
-        let client = request.client_addr();
-        let client = client.map_or("null".to_owned(), |ip| format!("\"{}\"", ip.to_canonical()));
+        let client = json_of_client(request.client_addr());
         // A path from the network has no backslash or quote; a request made by hand may have one.
         let path = quoted(request.path());
         let (method, version) = (request.method(), version(request));
         let (status, bytes) = (self.status.code(), self.bytes_sent());
         let mut json = format!(
             "{{\"time\":\"{time}\",\"client\":{client},\"method\":\"{method}\",\"path\":{path},\
-             \"version\":\"{version}\",\"status\":{status},\"bytes\":{bytes}"
+             \"version\":\"{version}\",\"status\":{status},\"bytes_sent\":{bytes}"
         );
         if let Some(received) = self.bytes_received() {
-            json += &format!(",\"received\":{received}");
+            json += &format!(",\"bytes_received\":{received}");
         }
         json += &format!(",\"duration\":{}", self.seconds());
-        let fields = self.fields();
-        let fields: Vec<_> = fields
-            .map(|(name, value)| format!("{}:{}", quoted(name), quoted(value)))
-            .collect();
-        if !fields.is_empty() {
-            json += &format!(",\"fields\":{{{}}}", fields.join(","));
+        if !self.ending.fields.is_empty() {
+            json += &format!(",\"fields\":{}", json_of_fields(&self.ending.fields));
         }
         json + "}"
     }
@@ -269,7 +264,7 @@ mod tests {
         assert_eq!(
             line(&get, 200, &ending(5, None, &[])).json(),
             "{\"time\":\"1994-11-06T08:49:37.089Z\",\"client\":null,\"method\":\"GET\",\"path\":\"/a%22\",\
-             \"version\":\"HTTP/1.1\",\"status\":200,\"bytes\":5,\"duration\":1.234567}"
+             \"version\":\"HTTP/1.1\",\"status\":200,\"bytes_sent\":5,\"duration\":1.234567}"
         );
         let fields = [
             ("user", "a\"\\\u{85}ü\u{2028}".to_owned()),
@@ -278,7 +273,7 @@ mod tests {
         let json = line(&get, 101, &ending(5, Some(7), &fields)).json();
         assert!(
             json.ends_with(
-                ",\"status\":101,\"bytes\":5,\"received\":7,\"duration\":1.234567,\
+                ",\"status\":101,\"bytes_sent\":5,\"bytes_received\":7,\"duration\":1.234567,\
                  \"fields\":{\"user\":\"a\\\"\\\\\\u0085ü\\u2028\",\"close\":\"1000\"}}"
             ),
             "{json}"

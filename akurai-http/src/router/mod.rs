@@ -227,7 +227,10 @@ impl Router {
 
     /// Answers where no route does. The handler gets the answer that the router would give: 404,
     /// 405 with its `Allow`, or 421 if the router has no such [host](Router::host). It may change
-    /// that answer or give another. [`wrap`](Router::wrap) is around it. For a router that is
+    /// that answer or give another. It is not called for what a route's handler answers: a 404 of
+    /// its own, of [`parse_param`](crate::Request::parse_param), or of
+    /// [`send_file`](crate::Response::send_file) for a file that is not there.
+    /// [`wrap`](Router::wrap) is around it. For a router that is
     /// nested, it answers for the paths from the prefix on; the innermost such fallback is called.
     ///
     /// ```

@@ -257,9 +257,11 @@ impl Connection<'_> {
 
     fn answer_request(&mut self) -> Outcome {
         let reply = self.ask_app();
-        if let Err(error) = self.buffered.body.check() {
-            // The handler got this error when it read the body, and most likely answers with it.
-            self.serving.registry.counts.refuse(error);
+        if let (Err(error), Reply::Response(response)) = (self.buffered.body.check(), &reply) {
+            // Middleware may have answered before, with 401 for example: then that is why.
+            if response.status() == error.status() {
+                self.serving.registry.counts.refuse(error);
+            }
         }
         match reply {
             Reply::Response(response) => self.respond(response),
@@ -399,6 +401,7 @@ fn failed_request(request: &Request) -> FailedRequest<'_> {
         method: request.method(),
         path: request.path(),
         client: request.client_addr(),
+        fields: request.log_fields(),
     }
 }
 

@@ -113,8 +113,9 @@ impl Server {
         Ok(self)
     }
 
-    /// A server without an address, for a test's [`Client`](crate::testing::Client::of); or one
-    /// whose addresses all come by [`listen`](Server::listen).
+    /// A server without an address, for a test's
+    /// [`Client`](crate::testing::Client::with_server); or one whose addresses all come by
+    /// [`listen`](Server::listen).
     pub fn unbound() -> Server {
         Server::on(Vec::new())
     }
@@ -312,9 +313,49 @@ impl Handle {
     /// Makes [`Server::run`] return. The server accepts no more connections, and closes idle ones
     /// at once. Requests that are being answered finish with `Connection: close`. Upgraded
     /// connections see the end of their input; a WebSocket of `akurai-ws` says 1001 instead. After
-    /// `grace`, the server closes by force what is left. This method returns at once. Another call can only shorten the grace.
+    /// `grace`, the server closes by force what is left. This method waits for nothing but what
+    /// [`on_stop`](Handle::on_stop) was given. Another call can only shorten the grace.
     pub fn shutdown(&self, grace: Duration) {
         self.registry.stop(grace);
+    }
+
+    /// Whether [`shutdown`](Handle::shutdown) was called, by whichever thread.
+    pub fn is_stopping(&self) -> bool {
+        self.registry.is_stopping()
+    }
+
+    /// Calls `work` once, when the first [`shutdown`](Handle::shutdown) is called; at once if that
+    /// has happened. So threads of the program itself, which the server does not know, can end with
+    /// it. For connections there is [`Socket::is_stopping`](crate::Socket::is_stopping), and a
+    /// WebSocket's `recv` returns.
+    ///
+    /// The thread that calls `shutdown` calls each `work`, one after the other, and no lock is held
+    /// meanwhile. The server stops at the same time: it does not wait for `work`, and `work` should
+    /// not wait for anything long. If it panics, [`Server::on_error`] is told. It is kept until
+    /// then, so call this for each thread of the program, not for each request.
+    ///
+    /// ```no_run
+    /// use akurai_http::{Response, Router, Server};
+    /// use std::sync::mpsc::{RecvTimeoutError::Timeout, channel};
+    /// use std::thread;
+    /// use std::time::Duration;
+    ///
+    /// fn main() -> std::io::Result<()> {
+    ///     let server = Server::bind("127.0.0.1:8090")?;
+    ///     let (stop, stopped) = channel::<()>();
+    ///     let worker = thread::spawn(move || {
+    ///         while stopped.recv_timeout(Duration::from_secs(1)) == Err(Timeout) {
+    ///             // What this thread does each second.
+    ///         }
+    ///     });
+    ///     server.handle().on_stop(move || drop(stop)); // ends the wait at once
+    ///     server.run(Router::new().get("/", |_| Response::text("hello\n")))?;
+    ///     worker.join().expect("the worker did not panic");
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn on_stop(&self, work: impl FnOnce() + Send + 'static) {
+        self.registry.on_stop(Box::new(work));
     }
 
     /// What the server is doing now.

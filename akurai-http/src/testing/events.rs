@@ -94,8 +94,13 @@ impl Iterator for Events {
                     }
                 }
                 Ok(None) => self.is_over = true,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    let told = format!("no event has come within {:?}", self.end.input.wait);
+                    let error = io::Error::new(error.kind(), told);
+                    return Some(self.end.input.told(Err(error)));
+                }
                 Err(error) => {
-                    self.is_over = error.kind() != io::ErrorKind::TimedOut;
+                    self.is_over = true;
                     return Some(Err(error));
                 }
             }

@@ -29,6 +29,11 @@
 //! [`Request`] that the test made. But then no stream runs, and nothing happens that is the
 //! server's work. Behind a client, everything is as it is behind a listener: limits, middleware,
 //! the framing of answers, `100 Continue`, upgrades, panics, and the stop.
+//!
+//! A request may end after its answer came: its line of the access log, its counts, and what its
+//! thread does last may come a moment later. So a test waits for them: let the sink of
+//! [`access_log`](crate::middleware::access_log) send each line through a channel, and receive
+//! from it.
 
 mod answer;
 mod client_end;
@@ -89,7 +94,7 @@ impl Client {
     ///
     /// If the system can make no thread.
     pub fn new(app: impl App) -> Client {
-        Client::of(Server::unbound(), app)
+        Client::with_server(Server::unbound(), app)
     }
 
     /// Runs `app` behind this server: with limits of its own, with trusted proxies, or with a list
@@ -100,7 +105,7 @@ impl Client {
     /// use akurai_http::{Response, Server, Status, Request};
     ///
     /// let server = Server::unbound().hosts(["localhost"])?;
-    /// let client = Client::of(server, |_: &Request| Response::text("hello"));
+    /// let client = Client::with_server(server, |_: &Request| Response::text("hello"));
     /// assert_eq!(client.get("/")?.status(), Status::OK);
     /// let request = Request::new(akurai_http::Method::Get, "/").with_header("Host", "evil.example");
     /// assert_eq!(client.send(request)?.status(), Status::MISDIRECTED_REQUEST);
@@ -110,7 +115,7 @@ impl Client {
     /// # Panics
     ///
     /// If the system can make no thread.
-    pub fn of(server: Server, app: impl App) -> Client {
+    pub fn with_server(server: Server, app: impl App) -> Client {
         let handle = server.handle();
         let server = server.start(app);
         let serving = Arc::clone(&server);
@@ -177,11 +182,11 @@ impl Client {
     /// If the target would be refused on the wire.
     #[track_caller]
     pub fn get(&self, target: &str) -> io::Result<Answer> {
-        self.send(Request::from(target))
+        self.send(target)
     }
 
-    /// Sends a request, and returns the whole answer. A request with `Expect: 100-continue` holds
-    /// its body back until the server asks for it.
+    /// Sends a request, or a `GET` request for a target, and returns the whole answer. A request
+    /// with `Expect: 100-continue` holds its body back until the server asks for it.
     ///
     /// # Errors
     ///
@@ -189,7 +194,13 @@ impl Client {
     /// event stream never does; `UnexpectedEof` if the connection ended before the answer did;
     /// `InvalidData` if the answer breaks RFC 9112, or is no gzip although it says so, or has more
     /// than 256 MiB; `ConnectionRefused` if the server was stopped.
-    pub fn send(&self, request: Request) -> io::Result<Answer> {
+    ///
+    /// # Panics
+    ///
+    /// If the target would be refused on the wire.
+    #[track_caller]
+    pub fn send(&self, request: impl Into<Request>) -> io::Result<Answer> {
+        let request = request.into(); // A panic names the caller.
         self.connect()?.send(request)
     }
 

@@ -206,8 +206,11 @@ impl Sample {
             ("subscribers", Some(self.subscribers as u64)),
             ("requests_per_s", rate(|sample| sample.stats.requests)),
             ("deliveries_per_s", rate(|sample| sample.deliveries)),
-            ("bytes_in_per_s", rate(|sample| sample.stats.bytes_in)),
-            ("bytes_out_per_s", rate(|sample| sample.stats.bytes_out)),
+            (
+                "bytes_received_per_s",
+                rate(|sample| sample.stats.bytes_received),
+            ),
+            ("bytes_sent_per_s", rate(|sample| sample.stats.bytes_sent)),
             ("threads", Some(self.stats.threads as u64)),
             ("memory_bytes", self.memory_bytes),
         ] {
@@ -263,17 +266,18 @@ mod tests {
         assert_eq!(
             before.json(None, None),
             "{\"at\":7,\"connections\":0,\"subscribers\":0,\"requests_per_s\":null,\"deliveries_per_s\":null,\
-             \"bytes_in_per_s\":null,\"bytes_out_per_s\":null,\"threads\":0,\"memory_bytes\":null}"
+             \"bytes_received_per_s\":null,\"bytes_sent_per_s\":null,\
+             \"threads\":0,\"memory_bytes\":null}"
         );
         let mut after = Sample::take(&hub, &server.handle());
         after.at = before.at + Duration::from_secs(2);
         after.stats.requests = before.stats.requests + 20;
-        after.stats.bytes_in = before.stats.bytes_in + 3;
+        after.stats.bytes_received = before.stats.bytes_received + 3;
         let json = after.json(Some("a1"), Some(&before));
         for part in [
             "\"requests_per_s\":10,",
-            "\"bytes_in_per_s\":2,",
-            "\"bytes_out_per_s\":0,",
+            "\"bytes_received_per_s\":2,",
+            "\"bytes_sent_per_s\":0,",
             ",\"node\":\"a1\"}",
         ] {
             assert!(json.contains(part), "{part} is not in {json}");

@@ -206,7 +206,7 @@ fn http_24_an_idle_end_does_not_cut_the_answer_before_it() {
     // and gives up.
     eventually("the server has had enough", || {
         let stats = server.handle().stats();
-        stats.bytes_out > 3_000_000 && stats.in_request == 0
+        stats.bytes_sent > 3_000_000 && stats.in_request == 0
     });
     let late = ["GET / HTTP/1.1\r\nHost: t\r\n\r\n"];
     client.send_paced(Duration::from_millis(300), late);

@@ -97,7 +97,7 @@ impl RegistryEntry {
             return Ok(0);
         }
         self.traffic
-            .bytes_in
+            .bytes_received
             .fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
@@ -112,17 +112,17 @@ impl RegistryEntry {
 
     /// How many bytes were written.
     pub(crate) fn sent_bytes(&self) -> u64 {
-        self.traffic.bytes_out.load(Ordering::Relaxed)
+        self.traffic.bytes_sent.load(Ordering::Relaxed)
     }
 
     /// How many bytes were read.
     pub(crate) fn received_bytes(&self) -> u64 {
-        self.traffic.bytes_in.load(Ordering::Relaxed)
+        self.traffic.bytes_received.load(Ordering::Relaxed)
     }
 
     fn count_written(&self, count: usize) -> io::Result<usize> {
         self.traffic
-            .bytes_out
+            .bytes_sent
             .fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }

@@ -35,7 +35,7 @@ pub(crate) struct RequestLog {
 impl Request {
     /// Adds a field to this request's line in the [access log](crate::middleware::access_log): the
     /// user who has logged in, or the request's id, for example. A later value of the same name
-    /// replaces the earlier one. Without an access log, nothing reads it.
+    /// replaces the earlier one. A [`Failure`](crate::Failure) of this request has the fields too.
     ///
     /// ```
     /// use akurai_http::{Method, Request, Response, Router, middleware};
@@ -54,6 +54,11 @@ impl Request {
     pub fn log(&self, name: &'static str, value: impl fmt::Display) {
         let value = value.to_string();
         set_field(&mut lock(&self.log).fields, name, value);
+    }
+
+    /// The fields that were added so far.
+    pub(crate) fn log_fields(&self) -> Vec<LogField> {
+        lock(&self.log).fields.clone()
     }
 
     /// Calls `work` when the request is over. If no server answers this request, calls it now, with

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Connection, Outcome, failed_request};
 use crate::codec::response::{Persistence, ResponseFraming};
-use crate::io::ending::{Ending, UpgradeEnd};
+use crate::io::ending::{Ending, LogField, UpgradeEnd};
 use crate::io::failure::{FailedRequest, FailureKind};
 use crate::{Method, Request, Response, Socket, Status, Upgrade, Upgraded};
 
@@ -27,6 +27,7 @@ pub(crate) struct UpgradedRequest {
     method: Method,
     path: String,
     client: Option<IpAddr>,
+    fields: Vec<LogField>,
 }
 
 impl UpgradedRequest {
@@ -35,6 +36,7 @@ impl UpgradedRequest {
             method: request.method(),
             path: request.path().to_owned(),
             client: request.client_addr(),
+            fields: request.log_fields(),
         }
     }
 
@@ -43,6 +45,7 @@ impl UpgradedRequest {
             method: self.method,
             path: &self.path,
             client: self.client,
+            fields: self.fields.clone(),
         }
     }
 }
@@ -139,8 +142,7 @@ impl Connection<'_> {
     /// it, and a client that waits for a 100 gets it first (RFC 9110 §7.8).
     fn finish_body(&mut self) -> Result<(), Outcome> {
         if let Err(error) = self.buffered.body.check() {
-            // The handler has seen this error, and it is already counted.
-            return Err(self.respond(Response::refusal(error)));
+            return Err(self.refuse(error));
         }
         let mut scratch = [0; 1024];
         loop {
