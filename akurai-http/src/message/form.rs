@@ -5,6 +5,7 @@ use std::io;
 
 use crate::codec::form;
 use crate::codec::parameters::essence;
+use crate::codec::path::{is_unreserved, percent_encode};
 use crate::{FormError, Request};
 
 /// Most pairs of a form in a body. More: 400.
@@ -70,6 +71,27 @@ impl Request {
             return Err(FormError::TooManyPairs.into());
         }
         Ok(Pairs { pairs })
+    }
+
+    /// The same request with these pairs as its body, as a browser sends a form
+    /// (`application/x-www-form-urlencoded`), for a test.
+    ///
+    /// ```
+    /// use akurai_http::{Method, Request};
+    ///
+    /// let request = Request::new(Method::Post, "/cards").with_form([("text", "salt & pepper")]);
+    /// assert_eq!(request.form()?.get("text"), Some("salt & pepper"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn with_form<'a>(self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Request {
+        let encoded = |text: &str| percent_encode(text, is_unreserved);
+        let pairs = pairs.into_iter();
+        let pairs: Vec<_> = pairs
+            .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
+            .collect();
+        self.with_header("Content-Type", "application/x-www-form-urlencoded")
+            .with_body(pairs.join("&"))
     }
 }
 

@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::codec::body::{BodyLimits, Framing};
 use crate::codec::head::{Head, HeadLimits, HeadParser};
-use crate::codec::path::{is_unreserved, percent_encode};
 use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
 use crate::io::lock::lock;
 use crate::message::attached::Attached;
@@ -241,27 +240,6 @@ impl Request {
         let mut request = self.with_header("Content-Length", length);
         request.buffered = Mutex::new(Box::new(BufferedTransport::by_hand(body)));
         request
-    }
-
-    /// The same request with these pairs as its body, as a browser sends a form
-    /// (`application/x-www-form-urlencoded`), for a test.
-    ///
-    /// ```
-    /// use akurai_http::{Method, Request};
-    ///
-    /// let request = Request::new(Method::Post, "/cards").with_form([("text", "salt & pepper")]);
-    /// assert_eq!(request.form()?.get("text"), Some("salt & pepper"));
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn with_form<'a>(self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Request {
-        let encoded = |text: &str| percent_encode(text, is_unreserved);
-        let pairs = pairs.into_iter();
-        let pairs: Vec<_> = pairs
-            .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
-            .collect();
-        self.with_header("Content-Type", "application/x-www-form-urlencoded")
-            .with_body(pairs.join("&"))
     }
 
     #[track_caller]
