@@ -32,6 +32,7 @@ mod in_process;
 mod joined_sends;
 mod keepalive;
 mod limits;
+mod log_thread;
 mod long_frames;
 mod metrics;
 mod notices;
