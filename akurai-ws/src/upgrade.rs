@@ -93,23 +93,22 @@ use crate::write::outbox::{Outbox, Way};
 ///
 /// # Fields of the answer
 ///
-/// The [`Reply`] holds the head of the answer: a cookie on a handshake, for example. If the request
-/// was refused, it holds the refusal.
+/// The [`Reply`] holds the head of the answer: a cookie on a handshake, for example. If it is no
+/// upgrade, it is a refusal, which should set none.
 ///
 /// ```
 /// use akurai_http::{Cookie, Reply, Request};
 /// use akurai_ws::upgrade;
 ///
-/// fn visit(req: &Request) -> std::io::Result<Reply> {
-///     let mut reply = upgrade(req, |mut conn| {
+/// fn visit(req: &Request) -> Reply {
+///     let reply = upgrade(req, |mut conn| {
 ///         while conn.recv()?.is_some() {}
 ///         Ok(())
 ///     });
-///     if let Reply::Upgrade(_) = reply {
-///         let cookie = Cookie::new("visited", "yes").to_string();
-///         reply.response_mut().headers_mut().append("Set-Cookie", cookie)?;
+///     match reply {
+///         Reply::Upgrade(_) => reply.cookie(Cookie::new("visited", "yes")),
+///         refusal => refusal,
 ///     }
-///     Ok(reply)
 /// }
 /// # let _ = visit;
 /// ```
@@ -154,7 +153,14 @@ fn reply(
     Upgrade::new(accepted.head, move |upgraded| {
         match run(upgraded, outbox, protocol, f) {
             // The peer is at fault, or the program wants it so. Our Close has told the peer.
-            Err(Error::Violation(_) | Error::Close { .. }) => Ok(()),
+            Err(
+                Error::Violation(_)
+                | Error::Close { .. }
+                | Error::WriteDeadline
+                | Error::Closed
+                | Error::Slow
+                | Error::Timeout,
+            ) => Ok(()),
             outcome => Ok(outcome?),
         }
     })

@@ -5,12 +5,14 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use akurai_http::{
     App, Failure, FailureKind, Handle, Reply, Request, Response, Router, Server, Status, Upgrade,
     middleware, sse,
 };
-use akurai_tests::{Client, DEADLINE, TestServer, WsClient, eventually, handshake};
+use akurai_tests::{Client, DEADLINE, Frame, TestServer, WsClient, eventually, handshake};
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
@@ -123,6 +125,67 @@ fn each_kind_of_failure_is_told_once_with_its_cause() {
     assert_eq!(server.handle().stats().panics, 4);
     drop(server);
     assert_eq!(told.iter().collect::<Vec<_>>(), []);
+}
+
+/// A connection of the program's own failed, to a database for example. The client is still here.
+#[test]
+fn an_error_of_the_program_is_told_even_if_it_could_be_the_clients() {
+    use io::ErrorKind::*;
+    let (tell, kinds) = mpsc::channel();
+    let kinds = Mutex::new(kinds);
+    let fail = Arc::new(move || -> io::Result<()> {
+        let kinds = kinds.lock().expect("no panic");
+        let kind = kinds.recv_timeout(DEADLINE).expect("a kind");
+        Err(io::Error::new(kind, "the database"))
+    });
+    let (events, upgrade, ws) = (fail.clone(), fail.clone(), fail);
+    let app = Router::new()
+        .get("/sse", move |_| {
+            let fail = events.clone();
+            sse(move |mut sink| {
+                sink.data("first")?;
+                sink.wait(Duration::from_millis(1))?;
+                fail()
+            })
+        })
+        .get("/upgrade", move |_| {
+            let fail = upgrade.clone();
+            Upgrade::new(switching(), move |_| fail())
+        })
+        .get("/ws", move |req| {
+            let fail = ws.clone();
+            akurai_ws::upgrade(req, move |mut conn| {
+                let _ = conn.recv()?;
+                let _ = conn.recv_timeout(Duration::from_millis(1));
+                Ok(fail()?)
+            })
+        });
+    let (server, told) = told_by(app);
+    for kind in [TimedOut, WouldBlock, ConnectionReset, BrokenPipe, WriteZero] {
+        for path in ["/upgrade", "/ws"] {
+            tell.send(kind).expect("it is there");
+            if path == "/ws" {
+                let mut ws = WsClient::open(server.addr(), path);
+                ws.send(&Frame::text("go"));
+                ws.expect_close(1011);
+            } else {
+                let mut client = server.connect();
+                client.send(get(path));
+                client.read_to_end();
+            }
+            let line = format!("GET {path}: the closure failed: the database");
+            let expected = (FailureKind::Upgrade, line, true);
+            assert_eq!(told.recv_timeout(DEADLINE), Ok(expected), "{kind:?}");
+        }
+    }
+    // The waits of a sink are no failures.
+    tell.send(ConnectionReset).expect("it is there");
+    let mut client = server.connect();
+    client.send(get("/sse"));
+    client.read_to_end();
+    let line = "GET /sse: the closure failed: the database".to_owned();
+    let expected = (FailureKind::EventStream, line, true);
+    assert_eq!(told.recv_timeout(DEADLINE), Ok(expected));
 }
 
 #[test]

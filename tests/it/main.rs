@@ -34,6 +34,7 @@ mod joined_sends;
 mod joining;
 mod keepalive;
 mod limits;
+mod log_thread;
 mod long_frames;
 mod metrics;
 mod notices;

@@ -6,14 +6,24 @@ pub(crate) fn quoted(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
-            // All control characters are in the first plane. These two break lines for some readers.
-            character if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') => {
+            // All of them are in the first plane.
+            character if misleads(character) => {
                 quoted += &format!("\\u{:04x}", u32::from(character));
             }
             character => quoted.push(character),
         }
     }
     quoted + "\""
+}
+
+/// Whether a character may make a reader of a line see another text: a control character, one that
+/// breaks lines for some readers, or one that changes the direction of the text behind it (UAX #9).
+pub(crate) fn misleads(character: char) -> bool {
+    let is_mark = matches!(
+        character,
+        '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    is_mark || character.is_control()
 }
 
 #[cfg(test)]
@@ -26,6 +36,17 @@ mod tests {
         assert_eq!(
             quoted("\"\\\r\n\0\u{7f}\u{2028}"),
             "\"\\\"\\\\\\u000d\\u000a\\u0000\\u007f\\u2028\""
+        );
+        // Overrides and isolates show a text in another order than it has.
+        for (from, to) in [('\u{202a}', '\u{202e}'), ('\u{2066}', '\u{2069}')] {
+            for character in from..=to {
+                let escaped = format!("\"a\\u{:04x}b\"", u32::from(character));
+                assert_eq!(quoted(&format!("a{character}b")), escaped);
+            }
+        }
+        assert_eq!(
+            quoted("\u{202f}\u{2065}\u{206a}"),
+            "\"\u{202f}\u{2065}\u{206a}\""
         );
     }
 }

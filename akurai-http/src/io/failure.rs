@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::Method;
 use crate::codec::date::rfc3339;
-use crate::codec::json::quoted;
+use crate::codec::json::{misleads, quoted};
 use crate::io::contain::contain;
 use crate::io::ending::{LogField, json_of_client, json_of_fields};
 use crate::io::lock::lock;
@@ -18,9 +18,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What went wrong in the program, as [`Server::on_error`](crate::Server::on_error) reports it.
 ///
-/// `Display` is one line, as the server prints it by default. A control character in it is escaped,
-/// so text of a client cannot forge another line. It ends with the [fields](Failure::fields), as a
-/// line of the access log does:
+/// `Display` is one line, as the server prints it by default. In it, control characters, line
+/// separators and characters that change the direction of text are escaped, so text of a client
+/// cannot forge another line. It ends with the [fields](Failure::fields), as a line of the access
+/// log does:
 ///
 /// ```text
 /// GET /users/7: the handler failed: No such file or directory (os error 2) user="ann"
@@ -151,7 +152,7 @@ impl fmt::Display for Failure<'_> {
             FailureKind::Accept => "cannot accept a connection: ",
         })?;
         for character in self.cause.to_string().chars() {
-            match character.is_control() {
+            match misleads(character) {
                 true => write!(f, "{}", character.escape_default())?,
                 false => f.write_char(character)?,
             }
@@ -272,11 +273,11 @@ mod tests {
         let forged = told(
             Response,
             Some("/a"),
-            "ü\r\nakurai-http: GET /b: \u{1b}[1m\u{85}",
+            "ü\r\nakurai-http: GET /b: \u{1b}[1m\u{85}\u{2028}\u{202e}\u{2066}",
         );
         assert_eq!(
             forged,
-            "GET /a: ü\\r\\nakurai-http: GET /b: \\u{1b}[1m\\u{85}"
+            "GET /a: ü\\r\\nakurai-http: GET /b: \\u{1b}[1m\\u{85}\\u{2028}\\u{202e}\\u{2066}"
         );
         let full = told(Accept, None, "too many open files");
         assert_eq!(full, "cannot accept a connection: too many open files");

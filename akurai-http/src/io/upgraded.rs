@@ -121,6 +121,26 @@ impl Socket {
         }
     }
 
+    /// The same socket, as a handle that does not hold back the end of the upgrade: its drop never
+    /// runs the access log's sink. The connection's place is taken as long as this handle is there.
+    #[doc(hidden)] // `akurai-ws` needs it, for threads that write under locks of the program.
+    pub fn without_end(&self) -> Socket {
+        Socket::new(Arc::clone(&self.entry))
+    }
+
+    /// Says that the program's code has ended. What the protocol still reads and writes, and waits of
+    /// its own that ran out, excuse no error of the program: see
+    /// [`Upgrade::new`](crate::Upgrade::new).
+    #[doc(hidden)] // `akurai-ws` needs it, which closes behind the closure.
+    pub fn settle(&self) {
+        self.entry.settle();
+    }
+
+    /// The connection, to judge an error of the closure by.
+    pub(crate) fn entry(&self) -> &Arc<RegistryEntry> {
+        &self.entry
+    }
+
     /// Longest wait of one read; `None` waits for ever. An upgrade begins with `None`.
     ///
     /// # Errors
@@ -191,23 +211,23 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.entry.read(buf)
+        self.entry.read_upgraded(buf)
     }
 }
 
 impl Read for &Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.entry.read(buf)
+        self.entry.read_upgraded(buf)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.entry.write(buf)
+        self.entry.write_upgraded(buf)
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.entry.write_vectored(bufs)
+        self.entry.write_vectored_upgraded(bufs)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -217,11 +237,11 @@ impl Write for Socket {
 
 impl Write for &Socket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.entry.write(buf)
+        self.entry.write_upgraded(buf)
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.entry.write_vectored(bufs)
+        self.entry.write_vectored_upgraded(bufs)
     }
 
     fn flush(&mut self) -> io::Result<()> {

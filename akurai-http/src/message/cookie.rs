@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::codec::cookie;
 use crate::codec::date::imf_fixdate;
 use crate::values::field::is_token;
-use crate::{HeaderError, Request, Response};
+use crate::{HeaderError, Reply, Request, Response};
 
 /// Most bytes of a name and its value together. Browsers drop a longer cookie silently
 /// (RFC 6265 §6.1).
@@ -56,6 +56,17 @@ impl Response {
     /// ```
     pub fn cookie(self, cookie: Cookie) -> Response {
         self.with_header("Set-Cookie", cookie.to_string())
+    }
+}
+
+impl Reply {
+    /// Sets a cookie in the response or in the head of the upgrade, as
+    /// [`Response::cookie`] does.
+    pub fn cookie(mut self, cookie: Cookie) -> Reply {
+        let mut fields = self.response_mut().headers_mut();
+        let set = fields.append("Set-Cookie", cookie.to_string());
+        set.expect("a cookie was checked when it was made");
+        self
     }
 }
 

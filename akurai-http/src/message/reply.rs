@@ -225,9 +225,9 @@ impl Upgrade {
     ///
     /// If `run` fails, the server tells its error to
     /// [`Server::on_error`](crate::Server::on_error), by default as a line on stderr. It does not
-    /// tell an error whose kind says that the client left, or took nothing for too long, or that the
-    /// server stops (`BrokenPipe`, `ConnectionReset`, `ConnectionAborted`, `NotConnected`,
-    /// `WriteZero`, `TimedOut`, `WouldBlock`).
+    /// tell an error of the kinds `BrokenPipe`, `ConnectionReset`, `ConnectionAborted`,
+    /// `NotConnected`, `WriteZero`, `TimedOut` and `WouldBlock` if the client has left, or a wait for
+    /// it ran out in the last read or write, or the server stops.
     ///
     /// # Panics
     ///

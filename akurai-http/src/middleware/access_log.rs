@@ -21,8 +21,9 @@ use crate::{Reply, Request, Response, Status, Version};
 /// in its handler.
 ///
 /// The thread that ends the request calls the sink: usually the connection's own, for an event
-/// stream of `akurai_server::Hub` a thread that writes to many. The sink should not wait long. If it
-/// panics, [`Server::on_error`](crate::Server::on_error) is told, and the answer stays.
+/// stream of `akurai_server::Hub` a thread that writes to many. The answer has been written by then,
+/// except that answers to pipelined requests are written together: their lines may come first. The
+/// connection's next request waits for the sink, so the sink should not wait long. If it panics, [`Server::on_error`](crate::Server::on_error) is told, and the answer stays.
 ///
 /// If a handler panics, the line says 500; a panic of other middleware goes on. If the server
 /// refuses a request's head, the request does not reach the router, the middleware or the log;
@@ -87,8 +88,8 @@ fn length(response: &Response) -> Option<u64> {
 /// It begins with the [client's address](Request::client_addr). The query is left out, since it may
 /// hold secrets; a sink that wants it has [`request`](LogLine::request). The path is as the client
 /// sent it, percent-encoded: it has no quote, space or control character. In the values of fields,
-/// quotes, backslashes and control characters are escaped. So a client cannot forge a line or a part
-/// of one.
+/// quotes, backslashes, control characters, line separators and characters that change the direction
+/// of text are escaped. So a client cannot forge a line or a part of one.
 #[derive(Debug)]
 pub struct LogLine<'a> {
     request: &'a Request,
@@ -115,7 +116,8 @@ impl LogLine<'_> {
     }
 
     /// How many bytes were sent behind the answer's head, chunk sizes included; 0 for `HEAD`. For an
-    /// upgrade, all bytes of the other protocol. Bytes that the system accepted count as sent.
+    /// upgrade, all bytes of the other protocol. Bytes that the system accepted count as sent, and so
+    /// do those of an answer that is still to be written with the next pipelined one.
     pub fn bytes_sent(&self) -> u64 {
         self.ending.bytes_sent
     }

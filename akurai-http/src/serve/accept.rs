@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::io::contain::contain;
-use crate::io::failure::{Failure, is_disconnect};
+use crate::io::failure::Failure;
 use crate::io::limits::Limits;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::{Listener, Transport, is_timeout};
@@ -185,16 +185,21 @@ impl RunningServer {
         else {
             return;
         };
+        let entry = Arc::clone(upgraded.socket().entry());
         // The application's error may panic when it is dropped.
-        let outcome = contain(|| match run(upgraded) {
-            Err(error) if !is_disconnect(&error) => {
+        let outcome = contain(|| {
+            let Err(error) = run(upgraded) else {
+                return;
+            };
+            let is_excused = entry.excuses(&error);
+            drop(entry); // The connection must not wait for the program's hook.
+            if !is_excused {
                 self.serving.registry.failures.tell(&Failure {
                     kind,
                     request: Some(request.failed()),
                     cause: &error,
                 });
             }
-            _ => {}
         });
         if let Err(panic) = outcome {
             let request = Some(request.failed());

@@ -49,7 +49,7 @@ const FIRST_FLIGHT_BYTES: u64 = 10 * 1460;
 pub(crate) fn serve(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<PendingUpgrade> {
     let mut connection = open(serving, entry)?;
     loop {
-        let outcome = match connection.next_request() {
+        let mut outcome = match connection.next_request() {
             Next::Gone => Outcome::Gone,
             Next::Idle => {
                 connection.close(true);
@@ -62,7 +62,7 @@ pub(crate) fn serve(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Pend
                 Err(panic) => connection.after_panic(&panic),
             },
         };
-        connection.end_request();
+        connection.end_request(&mut outcome);
         match outcome {
             Outcome::Persist => {}
             Outcome::Close => {
@@ -339,10 +339,15 @@ impl Connection<'_> {
         });
     }
 
-    /// Tells the log that the request is over, unless its upgrade has taken the log away.
-    fn end_request(&mut self) {
+    /// Tells the log that the request is over, unless its upgrade has taken the log away. The client
+    /// need not wait for the log: its answer is written first, unless the client has pipelined more
+    /// requests, whose answers are written together.
+    fn end_request(&mut self, outcome: &mut Outcome) {
         if !self.request.has_end() {
             return;
+        }
+        if self.buffered.unread().is_empty() && self.buffered.flush().is_err() {
+            *outcome = Outcome::Gone;
         }
         let mut ending = Ending::default();
         if let Some(begun) = &self.begun {

@@ -1,6 +1,6 @@
 //! Server-Sent Events: a stream of events that a closure writes (WHATWG HTML §9.2).
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
@@ -206,7 +206,7 @@ impl SseSink {
             // rest.
             self.socket
                 .set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
-            match (&self.socket).read(&mut scratch) {
+            match self.socket.entry().read_in_time(&mut scratch) {
                 Ok(0) => {
                     self.check()?;
                     return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the client left"));

@@ -120,6 +120,8 @@ pub(super) fn parse_head(head: &[u8]) -> Result<(Status, Headers), String> {
 pub(super) struct BodyRest {
     framing: Framed,
     gzip: Option<GzipDecoder>,
+    /// No byte of the body has come yet.
+    is_empty: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -144,7 +146,11 @@ impl BodyRest {
             _ if is_head || status.is_bodiless() => Framed::Over,
             (Some("chunked"), None) => Framed::ChunkSize,
             (Some(coding), _) => return Err(format!("a Transfer-Encoding {coding:?}")),
+            // Not only `parse`, which takes a sign.
             (None, Some(length)) => match length.parse() {
+                _ if !length.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    return Err(format!("a Content-Length {length:?}"));
+                }
                 Ok(length) if headers.all("Content-Length").count() == 1 => Framed::Length(length),
                 _ => return Err(format!("a Content-Length {length:?}")),
             },
@@ -157,6 +163,7 @@ impl BodyRest {
         Ok(BodyRest {
             framing,
             gzip: is_gzip.then(GzipDecoder::default),
+            is_empty: true,
         })
     }
 
@@ -170,12 +177,13 @@ impl BodyRest {
             // An event stream may end anywhere.
             let has_end = !matches!(self.framing, Framed::Close);
             return match &self.gzip {
-                Some(gzip) if has_end && !gzip.is_over() => {
+                Some(gzip) if has_end && !self.is_empty && !gzip.is_over() => {
                     Err(input.invalid("the gzip body is cut off"))
                 }
                 _ => Ok(None),
             };
         };
+        self.is_empty &= piece.is_empty();
         let Some(gzip) = &mut self.gzip else {
             return Ok(Some(piece));
         };
@@ -200,13 +208,17 @@ impl BodyRest {
                 Framed::ChunkSize => {
                     let size = input.line(deadline)?;
                     let hex = std::str::from_utf8(&size).ok();
+                    let hex = hex.filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
                     match hex.and_then(|hex| u64::from_str_radix(hex, 16).ok()) {
                         Some(0) => {
                             while !input.line(deadline)?.is_empty() {} // Trailers.
                             self.framing = Framed::Over;
                         }
                         Some(size) => self.framing = Framed::Chunk(size),
-                        None => return Err(input.invalid(format_args!("a chunk's size {hex:?}"))),
+                        None => {
+                            let size = String::from_utf8_lossy(&size);
+                            return Err(input.invalid(format_args!("a chunk's size {size:?}")));
+                        }
                     }
                 }
                 Framed::Length(left) => {
@@ -222,5 +234,57 @@ impl BodyRest {
                 Framed::Close => return input.rest(deadline),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::io::clock::after;
+    use crate::io::transport::Transport;
+
+    /// The body that a client reads, or why it reads none.
+    fn read(fields: &str, body: &str) -> Result<Vec<u8>, String> {
+        let (ours, _theirs) = Transport::pair().expect("the system has sockets");
+        let wait = Duration::from_secs(1);
+        let mut input = Input {
+            transport: Arc::new(ours),
+            unread: body.as_bytes().to_vec(),
+            wait,
+            asked: "GET /".to_owned(),
+        };
+        let head = parse_head(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes())?;
+        let answer = Answer::new(Vec::new(), head);
+        let rest = BodyRest::of(&answer, false)?;
+        let answer = answer.with_rest(rest, &mut input, after(wait));
+        answer
+            .map(|answer| answer.body)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn rfc9112_lengths_have_no_sign() {
+        assert_eq!(
+            read("Content-Length: 5", "12345").as_deref(),
+            Ok(&b"12345"[..])
+        );
+        let chunked = "Transfer-Encoding: chunked";
+        let chunks = "a\r\n1234567890\r\n0\r\n\r\n";
+        assert_eq!(read(chunked, chunks).as_deref(), Ok(&b"1234567890"[..]));
+        let told = read("Content-Length: +5", "12345");
+        assert_eq!(told, Err("a Content-Length \"+5\"".to_owned()));
+        let told = read(chunked, &format!("+{chunks}"));
+        assert_eq!(told, Err("GET /: a chunk's size \"+a\"".to_owned()));
+    }
+
+    #[test]
+    fn an_empty_body_is_no_gzip_that_is_cut_off() {
+        let coded = "Content-Encoding: gzip\r\nContent-Length: ";
+        assert_eq!(read(&format!("{coded}0"), "").as_deref(), Ok(&b""[..]));
+        let cut = read(&format!("{coded}1"), "\x1f");
+        assert_eq!(cut, Err("GET /: the gzip body is cut off".to_owned()));
     }
 }

@@ -4,12 +4,13 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::answer::{Answer, BodyRest, parse_head};
 use super::cookies::CookieJar;
-use super::input::{Input, read_some, write_all, write_some};
+use super::input::{Input, read_some, write_all, write_body, write_some};
 use crate::io::clock::after;
 use crate::io::transport::Transport;
 use crate::{Headers, Method, Request, Status};
@@ -99,7 +100,8 @@ impl ClientEnd {
     }
 
     /// Sends a request, and lets `read` read the body behind the answer's head. The request's body
-    /// is written meanwhile, since a handler may answer before it has read all of it.
+    /// is written meanwhile, since a handler may answer before it has read all of it. If the answer
+    /// says that the connection ends behind it, the rest of the body is not written.
     pub(super) fn ask<T>(
         &mut self,
         request: Request,
@@ -131,12 +133,17 @@ impl ClientEnd {
             }
         }
         let may_write = head.is_none() && !body.is_empty();
+        let is_unread = AtomicBool::new(false);
         thread::scope(|scope| {
             if may_write {
-                // If the server takes no more of the body, its answer says why.
-                let write = || drop(write_all(&transport, &body, deadline));
+                let write = || write_body(&transport, &body, deadline, &is_unread);
                 thread::Builder::new().spawn_scoped(scope, write)?;
             }
+            let read = |input: &mut Input, answer: Answer, rest, deadline| {
+                // Behind such an answer, the server reads no more of the body.
+                is_unread.store(answer.is_last(), Ordering::Relaxed);
+                read(input, answer, rest, deadline)
+            };
             let outcome = self.read_answer(interim, head, is_head, deadline, read);
             if outcome.is_err() {
                 let _ = transport.shutdown(Shutdown::Both); // The writer's wait is over.
@@ -218,5 +225,47 @@ impl fmt::Debug for ClientEnd {
             .field("asked", &self.input.asked)
             .field("unread_bytes", &self.input.unread.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::testing::Client;
+    use crate::{Limits, Response, Router, Server, sse};
+
+    /// A wait that only a broken client needs.
+    const LONG: Duration = Duration::from_secs(120);
+
+    /// An answer that ends the connection does not wait until the request's body is written: nobody
+    /// reads it.
+    #[test]
+    fn a_body_that_nobody_reads_holds_no_answer_back() {
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let app = Router::new()
+                .post("/events", |_| {
+                    sse(|mut sink| {
+                        sink.data("one")?;
+                        sink.wait(LONG)
+                    })
+                })
+                .post("/last", |_| {
+                    Response::text("last").with_header("Connection", "close")
+                });
+            let limits = Limits::default().max_body_bytes(64 << 20);
+            let client = Client::with_server(Server::unbound().limits(limits), app).wait(LONG);
+            let request = |path| Request::new(Method::Post, path).with_body(vec![b'x'; 16 << 20]);
+            let mut events = client.events(request("/events")).expect("a stream");
+            let _ = tell.send(events.next().expect("no end").expect("an event").data);
+            let answer = client.send(request("/last")).expect("an answer");
+            let _ = tell.send(answer.text().into_owned());
+        });
+        // A fraction of the wait.
+        for expected in ["one", "last"] {
+            assert_eq!(told.recv_timeout(LONG / 4).as_deref(), Ok(expected));
+        }
     }
 }

@@ -112,6 +112,8 @@ impl Iterator for Events {
 #[derive(Debug, Default)]
 struct EventParser {
     line: Vec<u8>,
+    /// A line has come. Only before the first may a byte order mark stand.
+    has_begun: bool,
     /// The last byte was a CR: a LF behind it belongs to the same line end.
     after_cr: bool,
     event: String,
@@ -130,8 +132,12 @@ impl EventParser {
                 b'\n' if follows_cr => {}
                 b'\r' | b'\n' => {
                     let line = mem::take(&mut self.line);
-                    let line = String::from_utf8(line).map_err(|_| "a line is not UTF-8")?;
-                    self.take_line(&line);
+                    let line = String::from_utf8_lossy(&line);
+                    let is_first = !mem::replace(&mut self.has_begun, true);
+                    match line.strip_prefix('\u{feff}').filter(|_| is_first) {
+                        Some(line) => self.take_line(line),
+                        None => self.take_line(&line),
+                    }
                 }
                 _ => self.line.push(byte),
             }
@@ -156,7 +162,8 @@ impl EventParser {
             }
             "id" if !value.contains('\0') => self.id = value.to_owned(),
             "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
-                self.retry = value.parse().ok().map(Duration::from_millis);
+                let millis = value.parse().ok().map(Duration::from_millis);
+                self.retry = millis.or(self.retry);
             }
             _ => {} // A comment, or a field that no browser knows.
         }
@@ -185,11 +192,11 @@ mod tests {
     #[test]
     fn events_are_read_as_a_browser_reads_them_wherever_the_stream_is_cut() {
         let stream = b": hi\n\ndata: a\ndata:b\r\ndata\r\n\r\nid: 7\revent: x\rdata:  c\r\rid\n\
-                       event: lost\n\nretry: 20\nretry: 2x\nid: \0\nother: 1\ndata:\n\ndata: cut";
+                       event: lost\n\nretry: 20\nretry: 2x\nretry\nid: \0\nother: 1\ndata:\n\ndata: cut";
         for cut in 0..stream.len() {
             let mut parser = EventParser::default();
-            parser.feed(&stream[..cut]).expect("UTF-8");
-            parser.feed(&stream[cut..]).expect("UTF-8");
+            parser.feed(&stream[..cut]).expect("short");
+            parser.feed(&stream[cut..]).expect("short");
             let events: Vec<_> = parser
                 .events
                 .iter()
@@ -203,7 +210,17 @@ mod tests {
             assert_eq!(events, expected, "cut at {cut}");
             assert_eq!(parser.retry, Some(Duration::from_millis(20)));
         }
-        let told = EventParser::default().feed(b"data: \xff\n");
-        assert_eq!(told, Err("a line is not UTF-8".to_owned()));
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_bytes_that_are_not_utf8_are_read_as_a_browser_reads_them() {
+        let stream = b"\xef\xbb\xbfdata: a\xff\ndata: \xc3\xbc\n\xef\xbb\xbfdata: lost\n\n";
+        for cut in 0..stream.len() {
+            let mut parser = EventParser::default();
+            parser.feed(&stream[..cut]).expect("short");
+            parser.feed(&stream[cut..]).expect("short");
+            let data: Vec<_> = parser.events.iter().map(|event| &*event.data).collect();
+            assert_eq!(data, ["a\u{fffd}\n\u{fc}"], "cut at {cut}");
+        }
     }
 }

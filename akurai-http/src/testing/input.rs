@@ -3,8 +3,10 @@
 use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::io::clock::after;
 use crate::io::transport::{Transport, is_timeout};
 
 /// Longest head or line that a client takes, in bytes.
@@ -12,6 +14,9 @@ const MAX_HEAD_BYTES: usize = 1 << 20;
 
 /// Most bytes that one read takes.
 const PIECE_BYTES: usize = 16 * 1024;
+
+/// How soon a thread that writes a body sees that nobody reads it.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A connection, the bytes that came and were not used, and what the client waits for.
 #[derive(Debug)]
@@ -150,4 +155,21 @@ pub(super) fn write_all(
         }
     }
     Ok(())
+}
+
+/// Writes a request's body until the deadline, or until nobody reads it any more. If the server
+/// takes no more of it, its answer says why.
+pub(super) fn write_body(
+    transport: &Transport,
+    mut bytes: &[u8],
+    deadline: Instant,
+    is_unread: &AtomicBool,
+) {
+    while !bytes.is_empty() && !is_unread.load(Ordering::Relaxed) {
+        match write_some(transport, bytes, deadline.min(after(LOOK))) {
+            Ok(count @ 1..) => bytes = &bytes[count..],
+            Err(error) if is_timeout(&error) && Instant::now() < deadline => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
 }

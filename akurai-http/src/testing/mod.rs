@@ -77,7 +77,8 @@ const PEER: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 49_152);
 /// client at a time.
 ///
 /// When it is dropped, the server stops without a grace: all connections end. The drop returns when
-/// their threads have ended, or after `wait`, and then it says so on stderr.
+/// their threads have ended. If that takes more than 1 s and `wait` together, it returns without
+/// them and says so on stderr.
 pub struct Client {
     server: Arc<RunningServer>,
     handle: Handle,

@@ -275,6 +275,30 @@ fn a_client_that_waits_for_its_100_has_not_left_and_gets_it() {
     assert_eq!(client.read_response().text(), "4 bytes");
 }
 
+#[test]
+fn a_look_does_not_wait_for_the_thread_that_reads_the_body() {
+    let (is_read, reading) = mpsc::channel();
+    let (tell, told) = mpsc::channel();
+    let reading = Mutex::new(reading);
+    let server = TestServer::start(move |req: &Request| {
+        let reading = reading.lock().expect("no panic");
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| req.body());
+            reading.recv_timeout(DEADLINE).expect("the client saw 100");
+            let _ = tell.send(req.client_left());
+            reader.join().expect("no panic").map(Response::text)
+        })
+    });
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(client.read_head().status, 100);
+    // The thread that has asked for the body waits for it now.
+    is_read.send(()).expect("the handler waits");
+    assert_eq!(told.recv_timeout(DEADLINE), Ok(false));
+    client.send("body");
+    assert_eq!(client.read_response().text(), "body");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_look_works_on_unix_sockets() {

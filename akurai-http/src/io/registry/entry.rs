@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::{Registry, Traffic, take_place};
 use crate::io::contain::contain;
 use crate::io::ending::{Ending, UpgradeEnd, set_field};
+use crate::io::failure::is_disconnect;
 use crate::io::limits::Limits;
 use crate::io::linger::{LingerBounds, Lingering};
 use crate::io::lock::lock;
@@ -34,6 +35,9 @@ pub(crate) struct RegistryEntry {
     is_cut: AtomicBool,
     /// Called at a shutdown, instead of ending the input.
     stop_hook: OnceLock<StopHook>,
+    /// How the upgrade's last read and its last write went.
+    last_read: AtomicU8,
+    last_write: AtomicU8,
     /// What to do when the upgrade ends, if the program logs it.
     end: Mutex<Option<Box<UpgradeEnd>>>,
     pub(super) id: u64,
@@ -68,6 +72,14 @@ const UPGRADED: u8 = 2;
 /// [`RegistryEntry::linger`].
 const LINGERING: u8 = 3;
 
+const WENT_WELL: u8 = 0;
+/// The wait ran out.
+const WAITED_OUT: u8 = 1;
+/// The client has left, or is gone. This stays.
+const CLIENT_LEFT: u8 = 2;
+/// The client was still there when the program's code ended. This stays.
+const SETTLED: u8 = 3;
+
 impl RegistryEntry {
     pub(super) fn new(
         transport: Transport,
@@ -84,6 +96,8 @@ impl RegistryEntry {
             phase: AtomicU8::new(BUSY),
             is_cut: AtomicBool::new(false),
             stop_hook: OnceLock::new(),
+            last_read: AtomicU8::new(WENT_WELL),
+            last_write: AtomicU8::new(WENT_WELL),
             end: Mutex::new(None),
             id,
             registry: Arc::clone(registry),
@@ -118,6 +132,50 @@ impl RegistryEntry {
     /// How many bytes were read.
     pub(crate) fn received_bytes(&self) -> u64 {
         self.traffic.bytes_received.load(Ordering::Relaxed)
+    }
+
+    /// Reads for the owner of the upgrade, whose failures [`excuses`](RegistryEntry::excuses) it.
+    pub(crate) fn read_upgraded(&self, buf: &mut [u8]) -> io::Result<usize> {
+        note(&self.last_read, self.read(buf))
+    }
+
+    /// Writes for the owner of the upgrade.
+    pub(crate) fn write_upgraded(&self, buf: &[u8]) -> io::Result<usize> {
+        note(&self.last_write, self.write(buf))
+    }
+
+    pub(crate) fn write_vectored_upgraded(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        note(&self.last_write, self.write_vectored(bufs))
+    }
+
+    /// Whether this error of the upgrade's owner is no failure of the program: the client has left
+    /// or was too slow, or the server stops. Errors of the same kinds that come from elsewhere, from
+    /// a database for example, are the program's.
+    pub(crate) fn excuses(&self, error: &io::Error) -> bool {
+        let outcomes = [&self.last_read, &self.last_write];
+        let has_failed = |outcome: &AtomicU8| {
+            matches!(outcome.load(Ordering::Relaxed), WAITED_OUT | CLIENT_LEFT)
+        };
+        is_disconnect(error) && (self.is_stopping() || outcomes.into_iter().any(has_failed))
+    }
+
+    /// As [`read_upgraded`](RegistryEntry::read_upgraded), where the caller expects that the wait runs
+    /// out.
+    pub(crate) fn read_in_time(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.read(buf) {
+            Err(error) if is_timeout(&error) => Err(error),
+            result => note(&self.last_read, result),
+        }
+    }
+
+    /// What is read and written from now on excuses no error, and neither does a wait that ran out
+    /// before: the program's code has ended.
+    pub(crate) fn settle(&self) {
+        for outcome in [&self.last_read, &self.last_write] {
+            if outcome.load(Ordering::Relaxed) != CLIENT_LEFT {
+                outcome.store(SETTLED, Ordering::Relaxed);
+            }
+        }
     }
 
     fn count_written(&self, count: usize) -> io::Result<usize> {
@@ -176,12 +234,15 @@ impl RegistryEntry {
         LingerBounds::new(&self.limits, taken, places, self.is_stopping())
     }
 
-    /// Moves the connection from the count of connections to the count of upgrades. False if all
-    /// places there are taken.
-    pub(crate) fn upgrade(self: &Arc<RegistryEntry>, hook: Option<StopHook>) -> bool {
-        if !take_place(&self.registry.upgraded, self.limits.max_upgrades) {
-            return false;
-        }
+    /// Takes a place among the upgrades, which [`upgrade`](RegistryEntry::upgrade) uses. False if
+    /// all of them are taken.
+    pub(crate) fn take_upgrade_place(&self) -> bool {
+        take_place(&self.registry.upgraded, self.limits.max_upgrades)
+    }
+
+    /// Moves the connection from the count of connections to the count of upgrades, in which it has
+    /// a place already. The hook may be called from now on, so its log line must be there.
+    pub(crate) fn upgrade(self: &Arc<RegistryEntry>, hook: Option<StopHook>) {
         self.registry.open.fetch_sub(1, Ordering::Relaxed);
         if let Some(hook) = hook {
             let _ = self.stop_hook.set(hook); // A connection is upgraded once.
@@ -190,7 +251,6 @@ impl RegistryEntry {
         if self.registry.is_stopping() && !self.call_stop_hook() {
             let _ = self.transport.shutdown(Shutdown::Read);
         }
-        true
     }
 
     /// Sets what to do when the upgrade ends.
@@ -315,6 +375,21 @@ impl RegistryEntry {
         }
         true
     }
+}
+
+/// Notes how a read or write of the upgrade's owner went.
+fn note(last: &AtomicU8, result: io::Result<usize>) -> io::Result<usize> {
+    let outcome = match &result {
+        Ok(1..) => WENT_WELL,
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => return result,
+        Err(error) if is_timeout(error) => WAITED_OUT,
+        Ok(0) | Err(_) => CLIENT_LEFT,
+    };
+    let known = last.load(Ordering::Relaxed);
+    if known != outcome && known < CLIENT_LEFT {
+        last.store(outcome, Ordering::Relaxed);
+    }
+    result
 }
 
 impl Drop for RegistryEntry {

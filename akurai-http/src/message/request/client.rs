@@ -1,5 +1,7 @@
 //! What a handler can do for the client that waits for its answer, and learn of it.
 
+use std::sync::TryLockError;
+
 use super::Request;
 use crate::codec::response::{Persistence, ResponseFraming, append_head};
 use crate::io::lock::lock;
@@ -22,6 +24,9 @@ impl Request {
     /// Sends `103 Early Hints` (RFC 8297): fields that the answer is likely to have, at once, while
     /// the handler still works on the answer. A browser can then load what the page will need. Any
     /// number of them may go before the answer, which must set its own fields again.
+    ///
+    /// This waits while another thread reads the body, and then for a client that takes nothing: up to
+    /// [`Limits::write_stall`](crate::Limits::write_stall).
     ///
     /// An HTTP/1.0 client gets none, and so does a request that was made by hand. Without a field,
     /// nothing is sent. Middleware does not see it. Most browsers heed it over HTTP/2 and HTTP/3
@@ -88,6 +93,9 @@ impl Request {
     /// ended its side counts as gone, as in Go's `Request.Context` and for nginx's proxy. Still, an
     /// answer that the handler gives is sent, and arrives if the client reads on.
     ///
+    /// While another thread reads the body, this is false: that thread's read tells whether the
+    /// client has left.
+    ///
     /// The look goes past what the client has sent, up to 4 KiB that nobody has read yet. If more
     /// waits, it cannot see the end behind it, and says false: read the body first. Behind a proxy,
     /// the client is the proxy, and most proxies close when their own client leaves. A request that
@@ -112,6 +120,10 @@ impl Request {
     /// A [streamed body](crate::Response::stream) and an event stream learn it from their next
     /// write, which fails.
     pub fn client_left(&self) -> bool {
-        lock(&self.buffered).has_client_left()
+        match self.buffered.try_lock() {
+            Ok(mut buffered) => buffered.has_client_left(),
+            Err(TryLockError::Poisoned(buffered)) => buffered.into_inner().has_client_left(),
+            Err(TryLockError::WouldBlock) => false,
+        }
     }
 }

@@ -80,7 +80,7 @@ impl Connection<'_> {
             self.begin_answer(&head, ResponseFraming::Close, Persistence::Close);
             return Outcome::Close;
         }
-        if !self.entry.upgrade(stop_hook) {
+        if !self.entry.take_upgrade_place() {
             self.serving
                 .registry
                 .counts
@@ -95,6 +95,7 @@ impl Connection<'_> {
         self.begin_answer(&head, ResponseFraming::Bodiless, persistence);
         let request = Box::new(UpgradedRequest::of(&self.request));
         let socket = self.upgraded_socket();
+        self.entry.upgrade(stop_hook);
         self.buffered.output.extend_from_slice(&prelude);
         if self.buffered.flush().is_err() || self.release_timeouts().is_err() {
             return Outcome::Gone;

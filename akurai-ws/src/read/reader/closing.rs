@@ -15,6 +15,7 @@ impl Reader {
     /// Closes with this code and reason, unless closing has begun. Then waits for the peer's Close
     /// and its FIN, for a bounded time.
     pub(crate) fn finish(mut self, code: u16, reason: &str) {
+        self.socket.settle();
         let stopping = code == close::NORMAL && self.socket.is_stopping();
         let code = if stopping { close::GOING_AWAY } else { code };
         let _ = self.outbox.close(code, reason, Way::Send);
