@@ -1,12 +1,10 @@
-//! The access log and the threads: which thread ends a line, and who waits for it.
+//! The access log's line: who waits for it, and that it is there when a hook adds to it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::thread;
 
-use akurai_http::{Reply, Request, Response, Router, Status, Upgrade, middleware};
-use akurai_tests::{DEADLINE, Gate, TestServer, handshake};
-use akurai_ws::{Prepared, WsOptions};
+use akurai_http::{Response, Router, Status, Upgrade, middleware};
+use akurai_tests::{DEADLINE, Gate, TestServer};
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
@@ -78,37 +76,4 @@ fn a_field_that_the_stop_hook_adds_is_in_the_line() {
         lines.recv_timeout(DEADLINE),
         Ok(vec!["stop=told".to_owned()])
     );
-}
-
-/// A thread that sends may hold locks that the log's sink takes too.
-#[test]
-fn a_thread_that_only_sends_does_not_run_the_log() {
-    let (tell, threads) = mpsc::channel();
-    let own = tell.clone();
-    let app = Router::new().get("/", move |req: &Request| -> Reply {
-        let tell = tell.clone();
-        WsOptions::new()
-            .max_queue_bytes(64 << 20)
-            .upgrade(req, move |mut conn| {
-                let _ = tell.send(thread::current().id());
-                // More than the system takes, so the thread that waits for slow peers has the rest.
-                let long = Prepared::binary(&vec![0; 32 << 20]);
-                conn.sender().post([&long])?;
-                while conn.recv()?.is_some() {}
-                Ok(())
-            })
-    });
-    let log = middleware::access_log(move |_| {
-        let _ = own.send(thread::current().id());
-    });
-    let server = TestServer::start(app.wrap(log));
-    for _ in 0..3 {
-        let mut client = server.connect();
-        client.send(handshake("/"));
-        let at_work = threads.recv_timeout(DEADLINE).expect("it begins");
-        client.await_unread();
-        client.leave_by_reset();
-        let logged = threads.recv_timeout(DEADLINE).expect("a line");
-        assert_eq!(logged, at_work);
-    }
 }

@@ -408,4 +408,48 @@ mod tests {
         handle.shutdown(Duration::ZERO);
         serving.join().unwrap().unwrap();
     }
+    #[test]
+    fn a_thread_that_has_the_turn_does_not_hold_back_the_line_of_the_access_log() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        use crate::read::reader::Reader;
+
+        let (tell, told) = mpsc::channel();
+        let is_logged = Arc::new(AtomicBool::new(false));
+        let logged = Arc::clone(&is_logged);
+        let handler = move |_: &Request| {
+            let (tell, is_logged) = (tell.clone(), Arc::clone(&is_logged));
+            let head = Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", "a");
+            Upgrade::new(head, move |upgraded| {
+                let settings = Settings {
+                    write_deadline: Duration::from_millis(10),
+                    close_wait: Duration::from_millis(10),
+                    ..Settings::default()
+                };
+                let outbox = Outbox::new(settings, None);
+                let protocol = Box::new(crate::codec::protocol::Protocol::new(Default::default()));
+                let reader = Reader::new(upgraded, Arc::clone(&outbox), protocol)?;
+                let turn = outbox.lock().take_turn();
+                reader.finish(1000, "");
+                let _ = tell.send((turn.is_some(), is_logged.load(Ordering::SeqCst)));
+                Ok(())
+            })
+        };
+        let log =
+            akurai_http::middleware::access_log(move |_| logged.store(true, Ordering::SeqCst));
+        let app = akurai_http::Router::new().get("/", handler).wrap(log);
+        let client = akurai_http::testing::Client::new(app);
+        let request = Request::from("/").with_header("Connection", "upgrade");
+        let mut end = client.connect().unwrap();
+        assert_eq!(
+            end.send(request.with_header("Upgrade", "a"))
+                .unwrap()
+                .status()
+                .code(),
+            101
+        );
+        drop(end);
+        let wait = Duration::from_secs(30);
+        assert_eq!(told.recv_timeout(wait), Ok((true, true)));
+    }
 }
