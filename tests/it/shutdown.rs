@@ -286,8 +286,9 @@ fn a_socket_that_was_given_away_keeps_its_place_until_it_is_dropped() {
     drop(socket);
     assert_eq!(server.handle.stats().upgraded, 1);
     drop(clone);
-    assert_eq!(server.handle.stats().upgraded, 0);
     client.expect_eof();
+    // The thread that ran the closure may still look at how its last write went.
+    eventually("its place is free", || server.handle.stats().upgraded == 0);
     server.handle.shutdown(LONG);
     server.expect_end();
 }
