@@ -307,6 +307,8 @@ impl Request {
         self.matched.clear();
         self.matched_by_hand.take();
         self.path_by_hand.take();
+        *self.rest_bytes.get_mut() = 0;
+        self.rest_of_other.take();
     }
 
     /// Begins its body, which may be refused at once for its length. `own_bytes` is the longest

@@ -187,3 +187,31 @@ fn a_404_for_a_parameter_keeps_the_connection_and_is_no_failure() {
     );
     assert_eq!(super::ask_on(&mut client, "GET", "/", "").text(), "root");
 }
+
+#[test]
+fn what_an_earlier_request_matched_is_forgotten() {
+    let bare = |_: &Request, next: &dyn Fn(&Request) -> Reply| -> Reply {
+        next(&Request::new(Method::Get, "/other"))
+    };
+    let files = Router::new().get("/{*rest}", |req| {
+        Response::text(req.param("rest").unwrap_or_default())
+    });
+    let app = Router::new().nest("/files", files).nest(
+        "/api",
+        Router::new()
+            .get("/known", |_| Response::text(""))
+            .fallback(|_, answer| answer)
+            .wrap(bare),
+    );
+    let server = TestServer::start(app);
+    let mut client = server.connect();
+    for (path, status) in [
+        ("/files/a/long/name", 200),
+        ("/api/x", 404),
+        ("/api/known", 200),
+    ] {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n"));
+        assert_eq!(client.read_response().status, status, "{path}");
+    }
+    assert_eq!(server.handle().stats().panics, 0);
+}
