@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -289,6 +290,40 @@ fn a_socket_that_was_given_away_keeps_its_place_until_it_is_dropped() {
     client.expect_eof();
     // The thread that ran the closure may still look at how its last write went.
     eventually("its place is free", || server.handle.stats().upgraded == 0);
+    server.handle.shutdown(LONG);
+    server.expect_end();
+}
+
+#[test]
+fn a_connection_ends_when_its_closure_has_dropped_it() {
+    let (go_on, goes_on) = mpsc::channel::<()>();
+    let goes_on = Arc::new(Mutex::new(goes_on));
+    let server = Running::start(move |req: &Request| -> Reply {
+        let goes_on = Arc::clone(&goes_on);
+        let rest = move || {
+            let _ = goes_on.lock().expect("no panic").recv();
+            Ok(())
+        };
+        match req.path() {
+            "/sse" => sse(move |mut sink| {
+                sink.data("bye")?;
+                drop(sink);
+                rest()
+            }),
+            _ => Upgrade::new(Response::new(Status::OK), move |upgraded| {
+                drop(upgraded);
+                rest()
+            })
+            .into(),
+        }
+    });
+    for path in ["/sse", "/"] {
+        let mut client = server.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n"));
+        client.read_to_end();
+        assert_eq!(server.handle.stats().upgraded, 0);
+        go_on.send(()).expect("the closure waits");
+    }
     server.handle.shutdown(LONG);
     server.expect_end();
 }

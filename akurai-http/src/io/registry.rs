@@ -1,6 +1,7 @@
 //! The server's connections: their counts and bounds, and the sockets that a shutdown must reach.
 
 mod entry;
+mod outcomes;
 
 use std::collections::HashMap;
 use std::fmt;

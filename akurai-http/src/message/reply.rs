@@ -218,6 +218,8 @@ pub struct Upgrade {
     pub(crate) when_full: fn() -> Response,
     pub(crate) run: Box<dyn FnOnce(Upgraded) -> io::Result<()> + Send>,
     pub(crate) stop_hook: Option<StopHook>,
+    /// The closure may return an error.
+    pub(crate) may_fail: bool,
 }
 
 impl Upgrade {
@@ -247,6 +249,7 @@ impl Upgrade {
             when_full: overloaded,
             run: Box::new(run),
             stop_hook: None,
+            may_fail: true,
         }
     }
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::io::contain::contain;
-use crate::io::failure::Failure;
+use crate::io::failure::{Failure, is_disconnect};
 use crate::io::limits::Limits;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::{Listener, Transport, is_timeout};
@@ -180,21 +180,23 @@ impl RunningServer {
             run,
             upgraded,
             kind,
+            may_fail,
             request,
         }) = connection::serve(&self.serving, entry)
         else {
             return;
         };
-        let entry = Arc::clone(upgraded.socket().entry());
+        // Only the closure holds the connection, so it ends when the closure drops it.
+        let outcomes = may_fail.then(|| upgraded.socket().entry().note_outcomes());
         // The application's error may panic when it is dropped.
         let outcome = contain(|| {
             let Err(error) = run(upgraded) else {
                 return;
             };
-            let is_excused = entry.excuses(&error);
-            drop(entry); // The connection must not wait for the program's hook.
-            if !is_excused {
-                self.serving.registry.failures.tell(&Failure {
+            let registry = &self.serving.registry;
+            let has_client_left = || outcomes.is_some_and(|outcomes| outcomes.excuse());
+            if !is_disconnect(&error) || !(registry.is_stopping() || has_client_left()) {
+                registry.failures.tell(&Failure {
                     kind,
                     request: Some(request.failed()),
                     cause: &error,

@@ -77,10 +77,12 @@ pub fn sse(f: impl FnOnce(SseSink) -> io::Result<()> + Send + 'static) -> Reply 
 /// seconds. After an error status, an `EventSource` would never reconnect (WHATWG HTML §9.2.3).
 #[doc(hidden)]
 pub fn event_stream(run: impl FnOnce(Upgraded) + Send + 'static) -> Upgrade {
-    open(|upgraded| {
+    let mut upgrade = open(|upgraded| {
         run(upgraded);
         Ok(())
-    })
+    });
+    upgrade.may_fail = false;
+    upgrade
 }
 
 pub(super) fn open(run: impl FnOnce(Upgraded) -> io::Result<()> + Send + 'static) -> Upgrade {

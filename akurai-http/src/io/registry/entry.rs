@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use super::outcomes::{Direction, Outcomes};
 use super::{Registry, Traffic, take_place};
 use crate::io::contain::contain;
 use crate::io::ending::{Ending, UpgradeEnd, set_field};
-use crate::io::failure::is_disconnect;
 use crate::io::limits::Limits;
 use crate::io::linger::{LingerBounds, Lingering};
 use crate::io::lock::lock;
@@ -35,9 +35,8 @@ pub(crate) struct RegistryEntry {
     is_cut: AtomicBool,
     /// Called at a shutdown, instead of ending the input.
     stop_hook: OnceLock<StopHook>,
-    /// How the upgrade's last read and its last write went.
-    last_read: AtomicU8,
-    last_write: AtomicU8,
+    /// How the reads and writes of the upgrade's owner went, if anybody asks.
+    outcomes: OnceLock<Arc<Outcomes>>,
     /// What to do when the upgrade ends, if the program logs it.
     end: Mutex<Option<Box<UpgradeEnd>>>,
     pub(super) id: u64,
@@ -72,14 +71,6 @@ const UPGRADED: u8 = 2;
 /// [`RegistryEntry::linger`].
 const LINGERING: u8 = 3;
 
-const WENT_WELL: u8 = 0;
-/// The wait ran out.
-const WAITED_OUT: u8 = 1;
-/// The client has left, or is gone. This stays.
-const CLIENT_LEFT: u8 = 2;
-/// The client was still there when the program's code ended. This stays.
-const SETTLED: u8 = 3;
-
 impl RegistryEntry {
     pub(super) fn new(
         transport: Transport,
@@ -96,8 +87,7 @@ impl RegistryEntry {
             phase: AtomicU8::new(BUSY),
             is_cut: AtomicBool::new(false),
             stop_hook: OnceLock::new(),
-            last_read: AtomicU8::new(WENT_WELL),
-            last_write: AtomicU8::new(WENT_WELL),
+            outcomes: OnceLock::new(),
             end: Mutex::new(None),
             id,
             registry: Arc::clone(registry),
@@ -134,29 +124,29 @@ impl RegistryEntry {
         self.traffic.bytes_received.load(Ordering::Relaxed)
     }
 
-    /// Reads for the owner of the upgrade, whose failures [`excuses`](RegistryEntry::excuses) it.
+    /// Begins to note how the reads and writes of the upgrade's owner go. The notes outlive the
+    /// connection.
+    pub(crate) fn note_outcomes(&self) -> Arc<Outcomes> {
+        Arc::clone(self.outcomes.get_or_init(Arc::default))
+    }
+
+    /// Reads for the owner of the upgrade, whose failures [excuse](Outcomes::excuse) it.
     pub(crate) fn read_upgraded(&self, buf: &mut [u8]) -> io::Result<usize> {
-        note(&self.last_read, self.read(buf))
+        let is_empty = buf.is_empty();
+        let result = self.read(buf);
+        self.note(|outcomes| &outcomes.last_read, is_empty, result)
     }
 
     /// Writes for the owner of the upgrade.
     pub(crate) fn write_upgraded(&self, buf: &[u8]) -> io::Result<usize> {
-        note(&self.last_write, self.write(buf))
+        let result = self.write(buf);
+        self.note(|outcomes| &outcomes.last_write, buf.is_empty(), result)
     }
 
     pub(crate) fn write_vectored_upgraded(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        note(&self.last_write, self.write_vectored(bufs))
-    }
-
-    /// Whether this error of the upgrade's owner is no failure of the program: the client has left
-    /// or was too slow, or the server stops. Errors of the same kinds that come from elsewhere, from
-    /// a database for example, are the program's.
-    pub(crate) fn excuses(&self, error: &io::Error) -> bool {
-        let outcomes = [&self.last_read, &self.last_write];
-        let has_failed = |outcome: &AtomicU8| {
-            matches!(outcome.load(Ordering::Relaxed), WAITED_OUT | CLIENT_LEFT)
-        };
-        is_disconnect(error) && (self.is_stopping() || outcomes.into_iter().any(has_failed))
+        let is_empty = bufs.iter().all(|buf| buf.is_empty());
+        let result = self.write_vectored(bufs);
+        self.note(|outcomes| &outcomes.last_write, is_empty, result)
     }
 
     /// As [`read_upgraded`](RegistryEntry::read_upgraded), where the caller expects that the wait runs
@@ -164,17 +154,29 @@ impl RegistryEntry {
     pub(crate) fn read_in_time(&self, buf: &mut [u8]) -> io::Result<usize> {
         match self.read(buf) {
             Err(error) if is_timeout(&error) => Err(error),
-            result => note(&self.last_read, result),
+            result => self.note(|outcomes| &outcomes.last_read, false, result),
         }
+    }
+
+    fn note(
+        &self,
+        last: impl Fn(&Outcomes) -> &Direction,
+        is_empty: bool,
+        result: io::Result<usize>,
+    ) -> io::Result<usize> {
+        // Nothing can be read into an empty buffer, whoever is there.
+        if !is_empty && let Some(outcomes) = self.outcomes.get() {
+            last(outcomes).note(&result);
+        }
+        result
     }
 
     /// What is read and written from now on excuses no error, and neither does a wait that ran out
     /// before: the program's code has ended.
     pub(crate) fn settle(&self) {
-        for outcome in [&self.last_read, &self.last_write] {
-            if outcome.load(Ordering::Relaxed) != CLIENT_LEFT {
-                outcome.store(SETTLED, Ordering::Relaxed);
-            }
+        if let Some(outcomes) = self.outcomes.get() {
+            outcomes.last_read.settle();
+            outcomes.last_write.settle();
         }
     }
 
@@ -375,21 +377,6 @@ impl RegistryEntry {
         }
         true
     }
-}
-
-/// Notes how a read or write of the upgrade's owner went.
-fn note(last: &AtomicU8, result: io::Result<usize>) -> io::Result<usize> {
-    let outcome = match &result {
-        Ok(1..) => WENT_WELL,
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => return result,
-        Err(error) if is_timeout(error) => WAITED_OUT,
-        Ok(0) | Err(_) => CLIENT_LEFT,
-    };
-    let known = last.load(Ordering::Relaxed);
-    if known != outcome && known < CLIENT_LEFT {
-        last.store(outcome, Ordering::Relaxed);
-    }
-    result
 }
 
 impl Drop for RegistryEntry {

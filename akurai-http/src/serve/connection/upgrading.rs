@@ -19,6 +19,8 @@ pub(crate) struct PendingUpgrade {
     pub(crate) upgraded: Upgraded,
     /// What an error of the closure is.
     pub(crate) kind: FailureKind,
+    /// The closure may return an error.
+    pub(crate) may_fail: bool,
     pub(crate) request: Box<UpgradedRequest>,
 }
 
@@ -75,6 +77,7 @@ impl Connection<'_> {
             when_full,
             run,
             stop_hook,
+            may_fail,
         } = upgrade;
         if self.request.method() == Method::Head {
             self.begin_answer(&head, ResponseFraming::Close, Persistence::Close);
@@ -109,6 +112,7 @@ impl Connection<'_> {
                 true => FailureKind::Upgrade,
                 false => FailureKind::EventStream,
             },
+            may_fail,
             request,
         })
     }
