@@ -101,20 +101,8 @@ impl EventStreams {
             let Some((changes, end)) = self.next_pass(deadline) else {
                 return;
             };
-            // Events published before go to the subscribers that are already here. A new subscriber
-            // begins after them.
             let begun = Instant::now();
-            let mut arrivals = Vec::new();
-            for change in changes {
-                match change {
-                    StreamChange::Arrival(arrival) => arrivals.push(arrival),
-                    StreamChange::End(topic, before) => {
-                        self.deliver(before);
-                        self.end_topic(&topic);
-                    }
-                }
-            }
-            self.deliver(end);
+            let arrivals = self.pass(changes, end);
             let worked = begun.elapsed();
             for arrival in arrivals {
                 self.admit(arrival);
@@ -131,6 +119,23 @@ impl EventStreams {
     fn next_pass(&self, deadline: Instant) -> Option<(Vec<StreamChange>, u64)> {
         let ring = &self.shared.ring;
         self.mailbox.wait_with(Some(deadline), || ring.end().0)
+    }
+
+    /// Events published before go to the subscribers that are already here. A new subscriber begins
+    /// after them; it is among those that this returns.
+    fn pass(&mut self, changes: Vec<StreamChange>, end: u64) -> Vec<Arrival> {
+        let mut arrivals = Vec::new();
+        for change in changes {
+            match change {
+                StreamChange::Arrival(arrival) => arrivals.push(arrival),
+                StreamChange::End(topic, before) => {
+                    self.deliver(before);
+                    self.end_topic(&topic);
+                }
+            }
+        }
+        self.deliver(end);
+        arrivals
     }
 
     fn admit(&mut self, arrival: Arrival) {
