@@ -3,7 +3,7 @@
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use akurai_http::{Request, Router};
+use akurai_http::{Request, Router, last_event_id};
 use akurai_server::Hub;
 use akurai_tests::{DEADLINE, End, EventStream, Frame, Opcode, TestServer, WsClient, eventually};
 use akurai_ws::upgrade;
@@ -174,4 +174,64 @@ fn websockets_of_a_topic_are_closed_between_two_events() {
     eventually("one has joined", || hub.present("a") == 1);
     hub.publish("a", "", "again").unwrap();
     late.expect(Opcode::TEXT, "again");
+}
+
+#[test]
+fn a_stream_that_ends_before_it_began_has_an_id_to_come_back_with() {
+    let hub = Hub::new(quick()).unwrap();
+    let streams = hub.clone();
+    let app = Router::new().get("/events", move |req: &Request| {
+        let reply = streams.sse(req, &["a", "b"]);
+        if last_event_id(req).is_none() {
+            streams.publish("b", "", "meanwhile").unwrap();
+            streams.end("a");
+        }
+        reply
+    });
+    let server = TestServer::start(app);
+    let open = |field: &str| {
+        let mut client = server.connect();
+        client.send(format!("GET /events HTTP/1.1\r\nHost: t\r\n{field}\r\n"));
+        assert_eq!(client.read_head().status, 200);
+        let stream = EventStream::default();
+        Reader { client, stream }
+    };
+    let at = hub.publish("b", "", "earlier").unwrap();
+    let mut ended = open("");
+    assert_eq!(read_to_end(&mut ended), [""; 0]);
+    let id = ended.stream.last_event_id;
+    assert_eq!(id, at.to_string());
+    let mut back = open(&format!("Last-Event-ID: {id}\r\n"));
+    assert_eq!(back.read(1), ["meanwhile"]);
+}
+
+#[test]
+fn nothing_published_after_an_end_reaches_those_who_were_there() {
+    const ROUNDS: usize = 30;
+    let hub = Hub::new(quick()).unwrap();
+    let (room, (give, given)) = (hub.clone(), mpsc::channel());
+    let server = TestServer::start(move |req: &Request| {
+        let (hub, give) = (room.clone(), give.clone());
+        upgrade(req, move |mut conn| {
+            let _member = hub.join("a", conn.sender());
+            give.send(conn.sender()).unwrap();
+            while conn.recv()?.is_some() {}
+            Ok(())
+        })
+    });
+    for _ in 0..ROUNDS {
+        let mut member = WsClient::open(server.addr(), "/");
+        let sender = given.recv_timeout(DEADLINE).unwrap();
+        hub.publish("a", "", "before").unwrap();
+        member.expect(Opcode::TEXT, "before");
+        // The hub's thread is busy with these when the topic ends.
+        let many = (0..2_000).map(|_| hub.join("b", sender.clone()));
+        let many: Vec<_> = many.collect();
+        hub.end("a");
+        hub.publish("a", "", "secret").unwrap();
+        member.expect_close(1000);
+        drop(many);
+        member.send(&Frame::close(1000, ""));
+        eventually("it has left", || hub.present("a") == 0);
+    }
 }

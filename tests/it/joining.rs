@@ -189,3 +189,55 @@ fn a_member_that_comes_from_a_node_ahead_waits_for_its_place() {
     order.put(9, "a", "9");
     ahead.expect(Opcode::TEXT, "9");
 }
+
+#[test]
+fn a_newcomer_whose_topic_ends_first_gets_what_was_published_before() {
+    let hub = Hub::new(quick()).unwrap();
+    let room = hub.clone();
+    let server = TestServer::start(move |req: &Request| {
+        let after = req.query().and_then(|id| id.parse().ok());
+        let (hub, after) = (room.clone(), after.expect("an id"));
+        upgrade(req, move |mut conn| {
+            let _member = hub.join_after("a", conn.sender(), after);
+            // Its thread mostly finds both at once.
+            hub.end("a");
+            while conn.recv()?.is_some() {}
+            Ok(())
+        })
+    });
+    let start = hub.last_id();
+    publish(&hub, "missed");
+    for _ in 0..30 {
+        let mut client = join(&server, start);
+        client.expect(Opcode::TEXT, "missed");
+        client.expect_close(1000);
+        client.send(&Frame::close(1000, ""));
+        eventually("it has left", || hub.present("a") == 0);
+    }
+}
+
+#[test]
+fn a_newcomer_without_a_place_is_told_of_a_loss_when_its_topic_ends() {
+    let (order, node) = begun(5);
+    let hub = Hub::with_engine(quick(), node.clone()).unwrap();
+    let room = hub.clone();
+    let server = TestServer::start(move |req: &Request| {
+        let after = req.query().and_then(|id| id.parse().ok());
+        let (hub, after) = (room.clone(), after.expect("an id"));
+        upgrade(req, move |mut conn| {
+            let _member = hub.join_after("a", conn.sender(), after);
+            conn.send_text("joined")?;
+            while conn.recv()?.is_some() {}
+            Ok(())
+        })
+    });
+    node.set(Mode::Silent);
+    order.put(6, "a", "not read");
+    let mut ahead = join(&server, id(6));
+    let mut other = join(&server, id(5));
+    ahead.expect(Opcode::TEXT, "joined");
+    other.expect(Opcode::TEXT, "joined");
+    hub.end("a");
+    other.expect_close(1000);
+    ahead.expect_close(1013);
+}

@@ -98,23 +98,11 @@ impl EventStreams {
             let deadline = retry
                 .min()
                 .map_or(self.next_tick, |retry| retry.min(self.next_tick));
-            let Some(changes) = self.mailbox.wait(Some(deadline)) else {
+            let Some((changes, end)) = self.next_pass(deadline) else {
                 return;
             };
-            // Events published before go to the subscribers that are already here. A new subscriber
-            // begins after them.
             let begun = Instant::now();
-            let mut arrivals = Vec::new();
-            for change in changes {
-                match change {
-                    StreamChange::Arrival(arrival) => arrivals.push(arrival),
-                    StreamChange::End(topic, before) => {
-                        self.deliver(Some(before));
-                        self.end_topic(&topic);
-                    }
-                }
-            }
-            self.deliver(None);
+            let arrivals = self.pass(changes, end);
             let worked = begun.elapsed();
             for arrival in arrivals {
                 self.admit(arrival);
@@ -124,6 +112,30 @@ impl EventStreams {
             self.tick();
             self.mailbox.rest(worked);
         }
+    }
+
+    /// Waits for a pass. Returns its messages, and the number before which its events end: an event
+    /// that is published after a topic's end is not of this pass unless that end is.
+    fn next_pass(&self, deadline: Instant) -> Option<(Vec<StreamChange>, u64)> {
+        let ring = &self.shared.ring;
+        self.mailbox.wait_with(Some(deadline), || ring.end().0)
+    }
+
+    /// Events published before go to the subscribers that are already here. A new subscriber begins
+    /// after them; it is among those that this returns.
+    fn pass(&mut self, changes: Vec<StreamChange>, end: u64) -> Vec<Arrival> {
+        let mut arrivals = Vec::new();
+        for change in changes {
+            match change {
+                StreamChange::Arrival(arrival) => arrivals.push(arrival),
+                StreamChange::End(topic, before) => {
+                    self.deliver(before);
+                    self.end_topic(&topic);
+                }
+            }
+        }
+        self.deliver(end);
+        arrivals
     }
 
     fn admit(&mut self, arrival: Arrival) {
@@ -141,6 +153,11 @@ impl EventStreams {
         let mut subscriber = Subscriber::new(socket, topics, ends);
         if is_over {
             self.shared.counts.ended.add(1);
+            if let Cursor::Now(id) = cursor {
+                // Otherwise its client would come back without an id, and begin at a later "now".
+                let here = SseEvent::default().id(id.to_string());
+                subscriber.queue_own(here.encode().expect("an id of ours"));
+            }
             return self.finish(subscriber);
         }
         subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
@@ -219,19 +236,13 @@ impl EventStreams {
         self.flush(slot);
     }
 
-    /// Gives new events to the subscribers of their topics, up to the event with the number
-    /// `before`, or all.
-    fn deliver(&mut self, before: Option<u64>) {
+    /// Gives new events to the subscribers of their topics, up to the event with the number `end`.
+    fn deliver(&mut self, end: u64) {
         // An event published meanwhile sends its own signal. So this ends even if events never
         // stop.
-        let end = before.unwrap_or_else(|| self.shared.ring.end().0);
         while self.next < end {
-            let most = before.map_or(BATCH, |before| BATCH.min((before - self.next) as usize));
-            let read = self.shared.ring.read(self.next, most);
-            if before.is_some_and(|before| read.next > before) {
-                // The ring has dropped them. The clients learn of it when they come back.
-                return;
-            }
+            let most = BATCH.min((end - self.next) as usize);
+            let read = self.shared.ring.read(self.next, most).up_to(end);
             if let Some(lost) = &read.lost {
                 // This thread was so far behind that the ring has dropped events it did not
                 // deliver. The affected clients get a `reset` before any later event, with an id
@@ -446,3 +457,6 @@ impl EventStreams {
         Some(subscriber)
     }
 }
+
+#[cfg(test)]
+mod tests;

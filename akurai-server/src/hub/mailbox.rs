@@ -74,9 +74,21 @@ impl<T> Mailbox<T> {
     /// Waits for a message or a signal, at most until `deadline`, and returns the messages. `None`
     /// if the thread should end.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<Vec<T>> {
+        let (messages, ()) = self.wait_with(deadline, || ())?;
+        Some(messages)
+    }
+
+    /// Waits as [`wait`](Mailbox::wait) does, and also returns what `look` sees at the moment when
+    /// the thread takes the messages: what another thread does after it has put a message that is
+    /// not among these, `look` does not see.
+    pub(crate) fn wait_with<L>(
+        &self,
+        deadline: Option<Instant>,
+        look: impl FnOnce() -> L,
+    ) -> Option<(Vec<T>, L)> {
         let mut state = self.wait_for(1, deadline);
         state.signals = 0;
-        (!state.over).then(|| std::mem::take(&mut state.messages))
+        (!state.over).then(|| (std::mem::take(&mut state.messages), look()))
     }
 
     /// Rests after a pass that took `pass`, or until a whole batch waits.
@@ -140,6 +152,16 @@ mod tests {
         assert_eq!(mailbox.wait(Some(Instant::now())), Some(vec![]));
         mailbox.end();
         assert_eq!(mailbox.wait(None), None);
+    }
+
+    #[test]
+    fn nobody_puts_a_message_between_the_look_and_the_messages() {
+        let mailbox = Mailbox::default();
+        mailbox.put("a");
+        let taken = mailbox.wait_with(None, || mailbox.state.try_lock().is_err());
+        assert_eq!(taken, Some((vec!["a"], true)));
+        mailbox.end();
+        assert_eq!(mailbox.wait_with(None, || ()), None);
     }
 
     #[test]

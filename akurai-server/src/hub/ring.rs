@@ -10,7 +10,7 @@ use super::options::{Retention, TOPIC_BYTES};
 use super::retained::Retained;
 use super::stored_event::{Draft, StoredEvent};
 use crate::EventId;
-use crate::engine::{id_after, next_id, now_ms};
+use crate::engine::{id_after, id_before, next_id, now_ms};
 use crate::lock::lock;
 
 /// Events taken from the ring at a time.
@@ -88,6 +88,20 @@ pub(crate) struct Past {
     pub(crate) events: Vec<Arc<StoredEvent>>,
     pub(crate) is_complete: bool,
     pub(crate) at: EventId,
+}
+
+impl RingRead {
+    /// Leaves the events from the number `end` on to the next read. Only a loss that goes beyond
+    /// `end` can come with such events.
+    pub(crate) fn up_to(mut self, end: u64) -> RingRead {
+        let within = self.events.partition_point(|event| event.number < end);
+        if let (Some(beyond), Some(lost)) = (self.events.get(within), &mut self.lost) {
+            lost.at = id_before(beyond.id);
+            self.events.truncate(within);
+            self.next = end;
+        }
+        self
+    }
 }
 
 impl Lost {

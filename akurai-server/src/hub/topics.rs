@@ -49,7 +49,7 @@ impl Topics {
     }
 
     /// Whether one of these topics was ended after `ends` ends. After very many it may say so of
-    /// others too; a subscriber that is ended loses nothing.
+    /// others too: a stream that ends so has an id to come back with, and loses nothing.
     pub(crate) fn is_ended_since(&self, ends: u64, topics: &[Arc<str>]) -> bool {
         let known = lock(&self.ends);
         let later = usize::try_from(known.count - ends).unwrap_or(usize::MAX);

@@ -147,7 +147,9 @@ pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
     let mut next = shared.ring.end().0;
     loop {
         let deadline = (!newcomers.is_empty()).then(|| Instant::now() + TICK);
-        let Some(changes) = mailbox.mailbox.wait(deadline) else {
+        // An event that is published after a topic's end is not of this pass unless that end is.
+        let pass = mailbox.mailbox.wait_with(deadline, || shared.ring.end().0);
+        let Some((changes, end)) = pass else {
             return;
         };
         for change in changes {
@@ -180,16 +182,19 @@ pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
                     shared.topics.left(&[topic]);
                 }
                 MemberChange::End(topic, before) => {
-                    deliver(shared, &members, &mut next, Some(before));
-                    let of_topic = members.get(&topic).into_iter().flatten();
+                    deliver(shared, &members, &mut next, before);
+                    place(shared, &mut newcomers, &mut members, next);
+                    end_topic(shared, members.get(&topic).map_or(&[], Vec::as_slice));
+                    // These have no place, so nobody knows which events they miss.
                     let waiting = newcomers.iter().map(|newcomer| &newcomer.member);
-                    let waiting = waiting.filter(|member| member.topic == topic);
-                    end_topic(shared, &of_topic.chain(waiting).collect::<Vec<_>>());
+                    waiting
+                        .filter(|member| member.topic == topic)
+                        .for_each(|member| tell_of_loss(shared, member));
                 }
             }
         }
         let begun = Instant::now();
-        deliver(shared, &members, &mut next, None);
+        deliver(shared, &members, &mut next, end);
         place(shared, &mut newcomers, &mut members, next);
         mailbox.mailbox.rest(begun.elapsed());
     }
@@ -283,17 +288,12 @@ fn catch_up(shared: &Shared, member: &Member, next: u64) {
     }
 }
 
-/// Gives the members new events, up to the event with the number `before`, or all.
-fn deliver(shared: &Shared, members: &Members, next: &mut u64, before: Option<u64>) {
+/// Gives the members new events, up to the event with the number `end`.
+fn deliver(shared: &Shared, members: &Members, next: &mut u64, end: u64) {
     // An event published meanwhile sends its own signal.
-    let end = before.unwrap_or_else(|| shared.ring.end().0);
     while *next < end {
-        let most = before.map_or(BATCH, |before| BATCH.min((before - *next) as usize));
-        let read = shared.ring.read(*next, most);
-        if before.is_some_and(|before| read.next > before) {
-            // The ring has dropped them.
-            return;
-        }
+        let most = BATCH.min((end - *next) as usize);
+        let read = shared.ring.read(*next, most).up_to(end);
         if let Some(lost) = &read.lost {
             // First, because a member must get nothing after its loss.
             let those = members.values().flatten();
@@ -407,7 +407,7 @@ fn give<'m>(shared: &Shared, member: &Member, messages: impl IntoIterator<Item =
 }
 
 /// Closes the connections of a topic's members.
-fn end_topic(shared: &Shared, members: &[&Member]) {
+fn end_topic(shared: &Shared, members: &[Member]) {
     each(members, |member| {
         let closed = member.sender.close(NORMAL_CLOSURE, "the topic has ended");
         shared.counts.ended.add(usize::from(closed.is_ok()));
@@ -421,4 +421,25 @@ fn tell_of_loss(shared: &Shared, member: &Member) {
         shared.counts.resets.add(1);
     }
     let _ = member.sender.close(TRY_AGAIN_LATER, "events were lost");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::options::{HubOptions, Retention};
+    use super::*;
+
+    #[test]
+    fn what_a_topic_keeps_does_not_take_a_pass_beyond_its_end() {
+        let options = HubOptions::default().max_ring_events(1);
+        let shared = Shared::new(options, EventId { ms: 1, seq: 0 }, false);
+        shared.ring.retain("kept", Retention::default());
+        for topic in ["a", "kept", "kept", "kept", "a"] {
+            shared.ring.publish(topic, "", "").unwrap();
+        }
+        let (members, mut next) = (Members::new(), 0);
+        for end in [2, 5] {
+            deliver(&shared, &members, &mut next, end);
+            assert_eq!(next, end);
+        }
+    }
 }

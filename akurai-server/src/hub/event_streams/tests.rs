@@ -1,0 +1,52 @@
+use super::super::options::{HubOptions, Retention};
+use super::*;
+
+fn streams(options: HubOptions) -> EventStreams {
+    let shared = Arc::new(Shared::new(options, EventId { ms: 1, seq: 0 }, false));
+    EventStreams::new(shared, Arc::default())
+}
+
+#[test]
+fn a_pass_has_no_event_from_after_an_end_that_it_does_not_have() {
+    let mut streams = streams(HubOptions::default());
+    let shared = Arc::clone(&streams.shared);
+    let mailbox = Arc::clone(&streams.mailbox);
+    shared.ring.publish("a", "", "before").unwrap();
+    mailbox.signal();
+    let later = Instant::now() + Duration::from_secs(60);
+    let (changes, end) = streams.next_pass(later).unwrap();
+    // Another thread ends the topic now, and publishes then.
+    let (before, _) = shared.ring.end();
+    mailbox.put(StreamChange::End(Arc::from("a"), before));
+    shared.ring.publish("a", "", "too late").unwrap();
+    mailbox.signal();
+    assert!(changes.is_empty());
+    streams.pass(changes, end);
+    assert_eq!(streams.next, before);
+    let (changes, end) = streams.next_pass(later).unwrap();
+    assert!(matches!(changes[..], [StreamChange::End(_, at)] if at == before));
+    streams.pass(changes, end);
+    assert_eq!(streams.next, before + 1);
+}
+
+#[test]
+fn what_a_topic_keeps_does_not_take_a_pass_beyond_its_end() {
+    let mut streams = streams(HubOptions::default().max_ring_events(1));
+    let ring = &Arc::clone(&streams.shared).ring;
+    ring.retain("kept", Retention::default());
+    for topic in ["a", "kept", "kept", "kept", "a"] {
+        ring.publish(topic, "", "").unwrap();
+    }
+    // The last that it delivers is 1, and a client that comes back from there gets 2 and 3.
+    streams.deliver(2);
+    assert_eq!(streams.next, 2);
+    let kept = [Arc::from("kept")];
+    let numbers = |after| {
+        let events = ring.replay(after, &kept, 5).unwrap();
+        events.iter().map(|event| event.number).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(streams.last), [2, 3]);
+    streams.deliver(5);
+    assert_eq!(streams.next, 5);
+    assert_eq!(numbers(streams.last), []);
+}
