@@ -312,6 +312,9 @@ impl Connection<'_> {
     /// Tells the failures and the panics that the request has noted. Returns whether there was a
     /// panic.
     fn tell_noted(&mut self) -> bool {
+        if !self.request.has_noted() {
+            return false;
+        }
         let (failures, panics) = self.request.take_noted();
         for error in failures {
             // If the client left while its body was read, the handler did not fail: nothing is
@@ -363,6 +366,9 @@ impl Connection<'_> {
 
     /// Drops the values that the application has attached. Returns whether one of them panicked.
     fn drop_values(&mut self) -> bool {
+        if !self.request.has_values() {
+            return false;
+        }
         let panics = self.request.drop_values();
         panics.iter().for_each(|panic| self.note_panic(panic));
         !panics.is_empty()

@@ -89,6 +89,13 @@ impl Request {
         keep(&mut lock(&self.log).panics, panic);
     }
 
+    /// Whether failures or panics were noted.
+    #[inline]
+    pub(crate) fn has_noted(&mut self) -> bool {
+        let log = self.own_log();
+        !log.failures.is_empty() || !log.panics.is_empty()
+    }
+
     /// The failures and the panics that were noted.
     pub(crate) fn take_noted(&mut self) -> (Vec<io::Error>, Vec<io::Error>) {
         let log = self.own_log();

@@ -99,6 +99,12 @@ impl Request {
         self.values.get()
     }
 
+    /// Whether anything is [attached](Request::insert).
+    #[inline]
+    pub(crate) fn has_values(&self) -> bool {
+        !self.values.is_empty()
+    }
+
     /// Drops what was [attached](Request::insert). The application's code runs in here.
     pub(crate) fn drop_values(&mut self) -> Vec<io::Error> {
         self.values.clear()
