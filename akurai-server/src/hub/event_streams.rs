@@ -311,8 +311,9 @@ impl EventStreams {
             else {
                 continue;
             };
+            let from = self.next.max(subscriber.told);
             let mut topics = subscriber.topics.iter();
-            if topics.any(|topic| lost.concerns(topic, self.next)) {
+            if topics.any(|topic| lost.concerns(topic, from)) {
                 subscriber.queue_own(reset.clone());
                 self.shared.counts.resets.add(1);
                 self.flush(slot as u32);

@@ -67,13 +67,17 @@ impl Greeting<'_> {
             self.shared.count(event, 1);
             subscriber.queue(event);
         }
-        subscriber.queue_own(match replay {
+        let end = match replay {
             None => {
                 self.shared.counts.resets.add(1);
+                // The client gets this after all that was published by now, and loads its state
+                // then. A loss that this thread meets later is not told again.
+                subscriber.told = self.shared.ring.end().0;
                 stored_event::reset(self.last)
             }
             Some(_) => own(here),
-        });
+        };
+        subscriber.queue_own(end);
     }
 
     /// The events that a client should get: for a gauge, only its last one.

@@ -21,6 +21,8 @@ pub(crate) struct Subscriber {
     pub(crate) topics: Box<[Arc<str>]>,
     /// Set if it is ahead of this node. It then gets no event before its place is known.
     pub(crate) early: Option<Early>,
+    /// A `reset` has told it of all losses of events before this number.
+    pub(crate) told: u64,
     pending: VecDeque<Pending>,
     /// How many bytes of the first pending event are written.
     written: usize,
@@ -95,6 +97,7 @@ impl Subscriber {
             socket,
             topics,
             early: None,
+            told: 0,
             pending: VecDeque::new(),
             written: 0,
             pending_bytes: 0,

@@ -1,3 +1,8 @@
+use std::sync::mpsc;
+
+use akurai_http::testing::Client;
+use akurai_http::{Request, event_stream};
+
 use super::super::options::{HubOptions, Retention};
 use super::*;
 
@@ -49,4 +54,39 @@ fn what_a_topic_keeps_does_not_take_a_pass_beyond_its_end() {
     streams.deliver(5);
     assert_eq!(streams.next, 5);
     assert_eq!(numbers(streams.last), []);
+}
+
+#[test]
+fn a_loss_that_a_greeting_has_told_is_not_told_again() {
+    let (give, given) = mpsc::channel();
+    let client = Client::new(move |_: &Request| {
+        let give = give.clone();
+        event_stream(move |upgraded| give.send(upgraded.into_parts().1).unwrap())
+    });
+    let mut events = client.events("/").unwrap();
+    let socket: Socket = given.recv().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut streams = streams(HubOptions::default());
+    let shared = Arc::clone(&streams.shared);
+    let (ring, resets) = (&shared.ring, || shared.counts.read().resets);
+    ring.publish("a", "", "seen").unwrap();
+    streams.deliver(ring.end().0);
+    // The thread has not met this loss yet when the client comes.
+    ring.lose(EventId { ms: 1, seq: 0 });
+    ring.publish("a", "", "kept").unwrap();
+    let ends = Instant::now() + Duration::from_secs(60);
+    let subscriber = Subscriber::new(socket, Box::new([Arc::from("a")]), ends);
+    streams.slots.push(None);
+    streams.place(0, subscriber, Cursor::Unknown);
+    streams.deliver(ring.end().0);
+    assert_eq!(resets(), 1);
+    ring.lose(EventId { ms: 1, seq: 0 });
+    streams.deliver(ring.end().0);
+    assert_eq!(resets(), 2);
+    let names: Vec<_> = events
+        .by_ref()
+        .take(3)
+        .map(|event| event.unwrap().event)
+        .collect();
+    assert_eq!(names, ["reset", "message", "reset"]);
 }
