@@ -40,15 +40,16 @@
 //! ([`Request::basic_credentials`], [`Request::bearer_token`]), signed values ([`Signer`]),
 //! [`Cookie`]s, forms ([`Request::form`], [`Request::multipart`]), static files ([`Files`],
 //! [`Response::file`]), conditions for answers that are no files ([`Response::etag`],
-//! [`Request::check_preconditions`]), interim answers ([`Request::early_hints`]), a look whether the
-//! client is still there ([`Request::client_left`]), a client's address behind proxies
+//! [`Request::check_preconditions`]), interim answers ([`Request::early_hints`]), a look whether
+//! the client is still there ([`Request::client_left`]), a client's address behind proxies
 //! ([`TrustedProxies`]), a server's counts ([`Handle::stats`]), the program's own failures
 //! ([`Server::on_error`]), and a client that tests an app without a port ([`testing`]).
 //!
 //! The library's own errors are a line of text, or problem+json (RFC 9457: `type` about:blank,
-//! `title`, `status`, `detail`) for a client whose `Accept` gives JSON a greater weight than text, or
-//! names it with the same weight. Both have `Vary: Accept` (RFC 9110 §12.5.5). If a head is refused,
-//! no field of it counts, and the answer is text; so is the 503 for a connection without a place.
+//! `title`, `status`, `detail`) for a client whose `Accept` gives JSON a greater weight than text,
+//! or names it with the same weight. Both have `Vary: Accept` (RFC 9110 §12.5.5). If a head is
+//! refused, no field of it counts, and the answer is text; so is the 503 for a connection without a
+//! place.
 //!
 //! # What it promises
 //!

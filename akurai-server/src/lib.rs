@@ -18,8 +18,8 @@
 //! # }
 //! ```
 //!
-//! For any server, [`stop_on_signals`] ends it on Ctrl-C and SIGTERM, and [`Metrics`] shows durations
-//! and counts to Prometheus.
+//! For any server, [`stop_on_signals`] ends it on Ctrl-C and SIGTERM, and [`Metrics`] shows
+//! durations and counts to Prometheus.
 //!
 //! The program `akurai-server` is a demo of all three crates. This library contains no part of it.
 //!

@@ -124,8 +124,8 @@ impl Metrics {
     }
 
     /// Answers with everything measured and counted, in Prometheus' text exposition format, version
-    /// 0.0.4. `hubs` may be empty. If there are several hubs, each sample of a hub has a label `hub`
-    /// with the hub's index, from 0.
+    /// 0.0.4. `hubs` may be empty. If there are several hubs, each sample of a hub has a label
+    /// `hub` with the hub's index, from 0.
     ///
     /// Only the server's operator should see these counts. Let a proxy block the path for everybody
     /// else, or serve it on a port of its own.

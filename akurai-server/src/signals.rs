@@ -39,9 +39,10 @@ use crate::lock::lock;
 /// SIGTERM. A signal that the process was started to ignore stays ignored: SIGINT in a program that
 /// a script runs in the background, for example.
 ///
-/// On Windows, Ctrl-Break stops the server too, and so does the system when it closes the console or
-/// shuts down. The system then ends the process after a time of its own, 5 s for a console, even if
-/// the grace is longer. A user's logoff is told to services alone, for each user, and stops no server.
+/// On Windows, Ctrl-Break stops the server too, and so does the system when it closes the console
+/// or shuts down. The system then ends the process after a time of its own, 5 s for a console, even
+/// if the grace is longer. A user's logoff is told to services alone, for each user, and stops no
+/// server.
 ///
 /// # Errors
 ///

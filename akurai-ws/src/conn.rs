@@ -23,8 +23,8 @@ use crate::write::sender::Sender;
 /// closed (RFC 6455 §7.1; [`WsOptions::close_wait`](crate::WsOptions::close_wait)).
 ///
 /// The closure may also give the connection to another thread and return `Ok`. The connection is
-/// then closed, in the same way, when it is dropped. If the closure fails after that, its Close goes
-/// out at once, and the other thread gets the peer's answer.
+/// then closed, in the same way, when it is dropped. If the closure fails after that, its Close
+/// goes out at once, and the other thread gets the peer's answer.
 ///
 /// One thread receives. It also sends: a connection has all methods of a [`Sender`], such as
 /// [`send_text`](Sender::send_text), [`close`](Sender::close) and

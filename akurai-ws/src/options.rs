@@ -211,8 +211,8 @@ impl WsOptions {
     ///
     /// It is for a handler that answers each message soon, and for clients that keep many messages
     /// in flight, such as those of an RPC over one socket: with 16 in flight, an echo answered 1.93
-    /// instead of 0.34 million messages/s (`tests/bench`). With one in flight it changes nothing. If
-    /// the handler goes on working, or waits for something else, its answers are held back
+    /// instead of 0.34 million messages/s (`tests/bench`). With one in flight it changes nothing.
+    /// If the handler goes on working, or waits for something else, its answers are held back
     /// meanwhile, unless it calls [`WsConn::flush`](crate::WsConn::flush). No thread but the
     /// handler's own could send them then, so this is not always on.
     ///

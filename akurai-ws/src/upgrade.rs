@@ -26,8 +26,8 @@ use crate::write::outbox::{Outbox, Way};
 ///
 /// `f` outlives the request, so it cannot borrow it. Take out first what `f` needs, and move it in:
 /// `let user = req.get::<User>().cloned();`, `let id = req.param("id").map(str::to_owned);`. The
-/// handler runs for each request. So what it has captured stays its own, and each `f` needs a clone:
-/// clone outside of `f`, and move the clone in.
+/// handler runs for each request. So what it has captured stays its own, and each `f` needs a
+/// clone: clone outside of `f`, and move the clone in.
 ///
 /// ```
 /// use std::sync::Arc;

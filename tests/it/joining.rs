@@ -1,4 +1,5 @@
-//! `Hub::join_after`: a WebSocket that begins behind an event gets the later ones once and in order.
+//! `Hub::join_after`: a WebSocket that begins behind an event gets the later ones once and in
+//! order.
 
 use std::sync::mpsc;
 use std::thread;

@@ -73,8 +73,8 @@ impl Failure<'_> {
     }
 
     /// Why it failed. The error is the one that the program returned;
-    /// [`get_ref`](io::Error::get_ref) has the program's own error inside it, if there is one. For a
-    /// panic it has the message.
+    /// [`get_ref`](io::Error::get_ref) has the program's own error inside it, if there is one. For
+    /// a panic it has the message.
     pub fn cause(&self) -> &io::Error {
         self.cause
     }

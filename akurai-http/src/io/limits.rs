@@ -6,8 +6,8 @@ use crate::codec::head::HeadLimits;
 
 /// What one server takes and how long it waits. Sizes are in bytes.
 ///
-/// The framing of a chunked body has fixed limits, beyond which the answer is 400 (RFC 9112 §7.1): a
-/// chunk-size line of 256 bytes with its extensions, 4 KiB of extensions in all, and a trailer
+/// The framing of a chunked body has fixed limits, beyond which the answer is 400 (RFC 9112 §7.1):
+/// a chunk-size line of 256 bytes with its extensions, 4 KiB of extensions in all, and a trailer
 /// section of 8 KiB with 32 field lines.
 ///
 /// ```
@@ -167,8 +167,8 @@ impl Limits {
 
     /// Longest time for which the server reads and discards what the client still sends after the
     /// last response, so that no reset destroys that response (RFC 9112 §9.6). Default 30 s. The
-    /// server also waits at most 5 s for the client's next byte, or for its own close. Both times go
-    /// down to a quarter as connections approach their limit. Once the server stops, they are at
+    /// server also waits at most 5 s for the client's next byte, or for its own close. Both times
+    /// go down to a quarter as connections approach their limit. Once the server stops, they are at
     /// most 5 s and 1 s. Zero closes at once.
     pub fn linger_time(mut self, time: Duration) -> Limits {
         self.linger_time = time;

@@ -128,8 +128,8 @@ impl Socket {
         Socket::new(Arc::clone(&self.entry))
     }
 
-    /// Says that the program's code has ended. What the protocol still reads and writes, and waits of
-    /// its own that ran out, excuse no error of the program: see
+    /// Says that the program's code has ended. What the protocol still reads and writes, and waits
+    /// of its own that ran out, excuse no error of the program: see
     /// [`Upgrade::new`](crate::Upgrade::new).
     #[doc(hidden)] // `akurai-ws` needs it, which closes behind the closure.
     pub fn settle(&self) {

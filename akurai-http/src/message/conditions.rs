@@ -168,9 +168,9 @@ impl Request {
     /// # Errors
     ///
     /// The answer: 412, or 304 to a `GET` or `HEAD` whose client has this version. Any other method
-    /// gets 412 instead of 304 (RFC 9110 §13.1.2), `QUERY` too. The 304 has the
-    /// validators. If the whole answer has `Cache-Control`, `Expires` or `Vary`, the 304 should have
-    /// them too (§15.4.5): add them to the error, or let [`Response::etag`] do it all.
+    /// gets 412 instead of 304 (RFC 9110 §13.1.2), `QUERY` too. The 304 has the validators. If the
+    /// whole answer has `Cache-Control`, `Expires` or `Vary`, the 304 should have them too
+    /// (§15.4.5): add them to the error, or let [`Response::etag`] do it all.
     ///
     /// # Panics
     ///

@@ -225,11 +225,11 @@ pub struct Upgrade {
 impl Upgrade {
     /// An upgrade with this head. A body in the head is not sent.
     ///
-    /// If `run` fails, the server tells its error to
-    /// [`Server::on_error`](crate::Server::on_error), by default as a line on stderr. It does not
-    /// tell an error of the kinds `BrokenPipe`, `ConnectionReset`, `ConnectionAborted`,
-    /// `NotConnected`, `WriteZero`, `TimedOut` and `WouldBlock` if the client has left, or a wait for
-    /// it ran out in the last read or write, or the server stops.
+    /// If `run` fails, the server tells its error to [`Server::on_error`](crate::Server::on_error),
+    /// by default as a line on stderr. It does not tell an error of the kinds `BrokenPipe`,
+    /// `ConnectionReset`, `ConnectionAborted`, `NotConnected`, `WriteZero`, `TimedOut` and
+    /// `WouldBlock` if the client has left, or a wait for it ran out in the last read or write, or
+    /// the server stops.
     ///
     /// # Panics
     ///

@@ -12,18 +12,19 @@ use crate::{Reply, Request, Response, Status, Version};
 
 /// Gives one [`LogLine`] to `sink` for each request, when the request is over.
 ///
-/// A request is over when its answer was written, with all of a [streamed
-/// body](crate::Response::stream). The line of an event stream or of another
-/// [`Upgrade`](crate::Upgrade), a WebSocket for example, comes when the connection ends, and nothing
-/// is logged at its beginning (nginx, Caddy and Go's servers do the same). So it has the duration
-/// and the bytes of the whole stream. Until then the connection keeps its request, in about 1 KiB and
-/// the size of its head. A program that wants a line at the beginning too can write one
-/// in its handler.
+/// A request is over when its answer was written, with all of a
+/// [streamed body](crate::Response::stream). The line of an event stream or of another
+/// [`Upgrade`](crate::Upgrade), a WebSocket for example, comes when the connection ends, and
+/// nothing is logged at its beginning (nginx, Caddy and Go's servers do the same). So it has the
+/// duration and the bytes of the whole stream. Until then the connection keeps its request, in
+/// about 1 KiB and the size of its head. A program that wants a line at the beginning too can write
+/// one in its handler.
 ///
 /// The thread that ends the request calls the sink: usually the connection's own, for an event
-/// stream of `akurai_server::Hub` a thread that writes to many. The answer has been written by then,
-/// except that answers to pipelined requests are written together: their lines may come first. The
-/// connection's next request waits for the sink, so the sink should not wait long. If it panics, [`Server::on_error`](crate::Server::on_error) is told, and the answer stays.
+/// stream of `akurai_server::Hub` a thread that writes to many. The answer has been written by
+/// then, except that answers to pipelined requests are written together: their lines may come
+/// first. The connection's next request waits for the sink, so the sink should not wait long. If it
+/// panics, [`Server::on_error`](crate::Server::on_error) is told, and the answer stays.
 ///
 /// If a handler panics, the line says 500; a panic of other middleware goes on. If the server
 /// refuses a request's head, the request does not reach the router, the middleware or the log;
@@ -88,8 +89,8 @@ fn length(response: &Response) -> Option<u64> {
 /// It begins with the [client's address](Request::client_addr). The query is left out, since it may
 /// hold secrets; a sink that wants it has [`request`](LogLine::request). The path is as the client
 /// sent it, percent-encoded: it has no quote, space or control character. In the values of fields,
-/// quotes, backslashes, control characters, line separators and characters that change the direction
-/// of text are escaped. So a client cannot forge a line or a part of one.
+/// quotes, backslashes, control characters, line separators and characters that change the
+/// direction of text are escaped. So a client cannot forge a line or a part of one.
 #[derive(Debug)]
 pub struct LogLine<'a> {
     request: &'a Request,
@@ -110,14 +111,15 @@ impl LogLine<'_> {
         self.time
     }
 
-    /// The status that was sent. If the client left before that, the status of the handler's answer.
+    /// The status that was sent. If the client left before that, the status of the handler's
+    /// answer.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// How many bytes were sent behind the answer's head, chunk sizes included; 0 for `HEAD`. For an
-    /// upgrade, all bytes of the other protocol. Bytes that the system accepted count as sent, and so
-    /// do those of an answer that is still to be written with the next pipelined one.
+    /// How many bytes were sent behind the answer's head, chunk sizes included; 0 for `HEAD`. For
+    /// an upgrade, all bytes of the other protocol. Bytes that the system accepted count as sent,
+    /// and so do those of an answer that is still to be written with the next pipelined one.
     pub fn bytes_sent(&self) -> u64 {
         self.ending.bytes_sent
     }
@@ -134,9 +136,9 @@ impl LogLine<'_> {
         self.duration
     }
 
-    /// The fields that the program added, by [`Request::log`] and [`Socket::log`](crate::Socket::log):
-    /// name and value, in the order in which they came. `akurai-ws` adds `close`, the code with
-    /// which a WebSocket ended (RFC 6455 §7.4).
+    /// The fields that the program added, by [`Request::log`] and
+    /// [`Socket::log`](crate::Socket::log): name and value, in the order in which they came.
+    /// `akurai-ws` adds `close`, the code with which a WebSocket ended (RFC 6455 §7.4).
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         let fields = self.ending.fields.iter();
         fields.map(|(name, value)| (*name, &**value))

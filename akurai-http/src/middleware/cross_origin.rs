@@ -8,13 +8,13 @@ use crate::{Reply, Request, Response, Status};
 ///
 /// The rules are those of Go's `http.CrossOriginProtection`, in this order:
 ///
-/// 1. A [safe](crate::Method::is_safe) method passes: `GET`, `HEAD`, `OPTIONS`, `QUERY` and `TRACE`.
-///    So their handlers must change nothing. Go lets only the first three pass.
+/// 1. A [safe](crate::Method::is_safe) method passes: `GET`, `HEAD`, `OPTIONS`, `QUERY` and
+///    `TRACE`. So their handlers must change nothing. Go lets only the first three pass.
 /// 2. If the request has a `Sec-Fetch-Site` field (W3C Fetch Metadata §2.3), it passes with
 ///    `same-origin` or `none`, and is refused with `cross-site`, `same-site` or anything else. Each
 ///    current browser sends the field, and no page can forge it.
-/// 3. Otherwise, if it has an `Origin` (RFC 6454 §7), it passes if that names the same host and port
-///    as the request's [`authority`](Request::authority). The scheme is not compared.
+/// 3. Otherwise, if it has an `Origin` (RFC 6454 §7), it passes if that names the same host and
+///    port as the request's [`authority`](Request::authority). The scheme is not compared.
 /// 4. A request with neither comes from a program that is no browser, and passes.
 ///
 /// A request that 2 or 3 would refuse still passes if its `Origin` is [trusted](Self::trust), or

@@ -20,8 +20,8 @@ const ID_BYTES: usize = 128;
 /// many requests: unless a proxy overwrites the field, never rely on it for more than for a search
 /// in the log.
 ///
-/// If the handler sets a field of this name itself, that one stays. A 101 (Switching Protocols) gets
-/// no field.
+/// If the handler sets a field of this name itself, that one stays. A 101 (Switching Protocols)
+/// gets no field.
 ///
 /// ```
 /// use akurai_http::middleware::{self, RequestId};

@@ -121,11 +121,11 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// If the pattern is malformed, or if it already has a handler for this method. A pattern begins
-    /// with `/`. A name is letters, digits and `_` of ASCII, and is not used twice; `{*name}` is
-    /// the last segment. Other segments stand decoded, without `?`, `#`, `%`, braces, spaces and
-    /// control characters. They are not `.` or `..`, and do not begin with `:`, `*` or `<`: so other
-    /// libraries write a parameter.
+    /// If the pattern is malformed, or if it already has a handler for this method. A pattern
+    /// begins with `/`. A name is letters, digits and `_` of ASCII, and is not used twice;
+    /// `{*name}` is the last segment. Other segments stand decoded, without `?`, `#`, `%`, braces,
+    /// spaces and control characters. They are not `.` or `..`, and do not begin with `:`, `*` or
+    /// `<`: so other libraries write a parameter.
     #[track_caller]
     pub fn route<R: IntoReply>(
         self,
@@ -299,9 +299,9 @@ impl Router {
     /// [`Request::param`]. It hands a value to the handler with [`Request::insert`].
     ///
     /// The function may pass another request to `next`. This router looks up the route of that one.
-    /// But if this router was nested, the route is settled: its handler gets the other request, with
-    /// the parameters of the first. In both cases the first request's log line gets the fields of
-    /// the other, and failures and panics are told as the first one's.
+    /// But if this router was nested, the route is settled: its handler gets the other request,
+    /// with the parameters of the first. In both cases the first request's log line gets the fields
+    /// of the other, and failures and panics are told as the first one's.
     ///
     /// `next` also returns the answers that the server gives instead of a handler: 500 if the
     /// handler panicked, and 413 if a request announces a body over the limit, for which no handler

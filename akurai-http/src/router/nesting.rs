@@ -29,8 +29,8 @@ impl Router {
     /// Instead of a router, a handler may be given, or any other [`App`]. It gets all paths from
     /// the prefix on and all methods, unless another route has them. The pattern is the prefix with
     /// `/{*}` behind it, so `req.param("*")` is the path behind the prefix. A closure must name its
-    /// argument's type, `|req: &Request| …`, or the compiler says "implementation of `FnOnce` is not
-    /// general enough". The longest body is set here, for that pattern.
+    /// argument's type, `|req: &Request| …`, or the compiler says "implementation of `FnOnce` is
+    /// not general enough". The longest body is set here, for that pattern.
     ///
     /// ```
     /// use akurai_http::{Method, Request, Response, Router};

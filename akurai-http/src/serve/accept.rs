@@ -26,8 +26,8 @@ const FORCED_TIME: Duration = Duration::from_secs(1);
 /// made non-blocking.
 const ASK: Duration = Duration::from_millis(10);
 
-/// How long the last thread of a listener waits after the system refused to accept a connection, for
-/// lack of descriptors for example.
+/// How long the last thread of a listener waits after the system refused to accept a connection,
+/// for lack of descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often the hook of an upgraded connection is called while the server stops.

@@ -342,9 +342,9 @@ impl Connection<'_> {
         });
     }
 
-    /// Tells the log that the request is over, unless its upgrade has taken the log away. The client
-    /// need not wait for the log: its answer is written first, unless the client has pipelined more
-    /// requests, whose answers are written together.
+    /// Tells the log that the request is over, unless its upgrade has taken the log away. The
+    /// client need not wait for the log: its answer is written first, unless the client has
+    /// pipelined more requests, whose answers are written together.
     fn end_request(&mut self, outcome: &mut Outcome) {
         if !self.request.has_end() {
             return;

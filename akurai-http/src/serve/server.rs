@@ -189,8 +189,9 @@ impl Server {
     /// refused requests.
     ///
     /// The thread that met the failure calls the hook, usually the connection's own, and the
-    /// connection waits for it: the hook should not wait for anything long. Several threads may call
-    /// it at once. If it panics, the failure becomes a line on stderr, and nothing else changes.
+    /// connection waits for it: the hook should not wait for anything long. Several threads may
+    /// call it at once. If it panics, the failure becomes a line on stderr, and nothing else
+    /// changes.
     ///
     /// The standard library also prints each panic on stderr; see
     /// [`std::panic::set_hook`](std::panic::set_hook).

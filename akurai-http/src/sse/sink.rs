@@ -20,8 +20,8 @@ pub(super) const PRELUDE: &[u8] = b": \n\n";
 ///
 /// `f` outlives the request, so it cannot borrow it. Take out first what `f` needs, and move it in:
 /// `let user = req.get::<User>().cloned();`, `let id = req.param("id").map(str::to_owned);`. The
-/// handler runs for each request. So what it has captured stays its own, and each `f` needs a clone:
-/// clone outside of `f`, and move the clone in.
+/// handler runs for each request. So what it has captured stays its own, and each `f` needs a
+/// clone: clone outside of `f`, and move the clone in.
 ///
 /// ```
 /// use akurai_http::{Router, sse};
@@ -48,8 +48,8 @@ pub(super) const PRELUDE: &[u8] = b": \n\n";
 /// thread stays until the system gives up: on Linux some 15 min after the next event, or as the
 /// sysctl `net.ipv4.tcp_retries2` says (5: about 15 s). It ends sooner if the system's buffer is
 /// full ([`Limits::write_stall`](crate::Limits::write_stall)). If nothing is sent, the thread stays
-/// for ever, so send a [comment](SseEvent::comment) now and then. If that is too long, a program may
-/// set `TCP_USER_TIMEOUT` (RFC 5482) on its own listener for
+/// for ever, so send a [comment](SseEvent::comment) now and then. If that is too long, a program
+/// may set `TCP_USER_TIMEOUT` (RFC 5482) on its own listener for
 /// [`Server::from_listener`](crate::Server::from_listener): the listener's connections inherit it.
 ///
 /// ```

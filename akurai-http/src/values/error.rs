@@ -108,7 +108,8 @@ pub enum HeaderError {
     /// `Last-Modified` that is not an HTTP-date (§8.8.2). No condition would ever match such a
     /// value.
     Validator,
-    /// A [cookie](crate::Cookie)'s value holds something other than cookie-octets (RFC 6265 §4.1.1).
+    /// A [cookie](crate::Cookie)'s value holds something other than cookie-octets (RFC 6265
+    /// §4.1.1).
     CookieValue,
     /// A cookie's name and value together are longer than 4096 bytes: browsers would drop it.
     CookieTooLong,

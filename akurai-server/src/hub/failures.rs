@@ -30,12 +30,12 @@ impl Hub {
     /// Errors of [`publish`](Hub::publish) are the caller's, and are not told here. A subscriber
     /// that was too slow or left is no failure.
     ///
-    /// Control characters in the error's text are escaped, and so are those that begin a line or turn
-    /// a text around (U+2028 to U+202E, U+2066 to U+2069): it may have come from a server.
+    /// Control characters in the error's text are escaped, and so are those that begin a line or
+    /// turn a text around (U+2028 to U+202E, U+2066 to U+2069): it may have come from a server.
     ///
-    /// A thread of the hub calls the hook and waits for it, so it should not wait for anything long.
-    /// If it panics, the failure becomes a line on stderr. A hook that holds a clone of the hub
-    /// keeps the hub alive.
+    /// A thread of the hub calls the hook and waits for it, so it should not wait for anything
+    /// long. If it panics, the failure becomes a line on stderr. A hook that holds a clone of the
+    /// hub keeps the hub alive.
     ///
     /// ```
     /// # use akurai_server::{Hub, HubOptions};

@@ -29,14 +29,14 @@ impl Hub {
     ///
     /// The store begins with the topic's events that the ring still has. Another call changes the
     /// limits; [`release`](Hub::release) ends it. A hub with an engine begins with the engine's
-    /// last [`max_ring_events`](crate::HubOptions::max_ring_events) events. It does not load older ones,
-    /// even if the limits have room for them. If an engine loses events and cannot tell of which
-    /// topics, the hub drops the kept events of all topics.
+    /// last [`max_ring_events`](crate::HubOptions::max_ring_events) events. It does not load older
+    /// ones, even if the limits have room for them. If an engine loses events and cannot tell of
+    /// which topics, the hub drops the kept events of all topics.
     ///
-    /// The events of a hub take at most [`max_ring_bytes`](crate::HubOptions::max_ring_bytes) and the
-    /// [`max_bytes`](Retention::max_bytes) of all topics that keep their own. So a program should not call
-    /// this for topics that anyone can name. It does nothing for a topic longer than 1,024 bytes,
-    /// which has no events.
+    /// The events of a hub take at most [`max_ring_bytes`](crate::HubOptions::max_ring_bytes) and
+    /// the [`max_bytes`](Retention::max_bytes) of all topics that keep their own. So a program
+    /// should not call this for topics that anyone can name. It does nothing for a topic longer
+    /// than 1,024 bytes, which has no events.
     pub fn retain(&self, topic: &str, keep: Retention) {
         if topic.len() <= TOPIC_BYTES {
             self.inner.shared.ring.retain(topic, keep);

@@ -70,8 +70,9 @@ impl Hub {
     /// If an event of the topic after `after` is gone, or `after` is no id of this hub's order, the
     /// connection is closed with 1013, as for any other event that the peer missed. The client
     /// should then load its state again, and come back with the id of that. If `after` comes from
-    /// another node of the hub's [`Engine`](crate::Engine), and this node has not read that far yet,
-    /// the peer gets no event until this node has, or the engine says that it has no such event.
+    /// another node of the hub's [`Engine`](crate::Engine), and this node has not read that far
+    /// yet, the peer gets no event until this node has, or the engine says that it has no such
+    /// event.
     ///
     /// The missed events go out as one [`Sender::post`] for each 256 of them. So a peer that takes
     /// them too slowly is closed when more of them wait than its queue holds. Retain few events, or

@@ -185,8 +185,8 @@ impl Hub {
     /// # Errors
     ///
     /// `InvalidInput` if the topic is longer than 1,024 bytes, if the name holds a line break, or
-    /// if the event would not fit into the ring ([`HubOptions::max_ring_bytes`], where its text counts
-    /// twice). Also the errors of the engine.
+    /// if the event would not fit into the ring ([`HubOptions::max_ring_bytes`], where its text
+    /// counts twice). Also the errors of the engine.
     pub fn publish(&self, topic: &str, name: &str, data: &str) -> io::Result<EventId> {
         if let Some(engine) = &self.inner.engine {
             // The publisher gets the error here. Otherwise every node would have to refuse the
@@ -228,11 +228,12 @@ impl Hub {
     /// exceptions, where the hub no longer knows which events a topic lost:
     ///
     /// - The hub remembers the names of topics that lost events, in an eighth of
-    ///   [`HubOptions::max_ring_bytes`]. When that is full, it forgets the topics whose last loss is
-    ///   oldest.
+    ///   [`HubOptions::max_ring_bytes`]. When that is full, it forgets the topics whose last loss
+    ///   is oldest.
     /// - The order of the engine begins again with lower ids.
-    /// - A node that starts knows only the engine's last [`max_ring_events`](HubOptions::max_ring_events)
-    ///   events. A client whose last event is older gets a `reset`.
+    /// - A node that starts knows only the engine's last
+    ///   [`max_ring_events`](HubOptions::max_ring_events) events. A client whose last event is
+    ///   older gets a `reset`.
     ///
     /// Heartbeats give a connected client a newer id, so the third exception affects only clients
     /// that were away.

@@ -87,10 +87,11 @@ impl HubOptions {
     /// This is for clients that vanish without closing: a phone without network, a NAT that forgot
     /// the connection. [`no_progress`](Self::no_progress) does not find them, because heartbeats
     /// fit into the system's send buffer. With all defaults, the hub drops such a client at most 63
-    /// s after it vanished: up to 20 s until a heartbeat is due ([`heartbeat`](Self::heartbeat) and [`sweep`](Self::sweep)), 30 s of
-    /// this wait, a quarter of it until the hub next reads the system's list, and 5 s until the
-    /// next `sweep`. A client that is reachable again within the 30 s loses nothing. A client that
-    /// is reachable again later finds its connection ended, and comes back with `Last-Event-ID`.
+    /// s after it vanished: up to 20 s until a heartbeat is due ([`heartbeat`](Self::heartbeat) and
+    /// [`sweep`](Self::sweep)), 30 s of this wait, a quarter of it until the hub next reads the
+    /// system's list, and 5 s until the next `sweep`. A client that is reachable again within the
+    /// 30 s loses nothing. A client that is reachable again later finds its connection ended, and
+    /// comes back with `Last-Event-ID`.
     ///
     /// Linux reports this in `/proc/net/tcp`, for TCP connections only. The system's own timeout
     /// ends the connection where that file is missing, on other systems, and where this wait is

@@ -21,8 +21,8 @@ pub struct HubStats {
     pub topics: usize,
     /// Events that the hub's ring keeps for clients that come back.
     pub ring_events: usize,
-    /// Bytes of these events, as [`HubOptions::max_ring_bytes`](crate::HubOptions::max_ring_bytes) counts
-    /// them.
+    /// Bytes of these events, as [`HubOptions::max_ring_bytes`](crate::HubOptions::max_ring_bytes)
+    /// counts them.
     pub ring_bytes: usize,
     /// Age of the oldest of these events. A client that was away for less than this loses nothing.
     /// Zero if the ring is empty.

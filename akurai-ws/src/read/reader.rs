@@ -76,8 +76,8 @@ impl Reader {
         protocol: Box<Protocol>,
     ) -> io::Result<Box<Self>> {
         let (leftover, socket) = upgraded.into_parts();
-        // A thread that sends may be the last to drop the writer, under locks of the program. So only
-        // the reader's thread ends the upgrade.
+        // A thread that sends may be the last to drop the writer, under locks of the program. So
+        // only the reader's thread ends the upgrade.
         outbox.connect(socket.without_end())?;
         let keepalive = Keepalive::new(&outbox.settings, Instant::now());
         Ok(Box::new(Self {

@@ -78,8 +78,8 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends a text message as one frame. This waits for a slow peer, so a thread that sends to many
-    /// peers uses [`post`](Self::post).
+    /// Sends a text message as one frame. This waits for a slow peer, so a thread that sends to
+    /// many peers uses [`post`](Self::post).
     ///
     /// # Errors
     ///
@@ -135,9 +135,9 @@ impl Sender {
     /// and the bytes that wait.
     ///
     /// Two threads that post to the same peers at the same time may reach them in different orders.
-    /// If all peers must see one order, let each thread hold one lock while it posts to all of them.
-    /// Then each peer that does not read costs all threads its 5 to 10 ms, once for as long as it
-    /// takes nothing. No code of the program's own should run under that lock besides.
+    /// If all peers must see one order, let each thread hold one lock while it posts to all of
+    /// them. Then each peer that does not read costs all threads its 5 to 10 ms, once for as long
+    /// as it takes nothing. No code of the program's own should run under that lock besides.
     ///
     /// If the queue filled up while another thread was writing, this call waits for that thread
     /// before it blames the peer: until the peer has had these 5 to 10 ms, and for at most 50 ms.
@@ -193,19 +193,19 @@ impl Sender {
     /// Usual codes are 1000, 1001 for a server that goes away, 1008 for a breach of a policy, 1011
     /// for a fault in the server, and 3000–4999 for the application's own.
     ///
-    /// A receiving thread that was already waiting when this was called does not notice the call. It
-    /// goes on when the peer's Close comes, which is soon if the peer is there. If none comes, its
-    /// `recv` returns when the read under way is over, up to 20 s later, or up to
-    /// [`WsOptions::ping_interval`](crate::WsOptions::ping_interval) if that is shorter. Otherwise it
-    /// gives up after [`WsOptions::close_wait`](crate::WsOptions::close_wait), by default 5 s. So a
-    /// list of who is here should drop the name when the program calls this, and not wait for the
-    /// closure to end.
+    /// A receiving thread that was already waiting when this was called does not notice the call.
+    /// It goes on when the peer's Close comes, which is soon if the peer is there. If none comes,
+    /// its `recv` returns when the read under way is over, up to 20 s later, or up to
+    /// [`WsOptions::ping_interval`](crate::WsOptions::ping_interval) if that is shorter. Otherwise
+    /// it gives up after [`WsOptions::close_wait`](crate::WsOptions::close_wait), by default 5 s.
+    /// So a list of who is here should drop the name when the program calls this, and not wait for
+    /// the closure to end.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCloseCode`] for a code that RFC 6455 §7.4 keeps off the wire: 1004–1006, 1015, and
-    /// all that it leaves undefined. [`Error::ReasonTooLong`]. Nothing was sent then. Otherwise as
-    /// for [`send_text`](Self::send_text).
+    /// [`Error::InvalidCloseCode`] for a code that RFC 6455 §7.4 keeps off the wire: 1004–1006,
+    /// 1015, and all that it leaves undefined. [`Error::ReasonTooLong`]. Nothing was sent then.
+    /// Otherwise as for [`send_text`](Self::send_text).
     pub fn close(&self, code: u16, reason: &str) -> Result<(), Error> {
         close::check(code, reason)?;
         self.outbox.close(code, reason, Way::Post)

@@ -149,8 +149,8 @@ impl RegistryEntry {
         self.note(|outcomes| &outcomes.last_write, is_empty, result)
     }
 
-    /// As [`read_upgraded`](RegistryEntry::read_upgraded), where the caller expects that the wait runs
-    /// out.
+    /// As [`read_upgraded`](RegistryEntry::read_upgraded), where the caller expects that the wait
+    /// runs out.
     pub(crate) fn read_in_time(&self, buf: &mut [u8]) -> io::Result<usize> {
         match self.read(buf) {
             Err(error) if is_timeout(&error) => Err(error),

@@ -25,8 +25,8 @@ impl Request {
     /// the handler still works on the answer. A browser can then load what the page will need. Any
     /// number of them may go before the answer, which must set its own fields again.
     ///
-    /// This waits while another thread reads the body, and then for a client that takes nothing: up to
-    /// [`Limits::write_stall`](crate::Limits::write_stall).
+    /// This waits while another thread reads the body, and then for a client that takes nothing: up
+    /// to [`Limits::write_stall`](crate::Limits::write_stall).
     ///
     /// An HTTP/1.0 client gets none, and so does a request that was made by hand. Without a field,
     /// nothing is sent. Middleware does not see it. Most browsers heed it over HTTP/2 and HTTP/3

@@ -40,7 +40,8 @@ impl Request {
     /// # Errors
     ///
     /// If the text does not parse: as a [`Reply`](crate::Reply), this error is 404, since nothing
-    /// has this path. If the route's pattern has no such name, which is a mistake of the program: then 500.
+    /// has this path. If the route's pattern has no such name, which is a mistake of the program:
+    /// then 500.
     pub fn parse_param<T: FromStr>(&self, name: &str) -> io::Result<T> {
         match self.matched() {
             Some(params) => params.parse(name),

@@ -1,4 +1,5 @@
-//! How event streams end: their lifetime is over, the program ends their topic, or the server stops.
+//! How event streams end: their lifetime is over, the program ends their topic, or the server
+//! stops.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -41,7 +42,8 @@ impl EventStreams {
                 self.finish(subscriber);
             }
         }
-        // Once for each topic: for each stream, the work would grow with the square of their number.
+        // Once for each topic: for each stream, the work would grow with the square of their
+        // number.
         let all = &self.slots;
         for other in others {
             if let Some(of_other) = self.by_topic.get_mut(&other) {
