@@ -1,13 +1,17 @@
-//! Counts and durations for Prometheus, in its text format.
+//! Counts and durations for Prometheus.
+
+mod counts;
+mod text;
 
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use akurai_http::{Handle, Reply, Request, Response, Stats, Status};
 
+use self::counts::{HUB, SERVER};
+use self::text::Text;
 use crate::lock::lock;
 use crate::{Hub, HubStats};
 
@@ -174,65 +178,6 @@ impl Metrics {
     }
 }
 
-/// The text of an answer.
-#[derive(Default)]
-struct Text(String);
-
-type Labels<'a> = [(&'a str, &'a str)];
-
-impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn sample(&mut self, name: &str, labels: &Labels<'_>, value: impl Display) {
-        self.0.push_str(name);
-        for (place, (label, text)) in labels.iter().enumerate() {
-            let begin = if place == 0 { '{' } else { ',' };
-            let _ = write!(self.0, "{begin}{label}=\"{}\"", escaped(text));
-        }
-        let end = if labels.is_empty() { "" } else { "}" };
-        let _ = writeln!(self.0, "{end} {value}");
-    }
-
-    /// A family for each row, with a sample for each of the values.
-    fn rows<T>(&mut self, rows: &[Row<T>], values: &[(Vec<(&str, &str)>, &T)]) {
-        for (name, kind, help, value) in rows.iter().filter(|_| !values.is_empty()) {
-            self.family(name, kind, help);
-            for (labels, of) in values {
-                self.sample(name, labels, value(of));
-            }
-        }
-    }
-
-    fn histogram(&mut self, name: &str, labels: &Labels<'_>, histogram: &Histogram) {
-        let (bucket, mut labelled) = (format!("{name}_bucket"), labels.to_vec());
-        let bounds = BOUNDS.iter().map(|(_, bound)| *bound).chain(["+Inf"]);
-        let mut count = 0;
-        for (bound, more) in bounds.zip(histogram.counts) {
-            count += more;
-            labelled.push(("le", bound));
-            self.sample(&bucket, &labelled, count);
-            labelled.pop();
-        }
-        let (seconds, nanos) = (histogram.sum.as_secs(), histogram.sum.subsec_nanos());
-        // Uses integers: code that writes a float adds 10 KiB to a program.
-        self.sample(
-            &format!("{name}_sum"),
-            labels,
-            format_args!("{seconds}.{nanos:09}"),
-        );
-        self.sample(&format!("{name}_count"), labels, count);
-    }
-}
-
-/// A label's value, as the format quotes it.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
-}
-
 fn refusals(text: &mut Text, stats: &Stats) {
     const NAME: &str = "akurai_requests_refused_total";
     if !stats.refused.is_empty() {
@@ -271,172 +216,6 @@ fn number_in(path: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     rest.split_whitespace().next()?.parse().ok()
 }
-
-/// A metric's name, its type, its help text, and where its value comes from.
-type Row<T> = (&'static str, &'static str, &'static str, fn(&T) -> u64);
-
-const SERVER: &[Row<Stats>] = &[
-    (
-        "akurai_connections",
-        "gauge",
-        "Open connections that speak HTTP.",
-        |stats| stats.connections as u64,
-    ),
-    (
-        "akurai_requests_in_progress",
-        "gauge",
-        "Requests being answered.",
-        |stats| stats.in_request as u64,
-    ),
-    (
-        "akurai_upgraded_connections",
-        "gauge",
-        "Open connections that left HTTP.",
-        |stats| stats.upgraded as u64,
-    ),
-    (
-        "akurai_threads",
-        "gauge",
-        "Threads that serve a connection or wait for one.",
-        |stats| stats.threads as u64,
-    ),
-    (
-        "akurai_connections_accepted_total",
-        "counter",
-        "Connections that found a place.",
-        |stats| stats.accepted,
-    ),
-    (
-        "akurai_requests_total",
-        "counter",
-        "Requests whose head was read.",
-        |stats| stats.requests,
-    ),
-    (
-        "akurai_received_bytes_total",
-        "counter",
-        "Bytes received.",
-        |stats| stats.bytes_received,
-    ),
-    (
-        "akurai_sent_bytes_total",
-        "counter",
-        "Bytes sent.",
-        |stats| stats.bytes_sent,
-    ),
-    (
-        "akurai_overloaded_total",
-        "counter",
-        "Connections and upgrades answered with 503.",
-        |stats| stats.overloaded,
-    ),
-    (
-        "akurai_panics_total",
-        "counter",
-        "Handlers that panicked.",
-        |stats| stats.panics,
-    ),
-];
-
-// long because: each count of a server and a hub has a row.
-const HUB: &[Row<HubStats>] = &[
-    (
-        "akurai_hub_ready",
-        "gauge",
-        "1 while events come through, 0 while the engine is away.",
-        |hub| hub.ready.into(),
-    ),
-    (
-        "akurai_hub_subscribers",
-        "gauge",
-        "Event streams that are open.",
-        |hub| hub.subscribers as u64,
-    ),
-    (
-        "akurai_hub_members",
-        "gauge",
-        "Subscriptions of WebSockets.",
-        |hub| hub.members as u64,
-    ),
-    (
-        "akurai_hub_topics",
-        "gauge",
-        "Topics that somebody is subscribed to.",
-        |hub| hub.topics as u64,
-    ),
-    (
-        "akurai_hub_ring_events",
-        "gauge",
-        "Events kept for clients that come back.",
-        |hub| hub.ring_events as u64,
-    ),
-    (
-        "akurai_hub_ring_bytes",
-        "gauge",
-        "Bytes of the events kept for clients that come back.",
-        |hub| hub.ring_bytes as u64,
-    ),
-    (
-        "akurai_hub_ring_span_seconds",
-        "gauge",
-        "Age of the oldest event that is kept.",
-        |hub| hub.ring_span.as_secs(),
-    ),
-    (
-        "akurai_hub_published_total",
-        "counter",
-        "Events that publishing took.",
-        |hub| hub.published,
-    ),
-    (
-        "akurai_hub_refused_total",
-        "counter",
-        "Events that were refused as invalid or too large.",
-        |hub| hub.refused,
-    ),
-    (
-        "akurai_hub_deliveries_total",
-        "counter",
-        "Events given to clients, once for each.",
-        |hub| hub.deliveries,
-    ),
-    (
-        "akurai_hub_dropped_total",
-        "counter",
-        "Event streams dropped since their clients were too slow.",
-        |hub| hub.dropped,
-    ),
-    (
-        "akurai_hub_ended_total",
-        "counter",
-        "Event streams and WebSockets that the program ended.",
-        |hub| hub.ended,
-    ),
-    (
-        "akurai_hub_resets_total",
-        "counter",
-        "Times that a client was told of lost events.",
-        |hub| hub.resets,
-    ),
-    (
-        "akurai_engine_publish_errors_total",
-        "counter",
-        "Events that the engine did not take, or may have kept or not.",
-        |hub| hub.publish_errors,
-    ),
-    (
-        "akurai_engine_read_errors_total",
-        "counter",
-        "Times that the engine could not be read.",
-        |hub| hub.read_errors,
-    ),
-    (
-        "akurai_engine_reconnections_total",
-        "counter",
-        "Connections to the engine that took the place of lost ones.",
-        |hub| hub.reconnections,
-    ),
-];
 
 #[cfg(test)]
 mod tests {
@@ -479,14 +258,6 @@ akurai_request_duration_seconds_sum{route="/a",class="2xx"} 20.032001000
 akurai_request_duration_seconds_count{route="/a",class="2xx"} 4
 "#;
         assert_eq!(text_of(&metrics), expected);
-    }
-
-    #[test]
-    fn labels_are_quoted() {
-        assert_eq!(escaped("a\\b\"c\nd"), r#"a\\b\"c\nd"#);
-        let mut text = Text::default();
-        text.sample("n", &[("a", "\""), ("b", "")], 1);
-        assert_eq!(text.0, "n{a=\"\\\"\",b=\"\"} 1\n");
     }
 
     #[test]
