@@ -37,8 +37,8 @@ impl Response {
 
     /// This response with another status, and with a line of text in place of the content. Caches
     /// must not keep it in the content's place.
-    pub(crate) fn refused(mut self, status: Status, message: &str) -> Response {
-        for name in [
+    pub(crate) fn refused(self, status: Status, message: &str) -> Response {
+        let fields = [
             "Accept-Ranges",
             "Cache-Control",
             "Content-Disposition",
@@ -47,13 +47,20 @@ impl Response {
             "ETag",
             "Expires",
             "Last-Modified",
-        ] {
+        ];
+        self.without_content(&fields)
+            .with_status(status)
+            .with_header("Cache-Control", "no-store")
+            .with_own_text(message)
+    }
+
+    /// This response without what describes its content: these fields, its length and its coding.
+    fn without_content(mut self, fields: &[&str]) -> Response {
+        for name in fields {
             self = self.without_header(name);
         }
         (self.parts.declared_length, self.parts.coded) = (None, None);
-        self.with_status(status)
-            .with_header("Cache-Control", "no-store")
-            .with_own_text(message)
+        self
     }
 
     fn with_own_text(self, message: &str) -> Response {
@@ -91,8 +98,8 @@ impl Response {
     /// The 500 that replaces this response, which cannot be sent. It drops the fields that describe
     /// the content (RFC 9110 §8, §14, RFC 9111), and keeps all others. Among these are fields of
     /// middleware that let a page read the status.
-    pub(crate) fn failed(mut self) -> Response {
-        for name in [
+    pub(crate) fn failed(self) -> Response {
+        let fields = [
             "Accept-Ranges",
             "Cache-Control",
             "Content-Disposition",
@@ -105,11 +112,9 @@ impl Response {
             "Expires",
             "Last-Modified",
             "Location",
-        ] {
-            self = self.without_header(name);
-        }
-        (self.parts.declared_length, self.parts.coded) = (None, None);
-        self.with_status(Status::INTERNAL_SERVER_ERROR)
+        ];
+        self.without_content(&fields)
+            .with_status(Status::INTERNAL_SERVER_ERROR)
             .with_own_text("internal error")
             .closing()
     }
