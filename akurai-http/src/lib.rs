@@ -92,6 +92,13 @@ pub use codec::constant_time::constant_time_eq;
 pub use io::stats::Stats;
 pub use message::app::App;
 pub use message::body_writer::BodyWriter;
+/// How to run the program's code and print its text, for our own crates. Its names may change in any
+/// version.
+#[doc(hidden)]
+pub mod program {
+    pub use crate::codec::json::one_line;
+    pub use crate::io::contain::contain;
+}
 /// DEFLATE (RFC 1951), for our own crates. Its names may change in any version.
 #[doc(hidden)]
 pub mod deflate {

@@ -1,4 +1,4 @@
-//! Text as JSON (RFC 8259 §7).
+//! Text as JSON (RFC 8259 §7), and as one line.
 
 /// A JSON string, on one line.
 pub(crate) fn quoted(text: &str) -> String {
@@ -16,9 +16,22 @@ pub(crate) fn quoted(text: &str) -> String {
     quoted + "\""
 }
 
+/// `text` as one line that shows all that it holds: characters that [mislead](misleads) are escaped.
+/// It may come from a client or another server, and must not forge a line or command a terminal.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        match misleads(character) {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
+}
+
 /// Whether a character may make a reader of a line see another text: a control character, one that
 /// breaks lines for some readers, or one that changes the direction of the text behind it (UAX #9).
-pub(crate) fn misleads(character: char) -> bool {
+fn misleads(character: char) -> bool {
     let is_mark = matches!(
         character,
         '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'

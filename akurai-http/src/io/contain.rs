@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Runs the application's code. If it panics, the error has the panic's message. The panic's
 /// payload is the application's too: dropping it may panic again, and this catches that panic as
 /// well.
-pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> io::Result<T> {
+pub fn contain<T>(work: impl FnOnce() -> T) -> io::Result<T> {
     let payload = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(value) => return Ok(value),
         Err(payload) => payload,

@@ -1,6 +1,6 @@
 //! Failures of the application. The program learns of each, since the client does not.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::Method;
 use crate::codec::date::rfc3339;
-use crate::codec::json::{misleads, quoted};
+use crate::codec::json::{one_line, quoted};
 use crate::io::contain::contain;
 use crate::io::ending::{LogField, json_of_client, json_of_fields};
 use crate::io::lock::lock;
@@ -151,12 +151,7 @@ impl fmt::Display for Failure<'_> {
             FailureKind::Response => "",
             FailureKind::Accept => "cannot accept a connection: ",
         })?;
-        for character in self.cause.to_string().chars() {
-            match misleads(character) {
-                true => write!(f, "{}", character.escape_default())?,
-                false => f.write_char(character)?,
-            }
-        }
+        f.write_str(&one_line(&self.cause.to_string()))?;
         for (name, value) in self.fields() {
             write!(f, " {name}={}", quoted(value))?;
         }

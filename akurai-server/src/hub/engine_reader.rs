@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use super::failures::contain;
+use akurai_http::program::contain;
+
 use super::ring::BATCH;
 use super::{Inner, spawn};
 use crate::{Batch, Engine, EventId};

@@ -1,10 +1,9 @@
 //! Failures that no caller of a hub sees.
 
-use std::any::Any;
 use std::io::{self, Write as _};
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
+
+use akurai_http::program::{contain, one_line};
 
 use super::Hub;
 use crate::lock::lock;
@@ -57,7 +56,7 @@ impl HubFailures {
     /// Tells the application that `work` failed.
     pub(crate) fn tell(&self, work: &str, error: &io::Error) {
         // The error's text is the engine's code, and may panic.
-        let Ok(text) = contain(|| escaped(&format!("{work}: {error}"))) else {
+        let Ok(text) = contain(|| one_line(&format!("{work}: {error}"))) else {
             return;
         };
         let hook = lock(&self.hook).clone();
@@ -69,45 +68,8 @@ impl HubFailures {
     }
 }
 
-/// `text` as one line that shows all that it holds. It may hold bytes from a server: they must not
-/// forge a second line, command a terminal, or turn the text around.
-fn escaped(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for character in text.chars() {
-        let is_hidden = matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        match character.is_control() || is_hidden {
-            true => line.extend(character.escape_default()),
-            false => line.push(character),
-        }
-    }
-    line
-}
-
 fn print(text: &str) {
     // One write, so that no other thread's line comes in between.
     let line = format!("akurai-server: {text}\n");
     let _ = io::stderr().write_all(line.as_bytes());
-}
-
-/// Runs the application's code. If it panics, the error has the panic's message: a panic must not
-/// end a thread of the hub.
-pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> io::Result<T> {
-    let payload = match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(value) => return Ok(value),
-        Err(payload) => payload,
-    };
-    let message = io::Error::other(message(&*payload));
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // Dropping the second payload might panic too.
-        mem::forget(second);
-    }
-    Err(message)
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    match (payload.downcast_ref::<&str>(), payload.downcast_ref()) {
-        (Some(&text), _) => text.to_owned(),
-        (None, Some(text)) => String::clone(text),
-        (None, None) => "a value that is no text".to_owned(),
-    }
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use super::failures::{HubFailures, contain};
+use akurai_http::program::contain;
+
+use super::failures::HubFailures;
 use super::spawn;
 use crate::lock::{self, lock};
 
