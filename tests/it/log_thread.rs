@@ -1,4 +1,4 @@
-//! The access log's line: who waits for it, and that it is there when a hook adds to it.
+//! The access log's line: which threads wait for it, and that it is there when a hook adds to it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;

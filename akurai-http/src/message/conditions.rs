@@ -214,7 +214,8 @@ pub(crate) fn meet_conditions(
     }
 }
 
-/// The validators that the response shows, whoever gave them. `now` is in seconds since 1970.
+/// The validators that the response shows, from the library or the handler. `now` is in seconds
+/// since 1970.
 pub(crate) fn validators(response: &Response, now: u64) -> Validators<'_> {
     let field = |name| response.headers().bytes(name);
     Validators {

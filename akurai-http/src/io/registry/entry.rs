@@ -164,7 +164,7 @@ impl RegistryEntry {
         is_empty: bool,
         result: io::Result<usize>,
     ) -> io::Result<usize> {
-        // Nothing can be read into an empty buffer, whoever is there.
+        // Nothing can be read into an empty buffer, so this tells nothing of the client.
         if !is_empty && let Some(outcomes) = self.outcomes.get() {
             last(outcomes).note(&result);
         }
