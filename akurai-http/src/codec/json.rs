@@ -16,7 +16,7 @@ pub(crate) fn quoted(text: &str) -> String {
     quoted + "\""
 }
 
-/// `text` as one line that shows all that it holds: characters that [mislead](misleads) are escaped.
+/// `text` as one line that shows all that it holds: characters that mislead are escaped.
 /// It may come from a client or another server, and must not forge a line or command a terminal.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
