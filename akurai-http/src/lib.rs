@@ -110,6 +110,7 @@ pub use codec::deflate::Level;
 pub use files::Files;
 pub use io::failure::{Failure, FailureKind};
 pub use io::limits::Limits;
+pub use io::session::Session;
 pub use io::upgraded::{Socket, Upgraded};
 pub use message::cookie::{Cookie, SameSite};
 pub use message::form::Pairs;

@@ -10,6 +10,7 @@ pub(crate) mod linger;
 pub(crate) mod lock;
 pub(crate) mod random;
 pub(crate) mod registry;
+pub(crate) mod session;
 pub(crate) mod stats;
 pub(crate) mod transport;
 #[cfg(unix)]
