@@ -12,19 +12,23 @@
 //! taken its bytes all the same: its caller comes again with the same bytes at the front, and they
 //! are not taken twice.
 
+mod out;
+mod state;
+
 use std::any::Any;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Transport, is_timeout};
-use crate::io::contain::contain;
 use crate::io::lock::lock;
 use crate::io::session::Session;
+use out::{Out, Wait};
+use state::{SessionState, UNSENT_BYTES};
 
 /// Most wire bytes that a session gets at once.
 const RECEIVED_BYTES: usize = 4 * 1024;
@@ -34,9 +38,6 @@ const SMALL_BYTES: usize = 1024;
 
 /// Most plain bytes that a session takes before what it made of them is sent.
 const TAKEN_BYTES: usize = 64 * 1024;
-
-/// Most bytes that wait because a peer makes the session answer and does not read the answers.
-const UNSENT_BYTES: usize = 256 * 1024;
 
 /// An empty send buffer that is larger is freed.
 const KEPT_BYTES: usize = 4 * 1024;
@@ -70,62 +71,12 @@ const OPEN: u8 = 0;
 const ENDING: u8 = 1;
 const ENDED: u8 = 2;
 
-struct SessionState {
-    session: Box<dyn Session>,
-    /// What it wants to send and no thread has taken yet.
-    pending: Vec<u8>,
-    /// Why it failed, until it is told.
-    failure: Option<io::Error>,
-    has_failed: bool,
-    /// The close was said.
-    is_closed: bool,
-}
-
-/// What is being sent.
-#[derive(Default)]
-struct Out {
-    wire: Vec<u8>,
-    /// How much of `wire` was sent.
-    sent: usize,
-    /// How many plain bytes the session has made `wire` of.
-    taken: usize,
-    /// How many of them their writer was told to be written.
-    told: usize,
-}
-
-/// A wait that all threads see; without one, a call waits for ever.
-struct Wait(AtomicU64);
-
-impl Wait {
-    const fn forever() -> Wait {
-        Wait(AtomicU64::new(u64::MAX))
-    }
-
-    fn set(&self, wait: Option<Duration>) {
-        let nanos = wait.map_or(u64::MAX, |wait| {
-            u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)
-        });
-        self.0.store(nanos, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> Option<Duration> {
-        let nanos = self.0.load(Ordering::Relaxed);
-        (nanos != u64::MAX).then(|| Duration::from_nanos(nanos))
-    }
-}
-
 impl Layered {
     pub(crate) fn new(wire: Transport, session: Box<dyn Session>) -> Layered {
         Layered {
             wire,
             out: Mutex::default(),
-            session: Mutex::new(SessionState {
-                session,
-                pending: Vec::new(),
-                failure: None,
-                has_failed: false,
-                is_closed: false,
-            }),
+            session: Mutex::new(SessionState::new(session)),
             is_due: AtomicBool::new(false),
             end: AtomicU8::new(OPEN),
             is_abandoned: AtomicBool::new(false),
@@ -421,37 +372,18 @@ impl Layered {
         state: &mut SessionState,
         call: impl FnOnce(&mut dyn Session) -> io::Result<T>,
     ) -> io::Result<T> {
-        if state.has_failed {
-            return Err(failed());
-        }
-        let SessionState {
-            session, pending, ..
-        } = state;
-        let mut is_panic = true;
-        let result = contain(|| {
-            let result = call(&mut **session);
-            is_panic = false;
-            result
-        })
-        .and_then(|result| result);
-        let output = match is_panic {
-            true => Ok(()),
-            false => contain(|| session.output(pending)).and_then(|result| result),
-        };
-        if !pending.is_empty() {
+        let was_over = state.has_failed;
+        let result = state.call(call);
+        if !state.pending.is_empty() {
             self.is_due.store(true, Ordering::SeqCst);
         }
-        let failure = match (result, output) {
-            (Ok(value), Ok(())) if pending.len() <= UNSENT_BYTES => return Ok(value),
-            (Ok(_), Ok(())) => io::Error::other("the peer does not read what it asks for"),
-            (Err(error), _) | (_, Err(error)) => error,
-        };
-        state.has_failed = true;
-        state.failure = Some(failure);
-        self.is_failure_untold.store(true, Ordering::Relaxed);
-        self.abandon();
-        self.begin_end();
-        Err(failed())
+        if state.has_failed && !was_over {
+            self.is_failure_untold.store(true, Ordering::Relaxed);
+            self.abandon();
+            self.begin_end();
+        }
+        // Why it failed is told apart from this error.
+        result.ok_or_else(|| io::Error::new(ErrorKind::ConnectionAborted, "the session has failed"))
     }
 
     /// Our side ends behind what is due.
@@ -502,34 +434,6 @@ impl Layered {
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.wire.set_nonblocking(nonblocking)
-    }
-}
-
-/// A session that has failed is not called again. Why it failed is told apart from this.
-fn failed() -> io::Error {
-    io::Error::new(ErrorKind::ConnectionAborted, "the session has failed")
-}
-
-impl Out {
-    /// Whether everything was sent, and its writer told.
-    fn is_done(&self) -> bool {
-        self.sent == self.wire.len() && self.taken == self.told
-    }
-
-    /// How many more plain bytes are written, for the writer that brought them; `most` at most. Of
-    /// a record that was sent in part, a part of its bytes: so a writer sees that the peer takes
-    /// something. The last byte is written when everything is.
-    fn tell(&mut self, most: usize) -> usize {
-        let written = match self.sent == self.wire.len() {
-            true => self.taken,
-            false => {
-                let part = self.taken as u128 * self.sent as u128 / self.wire.len() as u128;
-                (part as usize).min(self.taken.saturating_sub(1))
-            }
-        };
-        let count = written.saturating_sub(self.told).min(most);
-        self.told += count;
-        count
     }
 }
 
