@@ -127,6 +127,9 @@ impl Pipe {
                     return Err(ErrorKind::WouldBlock.into());
                 }
                 peer = self.peer.lock();
+                if peer.has_ended {
+                    return Err(ErrorKind::BrokenPipe.into());
+                }
             }
             _ => {
                 peer.has_failed = true;
@@ -172,6 +175,10 @@ impl Outlet for Pipe {
 
     fn shutdown(&self, how: Shutdown) {
         let mut peer = self.peer.lock();
+        // A session would say here that all is well.
+        let is_whole = peer.untold == 0 && !frames(&peer.taken).1;
+        let is_cut = how == Shutdown::Both || peer.has_ended || peer.has_failed;
+        assert!(is_whole || is_cut, "FIN in the middle of a frame");
         let len = peer.taken.len();
         peer.fin_at.get_or_insert(len);
         peer.has_ended |= how == Shutdown::Both;
@@ -283,6 +290,9 @@ impl Scene {
             Finish => self.finish(),
             Op::End => {
                 outbox.end(false);
+                if !outbox.closing().has_failed() && !outbox.will_send_fin() {
+                    self.pipe.shutdown(Shutdown::Write);
+                }
                 Ok(())
             }
         }
@@ -293,11 +303,13 @@ impl Scene {
         let result = self.outbox.close(CLOSE, "", Way::Send);
         if !self.outbox.closing().has_failed() {
             self.outbox.await_close();
-            self.pipe.shutdown(Shutdown::Write);
         }
-        if self.outbox.abandon() {
-            self.pipe.shutdown(Shutdown::Both);
-        }
+        self.outbox.abandon();
+        self.pipe
+            .shutdown(match self.outbox.closing().has_failed() {
+                true => Shutdown::Both,
+                false => Shutdown::Write,
+            });
         result
     }
 
