@@ -29,6 +29,7 @@ mod gzip;
 mod hosts;
 mod http;
 mod hub;
+mod hub_sessions;
 mod in_process;
 mod joined_sends;
 mod joining;
