@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use akurai_http::{Request, Router, Server, Session};
+use akurai_http::{Request, Router, Server, Session, sse};
 use akurai_server::{Hub, HubOptions};
 use akurai_tests::{DEADLINE, EventStream, eventually};
 
@@ -99,15 +99,12 @@ impl Client {
     }
 }
 
-/// Runs `test` with a hub and a client that subscribes to its topics.
-fn with_client(options: HubOptions, test: impl FnOnce(&Hub, Client)) {
-    let hub = Hub::new(options).unwrap();
+/// Runs `test` with a client that has the head of its event stream.
+fn with_app(app: Router, test: impl FnOnce(Client)) {
     let server = Server::bind("127.0.0.1:0").unwrap();
     let server = server.with_session(|_| Ok(Records::default())).unwrap();
     let (addr, handle) = (server.local_addr().unwrap(), server.handle());
-    let events = hub.clone();
-    let router = Router::new().get("/", move |req: &Request| events.sse(req, &TOPICS));
-    let serving = thread::spawn(move || server.run(router));
+    let serving = thread::spawn(move || server.run(app));
     let socket = TcpStream::connect(addr).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut client = Client {
@@ -115,14 +112,46 @@ fn with_client(options: HubOptions, test: impl FnOnce(&Hub, Client)) {
         plain: Vec::new(),
         has_closed: false,
     };
-    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    // With input that nobody reads: behind its end, the server reads on.
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nmore";
     client.socket.write_all(request).unwrap();
-    while !client.has("retry:") {
+    while !client.has("\r\n\r\n") {
         assert!(client.read_record());
     }
-    test(&hub, client);
+    test(client);
     handle.shutdown(Duration::ZERO);
     serving.join().unwrap().unwrap();
+}
+
+/// Runs `test` with a hub and a client that subscribes to its topics.
+fn with_client(options: HubOptions, test: impl FnOnce(&Hub, Client)) {
+    let hub = Hub::new(options).unwrap();
+    let events = hub.clone();
+    let app = Router::new().get("/", move |req: &Request| events.sse(req, &TOPICS));
+    with_app(app, |mut client| {
+        while !client.has("retry:") {
+            assert!(client.read_record());
+        }
+        test(&hub, client);
+    });
+}
+
+#[test]
+fn a_stream_whose_closure_panics_gets_no_close() {
+    for panics in [false, true] {
+        let events = move |_: &Request| {
+            sse(move |mut sink| {
+                sink.data("whole")?;
+                assert!(!panics, "planned");
+                Ok(())
+            })
+        };
+        with_app(Router::new().get("/", events), |mut client| {
+            while client.read_record() {}
+            assert_eq!(client.data(), ["whole"]);
+            assert_eq!(client.has_closed, !panics);
+        });
+    }
 }
 
 /// A slow client subscribes to gauges of which each value has about this many kilobytes.
