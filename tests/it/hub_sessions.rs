@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -112,8 +113,7 @@ fn with_app(app: Router, test: impl FnOnce(Client)) {
         plain: Vec::new(),
         has_closed: false,
     };
-    // With input that nobody reads: behind its end, the server reads on.
-    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nmore";
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     client.socket.write_all(request).unwrap();
     while !client.has("\r\n\r\n") {
         assert!(client.read_record());
@@ -139,14 +139,21 @@ fn with_client(options: HubOptions, test: impl FnOnce(&Hub, Client)) {
 #[test]
 fn a_stream_whose_closure_panics_gets_no_close() {
     for panics in [false, true] {
+        let (go_on, goes_on) = mpsc::channel();
+        let goes_on = Arc::new(Mutex::new(goes_on));
         let events = move |_: &Request| {
+            let goes_on = Arc::clone(&goes_on);
             sse(move |mut sink| {
                 sink.data("whole")?;
+                goes_on.lock().unwrap().recv_timeout(DEADLINE).unwrap();
                 assert!(!panics, "planned");
                 Ok(())
             })
         };
         with_app(Router::new().get("/", events), |mut client| {
+            // Behind its end, the server reads on, since there is input.
+            client.socket.write_all(b"more").unwrap();
+            go_on.send(()).unwrap();
             while client.read_record() {}
             assert_eq!(client.data(), ["whole"]);
             assert_eq!(client.has_closed, !panics);

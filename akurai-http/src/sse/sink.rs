@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::Shutdown;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::codec::deflate::Flush;
@@ -278,6 +279,10 @@ impl Drop for SseSink {
     /// Ends the stream so that the last event arrives, even if the client is still sending: see
     /// [`Socket::linger`].
     fn drop(&mut self) {
+        if thread::panicking() {
+            // The client still gets the last event, but no word that nothing is missing.
+            self.socket.entry().transport.abandon();
+        }
         if let Some(gzip) = &mut self.gzip {
             // If an event could not be written, the end cannot be written either.
             let mut end = Vec::new();
