@@ -148,6 +148,7 @@ impl Transport {
             Transport::Tcp(_) => false,
             #[cfg(unix)]
             Transport::Unix(_) => false,
+            Transport::Layered(_) => true,
         }
     }
 

@@ -1,13 +1,14 @@
-//! Which requests are secure, on servers without a session: what proxies say of their clients, and
-//! what clients claim.
+//! Which requests are secure: by the connection's session, by what proxies say of their clients, and
+//! not by what clients claim.
 
+use std::io::{self, IoSlice};
 use std::net::Ipv4Addr;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use akurai_http::middleware::{self, CrossOriginProtection};
 use akurai_http::{
-    App, Cookie, Files, Request, RequestError, Response, Router, Server, TrustedProxies,
+    App, Cookie, Files, Request, RequestError, Response, Router, Server, Session, TrustedProxies,
 };
 use akurai_tests::{Client, TempDir, TestServer, handshake};
 use akurai_ws::upgrade;
@@ -115,6 +116,83 @@ fn rfc7239_5_4_proto_stands_beside_the_believed_address() {
         proxies("192.0.2.1"),
         &cases.map(|(fields, _)| (fields, "127.0.0.1 false")),
     );
+}
+
+/// A session that changes no byte.
+#[derive(Default)]
+struct Unchanged {
+    plain: Vec<u8>,
+    wire: Vec<u8>,
+}
+
+impl Session for Unchanged {
+    fn receive(&mut self, wire: &[u8]) -> io::Result<()> {
+        self.plain.extend_from_slice(wire);
+        Ok(())
+    }
+
+    fn read(&mut self, plain: &mut [u8]) -> io::Result<Option<usize>> {
+        let count = self.plain.len().min(plain.len());
+        plain[..count].copy_from_slice(&self.plain[..count]);
+        self.plain.drain(..count);
+        Ok((count > 0).then_some(count))
+    }
+
+    fn write(&mut self, plain: &[IoSlice<'_>]) -> io::Result<usize> {
+        plain
+            .iter()
+            .for_each(|slice| self.wire.extend_from_slice(slice));
+        Ok(plain.iter().map(|slice| slice.len()).sum())
+    }
+
+    fn output(&mut self, wire: &mut Vec<u8>) -> io::Result<()> {
+        wire.append(&mut self.wire);
+        Ok(())
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_session_makes_its_listener_s_requests_secure() {
+    for trusted in ["192.0.2.1", "127.0.0.1"] {
+        let is_proxy = trusted == "127.0.0.1";
+        let server = Server::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|server| server.with_session(|_| Ok(Unchanged::default())))
+            .and_then(|server| server.listen((Ipv4Addr::LOCALHOST, 0)))
+            .expect("two ports are free")
+            .trust(TrustedProxies::x_forwarded_for([trusted]).expect("an address"));
+        let addrs: Vec<_> = server.local_addrs().map(Result::unwrap).collect();
+        let app = Router::new()
+            .get("/", seen)
+            .get("/ws", |req| upgrade(req, |conn| conn.send_text("open")));
+        let _server = TestServer::of(server, app);
+        for (addr, has_session) in [(addrs[0], true), (addrs[1], false)] {
+            let mut client = Client::connect(addr);
+            for (fields, by_proxy) in [("", has_session), (HTTPS, true), (HTTP, false)] {
+                let expected = if is_proxy { by_proxy } else { has_session };
+                let answer = ask_on(&mut client, "GET", "/", fields);
+                let text = format!("127.0.0.1 {expected}");
+                assert_eq!(answer.text(), text, "{fields} {has_session} {trusted}");
+            }
+            let status = ask_on(&mut client, "GET", "https://t/", "").status;
+            let expected = if has_session || is_proxy { 200 } else { 421 };
+            assert_eq!(status, expected, "an https target, {has_session} {trusted}");
+            for (origin, is_own) in [("https://example.com", true), ("http://example.com", false)] {
+                let mut client = Client::connect(addr);
+                let named = format!("Host: example.com\r\nOrigin: {origin}\r\n");
+                client.send(handshake("/ws").replacen("Host: example.com\r\n", &named, 1));
+                let expected = if is_own || !has_session { 101 } else { 403 };
+                assert_eq!(
+                    client.read_head().status,
+                    expected,
+                    "{origin} {has_session}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
