@@ -142,6 +142,16 @@ impl Transport {
         each!(self, socket => socket.shutdown(how))
     }
 
+    /// Whether a session carries the bytes: then the wire shows nothing of HTTP.
+    pub(crate) fn is_secure(&self) -> bool {
+        match self {
+            Transport::Tcp(_) => false,
+            #[cfg(unix)]
+            Transport::Unix(_) => false,
+            Transport::Layered(_) => true,
+        }
+    }
+
     /// Our own address and port, if the socket has them.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {

@@ -85,7 +85,11 @@ fn open(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Box<Connection<'
         serving,
         head_limits: limits.head(),
         parser: HeadParser::accepting(&serving.other_methods),
-        request: Request::on(entry.peer, serving.proxies.clone()),
+        request: Request::on(
+            entry.peer,
+            serving.proxies.clone(),
+            entry.transport.is_secure(),
+        ),
         buffered: Box::new(BufferedTransport::new(Arc::clone(&entry), limits)),
         entry,
         first: true,
@@ -284,7 +288,7 @@ impl Connection<'_> {
             let authority = self.request.authority();
             !authority.is_empty() && !hosts.names(authority)
         };
-        if hosts.as_ref().is_some_and(is_misdirected) {
+        if hosts.as_ref().is_some_and(is_misdirected) || self.request.has_false_target() {
             let misdirected = RequestError::Misdirected;
             self.serving.registry.counts.refuse(misdirected);
             return Response::refusal(misdirected).into();

@@ -188,8 +188,9 @@ impl Server {
         self
     }
 
-    /// Believes only these proxies about the client's address; see
-    /// [`Request::client_addr`](crate::Request::client_addr).
+    /// Believes only these proxies about the client's address and scheme; see
+    /// [`Request::client_addr`](crate::Request::client_addr) and
+    /// [`Request::is_secure`](crate::Request::is_secure).
     pub fn trust(mut self, proxies: TrustedProxies) -> Server {
         self.proxies = Some(Arc::new(proxies));
         self
