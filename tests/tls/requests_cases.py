@@ -114,7 +114,7 @@ def alpn(server, version):
         TlsClient(server.tls, context(server.certificates, version, ["h2"])).socket.close()
         return False, "h2 was accepted"
     except ssl.SSLError as error:
-        return chosen == "http/1.1" and "NO_APPLICATION_PROTOCOL" in str(error), f"{chosen} {error}"
+        return chosen == "http/1.1" and "no application protocol" in str(error), f"{chosen} {error}"
 
 
 def python_socket(server, version):

@@ -16,17 +16,28 @@ const SENDERS: usize = 10;
 pub fn app(files: &str, handle: Handle) -> io::Result<Router> {
     let hub = Hub::new(HubOptions::default())?;
     hub.latest_only("gauge");
-    let (news, gauge, told, measured, room) =
-        (hub.clone(), hub.clone(), hub.clone(), hub.clone(), hub.clone());
+    let (news, gauge, told, measured, room) = (
+        hub.clone(),
+        hub.clone(),
+        hub.clone(),
+        hub.clone(),
+        hub.clone(),
+    );
     Ok(Router::new()
         .get("/", |_| Response::html("<!doctype html><title>TLS</title>"))
         .get("/tls", connection)
-        .get("/big", |_| Response::text("0123456789abcdef".repeat(200_000)))
+        .get("/big", |_| {
+            Response::text("0123456789abcdef".repeat(200_000))
+        })
         .get("/broken", |_| Response::stream(break_off))
         .get("/held", move |_| held(handle.clone()))
         .files("/files", files)
-        .post("/echo", |req: &Request| io::Result::Ok(Response::text(req.body()?)))
-        .put("/echo", |req: &Request| io::Result::Ok(Response::text(req.body()?)))
+        .post("/echo", |req: &Request| {
+            io::Result::Ok(Response::text(req.body()?))
+        })
+        .put("/echo", |req: &Request| {
+            io::Result::Ok(Response::text(req.body()?))
+        })
         .max_body_bytes("/echo", BODY_BYTES)
         .get("/ticks", |_| ticks(5))
         .get("/endless", |_| ticks(usize::MAX))
@@ -35,7 +46,9 @@ pub fn app(files: &str, handle: Handle) -> io::Result<Router> {
         .get("/gauge", move |req| gauge.sse(req, &["gauge"]))
         .post("/gauge", move |req| measure(&measured, req))
         .get("/ws", |req: &Request| options().upgrade(req, echo))
-        .get("/ws/senders", |req: &Request| options().upgrade(req, senders))
+        .get("/ws/senders", |req: &Request| {
+            options().upgrade(req, senders)
+        })
         .get("/ws/news", move |req: &Request| {
             let hub = room.clone();
             options().upgrade(req, move |conn| {
@@ -99,7 +112,10 @@ fn publish(hub: &Hub, req: &Request) -> io::Result<Response> {
 /// Publishes so many values of so many bytes. Each says its number and repeats a letter of its own.
 fn measure(hub: &Hub, req: &Request) -> io::Result<Response> {
     let text = String::from_utf8(req.body()?).map_err(io::Error::other)?;
-    let numbers: Vec<usize> = text.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let numbers: Vec<usize> = text
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
     let [count, bytes] = numbers[..] else {
         return Err(io::Error::other("COUNT BYTES"));
     };
@@ -131,7 +147,10 @@ fn senders(mut conn: WsConn) -> Result<(), Error> {
     let Some(Message::Text(text)) = conn.recv()? else {
         return Ok(());
     };
-    let numbers: Vec<usize> = text.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let numbers: Vec<usize> = text
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
     let (count, bytes) = (numbers[0], numbers[1]);
     for sender_number in 0..SENDERS {
         let sender = conn.sender();

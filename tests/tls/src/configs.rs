@@ -22,10 +22,13 @@ pub fn rustls_config(directory: &Path) -> Result<Arc<ServerConfig>, Box<dyn Erro
     for root in CertificateDer::pem_file_iter(directory.join("ca.pem"))? {
         roots.add(root?)?;
     }
-    let clients = WebPkiClientVerifier::builder(roots.into()).allow_unauthenticated().build()?;
+    let clients = WebPkiClientVerifier::builder(roots.into())
+        .allow_unauthenticated()
+        .build()?;
     let config = ServerConfig::builder().with_client_cert_verifier(clients);
     let mut config = config.with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // `curl --http1.0` offers nothing else.
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
     Ok(Arc::new(config))
 }
 
@@ -40,7 +43,7 @@ pub fn openssl_context(directory: &Path) -> Result<SslContext, Box<dyn Error>> {
     // Without it OpenSSL refuses to resume the session of a client with a certificate.
     context.set_session_id_context(b"akurai")?;
     context.set_alpn_select_callback(|_, offered| {
-        select_next_proto(b"\x08http/1.1", offered).ok_or(AlpnError::ALERT_FATAL)
+        select_next_proto(b"\x08http/1.1\x08http/1.0", offered).ok_or(AlpnError::ALERT_FATAL)
     });
     Ok(context.build().into_context())
 }

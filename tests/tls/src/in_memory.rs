@@ -20,7 +20,9 @@ const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 const MOST_BYTES: usize = 4096;
 
 fn certificates() -> PathBuf {
-    std::env::var_os("TLS_CERTIFICATES").expect("`run` makes the certificates").into()
+    std::env::var_os("TLS_CERTIFICATES")
+        .expect("`run` makes the certificates")
+        .into()
 }
 
 fn sessions() -> [Box<dyn Session>; 2] {
@@ -58,7 +60,12 @@ impl Pair {
             for session in sessions() {
                 let client = client(version);
                 let (plain, has_ended) = (Vec::new(), false);
-                let mut pair = Pair { session, client, plain, has_ended };
+                let mut pair = Pair {
+                    session,
+                    client,
+                    plain,
+                    has_ended,
+                };
                 while pair.client.is_handshaking() {
                     pair.to_session(MOST_BYTES);
                     pair.to_client();
@@ -122,7 +129,10 @@ impl Pair {
             let state = self.client.process_new_packets().expect("right records");
             let at = plain.len();
             plain.resize(at + state.plaintext_bytes_to_read(), 0);
-            self.client.reader().read_exact(&mut plain[at..]).expect("plain bytes");
+            self.client
+                .reader()
+                .read_exact(&mut plain[at..])
+                .expect("plain bytes");
         }
         plain
     }
@@ -134,7 +144,10 @@ impl Pair {
     fn session_writes(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let count = self.session.write(&[IoSlice::new(rest)]).expect("it takes some");
+            let count = self
+                .session
+                .write(&[IoSlice::new(rest)])
+                .expect("it takes some");
             assert!(count > 0);
             rest = &rest[count..];
         }
@@ -221,7 +234,10 @@ fn close_is_said_once_and_input_still_arrives() {
         assert_eq!(pair.client.reader().read(&mut [0]).expect("an end"), 0);
         pair.client_writes(b"still here");
         pair.to_session(MOST_BYTES);
-        assert_eq!((&pair.plain[..], pair.has_ended), (&b"still here"[..], false));
+        assert_eq!(
+            (&pair.plain[..], pair.has_ended),
+            (&b"still here"[..], false)
+        );
     });
 }
 
@@ -232,7 +248,9 @@ fn close_during_a_handshake_is_no_error() {
             let mut client = client(version);
             let mut wire = Vec::new();
             client.write_tls(&mut wire).expect("a hello");
-            session.receive(&wire[..wire.len() / 2]).expect("half a hello");
+            session
+                .receive(&wire[..wire.len() / 2])
+                .expect("half a hello");
             session.close().expect("no error");
         }
     }
@@ -242,7 +260,11 @@ fn close_during_a_handshake_is_no_error() {
 fn many_slices_make_one_record() {
     Pair::each(|pair| {
         pair.output();
-        let slices = [IoSlice::new(b"head"), IoSlice::new(b""), IoSlice::new(b"body")];
+        let slices = [
+            IoSlice::new(b"head"),
+            IoSlice::new(b""),
+            IoSlice::new(b"body"),
+        ];
         assert_eq!(pair.session.write(&slices).expect("all of it"), 8);
         let wire = pair.output();
         let length = usize::from(u16::from_be_bytes([wire[3], wire[4]]));
@@ -255,7 +277,9 @@ fn many_slices_make_one_record() {
 fn wrong_bytes_get_an_alert() {
     for mut session in sessions() {
         let result = session.receive(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        result.and_then(|_| session.read(&mut [0])).expect_err("this is no TLS");
+        result
+            .and_then(|_| session.read(&mut [0]))
+            .expect_err("this is no TLS");
         let mut wire = Vec::new();
         session.output(&mut wire).expect("output");
     }
@@ -264,13 +288,18 @@ fn wrong_bytes_get_an_alert() {
         let mut wire = pair.from_client();
         wire[10] ^= 1;
         let result = pair.session.receive(&wire);
-        result.and_then(|_| pair.session.read(&mut [0])).expect_err("a broken record");
+        result
+            .and_then(|_| pair.session.read(&mut [0]))
+            .expect_err("a broken record");
         let wire = pair.output();
         assert!(!wire.is_empty(), "no alert");
         let mut wire = &wire[..];
         pair.client.read_tls(&mut wire).expect("a slice");
         let error = pair.client.process_new_packets().expect_err("an alert");
-        assert_eq!(error, rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac));
+        assert_eq!(
+            error,
+            rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac)
+        );
     });
 }
 

@@ -26,7 +26,10 @@ use rustls::ServerConfig;
 
 /// What a new connection gets; a reload replaces it.
 fn current<T: Clone>(current: &Mutex<T>) -> T {
-    current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    current
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -66,7 +69,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     });
     stop_on_signals(server.handle(), Duration::from_secs(5))?;
-    let ports = server.local_addrs().map(|addr| Ok(addr?.port().to_string()));
+    let ports = server
+        .local_addrs()
+        .map(|addr| Ok(addr?.port().to_string()));
     println!("{}", ports.collect::<io::Result<Vec<_>>>()?.join(" "));
     Ok(server.run(app)?)
 }

@@ -13,7 +13,9 @@ pub struct RustlsSession(ServerConnection);
 
 impl RustlsSession {
     pub fn new(config: Arc<ServerConfig>) -> io::Result<RustlsSession> {
-        ServerConnection::new(config).map(RustlsSession).map_err(io::Error::other)
+        ServerConnection::new(config)
+            .map(RustlsSession)
+            .map_err(io::Error::other)
     }
 }
 
