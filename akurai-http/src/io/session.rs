@@ -33,14 +33,14 @@ use crate::io::contain::contain;
 /// }
 ///
 /// impl Session for Flip {
-///     fn receive(&mut self, wire: &[u8]) -> io::Result<()> {
+///     fn receive(&mut self, wire: &[u8]) -> io::Result<usize> {
 ///         for byte in wire {
 ///             match !byte {
 ///                 0 => self.has_ended = true,
 ///                 byte => self.plain.push(byte),
 ///             }
 ///         }
-///         Ok(())
+///         Ok(wire.len())
 ///     }
 ///
 ///     fn read(&mut self, plain: &mut [u8]) -> io::Result<Option<usize>> {
@@ -70,14 +70,15 @@ use crate::io::contain::contain;
 /// }
 /// ```
 pub trait Session: Send + 'static {
-    /// Takes all of `wire`, which the peer has sent: at least 1 byte, at most 4 KiB, cut anywhere.
-    /// The server calls this only after [`read`](Session::read) has returned `None`, so a session
-    /// need not keep more than one record.
+    /// Takes bytes that the peer has sent from the front of `wire`, and returns how many. `wire` has
+    /// at least 1 byte and at most 4 KiB, cut anywhere. The server calls this only after
+    /// [`read`](Session::read) has returned `None`, and offers in the same way what was not taken. So
+    /// a session need not keep more than one record.
     ///
     /// # Errors
     ///
-    /// If the peer broke the layer's protocol.
-    fn receive(&mut self, wire: &[u8]) -> io::Result<()>;
+    /// If the peer broke the layer's protocol. Taking nothing, 0, counts as one.
+    fn receive(&mut self, wire: &[u8]) -> io::Result<usize>;
 
     /// Moves plain bytes to the front of `plain`, which is not empty, and returns how many:
     /// `None` if the peer must send more first, as during a handshake; `Some(0)` only after the
@@ -99,7 +100,7 @@ pub trait Session: Send + 'static {
     fn write(&mut self, plain: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Appends all wire bytes that are due, and keeps none of them. The server calls this after
-    /// each other method but `read`, after its error too.
+    /// `receive`, `write` and `close`, and after an error of any method.
     ///
     /// # Errors
     ///
@@ -108,7 +109,8 @@ pub trait Session: Send + 'static {
 
     /// Says to the peer that we send no more (a TLS close_notify); [`output`](Session::output)
     /// hands it out. The server calls this at most once, at an orderly end, and never when it cuts
-    /// a connection. [`write`](Session::write) is not called after it; `receive` and `read` may be.
+    /// a connection. A handshake may be in progress. [`write`](Session::write) is not called after
+    /// it; `receive` and `read` may be.
     ///
     /// # Errors
     ///

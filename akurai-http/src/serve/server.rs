@@ -124,7 +124,7 @@ impl Server {
     /// # use std::io::{self, IoSlice};
     /// # struct Tls;
     /// # impl Session for Tls {
-    /// #     fn receive(&mut self, _: &[u8]) -> io::Result<()> { todo!() }
+    /// #     fn receive(&mut self, _: &[u8]) -> io::Result<usize> { todo!() }
     /// #     fn read(&mut self, _: &mut [u8]) -> io::Result<Option<usize>> { todo!() }
     /// #     fn write(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> { todo!() }
     /// #     fn output(&mut self, _: &mut Vec<u8>) -> io::Result<()> { todo!() }

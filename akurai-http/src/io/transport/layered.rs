@@ -129,6 +129,9 @@ impl Layered {
                 return Ok(count);
             }
             self.send_rest();
+            if self.offer_rest()? {
+                continue;
+            }
             if left == Some(Duration::ZERO) {
                 return Err(ErrorKind::WouldBlock.into());
             }
@@ -138,9 +141,7 @@ impl Layered {
             if count == 0 {
                 return self.end_of_wire();
             }
-            let result = self.call(|session| session.receive(&received[..count]));
-            self.send_due();
-            result?;
+            self.offer(lock(&self.session), &received[..count])?;
             // Records that hold no data do not make a read last longer.
             left = wait
                 .zip(begun)
@@ -164,6 +165,33 @@ impl Layered {
             _ => {}
         }
         result
+    }
+
+    /// Offers what the session could not take before; false if there is nothing.
+    fn offer_rest(&self) -> io::Result<bool> {
+        let mut state = lock(&self.session);
+        let rest = std::mem::take(&mut state.rest);
+        if rest.is_empty() {
+            return Ok(false);
+        }
+        self.offer(state, &rest).map(|()| true)
+    }
+
+    /// Offers the wire's bytes to the session, keeps what it does not take, and sends its answer.
+    fn offer(&self, mut state: MutexGuard<'_, SessionState>, wire: &[u8]) -> io::Result<()> {
+        let result = self.call_locked(&mut state, |session| match session.receive(wire)? {
+            0 => Err(io::Error::other("the session takes no bytes")),
+            taken if taken > wire.len() => Err(io::Error::other(
+                "the session says that it took more than there was",
+            )),
+            taken => Ok(taken),
+        });
+        if let Ok(taken) = result {
+            state.rest.extend_from_slice(&wire[taken..]);
+        }
+        drop(state);
+        self.send_due();
+        result.map(drop)
     }
 
     fn read_wire(&self, buf: &mut [u8], wait: Option<Duration>) -> io::Result<usize> {

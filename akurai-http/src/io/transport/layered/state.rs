@@ -12,6 +12,8 @@ pub(super) struct SessionState {
     session: Box<dyn Session>,
     /// What it wants to send and no thread has taken yet.
     pub(super) pending: Vec<u8>,
+    /// The wire's bytes that it could not take yet: less than one read of the wire.
+    pub(super) rest: Vec<u8>,
     /// Why it failed, until it is told.
     pub(super) failure: Option<io::Error>,
     pub(super) has_failed: bool,
@@ -24,6 +26,7 @@ impl SessionState {
         SessionState {
             session,
             pending: Vec::new(),
+            rest: Vec::new(),
             failure: None,
             has_failed: false,
             is_closed: false,
