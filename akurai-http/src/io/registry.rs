@@ -127,8 +127,9 @@ impl Registry {
         match opener.open(peer) {
             Ok(session) => Some(self.enter(transport.under(session), peer, limits)),
             Err(error) => {
+                drop(transport);
                 self.open.fetch_sub(1, Ordering::Relaxed);
-                self.note_session_failure(peer, &error);
+                self.note_session_failure(peer, error);
                 None
             }
         }
@@ -202,9 +203,11 @@ impl Registry {
     }
 
     /// Counts a session that failed, and tells why.
-    pub(crate) fn note_session_failure(&self, peer: Option<SocketAddr>, cause: &io::Error) {
+    pub(crate) fn note_session_failure(&self, peer: Option<SocketAddr>, cause: io::Error) {
         self.counts.failed_sessions.fetch_add(1, Ordering::Relaxed);
-        self.failures.tell_session(peer, cause);
+        self.failures.tell_session(peer, &cause);
+        // The error is the program's, and may panic when it is dropped.
+        let _ = contain(|| drop(cause));
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

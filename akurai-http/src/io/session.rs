@@ -16,8 +16,8 @@ use crate::io::contain::contain;
 /// WebSocket. The server calls one method at a time, and never holds a system call behind it: so a
 /// session waits for nothing.
 ///
-/// An error of any method, or a panic, ends the session. Its last [`output`](Session::output), an
-/// alert for example, is still sent; then the connection is cut, and
+/// An error of any method, or a panic, ends the session. After an error, its last
+/// [`output`](Session::output), an alert for example, is still sent. Then the connection is cut, and
 /// [`Server::on_error`](crate::Server::on_error) is told.
 ///
 /// ```
@@ -82,8 +82,9 @@ pub trait Session: Send + 'static {
 
     /// Moves plain bytes to the front of `plain`, which is not empty, and returns how many:
     /// `None` if the peer must send more first, as during a handshake; `Some(0)` only after the
-    /// peer said that it sends no more (a TLS close_notify). If the wire ends without that, the
-    /// server takes it for a cut connection, not for an end.
+    /// peer said that it sends no more (a TLS close_notify), and then each time. If the wire ends
+    /// without that, the server takes it for a cut connection, not for an end. This may be the
+    /// first call.
     ///
     /// # Errors
     ///
@@ -99,8 +100,10 @@ pub trait Session: Send + 'static {
     /// If the layer cannot send any more. Taking nothing, 0, counts as one.
     fn write(&mut self, plain: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Appends all wire bytes that are due, and keeps none of them. The server calls this after
-    /// `receive`, `write` and `close`, and after an error of any method.
+    /// Appends all wire bytes that are due to `wire`, which may have some already, and keeps none of
+    /// them. The server calls this after each call of another method, after its error too, but not
+    /// after a panic. If the peer makes the session answer and does not read, the server cuts the
+    /// connection when 256 KiB of such output wait.
     ///
     /// # Errors
     ///
@@ -109,8 +112,8 @@ pub trait Session: Send + 'static {
 
     /// Says to the peer that we send no more (a TLS close_notify); [`output`](Session::output)
     /// hands it out. The server calls this at most once, at an orderly end, and never when it cuts
-    /// a connection. A handshake may be in progress. [`write`](Session::write) is not called after
-    /// it; `receive` and `read` may be.
+    /// a connection. A handshake may be in progress, or not begun.
+    /// [`write`](Session::write) is not called after it; `receive` and `read` may be.
     ///
     /// # Errors
     ///

@@ -99,6 +99,13 @@ impl Transport {
         }
     }
 
+    /// Ends a session, if there is one, without a wait: says its close, unless it may not be said.
+    pub(crate) fn finish(&self) {
+        if let Transport::Layered(socket) = self {
+            socket.finish();
+        }
+    }
+
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Transport::Tcp(socket) => (&*socket).read(buf),

@@ -102,7 +102,14 @@ impl RunningServer {
                 // No other thread can be made, so this one must go on accepting.
                 acceptor.enter();
                 self.serving.registry.failures.tell_accept(&error);
-                self.refuse(transport);
+                match &acceptor.opener {
+                    None => self.refuse(transport),
+                    // Only a finished handshake could carry an answer.
+                    Some(_) => {
+                        let overloaded = &self.serving.registry.counts.overloaded;
+                        overloaded.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
                 continue;
             }
             let Serving {

@@ -291,7 +291,6 @@ impl Drop for SseSink {
         }
         // An EventSource sends nothing, so usually there is nothing to wait for.
         if self.is_input_unread || !self.socket.is_input_empty() {
-            let _ = self.socket.set_nonblocking(false);
             self.socket.linger();
         }
     }

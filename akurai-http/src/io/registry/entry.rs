@@ -95,11 +95,12 @@ impl RegistryEntry {
     }
 
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let count = self.note_session(self.transport.read(buf))?;
+        let result = self.transport.read(buf);
         // A forced end may have discarded bytes in front of these.
         if self.is_cut.load(Ordering::SeqCst) {
             return Ok(0);
         }
+        let count = self.note_session(result)?;
         self.traffic
             .bytes_received
             .fetch_add(count as u64, Ordering::Relaxed);
@@ -125,8 +126,11 @@ impl RegistryEntry {
 
     #[cold]
     fn tell_session_failure(&self) {
-        if let Some(failure) = self.transport.take_session_failure() {
-            self.registry.note_session_failure(self.peer, &failure);
+        // A session that was cut in the middle has no fault.
+        if let Some(failure) = self.transport.take_session_failure()
+            && !self.is_cut.load(Ordering::SeqCst)
+        {
+            self.registry.note_session_failure(self.peer, failure);
         }
     }
 
@@ -316,8 +320,8 @@ impl RegistryEntry {
         self.set_lingering();
         // The reads below must wait, whatever the socket was set to before.
         let may_wait = !self.limits.linger_time.is_zero()
-            && self.transport.shutdown(Shutdown::Write).is_ok()
-            && self.transport.set_nonblocking(false).is_ok();
+            && self.transport.set_nonblocking(false).is_ok()
+            && self.transport.shutdown(Shutdown::Write).is_ok();
         if !may_wait {
             return;
         }
@@ -396,6 +400,7 @@ impl RegistryEntry {
 
 impl Drop for RegistryEntry {
     fn drop(&mut self) {
+        self.transport.finish();
         self.tell_session_failure();
         {
             let mut entries = lock(&self.registry.entries);

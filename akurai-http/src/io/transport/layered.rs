@@ -6,7 +6,8 @@
 //!
 //! A session may have something to send after any call, an answer to the peer's new key for
 //! example. The caller's thread sends it if `out` is free. Otherwise the thread that holds `out`
-//! looks again behind its unlock, and sends it then.
+//! looks again behind its unlock, and sends it then. Such a send does not wait for a peer that does
+//! not read: the rest is sent by the next writer, or when a reader looks again.
 //!
 //! A session cannot give back what it has made of plain bytes. So a write that would block has
 //! taken its bytes all the same: its caller comes again with the same bytes at the front, and they
@@ -19,7 +20,7 @@ use std::any::Any;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,8 +40,18 @@ const SMALL_BYTES: usize = 1024;
 /// Most plain bytes that a session takes before what it made of them is sent.
 const TAKEN_BYTES: usize = 64 * 1024;
 
-/// An empty send buffer that is larger is freed.
-const KEPT_BYTES: usize = 4 * 1024;
+/// Most receives of a read that does not wait. A peer may send records without data for ever.
+const RECEIVES: usize = 16;
+
+/// How long a send waits that no writer asked for: not for a peer that does not read.
+const BRIEF: Duration = Duration::from_millis(1);
+
+/// How often a waiting reader tries to send what could not be sent then.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Most bytes that are discarded behind a failure. Unread bytes would make the system reset the
+/// connection, and the reset would destroy the session's last word.
+const DISCARDED_BYTES: usize = 64 * 1024;
 
 /// A socket under a session.
 pub(crate) struct Layered {
@@ -56,13 +67,16 @@ pub(crate) struct Layered {
     is_input_ended: AtomicBool,
     /// The session has failed, and nobody was told yet.
     is_failure_untold: AtomicBool,
-    /// No plain byte was read yet. In a handshake, the reader's thread sends, even what was left
-    /// over before.
+    /// No plain byte was read yet. In a handshake, the reader's thread waits in its sends.
     is_new: AtomicBool,
+    /// Something is left that no writer will come again for.
+    has_rest: AtomicBool,
+    is_nonblocking: AtomicBool,
     read_wait: Wait,
-    /// The wire's own wait for one read.
-    wire_wait: Wait,
     write_wait: Wait,
+    /// The wire's own waits for one read and one write.
+    wire_read_wait: Wait,
+    wire_write_wait: Wait,
 }
 
 /// The end of our side.
@@ -83,9 +97,12 @@ impl Layered {
             is_input_ended: AtomicBool::new(false),
             is_failure_untold: AtomicBool::new(false),
             is_new: AtomicBool::new(true),
+            has_rest: AtomicBool::new(false),
+            is_nonblocking: AtomicBool::new(false),
             read_wait: Wait::forever(),
-            wire_wait: Wait::forever(),
             write_wait: Wait::forever(),
+            wire_read_wait: Wait::forever(),
+            wire_write_wait: Wait::forever(),
         }
     }
 
@@ -123,25 +140,33 @@ impl Layered {
     fn read_with(&self, buf: &mut [u8], mut small: Option<&mut [u8]>) -> io::Result<usize> {
         let wait = self.read_wait.get();
         let begun = wait.map(|_| Instant::now());
-        let mut left = wait;
+        let (mut left, mut receives) = (wait, 0);
         loop {
             if let Some(count) = self.read_session(buf)? {
                 return Ok(count);
             }
-            self.send_rest();
             if self.offer_rest()? {
                 continue;
             }
-            if left == Some(Duration::ZERO) {
+            self.send_rest();
+            let is_nonblocking = self.is_nonblocking.load(Ordering::Relaxed);
+            if left == Some(Duration::ZERO) || is_nonblocking && receives == RECEIVES {
                 return Err(ErrorKind::WouldBlock.into());
             }
+            let comes_again = self.has_rest.load(Ordering::Relaxed) && !is_nonblocking;
+            let wait_now = match comes_again {
+                true => Some(left.map_or(RETRY, |left| left.min(RETRY))),
+                false => left,
+            };
             let most = RECEIVED_BYTES.min(buf.len());
             let received = small.as_deref_mut().unwrap_or(&mut buf[..most]);
-            let count = self.read_wire(received, left)?;
-            if count == 0 {
-                return self.end_of_wire();
+            match self.read_wire(received, wait_now) {
+                Ok(0) => return self.end_of_wire(),
+                Ok(count) => self.offer(lock(&self.session), &received[..count])?,
+                Err(error) if comes_again && is_timeout(&error) => {}
+                Err(error) => return Err(error),
             }
-            self.offer(lock(&self.session), &received[..count])?;
+            receives += 1;
             // Records that hold no data do not make a read last longer.
             left = wait
                 .zip(begun)
@@ -157,13 +182,10 @@ impl Layered {
             )),
             result => result,
         });
-        match result {
-            Ok(Some(_)) if self.is_new.load(Ordering::Relaxed) => {
-                self.is_new.store(false, Ordering::Relaxed);
-            }
-            Err(_) => self.send_due(),
-            _ => {}
+        if matches!(result, Ok(Some(_))) && self.is_new.load(Ordering::Relaxed) {
+            self.is_new.store(false, Ordering::Relaxed);
         }
+        self.send_due(self.patience());
         result
     }
 
@@ -179,25 +201,27 @@ impl Layered {
 
     /// Offers the wire's bytes to the session, keeps what it does not take, and sends its answer.
     fn offer(&self, mut state: MutexGuard<'_, SessionState>, wire: &[u8]) -> io::Result<()> {
-        let result = self.call_locked(&mut state, |session| match session.receive(wire)? {
-            0 => Err(io::Error::other("the session takes no bytes")),
-            taken if taken > wire.len() => Err(io::Error::other(
-                "the session says that it took more than there was",
-            )),
-            taken => Ok(taken),
+        let result = self.call_locked(&mut state, UNSENT_BYTES, |session| {
+            match session.receive(wire)? {
+                0 => Err(io::Error::other("the session takes no bytes")),
+                taken if taken > wire.len() => Err(io::Error::other(
+                    "the session says that it took more than there was",
+                )),
+                taken => Ok(taken),
+            }
         });
         if let Ok(taken) = result {
             state.rest.extend_from_slice(&wire[taken..]);
         }
         drop(state);
-        self.send_due();
+        self.send_due(self.patience());
         result.map(drop)
     }
 
     fn read_wire(&self, buf: &mut [u8], wait: Option<Duration>) -> io::Result<usize> {
-        if self.wire_wait.get() != wait {
+        if self.wire_read_wait.get() != wait {
             self.wire.set_read_timeout(wait)?;
-            self.wire_wait.set(wait);
+            self.wire_read_wait.set(wait);
         }
         self.wire.read(buf)
     }
@@ -228,7 +252,7 @@ impl Layered {
             _ => Err(ErrorKind::BrokenPipe.into()),
         };
         drop(out);
-        self.send_due();
+        self.send_due(Some(BRIEF));
         result
     }
 
@@ -242,7 +266,8 @@ impl Layered {
                 true => self.take(out, bufs, written),
                 false => Ok(()),
             };
-            let sent = self.flush(out).and(sent);
+            // An end that another thread asks for meanwhile comes behind this write.
+            let sent = self.flush(out, self.write_wait.get(), false).and(sent);
             written += out.tell(len - written);
             match sent {
                 Ok(()) if written == len => return Ok(written),
@@ -278,33 +303,41 @@ impl Layered {
         }
         let free = rest.len();
         let slices = &slices[..slices.len() - free];
-        let taken = self.call(|session| match session.write(slices)? {
-            0 => Err(ErrorKind::WriteZero.into()),
-            taken if taken > offered => Err(io::Error::other(
-                "the session says that it took more than there was",
-            )),
-            taken => Ok(taken),
-        })?;
+        let taken = self.call_locked(
+            &mut lock(&self.session),
+            usize::MAX,
+            |session| match session.write(slices)? {
+                0 => Err(ErrorKind::WriteZero.into()),
+                taken if taken > offered => Err(io::Error::other(
+                    "the session says that it took more than there was",
+                )),
+                taken => Ok(taken),
+            },
+        )?;
         (out.taken, out.told) = (taken, 0);
         Ok(())
     }
 
-    /// Sends what is due, and then our end if that is due. The caller holds `out`.
-    fn flush(&self, out: &mut Out) -> io::Result<()> {
+    /// Sends what is due, and then our end if that is due and `may_end`. The caller holds `out`.
+    fn flush(&self, out: &mut Out, wait: Option<Duration>, may_end: bool) -> io::Result<()> {
         loop {
             let end = self.end.load(Ordering::SeqCst);
+            let is_ending = end == ENDING && may_end;
             // A writer that does not come again leaves its last message unfinished.
-            if end == ENDING && out.taken == out.told {
+            if is_ending && out.is_told() {
                 self.say_close();
             }
             if self.is_due.swap(false, Ordering::SeqCst) {
-                out.wire.append(&mut lock(&self.session).pending);
+                out.add(&mut lock(&self.session).pending);
             }
             if end == ENDED {
-                out.wire.clear();
+                out.clear();
             }
-            self.send(out).inspect_err(|error| {
-                if !is_timeout(error) || out.wire.len() - out.sent > UNSENT_BYTES {
+            let sent = self.send(out, wait);
+            let has_rest = sent.is_err() && out.is_told();
+            self.has_rest.store(has_rest, Ordering::Relaxed);
+            sent.inspect_err(|error| {
+                if !is_timeout(error) || has_rest && out.unsent().len() > UNSENT_BYTES {
                     // Nothing can be sent any more.
                     self.abandon();
                     self.end.store(ENDED, Ordering::SeqCst);
@@ -313,7 +346,7 @@ impl Layered {
             if self.is_due.load(Ordering::SeqCst) {
                 continue;
             }
-            if end == ENDING {
+            if is_ending {
                 self.end.store(ENDED, Ordering::SeqCst);
                 self.wire.shutdown(Shutdown::Write)?;
             }
@@ -321,13 +354,16 @@ impl Layered {
         }
     }
 
-    fn send(&self, out: &mut Out) -> io::Result<()> {
-        while out.sent < out.wire.len() {
-            let unsent = &out.wire[out.sent..];
-            match self.wire.write(unsent) {
+    fn send(&self, out: &mut Out, wait: Option<Duration>) -> io::Result<()> {
+        if !out.unsent().is_empty() && self.wire_write_wait.get() != wait {
+            self.wire.set_write_timeout(wait)?;
+            self.wire_write_wait.set(wait);
+        }
+        while !out.unsent().is_empty() {
+            match self.wire.write(out.unsent()) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
-                    let is_short = count < unsent.len();
+                    let is_short = count < out.unsent().len();
                     out.sent += count;
                     if is_short {
                         // The wait is over, or the socket does not wait.
@@ -338,11 +374,7 @@ impl Layered {
                 Err(error) => return Err(error),
             }
         }
-        out.wire.clear();
-        out.sent = 0;
-        if out.wire.capacity() > KEPT_BYTES {
-            out.wire = Vec::new();
-        }
+        out.clear();
         Ok(())
     }
 
@@ -353,32 +385,49 @@ impl Layered {
         }
         let mut state = lock(&self.session);
         if !std::mem::replace(&mut state.is_closed, true) {
-            let _ = self.call_locked(&mut state, |session| session.close());
+            let _ = self.call_locked(&mut state, UNSENT_BYTES, |session| session.close());
         }
     }
 
     /// Sends what the session has to say, and our end if that is due, unless another thread holds
-    /// `out`: that thread calls this behind its unlock.
-    fn send_due(&self) {
-        while self.is_due.load(Ordering::SeqCst) || self.end.load(Ordering::SeqCst) == ENDING {
+    /// `out`: that thread calls this behind its unlock. If a writer has yet to come again, it sends
+    /// this too.
+    fn send_due(&self, wait: Option<Duration>) {
+        loop {
+            // One of two threads must see what the other has done: one sets the flag and finds `out`
+            // locked, the other unlocks it and looks at the flag.
+            fence(Ordering::SeqCst);
+            let is_ending = self.end.load(Ordering::SeqCst) == ENDING;
+            if !is_ending && !self.is_due.load(Ordering::SeqCst) {
+                return;
+            }
             let Some(mut out) = self.try_out() else {
                 return;
             };
-            if self.flush(&mut out).is_err() {
+            let comes_again = !out.is_told() && !is_ending;
+            if comes_again || self.flush(&mut out, wait, true).is_err() {
                 return;
             }
         }
     }
 
-    /// Sends what could not be sent before, where the reader's thread alone can do so: in the
-    /// handshake, and after our end.
+    /// Sends what could not be sent before, and what is due.
     fn send_rest(&self) {
-        if self.is_new.load(Ordering::Relaxed)
+        if self.has_rest.load(Ordering::Relaxed)
             && let Some(mut out) = self.try_out()
+            && out.is_told()
         {
-            let _ = self.flush(&mut out);
+            let _ = self.flush(&mut out, self.patience(), true);
         }
-        self.send_due();
+        self.send_due(self.patience());
+    }
+
+    /// How long a reader's sends wait. The peer must read what a handshake says.
+    fn patience(&self) -> Option<Duration> {
+        match self.is_new.load(Ordering::Relaxed) {
+            true => self.write_wait.get(),
+            false => Some(BRIEF),
+        }
     }
 
     fn try_out(&self) -> Option<MutexGuard<'_, Out>> {
@@ -392,16 +441,17 @@ impl Layered {
     /// Calls the session, and takes its output. After an error or a panic it is not called again,
     /// and nothing but that output is sent.
     fn call<T>(&self, call: impl FnOnce(&mut dyn Session) -> io::Result<T>) -> io::Result<T> {
-        self.call_locked(&mut lock(&self.session), call)
+        self.call_locked(&mut lock(&self.session), UNSENT_BYTES, call)
     }
 
     fn call_locked<T>(
         &self,
         state: &mut SessionState,
+        most: usize,
         call: impl FnOnce(&mut dyn Session) -> io::Result<T>,
     ) -> io::Result<T> {
         let was_over = state.has_failed;
-        let result = state.call(call);
+        let result = state.call(most, call);
         if !state.pending.is_empty() {
             self.is_due.store(true, Ordering::SeqCst);
         }
@@ -433,8 +483,11 @@ impl Layered {
                 self.wire.shutdown(how)
             }
             Shutdown::Write => {
+                if thread::panicking() {
+                    self.abandon();
+                }
                 self.begin_end();
-                self.send_due();
+                self.send_due(self.write_wait.get());
                 Ok(())
             }
             Shutdown::Both => {
@@ -455,26 +508,56 @@ impl Layered {
     }
 
     pub(crate) fn set_write_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
-        self.wire.set_write_timeout(wait)?;
+        if wait.is_some_and(|wait| wait.is_zero()) {
+            return Err(ErrorKind::InvalidInput.into());
+        }
         self.write_wait.set(wait);
         Ok(())
     }
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.wire.set_nonblocking(nonblocking)
+        self.wire.set_nonblocking(nonblocking)?;
+        self.is_nonblocking.store(nonblocking, Ordering::Relaxed);
+        Ok(())
     }
-}
 
-impl Drop for Layered {
-    /// Says the close, unless it was said or may not be said. This does not wait.
-    fn drop(&mut self) {
+    /// Ends the connection, without a wait. Says the close, unless it was said or may not be said.
+    pub(crate) fn finish(&self) {
+        if lock(&self.session).is_over() {
+            return;
+        }
         if thread::panicking() {
             self.abandon();
         }
         self.begin_end();
-        if self.wire.set_nonblocking(true).is_ok() {
-            self.send_due();
+        if self.set_nonblocking(true).is_ok() {
+            self.send_due(None);
         }
+        let mut state = lock(&self.session);
+        let has_failed = state.has_failed;
+        if let Some(failure) = state.end() {
+            self.is_failure_untold.store(true, Ordering::Relaxed);
+            state.failure.get_or_insert(failure);
+        }
+        drop(state);
+        if has_failed {
+            self.discard();
+        }
+    }
+
+    fn discard(&self) {
+        let mut scratch = [0; RECEIVED_BYTES];
+        for _ in 0..DISCARDED_BYTES / RECEIVED_BYTES {
+            if !matches!(self.wire.read(&mut scratch), Ok(1..)) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Layered {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 
