@@ -29,7 +29,7 @@ use crate::io::transport::is_timeout;
 use crate::message::app::begin_body;
 use crate::message::hosts::Hosts;
 use crate::message::own_answers::{internal_error, method_not_allowed};
-use crate::serve::serving::Serving;
+use crate::serve::serving::{STOPPING_HEAD_TIME, Serving};
 use crate::values::error::RequestError;
 use crate::{App, Method, Reply, Request, Response, Status};
 
@@ -168,7 +168,7 @@ impl Connection<'_> {
                 .unread()
                 .iter()
                 .all(|byte| matches!(byte, b'\r' | b'\n'));
-            let wait = if idle {
+            let mut wait = if idle {
                 // A thread that waits owes nothing. What we write now cannot be lost if a shutdown
                 // closes the connection.
                 if self.buffered.flush().is_err() {
@@ -189,9 +189,12 @@ impl Connection<'_> {
                 self.buffered.shrink();
                 self.parser.shrink();
             }
-            if idle && !self.entry.set_idle() {
-                // The last answer may still be on its way.
-                return Next::Idle;
+            if idle && !self.entry.set_idle(self.first) {
+                if !self.first {
+                    // The last answer may still be on its way.
+                    return Next::Idle;
+                }
+                wait = wait.min(STOPPING_HEAD_TIME);
             }
             let filled = self.buffered.fill(wait);
             self.entry.set_busy();
