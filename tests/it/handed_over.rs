@@ -170,41 +170,6 @@ fn a_unix_listener_without_its_file_holds_up_no_stop() {
     running.stop();
 }
 
-/// With a full queue, connect(2) waits for a place. The server, which stops, must not.
-#[test]
-fn a_full_queue_holds_up_no_stop() {
-    let dir = TempDir::new();
-    let path = dir.join("socket");
-    let listener = UnixListener::bind(&path).unwrap();
-    let gate = Gate::new();
-    let waiter = gate.waiter();
-    let (tell, told) = mpsc::channel();
-    let server = Server::from_fd(listener.try_clone().unwrap().into()).unwrap();
-    let running = Running::start(server, move |_: &Request| {
-        let _ = tell.send(());
-        waiter.wait();
-        Response::text("got")
-    });
-    let mut busy = unix(&path);
-    busy.write_all(GET.as_bytes()).unwrap();
-    told.recv_timeout(DEADLINE).expect("it is asked");
-    running.handle.shutdown(LONG);
-    eventually("only the busy thread is left", || {
-        running.handle.stats().threads == 1
-    });
-    // std asks for a queue of 128; some systems round it up.
-    let filler = thread::spawn(move || {
-        let connect = || UnixStream::connect(&path);
-        let waiting: Vec<_> = (0..512).map_while(|_| connect().ok()).collect();
-        drop(waiting);
-    });
-    gate.open();
-    expect_last_answer(busy, "got");
-    running.expect_end();
-    drop(listener); // Whoever still connects is refused.
-    filler.join().unwrap();
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_unix_listener_that_others_hold_keeps_its_mode() {

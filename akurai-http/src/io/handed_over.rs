@@ -115,6 +115,8 @@ fn kind_of_file(fd: OwnedFd) -> &'static str {
 mod tests {
     use std::net::UdpSocket;
     use std::process::{Command, Stdio};
+    #[cfg(target_os = "linux")]
+    use std::{sync::Arc, sync::mpsc, thread, time::Duration};
 
     use super::*;
 
@@ -233,5 +235,34 @@ mod tests {
             refused.ends_with("a socket that is not connected"),
             "{refused}"
         );
+    }
+
+    /// connect(2) waits there, and the thread that stops the server must not.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_queue_holds_up_no_wake() {
+        const STUCK: Duration = Duration::from_secs(1);
+        let unix = unix_listener("full");
+        let addr = unix.local_addr().expect("it is bound");
+        let (tell, told) = mpsc::channel();
+        let filling = thread::spawn(move || {
+            let mut clients = Vec::new();
+            while let Ok(client) = UnixStream::connect_addr(&addr) {
+                clients.push(client);
+                let _ = tell.send(());
+            }
+        });
+        while told.recv_timeout(STUCK).is_ok() {}
+        let (wake, woken) = mpsc::channel();
+        let listener = Arc::new(Listener::SharedUnix(unix));
+        let waking = Arc::clone(&listener);
+        thread::spawn(move || wake.send(waking.wake().is_ok()));
+        assert_eq!(woken.recv_timeout(Duration::from_secs(60)), Ok(true));
+        // Closing the listener refuses the clients that still wait.
+        while Arc::strong_count(&listener) > 1 {
+            thread::yield_now();
+        }
+        drop(listener);
+        filling.join().expect("it does not panic");
     }
 }
