@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,8 +13,8 @@ use crate::io::contain::contain;
 use crate::io::ending::{LogField, json_of_client, json_of_fields};
 use crate::io::lock::lock;
 
-/// Least time between two failures to accept that are told.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Least time between two failures of the same kind that clients can cause at any rate.
+const TOLD_PAUSE: Duration = Duration::from_secs(1);
 
 /// What went wrong in the program, as [`Server::on_error`](crate::Server::on_error) reports it.
 ///
@@ -30,6 +30,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub struct Failure<'a> {
     pub(crate) kind: FailureKind,
     pub(crate) request: Option<FailedRequest<'a>>,
+    /// The peer of a failed session.
+    pub(crate) peer: Option<IpAddr>,
     pub(crate) cause: &'a io::Error,
 }
 
@@ -61,6 +63,11 @@ pub enum FailureKind {
     /// An answer cannot be sent, so the client got 500: its status is interim, its declared length
     /// is not its body's, or it switches to a protocol that it does not name.
     Response,
+    /// A [session](crate::Session) failed: the peer broke its protocol, in a TLS handshake for
+    /// example, or the program's code returned an error or panicked. The connection is cut.
+    /// [`client_addr`](Failure::client_addr) is the peer's. Told at most once a second;
+    /// [`Stats::failed_sessions`](crate::Stats::failed_sessions) counts all.
+    Session,
     /// The system refused to accept a connection, for lack of descriptors for example, or to start
     /// a thread for it. The server goes on. Told at most once a second.
     Accept,
@@ -80,7 +87,7 @@ impl Failure<'_> {
     }
 
     /// The request's method. `None` if the failure belongs to no request
-    /// ([`FailureKind::Accept`], or a panic while a WebSocket or the program was told of the stop).
+    /// ([`FailureKind::Accept`], [`FailureKind::Session`], or a panic while a WebSocket or the program was told of the stop).
     pub fn method(&self) -> Option<Method> {
         self.request.as_ref().map(|request| request.method)
     }
@@ -92,9 +99,11 @@ impl Failure<'_> {
     }
 
     /// The address of the request's client, as
-    /// [`Request::client_addr`](crate::Request::client_addr) has it.
+    /// [`Request::client_addr`](crate::Request::client_addr) has it; for
+    /// [`FailureKind::Session`], the address of the connection's other end.
     pub fn client_addr(&self) -> Option<IpAddr> {
-        self.request.as_ref()?.client
+        let request = self.request.as_ref();
+        request.map_or(self.peer, |request| request.client)
     }
 
     /// The fields that the program had added to the request's log line when it failed, by
@@ -140,8 +149,10 @@ impl Failure<'_> {
 
 impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(request) = &self.request {
-            write!(f, "{} {}: ", request.method, request.path)?;
+        match (&self.request, self.peer) {
+            (Some(request), _) => write!(f, "{} {}: ", request.method, request.path)?,
+            (None, Some(peer)) => write!(f, "{}: ", peer.to_canonical())?,
+            (None, None) => {}
         }
         f.write_str(match self.kind {
             FailureKind::Handler => "the handler failed: ",
@@ -149,6 +160,7 @@ impl fmt::Display for Failure<'_> {
             FailureKind::EventStream | FailureKind::Upgrade => "the closure failed: ",
             FailureKind::StreamedBody => "the body failed: ",
             FailureKind::Response => "",
+            FailureKind::Session => "a session failed: ",
             FailureKind::Accept => "cannot accept a connection: ",
         })?;
         f.write_str(&one_line(&self.cause.to_string()))?;
@@ -166,8 +178,9 @@ type Hook = Arc<dyn Fn(&Failure<'_>) + Send + Sync>;
 pub(crate) struct Failures {
     /// The program's; without one, each failure is a line on stderr.
     hook: Mutex<Option<Hook>>,
-    /// When a failure to accept was last told.
+    /// When a failure to accept was last told, and one of a session.
     accept_told: Mutex<Option<Instant>>,
+    session_told: Mutex<Option<Instant>>,
 }
 
 impl Failures {
@@ -190,21 +203,39 @@ impl Failures {
     /// Tells that a connection could not be accepted, unless the last such failure was told less
     /// than a second ago.
     pub(crate) fn tell_accept(&self, cause: &io::Error) {
-        let now = Instant::now();
-        {
-            let mut told = lock(&self.accept_told);
-            let is_recent = |at: Instant| now.saturating_duration_since(at) < ACCEPT_PAUSE;
-            if told.is_some_and(is_recent) {
-                return;
-            }
-            *told = Some(now);
+        if is_due(&self.accept_told) {
+            self.tell(&Failure {
+                kind: FailureKind::Accept,
+                request: None,
+                peer: None,
+                cause,
+            });
         }
-        self.tell(&Failure {
-            kind: FailureKind::Accept,
-            request: None,
-            cause,
-        });
     }
+
+    /// Tells that a session failed, unless the last such failure was told less than a second ago.
+    pub(crate) fn tell_session(&self, peer: Option<SocketAddr>, cause: &io::Error) {
+        if is_due(&self.session_told) {
+            self.tell(&Failure {
+                kind: FailureKind::Session,
+                request: None,
+                peer: peer.map(|peer| peer.ip()),
+                cause,
+            });
+        }
+    }
+}
+
+/// Whether a failure may be told again, now.
+fn is_due(told: &Mutex<Option<Instant>>) -> bool {
+    let now = Instant::now();
+    let mut told = lock(told);
+    let is_recent = |at: Instant| now.saturating_duration_since(at) < TOLD_PAUSE;
+    let is_due = !told.is_some_and(is_recent);
+    if is_due {
+        *told = Some(now);
+    }
+    is_due
 }
 
 impl fmt::Debug for Failures {
@@ -253,6 +284,7 @@ mod tests {
         let failure = Failure {
             kind,
             request,
+            peer: None,
             cause,
         };
         failure.to_string()
@@ -293,7 +325,7 @@ mod tests {
         *lock(&failures.accept_told) = Some(Instant::now() + Duration::from_secs(3600));
         failures.tell_accept(&full);
         assert_eq!(calls.load(Ordering::Relaxed), 1);
-        *lock(&failures.accept_told) = Instant::now().checked_sub(ACCEPT_PAUSE);
+        *lock(&failures.accept_told) = Instant::now().checked_sub(TOLD_PAUSE);
         failures.tell_accept(&full);
         assert_eq!(calls.load(Ordering::Relaxed), 2);
     }

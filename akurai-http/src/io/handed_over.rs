@@ -144,6 +144,7 @@ mod tests {
         let as_connection = match connection(fd) {
             Ok((Transport::Tcp(_), _)) => "TCP".to_owned(),
             Ok((Transport::Unix(_), _)) => "Unix".to_owned(),
+            Ok((Transport::Layered(_), _)) => "a session".to_owned(),
             Err(error) => {
                 let wanted = "a connected TCP or Unix socket is needed, and this is ";
                 let told = error.to_string();

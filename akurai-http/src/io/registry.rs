@@ -19,6 +19,7 @@ use crate::io::contain::contain;
 use crate::io::failure::{FailedRequest, Failure, FailureKind, Failures};
 use crate::io::limits::Limits;
 use crate::io::lock::{lock, wait};
+use crate::io::session::SessionOpener;
 use crate::io::transport::Transport;
 use crate::{RequestError, Stats};
 
@@ -52,6 +53,7 @@ impl fmt::Debug for OnStop {
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) overloaded: AtomicU64,
+    pub(crate) failed_sessions: AtomicU64,
     pub(crate) panics: AtomicU64,
     refused: [AtomicU64; RequestError::COUNT],
     /// Traffic of connections that have ended; each live connection keeps its own.
@@ -103,13 +105,46 @@ impl Registry {
         peer: Option<SocketAddr>,
         limits: &Arc<Limits>,
     ) -> Result<Arc<RegistryEntry>, Transport> {
-        if !take_place(&self.open, limits.max_connections) {
-            return Err(transport);
+        match take_place(&self.open, limits.max_connections) {
+            true => Ok(self.enter(transport, peer, limits)),
+            false => Err(transport),
         }
+    }
+
+    /// As [`admit`](Registry::admit), under a session. A client cannot be told that all places are
+    /// taken, since that needs a handshake: its connection is closed.
+    pub(crate) fn admit_session(
+        self: &Arc<Registry>,
+        transport: Transport,
+        peer: Option<SocketAddr>,
+        limits: &Arc<Limits>,
+        opener: &SessionOpener,
+    ) -> Option<Arc<RegistryEntry>> {
+        if !take_place(&self.open, limits.max_connections) {
+            self.counts.overloaded.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        match opener.open(peer) {
+            Ok(session) => Some(self.enter(transport.under(session), peer, limits)),
+            Err(error) => {
+                self.open.fetch_sub(1, Ordering::Relaxed);
+                self.note_session_failure(peer, &error);
+                None
+            }
+        }
+    }
+
+    /// Registers a connection that has a place.
+    fn enter(
+        self: &Arc<Registry>,
+        transport: Transport,
+        peer: Option<SocketAddr>,
+        limits: &Arc<Limits>,
+    ) -> Arc<RegistryEntry> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let entry = Arc::new(RegistryEntry::new(transport, peer, limits, id, self));
         lock(&self.entries).insert(entry.id, Arc::downgrade(&entry));
-        Ok(entry)
+        entry
     }
 
     pub(crate) fn upgraded(&self) -> usize {
@@ -146,6 +181,7 @@ impl Registry {
             bytes_received: relaxed(&told.bytes_received),
             bytes_sent: relaxed(&told.bytes_sent),
             overloaded: relaxed(&self.counts.overloaded),
+            failed_sessions: relaxed(&self.counts.failed_sessions),
             panics: relaxed(&self.counts.panics),
             refused: RequestError::all()
                 .map(|error| (error, relaxed(&self.counts.refused[error as usize])))
@@ -160,8 +196,15 @@ impl Registry {
         self.failures.tell(&Failure {
             kind: FailureKind::Panic,
             request,
+            peer: None,
             cause: panic,
         });
+    }
+
+    /// Counts a session that failed, and tells why.
+    pub(crate) fn note_session_failure(&self, peer: Option<SocketAddr>, cause: &io::Error) {
+        self.counts.failed_sessions.fetch_add(1, Ordering::Relaxed);
+        self.failures.tell_session(peer, cause);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

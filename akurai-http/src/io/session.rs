@@ -1,8 +1,12 @@
 //! A layer between the wire and HTTP that the embedder brings, TLS for example.
 
 use std::any::Any;
+use std::fmt;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::sync::Arc;
+
+use crate::io::contain::contain;
 
 /// One connection's layer between the wire and HTTP, TLS for example: bytes in, bytes out. It has
 /// no socket, lock, clock or thread; all of these are the server's.
@@ -117,5 +121,31 @@ pub trait Session: Send + 'static {
     /// complete. Default: nothing.
     fn info(&self) -> Option<Arc<dyn Any + Send + Sync>> {
         None
+    }
+}
+
+/// Makes the session of each connection of a listener.
+#[derive(Clone)]
+pub(crate) struct SessionOpener(Arc<OpenFn>);
+
+type OpenFn = dyn Fn(Option<SocketAddr>) -> io::Result<Box<dyn Session>> + Send + Sync;
+
+impl SessionOpener {
+    pub(crate) fn new<S: Session>(
+        open: impl Fn(Option<SocketAddr>) -> io::Result<S> + Send + Sync + 'static,
+    ) -> SessionOpener {
+        SessionOpener(Arc::new(move |peer| Ok(Box::new(open(peer)?))))
+    }
+
+    /// A session for a connection from `peer`. The program's code may panic; then the error has the
+    /// panic's message.
+    pub(crate) fn open(&self, peer: Option<SocketAddr>) -> io::Result<Box<dyn Session>> {
+        contain(|| (self.0)(peer)).and_then(|opened| opened)
+    }
+}
+
+impl fmt::Debug for SessionOpener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionOpener")
     }
 }

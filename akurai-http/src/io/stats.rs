@@ -5,7 +5,7 @@ use crate::RequestError;
 /// What one server is doing and has done since it was made; see
 /// [`Handle::stats`](crate::Handle::stats).
 ///
-/// The counts since then (`accepted`, `requests`, bytes, `overloaded`, `panics`, `refused`) never
+/// The counts since then (`accepted`, `requests`, bytes, `overloaded`, `failed_sessions`, `panics`, `refused`) never
 /// go back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,8 +26,12 @@ pub struct Stats {
     pub bytes_received: u64,
     /// Bytes sent, upgraded connections included.
     pub bytes_sent: u64,
-    /// Connections and upgrades that found no place: 503.
+    /// Connections and upgrades that found no place: 503, or a close where only a
+    /// [session](crate::Session) could carry the answer.
     pub overloaded: u64,
+    /// [Sessions](crate::Session) that failed: a handshake of a TLS client without a common
+    /// version, for example. Sessions that their peer left are not among them.
+    pub failed_sessions: u64,
     /// Handlers and closures that panicked.
     pub panics: u64,
     /// Requests that were refused, by reason; a reason that never occurred is left out. A reason

@@ -1,13 +1,20 @@
-//! A connected socket, TCP or Unix, and the listener that accepts it.
+//! A connected socket, TCP or Unix, with a session over it or without, and the listener that accepts
+//! it.
 
+mod layered;
+
+use std::any::Any;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::io::session::Session;
 #[cfg(unix)]
 use crate::io::unix_socket::UnixSocket;
+use layered::Layered;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -15,15 +22,18 @@ pub(crate) enum Transport {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    /// One of the others under a session of the embedder.
+    Layered(Box<Layered>),
 }
 
-/// Evaluates the same expression for either kind of socket.
-macro_rules! either {
-    ($enum:ident, $self:expr, $socket:ident => $body:expr) => {
+/// Evaluates the same expression for each kind of socket.
+macro_rules! each {
+    ($self:expr, $socket:ident => $body:expr) => {
         match $self {
-            $enum::Tcp($socket) => $body,
+            Transport::Tcp($socket) => $body,
             #[cfg(unix)]
-            $enum::Unix($socket) => $body,
+            Transport::Unix($socket) => $body,
+            Transport::Layered($socket) => $body,
         }
     };
 }
@@ -52,32 +62,84 @@ impl Transport {
         }
     }
 
+    /// The same socket, under this session from now on.
+    pub(crate) fn under(self, session: Box<dyn Session>) -> Transport {
+        Transport::Layered(Box::new(Layered::new(self, session)))
+    }
+
+    /// The socket itself, whose bytes are not HTTP's if there is a session over it.
+    pub(crate) fn wire(&self) -> &Transport {
+        match self {
+            Transport::Layered(socket) => socket.wire(),
+            _ => self,
+        }
+    }
+
+    /// What the session, if there is one, tells handlers.
+    pub(crate) fn session_info(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        match self {
+            Transport::Layered(socket) => socket.info(),
+            _ => None,
+        }
+    }
+
+    /// Why the session has failed, if it has; once.
+    pub(crate) fn take_session_failure(&self) -> Option<io::Error> {
+        match self {
+            Transport::Layered(socket) => socket.take_failure(),
+            _ => None,
+        }
+    }
+
+    /// Says that the next end of our side is no orderly one: what was written is not whole. Under a
+    /// session the client learns of it; without one, only the framing can tell.
+    pub(crate) fn abandon(&self) {
+        if let Transport::Layered(socket) = self {
+            socket.abandon();
+        }
+    }
+
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        either!(Transport, self, socket => { let mut socket = socket; socket.read(buf) })
+        match self {
+            Transport::Tcp(socket) => (&*socket).read(buf),
+            #[cfg(unix)]
+            Transport::Unix(socket) => (&*socket).read(buf),
+            Transport::Layered(socket) => socket.read(buf),
+        }
     }
 
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        either!(Transport, self, socket => { let mut socket = socket; socket.write(buf) })
+        match self {
+            Transport::Tcp(socket) => (&*socket).write(buf),
+            #[cfg(unix)]
+            Transport::Unix(socket) => (&*socket).write(buf),
+            Transport::Layered(socket) => socket.write(buf),
+        }
     }
 
     pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(Transport, self, socket => { let mut socket = socket; socket.write_vectored(bufs) })
+        match self {
+            Transport::Tcp(socket) => (&*socket).write_vectored(bufs),
+            #[cfg(unix)]
+            Transport::Unix(socket) => (&*socket).write_vectored(bufs),
+            Transport::Layered(socket) => socket.write_vectored(bufs),
+        }
     }
 
     pub(crate) fn set_read_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
-        either!(Transport, self, socket => socket.set_read_timeout(wait))
+        each!(self, socket => socket.set_read_timeout(wait))
     }
 
     pub(crate) fn set_write_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
-        either!(Transport, self, socket => socket.set_write_timeout(wait))
+        each!(self, socket => socket.set_write_timeout(wait))
     }
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        either!(Transport, self, socket => socket.set_nonblocking(nonblocking))
+        each!(self, socket => socket.set_nonblocking(nonblocking))
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        either!(Transport, self, socket => socket.shutdown(how))
+        each!(self, socket => socket.shutdown(how))
     }
 
     /// Our own address and port, if the socket has them.
@@ -86,6 +148,7 @@ impl Transport {
             Transport::Tcp(socket) => socket.local_addr().ok(),
             #[cfg(unix)]
             Transport::Unix(_) => None,
+            Transport::Layered(socket) => socket.wire().local_addr(),
         }
     }
 
@@ -95,6 +158,7 @@ impl Transport {
             Transport::Tcp(socket) => socket.set_nodelay(true),
             #[cfg(unix)]
             Transport::Unix(_) => Ok(()),
+            Transport::Layered(socket) => socket.wire().set_nodelay(),
         }
     }
 }

@@ -4,6 +4,7 @@ mod client;
 mod log;
 mod matched;
 
+use std::any::Any;
 use std::fmt;
 use std::io::{self, Read};
 use std::mem;
@@ -58,6 +59,8 @@ pub struct Request {
     /// As `matched_by_hand`, for a pattern that has the path and not the method.
     path_by_hand: OnceLock<Box<Params>>,
     values: Attached,
+    /// What the connection's session tells handlers.
+    session_info: Option<Arc<dyn Any + Send + Sync>>,
     /// Its log lines, and what went wrong with it.
     log: Mutex<RequestLog>,
     /// How many bytes at the end of the path `{*name}` matched.
@@ -272,11 +275,17 @@ impl Request {
             matched_by_hand: OnceLock::new(),
             path_by_hand: OnceLock::new(),
             values: Attached::default(),
+            session_info: None,
             log: Mutex::default(),
             rest_bytes: AtomicUsize::new(0),
             rest_of_other: OnceLock::new(),
             buffered: Mutex::new(Box::new(BufferedTransport::by_hand(Vec::new()))),
         }
+    }
+
+    /// Has this to tell of the connection's session, for this request and those after it.
+    pub(crate) fn set_session_info(&mut self, info: Option<Arc<dyn Any + Send + Sync>>) {
+        self.session_info = info;
     }
 
     /// Becomes the request that consists of `bytes`, and whose head `parser` has just read.

@@ -12,8 +12,8 @@ use crate::io::contain::contain;
 use crate::io::failure::{Failure, is_disconnect};
 use crate::io::limits::Limits;
 use crate::io::registry::RegistryEntry;
-use crate::io::transport::{Listener, Transport, is_timeout};
-use crate::serve::acceptor::Acceptor;
+use crate::io::transport::{Transport, is_timeout};
+use crate::serve::acceptor::{Acceptor, Bound};
 use crate::serve::connection::{self, PendingUpgrade};
 use crate::serve::intake::stopped;
 use crate::serve::overload::Refusals;
@@ -49,14 +49,14 @@ pub(crate) struct RunningServer {
 impl RunningServer {
     pub(crate) fn new(
         serving: Serving,
-        listeners: Vec<Listener>,
+        listeners: Vec<Bound>,
         threads: Arc<Threads>,
     ) -> Arc<RunningServer> {
         let spare_time = serving.limits.spare_time.max(Duration::from_millis(1));
-        let acceptors = listeners.into_iter().map(|listener| {
+        let acceptors = listeners.into_iter().map(|bound| {
             // If this fails, `accept` cannot time out, and spare threads stay.
-            let _ = listener.set_accept_timeout(spare_time);
-            Acceptor::new(listener)
+            let _ = bound.listener.set_accept_timeout(spare_time);
+            Acceptor::new(bound)
         });
         Arc::new(RunningServer {
             serving,
@@ -114,9 +114,16 @@ impl RunningServer {
             let Serving {
                 registry, limits, ..
             } = &self.serving;
-            match registry.admit(transport, peer, limits) {
-                Ok(entry) => self.serve(entry),
-                Err(transport) => self.refuse(transport),
+            match &acceptor.opener {
+                None => match registry.admit(transport, peer, limits) {
+                    Ok(entry) => self.serve(entry),
+                    Err(transport) => self.refuse(transport),
+                },
+                Some(opener) => {
+                    if let Some(entry) = registry.admit_session(transport, peer, limits, opener) {
+                        self.serve(entry);
+                    }
+                }
             }
             let Limits {
                 max_spare_threads,
@@ -213,6 +220,7 @@ impl RunningServer {
                 registry.failures.tell(&Failure {
                     kind,
                     request: Some(request.failed()),
+                    peer: None,
                     cause: &error,
                 });
             }

@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::io::lock::{lock, wait_at_most};
+use crate::io::session::SessionOpener;
 use crate::io::transport::Listener;
 
 /// Most threads in `accept` at a time. Linux reserves a descriptor's number for each thread there,
@@ -12,9 +13,17 @@ use crate::io::transport::Listener;
 /// there, few numbers would be left for files.
 const ACCEPTING: usize = 4;
 
+/// A listener, and what makes its connections' sessions, if they have any.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) listener: Listener,
+    pub(crate) opener: Option<SessionOpener>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     pub(crate) listener: Listener,
+    pub(crate) opener: Option<SessionOpener>,
     state: Mutex<Waiting>,
     called: Condvar,
 }
@@ -29,10 +38,20 @@ struct Waiting {
     calls: usize,
 }
 
+impl From<Listener> for Bound {
+    fn from(listener: Listener) -> Bound {
+        Bound {
+            listener,
+            opener: None,
+        }
+    }
+}
+
 impl Acceptor {
-    pub(crate) fn new(listener: Listener) -> Acceptor {
+    pub(crate) fn new(Bound { listener, opener }: Bound) -> Acceptor {
         Acceptor {
             listener,
+            opener,
             state: Mutex::default(),
             called: Condvar::new(),
         }
@@ -133,7 +152,7 @@ mod tests {
 
     fn acceptor() -> Acceptor {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        Acceptor::new(Listener::Tcp(listener))
+        Acceptor::new(Listener::Tcp(listener).into())
     }
 
     fn come_back(acceptor: &Acceptor, wait: Duration) -> bool {

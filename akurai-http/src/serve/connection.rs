@@ -156,7 +156,11 @@ impl Connection<'_> {
                     self.request.begin(head, &mut self.parser);
                     self.buffered.consume(len);
                     self.entry.count_request();
-                    self.first = false;
+                    if self.first {
+                        self.first = false;
+                        let info = self.entry.transport.session_info();
+                        self.request.set_session_info(info);
+                    }
                     return Next::Request;
                 }
                 Ok(None) => {}
@@ -246,7 +250,9 @@ impl Connection<'_> {
         match &self.begun {
             Some(begun) if begun.writes != self.buffered.writes => {
                 // The framing shows the client that the end is missing, except to HTTP/1.0 without
-                // a length. What was sent before still arrives.
+                // a length, which a session's missing close tells. What was sent before still
+                // arrives.
+                self.entry.transport.abandon();
                 self.buffered.output.clear();
                 Some(Outcome::Close)
             }
@@ -341,6 +347,7 @@ impl Connection<'_> {
         self.serving.registry.failures.tell(&Failure {
             kind,
             request: Some(failed_request(&self.request)),
+            peer: None,
             cause,
         });
     }

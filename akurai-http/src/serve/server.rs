@@ -17,11 +17,13 @@ use crate::io::failure::Failure;
 use crate::io::handed_over;
 use crate::io::limits::Limits;
 use crate::io::registry::Registry;
+use crate::io::session::{Session, SessionOpener};
 use crate::io::transport::{Listener, Transport};
 #[cfg(unix)]
 use crate::io::unix_socket::UnixSocket;
 use crate::message::hosts::Hosts;
 use crate::serve::accept::RunningServer;
+use crate::serve::acceptor::Bound;
 use crate::serve::intake::Intake;
 use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
@@ -40,7 +42,7 @@ use crate::{App, Stats, TrustedProxies};
 #[derive(Debug)]
 #[must_use = "a server answers nobody until `run` is called"]
 pub struct Server {
-    listeners: Vec<Listener>,
+    listeners: Vec<Bound>,
     limits: Limits,
     proxies: Option<Arc<TrustedProxies>>,
     hosts: Option<Hosts>,
@@ -198,6 +200,55 @@ impl Server {
         Ok(self)
     }
 
+    /// Puts a [`Session`], TLS for example, under each connection of the listener that was added
+    /// last. So one server may have listeners with a session and without, of any kind:
+    ///
+    /// ```no_run
+    /// use akurai_http::{Response, Router, Server, Session};
+    ///
+    /// # use std::io::{self, IoSlice};
+    /// # struct Tls;
+    /// # impl Session for Tls {
+    /// #     fn receive(&mut self, _: &[u8]) -> io::Result<()> { todo!() }
+    /// #     fn read(&mut self, _: &mut [u8]) -> io::Result<Option<usize>> { todo!() }
+    /// #     fn write(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> { todo!() }
+    /// #     fn output(&mut self, _: &mut Vec<u8>) -> io::Result<()> { todo!() }
+    /// #     fn close(&mut self) -> io::Result<()> { todo!() }
+    /// # }
+    /// # fn new_tls() -> io::Result<Tls> { Ok(Tls) }
+    /// # fn main() -> io::Result<()> {
+    /// Server::bind("0.0.0.0:443")?
+    ///     .with_session(|_peer| new_tls())?
+    ///     .listen("127.0.0.1:80")? // without a session
+    ///     .run(Router::new().get("/", |_| Response::text("hello\n")))
+    /// # }
+    /// ```
+    ///
+    /// `open` gets the peer's address, or `None` on a Unix socket. It makes the session, and must
+    /// not wait for the peer. The connection's own thread calls it, when the connection has its
+    /// place among [`Limits::max_connections`]. The handshake happens as the server reads: it counts
+    /// towards the wait for the first request, [`Limits::idle_timeout`], as a whole. A connection
+    /// beyond the limit is closed without a 503, which only a finished handshake could carry.
+    ///
+    /// If `open` returns an error or panics, the connection is closed, and
+    /// [`on_error`](Server::on_error) gets a
+    /// [`FailureKind::Session`](crate::FailureKind::Session).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the server has no listener yet.
+    pub fn with_session<S: Session>(
+        mut self,
+        open: impl Fn(Option<SocketAddr>) -> io::Result<S> + Send + Sync + 'static,
+    ) -> io::Result<Server> {
+        let Some(bound) = self.listeners.last_mut() else {
+            let message = "a session belongs to a listener, and there is none yet";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        };
+        bound.opener = Some(SessionOpener::new(open));
+        Ok(self)
+    }
+
     /// A server without an address, for a test's
     /// [`Client`](crate::testing::Client::with_server); for connections that all come by
     /// [`Handle::adopt`]; or one whose addresses all come by [`listen`](Server::listen).
@@ -207,7 +258,7 @@ impl Server {
 
     fn on(listeners: Vec<Listener>) -> Server {
         Server {
-            listeners,
+            listeners: listeners.into_iter().map(Bound::from).collect(),
             limits: Limits::default(),
             proxies: None,
             hosts: None,
@@ -314,7 +365,8 @@ impl Server {
 
     /// Every TCP address that is bound, in the order of binding.
     pub fn local_addrs(&self) -> impl Iterator<Item = io::Result<SocketAddr>> {
-        self.listeners.iter().filter_map(Listener::local_addr)
+        let listeners = self.listeners.iter();
+        listeners.filter_map(|bound| bound.listener.local_addr())
     }
 
     /// A handle that can stop the server from any thread.

@@ -63,6 +63,12 @@ pub(super) const SERVER: &[Row<Stats>] = &[
         |stats| stats.overloaded,
     ),
     (
+        "akurai_failed_sessions_total",
+        "counter",
+        "Sessions under connections, TLS for example, that failed.",
+        |stats| stats.failed_sessions,
+    ),
+    (
         "akurai_panics_total",
         "counter",
         "Handlers that panicked.",

@@ -97,7 +97,7 @@ impl RegistryEntry {
     }
 
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let count = self.transport.read(buf)?;
+        let count = self.note_session(self.transport.read(buf))?;
         // A forced end may have discarded bytes in front of these.
         if self.is_cut.load(Ordering::SeqCst) {
             return Ok(0);
@@ -109,11 +109,27 @@ impl RegistryEntry {
     }
 
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.count_written(self.transport.write(buf)?)
+        self.count_written(self.note_session(self.transport.write(buf))?)
     }
 
     pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.count_written(self.transport.write_vectored(bufs)?)
+        self.count_written(self.note_session(self.transport.write_vectored(bufs))?)
+    }
+
+    /// Tells why the session failed, if that is why this call did.
+    #[inline]
+    fn note_session<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if result.is_err() {
+            self.tell_session_failure();
+        }
+        result
+    }
+
+    #[cold]
+    fn tell_session_failure(&self) {
+        if let Some(failure) = self.transport.take_session_failure() {
+            self.registry.note_session_failure(self.peer, &failure);
+        }
     }
 
     /// How many bytes were written.
@@ -357,14 +373,13 @@ impl RegistryEntry {
         // Another thread of this connection may set the socket to block; then this bounds each
         // read.
         let wait = Some(Duration::from_millis(1));
-        if self.transport.set_read_timeout(wait).is_err()
-            || self.transport.set_nonblocking(true).is_err()
-        {
+        let wire = self.transport.wire();
+        if wire.set_read_timeout(wait).is_err() || wire.set_nonblocking(true).is_err() {
             return;
         }
         let mut discarded = [0; 16 * 1024];
         for _ in 0..READS {
-            if !matches!(self.transport.read(&mut discarded), Ok(1..)) {
+            if !matches!(wire.read(&mut discarded), Ok(1..)) {
                 break;
             }
         }
@@ -389,6 +404,7 @@ impl RegistryEntry {
 
 impl Drop for RegistryEntry {
     fn drop(&mut self) {
+        self.tell_session_failure();
         {
             let mut entries = lock(&self.registry.entries);
             entries.remove(&self.id);

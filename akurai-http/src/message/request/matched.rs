@@ -95,9 +95,11 @@ impl Request {
         self.values.insert(value);
     }
 
-    /// The value of this type that was [attached](Request::insert) last.
+    /// The value of this type that was [attached](Request::insert) last. Without one, what the
+    /// connection's session tells: see [`Session::info`](crate::Session::info).
     pub fn get<T: 'static>(&self) -> Option<&T> {
-        self.values.get()
+        let of_session = || self.session_info.as_ref()?.downcast_ref();
+        self.values.get().or_else(of_session)
     }
 
     /// Whether anything is [attached](Request::insert).

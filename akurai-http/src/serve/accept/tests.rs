@@ -3,6 +3,7 @@ use std::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::io::registry::Registry;
+use crate::io::transport::Listener;
 use crate::{Request, Response};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -35,7 +36,7 @@ fn the_last_that_accepts_goes_on_when_no_thread_can_be_made() {
             hosts: None,
             registry: Arc::clone(&registry),
         },
-        vec![Listener::Tcp(listener)],
+        vec![Listener::Tcp(listener).into()],
         Arc::clone(&threads),
     );
     let running = thread::spawn(move || server.run());
