@@ -17,14 +17,14 @@ pub(crate) fn listener(fd: OwnedFd, name: &str) -> io::Result<Listener> {
         let message = format!("{name} must be a listening TCP or Unix socket, and is {found}");
         io::Error::new(io::ErrorKind::InvalidInput, message)
     };
-    match Socket::of(fd).map_err(wrong)? {
-        Socket::Tcp(tcp) if tcp.peer_addr().is_err() => {
+    match StreamSocket::of(fd).map_err(wrong)? {
+        StreamSocket::Tcp(tcp) if tcp.peer_addr().is_err() => {
             Ok(Listener::Shared(TcpListener::from(OwnedFd::from(tcp))))
         }
-        Socket::Unix(unix) if unix.peer_addr().is_err() => Ok(Listener::SharedUnix(
+        StreamSocket::Unix(unix) if unix.peer_addr().is_err() => Ok(Listener::SharedUnix(
             UnixListener::from(OwnedFd::from(unix)),
         )),
-        Socket::Tcp(_) | Socket::Unix(_) => Err(wrong("a connected socket")),
+        StreamSocket::Tcp(_) | StreamSocket::Unix(_) => Err(wrong("a connected socket")),
     }
 }
 
@@ -35,12 +35,12 @@ pub(crate) fn connection(fd: OwnedFd) -> io::Result<(Transport, Option<SocketAdd
         io::Error::new(io::ErrorKind::InvalidInput, message)
     };
     let is_unconnected = || wrong("a socket that is not connected");
-    match Socket::of(fd).map_err(wrong)? {
-        Socket::Tcp(tcp) => match tcp.peer_addr() {
+    match StreamSocket::of(fd).map_err(wrong)? {
+        StreamSocket::Tcp(tcp) => match tcp.peer_addr() {
             Ok(peer) => Ok((Transport::Tcp(tcp), Some(peer))),
             Err(_) => Err(is_unconnected()),
         },
-        Socket::Unix(unix) => match unix.peer_addr() {
+        StreamSocket::Unix(unix) => match unix.peer_addr() {
             Ok(_) => Ok((Transport::Unix(unix), None)),
             Err(_) => Err(is_unconnected()),
         },
@@ -48,21 +48,21 @@ pub(crate) fn connection(fd: OwnedFd) -> io::Result<(Transport, Option<SocketAdd
 }
 
 /// A socket that carries a stream of bytes, or accepts connections that do.
-enum Socket {
+enum StreamSocket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-impl Socket {
+impl StreamSocket {
     /// Finds out the kind of socket. The error says what the descriptor is instead.
-    fn of(fd: OwnedFd) -> Result<Socket, &'static str> {
+    fn of(fd: OwnedFd) -> Result<StreamSocket, &'static str> {
         const DATAGRAMS: &str = "a datagram socket";
         // Only a socket of IPv4 or IPv6 has an address with a port.
         let tcp = TcpStream::from(fd);
         if tcp.local_addr().is_ok() {
             // Only TCP has this option.
             return match tcp.nodelay() {
-                Ok(_) => Ok(Socket::Tcp(tcp)),
+                Ok(_) => Ok(StreamSocket::Tcp(tcp)),
                 Err(_) => Err(DATAGRAMS),
             };
         }
@@ -73,7 +73,7 @@ impl Socket {
         let unix = UnixDatagram::from(OwnedFd::from(unix));
         match sends_datagrams(&unix) {
             true => Err(DATAGRAMS),
-            false => Ok(Socket::Unix(UnixStream::from(OwnedFd::from(unix)))),
+            false => Ok(StreamSocket::Unix(UnixStream::from(OwnedFd::from(unix)))),
         }
     }
 }

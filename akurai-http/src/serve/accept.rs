@@ -15,7 +15,6 @@ use crate::io::registry::RegistryEntry;
 use crate::io::transport::{Transport, is_timeout};
 use crate::serve::acceptor::{Acceptor, Bound};
 use crate::serve::connection::{self, PendingUpgrade};
-use crate::serve::intake::stopped;
 use crate::serve::overload::Refusals;
 use crate::serve::serving::{STOPPING_HEAD_TIME, Serving};
 use crate::serve::threads::Threads;
@@ -341,6 +340,11 @@ impl RunningServer {
         }
         over
     }
+}
+
+/// The error for a connection that comes too late.
+pub(crate) fn stopped() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionRefused, "the server was stopped")
 }
 
 /// Whether an error of `accept` concerns only the connection that was to be accepted.

@@ -17,6 +17,7 @@ mod waits;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::codec::head::{HeadLimits, HeadParser};
 use crate::io::buffered::{BufferedTransport, write_wait};
@@ -188,17 +189,9 @@ impl Connection<'_> {
                     false => self.refused(RequestError::HeadTooSlow),
                 };
             }
-            if idle {
-                self.request.shrink();
-                self.buffered.shrink();
-                self.parser.shrink();
-            }
-            if idle && !self.entry.set_idle(self.first) {
-                if !self.first {
-                    // The last answer may still be on its way.
-                    return Next::Idle;
-                }
-                wait = wait.min(STOPPING_HEAD_TIME);
+            if idle && !self.rest(&mut wait) {
+                // The last answer may still be on its way.
+                return Next::Idle;
             }
             let filled = self.buffered.fill(wait);
             self.entry.set_busy();
@@ -210,6 +203,19 @@ impl Connection<'_> {
                 Err(_) => return Next::Gone,
             }
         }
+    }
+
+    /// Gives back what a connection without a request does not need. False if the server stops, so
+    /// that the connection must not wait. A client that has not asked yet may still do so.
+    fn rest(&mut self, wait: &mut Duration) -> bool {
+        self.request.shrink();
+        self.buffered.shrink();
+        self.parser.shrink();
+        if self.entry.set_idle(self.first) {
+            return true;
+        }
+        *wait = (*wait).min(STOPPING_HEAD_TIME);
+        self.first
     }
 
     /// Makes the part of a refused head that was read the request to answer, since the answer

@@ -221,14 +221,14 @@ impl RegistryEntry {
         matches!(self.phase.load(Ordering::SeqCst), IDLE | UPGRADED)
     }
 
-    /// Says that the connection waits for a request, or for its `first`. False if it should not
-    /// wait, since the server stops.
+    /// Says that the connection waits for a request, or for its `first`. False if the server stops:
+    /// then it should not wait, or not for long.
     pub(crate) fn set_idle(&self, first: bool) -> bool {
         // A thread that stops the server sets its flag before it looks for idle connections. We
         // look at the flag after we became idle. So one of the two sees the other.
         let phase = if first { UNASKED } else { IDLE };
         self.phase.store(phase, Ordering::SeqCst);
-        first || !self.registry.is_stopping()
+        !self.registry.is_stopping()
     }
 
     /// Whether it waits for its first request.
