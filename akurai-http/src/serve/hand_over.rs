@@ -101,7 +101,8 @@ impl Handle {
     /// With `None`, that is the address of the socket's own peer; a Unix socket has none.
     ///
     /// The connection is like one that a listener has accepted, but no session of a listener lies
-    /// over it. It has a place under [`Limits::max_connections`]: if all are taken, it gets 503 as
+    /// over it. It has a place under
+    /// [`Limits::max_connections`](crate::Limits::max_connections): if all are taken, it gets 503 as
     /// others do, and this returns `Ok`. Before [`Server::run`], up to 128 connections wait until
     /// the server runs.
     ///
