@@ -26,6 +26,8 @@ mod forms;
 mod fragments_out;
 mod gauges;
 mod gzip;
+#[cfg(unix)]
+mod handed_over;
 mod hosts;
 mod http;
 mod hub;

@@ -262,11 +262,25 @@ impl Registry {
         lock(&self.deadline).unwrap_or_else(Instant::now)
     }
 
+    /// Whether busy connections may go on: nobody has asked for a stop, or its grace is not over.
+    pub(crate) fn has_grace(&self) -> bool {
+        lock(&self.deadline).is_none_or(|deadline| Instant::now() < deadline)
+    }
+
     /// Ends the input of every connection that has no request to answer. If it has a hook, only if
     /// `with_hook`.
     pub(crate) fn close_idle(&self, with_hook: bool) {
         for entry in self.entries() {
             if entry.owes_nothing() && (with_hook || !entry.has_stop_hook()) {
+                let _ = entry.transport.shutdown(Shutdown::Read);
+            }
+        }
+    }
+
+    /// Ends the input of every connection whose first request has not come.
+    pub(crate) fn close_unasked(&self) {
+        for entry in self.entries() {
+            if entry.is_unasked() {
                 let _ = entry.transport.shutdown(Shutdown::Read);
             }
         }

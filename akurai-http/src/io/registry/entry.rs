@@ -70,6 +70,8 @@ const UPGRADED: u8 = 2;
 /// The last answer was written, and we read on until the client has it; see
 /// [`RegistryEntry::linger`].
 const LINGERING: u8 = 3;
+/// The connection waits for its first request, so a shutdown gives the client a moment for it.
+const UNASKED: u8 = 4;
 
 impl RegistryEntry {
     pub(super) fn new(
@@ -223,13 +225,19 @@ impl RegistryEntry {
         matches!(self.phase.load(Ordering::SeqCst), IDLE | UPGRADED)
     }
 
-    /// Says that the connection waits for a request. False if it should not wait, since the server
-    /// stops.
-    pub(crate) fn set_idle(&self) -> bool {
+    /// Says that the connection waits for a request, or for its `first`. False if the server stops:
+    /// then it should not wait, or not for long.
+    pub(crate) fn set_idle(&self, first: bool) -> bool {
         // A thread that stops the server sets its flag before it looks for idle connections. We
         // look at the flag after we became idle. So one of the two sees the other.
-        self.phase.store(IDLE, Ordering::SeqCst);
+        let phase = if first { UNASKED } else { IDLE };
+        self.phase.store(phase, Ordering::SeqCst);
         !self.registry.is_stopping()
+    }
+
+    /// Whether it waits for its first request.
+    pub(super) fn is_unasked(&self) -> bool {
+        self.phase.load(Ordering::SeqCst) == UNASKED
     }
 
     /// Says that a request has arrived.
