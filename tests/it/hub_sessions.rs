@@ -27,9 +27,9 @@ const RECORD_BYTES: usize = 16_000;
 const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
 
 impl Session for Records {
-    fn receive(&mut self, wire: &[u8]) -> io::Result<()> {
+    fn receive(&mut self, wire: &[u8]) -> io::Result<usize> {
         self.plain.extend(wire);
-        Ok(())
+        Ok(wire.len())
     }
 
     fn read(&mut self, plain: &mut [u8]) -> io::Result<Option<usize>> {

@@ -126,9 +126,9 @@ struct Unchanged {
 }
 
 impl Session for Unchanged {
-    fn receive(&mut self, wire: &[u8]) -> io::Result<()> {
+    fn receive(&mut self, wire: &[u8]) -> io::Result<usize> {
         self.plain.extend_from_slice(wire);
-        Ok(())
+        Ok(wire.len())
     }
 
     fn read(&mut self, plain: &mut [u8]) -> io::Result<Option<usize>> {

@@ -1,9 +1,10 @@
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{IoSlice, Read};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
+use crate::io::transport::is_timeout;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
