@@ -183,8 +183,7 @@ impl TestSession {
         if self.partial.len() < HEADER_BYTES + len {
             return Ok(None);
         }
-        let rest = self.partial.split_off(HEADER_BYTES + len);
-        let mut record = std::mem::replace(&mut self.partial, rest);
+        let mut record = std::mem::take(&mut self.partial);
         let kind = record[0];
         let mut content = record.split_off(HEADER_BYTES);
         if self.stage != Stage::Hello {
@@ -254,24 +253,25 @@ impl TestSession {
 }
 
 impl Session for TestSession {
-    fn receive(&mut self, wire: &[u8]) -> io::Result<()> {
+    /// Takes no more than the rest of one record.
+    fn receive(&mut self, wire: &[u8]) -> io::Result<usize> {
         self.check()?;
-        self.partial.extend(wire);
-        while self.failure.is_none() {
-            let taken = self.take_record().and_then(|record| match record {
-                Some((kind, content)) => self.handle(kind, content).map(|()| true),
-                None => Ok(false),
-            });
-            match taken {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(fault) => {
-                    self.alert(&fault);
-                    self.failure = Some(fault);
-                }
-            }
+        let (mut taken, mut record) = (0, Ok(None));
+        while taken < wire.len() && matches!(record, Ok(None)) {
+            let count = self.wanted().min(wire.len() - taken);
+            self.partial.extend(&wire[taken..taken + count]);
+            taken += count;
+            record = self.take_record();
         }
-        self.check()
+        let handled = record.and_then(|record| match record {
+            Some((kind, content)) => self.handle(kind, content),
+            None => Ok(()),
+        });
+        if let Err(fault) = handled {
+            self.alert(&fault);
+            self.failure = Some(fault);
+        }
+        self.check().map(|()| taken)
     }
 
     fn read(&mut self, mut plain: &mut [u8]) -> io::Result<Option<usize>> {

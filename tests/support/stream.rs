@@ -228,9 +228,10 @@ impl Shared {
             let reason = "the end came before the session's close";
             return Err(io::Error::new(ErrorKind::UnexpectedEof, reason));
         }
+        // No more was read than it wants.
         let received = lock(&layer.session).receive(&wire[..count]);
         let _ = self.send_due(layer); // If the socket has failed, the next read tells.
-        received
+        received.map(drop)
     }
 
     /// A thread that writes before the handshake is over does it, unless a reader does it already.
