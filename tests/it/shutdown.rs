@@ -174,7 +174,7 @@ fn a_client_that_waits_for_room_is_let_go_at_a_forced_end() {
     });
     // By then the client's system knows that there is no room for another byte.
     server.handle.shutdown(10 * SHORT);
-    client.expect_eof();
+    client.expect_cut();
     let end = pusher.join().unwrap();
     assert_eq!(end, io::ErrorKind::BrokenPipe);
     let is_held = entries.try_recv().is_err();
@@ -353,7 +353,7 @@ fn a_socket_that_was_given_away_sees_the_end_and_has_the_grace() {
     client.read_head();
     server.handle.shutdown(SHORT);
     server.expect_end();
-    client.expect_eof();
+    client.expect_cut();
     drop(socket);
 }
 

@@ -286,6 +286,22 @@ impl Client {
         );
     }
 
+    /// Fails unless the connection ends next with FIN, without another byte, and without the close
+    /// of the session if there is one: the server has cut it.
+    #[track_caller]
+    pub fn expect_cut(&mut self) {
+        let expected = match self.stream.is_under_session() {
+            true => End::Cut,
+            false => End::Fin,
+        };
+        let (rest, end) = self.read_to_end();
+        assert!(
+            rest.is_empty() && end == expected,
+            "wanted {expected:?} and nothing else, got {end:?} after \"{}\"",
+            shown(&rest)
+        );
+    }
+
     /// Fails unless the connection ends next, in any way, without another byte.
     #[track_caller]
     pub fn expect_no_more(&mut self) {

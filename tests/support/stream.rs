@@ -162,8 +162,10 @@ impl TestStream {
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if let (Some(layer), Shutdown::Write) = (&self.0.layer, how) {
             self.0.finish_handshake(layer)?;
-            lock(&layer.session).close()?;
-            self.0.send_due(layer)?;
+            // It may have been said or abandoned.
+            if lock(&layer.session).close().is_ok() {
+                self.0.send_due(layer)?;
+            }
         }
         either!(&self.0.socket, socket => socket.shutdown(how))
     }
@@ -179,6 +181,11 @@ impl TestStream {
             #[cfg(unix)]
             TestSocket::Unix(_) => Err(ErrorKind::Unsupported.into()),
         }
+    }
+
+    /// Whether there is a session.
+    pub fn is_under_session(&self) -> bool {
+        self.0.layer.is_some()
     }
 
     /// Says no close of the session any more.
