@@ -109,7 +109,7 @@ fn publish(hub: &Hub, req: &Request) -> io::Result<Response> {
     Ok(Response::text("published\n"))
 }
 
-/// Publishes so many values of so many bytes. Each says its number and repeats a letter of its own.
+/// Publishes so many values of at most so many bytes.
 fn measure(hub: &Hub, req: &Request) -> io::Result<Response> {
     let text = String::from_utf8(req.body()?).map_err(io::Error::other)?;
     let numbers: Vec<usize> = text
@@ -125,9 +125,12 @@ fn measure(hub: &Hub, req: &Request) -> io::Result<Response> {
     Ok(Response::text("published\n"))
 }
 
-fn patterned(n: usize, bytes: usize) -> String {
+/// A text that says its number and repeats a letter of its own. Its length is between a half of
+/// `most` bytes and all of them.
+fn patterned(n: usize, most: usize) -> String {
     let letter = char::from(b'a' + (n % 26) as u8);
-    format!("{n} {}", letter.to_string().repeat(bytes))
+    let count = most - n * 7919 % (most / 2);
+    format!("{n} {}", letter.to_string().repeat(count))
 }
 
 fn echo(mut conn: WsConn) -> Result<(), Error> {
