@@ -68,9 +68,10 @@
 //!
 //! # What it leaves out
 //!
-//! For TLS, HTTP/2 and HTTP/3, put a proxy in front (nginx, Caddy, HAProxy). There is no async
-//! runtime, no template engine, no JSON: bring your own. Nothing is encrypted, and no password is
-//! hashed: SHA-256 and HMAC are here for signed values alone.
+//! For HTTP/2 and HTTP/3, put a proxy in front (nginx, Caddy, HAProxy). The proxy speaks TLS too;
+//! or your program brings a TLS library as a [`Session`]. There is no async runtime, no template
+//! engine, no JSON: bring your own. Nothing is encrypted, and no password is hashed: SHA-256 and
+//! HMAC are here for signed values alone.
 
 #![forbid(unsafe_code)]
 
