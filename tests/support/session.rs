@@ -105,7 +105,8 @@ impl TestSession {
         }
     }
 
-    /// The same side, which takes another key before each write whose number is a multiple of this.
+    /// The same side, which takes another key before each write whose number is a multiple of this,
+    /// unless the peer has still to answer the last one.
     pub fn rekey_every(mut self, writes: usize) -> TestSession {
         self.rekey_every = writes;
         self
@@ -290,7 +291,7 @@ impl Session for TestSession {
             return Err(io::Error::other("a write outside the session"));
         }
         self.writes += 1;
-        if self.rekey_every > 0 && self.writes % self.rekey_every == 0 {
+        if self.rekey_every > 0 && self.writes % self.rekey_every == 0 && self.unanswered() == 0 {
             self.rekey();
         }
         let (mut record, mut left) = (Vec::new(), LONGEST);

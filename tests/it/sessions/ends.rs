@@ -306,3 +306,17 @@ fn a_forced_shutdown_cuts_what_has_not_ended() {
     assert_eq!(bytes, b"");
     assert_ne!(end, End::Fin, "the body has no end");
 }
+
+#[test]
+fn a_client_that_sees_the_close_finds_the_place_free() {
+    let limits = Limits::default()
+        .max_connections(1)
+        .idle_timeout(Duration::from_millis(1));
+    let server = limited(limits, |_: &Request| Response::text("got"));
+    for _ in 0..50 {
+        let mut client = connect(&server);
+        client.expect_eof();
+        assert_eq!(server.handle().stats().connections, 0);
+    }
+    assert_eq!(server.handle().stats().overloaded, 0);
+}

@@ -408,8 +408,6 @@ impl RegistryEntry {
 
 impl Drop for RegistryEntry {
     fn drop(&mut self) {
-        self.transport.finish();
-        self.tell_session_failure();
         {
             let mut entries = lock(&self.registry.entries);
             entries.remove(&self.id);
@@ -420,6 +418,9 @@ impl Drop for RegistryEntry {
             _ => &self.registry.open,
         };
         count.fetch_sub(1, Ordering::Relaxed);
+        // A client that sees the end finds the place free.
+        self.transport.finish();
+        self.tell_session_failure();
     }
 }
 
