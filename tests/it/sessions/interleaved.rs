@@ -2,15 +2,17 @@
 //! at the same time: several writers, waits that run out, new keys, either side's end or cut.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::Shutdown;
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::net::{Ipv4Addr, Shutdown};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use akurai_http::{Limits, Reply, Request, Response, Socket, Status, Upgrade};
-use akurai_tests::{Random, TestServer, TestSession, TestStream};
+use akurai_http::{Limits, Reply, Request, Response, Server, Socket, Status, Upgrade};
+use akurai_tests::{Client, Random, TempDir, TestServer, TestSession, TestStream};
 
-use super::{connect_with, server};
 use crate::serving::PATIENCE;
 
 const ROUNDS: usize = 24;
@@ -54,7 +56,8 @@ fn read_all(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>, seed: u64) -> 
 
 /// Writes messages of any length under a lock, which notes what was written; stops at an error.
 /// Each write that would block is repeated with the same bytes at the front.
-fn write_some(socket: &Socket, written: &Mutex<Vec<u8>>, seed: u64) {
+/// Tells when the first one would.
+fn write_some(socket: &Socket, written: &Mutex<Vec<u8>>, tell: &Sender<()>, seed: u64) {
     let mut random = Random::seeded(seed);
     let mut socket = socket;
     for _ in 0..30 {
@@ -67,7 +70,8 @@ fn write_some(socket: &Socket, written: &Mutex<Vec<u8>>, seed: u64) {
             assert!(begun.elapsed() < PATIENCE, "the peer takes nothing");
             let _ = match random.below(8) {
                 0 => socket.set_nonblocking(true),
-                1 => socket.set_write_timeout(Some(Duration::from_millis(2))),
+                1 => socket
+                    .set_write_timeout(Some(Duration::from_millis(1 + random.below(3) as u64))),
                 2..5 => socket.set_nonblocking(false),
                 _ => Ok(()),
             };
@@ -84,7 +88,10 @@ fn write_some(socket: &Socket, written: &Mutex<Vec<u8>>, seed: u64) {
                     written.extend(&rest[..count]);
                     rest = &rest[count..];
                 }
-                Err(error) if is_wait(&error) => thread::yield_now(),
+                Err(error) if is_wait(&error) => {
+                    let _ = tell.send(());
+                    thread::yield_now();
+                }
                 Err(_) => {
                     // They may have gone out before the cut.
                     written.extend(rest);
@@ -128,10 +135,15 @@ fn compare(what: &str, read: &[u8], sent: &[u8], is_whole: bool) {
     }
 }
 
-fn giving() -> (TestServer, mpsc::Receiver<Socket>) {
+/// A server that gives its sockets away. A Unix socket has less room for what is not read than a
+/// TCP socket.
+fn giving(path: &Path) -> (TestServer, Receiver<Socket>) {
     let (give, given) = mpsc::channel();
-    let server = server(|| TestSession::server().rekey_every(5));
-    let limits = Limits::default().write_stall(PATIENCE);
+    let server = Server::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|server| server.listen_unix(path))
+        .and_then(|server| server.with_session(|_| Ok(TestSession::server().rekey_every(5))))
+        .expect("port and path are free");
+    let limits = Limits::default().write_stall(Duration::from_millis(5));
     let server = TestServer::as_it_is(server.limits(limits), move |_: &Request| -> Reply {
         let give = give.clone();
         Upgrade::new(Response::new(Status::OK), move |upgraded| {
@@ -146,14 +158,18 @@ fn giving() -> (TestServer, mpsc::Receiver<Socket>) {
 #[test]
 fn what_goes_in_comes_out_in_order_and_once() {
     let mut random = Random::announced();
-    let (server, given) = giving();
+    let dir = TempDir::new();
+    let path = dir.join("socket");
+    let (_server, given) = giving(&path);
     for round in 0..ROUNDS {
         let ending = match round % 3 {
             0 => Ending::ServerCuts,
             1 => Ending::ClientCuts,
             _ => Ending::Orderly,
         };
-        let mut client = connect_with(&server, TestSession::client().rekey_every(4));
+        let socket = UnixStream::connect(&path).expect("it listens");
+        let session = Some(TestSession::client().rekey_every(4));
+        let mut client = Client::over(TestStream::over(socket, session).expect("a socket"));
         client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
         client.read_head();
         let socket = given.recv_timeout(PATIENCE).expect("it is given");
@@ -169,16 +185,20 @@ fn play(
     random: &mut Random,
     socket: Socket,
     stream: &TestStream,
-    client: &mut akurai_tests::Client,
+    client: &mut Client,
 ) {
-    let seeds: Vec<u64> = (0..8).map(|_| random.next_u64()).collect();
+    let seeds = [(); 6].map(|()| random.next_u64());
     let written = Mutex::new(Vec::new());
     let cut_at = 1 + random.below(200_000);
     let waits = Duration::from_millis(1 + random.below(5) as u64);
     socket.set_read_timeout(Some(waits)).expect("not zero");
+    let (tell, told) = mpsc::channel();
     let (to_server, to_client, pushed) = thread::scope(|scope| {
         let server_reads = scope.spawn(|| read_all(|bytes| (&socket).read(bytes), seeds[0]));
-        let client_reads = scope.spawn(|| {
+        let socket = &socket;
+        let client_reads = scope.spawn(move || {
+            // Until a writer is blocked, or all have ended.
+            let _ = told.recv();
             let mut count = 0;
             let read = |bytes: &mut [u8]| {
                 if count >= cut_at && ending == Ending::ServerCuts {
@@ -198,10 +218,14 @@ fn play(
             let _ = stream.shutdown(Shutdown::Write);
             pushed
         });
-        let (socket, written) = (&socket, &written);
+        let written = &written;
         let senders: Vec<_> = (seeds[3..6].iter())
-            .map(|seed| scope.spawn(move || write_some(socket, written, *seed)))
+            .map(|seed| {
+                let tell = tell.clone();
+                scope.spawn(move || write_some(socket, written, &tell, *seed))
+            })
             .collect();
+        drop(tell);
         for sender in senders {
             sender.join().expect("no panic");
         }

@@ -4,6 +4,7 @@
 mod ends;
 mod faulty;
 mod handshakes;
+#[cfg(unix)]
 mod interleaved;
 mod traffic;
 
