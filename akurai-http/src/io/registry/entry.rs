@@ -374,11 +374,12 @@ impl RegistryEntry {
     pub(super) fn make_room(&self) {
         const READS: usize = 2048; // 32 MiB, which no system holds for a socket by default.
         self.is_cut.store(true, Ordering::SeqCst);
+        self.transport.abandon();
         // Another thread of this connection may set the socket to block; then this bounds each
         // read.
         let wait = Some(Duration::from_millis(1));
         let wire = self.transport.wire();
-        if wire.set_read_timeout(wait).is_err() || wire.set_nonblocking(true).is_err() {
+        if wire.set_read_timeout(wait).is_err() || self.transport.set_nonblocking(true).is_err() {
             return;
         }
         let mut discarded = [0; 16 * 1024];

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// An empty send buffer that is larger is freed.
-const KEPT_BYTES: usize = 4 * 1024;
+const KEPT_BYTES: usize = 1024;
 
 /// What is being sent.
 #[derive(Default)]
@@ -36,6 +36,12 @@ impl Out {
 
     /// Takes all of `pending`, to be sent behind the rest.
     pub(super) fn add(&mut self, pending: &mut Vec<u8>) {
+        if self.is_told() {
+            // A peer that reads slowly and never stops asking must not let this grow. A writer's
+            // bytes stay: what it is told depends on their place.
+            self.wire.drain(..self.sent);
+            self.sent = 0;
+        }
         if self.wire.is_empty() {
             mem::swap(&mut self.wire, pending);
         } else {
