@@ -3,6 +3,9 @@
 pub mod client;
 pub mod floor;
 pub mod frame;
+pub mod over_rustls;
+pub mod tls;
+pub mod wire;
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
