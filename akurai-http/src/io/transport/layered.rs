@@ -18,6 +18,7 @@ mod state;
 use std::any::Any;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
@@ -39,8 +40,9 @@ const SMALL_BYTES: usize = 1024;
 /// Most plain bytes that a session takes before what it made of them is sent.
 const TAKEN_BYTES: usize = 64 * 1024;
 
-/// An empty send buffer that is larger is freed.
-const KEPT_BYTES: usize = 4 * 1024;
+/// A wait may be longer by this part of it, so that not each of the reads that follow one another
+/// has to set its own.
+const LONGER_PART: u32 = 16;
 
 /// A socket under a session.
 pub(crate) struct Layered {
@@ -105,6 +107,7 @@ impl Layered {
         }
     }
 
+    #[inline(never)] // The other kinds of transport are read where they are called.
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match buf.len() {
             0 => Ok(0),
@@ -167,7 +170,7 @@ impl Layered {
     }
 
     fn read_wire(&self, buf: &mut [u8], wait: Option<Duration>) -> io::Result<usize> {
-        if self.wire_wait.get() != wait {
+        if !is_near(self.wire_wait.get(), wait) {
             self.wire.set_read_timeout(wait)?;
             self.wire_wait.set(wait);
         }
@@ -270,7 +273,7 @@ impl Layered {
                 self.say_close();
             }
             if self.is_due.swap(false, Ordering::SeqCst) {
-                out.wire.append(&mut lock(&self.session).pending);
+                out.add(mem::take(&mut lock(&self.session).pending));
             }
             if end == ENDED {
                 out.wire.clear();
@@ -310,11 +313,8 @@ impl Layered {
                 Err(error) => return Err(error),
             }
         }
-        out.wire.clear();
-        out.sent = 0;
-        if out.wire.capacity() > KEPT_BYTES {
-            out.wire = Vec::new();
-        }
+        // A connection that waits keeps no buffer.
+        (out.wire, out.sent) = (Vec::new(), 0);
         Ok(())
     }
 
@@ -324,7 +324,7 @@ impl Layered {
             return;
         }
         let mut state = lock(&self.session);
-        if !std::mem::replace(&mut state.is_closed, true) {
+        if !mem::replace(&mut state.is_closed, true) {
             let _ = self.call_locked(&mut state, |session| session.close());
         }
     }
@@ -434,6 +434,14 @@ impl Layered {
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.wire.set_nonblocking(nonblocking)
+    }
+}
+
+/// Whether the wire's wait is the one that is wanted, or a little longer.
+fn is_near(is: Option<Duration>, wanted: Option<Duration>) -> bool {
+    match (is, wanted) {
+        (Some(is), Some(wanted)) => (wanted..=wanted + wanted / LONGER_PART).contains(&is),
+        _ => is == wanted,
     }
 }
 

@@ -21,6 +21,14 @@ impl Out {
         self.sent == self.wire.len() && self.taken == self.told
     }
 
+    /// Has these wire bytes to send behind the others.
+    pub(super) fn add(&mut self, mut bytes: Vec<u8>) {
+        match self.wire.is_empty() {
+            true => self.wire = bytes,
+            false => self.wire.append(&mut bytes),
+        }
+    }
+
     /// How many more plain bytes are written, for the writer that brought them; `most` at most. Of
     /// a record that was sent in part, a part of its bytes: so a writer sees that the peer takes
     /// something. The last byte is written when everything is.
