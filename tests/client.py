@@ -42,11 +42,12 @@ class Answer:
 
 
 class Client:
-    """One connection, with a buffer of received bytes that are not taken yet. `source` is the
-    address that it comes from."""
+    """One connection, with a buffer of received bytes that are not taken yet. `address` is a pair of
+    host and port, or the path of a Unix socket; `source` is the address that it comes from."""
 
     def __init__(self, address, source=None, wait=WAIT_SECONDS, receive_buffer=None):
-        self.socket = socket.socket()
+        is_tcp = isinstance(address, tuple)
+        self.socket = socket.socket(socket.AF_INET if is_tcp else socket.AF_UNIX)
         try:
             self.socket.settimeout(wait)
             if receive_buffer is not None:
@@ -54,7 +55,8 @@ class Client:
             if source is not None:
                 self.socket.bind((source, 0))
             self.socket.connect(address)
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if is_tcp:
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             self.socket.close()
             raise

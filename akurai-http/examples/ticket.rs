@@ -112,7 +112,7 @@ fn login(req: &Request, sessions: &Sessions) -> io::Result<Response> {
     let Some(user) = form.get("user").filter(|user| !user.is_empty()) else {
         return Ok(Response::new(Status::UNAUTHORIZED));
     };
-    let session = Cookie::new("session", &sessions.begin(user)?);
+    let session = Cookie::new("session", &sessions.begin(user)?).secure(req.is_secure());
     Ok(Response::redirect(Status::SEE_OTHER, "/").cookie(session))
 }
 

@@ -41,7 +41,7 @@
 //! [`Cookie`]s, forms ([`Request::form`], [`Request::multipart`]), static files ([`Files`],
 //! [`Response::file`]), conditions for answers that are no files ([`Response::etag`],
 //! [`Request::check_preconditions`]), interim answers ([`Request::early_hints`]), a look whether
-//! the client is still there ([`Request::client_left`]), a client's address behind proxies
+//! the client is still there ([`Request::client_left`]), a client's address and scheme behind proxies
 //! ([`TrustedProxies`]), a server's counts ([`Handle::stats`]), the program's own failures
 //! ([`Server::on_error`]), and a client that tests an app without a port ([`testing`]).
 //!
@@ -68,9 +68,10 @@
 //!
 //! # What it leaves out
 //!
-//! For TLS, HTTP/2 and HTTP/3, put a proxy in front (nginx, Caddy, HAProxy). There is no async
-//! runtime, no template engine, no JSON: bring your own. Nothing is encrypted, and no password is
-//! hashed: SHA-256 and HMAC are here for signed values alone.
+//! For HTTP/2 and HTTP/3, put a proxy in front (nginx, Caddy, HAProxy). The proxy speaks TLS too;
+//! or your program brings a TLS library as a [`Session`]. There is no async runtime, no template
+//! engine, no JSON: bring your own. Nothing is encrypted, and no password is hashed: SHA-256 and
+//! HMAC are here for signed values alone.
 
 #![forbid(unsafe_code)]
 

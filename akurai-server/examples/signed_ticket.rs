@@ -76,7 +76,9 @@ fn login(req: &Request, signers: &Signers) -> io::Result<Response> {
     let session = signers
         .sessions
         .sign(user, SystemTime::now() + SESSION_LASTS);
-    let cookie = Cookie::new("session", &session).max_age(SESSION_LASTS);
+    let cookie = Cookie::new("session", &session)
+        .max_age(SESSION_LASTS)
+        .secure(req.is_secure());
     Ok(Response::redirect(Status::SEE_OTHER, "/").cookie(cookie))
 }
 

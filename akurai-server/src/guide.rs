@@ -1,4 +1,4 @@
-//! Pages of instructions: how to write a program, run a server, choose a machine size, migrate a
+//! Pages of instructions: how to write a program, run a server, speak TLS, choose a machine size, migrate a
 //! program, keep it secure, or let only some users follow an event stream. And a page about how
 //! Akurai works inside.
 //!
@@ -9,6 +9,9 @@ pub mod building {}
 
 #[doc = include_str!("../docs/deploying.md")]
 pub mod deploying {}
+
+#[doc = include_str!("../docs/tls.md")]
+pub mod tls {}
 
 #[doc = include_str!("../docs/sizing.md")]
 pub mod sizing {}

@@ -42,6 +42,8 @@ mod signals;
 pub use engine::{Batch, Engine, Event, EventId, Memory, Redis, RedisOptions};
 pub use hub::{History, Hub, HubOptions, HubStats, Membership, Retention};
 pub use metrics::Metrics;
+#[cfg(unix)]
+pub use signals::on_hangup;
 pub use signals::stop_on_signals;
 
 #[doc = include_str!("../../README.md")]

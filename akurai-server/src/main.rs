@@ -9,6 +9,8 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
+#[cfg(unix)]
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,6 +22,9 @@ use demo::routes::app;
 
 /// How long requests in progress may take after a signal asked the server to end.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// The address that stands for a listener on standard input.
+const STDIN: &str = "stdin";
 
 /// The exit status for a wrong command line, the same as in most programs.
 const EXIT_USAGE: u8 = 2;
@@ -79,12 +84,10 @@ fn serve(options: &Options) -> Result<(), String> {
         let addr = addr.map_err(|error| format!("no address: {error}"))?;
         announce(&format!("http://{addr}"));
     }
-    for addr in options
-        .addrs
-        .iter()
-        .filter(|addr| addr.starts_with("unix:"))
-    {
-        announce(addr);
+    for addr in &options.addrs {
+        if addr.starts_with("unix:") || addr == STDIN {
+            announce(addr);
+        }
     }
     let handle = server.handle();
     let counted = hub.clone();
@@ -125,26 +128,33 @@ fn hub(engine: Option<&str>) -> Result<Hub, String> {
 }
 
 fn bind(addrs: &[String]) -> Result<Server, String> {
-    let mut server: Option<Server> = None;
+    let mut server = Server::unbound();
     for addr in addrs {
-        let bound = match (server, addr.strip_prefix("unix:")) {
-            (None, None) => Server::bind(&**addr),
-            (Some(server), None) => server.listen(&**addr),
-            #[cfg(unix)]
-            (None, Some(path)) => Server::bind_unix(path),
-            #[cfg(unix)]
-            (Some(server), Some(path)) => server.listen_unix(path),
-            #[cfg(not(unix))]
-            (_, Some(_)) => Err(io::ErrorKind::Unsupported.into()),
-        };
-        server = Some(bound.map_err(|error| match error.kind() {
+        server = listen(server, addr).map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse if error.raw_os_error().is_some() => {
                 format!("{addr} is in use by another program")
             }
             _ => format!("cannot listen on {addr}: {error}"),
-        })?);
+        })?;
     }
-    server.ok_or_else(|| "no address to listen on".to_owned())
+    Ok(server)
+}
+
+#[cfg(unix)]
+fn listen(server: Server, addr: &str) -> io::Result<Server> {
+    match addr.strip_prefix("unix:") {
+        Some(path) => server.listen_unix(path),
+        None if addr == STDIN => server.listen_fd(io::stdin().as_fd().try_clone_to_owned()?),
+        None => server.listen(addr),
+    }
+}
+
+#[cfg(not(unix))]
+fn listen(server: Server, addr: &str) -> io::Result<Server> {
+    match addr == STDIN || addr.starts_with("unix:") {
+        true => Err(io::ErrorKind::Unsupported.into()),
+        false => server.listen(addr),
+    }
 }
 
 /// The host names that the server answers to; empty means any. A server on the network has names

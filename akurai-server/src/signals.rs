@@ -1,5 +1,5 @@
-//! Stops servers when the system asks the process to end. std cannot tell a program of that. The
-//! only `unsafe` code besides the tests' counting allocator.
+//! Stops servers when the system asks the process to end, and tells the program of SIGHUP. std does
+//! neither. The only `unsafe` code besides the tests' counting allocator.
 
 use std::io;
 use std::sync::Mutex;
@@ -64,6 +64,44 @@ pub fn stop_on_signals(handle: Handle, grace: Duration) -> io::Result<()> {
     Ok(())
 }
 
+/// Calls `work` each time the process gets SIGHUP, by which administrators ask a program to read its
+/// files again, or to make room for its successor as the example `restart` does. Without this,
+/// SIGHUP ends the process.
+///
+/// A thread of its own makes the calls, one after the other. Signals that come during a call lead
+/// to one more call. If `work` panics, it is not called again, and SIGHUP does nothing.
+///
+/// A terminal that closes sends SIGHUP too. `nohup` starts a program so that it ignores the signal,
+/// and a signal that is ignored stays ignored.
+///
+/// ```no_run
+/// use akurai_server::on_hangup;
+///
+/// # fn main() -> std::io::Result<()> {
+/// on_hangup(|| eprintln!("reading the configuration again"))?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// `AlreadyExists` after the first call that succeeded. Those of the system, if the process has no
+/// two descriptors or no thread left.
+#[cfg(unix)]
+pub fn on_hangup(work: impl FnMut() + Send + 'static) -> io::Result<()> {
+    let mut is_caught = lock(&CATCHES_HANGUP);
+    if *is_caught {
+        let told = "SIGHUP calls something already";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, told));
+    }
+    system::catch_hangup(work)?;
+    *is_caught = true;
+    Ok(())
+}
+
+#[cfg(unix)]
+static CATCHES_HANGUP: Mutex<bool> = Mutex::new(false);
+
 enum Servers {
     /// No signal is caught yet.
     None,
@@ -95,6 +133,7 @@ mod system {
     use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
     use std::thread;
 
+    const SIGHUP: c_int = 1;
     const SIGINT: c_int = 2;
     const SIGTERM: c_int = 15;
     /// Ignores the signal.
@@ -111,6 +150,10 @@ mod system {
     /// The descriptor that the handler writes to.
     static WAKE_FD: AtomicI32 = AtomicI32::new(-1);
     static HAS_COME: AtomicBool = AtomicBool::new(false);
+    /// The descriptor that the handler of SIGHUP writes to.
+    static HANGUP_FD: AtomicI32 = AtomicI32::new(-1);
+    /// A SIGHUP has come that no call has begun for.
+    static IS_HUNG_UP: AtomicBool = AtomicBool::new(false);
 
     /// From now on, the first signal calls `stop`, and the second ends the process.
     pub(super) fn catch() -> io::Result<()> {
@@ -123,24 +166,43 @@ mod system {
                 }
             })?;
         WAKE_FD.store(wake.into_raw_fd(), Ordering::SeqCst);
-        for signum in [SIGINT, SIGTERM] {
-            let handler = on_signal as extern "C" fn(c_int) as usize;
-            // A signal that was ignored must never meet the handler. Another one is lost if it
-            // comes between the two calls.
-            // SAFETY: the signals exist on every Unix. `on_signal` exists as long as the process,
-            // and does only what a signal handler may do.
-            let outcome = unsafe {
-                match signal(signum, SIG_IGN) {
-                    SIG_IGN => SIG_IGN,
-                    SIG_ERR => SIG_ERR,
-                    _ => signal(signum, handler),
+        set_handler(SIGINT, on_signal)?;
+        set_handler(SIGTERM, on_signal)
+    }
+
+    /// From now on, each SIGHUP leads to a call of `work`.
+    pub(super) fn catch_hangup(mut work: impl FnMut() + Send + 'static) -> io::Result<()> {
+        let (mut waiting, wake) = UnixStream::pair()?;
+        thread::Builder::new()
+            .name("akurai-hangup".to_owned())
+            .spawn(move || {
+                while waiting.read_exact(&mut [0]).is_ok() {
+                    // A signal that comes from now on leads to another call.
+                    IS_HUNG_UP.store(false, Ordering::SeqCst);
+                    work();
                 }
-            };
-            if outcome == SIG_ERR {
-                return Err(io::Error::last_os_error());
+            })?;
+        HANGUP_FD.store(wake.into_raw_fd(), Ordering::SeqCst);
+        set_handler(SIGHUP, on_hangup)
+    }
+
+    /// Sets the handler of a signal, unless the signal is ignored.
+    fn set_handler(signum: c_int, handler: extern "C" fn(c_int)) -> io::Result<()> {
+        // A signal that was ignored must never meet the handler. Another one is lost if it comes
+        // between the two calls.
+        // SAFETY: the callers' signals exist on every Unix. Their handlers exist as long as the
+        // process, and do only what a signal handler may do.
+        let outcome = unsafe {
+            match signal(signum, SIG_IGN) {
+                SIG_IGN => SIG_IGN,
+                SIG_ERR => SIG_ERR,
+                _ => signal(signum, handler as usize),
             }
+        };
+        match outcome {
+            SIG_ERR => Err(io::Error::last_os_error()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     extern "C" fn on_signal(signum: c_int) {
@@ -149,10 +211,22 @@ mod system {
             // SAFETY: a signal handler may call _exit(2) (POSIX.1 §2.4.3).
             unsafe { _exit(128 + signum) };
         }
+        wake(&WAKE_FD);
+    }
+
+    extern "C" fn on_hangup(_: c_int) {
+        // At most two bytes wait in the socket, so it has room.
+        if !IS_HUNG_UP.swap(true, Ordering::SeqCst) {
+            wake(&HANGUP_FD);
+        }
+    }
+
+    /// Wakes the thread that waits for this descriptor's other end.
+    fn wake(fd: &AtomicI32) {
         // SAFETY: a signal handler may call write(2) (POSIX.1 §2.4.3), the descriptor is never
         // closed, and the pointer gives one readable byte. The socket has room for it, so the call
         // succeeds and does not change errno.
-        unsafe { write(WAKE_FD.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
+        unsafe { write(fd.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
     }
 }
 

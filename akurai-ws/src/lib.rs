@@ -49,8 +49,8 @@
 //! - Compression, if [`WsOptions::deflate`] asks for it: permessage-deflate (RFC 7692), written by
 //!   hand and bounded.
 //!
-//! The crate does not do the client's side, TLS (a proxy in front of the server does), or any other
-//! extension.
+//! The crate does not do the client's side, TLS (a proxy in front of the server does, or an
+//! [`akurai_http::Session`] under it), or any other extension.
 //!
 //! # To send while another thread receives
 //!

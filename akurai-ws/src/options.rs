@@ -42,8 +42,9 @@ impl WsOptions {
     /// `https://app.example.org`, with a port if it is not the scheme's default; also
     /// `app://bundle`, `file://` and `null`. Case does not matter. Default: none. Then a request
     /// whose Origin is another host than its Host is refused with 403, since a browser sends the
-    /// user's cookies along from any page (RFC 6455 §10.2). A request without Origin comes from no
-    /// browser and is always admitted.
+    /// user's cookies along from any page (RFC 6455 §10.2). So is a page of `http:` if the request
+    /// [is secure](akurai_http::Request::is_secure). A request without Origin comes from no browser
+    /// and is always admitted.
     ///
     /// # Panics
     ///

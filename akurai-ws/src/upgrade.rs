@@ -20,7 +20,7 @@ use crate::write::outbox::{Outbox, Way};
 /// its own.
 ///
 /// A request that is not a valid upgrade gets 400 and a text that names the fault; with the wrong
-/// version also `Sec-WebSocket-Version: 13`. A request from a page of another host gets 403, unless
+/// version also `Sec-WebSocket-Version: 13`. A request from a page of another origin gets 403, unless
 /// [`WsOptions::allow_origins`] or [`WsOptions::any_origin`] admits it. In neither case does `f`
 /// run.
 ///
@@ -192,6 +192,7 @@ fn accept(req: &Request, options: &WsOptions) -> Result<AcceptedUpgrade, Respons
         authority: req.authority(),
         headers: req.headers(),
         announces_body: req.announces_body(),
+        is_secure: req.is_secure(),
     };
     let accepted = handshake::accept(&opening, &options.admission).map_err(refusal)?;
     let head = head(&accepted);
@@ -349,7 +350,7 @@ mod tests {
     #[test]
     fn case_6_any_origin_admits_another_host() {
         let foreign = request().with_header("Origin", "https://evil-example.com");
-        let fault = "websocket handshake: Origin is another host than Host; \
+        let fault = "websocket handshake: Origin is another host or scheme than the request's; \
                      WsOptions::allow_origins or any_origin on the server admits it\n";
         let _ = check_refused(&foreign, 403, fault);
         let reply = answer(&WsOptions::new().any_origin(), &foreign);

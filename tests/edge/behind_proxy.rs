@@ -39,7 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let app = demo::routes::app(&hub)
         .get("/api/client", |req| {
             let addr = req.client_addr().map(|addr| addr.to_string());
-            Response::text(addr.unwrap_or_default())
+            let scheme = if req.is_secure() { "https" } else { "http" };
+            Response::text(format!("{} {scheme}", addr.unwrap_or_default()))
         })
         .get("/api/named", |req: &Request| {
             let options = WsOptions::new().allow_origins(["https://example.org"]);

@@ -154,25 +154,34 @@ def uploads(proxy, server, checks):
 
 
 def addresses(proxy, checks):
-    forged = [f"X-Forwarded-For: {FORGED}", f"Forwarded: for={FORGED}", f"X-Real-IP: {FORGED}"]
+    forged = [
+        f"X-Forwarded-For: {FORGED}",
+        "X-Forwarded-Proto: http",
+        f"Forwarded: for={FORGED};proto=http",
+        f"X-Real-IP: {FORGED}",
+    ]
     # Event streams may have a separate section in the configuration.
     for lines, text in (
-        ([], "the client's address is told"),
+        ([], "the client's address and scheme are told"),
         (forged, "a forged one is not believed"),
         ([*forged, "Accept: text/event-stream"], "nor for an event stream"),
     ):
         with Tls(proxy.address, ELSEWHERE) as client:
             got = client.body(client.ask("/api/client", lines)).decode()
-        checks.that(got == ELSEWHERE, f"{proxy.name}: {text} ({got})")
+        checks.that(got == f"{ELSEWHERE} https", f"{proxy.name}: {text} ({got})")
 
 
 def addresses_without_proxy(server, checks):
-    """The server trusts 127.0.0.1. It does not believe X-Forwarded-For from any other address."""
-    for source, expected, who in (("127.0.0.1", FORGED, "the proxy's address"), (ELSEWHERE, ELSEWHERE, "another")):
+    """The server trusts 127.0.0.1. It believes neither field from any other address."""
+    fields = [f"X-Forwarded-For: {FORGED}", "X-Forwarded-Proto: https"]
+    for source, expected, who in (
+        ("127.0.0.1", f"{FORGED} https", "the proxy's address"),
+        (ELSEWHERE, f"{ELSEWHERE} http", "another"),
+    ):
         with Client(server.address, source) as client:
-            client.send(request("GET", "/api/client", [f"X-Forwarded-For: {FORGED}"]))
+            client.send(request("GET", "/api/client", fields))
             got = client.answer().body.decode()
-        checks.that(got == expected, f"no proxy: X-Forwarded-For from {who} gives {got}")
+        checks.that(got == expected, f"no proxy: X-Forwarded-For and -Proto from {who} give {got}")
 
 
 # ---- What Prometheus reads -----------------------------------------------------------------------

@@ -26,9 +26,12 @@ mod forms;
 mod fragments_out;
 mod gauges;
 mod gzip;
+#[cfg(unix)]
+mod handed_over;
 mod hosts;
 mod http;
 mod hub;
+mod hub_sessions;
 mod in_process;
 mod joined_sends;
 mod joining;

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use akurai_http::{Request, Response, Router, Server};
-use akurai_server::stop_on_signals;
+use akurai_server::{on_hangup, stop_on_signals};
 use akurai_tests::Client;
 
 use crate::serving::PATIENCE;
@@ -206,5 +206,48 @@ fn a_signal_that_was_ignored_stays_ignored() {
     idle(addr);
     // Were the first one caught, this one would be the second, and end the process with 143.
     process.signal(&["TERM"]);
+    process.ends_in_peace();
+}
+
+/// Three tests in one, since a process can ask for SIGHUP once.
+#[test]
+fn each_hangup_calls_the_program() {
+    const NAME: &str = "signals::each_hangup_calls_the_program";
+    if is_child() {
+        let mut calls = 0;
+        on_hangup(move || {
+            calls += 1;
+            eprintln!("at 127.0.0.1:{calls}");
+        })
+        .expect("SIGHUP can be caught");
+        let error = on_hangup(|| {}).expect_err("it is caught already");
+        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+        return serve().join().unwrap();
+    }
+    let mut process = Process::start(NAME, "");
+    let addr = process.address();
+    for call in 1..=3 {
+        process.signal(&["HUP"]);
+        assert_eq!(process.address().port(), call);
+    }
+    // Several that come before the program runs are at least one call.
+    process.signal(&["STOP", "HUP", "HUP", "CONT"]);
+    assert_eq!(process.address().port(), 4);
+    idle(addr);
+    process.signal(&["TERM"]);
+    process.ends_in_peace();
+
+    // As `nohup` starts a program.
+    let mut process = Process::start(NAME, "trap '' HUP;");
+    let addr = process.address();
+    process.signal(&["HUP"]);
+    idle(addr);
+    process.signal(&["TERM"]);
+    let mut told = String::new();
+    process
+        .stderr
+        .read_to_string(&mut told)
+        .expect("it is UTF-8");
+    assert!(!told.contains("at "), "it is not called: {told}");
     process.ends_in_peace();
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bomb
 import descriptors
+import restart
 import slow
 import soak
 import stop
@@ -17,6 +18,7 @@ PARTS = {
     "slow": slow.check,
     "descriptors": descriptors.check,
     "stop": stop.check,
+    "restart": restart.check,
     "bomb": bomb.check,
     "soak": soak.check,
 }
@@ -28,6 +30,7 @@ DESCRIPTORS = 4096
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--server", required=True, help="the demo's binary")
+    parser.add_argument("--restart", required=True, help="the example restart")
     parser.add_argument("--out", required=True, type=Path, help="directory for logs and the files that the demo serves")
     parser.add_argument("--minutes", type=int, default=10, help="length of the soak")
     parser.add_argument("parts", nargs="+", choices=PARTS)

@@ -72,17 +72,33 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 const WORDLESS: &[u8] = b";";
 
 // forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )    RFC 7239 §4
-/// The address of an element's `for` parameter.
-pub(crate) fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+/// The value of an element's first parameter of this name, without its quotes.
+fn parameter<'e>(element: &'e [u8], name: &str) -> Option<&'e [u8]> {
     let value = split_outside_quotes(element, b';').find_map(|pair| {
         let equals = pair.iter().position(|&byte| byte == b'=')?;
-        let is_for = trim_ows(&pair[..equals]).eq_ignore_ascii_case(b"for");
-        is_for.then_some(trim_ows(&pair[equals + 1..]))
+        let is_named = trim_ows(&pair[..equals]).eq_ignore_ascii_case(name.as_bytes());
+        is_named.then_some(trim_ows(&pair[equals + 1..]))
     })?;
     match value {
-        [b'"', inner @ .., b'"'] => node_address(inner),
-        token => node_address(token),
+        [b'"', inner @ .., b'"'] => Some(inner),
+        token => Some(token),
     }
+}
+
+/// The address of an element's `for` parameter (RFC 7239 §5.2).
+pub(crate) fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    node_address(parameter(element, "for")?)
+}
+
+/// Whether the scheme of an element's `proto` parameter is a secure one (RFC 7239 §5.4).
+pub(crate) fn forwarded_is_secure(element: &[u8]) -> bool {
+    parameter(element, "proto").is_some_and(is_secure_scheme)
+}
+
+/// Whether a proxy tells with this scheme that its client spoke TLS. Some name that of a WebSocket.
+/// The case of a scheme does not matter (RFC 3986 §3.1).
+pub(crate) fn is_secure_scheme(scheme: &[u8]) -> bool {
+    scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"wss")
 }
 
 // node = nodename [ ":" node-port ]                                     RFC 7239 §6
@@ -196,6 +212,39 @@ mod tests {
             r#"for=1.2.3.4, for=192.0.2.66;x=", for=203.0.113.7"#,
         ] {
             assert_eq!(split(forged), [";"], "{forged}");
+        }
+    }
+
+    #[test]
+    fn rfc7239_5_4_protocols() {
+        for (element, expected) in [
+            ("proto=https", true),
+            ("Proto=HTTPS", true),
+            ("for=_x;proto=\"https\";by=_y", true),
+            ("for=\"a;proto=http\" ; proto = https", true),
+            ("proto=wss", true),
+            ("proto=http", false),
+            ("proto=ws", false),
+            ("proto=https;for=_x", true),
+            ("proto=http;proto=https", false),
+            ("proto=", false),
+            ("proto=\"\"", false),
+            ("proto=\"", false),
+            ("proto=\"https", false),
+            ("proto=httpss", false),
+            ("proto=\"https \"", false),
+            ("proto", false),
+            ("protos=https", false),
+            ("for=\"x;proto=https\"", false),
+            ("for=https", false),
+            (";", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                forwarded_is_secure(element.as_bytes()),
+                expected,
+                "{element}"
+            );
         }
     }
 

@@ -19,10 +19,13 @@ pub(crate) fn is_origin(text: &str) -> bool {
         && authority.bytes().all(is_host)
 }
 
-/// Whether `origin`, an Origin field's value, names the host and port of `authority`, the request's
-/// Host. A proxy may write the port of the origin's scheme there, which browsers leave out. The
-/// scheme is not compared: the server does not know whether its proxy speaks TLS.
-pub(crate) fn is_same_host(origin: &[u8], authority: &str) -> bool {
+/// Whether `origin`, an Origin field's value, is that of a request for the host and port of
+/// `authority`, its Host. A proxy may write the port of the origin's scheme there, which browsers
+/// leave out.
+///
+/// Of a request that is known to be secure, the scheme must be `https`. Of any other the scheme is
+/// not compared: a proxy that we do not trust may speak TLS.
+pub(crate) fn is_own_origin(origin: &[u8], authority: &str, is_secure: bool) -> bool {
     let Some((scheme, host)) = std::str::from_utf8(origin)
         .ok()
         .filter(|origin| is_origin(origin))
@@ -30,6 +33,9 @@ pub(crate) fn is_same_host(origin: &[u8], authority: &str) -> bool {
     else {
         return false;
     };
+    if is_secure && scheme != "https" {
+        return false;
+    }
     let same = |authority: &str| authority.eq_ignore_ascii_case(host);
     let bare = default_port(scheme).and_then(|port| authority.strip_suffix(port));
     same(authority) || bare.is_some_and(same)
@@ -58,7 +64,9 @@ mod tests {
             ("https://example.com:8443", "example.com:8443"),
             ("http://[::1]:8090", "[::1]:8090"),
         ] {
-            assert!(is_same_host(origin.as_bytes(), authority), "{origin}");
+            let is_own = |is_secure| is_own_origin(origin.as_bytes(), authority, is_secure);
+            assert!(is_own(false), "{origin}");
+            assert_eq!(is_own(true), origin.starts_with("https:"), "{origin}");
         }
         for (origin, authority) in [
             ("https://evil.example", "example.com"),
@@ -80,8 +88,12 @@ mod tests {
             ("https://example.com#", "example.com"),
             ("https://example.com?", "example.com"),
         ] {
-            assert!(!is_same_host(origin.as_bytes(), authority), "{origin}");
+            for is_secure in [false, true] {
+                let is_own = is_own_origin(origin.as_bytes(), authority, is_secure);
+                assert!(!is_own, "{origin}");
+            }
         }
-        assert!(!is_same_host(b"https://example.com\xff", "example.com"));
+        let not_utf8 = b"https://example.com\xff";
+        assert!(!is_own_origin(not_utf8, "example.com", false));
     }
 }

@@ -57,8 +57,8 @@ pub(crate) fn is_authority_form(target: &[u8]) -> bool {
 
 // absolute-form = absolute-URI; http-URI = "http" "://" authority path-abempty [ "?" query ]
 //
-// `https` is accepted too, since an edge proxy may pass on its client's target. Userinfo (RFC 9110
-// §4.2.4) and an empty host (§4.2.1) are refused.
+// `https` is accepted too: the client may speak TLS to us, and a trusted proxy may pass on its
+// client's target. Userinfo (RFC 9110 §4.2.4) and an empty host (§4.2.1) are refused.
 fn absolute_form(target: &[u8]) -> Result<Target, RequestError> {
     let scheme_len = ["http://", "https://"]
         .iter()

@@ -4,14 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{headers, is_field_byte, trim};
 use crate::TrustedProxies;
-use crate::codec::forwarded::{Net, elements, forwarded_for, node_address};
+use crate::codec::forwarded::{Net, elements, forwarded_for, forwarded_is_secure, node_address};
 
 const PROXY: &str = "10.0.0.1";
 
 /// A field's value that a client forged; also addresses and networks.
 pub fn forwarded(data: &[u8]) {
     for element in elements(data) {
-        let _ = forwarded_for(element);
+        let _ = (forwarded_for(element), forwarded_is_secure(element));
     }
     if let Ok(text) = std::str::from_utf8(data) {
         let net = Net::parse(text);
@@ -22,6 +22,7 @@ pub fn forwarded(data: &[u8]) {
     }
     check_addresses(data);
     check_forged(trim(data));
+    check_forged_scheme(trim(data));
 }
 
 fn check_addresses(data: &[u8]) {
@@ -53,6 +54,7 @@ fn check_addresses(data: &[u8]) {
     );
     let element = format!("by=_x; For=\"{host}:80\";proto=https");
     assert_eq!(forwarded_for(element.as_bytes()), canonical);
+    assert!(forwarded_is_secure(element.as_bytes()));
 
     // A network contains an address if they differ only after its prefix.
     let net = Net::parse(&format!("{addr}/{prefix_bits}"));
@@ -114,6 +116,52 @@ fn check_forged(forged: &[u8]) {
         let joined = [forged, b", ", appended].concat();
         let told = told(&[(name, trim(&joined))]);
         let is_safe = told == client || (name == "Forwarded" && told == Some(proxy));
+        assert!(is_safe, "{told:?} in one line");
+    }
+}
+
+// Nor can it falsify the scheme that the proxy appends, even if the proxy speaks TLS to us: the
+// request is as secure as the proxy says, or in the worst case not secure.
+fn check_forged_scheme(forged: &[u8]) {
+    if !forged.iter().all(|&byte| is_field_byte(byte)) {
+        return;
+    }
+    let peer = Some(SocketAddr::new(PROXY.parse().expect("an address"), 4711));
+    let x_forwarded_for = TrustedProxies::x_forwarded_for([PROXY]).expect("an address");
+    let forwarded = TrustedProxies::forwarded([PROXY]).expect("an address");
+    for (scheme, is_secure) in [("https", true), ("http", false)] {
+        let told = |trusted: &TrustedProxies, fields: &[(&str, &[u8])]| {
+            let fields = headers(fields).expect("they are fields");
+            trusted.is_secure(peer, &fields)
+        };
+        let (name, client) = (
+            "X-Forwarded-Proto",
+            ("X-Forwarded-For", &b"203.0.113.7"[..]),
+        );
+        let joined = [forged, b", ", scheme.as_bytes()].concat();
+        for fields in [
+            &[(name, forged), (name, scheme.as_bytes())][..],
+            &[(name, forged), client, (name, scheme.as_bytes())],
+            &[client, (name, trim(&joined))],
+        ] {
+            assert_eq!(
+                told(&x_forwarded_for, fields),
+                Some(is_secure),
+                "{fields:?}"
+            );
+        }
+
+        let name = "Forwarded";
+        let element = format!("for=203.0.113.7;proto={scheme}");
+        let lines = [(name, forged), (name, element.as_bytes())];
+        assert_eq!(
+            told(&forwarded, &lines),
+            Some(is_secure),
+            "a line of its own"
+        );
+        let joined = [forged, b", ", element.as_bytes()].concat();
+        let told = told(&forwarded, &[(name, trim(&joined))]);
+        let is_safe = told == Some(is_secure) || told == Some(false);
         assert!(is_safe, "{told:?} in one line");
     }
 }

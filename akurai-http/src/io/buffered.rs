@@ -201,7 +201,11 @@ impl BufferedTransport {
             Some(entry) => write_both(entry, &self.output, more, &mut self.write_rate),
             None => Ok(()),
         };
-        self.broken = result.is_err();
+        if let (Err(_), Some(entry)) = (&result, &self.entry) {
+            self.broken = true;
+            // What was sent must not pass for the whole answer.
+            entry.transport.abandon();
+        }
         if self.output.capacity() > 4 * OUTPUT_BYTES {
             self.output = Vec::new();
         }

@@ -5,6 +5,8 @@ pub(crate) mod clock;
 pub(crate) mod contain;
 pub(crate) mod ending;
 pub(crate) mod failure;
+#[cfg(unix)]
+pub(crate) mod handed_over;
 pub(crate) mod limits;
 pub(crate) mod linger;
 pub(crate) mod lock;

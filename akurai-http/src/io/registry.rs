@@ -127,8 +127,9 @@ impl Registry {
         match opener.open(peer) {
             Ok(session) => Some(self.enter(transport.under(session), peer, limits)),
             Err(error) => {
+                drop(transport);
                 self.open.fetch_sub(1, Ordering::Relaxed);
-                self.note_session_failure(peer, &error);
+                self.note_session_failure(peer, error);
                 None
             }
         }
@@ -202,9 +203,11 @@ impl Registry {
     }
 
     /// Counts a session that failed, and tells why.
-    pub(crate) fn note_session_failure(&self, peer: Option<SocketAddr>, cause: &io::Error) {
+    pub(crate) fn note_session_failure(&self, peer: Option<SocketAddr>, cause: io::Error) {
         self.counts.failed_sessions.fetch_add(1, Ordering::Relaxed);
-        self.failures.tell_session(peer, cause);
+        self.failures.tell_session(peer, &cause);
+        // The error is the program's, and may panic when it is dropped.
+        let _ = contain(|| drop(cause));
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -259,11 +262,25 @@ impl Registry {
         lock(&self.deadline).unwrap_or_else(Instant::now)
     }
 
+    /// Whether busy connections may go on: nobody has asked for a stop, or its grace is not over.
+    pub(crate) fn has_grace(&self) -> bool {
+        lock(&self.deadline).is_none_or(|deadline| Instant::now() < deadline)
+    }
+
     /// Ends the input of every connection that has no request to answer. If it has a hook, only if
     /// `with_hook`.
     pub(crate) fn close_idle(&self, with_hook: bool) {
         for entry in self.entries() {
             if entry.owes_nothing() && (with_hook || !entry.has_stop_hook()) {
+                let _ = entry.transport.shutdown(Shutdown::Read);
+            }
+        }
+    }
+
+    /// Ends the input of every connection whose first request has not come.
+    pub(crate) fn close_unasked(&self) {
+        for entry in self.entries() {
+            if entry.is_unasked() {
                 let _ = entry.transport.shutdown(Shutdown::Read);
             }
         }

@@ -16,8 +16,8 @@ use crate::io::contain::contain;
 /// WebSocket. The server calls one method at a time, and never holds a system call behind it: so a
 /// session waits for nothing.
 ///
-/// An error of any method, or a panic, ends the session. Its last [`output`](Session::output), an
-/// alert for example, is still sent; then the connection is cut, and
+/// An error of any method, or a panic, ends the session. After an error, its last
+/// [`output`](Session::output), an alert for example, is still sent. Then the connection is cut, and
 /// [`Server::on_error`](crate::Server::on_error) is told.
 ///
 /// ```
@@ -33,14 +33,14 @@ use crate::io::contain::contain;
 /// }
 ///
 /// impl Session for Flip {
-///     fn receive(&mut self, wire: &[u8]) -> io::Result<()> {
+///     fn receive(&mut self, wire: &[u8]) -> io::Result<usize> {
 ///         for byte in wire {
 ///             match !byte {
 ///                 0 => self.has_ended = true,
 ///                 byte => self.plain.push(byte),
 ///             }
 ///         }
-///         Ok(())
+///         Ok(wire.len())
 ///     }
 ///
 ///     fn read(&mut self, plain: &mut [u8]) -> io::Result<Option<usize>> {
@@ -70,19 +70,21 @@ use crate::io::contain::contain;
 /// }
 /// ```
 pub trait Session: Send + 'static {
-    /// Takes all of `wire`, which the peer has sent: at least 1 byte, at most 4 KiB, cut anywhere.
-    /// The server calls this only after [`read`](Session::read) has returned `None`, so a session
-    /// need not keep more than one record.
+    /// Takes bytes that the peer has sent from the front of `wire`, and returns how many. `wire` has
+    /// at least 1 byte and at most 16 KiB, cut anywhere. The server calls this only after
+    /// [`read`](Session::read) has returned `None`, and offers in the same way what was not taken. So
+    /// a session need not keep more than one record.
     ///
     /// # Errors
     ///
-    /// If the peer broke the layer's protocol.
-    fn receive(&mut self, wire: &[u8]) -> io::Result<()>;
+    /// If the peer broke the layer's protocol. Taking nothing, 0, counts as one.
+    fn receive(&mut self, wire: &[u8]) -> io::Result<usize>;
 
     /// Moves plain bytes to the front of `plain`, which is not empty, and returns how many:
     /// `None` if the peer must send more first, as during a handshake; `Some(0)` only after the
-    /// peer said that it sends no more (a TLS close_notify). If the wire ends without that, the
-    /// server takes it for a cut connection, not for an end.
+    /// peer said that it sends no more (a TLS close_notify), and then each time. If the wire ends
+    /// without that, the server takes it for a cut connection, not for an end. This may be the
+    /// first call.
     ///
     /// # Errors
     ///
@@ -98,8 +100,10 @@ pub trait Session: Send + 'static {
     /// If the layer cannot send any more. Taking nothing, 0, counts as one.
     fn write(&mut self, plain: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Appends all wire bytes that are due, and keeps none of them. The server calls this after
-    /// each other method but `read`, after its error too.
+    /// Appends all wire bytes that are due to `wire`, which may have some already, and keeps none of
+    /// them. The server calls this after each call of another method, after its error too, but not
+    /// after a panic. If the peer makes the session answer and does not read, the server cuts the
+    /// connection when 256 KiB of such output wait.
     ///
     /// # Errors
     ///
@@ -108,7 +112,8 @@ pub trait Session: Send + 'static {
 
     /// Says to the peer that we send no more (a TLS close_notify); [`output`](Session::output)
     /// hands it out. The server calls this at most once, at an orderly end, and never when it cuts
-    /// a connection. [`write`](Session::write) is not called after it; `receive` and `read` may be.
+    /// a connection. A handshake may be in progress, or not begun.
+    /// [`write`](Session::write) is not called after it; `receive` and `read` may be.
     ///
     /// # Errors
     ///

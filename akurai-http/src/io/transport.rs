@@ -7,7 +7,7 @@ use std::any::Any;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +99,13 @@ impl Transport {
         }
     }
 
+    /// Ends a session, if there is one, without a wait: says its close, unless it may not be said.
+    pub(crate) fn finish(&self) {
+        if let Transport::Layered(socket) = self {
+            socket.finish();
+        }
+    }
+
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Transport::Tcp(socket) => (&*socket).read(buf),
@@ -142,6 +149,16 @@ impl Transport {
         each!(self, socket => socket.shutdown(how))
     }
 
+    /// Whether a session carries the bytes: then the wire shows nothing of HTTP.
+    pub(crate) fn is_secure(&self) -> bool {
+        match self {
+            Transport::Tcp(_) => false,
+            #[cfg(unix)]
+            Transport::Unix(_) => false,
+            Transport::Layered(_) => true,
+        }
+    }
+
     /// Our own address and port, if the socket has them.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
@@ -179,6 +196,9 @@ pub(crate) enum Listener {
     Shared(TcpListener),
     #[cfg(unix)]
     Unix(UnixSocket),
+    /// Others hold this Unix socket too. Its file is theirs.
+    #[cfg(unix)]
+    SharedUnix(UnixListener),
 }
 
 impl Listener {
@@ -195,12 +215,25 @@ impl Listener {
             }
             #[cfg(unix)]
             Listener::Unix(socket) => Ok((Transport::Unix(socket.listener.accept()?.0), None)),
+            #[cfg(unix)]
+            Listener::SharedUnix(listener) => {
+                let (socket, _) = listener.accept()?;
+                if !cfg!(target_os = "linux") {
+                    socket.set_nonblocking(false)?;
+                }
+                Ok((Transport::Unix(socket), None))
+            }
         }
     }
 
     /// Whether others hold the same socket. They may have made it non-blocking.
     pub(crate) fn is_shared(&self) -> bool {
-        matches!(self, Listener::Shared(_))
+        match self {
+            Listener::Shared(_) => true,
+            #[cfg(unix)]
+            Listener::SharedUnix(_) => true,
+            _ => false,
+        }
     }
 
     /// Bounds the wait of an `accept`, where the system can do so. After it, `accept` returns a
@@ -238,6 +271,15 @@ impl Listener {
                 let addr = socket.listener.local_addr()?;
                 UnixStream::connect_addr(&addr).map(drop)
             }
+            // Where the socket's queue is full, Linux lets connect(2) wait for a place, which
+            // depends on the other holders of the socket: so a thread of its own waits.
+            #[cfg(unix)]
+            Listener::SharedUnix(listener) => {
+                let addr = listener.local_addr()?;
+                let connect = move || drop(UnixStream::connect_addr(&addr));
+                let builder = std::thread::Builder::new().name("akurai-wake".to_owned());
+                builder.spawn(connect).map(drop)
+            }
         }
     }
 
@@ -254,7 +296,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) | Listener::Shared(listener) => Some(listener.local_addr()),
             #[cfg(unix)]
-            Listener::Unix(_) => None,
+            Listener::Unix(_) | Listener::SharedUnix(_) => None,
         }
     }
 
@@ -268,7 +310,7 @@ impl Listener {
                 let fd = OwnedFd::from(listener.try_clone()?);
                 Some(Transport::Tcp(TcpStream::from(fd)))
             }
-            Listener::Shared(_) => None,
+            Listener::Shared(_) | Listener::SharedUnix(_) => None,
             Listener::Unix(socket) => {
                 let fd = OwnedFd::from(socket.listener.try_clone()?);
                 Some(Transport::Unix(UnixStream::from(fd)))

@@ -86,6 +86,10 @@ impl Write for Upgraded {
 /// TCP_NODELAY is on. A wait that runs out is an error of kind `WouldBlock` on Unix and `TimedOut`
 /// on Windows. When the server shuts down, reads return 0, the end of the input, and
 /// [`is_stopping`](Socket::is_stopping) is true.
+///
+/// Under a [`Session`](crate::Session), a write whose wait runs out, or that says it took a part,
+/// may have taken all of its bytes. Come again with the same bytes at the front, or cut the
+/// connection with [`shutdown`](Socket::shutdown).
 #[derive(Clone)]
 pub struct Socket {
     entry: Arc<RegistryEntry>,
@@ -165,7 +169,9 @@ impl Socket {
         self.entry.transport.set_nonblocking(nonblocking)
     }
 
-    /// Ends one direction of the connection or both, for all clones.
+    /// Ends one direction of the connection or both, for all clones. `Write` is an orderly end, at
+    /// which a [`Session`](crate::Session) says its close; `Both` is a cut, at which it does not.
+    /// The drop of the last clone is orderly too, except by a panic.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.entry.transport.shutdown(how)
     }

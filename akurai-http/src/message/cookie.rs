@@ -76,8 +76,8 @@ impl Reply {
 /// If you set nothing else, the cookie lasts until the browser is closed. The browser sends it with
 /// every path of this host alone (`Path=/`, no `Domain`) and hides it from scripts (`HttpOnly`). It
 /// does not send it when another site posts a form here (`SameSite=Lax`). The cookie is not
-/// `Secure`, as this server cannot know whether its proxy speaks TLS. If the proxy does, call
-/// [`secure`](Cookie::secure) or name the cookie `__Host-…`.
+/// `Secure`, since a cookie does not know how the request came that it answers: call
+/// [`secure`](Cookie::secure), or name the cookie `__Host-…` if your site speaks TLS alone.
 ///
 /// A name that begins with `__Secure-` or `__Host-` makes the cookie `Secure`, and so does
 /// [`SameSite::None`]: browsers refuse such a cookie otherwise.
@@ -237,9 +237,29 @@ impl Cookie {
         self
     }
 
-    /// Browsers send it over TLS alone (and to `localhost`). Default off; see [`Cookie`].
-    pub fn secure(mut self) -> Cookie {
-        self.secure = true;
+    /// Whether browsers send it over TLS alone (and to `localhost`). Default `false`; see
+    /// [`Cookie`]. A browser takes no such cookie over a connection without TLS, so a server that
+    /// has both kinds asks its request:
+    ///
+    /// ```
+    /// use akurai_http::{Cookie, Method, Request, Response};
+    ///
+    /// fn login(req: &Request) -> Response {
+    ///     let session = Cookie::new("session", "31d4d96e407aad42").secure(req.is_secure());
+    ///     Response::text("welcome").cookie(session)
+    /// }
+    ///
+    /// let answer = login(&Request::new(Method::Post, "https://localhost/login"));
+    /// let field = answer.headers().get("Set-Cookie").unwrap();
+    /// assert_eq!(field, "session=31d4d96e407aad42; Path=/; Secure; HttpOnly; SameSite=Lax");
+    /// let answer = login(&Request::new(Method::Post, "/login"));
+    /// assert!(!answer.headers().get("Set-Cookie").unwrap().contains("Secure"));
+    /// ```
+    ///
+    /// Behind a proxy that speaks TLS and is not [trusted](crate::Server::trust), no request is
+    /// known to be secure: trust it, or say `true`.
+    pub fn secure(mut self, over_tls_alone: bool) -> Cookie {
+        self.secure = over_tls_alone;
         self
     }
 

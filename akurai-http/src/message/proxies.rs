@@ -1,14 +1,19 @@
-//! The proxies that a server believes about the client's address.
+//! The proxies that a server believes about the client's address and its scheme.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::Headers;
-use crate::codec::forwarded::{Net, elements, forwarded_for, node_address};
+use crate::codec::forwarded::{
+    Net, elements, forwarded_for, forwarded_is_secure, is_secure_scheme, node_address,
+};
 
-/// The proxies in front of a server, and the field in which they tell the client's address.
+/// The proxies in front of a server, and the fields in which they tell the client's address
+/// ([`Request::client_addr`](crate::Request::client_addr)) and whether it spoke TLS
+/// ([`Request::is_secure`](crate::Request::is_secure)).
 ///
-/// Only these proxies are believed: any client can send such a field.
+/// Only these proxies are believed: any client can send such a field. So each of them must set its
+/// fields, or append to them, and pass none on as the client wrote it.
 ///
 /// ```
 /// use akurai_http::{Server, TrustedProxies};
@@ -38,6 +43,11 @@ impl TrustedProxies {
     /// Proxies that append their peer to `X-Forwarded-For`, as nginx, Caddy and HAProxy can. Each
     /// is an address, a network such as `10.0.0.0/8`, or `unix` for any peer on a Unix socket.
     ///
+    /// These proxies tell the client's scheme in `X-Forwarded-Proto`. A proxy that does not know
+    /// this field passes a forged one on. If the field holds several schemes, they stand for the
+    /// last addresses of `X-Forwarded-For`, one for each. If there are fewer, the first of them
+    /// stands for the client: the last proxy that set the field has set it for those behind it.
+    ///
     /// # Errors
     ///
     /// `InvalidInput` if one of them is none of these; the error names it.
@@ -47,9 +57,10 @@ impl TrustedProxies {
         TrustedProxies::new(proxies, Field::XForwardedFor)
     }
 
-    /// Proxies that append their peer to `Forwarded` (RFC 7239). Use this only if they remove or
-    /// extend the field that the client sent. A proxy that knows `X-Forwarded-For` alone passes a
-    /// forged `Forwarded` on.
+    /// Proxies that append their peer to `Forwarded` (RFC 7239), and its scheme (`proto`, §5.4).
+    /// Use this only if they remove or extend the field that the client sent. A proxy that knows
+    /// `X-Forwarded-For` alone passes a forged `Forwarded` on. `X-Forwarded-For` and
+    /// `X-Forwarded-Proto` tell nothing here, as `Forwarded` tells nothing there.
     ///
     /// # Errors
     ///
@@ -80,7 +91,45 @@ impl TrustedProxies {
 
     /// The client of a request that came from `peer` with these fields.
     pub(crate) fn client(&self, peer: Option<SocketAddr>, headers: &Headers) -> Option<IpAddr> {
+        self.trace(peer, headers).0
+    }
+
+    /// Whether the client of such a request spoke TLS to the first of these proxies. `None` if no
+    /// proxy tells anything of a client: then the peer is the client.
+    ///
+    /// A proxy that tells of a client and names no secure scheme for it says that there is none.
+    /// Otherwise a session between that proxy and us would pass for the client's.
+    pub(crate) fn is_secure(&self, peer: Option<SocketAddr>, headers: &Headers) -> Option<bool> {
+        let (_, believed) = self.trace(peer, headers);
+        match self.field {
+            Field::XForwardedFor => {
+                let schemes: Vec<_> = headers.tokens("X-Forwarded-Proto").collect();
+                let is_told = believed > 0 || !schemes.is_empty();
+                (is_told && self.trusts(peer)).then(|| {
+                    let place = schemes.len().saturating_sub(believed.max(1));
+                    schemes
+                        .get(place)
+                        .is_some_and(|scheme| is_secure_scheme(scheme))
+                })
+            }
+            Field::Forwarded => {
+                let told: Vec<_> = headers.all("Forwarded").flat_map(elements).collect();
+                (believed > 0).then(|| forwarded_is_secure(told[told.len() - believed]))
+            }
+        }
+    }
+
+    /// Whether the other end of a connection is one of these proxies.
+    pub(crate) fn trusts(&self, peer: Option<SocketAddr>) -> bool {
+        let addr = peer.map(|peer| peer.ip().to_canonical());
+        addr.map_or(self.unix, |addr| self.is_trusted(addr))
+    }
+
+    /// The client, and how many elements of the field are a trusted proxy's, from the right. The
+    /// last of them is about the client.
+    fn trace(&self, peer: Option<SocketAddr>, headers: &Headers) -> (Option<IpAddr>, usize) {
         let mut client = peer.map(|peer| peer.ip().to_canonical());
+        let mut believed = 0;
         let told: Vec<Option<IpAddr>> = match self.field {
             Field::XForwardedFor => headers
                 .tokens("X-Forwarded-For")
@@ -94,16 +143,17 @@ impl TrustedProxies {
         };
         for node in told.into_iter().rev() {
             if !client.map_or(self.unix, |addr| self.is_trusted(addr)) {
-                return client;
+                break;
             }
+            believed += 1;
             match node {
                 Some(addr) => client = Some(addr),
                 // The proxy hides its peer, or writes something that we cannot read: we know the
                 // proxy alone.
-                None => return client,
+                None => break,
             }
         }
-        client
+        (client, believed)
     }
 
     fn is_trusted(&self, addr: IpAddr) -> bool {
@@ -223,6 +273,135 @@ mod tests {
             &[("X-Forwarded-For", "1.1.1.1")],
         );
         assert_eq!(x, "10.1.1.1");
+    }
+
+    /// Fields of a request, and what they tell of its client.
+    type Case<'a> = (&'a [(&'a str, &'a str)], Option<bool>);
+
+    #[track_caller]
+    fn check_secure(proxies: &TrustedProxies, peer: Option<&str>, cases: &[Case<'_>]) {
+        let peer = peer.map(|peer| SocketAddr::new(peer.parse().unwrap(), 5));
+        for (fields, expected) in cases {
+            let mut request = Request::new(Method::Get, "/");
+            for (name, value) in *fields {
+                request = request.with_header(name, value);
+            }
+            let told = proxies.is_secure(peer, request.headers());
+            assert_eq!(told, *expected, "{peer:?} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_in_x_forwarded_proto_stands_for_the_client() {
+        let proxies = TrustedProxies::x_forwarded_for(["10.0.0.0/8", "unix"]).unwrap();
+        let address = |value: &'static str| ("X-Forwarded-For", value);
+        let scheme = |value: &'static str| ("X-Forwarded-Proto", value);
+        let one = address("1.1.1.1");
+        let two = address("1.1.1.1, 10.0.0.2");
+        let proxy = Some("10.0.0.1");
+        let (yes, no) = (Some(true), Some(false));
+        for peer in [proxy, None, Some("::ffff:10.0.0.1")] {
+            check_secure(
+                &proxies,
+                peer,
+                &[
+                    (&[], None),
+                    (&[one], no),
+                    (&[scheme("https")], yes),
+                    (&[scheme("http")], no),
+                    (&[one, scheme("https")], yes),
+                    (&[scheme("HTTPS"), one], yes),
+                    (&[one, scheme("wss")], yes),
+                    (&[one, scheme("http")], no),
+                    (&[one, scheme("ws")], no),
+                    (&[one, scheme("on")], no),
+                    (&[one, scheme("\"https\"")], no),
+                    (&[one, scheme("https http")], no),
+                    (&[one, scheme("")], no),
+                    (&[one, scheme(" https ,")], yes),
+                    // The proxy has appended the last one: the others are the client's claim.
+                    (&[one, scheme("https, http")], no),
+                    (&[one, scheme("http, https")], yes),
+                    (&[one, scheme("https"), scheme("http")], no),
+                    (&[address("6.6.6.6, 1.1.1.1"), scheme("https, http")], no),
+                    (&[scheme("https, http")], no),
+                    // Two proxies: both append, or the last one sets the field or passes it on.
+                    (&[two, scheme("https, http")], yes),
+                    (&[two, scheme("http, https")], no),
+                    (&[two, scheme("https, http, https")], no),
+                    (&[two, scheme("http, https, http")], yes),
+                    (&[two, scheme("https")], yes),
+                    (&[two, scheme("http")], no),
+                    // The first address is the client's claim, since 1.1.1.1 is no proxy.
+                    (&[address("10.9.9.9, 1.1.1.1"), scheme("https, http")], no),
+                    // A proxy that hides its client may still tell its scheme.
+                    (&[address("unknown"), scheme("https")], yes),
+                    (&[("Forwarded", "for=1.1.1.1;proto=https")], None),
+                    (&[("Forwarded", "proto=https"), scheme("http")], no),
+                    (&[("Forwarded", "proto=http"), scheme("https")], yes),
+                ],
+            );
+        }
+        let claims: [&[_]; 3] = [&[scheme("https")], &[one, scheme("https")], &[two]];
+        for fields in claims {
+            check_secure(&proxies, Some("9.9.9.9"), &[(fields, None)]);
+            let others = TrustedProxies::x_forwarded_for(["9.9.9.9"]).unwrap();
+            check_secure(&others, None, &[(fields, None)]);
+            check_secure(&others, proxy, &[(fields, None)]);
+        }
+    }
+
+    #[test]
+    fn rfc7239_5_4_the_scheme_is_in_the_element_of_the_address() {
+        let proxies = TrustedProxies::forwarded(["10.0.0.0/8"]).unwrap();
+        let (yes, no) = (Some(true), Some(false));
+        for (value, expected) in [
+            ("", None),
+            (" ,", None),
+            ("for=1.1.1.1;proto=https", yes),
+            ("proto=https;for=1.1.1.1", yes),
+            ("For=\"[2001:db8::1]:4711\";Proto=\"HTTPS\"", yes),
+            ("for=1.1.1.1;proto=wss", yes),
+            ("for=1.1.1.1;proto=http", no),
+            ("for=1.1.1.1;proto=quic", no),
+            ("for=1.1.1.1;proto=", no),
+            ("for=1.1.1.1", no),
+            ("proto=https", yes),
+            ("proto=http", no),
+            ("for=_hidden;proto=https", yes),
+            ("for=unknown;proto=http", no),
+            ("for=1.1.1.1;proto=https,", yes),
+            // The proxy has appended the last one: the others are the client's claim.
+            ("for=6.6.6.6;proto=https, for=1.1.1.1;proto=http", no),
+            ("for=6.6.6.6;proto=https, for=1.1.1.1", no),
+            ("for=10.9.9.9;proto=https, for=1.1.1.1;proto=http", no),
+            ("for=6.6.6.6;proto=http, for=1.1.1.1;proto=https", yes),
+            // Two proxies: the first one tells of the client.
+            ("for=1.1.1.1;proto=https, for=10.0.0.2;proto=http", yes),
+            ("for=1.1.1.1;proto=http, for=10.0.0.2;proto=https", no),
+            ("for=1.1.1.1, for=10.0.0.2;proto=https", no),
+            ("for=10.0.0.3;proto=https, for=10.0.0.2;proto=http", yes),
+            ("for=1.1.1.1;proto=https, for=_hidden;proto=http", no),
+            // A quote that swallows what the proxy appends.
+            ("for=6.6.6.6;proto=https;x=\", for=1.1.1.1;proto=http", no),
+            ("for=6.6.6.6;x=\", for=1.1.1.1;proto=https", no),
+            ("for=\"1.1.1.1;proto=https\"", no),
+        ] {
+            let told = [("Forwarded", value)];
+            check_secure(&proxies, Some("10.0.0.1"), &[(&told, expected)]);
+            check_secure(&proxies, Some("9.9.9.9"), &[(&told, None)]);
+            check_secure(&proxies, None, &[(&told, None)]);
+            // One rule where both are there: the field that these proxies write.
+            for scheme in ["https", "http"] {
+                let both = [told[0], ("X-Forwarded-Proto", scheme)];
+                check_secure(&proxies, Some("10.0.0.1"), &[(&both, expected)]);
+            }
+        }
+        let lines = [
+            ("Forwarded", "for=1.1.1.1;proto=https"),
+            ("Forwarded", "for=10.0.0.2;proto=http"),
+        ];
+        check_secure(&proxies, Some("10.0.0.1"), &[(&lines, yes)]);
     }
 
     #[test]

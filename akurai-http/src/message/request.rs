@@ -3,17 +3,19 @@
 mod client;
 mod log;
 mod matched;
+mod peer;
 
 use std::any::Any;
 use std::fmt;
 use std::io::{self, Read};
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::codec::body::{BodyLimits, Framing};
 use crate::codec::head::{Head, HeadLimits, HeadParser};
+use crate::codec::target::Form;
 use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
 use crate::io::lock::lock;
 use crate::message::attached::Attached;
@@ -52,6 +54,8 @@ pub struct Request {
     headers: Headers,
     peer: Option<SocketAddr>,
     proxies: Option<Arc<TrustedProxies>>,
+    /// Whether a session carries the connection.
+    has_session: bool,
     /// What the path matched in the server's router. Its memory serves request after request.
     matched: Params,
     /// The route that it matched in a router that was called by hand, if there is no other.
@@ -121,28 +125,6 @@ impl Request {
         self.headers.get(name)
     }
 
-    /// The address at the other end of the connection, perhaps a proxy's; `None` on a Unix socket.
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer
-    }
-
-    /// The client's address. This is the [peer](Request::peer_addr)'s address; but if the peer is a
-    /// proxy that the server [trusts](crate::Server::trust), it is the address that the proxy
-    /// tells. `None` if neither is known, as on a Unix socket.
-    ///
-    /// The server reads the proxy's field from the right. Each trusted proxy vouches for the
-    /// address before it. The first address that is no trusted proxy's is the client's. Everything
-    /// left of it is the client's own claim, and is not believed.
-    ///
-    /// An IPv4 client always has an IPv4 address here. A socket on `[::]` may know it as
-    /// `::ffff:192.0.2.7`; here it is `192.0.2.7`.
-    pub fn client_addr(&self) -> Option<IpAddr> {
-        match &self.proxies {
-            Some(proxies) => proxies.client(self.peer, &self.headers),
-            None => self.peer.map(|peer| peer.ip().to_canonical()),
-        }
-    }
-
     /// Whether the head announces a body: a `Content-Length` above 0, or chunked.
     #[doc(hidden)] // `akurai-ws` needs it.
     pub fn announces_body(&self) -> bool {
@@ -174,12 +156,13 @@ impl Request {
             if buffered.body.is_over() {
                 break;
             }
-            if filled == body.len() {
+            // A read into little room would go by the read buffer.
+            if body.len() - filled < IDLE_BUFFER_BYTES {
                 // A client may claim any length. We believe as much as has come, or a little in the
                 // beginning.
                 let due = usize::try_from(buffered.body.due()).unwrap_or(usize::MAX);
                 let room = due.max(least).min(filled.max(CLAIMED_BYTES));
-                body.resize(filled + room, 0);
+                body.resize(body.len().max(filled + room), 0);
             }
             filled += buffered.read_body(&mut body[filled..])?;
         }
@@ -196,7 +179,8 @@ impl Request {
     }
 
     /// A request for `target` without a connection, for a handler under test. Its Host is
-    /// `localhost`, and it has no address. Its body has no limit: only a server applies
+    /// `localhost`, and it has no address. It is [secure](Request::is_secure) if the target begins
+    /// with `https:`, as in `https://localhost/`. Its body has no limit: only a server applies
     /// [`Limits`](crate::Limits) and [`Router::max_body_bytes`](crate::Router::max_body_bytes).
     ///
     /// # Panics
@@ -247,7 +231,7 @@ impl Request {
 
     #[track_caller]
     fn by_hand(method: Method, head: &[u8], body: Vec<u8>) -> Request {
-        let mut request = Request::on(None, None);
+        let mut request = Request::on(None, None, false);
         let mut parser = HeadParser::accepting(&[method]);
         let no_limits = HeadLimits {
             request_line_bytes: usize::MAX,
@@ -259,18 +243,24 @@ impl Request {
             Ok(_) => panic!("malformed request: {}", String::from_utf8_lossy(head)),
             Err(error) => panic!("malformed request: {error}"),
         }
+        request.has_session = request.has_https_target();
         request.buffered = Mutex::new(Box::new(BufferedTransport::by_hand(body)));
         request.serve_by_hand();
         request
     }
 
     /// The request of a connection, which uses it again and again.
-    pub(crate) fn on(peer: Option<SocketAddr>, proxies: Option<Arc<TrustedProxies>>) -> Request {
+    pub(crate) fn on(
+        peer: Option<SocketAddr>,
+        proxies: Option<Arc<TrustedProxies>>,
+        has_session: bool,
+    ) -> Request {
         Request {
             head: Head::default(),
             headers: Headers::default(),
             peer,
             proxies,
+            has_session,
             matched: Params::default(),
             matched_by_hand: OnceLock::new(),
             path_by_hand: OnceLock::new(),
@@ -374,7 +364,7 @@ impl Request {
     }
 
     pub(crate) fn is_asterisk(&self) -> bool {
-        self.head.form == crate::codec::target::Form::Asterisk
+        self.head.form == Form::Asterisk
     }
 
     fn own_buffers(&mut self) -> &mut Box<BufferedTransport> {
@@ -464,27 +454,6 @@ mod tests {
         assert_eq!(request.headers().all("Host").count(), 1);
         assert_eq!(Request::new(Method::Options, "*").path(), "*");
         assert_eq!(Request::new(Method::Get, "http://h").path(), "/");
-    }
-
-    #[test]
-    fn a_clients_address_is_canonical_with_and_without_proxies() {
-        let trusted = TrustedProxies::x_forwarded_for(["10.0.0.1"]).expect("an address");
-        for proxies in [None, Some(Arc::new(trusted))] {
-            for (peer, client) in [
-                ("[::ffff:127.0.0.1]:5", "127.0.0.1"),
-                ("127.0.0.1:5", "127.0.0.1"),
-                ("[2001:db8::1]:5", "2001:db8::1"),
-            ] {
-                let mut request = Request::new(Method::Get, "/");
-                (request.peer, request.proxies) = (peer.parse().ok(), proxies.clone());
-                assert_eq!(request.client_addr(), client.parse().ok(), "{peer}");
-                assert_eq!(
-                    request.peer_addr(),
-                    peer.parse().ok(),
-                    "as the socket has it"
-                );
-            }
-        }
     }
 
     #[test]

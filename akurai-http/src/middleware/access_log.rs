@@ -80,10 +80,11 @@ fn length(response: &Response) -> Option<u64> {
 
 /// One request, as [`access_log`] reports it.
 ///
-/// `Display` is the common log format, followed by the duration in seconds and the fields:
+/// `Display` is the common log format, followed by the duration in seconds, by the word `secure` if
+/// the request [is that](Request::is_secure), and by the fields:
 ///
 /// ```text
-/// 192.0.2.7 - - [06/Nov/1994:08:49:37 +0000] "GET /users/7 HTTP/1.1" 200 5 0.000042 user="ann"
+/// 192.0.2.7 - - [06/Nov/1994:08:49:37 +0000] "GET /users/7 HTTP/1.1" 200 5 0.000042 secure user="ann"
 /// ```
 ///
 /// It begins with the [client's address](Request::client_addr). The query is left out, since it may
@@ -151,11 +152,12 @@ impl LogLine<'_> {
     }
 
     /// The same as one line of JSON, for programs that collect logs. The time is in UTC (RFC 3339),
-    /// the duration in seconds; an unknown client is `null`. `bytes_received` is there after an
+    /// the duration in seconds; an unknown client is `null`, and `secure` is what
+    /// [`Request::is_secure`] says. `bytes_received` is there after an
     /// upgrade only, and `fields` if there are any. The values of fields are strings.
     ///
     /// ```text
-    /// {"time":"1994-11-06T08:49:37.123Z","client":"192.0.2.7","method":"GET","path":"/chat","version":"HTTP/1.1","status":101,"bytes_sent":5120,"bytes_received":97,"duration":61.000042,"fields":{"user":"ann","close":"1001"}}
+    /// {"time":"1994-11-06T08:49:37.123Z","client":"192.0.2.7","secure":true,"method":"GET","path":"/chat","version":"HTTP/1.1","status":101,"bytes_sent":5120,"bytes_received":97,"duration":61.000042,"fields":{"user":"ann","close":"1001"}}
     /// ```
     pub fn json(&self) -> String {
         let request = self.request;
@@ -166,9 +168,10 @@ impl LogLine<'_> {
         let path = quoted(request.path());
         let (method, version) = (request.method(), version(request));
         let (status, bytes) = (self.status.code(), self.bytes_sent());
+        let secure = request.is_secure();
         let mut json = format!(
-            "{{\"time\":\"{time}\",\"client\":{client},\"method\":\"{method}\",\"path\":{path},\
-             \"version\":\"{version}\",\"status\":{status},\"bytes_sent\":{bytes}"
+            "{{\"time\":\"{time}\",\"client\":{client},\"secure\":{secure},\
+             \"method\":\"{method}\",\"path\":{path},\"version\":\"{version}\",\"status\":{status},\"bytes_sent\":{bytes}"
         );
         if let Some(received) = self.bytes_received() {
             json += &format!(",\"bytes_received\":{received}");
@@ -210,6 +213,9 @@ impl fmt::Display for LogLine<'_> {
             self.status.code(),
         )?;
         write!(f, "{} {}", self.bytes_sent(), self.seconds())?;
+        if request.is_secure() {
+            f.write_str(" secure")?;
+        }
         for (name, value) in self.fields() {
             write!(f, " {name}={}", quoted(value))?;
         }
@@ -254,6 +260,12 @@ mod tests {
             ("user", "a \"b\"\\\r\n".to_owned()),
             ("close", "1000".to_owned()),
         ];
+        let secure = Request::new(Method::Get, "https://localhost/a");
+        assert_eq!(
+            line(&secure, 200, &ending(5, None, &fields[1..])).to_string(),
+            "- - - [06/Nov/1994:08:49:37 +0000] \"GET /a HTTP/1.1\" 200 5 1.234567 secure \
+             close=\"1000\"",
+        );
         let options = Request::new(Method::Options, "*");
         assert_eq!(
             line(&options, 799, &ending(0, Some(7), &fields)).to_string(),
@@ -267,13 +279,16 @@ mod tests {
         let get = Request::new(Method::Get, "/a%22?token=secret");
         assert_eq!(
             line(&get, 200, &ending(5, None, &[])).json(),
-            "{\"time\":\"1994-11-06T08:49:37.089Z\",\"client\":null,\"method\":\"GET\",\"path\":\"/a%22\",\
-             \"version\":\"HTTP/1.1\",\"status\":200,\"bytes_sent\":5,\"duration\":1.234567}"
+            "{\"time\":\"1994-11-06T08:49:37.089Z\",\"client\":null,\"secure\":false,\
+             \"method\":\"GET\",\"path\":\"/a%22\",\"version\":\"HTTP/1.1\",\"status\":200,\"bytes_sent\":5,\"duration\":1.234567}"
         );
         let fields = [
             ("user", "a\"\\\u{85}ü\u{2028}".to_owned()),
             ("close", "1000".to_owned()),
         ];
+        let secure = Request::new(Method::Get, "https://localhost/a");
+        let json = line(&secure, 200, &ending(5, None, &[])).json();
+        assert!(json.contains("\"client\":null,\"secure\":true,"), "{json}");
         let json = line(&get, 101, &ending(5, Some(7), &fields)).json();
         assert!(
             json.ends_with(

@@ -1,6 +1,6 @@
 //! Refuses what a page of another site makes a browser send (CSRF).
 
-use crate::codec::origin::{is_origin, is_same_host};
+use crate::codec::origin::{is_origin, is_own_origin};
 use crate::{Reply, Request, Response, Status};
 
 /// Refuses requests that a page of another origin makes its visitor's browser send, with the
@@ -14,7 +14,10 @@ use crate::{Reply, Request, Response, Status};
 ///    `same-origin` or `none`, and is refused with `cross-site`, `same-site` or anything else. Each
 ///    current browser sends the field, and no page can forge it.
 /// 3. Otherwise, if it has an `Origin` (RFC 6454 §7), it passes if that names the same host and
-///    port as the request's [`authority`](Request::authority). The scheme is not compared.
+///    port as the request's [`authority`](Request::authority). If the request
+///    [is secure](Request::is_secure), the scheme must be `https` too, which Go does not compare:
+///    an attacker in the network can write any page of `http:`. If it is not, the scheme is not
+///    compared, since a proxy that is not [trusted](crate::Server::trust) may speak TLS.
 /// 4. A request with neither comes from a program that is no browser, and passes.
 ///
 /// A request that 2 or 3 would refuse still passes if its `Origin` is [trusted](Self::trust), or
@@ -123,17 +126,18 @@ impl CrossOriginProtection {
         // An empty field counts as none, as in Go.
         let lines = |name| request.headers().all(name).filter(|v| !v.is_empty());
         let is_own_site = |site: &[u8]| matches!(site, b"same-origin" | b"none");
-        let is_own_host = |origin: &[u8]| is_same_host(origin, request.authority());
+        let is_own =
+            |origin: &[u8]| is_own_origin(origin, request.authority(), request.is_secure());
         let message = if lines("Sec-Fetch-Site").next().is_some() {
             if lines("Sec-Fetch-Site").all(is_own_site) {
                 return None;
             }
             "cross-origin request refused (Sec-Fetch-Site)"
         } else {
-            if lines("Origin").all(is_own_host) {
+            if lines("Origin").all(is_own) {
                 return None;
             }
-            "cross-origin request refused (Origin is not Host)"
+            "cross-origin request refused (Origin is not the request's)"
         };
         let is_trusted = |origin: &[u8]| {
             self.trusted
@@ -236,6 +240,27 @@ mod tests {
         check(&[trusted, EVIL, (SITE, "cross-site")], 403);
         check(&[(ORIGIN, "https://trusted.example.evil.example")], 403);
         check(&[(ORIGIN, "http://trusted.example")], 403);
+    }
+
+    #[test]
+    fn a_secure_request_comes_from_a_secure_page() {
+        for (target, origin, expected) in [
+            ("https://example.com/", "https://example.com", 200),
+            ("https://example.com:443/", "https://example.com", 200),
+            ("https://example.com:8443/", "https://example.com:8443", 200),
+            ("https://example.com/", "http://example.com", 403),
+            ("https://example.com:80/", "http://example.com", 403),
+            ("https://example.com/", "https://attacker.example", 403),
+            // A proxy that is not trusted may speak TLS.
+            ("http://example.com/", "https://example.com", 200),
+            ("http://example.com/", "http://example.com", 200),
+        ] {
+            let post = || Request::new(Method::Post, target).with_header(ORIGIN, origin);
+            let plain = CrossOriginProtection::new();
+            assert_eq!(status(plain.clone(), post()), expected, "{origin} {target}");
+            let trusting = plain.trust([origin]);
+            assert_eq!(status(trusting, post()), 200, "{origin} is trusted");
+        }
     }
 
     #[test]

@@ -17,7 +17,28 @@ use crate::{Reply, Request, Response};
 /// browser obeys `frame-ancestors` instead of `X-Frame-Options`, so the added policy would weaken a
 /// `DENY`.
 ///
-/// `Strict-Transport-Security` is not added: the proxy that speaks TLS must set it.
+/// `Strict-Transport-Security` is not added. A browser keeps that promise of TLS for months, for
+/// all ports of the host, so only its owner can give it. Set it where TLS ends: in the proxy, or if
+/// the server has a [session](crate::Session), in a line around everything. It must never go out
+/// over a connection that [is not secure](Request::is_secure) (RFC 6797 §7.2):
+///
+/// ```
+/// use akurai_http::{Method, Request, Response, Router};
+///
+/// const HSTS: &str = "Strict-Transport-Security";
+/// let router = Router::new().get("/", |_| Response::text("")).wrap(|req, next| {
+///     let mut reply = next(req);
+///     if req.is_secure() {
+///         let mut headers = reply.response_mut().headers_mut();
+///         headers.set(HSTS, "max-age=31536000").expect("a value");
+///     }
+///     reply
+/// });
+/// for (target, expected) in [("https://localhost/", Some("max-age=31536000")), ("/", None)] {
+///     let reply = router.handle(&Request::new(Method::Get, target));
+///     assert_eq!(reply.response().headers().get(HSTS), expected);
+/// }
+/// ```
 ///
 /// ```
 /// use akurai_http::{Method, Request, Response, Router, middleware};

@@ -16,7 +16,7 @@ use crate::io::transport::{Transport, is_timeout};
 use crate::serve::acceptor::{Acceptor, Bound};
 use crate::serve::connection::{self, PendingUpgrade};
 use crate::serve::overload::Refusals;
-use crate::serve::serving::Serving;
+use crate::serve::serving::{STOPPING_HEAD_TIME, Serving};
 use crate::serve::threads::Threads;
 
 /// How long the threads have to notice a forced end.
@@ -29,6 +29,10 @@ const ASK: Duration = Duration::from_millis(10);
 /// How long the last thread of a listener waits after the system refused to accept a connection,
 /// for lack of descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a server that stops tries to wake the threads that accept from a socket that others
+/// hold, when these threads are all that is left.
+const WAKE_TIME: Duration = Duration::from_secs(2);
 
 /// How often the hook of an upgraded connection is called while the server stops.
 const REMINDER: Duration = Duration::from_secs(1);
@@ -94,7 +98,8 @@ impl RunningServer {
     fn accept_and_serve(self: Arc<RunningServer>, index: usize) {
         let acceptor = &self.acceptors[index];
         while let Some((transport, peer)) = self.accept(acceptor) {
-            let spawned = match acceptor.leave() {
+            // A server that stops accepts no more.
+            let spawned = match acceptor.leave() || self.serving.registry.is_stopping() {
                 true => Ok(()),
                 false => self.spawn_acceptor(index),
             };
@@ -102,7 +107,14 @@ impl RunningServer {
                 // No other thread can be made, so this one must go on accepting.
                 acceptor.enter();
                 self.serving.registry.failures.tell_accept(&error);
-                self.refuse(transport);
+                match &acceptor.opener {
+                    None => self.refuse(transport),
+                    // Only a finished handshake could carry an answer.
+                    Some(_) => {
+                        let overloaded = &self.serving.registry.counts.overloaded;
+                        overloaded.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
                 continue;
             }
             let Serving {
@@ -135,16 +147,15 @@ impl RunningServer {
     pub(crate) fn take_in(
         self: &Arc<RunningServer>,
         transport: Transport,
-        peer: SocketAddr,
+        peer: Option<SocketAddr>,
     ) -> io::Result<()> {
         let Serving {
             registry, limits, ..
         } = &self.serving;
         if registry.is_stopping() {
-            let told = "the server was stopped";
-            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, told));
+            return Err(stopped());
         }
-        match registry.admit(transport, Some(peer), limits) {
+        match registry.admit(transport, peer, limits) {
             Ok(entry) => {
                 let server = Arc::clone(self);
                 self.threads.spawn(Box::new(move || server.serve(entry)))?;
@@ -154,9 +165,18 @@ impl RunningServer {
         Ok(())
     }
 
-    /// Waits until every thread has ended. False if the deadline came first.
-    pub(crate) fn join(&self, deadline: Instant) -> bool {
-        self.threads.join(deadline)
+    /// Serves a connection that waited for the server's begin. Its owner has gone on, so the server
+    /// itself tells an error.
+    pub(crate) fn take_in_early(
+        self: &Arc<RunningServer>,
+        transport: Transport,
+        peer: Option<SocketAddr>,
+    ) {
+        if let Err(error) = self.take_in(transport, peer)
+            && !self.serving.registry.is_stopping()
+        {
+            self.serving.registry.failures.tell_accept(&error);
+        }
     }
 
     fn refuse(self: &Arc<RunningServer>, transport: Transport) {
@@ -224,12 +244,17 @@ impl RunningServer {
                 true => Err(io::ErrorKind::ConnectionRefused.into()),
                 false => acceptor.listener.accept(),
             };
-            if self.serving.registry.is_stopping() {
-                acceptor.leave();
-                return None;
-            }
+            let is_stopping = self.serving.registry.is_stopping();
             let error = match accepted {
-                Ok(accepted) => return Some(accepted),
+                // Its client waits for an answer, even if the stop began meanwhile.
+                Ok(accepted) if !is_stopping || self.serving.registry.has_grace() => {
+                    return Some(accepted);
+                }
+                _ if is_stopping => {
+                    acceptor.leave();
+                    return None;
+                }
+                Ok(_) => continue,
                 Err(error) if is_of_the_peer(&error) => continue,
                 Err(error) => error,
             };
@@ -253,6 +278,8 @@ impl RunningServer {
     fn stop(&self) {
         self.serving.registry.close_idle(false);
         let _over = self.call_stop_hooks();
+        let mut first_requests = Some(Instant::now() + STOPPING_HEAD_TIME);
+        let mut wake_until = None;
         loop {
             // Another call may shorten the grace meanwhile.
             let deadline = self.serving.registry.deadline();
@@ -268,7 +295,17 @@ impl RunningServer {
                 }
                 thread::sleep(soon.saturating_duration_since(Instant::now()));
             }
-            if Instant::now() >= deadline {
+            let now = Instant::now();
+            if first_requests.take_if(|until| *until <= now).is_some() {
+                self.serving.registry.close_unasked();
+            }
+            match self.does_nothing_but_accept() {
+                false => wake_until = None,
+                true if now < *wake_until.get_or_insert(now + WAKE_TIME) => {}
+                // What these threads accept later is closed at once.
+                true => return self.serving.registry.stop(Duration::ZERO),
+            }
+            if now >= deadline {
                 break;
             }
         }
@@ -279,6 +316,14 @@ impl RunningServer {
         for acceptor in &self.acceptors {
             acceptor.listener.remove_file();
         }
+    }
+
+    /// Whether the only threads left wait in `accept`, at sockets that others hold too. Then nothing
+    /// may wake them, if the file of a Unix socket is gone for example.
+    fn does_nothing_but_accept(&self) -> bool {
+        let shared = self.acceptors.iter().filter(|it| it.listener.is_shared());
+        let accepting: usize = shared.map(Acceptor::accepting).sum();
+        accepting > 0 && accepting == self.threads.len() && self.serving.registry.upgraded() == 0
     }
 
     /// Calls the hooks at once, and then about once a second, until the returned sender is dropped.
@@ -302,6 +347,11 @@ impl RunningServer {
         }
         over
     }
+}
+
+/// The error for a connection that comes too late.
+pub(crate) fn stopped() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionRefused, "the server was stopped")
 }
 
 /// Whether an error of `accept` concerns only the connection that was to be accepted.

@@ -118,6 +118,11 @@ impl Acceptor {
         }
     }
 
+    /// How many threads are in `accept`, or on their way there.
+    pub(crate) fn accepting(&self) -> usize {
+        lock(&self.state).accepting
+    }
+
     /// Makes waiting threads check whether the server is over. It may take several calls until all
     /// threads have.
     pub(crate) fn stop(&self) {

@@ -17,6 +17,7 @@ mod waits;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::codec::head::{HeadLimits, HeadParser};
 use crate::io::buffered::{BufferedTransport, write_wait};
@@ -29,7 +30,7 @@ use crate::io::transport::is_timeout;
 use crate::message::app::begin_body;
 use crate::message::hosts::Hosts;
 use crate::message::own_answers::{internal_error, method_not_allowed};
-use crate::serve::serving::Serving;
+use crate::serve::serving::{STOPPING_HEAD_TIME, Serving};
 use crate::values::error::RequestError;
 use crate::{App, Method, Reply, Request, Response, Status};
 
@@ -85,7 +86,11 @@ fn open(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Box<Connection<'
         serving,
         head_limits: limits.head(),
         parser: HeadParser::accepting(&serving.other_methods),
-        request: Request::on(entry.peer, serving.proxies.clone()),
+        request: Request::on(
+            entry.peer,
+            serving.proxies.clone(),
+            entry.transport.is_secure(),
+        ),
         buffered: Box::new(BufferedTransport::new(Arc::clone(&entry), limits)),
         entry,
         first: true,
@@ -172,7 +177,7 @@ impl Connection<'_> {
                 .unread()
                 .iter()
                 .all(|byte| matches!(byte, b'\r' | b'\n'));
-            let wait = if idle {
+            let mut wait = if idle {
                 // A thread that waits owes nothing. What we write now cannot be lost if a shutdown
                 // closes the connection.
                 if self.buffered.flush().is_err() {
@@ -188,12 +193,7 @@ impl Connection<'_> {
                     false => self.refused(RequestError::HeadTooSlow),
                 };
             }
-            if idle {
-                self.request.shrink();
-                self.buffered.shrink();
-                self.parser.shrink();
-            }
-            if idle && !self.entry.set_idle() {
+            if idle && !self.rest(&mut wait) {
                 // The last answer may still be on its way.
                 return Next::Idle;
             }
@@ -207,6 +207,19 @@ impl Connection<'_> {
                 Err(_) => return Next::Gone,
             }
         }
+    }
+
+    /// Gives back what a connection without a request does not need. False if the server stops, so
+    /// that the connection must not wait. A client that has not asked yet may still do so.
+    fn rest(&mut self, wait: &mut Duration) -> bool {
+        self.request.shrink();
+        self.buffered.shrink();
+        self.parser.shrink();
+        if self.entry.set_idle(self.first) {
+            return true;
+        }
+        *wait = (*wait).min(STOPPING_HEAD_TIME);
+        self.first
     }
 
     /// Makes the part of a refused head that was read the request to answer, since the answer
@@ -284,7 +297,7 @@ impl Connection<'_> {
             let authority = self.request.authority();
             !authority.is_empty() && !hosts.names(authority)
         };
-        if hosts.as_ref().is_some_and(is_misdirected) {
+        if hosts.as_ref().is_some_and(is_misdirected) || self.request.has_false_target() {
             let misdirected = RequestError::Misdirected;
             self.serving.registry.counts.refuse(misdirected);
             return Response::refusal(misdirected).into();

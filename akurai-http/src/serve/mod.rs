@@ -3,6 +3,8 @@
 pub(crate) mod accept;
 pub(crate) mod acceptor;
 pub(crate) mod connection;
+pub(crate) mod hand_over;
+pub(crate) mod intake;
 pub(crate) mod overload;
 pub(crate) mod server;
 pub(crate) mod serving;

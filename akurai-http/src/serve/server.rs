@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 #[cfg(unix)]
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::io::failure::Failure;
 use crate::io::limits::Limits;
@@ -18,6 +18,7 @@ use crate::io::unix_socket::UnixSocket;
 use crate::message::hosts::Hosts;
 use crate::serve::accept::RunningServer;
 use crate::serve::acceptor::Bound;
+use crate::serve::intake::Intake;
 use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
 use crate::{App, Stats, TrustedProxies};
@@ -35,12 +36,13 @@ use crate::{App, Stats, TrustedProxies};
 #[derive(Debug)]
 #[must_use = "a server answers nobody until `run` is called"]
 pub struct Server {
-    listeners: Vec<Bound>,
+    pub(super) listeners: Vec<Bound>,
     limits: Limits,
     proxies: Option<Arc<TrustedProxies>>,
     hosts: Option<Hosts>,
     registry: Arc<Registry>,
     threads: Arc<Threads>,
+    intake: Arc<Intake>,
 }
 
 impl Server {
@@ -124,7 +126,7 @@ impl Server {
     /// # use std::io::{self, IoSlice};
     /// # struct Tls;
     /// # impl Session for Tls {
-    /// #     fn receive(&mut self, _: &[u8]) -> io::Result<()> { todo!() }
+    /// #     fn receive(&mut self, _: &[u8]) -> io::Result<usize> { todo!() }
     /// #     fn read(&mut self, _: &mut [u8]) -> io::Result<Option<usize>> { todo!() }
     /// #     fn write(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> { todo!() }
     /// #     fn output(&mut self, _: &mut Vec<u8>) -> io::Result<()> { todo!() }
@@ -165,13 +167,13 @@ impl Server {
     }
 
     /// A server without an address, for a test's
-    /// [`Client`](crate::testing::Client::with_server); or one whose addresses all come by
-    /// [`listen`](Server::listen).
+    /// [`Client`](crate::testing::Client::with_server); for connections that all come by
+    /// [`Handle::adopt`]; or one whose addresses all come by [`listen`](Server::listen).
     pub fn unbound() -> Server {
         Server::on(Vec::new())
     }
 
-    fn on(listeners: Vec<Listener>) -> Server {
+    pub(super) fn on(listeners: Vec<Listener>) -> Server {
         Server {
             listeners: listeners.into_iter().map(Bound::from).collect(),
             limits: Limits::default(),
@@ -179,6 +181,7 @@ impl Server {
             hosts: None,
             registry: Arc::default(),
             threads: Arc::default(),
+            intake: Arc::default(),
         }
     }
 
@@ -188,8 +191,9 @@ impl Server {
         self
     }
 
-    /// Believes only these proxies about the client's address; see
-    /// [`Request::client_addr`](crate::Request::client_addr).
+    /// Believes only these proxies about the client's address and scheme; see
+    /// [`Request::client_addr`](crate::Request::client_addr) and
+    /// [`Request::is_secure`](crate::Request::is_secure).
     pub fn trust(mut self, proxies: TrustedProxies) -> Server {
         self.proxies = Some(Arc::new(proxies));
         self
@@ -303,6 +307,7 @@ impl Server {
         Handle {
             registry: Arc::clone(&self.registry),
             threads: Arc::clone(&self.threads),
+            intake: Arc::clone(&self.intake),
         }
     }
 
@@ -342,6 +347,7 @@ impl Server {
             hosts,
             registry,
             threads,
+            intake,
         } = self;
         let serving = Serving {
             other_methods: app.methods(),
@@ -351,7 +357,9 @@ impl Server {
             hosts,
             registry,
         };
-        RunningServer::new(serving, listeners, threads)
+        let server = RunningServer::new(serving, listeners, threads);
+        intake.begin(&server);
+        server
     }
 }
 
@@ -360,11 +368,18 @@ impl Server {
 pub struct Handle {
     registry: Arc<Registry>,
     threads: Arc<Threads>,
+    pub(super) intake: Arc<Intake>,
 }
 
 impl Handle {
+    /// Waits until every thread has ended. False if the deadline came first.
+    pub(crate) fn join(&self, deadline: Instant) -> bool {
+        self.threads.join(deadline)
+    }
+
     /// Makes [`Server::run`] return. The server accepts no more connections, and closes idle ones
-    /// at once. Requests that are being answered finish with `Connection: close`. Upgraded
+    /// at once. A client that has connected and not sent a request has 1 s for its first one.
+    /// Requests that are being answered finish with `Connection: close`. Upgraded
     /// connections see the end of their input; a WebSocket of `akurai-ws` says 1001 instead. After
     /// `grace`, the server closes by force what is left. This method waits for nothing but what
     /// [`on_stop`](Handle::on_stop) was given. Another call can only shorten the grace.

@@ -9,6 +9,10 @@ use crate::io::registry::Registry;
 use crate::message::hosts::Hosts;
 use crate::{App, Method, TrustedProxies};
 
+/// How long the rest of a head may take once the server stops, and a connection's first head from
+/// its first byte on. A client whose connection was just accepted cannot know that the server stops.
+pub(crate) const STOPPING_HEAD_TIME: Duration = Duration::from_secs(1);
+
 /// The app, and what bounds and counts its connections.
 pub(crate) struct Serving {
     pub(crate) app: Box<dyn App>,
@@ -23,8 +27,17 @@ pub(crate) struct Serving {
 
 impl Serving {
     /// How long a connection may wait for its next request: less as places run out, zero when all
-    /// are taken. The wait for its first request never shrinks to zero.
+    /// are taken. The wait for its first request never shrinks to zero, and is 1 s at most once the
+    /// server stops.
     pub(crate) fn idle_wait(&self, first: bool) -> Duration {
+        let wait = self.running_idle_wait(first);
+        match first && self.registry.is_stopping() {
+            true => wait.min(STOPPING_HEAD_TIME),
+            false => wait,
+        }
+    }
+
+    fn running_idle_wait(&self, first: bool) -> Duration {
         if first && self.limits.idle_timeout.is_zero() {
             return self.limits.head_deadline;
         }

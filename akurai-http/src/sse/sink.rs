@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::Shutdown;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::codec::deflate::Flush;
@@ -250,14 +251,17 @@ impl SseSink {
             gzip.compress(&self.buffer, Flush::Sync, &mut coded);
             self.buffer = coded;
         }
-        // After half an event, the client would read later bytes as its rest. So the connection
-        // ends.
-        let result = (&self.socket)
-            .write_all(&self.buffer)
-            .inspect_err(|_| drop(self.socket.shutdown(Shutdown::Both)));
+        let result = self.write_or_cut(&self.buffer);
         self.buffer.clear();
         self.buffer.shrink_to(4 * 1024);
         result
+    }
+
+    /// After half an event, the client would read later bytes as its rest. So the connection ends.
+    fn write_or_cut(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.socket)
+            .write_all(bytes)
+            .inspect_err(|_| drop(self.socket.shutdown(Shutdown::Both)))
     }
 
     fn check(&self) -> io::Result<()> {
@@ -275,15 +279,18 @@ impl Drop for SseSink {
     /// Ends the stream so that the last event arrives, even if the client is still sending: see
     /// [`Socket::linger`].
     fn drop(&mut self) {
+        if thread::panicking() {
+            // The client still gets the last event, but no word that nothing is missing.
+            self.socket.entry().transport.abandon();
+        }
         if let Some(gzip) = &mut self.gzip {
             // If an event could not be written, the end cannot be written either.
             let mut end = Vec::new();
             gzip.compress(b"", Flush::Finish, &mut end);
-            let _ = (&self.socket).write_all(&end);
+            let _ = self.write_or_cut(&end);
         }
         // An EventSource sends nothing, so usually there is nothing to wait for.
         if self.is_input_unread || !self.socket.is_input_empty() {
-            let _ = self.socket.set_nonblocking(false);
             self.socket.linger();
         }
     }

@@ -50,7 +50,6 @@ use std::time::Duration;
 
 use crate::io::clock::after;
 use crate::io::transport::Transport;
-use crate::serve::accept::RunningServer;
 use crate::{App, Handle, Request, Server};
 
 pub use answer::Answer;
@@ -80,7 +79,6 @@ const PEER: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 49_152);
 /// their threads have ended. If that takes more than 1 s and `wait` together, it returns without
 /// them and says so on stderr.
 pub struct Client {
-    server: Arc<RunningServer>,
     handle: Handle,
     running: Option<JoinHandle<io::Result<()>>>,
     wait: Duration,
@@ -119,13 +117,11 @@ impl Client {
     pub fn with_server(server: Server, app: impl App) -> Client {
         let handle = server.handle();
         let server = server.start(app);
-        let serving = Arc::clone(&server);
         let running = thread::Builder::new()
             .name("akurai-testing".to_owned())
-            .spawn(move || serving.run())
+            .spawn(move || server.run())
             .expect("the system can make a thread");
         Client {
-            server,
             handle,
             running: Some(running),
             wait: WAIT,
@@ -229,7 +225,7 @@ impl Client {
     /// descriptor or thread left.
     pub fn connect(&self) -> io::Result<ClientEnd> {
         let (ours, theirs) = Transport::pair()?;
-        self.server.take_in(theirs, self.peer)?;
+        self.handle.take_in(theirs, Some(self.peer))?;
         Ok(ClientEnd::new(ours, self.wait, self.cookies.clone()))
     }
 
@@ -245,7 +241,7 @@ impl Drop for Client {
         if let Some(running) = self.running.take() {
             let _ = running.join();
         }
-        if !self.server.join(after(self.wait)) {
+        if !self.handle.join(after(self.wait)) {
             eprintln!(
                 "akurai-http: {:?} after a test's client was dropped, a handler still runs",
                 self.wait

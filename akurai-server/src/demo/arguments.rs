@@ -10,7 +10,8 @@ akurai-server: live events, a chat and a WebSocket echo, on std alone
 Usage: akurai-server [OPTIONS]
 
 Options:
-  -a, --addr ADDR   Listen there: HOST:PORT, where port 0 takes a free one, or unix:PATH;
+  -a, --addr ADDR   Listen there: HOST:PORT, where port 0 takes a free one, unix:PATH, or stdin,
+                    if that is a listening socket, as with systemd's StandardInput=socket;
                     may be given several times          [default: 127.0.0.1:8090]  [env: AKURAI_ADDR]
       --host NAME   Answer to this host name or address too; may be given several times. On loopback
                     alone, or where a NAME is given, other hosts get 421, against DNS rebinding

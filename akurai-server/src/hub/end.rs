@@ -15,7 +15,7 @@ impl Hub {
     /// - An event stream ends. Its client comes back with `Last-Event-ID` after the time
     ///   [`retry`](crate::HubOptions::retry) ± ½. Your handler then decides: 401, 403 or 204 keep
     ///   an `EventSource` away, and [`sse`](Hub::sse) continues the stream without a loss. A client
-    ///   that cannot take everything at once gets the rest only if it may come back.
+    ///   that cannot take everything within 5 s gets the rest only if it may come back.
     /// - A WebSocket is closed with 1000, after which clients should not come back by themselves.
     ///   It is closed with 1013 if it missed an event, or if this node has not yet read the event
     ///   that it named to [`join_after`](Hub::join_after). Until its own thread has dropped the

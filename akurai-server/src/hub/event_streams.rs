@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use akurai_http::{Socket, SseEvent};
 
+use super::backlog::Flushed;
 use super::early::Early;
 use super::greeting::{Cursor, Greeting};
 use super::mailbox::Mailbox;
 use super::ring::{BATCH, Lost};
 use super::shared::Shared;
 use super::stored_event::{self, StoredEvent};
-use super::subscriber::{Flushed, Input, Subscriber, discard_input};
+use super::subscriber::Subscriber;
 use crate::EventId;
 use crate::clock::{after, jitter};
 
@@ -57,8 +58,8 @@ pub(crate) struct EventStreams {
     stalled: Vec<u32>,
     /// Subscribers that are ahead of this node; they are not in `by_topic`.
     early: Vec<u32>,
-    /// The sockets of streams that have ended, and until when the thread keeps each.
-    ending: Vec<(Socket, Instant)>,
+    /// Streams that end, and until when the thread keeps each.
+    ending: Vec<(Subscriber, Instant)>,
     scratch: Vec<u8>,
     next_tick: Instant,
     /// The slot at which the next tick begins to look.
@@ -156,11 +157,15 @@ impl EventStreams {
             if let Cursor::Now(id) = cursor {
                 // Otherwise its client would come back without an id, and begin at a later "now".
                 let here = SseEvent::default().id(id.to_string());
-                subscriber.queue_own(here.encode().expect("an id of ours"));
+                subscriber
+                    .backlog
+                    .queue_own(here.encode().expect("an id of ours"));
             }
             return self.finish(subscriber);
         }
-        subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
+        subscriber
+            .backlog
+            .queue_own(retry.encode().expect("it has neither name nor id"));
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -225,7 +230,7 @@ impl EventStreams {
             last: self.last,
         };
         greeting.queue(&mut subscriber, &cursor);
-        subscriber.allow_backlog();
+        subscriber.backlog.allow();
         for topic in &subscriber.topics {
             self.by_topic
                 .entry(Arc::clone(topic))
@@ -290,12 +295,12 @@ impl EventStreams {
             let Some(subscriber) = &mut self.slots[slot as usize] else {
                 continue;
             };
-            if subscriber.is_idle() {
+            if subscriber.backlog.is_empty() {
                 self.dirty.push(slot);
             }
             match gauge {
-                true => subscriber.queue_latest(event),
-                false => subscriber.queue(event),
+                true => subscriber.backlog.queue_latest(event),
+                false => subscriber.backlog.queue(event),
             }
         }
     }
@@ -314,7 +319,7 @@ impl EventStreams {
             let from = self.next.max(subscriber.told);
             let mut topics = subscriber.topics.iter();
             if topics.any(|topic| lost.concerns(topic, from)) {
-                subscriber.queue_own(reset.clone());
+                subscriber.backlog.queue_own(reset.clone());
                 self.shared.counts.resets.add(1);
                 self.flush(slot as u32);
             }
@@ -332,7 +337,7 @@ impl EventStreams {
             Flushed::All => subscriber.retry_at = None,
             Flushed::Gone => self.remove(slot, Subscriber::cut),
             Flushed::Stalled => {
-                let (events, bytes) = subscriber.backlog();
+                let (events, bytes) = subscriber.backlog.slowness();
                 let stalled = subscriber
                     .stalled
                     .map_or(Duration::ZERO, |since| since.elapsed());
@@ -384,8 +389,9 @@ impl EventStreams {
         }
         self.next_tick = now + TICK;
         self.notice_stop(now);
-        self.ending
-            .retain(|(socket, until)| now < *until && discard_input(socket) == Input::Open);
+        self.ending.retain_mut(|(subscriber, until)| {
+            now < *until && subscriber.go_on_ending(&mut self.scratch)
+        });
         let ticks = self.shared.options.sweep.as_millis() / TICK.as_millis();
         let ticks = usize::try_from(ticks).unwrap_or(usize::MAX);
         let share = self.slots.len().div_ceil(ticks.max(1));
@@ -415,13 +421,15 @@ impl EventStreams {
             return self.remove(slot, Subscriber::cut);
         }
         let idle = now.saturating_duration_since(subscriber.last_write);
-        if subscriber.is_idle() && idle >= self.shared.options.heartbeat {
+        if subscriber.backlog.is_empty() && idle >= self.shared.options.heartbeat {
             let here = match subscriber.early {
                 None => SseEvent::default().id(self.last.to_string()),
                 // With our id, it would come back from a place before its own.
                 Some(_) => SseEvent::comment(""),
             };
-            subscriber.queue_own(here.encode().expect("an id of ours"));
+            subscriber
+                .backlog
+                .queue_own(here.encode().expect("an id of ours"));
             self.flush(slot);
         }
         self.end_if_due(slot, now);

@@ -56,16 +56,16 @@ impl Greeting<'_> {
             for event in &latest {
                 self.shared.count(event, 1);
                 match replay {
-                    Some(_) => subscriber.queue(event),
+                    Some(_) => subscriber.backlog.queue(event),
                     // Without an id: if the client came back with this id before it has the reset,
                     // it would never learn of the gap.
-                    None => subscriber.queue_own(event.without_id()),
+                    None => subscriber.backlog.queue_own(event.without_id()),
                 }
             }
         }
         for event in missed {
             self.shared.count(event, 1);
-            subscriber.queue(event);
+            subscriber.backlog.queue(event);
         }
         let end = match replay {
             None => {
@@ -77,7 +77,7 @@ impl Greeting<'_> {
             }
             Some(_) => own(here),
         };
-        subscriber.queue_own(end);
+        subscriber.backlog.queue_own(end);
     }
 
     /// The events that a client should get: for a gauge, only its last one.

@@ -1,6 +1,7 @@
 //! Sends one event to many: topics, subscribers that cost no thread, and replay for clients that
 //! come back.
 
+mod backlog;
 mod early;
 mod end;
 mod engine_reader;
@@ -336,7 +337,7 @@ impl Hub {
     }
 
     /// Makes a topic a gauge, of which only the last value matters. A subscriber that falls behind
-    /// gets only the newest value. A new subscriber gets the last value at once, if the hub still
+    /// gets only the newest value, behind what was being written to it. A new subscriber gets the last value at once, if the hub still
     /// has it ([`retain`](Hub::retain) keeps it). A WebSocket subscriber gets every value. This
     /// does nothing for a topic longer than 1,024 bytes, which has no events.
     pub fn latest_only(&self, topic: &str) {

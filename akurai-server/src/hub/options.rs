@@ -61,8 +61,9 @@ impl HubOptions {
         self
     }
 
-    /// Most events that wait for one subscriber that reads slowly. Default 1,000. With one more,
-    /// the hub ends its connection, and the client comes back with `Last-Event-ID`.
+    /// Most events that wait for one subscriber that reads slowly, behind the write under way: one
+    /// event, or several that have at most 64 KiB together. Default 1,000. With one more, the hub
+    /// cuts its connection, and the client comes back with `Last-Event-ID`.
     pub fn max_backlog_events(mut self, max_backlog_events: usize) -> HubOptions {
         self.max_backlog_events = max_backlog_events;
         self

@@ -18,6 +18,8 @@ pub(crate) struct Opening<'r> {
     pub(crate) authority: &'r str,
     pub(crate) headers: &'r Headers,
     pub(crate) announces_body: bool,
+    /// Whether the request is known to be secure; if not, it may still be.
+    pub(crate) is_secure: bool,
 }
 
 /// The origins that the application admits, and the subprotocols and compression that it speaks.
@@ -100,7 +102,7 @@ pub(crate) fn accept(
     }
     let compression = extensions::negotiate(headers, admission.compression);
     let compression = compression.map_err(|_| HandshakeError::Extensions)?;
-    if !is_admitted(headers, opening.authority, admission) {
+    if !is_admitted(opening, admission) {
         return Err(HandshakeError::Origin);
     }
     Ok(Accepted {
@@ -145,8 +147,8 @@ impl fmt::Display for HandshakeError {
             Self::Protocol => "Sec-WebSocket-Protocol must list tokens, none of them twice",
             Self::Extensions => "Sec-WebSocket-Extensions is no list of extensions",
             Self::Origin => {
-                "Origin is another host than Host; WsOptions::allow_origins or any_origin on the server \
-                 admits it"
+                "Origin is another host or scheme than the request's; WsOptions::allow_origins or \
+                 any_origin on the server admits it"
             }
         })
     }
@@ -197,10 +199,10 @@ fn choose(headers: &Headers, spoken: &[String]) -> Option<String> {
 }
 
 // §10.2: a client that is not a browser sends no Origin, and could send any.
-fn is_admitted(headers: &Headers, authority: &str, admission: &Admission) -> bool {
+fn is_admitted(opening: &Opening<'_>, admission: &Admission) -> bool {
     admission.any_origin
-        || headers.all("Origin").all(|origin| {
-            origin::is_same_host(origin, authority)
+        || opening.headers.all("Origin").all(|origin| {
+            origin::is_own_origin(origin, opening.authority, opening.is_secure)
                 || admission.origins.iter().any(|own| own.is(origin))
         })
 }

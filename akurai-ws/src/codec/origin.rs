@@ -60,8 +60,8 @@ impl Origin {
     }
 }
 
-/// Whether `origin` (an Origin field's value) names the host and port that `authority` (the
-/// request's Host) names.
+/// Whether `origin` (an Origin field's value) is that of a request for the host and port that
+/// `authority` (its Host) names.
 ///
 /// ```text
 /// origin    = scheme "://" host [ ":" port ]    RFC 6454 §7.1
@@ -72,15 +72,20 @@ impl Origin {
 ///
 /// An absent port is the default of the Origin's scheme, on both sides. So behind a proxy that ends
 /// TLS, `Host: example.com` is port 443 for a page of `https://example.com`.
-pub(crate) fn is_same_host(origin: &[u8], authority: &str) -> bool {
+///
+/// Of a request that is known to be secure, the scheme must be `https`: an attacker in the network
+/// can write any page of `http:`. Of any other the scheme is not compared, since a proxy that the
+/// server does not trust may speak TLS.
+pub(crate) fn is_own_origin(origin: &[u8], authority: &str, is_secure: bool) -> bool {
     let Some((scheme, origin)) = std::str::from_utf8(origin)
         .ok()
         .and_then(|o| o.split_once("://"))
     else {
         return false;
     };
-    let Some((_, default_port)) = http_scheme(scheme) else {
-        return false;
+    let default_port = match http_scheme(scheme) {
+        Some((is_https, default_port)) if is_https || !is_secure => default_port,
+        _ => return false,
     };
     match (split(origin, default_port), split(authority, default_port)) {
         (Some((origin_host, origin_port)), Some((host, port))) => {
@@ -152,10 +157,13 @@ mod tests {
 
     #[track_caller]
     fn check(origin: &str, authority: &str, same: bool) {
+        let is_own = |is_secure| is_own_origin(origin.as_bytes(), authority, is_secure);
+        assert_eq!(is_own(false), same, "{origin} at {authority}");
+        let is_https = origin.to_ascii_lowercase().starts_with("https:");
         assert_eq!(
-            is_same_host(origin.as_bytes(), authority),
-            same,
-            "{origin} at {authority}"
+            is_own(true),
+            same && is_https,
+            "{origin} at {authority}, secure"
         );
     }
 
@@ -288,6 +296,10 @@ mod tests {
 
     #[test]
     fn case_6_not_utf8() {
-        assert!(!is_same_host(b"http://example.com\xff", "example.com"));
+        assert!(!is_own_origin(
+            b"http://example.com\xff",
+            "example.com",
+            false
+        ));
     }
 }

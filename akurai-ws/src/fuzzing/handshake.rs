@@ -27,6 +27,7 @@ struct Case<'c> {
     fields: Vec<(&'c str, &'c [u8])>,
     authority: &'c str,
     announces_body: bool,
+    is_secure: bool,
     any_origin: bool,
     origins: Vec<&'c str>,
     subprotocols: Vec<&'c str>,
@@ -67,6 +68,7 @@ pub fn handshake(data: &[u8]) {
             authority: case.authority,
             headers,
             announces_body: case.announces_body,
+            is_secure: case.is_secure,
         };
         accept(&opening, &admission)
     };
@@ -115,6 +117,7 @@ impl<'c> Case<'c> {
             fields: Vec::new(),
             authority: "example.com",
             announces_body: flags & 2 != 0,
+            is_secure: flags & 8 != 0,
             any_origin: flags & 1 != 0,
             origins: Vec::new(),
             subprotocols: Vec::new(),
@@ -207,7 +210,8 @@ impl<'c> Case<'c> {
         };
         let named = origin_of(origin);
         let is_named = self.origins.iter().any(|text| origin_of(text) == named);
-        is_own(origin, self.authority) || (named.is_some() && is_named)
+        let is_page = !self.is_secure || origin.to_ascii_lowercase().starts_with("https://");
+        (is_page && is_own(origin, self.authority)) || (named.is_some() && is_named)
     }
 
     /// The first subprotocol that both sides speak, in the server's order.

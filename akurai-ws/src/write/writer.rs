@@ -204,12 +204,14 @@ mod tests {
     use super::*;
     use crate::write::queue::Queue;
 
-    /// Takes so many bytes with each write, and then fails.
+    /// Says that it takes so many bytes with each write, and then fails. It has taken all bytes,
+    /// as a session does: those that it did not tell of come again.
     #[derive(Debug)]
     struct Peer {
         takes: Vec<usize>,
         fails: ErrorKind,
         taken: Vec<u8>,
+        untold: usize,
         writes: usize,
         timeouts: Vec<Duration>,
     }
@@ -217,13 +219,18 @@ mod tests {
     impl Outlet for Peer {
         fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
             self.writes += 1;
+            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            let untold = &self.taken[self.taken.len() - self.untold..];
+            let again = untold.len().min(all.len());
+            assert!(all[..again] == untold[..again], "other bytes come again");
+            self.taken.extend(&all[again..]);
+            self.untold += all.len() - again;
             if self.takes.is_empty() {
                 return Err(self.fails.into());
             }
-            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
-            let taken = all.len().min(self.takes.remove(0));
-            self.taken.extend(&all[..taken]);
-            Ok(taken)
+            let told = all.len().min(self.takes.remove(0));
+            self.untold -= told;
+            Ok(told)
         }
 
         fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -245,6 +252,7 @@ mod tests {
             takes: takes.to_vec(),
             fails,
             taken: Vec::new(),
+            untold: 0,
             writes: 0,
             timeouts: Vec::new(),
         };

@@ -3,6 +3,9 @@
 pub mod client;
 pub mod floor;
 pub mod frame;
+#[path = "../../tls/src/info.rs"]
+pub mod info;
+#[path = "../../tls/src/over_rustls.rs"]
 pub mod over_rustls;
 pub mod tls;
 pub mod wire;

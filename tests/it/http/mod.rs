@@ -7,6 +7,7 @@ mod methods;
 mod params;
 mod problems;
 mod routing;
+mod secure;
 mod waiting;
 
 use akurai_http::{App, Request, Response};

@@ -350,6 +350,11 @@ fn http_07_absolute_form() {
         assert_eq!(answer.header("x-query"), query, "{target}");
         assert_eq!(answer.header("x-authority"), Some(authority), "{target}");
     }
+    all_refused(
+        &mirror,
+        421,
+        ["https://example.org/x", "HTTPS://t"].map(get),
+    );
     let origin_form = served(&mirror, get("/x"));
     assert_eq!(origin_form.header("x-authority"), Some("t"));
     all_refused(

@@ -47,7 +47,8 @@ fn files(dir: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// The Rust sources of the workspace's members; tests/bench and tests/fuzz are not members.
+/// The Rust sources of the workspace's members; tests/bench, tests/fuzz and tests/tls are not
+/// members.
 fn rust_files() -> Vec<PathBuf> {
     let members = [
         "akurai-http",
@@ -87,6 +88,17 @@ fn check(paths: &[PathBuf], rule: impl Fn(&str) -> Vec<String>) {
         );
     }
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+}
+
+/// The guide shows the very sessions that tests/tls compiles and tries.
+#[test]
+fn the_guide_shows_the_sessions_that_are_tried() {
+    let page = read(&root().join("akurai-server/docs/tls.md"));
+    for name in ["over_rustls", "over_openssl", "info", "configs"] {
+        let file = read(&root().join(format!("tests/tls/src/{name}.rs")));
+        let block = format!("```ignore\n{file}```\n");
+        assert!(page.contains(&block), "the guide shows another {name}.rs");
+    }
 }
 
 fn manifests() -> Vec<PathBuf> {

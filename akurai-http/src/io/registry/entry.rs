@@ -70,6 +70,8 @@ const UPGRADED: u8 = 2;
 /// The last answer was written, and we read on until the client has it; see
 /// [`RegistryEntry::linger`].
 const LINGERING: u8 = 3;
+/// The connection waits for its first request, so a shutdown gives the client a moment for it.
+const UNASKED: u8 = 4;
 
 impl RegistryEntry {
     pub(super) fn new(
@@ -96,14 +98,12 @@ impl RegistryEntry {
 
     #[inline]
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let count = self
-            .transport
-            .read(buf)
-            .map_err(|error| self.noted(error))?;
+        let result = self.transport.read(buf);
         // A forced end may have discarded bytes in front of these.
         if self.is_cut.load(Ordering::SeqCst) {
             return Ok(0);
         }
+        let count = result.map_err(|error| self.noted(error))?;
         self.traffic
             .bytes_received
             .fetch_add(count as u64, Ordering::Relaxed);
@@ -121,7 +121,7 @@ impl RegistryEntry {
         self.count_written(written.map_err(|error| self.noted(error))?)
     }
 
-    /// The same error of a call, behind why the session failed, if that is its cause.
+    /// The same error of a call. Tells why the session failed, if that is its cause.
     #[cold]
     fn noted(&self, error: io::Error) -> io::Error {
         self.tell_session_failure();
@@ -129,8 +129,11 @@ impl RegistryEntry {
     }
 
     fn tell_session_failure(&self) {
-        if let Some(failure) = self.transport.take_session_failure() {
-            self.registry.note_session_failure(self.peer, &failure);
+        // A session that was cut in the middle has no fault.
+        if let Some(failure) = self.transport.take_session_failure()
+            && !self.is_cut.load(Ordering::SeqCst)
+        {
+            self.registry.note_session_failure(self.peer, failure);
         }
     }
 
@@ -223,13 +226,19 @@ impl RegistryEntry {
         matches!(self.phase.load(Ordering::SeqCst), IDLE | UPGRADED)
     }
 
-    /// Says that the connection waits for a request. False if it should not wait, since the server
-    /// stops.
-    pub(crate) fn set_idle(&self) -> bool {
+    /// Says that the connection waits for a request, or for its `first`. False if the server stops:
+    /// then it should not wait, or not for long.
+    pub(crate) fn set_idle(&self, first: bool) -> bool {
         // A thread that stops the server sets its flag before it looks for idle connections. We
         // look at the flag after we became idle. So one of the two sees the other.
-        self.phase.store(IDLE, Ordering::SeqCst);
+        let phase = if first { UNASKED } else { IDLE };
+        self.phase.store(phase, Ordering::SeqCst);
         !self.registry.is_stopping()
+    }
+
+    /// Whether it waits for its first request.
+    pub(super) fn is_unasked(&self) -> bool {
+        self.phase.load(Ordering::SeqCst) == UNASKED
     }
 
     /// Says that a request has arrived.
@@ -320,8 +329,8 @@ impl RegistryEntry {
         self.set_lingering();
         // The reads below must wait, whatever the socket was set to before.
         let may_wait = !self.limits.linger_time.is_zero()
-            && self.transport.shutdown(Shutdown::Write).is_ok()
-            && self.transport.set_nonblocking(false).is_ok();
+            && self.transport.set_nonblocking(false).is_ok()
+            && self.transport.shutdown(Shutdown::Write).is_ok();
         if !may_wait {
             return;
         }
@@ -400,6 +409,7 @@ impl RegistryEntry {
 
 impl Drop for RegistryEntry {
     fn drop(&mut self) {
+        self.transport.finish();
         self.tell_session_failure();
         {
             let mut entries = lock(&self.registry.entries);

@@ -15,8 +15,12 @@ fn rfc6265_4_1_1_attributes() {
     check(Cookie::new("a", ""), "a=; Path=/; HttpOnly; SameSite=Lax");
     check(plain().http_only(false), "a=b; Path=/; SameSite=Lax");
     check(
-        plain().secure(),
+        plain().secure(true),
         "a=b; Path=/; Secure; HttpOnly; SameSite=Lax",
+    );
+    check(
+        plain().secure(true).secure(false),
+        "a=b; Path=/; HttpOnly; SameSite=Lax",
     );
     check(plain().path("/x"), "a=b; Path=/x; HttpOnly; SameSite=Lax");
     check(
@@ -65,7 +69,7 @@ fn prefixes_are_held_to() {
         "__Secure-a=b; Path=/x; Domain=example.org; Secure; HttpOnly; SameSite=Lax",
     );
     check(
-        Cookie::new("__Host-a", "b").path("/"),
+        Cookie::new("__Host-a", "b").path("/").secure(false),
         "__Host-a=b; Path=/; Secure; HttpOnly; SameSite=Lax",
     );
     check(

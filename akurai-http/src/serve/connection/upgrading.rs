@@ -124,7 +124,7 @@ impl Connection<'_> {
         if !self.request.has_end() {
             return Socket::new(entry);
         }
-        let mut request = mem::replace(&mut self.request, Request::on(None, None));
+        let mut request = mem::replace(&mut self.request, Request::on(None, None, false));
         let status = self.begun.as_ref().map(|begun| begun.status);
         let registry = Arc::clone(&self.serving.registry);
         let run = move |ending: Ending| {

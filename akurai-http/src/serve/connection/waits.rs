@@ -3,10 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::io::clock::after;
-use crate::serve::serving::Serving;
-
-/// How long the rest of a head may take once the server stops.
-const STOPPING_HEAD_TIME: Duration = Duration::from_secs(1);
+use crate::serve::serving::{STOPPING_HEAD_TIME, Serving};
 
 /// Longest wait of one read in the middle of a head. After it the thread checks whether the server
 /// stops.

@@ -2,6 +2,7 @@
 //! stops.
 
 use std::collections::HashSet;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,9 @@ use super::super::subscriber::Subscriber;
 use super::EventStreams;
 use crate::clock::{after, below, jitter};
 
-/// How long the thread keeps the socket of a stream that has ended. The client may still be
-/// sending, and a reset of the connection would destroy the last events (RFC 9112 §9.6).
+/// How long the thread keeps a stream that ends. Its client may need time for what waits. It may
+/// also still be sending, and a reset of the connection would destroy the last events (RFC 9112
+/// §9.6).
 const ENDING_TIME: Duration = Duration::from_secs(5);
 
 impl EventStreams {
@@ -60,12 +62,14 @@ impl EventStreams {
     /// Ends the stream of a subscriber that has no slot any more. Its client comes back.
     pub(super) fn finish(&mut self, mut subscriber: Subscriber) {
         let retry = SseEvent::default().retry(jitter(self.shared.options.retry, 2));
-        subscriber.queue_own(retry.encode().expect("it has neither name nor id"));
-        // It does not matter whether the client takes this: it asks again for events that it
-        // missed.
-        let _ = subscriber.flush(&mut self.scratch);
-        let topics = subscriber.topics.clone();
-        self.ending.push((subscriber.end(), after(ENDING_TIME)));
+        subscriber
+            .backlog
+            .queue_own(retry.encode().expect("it has neither name nor id"));
+        let topics = mem::take(&mut subscriber.topics);
+        // If its time is over before all is taken, the client asks again for what it missed.
+        if subscriber.end(&mut self.scratch) {
+            self.ending.push((subscriber, after(ENDING_TIME)));
+        }
         self.count_left(&topics);
     }
 

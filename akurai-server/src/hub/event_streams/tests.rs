@@ -1,6 +1,6 @@
 use std::sync::mpsc;
 
-use akurai_http::testing::Client;
+use akurai_http::testing::{Client, Events};
 use akurai_http::{Request, event_stream};
 
 use super::super::options::{HubOptions, Retention};
@@ -56,16 +56,51 @@ fn what_a_topic_keeps_does_not_take_a_pass_beyond_its_end() {
     assert_eq!(numbers(streams.last), []);
 }
 
-#[test]
-fn a_loss_that_a_greeting_has_told_is_not_told_again() {
+/// An event stream that has begun: its subscriber to the topic `a`, and what the client gets.
+fn subscriber() -> (Subscriber, Client, Events) {
     let (give, given) = mpsc::channel();
     let client = Client::new(move |_: &Request| {
         let give = give.clone();
         event_stream(move |upgraded| give.send(upgraded.into_parts().1).unwrap())
     });
-    let mut events = client.events("/").unwrap();
+    let events = client.events("/").unwrap();
     let socket: Socket = given.recv().unwrap();
     socket.set_nonblocking(true).unwrap();
+    let ends = Instant::now() + Duration::from_secs(60);
+    let subscriber = Subscriber::new(socket, Box::new([Arc::from("a")]), ends);
+    (subscriber, client, events)
+}
+
+#[test]
+fn a_stream_ends_behind_what_its_client_has_yet_to_take() {
+    let mut streams = streams(HubOptions::default());
+    let (mut subscriber, _client, events) = subscriber();
+    let shared = Arc::clone(&streams.shared);
+    let text = "~".repeat(4_000_000);
+    shared.ring.publish("a", "", &text).unwrap();
+    shared.ring.publish("a", "", "last").unwrap();
+    for event in shared.ring.read(0, 2).events {
+        subscriber.backlog.queue(&event);
+    }
+    streams.finish(subscriber);
+    let (mut subscriber, _) = streams.ending.pop().expect("its client is there");
+    assert!(!subscriber.backlog.is_empty(), "no system has room for it");
+    let reader = std::thread::spawn(move || {
+        let events = events.map(|event| event.unwrap().data);
+        events.collect::<Vec<_>>()
+    });
+    while subscriber.go_on_ending(&mut streams.scratch) {
+        std::thread::yield_now();
+    }
+    assert!(subscriber.backlog.is_empty());
+    drop(subscriber);
+    let data = reader.join().unwrap();
+    assert!(data == [&*text, "last"], "{} events", data.len());
+}
+
+#[test]
+fn a_loss_that_a_greeting_has_told_is_not_told_again() {
+    let (subscriber, _client, mut events) = subscriber();
     let mut streams = streams(HubOptions::default());
     let shared = Arc::clone(&streams.shared);
     let (ring, resets) = (&shared.ring, || shared.counts.read().resets);
@@ -74,8 +109,6 @@ fn a_loss_that_a_greeting_has_told_is_not_told_again() {
     // The thread has not met this loss yet when the client comes.
     ring.lose(EventId { ms: 1, seq: 0 });
     ring.publish("a", "", "kept").unwrap();
-    let ends = Instant::now() + Duration::from_secs(60);
-    let subscriber = Subscriber::new(socket, Box::new([Arc::from("a")]), ends);
     streams.slots.push(None);
     streams.place(0, subscriber, Cursor::Unknown);
     streams.deliver(ring.end().0);

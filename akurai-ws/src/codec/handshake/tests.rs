@@ -21,6 +21,7 @@ fn opening(request: &Request) -> Opening<'_> {
         authority: "example.com",
         headers: request.headers(),
         announces_body: false,
+        is_secure: false,
     }
 }
 

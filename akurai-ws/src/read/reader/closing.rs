@@ -24,11 +24,14 @@ impl Reader {
             self.discard();
             // A peer that has ended its side may still read ours.
             self.outbox.await_close();
-            let _ = self.socket.shutdown(Shutdown::Write);
         }
-        if self.outbox.abandon() {
-            let _ = self.socket.shutdown(Shutdown::Both);
-        }
+        self.outbox.abandon();
+        // Half a frame is no end: FIN, which a session's close goes with, would say that it is.
+        let end = match self.outbox.closing().has_failed() {
+            true => Shutdown::Both,
+            false => Shutdown::Write,
+        };
+        let _ = self.socket.shutdown(end);
         if let Some(info) = self.outbox.close_info() {
             self.socket.log("close", info.code);
         }

@@ -98,13 +98,15 @@ impl<O: Escorted> Outbox<O> {
         }
     }
 
-    /// Whether FIN follows our Close when that is out. If not, the caller sends FIN now.
+    /// Whether a thread still writes. If that is our Close, FIN follows it. If it is the rest of a
+    /// frame, the connection ends when it is [given up](Self::abandon). If no thread writes, the
+    /// caller sends FIN now.
     pub(crate) fn will_send_fin(&self) -> bool {
-        let closing = &mut self.lock().closing;
-        if closing.is_due() {
-            *closing = Closing::Queued { then_fin: true };
+        let mut state = self.lock();
+        if state.closing.is_due() {
+            state.closing = Closing::Queued { then_fin: true };
         }
-        closing.is_due()
+        state.closing.is_due() || matches!(state.turn, Turn::Taken(_))
     }
 
     /// The transport has ended, or the peer is gone without a word. A thread that writes will find
@@ -113,13 +115,11 @@ impl<O: Escorted> Outbox<O> {
         self.finish(&mut self.lock(), has_failed);
     }
 
-    /// Gives the connection up. Returns whether a thread still writes; then the caller shuts the
-    /// socket down.
-    pub(crate) fn abandon(&self) -> bool {
+    /// Gives the connection up. If a thread still writes, it has failed.
+    pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         let is_writing = matches!(state.turn, Turn::Taken(_));
         self.finish(&mut state, is_writing);
-        is_writing
     }
 
     pub(super) fn finish(&self, state: &mut StateGuard<'_, O>, has_failed: bool) {

@@ -178,5 +178,6 @@ fn a_close_from_the_other_side_and_other_ends() {
     );
     check(WhenFull::Close, 1, 1, &[&[Fail, Finish], &[Send, Post]]);
     check(WhenFull::Close, 1, 1, &[&[Pong, End], &[SendLong], &[Post]]);
+    check(WhenFull::Close, 1, 1, &[&[End, Finish], &[SendLong, Post]]);
     check(WhenFull::Close, 0, 2, &[&[Fail, Finish], &[Stream(2)]]);
 }

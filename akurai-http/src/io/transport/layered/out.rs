@@ -1,12 +1,17 @@
 //! What a session's transport sends, and how long its calls wait.
 
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// An empty send buffer that is larger is freed: that of a handshake is, that of short answers is
+/// not.
+const KEPT_BYTES: usize = 512;
 
 /// What is being sent.
 #[derive(Default)]
 pub(super) struct Out {
-    pub(super) wire: Vec<u8>,
+    wire: Vec<u8>,
     /// How much of `wire` was sent.
     pub(super) sent: usize,
     /// How many plain bytes the session has made `wire` of.
@@ -18,14 +23,36 @@ pub(super) struct Out {
 impl Out {
     /// Whether everything was sent, and its writer told.
     pub(super) fn is_done(&self) -> bool {
-        self.sent == self.wire.len() && self.taken == self.told
+        self.unsent().is_empty() && self.is_told()
     }
 
-    /// Has these wire bytes to send behind the others.
-    pub(super) fn add(&mut self, mut bytes: Vec<u8>) {
-        match self.wire.is_empty() {
-            true => self.wire = bytes,
-            false => self.wire.append(&mut bytes),
+    /// Whether no writer has yet to come again with bytes that were taken.
+    pub(super) fn is_told(&self) -> bool {
+        self.taken == self.told
+    }
+
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.wire[self.sent..]
+    }
+
+    /// Takes all of `pending`, to be sent behind the rest.
+    pub(super) fn add(&mut self, pending: &mut Vec<u8>) {
+        if self.wire.is_empty() {
+            mem::swap(&mut self.wire, pending);
+        } else {
+            self.wire.append(pending);
+        }
+        if pending.capacity() > KEPT_BYTES {
+            *pending = Vec::new();
+        }
+    }
+
+    /// Forgets what was sent, and what was not.
+    pub(super) fn clear(&mut self) {
+        self.wire.clear();
+        self.sent = 0;
+        if self.wire.capacity() > KEPT_BYTES {
+            self.wire = Vec::new();
         }
     }
 
@@ -33,7 +60,7 @@ impl Out {
     /// a record that was sent in part, a part of its bytes: so a writer sees that the peer takes
     /// something. The last byte is written when everything is.
     pub(super) fn tell(&mut self, most: usize) -> usize {
-        let written = match self.sent == self.wire.len() {
+        let written = match self.unsent().is_empty() {
             true => self.taken,
             false => {
                 let part = self.taken as u128 * self.sent as u128 / self.wire.len() as u128;

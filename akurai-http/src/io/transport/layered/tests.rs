@@ -1,9 +1,10 @@
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{IoSlice, Read};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
+use crate::io::transport::is_timeout;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -17,8 +18,10 @@ struct Flip {
 }
 
 impl Session for Flip {
-    fn receive(&mut self, wire: &[u8]) -> io::Result<()> {
-        assert!(self.plain.is_empty() && !wire.is_empty() && wire.len() <= 4096);
+    /// Takes no more than 1,000 bytes at a time.
+    fn receive(&mut self, wire: &[u8]) -> io::Result<usize> {
+        assert!(self.plain.is_empty() && !wire.is_empty() && wire.len() <= 16 * 1024);
+        let wire = &wire[..wire.len().min(1000)];
         for byte in wire {
             match !byte {
                 0 => self.has_ended = true,
@@ -31,7 +34,7 @@ impl Session for Flip {
                 byte => self.plain.push_back(byte),
             }
         }
-        Ok(())
+        Ok(wire.len())
     }
 
     fn read(&mut self, plain: &mut [u8]) -> io::Result<Option<usize>> {
@@ -99,6 +102,23 @@ fn plain_bytes_go_through_and_both_ends_are_said() {
     layered.shutdown(Shutdown::Write).expect("it is open");
     drop(layered);
     assert_eq!(rest(&peer), b"!good bye\0");
+}
+
+#[test]
+fn what_the_session_cannot_take_is_offered_again() {
+    let (layered, peer) = pair();
+    let sent: Vec<u8> = (0..3500).map(|n| b'a' + (n % 26) as u8).collect();
+    peer.write(&flipped(&sent)).expect("written");
+    peer.write(&[!0]).expect("written");
+    peer.shutdown(Shutdown::Write).expect("shut down");
+    let (mut read, mut buf) = (Vec::new(), [0; 4096]);
+    loop {
+        match layered.read(&mut buf).expect("an orderly end") {
+            0 => break,
+            count => read.extend_from_slice(&buf[..count]),
+        }
+    }
+    assert!(read == sent, "{} of {} bytes", read.len(), sent.len());
 }
 
 #[test]

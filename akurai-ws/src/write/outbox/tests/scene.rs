@@ -78,6 +78,10 @@ const TOO_SLOW: Duration = Duration::from_millis(60);
 #[derive(Debug, Default)]
 struct Peer {
     taken: Vec<u8>,
+    /// How many bytes it took by writes that did not say so: they would have blocked, or said that
+    /// they took less. So does a session, which cannot take its records back. These bytes come
+    /// again.
+    untold: usize,
     /// How often it does something other than taking all bytes at once.
     faults_left: usize,
     fin_at: Option<usize>,
@@ -95,7 +99,7 @@ pub(super) struct Pipe {
 impl Pipe {
     fn take(&self, bytes: &[u8], wait: Option<Duration>) -> io::Result<usize> {
         let mut peer = self.peer.lock();
-        let mut taken = bytes.len();
+        let mut told = bytes.len();
         if peer.has_ended || peer.has_failed {
             return Err(ErrorKind::BrokenPipe.into());
         }
@@ -109,15 +113,23 @@ impl Pipe {
         }
         match (how, wait) {
             (0, _) => {}
-            (1, _) => taken = taken.min(3),
-            (2, None) => return Err(ErrorKind::WouldBlock.into()),
+            (1, _) => told = told.min(3),
+            (2, None) => told = 0,
             (2, Some(wait)) => {
+                if wait <= TOO_SLOW {
+                    told = 0;
+                    peer.take(bytes, told);
+                    self.peer.wake(&peer);
+                }
                 drop(peer);
                 model::pass_time(wait.min(TOO_SLOW));
-                if wait <= TOO_SLOW {
+                if told == 0 {
                     return Err(ErrorKind::WouldBlock.into());
                 }
                 peer = self.peer.lock();
+                if peer.has_ended {
+                    return Err(ErrorKind::BrokenPipe.into());
+                }
             }
             _ => {
                 peer.has_failed = true;
@@ -125,9 +137,24 @@ impl Pipe {
                 return Err(ErrorKind::BrokenPipe.into());
             }
         }
-        peer.taken.extend_from_slice(&bytes[..taken]);
+        peer.take(bytes, told);
         self.peer.wake(&peer);
-        Ok(taken)
+        match told {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            told => Ok(told),
+        }
+    }
+}
+
+impl Peer {
+    /// Takes all of these bytes, and is going to say that it took `told` of them.
+    fn take(&mut self, bytes: &[u8], told: usize) {
+        let untold = &self.taken[self.taken.len() - self.untold..];
+        let again = untold.len().min(bytes.len());
+        assert_eq!(bytes[..again], untold[..again], "other bytes come again");
+        self.taken.extend_from_slice(&bytes[again..]);
+        self.untold += bytes.len() - again;
+        self.untold -= told;
     }
 }
 
@@ -148,6 +175,10 @@ impl Outlet for Pipe {
 
     fn shutdown(&self, how: Shutdown) {
         let mut peer = self.peer.lock();
+        // A session would say here that all is well.
+        let is_whole = peer.untold == 0 && !frames(&peer.taken).1;
+        let is_cut = how == Shutdown::Both || peer.has_ended || peer.has_failed;
+        assert!(is_whole || is_cut, "FIN in the middle of a frame");
         let len = peer.taken.len();
         peer.fin_at.get_or_insert(len);
         peer.has_ended |= how == Shutdown::Both;
@@ -259,6 +290,9 @@ impl Scene {
             Finish => self.finish(),
             Op::End => {
                 outbox.end(false);
+                if !outbox.closing().has_failed() && !outbox.will_send_fin() {
+                    self.pipe.shutdown(Shutdown::Write);
+                }
                 Ok(())
             }
         }
@@ -269,11 +303,13 @@ impl Scene {
         let result = self.outbox.close(CLOSE, "", Way::Send);
         if !self.outbox.closing().has_failed() {
             self.outbox.await_close();
-            self.pipe.shutdown(Shutdown::Write);
         }
-        if self.outbox.abandon() {
-            self.pipe.shutdown(Shutdown::Both);
-        }
+        self.outbox.abandon();
+        self.pipe
+            .shutdown(match self.outbox.closing().has_failed() {
+                true => Shutdown::Both,
+                false => Shutdown::Write,
+            });
         result
     }
 
@@ -341,6 +377,10 @@ impl End<'_> {
         let (frames, is_cut) = frames(&self.peer.taken);
         let may_be_cut = self.state.closing.has_failed() || self.peer.has_ended;
         assert!(!is_cut || may_be_cut, "half a frame");
+        assert!(
+            self.peer.untold == 0 || may_be_cut,
+            "what it took never came again"
+        );
         frames
     }
 
