@@ -93,3 +93,26 @@ impl Wait {
         (nanos != u64::MAX).then(|| Duration::from_nanos(nanos))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffers_of_a_handshake_are_freed_and_those_of_short_answers_are_not() {
+        let mut out = Out::default();
+        let mut pending = Vec::new();
+        let mut send = |bytes: usize, out: &mut Out| {
+            pending.extend(vec![0; bytes]);
+            out.add(&mut pending);
+            assert_eq!(out.unsent().len(), bytes);
+            out.clear();
+            pending.capacity() + out.wire.capacity()
+        };
+        assert_eq!(send(2000, &mut out), 0);
+        assert_eq!(send(100_000, &mut out), 0);
+        assert!((100..=2 * KEPT_BYTES).contains(&send(100, &mut out)));
+        assert!((100..=2 * KEPT_BYTES).contains(&send(100, &mut out)));
+        assert!(send(100_000, &mut out) <= KEPT_BYTES);
+    }
+}

@@ -144,7 +144,28 @@ impl Layered {
 /// Whether the wire's wait is the one that is wanted, or a little longer.
 fn is_near(is: Option<Duration>, wanted: Option<Duration>) -> bool {
     match (is, wanted) {
-        (Some(is), Some(wanted)) => (wanted..=wanted + wanted / LONGER_PART).contains(&is),
+        (Some(is), Some(wanted)) => is
+            .checked_sub(wanted)
+            .is_some_and(|more| more <= wanted / LONGER_PART),
         _ => is == wanted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_is_a_little_longer_serves_and_a_shorter_one_does_not() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        assert!(is_near(None, None));
+        assert!(is_near(ms(1000), ms(1000)));
+        assert!(is_near(ms(1000), ms(999)));
+        assert!(is_near(ms(1000), ms(950)));
+        assert!(!is_near(ms(1000), ms(900)));
+        assert!(!is_near(ms(999), ms(1000)));
+        assert!(!is_near(None, ms(1000)));
+        assert!(!is_near(ms(1000), None));
+        assert!(is_near(Some(Duration::MAX / 2), Some(Duration::MAX / 2)));
     }
 }
