@@ -52,6 +52,8 @@ class Server(Process):
         ports = self.line(r"\d+ \d+").split()
         self.tls, self.plain = (("127.0.0.1", int(port)) for port in ports)
         self.lock = threading.Lock()
+        # A gauge's values count on, from one subscriber to the next.
+        self.next_value = 1
 
     def context(self, version):
         return context(self.certificates, version)

@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 
-from client import request
+from client import ask, request
 from tls_client import TlsClient, context
 
 VERSIONS = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
@@ -34,8 +34,10 @@ def keep_alive(server, version):
         big = client.answer().body
         rest = client.rest()
     number = "3" if version == VERSIONS["TLS 1.3"] else "2"
+    plain = ask(server.plain, "GET", "/tls").body
     # Each library writes the version in its own way.
-    right = text.startswith("name localhost, TLSv1") and f"{number}, certificate 0" in text
+    right = text.startswith("name localhost, TLSv1") and f"{number}, certificate 0, secure true" in text
+    right = right and plain == b"plain, secure false\n"
     return right and piped == [text] * 3 and big == BIG and rest == b"", f"{text!r} {piped}"
 
 

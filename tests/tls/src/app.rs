@@ -66,11 +66,12 @@ fn options() -> WsOptions {
 fn connection(req: &Request) -> Response {
     let tls = req.get::<TlsInfo>();
     Response::text(match tls {
-        None => "plain\n".to_owned(),
+        None => format!("plain, secure {}\n", req.is_secure()),
         Some(tls) => {
             let certificate = tls.client_certificate.as_ref().map_or(0, Vec::len);
             let name = tls.server_name.as_deref().unwrap_or("none");
-            format!("name {name}, {}, certificate {certificate}\n", tls.protocol)
+            let (protocol, secure) = (&tls.protocol, req.is_secure());
+            format!("name {name}, {protocol}, certificate {certificate}, secure {secure}\n")
         }
     })
 }
@@ -109,17 +110,17 @@ fn publish(hub: &Hub, req: &Request) -> io::Result<Response> {
     Ok(Response::text("published\n"))
 }
 
-/// Publishes so many values of at most so many bytes.
+/// Publishes so many values of at most so many bytes; the first has this number.
 fn measure(hub: &Hub, req: &Request) -> io::Result<Response> {
     let text = String::from_utf8(req.body()?).map_err(io::Error::other)?;
     let numbers: Vec<usize> = text
         .split(' ')
         .filter_map(|word| word.parse().ok())
         .collect();
-    let [count, bytes] = numbers[..] else {
-        return Err(io::Error::other("COUNT BYTES"));
+    let [first, count, bytes] = numbers[..] else {
+        return Err(io::Error::other("FIRST COUNT BYTES"));
     };
-    for n in 1..=count {
+    for n in first..first + count {
         hub.publish("gauge", "value", &patterned(n, bytes))?;
     }
     Ok(Response::text("published\n"))

@@ -67,10 +67,10 @@ impl Pair {
                     has_ended,
                 };
                 while pair.client.is_handshaking() {
-                    pair.to_session(MOST_BYTES);
-                    pair.to_client();
+                    pair.client_sends(MOST_BYTES);
+                    pair.session_sends();
                 }
-                pair.to_session(MOST_BYTES);
+                pair.client_sends(MOST_BYTES);
                 check(&mut pair);
             }
         }
@@ -80,7 +80,7 @@ impl Pair {
         self.client.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3)
     }
 
-    fn from_client(&mut self) -> Vec<u8> {
+    fn client_output(&mut self) -> Vec<u8> {
         let mut wire = Vec::new();
         while self.client.wants_write() {
             self.client.write_tls(&mut wire).expect("a Vec takes all");
@@ -89,8 +89,8 @@ impl Pair {
     }
 
     /// What the client has to send, in pieces of so many bytes.
-    fn to_session(&mut self, piece_bytes: usize) {
-        for mut wire in self.from_client().chunks(piece_bytes) {
+    fn client_sends(&mut self, piece_bytes: usize) {
+        for mut wire in self.client_output().chunks(piece_bytes) {
             while !wire.is_empty() {
                 self.read();
                 let count = self.session.receive(wire).expect("a right record");
@@ -122,7 +122,7 @@ impl Pair {
     }
 
     /// What the session has to send; the client's plain bytes of it.
-    fn to_client(&mut self) -> Vec<u8> {
+    fn session_sends(&mut self) -> Vec<u8> {
         let wire = self.output();
         let (mut wire, mut plain) = (&wire[..], Vec::new());
         while !wire.is_empty() && self.client.read_tls(&mut wire).expect("a slice") > 0 {
@@ -164,10 +164,10 @@ fn cut_anywhere_bytes_arrive_both_ways() {
     for piece_bytes in [1, 7, 1000, MOST_BYTES] {
         Pair::each(|pair| {
             pair.client_writes(&bytes(50_000));
-            pair.to_session(piece_bytes);
+            pair.client_sends(piece_bytes);
             assert_eq!(pair.plain, bytes(50_000));
             pair.session_writes(&bytes(40_000));
-            assert_eq!(pair.to_client(), bytes(40_000));
+            assert_eq!(pair.session_sends(), bytes(40_000));
             assert!(!pair.has_ended);
         });
     }
@@ -184,7 +184,7 @@ fn a_long_record_with_short_ones_behind_it_arrives() {
                 pair.client_writes(&record);
                 all.extend_from_slice(&record);
             }
-            pair.to_session(MOST_BYTES);
+            pair.client_sends(MOST_BYTES);
             assert!(pair.plain == all, "{first_bytes}");
         });
     }
@@ -199,9 +199,9 @@ fn key_updates_are_answered_with_the_next_write_at_the_latest() {
         for _ in 0..3 {
             pair.client.refresh_traffic_keys().expect("a key update");
             pair.client_writes(b"new keys");
-            pair.to_session(1);
+            pair.client_sends(1);
             pair.session_writes(b"as well");
-            assert_eq!(pair.to_client(), b"as well");
+            assert_eq!(pair.session_sends(), b"as well");
         }
         assert_eq!(pair.plain, b"new keysnew keysnew keys");
     });
@@ -211,14 +211,14 @@ fn key_updates_are_answered_with_the_next_write_at_the_latest() {
 fn an_end_is_what_the_peer_said() {
     Pair::each(|pair| {
         pair.client_writes(b"the last");
-        pair.to_session(MOST_BYTES);
+        pair.client_sends(MOST_BYTES);
         assert!(!pair.has_ended);
         pair.client.send_close_notify();
-        pair.to_session(MOST_BYTES);
+        pair.client_sends(MOST_BYTES);
         assert_eq!((&pair.plain[..], pair.has_ended), (&b"the last"[..], true));
         // The other direction is still open; bytes after the end are nothing.
         pair.session_writes(b"an answer");
-        assert_eq!(pair.to_client(), b"an answer");
+        assert_eq!(pair.session_sends(), b"an answer");
         pair.session.receive(b"noise").expect("it is ignored");
         pair.read();
         assert_eq!((&pair.plain[..], pair.has_ended), (&b"the last"[..], true));
@@ -230,10 +230,10 @@ fn close_is_said_once_and_input_still_arrives() {
     Pair::each(|pair| {
         pair.session_writes(b"the last");
         pair.session.close().expect("an alert");
-        assert_eq!(pair.to_client(), b"the last");
+        assert_eq!(pair.session_sends(), b"the last");
         assert_eq!(pair.client.reader().read(&mut [0]).expect("an end"), 0);
         pair.client_writes(b"still here");
-        pair.to_session(MOST_BYTES);
+        pair.client_sends(MOST_BYTES);
         assert_eq!(
             (&pair.plain[..], pair.has_ended),
             (&b"still here"[..], false)
@@ -285,7 +285,7 @@ fn wrong_bytes_get_an_alert() {
     }
     Pair::each(|pair| {
         pair.client_writes(b"to be broken");
-        let mut wire = pair.from_client();
+        let mut wire = pair.client_output();
         wire[10] ^= 1;
         let result = pair.session.receive(&wire);
         result

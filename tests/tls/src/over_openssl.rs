@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
+use std::mem;
 use std::sync::Arc;
 
 use akurai_http::Session;
@@ -88,7 +89,7 @@ impl Session for OpensslSession {
     }
 
     fn output(&mut self, wire: &mut Vec<u8>) -> io::Result<()> {
-        wire.append(&mut self.0.get_mut().due);
+        wire.append(&mut mem::take(&mut self.0.get_mut().due));
         Ok(())
     }
 
