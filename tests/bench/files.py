@@ -2,14 +2,13 @@
 
 import argparse
 import os
-import shutil
-import socket
 import tempfile
 import time
 
 import cells
 import process
-from process import PINNED, Process, title
+from nginx import Nginx
+from process import title
 from servers import bytes_of
 
 SERVERS = ["akurai", "nginx", "nginx-sendfile", "axum", "tiny_http", "floor"]
@@ -19,70 +18,22 @@ PROGRAMS = {"akurai": "files", "axum": "axum-files", "tiny_http": "tiny-files", 
 LARGE_BYTES = 64 * 2**20
 
 NGINX = """
-daemon off;
-worker_processes 1;
-pid {work}/nginx.pid;
-error_log stderr;
-{user}
-events {{ worker_connections 1024; }}
-http {{
-  access_log off;
   {sendfile}
-  keepalive_requests 1000000000;
   default_type application/octet-stream;
-  client_body_temp_path {work}/body;
-  proxy_temp_path {work}/proxy;
-  fastcgi_temp_path {work}/fastcgi;
-  uwsgi_temp_path {work}/uwsgi;
-  scgi_temp_path {work}/scgi;
-  server {{ listen {address}; root {root}; }}
-}}
+  server {{ listen {address}; root {work}; }}
 """
 
 
-class Nginx(Process):
-    """A master with one worker."""
-
-    def __init__(self, _, name, work):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = "127.0.0.1:%d" % free.getsockname()[1]
-        # The second setting is from Debian's nginx.conf: the head waits for the first bytes of the
-        # file.
-        sendfile = "sendfile on; tcp_nopush on;" if name == "nginx-sendfile" else "sendfile off;"
-        config = os.path.join(work, "nginx.conf")
-        with open(config, "w") as file:
-            file.write(NGINX.format(work=work, root=work, address=self.address, sendfile=sendfile,
-                                    user="user root;" if os.geteuid() == 0 else ""))
-        super().__init__(PINNED["server"], shutil.which("nginx"), "-p", work, "-c", config)
-        self.await_worker()
-
-    def await_worker(self):
-        host, port = self.address.split(":")
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                socket.create_connection((host, int(port)), 1).close()
-                if len(self.pids()) == 2:
-                    return
-            except ConnectionRefusedError:
-                pass
-            time.sleep(0.05)
-        self.close()
-        raise SystemExit("tests/bench: nginx does not listen")
-
-    def peak(self):
-        """The worker's peak: the memory that it shares with its master would count twice."""
-        with open(f"/proc/{self.pids()[1]}/status") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) * 1024
-
-    def close(self):
-        self.process.terminate()
-        super().close()
+def nginx(name, work):
+    # The second setting is from Debian's nginx.conf: the head waits for the first bytes of the
+    # file.
+    sendfile = "sendfile on; tcp_nopush on;" if name == "nginx-sendfile" else "sendfile off;"
+    return Nginx(work, NGINX, sendfile=sendfile)
 
 
 def open_cell(args, server, size, connections):
     if server.startswith("nginx"):
-        program = Nginx(args, server, args.work)
+        program = nginx(server, args.work)
     else:
         program = cells.Program(args, PROGRAMS[server], args.work)
     return cells.Cell(args, program, "fetch", f"/files/{size}.bin", bytes_of(size), connections, 1,

@@ -71,7 +71,7 @@ use crate::io::contain::contain;
 /// ```
 pub trait Session: Send + 'static {
     /// Takes bytes that the peer has sent from the front of `wire`, and returns how many. `wire` has
-    /// at least 1 byte and at most 4 KiB, cut anywhere. The server calls this only after
+    /// at least 1 byte and at most 16 KiB, cut anywhere. The server calls this only after
     /// [`read`](Session::read) has returned `None`, and offers in the same way what was not taken. So
     /// a session need not keep more than one record.
     ///

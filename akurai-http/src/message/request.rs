@@ -156,12 +156,13 @@ impl Request {
             if buffered.body.is_over() {
                 break;
             }
-            if filled == body.len() {
+            // A read into little room would go by the read buffer.
+            if body.len() - filled < IDLE_BUFFER_BYTES {
                 // A client may claim any length. We believe as much as has come, or a little in the
                 // beginning.
                 let due = usize::try_from(buffered.body.due()).unwrap_or(usize::MAX);
                 let room = due.max(least).min(filled.max(CLAIMED_BYTES));
-                body.resize(filled + room, 0);
+                body.resize(body.len().max(filled + room), 0);
             }
             filled += buffered.read_body(&mut body[filled..])?;
         }

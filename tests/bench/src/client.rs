@@ -14,7 +14,7 @@
 //! machine up to a third of their cost.
 
 use std::error::Error;
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread;
@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
+
+use crate::tls::Tls;
+use crate::wire::Wire;
 
 const WAKER: Token = Token(usize::MAX);
 
@@ -72,6 +75,8 @@ pub struct Request {
     pub churn: Option<SocketAddr>,
     /// Sent after an answer, before the server closes.
     pub farewell: Vec<u8>,
+    /// For a new connection.
+    pub tls: Option<Tls>,
 }
 
 impl Request {
@@ -90,7 +95,7 @@ impl Request {
 }
 
 struct Connection<A> {
-    stream: TcpStream,
+    stream: Wire<TcpStream>,
     answers: A,
     /// How much of the request has been sent.
     sent: u64,
@@ -154,10 +159,12 @@ impl<A: Answers> Client<A> {
     }
 
     /// Adds a connection, and lets it get its first answers.
-    pub fn add(&mut self, stream: std::net::TcpStream, answers: A) -> Result<()> {
+    pub fn add(&mut self, stream: Wire<std::net::TcpStream>, answers: A) -> Result<()> {
         let name = self.connections.len();
-        stream.set_nonblocking(true)?;
-        let stream = self.register(name, TcpStream::from_std(stream))?;
+        let stream = stream.over(|stream| {
+            stream.set_nonblocking(true)?;
+            self.register(name, TcpStream::from_std(stream))
+        })?;
         self.connections.push(Connection {
             stream,
             answers,
@@ -171,7 +178,7 @@ impl<A: Answers> Client<A> {
         self.settle()
     }
 
-    fn register(&self, name: usize, mut stream: TcpStream) -> Result<TcpStream> {
+    fn register(&self, name: usize, mut stream: TcpStream) -> std::io::Result<TcpStream> {
         stream.set_nodelay(true)?;
         let both = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
@@ -244,12 +251,13 @@ impl<A: Answers> Client<A> {
                     self.counts.reads += 1;
                     let bytes = &self.buffer[..count];
                     let answered = connection.take(bytes, &self.request, &mut self.counts)?;
+                    let has_more = connection.stream.has_more();
                     if answered {
                         self.answered(name)?;
                     }
                     // A read that did not fill the buffer has emptied the socket: later bytes cause
                     // a new event. An end that came with these bytes causes none.
-                    if count < self.buffer.len() && self.request.churn.is_none() {
+                    if !has_more && self.request.churn.is_none() {
                         return Ok(());
                     }
                 }
@@ -287,7 +295,7 @@ impl<A: Answers> Client<A> {
         let asked = Instant::now();
         if let (Some(address), true) = (self.request.churn, self.connections[name].used) {
             let stream = self.register(name, TcpStream::connect(address)?)?;
-            self.connections[name].stream = stream;
+            self.connections[name].stream = Wire::new(stream, self.request.tls.as_ref())?;
             self.connections[name].answers.renew();
         }
         self.waiting += 1;
@@ -327,6 +335,10 @@ impl<A: Answers> Client<A> {
 impl<A: Answers> Connection<A> {
     /// Sends as much as the socket takes; an event reports more room.
     fn write(&mut self, request: &Request, counts: &mut Counts) -> Result<()> {
+        match self.stream.flush() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            other => other?,
+        }
         while self.sent < request.len() {
             let left = (request.len() - self.sent) as usize;
             let (here, content) = match request.bytes.get(self.sent as usize..) {

@@ -3,6 +3,12 @@
 pub mod client;
 pub mod floor;
 pub mod frame;
+#[path = "../../tls/src/info.rs"]
+pub mod info;
+#[path = "../../tls/src/over_rustls.rs"]
+pub mod over_rustls;
+pub mod tls;
+pub mod wire;
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};

@@ -17,7 +17,7 @@ use crate::over_rustls::RustlsSession;
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 /// The server offers no more at a time.
-const MOST_BYTES: usize = 4096;
+const MOST_BYTES: usize = 16 * 1024;
 
 fn certificates() -> PathBuf {
     std::env::var_os("TLS_CERTIFICATES")

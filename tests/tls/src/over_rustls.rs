@@ -22,11 +22,17 @@ impl RustlsSession {
 impl Session for RustlsSession {
     fn receive(&mut self, mut wire: &[u8]) -> io::Result<usize> {
         let count = wire.len();
-        if self.0.read_tls(&mut wire)? == 0 {
-            // What comes after the peer's close_notify is nothing.
-            return Ok(count);
+        while !wire.is_empty() {
+            if self.0.read_tls(&mut wire)? == 0 {
+                // What comes after the peer's close_notify is nothing.
+                return Ok(count);
+            }
+            let state = self.0.process_new_packets().map_err(io::Error::other)?;
+            if state.plaintext_bytes_to_read() > 0 {
+                // rustls takes no more behind a whole record until it is read.
+                break;
+            }
         }
-        self.0.process_new_packets().map_err(io::Error::other)?;
         Ok(count - wire.len())
     }
 

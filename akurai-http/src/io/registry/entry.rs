@@ -96,37 +96,38 @@ impl RegistryEntry {
         }
     }
 
+    #[inline]
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let result = self.transport.read(buf);
         // A forced end may have discarded bytes in front of these.
         if self.is_cut.load(Ordering::SeqCst) {
             return Ok(0);
         }
-        let count = self.note_session(result)?;
+        let count = result.map_err(|error| self.noted(error))?;
         self.traffic
             .bytes_received
             .fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
 
+    #[inline]
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.count_written(self.note_session(self.transport.write(buf))?)
+        let written = self.transport.write(buf);
+        self.count_written(written.map_err(|error| self.noted(error))?)
     }
 
     pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.count_written(self.note_session(self.transport.write_vectored(bufs))?)
+        let written = self.transport.write_vectored(bufs);
+        self.count_written(written.map_err(|error| self.noted(error))?)
     }
 
-    /// Tells why the session failed, if that is why this call did.
-    #[inline]
-    fn note_session<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        if result.is_err() {
-            self.tell_session_failure();
-        }
-        result
-    }
-
+    /// The same error of a call. Tells why the session failed, if that is its cause.
     #[cold]
+    fn noted(&self, error: io::Error) -> io::Error {
+        self.tell_session_failure();
+        error
+    }
+
     fn tell_session_failure(&self) {
         // A session that was cut in the middle has no fault.
         if let Some(failure) = self.transport.take_session_failure()

@@ -34,7 +34,7 @@ use out::{Out, Wait};
 use state::{SessionState, UNSENT_BYTES};
 
 /// Most wire bytes that a session gets at once.
-const RECEIVED_BYTES: usize = 4 * 1024;
+const RECEIVED_BYTES: usize = 16 * 1024;
 
 /// How long the last close waits for room in the socket's buffer.
 const END_WAIT: Duration = Duration::from_millis(100);
@@ -229,8 +229,8 @@ impl Layered {
     }
 
     fn discard(&self) {
-        let mut scratch = [0; RECEIVED_BYTES];
-        for _ in 0..DISCARDED_BYTES / RECEIVED_BYTES {
+        let mut scratch = [0; 4 * 1024];
+        for _ in 0..DISCARDED_BYTES / scratch.len() {
             if !matches!(self.wire.read(&mut scratch), Ok(1..)) {
                 return;
             }

@@ -17,7 +17,17 @@ use futures_util::{StreamExt, stream};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
-    let app = Router::new()
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    end_with_input();
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    axum::serve(listener, app()).await
+}
+
+pub fn app() -> Router {
+    Router::new()
         .route("/", get(async || TEXT))
         .route("/post", post(async |body: Bytes| body))
         .route("/upload", post(upload).layer(DefaultBodyLimit::disable()))
@@ -25,14 +35,7 @@ async fn main() -> io::Result<()> {
         .route(
             "/echo",
             get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(echo)),
-        );
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    println!("{}", listener.local_addr()?);
-    end_with_input();
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    axum::serve(listener, app).await
+        )
 }
 
 async fn upload(body: Body) -> Result<String, StatusCode> {

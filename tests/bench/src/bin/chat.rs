@@ -3,6 +3,7 @@
 //!
 //! - `--binary`: instead of text
 //! - `--deflate`: compressed, and the server is to compress what it finds worth it
+//! - `--tls DIRECTORY`: by TLS, see `tls`
 //! - `--handshake`: no message, but a connection for each opening handshake and the closing one
 //!
 //! The client makes its masked frame once, from rows of JSON. It sends all DEPTH messages in flight
@@ -10,20 +11,25 @@
 //! sent message; of later ones it checks the frames' headers, and counts them.
 
 use std::borrow::Cow;
-use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::rc::Rc;
 
 use akurai_bench::client::{Answers, Client, Request, Result, told};
 use akurai_bench::frame::{
     BINARY, CLOSE, Frames, PING, PONG, Reader, TEXT, check, closed, masked, opening,
 };
+use akurai_bench::tls::{self, Tls};
+use akurai_bench::wire::{Wire, connect};
 use miniz_oxide::MZFlush;
 use miniz_oxide::deflate::core::{CompressorOxide, create_comp_flags_from_zip_params};
 use miniz_oxide::deflate::stream::deflate;
 use miniz_oxide::inflate::decompress_to_vec;
 
 const EXTENSION: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover\r\n";
+
+/// One read of the server's head.
+const OPENING_BYTES: usize = 64 * 1024;
 
 fn main() -> Result<()> {
     told(run)
@@ -36,12 +42,16 @@ fn run() -> Result<()> {
     let bytes: usize = args.next().ok_or("no length")?.parse()?;
     let count: usize = args.next().ok_or("no count")?.parse()?;
     let depth = args.next().ok_or("no depth")?.parse()?;
-    let (mut first, mut compressed, mut handshake) = (TEXT, false, false);
-    for option in args {
+    let (mut first, mut compressed, mut handshake, mut tls) = (TEXT, false, false, None);
+    while let Some(option) = args.next() {
         match option.as_str() {
             "--binary" => first = BINARY,
             "--deflate" => compressed = true,
             "--handshake" => handshake = true,
+            "--tls" => {
+                let directory = args.next().ok_or("no directory")?;
+                tls = Some(tls::client(Path::new(&directory), false)?);
+            }
             _ => return Err(format!("{option} is no option").into()),
         }
     }
@@ -50,10 +60,11 @@ fn run() -> Result<()> {
         let mut client = Client::new(Request {
             churn: Some(address.parse()?),
             farewell: masked(CLOSE, &1000_u16.to_be_bytes()),
+            tls: tls.clone(),
             ..Request::repeated(opening.as_bytes(), 1)
         })?;
         for _ in 0..count {
-            client.add(TcpStream::connect(&address)?, Handshakes::default())?;
+            client.add(connect(&address, tls.as_ref())?, Handshakes::default())?;
         }
         return client.obey_input();
     }
@@ -74,7 +85,7 @@ fn run() -> Result<()> {
         };
         let frames = Frames::default();
         let echoes = Echoes { frames, check };
-        client.add(open(&address, &opening, compressed)?, echoes)?;
+        client.add(open(&address, &opening, compressed, tls.as_ref())?, echoes)?;
     }
     client.obey_input()
 }
@@ -104,15 +115,21 @@ fn compress(text: &[u8]) -> Vec<u8> {
     out
 }
 
-fn open(address: &str, opening: &str, compressed: bool) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)?;
+fn open(
+    address: &str,
+    opening: &str,
+    compressed: bool,
+    tls: Option<&Tls>,
+) -> Result<Wire<TcpStream>> {
+    let mut stream = connect(address, tls)?;
     stream.write_all(opening.as_bytes())?;
-    let mut head = Vec::new();
-    // One byte at a time: the bytes after the head belong to the connection.
+    let (mut head, mut buffer) = (Vec::new(), vec![0; OPENING_BYTES]);
+    // No server sends a frame before the first message.
     while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.extend(byte);
+        match stream.read(&mut buffer)? {
+            0 => return Err("the server closed a connection".into()),
+            count => head.extend_from_slice(&buffer[..count]),
+        }
     }
     check(&head)?;
     let agreed = String::from_utf8(head)?.contains("permessage-deflate");

@@ -6,14 +6,18 @@
 //! - `--post BYTES`: a body, made once and sent with its head
 //! - `--upload BYTES`: a body, sent in pieces
 //! - `--churn`: a connection for each request, which the server closes
+//! - `--tls DIRECTORY`, `--tls-resumed DIRECTORY`: by TLS, see `tls`; a new connection resumes the
+//!   session of an earlier one or does not
 //!
 //! The client sends all DEPTH pipelined requests at once, and again when all their answers have
 //! arrived. It counts a body's bytes, and compares them only with `--expect`. Any answer except a
 //! 200 of this length is an error.
 
-use std::net::TcpStream;
+use std::path::Path;
 
 use akurai_bench::client::{Answers, Client, Request, Result, told};
+use akurai_bench::tls;
+use akurai_bench::wire::connect;
 use memchr::memmem;
 
 fn main() -> Result<()> {
@@ -28,7 +32,7 @@ fn run() -> Result<()> {
     let count: usize = args.next().ok_or("no count")?.parse()?;
     let depth = args.next().ok_or("no depth")?.parse()?;
     let (mut method, mut fields, mut body, mut expect) = ("GET", String::new(), vec![], vec![]);
-    let (mut upload, mut churn) = (0, None);
+    let (mut upload, mut churn, mut tls) = (0, None, None);
     while let Some(option) = args.next() {
         if option == "--churn" {
             churn = Some(address.parse()?);
@@ -39,6 +43,8 @@ fn run() -> Result<()> {
         match option.as_str() {
             "--header" => fields += &(value + "\r\n"),
             "--expect" => expect = value.into_bytes(),
+            "--tls" => tls = Some(tls::client(Path::new(&value), false)?),
+            "--tls-resumed" => tls = Some(tls::client(Path::new(&value), true)?),
             "--post" | "--upload" => {
                 method = "POST";
                 fields += &format!("Content-Length: {value}\r\n");
@@ -54,6 +60,7 @@ fn run() -> Result<()> {
     let mut client = Client::new(Request {
         body: upload,
         churn,
+        tls: tls.clone(),
         ..Request::repeated(&[head.as_bytes(), &body].concat(), depth)
     })?;
     for _ in 0..count {
@@ -65,7 +72,7 @@ fn run() -> Result<()> {
         };
         // One after the other, since tiny_http sometimes forgets a connection when two arrive at
         // once.
-        client.add(TcpStream::connect(&address)?, bodies)?;
+        client.add(connect(&address, tls.as_ref())?, bodies)?;
     }
     client.obey_input()
 }

@@ -9,6 +9,10 @@ use akurai_server::{Hub, HubOptions};
 use akurai_ws::upgrade;
 
 fn main() -> io::Result<()> {
+    serve(Server::bind("127.0.0.1:0")?)
+}
+
+pub fn serve(server: Server) -> io::Result<()> {
     let hub = Hub::new(HubOptions::default())?;
     let (publisher, stats, sockets) = (hub.clone(), hub.clone(), hub.clone());
     let app = Router::new()
@@ -24,7 +28,7 @@ fn main() -> io::Result<()> {
         .get("/stats", move |_| {
             Response::text(format!("{} {}\n", stats.present("bench"), stats.stats().dropped))
         });
-    let server = Server::bind("127.0.0.1:0")?.limits(Limits::default().max_upgrades(19_000));
+    let server = server.limits(Limits::default().max_upgrades(19_000));
     println!("{}", server.local_addr()?);
     publish_as_told(move |_, text| {
         let _ = publisher.publish("bench", "", &text);

@@ -9,6 +9,10 @@ use akurai_ws::{Deflate, Error, Message, WsConn, WsOptions, upgrade};
 use bench_task::{PIECE_BYTES, TEXT, asked, end_with_input, pieces};
 
 fn main() -> io::Result<()> {
+    serve(Server::bind("127.0.0.1:0")?)
+}
+
+pub fn serve(server: Server) -> io::Result<()> {
     let app = Router::new()
         .get("/", |_| Response::text(TEXT))
         .post("/post", post)
@@ -18,7 +22,6 @@ fn main() -> io::Result<()> {
         .get("/echo", |req| upgrade(req, echo))
         .get("/echo-joined", joined)
         .get("/echo-deflate", deflated);
-    let server = Server::bind("127.0.0.1:0")?;
     println!("{}", server.local_addr()?);
     end_with_input();
     server.run(app)

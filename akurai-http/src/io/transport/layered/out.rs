@@ -4,8 +4,9 @@ use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// An empty send buffer that is larger is freed.
-const KEPT_BYTES: usize = 1024;
+/// An empty send buffer that is larger is freed: that of a handshake is, that of short answers is
+/// not.
+const KEPT_BYTES: usize = 512;
 
 /// What is being sent.
 #[derive(Default)]
@@ -96,5 +97,28 @@ impl Wait {
     pub(super) fn get(&self) -> Option<Duration> {
         let nanos = self.0.load(Ordering::Relaxed);
         (nanos != u64::MAX).then(|| Duration::from_nanos(nanos))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffers_of_a_handshake_are_freed_and_those_of_short_answers_are_not() {
+        let mut out = Out::default();
+        let mut pending = Vec::new();
+        let mut send = |bytes: usize, out: &mut Out| {
+            pending.extend(vec![0; bytes]);
+            out.add(&mut pending);
+            assert_eq!(out.unsent().len(), bytes);
+            out.clear();
+            pending.capacity() + out.wire.capacity()
+        };
+        assert_eq!(send(2000, &mut out), 0);
+        assert_eq!(send(100_000, &mut out), 0);
+        assert!((100..=2 * KEPT_BYTES).contains(&send(100, &mut out)));
+        assert!((100..=2 * KEPT_BYTES).contains(&send(100, &mut out)));
+        assert!(send(100_000, &mut out) <= KEPT_BYTES);
     }
 }

@@ -19,7 +19,12 @@ const RECEIVES: usize = 16;
 /// How often a waiting reader tries to send what could not be sent then.
 const RETRY: Duration = Duration::from_millis(250);
 
+/// The wire's wait may be longer by this part of it. So not each of the reads that follow one
+/// another has to set its own.
+const LONGER_PART: u32 = 16;
+
 impl Layered {
+    #[inline(never)] // The other kinds of transport are read where they are called.
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match buf.len() {
             0 => Ok(0),
@@ -117,12 +122,7 @@ impl Layered {
     }
 
     fn read_wire(&self, buf: &mut [u8], wait: Option<Duration>) -> io::Result<usize> {
-        let is_near = match (self.wire_read_wait.get(), wait) {
-            // A system call is not worth the difference.
-            (Some(known), Some(wait)) => known >= wait && known - wait <= wait / 8,
-            (known, wait) => known == wait,
-        };
-        if !is_near {
+        if !is_near(self.wire_read_wait.get(), wait) {
             self.wire.set_read_timeout(wait)?;
             self.wire_read_wait.set(wait);
         }
@@ -138,5 +138,34 @@ impl Layered {
                 "the connection ended, and the peer had not ended its session",
             )),
         }
+    }
+}
+
+/// Whether the wire's wait is the one that is wanted, or a little longer.
+fn is_near(is: Option<Duration>, wanted: Option<Duration>) -> bool {
+    match (is, wanted) {
+        (Some(is), Some(wanted)) => is
+            .checked_sub(wanted)
+            .is_some_and(|more| more <= wanted / LONGER_PART),
+        _ => is == wanted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_is_a_little_longer_serves_and_a_shorter_one_does_not() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        assert!(is_near(None, None));
+        assert!(is_near(ms(1000), ms(1000)));
+        assert!(is_near(ms(1000), ms(999)));
+        assert!(is_near(ms(1000), ms(950)));
+        assert!(!is_near(ms(1000), ms(900)));
+        assert!(!is_near(ms(999), ms(1000)));
+        assert!(!is_near(None, ms(1000)));
+        assert!(!is_near(ms(1000), None));
+        assert!(is_near(Some(Duration::MAX / 2), Some(Duration::MAX / 2)));
     }
 }

@@ -12,8 +12,9 @@ use super::{ENDED, ENDING, Layered, OPEN};
 use crate::io::lock::lock;
 use crate::io::transport::is_timeout;
 
-/// Most plain bytes that a session takes before what it made of them is sent.
-const TAKEN_BYTES: usize = 64 * 1024;
+/// Most plain bytes that a session takes before what it made of them is sent. With more, the buffers
+/// of a write are so large together that an allocator gives their memory back to the system.
+const TAKEN_BYTES: usize = 32 * 1024;
 
 /// How long a send waits that no writer asked for: not for a peer that does not read.
 const BRIEF: Duration = Duration::from_millis(1);

@@ -20,7 +20,7 @@ struct Flip {
 impl Session for Flip {
     /// Takes no more than 1,000 bytes at a time.
     fn receive(&mut self, wire: &[u8]) -> io::Result<usize> {
-        assert!(self.plain.is_empty() && !wire.is_empty() && wire.len() <= 4096);
+        assert!(self.plain.is_empty() && !wire.is_empty() && wire.len() <= 16 * 1024);
         let wire = &wire[..wire.len().min(1000)];
         for byte in wire {
             match !byte {
