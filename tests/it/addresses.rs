@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use akurai_http::{Request, Response, Server, TrustedProxies};
-use akurai_tests::{Client, TestServer};
+use akurai_tests::{Client, TestServer, as_switched};
 
 fn client_addr(request: &Request) -> Response {
     let client = request.client_addr().map(|addr| addr.to_string());
@@ -61,6 +61,7 @@ fn an_ipv4_client_of_an_ipv6_socket_has_its_ipv4_address() {
     let Ok(server) = Server::bind((Ipv6Addr::UNSPECIFIED, 0)) else {
         return;
     };
+    let server = as_switched(server);
     let port = server.local_addr().expect("it is bound").port();
     let addr = (Ipv4Addr::LOCALHOST, port).into();
     let handle = server.handle();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use akurai_http::{Reply, Request, RequestError, Response, Router, Server, sse};
-use akurai_tests::{Answer, TestServer, handshake};
+use akurai_tests::{Answer, TestServer, TestStream, handshake};
 use akurai_ws::upgrade;
 
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -184,7 +184,6 @@ fn what_is_no_host_is_not_listed() {
 #[test]
 fn the_list_is_for_unix_sockets_too() {
     use std::io::{Read, Write};
-    use std::os::unix::net::UnixStream;
 
     let dir = akurai_tests::TempDir::new();
     let path = dir.join("socket");
@@ -195,7 +194,7 @@ fn the_list_is_for_unix_sockets_too() {
         ("Host: localhost\r\n", "200"),
         ("Host: evil.example\r\n", "421"),
     ] {
-        let mut client = UnixStream::connect(&path).expect("it listens");
+        let mut client = TestStream::connect_unix(&path).expect("it listens");
         client
             .set_read_timeout(Some(akurai_tests::DEADLINE))
             .expect("not zero");

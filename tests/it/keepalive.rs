@@ -22,7 +22,7 @@ fn ws_18_no_pong_drops_the_connection() {
     let mut ws = WsClient::open(server.addr(), "/");
     ws.expect(Opcode::PING, "");
     // The server sends no Close: nobody is there to read it.
-    ws.client.expect_eof();
+    ws.client.expect_cut();
     let (outcome, info) = next(&ends);
     assert_eq!(outcome, Ok(()));
     expect_info(info, 1006, "", false);
@@ -100,7 +100,7 @@ fn ws_18_polls_of_recv_timeout_add_up_to_silence() {
     });
     let mut ws = WsClient::open(server.addr(), "/");
     ws.expect(Opcode::PING, "");
-    ws.client.expect_eof();
+    ws.client.expect_cut();
     let (outcome, info) = next(&ends);
     assert_eq!(outcome, Ok(()));
     expect_info(info, 1006, "", false);
@@ -373,7 +373,7 @@ fn ws_18_a_dead_peer_is_found_though_much_was_written() {
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     ws.expect(Opcode::BINARY, [7; 2048]);
     ws.expect(Opcode::PING, "");
-    ws.client.expect_eof();
+    ws.client.expect_cut();
     let (outcome, info, took) = next(&ends);
     assert_eq!(outcome, Ok(()));
     expect_info(info, 1006, "", false);

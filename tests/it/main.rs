@@ -52,6 +52,7 @@ mod rfc9112;
 mod rooms;
 mod router;
 mod senders;
+mod sessions;
 mod shutdown;
 #[cfg(unix)]
 mod signals;

@@ -12,7 +12,7 @@ use akurai_http::{
     App, Handle, Limits, Reply, Request, Response, Router, Server, Socket, SseSink, Status,
     Upgrade, sse,
 };
-use akurai_tests::{Client, DEADLINE, End, Frame, Gate, WsClient, eventually};
+use akurai_tests::{Client, DEADLINE, End, Frame, Gate, WsClient, as_switched, eventually};
 use akurai_ws::upgrade;
 
 /// A grace so long that no test waits for it.
@@ -33,6 +33,7 @@ impl Running {
         let server = Server::bind((Ipv4Addr::LOCALHOST, 0))
             .unwrap()
             .limits(limits);
+        let server = as_switched(server);
         let (addr, handle) = (server.local_addr().unwrap(), server.handle());
         let (report, ended) = mpsc::channel();
         thread::spawn(move || report.send(server.run(app)));
@@ -173,7 +174,7 @@ fn a_client_that_waits_for_room_is_let_go_at_a_forced_end() {
     });
     // By then the client's system knows that there is no room for another byte.
     server.handle.shutdown(10 * SHORT);
-    client.expect_eof();
+    client.expect_cut();
     let end = pusher.join().unwrap();
     assert_eq!(end, io::ErrorKind::BrokenPipe);
     let is_held = entries.try_recv().is_err();
@@ -352,7 +353,7 @@ fn a_socket_that_was_given_away_sees_the_end_and_has_the_grace() {
     client.read_head();
     server.handle.shutdown(SHORT);
     server.expect_end();
-    client.expect_eof();
+    client.expect_cut();
     drop(socket);
 }
 
@@ -387,6 +388,7 @@ fn a_listener_that_others_hold_keeps_its_mode() {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();
     let server = Server::from_listener(listener.try_clone().unwrap()).unwrap();
+    let server = as_switched(server);
     // Accepting would change the state, or wait forever.
     let info = format!("/proc/self/fdinfo/{}", listener.as_raw_fd());
     let blocks = || {
@@ -431,7 +433,7 @@ fn a_listener_that_is_no_tcp_socket_is_refused() {
 fn a_listener_that_others_hold_outlives_the_server() {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let ours = listener.try_clone().unwrap();
-    let server = Server::from_listener(ours).unwrap();
+    let server = as_switched(Server::from_listener(ours).unwrap());
     let (addr, handle) = (server.local_addr().unwrap(), server.handle());
     let running = thread::spawn(move || server.run(|_: &Request| Response::text("got")));
     let mut client = Client::connect(addr);

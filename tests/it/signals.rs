@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use akurai_http::{Request, Response, Router, Server};
 use akurai_server::{on_hangup, stop_on_signals};
-use akurai_tests::Client;
+use akurai_tests::{Client, as_switched};
 
 use crate::serving::PATIENCE;
 
@@ -24,7 +24,7 @@ fn is_child() -> bool {
 
 /// A server that stops on signals, on a thread of its own. It answers a POST when it has its body.
 fn serve() -> thread::JoinHandle<()> {
-    let server = Server::bind("127.0.0.1:0").expect("a free port");
+    let server = as_switched(Server::bind("127.0.0.1:0").expect("a free port"));
     stop_on_signals(server.handle(), GRACE).expect("signals can be caught");
     eprintln!("at {}", server.local_addr().expect("an address"));
     let app = Router::new()

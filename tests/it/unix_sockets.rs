@@ -12,10 +12,11 @@ use std::thread;
 use std::time::Duration;
 
 use akurai_http::{Handle, Request, Response, Server, TrustedProxies};
-use akurai_tests::{Client, DEADLINE, TempDir, eventually};
+use akurai_tests::{Client, DEADLINE, TempDir, TestStream, as_switched, eventually};
 
 /// Runs a server while `test` runs.
 fn serving(server: Server, test: impl FnOnce(&Handle)) {
+    let server = as_switched(server);
     let stop = Stop(server.handle());
     thread::scope(|scope| {
         let running = scope.spawn(|| server.run(|_: &Request| Response::text("got")));
@@ -38,7 +39,7 @@ impl Drop for Stop {
 
 #[track_caller]
 fn expect_answer(path: &Path) {
-    let mut client = UnixStream::connect(path).expect("somebody listens");
+    let mut client = TestStream::connect_unix(path).expect("somebody listens");
     client.set_read_timeout(Some(DEADLINE)).unwrap();
     client
         .write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
@@ -194,7 +195,7 @@ fn the_file_goes_with_its_server_and_no_other_does() {
     drop(Server::bind_unix(&path).unwrap());
     assert!(names(&dir).is_empty());
     // The next server may take the path while this one still answers.
-    let server = Server::bind_unix(&path).unwrap();
+    let server = as_switched(Server::bind_unix(&path).unwrap());
     let handle = server.handle();
     let (asked, is_asked) = mpsc::channel();
     let (answer, may_answer) = mpsc::channel::<()>();
@@ -258,7 +259,7 @@ fn several_listeners_are_one_server() {
         client.send("GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n");
         assert_eq!(client.read_response().text(), "127.0.0.1");
     }
-    let mut unix = UnixStream::connect(&path).unwrap();
+    let mut unix = TestStream::connect_unix(&path).unwrap();
     unix.set_read_timeout(Some(DEADLINE)).unwrap();
     unix.write_all(
         b"GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 9.9.9.9\r\nConnection: close\r\n\r\n",

@@ -2,20 +2,21 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::answer::{Answer, Framing, parse_field_line};
-use crate::{DEADLINE, shown};
+use crate::{DEADLINE, TestStream, shown};
 
-/// A TCP connection with a deadline on every operation, [`DEADLINE`] unless
-/// [`patience`](Client::patience) changes it.
+/// A connection with a deadline on every operation, [`DEADLINE`] unless
+/// [`patience`](Client::patience) changes it. It runs over a session if
+/// [`is_over_session`](crate::is_over_session).
 ///
 /// An operation is all of one call: a response that drips in is late when its last byte is.
 #[derive(Debug)]
 pub struct Client {
-    stream: TcpStream,
+    stream: TestStream,
     /// Bytes that were read from the socket and not yet taken.
     buffer: Vec<u8>,
     patience: Duration,
@@ -24,8 +25,10 @@ pub struct Client {
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// By FIN: the peer closed in order.
+    /// By FIN: the peer closed in order. Under a session, the session's close came before it.
     Fin,
+    /// By FIN, under a session without its close: the peer cut the connection.
+    Cut,
     /// By RST: the peer discarded the connection.
     Reset,
 }
@@ -64,16 +67,16 @@ impl Client {
 
     /// Connects, if the system can.
     pub fn try_connect(addr: SocketAddr) -> io::Result<Client> {
-        let stream = TcpStream::connect_timeout(&addr, DEADLINE)?;
-        // Each write should become a separate segment, as far as that is possible.
-        stream.set_nodelay(true).expect("a TCP socket");
-        let wait = Some(DEADLINE);
-        stream.set_write_timeout(wait).expect("not zero");
-        Ok(Client {
+        TestStream::connect(addr).map(Client::over)
+    }
+
+    /// A client over this connection.
+    pub fn over(stream: TestStream) -> Client {
+        Client {
             stream,
             buffer: Vec::new(),
             patience: DEADLINE,
-        })
+        }
     }
 
     /// The same client with another deadline for every operation.
@@ -85,7 +88,7 @@ impl Client {
     }
 
     /// The socket, for tests that must use it directly.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &TestStream {
         &self.stream
     }
 
@@ -155,8 +158,8 @@ impl Client {
     pub fn await_unread(&self) {
         let patience = Some(self.patience);
         self.stream.set_read_timeout(patience).expect("not zero");
-        let unread = self.stream.peek(&mut [0]).expect("the server sends");
-        assert_eq!(unread, 1, "the server closed first");
+        let is_unread = self.stream.await_unread().expect("the server sends");
+        assert!(is_unread, "the server closed first");
     }
 
     /// Leaves by RST. The system sends one when a socket is closed with unread bytes, so this waits
@@ -164,6 +167,7 @@ impl Client {
     #[track_caller]
     pub fn leave_by_reset(self) {
         self.await_unread();
+        self.stream.abandon();
     }
 
     /// Reads a response to anything but HEAD.
@@ -282,6 +286,22 @@ impl Client {
         );
     }
 
+    /// Fails unless the connection ends next with FIN, without another byte, and without the close
+    /// of the session if there is one: the server has cut it.
+    #[track_caller]
+    pub fn expect_cut(&mut self) {
+        let expected = match self.stream.is_under_session() {
+            true => End::Cut,
+            false => End::Fin,
+        };
+        let (rest, end) = self.read_to_end();
+        assert!(
+            rest.is_empty() && end == expected,
+            "wanted {expected:?} and nothing else, got {end:?} after \"{}\"",
+            shown(&rest)
+        );
+    }
+
     /// Fails unless the connection ends next, in any way, without another byte.
     #[track_caller]
     pub fn expect_no_more(&mut self) {
@@ -395,6 +415,9 @@ impl Client {
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock | ErrorKind::TimedOut => return late(&self.buffer),
+                    ErrorKind::UnexpectedEof => {
+                        return Err(ReadError::Ended(End::Cut, self.buffer.clone()));
+                    }
                     ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
                         return Err(ReadError::Ended(End::Reset, self.buffer.clone()));
                     }

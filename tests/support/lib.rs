@@ -2,6 +2,8 @@
 //! every wait, frames and DEFLATE blocks made by hand, an event stream parser that follows the
 //! standard, a seeded source of random numbers.
 //!
+//! All of it runs over a session too, with `AKURAI_TEST_SESSION=1`: see [`is_over_session`].
+//!
 //! Of the crates under test it uses only the public server. The client reads responses, chunks,
 //! frames, compressed messages and events with code that shares nothing with the crates, so that
 //! two bugs cannot cancel each other out. It reads strictly: a response that only a lenient client
@@ -22,6 +24,8 @@ mod names;
 mod poll;
 mod random;
 mod server;
+mod session;
+mod stream;
 mod temp;
 mod websocket;
 
@@ -36,6 +40,8 @@ pub use names::shown;
 pub use poll::eventually;
 pub use random::Random;
 pub use server::TestServer;
+pub use session::{SessionInfo, TestSession};
+pub use stream::{TestSocket, TestStream, as_switched, is_over_session};
 pub use temp::{TempDir, set_modified};
 pub use websocket::{ACCEPT, KEY, WsClient, handshake};
 

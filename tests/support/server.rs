@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use akurai_http::{App, Handle, Limits, Server};
 
-use crate::Client;
+use crate::{Client, as_switched};
 
 /// A server on its own port, on `127.0.0.1`. Dropping this shuts it down.
 pub struct TestServer {
@@ -38,9 +38,16 @@ impl TestServer {
         TestServer::of(server.limits(limits), app)
     }
 
-    /// Serves `app` with a server that listens on TCP.
+    /// Serves `app` with a server that listens on TCP, over a session if
+    /// [`is_over_session`](crate::is_over_session).
     #[track_caller]
     pub fn of(server: Server, app: impl App) -> TestServer {
+        TestServer::as_it_is(as_switched(server), app)
+    }
+
+    /// Serves `app` with a server that listens on TCP, whatever the switch says.
+    #[track_caller]
+    pub fn as_it_is(server: Server, app: impl App) -> TestServer {
         let addr = server.local_addr().expect("it is bound");
         let handle = server.handle();
         let (report, ended) = mpsc::channel();

@@ -418,7 +418,9 @@ impl Connection<'_> {
     /// is unread or expected.
     fn may_close_at_once(&mut self, is_idle: bool) -> bool {
         // A client that asked for the end sends nothing after its request (RFC 9112 §9.6).
+        // Under a session, its peer may still say its own end, or answer ours.
         let has_asked = self.request.head().is_last
+            && !self.entry.transport.is_secure()
             && !self.request.announces_body()
             && self.buffered.unread().is_empty();
         (is_idle || has_asked)

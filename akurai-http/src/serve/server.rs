@@ -245,8 +245,9 @@ impl Server {
     ///
     /// The thread that met the failure calls the hook, usually the connection's own, and the
     /// connection waits for it: the hook should not wait for anything long. Several threads may
-    /// call it at once. If it panics, the failure becomes a line on stderr, and nothing else
-    /// changes.
+    /// call it at once. A thread that calls [`Handle::stats`] may be one of them, if it happens to
+    /// be the last to hold a connection: so the hook takes no lock under which the program calls
+    /// that. If the hook panics, the failure becomes a line on stderr, and nothing else changes.
     ///
     /// The standard library also prints each panic on stderr; see
     /// [`std::panic::set_hook`](std::panic::set_hook).

@@ -188,7 +188,8 @@ impl SseSink {
     ///
     /// # Errors
     ///
-    /// `BrokenPipe` when the client left, `ConnectionAborted` when the server stops.
+    /// `BrokenPipe` when the client left, or `ConnectionReset` if it left without an end of its
+    /// [session](crate::Session); `ConnectionAborted` when the server stops.
     pub fn wait(&mut self, duration: Duration) -> io::Result<()> {
         let begun = Instant::now();
         let mut scratch = [0; 1024];

@@ -166,7 +166,7 @@ impl<O: Outlet> Writer<O> {
         }
     }
 
-    fn set_timeout(&mut self, wait: Duration) -> io::Result<()> {
+    pub(super) fn set_timeout(&mut self, wait: Duration) -> io::Result<()> {
         if self.timeout != wait {
             self.socket.set_write_timeout(wait)?;
             self.timeout = wait;

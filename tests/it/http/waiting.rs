@@ -302,21 +302,20 @@ fn a_look_does_not_wait_for_the_thread_that_reads_the_body() {
 #[cfg(unix)]
 #[test]
 fn a_look_works_on_unix_sockets() {
-    use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
     use akurai_http::Server;
-    use akurai_tests::TempDir;
+    use akurai_tests::{TempDir, TestStream, as_switched};
 
     let dir = TempDir::new();
     let path = dir.join("socket");
     let (app, handler) = obedient();
-    let server = Server::bind_unix(&path).expect("nothing is there");
+    let server = as_switched(Server::bind_unix(&path).expect("nothing is there"));
     let stop = server.handle();
     std::thread::scope(|scope| {
         let running = scope.spawn(|| server.run(app));
         let handler = handler;
-        let mut client = UnixStream::connect(&path).expect("it listens");
+        let mut client = TestStream::connect_unix(&path).expect("it listens");
         client.set_read_timeout(Some(DEADLINE)).expect("not zero");
         client.write_all(ORDERS.as_bytes()).expect("it reads");
         assert!(!handler.looks());

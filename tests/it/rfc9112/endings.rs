@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use akurai_http::{Limits, Request, Response, Router, Server, Status};
-use akurai_tests::{Client, DEADLINE, TestServer, eventually};
+use akurai_tests::{Client, DEADLINE, TestServer, as_switched, eventually};
 
 /// A wait that no test waits for.
 const LONG: Duration = Duration::from_secs(3600);
@@ -146,7 +146,7 @@ fn http_24_a_lingering_connection_keeps_its_place() {
 #[test]
 fn http_24_a_shutdown_waits_a_second_for_those_that_linger_silently() {
     let limits = Limits::default().linger_stall(LONG).linger_time(LONG);
-    let server = Server::bind("127.0.0.1:0").unwrap().limits(limits);
+    let server = as_switched(Server::bind("127.0.0.1:0").unwrap().limits(limits));
     let (addr, handle) = (server.local_addr().unwrap(), server.handle());
     let (report, ended) = mpsc::channel();
     thread::spawn(move || report.send(server.run(uploads())));

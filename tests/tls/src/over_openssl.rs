@@ -66,9 +66,6 @@ fn unless_waiting<T>(result: Result<T, Error>) -> io::Result<Option<T>> {
 impl Session for OpensslSession {
     fn receive(&mut self, wire: &[u8]) -> io::Result<usize> {
         self.0.get_mut().received.extend(wire);
-        if !self.is_open() {
-            unless_waiting(self.0.do_handshake())?;
-        }
         Ok(wire.len())
     }
 

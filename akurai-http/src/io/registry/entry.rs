@@ -375,11 +375,12 @@ impl RegistryEntry {
     pub(super) fn make_room(&self) {
         const READS: usize = 2048; // 32 MiB, which no system holds for a socket by default.
         self.is_cut.store(true, Ordering::SeqCst);
+        self.transport.abandon();
         // Another thread of this connection may set the socket to block; then this bounds each
         // read.
         let wait = Some(Duration::from_millis(1));
         let wire = self.transport.wire();
-        if wire.set_read_timeout(wait).is_err() || wire.set_nonblocking(true).is_err() {
+        if wire.set_read_timeout(wait).is_err() || self.transport.set_nonblocking(true).is_err() {
             return;
         }
         let mut discarded = [0; 16 * 1024];
@@ -409,8 +410,6 @@ impl RegistryEntry {
 
 impl Drop for RegistryEntry {
     fn drop(&mut self) {
-        self.transport.finish();
-        self.tell_session_failure();
         {
             let mut entries = lock(&self.registry.entries);
             entries.remove(&self.id);
@@ -421,6 +420,9 @@ impl Drop for RegistryEntry {
             _ => &self.registry.open,
         };
         count.fetch_sub(1, Ordering::Relaxed);
+        // A client that sees the end finds the place free.
+        self.transport.finish();
+        self.tell_session_failure();
     }
 }
 

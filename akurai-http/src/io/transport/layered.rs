@@ -36,6 +36,9 @@ use state::{SessionState, UNSENT_BYTES};
 /// Most wire bytes that a session gets at once.
 const RECEIVED_BYTES: usize = 16 * 1024;
 
+/// How long the last close waits for room in the socket's buffer.
+const END_WAIT: Duration = Duration::from_millis(100);
+
 /// Most bytes that are discarded behind a failure. Unread bytes would make the system reset the
 /// connection, and the reset would destroy the session's last word.
 const DISCARDED_BYTES: usize = 64 * 1024;
@@ -192,7 +195,8 @@ impl Layered {
         Ok(())
     }
 
-    /// Ends the connection, without a wait. Says the close, unless it was said or may not be said.
+    /// Ends the connection. Says the close, unless it was said or may not be said; if there is no
+    /// room for it, a socket that may wait does so for [`END_WAIT`].
     pub(crate) fn finish(&self) {
         if lock(&self.session).is_over() {
             return;
@@ -201,17 +205,25 @@ impl Layered {
             self.abandon();
         }
         self.begin_end();
-        if self.set_nonblocking(true).is_ok() {
-            self.send_due(None);
-        }
+        let wait = match self.is_nonblocking.load(Ordering::Relaxed) {
+            true => self.wire_write_wait.get(),
+            false => Some(
+                self.write_wait
+                    .get()
+                    .map_or(END_WAIT, |wait| wait.min(END_WAIT)),
+            ),
+        };
+        self.send_due(wait);
         let mut state = lock(&self.session);
         let has_failed = state.has_failed;
         if let Some(failure) = state.end() {
-            self.is_failure_untold.store(true, Ordering::Relaxed);
-            state.failure.get_or_insert(failure);
+            if !has_failed {
+                self.is_failure_untold.store(true, Ordering::Relaxed);
+                state.failure = Some(failure);
+            }
         }
         drop(state);
-        if has_failed {
+        if has_failed && self.wire.set_nonblocking(true).is_ok() {
             self.discard();
         }
     }

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::settings::{Settings, WhenFull};
 use crate::write::monitor::now;
 use crate::write::queue::Batch;
+use crate::write::writer::PATIENCE;
 
 /// How much may be held back to go out together, in bytes with the frames' headers.
 const HELD_BYTES: usize = 16 * 1024;
@@ -199,7 +200,7 @@ impl<O: Escorted> Outbox<O> {
         result: Result<(), Error>,
     ) -> Result<Option<Job<O>>, Error> {
         let mut state = self.lock();
-        let writer = job.writer;
+        let mut writer = job.writer;
         self.written_bytes
             .store(writer.written_bytes, Ordering::Relaxed);
         let has_ended = matches!(state.closing, Closing::Ended { .. });
@@ -220,6 +221,8 @@ impl<O: Escorted> Outbox<O> {
             // that writes or waits itself, as it does with TLS, no thread waits for it.
             drop(state);
             if let Some(how) = then {
+                // The escort serves other peers too.
+                let _ = writer.set_timeout(PATIENCE);
                 writer.socket.shutdown(how);
             }
             return match result {

@@ -37,6 +37,12 @@ impl Out {
 
     /// Takes all of `pending`, to be sent behind the rest.
     pub(super) fn add(&mut self, pending: &mut Vec<u8>) {
+        if self.is_told() {
+            // A peer that reads slowly and never stops asking must not let this grow. A writer's
+            // bytes stay: what it is told depends on their place.
+            self.wire.drain(..self.sent);
+            self.sent = 0;
+        }
         if self.wire.is_empty() {
             mem::swap(&mut self.wire, pending);
         } else {

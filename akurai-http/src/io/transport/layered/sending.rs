@@ -42,7 +42,8 @@ impl Layered {
     /// Writes as the kernel does: everything, or what the peer takes in time.
     fn write_in_time(&self, out: &mut Out, bufs: &[IoSlice<'_>], len: usize) -> io::Result<usize> {
         let mut written = 0;
-        let mut begun = None;
+        // Only a second send, or one of what was left before, makes a write long.
+        let mut begun = (!out.is_done()).then(Instant::now);
         loop {
             let sent = match out.is_done() {
                 _ if self.end.load(Ordering::SeqCst) != OPEN => Err(ErrorKind::BrokenPipe.into()),
@@ -185,6 +186,8 @@ impl Layered {
                 return;
             }
             let Some(mut out) = self.try_out() else {
+                // If the other thread's send fails, a reader looks again. If not, it takes this back.
+                self.has_rest.store(true, Ordering::Relaxed);
                 return;
             };
             let comes_again = !out.is_told() && !is_ending;
