@@ -42,8 +42,8 @@ class Answer:
 
 
 class Client:
-    """One connection, with a buffer of received bytes that are not taken yet. `address` is a pair of
-    host and port, or the path of a Unix socket; `source` is the address that it comes from."""
+    """One connection, with a buffer of received bytes that are not taken yet. `address` is a pair
+    of host and port, or the path of a Unix socket; `source` is the address that it comes from."""
 
     def __init__(self, address, source=None, wait=WAIT_SECONDS, receive_buffer=None):
         is_tcp = isinstance(address, tuple)

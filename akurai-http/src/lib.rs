@@ -41,8 +41,8 @@
 //! [`Cookie`]s, forms ([`Request::form`], [`Request::multipart`]), static files ([`Files`],
 //! [`Response::file`]), conditions for answers that are no files ([`Response::etag`],
 //! [`Request::check_preconditions`]), interim answers ([`Request::early_hints`]), a look whether
-//! the client is still there ([`Request::client_left`]), a client's address and scheme behind proxies
-//! ([`TrustedProxies`]), a server's counts ([`Handle::stats`]), the program's own failures
+//! the client is still there ([`Request::client_left`]), a client's address and scheme behind
+//! proxies ([`TrustedProxies`]), a server's counts ([`Handle::stats`]), the program's own failures
 //! ([`Server::on_error`]), and a client that tests an app without a port ([`testing`]).
 //!
 //! The library's own errors are a line of text, or problem+json (RFC 9457: `type` about:blank,

@@ -12,10 +12,11 @@
 //!   HTTP clients send such a request again, by a new connection (RFC 9112 §9.3.1).
 //! - With a Redis, events outlive the process. An `EventSource` comes back with the id of its last
 //!   event, and the page's WebSocket with the place that the server told it. Both get what they
-//!   missed.
+//!   missed. The WebSocket also gets again what came behind that place. So the page puts an id
+//!   before each text, and drops a message that it has already.
 //! - Without a Redis, the events go with the process that published them. An event stream then
-//!   begins with `reset`, and a WebSocket is closed with 1013: the page should load its state again.
-//!   And while both processes run, each has events of its own.
+//!   begins with `reset`, and a WebSocket is closed with 1013: the page should load its state
+//!   again. And while both processes run, each has events of its own.
 //!
 //! Under systemd, let a socket unit hold the listener instead, and use `systemctl restart`: systemd
 //! would take the end of the old process for the end of the service. The guide's page about
@@ -26,11 +27,11 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use std::{env, process, thread};
 
-use akurai_http::{Reply, Request, Response, Router, Server};
+use akurai_http::{Handle, Reply, Request, Response, Router, Server};
 use akurai_server::{Hub, HubOptions, Redis, RedisOptions, on_hangup, stop_on_signals};
 use akurai_ws::{Message, WsConn, upgrade};
 
@@ -61,30 +62,44 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     stop_on_signals(server.handle(), GRACE)?;
     let handle = server.handle();
+    let handing_over = Arc::new(Mutex::new(()));
+    let guard = Arc::clone(&handing_over);
     on_hangup(move || {
-        if handle.is_stopping() {
-            return;
-        }
-        match start_successor(&listener, engine.as_deref()) {
-            Ok(id) => {
-                eprintln!("process {} makes room for {id}", process::id());
-                handle.shutdown(GRACE);
-            }
-            Err(error) => eprintln!(
-                "no successor, so process {} goes on: {error}",
-                process::id()
-            ),
+        let _guard = guard.lock();
+        if !handle.is_stopping() {
+            hand_over(&handle, &listener, engine.as_deref());
         }
     })?;
+    let app = app(&hub);
     // The predecessor waits for this line, and then closes the pipe. So what comes later goes to
     // stderr, which a successor shares with it.
     writeln!(io::stdout(), "process {} serves", process::id())?;
-    Ok(server.run(app(&hub))?)
+    server.run(app)?;
+    // A successor that is just starting must not outlive a process that was asked to end.
+    drop(handing_over.lock());
+    Ok(())
 }
 
-/// Starts this program's file again, which may be a newer one by now. Returns the process's id when
-/// it serves.
-fn start_successor(listener: &OwnedFd, engine: Option<&str>) -> io::Result<u32> {
+/// Starts a successor, and stops this server when the successor serves.
+fn hand_over(handle: &Handle, listener: &OwnedFd, engine: Option<&str>) {
+    let id = process::id();
+    match start_successor(listener, engine) {
+        // SIGTERM came meanwhile: it is for both.
+        Ok(mut successor) if handle.is_stopping() => {
+            let _ = successor.kill();
+            let _ = successor.wait();
+        }
+        Ok(successor) => {
+            eprintln!("process {id} makes room for {}", successor.id());
+            handle.shutdown(GRACE);
+        }
+        Err(error) => eprintln!("no successor, so process {id} goes on: {error}"),
+    }
+}
+
+/// Starts this program's file again, which may be a newer one by now. Returns the process when it
+/// serves.
+fn start_successor(listener: &OwnedFd, engine: Option<&str>) -> io::Result<Child> {
     // Not `current_exe`: on Linux that is the file that was started, even if another has its name
     // now.
     let file = env::args_os().next().unwrap_or_default();
@@ -99,7 +114,7 @@ fn start_successor(listener: &OwnedFd, engine: Option<&str>) -> io::Result<u32> 
         let _ = child.wait();
         return Err(error);
     }
-    Ok(child.id())
+    Ok(child)
 }
 
 fn wait_until_it_serves(child: &mut Child) -> io::Result<()> {
@@ -149,8 +164,8 @@ fn enter(req: &Request, hub: &Hub) -> Reply {
         for event in &past.events {
             conn.send_text(&event.data)?;
         }
-        // The client has everything up to here. When it comes back, it names this place, and drops
-        // the messages that it has already.
+        // The client has everything up to here. When it comes back, it names this place. The
+        // messages behind it, which have no place of their own, then come again.
         conn.send_binary(past.at.to_string().as_bytes())?;
         let _member = hub.join_after("news", conn.sender(), past.at);
         while let Some(message) = conn.recv()? {
@@ -162,26 +177,34 @@ fn enter(req: &Request, hub: &Hub) -> Reply {
     })
 }
 
-const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>restart</title><link rel="icon" href="data:,">
+const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>restart</title>
+<link rel="icon" href="data:,">
 <p>Process PROCESS. <input placeholder="say something" autofocus></p>
 <pre id="stream">event stream:
 </pre><pre id="socket">WebSocket:
 </pre>
 <script>
 const show = (id, line) => document.getElementById(id).append(line, "\n");
+const textOf = (message) => message.slice(message.indexOf("|") + 1); // ID|TEXT
 const events = new EventSource("/events"); // It comes back by itself.
 events.onopen = () => show("stream", "(open)");
-events.onmessage = ({ data }) => show("stream", data);
+events.onmessage = ({ data }) => show("stream", textOf(data));
 events.addEventListener("reset", () => show("stream", "(some are lost)"));
 
 let socket, at = "";
+const since = new Set(); // The messages behind the place `at`.
 function connect() {
   socket = new WebSocket(`ws://${location.host}/room?after=${at}`);
   socket.binaryType = "arraybuffer"; // A place; a text is a message.
   socket.onopen = () => show("socket", "(open)");
   socket.onmessage = ({ data }) => {
-    if (typeof data === "string") show("socket", data);
-    else at = new TextDecoder().decode(data);
+    if (typeof data !== "string") {
+      at = new TextDecoder().decode(data);
+      since.clear();
+    } else if (!since.has(data)) {
+      since.add(data);
+      show("socket", textOf(data));
+    }
   };
   socket.onclose = ({ code }) => {
     show("socket", `(closed with ${code})`);
@@ -190,5 +213,8 @@ function connect() {
   };
 }
 connect();
-document.querySelector("input").onchange = ({ target }) => { socket.send(target.value); target.value = ""; };
+document.querySelector("input").onchange = ({ target }) => {
+  socket.send(`${Math.random().toString(36).slice(2)}|${target.value}`);
+  target.value = "";
+};
 </script>"#;

@@ -1,6 +1,6 @@
-//! Pages of instructions: how to write a program, run a server, speak TLS, choose a machine size, migrate a
-//! program, keep it secure, or let only some users follow an event stream. And a page about how
-//! Akurai works inside.
+//! Pages of instructions: how to write a program, run a server, speak TLS, choose a machine size,
+//! migrate a program, keep it secure, or let only some users follow an event stream. And a page
+//! about how Akurai works inside.
 //!
 //! These modules exist only in the documentation.
 

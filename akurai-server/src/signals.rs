@@ -64,12 +64,12 @@ pub fn stop_on_signals(handle: Handle, grace: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// Calls `work` each time the process gets SIGHUP, by which administrators ask a program to read its
-/// files again, or to make room for its successor as the example `restart` does. Without this,
+/// Calls `work` each time the process gets SIGHUP, by which administrators ask a program to read
+/// its files again, or to make room for its successor as the example `restart` does. Without this,
 /// SIGHUP ends the process.
 ///
 /// A thread of its own makes the calls, one after the other. Signals that come during a call lead
-/// to one more call. If `work` panics, it is not called again, and SIGHUP does nothing.
+/// to one more call. A panic of `work` ends that call alone.
 ///
 /// A terminal that closes sends SIGHUP too. `nohup` starts a program so that it ignores the signal,
 /// and a signal that is ignored stays ignored.
@@ -91,7 +91,7 @@ pub fn stop_on_signals(handle: Handle, grace: Duration) -> io::Result<()> {
 pub fn on_hangup(work: impl FnMut() + Send + 'static) -> io::Result<()> {
     let mut is_caught = lock(&CATCHES_HANGUP);
     if *is_caught {
-        let told = "SIGHUP calls something already";
+        let told = "the program has called on_hangup before";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, told));
     }
     system::catch_hangup(work)?;
@@ -128,10 +128,12 @@ fn stop() {
 mod system {
     use std::ffi::{c_int, c_void};
     use std::io::{self, Read};
-    use std::os::fd::IntoRawFd;
+    use std::os::fd::{AsRawFd, IntoRawFd};
     use std::os::unix::net::UnixStream;
     use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
     use std::thread;
+
+    use akurai_http::program::contain;
 
     const SIGHUP: c_int = 1;
     const SIGINT: c_int = 2;
@@ -165,9 +167,7 @@ mod system {
                     super::stop();
                 }
             })?;
-        WAKE_FD.store(wake.into_raw_fd(), Ordering::SeqCst);
-        set_handler(SIGINT, on_signal)?;
-        set_handler(SIGTERM, on_signal)
+        set_handlers(&[SIGINT, SIGTERM], on_signal, &WAKE_FD, wake)
     }
 
     /// From now on, each SIGHUP leads to a call of `work`.
@@ -179,15 +179,41 @@ mod system {
                 while waiting.read_exact(&mut [0]).is_ok() {
                     // A signal that comes from now on leads to another call.
                     IS_HUNG_UP.store(false, Ordering::SeqCst);
-                    work();
+                    let _ = contain(&mut work);
                 }
             })?;
-        HANGUP_FD.store(wake.into_raw_fd(), Ordering::SeqCst);
-        set_handler(SIGHUP, on_hangup)
+        set_handlers(&[SIGHUP], on_hangup, &HANGUP_FD, wake)
     }
 
-    /// Sets the handler of a signal, unless the signal is ignored.
-    fn set_handler(signum: c_int, handler: extern "C" fn(c_int)) -> io::Result<()> {
+    /// Sets the handler of these signals, which writes to `wake`. If that fails, the signals do
+    /// what they did before, and the thread at the other end of `wake` ends.
+    fn set_handlers(
+        signals: &[c_int],
+        handler: extern "C" fn(c_int),
+        fd: &AtomicI32,
+        wake: UnixStream,
+    ) -> io::Result<()> {
+        fd.store(wake.as_raw_fd(), Ordering::SeqCst);
+        let mut set = Vec::new();
+        for &signum in signals {
+            match set_handler(signum, handler) {
+                Ok(before) => set.push((signum, before)),
+                Err(error) => {
+                    for (signum, before) in set {
+                        // SAFETY: that was the handler of this signal a moment ago.
+                        unsafe { signal(signum, before) };
+                    }
+                    fd.store(-1, Ordering::SeqCst);
+                    return Err(error);
+                }
+            }
+        }
+        let _ = wake.into_raw_fd(); // From now on it stays open.
+        Ok(())
+    }
+
+    /// Sets the handler of a signal, unless the signal is ignored. Returns the handler before.
+    fn set_handler(signum: c_int, handler: extern "C" fn(c_int)) -> io::Result<usize> {
         // A signal that was ignored must never meet the handler. Another one is lost if it comes
         // between the two calls.
         // SAFETY: the callers' signals exist on every Unix. Their handlers exist as long as the
@@ -196,12 +222,15 @@ mod system {
             match signal(signum, SIG_IGN) {
                 SIG_IGN => SIG_IGN,
                 SIG_ERR => SIG_ERR,
-                _ => signal(signum, handler as usize),
+                before => match signal(signum, handler as usize) {
+                    SIG_ERR => SIG_ERR,
+                    _ => before,
+                },
             }
         };
         match outcome {
             SIG_ERR => Err(io::Error::last_os_error()),
-            _ => Ok(()),
+            before => Ok(before),
         }
     }
 
@@ -215,7 +244,7 @@ mod system {
     }
 
     extern "C" fn on_hangup(_: c_int) {
-        // At most two bytes wait in the socket, so it has room.
+        // At most one byte waits in the socket, so it has room.
         if !IS_HUNG_UP.swap(true, Ordering::SeqCst) {
             wake(&HANGUP_FD);
         }
@@ -223,9 +252,9 @@ mod system {
 
     /// Wakes the thread that waits for this descriptor's other end.
     fn wake(fd: &AtomicI32) {
-        // SAFETY: a signal handler may call write(2) (POSIX.1 §2.4.3), the descriptor is never
-        // closed, and the pointer gives one readable byte. The socket has room for it, so the call
-        // succeeds and does not change errno.
+        // SAFETY: a signal handler may call write(2) (POSIX.1 §2.4.3), the descriptor stays open as
+        // long as a signal has the handler, and the pointer gives one readable byte. The socket has
+        // room for it, so the call succeeds and does not change errno.
         unsafe { write(fd.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
     }
 }

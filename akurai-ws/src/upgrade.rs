@@ -20,9 +20,9 @@ use crate::write::outbox::{Outbox, Way};
 /// its own.
 ///
 /// A request that is not a valid upgrade gets 400 and a text that names the fault; with the wrong
-/// version also `Sec-WebSocket-Version: 13`. A request from a page of another origin gets 403, unless
-/// [`WsOptions::allow_origins`] or [`WsOptions::any_origin`] admits it. In neither case does `f`
-/// run.
+/// version also `Sec-WebSocket-Version: 13`. A request from a page of another origin gets 403,
+/// unless [`WsOptions::allow_origins`] or [`WsOptions::any_origin`] admits it. In neither case does
+/// `f` run.
 ///
 /// `f` outlives the request, so it cannot borrow it. Take out first what `f` needs, and move it in:
 /// `let user = req.get::<User>().cloned();`, `let id = req.param("id").map(str::to_owned);`. The

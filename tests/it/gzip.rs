@@ -303,3 +303,32 @@ fn each_event_of_a_coded_stream_ends_at_a_byte_and_can_be_read() {
     let (stream, _) = plain.read_to_end();
     assert_eq!(stream, events.concat().as_bytes());
 }
+
+/// The end of the gzip data says that nothing is missing, and the stream has no other end.
+#[test]
+fn an_event_stream_whose_closure_panics_has_no_gzip_end() {
+    let app = Router::new().get("/events/{how}", |req: &Request| {
+        let panics = req.param("how") == Some("panic");
+        coded().stream(req, move |mut sink| {
+            sink.data("one")?;
+            match panics {
+                true => std::panic::resume_unwind(Box::new("planned")),
+                false => Ok(()),
+            }
+        })
+    });
+    let server = TestServer::start(app);
+    let [whole, cut] = ["end", "panic"].map(|how| {
+        let mut client = server.connect();
+        client.send(format!(
+            "GET /events/{how} HTTP/1.1\r\nHost: t\r\n{GZIP}\r\n"
+        ));
+        client.read_head();
+        client.read_to_end().0
+    });
+    assert_eq!(gunzip(&whole), b": \n\ndata: one\n\n");
+    // What the client has got of it came by a flush: an empty stored block (RFC 1951 §3.2.4).
+    let rest = whole.strip_prefix(&*cut).expect("the same beginning");
+    assert!(cut.ends_with(&[0, 0, 0xff, 0xff]), "{cut:?}");
+    assert!(rest.len() > 8, "its last block and the trailer: {rest:?}");
+}

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use akurai_http::{App, Handle, Limits, Request, Response, Server};
 use akurai_tests::{Client, DEADLINE, Gate, TempDir, eventually};
@@ -294,19 +294,19 @@ mod stdin {
 
     #[track_caller]
     fn ends_in_peace(mut child: Child) {
-        let begun = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait().expect("it is ours") {
-                break status;
-            }
-            if begun.elapsed() > PATIENCE {
-                let _ = child.kill();
-            }
-            thread::yield_now();
-        };
-        let mut told = String::new();
-        let _ = child.stderr.take().unwrap().read_to_string(&mut told);
-        assert!(status.success(), "{status}: {told}");
+        let mut stderr = child.stderr.take().expect("it is piped");
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text); // It ends with the process.
+            let _ = tell.send(text);
+        });
+        let told = told.recv_timeout(PATIENCE);
+        if told.is_err() {
+            let _ = child.kill();
+        }
+        let status = child.wait().expect("it is ours");
+        assert!(status.success(), "{status}: {told:?}");
     }
 
     #[track_caller]

@@ -86,8 +86,8 @@ fn rebinding_reaches_no_route_event_stream_or_websocket() {
         };
         assert_eq!(answer.status, 421, "{request}");
         if !request.starts_with("HEAD") {
-            let text = "this server does not answer to this host (its hosts are listed), or to \
-                        https: without TLS\n";
+            let text = "this server does not answer to this host, which is not in its list; or the \
+                target says https: and the connection has no TLS\n";
             assert_eq!(answer.text(), text, "{request}");
         }
         assert!(answer.has_token("connection", "close"), "{request}");

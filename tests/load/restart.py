@@ -274,7 +274,8 @@ def under_load(name, restarts, generations, checks):
     parts = [kind(load, number) for kind, count in PARTS.items() for number in range(count)]
     parked = [part for part in parts if isinstance(part, (Stream, Room))]
     generations.begin()
-    # A hub whose engine has no event yet gives places that no later process can tell from lost ones.
+    # A hub whose engine has no event yet gives places that no later process can tell from lost
+    # ones.
     ask(load.address, "POST", "/news", ["Content-Length: 0"])
 
     def is_settled():
@@ -345,6 +346,33 @@ def keeps_on_without_a_successor(program, generations, checks):
     good.replace(program)
 
 
+def takes_its_successor_along(program, generations, checks):
+    """A process that is asked to end while its successor starts leaves none behind."""
+    before = generations.serving
+    good = program.with_suffix(".good")
+    program.rename(good)
+    begun, go = program.with_suffix(".begun"), program.with_suffix(".go")
+    program.write_text(f'#!/bin/sh\necho $$ >"{begun}.part" && mv "{begun}.part" "{begun}"\n'
+                       f'until [ -e "{go}" ]; do sleep 0.1; done\nexec "{good}" "$@"\n')
+    program.chmod(0o755)
+    for file in (begun, go):
+        file.unlink(missing_ok=True)
+    os.kill(before, signal.SIGHUP)
+    wait_until("a successor starts", begun.exists)
+    successor = int(begun.read_text())
+    with Client(generations.address) as idle:
+        idle.send(request("GET", "/process"))
+        idle.answer()
+        os.kill(before, signal.SIGTERM)
+        idle.rest()  # It ends: the stop has begun.
+    go.touch()
+    wait_until(f"process {before} ends", lambda: generations.is_gone(before), 60)
+    is_gone = generations.is_gone(successor)
+    if not is_gone:
+        os.kill(successor, signal.SIGKILL)
+    checks.that(is_gone, "restart: a process that must end leaves no successor behind")
+
+
 def check(arguments, checks):
     program = (arguments.out / "restart").resolve()
     shutil.copy(arguments.restart, program)
@@ -359,7 +387,8 @@ def check(arguments, checks):
         with Generations(address, Process(command, log)) as generations:
             under_load("restart", RESTARTS, generations, checks)
             keeps_on_without_a_successor(program, generations, checks)
-            generations.end()
+            takes_its_successor_along(program, generations, checks)
+        shutil.copy(arguments.restart, program)
         path = str((arguments.out / "restart.sock").resolve())
         Path(path).unlink(missing_ok=True)
         # It passes the listener as descriptor 3, and sh moves it to standard input.

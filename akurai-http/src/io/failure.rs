@@ -87,7 +87,8 @@ impl Failure<'_> {
     }
 
     /// The request's method. `None` if the failure belongs to no request
-    /// ([`FailureKind::Accept`], [`FailureKind::Session`], or a panic while a WebSocket or the program was told of the stop).
+    /// ([`FailureKind::Accept`], [`FailureKind::Session`], or a panic while a WebSocket or the
+    /// program was told of the stop).
     pub fn method(&self) -> Option<Method> {
         self.request.as_ref().map(|request| request.method)
     }
@@ -151,7 +152,7 @@ impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.request, self.peer) {
             (Some(request), _) => write!(f, "{} {}: ", request.method, request.path)?,
-            (None, Some(peer)) => write!(f, "{}: ", peer.to_canonical())?,
+            (None, Some(peer)) => write!(f, "{peer}: ")?,
             (None, None) => {}
         }
         f.write_str(match self.kind {
@@ -219,7 +220,7 @@ impl Failures {
             self.tell(&Failure {
                 kind: FailureKind::Session,
                 request: None,
-                peer: peer.map(|peer| peer.ip()),
+                peer: peer.map(|peer| peer.ip().to_canonical()),
                 cause,
             });
         }
@@ -310,6 +311,19 @@ mod tests {
         assert_eq!(full, "cannot accept a connection: too many open files");
         let panic = told(Panic, Some("/a"), "planned");
         assert_eq!(panic, "GET /a: panicked: planned");
+    }
+
+    #[test]
+    fn a_failed_session_has_the_canonical_address_of_its_peer() {
+        let (failures, told) = (Failures::default(), Arc::new(Mutex::new(Vec::new())));
+        let kept = Arc::clone(&told);
+        failures.set_hook(Arc::new(move |failure| {
+            lock(&kept).push((failure.client_addr(), failure.to_string()));
+        }));
+        let peer = "[::ffff:192.0.2.7]:5".parse().ok();
+        failures.tell_session(peer, &io::Error::other("no handshake"));
+        let text = "192.0.2.7: a session failed: no handshake".to_owned();
+        assert_eq!(*lock(&told), [("192.0.2.7".parse().ok(), text)]);
     }
 
     #[test]

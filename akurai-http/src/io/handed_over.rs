@@ -1,6 +1,6 @@
 //! Descriptors that another process, or another part of the program, hands over: which socket each
 //! of them is. std cannot ask for a socket's family and type, so we ask what only one kind answers.
-//! Nothing here changes the socket, which others may hold too.
+//! Nothing here changes a listening socket, which others may hold too.
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
-use crate::io::transport::{Listener, Transport};
+use crate::io::transport::{Listener, SharedUnix, Transport};
 
 /// A listening socket. An error names the descriptor as `name`.
 pub(crate) fn listener(fd: OwnedFd, name: &str) -> io::Result<Listener> {
@@ -17,14 +17,15 @@ pub(crate) fn listener(fd: OwnedFd, name: &str) -> io::Result<Listener> {
         let message = format!("{name} must be a listening TCP or Unix socket, and is {found}");
         io::Error::new(io::ErrorKind::InvalidInput, message)
     };
-    match StreamSocket::of(fd).map_err(wrong)? {
-        StreamSocket::Tcp(tcp) if tcp.peer_addr().is_err() => {
+    match AnySocket::of(fd).map_err(wrong)? {
+        AnySocket::Tcp(tcp) if tcp.peer_addr().is_err() => {
             Ok(Listener::Shared(TcpListener::from(OwnedFd::from(tcp))))
         }
-        StreamSocket::Unix(unix) if unix.peer_addr().is_err() => Ok(Listener::SharedUnix(
-            UnixListener::from(OwnedFd::from(unix)),
-        )),
-        StreamSocket::Tcp(_) | StreamSocket::Unix(_) => Err(wrong("a connected socket")),
+        AnySocket::Unix(unix) if unix.peer_addr().is_err() => {
+            let unix = UnixListener::from(OwnedFd::from(as_stream(unix).map_err(wrong)?));
+            Ok(Listener::SharedUnix(SharedUnix::new(unix)))
+        }
+        AnySocket::Tcp(_) | AnySocket::Unix(_) => Err(wrong("a connected socket")),
     }
 }
 
@@ -35,34 +36,43 @@ pub(crate) fn connection(fd: OwnedFd) -> io::Result<(Transport, Option<SocketAdd
         io::Error::new(io::ErrorKind::InvalidInput, message)
     };
     let is_unconnected = || wrong("a socket that is not connected");
-    match StreamSocket::of(fd).map_err(wrong)? {
-        StreamSocket::Tcp(tcp) => match tcp.peer_addr() {
+    match AnySocket::of(fd).map_err(wrong)? {
+        AnySocket::Tcp(tcp) => match tcp.peer_addr() {
             Ok(peer) => Ok((Transport::Tcp(tcp), Some(peer))),
             Err(_) => Err(is_unconnected()),
         },
-        StreamSocket::Unix(unix) => match unix.peer_addr() {
-            Ok(_) => Ok((Transport::Unix(unix), None)),
-            Err(_) => Err(is_unconnected()),
-        },
+        AnySocket::Unix(unix) => {
+            let is_connected = unix.peer_addr().is_ok();
+            // The question may send a packet, and must not wait for room.
+            if is_connected {
+                unix.set_nonblocking(true)?;
+            }
+            let unix = as_stream(unix).map_err(wrong)?;
+            match is_connected {
+                true => Ok((Transport::Unix(unix), None)),
+                false => Err(is_unconnected()),
+            }
+        }
     }
 }
 
-/// A socket that carries a stream of bytes, or accepts connections that do.
-enum StreamSocket {
+const DATAGRAMS: &str = "a datagram socket";
+
+/// A TCP socket, or a Unix socket of any type.
+enum AnySocket {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    Unix(UnixDatagram),
 }
 
-impl StreamSocket {
-    /// Finds out the kind of socket. The error says what the descriptor is instead.
-    fn of(fd: OwnedFd) -> Result<StreamSocket, &'static str> {
-        const DATAGRAMS: &str = "a datagram socket";
+impl AnySocket {
+    /// Finds out the family of the socket. The error says what the descriptor is instead.
+    fn of(fd: OwnedFd) -> Result<AnySocket, &'static str> {
         // Only a socket of IPv4 or IPv6 has an address with a port.
         let tcp = TcpStream::from(fd);
         if tcp.local_addr().is_ok() {
             // Only TCP has this option.
             return match tcp.nodelay() {
-                Ok(_) => Ok(StreamSocket::Tcp(tcp)),
+                Ok(_) => Ok(AnySocket::Tcp(tcp)),
                 Err(_) => Err(DATAGRAMS),
             };
         }
@@ -70,26 +80,32 @@ impl StreamSocket {
         if unix.local_addr().is_err() {
             return Err(kind_of_file(OwnedFd::from(unix)));
         }
-        let unix = UnixDatagram::from(OwnedFd::from(unix));
-        match sends_datagrams(&unix) {
-            true => Err(DATAGRAMS),
-            false => Ok(StreamSocket::Unix(UnixStream::from(OwnedFd::from(unix)))),
-        }
+        Ok(AnySocket::Unix(UnixDatagram::from(OwnedFd::from(unix))))
     }
 }
 
-/// Whether a Unix socket takes datagrams or packets, and no stream. Nothing is sent.
+/// The same socket, unless it is one for datagrams or packets.
+fn as_stream(unix: UnixDatagram) -> Result<UnixStream, &'static str> {
+    match cfg!(target_os = "linux") && sends_datagrams(&unix) {
+        true => Err(DATAGRAMS),
+        false => Ok(UnixStream::from(OwnedFd::from(unix))),
+    }
+}
+
+/// Whether a Unix socket on Linux takes datagrams or packets, and no stream. Nothing is sent,
+/// except that the peer of a connected socket for packets (`SOCK_SEQPACKET`) gets an empty one. We
+/// do not know what other systems do here.
 fn sends_datagrams(socket: &UnixDatagram) -> bool {
-    // Linux refuses any address for a stream, and for datagrams only an empty one (EINVAL). We do
-    // not know what other systems do here.
-    let refused = socket.send_to(&[], "").map_err(|error| error.kind());
-    let is_stream = |kind| {
-        !matches!(
-            kind,
-            io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected
-        )
-    };
-    cfg!(target_os = "linux") && !refused.is_err_and(is_stream)
+    use io::ErrorKind::*;
+    match socket.send_to(&[], "").map_err(|error| error.kind()) {
+        Ok(_) => true,
+        // For datagrams, Linux refuses only an empty address (EINVAL).
+        Err(InvalidInput) => true,
+        // For packets it ignores the address, and wants a peer that has room.
+        Err(NotConnected | BrokenPipe | ConnectionRefused | ConnectionReset | WouldBlock) => true,
+        // For a stream it refuses any address.
+        Err(_) => false,
+    }
 }
 
 /// What a descriptor is that is no socket of ours.
@@ -116,7 +132,7 @@ mod tests {
     use std::net::UdpSocket;
     use std::process::{Command, Stdio};
     #[cfg(target_os = "linux")]
-    use std::{sync::Arc, sync::mpsc, thread, time::Duration};
+    use std::{sync::mpsc, thread, time::Duration};
 
     use super::*;
 
@@ -171,7 +187,6 @@ mod tests {
 
     #[test]
     fn datagrams_are_refused() {
-        const DATAGRAMS: &str = "a datagram socket";
         let udp = UdpSocket::bind(ANY).expect("a port is free");
         let other = UdpSocket::bind(ANY).expect("a port is free");
         other
@@ -181,7 +196,7 @@ mod tests {
         check(other, DATAGRAMS, DATAGRAMS);
         if cfg!(target_os = "linux") {
             let (one, other) = UnixDatagram::pair().expect("descriptors are free");
-            check(one, DATAGRAMS, DATAGRAMS);
+            check(one, "a connected socket", DATAGRAMS);
             other.set_nonblocking(true).expect("it is a socket");
             assert!(other.recv(&mut [0]).is_err(), "nothing was sent");
             let unbound = UnixDatagram::unbound().expect("a descriptor is free");
@@ -238,32 +253,57 @@ mod tests {
         );
     }
 
-    /// connect(2) waits there, and the thread that stops the server must not.
+    /// Connects until the queue is full. Then connect(2) waits for a place, and so does the
+    /// returned thread, until the listener is closed.
     #[cfg(target_os = "linux")]
-    #[test]
-    fn a_full_queue_holds_up_no_wake() {
-        const STUCK: Duration = Duration::from_secs(1);
-        let unix = unix_listener("full");
-        let addr = unix.local_addr().expect("it is bound");
+    fn fill(addr: std::os::unix::net::SocketAddr) -> thread::JoinHandle<()> {
+        const PAUSE: Duration = Duration::from_millis(100);
         let (tell, told) = mpsc::channel();
+        let (name, named) = mpsc::channel();
         let filling = thread::spawn(move || {
+            let own = std::fs::read_link("/proc/thread-self").expect("Linux names it");
+            let _ = name.send(format!("/proc/{}/stat", own.display()));
             let mut clients = Vec::new();
             while let Ok(client) = UnixStream::connect_addr(&addr) {
                 clients.push(client);
                 let _ = tell.send(());
             }
         });
-        while told.recv_timeout(STUCK).is_ok() {}
+        let stat = named.recv().expect("it has a name");
+        // A thread that only lacks a processor is not asleep.
+        let is_asleep = || {
+            let stat = std::fs::read_to_string(&stat).expect("the thread waits");
+            stat.rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.starts_with(" S "))
+        };
+        while told.recv_timeout(PAUSE).is_ok() || !is_asleep() {}
+        assert!(!filling.is_finished(), "the queue is full");
+        filling
+    }
+
+    /// connect(2) waits there, and the thread that stops the server must not.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_queue_holds_up_no_wake() {
+        let unix = unix_listener("full");
+        let filling = fill(unix.local_addr().expect("it is bound"));
+        let unix = SharedUnix::new(unix);
+        let waking = unix.waking();
         let (wake, woken) = mpsc::channel();
-        let listener = Arc::new(Listener::SharedUnix(unix));
-        let waking = Arc::clone(&listener);
-        thread::spawn(move || wake.send(waking.wake().is_ok()));
-        assert_eq!(woken.recv_timeout(Duration::from_secs(60)), Ok(true));
-        // Closing the listener refuses the clients that still wait.
-        while Arc::strong_count(&listener) > 1 {
-            thread::yield_now();
+        let listener = Listener::SharedUnix(unix);
+        let calls = thread::spawn(move || {
+            for _ in 0..9 {
+                let _ = wake.send(listener.wake().is_ok());
+            }
+            listener
+        });
+        for _ in 0..9 {
+            assert_eq!(woken.recv_timeout(Duration::from_secs(60)), Ok(true));
         }
-        drop(listener);
+        assert_eq!(waking(), 1, "threads that wait for a place");
+        // Closing the listener refuses the clients that still wait.
+        drop(calls.join().expect("it does not panic"));
         filling.join().expect("it does not panic");
     }
 }

@@ -277,13 +277,11 @@ impl Registry {
         }
     }
 
-    /// Ends the input of every connection whose first request has not come.
-    pub(crate) fn close_unasked(&self) {
-        for entry in self.entries() {
-            if entry.is_unasked() {
-                let _ = entry.transport.shutdown(Shutdown::Read);
-            }
-        }
+    /// The connections that wait for their first request.
+    pub(crate) fn unasked(&self) -> Vec<Weak<RegistryEntry>> {
+        let entries = self.entries();
+        let unasked = entries.iter().filter(|entry| entry.is_unasked());
+        unasked.map(Arc::downgrade).collect()
     }
 
     /// Calls the hooks, one after the other. A hook is the application's, and may hang. Connections
@@ -330,6 +328,37 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let addr = listener.local_addr().expect("it is bound");
         Transport::Tcp(TcpStream::connect(addr).expect("it listens"))
+    }
+
+    /// Both ends of a connection that waits for its first request.
+    fn waiting(registry: &Arc<Registry>) -> (Transport, Arc<RegistryEntry>) {
+        let (client, ours) = Transport::pair().expect("the system has sockets");
+        let entry = registry.admit(ours, None, &Arc::default());
+        let entry = entry.expect("there is a place");
+        entry.set_idle(true);
+        (client, entry)
+    }
+
+    /// A server that stops accepts what came before: such a connection has its own time.
+    #[test]
+    fn only_those_that_waited_at_the_stop_share_its_time() {
+        let registry: Arc<Registry> = Arc::default();
+        let (_client, before) = waiting(&registry);
+        let (_asking, asked) = waiting(&registry);
+        registry.stop(Duration::from_secs(60));
+        let unasked = registry.unasked();
+        asked.set_busy();
+        let (_late, after) = waiting(&registry);
+        let is_ended = |entry: &RegistryEntry| {
+            entry.transport.set_nonblocking(true).expect("a socket");
+            entry.read(&mut [0]).is_ok_and(|count| count == 0)
+        };
+        assert_eq!(unasked.len(), 2);
+        let unasked = unasked.iter().filter_map(Weak::upgrade);
+        unasked.for_each(|entry| entry.close_unasked());
+        assert!(is_ended(&before), "its time is over");
+        assert!(!is_ended(&asked), "its request is under way");
+        assert!(!is_ended(&after), "it came later");
     }
 
     #[test]

@@ -17,8 +17,8 @@ use crate::io::contain::contain;
 /// session waits for nothing.
 ///
 /// An error of any method, or a panic, ends the session. After an error, its last
-/// [`output`](Session::output), an alert for example, is still sent. Then the connection is cut, and
-/// [`Server::on_error`](crate::Server::on_error) is told.
+/// [`output`](Session::output), an alert for example, is still sent. Then the connection is cut,
+/// and [`Server::on_error`](crate::Server::on_error) is told.
 ///
 /// ```
 /// use akurai_http::Session;
@@ -70,10 +70,10 @@ use crate::io::contain::contain;
 /// }
 /// ```
 pub trait Session: Send + 'static {
-    /// Takes bytes that the peer has sent from the front of `wire`, and returns how many. `wire` has
-    /// at least 1 byte and at most 16 KiB, cut anywhere. The server calls this only after
-    /// [`read`](Session::read) has returned `None`, and offers in the same way what was not taken. So
-    /// a session need not keep more than one record.
+    /// Takes bytes that the peer has sent from the front of `wire`, and returns how many. `wire`
+    /// has at least 1 byte and at most 16 KiB, cut anywhere. The server calls this only after
+    /// [`read`](Session::read) has returned `None`, and offers in the same way what was not taken.
+    /// So a session need not keep more than one record.
     ///
     /// # Errors
     ///
@@ -100,10 +100,10 @@ pub trait Session: Send + 'static {
     /// If the layer cannot send any more. Taking nothing, 0, counts as one.
     fn write(&mut self, plain: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Appends all wire bytes that are due to `wire`, which may have some already, and keeps none of
-    /// them. The server calls this after each call of another method, after its error too, but not
-    /// after a panic. If the peer makes the session answer and does not read, the server cuts the
-    /// connection when 256 KiB of such output wait.
+    /// Appends all wire bytes that are due to `wire`, which may have some already, and keeps none
+    /// of them. The server calls this after each call of another method, after its error too, but
+    /// not after a panic. If the peer makes the session answer and does not read, the server cuts
+    /// the connection when 256 KiB of such output wait.
     ///
     /// # Errors
     ///

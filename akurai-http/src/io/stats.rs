@@ -5,8 +5,8 @@ use crate::RequestError;
 /// What one server is doing and has done since it was made; see
 /// [`Handle::stats`](crate::Handle::stats).
 ///
-/// The counts since then (`accepted`, `requests`, bytes, `overloaded`, `failed_sessions`, `panics`, `refused`) never
-/// go back.
+/// The counts since then (`accepted`, `requests`, bytes, `overloaded`, `failed_sessions`, `panics`,
+/// `refused`) never go back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

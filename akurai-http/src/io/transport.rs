@@ -1,13 +1,15 @@
-//! A connected socket, TCP or Unix, with a session over it or without, and the listener that accepts
-//! it.
+//! A connected socket, TCP or Unix, with a session over it or without, and the listener that
+//! accepts it.
 
 mod layered;
+#[cfg(unix)]
+mod shared_unix;
 
 use std::any::Any;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use crate::io::session::Session;
 #[cfg(unix)]
 use crate::io::unix_socket::UnixSocket;
 use layered::Layered;
+#[cfg(unix)]
+pub(crate) use shared_unix::SharedUnix;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -198,7 +202,7 @@ pub(crate) enum Listener {
     Unix(UnixSocket),
     /// Others hold this Unix socket too. Its file is theirs.
     #[cfg(unix)]
-    SharedUnix(UnixListener),
+    SharedUnix(SharedUnix),
 }
 
 impl Listener {
@@ -216,8 +220,8 @@ impl Listener {
             #[cfg(unix)]
             Listener::Unix(socket) => Ok((Transport::Unix(socket.listener.accept()?.0), None)),
             #[cfg(unix)]
-            Listener::SharedUnix(listener) => {
-                let (socket, _) = listener.accept()?;
+            Listener::SharedUnix(shared) => {
+                let (socket, _) = shared.listener.accept()?;
                 if !cfg!(target_os = "linux") {
                     socket.set_nonblocking(false)?;
                 }
@@ -271,15 +275,8 @@ impl Listener {
                 let addr = socket.listener.local_addr()?;
                 UnixStream::connect_addr(&addr).map(drop)
             }
-            // Where the socket's queue is full, Linux lets connect(2) wait for a place, which
-            // depends on the other holders of the socket: so a thread of its own waits.
             #[cfg(unix)]
-            Listener::SharedUnix(listener) => {
-                let addr = listener.local_addr()?;
-                let connect = move || drop(UnixStream::connect_addr(&addr));
-                let builder = std::thread::Builder::new().name("akurai-wake".to_owned());
-                builder.spawn(connect).map(drop)
-            }
+            Listener::SharedUnix(shared) => shared.wake(),
         }
     }
 

@@ -43,10 +43,20 @@ impl TrustedProxies {
     /// Proxies that append their peer to `X-Forwarded-For`, as nginx, Caddy and HAProxy can. Each
     /// is an address, a network such as `10.0.0.0/8`, or `unix` for any peer on a Unix socket.
     ///
-    /// These proxies tell the client's scheme in `X-Forwarded-Proto`. A proxy that does not know
-    /// this field passes a forged one on. If the field holds several schemes, they stand for the
-    /// last addresses of `X-Forwarded-For`, one for each. If there are fewer, the first of them
-    /// stands for the client: the last proxy that set the field has set it for those behind it.
+    /// These proxies tell the client's scheme in `X-Forwarded-Proto`. If the field holds several
+    /// schemes, they stand for the last addresses of `X-Forwarded-For`, one for each. If there are
+    /// fewer, the first of them stands for the client. So the outermost proxy must set the field,
+    /// or append to it, for each client, and those behind it must do one of these:
+    ///
+    /// - each appends;
+    /// - each passes the field on as it came;
+    /// - each sets the field, and all of them speak TLS to each other just when the client does:
+    ///   the last one tells only of its own peer.
+    ///
+    /// A proxy that passes the field on is right only behind one that sets it: alone, it passes a
+    /// client's forged field on. So does a proxy that does not know the field, and one that adds it
+    /// only for TLS, as HAProxy with `http-request add-header X-Forwarded-Proto https if { ssl_fc
+    /// }`. There, use `set-header`, with a line for each of the two schemes.
     ///
     /// # Errors
     ///

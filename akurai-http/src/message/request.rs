@@ -243,7 +243,7 @@ impl Request {
             Ok(_) => panic!("malformed request: {}", String::from_utf8_lossy(head)),
             Err(error) => panic!("malformed request: {error}"),
         }
-        request.has_session = request.has_https_target();
+        request.believe_target();
         request.buffered = Mutex::new(Box::new(BufferedTransport::by_hand(body)));
         request.serve_by_hand();
         request

@@ -137,7 +137,7 @@ impl CrossOriginProtection {
             if lines("Origin").all(is_own) {
                 return None;
             }
-            "cross-origin request refused (Origin is not the request's)"
+            "cross-origin request refused (Origin is another host or scheme)"
         };
         let is_trusted = |origin: &[u8]| {
             self.trusted

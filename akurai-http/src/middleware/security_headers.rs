@@ -17,6 +17,18 @@ use crate::{Reply, Request, Response};
 /// browser obeys `frame-ancestors` instead of `X-Frame-Options`, so the added policy would weaken a
 /// `DENY`.
 ///
+/// ```
+/// use akurai_http::{Method, Request, Response, Router, middleware};
+///
+/// let router = Router::new()
+///     .get("/", |_| Response::text("").with_header("Referrer-Policy", "no-referrer"))
+///     .wrap(middleware::security_headers());
+/// let reply = router.handle(&Request::new(Method::Get, "/"));
+/// let headers = reply.response().headers();
+/// assert_eq!(headers.get("X-Content-Type-Options"), Some("nosniff"));
+/// assert_eq!(headers.all("Referrer-Policy").collect::<Vec<_>>(), [b"no-referrer"]);
+/// ```
+///
 /// `Strict-Transport-Security` is not added. A browser keeps that promise of TLS for months, for
 /// all ports of the host, so only its owner can give it. Set it where TLS ends: in the proxy, or if
 /// the server has a [session](crate::Session), in a line around everything. It must never go out
@@ -38,18 +50,6 @@ use crate::{Reply, Request, Response};
 ///     let reply = router.handle(&Request::new(Method::Get, target));
 ///     assert_eq!(reply.response().headers().get(HSTS), expected);
 /// }
-/// ```
-///
-/// ```
-/// use akurai_http::{Method, Request, Response, Router, middleware};
-///
-/// let router = Router::new()
-///     .get("/", |_| Response::text("").with_header("Referrer-Policy", "no-referrer"))
-///     .wrap(middleware::security_headers());
-/// let reply = router.handle(&Request::new(Method::Get, "/"));
-/// let headers = reply.response().headers();
-/// assert_eq!(headers.get("X-Content-Type-Options"), Some("nosniff"));
-/// assert_eq!(headers.all("Referrer-Policy").collect::<Vec<_>>(), [b"no-referrer"]);
 /// ```
 pub fn security_headers()
 -> impl Fn(&Request, &dyn Fn(&Request) -> Reply) -> Reply + Send + Sync + 'static {

@@ -278,7 +278,9 @@ impl RunningServer {
     fn stop(&self) {
         self.serving.registry.close_idle(false);
         let _over = self.call_stop_hooks();
-        let mut first_requests = Some(Instant::now() + STOPPING_HEAD_TIME);
+        // A connection that waits only from now on knows of the stop, and has a time of its own.
+        let mut unasked = self.serving.registry.unasked();
+        let unasked_until = Instant::now() + STOPPING_HEAD_TIME;
         let mut wake_until = None;
         loop {
             // Another call may shorten the grace meanwhile.
@@ -296,8 +298,9 @@ impl RunningServer {
                 thread::sleep(soon.saturating_duration_since(Instant::now()));
             }
             let now = Instant::now();
-            if first_requests.take_if(|until| *until <= now).is_some() {
-                self.serving.registry.close_unasked();
+            if unasked_until <= now {
+                let waiting = unasked.drain(..).filter_map(|entry| entry.upgrade());
+                waiting.for_each(|entry| entry.close_unasked());
             }
             match self.does_nothing_but_accept() {
                 false => wake_until = None,
@@ -318,8 +321,8 @@ impl RunningServer {
         }
     }
 
-    /// Whether the only threads left wait in `accept`, at sockets that others hold too. Then nothing
-    /// may wake them, if the file of a Unix socket is gone for example.
+    /// Whether the only threads left wait in `accept`, at sockets that others hold too. Then
+    /// nothing may wake them, if the file of a Unix socket is gone for example.
     fn does_nothing_but_accept(&self) -> bool {
         let shared = self.acceptors.iter().filter(|it| it.listener.is_shared());
         let accepting: usize = shared.map(Acceptor::accepting).sum();

@@ -161,6 +161,9 @@ impl Connection<'_> {
                     self.request.begin(head, &mut self.parser);
                     self.buffered.consume(len);
                     self.entry.count_request();
+                    if self.serving.is_test && !self.entry.transport.is_secure() {
+                        self.request.believe_target();
+                    }
                     if self.first {
                         self.first = false;
                         let info = self.entry.transport.session_info();

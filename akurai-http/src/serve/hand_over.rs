@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 #[cfg(unix)]
 use crate::io::handed_over;
 use crate::io::transport::Transport;
+use crate::serve::accept::stopped;
 use crate::{Handle, Server};
 
 #[cfg(unix)]
@@ -22,7 +23,9 @@ impl Server {
     ///
     /// A stop cannot always wake the threads that wait at such a socket: it connects to the socket
     /// itself, and nobody can if the file of a Unix socket is gone. Then [`run`](Server::run)
-    /// returns 2 s after everything else has ended, and those threads stay until the process ends.
+    /// returns 2 s after everything else has ended, and those threads stay. Each of them takes one
+    /// more client and closes its connection at once, also one that another holder of the socket
+    /// would have answered. So end the process when `run` has returned.
     ///
     /// ```
     /// use std::net::TcpListener;
@@ -42,8 +45,8 @@ impl Server {
     ///
     /// `InvalidInput` if the descriptor is no listening TCP or Unix socket; the text says what it
     /// is. std cannot tell a socket that is bound and does not listen: then each `accept` fails,
-    /// which [`on_error`](Server::on_error) tells. Only on Linux, a Unix socket for datagrams is
-    /// told from others.
+    /// which [`on_error`](Server::on_error) tells. Only Linux lets us recognise a Unix datagram
+    /// socket.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Server> {
         handed_over::listener(fd, "the descriptor").map(|listener| Server::on(vec![listener]))
     }
@@ -92,19 +95,21 @@ impl Server {
 impl Handle {
     /// Serves a connection that is there already, on a thread of its own: one of a test's pair of
     /// sockets, one that inetd passes, or one of a port that several protocols share. To look at
-    /// its first bytes before, use [`TcpStream::peek`](std::net::TcpStream::peek), since this server must read them too.
+    /// its first bytes before, use [`TcpStream::peek`](std::net::TcpStream::peek), since this
+    /// server must read them too.
     ///
     /// `stream` is a connected TCP or Unix socket: a [`TcpStream`](std::net::TcpStream), a
     /// [`UnixStream`](std::os::unix::net::UnixStream), or a descriptor of either. On systems other
     /// than Unix it is a `TcpStream`. The server makes it block, which also holds for clones of it,
     /// and sets its waits. `peer` is what [`Request::peer_addr`](crate::Request::peer_addr) tells.
-    /// With `None`, that is the address of the socket's own peer; a Unix socket has none.
+    /// With `None`, that is the address of the socket's own peer; a Unix socket has none, and then
+    /// counts as a proxy if [`TrustedProxies`](crate::TrustedProxies) has `unix`.
     ///
     /// The connection is like one that a listener has accepted, but no session of a listener lies
     /// over it. It has a place under
-    /// [`Limits::max_connections`](crate::Limits::max_connections): if all are taken, it gets 503 as
-    /// others do, and this returns `Ok`. Before [`Server::run`], up to 128 connections wait until
-    /// the server runs.
+    /// [`Limits::max_connections`](crate::Limits::max_connections): if all are taken, it gets 503
+    /// as others do, and this returns `Ok`. Before [`Server::run`], up to 128 connections wait
+    /// until the server runs. If the `Server` is dropped instead, they are closed.
     ///
     /// ```
     /// # #[cfg(unix)]
@@ -136,9 +141,9 @@ impl Handle {
     /// # Errors
     ///
     /// `InvalidInput` if `stream` is no connected TCP or Unix socket, or its client is gone;
-    /// `ConnectionRefused` after [`shutdown`](Handle::shutdown); `WouldBlock` if 128 connections
-    /// wait and the server does not run yet; those of the system, if it can make no thread. The
-    /// connection is then closed.
+    /// `ConnectionRefused` after [`shutdown`](Handle::shutdown), or if the server was dropped
+    /// before it ran; `WouldBlock` if 128 connections wait and the server does not run yet; those
+    /// of the system, if it can make no thread. The connection is then closed.
     #[cfg(unix)]
     pub fn adopt(&self, stream: impl Into<OwnedFd>, peer: Option<SocketAddr>) -> io::Result<()> {
         let (transport, own_peer) = handed_over::connection(stream.into())?;
@@ -151,8 +156,9 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// `ConnectionRefused` after [`shutdown`](Handle::shutdown); `WouldBlock` if 128 connections
-    /// wait and the server does not run yet; those of the system. The connection is then closed.
+    /// `ConnectionRefused` after [`shutdown`](Handle::shutdown), or if the server was dropped
+    /// before it ran; `WouldBlock` if 128 connections wait and the server does not run yet; those
+    /// of the system. The connection is then closed.
     #[cfg(not(unix))]
     pub fn adopt(&self, stream: TcpStream, peer: Option<SocketAddr>) -> io::Result<()> {
         stream.set_nonblocking(false)?;
@@ -161,6 +167,9 @@ impl Handle {
     }
 
     pub(crate) fn take_in(&self, transport: Transport, peer: Option<SocketAddr>) -> io::Result<()> {
-        self.intake.take_in(transport, peer)
+        match self.is_stopping() {
+            true => Err(stopped()),
+            false => self.intake.take_in(transport, peer),
+        }
     }
 }

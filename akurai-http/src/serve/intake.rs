@@ -22,7 +22,7 @@ pub(crate) struct Intake {
 enum Stage {
     /// The server does not run yet. Each connection waits, with its client's address.
     Waiting(Vec<(Transport, Option<SocketAddr>)>),
-    /// The server runs, or has ended.
+    /// The server runs, has ended, or was dropped before it ran.
     Begun(Weak<RunningServer>),
 }
 
@@ -38,6 +38,16 @@ impl fmt::Debug for Stage {
 impl Default for Stage {
     fn default() -> Stage {
         Stage::Waiting(Vec::new())
+    }
+}
+
+/// The server's end of its intake. Without a server that could begin, nothing waits.
+#[derive(Debug, Default)]
+pub(crate) struct ServersIntake(pub(crate) Arc<Intake>);
+
+impl Drop for ServersIntake {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -59,6 +69,14 @@ impl Intake {
         match server {
             Some(server) => server.take_in(transport, peer),
             None => Err(stopped()),
+        }
+    }
+
+    /// The server is gone. If it has not begun, the connections that wait are closed.
+    fn end(&self) {
+        let mut stage = lock(&self.stage);
+        if let Stage::Waiting(_) = *stage {
+            *stage = Stage::Begun(Weak::new());
         }
     }
 

@@ -18,7 +18,7 @@ use crate::io::unix_socket::UnixSocket;
 use crate::message::hosts::Hosts;
 use crate::serve::accept::RunningServer;
 use crate::serve::acceptor::Bound;
-use crate::serve::intake::Intake;
+use crate::serve::intake::{Intake, ServersIntake};
 use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
 use crate::{App, Stats, TrustedProxies};
@@ -42,7 +42,7 @@ pub struct Server {
     hosts: Option<Hosts>,
     registry: Arc<Registry>,
     threads: Arc<Threads>,
-    intake: Arc<Intake>,
+    intake: ServersIntake,
 }
 
 impl Server {
@@ -143,9 +143,10 @@ impl Server {
     ///
     /// `open` gets the peer's address, or `None` on a Unix socket. It makes the session, and must
     /// not wait for the peer. The connection's own thread calls it, when the connection has its
-    /// place among [`Limits::max_connections`]. The handshake happens as the server reads: it counts
-    /// towards the wait for the first request, [`Limits::idle_timeout`], as a whole. A connection
-    /// beyond the limit is closed without a 503, which only a finished handshake could carry.
+    /// place among [`Limits::max_connections`]. The handshake happens as the server reads: it
+    /// counts towards the wait for the first request, [`Limits::idle_timeout`], as a whole. A
+    /// connection beyond the limit is closed without a 503, which only a finished handshake could
+    /// carry.
     ///
     /// If `open` returns an error or panics, the connection is closed, and
     /// [`on_error`](Server::on_error) gets a
@@ -181,7 +182,7 @@ impl Server {
             hosts: None,
             registry: Arc::default(),
             threads: Arc::default(),
-            intake: Arc::default(),
+            intake: ServersIntake::default(),
         }
     }
 
@@ -308,7 +309,7 @@ impl Server {
         Handle {
             registry: Arc::clone(&self.registry),
             threads: Arc::clone(&self.threads),
-            intake: Arc::clone(&self.intake),
+            intake: Arc::clone(&self.intake.0),
         }
     }
 
@@ -336,11 +337,11 @@ impl Server {
     /// connection alone. If the system refuses to accept, for lack of descriptors, the server waits
     /// 50 ms and goes on.
     pub fn run(self, app: impl App) -> io::Result<()> {
-        self.start(app).run()
+        self.start(app, false).run()
     }
 
-    /// The server, ready to run.
-    pub(crate) fn start(self, app: impl App) -> Arc<RunningServer> {
+    /// The server, ready to run. A test's client may say `https:` without a session.
+    pub(crate) fn start(self, app: impl App, is_test: bool) -> Arc<RunningServer> {
         let Server {
             listeners,
             limits,
@@ -357,9 +358,10 @@ impl Server {
             proxies,
             hosts,
             registry,
+            is_test,
         };
         let server = RunningServer::new(serving, listeners, threads);
-        intake.begin(&server);
+        intake.0.begin(&server);
         server
     }
 }

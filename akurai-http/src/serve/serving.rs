@@ -10,7 +10,8 @@ use crate::message::hosts::Hosts;
 use crate::{App, Method, TrustedProxies};
 
 /// How long the rest of a head may take once the server stops, and a connection's first head from
-/// its first byte on. A client whose connection was just accepted cannot know that the server stops.
+/// its first byte on. A client whose connection was just accepted cannot know that the server
+/// stops.
 pub(crate) const STOPPING_HEAD_TIME: Duration = Duration::from_secs(1);
 
 /// The app, and what bounds and counts its connections.
@@ -23,6 +24,9 @@ pub(crate) struct Serving {
     /// The hosts that the server answers to; `None` for any.
     pub(crate) hosts: Option<Hosts>,
     pub(crate) registry: Arc<Registry>,
+    /// A [`Client`](crate::testing::Client) runs the server: a request for an `https:` target is
+    /// secure, as one that was made by hand.
+    pub(crate) is_test: bool,
 }
 
 impl Serving {

@@ -283,8 +283,7 @@ impl Drop for SseSink {
         if thread::panicking() {
             // The client still gets the last event, but no word that nothing is missing.
             self.socket.entry().transport.abandon();
-        }
-        if let Some(gzip) = &mut self.gzip {
+        } else if let Some(gzip) = &mut self.gzip {
             // If an event could not be written, the end cannot be written either.
             let mut end = Vec::new();
             gzip.compress(b"", Flush::Finish, &mut end);

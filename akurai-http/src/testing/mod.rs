@@ -30,6 +30,10 @@
 //! server's work. Behind a client, everything is as it is behind a listener: limits, middleware,
 //! the framing of answers, `100 Continue`, upgrades, panics, and the stop.
 //!
+//! There is no TLS, but a request whose target begins with `https:` [is
+//! secure](Request::is_secure), as in `client.get("https://localhost/")`. A listening server
+//! answers 421 to such a request without TLS.
+//!
 //! A request may end after its answer came: its line of the access log, its counts, and what its
 //! thread does last may come a moment later. So a test waits for them: let the sink of
 //! [`access_log`](crate::middleware::access_log) send each line through a channel, and receive
@@ -116,7 +120,7 @@ impl Client {
     /// If the system can make no thread.
     pub fn with_server(server: Server, app: impl App) -> Client {
         let handle = server.handle();
-        let server = server.start(app);
+        let server = server.start(app, true);
         let running = thread::Builder::new()
             .name("akurai-testing".to_owned())
             .spawn(move || server.run())

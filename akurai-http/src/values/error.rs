@@ -41,8 +41,8 @@ refusals! {
         400 HostMissing: "an HTTP/1.1 request needs a Host field", "RFC 9112 §3.2";
         400 HostRepeated: "more than one Host field", "RFC 9112 §3.2";
         400 Host: "Host is not a host with an optional port", "RFC 9112 §3.2";
-        421 Misdirected: "this server does not answer to this host (its hosts are listed), or to \
-            https: without TLS", "RFC 9110 §7.4, §15.5.20";
+        421 Misdirected: "this server does not answer to this host, which is not in its list; or \
+            the target says https: and the connection has no TLS", "RFC 9110 §7.4, §15.5.20";
         400 ContentTypeConflict: "Content-Type fields differ", "RFC 9110 §8.3";
         400 ContentLength: "Content-Length is not one decimal number", "RFC 9112 §6.3";
         400 TransferEncoding: "Transfer-Encoding is not chunked", "RFC 9112 §6.1";

@@ -20,7 +20,7 @@ pub(crate) struct Backlog {
     /// How many bytes of the first event are written. It was offered if this is not 0.
     written: usize,
     bytes: usize,
-    /// The part of the greeting that is not taken yet. It does not count as slowness.
+    /// The part of the greeting that was not offered yet. It does not count as slowness.
     allowed_events: usize,
     allowed_bytes: usize,
 }
@@ -51,10 +51,12 @@ impl Pending {
 }
 
 impl Backlog {
-    /// The bytes that wait now do not count as slowness until all of them are taken.
+    /// What waits now does not count as slowness. Each event that is offered from now on lowers
+    /// what is allowed, so that a steady stream of later ones does not take the place of the
+    /// greeting.
     pub(crate) fn allow(&mut self) {
-        self.allowed_events = self.pending.len();
-        self.allowed_bytes = self.bytes;
+        self.allowed_events = self.pending.len() - self.offered;
+        self.allowed_bytes = self.waiting_bytes();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -69,13 +71,20 @@ impl Backlog {
     /// How many events wait behind those that were offered, and how many bytes, not counting the
     /// greeting.
     pub(crate) fn slowness(&self) -> (usize, usize) {
-        let offered = self.pending.iter().take(self.offered);
-        let offered: usize = offered.map(|event| event.bytes().len()).sum();
-        let waiting = self.bytes + self.written - offered;
         (
             (self.pending.len() - self.offered).saturating_sub(self.allowed_events),
-            waiting.saturating_sub(self.allowed_bytes),
+            self.waiting_bytes().saturating_sub(self.allowed_bytes),
         )
+    }
+
+    /// How many bytes wait behind the events that were offered.
+    fn waiting_bytes(&self) -> usize {
+        self.bytes + self.written - self.bytes_of_first(self.offered)
+    }
+
+    fn bytes_of_first(&self, count: usize) -> usize {
+        let first = self.pending.iter().take(count);
+        first.map(|event| event.bytes().len()).sum()
     }
 
     pub(crate) fn queue(&mut self, event: &Arc<StoredEvent>) {
@@ -115,6 +124,13 @@ impl Backlog {
         while let Some(first) = self.pending.front() {
             if self.offered == 0 {
                 self.offered = self.joined();
+                let allowed = self.offered.min(self.allowed_events);
+                let bytes = self.bytes_of_first(allowed);
+                self.allowed_events -= allowed;
+                self.allowed_bytes = match self.allowed_events {
+                    0 => 0,
+                    _ => self.allowed_bytes.saturating_sub(bytes),
+                };
             }
             let rest = &first.bytes()[self.written..];
             let result = match self.offered {
@@ -171,8 +187,6 @@ impl Backlog {
         if !self.pending.is_empty() {
             return;
         }
-        self.allowed_events = 0;
-        self.allowed_bytes = 0;
         // A subscriber that has caught up needs no more memory than one that never fell behind.
         if self.pending.capacity() > 16 {
             self.pending = VecDeque::new();

@@ -337,9 +337,10 @@ impl Hub {
     }
 
     /// Makes a topic a gauge, of which only the last value matters. A subscriber that falls behind
-    /// gets only the newest value, behind what was being written to it. A new subscriber gets the last value at once, if the hub still
-    /// has it ([`retain`](Hub::retain) keeps it). A WebSocket subscriber gets every value. This
-    /// does nothing for a topic longer than 1,024 bytes, which has no events.
+    /// gets only the newest value, behind what was being written to it. A new subscriber gets the
+    /// last value at once, if the hub still has it ([`retain`](Hub::retain) keeps it). A WebSocket
+    /// subscriber gets every value. This does nothing for a topic longer than 1,024 bytes, which
+    /// has no events.
     pub fn latest_only(&self, topic: &str) {
         if topic.len() <= TOPIC_BYTES {
             self.inner.shared.topics.add_gauge(topic);

@@ -69,7 +69,8 @@ impl HubOptions {
         self
     }
 
-    /// Most bytes of these waiting events. Default 1 MiB.
+    /// Most bytes of these waiting events. Default 1 MiB. The write under way comes on top: up to
+    /// 64 KiB, or one event. So does what is left of the events that a new subscriber gets first.
     pub fn max_backlog_bytes(mut self, max_backlog_bytes: usize) -> HubOptions {
         self.max_backlog_bytes = max_backlog_bytes;
         self

@@ -112,13 +112,29 @@ fn after_the_stop_it_is_refused() {
     expect_last_answer(busy, "got");
     running.expect_end();
     refused(&running.handle);
-    // What waited for a server that was stopped before it ran is closed.
+    // What waited for a server that was stopped before it ran is closed, and no more may wait.
     let server = Server::unbound();
+    let handle = server.handle();
     let (mut ours, theirs) = pair();
-    server.handle().adopt(theirs, None).unwrap();
-    server.handle().shutdown(LONG);
+    handle.adopt(theirs, None).unwrap();
+    handle.shutdown(LONG);
+    refused(&handle);
     server.run(peers).unwrap();
     assert_eq!(ours.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn a_server_that_is_dropped_before_it_ran_keeps_nothing_open() {
+    let server = Server::unbound();
+    let handle = server.handle();
+    let (mut waiting, theirs) = pair();
+    handle.adopt(theirs, None).unwrap();
+    drop(server);
+    assert_eq!(waiting.read(&mut [0]).unwrap(), 0, "it is closed");
+    let (mut late, theirs) = pair();
+    let error = handle.adopt(theirs, None).expect_err("nothing serves it");
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(late.read(&mut [0]).unwrap(), 0, "it is closed");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Which requests are secure: by the connection's session, by what proxies say of their clients, and
-//! not by what clients claim.
+//! Which requests are secure: by the connection's session, by what proxies say of their clients,
+//! and not by what clients claim.
 
 use std::io::{self, IoSlice};
 use std::net::Ipv4Addr;
@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use akurai_http::middleware::{self, CrossOriginProtection};
 use akurai_http::{
-    App, Cookie, Files, Request, RequestError, Response, Router, Server, Session, TrustedProxies,
+    App, Cookie, Files, Method, Request, RequestError, Response, Router, Server, Session,
+    TrustedProxies,
 };
 use akurai_tests::{Client, TempDir, TestServer, handshake};
 use akurai_ws::upgrade;
@@ -357,4 +358,33 @@ fn redirects_and_cookies_suit_the_client_s_scheme() {
 fn set_cookie(client: &mut Client, scheme: &str) -> String {
     let answer = ask_on(client, "GET", "/login", scheme);
     answer.header("set-cookie").expect("a cookie").to_owned()
+}
+
+/// What `Router::handle` answers, a client gets too, although there is no TLS.
+#[test]
+fn an_https_target_is_secure_as_it_is_without_a_client() {
+    let app = || Router::new().get("/", |req| Response::text(req.is_secure().to_string()));
+    let router = app();
+    let client = akurai_http::testing::Client::new(app()).wait(DEADLINE);
+    let mut end = client.connect().expect("it runs");
+    for (target, expected) in [
+        ("https://localhost/", "true"),
+        ("/", "false"),
+        ("HTTPS://localhost:8443", "true"),
+        ("http://localhost/", "false"),
+        ("/?https://localhost/", "false"),
+    ] {
+        let request = || Request::new(Method::Get, target);
+        let reply = router.handle(&request());
+        let by_hand = reply.response().body().expect("it is in memory");
+        assert_eq!(String::from_utf8_lossy(by_hand), expected, "{target}");
+        for answer in [client.send(request()), end.send(request())] {
+            assert_eq!(answer.expect("an answer").text(), expected, "{target}");
+        }
+    }
+    // A server that listens does not believe it.
+    let server = TestServer::start(app());
+    let mut client = server.connect();
+    client.send("GET https://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(client.read_response().status, 421);
 }

@@ -241,6 +241,13 @@ impl RegistryEntry {
         self.phase.load(Ordering::SeqCst) == UNASKED
     }
 
+    /// Ends its input if its first request has not come.
+    pub(crate) fn close_unasked(&self) {
+        if self.is_unasked() {
+            let _ = self.transport.shutdown(Shutdown::Read);
+        }
+    }
+
     /// Says that a request has arrived.
     pub(crate) fn set_busy(&self) {
         // A shutdown that does not see this yet acts as if it had come a moment earlier.

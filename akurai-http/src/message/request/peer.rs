@@ -40,10 +40,12 @@ impl Request {
     /// as the [address](Request::client_addr).
     ///
     /// From anybody else, `Forwarded`, `X-Forwarded-Proto` and a target with `https:` prove
-    /// nothing. So this is `false` behind a proxy that speaks TLS and is not trusted.
+    /// nothing. So this is `false` for each client of a proxy that speaks TLS if the proxy is not
+    /// trusted or sends no scheme, and behind one that only unwraps TLS and passes the bytes on. A
+    /// redirect to `https:` of all requests that are not secure would then never end.
     ///
-    /// A request that was [made by hand](Request::new) is secure if its target begins with
-    /// `https:`.
+    /// In a test, a request that was [made by hand](Request::new) is secure if its target begins
+    /// with `https:`, also behind a [`Client`](crate::testing::Client).
     ///
     /// ```
     /// use akurai_http::testing::Client;
@@ -73,7 +75,12 @@ impl Request {
             && !self.proxies.as_ref().is_some_and(is_from_proxy)
     }
 
-    pub(super) fn has_https_target(&self) -> bool {
+    /// Counts as secure if its target says so. Only a test has such requests.
+    pub(crate) fn believe_target(&mut self) {
+        self.has_session = self.has_https_target();
+    }
+
+    fn has_https_target(&self) -> bool {
         const SCHEME: &[u8] = b"https://";
         self.head.form == Form::Absolute
             && self.headers.source()[..self.head.authority.start]

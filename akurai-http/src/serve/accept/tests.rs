@@ -35,6 +35,7 @@ fn the_last_that_accepts_goes_on_when_no_thread_can_be_made() {
             proxies: None,
             hosts: None,
             registry: Arc::clone(&registry),
+            is_test: false,
         },
         vec![Listener::Tcp(listener).into()],
         Arc::clone(&threads),

@@ -62,6 +62,8 @@ fn check(backlog: &Backlog) {
     assert!(backlog.written == 0 || backlog.written < lens[0]);
     assert!(backlog.offered > 0 || backlog.written == 0);
     assert!(backlog.offered <= 1 || offered <= JOINED_BYTES);
+    assert!(backlog.allowed_events <= backlog.pending.len() - backlog.offered);
+    assert!(backlog.allowed_events > 0 || backlog.allowed_bytes == 0);
     let mut topics: Vec<&str> = Vec::new();
     for waiting in backlog.pending.iter().skip(backlog.offered) {
         if let Pending::Event(event) = waiting
@@ -89,6 +91,9 @@ fn run(seed: u64) {
             _ => backlog.queue_latest(&event),
         }
         queued.push(event);
+        if number == 50 {
+            backlog.allow();
+        }
         check(&backlog);
         if random.below(3) > 0 {
             let most = [1, 100, 30_000, 1 << 20][random.below(4)];
@@ -193,11 +198,7 @@ fn a_greeting_is_no_slowness() {
     let late = event(5, "a", 10);
     backlog.queue(&late);
     backlog.queue(&late);
-    assert_eq!(
-        backlog.slowness().0,
-        1,
-        "the one that is offered is no more"
-    );
+    assert_eq!(backlog.slowness(), (2, 2 * late.sse.len()));
     assert_eq!(
         backlog.flush(&mut scratch, |bytes| Ok(bytes.len())),
         Flushed::All
@@ -207,4 +208,31 @@ fn a_greeting_is_no_slowness() {
     assert_eq!(backlog.flush(&mut scratch, blocked), Flushed::Stalled);
     backlog.queue(&late);
     assert_eq!(backlog.slowness(), (1, late.sse.len()));
+}
+
+/// A subscriber that never catches up, since one event comes for each that it takes.
+#[test]
+fn a_steady_stream_does_not_take_the_place_of_the_greeting() {
+    const GREETING: usize = 20;
+    let (mut backlog, mut scratch) = (Backlog::default(), Vec::new());
+    let large = event(0, "a", JOINED_BYTES);
+    let len = large.sse.len();
+    (0..GREETING).for_each(|_| backlog.queue(&large));
+    backlog.allow();
+    for taken in 0..2 * GREETING {
+        let mut room = usize::from(taken > 0);
+        let flushed = backlog.flush(&mut scratch, |bytes| match room {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            _ => {
+                room -= 1;
+                Ok(bytes.len())
+            }
+        });
+        assert_eq!(flushed, Flushed::Stalled);
+        // One is offered; what is left of the greeting waits behind it.
+        let slow = taken.min(GREETING - 1);
+        assert_eq!(backlog.slowness(), (slow, slow * len), "after {taken}");
+        backlog.queue(&large);
+        check(&backlog);
+    }
 }
