@@ -78,7 +78,11 @@ impl<S: Read + Write> Wire<S> {
                 }
             }
             while session.wants_write() {
-                session.write_tls(&mut self.stream)?;
+                match session.write_tls(&mut self.stream) {
+                    // A writable socket has an event of its own.
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    other => other?,
+                };
             }
             match count {
                 0 if !is_closed => return Err(ErrorKind::UnexpectedEof.into()),
