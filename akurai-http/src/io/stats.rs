@@ -22,9 +22,10 @@ pub struct Stats {
     pub threads: usize,
     /// Requests whose head was read.
     pub requests: u64,
-    /// Bytes received, upgraded connections included.
+    /// Bytes received, upgraded connections included. Under a [session](crate::Session), the plain
+    /// bytes count.
     pub bytes_received: u64,
-    /// Bytes sent, upgraded connections included.
+    /// Bytes sent, upgraded connections included. Under a session as above.
     pub bytes_sent: u64,
     /// Connections and upgrades that found no place: 503, or a close where only a
     /// [session](crate::Session) could carry the answer.

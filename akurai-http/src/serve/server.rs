@@ -154,17 +154,20 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the server has no listener yet.
+    /// `InvalidInput` if the server has no listener yet, or if the last one has a session.
     pub fn with_session<S: Session>(
         mut self,
         open: impl Fn(Option<SocketAddr>) -> io::Result<S> + Send + Sync + 'static,
     ) -> io::Result<Server> {
-        let Some(bound) = self.listeners.last_mut() else {
-            let message = "a session belongs to a listener, and there is none yet";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        let message = match self.listeners.last_mut() {
+            Some(bound) if bound.opener.is_none() => {
+                bound.opener = Some(SessionOpener::new(open));
+                return Ok(self);
+            }
+            Some(_) => "the listener that was added last has a session already",
+            None => "a session belongs to a listener, and there is none yet",
         };
-        bound.opener = Some(SessionOpener::new(open));
-        Ok(self)
+        Err(io::Error::new(io::ErrorKind::InvalidInput, message))
     }
 
     /// A server without an address, for a test's
@@ -242,7 +245,8 @@ impl Server {
     ///
     /// A failure is told once. It is no failure if a client left or was too slow, sent a request
     /// that was refused, or broke the protocol that it had upgraded to; [`Handle::stats`] counts
-    /// refused requests.
+    /// refused requests. A peer that breaks a [session](Server::with_session), in a TLS handshake
+    /// for example, is told of, at most once a second: the cause may be our certificate.
     ///
     /// The thread that met the failure calls the hook, usually the connection's own, and the
     /// connection waits for it: the hook should not wait for anything long. Several threads may

@@ -1,6 +1,6 @@
 //! Handshakes that are slow, broken or never made, and what handlers know of those that were.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -215,4 +215,19 @@ fn a_unix_socket_may_have_a_session() {
         assert_eq!(client.read_response().text(), "got");
         client.expect_eof();
     }
+}
+
+#[test]
+fn a_session_has_one_listener_and_a_listener_one_session() {
+    let refused = |server: io::Result<Server>| {
+        let error = server.expect_err("it is refused");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        error.to_string()
+    };
+    let open = |_| Ok(TestSession::server());
+    let none = refused(Server::unbound().with_session(open));
+    assert!(none.contains("none yet"), "{none}");
+    let bound = Server::bind("127.0.0.1:0").and_then(|server| server.with_session(open));
+    let twice = refused(bound.and_then(|server| server.with_session(open)));
+    assert!(twice.contains("already"), "{twice}");
 }
