@@ -41,9 +41,13 @@ struct Process {
 }
 
 impl Process {
-    /// The test of this name in a child process. `sh` prepares the process first.
+    /// The test of this name in a child process. `sh` prepares the process first. If it does not,
+    /// no signal is ignored, even if `nohup` runs the tests.
     fn start(name: &str, sh: &str) -> Process {
         let tests = std::env::current_exe().expect("this is one");
+        let by_default =
+            "env --default-signal true 2>/dev/null && exec env --default-signal \"$0\" \"$@\";";
+        let sh = if sh.is_empty() { by_default } else { sh };
         let mut child = Command::new("sh")
             .args(["-c", &format!("{sh} exec \"$0\" \"$@\"")])
             .arg(tests)
