@@ -74,10 +74,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The predecessor waits for this line, and then closes the pipe. So what comes later goes to
     // stderr, which a successor shares with it.
     writeln!(io::stdout(), "process {} serves", process::id())?;
-    server.run(app)?;
+    let result = server.run(app);
     // A successor that is just starting must not outlive a process that was asked to end.
     drop(handing_over.lock());
-    Ok(())
+    Ok(result?)
 }
 
 /// Starts a successor, and stops this server when the successor serves.

@@ -148,8 +148,8 @@ impl Request {
             Framing::Chunked => CHUNKED_BYTES,
             Framing::None | Framing::Length(_) => 0,
         };
-        // The bytes behind `filled` are room for the next read. After a short read they are zero
-        // already.
+        // The bytes behind `filled` are room for the next read. After a short read they are not
+        // cleared again.
         let (mut body, mut filled) = (Vec::new(), 0);
         loop {
             buffered.body.check()?;

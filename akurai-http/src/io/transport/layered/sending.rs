@@ -65,7 +65,11 @@ impl Layered {
                 .get()
                 .is_some_and(|wait| begun.elapsed() >= wait)
             {
-                return Ok(written);
+                // If what was left before took all the time, nothing of this write was taken.
+                return match written {
+                    0 => Err(ErrorKind::WouldBlock.into()),
+                    _ => Ok(written),
+                };
             }
         }
     }
@@ -201,9 +205,11 @@ impl Layered {
     pub(super) fn send_rest(&self) {
         if self.has_rest.load(Ordering::Relaxed)
             && let Some(mut out) = self.try_out()
-            && out.is_told()
         {
-            let _ = self.flush(&mut out, self.patience(), true);
+            match out.is_told() {
+                true => drop(self.flush(&mut out, self.patience(), true)),
+                false => self.has_rest.store(false, Ordering::Relaxed), // Its writer comes again.
+            }
         }
         self.send_due(self.patience());
     }

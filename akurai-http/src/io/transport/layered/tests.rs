@@ -277,3 +277,24 @@ fn the_answer_to_the_peer_goes_out_while_another_thread_holds_the_way_out() {
     drop(layered);
     assert_eq!(rest(&peer), b"!b\0");
 }
+
+#[test]
+fn a_write_that_only_sends_what_was_left_before_has_not_written_nothing() {
+    let (layered, peer) = pair();
+    layered.set_nonblocking(true).expect("a socket");
+    let asks = flipped(&[b'?'; 4096]);
+    let begun = Instant::now();
+    while !layered.has_rest.load(Ordering::Relaxed) {
+        peer.write(&asks).expect("it is read");
+        let error = layered.read(&mut [0; 4096]).expect_err("no data comes");
+        assert!(is_timeout(&error) && begun.elapsed() < DEADLINE, "{error}");
+    }
+    peer.set_nonblocking(true).expect("a socket");
+    while peer.read(&mut [0; 4096]).is_ok() {}
+    let none = Some(Duration::from_nanos(1));
+    layered.set_write_timeout(none).expect("a wait");
+    let error = layered.write(b"a").expect_err("the time is over");
+    assert!(is_timeout(&error), "{error}");
+    layered.set_write_timeout(Some(DEADLINE)).expect("a wait");
+    assert_eq!(layered.write(b"a").expect("there is room"), 1);
+}
