@@ -64,11 +64,17 @@ impl<S: Read + Write> Wire<S> {
             let mut received = &wire[..count];
             let (mut filled, mut is_closed) = (0, false);
             if count == 0 {
-                is_closed = session.process_new_packets().map_err(bad)?.peer_has_closed();
+                is_closed = session
+                    .process_new_packets()
+                    .map_err(bad)?
+                    .peer_has_closed();
             }
             while !received.is_empty() {
                 let taken = session.read_tls(&mut received)?;
-                is_closed = session.process_new_packets().map_err(bad)?.peer_has_closed();
+                is_closed = session
+                    .process_new_packets()
+                    .map_err(bad)?
+                    .peer_has_closed();
                 filled += match session.reader().read(&mut plain[filled..]) {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
                     other => other?,

@@ -46,5 +46,7 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, app: axum::Router)
     let service = TowerToHyperService::new(app);
     let builder = Builder::new(TokioExecutor::new()).http1_only();
     let stream = TokioIo::new(stream);
-    let _ = builder.serve_connection_with_upgrades(stream, service).await;
+    let _ = builder
+        .serve_connection_with_upgrades(stream, service)
+        .await;
 }

@@ -26,7 +26,11 @@ pub fn serve(server: Server) -> io::Result<()> {
             })
         })
         .get("/stats", move |_| {
-            Response::text(format!("{} {}\n", stats.present("bench"), stats.stats().dropped))
+            Response::text(format!(
+                "{} {}\n",
+                stats.present("bench"),
+                stats.stats().dropped
+            ))
         });
     let server = server.limits(Limits::default().max_upgrades(19_000));
     println!("{}", server.local_addr()?);
