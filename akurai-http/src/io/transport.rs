@@ -103,8 +103,8 @@ impl Transport {
         }
     }
 
-    /// Ends a session, if there is one: says its close, unless it may not be said. A socket that may
-    /// wait does so for 100 ms at most, if its buffer has no room.
+    /// Ends a session, if there is one: says its close, unless it may not be said. A socket that
+    /// may wait does so for 100 ms at most, if its buffer has no room.
     pub(crate) fn finish(&self) {
         if let Transport::Layered(socket) = self {
             socket.finish();

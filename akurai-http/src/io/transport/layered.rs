@@ -9,9 +9,9 @@
 //! looks again behind its unlock, and sends it then. Such a send does not wait for a peer that does
 //! not read: the rest is sent by the next writer, or when a reader looks again.
 //!
-//! A session cannot give back what it has made of plain bytes. So a write that would block has
-//! taken its bytes all the same: its caller comes again with the same bytes at the front, and they
-//! are not taken twice.
+//! A session cannot give back what it has made of plain bytes. So even a write that would block has
+//! taken its bytes. Its caller comes again with the same bytes at the front, and they are not taken
+//! twice.
 
 mod out;
 mod reading;

@@ -12,8 +12,8 @@ use super::{ENDED, ENDING, Layered, OPEN};
 use crate::io::lock::lock;
 use crate::io::transport::is_timeout;
 
-/// Most plain bytes that a session takes before what it made of them is sent. With more, the buffers
-/// of a write are so large together that an allocator gives their memory back to the system.
+/// Most plain bytes that a session takes before what it made of them is sent. With more, the
+/// buffers of a write are so large together that an allocator gives their memory back to the system.
 const TAKEN_BYTES: usize = 32 * 1024;
 
 /// How long a send waits that no writer asked for: not for a peer that does not read.
@@ -182,15 +182,16 @@ impl Layered {
     /// this too.
     pub(super) fn send_due(&self, wait: Option<Duration>) {
         loop {
-            // One of two threads must see what the other has done: one sets the flag and finds `out`
-            // locked, the other unlocks it and looks at the flag.
+            // One of two threads must see what the other has done: one sets the flag and finds
+            // `out` locked, the other unlocks it and looks at the flag.
             fence(Ordering::SeqCst);
             let is_ending = self.end.load(Ordering::SeqCst) == ENDING;
             if !is_ending && !self.is_due.load(Ordering::SeqCst) {
                 return;
             }
             let Some(mut out) = self.try_out() else {
-                // If the other thread's send fails, a reader looks again. If not, it takes this back.
+                // If the other thread's send fails, a reader looks again. If not, it takes this
+                // back.
                 self.has_rest.store(true, Ordering::Relaxed);
                 return;
             };
