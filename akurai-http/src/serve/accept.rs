@@ -172,9 +172,10 @@ impl RunningServer {
         transport: Transport,
         peer: Option<SocketAddr>,
     ) {
-        if let Err(error) = self.take_in(transport, peer)
-            && !self.serving.registry.is_stopping()
-        {
+        let Err(error) = self.take_in(transport, peer) else {
+            return;
+        };
+        if !self.serving.registry.is_stopping() {
             self.serving.registry.failures.tell_accept(&error);
         }
     }

@@ -123,22 +123,12 @@ impl Server {
     /// ```no_run
     /// use akurai_http::{Response, Router, Server, Session};
     ///
-    /// # use std::io::{self, IoSlice};
-    /// # struct Tls;
-    /// # impl Session for Tls {
-    /// #     fn receive(&mut self, _: &[u8]) -> io::Result<usize> { todo!() }
-    /// #     fn read(&mut self, _: &mut [u8]) -> io::Result<Option<usize>> { todo!() }
-    /// #     fn write(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> { todo!() }
-    /// #     fn output(&mut self, _: &mut Vec<u8>) -> io::Result<()> { todo!() }
-    /// #     fn close(&mut self) -> io::Result<()> { todo!() }
-    /// # }
-    /// # fn new_tls() -> io::Result<Tls> { Ok(Tls) }
-    /// # fn main() -> io::Result<()> {
-    /// Server::bind("0.0.0.0:443")?
-    ///     .with_session(|_peer| new_tls())?
-    ///     .listen("127.0.0.1:80")? // without a session
-    ///     .run(Router::new().get("/", |_| Response::text("hello\n")))
-    /// # }
+    /// fn serve<Tls: Session>(new_tls: fn() -> std::io::Result<Tls>) -> std::io::Result<()> {
+    ///     Server::bind("0.0.0.0:443")?
+    ///         .with_session(move |_peer| new_tls())?
+    ///         .listen("127.0.0.1:80")? // without a session
+    ///         .run(Router::new().get("/", |_| Response::text("hello\n")))
+    /// }
     /// ```
     ///
     /// `open` gets the peer's address, or `None` on a Unix socket. It makes the session, and must

@@ -129,10 +129,11 @@ impl RegistryEntry {
     }
 
     fn tell_session_failure(&self) {
+        let Some(failure) = self.transport.take_session_failure() else {
+            return;
+        };
         // A session that was cut in the middle has no fault.
-        if let Some(failure) = self.transport.take_session_failure()
-            && !self.is_cut.load(Ordering::SeqCst)
-        {
+        if !self.is_cut.load(Ordering::SeqCst) {
             self.registry.note_session_failure(self.peer, failure);
         }
     }
@@ -188,7 +189,7 @@ impl RegistryEntry {
         result: io::Result<usize>,
     ) -> io::Result<usize> {
         // Nothing can be read into an empty buffer, so this tells nothing of the client.
-        if !is_empty && let Some(outcomes) = self.outcomes.get() {
+        if let Some(outcomes) = self.outcomes.get().filter(|_| !is_empty) {
             last(outcomes).note(&result);
         }
         result

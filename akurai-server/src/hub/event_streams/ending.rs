@@ -21,9 +21,10 @@ impl EventStreams {
     /// Ends a connection whose lifetime is over. Its client comes back, maybe to another server.
     pub(super) fn end_if_due(&mut self, slot: u32, now: Instant) {
         let subscriber = self.slots[slot as usize].as_ref();
-        if subscriber.is_some_and(|subscriber| now >= subscriber.ends)
-            && let Some(subscriber) = self.take(slot)
-        {
+        if subscriber.is_none_or(|subscriber| now < subscriber.ends) {
+            return;
+        }
+        if let Some(subscriber) = self.take(slot) {
             self.finish(subscriber);
         }
     }

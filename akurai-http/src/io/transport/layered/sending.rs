@@ -204,9 +204,8 @@ impl Layered {
 
     /// Sends what could not be sent before, and what is due.
     pub(super) fn send_rest(&self) {
-        if self.has_rest.load(Ordering::Relaxed)
-            && let Some(mut out) = self.try_out()
-        {
+        let has_rest = self.has_rest.load(Ordering::Relaxed);
+        if let Some(mut out) = has_rest.then(|| self.try_out()).flatten() {
             match out.is_told() {
                 true => drop(self.flush(&mut out, self.patience(), true)),
                 false => self.has_rest.store(false, Ordering::Relaxed), // Its writer comes again.
