@@ -14,7 +14,8 @@ use crate::io::limits::Limits;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::{Transport, is_timeout};
 use crate::serve::acceptor::{Acceptor, Bound};
-use crate::serve::connection::{self, PendingUpgrade};
+use crate::serve::connection::PendingUpgrade;
+use crate::serve::hot::{self, Hot};
 use crate::serve::overload::Refusals;
 use crate::serve::serving::{STOPPING_HEAD_TIME, Serving};
 use crate::serve::threads::Threads;
@@ -39,7 +40,8 @@ const REMINDER: Duration = Duration::from_secs(1);
 
 /// What the threads of a running server share.
 pub(crate) struct RunningServer {
-    serving: Serving,
+    serving: Arc<Serving>,
+    hot: Hot,
     acceptors: Vec<Acceptor>,
     refusals: Refusals,
     threads: Arc<Threads>,
@@ -58,7 +60,8 @@ impl RunningServer {
             Acceptor::new(bound)
         });
         Arc::new(RunningServer {
-            serving,
+            serving: Arc::new(serving),
+            hot: Hot::default(),
             acceptors: acceptors.collect(),
             refusals: Refusals::default(),
             threads,
@@ -119,7 +122,7 @@ impl RunningServer {
             }
             let Serving {
                 registry, limits, ..
-            } = &self.serving;
+            } = &*self.serving;
             match &acceptor.opener {
                 None => match registry.admit(transport, peer, limits) {
                     Ok(entry) => self.serve(entry),
@@ -151,7 +154,7 @@ impl RunningServer {
     ) -> io::Result<()> {
         let Serving {
             registry, limits, ..
-        } = &self.serving;
+        } = &*self.serving;
         if registry.is_stopping() {
             return Err(stopped());
         }
@@ -193,7 +196,7 @@ impl RunningServer {
                 .spawn(Box::new(move || {
                     let Serving {
                         registry, limits, ..
-                    } = &server.serving;
+                    } = &*server.serving;
                     server.refusals.watch(registry, limits);
                 }))
                 .is_err()
@@ -210,7 +213,7 @@ impl RunningServer {
             kind,
             may_fail,
             request,
-        }) = connection::serve(&self.serving, entry)
+        }) = hot::serve(&self.serving, &self.hot, entry)
         else {
             return;
         };
