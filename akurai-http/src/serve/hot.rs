@@ -169,7 +169,7 @@ impl Hot {
         if !connection.is_input_used() {
             return false;
         }
-        connection.heat.note(served) || self.always
+        (connection.heat.note(served) || self.always) && connection.flush_and_rest()
     }
 
     /// Lends a connection, and waits until a connection needs this thread.

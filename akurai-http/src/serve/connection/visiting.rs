@@ -67,6 +67,11 @@ impl Connection {
         }
     }
 
+    /// Writes what is due, as before a wait. False if the connection cannot wait in the set.
+    pub(crate) fn flush_and_rest(&mut self) -> bool {
+        self.buffered.flush().is_ok() && self.may_rest()
+    }
+
     fn is_body_here(&self) -> bool {
         match self.request.head().framing {
             Framing::None => true,
