@@ -1,5 +1,6 @@
 //! A running server: the threads that accept and serve connections, and how they end.
 
+use std::env;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::io::limits::Limits;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::{Transport, is_timeout};
 use crate::serve::acceptor::{Acceptor, Bound};
+use crate::serve::connection::Connection;
 use crate::serve::connection::PendingUpgrade;
 use crate::serve::hot::{self, Hot};
 use crate::serve::overload::Refusals;
@@ -41,7 +43,7 @@ const REMINDER: Duration = Duration::from_secs(1);
 /// What the threads of a running server share.
 pub(crate) struct RunningServer {
     serving: Arc<Serving>,
-    hot: Hot,
+    hot: Hot<Connection>,
     acceptors: Vec<Acceptor>,
     refusals: Refusals,
     threads: Arc<Threads>,
@@ -59,9 +61,11 @@ impl RunningServer {
             let _ = bound.listener.set_accept_timeout(spare_time);
             Acceptor::new(bound)
         });
+        let cores = thread::available_parallelism().map_or(1, |count| count.get());
+        let always = cfg!(debug_assertions) && env::var_os("AKURAI_TEST_LEND").is_some();
         Arc::new(RunningServer {
             serving: Arc::new(serving),
-            hot: Hot::default(),
+            hot: Hot::new(cores, always),
             acceptors: acceptors.collect(),
             refusals: Refusals::default(),
             threads,

@@ -31,13 +31,12 @@ use crate::io::transport::is_timeout;
 use crate::message::app::begin_body;
 use crate::message::hosts::Hosts;
 use crate::message::own_answers::{internal_error, method_not_allowed};
-use crate::serve::heat::Heat;
 use crate::serve::serving::{STOPPING_HEAD_TIME, Serving};
 use crate::values::error::RequestError;
 use crate::{App, Method, Reply, Request, Response, Status};
 
 pub(crate) use upgrading::PendingUpgrade;
-pub(crate) use visiting::{Handler, Visit};
+pub(crate) use visiting::{Busy, Handler, Visit};
 use waits::HeadWaits;
 
 /// How many bytes a new connection may send at once (RFC 6928: ten segments). An answer of this
@@ -69,7 +68,6 @@ pub(crate) fn open(serving: &Arc<Serving>, entry: Arc<RegistryEntry>) -> Option<
         sent_before: 0,
         begun: None,
         date: Date::default(),
-        heat: Heat::default(),
     }))
 }
 
@@ -88,7 +86,6 @@ pub(crate) struct Connection {
     /// Where the current answer begins; `None` before its head is written.
     begun: Option<Begun>,
     date: Date,
-    pub(crate) heat: Heat,
 }
 
 /// Where an answer begins in the output.
@@ -126,11 +123,6 @@ pub(crate) enum Outcome {
 }
 
 impl Connection {
-    /// Whether all that the client sent was answered.
-    pub(crate) fn is_input_used(&self) -> bool {
-        self.buffered.unread().is_empty()
-    }
-
     /// Answers what came.
     pub(crate) fn answer(&mut self, next: Next) -> Outcome {
         let mut outcome = match next {

@@ -2,9 +2,9 @@
 //! request.
 //!
 //! A connection has a thread of its own. Where many are busy at once, that costs a switch for each
-//! request. So a thread whose connection is [hot](Heat) *lends* it to the set in here, and waits
-//! until it gets one back: any one, not its own. So as many threads are in here as connections,
-//! and one that needs a thread always finds one.
+//! request. So a thread whose connection is [hot](heat::Heat) *lends* it to the set in here, and
+//! waits until it gets one back: any one, not its own. So as many threads are in here as
+//! connections, and one that needs a thread always finds one.
 //!
 //! ```text
 //!  a thread ── lend ──► lent ──► a sweeping thread takes the first, answers what is here, ──┐
@@ -17,10 +17,14 @@
 //! upgrade, its end; and when it has been silent for some time. All leave when so few visits find
 //! something that waiting is cheaper.
 //!
-//! A handler may take long. One waiting thread, the *watchman*, looks each millisecond, and lets
-//! another thread sweep if a handler keeps one. The [slow](SlowRoutes) handlers are remembered.
+//! A handler may take long. One waiting thread, the *watchman*, looks each millisecond, and sweeps
+//! in the place of a thread that a handler keeps. The [slow routes](slow_routes::SlowRoutes) are
+//! remembered: their requests get a thread before the handler is called.
 
-use std::collections::VecDeque;
+mod heat;
+mod set;
+mod slow_routes;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -29,19 +33,10 @@ use std::time::{Duration, Instant};
 use crate::io::contain::contain;
 use crate::io::lock::{lock, wait, wait_at_most};
 use crate::io::registry::RegistryEntry;
-use crate::serve::connection::{self, Connection, Handler, Next, Outcome, PendingUpgrade, Visit};
+use crate::serve::connection::{self, Busy, Connection, Handler, Outcome, PendingUpgrade, Visit};
 use crate::serve::serving::Serving;
-use crate::serve::slow_routes::SlowRoutes;
-
-/// After so many visits in a row that found nothing, a connection gets a thread.
-const MISSES: u8 = 64;
-
-/// So many visits are judged together.
-const WINDOW: u32 = 512;
-
-/// How long nobody lends when too few visits found something: the first time, and at most.
-const PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(640);
+use set::{BusySet, Given, Lendable, Work};
+use slow_routes::SlowRoutes;
 
 /// How often the watchman looks.
 const LOOK: Duration = Duration::from_millis(1);
@@ -50,69 +45,18 @@ const LOOK: Duration = Duration::from_millis(1);
 const EMPTY_ROUNDS: u32 = 4;
 const NAP: Duration = Duration::from_micros(50);
 
-/// A connection, and what a thread is to do with it; `None` if it waits for a request.
-type Given = (Box<Connection>, Option<Work>);
-
-enum Work {
-    Answer(Next),
-    End(Outcome),
-}
-
-/// The set of busy connections of a server.
-pub(crate) struct Hot {
-    state: Mutex<State>,
-    /// A connection is given, or a thread is to sweep.
+/// The busy connections of a server.
+pub(crate) struct Hot<C> {
+    set: Mutex<BusySet<C>>,
+    /// A connection is given, or a thread is to sweep or to watch.
     changed: Condvar,
     /// How many requests the server has answered.
     served: AtomicU64,
     slow: SlowRoutes,
-    /// For each thread that sweeps: the number of the request whose handler it is in, or 0.
+    /// For each place of the set: the number of the visit whose handler is running, or 0.
     handlers: Vec<AtomicU64>,
-    /// Every connection is lent after every request; for tests.
+    /// Every connection is lent after every request.
     always: bool,
-}
-
-#[derive(Default)]
-struct State {
-    lent: VecDeque<(Box<Connection>, u8)>,
-    given: VecDeque<Given>,
-    /// Who sweeps: for each of them a number that is used once.
-    sweeps: Vec<Sweep>,
-    sweeping: usize,
-    /// How many threads should sweep.
-    wanted: usize,
-    numbers: u64,
-    is_watched: bool,
-    visits: u32,
-    hits: u32,
-    pause: Duration,
-    closed_until: Option<Instant>,
-}
-
-/// A place for a thread that sweeps.
-#[derive(Default, Clone)]
-struct Sweep {
-    /// The number of the sweep that goes on.
-    number: Option<u64>,
-    /// The handler in which the watchman has seen it.
-    seen: u64,
-}
-
-impl Default for Hot {
-    fn default() -> Hot {
-        let cores = thread::available_parallelism().map_or(1, |count| count.get());
-        Hot {
-            state: Mutex::new(State {
-                sweeps: vec![Sweep::default(); cores],
-                ..State::default()
-            }),
-            changed: Condvar::new(),
-            served: AtomicU64::new(0),
-            slow: SlowRoutes::default(),
-            handlers: (0..cores).map(|_| AtomicU64::new(0)).collect(),
-            always: cfg!(debug_assertions) && std::env::var_os("AKURAI_TEST_LEND").is_some(),
-        }
-    }
 }
 
 /// Serves one connection to its end, or until it is upgraded. It may become another connection
@@ -123,236 +67,168 @@ impl Default for Hot {
 #[inline(never)]
 pub(crate) fn serve(
     serving: &Arc<Serving>,
-    hot: &Hot,
+    hot: &Hot<Connection>,
     entry: Arc<RegistryEntry>,
 ) -> Option<PendingUpgrade> {
-    let mut connection = connection::open(serving, entry)?;
-    let mut work = None;
+    let mut lendable = Lendable::new(connection::open(serving, entry)?);
+    let mut work = Work::Wait;
     loop {
-        let next = match work.take() {
-            None => connection.next_request(),
-            Some(Work::Answer(next)) => next,
-            Some(Work::End(outcome)) => return connection.end(outcome),
+        let connection = &mut lendable.connection;
+        let outcome = match work {
+            Work::Wait => {
+                let next = connection.next_request();
+                connection.answer(next)
+            }
+            Work::Answer(next) => hot.timed(connection, |connection| connection.answer(next)),
+            Work::End(outcome) => outcome,
         };
-        match hot.timed(&mut connection, next) {
-            Outcome::Persist => {}
-            outcome => return connection.end(outcome),
+        if !matches!(outcome, Outcome::Persist) {
+            return lendable.connection.end(outcome);
         }
-        if hot.takes(&mut connection) {
-            (connection, work) = hot.lend(connection);
-            connection.reclaim();
+        work = Work::Wait;
+        if hot.takes(&mut lendable) {
+            (lendable, work) = hot.lend(lendable);
+            lendable.connection.reclaim();
         }
     }
 }
 
-impl Hot {
-    /// Answers on the connection's own thread. If the handler is known as slow, finds out whether
-    /// it still is.
-    fn timed(&self, connection: &mut Connection, next: Next) -> Outcome {
-        let is_request = matches!(next, Next::Request);
-        let key = match is_request {
-            true => self.slow.find(|| connection.route_key()),
-            false => None,
-        };
-        let Some(key) = key else {
-            return connection.answer(next);
+impl<C: Busy> Hot<C> {
+    /// For this number of cores. `always` lends every connection after every request, for tests.
+    pub(crate) fn new(cores: usize, always: bool) -> Hot<C> {
+        Hot {
+            set: Mutex::new(BusySet::new(cores, always)),
+            changed: Condvar::new(),
+            served: AtomicU64::new(0),
+            slow: SlowRoutes::default(),
+            handlers: (0..cores).map(|_| AtomicU64::new(0)).collect(),
+            always,
+        }
+    }
+
+    /// Answers a request that has left the set. If its route is slow, finds out whether it still
+    /// is.
+    fn timed(&self, connection: &mut C, answer: impl FnOnce(&mut C) -> Outcome) -> Outcome {
+        let Some(key) = self.slow.find(|| connection.route_key()) else {
+            return answer(connection);
         };
         let begun = Instant::now();
-        let outcome = connection.answer(next);
+        let outcome = answer(connection);
         self.slow.note(key, begun.elapsed());
         outcome
     }
 
     /// Counts a request. True if its connection is to be lent.
-    fn takes(&self, connection: &mut Connection) -> bool {
+    fn takes(&self, lendable: &mut Lendable<C>) -> bool {
         let served = self.served.fetch_add(1, Ordering::Relaxed) + 1;
-        if !connection.is_input_used() {
-            return false;
-        }
-        (connection.heat.note(served) || self.always) && connection.flush_and_rest()
+        lendable.connection.is_input_used()
+            && (lendable.heat.note(served) || self.always)
+            && lendable.connection.may_be_lent()
     }
 
-    /// Lends a connection, and waits until a connection needs this thread.
-    fn lend(&self, connection: Box<Connection>) -> Given {
-        let mut state = lock(&self.state);
-        if state.closed_until.is_some_and(|until| Instant::now() < until) {
-            return (connection, None);
+    /// Lends a connection, and waits until one needs this thread.
+    fn lend(&self, lendable: Lendable<C>) -> Given<C> {
+        let mut set = lock(&self.set);
+        if let Err(lendable) = set.add(lendable) {
+            return (lendable, Work::Wait);
         }
-        state.closed_until = None;
-        state.lent.push_back((connection, 0));
-        state.wanted = state.wanted.max(1);
         loop {
-            if let Some(given) = state.given.pop_front() {
-                if !state.is_watched && state.sweeping > 0 {
+            if let Some(given) = set.given.pop_front() {
+                if !set.is_watched && set.is_swept() {
                     // Another thread becomes the watchman.
                     self.changed.notify_one();
                 }
                 return given;
             }
-            if state.may_sweep() {
-                let (left, kept) = self.sweep(state);
-                state = left;
-                if let Some(given) = kept {
-                    return given;
+            if let Some((place, number)) = set.begin_sweep() {
+                match self.sweep(set, place, number) {
+                    Ok(over) => set = over,
+                    Err(given) => return given,
                 }
-            } else if state.is_watched || state.sweeping == 0 {
-                state = wait(&self.changed, state);
+            } else if set.is_watched || !set.is_swept() {
+                set = wait(&self.changed, set);
             } else {
-                state.is_watched = true;
-                state = wait_at_most(&self.changed, state, LOOK);
-                state.is_watched = false;
-                self.look(&mut state);
+                set.is_watched = true;
+                set = wait_at_most(&self.changed, set, LOOK);
+                set.is_watched = false;
+                let handlers = self.handlers.iter();
+                set.end_kept_sweeps(handlers.map(|handler| handler.load(Ordering::Relaxed)));
             }
         }
     }
 
-    /// The watchman's look: if a handler has kept a thread since the last one, another thread
-    /// sweeps in its place.
-    fn look(&self, state: &mut State) {
-        let State {
-            lent,
-            sweeps,
-            sweeping,
-            ..
-        } = state;
-        let have_others = !lent.is_empty();
-        for (sweep, handler) in sweeps.iter_mut().zip(&self.handlers) {
-            let now = handler.load(Ordering::Relaxed);
-            let is_kept = now != 0 && now == sweep.seen;
-            sweep.seen = now;
-            if have_others && is_kept && sweep.number.take().is_some() {
-                *sweeping -= 1;
-            }
-        }
-    }
-
-    /// Visits one connection after the other. Returns a connection whose handler has kept this
-    /// thread too long.
+    /// Visits one connection after the other, until the sweep is over. If a handler has kept this
+    /// thread, its connection is the error: then another thread sweeps.
     fn sweep<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
-    ) -> (MutexGuard<'a, State>, Option<Given>) {
-        let Some((place, number)) = state.begin_sweep() else {
-            return (state, None);
-        };
-        let handler = &self.handlers[place];
+        mut set: MutexGuard<'a, BusySet<C>>,
+        place: usize,
+        number: u64,
+    ) -> Result<MutexGuard<'a, BusySet<C>>, Given<C>> {
         let mut rounds = Rounds::default();
-        while state.sweeping <= state.wanted {
-            let Some((mut connection, mut misses)) = state.lent.pop_front() else {
+        while !set.has_spare_sweep() {
+            let Some((mut lendable, visit_number, others)) = set.next() else {
                 break;
             };
-            let others = state.lent.len();
-            state.numbers += 1;
-            let visit_number = state.numbers;
-            drop(state);
+            drop(set);
             rounds.wait(others);
-            let is_slow = |connection: &Connection| {
-                let key = || connection.route_key();
-                self.slow.find(key).is_some()
-            };
-            let note = |what| match what {
-                Handler::Begins => handler.store(visit_number, Ordering::Relaxed),
-                Handler::Ended => handler.store(0, Ordering::Relaxed),
-            };
-            // Only a fault of ours panics here: it costs one connection.
-            let visit = contain(|| connection.visit(is_slow, note));
-            let visit = visit.unwrap_or(Visit::Ended(Outcome::Gone));
+            let visit = self.visit(&mut lendable.connection, place, visit_number);
             let is_hit = !matches!(visit, Visit::Nothing);
             rounds.note(is_hit);
-            state = lock(&self.state);
-            misses = if is_hit { 0 } else { misses + 1 };
-            let given = match visit {
-                Visit::Nothing if misses < MISSES => None,
-                Visit::Nothing => {
-                    connection.heat.cool();
-                    Some(None)
+            set = lock(&self.set);
+            if !set.has_sweep(place, number) {
+                drop(set);
+                self.slow.mark(lendable.connection.route_key());
+                return Err((lendable, work_after(visit).unwrap_or(Work::Wait)));
+            }
+            let is_given = match (is_hit, work_after(visit)) {
+                (false, _) => set.missed(lendable),
+                (true, None) => {
+                    set.put_back(lendable);
+                    false
                 }
-                Visit::Served(count) => {
-                    self.served.fetch_add(count.into(), Ordering::Relaxed);
-                    None
-                }
-                Visit::Came(next) => Some(next.map(Work::Answer)),
-                Visit::Ended(outcome) => {
-                    self.served.fetch_add(1, Ordering::Relaxed);
-                    Some(Some(Work::End(outcome)))
+                (true, Some(work)) => {
+                    set.give(lendable, work);
+                    true
                 }
             };
-            if state.sweeps[place].number != Some(number) {
-                self.slow.mark(connection.route_key());
-                return (state, Some((connection, given.unwrap_or(None))));
-            }
-            match given {
-                None => state.lent.push_back((connection, misses)),
-                Some(work) => {
-                    state.given.push_back((connection, work));
-                    self.changed.notify_one();
-                }
-            }
-            if state.judge(is_hit, self.always) {
+            if set.judge(is_hit) {
                 self.changed.notify_all();
+            } else if is_given {
+                self.changed.notify_one();
             }
         }
-        state.sweeps[place].number = None;
-        state.sweeping -= 1;
-        if state.wanted == 0 {
-            state.give_all();
+        set.end_sweep(place);
+        if !set.given.is_empty() {
             self.changed.notify_all();
         }
-        (state, None)
+        Ok(set)
+    }
+
+    fn visit(&self, connection: &mut C, place: usize, number: u64) -> Visit {
+        let handler = &self.handlers[place];
+        let is_slow = |connection: &C| self.slow.find(|| connection.route_key()).is_some();
+        let note = |what| match what {
+            Handler::Begins => handler.store(number, Ordering::Relaxed),
+            Handler::Ended => handler.store(0, Ordering::Relaxed),
+        };
+        // Only a fault of ours panics here. It costs one connection.
+        let visit = contain(|| connection.visit(is_slow, note));
+        let visit = visit.unwrap_or(Visit::Ended(Outcome::Gone));
+        if let Visit::Served(count) = visit {
+            self.served.fetch_add(count.into(), Ordering::Relaxed);
+        }
+        visit
     }
 }
 
-impl State {
-    fn may_sweep(&self) -> bool {
-        self.sweeping < self.wanted && !self.lent.is_empty()
-    }
-
-    fn begin_sweep(&mut self) -> Option<(usize, u64)> {
-        let place = self.sweeps.iter().position(|it| it.number.is_none())?;
-        self.numbers += 1;
-        self.sweeps[place] = Sweep {
-            number: Some(self.numbers),
-            seen: 0,
-        };
-        self.sweeping += 1;
-        Some((place, self.numbers))
-    }
-
-    /// Every connection gets its thread back.
-    fn give_all(&mut self) {
-        let lent = self.lent.drain(..);
-        self.given
-            .extend(lent.map(|(connection, _)| (connection, None)));
-    }
-
-    /// Notes a visit, and decides how many threads sweep. True if waiting threads are to look.
-    fn judge(&mut self, is_hit: bool, always: bool) -> bool {
-        self.visits += 1;
-        self.hits += u32::from(is_hit);
-        if self.visits < WINDOW {
-            return false;
-        }
-        let hits = std::mem::take(&mut self.hits);
-        self.visits = 0;
-        if hits >= WINDOW / 8 {
-            self.pause = Duration::ZERO;
-        }
-        match hits {
-            0..64 if self.wanted > 1 => self.wanted -= 1,
-            0..64 => {
-                self.wanted = 0;
-                self.give_all();
-                self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
-                self.closed_until = (!always).then(|| Instant::now() + self.pause);
-                return true;
-            }
-            385.. if self.wanted < self.sweeps.len() && self.lent.len() > 8 * self.wanted => {
-                self.wanted += 1;
-                return true;
-            }
-            _ => {}
-        }
-        false
+/// What a thread is to do for a connection that cannot stay.
+fn work_after(visit: Visit) -> Option<Work> {
+    match visit {
+        Visit::Nothing | Visit::Served(_) => None,
+        Visit::Came(None) => Some(Work::Wait),
+        Visit::Came(Some(next)) => Some(Work::Answer(next)),
+        Visit::Ended(outcome) => Some(Work::End(outcome)),
     }
 }
 

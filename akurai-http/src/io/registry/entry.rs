@@ -149,9 +149,7 @@ impl RegistryEntry {
 
     #[cold]
     fn waits_now(&self, error: &io::Error) -> bool {
-        is_timeout(error)
-            && self.is_lent.load(Ordering::Relaxed)
-            && self.reclaim().is_ok()
+        is_timeout(error) && self.is_lent.load(Ordering::Relaxed) && self.reclaim().is_ok()
     }
 
     #[inline]

@@ -28,14 +28,32 @@ pub(crate) enum Visit {
     Ended(Outcome),
 }
 
-impl Connection {
+/// A connection that may be lent.
+pub(crate) trait Busy: Send {
+    /// Whether all that the client sent was answered.
+    fn is_input_used(&self) -> bool;
+
+    /// Writes what is due, as before a wait. False if the connection cannot wait in the set.
+    fn may_be_lent(&mut self) -> bool;
+
     /// Serves what is here. `is_slow` tells whether the handler of the request may take long, and
     /// `note` is called before and after each handler.
-    pub(crate) fn visit(
-        &mut self,
-        is_slow: impl Fn(&Connection) -> bool,
-        note: impl Fn(Handler),
-    ) -> Visit {
+    fn visit(&mut self, is_slow: impl Fn(&Self) -> bool, note: impl Fn(Handler)) -> Visit;
+
+    /// Stands for all requests that the same handler answers.
+    fn route_key(&self) -> u64;
+}
+
+impl Busy for Connection {
+    fn is_input_used(&self) -> bool {
+        self.buffered.unread().is_empty()
+    }
+
+    fn may_be_lent(&mut self) -> bool {
+        self.buffered.flush().is_ok() && self.may_rest()
+    }
+
+    fn visit(&mut self, is_slow: impl Fn(&Self) -> bool, note: impl Fn(Handler)) -> Visit {
         if self.is_input_used() {
             match self.buffered.fill_lent() {
                 Ok(0) => return Visit::Came(Some(Next::Gone)),
@@ -67,11 +85,16 @@ impl Connection {
         }
     }
 
-    /// Writes what is due, as before a wait. False if the connection cannot wait in the set.
-    pub(crate) fn flush_and_rest(&mut self) -> bool {
-        self.buffered.flush().is_ok() && self.may_rest()
+    fn route_key(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let route = self.serving.app.route(&self.request);
+        route.unwrap_or(self.request.path()).hash(&mut hasher);
+        self.request.method().as_str().hash(&mut hasher);
+        hasher.finish()
     }
+}
 
+impl Connection {
     fn is_body_here(&self) -> bool {
         match self.request.head().framing {
             Framing::None => true,
@@ -90,14 +113,5 @@ impl Connection {
     /// From now on the socket waits again. One that cannot fails at its next read.
     pub(crate) fn reclaim(&self) {
         let _ = self.entry.reclaim();
-    }
-
-    /// Stands for all requests that the same handler answers.
-    pub(crate) fn route_key(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        let route = self.serving.app.route(&self.request);
-        route.unwrap_or(self.request.path()).hash(&mut hasher);
-        self.request.method().as_str().hash(&mut hasher);
-        hasher.finish()
     }
 }

@@ -52,7 +52,9 @@ impl SlowRoutes {
 
     fn change(&self, key: u64, change: impl Fn(u8) -> u8) {
         let order = Ordering::Relaxed;
-        let changed = self.place(key).fetch_update(order, order, |mark| Some(change(mark)));
+        let changed = self
+            .place(key)
+            .fetch_update(order, order, |mark| Some(change(mark)));
         let Ok(before) = changed else {
             return;
         };
