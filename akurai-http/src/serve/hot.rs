@@ -26,7 +26,7 @@ mod set;
 mod slow_routes;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -141,10 +141,11 @@ impl<C: Busy> Hot<C> {
                 return given;
             }
             if let Some((place, number)) = set.begin_sweep() {
-                match self.sweep(set, place, number) {
-                    Ok(over) => set = over,
-                    Err(given) => return given,
+                drop(set);
+                if let Some(given) = self.sweep(place, number) {
+                    return given;
                 }
+                set = lock(&self.set);
             } else if set.is_watched || !set.is_swept() {
                 set = wait(&self.changed, set);
             } else {
@@ -158,13 +159,9 @@ impl<C: Busy> Hot<C> {
     }
 
     /// Visits one connection after the other, until the sweep is over. If a handler has kept this
-    /// thread, its connection is the error: then another thread sweeps.
-    fn sweep<'a>(
-        &'a self,
-        mut set: MutexGuard<'a, BusySet<C>>,
-        place: usize,
-        number: u64,
-    ) -> Result<MutexGuard<'a, BusySet<C>>, Given<C>> {
+    /// thread, another thread sweeps, and this one goes on with the handler's connection.
+    fn sweep(&self, place: usize, number: u64) -> Option<Given<C>> {
+        let mut set = lock(&self.set);
         let mut rounds = Rounds::default();
         while !set.has_spare_sweep() {
             let Some((mut lendable, visit_number, others)) = set.next() else {
@@ -179,7 +176,7 @@ impl<C: Busy> Hot<C> {
             if !set.has_sweep(place, number) {
                 drop(set);
                 self.slow.mark(lendable.connection.route_key());
-                return Err((lendable, work_after(visit).unwrap_or(Work::Wait)));
+                return Some((lendable, work_after(visit).unwrap_or(Work::Wait)));
             }
             let is_given = match (is_hit, work_after(visit)) {
                 (false, _) => set.missed(lendable),
@@ -202,7 +199,7 @@ impl<C: Busy> Hot<C> {
         if !set.given.is_empty() {
             self.changed.notify_all();
         }
-        Ok(set)
+        None
     }
 
     fn visit(&self, connection: &mut C, place: usize, number: u64) -> Visit {
