@@ -190,7 +190,7 @@ def by_wrk(args, heading, servers, open_cell, path, connections, fields=()):
         with open_cell(server) as cell:
             url = f"http://{cell.server.address}{path}"
             headers = [word for line in fields for word in ("-H", line)]
-            wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", f"-c{connections}",
+            wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", "--latency", f"-c{connections}",
                           f"-d{int(args.seconds) + 2}s", *headers, url)
             # In the middle of the run, since wrk reports the rate of the whole run.
             time.sleep(0.5)
@@ -202,10 +202,13 @@ def by_wrk(args, heading, servers, open_cell, path, connections, fields=()):
         if "Non-2xx" in text or "Socket errors" in text:
             raise SystemExit(f"tests/bench: wrk and {server}:\n{text}")
         rate = float(re.search(r"Requests/sec: +([\d.]+)", text)[1])
-        return {"rate": rate, "cpu_us": busy / rate * 1e6}
+        units = {"us": 1, "ms": 1e3, "s": 1e6}
+        parts = {part: float(time) * units[unit] for part, time, unit in re.findall(r"(\d+)% +([\d.]+)(us|ms|s)\n", text)}
+        return {"rate": rate, "cpu_us": busy / rate * 1e6, "p50": parts["50"], "p99": parts["99"]}
 
     rounds = interleaved(args, servers, measure)
-    print_medians(servers, rounds, [("requests/s", "rate", 0), ("CPU µs/request", "cpu_us", 2)])
+    columns = ("cpu_us", "p50", "p99", "rate")
+    print_medians(servers, rounds, [(head, key, digits) for key in columns for head, digits in [COLUMNS[key]]])
 
 
 def has_strace():
