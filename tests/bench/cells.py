@@ -38,6 +38,8 @@ class Cell:
     rate = None
     # The server reads its CPU time without that of the computing handlers.
     computes = False
+    # Measure so many times as long as the arguments say.
+    times = 1
 
     def __init__(self, args, server, client, *words):
         self.server, self.client = server, None
@@ -63,17 +65,20 @@ class Cell:
         """Measures for this many seconds, once the load is there."""
         self.client.ask("run")
         time.sleep(min(WARM_UP_SECONDS, seconds))
+        seconds *= self.times
         cpu = self.server.cpu_without_computing if self.computes else self.server.cpu
         # The client counts from just after the first reading of the CPU time to just after the
         # second.
-        switches, all, server = self.server.switches(), self.server.cpu(), cpu()
+        all, server = self.server.cpu(), cpu()
         self.client.ask("begin")
-        time.sleep(seconds)
+        end = time.monotonic() + seconds
+        switches = self.server.switches()
+        time.sleep(max(0, end - time.monotonic()))
         server = cpu() - server
         seen = json.loads(self.client.ask("report"))
-        took = seen["took_us"] / 1e6
         all = self.server.cpu() - all
         switches = self.server.switches() - switches
+        took = seen["took_us"] / 1e6
         # Only a part of a large file may have arrived: then the bytes count.
         requests = max(seen["requests"], 1)
         found = {

@@ -8,6 +8,9 @@ import process
 import servers
 from process import title
 
+# A core that computes answers the others in bursts: a round has to have several of them.
+COMPUTE_TIMES = 5
+
 # About how many requests strace counts, and how many bytes in all.
 CALLED_REQUESTS = 2000
 CALLED_BYTES = 2**30
@@ -21,6 +24,8 @@ def open_cell(args, server, case):
     program = cells.Program(args, servers.PROGRAMS[server], *words)
     cell = cells.Cell(args, program, case.client, *case.words(server))
     cell.rate, cell.computes, cell.rest = case.rate, case.slow == "compute", args.rest or case.is_load
+    if case.slow == "compute":
+        cell.times = COMPUTE_TIMES
     return cell
 
 
