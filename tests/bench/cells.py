@@ -38,6 +38,8 @@ class Cell:
     rate = None
     # The server reads its CPU time without that of the computing handlers.
     computes = False
+    # Measure so many times as long as the arguments say.
+    times = 1
 
     def __init__(self, args, server, client, *words):
         self.server, self.client = server, None
@@ -63,17 +65,20 @@ class Cell:
         """Measures for this many seconds, once the load is there."""
         self.client.ask("run")
         time.sleep(min(WARM_UP_SECONDS, seconds))
+        seconds *= self.times
         cpu = self.server.cpu_without_computing if self.computes else self.server.cpu
         # The client counts from just after the first reading of the CPU time to just after the
         # second.
-        switches, all, server = self.server.switches(), self.server.cpu(), cpu()
+        all, server = self.server.cpu(), cpu()
         self.client.ask("begin")
-        time.sleep(seconds)
+        end = time.monotonic() + seconds
+        switches = self.server.switches()
+        time.sleep(max(0, end - time.monotonic()))
         server = cpu() - server
         seen = json.loads(self.client.ask("report"))
-        took = seen["took_us"] / 1e6
         all = self.server.cpu() - all
         switches = self.server.switches() - switches
+        took = seen["took_us"] / 1e6
         # Only a part of a large file may have arrived: then the bytes count.
         requests = max(seen["requests"], 1)
         found = {
@@ -190,7 +195,7 @@ def by_wrk(args, heading, servers, open_cell, path, connections, fields=()):
         with open_cell(server) as cell:
             url = f"http://{cell.server.address}{path}"
             headers = [word for line in fields for word in ("-H", line)]
-            wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", f"-c{connections}",
+            wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", "--latency", f"-c{connections}",
                           f"-d{int(args.seconds) + 2}s", *headers, url)
             # In the middle of the run, since wrk reports the rate of the whole run.
             time.sleep(0.5)
@@ -202,10 +207,13 @@ def by_wrk(args, heading, servers, open_cell, path, connections, fields=()):
         if "Non-2xx" in text or "Socket errors" in text:
             raise SystemExit(f"tests/bench: wrk and {server}:\n{text}")
         rate = float(re.search(r"Requests/sec: +([\d.]+)", text)[1])
-        return {"rate": rate, "cpu_us": busy / rate * 1e6}
+        units = {"us": 1, "ms": 1e3, "s": 1e6}
+        parts = {part: float(time) * units[unit] for part, time, unit in re.findall(r"(\d+)% +([\d.]+)(us|ms|s)\n", text)}
+        return {"rate": rate, "cpu_us": busy / rate * 1e6, "p50": parts["50"], "p99": parts["99"]}
 
     rounds = interleaved(args, servers, measure)
-    print_medians(servers, rounds, [("requests/s", "rate", 0), ("CPU µs/request", "cpu_us", 2)])
+    columns = ("cpu_us", "p50", "p99", "rate")
+    print_medians(servers, rounds, [(head, key, digits) for key in columns for head, digits in [COLUMNS[key]]])
 
 
 def has_strace():

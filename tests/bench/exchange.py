@@ -8,6 +8,9 @@ import process
 import servers
 from process import title
 
+# A core that computes answers the others in bursts: a round has to have several of them.
+COMPUTE_TIMES = 5
+
 # About how many requests strace counts, and how many bytes in all.
 CALLED_REQUESTS = 2000
 CALLED_BYTES = 2**30
@@ -20,7 +23,9 @@ def open_cell(args, server, case):
         words = ["one"]
     program = cells.Program(args, servers.PROGRAMS[server], *words)
     cell = cells.Cell(args, program, case.client, *case.words(server))
-    cell.rate, cell.computes, cell.rest = case.rate, case.slow == "compute", args.rest
+    cell.rate, cell.computes, cell.rest = case.rate, case.slow == "compute", args.rest or case.is_load
+    if case.slow == "compute":
+        cell.times = COMPUTE_TIMES
     return cell
 
 
@@ -53,7 +58,7 @@ def main():
     parser.add_argument("--binary", action="store_true", help="of echo: messages are not text")
     parser.add_argument("--deflate", action="store_true", help="of echo: permessage-deflate, by those who have it")
     parser.add_argument("--wrk", action="store_true", help="of http: by wrk, as a cross-check, a GET that is not pipelined")
-    parser.add_argument("--rest", action="store_true", help="the server's CPU time in the second after the last answer, too")
+    parser.add_argument("--rest", action="store_true", help="the server's CPU time in the second after the last answer in all cases")
     parser.add_argument("--against", metavar="CHECKOUT",
                         help="our server with the crates of another checkout takes part, as `before`")
     parser.add_argument("--calls", action="store_true", help="count system calls alone")

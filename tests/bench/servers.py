@@ -128,7 +128,7 @@ def echo_case(name, *options):
 
 
 CASES = {
-    "http": "1 64 256 64x16 post-1KiB post-64KiB churn upload-1GiB download-1GiB".split(),
+    "http": "1 4 16 64 256 64x16 16@2000 64@1000 256@50 256@200 64~30000 64+1000 64-slow 64-compute 64@20-compute post-1KiB post-64KiB churn upload-1GiB download-1GiB".split(),
     "echo": "16B-1 16B-64 16B-256 16B-64x16 1KiB-64 64KiB-1 64KiB-64 1MiB-1 1MiB-64 handshake".split(),
 }
 FORMS = {
