@@ -9,14 +9,9 @@ use crate::serve::connection::{Next, Outcome};
 /// After so many visits in a row that found nothing, a connection gets a thread.
 const MISSES: u8 = 64;
 
-/// So many visits are judged together.
-const WINDOW: u32 = 512;
-
-/// If fewer of them found something, waiting is cheaper than looking.
-const FEW: u32 = WINDOW / 8;
-
-/// If more of them found something, there is work for one thread more.
-const MANY: u32 = WINDOW / 4 * 3;
+/// So many visits at least are judged together, and so many to each connection.
+const WINDOW: usize = 512;
+const ROUNDS: usize = 8;
 
 /// How long nobody lends when too few visits found something: the first time, and at most.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -52,8 +47,8 @@ pub(super) struct BusySet<C> {
     /// The last number that was given to a sweep or a visit.
     number: u64,
     pub(super) is_watched: bool,
-    visits: u32,
-    hits: u32,
+    visits: usize,
+    hits: usize,
     pause: Duration,
     closed_until: Option<Instant>,
     /// For tests: nobody pauses.
@@ -203,15 +198,16 @@ impl<C> BusySet<C> {
     /// Notes a visit, and decides how many threads sweep. True if waiting threads are to look.
     pub(super) fn judge(&mut self, is_hit: bool) -> bool {
         self.visits += 1;
-        self.hits += u32::from(is_hit);
-        if self.visits < WINDOW {
+        self.hits += usize::from(is_hit);
+        if self.visits < WINDOW.max(self.lent.len() * ROUNDS) {
             return false;
         }
-        let hits = std::mem::take(&mut self.hits);
-        self.visits = 0;
-        if hits >= FEW {
+        let (hits, visits) = (self.hits, self.visits);
+        (self.hits, self.visits) = (0, 0);
+        // With fewer hits, waiting is cheaper than looking.
+        if hits >= visits / 8 {
             self.pause = Duration::ZERO;
-            let has_work = hits > MANY && self.lent.len() > 8 * self.wanted;
+            let has_work = hits > visits / 4 * 3 && self.lent.len() > 8 * self.wanted;
             let grows = has_work && self.wanted < self.sweeps.len();
             self.wanted += usize::from(grows);
             return grows;
