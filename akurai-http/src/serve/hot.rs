@@ -134,8 +134,8 @@ impl<C: Busy> Hot<C> {
         }
         loop {
             if let Some(given) = set.given.pop_front() {
-                if !set.is_watched && set.is_swept() {
-                    // Another thread becomes the watchman.
+                if !set.is_watched && set.has_lent() {
+                    // Another thread becomes the watchman, or sweeps.
                     self.changed.notify_one();
                 }
                 return given;

@@ -13,7 +13,11 @@ const MISSES: u8 = 64;
 const WINDOW: usize = 512;
 const ROUNDS: usize = 8;
 
-/// How long nobody lends when too few visits found something: the first time, and at most.
+/// If so many requests were answered for each connection before too few visits found something,
+/// lending was worth its cost, and goes on with the next requests.
+const WORTH: usize = 16;
+
+/// Otherwise nobody lends for so long: the first time, and at most.
 const PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 
@@ -49,6 +53,8 @@ pub(super) struct BusySet<C> {
     pub(super) is_watched: bool,
     visits: usize,
     hits: usize,
+    /// Hits since all connections had their threads.
+    gained: usize,
     pause: Duration,
     closed_until: Option<Instant>,
     /// For tests: nobody pauses.
@@ -87,6 +93,7 @@ impl<C> BusySet<C> {
             is_watched: false,
             visits: 0,
             hits: 0,
+            gained: 0,
             pause: Duration::ZERO,
             closed_until: None,
             always,
@@ -143,6 +150,10 @@ impl<C> BusySet<C> {
         while let Some(lendable) = self.lent.pop_front() {
             self.give(lendable, Work::Wait);
         }
+    }
+
+    pub(super) fn has_lent(&self) -> bool {
+        !self.lent.is_empty()
     }
 
     pub(super) fn is_swept(&self) -> bool {
@@ -204,6 +215,7 @@ impl<C> BusySet<C> {
         }
         let (hits, visits) = (self.hits, self.visits);
         (self.hits, self.visits) = (0, 0);
+        self.gained += hits;
         // With fewer hits, waiting is cheaper than looking.
         if hits >= visits / 8 {
             self.pause = Duration::ZERO;
@@ -216,9 +228,12 @@ impl<C> BusySet<C> {
         if self.wanted > 0 {
             return false;
         }
+        let was_worth_it = std::mem::take(&mut self.gained) >= WORTH * self.lent.len();
         self.give_all();
-        self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
-        self.closed_until = (!self.always).then(|| Instant::now() + self.pause);
+        if !was_worth_it && !self.always {
+            self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
+            self.closed_until = Some(Instant::now() + self.pause);
+        }
         true
     }
 }
