@@ -36,7 +36,7 @@ use crate::values::error::RequestError;
 use crate::{App, Method, Reply, Request, Response, Status};
 
 pub(crate) use upgrading::PendingUpgrade;
-pub(crate) use visiting::{Busy, Handler, Visit};
+pub(crate) use visiting::{Busy, Visit, Work};
 use waits::HeadWaits;
 
 /// How many bytes a new connection may send at once (RFC 6928: ten segments). An answer of this

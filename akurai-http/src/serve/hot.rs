@@ -33,13 +33,17 @@ use std::time::{Duration, Instant};
 use crate::io::contain::contain;
 use crate::io::lock::{lock, wait, wait_at_most};
 use crate::io::registry::RegistryEntry;
-use crate::serve::connection::{self, Busy, Connection, Handler, Outcome, PendingUpgrade, Visit};
+use crate::serve::connection::{self, Busy, Connection, Outcome, PendingUpgrade, Visit, Work};
 use crate::serve::serving::Serving;
-use set::{BusySet, Given, Lendable, Work};
+use set::{BusySet, Given, Lendable};
 use slow_routes::SlowRoutes;
 
 /// How often the watchman looks.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// If a visit takes longer while a slow handler runs, that handler computes. Then threads that wait
+/// for their requests get a core sooner than one that is always busy.
+const STARVED: Duration = Duration::from_millis(2);
 
 /// After so many rounds in a row that found nothing, a sweeping thread sleeps after each.
 const EMPTY_ROUNDS: u32 = 4;
@@ -112,10 +116,7 @@ impl<C: Busy> Hot<C> {
         let Some(key) = self.slow.find(|| connection.route_key()) else {
             return answer(connection);
         };
-        let begun = Instant::now();
-        let outcome = answer(connection);
-        self.slow.note(key, begun.elapsed());
-        outcome
+        self.slow.time(key, || answer(connection))
     }
 
     /// Counts a request. True if its connection is to be lent.
@@ -168,30 +169,32 @@ impl<C: Busy> Hot<C> {
                 break;
             };
             drop(set);
+            let begun = self.slow.are_running().then(Instant::now);
             rounds.wait(others);
             let visit = self.visit(&mut lendable.connection, place, visit_number);
+            let lacks_core = begun.is_some_and(|begun| begun.elapsed() > STARVED);
             let is_hit = !matches!(visit, Visit::Nothing);
             rounds.note(is_hit);
             set = lock(&self.set);
             if !set.has_sweep(place, number) {
                 drop(set);
                 self.slow.mark(lendable.connection.route_key());
-                return Some((lendable, work_after(visit).unwrap_or(Work::Wait)));
+                return Some(match visit {
+                    Visit::Leaves(work) => (lendable, work),
+                    _ => (lendable, Work::Wait),
+                });
             }
-            let is_given = match (is_hit, work_after(visit)) {
-                (false, _) => set.missed(lendable),
-                (true, None) => {
-                    set.put_back(lendable);
-                    false
-                }
-                (true, Some(work)) => {
-                    set.give(lendable, work);
-                    true
-                }
-            };
-            if set.judge(is_hit) {
+            match visit {
+                Visit::Nothing => set.missed(lendable),
+                Visit::Served(_) => set.put_back(lendable),
+                Visit::Leaves(work) => set.give(lendable, work),
+            }
+            if lacks_core {
+                set.close();
+            }
+            if lacks_core || set.judge(is_hit) {
                 self.changed.notify_all();
-            } else if is_given {
+            } else if !set.given.is_empty() {
                 self.changed.notify_one();
             }
         }
@@ -205,27 +208,17 @@ impl<C: Busy> Hot<C> {
     fn visit(&self, connection: &mut C, place: usize, number: u64) -> Visit {
         let handler = &self.handlers[place];
         let is_slow = |connection: &C| self.slow.find(|| connection.route_key()).is_some();
-        let note = |what| match what {
-            Handler::Begins => handler.store(number, Ordering::Relaxed),
-            Handler::Ended => handler.store(0, Ordering::Relaxed),
+        let note_handler = |is_running| {
+            let number = if is_running { number } else { 0 };
+            handler.store(number, Ordering::Relaxed);
         };
         // Only a fault of ours panics here. It costs one connection.
-        let visit = contain(|| connection.visit(is_slow, note));
-        let visit = visit.unwrap_or(Visit::Ended(Outcome::Gone));
+        let visit = contain(|| connection.visit(is_slow, note_handler));
+        let visit = visit.unwrap_or(Visit::Leaves(Work::End(Outcome::Gone)));
         if let Visit::Served(count) = visit {
-            self.served.fetch_add(count.into(), Ordering::Relaxed);
+            self.served.fetch_add(count, Ordering::Relaxed);
         }
         visit
-    }
-}
-
-/// What a thread is to do for a connection that cannot stay.
-fn work_after(visit: Visit) -> Option<Work> {
-    match visit {
-        Visit::Nothing | Visit::Served(_) => None,
-        Visit::Came(None) => Some(Work::Wait),
-        Visit::Came(Some(next)) => Some(Work::Answer(next)),
-        Visit::Ended(outcome) => Some(Work::End(outcome)),
     }
 }
 

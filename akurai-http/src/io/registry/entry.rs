@@ -141,15 +141,9 @@ impl RegistryEntry {
     /// code that knows nothing of lending waits as it does elsewhere.
     #[inline]
     fn must_wait(&self, result: &io::Result<usize>) -> bool {
-        match result {
-            Ok(_) => false,
-            Err(error) => self.waits_now(error),
-        }
-    }
-
-    #[cold]
-    fn waits_now(&self, error: &io::Error) -> bool {
-        is_timeout(error) && self.is_lent.load(Ordering::Relaxed) && self.reclaim().is_ok()
+        result.as_ref().is_err_and(is_timeout)
+            && self.is_lent.load(Ordering::Relaxed)
+            && self.reclaim().is_ok()
     }
 
     #[inline]

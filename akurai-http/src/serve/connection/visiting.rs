@@ -8,24 +8,24 @@ use crate::codec::body::Framing;
 use crate::io::transport::is_timeout;
 
 /// Most requests that one visit answers. The other connections have their turn then.
-const MOST: u32 = 16;
-
-/// What a visit tells of a handler.
-pub(crate) enum Handler {
-    Begins,
-    Ended,
-}
+const MOST: u64 = 16;
 
 /// What a visit came to.
 pub(crate) enum Visit {
     /// Nothing had come.
     Nothing,
     /// So many requests were answered, and all answers are written.
-    Served(u32),
-    /// The connection needs a thread, to answer this or to wait for the rest of it.
-    Came(Option<Next>),
-    /// The connection needs a thread, for what follows a request.
-    Ended(Outcome),
+    Served(u64),
+    /// The connection needs a thread.
+    Leaves(Work),
+}
+
+/// What a thread is to do for a connection.
+pub(crate) enum Work {
+    /// Wait for its next request, or for the rest of one.
+    Wait,
+    Answer(Next),
+    End(Outcome),
 }
 
 /// A connection that may be lent.
@@ -37,8 +37,8 @@ pub(crate) trait Busy: Send {
     fn may_be_lent(&mut self) -> bool;
 
     /// Serves what is here. `is_slow` tells whether the handler of the request may take long, and
-    /// `note` is called before and after each handler.
-    fn visit(&mut self, is_slow: impl Fn(&Self) -> bool, note: impl Fn(Handler)) -> Visit;
+    /// `note_handler` is called when a handler begins, and when it has ended.
+    fn visit(&mut self, is_slow: impl Fn(&Self) -> bool, note_handler: impl Fn(bool)) -> Visit;
 
     /// Stands for all requests that the same handler answers.
     fn route_key(&self) -> u64;
@@ -53,13 +53,13 @@ impl Busy for Connection {
         self.buffered.flush().is_ok() && self.may_rest()
     }
 
-    fn visit(&mut self, is_slow: impl Fn(&Self) -> bool, note: impl Fn(Handler)) -> Visit {
+    fn visit(&mut self, is_slow: impl Fn(&Self) -> bool, note_handler: impl Fn(bool)) -> Visit {
         if self.is_input_used() {
             match self.buffered.fill_lent() {
-                Ok(0) => return Visit::Came(Some(Next::Gone)),
+                Ok(0) => return Visit::Leaves(Work::End(Outcome::Gone)),
                 Ok(_) => {}
                 Err(error) if is_timeout(&error) => return Visit::Nothing,
-                Err(_) => return Visit::Came(Some(Next::Gone)),
+                Err(_) => return Visit::Leaves(Work::End(Outcome::Gone)),
             }
             self.sent_before = self.entry.sent_bytes();
         }
@@ -68,20 +68,21 @@ impl Busy for Connection {
         while served < MOST && !self.is_input_used() {
             let next = match self.head_here() {
                 Some(Next::Request) if self.is_body_here() && !is_slow(self) => Next::Request,
-                next => return Visit::Came(next),
+                Some(next) => return Visit::Leaves(Work::Answer(next)),
+                None => return Visit::Leaves(Work::Wait),
             };
-            note(Handler::Begins);
+            note_handler(true);
             let outcome = self.answer(next);
-            note(Handler::Ended);
+            note_handler(false);
             served += 1;
             if !matches!(outcome, Outcome::Persist) {
-                return Visit::Ended(outcome);
+                return Visit::Leaves(Work::End(outcome));
             }
         }
         let may_stay = self.buffered.flush_lent() && (!self.is_input_used() || self.may_rest());
         match may_stay {
             true => Visit::Served(served),
-            false => Visit::Came(None),
+            false => Visit::Leaves(Work::Wait),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::heat::Heat;
-use crate::serve::connection::{Next, Outcome};
+use crate::serve::connection::Work;
 
 /// After so many visits in a row that found nothing, a connection gets a thread.
 const MISSES: u8 = 64;
@@ -13,11 +13,7 @@ const MISSES: u8 = 64;
 const WINDOW: usize = 512;
 const ROUNDS: usize = 8;
 
-/// If so many requests were answered for each connection before too few visits found something,
-/// lending was worth its cost, and goes on with the next requests.
-const WORTH: usize = 16;
-
-/// Otherwise nobody lends for so long: the first time, and at most.
+/// How long nobody lends when too few visits found something: the first time, and at most.
 const PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 
@@ -27,14 +23,6 @@ pub(super) struct Lendable<C> {
     pub(super) heat: Heat,
     /// How many visits in a row found nothing.
     misses: u8,
-}
-
-/// What a thread is to do for a connection.
-pub(crate) enum Work {
-    /// Wait for its next request.
-    Wait,
-    Answer(Next),
-    End(Outcome),
 }
 
 pub(super) type Given<C> = (Lendable<C>, Work);
@@ -53,8 +41,6 @@ pub(super) struct BusySet<C> {
     pub(super) is_watched: bool,
     visits: usize,
     hits: usize,
-    /// Hits since all connections had their threads.
-    gained: usize,
     pause: Duration,
     closed_until: Option<Instant>,
     /// For tests: nobody pauses.
@@ -93,7 +79,6 @@ impl<C> BusySet<C> {
             is_watched: false,
             visits: 0,
             hits: 0,
-            gained: 0,
             pause: Duration::ZERO,
             closed_until: None,
             always,
@@ -121,16 +106,14 @@ impl<C> BusySet<C> {
         Some((lendable, self.number, self.lent.len()))
     }
 
-    /// Notes that a visit found nothing. The connection stays, or needs a thread.
-    pub(super) fn missed(&mut self, mut lendable: Lendable<C>) -> bool {
+    /// Puts a connection back where nothing had come. It gets a thread if that goes on.
+    pub(super) fn missed(&mut self, mut lendable: Lendable<C>) {
         lendable.misses += 1;
         if lendable.misses < MISSES {
-            self.lent.push_back(lendable);
-            return false;
+            return self.lent.push_back(lendable);
         }
         lendable.heat.cool();
         self.give(lendable, Work::Wait);
-        true
     }
 
     /// Puts a connection back whose requests were answered.
@@ -206,6 +189,16 @@ impl<C> BusySet<C> {
         }
     }
 
+    /// Every connection gets its thread back, and nobody lends for some time.
+    pub(super) fn close(&mut self) {
+        self.wanted = 0;
+        self.give_all();
+        if !self.always {
+            self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
+            self.closed_until = Some(Instant::now() + self.pause);
+        }
+    }
+
     /// Notes a visit, and decides how many threads sweep. True if waiting threads are to look.
     pub(super) fn judge(&mut self, is_hit: bool) -> bool {
         self.visits += 1;
@@ -215,7 +208,6 @@ impl<C> BusySet<C> {
         }
         let (hits, visits) = (self.hits, self.visits);
         (self.hits, self.visits) = (0, 0);
-        self.gained += hits;
         // With fewer hits, waiting is cheaper than looking.
         if hits >= visits / 8 {
             self.pause = Duration::ZERO;
@@ -228,12 +220,7 @@ impl<C> BusySet<C> {
         if self.wanted > 0 {
             return false;
         }
-        let was_worth_it = std::mem::take(&mut self.gained) >= WORTH * self.lent.len();
-        self.give_all();
-        if !was_worth_it && !self.always {
-            self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
-            self.closed_until = Some(Instant::now() + self.pause);
-        }
+        self.close();
         true
     }
 }

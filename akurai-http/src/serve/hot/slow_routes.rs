@@ -1,7 +1,7 @@
 //! Routes whose handlers took so long that other connections had to wait.
 
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many routes can be told apart. Two that share a place are slow together.
 const PLACES: usize = 256;
@@ -17,6 +17,8 @@ pub(crate) struct SlowRoutes {
     marks: [AtomicU8; PLACES],
     /// How many places are marked.
     marked: AtomicUsize,
+    /// How many threads are in a handler of such a route.
+    running: AtomicUsize,
 }
 
 impl Default for SlowRoutes {
@@ -24,6 +26,7 @@ impl Default for SlowRoutes {
         SlowRoutes {
             marks: [const { AtomicU8::new(0) }; PLACES],
             marked: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
         }
     }
 }
@@ -42,12 +45,22 @@ impl SlowRoutes {
         self.change(key, |mark| mark.saturating_add(MARK));
     }
 
-    /// Notes how long the handler of a slow route took this time.
-    pub(crate) fn note(&self, key: u64, took: Duration) {
-        match took > SLOW {
+    /// Runs the handler of a slow route, and notes how long it takes this time.
+    pub(crate) fn time<T>(&self, key: u64, handle: impl FnOnce() -> T) -> T {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        let begun = Instant::now();
+        let outcome = handle();
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        match begun.elapsed() > SLOW {
             true => self.mark(key),
             false => self.change(key, |mark| mark.saturating_sub(1)),
         }
+        outcome
+    }
+
+    /// Whether a thread is in a handler of a slow route.
+    pub(crate) fn are_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed) > 0
     }
 
     fn change(&self, key: u64, change: impl Fn(u8) -> u8) {
