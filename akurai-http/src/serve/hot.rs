@@ -184,6 +184,7 @@ impl<C: Busy> Hot<C> {
                     _ => (lendable, Work::Wait),
                 });
             }
+            let given = set.given.len();
             match visit {
                 Visit::Nothing => set.missed(lendable),
                 Visit::Served(_) => set.put_back(lendable),
@@ -194,12 +195,11 @@ impl<C: Busy> Hot<C> {
             }
             if lacks_core || set.judge(is_hit) {
                 self.changed.notify_all();
-            } else if !set.given.is_empty() {
+            } else if set.given.len() > given {
                 self.changed.notify_one();
             }
         }
-        set.end_sweep(place);
-        if !set.given.is_empty() {
+        if set.end_sweep(place) {
             self.changed.notify_all();
         }
         None

@@ -168,13 +168,16 @@ impl<C> BusySet<C> {
         self.sweeping > self.wanted
     }
 
-    /// Ends a sweep. The last one leaves no connection behind when nobody lends.
-    pub(super) fn end_sweep(&mut self, place: usize) {
+    /// Ends a sweep. It leaves no connection behind when nobody is to sweep: then this is true, and
+    /// waiting threads are to look.
+    pub(super) fn end_sweep(&mut self, place: usize) -> bool {
         self.sweeps[place].number = None;
         self.sweeping -= 1;
-        if self.wanted == 0 {
+        let leaves = self.wanted == 0 && !self.lent.is_empty();
+        if leaves {
             self.give_all();
         }
+        leaves
     }
 
     /// Ends each sweep that is in the same handler as at the last call, if other connections wait.
