@@ -11,6 +11,7 @@ mod serving;
 mod access_log;
 mod addresses;
 mod authorised;
+mod busy;
 mod closing;
 mod deadlines;
 mod demo;

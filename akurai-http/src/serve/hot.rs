@@ -122,9 +122,11 @@ impl<C: Busy> Hot<C> {
     /// Counts a request. True if its connection is to be lent.
     fn takes(&self, lendable: &mut Lendable<C>) -> bool {
         let served = self.served.fetch_add(1, Ordering::Relaxed) + 1;
-        lendable.connection.is_input_used()
-            && (lendable.heat.note(served) || self.always)
-            && lendable.connection.may_be_lent()
+        if !lendable.connection.is_input_used() {
+            lendable.heat.note_pipelined();
+            return false;
+        }
+        (lendable.heat.note(served) || self.always) && lendable.connection.may_be_lent()
     }
 
     /// Lends a connection, and waits until one needs this thread.
@@ -164,10 +166,7 @@ impl<C: Busy> Hot<C> {
     fn sweep(&self, place: usize, number: u64) -> Option<Given<C>> {
         let mut set = lock(&self.set);
         let mut rounds = Rounds::default();
-        while !set.has_spare_sweep() {
-            let Some((mut lendable, visit_number, others)) = set.next() else {
-                break;
-            };
+        while let Some((mut lendable, visit_number, others)) = set.next(place, number) {
             drop(set);
             let begun = self.slow.are_running().then(Instant::now);
             rounds.wait(others);
@@ -199,7 +198,7 @@ impl<C: Busy> Hot<C> {
                 self.changed.notify_one();
             }
         }
-        if set.end_sweep(place) {
+        if set.end_sweep(place, number) {
             self.changed.notify_all();
         }
         None

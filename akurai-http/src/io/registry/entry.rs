@@ -32,7 +32,7 @@ pub(crate) struct RegistryEntry {
     pub(crate) traffic: Traffic,
     phase: AtomicU8,
     /// The connection is in the shared set of busy ones, and its socket does not wait.
-    is_lent: AtomicBool,
+    pub(super) is_lent: AtomicBool,
     /// The connection was ended by force, so its input has gaps. Reads return 0.
     is_cut: AtomicBool,
     /// Called at a shutdown, instead of ending the input.
@@ -108,46 +108,8 @@ impl RegistryEntry {
         self.count_read(result)
     }
 
-    /// Reads what is here from a connection that is lent; `WouldBlock` if nothing is.
-    pub(crate) fn read_lent(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.lend()?;
-        self.count_read(self.transport.read(buf))
-    }
-
-    /// Writes what the client takes now.
-    pub(crate) fn write_lent(&self, buf: &[u8]) -> io::Result<usize> {
-        self.lend()?;
-        self.count_written(self.transport.write(buf))
-    }
-
-    /// From now on no read or write waits, until one must.
-    fn lend(&self) -> io::Result<()> {
-        if !self.is_lent.load(Ordering::Relaxed) {
-            self.transport.set_nonblocking(true)?;
-            self.is_lent.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    /// From now on reads and writes wait again.
-    pub(crate) fn reclaim(&self) -> io::Result<()> {
-        match self.is_lent.swap(false, Ordering::Relaxed) {
-            true => self.transport.set_nonblocking(false),
-            false => Ok(()),
-        }
-    }
-
-    /// Whether a call is to be repeated, since the socket did not wait and does from now on. So
-    /// code that knows nothing of lending waits as it does elsewhere.
     #[inline]
-    fn must_wait(&self, result: &io::Result<usize>) -> bool {
-        result.as_ref().is_err_and(is_timeout)
-            && self.is_lent.load(Ordering::Relaxed)
-            && self.reclaim().is_ok()
-    }
-
-    #[inline]
-    fn count_read(&self, result: io::Result<usize>) -> io::Result<usize> {
+    pub(super) fn count_read(&self, result: io::Result<usize>) -> io::Result<usize> {
         // A forced end may have discarded bytes in front of these.
         if self.is_cut.load(Ordering::SeqCst) {
             return Ok(0);
@@ -260,7 +222,7 @@ impl RegistryEntry {
     }
 
     #[inline]
-    fn count_written(&self, result: io::Result<usize>) -> io::Result<usize> {
+    pub(super) fn count_written(&self, result: io::Result<usize>) -> io::Result<usize> {
         let count = result.map_err(|error| self.noted(error))?;
         self.traffic
             .bytes_sent

@@ -42,6 +42,11 @@ impl Heat {
         self.streak == STREAK
     }
 
+    /// Notes a request behind which the client has pipelined another.
+    pub(crate) fn note_pipelined(&mut self) {
+        self.seen = self.seen.wrapping_add(1);
+    }
+
     /// The connection has been silent.
     pub(crate) fn cool(&mut self) {
         self.streak = 0;

@@ -70,7 +70,7 @@ impl<C> BusySet<C> {
     /// An empty set, which so many threads may sweep.
     pub(super) fn new(places: usize, always: bool) -> BusySet<C> {
         BusySet {
-            lent: VecDeque::new(),
+            lent: VecDeque::with_capacity(64),
             given: VecDeque::new(),
             sweeps: vec![Sweep::default(); places],
             sweeping: 0,
@@ -100,7 +100,12 @@ impl<C> BusySet<C> {
     }
 
     /// The connection whose turn it is, the number of the visit, and how many others there are.
-    pub(super) fn next(&mut self) -> Option<(Lendable<C>, u64, usize)> {
+    /// `None` if the sweep is over: another thread has its place, there are more sweeps than
+    /// wanted, or nothing is left to visit.
+    pub(super) fn next(&mut self, place: usize, number: u64) -> Option<(Lendable<C>, u64, usize)> {
+        if !self.has_sweep(place, number) || self.sweeping > self.wanted {
+            return None;
+        }
         let lendable = self.lent.pop_front()?;
         self.number += 1;
         Some((lendable, self.number, self.lent.len()))
@@ -163,16 +168,13 @@ impl<C> BusySet<C> {
         self.sweeps[place].number == Some(number)
     }
 
-    /// Whether there are more sweeps than wanted.
-    pub(super) fn has_spare_sweep(&self) -> bool {
-        self.sweeping > self.wanted
-    }
-
     /// Ends a sweep. It leaves no connection behind when nobody is to sweep: then this is true, and
     /// waiting threads are to look.
-    pub(super) fn end_sweep(&mut self, place: usize) -> bool {
-        self.sweeps[place].number = None;
-        self.sweeping -= 1;
+    pub(super) fn end_sweep(&mut self, place: usize, number: u64) -> bool {
+        if self.has_sweep(place, number) {
+            self.sweeps[place].number = None;
+            self.sweeping -= 1;
+        }
         let leaves = self.wanted == 0 && !self.lent.is_empty();
         if leaves {
             self.give_all();
@@ -184,11 +186,13 @@ impl<C> BusySet<C> {
     /// `handlers` are those in which they are now, or 0.
     pub(super) fn end_kept_sweeps(&mut self, handlers: impl Iterator<Item = u64>) {
         for (sweep, now) in self.sweeps.iter_mut().zip(handlers) {
-            let is_kept = now != 0 && now == sweep.seen;
-            sweep.seen = now;
-            if is_kept && !self.lent.is_empty() && sweep.number.take().is_some() {
+            // A smaller number is of a sweep whose place this one has taken.
+            let is_of_sweep = sweep.number.is_some_and(|number| now > number);
+            if is_of_sweep && now == sweep.seen && !self.lent.is_empty() {
+                sweep.number = None;
                 self.sweeping -= 1;
             }
+            sweep.seen = now;
         }
     }
 
