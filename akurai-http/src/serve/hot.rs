@@ -136,14 +136,18 @@ impl<C: Busy> Hot<C> {
             return (lendable, Work::Wait);
         }
         loop {
-            if let Some(given) = set.given.pop_front() {
-                if !set.is_watched && set.has_lent() {
-                    // Another thread becomes the watchman, or sweeps.
-                    self.changed.notify_one();
-                }
+            let (given, sweep) = match set.given.pop_front() {
+                None => (None, set.begin_sweep()),
+                given => (given, None),
+            };
+            if (given.is_some() || sweep.is_some()) && !set.is_watched && set.has_lent() {
+                // This thread waits no more. Another one becomes the watchman, or sweeps.
+                self.changed.notify_one();
+            }
+            if let Some(given) = given {
                 return given;
             }
-            if let Some((place, number)) = set.begin_sweep() {
+            if let Some((place, number)) = sweep {
                 drop(set);
                 if let Some(given) = self.sweep(place, number) {
                     return given;
