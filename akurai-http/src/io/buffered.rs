@@ -48,6 +48,9 @@ pub(crate) struct BufferedTransport {
     waited: Duration,
     received: u64,
     write_rate: WriteRate,
+    /// When the last interrupted read went on. Linux interrupts a read when the process is stopped
+    /// (SIGSTOP). The client is not to blame for the time before: what it sent meanwhile is unread.
+    went_on: Option<Instant>,
 }
 
 /// How fast the client takes what we write.
@@ -111,6 +114,7 @@ impl BufferedTransport {
             waited: Duration::ZERO,
             received: 0,
             write_rate: WriteRate::new(0, Duration::MAX),
+            went_on: None,
         }
     }
 
@@ -138,7 +142,8 @@ impl BufferedTransport {
         self.flush()?;
         self.make_room();
         self.set_wait(wait)?;
-        let count = read(self.entry.as_deref(), &mut self.input[self.end..])?;
+        let input = &mut self.input[self.end..];
+        let count = read(self.entry.as_deref(), input, &mut self.went_on)?;
         self.end += count;
         Ok(count)
     }
@@ -262,7 +267,8 @@ impl BufferedTransport {
             self.body.fail(RequestError::BodyTruncated);
             return Err(error);
         }
-        let begun = Instant::now();
+        let mut begun = Instant::now();
+        self.went_on = None;
         let due = usize::try_from(self.body.due()).unwrap_or(usize::MAX);
         let direct = due.min(buf.len());
         // Most bodies arrive soon, within the timeout that the wait for the head has set. Only a
@@ -271,10 +277,12 @@ impl BufferedTransport {
         let result = loop {
             let result = if direct >= IDLE_BUFFER_BYTES {
                 self.set_wait(wait)?;
-                read(self.entry.as_deref(), &mut buf[..direct])
+                let buf = &mut buf[..direct];
+                read(self.entry.as_deref(), buf, &mut self.went_on)
             } else {
                 self.fill(wait)
             };
+            begun = self.went_on.take().unwrap_or(begun);
             wait = self.stall.saturating_sub(begun.elapsed());
             match result {
                 Err(error) if is_timeout(&error) && !wait.is_zero() => {}
@@ -360,10 +368,16 @@ impl BufferedTransport {
     }
 }
 
-fn read(entry: Option<&RegistryEntry>, buf: &mut [u8]) -> io::Result<usize> {
+fn read(
+    entry: Option<&RegistryEntry>,
+    buf: &mut [u8],
+    went_on: &mut Option<Instant>,
+) -> io::Result<usize> {
     loop {
         match entry.map_or(Ok(0), |entry| entry.read(buf)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                *went_on = Some(Instant::now());
+            }
             other => return other,
         }
     }
@@ -390,14 +404,19 @@ fn write_both(
         let count = match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            // Linux interrupts a write when the process is stopped (SIGSTOP). The client is not to
+            // blame for that time.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if is_timeout(&error) => {
                 rate.count(write_wait(rate.stall), 0)?;
                 continue;
             }
             Err(error) => return Err(error),
         };
-        rate.count(begun.map_or(Duration::ZERO, |begun| begun.elapsed()), count)?;
+        // A write under a session may last for two waits. In a longer one, the process was stopped.
+        let most = write_wait(rate.stall) * 2;
+        let waited = begun.map_or(Duration::ZERO, |begun| begun.elapsed().min(most));
+        rate.count(waited, count)?;
         let of_first = count.min(first.len());
         first = &first[of_first..];
         second = &second[count - of_first..];

@@ -22,6 +22,10 @@ const REARMING_BYTES: usize = 1024 * 1024;
 /// would not change that.
 const LONG_BYTES: usize = 64 * 1024;
 
+/// A wait does not last longer by so much unless the process was stopped meanwhile (SIGSTOP). What
+/// the peer did then is still to be seen, so it is not to blame for that time.
+pub(super) const STOPPED: Duration = Duration::from_secs(5);
+
 /// The socket as a [`Writer`] needs it.
 pub(crate) trait Outlet: Debug + Send + Sized + 'static {
     fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
@@ -133,6 +137,12 @@ impl<O: Outlet> Writer<O> {
                 (Some(_), _) => return Ok(Some(since)),
                 // One write lasts no longer than the socket's timeout, but a peer that takes a few
                 // bytes at a time makes several writes necessary.
+                // The process was stopped meanwhile (SIGSTOP), and a write without a byte was
+                // interrupted by that. The peer has all of its time again. Under a session a write
+                // may last for two waits.
+                (None, Some(written)) if written == 0 || now() - since > wait * 2 + STOPPED => {
+                    (wait, time) = (most, None);
+                }
                 (None, Some(written)) => {
                     let time = time.get_or_insert(FrameTime::from(since));
                     wait = time.left(written, deadline)?;

@@ -16,7 +16,7 @@ use akurai_http::Socket;
 use super::{Job, Outbox};
 use crate::error::Error;
 use crate::write::monitor::{Monitor, now, spawn};
-use crate::write::writer::{FrameTime, Outlet, PATIENCE};
+use crate::write::writer::{FrameTime, Outlet, PATIENCE, STOPPED};
 
 /// How soon the escort tries a peer again that took something, and how seldom one that takes
 /// nothing.
@@ -136,10 +136,13 @@ impl<O: Escorted> SlowPeer<O> {
         if written > 0 {
             self.last_progress = now;
         }
-        self.at = now;
+        let planned = std::mem::replace(&mut self.at, now);
         if written == len {
             self.time = FrameTime::from(now);
             return Ok(batch.is_written());
+        }
+        if now > planned + STOPPED {
+            self.time = FrameTime::from(now);
         }
         let left = self
             .time
