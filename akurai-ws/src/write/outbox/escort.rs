@@ -16,7 +16,7 @@ use akurai_http::Socket;
 use super::{Job, Outbox};
 use crate::error::Error;
 use crate::write::monitor::{Monitor, now, spawn};
-use crate::write::writer::{FrameTime, Outlet, PATIENCE, STOPPED};
+use crate::write::writer::{FrameTime, Outlet, PATIENCE};
 
 /// How soon the escort tries a peer again that took something, and how seldom one that takes
 /// nothing.
@@ -141,9 +141,7 @@ impl<O: Escorted> SlowPeer<O> {
             self.time = FrameTime::from(now);
             return Ok(batch.is_written());
         }
-        if now > planned + STOPPED {
-            self.time = FrameTime::from(now);
-        }
+        self.time.excuse(planned, now);
         let left = self
             .time
             .left(written, self.outbox.settings.write_deadline)?;
