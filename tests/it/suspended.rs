@@ -14,11 +14,13 @@ use crate::serving::PATIENCE;
 use crate::signals::{Process, is_child};
 
 /// The waits under test, and the pause, which is longer.
-const WAIT: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_secs(7);
+const WAIT: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(12);
 
-/// Below this rate a client is too slow. The bodies here are far below it, measured over the pause.
-const RATE: u64 = 1024;
+/// Below these rates, in bytes a second, a client is too slow. Over the pause the body of a few
+/// bytes is, and what the client took of one write of at most 64 KiB.
+const BODY_RATE: u64 = 1024;
+const WRITE_RATE: u64 = 64 * 1024;
 
 const PIECES: usize = 256;
 const PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
@@ -26,8 +28,8 @@ const PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 fn serve() {
     let limits = Limits::default()
         .body_rate_grace(WAIT)
-        .min_body_rate(RATE)
-        .min_write_rate(0)
+        .min_body_rate(BODY_RATE)
+        .min_write_rate(WRITE_RATE)
         .write_stall(WAIT);
     let server = Server::bind("127.0.0.1:0").expect("a free port");
     let server = as_switched(server.limits(limits));
