@@ -15,12 +15,11 @@ use crate::signals::{Process, is_child};
 
 /// The waits under test, and the pause, which is longer.
 const WAIT: Duration = Duration::from_secs(10);
+const WRITE_WAIT: Duration = Duration::from_secs(9);
 const PAUSE: Duration = Duration::from_secs(12);
 
-/// Below these rates, in bytes a second, a client is too slow. Over the pause the body of a few
-/// bytes is, and what the client took of one write of at most 64 KiB.
+/// Below this rate, in bytes a second, a body is too slow. Over the pause a body of a few bytes is.
 const BODY_RATE: u64 = 1024;
-const WRITE_RATE: u64 = 64 * 1024;
 
 const PIECES: usize = 256;
 const PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
@@ -29,8 +28,7 @@ fn serve() {
     let limits = Limits::default()
         .body_rate_grace(WAIT)
         .min_body_rate(BODY_RATE)
-        .min_write_rate(WRITE_RATE)
-        .write_stall(WAIT);
+        .write_stall(WRITE_WAIT);
     let server = Server::bind("127.0.0.1:0").expect("a free port");
     let server = as_switched(server.limits(limits));
     eprintln!("at {}", server.local_addr().expect("an address"));
@@ -83,6 +81,14 @@ fn nobody_is_blamed_for_a_pause_of_the_process() {
     let mut process = Process::start("suspended::nobody_is_blamed_for_a_pause_of_the_process", "");
     let addr = process.address();
 
+    let mut silent = WsClient::open(addr, "/echo").patience(PATIENCE);
+    let mut fragments = WsClient::open(addr, "/echo").patience(PATIENCE);
+    let mut poster = Client::connect(addr).patience(PATIENCE);
+    let ping = silent.read_frame();
+    assert_eq!(ping.opcode, Opcode::PING);
+    fragments.send(&Frame::text("ab").unfinished());
+    poster.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\nConnection: close\r\n\r\nab");
+
     // The server writes until this client's system and its own hold no more.
     let mut reader = Client::connect(addr).patience(PATIENCE);
     reader.send("GET /long HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
@@ -95,17 +101,10 @@ fn nobody_is_blamed_for_a_pause_of_the_process() {
             }
         }
     });
-    let patience = Duration::from_millis(500);
+    // A write waits for a quarter of the longest wait, so this one takes nothing from its beginning.
+    let patience = WRITE_WAIT / 3;
     let written = std::iter::from_fn(|| pieces.recv_timeout(patience).ok()).count();
     assert!(written < PIECES, "the server's write waits");
-
-    let mut silent = WsClient::open(addr, "/echo").patience(PATIENCE);
-    let mut fragments = WsClient::open(addr, "/echo").patience(PATIENCE);
-    let mut poster = Client::connect(addr).patience(PATIENCE);
-    let ping = silent.read_frame();
-    assert_eq!(ping.opcode, Opcode::PING);
-    fragments.send(&Frame::text("ab").unfinished());
-    poster.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\nConnection: close\r\n\r\nab");
 
     process.stop();
     silent.send(&Frame::pong(ping.payload));
