@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(12);
 const BODY_RATE: u64 = 1024;
 
 const PIECES: usize = 256;
-const PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 
 fn serve() {
     let limits = Limits::default()
