@@ -287,7 +287,7 @@ class Run:
 
 def busy_seconds():
     """What a busy machine may take longer."""
-    return BUSY_SECONDS * max(1.0, os.getloadavg()[0] / os.cpu_count())
+    return BUSY_SECONDS * min(max(1.0, os.getloadavg()[0] / os.cpu_count()), 6.0)
 
 
 def told(ends):
