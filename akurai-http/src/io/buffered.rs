@@ -48,8 +48,7 @@ pub(crate) struct BufferedTransport {
     waited: Duration,
     received: u64,
     write_rate: WriteRate,
-    /// When the last interrupted read went on. Linux interrupts a read when the process is stopped
-    /// (SIGSTOP). The client is not to blame for the time before: what it sent meanwhile is unread.
+    /// When the last read went on that was interrupted, as Linux does when the process is stopped.
     went_on: Option<Instant>,
 }
 
@@ -192,8 +191,7 @@ impl BufferedTransport {
         }
     }
 
-    /// Sets the longest wait of the next read. Makes a system call only if it differs from the last
-    /// one.
+    /// Sets the longest wait of the next read. Makes a system call only if it differs.
     fn set_wait(&mut self, wait: Duration) -> io::Result<()> {
         // A zero wait would be for ever.
         let wait = Some(wait.max(Duration::from_millis(1)));
@@ -303,8 +301,8 @@ impl BufferedTransport {
         let result = loop {
             let result = if direct >= IDLE_BUFFER_BYTES {
                 self.set_wait(wait)?;
-                let buf = &mut buf[..direct];
-                read(self.entry.as_deref(), buf, &mut self.went_on)
+                let into = &mut buf[..direct];
+                read(self.entry.as_deref(), into, &mut self.went_on)
             } else {
                 self.fill(wait)
             };
@@ -430,8 +428,7 @@ fn write_both(
         let count = match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => count,
-            // Linux interrupts a write when the process is stopped (SIGSTOP). The client is not to
-            // blame for that time.
+            // The process was stopped (SIGSTOP). The client is not to blame for that time.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if is_timeout(&error) => {
                 rate.count(write_wait(rate.stall), 0)?;
@@ -439,7 +436,7 @@ fn write_both(
             }
             Err(error) => return Err(error),
         };
-        // A write under a session may last for two waits. In a longer one, the process was stopped.
+        // A write under a session may last for two waits; in a longer one, the process was stopped.
         let most = write_wait(rate.stall) * 2;
         let waited = begun.map_or(Duration::ZERO, |begun| begun.elapsed().min(most));
         rate.count(waited, count)?;
