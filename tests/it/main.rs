@@ -62,6 +62,8 @@ mod smuggling;
 mod sse;
 mod stats;
 mod stop_notices;
+#[cfg(target_os = "linux")]
+mod suspended;
 mod threads;
 mod tidy;
 mod topics;

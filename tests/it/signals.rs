@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(600);
 
 const IS_CHILD: &str = "AKURAI_IS_CHILD";
 
-fn is_child() -> bool {
+pub(crate) fn is_child() -> bool {
     std::env::var_os(IS_CHILD).is_some()
 }
 
@@ -35,15 +35,15 @@ fn serve() -> thread::JoinHandle<()> {
     thread::spawn(move || server.run(app).expect("it stops"))
 }
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    stderr: BufReader<ChildStderr>,
+    stderr: Option<BufReader<ChildStderr>>,
 }
 
 impl Process {
     /// The test of this name in a child process. `sh` prepares the process first. If it does not,
     /// no signal is ignored, even if `nohup` runs the tests.
-    fn start(name: &str, sh: &str) -> Process {
+    pub(crate) fn start(name: &str, sh: &str) -> Process {
         let tests = std::env::current_exe().expect("this is one");
         let by_default =
             "env --default-signal true 2>/dev/null && exec env --default-signal \"$0\" \"$@\";";
@@ -61,21 +61,27 @@ impl Process {
         let stderr = child.stderr.take().expect("it is piped");
         Process {
             child,
-            stderr: BufReader::new(stderr),
+            stderr: Some(BufReader::new(stderr)),
         }
     }
 
+    /// The rest of what the process says.
+    pub(crate) fn take_stderr(&mut self) -> BufReader<ChildStderr> {
+        self.stderr.take().expect("it is taken once")
+    }
+
     /// Where the next server of the process listens.
-    fn address(&mut self) -> SocketAddr {
+    pub(crate) fn address(&mut self) -> SocketAddr {
         let mut line = String::new();
-        self.stderr.read_line(&mut line).expect("stderr is UTF-8");
+        let stderr = self.stderr.as_mut().expect("it is not taken");
+        stderr.read_line(&mut line).expect("stderr is UTF-8");
         let addr = line.trim_end().strip_prefix("at ");
         let addr = addr.unwrap_or_else(|| panic!("no address: {line:?}"));
         addr.parse().expect("an address")
     }
 
     /// Sends these signals, in as little time as possible.
-    fn signal(&self, signals: &[&str]) {
+    pub(crate) fn signal(&self, signals: &[&str]) {
         let id = self.child.id();
         let kills: Vec<String> = signals
             .iter()
@@ -83,6 +89,24 @@ impl Process {
             .collect();
         let status = Command::new("sh").args(["-c", &kills.join("; ")]).status();
         assert!(status.expect("sh runs").success());
+    }
+
+    /// Sends SIGSTOP, and waits until the whole process has stopped.
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    pub(crate) fn stop(&self) {
+        self.signal(&["STOP"]);
+        let begun = Instant::now();
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = task.and_then(|task| std::fs::read_to_string(task.path().join("stat")));
+            // A thread that has just ended does not run either.
+            stat.map_or(true, |stat| stat.contains(") T "))
+        };
+        while !std::fs::read_dir(&tasks).expect("it runs").all(is_stopped) {
+            assert!(begun.elapsed() < PATIENCE, "it does not stop");
+            thread::yield_now();
+        }
     }
 
     #[track_caller]
@@ -102,7 +126,9 @@ impl Process {
     fn ends_in_peace(&mut self) {
         let status = self.ends();
         let mut told = String::new();
-        let _ = self.stderr.read_to_string(&mut told);
+        if let Some(stderr) = &mut self.stderr {
+            let _ = stderr.read_to_string(&mut told);
+        }
         assert!(status.success(), "{status}: {told}");
     }
 }
@@ -253,7 +279,7 @@ fn each_hangup_calls_the_program() {
     process.signal(&["TERM"]);
     let mut told = String::new();
     process
-        .stderr
+        .take_stderr()
         .read_to_string(&mut told)
         .expect("it is UTF-8");
     assert!(!told.contains("at "), "it is not called: {told}");

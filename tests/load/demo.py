@@ -8,15 +8,16 @@ import process
 
 class Demo(process.Demo):
     """A running demo. `files` is a directory that it serves, `descriptors` the most that it may
-    have."""
+    have, `environment` what it has in its environment besides."""
 
-    def __init__(self, arguments, files=None, descriptors=None):
+    def __init__(self, arguments, files=None, descriptors=None, environment=()):
         def limit():
             if descriptors is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
+        env = {**os.environ, **dict(environment)}
         served = () if files is None else ("--dir", files)
-        super().__init__(arguments.server, arguments.out / "demo.log", *served, preexec_fn=limit)
+        super().__init__(arguments.server, arguments.out / "demo.log", *served, preexec_fn=limit, env=env)
 
     def warm(self):
         """The starting point of a load."""

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 import bomb
+import clocks
 import descriptors
+import long
 import restart
 import slow
 import soak
 import stop
+import suspend
 from checks import Checks
 
 PARTS = {
@@ -20,6 +23,9 @@ PARTS = {
     "stop": stop.check,
     "restart": restart.check,
     "bomb": bomb.check,
+    "suspend": suspend.check,
+    "clocks": clocks.check,
+    "long": long.check,
     "soak": soak.check,
 }
 
@@ -31,8 +37,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--server", required=True, help="the demo's binary")
     parser.add_argument("--restart", required=True, help="the example restart")
+    parser.add_argument("--long-life", required=True, help="the example long_life")
     parser.add_argument("--out", required=True, type=Path, help="directory for logs and the files that the demo serves")
     parser.add_argument("--minutes", type=int, default=10, help="length of the soak")
+    parser.add_argument("--millions", type=int, default=10, help="of requests, in a long life")
     parser.add_argument("parts", nargs="+", choices=PARTS)
     arguments = parser.parse_args()
 

@@ -3,13 +3,12 @@
 import contextlib
 import email.utils
 import itertools
-import os
 import time
-from pathlib import Path
 
 from cases import Scene
 from client import ask
 from clients import Follower, Mover, Publisher, account
+from faked_clock import FakedClock
 from process import Failed, wait_until
 from processes import Late, Node, Redis
 
@@ -26,32 +25,11 @@ OFFSETS = [(3600, -3600), (120, -120), (50, -50), (-120, 120), (-3600, 3600)]
 STEPS = [0, -3600, 3600, -120, 120, -50]
 
 
-def preloaded():
-    """libfaketime, as Debian has it."""
-    for path in Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"):
-        return str(path)
-    raise Failed("there is no libfaketime: install Debian's package faketime")
-
-
-class Clock:
-    """A node's clock, which may be set while the node runs. The clock that measures waits is not
-    changed."""
+class Clock(FakedClock):
+    """A node's clock."""
 
     def __init__(self, arguments, name, offset=0):
-        self.path = arguments.out / f"clock-{name}"
-        self.set(offset)
-        self.environment = {
-            "LD_PRELOAD": preloaded(),
-            "FAKETIME_TIMESTAMP_FILE": str(self.path),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-
-    def set(self, offset):
-        part = self.path.with_suffix(".part")
-        part.write_text(f"{offset:+d}\n")
-        os.replace(part, self.path)
-        self.offset = offset
+        super().__init__(arguments.out / f"clock-{name}", offset)
 
     def is_told(self, node):
         """Whether the node's answers have that time. If not, the case would prove nothing."""

@@ -48,6 +48,8 @@ pub(crate) struct BufferedTransport {
     waited: Duration,
     received: u64,
     write_rate: WriteRate,
+    /// When the last read went on that was interrupted, as Linux does when the process is stopped.
+    went_on: Option<Instant>,
 }
 
 /// How fast the client takes what we write.
@@ -111,6 +113,7 @@ impl BufferedTransport {
             waited: Duration::ZERO,
             received: 0,
             write_rate: WriteRate::new(0, Duration::MAX),
+            went_on: None,
         }
     }
 
@@ -138,7 +141,8 @@ impl BufferedTransport {
         self.flush()?;
         self.make_room();
         self.set_wait(wait)?;
-        let count = read(self.entry.as_deref(), &mut self.input[self.end..])?;
+        let input = &mut self.input[self.end..];
+        let count = read(self.entry.as_deref(), input, &mut self.went_on)?;
         self.end += count;
         Ok(count)
     }
@@ -187,8 +191,7 @@ impl BufferedTransport {
         }
     }
 
-    /// Sets the longest wait of the next read. Makes a system call only if it differs from the last
-    /// one.
+    /// Sets the longest wait of the next read. Makes a system call only if it differs.
     fn set_wait(&mut self, wait: Duration) -> io::Result<()> {
         // A zero wait would be for ever.
         let wait = Some(wait.max(Duration::from_millis(1)));
@@ -288,7 +291,8 @@ impl BufferedTransport {
             self.body.fail(RequestError::BodyTruncated);
             return Err(error);
         }
-        let begun = Instant::now();
+        let mut begun = Instant::now();
+        self.went_on = None;
         let due = usize::try_from(self.body.due()).unwrap_or(usize::MAX);
         let direct = due.min(buf.len());
         // Most bodies arrive soon, within the timeout that the wait for the head has set. Only a
@@ -297,10 +301,12 @@ impl BufferedTransport {
         let result = loop {
             let result = if direct >= IDLE_BUFFER_BYTES {
                 self.set_wait(wait)?;
-                read(self.entry.as_deref(), &mut buf[..direct])
+                let into = &mut buf[..direct];
+                read(self.entry.as_deref(), into, &mut self.went_on)
             } else {
                 self.fill(wait)
             };
+            begun = self.went_on.take().unwrap_or(begun);
             wait = self.stall.saturating_sub(begun.elapsed());
             match result {
                 Err(error) if is_timeout(&error) && !wait.is_zero() => {}
@@ -386,10 +392,16 @@ impl BufferedTransport {
     }
 }
 
-fn read(entry: Option<&RegistryEntry>, buf: &mut [u8]) -> io::Result<usize> {
+fn read(
+    entry: Option<&RegistryEntry>,
+    buf: &mut [u8],
+    went_on: &mut Option<Instant>,
+) -> io::Result<usize> {
     loop {
         match entry.map_or(Ok(0), |entry| entry.read(buf)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                *went_on = Some(Instant::now());
+            }
             other => return other,
         }
     }
@@ -416,14 +428,18 @@ fn write_both(
         let count = match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            // The process was stopped (SIGSTOP). The client is not to blame for that time.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if is_timeout(&error) => {
                 rate.count(write_wait(rate.stall), 0)?;
                 continue;
             }
             Err(error) => return Err(error),
         };
-        rate.count(begun.map_or(Duration::ZERO, |begun| begun.elapsed()), count)?;
+        // A write under a session may last for two waits; in a longer one, the process was stopped.
+        let most = write_wait(rate.stall) * 2;
+        let waited = begun.map_or(Duration::ZERO, |begun| begun.elapsed().min(most));
+        rate.count(waited, count)?;
         let of_first = count.min(first.len());
         first = &first[of_first..];
         second = &second[count - of_first..];

@@ -95,6 +95,10 @@ impl HubOptions {
     /// 30 s loses nothing. A client that is reachable again later finds its connection ended, and
     /// comes back with `Last-Event-ID`.
     ///
+    /// A look at that list takes long where the system has very many sockets, or the processors are
+    /// busy. Then the hub rests for 50 times as long before the next, at most for half of this wait:
+    /// the hub drops the client at most 78 s after it vanished.
+    ///
     /// Linux reports this in `/proc/net/tcp`, for TCP connections only. The system's own timeout
     /// ends the connection where that file is missing, on other systems, and where this wait is
     /// longer than that timeout: on Linux after 15 min, or as the sysctl `net.ipv4.tcp_retries2`

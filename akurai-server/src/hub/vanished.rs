@@ -25,7 +25,8 @@ const FILES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 /// lossy link, seen at two looks.
 const LEAST: (Duration, u32) = (Duration::from_secs(10), 3);
 
-/// Reading the files takes at most a fiftieth of one core's time.
+/// Reading the files takes at most a fiftieth of one core's time, unless the rest would be longer
+/// than half of the limit.
 const REST: u32 = 50;
 
 /// Both addresses of a connection, ours first. The file does not list the scope of a link-local
@@ -61,8 +62,7 @@ pub(super) fn watch(
         limit,
         unanswered: HashMap::new(),
     };
-    let pause = (limit / 4).max(Duration::from_millis(250));
-    let mut rest = pause;
+    let mut rest = rest_after(Duration::ZERO, limit);
     while mailbox.wait(Some(after(rest))).is_some() {
         let begun = Instant::now();
         let counts = match is_anybody_present() {
@@ -80,8 +80,15 @@ pub(super) fn watch(
             }
         };
         *lock(&vanished.connections) = found;
-        rest = pause.max(begun.elapsed() * REST);
+        rest = rest_after(begun.elapsed(), limit);
     }
+}
+
+/// How long the thread rests after a look that took the time `worked`, which is long where the system
+/// has very many sockets, and where other programs keep the processors busy.
+fn rest_after(worked: Duration, limit: Duration) -> Duration {
+    let least = (limit / 4).max(Duration::from_millis(250));
+    (worked * REST).clamp(least, (limit / 2).max(least))
 }
 
 /// Whether there is no such file, or we may not read it.
@@ -242,6 +249,23 @@ mod tests {
         assert_eq!(look(40, &[(flaky, 6), (well, 1)]), [flaky]);
         // A lossy link, seen once at each look.
         assert_eq!(look(70, &[(well, 1)]), nobody);
+    }
+
+    #[test]
+    fn a_rest_is_bounded() {
+        let seconds = Duration::from_secs;
+        let limit = seconds(30);
+        for (worked, rest) in [
+            (Duration::ZERO, limit / 4),
+            (Duration::from_millis(150), limit / 4),
+            (Duration::from_millis(200), seconds(10)),
+            (seconds(5), limit / 2),
+            (Duration::MAX / REST, limit / 2),
+        ] {
+            assert_eq!(rest_after(worked, limit), rest, "{worked:?}");
+        }
+        let short = Duration::from_millis(10);
+        assert_eq!(rest_after(seconds(1), short), Duration::from_millis(250));
     }
 
     #[test]

@@ -293,11 +293,16 @@ impl Reader {
             let result = self.input.fill(&mut &self.socket, wanted_bytes);
             self.outbox.end_read();
             let later = Instant::now();
-            self.keepalive.waited(later - now, in_message);
+            match &result {
+                Err(error) if error.kind() == ErrorKind::Interrupted => self.went_on(later),
+                _ => {
+                    self.keepalive.waited(later - now, in_message);
+                    self.waited_while_closing(now, later);
+                }
+            }
             if matches!(result, Ok(1..)) {
                 self.keepalive.heard(self.outbox.written_bytes());
             }
-            self.waited_while_closing(now, later);
             match result {
                 Ok(0) => return Ok(self.end_of_input()),
                 Ok(read) => return Ok(Filled::Bytes(read)),

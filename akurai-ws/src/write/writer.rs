@@ -22,6 +22,10 @@ const REARMING_BYTES: usize = 1024 * 1024;
 /// would not change that.
 const LONG_BYTES: usize = 64 * 1024;
 
+/// A wait does not last longer by so much unless the process was stopped meanwhile (SIGSTOP). What
+/// the peer did then is still to be seen, so it is not to blame for that time.
+const STOPPED: Duration = Duration::from_secs(5);
+
 /// The socket as a [`Writer`] needs it.
 pub(crate) trait Outlet: Debug + Send + Sized + 'static {
     fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
@@ -133,6 +137,12 @@ impl<O: Outlet> Writer<O> {
                 (Some(_), _) => return Ok(Some(since)),
                 // One write lasts no longer than the socket's timeout, but a peer that takes a few
                 // bytes at a time makes several writes necessary.
+                // The process was stopped meanwhile (SIGSTOP), and a write without a byte was
+                // interrupted by that. The peer has all of its time again. Under a session a write
+                // may last for two waits.
+                (None, Some(written)) if written == 0 || now() - since > wait * 2 + STOPPED => {
+                    (wait, time) = (most, None);
+                }
                 (None, Some(written)) => {
                     let time = time.get_or_insert(FrameTime::from(since));
                     wait = time.left(written, deadline)?;
@@ -183,6 +193,13 @@ impl FrameTime {
         }
     }
 
+    /// Begins again if a thread goes on at `now` long after it had planned to.
+    pub(super) fn excuse(&mut self, planned: Instant, now: Instant) {
+        if now > planned + STOPPED {
+            *self = Self::from(now);
+        }
+    }
+
     /// The rest of `deadline` after the peer has taken `written` bytes more.
     pub(super) fn left(&mut self, written: usize, deadline: Duration) -> Result<Duration, Error> {
         let now = now();
@@ -204,8 +221,8 @@ mod tests {
     use super::*;
     use crate::write::queue::Queue;
 
-    /// Says that it takes so many bytes with each write, and then fails. It has taken all bytes,
-    /// as a session does: those that it did not tell of come again.
+    /// Says that it takes so many bytes with each write, and then fails, later with `BrokenPipe`. It
+    /// has taken all bytes, as a session does: those that it did not tell of come again.
     #[derive(Debug)]
     struct Peer {
         takes: Vec<usize>,
@@ -226,7 +243,7 @@ mod tests {
             self.taken.extend(&all[again..]);
             self.untold += all.len() - again;
             if self.takes.is_empty() {
-                return Err(self.fails.into());
+                return Err(std::mem::replace(&mut self.fails, ErrorKind::BrokenPipe).into());
             }
             let told = all.len().min(self.takes.remove(0));
             self.untold -= told;
@@ -370,6 +387,24 @@ mod tests {
         let result = hasty.write(&mut Batch::default(), &mut own, no_time, None);
         assert!(matches!(result, Err(Error::WriteDeadline)));
         assert_eq!(hasty.socket.writes, 1);
+    }
+
+    #[test]
+    fn the_time_in_which_the_process_was_stopped_is_not_the_peers() {
+        let mut writer = writer(&[], ErrorKind::Interrupted);
+        let mut own = [&b"\x81\x05"[..], b"Hello"];
+        let no_time = Duration::from_nanos(1);
+        let result = writer.write(&mut Batch::default(), &mut own, no_time, None);
+        assert!(matches!(result, Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
+        assert_eq!(writer.socket.writes, 2, "it goes on");
+
+        let now = Instant::now();
+        let (late, in_time) = (now + DEADLINE, now + STOPPED);
+        for (at, is_excused) in [(late, true), (in_time, false)] {
+            let mut time = FrameTime::from(now);
+            time.excuse(now, at);
+            assert_eq!(time.since > now, is_excused);
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl BufferedTransport {
         let mut has_left = lent.is_err() || entry.transport.set_nonblocking(true).is_err();
         while !has_left && self.unread().len() < IDLE_BUFFER_BYTES {
             self.make_room();
-            match read(Some(&entry), &mut self.input[self.end..]) {
+            match read(Some(&entry), &mut self.input[self.end..], &mut self.went_on) {
                 Ok(0) => has_left = true,
                 Ok(count) => {
                     self.end += count;

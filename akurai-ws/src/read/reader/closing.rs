@@ -119,6 +119,12 @@ impl Reader {
         (!left.is_zero()).then_some(left)
     }
 
+    // A read was interrupted, which is how Linux ends it when the process is stopped (SIGSTOP). What
+    // the peer sent meanwhile is still unread, so none of that time counts.
+    pub(super) fn went_on(&mut self, now: Instant) {
+        self.counted_to = self.counted_to.map(|_| now);
+    }
+
     // Only the time that reads have waited counts: the peer's answer may lie unread while the
     // handler is busy.
     pub(super) fn waited_while_closing(&mut self, from: Instant, until: Instant) {

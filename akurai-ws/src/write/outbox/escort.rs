@@ -136,11 +136,12 @@ impl<O: Escorted> SlowPeer<O> {
         if written > 0 {
             self.last_progress = now;
         }
-        self.at = now;
+        let planned = std::mem::replace(&mut self.at, now);
         if written == len {
             self.time = FrameTime::from(now);
             return Ok(batch.is_written());
         }
+        self.time.excuse(planned, now);
         let left = self
             .time
             .left(written, self.outbox.settings.write_deadline)?;
