@@ -144,13 +144,27 @@ fn a_body_read_in_pieces_makes_none() {
 
 #[test]
 fn a_whole_body_makes_the_one_that_it_is() {
-    check(&post(11), 1, 1, |notes| {
-        Router::new().post("/a", move |req| -> io::Result<Response> {
-            notes.take();
-            black_box(req.body()?);
-            Ok(Response::text("read"))
-        })
-    });
+    for length in [11, 4000, 20_000, 40_000, 65_536] {
+        check(&post(length), 1, 1, |notes| {
+            Router::new().post("/a", move |req| -> io::Result<Response> {
+                notes.take();
+                black_box(req.body()?);
+                Ok(Response::text("read"))
+            })
+        });
+    }
+}
+
+#[test]
+fn a_long_body_that_comes_back_makes_none() {
+    for length in [40_000, 65_536] {
+        check(&post(length), 1, 0, |notes| {
+            Router::new().post("/a", move |req| -> io::Result<Response> {
+                notes.take();
+                Ok(Response::text(req.body()?))
+            })
+        });
+    }
 }
 
 #[test]
