@@ -110,7 +110,10 @@
 //! may overtake bytes that are on their way. So the server reads and discards what the peer still
 //! sends, in any amount, until the peer's Close and FIN have come (RFC 6455 §7.1.1), for at most
 //! [`WsOptions::close_wait`]. The server does not wait if nothing can be delivered: after a write
-//! that failed, and when the peer is gone.
+//! that failed, and when the peer is gone. It does not wait for the FIN either if both Closes have
+//! come and gone, no more bytes are there, and the connection has sent so little, 14,600 bytes with
+//! its head, that all of it has left this machine: behind its Close, a peer sends nothing that
+//! could cause a reset (§5.5.1). Under a session, the server always waits.
 //!
 //! A server that stops tells each peer in the same way, and waits for the answer. A busy handler
 //! may still send what it has. Its next `recv` first gives the messages that have already come, for

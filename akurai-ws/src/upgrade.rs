@@ -169,6 +169,7 @@ fn reply(
             outbox.server_stops(socket);
         }
     })
+    .sets_waits()
     .into()
 }
 

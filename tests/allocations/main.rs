@@ -142,15 +142,26 @@ fn a_body_read_in_pieces_makes_none() {
     check(CHUNKED, 8, 0, read);
 }
 
+// One test, since all bodies of the process share the memory that waits to serve again.
 #[test]
-fn a_whole_body_makes_the_one_that_it_is() {
-    check(&post(11), 1, 1, |notes| {
-        Router::new().post("/a", move |req| -> io::Result<Response> {
-            notes.take();
-            black_box(req.body()?);
-            Ok(Response::text("read"))
-        })
-    });
+fn a_whole_body_makes_the_one_that_it_is_and_none_if_it_goes_back() {
+    for length in [11, 20_000, 40_000, 65_536] {
+        check(&post(length), 1, 1, |notes| {
+            Router::new().post("/a", move |req| -> io::Result<Response> {
+                notes.take();
+                black_box(req.body()?);
+                Ok(Response::text("read"))
+            })
+        });
+    }
+    for length in [40_000, 65_536] {
+        check(&post(length), 1, 0, |notes| {
+            Router::new().post("/a", move |req| -> io::Result<Response> {
+                notes.take();
+                Ok(Response::text(req.body()?))
+            })
+        });
+    }
 }
 
 #[test]

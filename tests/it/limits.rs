@@ -6,6 +6,8 @@ use std::io::Read;
 use akurai_http::{Limits, Reply, Request, Response, Router, Status, Upgrade};
 use akurai_tests::{Client, Gate, TestServer, eventually};
 
+#[cfg(target_os = "linux")]
+use crate::alone::{is_alone, status};
 use crate::feeds::{all_refused, all_served};
 use crate::mirror::Mirror;
 
@@ -226,5 +228,45 @@ fn the_body_of_one_route() {
             "POST {path} HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n{body}"
         ));
         assert_eq!(client.read_response().status, status, "{path} {length}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn bodies_that_are_claimed_and_do_not_come_hold_little() {
+    if !is_alone("limits::bodies_that_are_claimed_and_do_not_come_hold_little") {
+        return;
+    }
+    const STALLED: usize = 400;
+    let body = "x".repeat(64 * 1024);
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let app = |req: &Request| req.body().map(Response::text);
+    let server = TestServer::start(Router::new().post("/", app));
+    let claim = || {
+        let mut client = server.connect();
+        client.send(&head);
+        // The server says so behind making room.
+        assert_eq!(
+            client.read_through(b"\r\n\r\n"),
+            b"HTTP/1.1 100 Continue\r\n\r\n"
+        );
+        client.send(&body[..1]);
+        client
+    };
+    let before = status("VmRSS:");
+    let mut stalled: Vec<Client> = (0..STALLED).map(|_| claim()).collect();
+    let grown = status("VmRSS:").saturating_sub(before);
+    println!("{grown} KiB for {STALLED} stalled bodies");
+    // They claim 25 MiB. Some may have what they claim, 4 MiB in all; a thread has a stack and
+    // other buffers.
+    assert!(grown < 4096 + STALLED * 48, "{grown} KiB");
+    // Those that have no room for what they claim are served too, and so are later ones.
+    stalled.push(claim());
+    for client in stalled.iter_mut().rev().take(3).chain(&mut [claim()]) {
+        client.send(&body[1..]);
+        assert_eq!(client.read_response().text(), body);
     }
 }

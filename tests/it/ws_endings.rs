@@ -191,6 +191,27 @@ fn after_half_of_the_close_wait_the_end_is_said_and_more_is_read() {
 }
 
 #[test]
+fn ws_15_the_end_of_a_short_connection_waits_for_no_fin() {
+    let options = WsOptions::new().close_wait(LONG);
+    // Either side may close first.
+    for closes_first in [false, true] {
+        let server = serving_with(options.clone(), move |mut conn| {
+            if closes_first {
+                return conn.close(1000, "");
+            }
+            while conn.recv()?.is_some() {}
+            Ok(())
+        });
+        let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
+        ws.send(&Frame::close(1000, ""));
+        // The client does not end its side.
+        ws.expect_close_and_eof(1000);
+        let is_over = || server.handle().stats().upgraded == 0;
+        eventually("its place is free", is_over);
+    }
+}
+
+#[test]
 fn nobody_is_waited_for_who_cannot_be_reached() {
     let options = WsOptions::new().close_wait(LONG);
     let server = serving_with(options.clone(), |conn| conn.send_text("hello"));

@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::io::limits::Limits;
 
+/// How many bytes a new connection may send at once (RFC 6928: ten segments). An answer of this
+/// size has left this machine when the write returns.
+pub(crate) const FIRST_FLIGHT_BYTES: u64 = 10 * 1460;
+
 /// Longest silence of a client, and longest time in all, once the server stops.
 const STOPPING_STALL: Duration = Duration::from_secs(1);
 const STOPPING_TIME: Duration = Duration::from_secs(5);

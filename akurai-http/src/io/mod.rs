@@ -1,6 +1,7 @@
 //! A connection below HTTP: its socket, its buffers, its place among the others, and its end.
 
 pub(crate) mod buffered;
+pub(crate) mod claimed;
 pub(crate) mod clock;
 pub(crate) mod contain;
 pub(crate) mod ending;

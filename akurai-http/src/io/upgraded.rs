@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::io::ending::UpgradeEnd;
+use crate::io::linger::FIRST_FLIGHT_BYTES;
 use crate::io::registry::RegistryEntry;
 
 /// What an upgrade's closure owns: the socket, and the bytes that the client sent behind its
@@ -184,6 +185,21 @@ impl Socket {
     /// Call this last, in a protocol of your own whose client may still be sending.
     pub fn linger(&self) {
         self.entry.linger();
+    }
+
+    /// Whether the connection may end without [`linger`](Socket::linger), if the client has said
+    /// that it sends nothing more: no input waits, and all that was written has left this machine.
+    /// If so, the socket may not block any more. Under a session this is false, since the client
+    /// may answer the session's close.
+    #[doc(hidden)] // `akurai-ws` needs it, behind the closing handshake.
+    pub fn may_end_at_once(&self) -> bool {
+        let may_end = !self.entry.transport.is_secure()
+            && self.entry.sent_bytes() <= FIRST_FLIGHT_BYTES
+            && self.entry.is_input_empty();
+        if !may_end {
+            let _ = self.set_nonblocking(false);
+        }
+        may_end
     }
 
     pub(crate) fn is_input_empty(&self) -> bool {

@@ -220,6 +220,8 @@ pub struct Upgrade {
     pub(crate) stop_hook: Option<StopHook>,
     /// The closure may return an error.
     pub(crate) may_fail: bool,
+    /// The closure sets the waits of the socket before it reads and before it writes.
+    pub(crate) sets_waits: bool,
 }
 
 impl Upgrade {
@@ -250,6 +252,7 @@ impl Upgrade {
             run: Box::new(run),
             stop_hook: None,
             may_fail: true,
+            sets_waits: false,
         }
     }
 
@@ -268,6 +271,14 @@ impl Upgrade {
         self.stop_hook = Some(StopHook::new(move |entry| {
             hook(&Socket::new(Arc::clone(entry)));
         }));
+        self
+    }
+
+    /// The closure sets the longest wait of reads before it reads, and that of writes before it
+    /// writes: until then they are the request's. So the server need not set any in between.
+    #[doc(hidden)] // `akurai-ws` needs it. It saves two system calls of each handshake.
+    pub fn sets_waits(mut self) -> Upgrade {
+        self.sets_waits = true;
         self
     }
 }

@@ -17,6 +17,7 @@ use crate::codec::body::{BodyLimits, Framing};
 use crate::codec::head::{Head, HeadLimits, HeadParser};
 use crate::codec::target::Form;
 use crate::io::buffered::{BufferedTransport, IDLE_BUFFER_BYTES};
+use crate::io::claimed::{CLAIM_BYTES, Claim, make_room};
 use crate::io::lock::lock;
 use crate::message::attached::Attached;
 use crate::message::params::Params;
@@ -24,8 +25,9 @@ use crate::{Headers, Limits, Method, RequestError, Response, TrustedProxies, Ver
 
 use log::RequestLog;
 
-/// How much of a body's announced length we believe before any byte of it came, in bytes.
-const CLAIMED_BYTES: usize = 16 * 1024;
+/// How much of a body's announced length we believe before any byte of it came, and without a
+/// [`Claim`], in bytes.
+const BELIEVED_BYTES: usize = IDLE_BUFFER_BYTES;
 
 /// Room for a chunked body, whose length is not announced, in bytes.
 const CHUNKED_BYTES: usize = 1024;
@@ -151,6 +153,7 @@ impl Request {
         // The bytes behind `filled` are room for the next read. After a short read they are not
         // cleared again.
         let (mut body, mut filled) = (Vec::new(), 0);
+        let mut claim = None;
         loop {
             buffered.body.check()?;
             if buffered.body.is_over() {
@@ -158,11 +161,22 @@ impl Request {
             }
             // A read into little room would go by the read buffer.
             if body.len() - filled < IDLE_BUFFER_BYTES {
-                // A client may claim any length. We believe as much as has come, or a little in the
-                // beginning.
+                // A client may claim any length. We believe as much as has come. In the beginning we
+                // believe a little, or more if few others claim as much.
                 let due = usize::try_from(buffered.body.due()).unwrap_or(usize::MAX);
-                let room = due.max(least).min(filled.max(CLAIMED_BYTES));
-                body.resize(body.len().max(filled + room), 0);
+                let mut believed = filled.max(BELIEVED_BYTES);
+                let claimable = CLAIM_BYTES.saturating_sub(filled);
+                if due <= believed || claimable <= believed {
+                    claim = None;
+                } else {
+                    claim = claim.or_else(Claim::take);
+                }
+                if claim.is_some() {
+                    believed = claimable;
+                }
+                let room = due.max(least).min(believed);
+                let whole = filled.saturating_add(due);
+                make_room(&mut body, filled, filled + room, whole);
             }
             filled += buffered.read_body(&mut body[filled..])?;
         }

@@ -6,6 +6,7 @@ use std::io;
 
 use crate::codec::disposition::attachment;
 use crate::codec::path::percent_encode;
+use crate::io::claimed::give_back;
 use crate::message::body_writer::{BodyWriter, Coded};
 use crate::message::headers_mut::HeadersMut;
 use crate::{Headers, Status};
@@ -363,7 +364,9 @@ impl Parts {
     /// Becomes empty. Keeps as much memory as a usual response needs.
     fn clear(&mut self) {
         self.headers.clear();
-        self.body = Body::Short;
+        if let Body::Bytes(bytes) = self.take_body() {
+            give_back(bytes);
+        }
         self.short.clear();
         self.declared_length = None;
         self.coded = None;

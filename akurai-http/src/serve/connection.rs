@@ -26,6 +26,7 @@ use crate::io::clock::Date;
 use crate::io::contain::contain;
 use crate::io::ending::Ending;
 use crate::io::failure::{FailedRequest, Failure, FailureKind, is_disconnect};
+use crate::io::linger::FIRST_FLIGHT_BYTES;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::is_timeout;
 use crate::message::app::begin_body;
@@ -38,10 +39,6 @@ use crate::{App, Method, Reply, Request, Response, Status};
 pub(crate) use upgrading::PendingUpgrade;
 pub(crate) use visiting::{Busy, Visit, Work};
 use waits::HeadWaits;
-
-/// How many bytes a new connection may send at once (RFC 6928: ten segments). An answer of this
-/// size has left this machine when the write returns.
-const FIRST_FLIGHT_BYTES: u64 = 10 * 1460;
 
 /// Makes a connection of an accepted socket.
 ///

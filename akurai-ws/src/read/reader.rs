@@ -25,8 +25,8 @@ pub(crate) struct Reader {
     protocol: Box<Protocol>,
     input: ReadBuffer,
     keepalive: Keepalive,
-    /// The socket's own timeout, so that it is set only when it changes. At first the socket has
-    /// none.
+    /// The socket's own timeout, so that it is set only when it changes. At first it is unknown, and
+    /// this is longer than any.
     read_timeout: Duration,
     /// How long reads have waited since our Close went out.
     closing: Duration,

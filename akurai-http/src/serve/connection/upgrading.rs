@@ -78,17 +78,15 @@ impl Connection {
             run,
             stop_hook,
             may_fail,
+            sets_waits,
         } = upgrade;
         if self.request.method() == Method::Head {
             self.begin_answer(&head, ResponseFraming::Close, Persistence::Close);
             return Outcome::Close;
         }
         if !self.entry.take_upgrade_place() {
-            self.serving
-                .registry
-                .counts
-                .overloaded
-                .fetch_add(1, Ordering::Relaxed);
+            let overloaded = &self.serving.registry.counts.overloaded;
+            overloaded.fetch_add(1, Ordering::Relaxed);
             return self.respond(when_full().with_fields_of(&head));
         }
         let persistence = match is_switch {
@@ -100,7 +98,8 @@ impl Connection {
         let socket = self.upgraded_socket();
         self.entry.upgrade(stop_hook);
         self.buffered.output.extend_from_slice(&prelude);
-        if self.buffered.flush().is_err() || self.release_timeouts().is_err() {
+        let is_gone = self.buffered.flush().is_err();
+        if is_gone || !sets_waits && self.release_timeouts().is_err() {
             return Outcome::Gone;
         }
         Response::free_spare();

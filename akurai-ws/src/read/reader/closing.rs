@@ -51,13 +51,24 @@ impl Reader {
             }
             if self.protocol.state() == ConnectionState::Closed {
                 // §7.1.1: the server closes first, by its FIN.
+                let is_last = self.input.is_empty();
                 self.input.clear();
+                if is_last && self.may_end_at_once() {
+                    break;
+                }
                 self.say_fin();
             }
             if !matches!(self.fill(None), Ok(Filled::Bytes(_))) {
                 break;
             }
         }
+    }
+
+    // After both Closes the peer sends nothing more (§5.5.1). So there is nothing to wait for, if
+    // ours has left this machine.
+    fn may_end_at_once(&self) -> bool {
+        let is_clean = || self.outbox.close_info().is_some_and(|info| info.clean);
+        !self.said_fin && is_clean() && self.socket.may_end_at_once()
     }
 
     fn say_fin(&mut self) {
