@@ -95,11 +95,13 @@ impl HubOptions {
     /// 30 s loses nothing. A client that is reachable again later finds its connection ended, and
     /// comes back with `Last-Event-ID`.
     ///
-    /// Linux reports this in `/proc/net/tcp`, for TCP connections only. The system's own timeout
-    /// ends the connection where that file is missing, on other systems, and where this wait is
-    /// longer than that timeout: on Linux after 15 min, or as the sysctl `net.ipv4.tcp_retries2`
-    /// says. Behind a proxy, the proxy has to notice it (HAProxy: `tcp-ut`). For a WebSocket, its
-    /// [ping](akurai_ws::WsOptions::ping_interval) finds it instead, within 40 s.
+    /// Linux reports this in `/proc/net/tcp`, for TCP connections only. The hub reads that list only
+    /// while the system sends something again, of which `/proc/net/snmp` has a count. The system's
+    /// own timeout ends the connection where the list is missing, on other systems, and where this
+    /// wait is longer than that timeout: on Linux after 15 min, or as the sysctl
+    /// `net.ipv4.tcp_retries2` says. Behind a proxy, the proxy has to notice it (HAProxy:
+    /// `tcp-ut`). For a WebSocket, its [ping](akurai_ws::WsOptions::ping_interval) finds it
+    /// instead, within 40 s.
     pub fn no_acknowledgement(mut self, no_acknowledgement: Duration) -> HubOptions {
         self.no_acknowledgement = no_acknowledgement;
         self
