@@ -196,8 +196,8 @@ def kernel_kib():
 def parked(args):
     n = args.subscribers
     title(f"{n:,} subscribers, parked")
-    print("| | RSS B/subscriber | after an event to all | slab KiB/connection, both ends | threads | idle CPU % of a core |")
-    print("|---|---|---|---|---|---|")
+    print("| | RSS B/subscriber | after an event to all | slab KiB/connection, both ends | threads | heartbeats/s | idle CPU % of a core |")
+    print("|---|---|---|---|---|---|---|")
     for server in SERVERS:
         slab, _ = kernel_kib()
         with Cell(args.target, server, (n - n // 2,), (n // 2,)) as cell:
@@ -208,14 +208,19 @@ def parked(args):
             time.sleep(3)
             after = (cell.server.rss() - cell.empty) / n
             threads = [cell.server.status("Threads")]
+            seen = sum(seen["deliveries"] for seen in cell.report())
+            # Until each subscriber has had its first heartbeat: from then on both servers send one in 15 s.
+            time.sleep(min(18, args.seconds))
+            cell.begin()
             cpu, start = cell.server.cpu(), time.monotonic()
             time.sleep(args.seconds)
-            idle = (cell.server.cpu() - cpu) / (time.monotonic() - start) * 100
+            took = time.monotonic() - start
+            idle = (cell.server.cpu() - cpu) / took * 100
             threads.append(cell.server.status("Threads"))
-            seen = sum(seen["deliveries"] for seen in cell.report())
+            beats = sum(seen["reads"] for seen in cell.report()) / took
             if seen != n:
                 print(f"tests/bench: {seen} of {n} saw the event", file=sys.stderr)
-        print(f"| {server} | {rss:.0f} | {after:.0f} | {kernel:.1f} | {threads[0]} → {threads[1]} | {idle:.2f} |", flush=True)
+        print(f"| {server} | {rss:.0f} | {after:.0f} | {kernel:.1f} | {threads[0]} → {threads[1]} | {beats:.0f} | {idle:.2f} |", flush=True)
 
 
 def slow(args):

@@ -1,6 +1,7 @@
 //! One thread that writes to many event streams. Their own threads are free for other work.
 
 mod ending;
+mod turns;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use akurai_http::{Socket, SseEvent};
 
-use super::backlog::Flushed;
+use self::turns::Turns;
 use super::early::Early;
 use super::greeting::{Cursor, Greeting};
 use super::mailbox::Mailbox;
@@ -21,10 +22,6 @@ use crate::clock::{after, jitter};
 
 /// How often the thread looks at a share of the subscribers.
 const TICK: Duration = Duration::from_millis(250);
-
-/// The thread tries a stalled subscriber again after this, and then after longer and longer pauses,
-/// up to a tick.
-const FIRST_RETRY: Duration = Duration::from_millis(5);
 
 /// Messages of other threads for the thread that writes to event streams.
 #[derive(Debug)]
@@ -54,7 +51,7 @@ pub(crate) struct EventStreams {
     /// The number of the next event to deliver, and the id of the last delivered one.
     next: u64,
     last: EventId,
-    dirty: Vec<u32>,
+    turns: Turns,
     stalled: Vec<u32>,
     /// Subscribers that are ahead of this node; they are not in `by_topic`.
     early: Vec<u32>,
@@ -78,7 +75,7 @@ impl EventStreams {
             by_topic: HashMap::new(),
             next,
             last,
-            dirty: Vec::new(),
+            turns: Turns::default(),
             stalled: Vec::new(),
             early: Vec::new(),
             ending: Vec::new(),
@@ -90,29 +87,38 @@ impl EventStreams {
     }
 
     /// Runs until the mailbox ends.
+    ///
+    /// Each subscriber that has got an event has its turn in a lap, and the thread rests behind a
+    /// lap. It looks for new events during the lap too: a subscriber whose turn is still to come
+    /// gets them in the same write, and the others in the next lap.
     pub(crate) fn run(mut self) {
-        loop {
-            let retry = self
-                .stalled
-                .iter()
-                .filter_map(|&slot| self.slots[slot as usize].as_ref()?.retry_at);
-            let deadline = retry
-                .min()
-                .map_or(self.next_tick, |retry| retry.min(self.next_tick));
-            let Some((changes, end)) = self.next_pass(deadline) else {
-                return;
-            };
-            let begun = Instant::now();
+        while let Some((changes, end)) = self.next_pass(self.deadline()) {
             let arrivals = self.pass(changes, end);
-            let worked = begun.elapsed();
+            let lap = self.take_turns();
             for arrival in arrivals {
                 self.admit(arrival);
             }
             self.place_early();
             self.retry_stalled();
             self.tick();
-            self.mailbox.rest(worked);
+            if let Some(took) = lap {
+                self.mailbox.rest(took);
+            }
         }
+    }
+
+    /// Until when the thread may wait for a pass.
+    fn deadline(&self) -> Instant {
+        if !self.turns.is_empty() {
+            return Instant::now();
+        }
+        let retry = self
+            .stalled
+            .iter()
+            .filter_map(|&slot| self.slots[slot as usize].as_ref()?.retry_at);
+        retry
+            .min()
+            .map_or(self.next_tick, |retry| retry.min(self.next_tick))
     }
 
     /// Waits for a pass. Returns its messages, and the number before which its events end: an event
@@ -246,7 +252,14 @@ impl EventStreams {
         // An event published meanwhile sends its own signal. So this ends even if events never
         // stop.
         while self.next < end {
-            let most = BATCH.min((end - self.next) as usize);
+            // Until its turn, no subscriber gets more than a batch: it has not been slow.
+            let first = self.turns.first().unwrap_or(self.next);
+            let most = (first + BATCH as u64).min(end).saturating_sub(self.next);
+            if most == 0 {
+                self.take_turns();
+                continue;
+            }
+            let most = most as usize;
             let read = self.shared.ring.read(self.next, most).up_to(end);
             if let Some(lost) = &read.lost {
                 // This thread was so far behind that the ring has dropped events it did not
@@ -265,9 +278,6 @@ impl EventStreams {
             while let [event, later @ ..] = events {
                 self.queue(event, later);
                 events = later;
-            }
-            for slot in std::mem::take(&mut self.dirty) {
-                self.flush(slot);
             }
             if let Some(lost) = read.lost {
                 self.last = lost.at;
@@ -296,7 +306,7 @@ impl EventStreams {
                 continue;
             };
             if subscriber.backlog.is_empty() {
-                self.dirty.push(slot);
+                self.turns.wait(slot, event.number);
             }
             match gauge {
                 true => subscriber.backlog.queue_latest(event),
@@ -322,61 +332,6 @@ impl EventStreams {
                 subscriber.backlog.queue_own(reset.clone());
                 self.shared.counts.resets.add(1);
                 self.flush(slot as u32);
-            }
-        }
-    }
-
-    /// Writes to a subscriber as much as it takes, and drops it if it takes too little.
-    fn flush(&mut self, slot: u32) {
-        let options = &self.shared.options;
-        let Some(subscriber) = &mut self.slots[slot as usize] else {
-            return;
-        };
-        let known = subscriber.retry_at.is_some();
-        match subscriber.flush(&mut self.scratch) {
-            Flushed::All => subscriber.retry_at = None,
-            Flushed::Gone => self.remove(slot, Subscriber::cut),
-            Flushed::Stalled => {
-                let (events, bytes) = subscriber.backlog.slowness();
-                let stalled = subscriber
-                    .stalled
-                    .map_or(Duration::ZERO, |since| since.elapsed());
-                if events > options.max_backlog_events
-                    || bytes > options.max_backlog_bytes
-                    || stalled > options.no_progress
-                {
-                    self.shared.counts.dropped.add(1);
-                    self.remove(slot, Subscriber::cut);
-                    return;
-                }
-                let pause = (stalled / 4).clamp(FIRST_RETRY, TICK);
-                subscriber.retry_at = Some(Instant::now() + pause);
-                if !known {
-                    self.stalled.push(slot);
-                }
-            }
-        }
-    }
-
-    fn retry_stalled(&mut self) {
-        if self.stalled.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        for slot in std::mem::take(&mut self.stalled) {
-            let due = self.slots[slot as usize]
-                .as_ref()
-                .and_then(|subscriber| subscriber.retry_at);
-            match due {
-                None => {}
-                Some(at) if at > now => self.stalled.push(slot),
-                Some(_) => {
-                    if let Some(subscriber) = &mut self.slots[slot as usize] {
-                        // So that it counts as newly stalled if it is still stalled.
-                        subscriber.retry_at = None;
-                    }
-                    self.flush(slot);
-                }
             }
         }
     }

@@ -56,8 +56,8 @@ use crate::{Batch, Engine, EventId};
 /// costs a socket and a few hundred bytes, and a slow subscriber delays no other.
 ///
 /// A shard writes an event at once. If the last events took a while to write, the shard first
-/// rests, for 10 ms at most. It then writes everything published meanwhile to each subscriber in
-/// one write.
+/// rests, for three quarters of that while and 10 ms at most. A subscriber whose turn comes gets
+/// everything published so far in one write.
 ///
 /// Every event has an [id](EventId). A browser that lost its connection comes back with the id of
 /// the last event it saw, and gets the events it missed from the hub's ring. If some of them are

@@ -99,11 +99,13 @@ impl HubOptions {
     /// busy. Then the hub rests for 50 times as long before the next, at most for half of this wait:
     /// the hub drops the client at most 78 s after it vanished.
     ///
-    /// Linux reports this in `/proc/net/tcp`, for TCP connections only. The system's own timeout
-    /// ends the connection where that file is missing, on other systems, and where this wait is
-    /// longer than that timeout: on Linux after 15 min, or as the sysctl `net.ipv4.tcp_retries2`
-    /// says. Behind a proxy, the proxy has to notice it (HAProxy: `tcp-ut`). For a WebSocket, its
-    /// [ping](akurai_ws::WsOptions::ping_interval) finds it instead, within 40 s.
+    /// Linux reports this in `/proc/net/tcp`, for TCP connections only. The hub reads that list only
+    /// while the system sends something again, of which `/proc/net/snmp` has a count. The system's
+    /// own timeout ends the connection where the list is missing, on other systems, and where this
+    /// wait is longer than that timeout: on Linux after 15 min, or as the sysctl
+    /// `net.ipv4.tcp_retries2` says. Behind a proxy, the proxy has to notice it (HAProxy:
+    /// `tcp-ut`). For a WebSocket, its [ping](akurai_ws::WsOptions::ping_interval) finds it
+    /// instead, within 40 s.
     pub fn no_acknowledgement(mut self, no_acknowledgement: Duration) -> HubOptions {
         self.no_acknowledgement = no_acknowledgement;
         self

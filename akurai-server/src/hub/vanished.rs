@@ -5,6 +5,10 @@
 //! `net.ipv4.tcp_retries2`). Linux lists these retransmissions in a file, for all sockets at once;
 //! std has no way to ask for one socket, nor to set its `TCP_USER_TIMEOUT` (RFC 5482). On other
 //! systems, the system's own timeout applies.
+//!
+//! The list is long where there are many subscribers. So the thread reads it only if the system has
+//! sent something again since the last look, of which Linux keeps a count, or if a connection was
+//! waiting at that look.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -19,6 +23,9 @@ use crate::lock::lock;
 
 /// The files in which the system lists its TCP sockets, for IPv4 and IPv6.
 const FILES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
+
+/// The file in which the system counts, among other things, what it has sent again.
+const COUNTERS: &str = "/proc/net/snmp";
 
 /// If a client has acknowledged nothing for ten seconds, the system has sent it the same bytes at
 /// least three times, because it doubles its wait from 0.2 s on (RFC 6298 §5.5). Fewer may be a
@@ -58,24 +65,24 @@ pub(super) fn watch(
     is_anybody_present: impl Fn() -> bool,
     mailbox: &Mailbox<()>,
 ) {
-    let mut watch = Watch {
-        limit,
-        unanswered: HashMap::new(),
-    };
+    let mut watch = Watch::new(limit);
     let mut rest = rest_after(Duration::ZERO, limit);
     while mailbox.wait(Some(after(rest))).is_some() {
         let begun = Instant::now();
-        let counts = match is_anybody_present() {
-            true => retransmissions(),
-            false => Ok(Vec::new()),
+        // Before the list: what is sent again in between shows at the next look.
+        let resent = is_anybody_present().then(resent);
+        let counts = match resent {
+            Some(resent) if !watch.is_quiet(resent) => retransmissions(),
+            _ => Ok(Vec::new()),
         };
+        watch.resent = resent.flatten();
         let found = match counts {
             Ok(counts) => watch.look(counts, begun),
             Err(error) if is_final(&error) => return,
             // File descriptors become free when connections end. Until then, the thread knows
             // nothing.
             Err(_) => {
-                watch.unanswered.clear();
+                watch = Watch::new(limit);
                 HashSet::new()
             }
         };
@@ -102,9 +109,24 @@ fn is_final(error: &io::Error) -> bool {
 struct Watch {
     limit: Duration,
     unanswered: HashMap<Ends, (u32, Instant)>,
+    /// The system's count at the last look. `None` if that look does not tell.
+    resent: Option<u64>,
 }
 
 impl Watch {
+    fn new(limit: Duration) -> Watch {
+        Watch {
+            limit,
+            unanswered: HashMap::new(),
+            resent: None,
+        }
+    }
+
+    /// Whether no connection was retransmitting at the last look, and none has since.
+    fn is_quiet(&self, resent: Option<u64>) -> bool {
+        self.unanswered.is_empty() && resent.is_some() && resent == self.resent
+    }
+
     /// Takes the current number of retransmissions of each connection, and returns the connections
     /// that have retransmitted for too long. If a number is smaller than before, the system has
     /// begun again at zero, because the client acknowledged something.
@@ -128,6 +150,23 @@ impl Watch {
             .map(|(ends, _)| *ends)
             .collect()
     }
+}
+
+/// How many segments the system has sent again, of all connections together. `None` if the system
+/// does not tell.
+fn resent() -> Option<u64> {
+    segments(&std::fs::read_to_string(COUNTERS).ok()?)
+}
+
+// Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens ... RetransSegs ...
+// Tcp: 1 200 120000 -1 28312 ... 217 ...
+
+/// The number below `RetransSegs` (Linux, snmp_counter).
+fn segments(text: &str) -> Option<u64> {
+    let mut lines = text.lines().filter(|line| line.starts_with("Tcp: "));
+    let mut names = lines.next()?.split_ascii_whitespace();
+    let at = names.position(|name| name == "RetransSegs")?;
+    lines.next()?.split_ascii_whitespace().nth(at)?.parse().ok()
 }
 
 /// The connections that are retransmitting, and how often they have.
@@ -230,10 +269,7 @@ mod tests {
         let end = |port| ([127, 0, 0, 1].into(), port);
         let (gone, flaky, well) = ([end(1), end(2)], [end(1), end(3)], [end(1), end(4)]);
         let nobody: [Ends; 0] = [];
-        let mut watch = Watch {
-            limit: Duration::from_secs(30),
-            unanswered: HashMap::new(),
-        };
+        let mut watch = Watch::new(Duration::from_secs(30));
         let start = Instant::now();
         let mut look = |seconds, counts: &[(Ends, u32)]| -> Vec<Ends> {
             let now = start + Duration::from_secs(seconds);
@@ -269,6 +305,48 @@ mod tests {
     }
 
     #[test]
+    fn the_list_is_read_only_if_it_may_have_changed() {
+        let mut watch = Watch::new(Duration::from_secs(30));
+        assert!(!watch.is_quiet(Some(7)), "the first look");
+        watch.resent = Some(7);
+        assert!(watch.is_quiet(Some(7)));
+        assert!(!watch.is_quiet(Some(8)), "something was sent again");
+        assert!(!watch.is_quiet(None), "the system does not tell");
+        watch.resent = None;
+        assert!(!watch.is_quiet(None), "nor did it before");
+        watch.resent = Some(7);
+        let end = |port| ([127, 0, 0, 1].into(), port);
+        watch.look(vec![([end(1), end(2)], 1)], Instant::now());
+        assert!(!watch.is_quiet(Some(7)), "somebody has yet to answer");
+        watch.look(Vec::new(), Instant::now());
+        assert!(watch.is_quiet(Some(7)));
+    }
+
+    #[test]
+    fn counts_of_the_system() {
+        let before = "Ip: Forwarding RetransSegs\nIp: 1 2\n";
+        let names = "Tcp: RtoAlgorithm MaxConn OutSegs RetransSegs InErrs\n";
+        for (text, expected) in [
+            (
+                format!("{before}{names}Tcp: 1 -1 99 217 0\nUdp: X\nUdp: 1\n"),
+                Some(217),
+            ),
+            (
+                format!("{names}Tcp: 1 -1 99 18446744073709551615 0"),
+                Some(u64::MAX),
+            ),
+            (format!("{names}Tcp: 1 -1 99\n"), None),
+            (format!("{names}Tcp: 1 -1 99 - 0\n"), None),
+            (names.to_owned(), None),
+            ("Tcp: OutSegs\nTcp: 1\n".to_owned(), None),
+            (before.to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(segments(&text), expected, "{text}");
+        }
+    }
+
+    #[test]
     #[cfg(target_os = "linux")]
     fn the_system_lists_our_connections() {
         use std::net::{TcpListener, TcpStream};
@@ -288,6 +366,7 @@ mod tests {
             drop(client);
         }
         assert!(retransmissions().is_ok());
+        assert!(resent().is_some());
     }
 
     #[test]

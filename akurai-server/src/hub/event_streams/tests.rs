@@ -4,6 +4,7 @@ use akurai_http::testing::{Client, Events};
 use akurai_http::{Request, event_stream};
 
 use super::super::options::{HubOptions, Retention};
+use super::turns::TURNS;
 use super::*;
 
 fn streams(options: HubOptions) -> EventStreams {
@@ -122,4 +123,82 @@ fn a_loss_that_a_greeting_has_told_is_not_told_again() {
         .map(|event| event.unwrap().event)
         .collect();
     assert_eq!(names, ["reset", "message", "reset"]);
+}
+
+/// A shard with this many subscribers to the topic `a`.
+fn crowd(count: usize) -> (EventStreams, Vec<(Client, Events)>) {
+    let mut streams = streams(HubOptions::default());
+    let mut clients = Vec::new();
+    for slot in 0..count {
+        let (subscriber, client, events) = subscriber();
+        clients.push((client, events));
+        streams.slots.push(None);
+        let here = Cursor::Now(streams.last);
+        streams.place(slot as u32, subscriber, here);
+    }
+    (streams, clients)
+}
+
+/// How many events wait for each subscriber.
+fn waiting(streams: &EventStreams) -> Vec<usize> {
+    let subscribers = streams.slots.iter().flatten();
+    subscribers
+        .map(|subscriber| subscriber.backlog.slowness().0)
+        .collect()
+}
+
+#[test]
+fn an_event_joins_the_write_of_a_subscriber_whose_turn_is_still_to_come() {
+    let (mut streams, clients) = crowd(TURNS + 1);
+    let shared = Arc::clone(&streams.shared);
+    let deliver = |streams: &mut EventStreams, text| {
+        shared.ring.publish("a", "", text).unwrap();
+        streams.pass(Vec::new(), shared.ring.end().0);
+    };
+    streams.next_tick += Duration::from_secs(600);
+    assert!(streams.take_turns().is_none(), "nothing waits");
+    deliver(&mut streams, "first");
+    assert!(streams.take_turns().is_none(), "one is left");
+    deliver(&mut streams, "second");
+    let mut expected = vec![1; TURNS];
+    expected.push(2);
+    assert_eq!(waiting(&streams), expected);
+    assert!(streams.take_turns().is_some(), "a lap of all");
+    expected[TURNS] = 0;
+    assert_eq!(waiting(&streams), expected);
+    assert!(streams.deadline() <= Instant::now(), "it does not wait");
+    assert!(streams.take_turns().is_some(), "a lap of the others");
+    assert_eq!(waiting(&streams), [0; TURNS + 1]);
+    assert!(streams.deadline() > Instant::now());
+    assert!(streams.take_turns().is_none());
+    for (_client, mut events) in clients {
+        let data = [(); 2].map(|()| events.next().unwrap().unwrap().data);
+        assert_eq!(data, ["first", "second"]);
+    }
+}
+
+#[test]
+fn no_subscriber_waits_for_its_turn_with_more_than_a_batch() {
+    let (mut streams, clients) = crowd(TURNS + 1);
+    let ring = &Arc::clone(&streams.shared).ring;
+    let publish = |count| {
+        for _ in 0..count {
+            ring.publish("a", "", "~").unwrap();
+        }
+    };
+    publish(10);
+    streams.deliver(ring.end().0);
+    streams.take_turns();
+    // The last has had no turn yet.
+    publish(3 * BATCH);
+    streams.deliver(ring.end().0);
+    let most = waiting(&streams).into_iter().max();
+    assert!(most <= Some(BATCH), "{most:?}");
+    assert_eq!(streams.next, ring.end().0);
+    while !streams.turns.is_empty() {
+        streams.take_turns();
+    }
+    for (_client, events) in clients {
+        assert_eq!(events.take(10 + 3 * BATCH).count(), 10 + 3 * BATCH);
+    }
 }

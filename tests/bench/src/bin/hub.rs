@@ -2,6 +2,7 @@
 //! subscribers are connected and how many were dropped.
 
 use std::io;
+use std::time::Duration;
 
 use akurai_bench::publish_as_told;
 use akurai_http::{Limits, Response, Router, Server};
@@ -13,7 +14,8 @@ fn main() -> io::Result<()> {
 }
 
 pub fn serve(server: Server) -> io::Result<()> {
-    let hub = Hub::new(HubOptions::default())?;
+    // Sweeps are 5 s apart, so every third sends heartbeats: each 15 s, as axum's `KeepAlive` does.
+    let hub = Hub::new(HubOptions::default().heartbeat(Duration::from_secs(14)))?;
     let (publisher, stats, sockets) = (hub.clone(), hub.clone(), hub.clone());
     let app = Router::new()
         .get("/events", move |req| hub.sse(req, &["bench"]))
