@@ -160,7 +160,7 @@ def side_by_side(args, what, measure):
         cells = [statistics.median(cells[server][key] for cells in rounds) for key, _, _ in COLUMNS]
         print(f"| {server} | " + " | ".join(f"{cell:,.{d}f}" for cell, (_, _, d) in zip(cells, COLUMNS)) + " |")
     ours, theirs = SERVERS
-    for key, what in [("cpu_us", "CPU for a delivery"), ("rate", "deliveries/s"), ("p50", "p50")]:
+    for key, what in [("cpu_us", "CPU for a delivery"), ("p50", "p50"), ("p99", "p99"), ("rate", "deliveries/s")]:
         ratios = [cells[ours][key] / max(cells[theirs][key], 1e-9) for cells in rounds]
         print(f"\n{what}, {ours} / {theirs}: median {statistics.median(ratios):.2f} of "
               + ", ".join(f"{ratio:.2f}" for ratio in ratios))

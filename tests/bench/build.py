@@ -24,7 +24,7 @@ OURS = [f'akurai-{name} = {{ path = "{ROOT}/akurai-{name}" }}' for name in ("htt
 NEEDS = {
     "akurai-web": ("web", OURS),
     "tiny_http": ("tiny-web", ["tiny_http"]),
-    "axum": ("axum-web", ["axum", "futures-util", 'tokio = { version = "1", features = ["rt", "net", "macros"] }']),
+    "axum": ("axum-web", ["axum", "futures-util", 'tokio = { version = "1", features = ["rt-multi-thread", "net", "time"] }']),
 }
 PACKAGES = ["akurai", "akurai-web", "tiny_http", "axum", "tako"]
 

@@ -32,6 +32,15 @@ class Cell:
     """A server, and a client that has had an answer on each connection. `words` are the client's
     arguments after the address."""
 
+    # Measure the second after the traffic as well.
+    rest = False
+    # The requests/s that the client sends, if it does not send as fast as it can.
+    rate = None
+    # The server reads its CPU time without that of the computing handlers.
+    computes = False
+    # Measure so many times as long as the arguments say.
+    times = 1
+
     def __init__(self, args, server, client, *words):
         self.server, self.client = server, None
         try:
@@ -56,16 +65,23 @@ class Cell:
         """Measures for this many seconds, once the load is there."""
         self.client.ask("run")
         time.sleep(min(WARM_UP_SECONDS, seconds))
+        seconds *= self.times
+        cpu = self.server.cpu_without_computing if self.computes else self.server.cpu
+        # The client counts from just after the first reading of the CPU time to just after the
+        # second.
+        all, server = self.server.cpu(), cpu()
         self.client.ask("begin")
-        start, server, switches = time.monotonic(), self.server.cpu(), self.server.switches()
-        time.sleep(seconds)
-        server = self.server.cpu() - server
-        took = time.monotonic() - start
+        end = time.monotonic() + seconds
+        switches = self.server.switches()
+        time.sleep(max(0, end - time.monotonic()))
+        server = cpu() - server
         seen = json.loads(self.client.ask("report"))
+        all = self.server.cpu() - all
         switches = self.server.switches() - switches
+        took = seen["took_us"] / 1e6
         # Only a part of a large file may have arrived: then the bytes count.
         requests = max(seen["requests"], 1)
-        return {
+        found = {
             "rate": seen["requests"] / took,
             "gb": seen["bytes"] / took / 1e9,
             "cpu_us": server / requests * 1e6,
@@ -73,11 +89,23 @@ class Cell:
             "switches": switches / requests,
             "p50": seen["p50_us"],
             "p99": seen["p99_us"],
-            "server": server / took * 100,
+            "server": all / took * 100,
             "client": 100 - seen["idle_us"] / took / 1e4,
             "peak": self.server.peak() / 2**20,
             "threads": sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.server.pids()),
         }
+        if self.rate:
+            found["reached"] = (seen["requests"] + seen["slow"]) / took / self.rate * 100
+        if self.rest:
+            found["rest"] = self.rest_ms()
+        return found
+
+    def rest_ms(self):
+        """The CPU time of the server in the second after the last answer."""
+        self.client.ask("stop")
+        server = self.server.cpu()
+        time.sleep(1)
+        return (self.server.cpu() - server) * 1e3
 
     def calls(self, times):
         """System calls by name, counted by strace, while the client asks this many times on each
@@ -97,10 +125,14 @@ class Cell:
 
 
 COLUMNS = {
-    "rate": ("requests/s", 0), "gb": ("GB/s", 2), "cpu_us": ("CPU µs/request", 2), "cpu_gb": ("CPU s/GB", 3),
-    "switches": ("switches/request", 2), "p50": ("p50 µs", 0), "p99": ("p99 µs", 0), "server": ("server busy %", 0),
-    "client": ("client busy %", 0), "peak": ("peak RSS MiB", 1), "threads": ("threads", 0),
+    "cpu_us": ("CPU µs/request", 2), "p50": ("p50 µs", 0), "p99": ("p99 µs", 0), "rate": ("requests/s", 0),
+    "reached": ("of the asked rate %", 1), "gb": ("GB/s", 2), "cpu_gb": ("CPU s/GB", 3), "switches": ("switches/request", 2),
+    "server": ("server busy %", 0), "client": ("client busy %", 0), "rest": ("CPU ms in the second after", 2),
+    "peak": ("peak RSS MiB", 1), "threads": ("threads", 0),
 }
+
+# Less of the asked rate, in %, is named below the table.
+REACHED = 99
 
 
 def interleaved(args, servers, measure):
@@ -134,7 +166,13 @@ def side_by_side(args, heading, servers, open_cell, ratios):
             return cell.window(args.seconds)
 
     rounds = interleaved(args, servers, measure)
-    print_medians(servers, rounds, [(head, key, digits) for key, (head, digits) in COLUMNS.items()])
+    measured = rounds[0][servers[0]]
+    print_medians(servers, rounds, [(head, key, digits) for key, (head, digits) in COLUMNS.items() if key in measured])
+    for server in servers if "reached" in measured else []:
+        part, busy = (statistics.median(found[server][key] for found in rounds) for key in ("reached", "client"))
+        if part < REACHED:
+            print(f"\nThe rate was not reached with {server}: {part:.0f}% of it, while the client was busy {busy:.0f}% of the time. "
+                  "The latencies include the delay.")
     ours, *peers = servers
     if not peers:
         return
@@ -157,7 +195,7 @@ def by_wrk(args, heading, servers, open_cell, path, connections, fields=()):
         with open_cell(server) as cell:
             url = f"http://{cell.server.address}{path}"
             headers = [word for line in fields for word in ("-H", line)]
-            wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", f"-c{connections}",
+            wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", "--latency", f"-c{connections}",
                           f"-d{int(args.seconds) + 2}s", *headers, url)
             # In the middle of the run, since wrk reports the rate of the whole run.
             time.sleep(0.5)
@@ -169,10 +207,13 @@ def by_wrk(args, heading, servers, open_cell, path, connections, fields=()):
         if "Non-2xx" in text or "Socket errors" in text:
             raise SystemExit(f"tests/bench: wrk and {server}:\n{text}")
         rate = float(re.search(r"Requests/sec: +([\d.]+)", text)[1])
-        return {"rate": rate, "cpu_us": busy / rate * 1e6}
+        units = {"us": 1, "ms": 1e3, "s": 1e6}
+        parts = {part: float(time) * units[unit] for part, time, unit in re.findall(r"(\d+)% +([\d.]+)(us|ms|s)\n", text)}
+        return {"rate": rate, "cpu_us": busy / rate * 1e6, "p50": parts["50"], "p99": parts["99"]}
 
     rounds = interleaved(args, servers, measure)
-    print_medians(servers, rounds, [("requests/s", "rate", 0), ("CPU µs/request", "cpu_us", 2)])
+    columns = ("cpu_us", "p50", "p99", "rate")
+    print_medians(servers, rounds, [(head, key, digits) for key in columns for head, digits in [COLUMNS[key]]])
 
 
 def has_strace():

@@ -42,7 +42,7 @@ def open_cell(args, server, size, connections):
 
 def side_by_side(args, size, connections):
     heading = f"{size}, {connections} connection{'s' if connections > 1 else ''}"
-    cells.side_by_side(args, heading, args.servers, lambda server: open_cell(args, server, size, connections), ["cpu_gb", "gb"])
+    cells.side_by_side(args, heading, args.servers, lambda server: open_cell(args, server, size, connections), ["cpu_gb", "p50", "p99", "gb"])
 
 
 def system_calls(args):

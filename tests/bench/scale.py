@@ -46,14 +46,18 @@ def measure(args, axis, server, x):
 def run(args, axis):
     process.title(f"CPU µs by {axis}, {args.rounds} rounds")
     names = SERVERS[axis]
-    print(f"| {axis} | " + " | ".join(names) + " |")
-    print("|---|" + "---|" * len(names))
+    print(f"| {axis} | " + " | ".join([*names, *(f"{name} p99 µs" for name in names)]) + " |")
+    print("|---|" + "---|" * 2 * len(names))
+    # Deliveries have their latency in milliseconds.
+    unit = 1000 if axis == "subscribers" else 1
     rows = []
     for x in [x for x in AXES[axis] if x <= args.most]:
         rounds = cells.interleaved(args, names, lambda server, x=x: measure(args, axis, server, x))
         medians = {name: statistics.median(found[name]["cpu_us"] for found in rounds) for name in names}
         rows.append([x, *(f"{medians[name]:.3f}" for name in names)])
-        print(f"| {x:,} | " + " | ".join(f"{medians[name]:,.2f}" for name in names) + " |", flush=True)
+        late = {name: statistics.median(found[name]["p99"] for found in rounds) * unit for name in names}
+        figures = [f"{medians[name]:,.2f}" for name in names] + [f"{late[name]:,.0f}" for name in names]
+        print(f"| {x:,} | " + " | ".join(figures) + " |", flush=True)
     path = os.path.join(args.out, axis)
     with open(path + ".csv", "w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([[axis, *names], *rows])

@@ -4,17 +4,20 @@ import re
 
 PROGRAMS = {
     "akurai": "web", "akurai-joined": "web", "floor": "floor-web", "floor-epoll": "floor-epoll", "axum": "axum-web",
-    "tiny_http": "tiny-web", "tungstenite": "tungstenite-web", "hyper": "hyper-web", "actix": "actix-web", "tako": "tako-web",
+    "axum-one": "axum-web", "tiny_http": "tiny-web", "tungstenite": "tungstenite-web", "hyper": "hyper-web", "actix": "actix-web", "tako": "tako-web",
     "http-net": "http-net-web",
 }
 
 # The servers by default, and the others, which `run` builds when they are named or all are
 # requested.
 SERVERS = {
-    "http": (["akurai", "floor", "floor-epoll", "axum", "tiny_http"], ["hyper", "actix", "tako", "http-net"]),
-    "echo": (["akurai", "floor", "floor-epoll", "axum", "tungstenite"], ["akurai-joined", "hyper", "actix", "tako"]),
-    "idle": (["akurai", "tungstenite", "axum"], ["floor", "floor-epoll", "hyper", "actix", "tako"]),
+    "http": (["akurai", "floor", "floor-epoll", "axum", "axum-one", "tiny_http"], ["hyper", "actix", "tako", "http-net"]),
+    "echo": (["akurai", "floor", "floor-epoll", "axum", "axum-one", "tungstenite"], ["akurai-joined", "hyper", "actix", "tako"]),
+    "idle": (["akurai", "tungstenite", "axum"], ["floor", "floor-epoll", "axum-one", "hyper", "actix", "tako"]),
 }
+
+# The servers that have the paths of slow handlers.
+HAVE_SLOW = ["akurai", "before", "axum", "axum-one"]
 
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 TEXT = "Hello, World!"
@@ -28,8 +31,10 @@ def bytes_of(size):
 
 
 def chosen(args, scenario):
-    """The servers that the arguments name."""
+    """The servers that the arguments name, and `before` behind ours if there is one."""
     default, others = SERVERS[scenario]
+    if "before" in PROGRAMS:
+        default = [default[0], "before", *default[1:]]
     if not args.servers:
         return default
     if args.servers == ["all"]:
@@ -38,6 +43,8 @@ def chosen(args, scenario):
     for name in args.servers:
         if name not in default + others:
             raise SystemExit(f"tests/bench: {scenario} has no {name}, but {' '.join(default + others)}")
+    if "before" in PROGRAMS and "before" not in args.servers:
+        return [args.servers[0], "before", *args.servers[1:]]
     return args.servers
 
 
@@ -48,6 +55,12 @@ class Case:
         self.name, self.client, self.bytes = name, client, bytes
         self.connections, self.depth = connections, depth
         self.path, self.options = path, options
+        # The requests a second that the client sends, if it does not send as fast as it can.
+        self.rate = None
+        # The answers that do not count among the others: None, "slow" or "compute".
+        self.slow = None
+        # A case of other load than the one that strace counts.
+        self.is_load = False
         # A round may do only a part of a long transfer: then the bytes count.
         self.long = bytes >= 64 * 2**20
 
@@ -69,10 +82,28 @@ class Case:
         # actix ends the connection a second after the Close, so a rate would say nothing.
         if server == "actix" and "--handshake" in self.options:
             return False
-        return "--deflate" not in self.options or server == "akurai"
+        if self.slow and server not in HAVE_SLOW:
+            return False
+        return "--deflate" not in self.options or server in ("akurai", "before")
+
+
+def load_case(name, connections, idle, how, rate, slow):
+    """A GET under a load that is not just as much as possible."""
+    options = ["--idle", idle or 0]
+    if rate:
+        options += ["--each" if how == "@" else "--all", rate]
+    if slow:
+        options += ["--slow", f"/{slow}"]
+    case = Case(name, "fetch", len(TEXT), int(connections), 1, "/", *options, "--expect", TEXT)
+    case.rate = rate and int(rate) * (int(connections) if how == "@" else 1)
+    case.slow, case.is_load = slow, True
+    return case
 
 
 def http_case(name):
+    if found := re.fullmatch(r"(\d+)(?:\+(\d+))?(?:([@~])(\d+))?(?:-(slow|compute))?", name):
+        if any(found.groups()[1:]):
+            return load_case(name, *found.groups())
     if found := re.fullmatch(r"(\d+)(?:x(\d+))?", name):
         return Case(name, "fetch", len(TEXT), int(found[1]), int(found[2] or 1), "/", "--expect", TEXT)
     if found := re.fullmatch(r"churn(?:-(\d+))?", name):
@@ -97,11 +128,13 @@ def echo_case(name, *options):
 
 
 CASES = {
-    "http": "1 64 256 64x16 post-1KiB post-64KiB churn upload-1GiB download-1GiB".split(),
+    "http": "1 4 16 64 256 64x16 16@2000 64@1000 256@50 256@200 64~30000 64+1000 64-slow 64-compute 64@20-compute post-1KiB post-64KiB churn upload-1GiB download-1GiB".split(),
     "echo": "16B-1 16B-64 16B-256 16B-64x16 1KiB-64 64KiB-1 64KiB-64 1MiB-1 1MiB-64 handshake".split(),
 }
 FORMS = {
-    "http": "CONNECTIONS[xPIPELINED] is a GET of 13 bytes, post-SIZE[-CONNECTIONS] a body that comes back, churn[-CONNECTIONS] "
+    "http": "CONNECTIONS[xPIPELINED] is a GET of 13 bytes, CONNECTIONS[+IDLE][@EACH|~ALL][-slow|-compute] the same with idle "
+            "connections beside the busy ones, at a rate of requests/s (on EACH connection at even times; on ALL together at "
+            "random times), and with handlers that sleep or compute 20 ms for one request in a hundred, post-SIZE[-CONNECTIONS] a body that comes back, churn[-CONNECTIONS] "
             "a GET and a connection for each, upload-SIZE and download-SIZE[-CONNECTIONS] are streamed",
     "echo": "SIZE-CONNECTIONS[xIN_FLIGHT] is a message that comes back, handshake[-CONNECTIONS] a connection that is opened "
             "and closed",

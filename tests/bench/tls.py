@@ -202,7 +202,7 @@ def main():
             return parked(args)
         for case in [] if args.calls else args.cases:
             cells.side_by_side(args, f"tls {case.name}", args.servers, lambda server, case=case: opened(args, server, case),
-                               ["cpu_us", "rate"])
+                               ["cpu_us", "p50", "p99", "rate"])
         if args.calls or cells.has_strace():
             system_calls(args)
         if not args.calls:

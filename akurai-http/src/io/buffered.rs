@@ -143,6 +143,32 @@ impl BufferedTransport {
         Ok(count)
     }
 
+    /// Reads what is here, from a connection that is lent; `WouldBlock` if nothing is.
+    pub(crate) fn fill_lent(&mut self) -> io::Result<usize> {
+        self.make_room();
+        let Some(entry) = &self.entry else {
+            return Ok(0);
+        };
+        let count = entry.read_lent(&mut self.input[self.end..])?;
+        self.end += count;
+        Ok(count)
+    }
+
+    /// Writes what the client takes of the output now. True if nothing is left of it.
+    pub(crate) fn flush_lent(&mut self) -> bool {
+        let Some(entry) = &self.entry else {
+            return true;
+        };
+        if self.output.is_empty() || self.broken {
+            return !self.broken;
+        }
+        self.writes += 1;
+        // An error comes again when a thread writes the rest.
+        let count = entry.write_lent(&self.output).unwrap_or(0);
+        self.output.drain(..count);
+        self.output.is_empty()
+    }
+
     fn make_room(&mut self) {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);

@@ -1,5 +1,6 @@
 //! A running server: the threads that accept and serve connections, and how they end.
 
+use std::env;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +15,9 @@ use crate::io::limits::Limits;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::{Transport, is_timeout};
 use crate::serve::acceptor::{Acceptor, Bound};
-use crate::serve::connection::{self, PendingUpgrade};
+use crate::serve::connection::Connection;
+use crate::serve::connection::PendingUpgrade;
+use crate::serve::hot::{self, Hot};
 use crate::serve::overload::Refusals;
 use crate::serve::serving::{STOPPING_HEAD_TIME, Serving};
 use crate::serve::threads::Threads;
@@ -39,7 +42,8 @@ const REMINDER: Duration = Duration::from_secs(1);
 
 /// What the threads of a running server share.
 pub(crate) struct RunningServer {
-    serving: Serving,
+    serving: Arc<Serving>,
+    hot: Hot<Connection>,
     acceptors: Vec<Acceptor>,
     refusals: Refusals,
     threads: Arc<Threads>,
@@ -57,8 +61,11 @@ impl RunningServer {
             let _ = bound.listener.set_accept_timeout(spare_time);
             Acceptor::new(bound)
         });
+        let cores = thread::available_parallelism().map_or(1, |count| count.get());
+        let always = cfg!(debug_assertions) && env::var_os("AKURAI_TEST_LEND").is_some();
         Arc::new(RunningServer {
-            serving,
+            serving: Arc::new(serving),
+            hot: Hot::new(cores, always),
             acceptors: acceptors.collect(),
             refusals: Refusals::default(),
             threads,
@@ -119,7 +126,7 @@ impl RunningServer {
             }
             let Serving {
                 registry, limits, ..
-            } = &self.serving;
+            } = &*self.serving;
             match &acceptor.opener {
                 None => match registry.admit(transport, peer, limits) {
                     Ok(entry) => self.serve(entry),
@@ -151,7 +158,7 @@ impl RunningServer {
     ) -> io::Result<()> {
         let Serving {
             registry, limits, ..
-        } = &self.serving;
+        } = &*self.serving;
         if registry.is_stopping() {
             return Err(stopped());
         }
@@ -193,7 +200,7 @@ impl RunningServer {
                 .spawn(Box::new(move || {
                     let Serving {
                         registry, limits, ..
-                    } = &server.serving;
+                    } = &*server.serving;
                     server.refusals.watch(registry, limits);
                 }))
                 .is_err()
@@ -210,7 +217,7 @@ impl RunningServer {
             kind,
             may_fail,
             request,
-        }) = connection::serve(&self.serving, entry)
+        }) = hot::serve(&self.serving, &self.hot, entry)
         else {
             return;
         };

@@ -13,6 +13,7 @@
 
 mod responding;
 mod upgrading;
+mod visiting;
 mod waits;
 
 use std::io;
@@ -35,55 +36,25 @@ use crate::values::error::RequestError;
 use crate::{App, Method, Reply, Request, Response, Status};
 
 pub(crate) use upgrading::PendingUpgrade;
+pub(crate) use visiting::{Busy, Handler, Visit};
 use waits::HeadWaits;
 
 /// How many bytes a new connection may send at once (RFC 6928: ten segments). An answer of this
 /// size has left this machine when the write returns.
 const FIRST_FLIGHT_BYTES: u64 = 10 * 1460;
 
-/// Serves one connection to its end, or until it is upgraded.
+/// Makes a connection of an accepted socket.
 ///
 /// The pages that a thread's stack has used stay resident while the thread waits. So large values
-/// here are on the heap. And this function is never inlined: its frame must be gone when the caller
-/// runs a closure.
+/// of a connection are on the heap.
 #[inline(never)]
-pub(crate) fn serve(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<PendingUpgrade> {
-    let mut connection = open(serving, entry)?;
-    loop {
-        let mut outcome = match connection.next_request() {
-            Next::Gone => Outcome::Gone,
-            Next::Idle => {
-                connection.close(true);
-                return None;
-            }
-            // A panic may leave the handler's state inconsistent. That state is the handler's own,
-            // as with any thread that panics.
-            next => match contain(|| connection.reply_to(next)) {
-                Ok(outcome) => outcome,
-                Err(panic) => connection.after_panic(&panic),
-            },
-        };
-        connection.end_request(&mut outcome);
-        match outcome {
-            Outcome::Persist => {}
-            Outcome::Close => {
-                connection.close(false);
-                return None;
-            }
-            Outcome::Gone => return None,
-            Outcome::Upgrade(upgrade) => return Some(upgrade),
-        }
-    }
-}
-
-#[inline(never)]
-fn open(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Box<Connection<'_>>> {
+pub(crate) fn open(serving: &Arc<Serving>, entry: Arc<RegistryEntry>) -> Option<Box<Connection>> {
     let limits = &serving.limits;
     entry.transport.set_nodelay().ok()?;
     let write_wait = Some(write_wait(limits.write_stall));
     entry.transport.set_write_timeout(write_wait).ok()?;
     Some(Box::new(Connection {
-        serving,
+        serving: Arc::clone(serving),
         head_limits: limits.head(),
         parser: HeadParser::accepting(&serving.other_methods),
         request: Request::on(
@@ -100,8 +71,8 @@ fn open(serving: &Serving, entry: Arc<RegistryEntry>) -> Option<Box<Connection<'
     }))
 }
 
-struct Connection<'a> {
-    serving: &'a Serving,
+pub(crate) struct Connection {
+    serving: Arc<Serving>,
     entry: Arc<RegistryEntry>,
     head_limits: HeadLimits,
     parser: HeadParser,
@@ -129,7 +100,8 @@ struct Begun {
     body_from: u64,
 }
 
-enum Next {
+/// What a connection has to answer.
+pub(crate) enum Next {
     Request,
     Refused(RequestError),
     /// Nothing came in time, or the server stops.
@@ -138,8 +110,11 @@ enum Next {
     Gone,
 }
 
-enum Outcome {
+/// What follows a request.
+pub(crate) enum Outcome {
     Persist,
+    /// The connection ends, since no request came.
+    Idle,
     /// The connection ends, but the client must still receive what was written.
     Close,
     /// The client is gone, or takes nothing.
@@ -147,32 +122,62 @@ enum Outcome {
     Upgrade(PendingUpgrade),
 }
 
-impl Connection<'_> {
+impl Connection {
+    /// Answers what came.
+    pub(crate) fn answer(&mut self, next: Next) -> Outcome {
+        let mut outcome = match next {
+            Next::Gone => Outcome::Gone,
+            Next::Idle => return Outcome::Idle,
+            // A panic may leave the handler's state inconsistent. That state is the handler's own,
+            // as with any thread that panics.
+            next => match contain(|| self.reply_to(next)) {
+                Ok(outcome) => outcome,
+                Err(panic) => self.after_panic(&panic),
+            },
+        };
+        self.end_request(&mut outcome);
+        outcome
+    }
+
+    /// Ends the connection, unless it is upgraded.
+    pub(crate) fn end(self: Box<Self>, outcome: Outcome) -> Option<PendingUpgrade> {
+        match outcome {
+            Outcome::Persist | Outcome::Close => self.close(false),
+            Outcome::Idle => self.close(true),
+            Outcome::Gone => {}
+            Outcome::Upgrade(upgrade) => return Some(upgrade),
+        }
+        None
+    }
+
+    /// The next head, if all of it is here.
+    fn head_here(&mut self) -> Option<Next> {
+        let unread = self.buffered.unread();
+        let len = match self.parser.advance(unread, &self.head_limits) {
+            Ok(Some(len)) => len,
+            Ok(None) => return None,
+            Err(error) => return Some(self.refused(error)),
+        };
+        self.request.begin(&unread[..len], &mut self.parser);
+        self.buffered.consume(len);
+        self.entry.count_request();
+        if self.serving.is_test && !self.entry.transport.is_secure() {
+            self.request.believe_target();
+        }
+        if self.first {
+            self.first = false;
+            let info = self.entry.transport.session_info();
+            self.request.set_session_info(info);
+        }
+        Some(Next::Request)
+    }
+
     /// Reads the next head.
-    fn next_request(&mut self) -> Next {
+    pub(crate) fn next_request(&mut self) -> Next {
         let mut waits = HeadWaits::default();
         loop {
-            match self
-                .parser
-                .advance(self.buffered.unread(), &self.head_limits)
-            {
-                Ok(Some(len)) => {
-                    let head = &self.buffered.unread()[..len];
-                    self.request.begin(head, &mut self.parser);
-                    self.buffered.consume(len);
-                    self.entry.count_request();
-                    if self.serving.is_test && !self.entry.transport.is_secure() {
-                        self.request.believe_target();
-                    }
-                    if self.first {
-                        self.first = false;
-                        let info = self.entry.transport.session_info();
-                        self.request.set_session_info(info);
-                    }
-                    return Next::Request;
-                }
-                Ok(None) => {}
-                Err(error) => return self.refused(error),
+            if let Some(next) = self.head_here() {
+                return next;
             }
             // Empty lines may precede a request line. They do not begin a request.
             let idle = self
@@ -188,7 +193,7 @@ impl Connection<'_> {
                 }
                 waits.idle(self.serving.idle_wait(self.first))
             } else {
-                waits.in_head(self.serving)
+                waits.in_head(&self.serving)
             };
             if wait.is_zero() {
                 return match idle {
@@ -294,7 +299,7 @@ impl Connection<'_> {
     fn ask_app(&mut self) -> Reply {
         let Serving {
             app, limits, hosts, ..
-        } = self.serving;
+        } = &*self.serving;
         let is_misdirected = |hosts: &Hosts| {
             // An HTTP/1.0 client may name no host. No browser does that.
             let authority = self.request.authority();

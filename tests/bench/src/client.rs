@@ -1,16 +1,17 @@
 //! The client: many connections on one thread and one epoll, each with a fixed number of requests
-//! in flight.
+//! in flight, or at a pace (see `pace`).
 //!
 //! A client prints `ready` when each connection has received its first answers. Then it reads
 //! commands, one on each line, and answers each with a line:
 //!
-//! - `run`: every connection asks again as soon as it has its answers
+//! - `run`: every connection asks again as soon as it has its answers, or at its pace
+//! - `stop`: no connection asks any more; answered once all have their answers
 //! - `begin`: forget what was counted
 //! - `report`: what was counted, as JSON
 //! - `do N`: once every connection has asked N times and has its answers
 //!
 //! It ends at the end of its input, and does not report errors after that. While it waits for an
-//! answer it does not sleep. Otherwise the server's writes would pay for waking it, on a virtual
+//! answer or for a time to ask, it does not sleep. Otherwise the server's writes would pay for waking it, on a virtual
 //! machine up to a third of their cost.
 
 use std::error::Error;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::pace::{Due, Pace, Random};
 use crate::tls::Tls;
 use crate::wire::Wire;
 
@@ -37,6 +39,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// How long an error waits for the end of the input, which may explain it: the process that ends
 /// this one may have ended the server as well.
 const GRACE: Duration = Duration::from_millis(300);
+
+/// The part of the requests that are slow ones, if there are any.
+const SLOW_PART: f64 = 0.01;
 
 /// A long body repeats this.
 static FILL: [u8; READ_BYTES] = [b'x'; READ_BYTES];
@@ -77,6 +82,13 @@ pub struct Request {
     pub farewell: Vec<u8>,
     /// For a new connection.
     pub tls: Option<Tls>,
+    /// The bytes of a request that takes long, if one request in a hundred, chosen at random, is
+    /// one; only with a depth of 1. Its answer counts separately.
+    pub slow: Vec<u8>,
+    /// When a connection asks; without it, as soon as it has its answers. A request that is due
+    /// while the answer to the last one has not arrived is sent after that, but its latency counts
+    /// from the time at which it was due.
+    pub pace: Option<Pace>,
 }
 
 impl Request {
@@ -104,13 +116,19 @@ struct Connection<A> {
     /// How often to send the request again after that.
     todo: u64,
     asked: Instant,
+    /// When to ask next, with a pace.
+    due: Instant,
+    /// Waits for the answer to a slow request.
+    is_slow: bool,
     /// Closed by the server, or about to be closed.
     used: bool,
 }
 
-#[derive(Default)]
 struct Counts {
+    since: Instant,
     answers: u64,
+    /// Answers to slow requests.
+    slow: u64,
     /// Content in both directions.
     bytes: u64,
     reads: u64,
@@ -124,6 +142,12 @@ pub struct Client<A> {
     poll: Poll,
     commands: mpsc::Receiver<String>,
     connections: Vec<Connection<A>>,
+    /// The first connections, which ask when they are told. The others are idle.
+    busy: usize,
+    due: Due,
+    random: Random,
+    /// The connections ask at their pace.
+    paced: bool,
     /// Connections that wait for answers.
     waiting: usize,
     counts: Counts,
@@ -150,8 +174,12 @@ impl<A: Answers> Client<A> {
             poll,
             commands,
             connections: Vec::new(),
+            busy: 0,
+            due: Due::default(),
+            random: Random::default(),
+            paced: false,
             waiting: 0,
-            counts: Counts::default(),
+            counts: Counts::new(),
             turned: Instant::now(),
             events: Events::with_capacity(1024),
             buffer: vec![0; READ_BYTES],
@@ -160,6 +188,13 @@ impl<A: Answers> Client<A> {
 
     /// Adds a connection, and lets it get its first answers.
     pub fn add(&mut self, stream: Wire<std::net::TcpStream>, answers: A) -> Result<()> {
+        self.add_idle(stream, answers)?;
+        self.busy = self.connections.len();
+        Ok(())
+    }
+
+    /// Adds a connection that asks nothing after its first answers. No busy one is added later.
+    pub fn add_idle(&mut self, stream: Wire<std::net::TcpStream>, answers: A) -> Result<()> {
         let name = self.connections.len();
         let stream = stream.over(|stream| {
             stream.set_nonblocking(true)?;
@@ -172,9 +207,11 @@ impl<A: Answers> Client<A> {
             owed: 0,
             todo: 1,
             asked: Instant::now(),
+            due: Instant::now(),
+            is_slow: false,
             used: false,
         });
-        self.ask(name)?;
+        self.ask(name, Instant::now())?;
         self.settle()
     }
 
@@ -200,8 +237,14 @@ impl<A: Answers> Client<A> {
     fn obey(&mut self, line: &str) -> Result<()> {
         let mut words = line.split_whitespace();
         match (words.next(), words.next()) {
-            (Some("run"), None) => self.ask_all(u64::MAX)?,
-            (Some("begin"), None) => self.counts = Counts::default(),
+            (Some("run"), None) => self.run()?,
+            (Some("stop"), None) => {
+                self.paced = false;
+                self.due.clear();
+                self.ask_all(0)?;
+                self.settle()?;
+            }
+            (Some("begin"), None) => self.counts = Counts::new(),
             (Some("do"), Some(times)) => {
                 self.ask_all(times.parse()?)?;
                 self.settle()?;
@@ -216,9 +259,23 @@ impl<A: Answers> Client<A> {
         Ok(())
     }
 
+    fn run(&mut self) -> Result<()> {
+        let Some(pace) = self.request.pace else {
+            return self.ask_all(u64::MAX);
+        };
+        self.paced = true;
+        let now = Instant::now();
+        for name in 0..self.busy {
+            let due = now + pace.first(&mut self.random);
+            self.connections[name].due = due;
+            self.due.push(due, name);
+        }
+        Ok(())
+    }
+
     fn turn(&mut self) -> Result<()> {
         let wait = match self.waiting {
-            0 => Duration::from_secs(1),
+            0 if !self.paced => Duration::from_secs(1),
             _ => Duration::ZERO,
         };
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
@@ -233,13 +290,27 @@ impl<A: Answers> Client<A> {
                 self.read(name)?;
             }
         }
+        let was_due = self.ask_due()?;
         let now = Instant::now();
-        if events.is_empty() {
+        if events.is_empty() && !was_due {
             self.counts.idle += now - self.turned;
         }
         self.turned = now;
         self.events = events;
         Ok(())
+    }
+
+    /// Returns whether a request was due.
+    fn ask_due(&mut self) -> Result<bool> {
+        let (now, mut was_due) = (Instant::now(), false);
+        while let (Some(pace), Some(name)) = (self.request.pace, self.due.pop(now)) {
+            let due = self.connections[name].due;
+            self.connections[name].due += pace.next(&mut self.random);
+            self.connections[name].todo = 1;
+            self.ask(name, due)?;
+            was_due = true;
+        }
+        Ok(was_due)
     }
 
     fn read(&mut self, name: usize) -> Result<()> {
@@ -286,13 +357,14 @@ impl<A: Answers> Client<A> {
     fn answered(&mut self, name: usize) -> Result<()> {
         self.waiting -= 1;
         match self.connections[name].todo {
-            0 => Ok(()),
-            _ => self.ask(name),
+            0 if self.paced => self.due.push(self.connections[name].due, name),
+            0 => {}
+            _ => self.ask(name, Instant::now())?,
         }
+        Ok(())
     }
 
-    fn ask(&mut self, name: usize) -> Result<()> {
-        let asked = Instant::now();
+    fn ask(&mut self, name: usize, asked: Instant) -> Result<()> {
         if let (Some(address), true) = (self.request.churn, self.connections[name].used) {
             let stream = self.register(name, TcpStream::connect(address)?)?;
             self.connections[name].stream = Wire::new(stream, self.request.tls.as_ref())?;
@@ -305,15 +377,16 @@ impl<A: Answers> Client<A> {
         connection.owed = self.request.depth + u64::from(connection.used);
         connection.asked = asked;
         connection.sent = 0;
+        connection.is_slow = !self.request.slow.is_empty() && self.random.part() < SLOW_PART;
         connection.write(&self.request, &mut self.counts)
     }
 
     /// Sends the request on each connection, `times` times in all.
     fn ask_all(&mut self, times: u64) -> Result<()> {
-        for name in 0..self.connections.len() {
+        for name in 0..self.busy {
             self.connections[name].todo = times;
             if self.connections[name].owed == 0 && times > 0 {
-                self.ask(name)?;
+                self.ask(name, Instant::now())?;
             }
         }
         Ok(())
@@ -339,9 +412,13 @@ impl<A: Answers> Connection<A> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             other => other?,
         }
-        while self.sent < request.len() {
-            let left = (request.len() - self.sent) as usize;
-            let (here, content) = match request.bytes.get(self.sent as usize..) {
+        let (bytes, len) = match self.is_slow {
+            true => (&request.slow, request.slow.len() as u64),
+            false => (&request.bytes, request.len()),
+        };
+        while self.sent < len {
+            let left = (len - self.sent) as usize;
+            let (here, content) = match bytes.get(self.sent as usize..) {
                 Some(here) if !here.is_empty() => (here, false),
                 _ => (&FILL[..left.min(FILL.len())], true),
             };
@@ -361,7 +438,10 @@ impl<A: Answers> Connection<A> {
     /// Returns whether the last of the answers ends here.
     fn take(&mut self, bytes: &[u8], request: &Request, counts: &mut Counts) -> Result<bool> {
         let (answers, content) = self.answers.take(bytes)?;
-        counts.answers += answers;
+        match self.is_slow {
+            true => counts.slow += answers,
+            false => counts.answers += answers,
+        }
         counts.bytes += content;
         if self.owed == 0 && answers == 0 {
             let reply = self.answers.reply().ok_or("bytes that nobody asked for")?;
@@ -371,7 +451,7 @@ impl<A: Answers> Connection<A> {
         if answers > self.owed.saturating_sub(u64::from(self.used)) {
             return Err("more answers than requests".into());
         }
-        if answers > 0 && self.sent < request.len() {
+        if answers > 0 && !self.is_slow && self.sent < request.len() {
             return Err("an answer to half a request".into());
         }
         self.owed -= answers;
@@ -381,12 +461,26 @@ impl<A: Answers> Connection<A> {
         if self.owed > 0 {
             return Ok(false);
         }
-        counts.latency(self.asked);
+        if !self.is_slow {
+            counts.latency(self.asked);
+        }
         Ok(true)
     }
 }
 
 impl Counts {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            answers: 0,
+            slow: 0,
+            bytes: 0,
+            reads: 0,
+            idle: Duration::ZERO,
+            latencies_us: Vec::new(),
+        }
+    }
+
     fn latency(&mut self, since: Instant) {
         let latency = since.elapsed().as_micros().min(u128::from(u32::MAX));
         self.latencies_us.push(latency as u32);
@@ -399,8 +493,10 @@ impl Counts {
             self.latencies_us.get(index).copied().unwrap_or(0)
         };
         format!(
-            "{{\"requests\":{},\"bytes\":{},\"reads\":{},\"idle_us\":{},\"p50_us\":{},\"p99_us\":{}}}",
+            "{{\"took_us\":{},\"requests\":{},\"slow\":{},\"bytes\":{},\"reads\":{},\"idle_us\":{},\"p50_us\":{},\"p99_us\":{}}}",
+            self.since.elapsed().as_micros(),
             self.answers,
+            self.slow,
             self.bytes,
             self.reads,
             self.idle.as_micros(),

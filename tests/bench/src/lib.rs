@@ -7,6 +7,7 @@ pub mod frame;
 pub mod info;
 #[path = "../../tls/src/over_rustls.rs"]
 pub mod over_rustls;
+pub mod pace;
 pub mod tls;
 pub mod wire;
 

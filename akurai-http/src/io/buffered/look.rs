@@ -17,7 +17,8 @@ impl BufferedTransport {
         }
         // std has no look without reading (MSG_PEEK) for Unix sockets, and there is none under a
         // session. So we read.
-        let mut has_left = entry.transport.set_nonblocking(true).is_err();
+        let lent = entry.reclaim();
+        let mut has_left = lent.is_err() || entry.transport.set_nonblocking(true).is_err();
         while !has_left && self.unread().len() < IDLE_BUFFER_BYTES {
             self.make_room();
             match read(Some(&entry), &mut self.input[self.end..]) {

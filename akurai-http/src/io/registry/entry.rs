@@ -31,6 +31,8 @@ pub(crate) struct RegistryEntry {
     pub(crate) limits: Arc<Limits>,
     pub(crate) traffic: Traffic,
     phase: AtomicU8,
+    /// The connection is in the shared set of busy ones, and its socket does not wait.
+    is_lent: AtomicBool,
     /// The connection was ended by force, so its input has gaps. Reads return 0.
     is_cut: AtomicBool,
     /// Called at a shutdown, instead of ending the input.
@@ -87,6 +89,7 @@ impl RegistryEntry {
             limits: Arc::clone(limits),
             traffic: Traffic::default(),
             phase: AtomicU8::new(BUSY),
+            is_lent: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
             stop_hook: OnceLock::new(),
             outcomes: OnceLock::new(),
@@ -98,7 +101,59 @@ impl RegistryEntry {
 
     #[inline]
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let result = self.transport.read(buf);
+        let mut result = self.transport.read(buf);
+        if self.must_wait(&result) {
+            result = self.transport.read(buf);
+        }
+        self.count_read(result)
+    }
+
+    /// Reads what is here from a connection that is lent; `WouldBlock` if nothing is.
+    pub(crate) fn read_lent(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.lend()?;
+        self.count_read(self.transport.read(buf))
+    }
+
+    /// Writes what the client takes now.
+    pub(crate) fn write_lent(&self, buf: &[u8]) -> io::Result<usize> {
+        self.lend()?;
+        self.count_written(self.transport.write(buf))
+    }
+
+    /// From now on no read or write waits, until one must.
+    fn lend(&self) -> io::Result<()> {
+        if !self.is_lent.load(Ordering::Relaxed) {
+            self.transport.set_nonblocking(true)?;
+            self.is_lent.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// From now on reads and writes wait again.
+    pub(crate) fn reclaim(&self) -> io::Result<()> {
+        match self.is_lent.swap(false, Ordering::Relaxed) {
+            true => self.transport.set_nonblocking(false),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a call is to be repeated, since the socket did not wait and does from now on. So
+    /// code that knows nothing of lending waits as it does elsewhere.
+    #[inline]
+    fn must_wait(&self, result: &io::Result<usize>) -> bool {
+        match result {
+            Ok(_) => false,
+            Err(error) => self.waits_now(error),
+        }
+    }
+
+    #[cold]
+    fn waits_now(&self, error: &io::Error) -> bool {
+        is_timeout(error) && self.is_lent.load(Ordering::Relaxed) && self.reclaim().is_ok()
+    }
+
+    #[inline]
+    fn count_read(&self, result: io::Result<usize>) -> io::Result<usize> {
         // A forced end may have discarded bytes in front of these.
         if self.is_cut.load(Ordering::SeqCst) {
             return Ok(0);
@@ -112,13 +167,19 @@ impl RegistryEntry {
 
     #[inline]
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        let written = self.transport.write(buf);
-        self.count_written(written.map_err(|error| self.noted(error))?)
+        let mut written = self.transport.write(buf);
+        if self.must_wait(&written) {
+            written = self.transport.write(buf);
+        }
+        self.count_written(written)
     }
 
     pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = self.transport.write_vectored(bufs);
-        self.count_written(written.map_err(|error| self.noted(error))?)
+        let mut written = self.transport.write_vectored(bufs);
+        if self.must_wait(&written) {
+            written = self.transport.write_vectored(bufs);
+        }
+        self.count_written(written)
     }
 
     /// The same error of a call. Tells why the session failed, if that is its cause.
@@ -204,7 +265,9 @@ impl RegistryEntry {
         }
     }
 
-    fn count_written(&self, count: usize) -> io::Result<usize> {
+    #[inline]
+    fn count_written(&self, result: io::Result<usize>) -> io::Result<usize> {
+        let count = result.map_err(|error| self.noted(error))?;
         self.traffic
             .bytes_sent
             .fetch_add(count as u64, Ordering::Relaxed);

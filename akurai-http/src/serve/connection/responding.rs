@@ -11,7 +11,7 @@ use crate::message::body_writer::{BodyWriter, Coded};
 use crate::message::response::{Body, StreamFn};
 use crate::{Method, Response, Status, Version};
 
-impl Connection<'_> {
+impl Connection {
     pub(super) fn respond(&mut self, mut response: Response) -> Outcome {
         response.settle(&self.request);
         let framing = match self.framing(&response) {

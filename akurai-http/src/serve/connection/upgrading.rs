@@ -52,7 +52,7 @@ impl UpgradedRequest {
     }
 }
 
-impl Connection<'_> {
+impl Connection {
     /// Writes an upgrade's head and hands the connection over. Another protocol begins after the
     /// request's body, so we first read what the handler left of it. An event stream has no input:
     /// there the rest of the body stays unread.

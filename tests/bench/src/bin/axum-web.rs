@@ -1,4 +1,5 @@
-//! The same with axum, its runtime on one thread.
+//! The same with axum: `axum-web [one]`. tokio's runtime is its default one, with a worker for each
+//! core, or `one` thread's. `/compute` computes in the handler, as ours does.
 
 use std::convert::Infallible;
 use std::io;
@@ -12,11 +13,19 @@ use axum::http::header::CONTENT_LENGTH;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
-use bench_task::{TEXT, end_with_input, pieces};
+use bench_task::{SLOW, TEXT, compute, end_with_input, pieces};
 use futures_util::{StreamExt, stream};
+use tokio::{runtime, time};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> io::Result<()> {
+fn main() -> io::Result<()> {
+    let mut runtime = match std::env::args().nth(1).as_deref() {
+        Some("one") => runtime::Builder::new_current_thread(),
+        _ => runtime::Builder::new_multi_thread(),
+    };
+    runtime.enable_all().build()?.block_on(serve())
+}
+
+async fn serve() -> io::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     end_with_input();
@@ -29,6 +38,20 @@ async fn main() -> io::Result<()> {
 pub fn app() -> Router {
     Router::new()
         .route("/", get(async || TEXT))
+        .route(
+            "/slow",
+            get(async || {
+                time::sleep(SLOW).await;
+                TEXT
+            }),
+        )
+        .route(
+            "/compute",
+            get(async || {
+                compute();
+                TEXT
+            }),
+        )
         .route("/post", post(async |body: Bytes| body))
         .route("/upload", post(upload).layer(DefaultBodyLimit::disable()))
         .route("/download/{bytes}", get(download))

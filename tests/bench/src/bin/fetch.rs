@@ -5,6 +5,11 @@
 //! - `--expect TEXT`: what the answer is, which is compared
 //! - `--post BYTES`: a body, made once and sent with its head
 //! - `--upload BYTES`: a body, sent in pieces
+//! - `--idle COUNT`: so many more connections, each of which asks once, at the beginning
+//! - `--each RATE`: requests a second on each connection, at even times
+//! - `--all RATE`: requests a second on all connections together, at random times
+//! - `--slow PATH`: where one request in a hundred goes, whose answer takes long and counts
+//!   separately
 //! - `--churn`: a connection for each request, which the server closes
 //! - `--tls DIRECTORY`, `--tls-resumed DIRECTORY`: by TLS, see `tls`; a new connection resumes the
 //!   session of an earlier one or does not
@@ -15,7 +20,10 @@
 
 use std::path::Path;
 
+use std::time::Duration;
+
 use akurai_bench::client::{Answers, Client, Request, Result, told};
+use akurai_bench::pace::Pace;
 use akurai_bench::tls;
 use akurai_bench::wire::connect;
 use memchr::memmem;
@@ -33,6 +41,7 @@ fn run() -> Result<()> {
     let depth = args.next().ok_or("no depth")?.parse()?;
     let (mut method, mut fields, mut body, mut expect) = ("GET", String::new(), vec![], vec![]);
     let (mut upload, mut churn, mut tls) = (0, None, None);
+    let (mut idle, mut pace, mut slow) = (0, None, None);
     while let Some(option) = args.next() {
         if option == "--churn" {
             churn = Some(address.parse()?);
@@ -45,6 +54,10 @@ fn run() -> Result<()> {
             "--expect" => expect = value.into_bytes(),
             "--tls" => tls = Some(tls::client(Path::new(&value), false)?),
             "--tls-resumed" => tls = Some(tls::client(Path::new(&value), true)?),
+            "--idle" => idle = value.parse()?,
+            "--each" => pace = Some(Pace::Even(period(1.0, &value)?)),
+            "--all" => pace = Some(Pace::Random(period(count as f64, &value)?)),
+            "--slow" => slow = Some(value),
             "--post" | "--upload" => {
                 method = "POST";
                 fields += &format!("Content-Length: {value}\r\n");
@@ -56,14 +69,16 @@ fn run() -> Result<()> {
             _ => return Err(format!("{option} is no option").into()),
         }
     }
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: bench\r\n{fields}\r\n");
+    let head = |path| format!("{method} {path} HTTP/1.1\r\nHost: bench\r\n{fields}\r\n");
     let mut client = Client::new(Request {
         body: upload,
         churn,
         tls: tls.clone(),
-        ..Request::repeated(&[head.as_bytes(), &body].concat(), depth)
+        slow: slow.map_or(vec![], |path| head(path).into_bytes()),
+        pace,
+        ..Request::repeated(&[head(path).as_bytes(), &body].concat(), depth)
     })?;
-    for _ in 0..count {
+    for number in 0..count + idle {
         let bodies = Bodies {
             length,
             expect: expect.clone(),
@@ -72,9 +87,19 @@ fn run() -> Result<()> {
         };
         // One after the other, since tiny_http sometimes forgets a connection when two arrive at
         // once.
-        client.add(connect(&address, tls.as_ref())?, bodies)?;
+        let stream = connect(&address, tls.as_ref())?;
+        match number < count {
+            true => client.add(stream, bodies)?,
+            false => client.add_idle(stream, bodies)?,
+        }
     }
     client.obey_input()
+}
+
+/// The time between two requests of one connection.
+fn period(connections: f64, rate: &str) -> Result<Duration> {
+    let rate: f64 = rate.parse()?;
+    Ok(Duration::try_from_secs_f64(connections / rate)?)
 }
 
 struct Bodies {

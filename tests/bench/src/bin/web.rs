@@ -1,12 +1,16 @@
-//! Akurai's server for the bench, with its default limits and deadlines. The exceptions: uploads
-//! may have any length, `/echo-deflate` echoes with permessage-deflate, and `/echo-joined` joins
-//! its sends.
+//! Akurai's server for the bench, with its default limits and deadlines. The exceptions: there may
+//! be more connections, uploads may have any length, `/echo-deflate` echoes with permessage-deflate,
+//! and `/echo-joined` joins its sends.
 
 use std::io::{self, Read, Write};
+use std::thread;
 
-use akurai_http::{Reply, Request, Response, Router, Server};
+use akurai_http::{Limits, Reply, Request, Response, Router, Server};
 use akurai_ws::{Deflate, Error, Message, WsConn, WsOptions, upgrade};
-use bench_task::{PIECE_BYTES, TEXT, asked, end_with_input, pieces};
+use bench_task::{PIECE_BYTES, SLOW, TEXT, asked, compute, end_with_input, pieces};
+
+/// Room for a busy server's idle connections.
+const MAX_CONNECTIONS: usize = 10_000;
 
 fn main() -> io::Result<()> {
     serve(Server::bind("127.0.0.1:0")?)
@@ -19,12 +23,21 @@ pub fn serve(server: Server) -> io::Result<()> {
         .post("/upload", upload)
         .max_body_bytes("/upload", u64::MAX)
         .get("/download/{bytes}", download)
+        .get("/slow", |_| {
+            thread::sleep(SLOW);
+            Response::text(TEXT)
+        })
+        .get("/compute", |_| {
+            compute();
+            Response::text(TEXT)
+        })
         .get("/echo", |req| upgrade(req, echo))
         .get("/echo-joined", joined)
         .get("/echo-deflate", deflated);
     println!("{}", server.local_addr()?);
     end_with_input();
-    server.run(app)
+    let limits = Limits::default().max_connections(MAX_CONNECTIONS);
+    server.limits(limits).run(app)
 }
 
 fn post(req: &Request) -> io::Result<Response> {

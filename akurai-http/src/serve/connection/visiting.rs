@@ -1,0 +1,117 @@
+//! A connection of the shared set: the thread that sweeps the set serves what is here, and waits
+//! for nothing.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::{Connection, Next, Outcome};
+use crate::codec::body::Framing;
+use crate::io::transport::is_timeout;
+
+/// Most requests that one visit answers. The other connections have their turn then.
+const MOST: u32 = 16;
+
+/// What a visit tells of a handler.
+pub(crate) enum Handler {
+    Begins,
+    Ended,
+}
+
+/// What a visit came to.
+pub(crate) enum Visit {
+    /// Nothing had come.
+    Nothing,
+    /// So many requests were answered, and all answers are written.
+    Served(u32),
+    /// The connection needs a thread, to answer this or to wait for the rest of it.
+    Came(Option<Next>),
+    /// The connection needs a thread, for what follows a request.
+    Ended(Outcome),
+}
+
+/// A connection that may be lent.
+pub(crate) trait Busy: Send {
+    /// Whether all that the client sent was answered.
+    fn is_input_used(&self) -> bool;
+
+    /// Writes what is due, as before a wait. False if the connection cannot wait in the set.
+    fn may_be_lent(&mut self) -> bool;
+
+    /// Serves what is here. `is_slow` tells whether the handler of the request may take long, and
+    /// `note` is called before and after each handler.
+    fn visit(&mut self, is_slow: impl Fn(&Self) -> bool, note: impl Fn(Handler)) -> Visit;
+
+    /// Stands for all requests that the same handler answers.
+    fn route_key(&self) -> u64;
+}
+
+impl Busy for Connection {
+    fn is_input_used(&self) -> bool {
+        self.buffered.unread().is_empty()
+    }
+
+    fn may_be_lent(&mut self) -> bool {
+        self.buffered.flush().is_ok() && self.may_rest()
+    }
+
+    fn visit(&mut self, is_slow: impl Fn(&Self) -> bool, note: impl Fn(Handler)) -> Visit {
+        if self.is_input_used() {
+            match self.buffered.fill_lent() {
+                Ok(0) => return Visit::Came(Some(Next::Gone)),
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => return Visit::Nothing,
+                Err(_) => return Visit::Came(Some(Next::Gone)),
+            }
+            self.sent_before = self.entry.sent_bytes();
+        }
+        self.entry.set_busy();
+        let mut served = 0;
+        while served < MOST && !self.is_input_used() {
+            let next = match self.head_here() {
+                Some(Next::Request) if self.is_body_here() && !is_slow(self) => Next::Request,
+                next => return Visit::Came(next),
+            };
+            note(Handler::Begins);
+            let outcome = self.answer(next);
+            note(Handler::Ended);
+            served += 1;
+            if !matches!(outcome, Outcome::Persist) {
+                return Visit::Ended(outcome);
+            }
+        }
+        let may_stay = self.buffered.flush_lent() && (!self.is_input_used() || self.may_rest());
+        match may_stay {
+            true => Visit::Served(served),
+            false => Visit::Came(None),
+        }
+    }
+
+    fn route_key(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let route = self.serving.app.route(&self.request);
+        route.unwrap_or(self.request.path()).hash(&mut hasher);
+        self.request.method().as_str().hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl Connection {
+    fn is_body_here(&self) -> bool {
+        match self.request.head().framing {
+            Framing::None => true,
+            Framing::Length(length) => self.buffered.unread().len() as u64 >= length,
+            Framing::Chunked => false,
+        }
+    }
+
+    /// Gives back what a connection without a request does not need. False if it must not wait like
+    /// any other: places run out, or the server stops.
+    fn may_rest(&mut self) -> bool {
+        let mut wait = self.serving.idle_wait(false);
+        !wait.is_zero() && self.rest(&mut wait)
+    }
+
+    /// From now on the socket waits again. One that cannot fails at its next read.
+    pub(crate) fn reclaim(&self) {
+        let _ = self.entry.reclaim();
+    }
+}

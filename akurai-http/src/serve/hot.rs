@@ -1,0 +1,260 @@
+//! Busy connections: a few threads serve them all, without a switch from thread to thread for each
+//! request.
+//!
+//! A connection has a thread of its own. Where many are busy at once, that costs a switch for each
+//! request. So a thread whose connection is [hot](heat::Heat) *lends* it to the set in here, and
+//! waits until it gets one back: any one, not its own. So as many threads are in here as
+//! connections, and one that needs a thread always finds one.
+//!
+//! ```text
+//!  a thread ── lend ──► lent ──► a sweeping thread takes the first, answers what is here, ──┐
+//!                        ▲                                                                  │
+//!                        ├───────────────────── and puts it back behind the others ◄────────┤
+//!  a thread ◄── given ◄──┴───────────── or gives it to a waiting thread, with what to do ◄──┘
+//! ```
+//!
+//! A connection leaves the set when it needs more than an answer at once: the rest of a request, an
+//! upgrade, its end; and when it has been silent for some time. All leave when so few visits find
+//! something that waiting is cheaper.
+//!
+//! A handler may take long. One waiting thread, the *watchman*, looks each millisecond, and sweeps
+//! in the place of a thread that a handler keeps. The [slow routes](slow_routes::SlowRoutes) are
+//! remembered: their requests get a thread before the handler is called.
+
+mod heat;
+mod set;
+mod slow_routes;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::io::contain::contain;
+use crate::io::lock::{lock, wait, wait_at_most};
+use crate::io::registry::RegistryEntry;
+use crate::serve::connection::{self, Busy, Connection, Handler, Outcome, PendingUpgrade, Visit};
+use crate::serve::serving::Serving;
+use set::{BusySet, Given, Lendable, Work};
+use slow_routes::SlowRoutes;
+
+/// How often the watchman looks.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// After so many rounds in a row that found nothing, a sweeping thread sleeps after each.
+const EMPTY_ROUNDS: u32 = 4;
+const NAP: Duration = Duration::from_micros(50);
+
+/// The busy connections of a server.
+pub(crate) struct Hot<C> {
+    set: Mutex<BusySet<C>>,
+    /// A connection is given, or a thread is to sweep or to watch.
+    changed: Condvar,
+    /// How many requests the server has answered.
+    served: AtomicU64,
+    slow: SlowRoutes,
+    /// For each place of the set: the number of the visit whose handler is running, or 0.
+    handlers: Vec<AtomicU64>,
+    /// Every connection is lent after every request.
+    always: bool,
+}
+
+/// Serves one connection to its end, or until it is upgraded. It may become another connection
+/// meanwhile.
+///
+/// The pages that a thread's stack has used stay resident while the thread waits. So this function
+/// is never inlined: its frame must be gone when the caller runs a closure.
+#[inline(never)]
+pub(crate) fn serve(
+    serving: &Arc<Serving>,
+    hot: &Hot<Connection>,
+    entry: Arc<RegistryEntry>,
+) -> Option<PendingUpgrade> {
+    let mut lendable = Lendable::new(connection::open(serving, entry)?);
+    let mut work = Work::Wait;
+    loop {
+        let connection = &mut lendable.connection;
+        let outcome = match work {
+            Work::Wait => {
+                let next = connection.next_request();
+                connection.answer(next)
+            }
+            Work::Answer(next) => hot.timed(connection, |connection| connection.answer(next)),
+            Work::End(outcome) => outcome,
+        };
+        if !matches!(outcome, Outcome::Persist) {
+            return lendable.connection.end(outcome);
+        }
+        work = Work::Wait;
+        if hot.takes(&mut lendable) {
+            (lendable, work) = hot.lend(lendable);
+            lendable.connection.reclaim();
+        }
+    }
+}
+
+impl<C: Busy> Hot<C> {
+    /// For this number of cores. `always` lends every connection after every request, for tests.
+    pub(crate) fn new(cores: usize, always: bool) -> Hot<C> {
+        Hot {
+            set: Mutex::new(BusySet::new(cores, always)),
+            changed: Condvar::new(),
+            served: AtomicU64::new(0),
+            slow: SlowRoutes::default(),
+            handlers: (0..cores).map(|_| AtomicU64::new(0)).collect(),
+            always,
+        }
+    }
+
+    /// Answers a request that has left the set. If its route is slow, finds out whether it still
+    /// is.
+    fn timed(&self, connection: &mut C, answer: impl FnOnce(&mut C) -> Outcome) -> Outcome {
+        let Some(key) = self.slow.find(|| connection.route_key()) else {
+            return answer(connection);
+        };
+        let begun = Instant::now();
+        let outcome = answer(connection);
+        self.slow.note(key, begun.elapsed());
+        outcome
+    }
+
+    /// Counts a request. True if its connection is to be lent.
+    fn takes(&self, lendable: &mut Lendable<C>) -> bool {
+        let served = self.served.fetch_add(1, Ordering::Relaxed) + 1;
+        lendable.connection.is_input_used()
+            && (lendable.heat.note(served) || self.always)
+            && lendable.connection.may_be_lent()
+    }
+
+    /// Lends a connection, and waits until one needs this thread.
+    fn lend(&self, lendable: Lendable<C>) -> Given<C> {
+        let mut set = lock(&self.set);
+        if let Err(lendable) = set.add(lendable) {
+            return (lendable, Work::Wait);
+        }
+        loop {
+            if let Some(given) = set.given.pop_front() {
+                if !set.is_watched && set.is_swept() {
+                    // Another thread becomes the watchman.
+                    self.changed.notify_one();
+                }
+                return given;
+            }
+            if let Some((place, number)) = set.begin_sweep() {
+                drop(set);
+                if let Some(given) = self.sweep(place, number) {
+                    return given;
+                }
+                set = lock(&self.set);
+            } else if set.is_watched || !set.is_swept() {
+                set = wait(&self.changed, set);
+            } else {
+                set.is_watched = true;
+                set = wait_at_most(&self.changed, set, LOOK);
+                set.is_watched = false;
+                let handlers = self.handlers.iter();
+                set.end_kept_sweeps(handlers.map(|handler| handler.load(Ordering::Relaxed)));
+            }
+        }
+    }
+
+    /// Visits one connection after the other, until the sweep is over. If a handler has kept this
+    /// thread, another thread sweeps, and this one goes on with the handler's connection.
+    fn sweep(&self, place: usize, number: u64) -> Option<Given<C>> {
+        let mut set = lock(&self.set);
+        let mut rounds = Rounds::default();
+        while !set.has_spare_sweep() {
+            let Some((mut lendable, visit_number, others)) = set.next() else {
+                break;
+            };
+            drop(set);
+            rounds.wait(others);
+            let visit = self.visit(&mut lendable.connection, place, visit_number);
+            let is_hit = !matches!(visit, Visit::Nothing);
+            rounds.note(is_hit);
+            set = lock(&self.set);
+            if !set.has_sweep(place, number) {
+                drop(set);
+                self.slow.mark(lendable.connection.route_key());
+                return Some((lendable, work_after(visit).unwrap_or(Work::Wait)));
+            }
+            let is_given = match (is_hit, work_after(visit)) {
+                (false, _) => set.missed(lendable),
+                (true, None) => {
+                    set.put_back(lendable);
+                    false
+                }
+                (true, Some(work)) => {
+                    set.give(lendable, work);
+                    true
+                }
+            };
+            if set.judge(is_hit) {
+                self.changed.notify_all();
+            } else if is_given {
+                self.changed.notify_one();
+            }
+        }
+        set.end_sweep(place);
+        if !set.given.is_empty() {
+            self.changed.notify_all();
+        }
+        None
+    }
+
+    fn visit(&self, connection: &mut C, place: usize, number: u64) -> Visit {
+        let handler = &self.handlers[place];
+        let is_slow = |connection: &C| self.slow.find(|| connection.route_key()).is_some();
+        let note = |what| match what {
+            Handler::Begins => handler.store(number, Ordering::Relaxed),
+            Handler::Ended => handler.store(0, Ordering::Relaxed),
+        };
+        // Only a fault of ours panics here. It costs one connection.
+        let visit = contain(|| connection.visit(is_slow, note));
+        let visit = visit.unwrap_or(Visit::Ended(Outcome::Gone));
+        if let Visit::Served(count) = visit {
+            self.served.fetch_add(count.into(), Ordering::Relaxed);
+        }
+        visit
+    }
+}
+
+/// What a thread is to do for a connection that cannot stay.
+fn work_after(visit: Visit) -> Option<Work> {
+    match visit {
+        Visit::Nothing | Visit::Served(_) => None,
+        Visit::Came(None) => Some(Work::Wait),
+        Visit::Came(Some(next)) => Some(Work::Answer(next)),
+        Visit::Ended(outcome) => Some(Work::End(outcome)),
+    }
+}
+
+/// How many rounds in a row found nothing.
+#[derive(Default)]
+struct Rounds {
+    /// Visits of the current one.
+    visits: usize,
+    empty: u32,
+}
+
+impl Rounds {
+    fn note(&mut self, is_hit: bool) {
+        match is_hit {
+            true => *self = Rounds::default(),
+            false => self.visits += 1,
+        }
+    }
+
+    /// Lets other threads run if a round is over. There are so many other connections.
+    fn wait(&mut self, others: usize) {
+        if self.visits <= others {
+            return;
+        }
+        self.visits = 0;
+        self.empty = (self.empty + 1).min(EMPTY_ROUNDS + 1);
+        match self.empty > EMPTY_ROUNDS {
+            true => thread::sleep(NAP),
+            false => thread::yield_now(),
+        }
+    }
+}
