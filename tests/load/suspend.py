@@ -95,7 +95,7 @@ class Head(Part):
     """A head that ends in the pause. It fits into the read buffer: a longer one may get 408."""
 
     def begin(self, client):
-        self.head = request("GET", "/api/health", [f"X-{at}: {'x' * 1000}" for at in range(3)])
+        self.head = request("GET", "/api/health", [f"X-{at}: {'x' * 1000}" for at in range(20)])
         client.send(self.head[:500])
 
     def go_on(self, client):

@@ -1,8 +1,9 @@
 //! The bytes of one connection: one read buffer, one write buffer, and the body that is being read.
 
 mod look;
+mod writing;
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,9 @@ use crate::io::limits::Limits;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::is_timeout;
 use crate::values::error::RequestError;
+
+pub(crate) use writing::write_wait;
+use writing::{WriteRate, is_below, write_both};
 
 /// The read buffer of an idle connection, in bytes. It grows for a head that needs more.
 pub(crate) const IDLE_BUFFER_BYTES: usize = 4 * 1024;
@@ -49,25 +53,7 @@ pub(crate) struct BufferedTransport {
     received: u64,
     write_rate: WriteRate,
     /// When the last read went on that was interrupted, as Linux does when the process is stopped.
-    went_on: Option<Instant>,
-}
-
-/// How fast the client takes what we write.
-///
-/// A write's own timeout cannot tell. When it expires after some bytes, the system reports only how
-/// many it took, and many of those may only have gone into its own buffers. So each write waits for
-/// a quarter of `stall`, and the waits are summed. A client is too slow if it takes no byte during
-/// a whole `stall`. It is also too slow if it takes fewer bytes than the rate asks for in a window,
-/// which lasts until the waits in it reach `stall`.
-#[derive(Debug)]
-struct WriteRate {
-    bytes_per_second: u64,
-    stall: Duration,
-    /// Time waited in the current window, which ends when this reaches `stall`.
-    waited: Duration,
-    written: u64,
-    /// Time waited since the last byte.
-    idle: Duration,
+    pub(crate) went_on: Option<Instant>,
 }
 
 impl BufferedTransport {
@@ -405,94 +391,6 @@ fn read(
             other => return other,
         }
     }
-}
-
-fn write_both(
-    entry: &RegistryEntry,
-    mut first: &[u8],
-    mut second: &[u8],
-    rate: &mut WriteRate,
-) -> io::Result<()> {
-    while !first.is_empty() || !second.is_empty() {
-        // A short answer is not worth two looks at the clock, unless the client has already made a
-        // write wait in this window.
-        let is_timed = first.len() + second.len() >= OUTPUT_BYTES || !rate.waited.is_zero();
-        let begun = is_timed.then(Instant::now);
-        let written = if second.is_empty() {
-            entry.write(first)
-        } else if first.is_empty() {
-            entry.write(second)
-        } else {
-            entry.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
-        };
-        let count = match written {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => count,
-            // The process was stopped (SIGSTOP). The client is not to blame for that time.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if is_timeout(&error) => {
-                rate.count(write_wait(rate.stall), 0)?;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        // A write under a session may last for two waits; in a longer one, the process was stopped.
-        let most = write_wait(rate.stall) * 2;
-        let waited = begun.map_or(Duration::ZERO, |begun| begun.elapsed().min(most));
-        rate.count(waited, count)?;
-        let of_first = count.min(first.len());
-        first = &first[of_first..];
-        second = &second[count - of_first..];
-    }
-    Ok(())
-}
-
-/// How long a single write waits: a quarter of the longest allowed wait without progress, and at
-/// least 1 ms.
-pub(crate) fn write_wait(stall: Duration) -> Duration {
-    (stall / 4).max(Duration::from_millis(1))
-}
-
-impl WriteRate {
-    fn new(bytes_per_second: u64, stall: Duration) -> WriteRate {
-        WriteRate {
-            bytes_per_second,
-            // With a `stall` of zero, a write that did not wait at all would count as too slow.
-            stall: stall.max(Duration::from_millis(1)),
-            waited: Duration::ZERO,
-            written: 0,
-            idle: Duration::ZERO,
-        }
-    }
-
-    /// Counts a write of `bytes` that took the time `waited`. An error if the client is too slow.
-    fn count(&mut self, waited: Duration, bytes: usize) -> io::Result<()> {
-        self.idle = match bytes {
-            0 => self.idle + waited,
-            _ => Duration::ZERO,
-        };
-        self.waited += waited;
-        // A window begins with a wait. Bytes written before it, without a wait, are no credit.
-        if !self.waited.is_zero() {
-            self.written += bytes as u64;
-        }
-        if self.idle >= self.stall {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        if self.waited >= self.stall {
-            if is_below(self.bytes_per_second, self.written, self.waited) {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            self.waited = Duration::ZERO;
-            self.written = 0;
-        }
-        Ok(())
-    }
-}
-
-/// Whether `bytes` in this time are fewer than the rate asks for.
-fn is_below(bytes_per_second: u64, bytes: u64, time: Duration) -> bool {
-    u128::from(bytes) * 1000 < u128::from(bytes_per_second) * time.as_millis()
 }
 
 #[cfg(test)]

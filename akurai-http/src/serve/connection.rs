@@ -204,6 +204,10 @@ impl Connection {
             }
             let filled = self.buffered.fill(wait);
             self.entry.set_busy();
+            if self.buffered.went_on.take().is_some() {
+                // What the client did while the process was stopped is still to be seen.
+                waits = HeadWaits::default();
+            }
             match filled {
                 Ok(0) => return Next::Gone,
                 Ok(_) if idle => self.sent_before = self.entry.sent_bytes(),
