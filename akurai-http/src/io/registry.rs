@@ -1,7 +1,7 @@
 //! The server's connections: their counts and bounds, and the sockets that a shutdown must reach.
 
 mod entry;
-mod lending;
+mod exchange;
 mod outcomes;
 
 use std::collections::HashMap;

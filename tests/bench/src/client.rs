@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::counts::Counts;
 use crate::pace::{Due, Pace, Random};
 use crate::tls::Tls;
 use crate::wire::Wire;
@@ -122,19 +123,6 @@ struct Connection<A> {
     is_slow: bool,
     /// Closed by the server, or about to be closed.
     used: bool,
-}
-
-struct Counts {
-    since: Instant,
-    answers: u64,
-    /// Answers to slow requests.
-    slow: u64,
-    /// Content in both directions.
-    bytes: u64,
-    reads: u64,
-    /// Time in which no answer was there to be read.
-    idle: Duration,
-    latencies_us: Vec<u32>,
 }
 
 pub struct Client<A> {
@@ -465,43 +453,5 @@ impl<A: Answers> Connection<A> {
             counts.latency(self.asked);
         }
         Ok(true)
-    }
-}
-
-impl Counts {
-    fn new() -> Self {
-        Self {
-            since: Instant::now(),
-            answers: 0,
-            slow: 0,
-            bytes: 0,
-            reads: 0,
-            idle: Duration::ZERO,
-            latencies_us: Vec::new(),
-        }
-    }
-
-    fn latency(&mut self, since: Instant) {
-        let latency = since.elapsed().as_micros().min(u128::from(u32::MAX));
-        self.latencies_us.push(latency as u32);
-    }
-
-    fn report(&mut self) -> String {
-        self.latencies_us.sort_unstable();
-        let at = |part: f64| {
-            let index = (self.latencies_us.len() as f64 * part) as usize;
-            self.latencies_us.get(index).copied().unwrap_or(0)
-        };
-        format!(
-            "{{\"took_us\":{},\"requests\":{},\"slow\":{},\"bytes\":{},\"reads\":{},\"idle_us\":{},\"p50_us\":{},\"p99_us\":{}}}",
-            self.since.elapsed().as_micros(),
-            self.answers,
-            self.slow,
-            self.bytes,
-            self.reads,
-            self.idle.as_micros(),
-            at(0.5),
-            at(0.99),
-        )
     }
 }

@@ -1,6 +1,7 @@
 //! Code that the servers share: the events and the times of publishing, and the load.
 
 pub mod client;
+mod counts;
 pub mod floor;
 pub mod frame;
 #[path = "../../tls/src/info.rs"]

@@ -84,7 +84,7 @@ impl WriteRate {
     }
 
     /// Counts a write of `bytes` that took the time `waited`. An error if the client is too slow.
-    fn count(&mut self, waited: Duration, bytes: usize) -> io::Result<()> {
+    pub(super) fn count(&mut self, waited: Duration, bytes: usize) -> io::Result<()> {
         self.idle = match bytes {
             0 => self.idle + waited,
             _ => Duration::ZERO,

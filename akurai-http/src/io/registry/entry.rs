@@ -34,7 +34,7 @@ pub(crate) struct RegistryEntry {
     /// The connection is in the shared set of busy ones, and its socket does not wait.
     pub(super) is_lent: AtomicBool,
     /// The connection was ended by force, so its input has gaps. Reads return 0.
-    is_cut: AtomicBool,
+    pub(super) is_cut: AtomicBool,
     /// Called at a shutdown, instead of ending the input.
     stop_hook: OnceLock<StopHook>,
     /// How the reads and writes of the upgrade's owner went, if anybody asks.
@@ -99,48 +99,9 @@ impl RegistryEntry {
         }
     }
 
-    #[inline]
-    pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut result = self.transport.read(buf);
-        if self.must_wait(&result) {
-            result = self.transport.read(buf);
-        }
-        self.count_read(result)
-    }
-
-    #[inline]
-    pub(super) fn count_read(&self, result: io::Result<usize>) -> io::Result<usize> {
-        // A forced end may have discarded bytes in front of these.
-        if self.is_cut.load(Ordering::SeqCst) {
-            return Ok(0);
-        }
-        let count = result.map_err(|error| self.noted(error))?;
-        self.traffic
-            .bytes_received
-            .fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-
-    #[inline]
-    pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        let mut written = self.transport.write(buf);
-        if self.must_wait(&written) {
-            written = self.transport.write(buf);
-        }
-        self.count_written(written)
-    }
-
-    pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut written = self.transport.write_vectored(bufs);
-        if self.must_wait(&written) {
-            written = self.transport.write_vectored(bufs);
-        }
-        self.count_written(written)
-    }
-
     /// The same error of a call. Tells why the session failed, if that is its cause.
     #[cold]
-    fn noted(&self, error: io::Error) -> io::Error {
+    pub(super) fn noted(&self, error: io::Error) -> io::Error {
         self.tell_session_failure();
         error
     }
@@ -219,15 +180,6 @@ impl RegistryEntry {
             outcomes.last_read.settle();
             outcomes.last_write.settle();
         }
-    }
-
-    #[inline]
-    pub(super) fn count_written(&self, result: io::Result<usize>) -> io::Result<usize> {
-        let count = result.map_err(|error| self.noted(error))?;
-        self.traffic
-            .bytes_sent
-            .fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
     }
 
     /// Counts a request. Only the thread that serves the connection does so.
