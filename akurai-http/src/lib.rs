@@ -33,7 +33,9 @@
 //! [`Reply`]: a [`Response`], or an [`Upgrade`], which takes the connection out of HTTP and hands
 //! its socket to a closure. [`sse`] is such an upgrade; `akurai-ws` has another. The closure keeps
 //! the connection's thread until it returns, and the server starts another thread for the next
-//! connection.
+//! connection. Where many connections are busy at once, few threads serve them all, without a switch
+//! of threads for each request. So a handler may find itself on another thread with the next request
+//! of the same connection: what belongs to a connection does not belong into a `thread_local!`.
 //!
 //! The crate also has [`middleware`] (access log, CORS, cross-origin protection, gzip, limits for
 //! each client address, request ids, security headers, timing), Basic and Bearer credentials

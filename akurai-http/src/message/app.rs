@@ -12,7 +12,8 @@ use crate::{IntoReply, Limits, Method, Reply, Request, RequestError, Response};
 /// assert_eq!(app.handle(&Request::new(Method::Get, "/x")).response().body(), Some(&b"you asked for /x\n"[..]));
 /// ```
 pub trait App: Send + Sync + 'static {
-    /// Answers one request. Many threads call it at a time. A panic costs one connection a 500.
+    /// Answers one request. Many threads call it at a time, and not always the same one for a
+    /// connection. A panic costs one connection a 500.
     fn handle(&self, request: &Request) -> Reply;
 
     /// Answers a request whose body is announced to be too long, instead of
