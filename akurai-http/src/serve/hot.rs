@@ -194,7 +194,7 @@ impl<C: Busy> Hot<C> {
                 Visit::Leaves(work) => set.give(lendable, work),
             }
             if lacks_core {
-                set.close();
+                set.close_for_others();
             }
             if lacks_core || set.judge(is_hit) {
                 self.changed.notify_all();

@@ -13,7 +13,7 @@ const MISSES: u8 = 64;
 const WINDOW: usize = 512;
 const ROUNDS: usize = 8;
 
-/// How long nobody lends when too few visits found something: the first time, and at most.
+/// How long nobody lends when too few visits found something again and again: at first, and at most.
 const PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 
@@ -79,7 +79,7 @@ impl<C> BusySet<C> {
             is_watched: false,
             visits: 0,
             hits: 0,
-            pause: Duration::ZERO,
+            pause: PAUSE,
             closed_until: None,
             always,
         }
@@ -196,13 +196,19 @@ impl<C> BusySet<C> {
         }
     }
 
-    /// Every connection gets its thread back, and nobody lends for some time.
-    pub(super) fn close(&mut self) {
+    /// As [`close`](Self::close), with a pause in any case.
+    pub(super) fn close_for_others(&mut self) {
+        self.pause = self.pause.max(PAUSE);
+        self.close();
+    }
+
+    /// Every connection gets its thread back, and nobody lends for the pause.
+    fn close(&mut self) {
         self.wanted = 0;
         self.give_all();
         if !self.always {
-            self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
             self.closed_until = Some(Instant::now() + self.pause);
+            self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
         }
     }
 
@@ -217,7 +223,10 @@ impl<C> BusySet<C> {
         (self.hits, self.visits) = (0, 0);
         // With fewer hits, waiting is cheaper than looking.
         if hits >= visits / 8 {
-            self.pause = Duration::ZERO;
+            if hits >= visits / 4 {
+                // The first lull after this is only a lull.
+                self.pause = Duration::ZERO;
+            }
             let has_work = hits > visits / 4 * 3 && self.lent.len() > 8 * self.wanted;
             let grows = has_work && self.wanted < self.sweeps.len();
             self.wanted += usize::from(grows);
