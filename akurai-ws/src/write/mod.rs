@@ -2,6 +2,8 @@
 
 pub(crate) mod message_writer;
 #[cfg(test)]
+#[path = "../../../tests/model/scheduler.rs"]
+#[allow(dead_code, reason = "other crates use the rest")]
 mod model;
 mod monitor;
 pub(crate) mod outbox;

@@ -42,7 +42,7 @@ impl<T> Monitor<T> {
     pub(super) fn wait<'m>(&'m self, guard: Guard<'m, T>, most: Duration) -> Guard<'m, T> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         #[cfg(test)]
-        let (guard, most) = model::wait(&self.value, &self.waiting, guard, most);
+        let (guard, most) = model::wait(&self.value, guard, most);
         let waited = self.changed.wait_timeout(guard, most);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         waited.unwrap_or_else(PoisonError::into_inner).0
@@ -53,7 +53,7 @@ impl<T> Monitor<T> {
     pub(super) fn wake(&self, _: &Guard<'_, T>) {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             #[cfg(test)]
-            model::wake(&self.waiting);
+            model::wake(&self.value);
             self.changed.notify_all();
         }
     }

@@ -1,4 +1,5 @@
-//! The scheduler of the outbox's model test: it runs threads one at a time, in all orders.
+//! The scheduler of the model tests: it runs threads one at a time, in all orders. The crates that
+//! have such a test include this file.
 //!
 //! The threads are real, but only one of them runs at a time. The scheduler may switch to another
 //! thread wherever a thread takes a lock, writes or waits. A run is described by the choices that
@@ -10,12 +11,9 @@
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
-
-use crate::lock::lock;
 
 pub(super) type Body = Box<dyn FnOnce() + Send>;
 
@@ -62,7 +60,7 @@ struct ModelThread {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum ThreadState {
     Ready,
-    /// On this monitor, or only for the time to pass.
+    /// For this value to change, or only for the time to pass.
     Waiting(usize, Duration),
     Done,
 }
@@ -228,7 +226,13 @@ impl Run {
                 ThreadState::Waiting(_, until) => Some(until),
                 _ => None,
             });
-            self.time = waits.min()?;
+            let end = waits.min()?;
+            if end == Duration::MAX {
+                let failure = "each thread waits for another";
+                self.failure.get_or_insert(failure.to_owned());
+                return self.next(me);
+            }
+            self.time = end;
             for thread in &mut self.threads {
                 if matches!(thread.state, ThreadState::Waiting(_, until) if until <= self.time) {
                     thread.state = ThreadState::Ready;
@@ -248,6 +252,11 @@ impl Run {
             self.preemptions_left -= 1;
         }
         Some(next)
+    }
+
+    fn waiting_for(&self, value: usize) -> Vec<usize> {
+        let waits = |id: &usize| matches!(self.threads[*id].state, ThreadState::Waiting(on, _) if on == value);
+        (0..self.threads.len()).filter(waits).collect()
     }
 
     fn choose(&mut self, of: usize) -> usize {
@@ -293,15 +302,17 @@ pub(super) fn pass_time(time: Duration) {
     wait_until_woken(0, time);
 }
 
-fn wait_until_woken(monitor: usize, most: Duration) {
+fn wait_until_woken(value: usize, most: Duration) {
     if let Some((scheduler, me)) = me() {
         let mut run = scheduler.run();
-        let until = run.time + most;
-        run.threads[me].state = ThreadState::Waiting(monitor, until);
+        let until = run.time.saturating_add(most);
+        run.threads[me].state = ThreadState::Waiting(value, until);
         if run.failure.is_some() {
             // No thread wakes another any more.
-            run.time = until;
             run.threads[me].state = ThreadState::Ready;
+            run.time = until;
+            drop(run);
+            scheduler.leave_if_failed(me);
             return;
         }
         drop(run);
@@ -309,9 +320,10 @@ fn wait_until_woken(monitor: usize, most: Duration) {
     }
 }
 
+/// Waits until another thread wakes it, for at most this long; [`Duration::MAX`] has no end. Returns
+/// how long the caller is still to wait: all of it outside of a run.
 pub(super) fn wait<'m, T>(
     value: &'m Mutex<T>,
-    waiting: &AtomicUsize,
     guard: MutexGuard<'m, T>,
     most: Duration,
 ) -> (MutexGuard<'m, T>, Duration) {
@@ -319,21 +331,38 @@ pub(super) fn wait<'m, T>(
         return (guard, most);
     }
     drop(guard);
-    wait_until_woken(waiting as *const AtomicUsize as usize, most);
-    let guard = lock(value);
-    (guard, Duration::ZERO)
+    wait_until_woken(address(value), most);
+    (lock(value), Duration::ZERO)
 }
 
-pub(super) fn wake(waiting: &AtomicUsize) {
-    let Some((scheduler, _)) = me() else {
-        return;
-    };
-    let monitor = waiting as *const AtomicUsize as usize;
-    for thread in &mut scheduler.run().threads {
-        if matches!(thread.state, ThreadState::Waiting(on, _) if on == monitor) {
-            thread.state = ThreadState::Ready;
+/// Wakes each thread that waits for this value.
+pub(super) fn wake<T>(value: &Mutex<T>) {
+    if let Some((scheduler, _)) = me() {
+        let mut run = scheduler.run();
+        for id in run.waiting_for(address(value)) {
+            run.threads[id].state = ThreadState::Ready;
         }
     }
+}
+
+/// Wakes one of the threads that wait for this value, whichever it is.
+pub(super) fn wake_one<T>(value: &Mutex<T>) {
+    if let Some((scheduler, _)) = me() {
+        let mut run = scheduler.run();
+        let waiting = run.waiting_for(address(value));
+        if !waiting.is_empty() && run.failure.is_none() {
+            let woken = waiting[run.choose(waiting.len())];
+            run.threads[woken].state = ThreadState::Ready;
+        }
+    }
+}
+
+fn address<T>(value: &Mutex<T>) -> usize {
+    std::ptr::from_ref(value).addr()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn now() -> Option<Instant> {
