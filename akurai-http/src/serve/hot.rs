@@ -22,19 +22,25 @@
 //! remembered: their requests get a thread before the handler is called.
 
 mod heat;
+#[cfg(test)]
+#[path = "../../../tests/model/scheduler.rs"]
+#[allow(dead_code, reason = "other crates use the rest")]
+mod model;
+mod monitor;
 mod set;
 mod slow_routes;
+#[cfg(test)]
+mod tests;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::io::contain::contain;
-use crate::io::lock::{lock, wait, wait_at_most};
 use crate::io::registry::RegistryEntry;
 use crate::serve::connection::{self, Busy, Connection, Outcome, PendingUpgrade, Visit, Work};
 use crate::serve::serving::Serving;
+use monitor::Monitor;
 use set::{BusySet, Given, Lendable};
 use slow_routes::SlowRoutes;
 
@@ -46,14 +52,13 @@ const LOOK: Duration = Duration::from_millis(1);
 const STARVED: Duration = Duration::from_millis(2);
 
 /// After so many rounds in a row that found nothing, a sweeping thread sleeps after each.
-const EMPTY_ROUNDS: u32 = 4;
-const NAP: Duration = Duration::from_micros(50);
+const EMPTY_ROUNDS: u32 = if cfg!(test) { 1 } else { 4 };
+const NAP: Duration = Duration::from_micros(if cfg!(test) { 1000 } else { 50 });
 
 /// The busy connections of a server.
 pub(crate) struct Hot<C> {
-    set: Mutex<BusySet<C>>,
-    /// A connection is given, or a thread is to sweep or to watch.
-    changed: Condvar,
+    /// It changes when a connection is given, or a thread is to sweep or to watch.
+    set: Monitor<BusySet<C>>,
     /// How many requests the server has answered.
     served: AtomicU64,
     slow: SlowRoutes,
@@ -74,39 +79,45 @@ pub(crate) fn serve(
     hot: &Hot<Connection>,
     entry: Arc<RegistryEntry>,
 ) -> Option<PendingUpgrade> {
-    let mut lendable = Lendable::new(connection::open(serving, entry)?);
-    let mut work = Work::Wait;
-    loop {
-        let connection = &mut lendable.connection;
-        let outcome = match work {
-            Work::Wait => {
-                let next = connection.next_request();
-                connection.answer(next)
-            }
-            Work::Answer(next) => hot.timed(connection, |connection| connection.answer(next)),
-            Work::End(outcome) => outcome,
-        };
-        if !matches!(outcome, Outcome::Persist) {
-            return lendable.connection.end(outcome);
-        }
-        work = Work::Wait;
-        if hot.takes(&mut lendable) {
-            (lendable, work) = hot.lend(lendable);
-            lendable.connection.reclaim();
-        }
-    }
+    let (connection, outcome) = hot.serve(connection::open(serving, entry)?);
+    connection.end(outcome)
 }
 
 impl<C: Busy> Hot<C> {
     /// For this number of cores. `always` lends every connection after every request, for tests.
     pub(crate) fn new(cores: usize, always: bool) -> Hot<C> {
         Hot {
-            set: Mutex::new(BusySet::new(cores, always)),
-            changed: Condvar::new(),
+            set: Monitor::new(BusySet::new(cores, always)),
             served: AtomicU64::new(0),
             slow: SlowRoutes::default(),
             handlers: (0..cores).map(|_| AtomicU64::new(0)).collect(),
             always,
+        }
+    }
+
+    /// Serves one connection until it needs more than an answer: that connection, or another one
+    /// that it has become.
+    fn serve(&self, connection: Box<C>) -> (Box<C>, Outcome) {
+        let mut lendable = Lendable::new(connection);
+        let mut work = Work::Wait;
+        loop {
+            let connection = &mut lendable.connection;
+            let outcome = match work {
+                Work::Wait => {
+                    let next = connection.next_request();
+                    connection.answer(next)
+                }
+                Work::Answer(next) => self.timed(connection, |connection| connection.answer(next)),
+                Work::End(outcome) => outcome,
+            };
+            if !matches!(outcome, Outcome::Persist) {
+                return (lendable.connection, outcome);
+            }
+            work = Work::Wait;
+            if self.takes(&mut lendable) {
+                (lendable, work) = self.lend(lendable);
+                lendable.connection.reclaim();
+            }
         }
     }
 
@@ -131,7 +142,7 @@ impl<C: Busy> Hot<C> {
 
     /// Lends a connection, and waits until one needs this thread.
     fn lend(&self, lendable: Lendable<C>) -> Given<C> {
-        let mut set = lock(&self.set);
+        let mut set = self.set.lock();
         if let Err(lendable) = set.add(lendable) {
             return (lendable, Work::Wait);
         }
@@ -142,7 +153,7 @@ impl<C: Busy> Hot<C> {
             };
             if (given.is_some() || sweep.is_some()) && !set.is_watched && set.has_lent() {
                 // This thread waits no more. Another one becomes the watchman, or sweeps.
-                self.changed.notify_one();
+                self.set.notify_one();
             }
             if let Some(given) = given {
                 return given;
@@ -152,15 +163,14 @@ impl<C: Busy> Hot<C> {
                 if let Some(given) = self.sweep(place, number) {
                     return given;
                 }
-                set = lock(&self.set);
+                set = self.set.lock();
             } else if set.is_watched || !set.is_swept() {
-                set = wait(&self.changed, set);
+                set = self.set.wait(set);
             } else {
                 set.is_watched = true;
-                set = wait_at_most(&self.changed, set, LOOK);
+                set = self.set.wait_at_most(set, LOOK);
                 set.is_watched = false;
-                let handlers = self.handlers.iter();
-                set.end_kept_sweeps(handlers.map(|handler| handler.load(Ordering::Relaxed)));
+                set.end_kept_sweeps(&self.handlers);
             }
         }
     }
@@ -168,18 +178,19 @@ impl<C: Busy> Hot<C> {
     /// Visits one connection after the other, until the sweep is over. If a handler has kept this
     /// thread, another thread sweeps, and this one goes on with the handler's connection.
     fn sweep(&self, place: usize, number: u64) -> Option<Given<C>> {
-        let mut set = lock(&self.set);
+        let mut set = self.set.lock();
         let mut rounds = Rounds::default();
-        while let Some((mut lendable, visit_number, others)) = set.next(place, number) {
+        while let Some((mut lendable, visit_number, others)) = set.next() {
             drop(set);
-            let begun = self.slow.are_running().then(Instant::now);
+            let begun = self.slow.are_running().then(monitor::now);
             rounds.wait(others);
             let visit = self.visit(&mut lendable.connection, place, visit_number);
-            let lacks_core = begun.is_some_and(|begun| begun.elapsed() > STARVED);
+            let lacks_core = begun.is_some_and(|begun| monitor::now() - begun > STARVED);
             let is_hit = !matches!(visit, Visit::Nothing);
             rounds.note(is_hit);
-            set = lock(&self.set);
+            set = self.set.lock();
             if !set.has_sweep(place, number) {
+                debug_assert!(is_hit, "lost outside of a handler");
                 drop(set);
                 self.slow.mark(lendable.connection.route_key());
                 return Some(match visit {
@@ -197,13 +208,13 @@ impl<C: Busy> Hot<C> {
                 set.close_for_others();
             }
             if lacks_core || set.judge(is_hit) {
-                self.changed.notify_all();
+                self.set.notify_all();
             } else if set.given.len() > given {
-                self.changed.notify_one();
+                self.set.notify_one();
             }
         }
         if set.end_sweep(place, number) {
-            self.changed.notify_all();
+            self.set.notify_all();
         }
         None
     }
@@ -211,13 +222,21 @@ impl<C: Busy> Hot<C> {
     fn visit(&self, connection: &mut C, place: usize, number: u64) -> Visit {
         let handler = &self.handlers[place];
         let is_slow = |connection: &C| self.slow.find(|| connection.route_key()).is_some();
-        let note_handler = |is_running| {
-            let number = if is_running { number } else { 0 };
-            handler.store(number, Ordering::Relaxed);
+        // The watchman may have ended the sweep while the handler was running.
+        let order = Ordering::Relaxed;
+        let note_end = || handler.compare_exchange(number, 0, order, order).is_ok();
+        let note_handler = |is_running| match is_running {
+            true => {
+                handler.store(number, order);
+                true
+            }
+            false => note_end(),
         };
         // Only a fault of ours panics here. It costs one connection.
-        let visit = contain(|| connection.visit(is_slow, note_handler));
-        let visit = visit.unwrap_or(Visit::Leaves(Work::End(Outcome::Gone)));
+        let visit = contain(|| connection.visit(is_slow, note_handler)).unwrap_or_else(|_| {
+            note_end();
+            Visit::Leaves(Work::End(Outcome::Gone))
+        });
         if let Visit::Served(count) = visit {
             self.served.fetch_add(count, Ordering::Relaxed);
         }
@@ -249,8 +268,8 @@ impl Rounds {
         self.visits = 0;
         self.empty = (self.empty + 1).min(EMPTY_ROUNDS + 1);
         match self.empty > EMPTY_ROUNDS {
-            true => thread::sleep(NAP),
-            false => thread::yield_now(),
+            true => monitor::sleep(NAP),
+            false => monitor::give_way(),
         }
     }
 }

@@ -30,6 +30,11 @@ pub(crate) enum Work {
 
 /// A connection that may be lent.
 pub(crate) trait Busy: Send {
+    /// Waits for the next request.
+    fn next_request(&mut self) -> Next;
+
+    fn answer(&mut self, next: Next) -> Outcome;
+
     /// Whether all that the client sent was answered.
     fn is_input_used(&self) -> bool;
 
@@ -37,14 +42,30 @@ pub(crate) trait Busy: Send {
     fn may_be_lent(&mut self) -> bool;
 
     /// Serves what is here. `is_slow` tells whether the handler of the request may take long, and
-    /// `note_handler` is called when a handler begins, and when it has ended.
-    fn visit(&mut self, is_slow: impl Fn(&Self) -> bool, note_handler: impl Fn(bool)) -> Visit;
+    /// `note_handler` is called when a handler begins, and when it has ended. False: it took so
+    /// long that another thread sweeps, and this one goes on with the connection.
+    fn visit(
+        &mut self,
+        is_slow: impl Fn(&Self) -> bool,
+        note_handler: impl Fn(bool) -> bool,
+    ) -> Visit;
 
     /// Stands for all requests that the same handler answers.
     fn route_key(&self) -> u64;
+
+    /// From now on the socket waits again. One that cannot fails at its next read.
+    fn reclaim(&self);
 }
 
 impl Busy for Connection {
+    fn next_request(&mut self) -> Next {
+        Connection::next_request(self)
+    }
+
+    fn answer(&mut self, next: Next) -> Outcome {
+        Connection::answer(self, next)
+    }
+
     fn is_input_used(&self) -> bool {
         self.buffered.unread().is_empty()
     }
@@ -53,7 +74,11 @@ impl Busy for Connection {
         self.buffered.flush().is_ok() && self.may_rest()
     }
 
-    fn visit(&mut self, is_slow: impl Fn(&Self) -> bool, note_handler: impl Fn(bool)) -> Visit {
+    fn visit(
+        &mut self,
+        is_slow: impl Fn(&Self) -> bool,
+        note_handler: impl Fn(bool) -> bool,
+    ) -> Visit {
         if self.is_input_used() {
             match self.buffered.fill_lent() {
                 Ok(0) => return Visit::Leaves(Work::End(Outcome::Gone)),
@@ -73,10 +98,13 @@ impl Busy for Connection {
             };
             note_handler(true);
             let outcome = self.answer(next);
-            note_handler(false);
+            let may_go_on = note_handler(false);
             served += 1;
             if !matches!(outcome, Outcome::Persist) {
                 return Visit::Leaves(Work::End(outcome));
+            }
+            if !may_go_on {
+                return Visit::Leaves(Work::Wait);
             }
         }
         let may_stay = self.buffered.flush_lent() && (!self.is_input_used() || self.may_rest());
@@ -92,6 +120,10 @@ impl Busy for Connection {
         route.unwrap_or(self.request.path()).hash(&mut hasher);
         self.request.method().as_str().hash(&mut hasher);
         hasher.finish()
+    }
+
+    fn reclaim(&self) {
+        let _ = self.entry.reclaim();
     }
 }
 
@@ -109,10 +141,5 @@ impl Connection {
     fn may_rest(&mut self) -> bool {
         let mut wait = self.serving.idle_wait(false);
         !wait.is_zero() && self.rest(&mut wait)
-    }
-
-    /// From now on the socket waits again. One that cannot fails at its next read.
-    pub(crate) fn reclaim(&self) {
-        let _ = self.entry.reclaim();
     }
 }

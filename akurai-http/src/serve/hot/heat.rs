@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::monitor;
+
 /// Longest time that each request of others may have taken, between two of ours.
 const PACE: Duration = Duration::from_micros(40);
 
@@ -29,7 +31,7 @@ impl Heat {
             self.streak = 0;
             return false;
         }
-        let now = Instant::now();
+        let now = monitor::now();
         let others = u32::try_from(others).unwrap_or(u32::MAX);
         let is_dense = self
             .at
@@ -50,5 +52,62 @@ impl Heat {
     /// The connection has been silent.
     pub(crate) fn cool(&mut self) {
         self.streak = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model;
+    use super::*;
+
+    /// Requests of a connection: after how long each comes, and how many of others the server has
+    /// answered before it. Which of them find it hot.
+    fn check(requests: &[(Duration, u64)], expected: &[bool]) {
+        let (requests, expected) = (requests.to_vec(), expected.to_vec());
+        let program = || {
+            let (requests, expected) = (requests.clone(), expected.clone());
+            let run = move || {
+                let (mut heat, mut served) = (Heat::default(), 0);
+                let note = |&(time, others): &(Duration, u64)| {
+                    model::pass_time(time);
+                    served += others + 1;
+                    heat.note(served)
+                };
+                let noted: Vec<bool> = requests.iter().map(note).collect();
+                assert_eq!(noted, expected, "{requests:?}");
+            };
+            let verify: Box<dyn FnOnce(model::Report)> = Box::new(|_| ());
+            (vec![Box::new(run) as model::Body], verify)
+        };
+        model::explore(0, program);
+    }
+
+    #[test]
+    fn many_busy_connections_are_hot() {
+        const F: bool = false;
+        let (dense, sparse) = (PACE * 10, PACE * 10 + Duration::from_nanos(1));
+        check(&[(dense, 10); 6], &[F, F, F, F, true, true]);
+        check(&[(sparse, 10); 6], &[F; 6]);
+        // Two others are enough, one is not.
+        check(&[(PACE * 2, 2); 5], &[F, F, F, F, true]);
+        check(&[(Duration::ZERO, 1); 6], &[F; 6]);
+        // One request of another pace begins it again.
+        let mut requests = [(dense, 10); 11];
+        requests[5] = (sparse, 10);
+        check(&requests, &[F, F, F, F, true, F, F, F, F, true, true]);
+        // After one at which the clock was not read, the next one's time is too long.
+        requests[5] = (dense, 1);
+        check(&requests, &[F, F, F, F, true, F, F, F, F, F, true]);
+    }
+
+    #[test]
+    fn a_connection_that_was_silent_is_cool() {
+        let mut heat = Heat {
+            streak: STREAK,
+            ..Heat::default()
+        };
+        heat.cool();
+        assert!(!heat.note(100));
+        assert!(heat.streak < STREAK);
     }
 }

@@ -1,17 +1,22 @@
 //! The set of busy connections, and how many threads sweep it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::heat::Heat;
+use super::monitor;
 use crate::serve::connection::Work;
 
 /// After so many visits in a row that found nothing, a connection gets a thread.
-const MISSES: u8 = 64;
+pub(super) const MISSES: u8 = if cfg!(test) { 5 } else { 64 };
 
 /// So many visits at least are judged together, and so many to each connection.
-const WINDOW: usize = 512;
-const ROUNDS: usize = 8;
+const WINDOW: usize = if cfg!(test) { 12 } else { 512 };
+const ROUNDS: usize = if cfg!(test) { 2 } else { 8 };
+
+/// With more connections for each sweep there may be work for one more.
+const CROWD: usize = if cfg!(test) { 1 } else { 8 };
 
 /// How long nobody lends when too few visits found something again and again: at first, and at most.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -89,7 +94,7 @@ impl<C> BusySet<C> {
     pub(super) fn add(&mut self, lendable: Lendable<C>) -> Result<(), Lendable<C>> {
         if self
             .closed_until
-            .is_some_and(|until| Instant::now() < until)
+            .is_some_and(|until| monitor::now() < until)
         {
             return Err(lendable);
         }
@@ -100,10 +105,9 @@ impl<C> BusySet<C> {
     }
 
     /// The connection whose turn it is, the number of the visit, and how many others there are.
-    /// `None` if the sweep is over: another thread has its place, there are more sweeps than
-    /// wanted, or nothing is left to visit.
-    pub(super) fn next(&mut self, place: usize, number: u64) -> Option<(Lendable<C>, u64, usize)> {
-        if !self.has_sweep(place, number) || self.sweeping > self.wanted {
+    /// `None` if the sweep is over: there are more sweeps than wanted, or nothing is left to visit.
+    pub(super) fn next(&mut self) -> Option<(Lendable<C>, u64, usize)> {
+        if self.sweeping > self.wanted {
             return None;
         }
         let lendable = self.lent.pop_front()?;
@@ -171,10 +175,10 @@ impl<C> BusySet<C> {
     /// Ends a sweep. It leaves no connection behind when nobody is to sweep: then this is true, and
     /// waiting threads are to look.
     pub(super) fn end_sweep(&mut self, place: usize, number: u64) -> bool {
-        if self.has_sweep(place, number) {
-            self.sweeps[place].number = None;
-            self.sweeping -= 1;
-        }
+        // Another thread takes over only while this one is in a handler.
+        debug_assert!(self.has_sweep(place, number), "another sweep has its place");
+        self.sweeps[place].number = None;
+        self.sweeping -= 1;
         let leaves = self.wanted == 0 && !self.lent.is_empty();
         if leaves {
             self.give_all();
@@ -183,12 +187,14 @@ impl<C> BusySet<C> {
     }
 
     /// Ends each sweep that is in the same handler as at the last call, if other connections wait.
-    /// `handlers` are those in which they are now, or 0.
-    pub(super) fn end_kept_sweeps(&mut self, handlers: impl Iterator<Item = u64>) {
-        for (sweep, now) in self.sweeps.iter_mut().zip(handlers) {
-            // A smaller number is of a sweep whose place this one has taken.
-            let is_of_sweep = sweep.number.is_some_and(|number| now > number);
-            if is_of_sweep && now == sweep.seen && !self.lent.is_empty() {
+    /// `handlers` has the number of the visit in whose handler each place is, or 0.
+    pub(super) fn end_kept_sweeps(&mut self, handlers: &[AtomicU64]) {
+        let order = Ordering::Relaxed;
+        for (sweep, handler) in self.sweeps.iter_mut().zip(handlers) {
+            let now = handler.load(order);
+            let is_kept = now != 0 && now == sweep.seen && !self.lent.is_empty();
+            // From then on the place is the next sweep's, and the handler's end is not noted.
+            if is_kept && handler.compare_exchange(now, 0, order, order).is_ok() {
                 sweep.number = None;
                 self.sweeping -= 1;
             }
@@ -207,7 +213,7 @@ impl<C> BusySet<C> {
         self.wanted = 0;
         self.give_all();
         if !self.always {
-            self.closed_until = Some(Instant::now() + self.pause);
+            self.closed_until = Some(monitor::now() + self.pause);
             self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
         }
     }
@@ -227,7 +233,7 @@ impl<C> BusySet<C> {
                 // The first lull after this is only a lull.
                 self.pause = Duration::ZERO;
             }
-            let has_work = hits > visits / 4 * 3 && self.lent.len() > 8 * self.wanted;
+            let has_work = hits > visits / 4 * 3 && self.lent.len() > CROWD * self.wanted;
             let grows = has_work && self.wanted < self.sweeps.len();
             self.wanted += usize::from(grows);
             return grows;
@@ -238,5 +244,156 @@ impl<C> BusySet<C> {
         }
         self.close();
         true
+    }
+}
+
+#[cfg(test)]
+impl<C> BusySet<C> {
+    /// Checks what must hold whenever no thread has the lock. Returns until when nobody lends.
+    pub(super) fn check(&self) -> Option<Instant> {
+        let numbers = self.sweeps.iter().filter_map(|it| it.number);
+        assert_eq!(numbers.count(), self.sweeping);
+        assert!(self.wanted <= self.sweeps.len());
+        self.closed_until
+    }
+
+    /// Checks what must hold when all connections have ended.
+    pub(super) fn check_end(&self) {
+        self.check();
+        assert!(self.lent.is_empty() && self.given.is_empty(), "left behind");
+        assert!(!self.is_swept() && !self.is_watched, "without a thread");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set_of(places: usize, names: &[char]) -> BusySet<char> {
+        let mut set = BusySet::new(places, false);
+        for name in names {
+            assert!(set.add(Lendable::new(Box::new(*name))).is_ok());
+        }
+        set
+    }
+
+    fn names<'s>(queue: impl IntoIterator<Item = &'s Lendable<char>>) -> String {
+        queue.into_iter().map(|it| *it.connection).collect()
+    }
+
+    fn given(set: &BusySet<char>) -> String {
+        names(set.given.iter().map(|(lendable, _)| lendable))
+    }
+
+    /// So many visits in turn.
+    fn visit(set: &mut BusySet<char>, visits: usize, is_hit: bool) -> bool {
+        let mut are_to_look = false;
+        for _ in 0..visits {
+            let (lendable, ..) = set.next().expect("a connection is lent");
+            match is_hit {
+                true => set.put_back(lendable),
+                false => set.missed(lendable),
+            }
+            are_to_look |= set.judge(is_hit);
+        }
+        are_to_look
+    }
+
+    #[test]
+    fn connections_have_their_turns() {
+        let mut set = set_of(1, &['a', 'b', 'c']);
+        assert!(set.begin_sweep().is_some());
+        assert!(set.begin_sweep().is_none(), "one is enough");
+        let (a, first, others) = set.next().unwrap();
+        assert_eq!((*a.connection, others), ('a', 2));
+        let (b, second, others) = set.next().unwrap();
+        assert_eq!((*b.connection, others), ('b', 1));
+        assert!(second > first);
+        set.put_back(b);
+        set.give(a, Work::Wait);
+        assert_eq!((names(&set.lent), given(&set)), ("cb".into(), "a".into()));
+    }
+
+    #[test]
+    fn a_silent_connection_gets_a_thread() {
+        let mut set = set_of(1, &['a']);
+        set.begin_sweep();
+        visit(&mut set, usize::from(MISSES) - 1, false);
+        visit(&mut set, 1, true);
+        visit(&mut set, usize::from(MISSES) - 1, false);
+        assert_eq!(names(&set.lent), "a");
+        visit(&mut set, 1, false);
+        assert_eq!((names(&set.lent), given(&set)), ("".into(), "a".into()));
+    }
+
+    #[test]
+    fn more_threads_sweep_when_there_is_work() {
+        let mut set = set_of(2, &['a', 'b']);
+        let first = set.begin_sweep().unwrap();
+        assert!(visit(&mut set, WINDOW, true));
+        let second = set.begin_sweep().unwrap();
+        assert_ne!(first.0, second.0);
+        assert!(set.begin_sweep().is_none());
+        assert!(!visit(&mut set, WINDOW, true), "there are two places");
+    }
+
+    #[test]
+    fn all_get_threads_when_too_few_visits_find_something() {
+        let mut set = set_of(1, &['a', 'b', 'c']);
+        let (place, number) = set.begin_sweep().unwrap();
+        visit(&mut set, WINDOW, false);
+        assert!(set.next().is_none());
+        set.end_sweep(place, number);
+        assert_eq!((names(&set.lent).len(), given(&set).len()), (0, 3));
+        assert!(!set.is_swept());
+        // Nobody lends for some time.
+        set.closed_until = set.closed_until.map(|until| until + LONGEST_PAUSE * 1000);
+        assert!(set.add(Lendable::new(Box::new('d'))).is_err());
+        set.closed_until = Some(monitor::now());
+        assert!(set.add(Lendable::new(Box::new('d'))).is_ok());
+        assert!(set.begin_sweep().is_some());
+    }
+
+    #[test]
+    fn pauses_grow_to_a_limit() {
+        let mut set = set_of(1, &[]);
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            pauses.push(set.pause.as_millis());
+            set.close();
+        }
+        assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 640]);
+    }
+
+    #[test]
+    fn a_sweep_ends_if_a_handler_keeps_it() {
+        let order = Ordering::Relaxed;
+        let mut set = set_of(1, &['a', 'b']);
+        let (place, number) = set.begin_sweep().unwrap();
+        let (_, visit, _) = set.next().unwrap();
+        let handlers = [AtomicU64::new(visit)];
+        set.end_kept_sweeps(&handlers);
+        assert!(set.has_sweep(place, number), "seen for the first time");
+        handlers[0].store(visit + 1, order);
+        set.end_kept_sweeps(&handlers);
+        assert!(set.has_sweep(place, number), "it is another one");
+        handlers[0].store(0, order);
+        set.end_kept_sweeps(&handlers);
+        set.end_kept_sweeps(&handlers);
+        assert!(set.has_sweep(place, number), "it is in none");
+        handlers[0].store(visit, order);
+        set.end_kept_sweeps(&handlers);
+        set.end_kept_sweeps(&handlers);
+        assert!(!set.has_sweep(place, number));
+        assert_eq!(handlers[0].load(order), 0, "the place is free");
+        let (next_place, next_number) = set.begin_sweep().unwrap();
+        assert_eq!(next_place, place);
+        assert!(next_number > visit);
+        // No other connection waits.
+        set.next().unwrap();
+        handlers[0].store(next_number + 1, order);
+        set.end_kept_sweeps(&handlers);
+        set.end_kept_sweeps(&handlers);
+        assert!(set.has_sweep(next_place, next_number));
     }
 }

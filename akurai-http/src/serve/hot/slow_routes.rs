@@ -1,7 +1,9 @@
 //! Routes whose handlers took so long that other connections had to wait.
 
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use super::monitor;
 
 /// How many routes can be told apart. Two that share a place are slow together.
 const PLACES: usize = 256;
@@ -48,10 +50,10 @@ impl SlowRoutes {
     /// Runs the handler of a slow route, and notes how long it takes this time.
     pub(crate) fn time<T>(&self, key: u64, handle: impl FnOnce() -> T) -> T {
         self.running.fetch_add(1, Ordering::Relaxed);
-        let begun = Instant::now();
+        let begun = monitor::now();
         let outcome = handle();
         self.running.fetch_sub(1, Ordering::Relaxed);
-        match begun.elapsed() > SLOW {
+        match monitor::now() - begun > SLOW {
             true => self.mark(key),
             false => self.change(key, |mark| mark.saturating_sub(1)),
         }
@@ -80,5 +82,62 @@ impl SlowRoutes {
 
     fn place(&self, key: u64) -> &AtomicU8 {
         &self.marks[key as usize % PLACES]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model;
+    use super::*;
+
+    /// Runs in the time of a model: it passes only where the test says so.
+    fn in_model_time(run: fn()) {
+        model::explore(0, || (vec![Box::new(run)], Box::new(|_| ())));
+    }
+
+    #[test]
+    fn a_mark_wears_off_after_fast_requests() {
+        in_model_time(|| {
+            let slow = SlowRoutes::default();
+            assert_eq!(slow.find(|| unreachable!("no route is marked")), None);
+            slow.mark(7);
+            assert_eq!(slow.find(|| 7), Some(7));
+            assert_eq!(slow.find(|| 8), None);
+            for _ in 0..MARK {
+                assert_eq!(slow.find(|| 7), Some(7));
+                slow.time(7, || model::pass_time(SLOW));
+            }
+            assert_eq!(slow.find(|| unreachable!("no route is marked")), None);
+        });
+    }
+
+    #[test]
+    fn a_slow_request_renews_a_mark() {
+        in_model_time(|| {
+            let slow = SlowRoutes::default();
+            slow.mark(7);
+            let more = SLOW + Duration::from_nanos(1);
+            slow.time(7, || {
+                assert!(slow.are_running());
+                model::pass_time(more);
+            });
+            assert!(!slow.are_running());
+            for _ in 0..2 * MARK {
+                assert_eq!(slow.find(|| 7), Some(7));
+                slow.time(7, || ());
+            }
+            assert_eq!(slow.find(|| 7), None);
+        });
+    }
+
+    #[test]
+    fn a_mark_has_an_end() {
+        in_model_time(|| {
+            let slow = SlowRoutes::default();
+            (0..1000).for_each(|_| slow.mark(7));
+            // The same place, so the same mark.
+            (0..255).for_each(|_| slow.time(7 + PLACES as u64, || ()));
+            assert_eq!(slow.find(|| unreachable!("no route is marked")), None);
+        });
     }
 }
