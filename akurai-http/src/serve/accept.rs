@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::Response;
 use crate::io::contain::contain;
 use crate::io::failure::{Failure, is_disconnect};
 use crate::io::limits::Limits;
@@ -100,8 +101,8 @@ impl RunningServer {
     }
 
     /// The life of a thread: it accepts a connection, makes sure that another thread waits for the
-    /// next one, and serves its own. So no connection is handed from thread to thread, and no
-    /// connection waits for a slow one.
+    /// next one, and serves its own. So no connection waits for a slow one, and only busy ones are
+    /// handed from thread to thread.
     fn accept_and_serve(self: Arc<RunningServer>, index: usize) {
         let acceptor = &self.acceptors[index];
         while let Some((transport, peer)) = self.accept(acceptor) {
@@ -221,6 +222,8 @@ impl RunningServer {
         else {
             return;
         };
+        // The closure may live long.
+        Response::free_spare();
         // Only the closure holds the connection, so it ends when the closure drops it.
         let outcomes = may_fail.then(|| upgraded.socket().entry().note_outcomes());
         // The application's error may panic when it is dropped.

@@ -185,7 +185,7 @@ impl Connection {
             let mut wait = if idle {
                 // A thread that waits owes nothing. What we write now cannot be lost if a shutdown
                 // closes the connection.
-                if self.buffered.flush().is_err() {
+                if self.buffered.flush().is_err() || self.buffered.is_broken() {
                     return Next::Gone;
                 }
                 waits.idle(self.serving.idle_wait(self.first))

@@ -41,7 +41,7 @@ use crate::io::registry::RegistryEntry;
 use crate::serve::connection::{self, Busy, Connection, Outcome, PendingUpgrade, Visit, Work};
 use crate::serve::serving::Serving;
 use monitor::Monitor;
-use set::{BusySet, Given, Lendable};
+use set::{BusySet, Given, LONGEST_PAUSE, Lendable};
 use slow_routes::SlowRoutes;
 
 /// How often the watchman looks.
@@ -54,6 +54,9 @@ const STARVED: Duration = Duration::from_millis(2);
 /// After so many rounds in a row that found nothing, a sweeping thread sleeps after each.
 const EMPTY_ROUNDS: u32 = if cfg!(test) { 1 } else { 4 };
 const NAP: Duration = Duration::from_micros(if cfg!(test) { 1000 } else { 50 });
+
+/// So many threads may sweep at a time: with more, they would wait for the lock.
+const MOST_PLACES: usize = 16;
 
 /// The busy connections of a server.
 pub(crate) struct Hot<C> {
@@ -86,11 +89,12 @@ pub(crate) fn serve(
 impl<C: Busy> Hot<C> {
     /// For this number of cores. `always` lends every connection after every request, for tests.
     pub(crate) fn new(cores: usize, always: bool) -> Hot<C> {
+        let places = cores.min(MOST_PLACES);
         Hot {
-            set: Monitor::new(BusySet::new(cores, always)),
+            set: Monitor::new(BusySet::new(places, cores > places, always)),
             served: AtomicU64::new(0),
             slow: SlowRoutes::default(),
-            handlers: (0..cores).map(|_| AtomicU64::new(0)).collect(),
+            handlers: (0..places).map(|_| AtomicU64::new(0)).collect(),
             always,
         }
     }
@@ -168,9 +172,12 @@ impl<C: Busy> Hot<C> {
                 set = self.set.wait(set);
             } else {
                 set.is_watched = true;
+                let until = monitor::now() + LOOK;
                 set = self.set.wait_at_most(set, LOOK);
                 set.is_watched = false;
-                set.end_kept_sweeps(&self.handlers);
+                if monitor::now() >= until && set.look(&self.handlers) {
+                    self.set.notify_all();
+                }
             }
         }
     }
@@ -182,8 +189,8 @@ impl<C: Busy> Hot<C> {
         let mut rounds = Rounds::default();
         while let Some((mut lendable, visit_number, others)) = set.next() {
             drop(set);
-            let begun = self.slow.are_running().then(monitor::now);
             rounds.wait(others);
+            let begun = self.slow.are_running().then(monitor::now);
             let visit = self.visit(&mut lendable.connection, place, visit_number);
             let lacks_core = begun.is_some_and(|begun| monitor::now() - begun > STARVED);
             let is_hit = !matches!(visit, Visit::Nothing);
@@ -205,7 +212,7 @@ impl<C: Busy> Hot<C> {
                 Visit::Leaves(work) => set.give(lendable, work),
             }
             if lacks_core {
-                set.close_for_others();
+                set.close(LONGEST_PAUSE);
             }
             if lacks_core || set.judge(is_hit) {
                 self.set.notify_all();

@@ -96,13 +96,14 @@ impl Connection {
         self.begin_answer(&head, ResponseFraming::Bodiless, persistence);
         let request = Box::new(UpgradedRequest::of(&self.request));
         let socket = self.upgraded_socket();
+        // The hook may write from now on, as one does to a socket that waits.
+        let _ = self.entry.reclaim();
         self.entry.upgrade(stop_hook);
         self.buffered.output.extend_from_slice(&prelude);
         let is_gone = self.buffered.flush().is_err();
         if is_gone || !sets_waits && self.release_timeouts().is_err() {
             return Outcome::Gone;
         }
-        Response::free_spare();
         let is_input_unread = !self.buffered.skim_body();
         Outcome::Upgrade(PendingUpgrade {
             run,

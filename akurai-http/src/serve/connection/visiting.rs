@@ -50,7 +50,8 @@ pub(crate) trait Busy: Send {
         note_handler: impl Fn(bool) -> bool,
     ) -> Visit;
 
-    /// Stands for all requests that the same handler answers.
+    /// Stands for all requests that the same handler answers, as far as can be told: for those of
+    /// a route, or of an app without routes for those whose path begins alike.
     fn route_key(&self) -> u64;
 
     /// From now on the socket waits again. One that cannot fails at its next read.
@@ -116,8 +117,9 @@ impl Busy for Connection {
 
     fn route_key(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
+        let first = || self.request.path().split('/').nth(1).unwrap_or("");
         let route = self.serving.app.route(&self.request);
-        route.unwrap_or(self.request.path()).hash(&mut hasher);
+        route.unwrap_or_else(first).hash(&mut hasher);
         self.request.method().as_str().hash(&mut hasher);
         hasher.finish()
     }

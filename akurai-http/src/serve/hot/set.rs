@@ -15,12 +15,15 @@ pub(super) const MISSES: u8 = if cfg!(test) { 5 } else { 64 };
 const WINDOW: usize = if cfg!(test) { 12 } else { 512 };
 const ROUNDS: usize = if cfg!(test) { 2 } else { 8 };
 
-/// With more connections for each sweep there may be work for one more.
-const CROWD: usize = if cfg!(test) { 1 } else { 8 };
-
 /// How long nobody lends when too few visits found something again and again: at first, and at most.
 const PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(640);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(640);
+
+/// If sweeping threads are in handlers at nearly all of so many looks, requests cost so much that a
+/// switch of threads does not matter, and handlers may well wait: each has its own thread then.
+const LOOKS: u32 = 32;
+const LOOKS_OUTSIDE: u32 = 2;
+const HANDLERS_PAUSE: Duration = Duration::from_secs(5);
 
 /// A connection that may be lent.
 pub(super) struct Lendable<C> {
@@ -46,8 +49,13 @@ pub(super) struct BusySet<C> {
     pub(super) is_watched: bool,
     visits: usize,
     hits: usize,
+    /// Looks of the watchman, and at how many of them a sweeping thread was in no handler.
+    looks: u32,
+    looks_outside: u32,
     pause: Duration,
     closed_until: Option<Instant>,
+    /// There are more cores than places.
+    has_more_cores: bool,
     /// For tests: nobody pauses.
     always: bool,
 }
@@ -73,7 +81,7 @@ impl<C> Lendable<C> {
 
 impl<C> BusySet<C> {
     /// An empty set, which so many threads may sweep.
-    pub(super) fn new(places: usize, always: bool) -> BusySet<C> {
+    pub(super) fn new(places: usize, has_more_cores: bool, always: bool) -> BusySet<C> {
         BusySet {
             lent: VecDeque::with_capacity(64),
             given: VecDeque::new(),
@@ -84,8 +92,11 @@ impl<C> BusySet<C> {
             is_watched: false,
             visits: 0,
             hits: 0,
+            looks: 0,
+            looks_outside: 0,
             pause: PAUSE,
             closed_until: None,
+            has_more_cores,
             always,
         }
     }
@@ -121,7 +132,6 @@ impl<C> BusySet<C> {
         if lendable.misses < MISSES {
             return self.lent.push_back(lendable);
         }
-        lendable.heat.cool();
         self.give(lendable, Work::Wait);
     }
 
@@ -131,16 +141,18 @@ impl<C> BusySet<C> {
         self.lent.push_back(lendable);
     }
 
-    /// A thread that waits is to do this.
+    /// A thread that waits is to do this. The connection may come back when it is hot again.
     pub(super) fn give(&mut self, mut lendable: Lendable<C>, work: Work) {
         lendable.misses = 0;
+        lendable.heat.cool();
         self.given.push_back((lendable, work));
     }
 
     /// Every connection gets its thread back.
     fn give_all(&mut self) {
-        while let Some(lendable) = self.lent.pop_front() {
-            self.give(lendable, Work::Wait);
+        while let Some(mut lendable) = self.lent.pop_front() {
+            lendable.misses = 0;
+            self.given.push_back((lendable, Work::Wait));
         }
     }
 
@@ -186,12 +198,15 @@ impl<C> BusySet<C> {
         leaves
     }
 
-    /// Ends each sweep that is in the same handler as at the last call, if other connections wait.
-    /// `handlers` has the number of the visit in whose handler each place is, or 0.
-    pub(super) fn end_kept_sweeps(&mut self, handlers: &[AtomicU64]) {
+    /// The watchman's look. Ends each sweep that is in the same handler as at the last look, if
+    /// other connections wait. `handlers` has the number of the visit in whose handler each place
+    /// is, or 0. True if waiting threads are to look, since nobody lends any more.
+    pub(super) fn look(&mut self, handlers: &[AtomicU64]) -> bool {
         let order = Ordering::Relaxed;
+        let mut is_outside = false;
         for (sweep, handler) in self.sweeps.iter_mut().zip(handlers) {
             let now = handler.load(order);
+            is_outside |= sweep.number.is_some() && now == 0;
             let is_kept = now != 0 && now == sweep.seen && !self.lent.is_empty();
             // From then on the place is the next sweep's, and the handler's end is not noted.
             if is_kept && handler.compare_exchange(now, 0, order, order).is_ok() {
@@ -200,21 +215,25 @@ impl<C> BusySet<C> {
             }
             sweep.seen = now;
         }
+        self.looks += 1;
+        self.looks_outside += u32::from(is_outside);
+        if self.looks < LOOKS {
+            return false;
+        }
+        let is_within = self.looks_outside <= LOOKS_OUTSIDE;
+        (self.looks, self.looks_outside) = (0, 0);
+        if is_within {
+            self.close(HANDLERS_PAUSE);
+        }
+        is_within
     }
 
-    /// As [`close`](Self::close), with a pause in any case.
-    pub(super) fn close_for_others(&mut self) {
-        self.pause = self.pause.max(PAUSE);
-        self.close();
-    }
-
-    /// Every connection gets its thread back, and nobody lends for the pause.
-    fn close(&mut self) {
+    /// Every connection gets its thread back, and nobody lends for so long.
+    pub(super) fn close(&mut self, pause: Duration) {
         self.wanted = 0;
         self.give_all();
         if !self.always {
-            self.closed_until = Some(monitor::now() + self.pause);
-            self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
+            self.closed_until = Some(monitor::now() + pause);
         }
     }
 
@@ -233,16 +252,24 @@ impl<C> BusySet<C> {
                 // The first lull after this is only a lull.
                 self.pause = Duration::ZERO;
             }
-            let has_work = hits > visits / 4 * 3 && self.lent.len() > CROWD * self.wanted;
-            let grows = has_work && self.wanted < self.sweeps.len();
-            self.wanted += usize::from(grows);
-            return grows;
+            let has_work = hits > visits / 4 * 3 && self.lent.len() > self.wanted;
+            let is_full = self.wanted == self.sweeps.len();
+            if has_work && is_full && self.has_more_cores {
+                self.close(HANDLERS_PAUSE);
+                return true;
+            }
+            self.wanted = match has_work && !is_full {
+                true => self.wanted + 1,
+                false => self.wanted.min(self.lent.len() + 1),
+            };
+            return false;
         }
         self.wanted = self.wanted.saturating_sub(1);
         if self.wanted > 0 {
             return false;
         }
-        self.close();
+        self.close(self.pause);
+        self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
         true
     }
 }
@@ -270,7 +297,7 @@ mod tests {
     use super::*;
 
     fn set_of(places: usize, names: &[char]) -> BusySet<char> {
-        let mut set = BusySet::new(places, false);
+        let mut set = BusySet::new(places, false, false);
         for name in names {
             assert!(set.add(Lendable::new(Box::new(*name))).is_ok());
         }
@@ -330,7 +357,7 @@ mod tests {
     fn more_threads_sweep_when_there_is_work() {
         let mut set = set_of(2, &['a', 'b']);
         let first = set.begin_sweep().unwrap();
-        assert!(visit(&mut set, WINDOW, true));
+        assert!(!visit(&mut set, WINDOW, true), "the watchman sees it");
         let second = set.begin_sweep().unwrap();
         assert_ne!(first.0, second.0);
         assert!(set.begin_sweep().is_none());
@@ -360,9 +387,38 @@ mod tests {
         let mut pauses = Vec::new();
         for _ in 0..9 {
             pauses.push(set.pause.as_millis());
-            set.close();
+            set.wanted = 1;
+            (set.visits, set.hits) = (WINDOW, 0);
+            assert!(set.judge(false));
         }
         assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 640]);
+    }
+
+    #[test]
+    fn nobody_lends_where_handlers_take_most_of_the_time() {
+        for (outside, closes) in [(LOOKS_OUTSIDE, true), (LOOKS_OUTSIDE + 1, false)] {
+            let mut set = set_of(1, &['a', 'b']);
+            set.begin_sweep();
+            let closed = (1..=LOOKS).any(|look| {
+                let (lendable, visit, _) = set.next().unwrap();
+                let handler = if look <= outside { 0 } else { visit };
+                let closed = set.look(&[AtomicU64::new(handler)]);
+                set.put_back(lendable);
+                closed
+            });
+            assert_eq!((closed, set.wanted == 0), (closes, closes));
+        }
+    }
+
+    #[test]
+    fn nobody_lends_where_more_cores_have_work_than_threads_may_sweep() {
+        let mut set = BusySet::new(1, true, false);
+        for name in ['a', 'b', 'c'] {
+            assert!(set.add(Lendable::new(Box::new(name))).is_ok());
+        }
+        set.begin_sweep();
+        assert!(visit(&mut set, WINDOW, true));
+        assert_eq!((set.wanted, given(&set).len()), (0, 3));
     }
 
     #[test]
@@ -372,18 +428,18 @@ mod tests {
         let (place, number) = set.begin_sweep().unwrap();
         let (_, visit, _) = set.next().unwrap();
         let handlers = [AtomicU64::new(visit)];
-        set.end_kept_sweeps(&handlers);
+        set.look(&handlers);
         assert!(set.has_sweep(place, number), "seen for the first time");
         handlers[0].store(visit + 1, order);
-        set.end_kept_sweeps(&handlers);
+        set.look(&handlers);
         assert!(set.has_sweep(place, number), "it is another one");
         handlers[0].store(0, order);
-        set.end_kept_sweeps(&handlers);
-        set.end_kept_sweeps(&handlers);
+        set.look(&handlers);
+        set.look(&handlers);
         assert!(set.has_sweep(place, number), "it is in none");
         handlers[0].store(visit, order);
-        set.end_kept_sweeps(&handlers);
-        set.end_kept_sweeps(&handlers);
+        set.look(&handlers);
+        set.look(&handlers);
         assert!(!set.has_sweep(place, number));
         assert_eq!(handlers[0].load(order), 0, "the place is free");
         let (next_place, next_number) = set.begin_sweep().unwrap();
@@ -392,8 +448,8 @@ mod tests {
         // No other connection waits.
         set.next().unwrap();
         handlers[0].store(next_number + 1, order);
-        set.end_kept_sweeps(&handlers);
-        set.end_kept_sweeps(&handlers);
+        set.look(&handlers);
+        set.look(&handlers);
         assert!(set.has_sweep(next_place, next_number));
     }
 }

@@ -9,7 +9,10 @@ use super::monitor;
 const PLACES: usize = 256;
 
 /// So many fast requests wear off a mark.
-const MARK: u8 = 16;
+const MARK: u8 = 128;
+
+/// After so many requests, of whatever routes, each mark wears off by one.
+const AGE: usize = 1024;
 
 /// A handler that takes longer is slow.
 const SLOW: Duration = Duration::from_micros(500);
@@ -21,6 +24,8 @@ pub(crate) struct SlowRoutes {
     marked: AtomicUsize,
     /// How many threads are in a handler of such a route.
     running: AtomicUsize,
+    /// How often a route was looked for while there were marks.
+    asked: AtomicUsize,
 }
 
 impl Default for SlowRoutes {
@@ -29,6 +34,7 @@ impl Default for SlowRoutes {
             marks: [const { AtomicU8::new(0) }; PLACES],
             marked: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
         }
     }
 }
@@ -39,7 +45,17 @@ impl SlowRoutes {
     pub(crate) fn find(&self, key: impl FnOnce() -> u64) -> Option<u64> {
         match self.marked.load(Ordering::Relaxed) {
             0 => None,
-            _ => Some(key()).filter(|&key| self.place(key).load(Ordering::Relaxed) > 0),
+            _ => {
+                self.age();
+                Some(key()).filter(|&key| self.place(key).load(Ordering::Relaxed) > 0)
+            }
+        }
+    }
+
+    /// Wears all marks off in the end, also those of routes that nobody asks for any more.
+    fn age(&self) {
+        if self.asked.fetch_add(1, Ordering::Relaxed) % AGE == AGE - 1 {
+            (0..PLACES as u64).for_each(|place| self.change(place, |mark| mark.saturating_sub(1)));
         }
     }
 
@@ -122,12 +138,23 @@ mod tests {
                 model::pass_time(more);
             });
             assert!(!slow.are_running());
-            for _ in 0..2 * MARK {
+            for _ in 0..u8::MAX {
                 assert_eq!(slow.find(|| 7), Some(7));
                 slow.time(7, || ());
             }
             assert_eq!(slow.find(|| 7), None);
         });
+    }
+
+    #[test]
+    fn a_mark_wears_off_although_nobody_asks_for_its_route() {
+        let slow = SlowRoutes::default();
+        slow.mark(7);
+        let asks = usize::from(MARK) * AGE;
+        (1..asks).for_each(|_| assert_eq!(slow.find(|| 8), None));
+        assert_eq!(slow.marked.load(Ordering::Relaxed), 1);
+        assert_eq!(slow.find(|| 8), None);
+        assert_eq!(slow.marked.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Scene {
     pub(super) fn new(places: usize, program: &[&[Op]]) -> Scene {
         let hot = Arc::new(Hot {
             // Nobody lends during a pause, but else after each request.
-            set: Monitor::new(BusySet::new(places, false)),
+            set: Monitor::new(BusySet::new(places, false, false)),
             ..Hot::new(places, true)
         });
         hot.slow.mark(KNOWN);
