@@ -33,9 +33,10 @@
 //! [`Reply`]: a [`Response`], or an [`Upgrade`], which takes the connection out of HTTP and hands
 //! its socket to a closure. [`sse`] is such an upgrade; `akurai-ws` has another. The closure keeps
 //! the connection's thread until it returns, and the server starts another thread for the next
-//! connection. Where many connections are busy at once, few threads serve them all, without a switch
-//! of threads for each request. So a handler may find itself on another thread with the next request
-//! of the same connection: what belongs to a connection does not belong into a `thread_local!`.
+//! connection. Where many connections are busy at once, few threads serve them all, without a
+//! switch of threads for each request. So a handler may find itself on another thread with the next
+//! request of the same connection: what belongs to a connection does not belong into a
+//! `thread_local!`.
 //!
 //! The crate also has [`middleware`] (access log, CORS, cross-origin protection, gzip, limits for
 //! each client address, request ids, security headers, timing), Basic and Bearer credentials
@@ -95,8 +96,8 @@ pub use codec::constant_time::constant_time_eq;
 pub use io::stats::Stats;
 pub use message::app::App;
 pub use message::body_writer::BodyWriter;
-/// How to run the program's code and print its text, for our own crates. Its names may change in any
-/// version.
+/// How to run the program's code and print its text, for our own crates. Its names may change in
+/// any version.
 #[doc(hidden)]
 pub mod program {
     pub use crate::codec::json::one_line;

@@ -112,8 +112,10 @@
 //! [`WsOptions::close_wait`]. The server does not wait if nothing can be delivered: after a write
 //! that failed, and when the peer is gone. It does not wait for the FIN either if both Closes have
 //! come and gone, no more bytes are there, and the connection has sent so little, 14,600 bytes with
-//! its head, that all of it has left this machine: behind its Close, a peer sends nothing that
-//! could cause a reset (§5.5.1). Under a session, the server always waits.
+//! its head, that all of it has left this machine. A peer that sends something behind its own Close
+//! may then see a reset in place of our Close, and of the messages that it has not read yet. RFC
+//! 6455 forbids it only data frames there (§5.5.1); no client that we know sends a Ping or Pong
+//! either. Under a session, the server always waits.
 //!
 //! A server that stops tells each peer in the same way, and waits for the answer. A busy handler
 //! may still send what it has. Its next `recv` first gives the messages that have already come, for
@@ -165,6 +167,7 @@ pub mod fuzzing;
 mod lock;
 mod message;
 mod options;
+mod pause;
 mod read;
 mod settings;
 pub mod testing;

@@ -1,4 +1,4 @@
-//! [`akurai_http::testing`]: the client that embedders test their apps with, which needs no address.
+//! [`akurai_http::testing`]: the client that embedders test their apps with. It needs no address.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! [`akurai_ws::testing`]: the peer that embedders test their WebSockets with, which needs no address.
+//! [`akurai_ws::testing`]: the peer that embedders test their WebSockets with. It needs no address.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;

@@ -101,7 +101,8 @@ fn nobody_is_blamed_for_a_pause_of_the_process() {
             }
         }
     });
-    // A write waits for a quarter of the longest wait, so this one takes nothing from its beginning.
+    // A write waits for a quarter of the longest wait, so this one takes nothing from its
+    // beginning.
     let patience = WRITE_WAIT / 3;
     let written = std::iter::from_fn(|| pieces.recv_timeout(patience).ok()).count();
     assert!(written < PIECES, "the server's write waits");

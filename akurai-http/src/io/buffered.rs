@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::codec::body::{BodyDecoder, BodyLimits, Framing, Step};
 use crate::codec::head::Head;
-use crate::io::clock::after;
+use crate::io::clock::{after, was_stopped};
 use crate::io::limits::Limits;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::is_timeout;
@@ -23,6 +23,10 @@ pub(crate) const IDLE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// With this many bytes waiting to be written, pipelined answers are not held back any further.
 pub(crate) const OUTPUT_BYTES: usize = 16 * 1024;
+
+/// Longest wait of one read for a body, behind the first. A read that was interrupted and lasted
+/// much longer tells that the process was stopped.
+const BODY_LOOK: Duration = Duration::from_secs(1);
 
 /// Reads and writes of one connection.
 ///
@@ -52,8 +56,6 @@ pub(crate) struct BufferedTransport {
     waited: Duration,
     received: u64,
     write_rate: WriteRate,
-    /// When the last read went on that was interrupted, as Linux does when the process is stopped.
-    pub(crate) went_on: Option<Instant>,
 }
 
 impl BufferedTransport {
@@ -99,7 +101,6 @@ impl BufferedTransport {
             waited: Duration::ZERO,
             received: 0,
             write_rate: WriteRate::new(0, Duration::MAX),
-            went_on: None,
         }
     }
 
@@ -122,13 +123,13 @@ impl BufferedTransport {
         leftover
     }
 
-    /// Writes what is due, then waits for more input. Returns 0 at the end of the input.
+    /// Writes what is due, then waits for more input. Returns 0 at the end of the input, and
+    /// `Interrupted` after a signal: only the caller knows how much of its time is left.
     pub(crate) fn fill(&mut self, wait: Duration) -> io::Result<usize> {
         self.flush()?;
         self.make_room();
         self.set_wait(wait)?;
-        let input = &mut self.input[self.end..];
-        let count = read(self.entry.as_deref(), input, &mut self.went_on)?;
+        let count = read(self.entry.as_deref(), &mut self.input[self.end..])?;
         self.end += count;
         Ok(count)
     }
@@ -277,29 +278,32 @@ impl BufferedTransport {
             self.body.fail(RequestError::BodyTruncated);
             return Err(error);
         }
-        let mut begun = Instant::now();
-        self.went_on = None;
         let due = usize::try_from(self.body.due()).unwrap_or(usize::MAX);
         let direct = due.min(buf.len());
         // Most bodies arrive soon, within the timeout that the wait for the head has set. Only a
         // longer wait sets its own.
         let mut wait = self.stall.min(self.read_timeout.unwrap_or(self.stall));
+        let mut waits = BodyWaits::begin();
         let result = loop {
             let result = if direct >= IDLE_BUFFER_BYTES {
                 self.set_wait(wait)?;
-                let into = &mut buf[..direct];
-                read(self.entry.as_deref(), into, &mut self.went_on)
+                read(self.entry.as_deref(), &mut buf[..direct])
             } else {
                 self.fill(wait)
             };
-            begun = self.went_on.take().unwrap_or(begun);
-            wait = self.stall.saturating_sub(begun.elapsed());
             match result {
-                Err(error) if is_timeout(&error) && !wait.is_zero() => {}
+                Err(error) if is_interrupted(&error) => {
+                    waits.interrupted(wait);
+                }
+                Err(error) if is_timeout(&error) => {}
                 result => break result,
             }
+            wait = waits.next(self.stall);
+            if wait.is_zero() {
+                break Err(io::ErrorKind::TimedOut.into());
+            }
         };
-        self.waited += begun.elapsed();
+        self.waited += waits.begun.elapsed();
         let count = match result {
             Ok(0) => return Err(self.fail_body(RequestError::BodyTruncated)),
             Ok(count) => count,
@@ -361,8 +365,13 @@ impl BufferedTransport {
                 }
                 Ok(Step::More) => {
                     let wait = deadline.saturating_duration_since(Instant::now());
-                    if wait.is_zero() || !matches!(self.fill(wait), Ok(1..)) {
+                    if wait.is_zero() {
                         return false;
+                    }
+                    match self.fill(wait) {
+                        Ok(1..) => {}
+                        Err(error) if is_interrupted(&error) => {}
+                        Ok(0) | Err(_) => return false,
                     }
                 }
             }
@@ -378,19 +387,46 @@ impl BufferedTransport {
     }
 }
 
-fn read(
-    entry: Option<&RegistryEntry>,
-    buf: &mut [u8],
-    went_on: &mut Option<Instant>,
-) -> io::Result<usize> {
-    loop {
-        match entry.map_or(Ok(0), |entry| entry.read(buf)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                *went_on = Some(Instant::now());
-            }
-            other => return other,
+fn read(entry: Option<&RegistryEntry>, buf: &mut [u8]) -> io::Result<usize> {
+    entry.map_or(Ok(0), |entry| entry.read(buf))
+}
+
+/// The wait for more of a body.
+#[derive(Debug)]
+struct BodyWaits {
+    begun: Instant,
+    /// When the read under way began.
+    asked: Instant,
+}
+
+impl BodyWaits {
+    fn begin() -> BodyWaits {
+        let now = Instant::now();
+        BodyWaits {
+            begun: now,
+            asked: now,
         }
     }
+
+    /// How long the next read may wait, of `most` in all; zero if that is over.
+    fn next(&mut self, most: Duration) -> Duration {
+        self.asked = Instant::now();
+        most.saturating_sub(self.asked - self.begun).min(BODY_LOOK)
+    }
+
+    /// A signal has ended a read that might wait for `wait`. What the client did while the process
+    /// was stopped is still to be seen.
+    fn interrupted(&mut self, wait: Duration) {
+        // The first read may wait longer than the others. A client gains that time once a body.
+        if was_stopped(self.asked, wait.min(BODY_LOOK)) {
+            *self = BodyWaits::begin();
+        }
+    }
+}
+
+/// Whether a signal ended a call before its time.
+pub(crate) fn is_interrupted(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted
 }
 
 #[cfg(test)]

@@ -7,10 +7,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::io::clock::was_stopped;
 use crate::io::limits::Limits;
 
 /// How many bytes a new connection may send at once (RFC 6928: ten segments). An answer of this
-/// size has left this machine when the write returns.
+/// size has left this machine when the write returns. So the socket may be closed at once behind it
+/// if no input is here and none is expected: a client that does send something, behind its WebSocket
+/// Close for example, may see a reset instead of the answer.
 pub(crate) const FIRST_FLIGHT_BYTES: u64 = 10 * 1460;
 
 /// Longest silence of a client, and longest time in all, once the server stops.
@@ -61,6 +64,13 @@ impl Lingering {
         in_all.min(silent)
     }
 
+    /// A signal has ended a read that began at `asked` and might wait for `wait`.
+    pub(crate) fn interrupted(&mut self, asked: Instant, wait: Duration) {
+        if was_stopped(asked, wait) {
+            *self = Lingering::begin();
+        }
+    }
+
     pub(crate) fn bytes_came(&mut self) {
         self.last_byte = Instant::now();
     }
@@ -104,6 +114,20 @@ mod tests {
                 quarters,
                 "{taken} of {places}"
             );
+        }
+    }
+
+    #[test]
+    fn a_signal_takes_nothing_from_the_wait_and_a_stop_begins_it_again() {
+        let asked = Instant::now() - Duration::from_secs(2);
+        for (wait_secs, is_stop) in [(0, true), (2, false)] {
+            let mut lingering = Lingering {
+                begun: asked,
+                last_byte: asked,
+            };
+            lingering.interrupted(asked, Duration::from_secs(wait_secs));
+            let (begun, last_byte) = (lingering.begun > asked, lingering.last_byte > asked);
+            assert_eq!((begun, last_byte), (is_stop, is_stop));
         }
     }
 

@@ -188,7 +188,7 @@ impl Socket {
     }
 
     /// Whether the connection may end without [`linger`](Socket::linger), if the client has said
-    /// that it sends nothing more: no input waits, and all that was written has left this machine.
+    /// that it sends nothing more: no input is here, and all that was written has left this machine.
     /// If so, the socket may not block any more. Under a session this is false, since the client
     /// may answer the session's close.
     #[doc(hidden)] // `akurai-ws` needs it, behind the closing handshake.

@@ -161,8 +161,8 @@ impl Request {
             }
             // A read into little room would go by the read buffer.
             if body.len() - filled < IDLE_BUFFER_BYTES {
-                // A client may claim any length. We believe as much as has come. In the beginning we
-                // believe a little, or more if few others claim as much.
+                // A client may claim any length. We believe as much as has come. In the beginning
+                // we believe a little, or more if few others claim as much.
                 let due = usize::try_from(buffered.body.due()).unwrap_or(usize::MAX);
                 let mut believed = filled.max(BELIEVED_BYTES);
                 let claimable = CLAIM_BYTES.saturating_sub(filled);

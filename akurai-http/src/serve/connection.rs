@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codec::head::{HeadLimits, HeadParser};
-use crate::io::buffered::{BufferedTransport, write_wait};
+use crate::io::buffered::{BufferedTransport, is_interrupted, write_wait};
 use crate::io::clock::Date;
 use crate::io::contain::contain;
 use crate::io::ending::Ending;
@@ -204,14 +204,11 @@ impl Connection {
             }
             let filled = self.buffered.fill(wait);
             self.entry.set_busy();
-            if self.buffered.went_on.take().is_some() {
-                // What the client did while the process was stopped is still to be seen.
-                waits = HeadWaits::default();
-            }
             match filled {
                 Ok(0) => return Next::Gone,
                 Ok(_) if idle => self.sent_before = self.entry.sent_bytes(),
                 Ok(_) => {}
+                Err(error) if is_interrupted(&error) => waits.interrupted(wait),
                 Err(error) if is_timeout(&error) => {}
                 Err(_) => return Next::Gone,
             }

@@ -13,6 +13,7 @@ use crate::codec::close;
 use crate::codec::protocol::{ConnectionState, Protocol};
 use crate::error::{Error, Violation};
 use crate::message::{Kind, Message};
+use crate::pause::was_stopped;
 use crate::read::buffer::ReadBuffer;
 use crate::read::keepalive::{Due, Keepalive};
 use crate::write::outbox::{Closing, Outbox, Way};
@@ -25,8 +26,8 @@ pub(crate) struct Reader {
     protocol: Box<Protocol>,
     input: ReadBuffer,
     keepalive: Keepalive,
-    /// The socket's own timeout, so that it is set only when it changes. At first it is unknown, and
-    /// this is longer than any.
+    /// The socket's own timeout, so that it is set only when it changes. At first it is unknown,
+    /// and this is longer than any.
     read_timeout: Duration,
     /// How long reads have waited since our Close went out.
     closing: Duration,
@@ -294,7 +295,9 @@ impl Reader {
             self.outbox.end_read();
             let later = Instant::now();
             match &result {
-                Err(error) if error.kind() == ErrorKind::Interrupted => self.went_on(later),
+                Err(error) if is_stop(error, later - now, self.read_timeout) => {
+                    self.was_stopped_until(later);
+                }
                 _ => {
                     self.keepalive.waited(later - now, in_message);
                     self.waited_while_closing(now, later);
@@ -396,6 +399,11 @@ impl Reader {
         self.protocol.end();
         self.outbox.end(false);
     }
+}
+
+/// Whether a read that lasted so long, of at most `wait`, was interrupted by a stop of the process.
+fn is_stop(error: &io::Error, lasted: Duration, wait: Duration) -> bool {
+    error.kind() == ErrorKind::Interrupted && was_stopped(lasted, wait)
 }
 
 /// Whether the peer has left, by FIN or by RST.

@@ -9,6 +9,7 @@ use akurai_http::Socket;
 
 use super::monitor::now;
 use crate::error::Error;
+use crate::pause::was_stopped;
 use crate::write::queue::Batch;
 
 /// How long the peer may take before the escort waits for it. A peer that reads takes at once what
@@ -22,9 +23,10 @@ const REARMING_BYTES: usize = 1024 * 1024;
 /// would not change that.
 const LONG_BYTES: usize = 64 * 1024;
 
-/// A wait does not last longer by so much unless the process was stopped meanwhile (SIGSTOP). What
-/// the peer did then is still to be seen, so it is not to blame for that time.
-const STOPPED: Duration = Duration::from_secs(5);
+/// A thread does not go on so much later than it had planned to unless the process was stopped
+/// meanwhile (SIGSTOP). What the peer did then is still to be seen, so it is not to blame for that
+/// time.
+const SHORTEST_STOP: Duration = Duration::from_secs(5);
 
 /// Slices of so many bytes together are copied for the call that costs less: a header, and 1 KiB.
 const JOINED_BYTES: usize = 1024 + 10;
@@ -154,14 +156,12 @@ impl<O: Outlet> Writer<O> {
                 (_, Some(written)) if written == len => (wait, time) = (most, None),
                 (Some(_), Some(_)) if !is_long => {}
                 (Some(_), _) => return Ok(Some(since)),
-                // One write lasts no longer than the socket's timeout, but a peer that takes a few
-                // bytes at a time makes several writes necessary.
-                // The process was stopped meanwhile (SIGSTOP), and a write without a byte was
-                // interrupted by that. The peer has all of its time again. Under a session a write
-                // may last for two waits.
-                (None, Some(written)) if written == 0 || now() - since > wait * 2 + STOPPED => {
+                // The process was stopped meanwhile, so the peer has all of its time again.
+                (None, Some(written)) if is_stop(written, now() - since, wait) => {
                     (wait, time) = (most, None);
                 }
+                // One write lasts no longer than the socket's timeout, but a peer that takes a few
+                // bytes at a time makes several writes necessary, and so does each signal.
                 (None, Some(written)) => {
                     let time = time.get_or_insert(FrameTime::from(since));
                     wait = time.left(written, deadline)?;
@@ -177,7 +177,8 @@ impl<O: Outlet> Writer<O> {
         Ok(self.note(result)?.unwrap_or(0))
     }
 
-    /// The result of one write: how many bytes the peer took; `None` if it took none in time.
+    /// The result of one write: how many bytes the peer took, 0 if a signal interrupted it; `None`
+    /// if it took none in time.
     fn note(&mut self, result: io::Result<usize>) -> Result<Option<usize>, Error> {
         let error = match result {
             Ok(0) => ErrorKind::WriteZero.into(),
@@ -204,6 +205,15 @@ impl<O: Outlet> Writer<O> {
     }
 }
 
+/// Whether the process was stopped in a write that lasted so long, of at most `wait`.
+fn is_stop(written: usize, lasted: Duration, wait: Duration) -> bool {
+    match written {
+        0 => was_stopped(lasted, wait),
+        // Under a session a write may last for two waits.
+        _ => lasted > wait.saturating_mul(2).saturating_add(SHORTEST_STOP),
+    }
+}
+
 impl FrameTime {
     pub(super) fn from(since: Instant) -> Self {
         Self {
@@ -214,7 +224,7 @@ impl FrameTime {
 
     /// Begins again if a thread goes on at `now` long after it had planned to.
     pub(super) fn excuse(&mut self, planned: Instant, now: Instant) {
-        if now > planned + STOPPED {
+        if now > planned + SHORTEST_STOP {
             *self = Self::from(now);
         }
     }
@@ -235,17 +245,22 @@ impl FrameTime {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::lock::lock;
+    use crate::write::model;
     use crate::write::queue::Queue;
 
-    /// Says that it takes so many bytes with each write, and then fails, later with `BrokenPipe`. It
-    /// has taken all bytes, as a session does: those that it did not tell of come again.
+    /// Says that it takes so many bytes with each write, and then fails, later with `BrokenPipe`.
+    /// It has taken all bytes, as a session does: those that it did not tell of come again.
     #[derive(Debug)]
     struct Peer {
         takes: Vec<usize>,
         fails: ErrorKind,
+        /// Before it fails, so many writes are interrupted, each after so long.
+        interrupts: usize,
+        lasts: Duration,
         taken: Vec<u8>,
         untold: usize,
         writes: usize,
@@ -261,6 +276,11 @@ mod tests {
             assert!(all[..again] == untold[..again], "other bytes come again");
             self.taken.extend(&all[again..]);
             self.untold += all.len() - again;
+            if self.takes.is_empty() && self.interrupts > 0 {
+                self.interrupts -= 1;
+                model::pass_time(self.lasts);
+                return Err(ErrorKind::Interrupted.into());
+            }
             if self.takes.is_empty() {
                 return Err(std::mem::replace(&mut self.fails, ErrorKind::BrokenPipe).into());
             }
@@ -287,6 +307,8 @@ mod tests {
         let peer = Peer {
             takes: takes.to_vec(),
             fails,
+            interrupts: 0,
+            lasts: Duration::ZERO,
             taken: Vec::new(),
             untold: 0,
             writes: 0,
@@ -304,6 +326,25 @@ mod tests {
         assert!(rest.is_none() && batch.is_written());
         assert_eq!(own, [b""; 2]);
         Ok(())
+    }
+
+    /// The result of a write that signals interrupt so many times, each after so long, and that
+    /// then fails.
+    fn write_interrupted(lasts: Duration, times: usize) -> Result<Option<Instant>, Error> {
+        let result = Arc::new(Mutex::new(None));
+        model::explore(0, || {
+            let told = Arc::clone(&result);
+            let body = move || {
+                let mut writer = writer(&[], ErrorKind::BrokenPipe);
+                (writer.socket.interrupts, writer.socket.lasts) = (times, lasts);
+                let mut own = [&b"\x81\x05"[..], b"Hello"];
+                let result = writer.write(&mut Batch::default(), &mut own, DEADLINE, None);
+                *lock(&told) = Some(result);
+            };
+            (vec![Box::new(body)], Box::new(|_| ()))
+        });
+        let result = lock(&result).take();
+        result.expect("it was run")
     }
 
     fn post(writer: &mut Writer<Peer>, own: &mut [&[u8]; 2]) -> Result<Option<Instant>, Error> {
@@ -410,20 +451,31 @@ mod tests {
 
     #[test]
     fn the_time_in_which_the_process_was_stopped_is_not_the_peers() {
-        let mut writer = writer(&[], ErrorKind::Interrupted);
-        let mut own = [&b"\x81\x05"[..], b"Hello"];
-        let no_time = Duration::from_nanos(1);
-        let result = writer.write(&mut Batch::default(), &mut own, no_time, None);
-        assert!(matches!(result, Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
-        assert_eq!(writer.socket.writes, 2, "it goes on");
-
+        for (lasts, is_excused) in [(DEADLINE * 2, true), (DEADLINE, false)] {
+            let result = write_interrupted(lasts, 3);
+            let end = match is_excused {
+                true => matches!(result, Err(Error::Io(_))),
+                false => matches!(result, Err(Error::WriteDeadline)),
+            };
+            assert!(end, "{lasts:?}: {result:?}");
+        }
         let now = Instant::now();
-        let (late, in_time) = (now + DEADLINE, now + STOPPED);
+        let (late, in_time) = (now + DEADLINE, now + SHORTEST_STOP);
         for (at, is_excused) in [(late, true), (in_time, false)] {
             let mut time = FrameTime::from(now);
             time.excuse(now, at);
             assert_eq!(time.since > now, is_excused);
         }
+    }
+
+    #[test]
+    fn signals_take_nothing_from_the_deadline() {
+        // 40 of them are 20 s.
+        let lasts = Duration::from_millis(500);
+        let result = write_interrupted(lasts, 39);
+        assert!(matches!(result, Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
+        let result = write_interrupted(lasts, 41);
+        assert!(matches!(result, Err(Error::WriteDeadline)));
     }
 
     #[test]

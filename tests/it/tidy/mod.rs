@@ -151,7 +151,7 @@ const HTTP_TIERS: [&[&str]; 9] = [
 
 /// The rooms at each height of akurai-ws. Its values are its messages and errors.
 const WS_TIERS: [&[&str]; 9] = [
-    &["error", "message", "lock"],
+    &["error", "message", "lock", "pause"],
     &["codec"],
     &["settings", "deflate"],
     &["write", "options"],

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{BufferedTransport, IDLE_BUFFER_BYTES, read};
+use super::{BufferedTransport, IDLE_BUFFER_BYTES, is_interrupted};
 use crate::io::transport::is_timeout;
 
 impl BufferedTransport {
@@ -21,14 +21,14 @@ impl BufferedTransport {
         let mut has_left = lent.is_err() || entry.transport.set_nonblocking(true).is_err();
         while !has_left && self.unread().len() < IDLE_BUFFER_BYTES {
             self.make_room();
-            match read(Some(&entry), &mut self.input[self.end..], &mut self.went_on) {
+            match entry.read(&mut self.input[self.end..]) {
                 Ok(0) => has_left = true,
                 Ok(count) => {
                     self.end += count;
                     // A body that came meanwhile was not slow.
                     self.received += count as u64;
                 }
-                Err(error) if is_timeout(&error) => break,
+                Err(error) if is_timeout(&error) || is_interrupted(&error) => break,
                 Err(_) => has_left = true,
             }
         }

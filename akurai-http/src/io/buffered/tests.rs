@@ -116,3 +116,20 @@ fn a_look_does_not_grow_the_buffer_and_ends_at_the_clients_end() {
     assert!(buffered.has_client_left());
     assert!(!BufferedTransport::by_hand(Vec::new()).has_client_left());
 }
+
+#[test]
+fn a_signal_takes_nothing_from_the_stall_of_a_body_and_a_stop_begins_it_again() {
+    let asked = Instant::now() - Duration::from_millis(1500);
+    for (wait, is_stop) in [(Duration::ZERO, true), (BODY_LOOK, false), (LONG, false)] {
+        let mut waits = BodyWaits {
+            begun: asked,
+            asked,
+        };
+        waits.interrupted(wait);
+        assert_eq!(waits.begun > asked, is_stop, "{wait:?}");
+        let left = waits.next(Duration::from_secs(1));
+        assert_eq!(left.is_zero(), !is_stop, "{wait:?}");
+    }
+    let mut waits = BodyWaits::begin();
+    assert_eq!(waits.next(LONG), BODY_LOOK);
+}

@@ -3,7 +3,8 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
-use super::OUTPUT_BYTES;
+use super::{OUTPUT_BYTES, is_interrupted};
+use crate::io::clock::was_stopped;
 use crate::io::registry::RegistryEntry;
 use crate::io::transport::is_timeout;
 
@@ -31,10 +32,12 @@ pub(super) fn write_both(
     mut second: &[u8],
     rate: &mut WriteRate,
 ) -> io::Result<()> {
+    let wait = write_wait(rate.stall);
+    let mut is_timed = false;
     while !first.is_empty() || !second.is_empty() {
         // A short answer is not worth two looks at the clock, unless the client has already made a
         // write wait in this window.
-        let is_timed = first.len() + second.len() >= OUTPUT_BYTES || !rate.waited.is_zero();
+        is_timed |= first.len() + second.len() >= OUTPUT_BYTES || !rate.waited.is_zero();
         let begun = is_timed.then(Instant::now);
         let written = if second.is_empty() {
             entry.write(first)
@@ -46,17 +49,22 @@ pub(super) fn write_both(
         let count = match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => count,
-            // The process was stopped (SIGSTOP). The client is not to blame for that time.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if is_interrupted(&error) => {
+                // The time of a call that was not timed is unknown, so the next one is timed.
+                is_timed = true;
+                if let Some(begun) = begun {
+                    rate.interrupted(begun)?;
+                }
+                continue;
+            }
             Err(error) if is_timeout(&error) => {
-                rate.count(write_wait(rate.stall), 0)?;
+                rate.count(wait, 0)?;
                 continue;
             }
             Err(error) => return Err(error),
         };
         // A write under a session may last for two waits; in a longer one, the process was stopped.
-        let most = write_wait(rate.stall) * 2;
-        let waited = begun.map_or(Duration::ZERO, |begun| begun.elapsed().min(most));
+        let waited = begun.map_or(Duration::ZERO, |begun| begun.elapsed().min(wait * 2));
         rate.count(waited, count)?;
         let of_first = count.min(first.len());
         first = &first[of_first..];
@@ -80,6 +88,16 @@ impl WriteRate {
             waited: Duration::ZERO,
             written: 0,
             idle: Duration::ZERO,
+        }
+    }
+
+    /// Counts a write that began at `begun` and that a signal has ended.
+    fn interrupted(&mut self, begun: Instant) -> io::Result<()> {
+        let wait = write_wait(self.stall);
+        // Under a session it may last for two waits.
+        match was_stopped(begun, wait * 2) {
+            true => Ok(()),
+            false => self.count(begun.elapsed().min(wait), 0),
         }
     }
 
@@ -111,4 +129,25 @@ impl WriteRate {
 /// Whether `bytes` in this time are fewer than the rate asks for.
 pub(super) fn is_below(bytes_per_second: u64, bytes: u64, time: Duration) -> bool {
     u128::from(bytes) * 1000 < u128::from(bytes_per_second) * time.as_millis()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_take_nothing_from_the_stall_and_a_stop_does_not_count() {
+        // Each write has waited for 2 s.
+        let begun = Instant::now() - Duration::from_secs(2);
+        let mut rate = WriteRate::new(0, Duration::from_secs(9));
+        for _ in 0..4 {
+            rate.interrupted(begun).expect("8 s and a little");
+        }
+        assert!(rate.interrupted(begun).is_err());
+
+        let mut rate = WriteRate::new(0, Duration::from_millis(1));
+        for _ in 0..9 {
+            rate.interrupted(begun).expect("the process was stopped");
+        }
+    }
 }

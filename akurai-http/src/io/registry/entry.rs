@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::outcomes::{Direction, Outcomes};
 use super::{Registry, Traffic, take_place};
@@ -324,11 +324,14 @@ impl RegistryEntry {
             if self.transport.set_read_timeout(Some(wait)).is_err() {
                 return;
             }
+            let asked = Instant::now();
             match self.read(&mut scratch) {
                 Ok(0) => return,
                 Ok(_) => lingering.bytes_came(),
                 Err(error) if is_timeout(&error) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    lingering.interrupted(asked, wait);
+                }
                 Err(_) => return,
             }
         }
@@ -409,7 +412,6 @@ impl Drop for RegistryEntry {
 mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
-    use std::time::Instant;
 
     use super::*;
 

@@ -12,8 +12,9 @@ use crate::write::outbox::Way;
 use super::{Filled, Reader};
 
 impl Reader {
-    /// Closes with this code and reason, unless closing has begun. Then waits for the peer's Close
-    /// and its FIN, for a bounded time.
+    /// Closes with this code and reason, unless closing has begun. Then waits for the peer's Close,
+    /// and for its FIN unless the connection [may end at once](Reader::may_end_at_once), for a
+    /// bounded time.
     pub(crate) fn finish(mut self, code: u16, reason: &str) {
         self.socket.settle();
         let stopping = code == close::NORMAL && self.socket.is_stopping();
@@ -37,9 +38,9 @@ impl Reader {
         }
     }
 
-    // Reads and discards what the peer still sends, until its Close and its FIN. A socket that is
-    // closed while bytes are unread, or still to come, resets the connection, and a reset overtakes
-    // the bytes that were sent before it.
+    // Reads and discards what the peer still sends, until its Close, and mostly until its FIN. A
+    // socket that is closed while bytes are unread, or still to come, resets the connection, and a
+    // reset overtakes the bytes that were sent before it.
     fn discard(&mut self) {
         self.counted_to = Some(Instant::now());
         loop {
@@ -64,8 +65,10 @@ impl Reader {
         }
     }
 
-    // After both Closes the peer sends nothing more (§5.5.1). So there is nothing to wait for, if
-    // ours has left this machine.
+    // After both Closes we wait for nothing, if ours has left this machine and no input is here.
+    // §5.5.1 forbids the peer only data frames behind its Close, so this is a choice: what comes
+    // after this look meets a closed socket, and the reset may destroy our Close and the messages
+    // that the peer has not read yet. No client that we know sends anything there.
     fn may_end_at_once(&self) -> bool {
         let is_clean = || self.outbox.close_info().is_some_and(|info| info.clean);
         !self.said_fin && is_clean() && self.socket.may_end_at_once()
@@ -130,9 +133,9 @@ impl Reader {
         (!left.is_zero()).then_some(left)
     }
 
-    // A read was interrupted, which is how Linux ends it when the process is stopped (SIGSTOP). What
-    // the peer sent meanwhile is still unread, so none of that time counts.
-    pub(super) fn went_on(&mut self, now: Instant) {
+    // What the peer sent while the process was stopped is still unread, so none of that time
+    // counts.
+    pub(super) fn was_stopped_until(&mut self, now: Instant) {
         self.counted_to = self.counted_to.map(|_| now);
     }
 

@@ -13,7 +13,8 @@ use crate::io::lock::lock;
 use crate::io::transport::is_timeout;
 
 /// Most plain bytes that a session takes before what it made of them is sent. With more, the
-/// buffers of a write are so large together that an allocator gives their memory back to the system.
+/// buffers of a write are so large together that an allocator gives their memory back to the
+/// system.
 const TAKEN_BYTES: usize = 32 * 1024;
 
 /// How long a send waits that no writer asked for: not for a peer that does not read.
@@ -147,6 +148,7 @@ impl Layered {
             self.wire.set_write_timeout(wait)?;
             self.wire_write_wait.set(wait);
         }
+        let mut interrupted = None;
         while !out.unsent().is_empty() {
             match self.wire.write(out.unsent()) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -158,7 +160,13 @@ impl Layered {
                         return Err(ErrorKind::WouldBlock.into());
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    // A wait begins again once: more signals must not make it endless.
+                    let since = *interrupted.get_or_insert_with(Instant::now);
+                    if wait.is_some_and(|wait| since.elapsed() >= wait) {
+                        return Err(ErrorKind::WouldBlock.into());
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
