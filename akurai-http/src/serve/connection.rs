@@ -116,7 +116,7 @@ pub(crate) enum Outcome {
     Close,
     /// The client is gone, or takes nothing.
     Gone,
-    Upgrade(PendingUpgrade),
+    Upgrade(Box<PendingUpgrade>),
 }
 
 impl Connection {
@@ -142,7 +142,7 @@ impl Connection {
             Outcome::Persist | Outcome::Close => self.close(false),
             Outcome::Idle => self.close(true),
             Outcome::Gone => {}
-            Outcome::Upgrade(upgrade) => return Some(upgrade),
+            Outcome::Upgrade(upgrade) => return Some(*upgrade),
         }
         None
     }

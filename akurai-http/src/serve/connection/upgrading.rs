@@ -105,7 +105,7 @@ impl Connection {
             return Outcome::Gone;
         }
         let is_input_unread = !self.buffered.skim_body();
-        Outcome::Upgrade(PendingUpgrade {
+        Outcome::Upgrade(Box::new(PendingUpgrade {
             run,
             upgraded: Upgraded::new(self.buffered.take_unread(), is_input_unread, socket),
             kind: match is_switch {
@@ -114,7 +114,7 @@ impl Connection {
             },
             may_fail,
             request,
-        })
+        }))
     }
 
     /// The socket of an upgrade whose head was just written. If the request is logged, its line
