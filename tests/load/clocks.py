@@ -127,10 +127,6 @@ class SlowDownload(threading.Thread):
             self.error = repr(error)
 
 
-def dated(answer):
-    return email.utils.parsedate_to_datetime(answer.first("date")).timestamp()
-
-
 def at_moment(checks, clock, kept, name, offset):
     """Sets the clock, and looks at what the answers say of the time."""
     clock.set(offset)

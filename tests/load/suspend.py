@@ -7,12 +7,12 @@ import signal
 import threading
 import time
 
-from client import BINARY, CLOSE, TEXT, Client, Closed, EventStream, request
+from client import BINARY, CLOSE, TEXT, Client, Closed, request
 from demo import Demo
 from process import MIB
 
-# Longer than every wait of the server that a client could be blamed for, but for `message_deadline`,
-# which is as long.
+# Longer than every wait of the server that a client could be blamed for, but for
+# `message_deadline`, which is as long.
 PAUSE_SECONDS = 61
 BACK_SECONDS = 20
 RECEIVE_BUFFER = 64 * 1024
@@ -254,8 +254,8 @@ def check(arguments, checks):
         start = demo.warm()
         paused, resumed = threading.Event(), threading.Event()
         under_way = threading.Barrier(len(KINDS) + 1)
-        # These may not be long under way: a head may take 10 s, an idle connection lasts 15 s, and a
-        # body may stand still for 30 s.
+        # These may not be long under way: a head may take 10 s, an idle connection lasts 15 s, and
+        # a body may stand still for 30 s.
         late = [Head, KeptAlive, New, Upload]
         parts = {kind: kind(demo.address, under_way, paused, resumed) for kind in KINDS}
         for kind in KINDS:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -316,8 +317,9 @@ def run(case, number, arguments, relay, digests):
                 server.come_up("it listens", listens)
                 Run(case, link, server, digests, report).go()
             report.notes.append(f"{case.conditions}; {link.totals()}")
-    except (Failed, OSError, subprocess.CalledProcessError) as error:
+    except Exception as error:  # Whatever it is, the case has failed.
         report.that(False, f"it ended: {error!r}")
+        report.notes.append(traceback.format_exc())
     report.seconds = time.monotonic() - begun
     return report
 
@@ -350,7 +352,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     cases = [case for case in [*QUICK, *(LONG if arguments.long else [])] if (arguments.only or "") in case.name]
     digests = files(arguments.out / "files", cases, arguments.seed)
-    checks, relay, lock = Checks(), Relay(), threading.Lock()
+    checks, relay, lock, told_cases = Checks(), Relay(), threading.Lock(), []
     print(f"seed {arguments.seed}; {len(cases)} links at a time", flush=True)
 
     def one(number, case):
@@ -361,6 +363,7 @@ def main():
                 checks.that(*claim)
             for note in report.notes:
                 print(f"    {note}")
+            told_cases.append(case.name)
 
     threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in enumerate(cases)]
     for thread in threads:
@@ -370,8 +373,10 @@ def main():
             thread.join()
     except KeyboardInterrupt:
         return 130
+    lacking = [case.name for case in cases if case.name not in told_cases]
+    checks.that(not lacking, f"each of {len(cases)} cases has a report {lacking or ''}".rstrip())
     print(f"{checks.passed} passed, {checks.failed} failed")
-    return 1 if checks.failed or not checks.passed else 0
+    return 1 if checks.failed or not cases else 0
 
 
 if __name__ == "__main__":
