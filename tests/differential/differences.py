@@ -47,8 +47,8 @@ def matches(pattern, text):
 
 def rows(text):
     """The rows of the file. One is the name of a class, or several, a line each, and behind them
-    indented lines: `in:` and patterns between ` | `, `by:` and which peers do what, `why:` and why ours
-    is right."""
+    indented lines: `in:` and patterns between ` | `, `by:` and which peers do what, `why:` and why
+    ours is right."""
     found, key = [], None
     for line in text.splitlines():
         if not line.strip() or line.startswith("#"):

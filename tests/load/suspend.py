@@ -28,7 +28,12 @@ class Part(threading.Thread):
 
     def __init__(self, address, under_way, paused, resumed):
         super().__init__(daemon=True)
-        self.address, self.under_way, self.paused, self.resumed = address, under_way, paused, resumed
+        self.address, self.under_way, self.paused, self.resumed = (
+            address,
+            under_way,
+            paused,
+            resumed,
+        )
         self.error = "did not end"
 
     def run(self):
@@ -241,7 +246,8 @@ class CloseSent(Part):
 
 
 KINDS = [
-    Download, Upload, Head, KeptAlive, New, Events, Subscriber, Silent, Fragments, LongMessage, CloseSent,
+    Download, Upload, Head, KeptAlive, New, Events, Subscriber, Silent, Fragments, LongMessage,
+    CloseSent,
 ]
 
 
@@ -277,6 +283,11 @@ def check(arguments, checks):
         for kind, part in parts.items():
             part.join(30)
             what = kind.__doc__.split(".")[0].replace("\n    ", " ")
-            checks.that(part.error is None, f"suspend: after {paused_seconds:.0f} s: {what} {part.error or ''}".rstrip())
+            checks.that(
+                part.error is None,
+                f"suspend: after {paused_seconds:.0f} s: {what} {part.error or ''}".rstrip(),
+            )
         after, waited = demo.wait_until_back_at(start, BACK_SECONDS)
-        checks.that(after.is_back_at(start), f"suspend: {waited:.1f} s after the last client left: {after}")
+        checks.that(
+            after.is_back_at(start), f"suspend: {waited:.1f} s after the last client left: {after}"
+        )
