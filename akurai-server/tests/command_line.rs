@@ -1,4 +1,5 @@
-//! The demo as its user starts it. It stands here, since Cargo tells only a package's own tests where its binary is.
+//! The demo as its user starts it. It stands here, since Cargo tells only a package's own tests
+//! where its binary is.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -101,7 +102,8 @@ fn what_the_environment_says() {
     assert!(line.contains("\"path\":\"/api/health\""), "{line}");
 }
 
-/// Where the demo says that it listens: to be opened by a click, and not coloured where nobody looks.
+/// Where the demo says that it listens: to be opened by a click, and not coloured where nobody
+/// looks.
 fn address(stderr: &mut impl BufRead) -> String {
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();

@@ -37,5 +37,7 @@ def built(checkout, target):
         profile = file.read().partition("[profile.release]")
     with open(os.path.join(package, "Cargo.toml"), "w") as file:
         file.write(MANIFEST.format(here=HERE, checkout=checkout) + "\n" + "".join(profile[1:]))
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--target-dir", target], cwd=package, check=True)
+    subprocess.run(
+        ["cargo", "build", "--release", "--quiet", "--target-dir", target], cwd=package, check=True
+    )
     return os.path.join(target, "release", "before-web")

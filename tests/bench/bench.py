@@ -27,7 +27,9 @@ class Cell:
             self.present()
             self.empty = self.server.rss()
             for client in clients:
-                client = Process(PINNED["client"], os.path.join(target, "listen"), self.address, *client, *words)
+                client = Process(
+                    PINNED["client"], os.path.join(target, "listen"), self.address, *client, *words
+                )
                 self.clients.append(client)
                 if client.read() != "ready":
                     raise SystemExit("tests/bench: the subscribers are not ready")
@@ -126,14 +128,29 @@ def burst(cell, args, events):
         if total is None:
             total = seen
         else:
-            total = {key: total[key] + seen[key] if key in ("deliveries", "lost", "reads") else max(total[key], seen[key])
-                     for key in seen}
+            total = {
+                key: (
+                    total[key] + seen[key]
+                    if key in ("deliveries", "lost", "reads")
+                    else max(total[key], seen[key])
+                )
+                for key in seen
+            }
     return figures(total, max(took, 1e-9), server, client)
 
 
-COLUMNS = [("cpu_us", "CPU µs/delivery", 2), ("rate", "deliveries/s", 0), ("p50", "p50 ms", 2), ("p99", "p99 ms", 2),
-           ("lost", "lost", 0), ("joined", "events/read", 1), ("server", "server core %", 0), ("client", "client core %", 0),
-           ("rss", "RSS B/subscriber", 0), ("threads", "threads", 0)]
+COLUMNS = [
+    ("cpu_us", "CPU µs/delivery", 2),
+    ("rate", "deliveries/s", 0),
+    ("p50", "p50 ms", 2),
+    ("p99", "p99 ms", 2),
+    ("lost", "lost", 0),
+    ("joined", "events/read", 1),
+    ("server", "server core %", 0),
+    ("client", "client core %", 0),
+    ("rss", "RSS B/subscriber", 0),
+    ("threads", "threads", 0),
+]
 
 
 def side_by_side(args, what, measure):
@@ -152,15 +169,28 @@ def side_by_side(args, what, measure):
                 result["rss"] = rss
                 result["threads"] = cell.server.status("Threads")
                 cells[server] = result
-            print(f"  round {number + 1} {server}: " + ", ".join(f"{k} {v:.2f}" for k, v in result.items()), file=sys.stderr)
+            print(
+                f"  round {number + 1} {server}: "
+                + ", ".join(f"{k} {v:.2f}" for k, v in result.items()),
+                file=sys.stderr,
+            )
         rounds.append(cells)
     print("| | " + " | ".join(head for _, head, _ in COLUMNS) + " |")
     print("|---|" + "---|" * len(COLUMNS))
     for server in SERVERS:
         cells = [statistics.median(cells[server][key] for cells in rounds) for key, _, _ in COLUMNS]
-        print(f"| {server} | " + " | ".join(f"{cell:,.{d}f}" for cell, (_, _, d) in zip(cells, COLUMNS)) + " |")
+        print(
+            f"| {server} | "
+            + " | ".join(f"{cell:,.{d}f}" for cell, (_, _, d) in zip(cells, COLUMNS))
+            + " |"
+        )
     ours, theirs = SERVERS
-    for key, what in [("cpu_us", "CPU for a delivery"), ("p50", "p50"), ("p99", "p99"), ("rate", "deliveries/s")]:
+    for key, what in [
+        ("cpu_us", "CPU for a delivery"),
+        ("p50", "p50"),
+        ("p99", "p99"),
+        ("rate", "deliveries/s"),
+    ]:
         ratios = [cells[ours][key] / max(cells[theirs][key], 1e-9) for cells in rounds]
         print(f"\n{what}, {ours} / {theirs}: median {statistics.median(ratios):.2f} of "
               + ", ".join(f"{ratio:.2f}" for ratio in ratios))
@@ -174,7 +204,9 @@ def fanout(args):
 
 def rate(args):
     n = args.subscribers
-    side_by_side(args, f"{n:,} subscribers, {args.rate} events/s", lambda cell: steady(cell, args, args.rate))
+    side_by_side(
+        args, f"{n:,} subscribers, {args.rate} events/s", lambda cell: steady(cell, args, args.rate)
+    )
 
 
 def bursts(args):
@@ -196,7 +228,9 @@ def kernel_kib():
 def parked(args):
     n = args.subscribers
     title(f"{n:,} subscribers, parked")
-    print("| | RSS B/subscriber | after an event to all | slab KiB/connection, both ends | threads | heartbeats/s | idle CPU % of a core |")
+    print(
+        "| | RSS B/subscriber | after an event to all | slab KiB/connection, both ends | threads | heartbeats/s | idle CPU % of a core |"
+    )
     print("|---|---|---|---|---|---|---|")
     for server in SERVERS:
         slab, _ = kernel_kib()
@@ -209,7 +243,8 @@ def parked(args):
             after = (cell.server.rss() - cell.empty) / n
             threads = [cell.server.status("Threads")]
             seen = sum(seen["deliveries"] for seen in cell.report())
-            # Until each subscriber has had its first heartbeat: from then on both servers send one in 15 s.
+            # Until each subscriber has had its first heartbeat: from then on both servers send one
+            # in 15 s.
             time.sleep(min(18, args.seconds))
             cell.begin()
             cpu, start = cell.server.cpu(), time.monotonic()
@@ -220,7 +255,10 @@ def parked(args):
             beats = sum(seen["reads"] for seen in cell.report()) / took
             if seen != n:
                 print(f"tests/bench: {seen} of {n} saw the event", file=sys.stderr)
-        print(f"| {server} | {rss:.0f} | {after:.0f} | {kernel:.1f} | {threads[0]} → {threads[1]} | {beats:.0f} | {idle:.2f} |", flush=True)
+        print(
+            f"| {server} | {rss:.0f} | {after:.0f} | {kernel:.1f} | {threads[0]} → {threads[1]} | {beats:.0f} | {idle:.2f} |",
+            flush=True,
+        )
 
 
 def slow(args):
@@ -233,29 +271,46 @@ def slow(args):
         control = [cell.window(1) for _ in range(max(1, int(args.seconds)))]
     with Cell(args.target, "akurai", (n, m)) as cell:
         cell.publish(plan)
-        print("| second | p50 ms | p99 ms | events to readers | RSS MiB | TCP buffers MiB | subscribers | dropped | server core % |")
+        print(
+            "| second | p50 ms | p99 ms | events to readers | RSS MiB | TCP buffers MiB | subscribers | dropped | server core % |"
+        )
         print("|---|---|---|---|---|---|---|---|---|")
         during, after = [], []
         for second in range(max(1, int(args.seconds))):
             result = cell.window(1)
             present, dropped = cell.present()
             (during if dropped < m else after).append(result)
-            print(f"| {second + 1} | {result['p50']:.2f} | {result['p99']:.2f} | {result['rate']:,.0f}/s, {result['lost']:.0f} lost | "
-                  f"{cell.server.rss() / 2**20:.1f} | {kernel_kib()[1] / 1024:.1f} | {present} | {dropped} | {result['server']:.0f} |",
-                  flush=True)
+            print(
+                f"| {second + 1} | {result['p50']:.2f} | {result['p99']:.2f} | {result['rate']:,.0f}/s, {result['lost']:.0f} lost | "
+                f"{cell.server.rss() / 2**20:.1f} | {kernel_kib()[1] / 1024:.1f} | {present} | "
+                f"{dropped} | {result['server']:.0f} |",
+                flush=True,
+            )
         cell.begin()
         cell.clients[0].ask("resume")
         time.sleep(8)
         seen = cell.report()[0]
         present, dropped = cell.present()
     print("\n| medians of the seconds | p50 ms | p99 ms | server core % |\n|---|---|---|---|")
-    for name, results in [("without slow ones, another server", control), ("until all of them are dropped", during),
-                          ("afterwards", after)]:
+    for name, results in [
+        ("without slow ones, another server", control),
+        ("until all of them are dropped", during),
+        ("afterwards", after),
+    ]:
         if results:
-            middle = {key: statistics.median(result[key] for result in results) for key in ("p50", "p99", "server")}
-            print(f"| {name} | {middle['p50']:.2f} | {middle['p99']:.2f} | {middle['server']:.0f} |")
-    print(f"\nThen they read on: {seen['resumed']} came back with Last-Event-ID, {seen['lost']} events lost, "
-          f"{seen['twice']} twice, {seen['resets']} resets; {present} subscribers, {dropped} dropped in all")
+            middle = {
+                key: statistics.median(result[key] for result in results)
+                for key in ("p50", "p99", "server")
+            }
+            print(
+                f"| {name} | {middle['p50']:.2f} | {middle['p99']:.2f} | {middle['server']:.0f} |"
+            )
+    print(
+        f"\nThen they read on: {seen['resumed']} came back with Last-Event-ID, {seen['lost']} "
+        "events lost, "
+        f"{seen['twice']} twice, {seen['resets']} resets; {present} subscribers, {dropped} dropped "
+        "in all"
+    )
 
 
 def leave(args):
@@ -275,7 +330,11 @@ def leave(args):
                     if half is None and present <= n - n // 4:
                         half = time.monotonic() - start
                 took = time.monotonic() - start
-            whole = f"{took:.2f}" if present == n - n // 2 else f"{present} still there after {took:.0f}"
+            whole = (
+                f"{took:.2f}"
+                if present == n - n // 2
+                else f"{present} still there after {took:.0f}"
+            )
             print(f"| {server} | {how.upper()} | {half or 0:.2f} | {whole} |", flush=True)
 
 
@@ -301,8 +360,12 @@ def main():
     }
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
     parser.add_argument("--target", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("scenario", choices=scenarios, help="how many: "
-                        + ", ".join(f"{name} {had['subscribers']:,}" for name, (_, had) in scenarios.items()))
+    parser.add_argument(
+        "scenario",
+        choices=scenarios,
+        help="how many: "
+        + ", ".join(f"{name} {had['subscribers']:,}" for name, (_, had) in scenarios.items()),
+    )
     parser.add_argument("subscribers", type=int, nargs="?")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5, help="that a round measures")
@@ -310,10 +373,17 @@ def main():
     parser.add_argument("--events", type=int, default=1000, help="of a burst")
     parser.add_argument("--bursts", type=int, default=5)
     parser.add_argument("--unread", type=int, default=100, help="that stop reading, of slow")
-    parser.add_argument("--ws", action="store_true", help="of fanout, rate and bursts: by WebSocket instead of SSE")
+    parser.add_argument(
+        "--ws", action="store_true", help="of fanout, rate and bursts: by WebSocket instead of SSE"
+    )
     parser.add_argument("--against", metavar="CHECKOUT",
                         help="the Hub of another checkout in place of axum, as `other`")
-    parser.add_argument("--nice", type=int, default=0, help="of server and client, on a machine that others use; below 0 as root")
+    parser.add_argument(
+        "--nice",
+        type=int,
+        default=0,
+        help="of server and client, on a machine that others use; below 0 as root",
+    )
     chosen = parser.parse_args().scenario
     run, defaults = scenarios[chosen]
     parser.set_defaults(**defaults)

@@ -24,7 +24,14 @@ OURS = [f'akurai-{name} = {{ path = "{ROOT}/akurai-{name}" }}' for name in ("htt
 NEEDS = {
     "akurai-web": ("web", OURS),
     "tiny_http": ("tiny-web", ["tiny_http"]),
-    "axum": ("axum-web", ["axum", "futures-util", 'tokio = { version = "1", features = ["rt-multi-thread", "net", "time"] }']),
+    "axum": (
+        "axum-web",
+        [
+            "axum",
+            "futures-util",
+            'tokio = { version = "1", features = ["rt-multi-thread", "net", "time"] }',
+        ],
+    ),
 }
 PACKAGES = ["akurai", "akurai-web", "tiny_http", "axum", "tako"]
 
@@ -63,15 +70,23 @@ def prepare(name, work):
     lines = [need if "=" in need else f"{need} = {versions[need]}" for need in needs]
     with open(os.path.join(path, "Cargo.toml"), "w") as file:
         file.write(MANIFEST.format(name=f"bench-{name}", here=HERE, needs="\n".join(lines)))
-    shutil.copy(os.path.join(HERE, "src", "bin", program + ".rs"), os.path.join(path, "src", "main.rs"))
+    shutil.copy(
+        os.path.join(HERE, "src", "bin", program + ".rs"), os.path.join(path, "src", "main.rs")
+    )
     # The versions that the other scenarios measure.
     shutil.copy(os.path.join(HERE, "Cargo.lock"), path)
     return path, f"bench-{name}"
 
 
 def cargo(path, *words, **settings):
-    result = subprocess.run(["cargo", *words], cwd=path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env={**os.environ, **settings})
+    result = subprocess.run(
+        ["cargo", *words],
+        cwd=path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **settings},
+    )
     if result.returncode:
         raise SystemExit(f"tests/bench: cargo {' '.join(words)} in {path}:\n{result.stderr}")
     return result.stdout
@@ -79,7 +94,9 @@ def cargo(path, *words, **settings):
 
 def crates(path, package):
     """The number of crates: other people's and ours, without the measured package itself."""
-    tree = cargo(path, "tree", "--offline", "-p", package, "--edges", "normal,build", "--prefix", "none")
+    tree = cargo(
+        path, "tree", "--offline", "-p", package, "--edges", "normal,build", "--prefix", "none"
+    )
     names = {tuple(line.split()[:2]) for line in tree.splitlines() if line}
     return len([name for name, _ in names if name not in (package, "bench-task")])
 
@@ -104,8 +121,12 @@ def measure(path, package, work):
 def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
     parser.add_argument("scenario", choices=["build"])
-    parser.add_argument("packages", nargs="*", metavar="PACKAGE",
-                        help=f"{' '.join(PACKAGES)}; all by default, and the first is compared with the others")
+    parser.add_argument(
+        "packages",
+        nargs="*",
+        metavar="PACKAGE",
+        help=f"{' '.join(PACKAGES)}; all by default, and the first is compared with the others",
+    )
     parser.add_argument("--rounds", type=int, default=1)
     args = parser.parse_args()
     for name in args.packages:
@@ -123,15 +144,28 @@ def main():
             found = {}
             for name in names if number % 2 == 0 else names[::-1]:
                 found[name] = measure(*places[name], work)
-                print(f"  round {number + 1} {name}: " + ", ".join(f"{k} {v:.1f}" for k, v in found[name].items()),
-                      file=sys.stderr)
+                print(
+                    f"  round {number + 1} {name}: "
+                    + ", ".join(f"{k} {v:.1f}" for k, v in found[name].items()),
+                    file=sys.stderr,
+                )
             rounds.append(found)
     ours = names[0]
-    print(f"| | seconds, -j2 | crates | stripped KiB | seconds to {ours}'s | KiB to {ours}'s |\n|---|---|---|---|---|---|")
+    print(
+        f"| | seconds, -j2 | crates | stripped KiB | seconds to {ours}'s | KiB to {ours}'s |\n|---|---|---|---|---|---|"
+    )
     for name in names:
-        seconds, kib = (statistics.median(found[name][key] for found in rounds) for key in ("seconds", "kib"))
-        ratios = [statistics.median(found[name][key] / found[ours][key] for found in rounds) for key in ("seconds", "kib")]
-        print(f"| {name} | {seconds:.1f} | {counts[name]} | {kib:,.0f} | {ratios[0]:.2f} | {ratios[1]:.2f} |", flush=True)
+        seconds, kib = (
+            statistics.median(found[name][key] for found in rounds) for key in ("seconds", "kib")
+        )
+        ratios = [
+            statistics.median(found[name][key] / found[ours][key] for found in rounds)
+            for key in ("seconds", "kib")
+        ]
+        print(
+            f"| {name} | {seconds:.1f} | {counts[name]} | {kib:,.0f} | {ratios[0]:.2f} | {ratios[1]:.2f} |",
+            flush=True,
+        )
 
 
 main()

@@ -44,7 +44,9 @@ class Cell:
     def __init__(self, args, server, client, *words):
         self.server, self.client = server, None
         try:
-            self.client = Process(PINNED["client"], os.path.join(args.target, client), server.address, *words)
+            self.client = Process(
+                PINNED["client"], os.path.join(args.target, client), server.address, *words
+            )
             if self.client.read() != "ready":
                 raise SystemExit("tests/bench: the client is not ready")
         except BaseException:
@@ -112,7 +114,9 @@ class Cell:
         connection."""
         with tempfile.NamedTemporaryFile("r") as counts:
             pids = [word for pid in self.server.pids() for word in ("-p", str(pid))]
-            strace = subprocess.Popen(["strace", "-f", "-c", "-o", counts.name, *pids], stderr=subprocess.PIPE, text=True)
+            strace = subprocess.Popen(
+                ["strace", "-f", "-c", "-o", counts.name, *pids], stderr=subprocess.PIPE, text=True
+            )
             for _ in self.server.pids():
                 if "attached" not in strace.stderr.readline():
                     raise SystemExit("tests/bench: strace may not attach to the server")
@@ -120,15 +124,28 @@ class Cell:
             strace.send_signal(signal.SIGINT)
             strace.wait(10)
             rows = [line.split() for line in counts]
-        found = {row[-1]: int(row[3]) for row in rows if len(row) >= 5 and row[3].isdigit() and row[-1] != "total"}
+        found = {
+            row[-1]: int(row[3])
+            for row in rows
+            if len(row) >= 5 and row[3].isdigit() and row[-1] != "total"
+        }
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 COLUMNS = {
-    "cpu_us": ("CPU µs/request", 2), "p50": ("p50 µs", 0), "p99": ("p99 µs", 0), "rate": ("requests/s", 0),
-    "reached": ("of the asked rate %", 1), "gb": ("GB/s", 2), "cpu_gb": ("CPU s/GB", 3), "switches": ("switches/request", 2),
-    "server": ("server busy %", 0), "client": ("client busy %", 0), "rest": ("CPU ms in the second after", 2),
-    "peak": ("peak RSS MiB", 1), "threads": ("threads", 0),
+    "cpu_us": ("CPU µs/request", 2),
+    "p50": ("p50 µs", 0),
+    "p99": ("p99 µs", 0),
+    "rate": ("requests/s", 0),
+    "reached": ("of the asked rate %", 1),
+    "gb": ("GB/s", 2),
+    "cpu_gb": ("CPU s/GB", 3),
+    "switches": ("switches/request", 2),
+    "server": ("server busy %", 0),
+    "client": ("client busy %", 0),
+    "rest": ("CPU ms in the second after", 2),
+    "peak": ("peak RSS MiB", 1),
+    "threads": ("threads", 0),
 }
 
 # Less of the asked rate, in %, is named below the table.
@@ -142,8 +159,11 @@ def interleaved(args, servers, measure):
         cells = {}
         for server in servers if number % 2 == 0 else servers[::-1]:
             cells[server] = measure(server)
-            print(f"  round {number + 1} {server}: " + ", ".join(f"{k} {v:.2f}" for k, v in cells[server].items()),
-                  file=sys.stderr)
+            print(
+                f"  round {number + 1} {server}: "
+                + ", ".join(f"{k} {v:.2f}" for k, v in cells[server].items()),
+                file=sys.stderr,
+            )
         rounds.append(cells)
     return rounds
 
@@ -153,7 +173,10 @@ def print_medians(servers, rounds, columns):
     print("| | " + " | ".join(head for head, _, _ in columns) + " |")
     print("|---|" + "---|" * len(columns))
     for server in servers:
-        medians = (f"{statistics.median(cells[server][key] for cells in rounds):,.{digits}f}" for _, key, digits in columns)
+        medians = (
+            f"{statistics.median(cells[server][key] for cells in rounds):,.{digits}f}"
+            for _, key, digits in columns
+        )
         print(f"| {server} | " + " | ".join(medians) + " |", flush=True)
 
 
@@ -167,16 +190,30 @@ def side_by_side(args, heading, servers, open_cell, ratios):
 
     rounds = interleaved(args, servers, measure)
     measured = rounds[0][servers[0]]
-    print_medians(servers, rounds, [(head, key, digits) for key, (head, digits) in COLUMNS.items() if key in measured])
+    print_medians(
+        servers,
+        rounds,
+        [(head, key, digits) for key, (head, digits) in COLUMNS.items() if key in measured],
+    )
     for server in servers if "reached" in measured else []:
-        part, busy = (statistics.median(found[server][key] for found in rounds) for key in ("reached", "client"))
+        part, busy = (
+            statistics.median(found[server][key] for found in rounds)
+            for key in ("reached", "client")
+        )
         if part < REACHED:
-            print(f"\nThe rate was not reached with {server}: {part:.0f}% of it, while the client was busy {busy:.0f}% of the time. "
-                  "The latencies include the delay.")
+            print(
+                f"\nThe rate was not reached with {server}: {part:.0f}% of it, while the client "
+                f"was busy {busy:.0f}% of the time. "
+                "The latencies include the delay."
+            )
     ours, *peers = servers
     if not peers:
         return
-    print(f"\n| {ours} to | " + " | ".join(f"{COLUMNS[key][0]}, median (least to most)" for key in ratios) + " |")
+    print(
+        f"\n| {ours} to | "
+        + " | ".join(f"{COLUMNS[key][0]}, median (least to most)" for key in ratios)
+        + " |"
+    )
     print("|---|" + "---|" * len(ratios))
     for peer in peers:
         cells = []
@@ -189,14 +226,21 @@ def side_by_side(args, heading, servers, open_cell, ratios):
 
 def by_wrk(args, heading, servers, open_cell, path, connections, fields=()):
     """The same measurement with wrk as the client."""
-    title(f"{heading}, {connections} connection{'s' if connections > 1 else ''}, by wrk, {args.rounds} rounds")
+    title(
+        f"{heading}, {connections} connection{'s' if connections > 1 else ''}, by wrk, "
+        f"{args.rounds} rounds"
+    )
 
     def measure(server):
         with open_cell(server) as cell:
             url = f"http://{cell.server.address}{path}"
             headers = [word for line in fields for word in ("-H", line)]
-            wrk = Process(PINNED["client"], shutil.which("wrk"), "-t1", "--latency", f"-c{connections}",
-                          f"-d{int(args.seconds) + 2}s", *headers, url)
+            wrk = Process(
+                PINNED["client"],
+                shutil.which("wrk"),
+                "-t1", "--latency", f"-c{connections}", f"-d{int(args.seconds) + 2}s", *headers,
+                url,
+            )
             # In the middle of the run, since wrk reports the rate of the whole run.
             time.sleep(0.5)
             start, before = time.monotonic(), cell.server.cpu()
@@ -208,12 +252,17 @@ def by_wrk(args, heading, servers, open_cell, path, connections, fields=()):
             raise SystemExit(f"tests/bench: wrk and {server}:\n{text}")
         rate = float(re.search(r"Requests/sec: +([\d.]+)", text)[1])
         units = {"us": 1, "ms": 1e3, "s": 1e6}
-        parts = {part: float(time) * units[unit] for part, time, unit in re.findall(r"(\d+)% +([\d.]+)(us|ms|s)\n", text)}
+        parts = {
+            part: float(time) * units[unit]
+            for part, time, unit in re.findall(r"(\d+)% +([\d.]+)(us|ms|s)\n", text)
+        }
         return {"rate": rate, "cpu_us": busy / rate * 1e6, "p50": parts["50"], "p99": parts["99"]}
 
     rounds = interleaved(args, servers, measure)
     columns = ("cpu_us", "p50", "p99", "rate")
-    print_medians(servers, rounds, [(head, key, digits) for key in columns for head, digits in [COLUMNS[key]]])
+    print_medians(
+        servers, rounds, [(head, key, digits) for key in columns for head, digits in [COLUMNS[key]]]
+    )
 
 
 def has_strace():
@@ -221,5 +270,9 @@ def has_strace():
 
 
 def print_calls(label, server, calls, requests):
-    named = ", ".join(f"{name} {count / requests:.2f}" for name, count in calls.items() if count / requests >= 0.02)
+    named = ", ".join(
+        f"{name} {count / requests:.2f}"
+        for name, count in calls.items()
+        if count / requests >= 0.02
+    )
     print(f"| {label} | {server} | {sum(calls.values()) / requests:,.2f} | {named} |", flush=True)

@@ -12,7 +12,12 @@ from process import title
 from servers import bytes_of
 
 SERVERS = ["akurai", "nginx", "nginx-sendfile", "axum", "tiny_http", "floor"]
-PROGRAMS = {"akurai": "files", "axum": "axum-files", "tiny_http": "tiny-files", "floor": "floor-files"}
+PROGRAMS = {
+    "akurai": "files",
+    "axum": "axum-files",
+    "tiny_http": "tiny-files",
+    "floor": "floor-files",
+}
 
 # One connection is enough for sizes that take a good part of a second.
 LARGE_BYTES = 64 * 2**20
@@ -42,7 +47,13 @@ def open_cell(args, server, size, connections):
 
 def side_by_side(args, size, connections):
     heading = f"{size}, {connections} connection{'s' if connections > 1 else ''}"
-    cells.side_by_side(args, heading, args.servers, lambda server: open_cell(args, server, size, connections), ["cpu_gb", "p50", "p99", "gb"])
+    cells.side_by_side(
+        args,
+        heading,
+        args.servers,
+        lambda server: open_cell(args, server, size, connections),
+        ["cpu_gb", "p50", "p99", "gb"],
+    )
 
 
 def system_calls(args):
@@ -57,8 +68,15 @@ def system_calls(args):
 
 
 def cross_check(args, size, connections):
-    cells.by_wrk(args, size, args.servers, lambda server: open_cell(args, server, size, connections), f"/files/{size}.bin",
-                 connections, args.header)
+    cells.by_wrk(
+        args,
+        size,
+        args.servers,
+        lambda server: open_cell(args, server, size, connections),
+        f"/files/{size}.bin",
+        connections,
+        args.header,
+    )
 
 
 def make_files(args):
@@ -82,15 +100,41 @@ def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run files", description=__doc__)
     parser.add_argument("--target", required=True, help=argparse.SUPPRESS)
     parser.add_argument("sizes", nargs="*", metavar="SIZE", help="1KiB 64KiB 1MiB 1GiB by default")
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16], help="but one alone for 64 MiB and more")
-    parser.add_argument("--servers", nargs="+", choices=SERVERS, default=SERVERS, help="the first is compared with the others")
+    parser.add_argument(
+        "--connections",
+        type=int,
+        nargs="+",
+        default=[1, 16],
+        help="but one alone for 64 MiB and more",
+    )
+    parser.add_argument(
+        "--servers",
+        nargs="+",
+        choices=SERVERS,
+        default=SERVERS,
+        help="the first is compared with the others",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1, help="that a round measures")
-    parser.add_argument("--header", action="append", default=[], help="a field line to send, such as 'Accept-Encoding: gzip'")
-    parser.add_argument("--dir", help="where the files are made and removed again; the system's temporary directory by default")
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        help="a field line to send, such as 'Accept-Encoding: gzip'",
+    )
+    parser.add_argument(
+        "--dir",
+        help="where the files are made and removed again; "
+        "the system's temporary directory by default",
+    )
     parser.add_argument("--wrk", action="store_true", help="measure with wrk, as a cross-check")
     parser.add_argument("--calls", action="store_true", help="count system calls alone")
-    parser.add_argument("--nice", type=int, default=0, help="of server and client, on a machine that others use; below 0 as root")
+    parser.add_argument(
+        "--nice",
+        type=int,
+        default=0,
+        help="of server and client, on a machine that others use; below 0 as root",
+    )
     args = parser.parse_args()
     args.sizes = args.sizes or ["1KiB", "64KiB", "1MiB", "1GiB"]
     process.NICE = args.nice

@@ -13,9 +13,14 @@ from process import title
 STACK_KIB = 16
 
 COLUMNS = [
-    ("RSS B/connection", "rss", 0), ("page tables B/connection", "tables", 0), ("threads", "threads", 0),
-    ("kernel stacks B/connection", "stacks", 0), ("slab KiB/connection, both ends", "slab", 1),
-    ("descriptors/connection", "files", 2), ("mappings/connection", "maps", 2), ("idle CPU % of a core", "cpu", 2),
+    ("RSS B/connection", "rss", 0),
+    ("page tables B/connection", "tables", 0),
+    ("threads", "threads", 0),
+    ("kernel stacks B/connection", "stacks", 0),
+    ("slab KiB/connection, both ends", "slab", 1),
+    ("descriptors/connection", "files", 2),
+    ("mappings/connection", "maps", 2),
+    ("idle CPU % of a core", "cpu", 2),
 ]
 
 
@@ -57,15 +62,26 @@ def main():
     parser.add_argument("--target", required=True, help=argparse.SUPPRESS)
     parser.add_argument("scenario", choices=["idle"])
     parser.add_argument("connections", type=int, nargs="?", default=5000, help="5000 by default")
-    parser.add_argument("--servers", nargs="+",
-                        help=f"{' '.join(default)} by default, and {' '.join(others)}; all is everybody")
+    parser.add_argument(
+        "--servers",
+        nargs="+",
+        help=f"{' '.join(default)} by default, and {' '.join(others)}; all is everybody",
+    )
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10, help="in which idle CPU is measured")
-    parser.add_argument("--nice", type=int, default=0, help="of server and client, on a machine that others use; below 0 as root")
+    parser.add_argument(
+        "--nice",
+        type=int,
+        default=0,
+        help="of server and client, on a machine that others use; below 0 as root",
+    )
     args = parser.parse_args()
     args.servers = servers.chosen(args, "idle")
     process.NICE = args.nice
-    title(f"{args.connections:,} silent WebSocket connections, each of which had an echo; {args.rounds} rounds")
+    title(
+        f"{args.connections:,} silent WebSocket connections, each of which had an echo; "
+        f"{args.rounds} rounds"
+    )
     rounds = cells.interleaved(args, args.servers, lambda server: measure(args, server))
     cells.print_medians(args.servers, rounds, COLUMNS)
 

@@ -37,7 +37,11 @@ class Nginx(Process):
         config = os.path.join(work, "nginx.conf")
         user = "user root;" if os.geteuid() == 0 else ""
         with open(config, "w") as file:
-            file.write(CONFIG.format(work=work, user=user, http=http.format(address=self.address, work=work, **words)))
+            file.write(
+                CONFIG.format(
+                    work=work, user=user, http=http.format(address=self.address, work=work, **words)
+                )
+            )
         super().__init__(PINNED["server"], shutil.which("nginx"), "-p", work, "-c", config)
         self.await_worker()
 

@@ -58,12 +58,19 @@ def log_log(title, x_title, y_title, lines):
     points = [point for line in lines.values() for point in line]
     x = Axis([point[0] for point in points], LEFT, WIDTH - RIGHT)
     y = Axis([point[1] for point in points], HEIGHT - BOTTOM, TOP)
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">', f"<title>{title}</title>",
-           f"<style>{STYLE}</style>", f'<text class="title" x="{LEFT}" y="22">{title}</text>']
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
+        f"<title>{title}</title>",
+        f"<style>{STYLE}</style>",
+        f'<text class="title" x="{LEFT}" y="22">{title}</text>',
+    ]
     for tick in x.ticks():
         at = x.at(tick)
         out.append(f'<path class="grid" d="M{at:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
-        out.append(f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{label(tick)}</text>')
+        out.append(
+            f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 18}" '
+            f'text-anchor="middle">{label(tick)}</text>'
+        )
     for tick in y.ticks():
         at = y.at(tick)
         out.append(f'<path class="grid" d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}"/>')
@@ -71,11 +78,21 @@ def log_log(title, x_title, y_title, lines):
     middle = (LEFT + WIDTH - RIGHT) / 2
     out.append(f'<text x="{middle:.0f}" y="{HEIGHT - 10}" text-anchor="middle">{x_title}</text>')
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    out.append(f'<text transform="translate(18 {middle:.0f}) rotate(-90)" text-anchor="middle">{y_title}</text>')
+    out.append(
+        f'<text transform="translate(18 {middle:.0f}) rotate(-90)" '
+        f'text-anchor="middle">{y_title}</text>'
+    )
     names = apart([y.at(line[-1][1]) for line in lines.values()], 15)
     for index, (name, line) in enumerate(lines.items()):
         where = [(x.at(a), y.at(b)) for a, b in line]
-        out.append(f'<path class="curve c{index}" d="M' + "L".join(f"{a:.1f} {b:.1f}" for a, b in where) + '"/>')
+        out.append(
+            f'<path class="curve c{index}" d="M'
+            + "L".join(f"{a:.1f} {b:.1f}" for a, b in where)
+            + '"/>'
+        )
         out.extend(f'<circle class="f{index}" cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for a, b in where)
-        out.append(f'<text class="f{index}" x="{where[-1][0] + 10:.1f}" y="{names[index] + 4:.1f}">{name}</text>')
+        out.append(
+            f'<text class="f{index}" x="{where[-1][0] + 10:.1f}" '
+            f'y="{names[index] + 4:.1f}">{name}</text>'
+        )
     return "\n".join([*out, "</svg>", ""])

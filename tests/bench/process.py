@@ -67,7 +67,9 @@ class Process:
             for task in os.listdir(f"/proc/{pid}/task"):
                 try:
                     with open(f"/proc/{pid}/task/{task}/status") as file:
-                        total += next(int(line.split()[1]) for line in file if line.startswith("voluntary"))
+                        total += next(
+                            int(line.split()[1]) for line in file if line.startswith("voluntary")
+                        )
                 except (FileNotFoundError, ProcessLookupError):
                     pass
         return total

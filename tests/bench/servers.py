@@ -3,17 +3,35 @@
 import re
 
 PROGRAMS = {
-    "akurai": "web", "akurai-joined": "web", "floor": "floor-web", "floor-epoll": "floor-epoll", "axum": "axum-web",
-    "axum-one": "axum-web", "tiny_http": "tiny-web", "tungstenite": "tungstenite-web", "hyper": "hyper-web", "actix": "actix-web", "tako": "tako-web",
+    "akurai": "web",
+    "akurai-joined": "web",
+    "floor": "floor-web",
+    "floor-epoll": "floor-epoll",
+    "axum": "axum-web",
+    "axum-one": "axum-web",
+    "tiny_http": "tiny-web",
+    "tungstenite": "tungstenite-web",
+    "hyper": "hyper-web",
+    "actix": "actix-web",
+    "tako": "tako-web",
     "http-net": "http-net-web",
 }
 
 # The servers by default, and the others, which `run` builds when they are named or all are
 # requested.
 SERVERS = {
-    "http": (["akurai", "floor", "floor-epoll", "axum", "axum-one", "tiny_http"], ["hyper", "actix", "tako", "http-net"]),
-    "echo": (["akurai", "floor", "floor-epoll", "axum", "axum-one", "tungstenite"], ["akurai-joined", "hyper", "actix", "tako"]),
-    "idle": (["akurai", "tungstenite", "axum"], ["floor", "floor-epoll", "axum-one", "hyper", "actix", "tako"]),
+    "http": (
+        ["akurai", "floor", "floor-epoll", "axum", "axum-one", "tiny_http"],
+        ["hyper", "actix", "tako", "http-net"],
+    ),
+    "echo": (
+        ["akurai", "floor", "floor-epoll", "axum", "axum-one", "tungstenite"],
+        ["akurai-joined", "hyper", "actix", "tako"],
+    ),
+    "idle": (
+        ["akurai", "tungstenite", "axum"],
+        ["floor", "floor-epoll", "axum-one", "hyper", "actix", "tako"],
+    ),
 }
 
 # The servers that have the paths of slow handlers.
@@ -42,7 +60,9 @@ def chosen(args, scenario):
         return [name for name in default + others if name != "akurai-joined"]
     for name in args.servers:
         if name not in default + others:
-            raise SystemExit(f"tests/bench: {scenario} has no {name}, but {' '.join(default + others)}")
+            raise SystemExit(
+                f"tests/bench: {scenario} has no {name}, but {' '.join(default + others)}"
+            )
     if "before" in PROGRAMS and "before" not in args.servers:
         return [args.servers[0], "before", *args.servers[1:]]
     return args.servers
@@ -105,16 +125,23 @@ def http_case(name):
         if any(found.groups()[1:]):
             return load_case(name, *found.groups())
     if found := re.fullmatch(r"(\d+)(?:x(\d+))?", name):
-        return Case(name, "fetch", len(TEXT), int(found[1]), int(found[2] or 1), "/", "--expect", TEXT)
+        return Case(
+            name, "fetch", len(TEXT), int(found[1]), int(found[2] or 1), "/", "--expect", TEXT
+        )
     if found := re.fullmatch(r"churn(?:-(\d+))?", name):
-        return Case(name, "fetch", len(TEXT), int(found[1] or 16), 1, "/", "--churn", "--expect", TEXT)
+        return Case(
+            name, "fetch", len(TEXT), int(found[1] or 16), 1, "/", "--churn", "--expect", TEXT
+        )
     if found := re.fullmatch(r"(post|upload|download)-(\d+[A-Za-z]+)(?:-(\d+))?", name):
         bytes = bytes_of(found[2])
         if found[1] == "post":
             return Case(name, "fetch", bytes, int(found[3] or 64), 1, "/post", "--post", bytes)
         connections = int(found[3] or 1)
         if found[1] == "upload":
-            return Case(name, "fetch", bytes, connections, 1, "/upload", "--upload", bytes, "--expect", str(bytes))
+            return Case(
+                name, "fetch", bytes, connections, 1, "/upload", "--upload", bytes, "--expect",
+                str(bytes),
+            )
         return Case(name, "fetch", bytes, connections, 1, f"/download/{bytes}")
     raise SystemExit(f"tests/bench: http has no {name}: see --help")
 
@@ -123,19 +150,27 @@ def echo_case(name, *options):
     if found := re.fullmatch(r"handshake(?:-(\d+))?", name):
         return Case(name, "chat", 0, int(found[1] or 16), 1, "/echo", "--handshake")
     if found := re.fullmatch(r"(\d+[A-Za-z]+)-(\d+)(?:x(\d+))?", name):
-        return Case(name, "chat", bytes_of(found[1]), int(found[2]), int(found[3] or 1), "/echo", *options)
+        return Case(
+            name, "chat", bytes_of(found[1]), int(found[2]), int(found[3] or 1), "/echo", *options
+        )
     raise SystemExit(f"tests/bench: echo has no {name}: see --help")
 
 
 CASES = {
-    "http": "1 4 16 64 256 64x16 16@2000 64@1000 256@50 256@200 64~30000 64+1000 64-slow 64-compute 64@20-compute post-1KiB post-64KiB churn upload-1GiB download-1GiB".split(),
-    "echo": "16B-1 16B-64 16B-256 16B-64x16 1KiB-64 64KiB-1 64KiB-64 1MiB-1 1MiB-64 handshake".split(),
+    "http": "1 4 16 64 256 64x16 16@2000 64@1000 256@50 256@200 64~30000 64+1000 64-slow "
+    "64-compute 64@20-compute post-1KiB post-64KiB churn upload-1GiB download-1GiB".split(),
+    "echo": "16B-1 16B-64 16B-256 16B-64x16 1KiB-64 64KiB-1 64KiB-64 1MiB-1 1MiB-64 "
+    "handshake".split(),
 }
 FORMS = {
-    "http": "CONNECTIONS[xPIPELINED] is a GET of 13 bytes, CONNECTIONS[+IDLE][@EACH|~ALL][-slow|-compute] the same with idle "
-            "connections beside the busy ones, at a rate of requests/s (on EACH connection at even times; on ALL together at "
-            "random times), and with handlers that sleep or compute 20 ms for one request in a hundred, post-SIZE[-CONNECTIONS] a body that comes back, churn[-CONNECTIONS] "
-            "a GET and a connection for each, upload-SIZE and download-SIZE[-CONNECTIONS] are streamed",
-    "echo": "SIZE-CONNECTIONS[xIN_FLIGHT] is a message that comes back, handshake[-CONNECTIONS] a connection that is opened "
-            "and closed",
+    "http": "CONNECTIONS[xPIPELINED] is a GET of 13 bytes, "
+    "CONNECTIONS[+IDLE][@EACH|~ALL][-slow|-compute] the same with idle "
+    "connections beside the busy ones, at a rate of requests/s (on EACH connection at even times; "
+    "on ALL together at "
+    "random times), and with handlers that sleep or compute 20 ms for one request in a hundred, "
+    "post-SIZE[-CONNECTIONS] a body that comes back, churn[-CONNECTIONS] "
+    "a GET and a connection for each, upload-SIZE and download-SIZE[-CONNECTIONS] are streamed",
+    "echo": "SIZE-CONNECTIONS[xIN_FLIGHT] is a message that comes back, handshake[-CONNECTIONS] a "
+    "connection that is opened "
+    "and closed",
 }

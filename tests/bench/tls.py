@@ -16,8 +16,11 @@ from nginx import Nginx
 from process import title
 
 SERVERS = ["akurai", "nginx", "axum", "axum-one", "plain"]
-CASES = ("1 64 echo-16B-1 echo-16B-64 echo-1KiB-64 post-64KiB-1 post-64KiB-16 download-1MiB-1 download-1MiB-16 "
-         "handshake-1 handshake-16 resumed-16").split()
+CASES = (
+    "1 64 echo-16B-1 echo-16B-64 echo-1KiB-64 post-64KiB-1 post-64KiB-16 download-1MiB-1 "
+    "download-1MiB-16 "
+    "handshake-1 handshake-16 resumed-16"
+).split()
 
 # About how many requests strace counts, and how many bytes in all.
 CALLED_REQUESTS = 2000
@@ -118,16 +121,29 @@ def system_calls(args):
 
 def make_certificate(work):
     """A key on P-256, and a certificate that its owner signed, for both ends."""
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-                    "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", os.path.join(work, "key.pem"),
-                    "-out", os.path.join(work, "cert.pem")], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-days", "30", "-subj", "/CN=localhost", "-addext",
+            "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+            os.path.join(work, "key.pem"),
+            "-out",
+            os.path.join(work, "cert.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )
 
 
 def memory(program):
     """Resident bytes, and the process's part of them."""
     with open(f"/proc/{program.process.pid}/smaps_rollup") as file:
-        found = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in file if line.startswith(("Rss:", "Pss:"))}
+        found = {
+            line.split(":")[0]: int(line.split()[1]) * 1024
+            for line in file
+            if line.startswith(("Rss:", "Pss:"))
+        }
     return found["Rss"], found["Pss"]
 
 
@@ -149,7 +165,9 @@ def parked(args):
     """What an event stream that waits costs the Hub."""
     n = args.parked
     title(f"{n:,} subscribers, parked")
-    print("| KiB a subscriber | RSS | Pss | after an event to all: RSS | Pss | threads |\n|---|---|---|---|---|---|")
+    print(
+        "| KiB a subscriber | RSS | Pss | after an event to all: RSS | Pss | threads |\n|---|---|---|---|---|---|"
+    )
     context = ssl.create_default_context(cafile=os.path.join(args.work, "cert.pem"))
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     for name, words, layer in ("plain", ["hub"], None), ("rustls", ["hub-tls", args.work], context):
@@ -184,15 +202,31 @@ def parked(args):
 def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run tls", description=__doc__)
     parser.add_argument("--target", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"{' '.join(CASES)} by default: a case of http, echo- and a case "
-                        "of echo, handshake[-CONNECTIONS], which is http's churn, and the same resumed")
-    parser.add_argument("--servers", nargs="+", choices=SERVERS, default=SERVERS, help="the first is compared with the others")
+    parser.add_argument(
+        "cases",
+        nargs="*",
+        metavar="CASE",
+        help=f"{' '.join(CASES)} by default: a case of http, echo- and a case "
+        "of echo, handshake[-CONNECTIONS], which is http's churn, and the same resumed",
+    )
+    parser.add_argument(
+        "--servers",
+        nargs="+",
+        choices=SERVERS,
+        default=SERVERS,
+        help="the first is compared with the others",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1, help="that a round measures")
     parser.add_argument("--calls", action="store_true", help="count system calls alone")
     parser.add_argument("--parked", type=int, nargs="?", const=1000, metavar="SUBSCRIBERS",
                         help="measure the memory of parked subscribers alone, by default of 1,000")
-    parser.add_argument("--nice", type=int, default=0, help="of server and client, on a machine that others use; below 0 as root")
+    parser.add_argument(
+        "--nice",
+        type=int,
+        default=0,
+        help="of server and client, on a machine that others use; below 0 as root",
+    )
     args = parser.parse_args()
     process.NICE = args.nice
     args.cases = [tls_case(name) for name in args.cases or CASES]
@@ -201,8 +235,13 @@ def main():
         if args.parked:
             return parked(args)
         for case in [] if args.calls else args.cases:
-            cells.side_by_side(args, f"tls {case.name}", args.servers, lambda server, case=case: opened(args, server, case),
-                               ["cpu_us", "p50", "p99", "rate"])
+            cells.side_by_side(
+                args,
+                f"tls {case.name}",
+                args.servers,
+                lambda server, case=case: opened(args, server, case),
+                ["cpu_us", "p50", "p99", "rate"],
+            )
         if args.calls or cells.has_strace():
             system_calls(args)
         if not args.calls:

@@ -64,6 +64,7 @@ def main():
         text = f"{name}: {' + '.join(changes)}: {', '.join(sorted(found.peers))}; {found.detail}"
         if not checks.that(found.pattern, text, quiet=True):
             print(f"    {found.example[:400]!r}")
+    differences.check_unsteady(checks)
     print(f"{len(differences.listed)} rows, {len(missing)} of their patterns did not occur")
     print(f"{checks.passed} passed, {checks.failed} failed")
     return checks.failed > 0

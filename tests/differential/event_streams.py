@@ -20,13 +20,18 @@ END = "the end"
 
 # Pieces of texts. The first of them are what an event stream's syntax is made of.
 PIECES = (
-    "\n", "\r", "\r\n", "\n\n", ":", " ", "  ", "\t", "data: ", "data", "event: x", "id: 9", "retry: 1", ": c",
-    "\ufeff", "\0", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\x7f", "\x1b", "\xa0",
-    "a", "hello", "é", "€", "😀", "\ud7ff", "\ue000", "\ufffd", "\uffff", "\U0010ffff", "x" * 300, "1", "0", "-",
+    "\n", "\r", "\r\n", "\n\n", ":", " ", "  ", "\t", "data: ", "data", "event: x", "id: 9",
+    "retry: 1", ": c",
+    "\ufeff", "\0", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\x7f",
+    "\x1b", "\xa0",
+    "a", "hello", "é", "€", "😀", "\ud7ff", "\ue000", "\ufffd", "\uffff", "\U0010ffff", "x" * 300,
+    "1", "0", "-",
 )  # fmt: skip
 NAMES = {
-    "\n": "LF", "\r": "CR", "\r\n": "CRLF", "\n\n": "LF", ":": "colon", " ": "space", "  ": "space", "\t": "TAB",
-    "\ufeff": "BOM", "\0": "NUL", "\x0b": "VT", "\x0c": "FF", "\x1c": "FS", "\x1d": "GS", "\x1e": "RS",
+    "\n": "LF", "\r": "CR", "\r\n": "CRLF", "\n\n": "LF", ":": "colon", " ": "space",
+    "  ": "space", "\t": "TAB",
+    "\ufeff": "BOM", "\0": "NUL", "\x0b": "VT", "\x0c": "FF", "\x1c": "FS", "\x1d": "GS",
+    "\x1e": "RS",
     "\x85": "NEL", "\u2028": "U+2028", "\u2029": "U+2029", "\x1b": "ESC", "\x7f": "DEL",
 }  # fmt: skip
 

@@ -56,8 +56,10 @@ FRAMES = {
     "text of 65535 bytes": frame(TEXT, b"x" * 65535),
     "text of 65536 bytes": frame(TEXT, b"x" * 65536),
     "two fragments": frame(TEXT, b"hel", fin=False) + frame(CONTINUATION, b"lo"),
-    "empty fragments": frame(TEXT, fin=False) + frame(CONTINUATION, fin=False) + frame(CONTINUATION),
-    "ping in a message": frame(TEXT, b"hel", fin=False) + frame(PING, b"p") + frame(CONTINUATION, b"lo"),
+    "empty fragments": frame(TEXT, fin=False) + frame(CONTINUATION, fin=False)
+        + frame(CONTINUATION),
+    "ping in a message": frame(TEXT, b"hel", fin=False) + frame(PING, b"p")
+        + frame(CONTINUATION, b"lo"),
     "ping": frame(PING, b"ping"),
     "empty ping": frame(PING),
     "ping of 125 bytes": frame(PING, b"x" * 125),
@@ -105,7 +107,8 @@ FRAMES = {
     **{
         f"close {code}": close(code)
         for code in (
-            0, 999, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013,
+            0, 999, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012,
+            1013,
             1014, 1015, 1016, 1100, 2000, 2999, 3000, 3999, 4000, 4999, 5000, 65535,
         )
     },
@@ -114,7 +117,8 @@ FRAMES = {
         for name, data in {
             "C0 AF": b"\xc0\xaf", "ED A0 80": b"\xed\xa0\x80", "F4 90 80 80": b"\xf4\x90\x80\x80",
             "F8": b"\xf8\x88\x80\x80\x80", "FF": b"\xff", "80": b"\x80", "cut": b"a\xe2\x82",
-            "E0 80 80": b"\xe0\x80\x80", "F0 80 80 80": b"\xf0\x80\x80\x80", "CESU": b"\xed\xa0\xbd\xed\xb8\x80",
+            "E0 80 80": b"\xe0\x80\x80", "F0 80 80 80": b"\xf0\x80\x80\x80",
+            "CESU": b"\xed\xa0\xbd\xed\xb8\x80",
         }.items()
     },
     "bad byte in a first fragment": frame(TEXT, b"\xff", fin=False) + frame(CONTINUATION, b"x"),
@@ -159,12 +163,17 @@ OFFERS = (
     "permessage-deflate; server_max_window_bits=10|permessage-deflate; server_max_window_bits=8|"
     "permessage-deflate; server_max_window_bits|permessage-deflate; server_max_window_bits=16|"
     "permessage-deflate; server_no_context_takeover|permessage-deflate; client_no_context_takeover|"
-    "permessage-deflate; server_no_context_takeover=1|permessage-deflate; client_no_context_takeover=1|"
-    "permessage-deflate; unknown|permessage-deflate; server_no_context_takeover; server_no_context_takeover|"
+    "permessage-deflate; server_no_context_takeover=1|permessage-deflate; "
+    "client_no_context_takeover=1|"
+    "permessage-deflate; unknown|permessage-deflate; server_no_context_takeover; "
+    "server_no_context_takeover|"
     "permessage-deflate; client_max_window_bits=10; client_max_window_bits=10|"
-    "unknown|unknown, permessage-deflate|permessage-deflate; unknown, permessage-deflate|x-webkit-deflate-frame|"
-    "permessage-deflate;|permessage-deflate;;|;|,|,permessage-deflate|Permessage-Deflate|permessage-deflate=1|"
-    "permessage-deflate client_max_window_bits|permessage-deflate; =|per[message|permessage-deflate, permessage-deflate"
+    "unknown|unknown, permessage-deflate|permessage-deflate; unknown, "
+    "permessage-deflate|x-webkit-deflate-frame|"
+    "permessage-deflate;|permessage-deflate;;|;|,|,permessage-deflate|"
+    "Permessage-Deflate|permessage-deflate=1|"
+    "permessage-deflate client_max_window_bits|permessage-deflate; "
+    "=|per[message|permessage-deflate, permessage-deflate"
 ).split("|")
 
 

@@ -94,7 +94,8 @@ def expecting():
 BASES = {"get": get, "post": post, "chunked": chunked, "1.0": http_1_0, "expect": expecting}
 BYTES = {
     "NUL": b"\0", "TAB": b"\t", "VT": b"\x0b", "FF": b"\x0c", "a control": b"\x01", "ESC": b"\x1b",
-    "DEL": b"\x7f", "0x80": b"\x80", "0x85": b"\x85", "0xA0": b"\xa0", "0xFF": b"\xff", "space": b" ",
+    "DEL": b"\x7f", "0x80": b"\x80", "0x85": b"\x85", "0xA0": b"\xa0", "0xFF": b"\xff",
+    "space": b" ",
     "CR": b"\r", "LF": b"\n", "CRLF": b"\r\n", "comma": b",", "semicolon": b";", "colon": b":",
     "quote": b'"', "backslash": b"\\", "slash": b"/", "at": b"@", "percent": b"%", "hash": b"#",
     "question": b"?", "plus": b"+", "minus": b"-", "underscore": b"_", "dot": b".", "digit": b"7",

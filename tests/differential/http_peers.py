@@ -27,7 +27,10 @@ http {{
     scgi_temp_path "{out}/nginx-scgi";
     proxy_http_version 1.1;
     proxy_set_header Host $http_host;
-    server {{ listen 127.0.0.1:{to_recorder}; location / {{ proxy_pass http://127.0.0.1:{recorder}; }} }}
+    server {{
+        listen 127.0.0.1:{to_recorder};
+        location / {{ proxy_pass http://127.0.0.1:{recorder}; }}
+    }}
     server {{ listen 127.0.0.1:{to_ours}; location / {{ proxy_pass http://127.0.0.1:{ours}; }} }}
 }}
 """

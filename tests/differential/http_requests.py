@@ -18,8 +18,10 @@ BATCH = 48
 IDLE, CONFIRM_IDLE = 1, 5
 # Fields that a proxy writes itself, or that say how the message was framed.
 OF_CONNECTION = set(
-    "connection keep-alive te upgrade transfer-encoding content-length expect via forwarded trailer "
-    "proxy-connection x-forwarded-for x-forwarded-host x-forwarded-server x-forwarded-proto x-host".split()
+    "connection keep-alive te upgrade transfer-encoding content-length expect via forwarded "
+    "trailer "
+    "proxy-connection x-forwarded-for x-forwarded-host x-forwarded-server x-forwarded-proto "
+    "x-host".split()
 )
 
 

@@ -250,5 +250,6 @@ def compare(arguments, differences, budget):
         print(f"ws: {count} cases")
         for name, (accepted, messages, closes) in comparison.counts.items():
             print(
-                f"ws: {name}: {accepted} handshakes accepted, {messages} messages, {closes} closed for a fault"
+                f"ws: {name}: {accepted} handshakes accepted, {messages} messages, {closes} closed "
+                "for a fault"
             )

@@ -53,12 +53,16 @@ def check(arguments, checks):
         codes += [answer(demo, payload) for _ in range(CONNECTIONS - 1)]
         checks.that(
             set(codes) == {(CLOSE, 1009)},
-            f"{CONNECTIONS} messages of {len(payload):,} bytes that stand for {GIB:,} get {sorted(set(codes))}",
+            f"{CONNECTIONS} messages of {len(payload):,} bytes that stand for {GIB:,} get "
+            f"{sorted(set(codes))}",
         )
         checks.that(
             first < PEAK_BYTES,
-            f"peak RSS {first / MIB:.1f} MiB, from {start.rss / MIB:.1f} MiB, with messages of 16 MiB at most",
+            f"peak RSS {first / MIB:.1f} MiB, from {start.rss / MIB:.1f} MiB, with messages of 16 "
+            "MiB at most",
         )
         most = demo.usage().peak
-        checks.that(most < LASTING_BYTES, f"peak RSS {most / MIB:.1f} MiB after {CONNECTIONS} of them")
+        checks.that(
+            most < LASTING_BYTES, f"peak RSS {most / MIB:.1f} MiB after {CONNECTIONS} of them"
+        )
         checks.that(ask(demo.address, "GET", "/api/health").status == 200, "the demo goes on")

@@ -127,10 +127,6 @@ class SlowDownload(threading.Thread):
             self.error = repr(error)
 
 
-def dated(answer):
-    return email.utils.parsedate_to_datetime(answer.first("date")).timestamp()
-
-
 def at_moment(checks, clock, kept, name, offset):
     """Sets the clock, and looks at what the answers say of the time."""
     clock.set(offset)
@@ -141,7 +137,10 @@ def at_moment(checks, clock, kept, name, offset):
         dates.append(seconds_of(answer, "date"))
         due = min(max(time.time() + offset, 0), LAST_SECOND)
         # A file is never newer than its answer (RFC 9110 §8.8.2.1).
-        is_newer = answer.first("last-modified") is not None and seconds_of(answer, "last-modified") > dates[-1]
+        is_newer = (
+            answer.first("last-modified") is not None
+            and seconds_of(answer, "last-modified") > dates[-1]
+        )
         if answer.status != 206 or abs(dates[-1] - due) > 3 or is_newer:
             wrong.append((answer.status, answer.first("date"), answer.first("last-modified")))
         time.sleep(0.2)
@@ -214,20 +213,32 @@ def check(arguments, checks):
                 pass
             one.over.set()
         download.join(60)
-        checks.that(answered and not speaker.error, f"clocks: WebSockets stay, one that speaks and one that answered {silent.pings} pings {speaker.error or ''}".rstrip())
+        checks.that(
+            answered and not speaker.error,
+            f"clocks: WebSockets stay, one that speaks and one that answered {silent.pings} pings "
+            f"{speaker.error or ''}".rstrip(),
+        )
         for what, one, opens in (
             ("that stays", follower, 1),
             ("that comes back after each step", comes_back, len(steps) + 1),
         ):
             ids, numbers = [id for id, _ in one.got], [number for _, number in one.got]
-            whole = numbers == list(range(numbers[0], speaker.heard + 1)) and ids == sorted(set(ids))
+            whole = numbers == list(range(numbers[0], speaker.heard + 1)) and ids == sorted(
+                set(ids)
+            )
             span = (ids[-1][0] - ids[0][0]) / 86_400_000
             checks.that(
                 whole and not one.resets and one.opens == opens,
-                f"clocks: the EventSource {what} has {len(ids)} events once and in order over {span:.0f} days of ids, "
+                f"clocks: the EventSource {what} has {len(ids)} events once and in order over "
+                f"{span:.0f} days of ids, "
                 f"{one.opens} connections, {one.resets} resets",
             )
             one.leave()
-        checks.that(download.error is None, f"clocks: a download under way all the time is whole {download.error or ''}".rstrip())
+        checks.that(
+            download.error is None,
+            f"clocks: a download under way all the time is whole {download.error or ''}".rstrip(),
+        )
         after, waited = demo.wait_until_back_at(start, 30)
-        checks.that(after.is_back_at(start), f"clocks: {waited:.1f} s after the last client left: {after}")
+        checks.that(
+            after.is_back_at(start), f"clocks: {waited:.1f} s after the last client left: {after}"
+        )

@@ -17,7 +17,9 @@ class Demo(process.Demo):
 
         env = {**os.environ, **dict(environment)}
         served = () if files is None else ("--dir", files)
-        super().__init__(arguments.server, arguments.out / "demo.log", *served, preexec_fn=limit, env=env)
+        super().__init__(
+            arguments.server, arguments.out / "demo.log", *served, preexec_fn=limit, env=env
+        )
 
     def warm(self):
         """The starting point of a load."""

@@ -33,7 +33,9 @@ class Waiting:
     def look(self, seconds):
         """Sends and receives what it can for this long, or until all have been answered."""
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0 and len(self.answered) + len(self.failed) < len(self.open):
+        while (left := deadline - time.monotonic()) > 0 and len(self.answered) + len(
+            self.failed
+        ) < len(self.open):
             for key, events in self.selector.select(min(left, 0.25)):
                 try:
                     self.step(key.fileobj, events)
@@ -90,19 +92,26 @@ def check(arguments, checks):
         )
         checks.that(
             len(waiting.answered) == starved,
-            f"descriptors: it was starved all that time, {len(waiting.answered)} connections served",
+            f"descriptors: it was starved all that time, {len(waiting.answered)} connections "
+            "served",
         )
         begun = time.monotonic()
-        while len(waiting.answered) + len(waiting.failed) < CONNECTIONS and time.monotonic() < begun + SERVED_SECONDS:
+        while (
+            len(waiting.answered) + len(waiting.failed) < CONNECTIONS
+            and time.monotonic() < begun + SERVED_SECONDS
+        ):
             waiting.leave()
             waiting.look(0.25)
         checks.that(
             len(waiting.answered) == CONNECTIONS,
-            f"descriptors: all {len(waiting.answered)} connections served {time.monotonic() - begun:.1f} s after "
+            f"descriptors: all {len(waiting.answered)} connections served "
+            f"{time.monotonic() - begun:.1f} s after "
             f"those before them had left {waiting.failed[:3] or ''}".strip(),
         )
         waiting.close()
         after, waited = demo.wait_until_back_at(start, 15, 16 << 20)
-        checks.that(after.is_back_at(start, 16 << 20), f"descriptors: {waited:.1f} s after: {after}")
+        checks.that(
+            after.is_back_at(start, 16 << 20), f"descriptors: {waited:.1f} s after: {after}"
+        )
         health = ask(demo.address, "GET", "/api/health")
         checks.that(health.status == 200, "descriptors: a new connection is served")

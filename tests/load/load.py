@@ -38,7 +38,12 @@ def main():
     parser.add_argument("--server", required=True, help="the demo's binary")
     parser.add_argument("--restart", required=True, help="the example restart")
     parser.add_argument("--long-life", required=True, help="the example long_life")
-    parser.add_argument("--out", required=True, type=Path, help="directory for logs and the files that the demo serves")
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        help="directory for logs and the files that the demo serves",
+    )
     parser.add_argument("--minutes", type=int, default=10, help="length of the soak")
     parser.add_argument("--millions", type=int, default=10, help="of requests, in a long life")
     parser.add_argument("parts", nargs="+", choices=PARTS)

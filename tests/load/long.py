@@ -44,7 +44,9 @@ class Figures:
         usage = process.usage()
         with open(f"/proc/{process.pid}/status") as status:
             fields = dict(line.split(":", 1) for line in status)
-        return cls(usage.rss, int(fields["VmPTE"].split()[0]) * KIB, usage.threads, usage.descriptors)
+        return cls(
+            usage.rss, int(fields["VmPTE"].split()[0]) * KIB, usage.threads, usage.descriptors
+        )
 
     def row(self, name):
         sizes = f"{self.rss / MIB:8.2f} | {self.tables / KIB:11.0f}"
@@ -78,7 +80,10 @@ def requests(address, count, source):
             many = min(left, PIPELINED)
             client.send(GET * many)
             answers = client.take(many * length)
-            if answers.count(b"HTTP/1.1 200 OK\r\n") != many or answers.count(b"\r\n\r\nhere\n") != many:
+            if (
+                answers.count(b"HTTP/1.1 200 OK\r\n") != many
+                or answers.count(b"\r\n\r\nhere\n") != many
+            ):
                 raise Closed("other answers")
             left -= many
 
@@ -147,13 +152,17 @@ def check(arguments, checks):
                 arguments.millions * CONNECTIONS_PER_MILLION // STEPS // WORKERS,
             ),
         }
-        print(f"| {'after':30} | RSS, MiB | tables, KiB | threads | descriptors |\n|---|---|---|---|---|")
+        print(
+            f"| {'after':30} | RSS, MiB | tables, KiB | threads | descriptors |\n|---|---|---|---|---|"
+        )
         print(start.row("start"), flush=True)
         for name, shares in parts.items():
             begun, figures = time.monotonic(), []
             for step in range(STEPS):
                 workers = [
-                    spawn.Process(target=work, args=(step, *shares, server.address, number), daemon=True)
+                    spawn.Process(
+                        target=work, args=(step, *shares, server.address, number), daemon=True
+                    )
                     for number in range(WORKERS)
                 ]
                 for worker in workers:
@@ -162,7 +171,9 @@ def check(arguments, checks):
                     worker.join()
                 failed = [worker.exitcode for worker in workers if worker.exitcode != 0]
                 if failed or server.process.poll() is not None:
-                    checks.that(False, f"long: {name}: step {step + 1} of {STEPS}: workers {failed}")
+                    checks.that(
+                        False, f"long: {name}: step {step + 1} of {STEPS}: workers {failed}"
+                    )
                     return
                 server.wait_until_back_at(rest, BACK_SECONDS)
                 figures.append(Figures.of(server))

@@ -298,10 +298,15 @@ def under_load(name, restarts, generations, checks):
         for part in parts:
             if isinstance(part, Poster):
                 part.join()
-        wait_until("all messages are there", lambda: not any(part.missing() for part in parked if not part.error))
+        wait_until(
+            "all messages are there",
+            lambda: not any(part.missing() for part in parked if not part.error),
+        )
     except Failed as error:
         errors = [part.error for part in parts if part.error]
-        errors += [f"{type(part).__name__} lacks {part.missing()[:3]}" for part in parked if part.missing()]
+        errors += [
+            f"{type(part).__name__} lacks {part.missing()[:3]}" for part in parked if part.missing()
+        ]
         checks.that(False, f"{name}: {error}, {len(errors)} clients fail {errors[:3]}")
         return
     finally:
@@ -322,12 +327,16 @@ def under_load(name, restarts, generations, checks):
         if kind is Room:
             what += f", {sum(part.again for part in ours)} messages came twice"
         checks.that(not bad, f"{name}: {done} {what} {bad[:3] or ''}".strip())
-    for kind, what in [(Stream, "event streams have each of them once"), (Room, "WebSockets have each of them")]:
+    for kind, what in [
+        (Stream, "event streams have each of them once"),
+        (Room, "WebSockets have each of them"),
+    ]:
         ours = [part for part in parts if isinstance(part, kind)]
         lost = [part.missing()[:3] for part in ours if part.missing()]
         checks.that(
             not lost and len(ours) == EACH,
-            f"{name}: {len(said)} messages are said; {EACH - len(lost)} {what} {lost[:3] or ''}".strip(),
+            f"{name}: {len(said)} messages are said; {EACH - len(lost)} {what} "
+            f"{lost[:3] or ''}".strip(),
         )
     checks.that(True, f"{name}: {restarts} restarts in {took:.1f} s")
 
@@ -379,7 +388,10 @@ def check(arguments, checks):
     log = arguments.out / "restart.log"
     log.unlink(missing_ok=True)
     redis = (arguments.out / "redis.sock").resolve()
-    command = ["redis-server", "--port", "0", "--unixsocket", redis, "--save", "", "--dir", arguments.out.resolve()]
+    command = [
+        "redis-server", "--port", "0", "--unixsocket", redis, "--save", "", "--dir",
+        arguments.out.resolve(),
+    ]
     with Process(command, arguments.out / "redis.log") as engine:
         engine.listens(str(redis))
         address = ("127.0.0.1", free_port())
@@ -393,7 +405,9 @@ def check(arguments, checks):
         Path(path).unlink(missing_ok=True)
         # It passes the listener as descriptor 3, and sh moves it to standard input.
         moved = 'exec "$0" stdin "$1" <&3 3<&-'
-        command = ["systemd-socket-activate", "-l", path, "sh", "-c", moved, program, f"unix:{redis}"]
+        command = [
+            "systemd-socket-activate", "-l", path, "sh", "-c", moved, program, f"unix:{redis}",
+        ]
         with Generations(path, Process(command, log)) as generations:
             under_load("restart of systemd's listener", RESTARTS_OF_SYSTEMD, generations, checks)
             generations.end()

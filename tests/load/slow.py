@@ -92,7 +92,10 @@ def attack(arguments, demo, start, name, path, seconds, flags):
     report = arguments.out / f"slow-{name}"
     host, port = demo.address
     # Above 1024 connections the demo answers 503, by its own limit; 500 are below it.
-    command = ["slowhttptest", "-c", str(CONNECTIONS), "-r", "200", "-l", str(seconds), "-p", "3", "-v", "1"]
+    command = [
+        "slowhttptest", "-c", str(CONNECTIONS), "-r", "200", "-l", str(seconds), "-p", "3", "-v",
+        "1",
+    ]
     command += ["-g", "-o", str(report), "-u", f"http://{host}:{port}{path}", *flags]
     most = start
     with open(arguments.out / f"slow-{name}.log", "wb") as log:
@@ -106,8 +109,14 @@ def attack(arguments, demo, start, name, path, seconds, flags):
         if tool.poll() is None:
             tool.kill()
         tool.wait()
-    said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", (arguments.out / f"slow-{name}.log").read_text(errors="replace"))
-    said = [line.strip() for line in said.splitlines() if re.search(r"Test ended on|Exit status", line)]
+    said = re.sub(
+        r"\x1b\[[0-9;?]*[A-Za-z]",
+        "",
+        (arguments.out / f"slow-{name}.log").read_text(errors="replace"),
+    )
+    said = [
+        line.strip() for line in said.splitlines() if re.search(r"Test ended on|Exit status", line)
+    ]
     return most, "; ".join(said) or "slowhttptest said nothing"
 
 
@@ -140,20 +149,26 @@ def check(arguments, checks):
                 f"slow {name}: about {attackers} connections of slowhttptest were accepted",
             )
             if name != "read":
-                checks.that("No open connections left" in said, f"slow {name}: the demo let go of them by itself")
+                checks.that(
+                    "No open connections left" in said,
+                    f"slow {name}: the demo let go of them by itself",
+                )
             for kind, values in (("new", plain.new), ("kept-alive", plain.kept)):
                 values = values or [math.inf]
                 p50, p99 = percentile(values, 0.5), percentile(values, 0.99)
                 checks.that(
                     p99 < P99_MILLISECONDS,
                     f"slow {name}: {len(values)} plain requests on {kind} connections: "
-                    f"p50 {p50:.2f} ms, p99 {p99:.2f} ms (must: < {P99_MILLISECONDS}), max {max(values):.2f} ms",
+                    f"p50 {p50:.2f} ms, p99 {p99:.2f} ms (must: < {P99_MILLISECONDS}), max "
+                    f"{max(values):.2f} ms",
                 )
             checks.that(
-                not plain.failures, f"slow {name}: every plain request was answered {plain.failures[:3] or ''}".strip()
+                not plain.failures,
+                f"slow {name}: every plain request was answered {plain.failures[:3] or ''}".strip(),
             )
             checks.that(
                 after.is_back_at(start, RSS_BYTES),
                 f"slow {name}: {waited:.1f} s after: {after} "
-                f"(must: start, + {RSS_BYTES // MIB} MiB, + spare threads, within {BACK_SECONDS} s)",
+                f"(must: start, + {RSS_BYTES // MIB} MiB, + spare threads, within {BACK_SECONDS} "
+                "s)",
             )

@@ -43,7 +43,8 @@ class Act:
 
     def run(self):
         act = self.dice.choices(
-            [self.keep_alive, self.pipelined, self.post, self.events, self.echo, self.download], [4, 3, 3, 2, 3, 2]
+            [self.keep_alive, self.pipelined, self.post, self.events, self.echo, self.download],
+            [4, 3, 3, 2, 3, 2],
         )[0]
         client = Client(self.address, self.source)
         try:
@@ -150,7 +151,9 @@ def process(number, seed, address, file, requests, faults, over):
             over.wait(dice.uniform(0, 0.05))
 
     threads = [
-        threading.Thread(target=client, args=(number * CLIENTS + index, seed * CLIENTS + index), daemon=True)
+        threading.Thread(
+            target=client, args=(number * CLIENTS + index, seed * CLIENTS + index), daemon=True
+        )
         for index in range(CLIENTS)
     ]
     for thread in threads:
@@ -181,14 +184,19 @@ def check(arguments, checks):
     faults = spawn.RawArray("q", PROCESSES * CLIENTS)
     with Demo(arguments, files) as demo:
         start = demo.warm()
-        print(f"before: {start}; {PROCESSES} processes of {CLIENTS} clients, {arguments.minutes} minutes, seed {SEED}")
+        print(
+            f"before: {start}; {PROCESSES} processes of {CLIENTS} clients, {arguments.minutes} "
+            f"minutes, seed {SEED}"
+        )
         running, over, kills = {}, {}, 0
 
         def begin(number, seed):
             # A separate event for each process, since a dying process may hold its event's lock.
             over[number] = spawn.Event()
             running[number] = spawn.Process(
-                target=process, args=(number, seed, demo.address, file, requests, faults, over[number]), daemon=True
+                target=process,
+                args=(number, seed, demo.address, file, requests, faults, over[number]),
+                daemon=True,
             )
             running[number].start()
 
@@ -197,11 +205,16 @@ def check(arguments, checks):
         begun = time.monotonic()
         samples = []
         next_sample, next_kill = SAMPLE_SECONDS, KILL_SECONDS
-        while (now := time.monotonic() - begun) < seconds or len(samples) < seconds // SAMPLE_SECONDS:
+        while (now := time.monotonic() - begun) < seconds or len(
+            samples
+        ) < seconds // SAMPLE_SECONDS:
             if now >= next_sample:
                 usage = demo.usage()
                 samples.append(usage)
-                print(f"{now:6.0f} s: {usage}, {sum(requests)} requests, {sum(faults)} faults", flush=True)
+                print(
+                    f"{now:6.0f} s: {usage}, {sum(requests)} requests, {sum(faults)} faults",
+                    flush=True,
+                )
                 next_sample += SAMPLE_SECONDS
             if now >= next_kill:
                 number = dice.randrange(PROCESSES)
@@ -223,7 +236,8 @@ def check(arguments, checks):
             return
         checks.that(
             sum(requests) > 0 and sum(faults) == 0,
-            f"soak: {sum(requests)} requests answered as they must be, {sum(faults)} not; {kills} processes killed",
+            f"soak: {sum(requests)} requests answered as they must be, {sum(faults)} not; {kills} "
+            "processes killed",
         )
         for name, values, growth, unit in (
             ("RSS", [sample.rss for sample in samples], RSS_GROWTH, MIB),
@@ -233,12 +247,15 @@ def check(arguments, checks):
             first, last, flat = grew_at_most(values, growth)
             checks.that(
                 flat,
-                f"soak: {name}, mean of the first third {first / unit:.2f}, of the last {last / unit:.2f}, "
-                f"most {max(values) / unit:.2f} (must: last <= first + {100 * growth[0]:.0f} % + {growth[1] / unit:g})",
+                f"soak: {name}, mean of the first third {first / unit:.2f}, of the last "
+                f"{last / unit:.2f}, "
+                f"most {max(values) / unit:.2f} (must: last <= first + {100 * growth[0]:.0f} % + "
+                f"{growth[1] / unit:g})",
             )
         after, waited = demo.wait_until_back_at(start, BACK_SECONDS, RSS_BYTES)
         checks.that(
             after.is_back_at(start, RSS_BYTES),
-            f"soak: {waited:.1f} s after the last client left: {after} (must: start, + {RSS_BYTES // MIB} MiB, "
+            f"soak: {waited:.1f} s after the last client left: {after} (must: start, + "
+            f"{RSS_BYTES // MIB} MiB, "
             f"+ spare threads, within {BACK_SECONDS} s)",
         )

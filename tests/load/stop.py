@@ -89,7 +89,9 @@ class Events(Part):
             client.send(request("GET", "/api/events"))
             head = client.head()
             chunked = head.first("transfer-encoding") == "chunked"
-            if head.status != 200 or not head.first("content-type", "").startswith("text/event-stream"):
+            if head.status != 200 or not head.first("content-type", "").startswith(
+                "text/event-stream"
+            ):
                 raise Closed(str(head))
             read = client.chunk() if chunked else client.until(b"\n\n")
             self.at_stop()
@@ -131,13 +133,19 @@ def check(arguments, checks):
     with Demo(arguments, files) as demo:
         stopped = threading.Event()
         under_way = threading.Barrier(3 * EACH + 1)
-        parts = [kind(demo.address, under_way, stopped) for kind in (Download, Events, WebSocket) for _ in range(EACH)]
+        parts = [
+            kind(demo.address, under_way, stopped)
+            for kind in (Download, Events, WebSocket)
+            for _ in range(EACH)
+        ]
         for part in parts:
             part.start()
         try:
             under_way.wait(30)
         except threading.BrokenBarrierError:
-            checks.that(False, f"stop: not under way: {[part.error for part in parts if part.error][:3]}")
+            checks.that(
+                False, f"stop: not under way: {[part.error for part in parts if part.error][:3]}"
+            )
             stopped.set()
             return
         with Client(demo.address) as client:
@@ -145,7 +153,10 @@ def check(arguments, checks):
             metrics = client.answer().body.decode()
             at_fin(client)
         counts = [line for line in metrics.splitlines() if not line.startswith("#")]
-        print("under way:", "; ".join(line for line in counts if "in_progress" in line or "upgraded" in line))
+        print(
+            "under way:",
+            "; ".join(line for line in counts if "in_progress" in line or "upgraded" in line),
+        )
         print(f"before: {demo.usage()}")
         begun = time.monotonic()
         demo.process.send_signal(signal.SIGTERM)
@@ -169,7 +180,8 @@ def check(arguments, checks):
             last = max((part.seconds - begun for part in good), default=0)
             checks.that(
                 len(good) == EACH,
-                f"stop: {len(good)} of {EACH} {name}, the last after {last:.2f} s {bad[:3] or ''}".strip(),
+                f"stop: {len(good)} of {EACH} {name}, the last after {last:.2f} s "
+                f"{bad[:3] or ''}".strip(),
             )
         checks.that(
             code == 0 and took < GRACE_SECONDS,

@@ -7,12 +7,12 @@ import signal
 import threading
 import time
 
-from client import BINARY, CLOSE, TEXT, Client, Closed, EventStream, request
+from client import BINARY, CLOSE, TEXT, Client, Closed, request
 from demo import Demo
 from process import MIB
 
-# Longer than every wait of the server that a client could be blamed for, but for `message_deadline`,
-# which is as long.
+# Longer than every wait of the server that a client could be blamed for, but for
+# `message_deadline`, which is as long.
 PAUSE_SECONDS = 61
 BACK_SECONDS = 20
 RECEIVE_BUFFER = 64 * 1024
@@ -28,7 +28,12 @@ class Part(threading.Thread):
 
     def __init__(self, address, under_way, paused, resumed):
         super().__init__(daemon=True)
-        self.address, self.under_way, self.paused, self.resumed = address, under_way, paused, resumed
+        self.address, self.under_way, self.paused, self.resumed = (
+            address,
+            under_way,
+            paused,
+            resumed,
+        )
         self.error = "did not end"
 
     def run(self):
@@ -241,7 +246,8 @@ class CloseSent(Part):
 
 
 KINDS = [
-    Download, Upload, Head, KeptAlive, New, Events, Subscriber, Silent, Fragments, LongMessage, CloseSent,
+    Download, Upload, Head, KeptAlive, New, Events, Subscriber, Silent, Fragments, LongMessage,
+    CloseSent,
 ]
 
 
@@ -254,8 +260,8 @@ def check(arguments, checks):
         start = demo.warm()
         paused, resumed = threading.Event(), threading.Event()
         under_way = threading.Barrier(len(KINDS) + 1)
-        # These may not be long under way: a head may take 10 s, an idle connection lasts 15 s, and a
-        # body may stand still for 30 s.
+        # These may not be long under way: a head may take 10 s, an idle connection lasts 15 s, and
+        # a body may stand still for 30 s.
         late = [Head, KeptAlive, New, Upload]
         parts = {kind: kind(demo.address, under_way, paused, resumed) for kind in KINDS}
         for kind in KINDS:
@@ -277,6 +283,11 @@ def check(arguments, checks):
         for kind, part in parts.items():
             part.join(30)
             what = kind.__doc__.split(".")[0].replace("\n    ", " ")
-            checks.that(part.error is None, f"suspend: after {paused_seconds:.0f} s: {what} {part.error or ''}".rstrip())
+            checks.that(
+                part.error is None,
+                f"suspend: after {paused_seconds:.0f} s: {what} {part.error or ''}".rstrip(),
+            )
         after, waited = demo.wait_until_back_at(start, BACK_SECONDS)
-        checks.that(after.is_back_at(start), f"suspend: {waited:.1f} s after the last client left: {after}")
+        checks.that(
+            after.is_back_at(start), f"suspend: {waited:.1f} s after the last client left: {after}"
+        )

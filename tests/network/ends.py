@@ -196,7 +196,9 @@ class Download(End):
             self.body.clear()
             self.size = int(head.first("content-length"))
             self.etag = head.first("etag")
-        elif head.status != 206 or not head.first("content-range", "").startswith(f"bytes {len(self.body)}-"):
+        elif head.status != 206 or not head.first("content-range", "").startswith(
+            f"bytes {len(self.body)}-"
+        ):
             raise Closed(str(head))
         while len(self.body) < self.size:
             if not client.buffer and not client.receive():

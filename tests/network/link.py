@@ -99,13 +99,18 @@ class Link:
         self.is_up, self.flows, self.is_stateful = True, set(), False
         with contextlib.ExitStack() as stack:
             devices = []
-            for namespace, ours, theirs in ((self.server, SERVER, CLIENT), (self.client, CLIENT, SERVER)):
+            for namespace, ours, theirs in (
+                (self.server, SERVER, CLIENT),
+                (self.client, CLIENT, SERVER),
+            ):
                 command("ip", "netns", "add", namespace)
                 stack.callback(command, "ip", "netns", "del", namespace)
                 device = inside(namespace, tun)
                 stack.callback(os.close, device)
                 devices.append(device)
-                command("ip", "-n", namespace, "address", "add", ours, "peer", theirs, "dev", "net0")
+                command(
+                    "ip", "-n", namespace, "address", "add", ours, "peer", theirs, "dev", "net0"
+                )
                 for interface in ("lo", "net0"):
                     command("ip", "-n", namespace, "link", "set", interface, "up")
             dice = random.Random(seed)
@@ -147,7 +152,9 @@ class Link:
         return flow in self.flows
 
     def totals(self):
-        carried, dropped = (sum(getattr(one, name) for one in self.directions) for name in ("carried", "dropped"))
+        carried, dropped = (
+            sum(getattr(one, name) for one in self.directions) for name in ("carried", "dropped")
+        )
         return f"{carried} packets carried, {dropped} dropped"
 
 
@@ -182,7 +189,9 @@ class Relay(threading.Thread):
         with self.lock:
             self.poll.unregister(device)
             gone = self.directions.pop(device)
-            self.under_way = [entry for entry in self.under_way if entry[2] not in (device, gone.to)]
+            self.under_way = [
+                entry for entry in self.under_way if entry[2] not in (device, gone.to)
+            ]
             heapq.heapify(self.under_way)
 
     def run(self):
@@ -215,7 +224,9 @@ class Relay(threading.Thread):
 def owned_ports(pid, port):
     """The clients' ports of the connections over the link that the process still holds. A socket
     that it has closed, and that the system goes on with, has no inode."""
-    ours, theirs = (f"{struct.unpack('=I', socket.inet_aton(at))[0]:08X}" for at in (SERVER, CLIENT))
+    ours, theirs = (
+        f"{struct.unpack('=I', socket.inet_aton(at))[0]:08X}" for at in (SERVER, CLIENT)
+    )
     ports = set()
     with open(f"/proc/{pid}/net/tcp") as lines:
         next(lines)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,8 +69,14 @@ QUICK = [
     Case("5 % lost", Conditions(loss=0.05), 3072 * KIB, 1024 * KIB, 512 * KIB),
     Case("40 kB/s", NARROW, 2048 * KIB, 512 * KIB, 256 * KIB),
     Case("all three", POOR, 256 * KIB, 128 * KIB, 64 * KIB),
-    Case("a gap of 10 s", Conditions(rate=150_000), 3072 * KIB, 1536 * KIB, 384 * KIB, gap=10, gap_at_stop=10),
-    Case("a gap of 120 s", Conditions(rate=150_000), 2048 * KIB, 1024 * KIB, 0, gap=120, stops=False),
+    Case(
+        "a gap of 10 s", Conditions(rate=150_000), 3072 * KIB, 1536 * KIB, 384 * KIB,
+        gap=10, gap_at_stop=10,
+    ),
+    Case(
+        "a gap of 120 s", Conditions(rate=150_000), 2048 * KIB, 1024 * KIB, 0,
+        gap=120, stops=False,
+    ),
     Case(
         "a NAT that forgets", Conditions(rate=150_000), 2048 * KIB, 1024 * KIB, 384 * KIB,
         forgets=True, forgets_at_stop=True,
@@ -82,7 +89,9 @@ LONG = [
     Case("40 kB/s, long", NARROW, 16 * 1024 * KIB, 8 * 1024 * KIB, 512 * KIB),
     Case("all three, long", POOR, 4096 * KIB, 2048 * KIB, 64 * KIB),
     Case("all three, and a gap of 10 s", POOR, 512 * KIB, 256 * KIB, 64 * KIB, gap=10),
-    Case("a gap of 25 s", Conditions(rate=150_000), 6 * 1024 * KIB, 3 * 1024 * KIB, 384 * KIB, gap=25),
+    Case(
+        "a gap of 25 s", Conditions(rate=150_000), 6 * 1024 * KIB, 3 * 1024 * KIB, 384 * KIB, gap=25
+    ),
     Case("300 ms and 10 % lost", Conditions(delay=0.3, loss=0.1), 1024 * KIB, 512 * KIB, 64 * KIB),
 ]
 
@@ -104,7 +113,9 @@ class Run:
     """A case while it runs."""
 
     def __init__(self, case, link, server, digests, report):
-        self.case, self.link, self.server, self.digests, self.report = case, link, server, digests, report
+        self.case, self.link, self.server, self.digests, self.report = (
+            case, link, server, digests, report,
+        )
         # A connection ends only where the network was away for longer than somebody waits.
         self.is_cut = case.gap > 30 or case.forgets
 
@@ -137,7 +148,8 @@ class Run:
         back, waited = self.server.wait_until_back_at(start, BACK_SECONDS)
         self.report.that(
             back.is_back_at(start),
-            f"{waited:.0f} s after the last client: {back} (must: {start.threads} + 4, {start.descriptors})",
+            f"{waited:.0f} s after the last client: {back} (must: {start.threads} + 4, "
+            f"{start.descriptors})",
         )
         if self.case.stops:
             self.stop()
@@ -172,7 +184,8 @@ class Run:
             told = "never" if after is None else f"after {after:.0f} s"
             self.report.that(
                 after is not None and after <= most + busy_seconds(),
-                f"the server drops the vanished {name} {told} (must: {most} s, + {busy_seconds():.0f} s)",
+                f"the server drops the vanished {name} {told} (must: {most} s, + "
+                f"{busy_seconds():.0f} s)",
             )
 
     def judge(self, clients, speaker):
@@ -180,29 +193,49 @@ class Run:
         that, transfers = self.report.that, [clients["download"], clients["upload"]]
         events, member, echo = clients["events"], clients["member"], clients["echo"]
         with contextlib.suppress(Failed):
-            wait_until("the transfers", lambda: all(one.is_done for one in transfers), self.transfer_seconds())
+            wait_until(
+                "the transfers",
+                lambda: all(one.is_done for one in transfers),
+                self.transfer_seconds(),
+            )
         followers = [events, member, echo]
         if self.is_cut:
             with contextlib.suppress(Failed):
-                wait_until("all are back", lambda: member.got[-1] and all(one.opens > 1 for one in followers), 60)
+                wait_until(
+                    "all are back",
+                    lambda: member.got[-1] and all(one.opens > 1 for one in followers),
+                    60,
+                )
         speaker.over.set()
         speaker.join(70)
         last = speaker.heard
         with contextlib.suppress(Failed):
             wait_until(
                 "all have the last",
-                lambda: events.got and events.got[-1][1] == last and member.got[-1] and member.got[-1][-1] == last,
+                lambda: events.got
+                and events.got[-1][1] == last
+                and member.got[-1]
+                and member.got[-1][-1] == last,
                 60,
             )
         numbers, ids = [number for _, number in events.got], [id_order(id) for id, _ in events.got]
-        whole = numbers == list(range(numbers[0], last + 1)) and ids == sorted(set(ids)) and not events.resets
+        whole = (
+            numbers == list(range(numbers[0], last + 1))
+            and ids == sorted(set(ids))
+            and not events.resets
+        )
         that(
             whole and not speaker.error,
-            f"the EventSource has {len(numbers)} events of {numbers[0]} to {last} once and in order, "
-            f"over {events.opens} connections, {events.resets} resets {speaker.error or ''}".rstrip(),
+            f"the EventSource has {len(numbers)} events of {numbers[0]} to {last} once and in "
+            "order, "
+            f"over {events.opens} connections, {events.resets} resets "
+            f"{speaker.error or ''}".rstrip(),
         )
         parts = [part for part in member.got if part]
-        in_order = all(part == list(range(part[0], part[-1] + 1)) for part in parts) and parts[-1][-1] == last
+        in_order = (
+            all(part == list(range(part[0], part[-1] + 1)) for part in parts)
+            and parts[-1][-1] == last
+        )
         missing = last + 1 - parts[0][0] - sum(map(len, parts))
         that(
             in_order and (self.is_cut or (len(parts) == 1 and not missing)),
@@ -211,15 +244,21 @@ class Run:
         )
         that(
             echo.answered > 0 and (self.is_cut or echo.asked - echo.answered <= MOST_UNANSWERED),
-            f"the echo answered {echo.answered} of {echo.asked} texts, the slowest Pong after {echo.longest:.1f} s",
+            f"the echo answered {echo.answered} of {echo.asked} texts, the slowest Pong after "
+            f"{echo.longest:.1f} s",
         )
         download, upload = transfers
         expected = self.digests[self.case.download]
         that(
             download.is_done and download.digest() == expected and not download.again,
-            f"the download of {self.case.download // KIB} KiB is whole, over {download.opens} connections",
+            f"the download of {self.case.download // KIB} KiB is whole, over {download.opens} "
+            "connections",
         )
-        that(upload.is_done, f"the upload of {self.case.upload // KIB} KiB is whole, over {upload.opens} connections")
+        that(
+            upload.is_done,
+            f"the upload of {self.case.upload // KIB} KiB is whole, over {upload.opens} "
+            "connections",
+        )
         if not self.is_cut:
             dropped = {name: one.ends for name, one in clients.items() if one.opens != 1}
             that(not dropped, f"nobody was dropped {dropped or ''}".rstrip())
@@ -230,7 +269,10 @@ class Run:
     def transfer_seconds(self):
         case = self.case
         # 5 % of 1460 bytes at 600 ms leave 13 kB/s, or less.
-        rate = min(case.conditions.rate, 8_000 if case.conditions.loss and case.conditions.delay > 0.1 else 80_000)
+        rate = min(
+            case.conditions.rate,
+            8_000 if case.conditions.loss and case.conditions.delay > 0.1 else 80_000,
+        )
         return TRANSFER_SECONDS + max(case.download, case.upload) / rate
 
     def stop(self):
@@ -238,13 +280,19 @@ class Run:
         case, that = self.case, self.report.that
         speaker = Speaker(self.link)
         wait_until("the room is open", lambda: speaker.heard or speaker.error)
-        followers = {"events": EventSource(self.link), "member": Member(self.link), "echo": Echo(self.link)}
+        followers = {
+            "events": EventSource(self.link),
+            "member": Member(self.link),
+            "echo": Echo(self.link),
+        }
         download = Download(self.link, f"/files/{case.last // KIB}")
         upload = Upload(self.link, case.last // 4)
         everybody = [*followers.values(), download, upload]
         try:
             for one in everybody:
-                wait_until(f"{type(one).__name__} is under way: {one.ends}", one.under_way.is_set, 60)
+                wait_until(
+                    f"{type(one).__name__} is under way: {one.ends}", one.under_way.is_set, 60
+                )
                 one.over.set()
             begun = time.monotonic()
             self.server.signal(signal.SIGTERM)
@@ -268,7 +316,11 @@ class Run:
             for one in everybody:
                 one.join(GRACE_SECONDS + BUSY_SECONDS)
             whole = download.is_done and download.digest() == self.digests[case.last]
-            that(whole, f"stop: the download of {case.last // KIB} KiB under way is whole: {told(download.ends)}")
+            that(
+                whole,
+                f"stop: the download of {case.last // KIB} KiB under way is whole: "
+                f"{told(download.ends)}",
+            )
             that(upload.is_done, f"stop: the upload under way is answered: {told(upload.ends)}")
             ends = {name: told(one.ends) for name, one in followers.items()}
             codes = [*followers["member"].codes, *followers["echo"].codes]
@@ -276,7 +328,8 @@ class Run:
             # comes later is answered with a reset.
             that(
                 case.gap_at_stop or (codes == [1001, 1001] and ends["events"] == ORDERLY),
-                f"stop: the event stream had {ends['events']}, the WebSockets {ends['member']} and {ends['echo']}",
+                f"stop: the event stream had {ends['events']}, the WebSockets {ends['member']} and "
+                f"{ends['echo']}",
             )
         finally:
             for one in [*everybody, speaker]:
@@ -292,7 +345,9 @@ def busy_seconds():
 
 def told(ends):
     """Why connections ended, each reason once."""
-    return "; ".join(f"{ends.count(end)} × {end}" if ends.count(end) > 1 else end for end in dict.fromkeys(ends))
+    return "; ".join(
+        f"{ends.count(end)} × {end}" if ends.count(end) > 1 else end for end in dict.fromkeys(ends)
+    )
 
 
 def id_order(id):
@@ -310,14 +365,18 @@ def run(case, number, arguments, relay, digests):
     name = f"{arguments.prefix}{number}"
     try:
         with Link(name, case.conditions, arguments.seed + number, relay) as link:
-            words = [arguments.server, "--quiet", "--addr", f"0.0.0.0:{PORT}", "--dir", arguments.out / "files"]
+            words = [
+                arguments.server, "--quiet", "--addr", f"0.0.0.0:{PORT}", "--dir",
+                arguments.out / "files",
+            ]
             with Process(["ip", "netns", "exec", link.server, *words], log) as server:
                 listens = lambda: inside(link.server, lambda: accepts(("127.0.0.1", PORT)))
                 server.come_up("it listens", listens)
                 Run(case, link, server, digests, report).go()
             report.notes.append(f"{case.conditions}; {link.totals()}")
-    except (Failed, OSError, subprocess.CalledProcessError) as error:
+    except Exception as error:  # Whatever it is, the case has failed.
         report.that(False, f"it ended: {error!r}")
+        report.notes.append(traceback.format_exc())
     report.seconds = time.monotonic() - begun
     return report
 
@@ -340,7 +399,9 @@ def files(directory, cases, seed):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--server", required=True, help="the program akurai-server")
-    parser.add_argument("--out", required=True, type=Path, help="directory for logs, and for the files to download")
+    parser.add_argument(
+        "--out", required=True, type=Path, help="directory for logs, and for the files to download"
+    )
     parser.add_argument("--prefix", required=True, help="how the names of the namespaces begin")
     parser.add_argument("--seed", type=int, default=1, help="of the lost packets")
     parser.add_argument("--long", action="store_true", help="the longer cases too")
@@ -348,9 +409,13 @@ def main():
     arguments = parser.parse_args()
     # So that SIGTERM, too, removes the namespaces.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    cases = [case for case in [*QUICK, *(LONG if arguments.long else [])] if (arguments.only or "") in case.name]
+    cases = [
+        case
+        for case in [*QUICK, *(LONG if arguments.long else [])]
+        if (arguments.only or "") in case.name
+    ]
     digests = files(arguments.out / "files", cases, arguments.seed)
-    checks, relay, lock = Checks(), Relay(), threading.Lock()
+    checks, relay, lock, told_cases = Checks(), Relay(), threading.Lock(), []
     print(f"seed {arguments.seed}; {len(cases)} links at a time", flush=True)
 
     def one(number, case):
@@ -361,6 +426,7 @@ def main():
                 checks.that(*claim)
             for note in report.notes:
                 print(f"    {note}")
+            told_cases.append(case.name)
 
     threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in enumerate(cases)]
     for thread in threads:
@@ -370,8 +436,10 @@ def main():
             thread.join()
     except KeyboardInterrupt:
         return 130
+    lacking = [case.name for case in cases if case.name not in told_cases]
+    checks.that(not lacking, f"each of {len(cases)} cases has a report {lacking or ''}".rstrip())
     print(f"{checks.passed} passed, {checks.failed} failed")
-    return 1 if checks.failed or not checks.passed else 0
+    return 1 if checks.failed or not cases else 0
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 //! One thread that writes to many event streams. Their own threads are free for other work.
 
 mod ending;
-mod turns;
+mod lap;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use akurai_http::{Socket, SseEvent};
 
-use self::turns::Turns;
+use self::lap::Lap;
 use super::early::Early;
 use super::greeting::{Cursor, Greeting};
 use super::mailbox::Mailbox;
@@ -51,8 +51,9 @@ pub(crate) struct EventStreams {
     /// The number of the next event to deliver, and the id of the last delivered one.
     next: u64,
     last: EventId,
-    turns: Turns,
-    stalled: Vec<u32>,
+    lap: Lap,
+    /// When the thread tries a stalled subscriber again, and its slot.
+    stalled: BTreeSet<(Instant, u32)>,
     /// Subscribers that are ahead of this node; they are not in `by_topic`.
     early: Vec<u32>,
     /// Streams that end, and until when the thread keeps each.
@@ -75,8 +76,8 @@ impl EventStreams {
             by_topic: HashMap::new(),
             next,
             last,
-            turns: Turns::default(),
-            stalled: Vec::new(),
+            lap: Lap::default(),
+            stalled: BTreeSet::new(),
             early: Vec::new(),
             ending: Vec::new(),
             scratch: Vec::new(),
@@ -88,37 +89,39 @@ impl EventStreams {
 
     /// Runs until the mailbox ends.
     ///
-    /// Each subscriber that has got an event has its turn in a lap, and the thread rests behind a
-    /// lap. It looks for new events during the lap too: a subscriber whose turn is still to come
+    /// In a lap the thread writes to each subscriber that has got an event, and it rests behind the
+    /// lap. It looks for new events during the lap too: a subscriber that it has yet to write to
     /// gets them in the same write, and the others in the next lap.
     pub(crate) fn run(mut self) {
         while let Some((changes, end)) = self.next_pass(self.deadline()) {
-            let arrivals = self.pass(changes, end);
-            let lap = self.take_turns();
-            for arrival in arrivals {
-                self.admit(arrival);
-            }
-            self.place_early();
-            self.retry_stalled();
-            self.tick();
-            if let Some(took) = lap {
+            if let Some(took) = self.work(changes, end) {
                 self.mailbox.rest(took);
             }
         }
     }
 
+    /// Makes a pass, and does what is due behind it. Returns how long the lap took, if it is over.
+    fn work(&mut self, changes: Vec<StreamChange>, end: u64) -> Option<Duration> {
+        let arrivals = self.pass(changes, end);
+        let took = self.write_next();
+        for arrival in arrivals {
+            self.admit(arrival);
+        }
+        if self.lap.looks_after_early() {
+            self.place_early();
+        }
+        self.retry_stalled();
+        self.tick();
+        took
+    }
+
     /// Until when the thread may wait for a pass.
     fn deadline(&self) -> Instant {
-        if !self.turns.is_empty() {
+        if !self.lap.is_empty() {
             return Instant::now();
         }
-        let retry = self
-            .stalled
-            .iter()
-            .filter_map(|&slot| self.slots[slot as usize].as_ref()?.retry_at);
-        retry
-            .min()
-            .map_or(self.next_tick, |retry| retry.min(self.next_tick))
+        let retry = self.stalled.first();
+        retry.map_or(self.next_tick, |&(at, _)| at.min(self.next_tick))
     }
 
     /// Waits for a pass. Returns its messages, and the number before which its events end: an event
@@ -252,11 +255,11 @@ impl EventStreams {
         // An event published meanwhile sends its own signal. So this ends even if events never
         // stop.
         while self.next < end {
-            // Until its turn, no subscriber gets more than a batch: it has not been slow.
-            let first = self.turns.first().unwrap_or(self.next);
+            // Before its write, no subscriber gets more than a batch: it has not been slow.
+            let first = self.lap.first().unwrap_or(self.next);
             let most = (first + BATCH as u64).min(end).saturating_sub(self.next);
             if most == 0 {
-                self.take_turns();
+                self.write_next();
                 continue;
             }
             let most = most as usize;
@@ -306,7 +309,7 @@ impl EventStreams {
                 continue;
             };
             if subscriber.backlog.is_empty() {
-                self.turns.wait(slot, event.number);
+                self.lap.wait(slot, event.number);
             }
             match gauge {
                 true => subscriber.backlog.queue_latest(event),
@@ -336,7 +339,7 @@ impl EventStreams {
         }
     }
 
-    /// Looks at a share of the subscribers. All of them have their turn within a sweep.
+    /// Looks at a share of the subscribers. All of them are looked at within a sweep.
     fn tick(&mut self) {
         let now = Instant::now();
         if now < self.next_tick {

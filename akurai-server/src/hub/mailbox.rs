@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::ring::BATCH;
 use crate::lock::{self, lock};
 
-/// After a pass that took a while, a thread rests three quarters of the time that the pass took, but
-/// at most this long. Events published meanwhile go out in one write for each subscriber. A pass
-/// shorter than a [`SHORT_PASS`] needs no rest.
+/// After a pass that took a while, a thread rests three quarters of the time that the pass took,
+/// but at most this long. Events published meanwhile go out in one write for each subscriber. A
+/// pass shorter than a [`SHORT_PASS`] needs no rest.
 ///
 /// So a thread with many events works four sevenths of the time, and the rest delays an event by at
 /// most this long. If events are rare, the rest is over before the next one, and no event is

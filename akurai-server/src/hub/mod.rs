@@ -56,8 +56,9 @@ use crate::{Batch, Engine, EventId};
 /// costs a socket and a few hundred bytes, and a slow subscriber delays no other.
 ///
 /// A shard writes an event at once. If the last events took a while to write, the shard first
-/// rests, for three quarters of that while and 10 ms at most. A subscriber whose turn comes gets
-/// everything published so far in one write.
+/// rests, for three quarters of that while and 10 ms at most. The shard looks for new events before
+/// each 16 subscribers. A subscriber gets in one write what was published up to the last such look:
+/// at most 256 events, and at most 64 KiB or one event.
 ///
 /// Every event has an [id](EventId). A browser that lost its connection comes back with the id of
 /// the last event it saw, and gets the events it missed from the hub's ring. If some of them are
@@ -307,10 +308,11 @@ impl Hub {
     ///     .get("/score", move |_| {
     ///         let at = state.last_id();
     ///         let score = SCORE.lock().unwrap();
-    ///         Response::json(format!(r#"{{"score":{score},"at":"{at}"}}"#)).with_header("Cache-Control", "no-store")
+    ///         let body = format!(r#"{{"score":{score},"at":"{at}"}}"#);
+    ///         Response::json(body).with_header("Cache-Control", "no-store")
     ///     })
     ///     .post("/score", move |_| -> std::io::Result<Response> {
-    ///         // Published while the lock is held, so that the events come in the order of the changes.
+    ///         // Published under the lock, so that the events come in the order of the changes.
     ///         let mut score = SCORE.lock().unwrap();
     ///         *score += 1;
     ///         scorer.publish("score", "", &score.to_string())?;

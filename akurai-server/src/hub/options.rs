@@ -96,13 +96,17 @@ impl HubOptions {
     /// comes back with `Last-Event-ID`.
     ///
     /// A look at that list takes long where the system has very many sockets, or the processors are
-    /// busy. Then the hub rests for 50 times as long before the next, at most for half of this wait:
-    /// the hub drops the client at most 78 s after it vanished.
+    /// busy. Then the hub rests for 50 times as long before the next look, at most for half of this
+    /// wait. So the client may be dropped later: at most 85 s after it vanished, and the time of
+    /// the looks on top.
     ///
-    /// Linux reports this in `/proc/net/tcp`, for TCP connections only. The hub reads that list only
-    /// while the system sends something again, of which `/proc/net/snmp` has a count. The system's
-    /// own timeout ends the connection where the list is missing, on other systems, and where this
-    /// wait is longer than that timeout: on Linux after 15 min, or as the sysctl
+    /// Linux reports this in `/proc/net/tcp`, for TCP connections only. The hub reads that list
+    /// while the system sends something again, of which `/proc/net/snmp` has a count, and otherwise
+    /// about once in this wait. So if the system cannot even send again, because the client's host
+    /// is unreachable, the hub may drop the client by this wait later.
+    ///
+    /// The system's own timeout ends the connection where the list is missing, on other systems,
+    /// and where this wait is longer than that timeout: on Linux after 15 min, or as the sysctl
     /// `net.ipv4.tcp_retries2` says. Behind a proxy, the proxy has to notice it (HAProxy:
     /// `tcp-ut`). For a WebSocket, its [ping](akurai_ws::WsOptions::ping_interval) finds it
     /// instead, within 40 s.

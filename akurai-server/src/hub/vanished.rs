@@ -6,9 +6,10 @@
 //! std has no way to ask for one socket, nor to set its `TCP_USER_TIMEOUT` (RFC 5482). On other
 //! systems, the system's own timeout applies.
 //!
-//! The list is long where there are many subscribers. So the thread reads it only if the system has
-//! sent something again since the last look, of which Linux keeps a count, or if a connection was
-//! waiting at that look.
+//! The list is long where there are many subscribers. So the thread reads it at a look only if the
+//! system has sent something again since the last look, of which Linux keeps a count, or if a
+//! connection was waiting at that look. After a few looks without it the thread reads it anyway:
+//! the count stands still where the system cannot send again, for example to an unreachable host.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -35,6 +36,10 @@ const LEAST: (Duration, u32) = (Duration::from_secs(10), 3);
 /// Reading the files takes at most a fiftieth of one core's time, unless the rest would be longer
 /// than half of the limit.
 const REST: u32 = 50;
+
+/// Most looks one after the other that do not read the list. The thread rests for a quarter of the
+/// limit before and behind each, so it reads the list about once a limit.
+const QUIET_LOOKS: u32 = 3;
 
 /// Both addresses of a connection, ours first. The file does not list the scope of a link-local
 /// address.
@@ -70,12 +75,14 @@ pub(super) fn watch(
     while mailbox.wait(Some(after(rest))).is_some() {
         let begun = Instant::now();
         // Before the list: what is sent again in between shows at the next look.
-        let resent = is_anybody_present().then(resent);
-        let counts = match resent {
-            Some(resent) if !watch.is_quiet(resent) => retransmissions(),
-            _ => Ok(Vec::new()),
+        let counts = match is_anybody_present().then(resent) {
+            Some(resent) if watch.reads(resent) => retransmissions(),
+            Some(_) => Ok(Vec::new()),
+            None => {
+                watch.resent = None;
+                Ok(Vec::new())
+            }
         };
-        watch.resent = resent.flatten();
         let found = match counts {
             Ok(counts) => watch.look(counts, begun),
             Err(error) if is_final(&error) => return,
@@ -91,8 +98,8 @@ pub(super) fn watch(
     }
 }
 
-/// How long the thread rests after a look that took the time `worked`, which is long where the system
-/// has very many sockets, and where other programs keep the processors busy.
+/// How long the thread rests after a look that took the time `worked`. A look takes long where the
+/// system has very many sockets, and where other programs keep the processors busy.
 fn rest_after(worked: Duration, limit: Duration) -> Duration {
     let least = (limit / 4).max(Duration::from_millis(250));
     (worked * REST).clamp(least, (limit / 2).max(least))
@@ -111,6 +118,8 @@ struct Watch {
     unanswered: HashMap<Ends, (u32, Instant)>,
     /// The system's count at the last look. `None` if that look does not tell.
     resent: Option<u64>,
+    /// How many looks one after the other have not read the list.
+    quiet_looks: u32,
 }
 
 impl Watch {
@@ -119,12 +128,17 @@ impl Watch {
             limit,
             unanswered: HashMap::new(),
             resent: None,
+            quiet_looks: 0,
         }
     }
 
-    /// Whether no connection was retransmitting at the last look, and none has since.
-    fn is_quiet(&self, resent: Option<u64>) -> bool {
-        self.unanswered.is_empty() && resent.is_some() && resent == self.resent
+    /// Whether this look is to read the list, at this count of the system.
+    fn reads(&mut self, resent: Option<u64>) -> bool {
+        let is_quiet = self.unanswered.is_empty() && resent.is_some() && resent == self.resent;
+        self.resent = resent;
+        let reads = !is_quiet || self.quiet_looks == QUIET_LOOKS;
+        self.quiet_looks = if reads { 0 } else { self.quiet_looks + 1 };
+        reads
     }
 
     /// Takes the current number of retransmissions of each connection, and returns the connections
@@ -307,19 +321,27 @@ mod tests {
     #[test]
     fn the_list_is_read_only_if_it_may_have_changed() {
         let mut watch = Watch::new(Duration::from_secs(30));
-        assert!(!watch.is_quiet(Some(7)), "the first look");
-        watch.resent = Some(7);
-        assert!(watch.is_quiet(Some(7)));
-        assert!(!watch.is_quiet(Some(8)), "something was sent again");
-        assert!(!watch.is_quiet(None), "the system does not tell");
-        watch.resent = None;
-        assert!(!watch.is_quiet(None), "nor did it before");
-        watch.resent = Some(7);
+        assert!(watch.reads(Some(7)), "the first look");
+        assert!(!watch.reads(Some(7)));
+        assert!(watch.reads(Some(8)), "something was sent again");
+        assert!(watch.reads(None), "the system does not tell");
+        assert!(watch.reads(None), "nor did it before");
+        assert!(watch.reads(Some(8)), "it tells again");
+        assert!(!watch.reads(Some(8)));
         let end = |port| ([127, 0, 0, 1].into(), port);
         watch.look(vec![([end(1), end(2)], 1)], Instant::now());
-        assert!(!watch.is_quiet(Some(7)), "somebody has yet to answer");
+        assert!(watch.reads(Some(8)), "somebody has yet to answer");
         watch.look(Vec::new(), Instant::now());
-        assert!(watch.is_quiet(Some(7)));
+        assert!(!watch.reads(Some(8)));
+    }
+
+    #[test]
+    fn a_count_that_stands_still_does_not_keep_the_list_unread() {
+        let mut watch = Watch::new(Duration::from_secs(30));
+        let reads: Vec<bool> = (0..9).map(|_| watch.reads(Some(7))).collect();
+        // The first, and every fourth from it.
+        let expected: Vec<bool> = (0..9).map(|at| at % 4 == 0).collect();
+        assert_eq!(reads, expected);
     }
 
     #[test]

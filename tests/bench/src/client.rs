@@ -11,8 +11,8 @@
 //! - `do N`: once every connection has asked N times and has its answers
 //!
 //! It ends at the end of its input, and does not report errors after that. While it waits for an
-//! answer or for a time to ask, it does not sleep. Otherwise the server's writes would pay for waking it, on a virtual
-//! machine up to a third of their cost.
+//! answer or for a time to ask, it does not sleep. Otherwise the server's writes would pay for
+//! waking it, on a virtual machine up to a third of their cost.
 
 use std::error::Error;
 use std::io::ErrorKind;

@@ -4,11 +4,18 @@ use akurai_http::testing::{Client, Events};
 use akurai_http::{Request, event_stream};
 
 use super::super::options::{HubOptions, Retention};
-use super::turns::TURNS;
+use super::lap::WRITES;
 use super::*;
 
 fn streams(options: HubOptions) -> EventStreams {
     let shared = Arc::new(Shared::new(options, EventId { ms: 1, seq: 0 }, false));
+    EventStreams::new(shared, Arc::default())
+}
+
+/// The same, of a hub with an engine.
+fn streams_of_engine() -> EventStreams {
+    let options = HubOptions::default();
+    let shared = Arc::new(Shared::new(options, EventId { ms: 1, seq: 0 }, true));
     EventStreams::new(shared, Arc::default())
 }
 
@@ -127,7 +134,10 @@ fn a_loss_that_a_greeting_has_told_is_not_told_again() {
 
 /// A shard with this many subscribers to the topic `a`.
 fn crowd(count: usize) -> (EventStreams, Vec<(Client, Events)>) {
-    let mut streams = streams(HubOptions::default());
+    crowd_of(streams(HubOptions::default()), count)
+}
+
+fn crowd_of(mut streams: EventStreams, count: usize) -> (EventStreams, Vec<(Client, Events)>) {
     let mut clients = Vec::new();
     for slot in 0..count {
         let (subscriber, client, events) = subscriber();
@@ -148,29 +158,29 @@ fn waiting(streams: &EventStreams) -> Vec<usize> {
 }
 
 #[test]
-fn an_event_joins_the_write_of_a_subscriber_whose_turn_is_still_to_come() {
-    let (mut streams, clients) = crowd(TURNS + 1);
+fn an_event_joins_a_write_that_is_still_to_come() {
+    let (mut streams, clients) = crowd(WRITES + 1);
     let shared = Arc::clone(&streams.shared);
     let deliver = |streams: &mut EventStreams, text| {
         shared.ring.publish("a", "", text).unwrap();
         streams.pass(Vec::new(), shared.ring.end().0);
     };
     streams.next_tick += Duration::from_secs(600);
-    assert!(streams.take_turns().is_none(), "nothing waits");
+    assert!(streams.write_next().is_none(), "nothing waits");
     deliver(&mut streams, "first");
-    assert!(streams.take_turns().is_none(), "one is left");
+    assert!(streams.write_next().is_none(), "one is left");
     deliver(&mut streams, "second");
-    let mut expected = vec![1; TURNS];
+    let mut expected = vec![1; WRITES];
     expected.push(2);
     assert_eq!(waiting(&streams), expected);
-    assert!(streams.take_turns().is_some(), "a lap of all");
-    expected[TURNS] = 0;
+    assert!(streams.write_next().is_some(), "a lap of all");
+    expected[WRITES] = 0;
     assert_eq!(waiting(&streams), expected);
     assert!(streams.deadline() <= Instant::now(), "it does not wait");
-    assert!(streams.take_turns().is_some(), "a lap of the others");
-    assert_eq!(waiting(&streams), [0; TURNS + 1]);
+    assert!(streams.write_next().is_some(), "a lap of the others");
+    assert_eq!(waiting(&streams), [0; WRITES + 1]);
     assert!(streams.deadline() > Instant::now());
-    assert!(streams.take_turns().is_none());
+    assert!(streams.write_next().is_none());
     for (_client, mut events) in clients {
         let data = [(); 2].map(|()| events.next().unwrap().unwrap().data);
         assert_eq!(data, ["first", "second"]);
@@ -178,8 +188,8 @@ fn an_event_joins_the_write_of_a_subscriber_whose_turn_is_still_to_come() {
 }
 
 #[test]
-fn no_subscriber_waits_for_its_turn_with_more_than_a_batch() {
-    let (mut streams, clients) = crowd(TURNS + 1);
+fn no_subscriber_waits_for_its_write_with_more_than_a_batch() {
+    let (mut streams, clients) = crowd(WRITES + 1);
     let ring = &Arc::clone(&streams.shared).ring;
     let publish = |count| {
         for _ in 0..count {
@@ -188,17 +198,92 @@ fn no_subscriber_waits_for_its_turn_with_more_than_a_batch() {
     };
     publish(10);
     streams.deliver(ring.end().0);
-    streams.take_turns();
-    // The last has had no turn yet.
+    streams.write_next();
+    // Nothing is written to the last yet.
     publish(3 * BATCH);
     streams.deliver(ring.end().0);
     let most = waiting(&streams).into_iter().max();
     assert!(most <= Some(BATCH), "{most:?}");
     assert_eq!(streams.next, ring.end().0);
-    while !streams.turns.is_empty() {
-        streams.take_turns();
+    while !streams.lap.is_empty() {
+        streams.write_next();
     }
     for (_client, events) in clients {
         assert_eq!(events.take(10 + 3 * BATCH).count(), 10 + 3 * BATCH);
     }
+}
+
+#[test]
+fn early_subscribers_are_looked_after_once_in_a_lap() {
+    let (mut streams, _clients) = crowd_of(streams_of_engine(), 3 * WRITES);
+    streams.next_tick += Duration::from_secs(600);
+    let shared = Arc::clone(&streams.shared);
+    let (mut early, _client, _events) = subscriber();
+    let slot = streams.slots.len() as u32;
+    let cursor = Cursor::After(EventId {
+        ms: u64::MAX,
+        seq: 0,
+    });
+    early.early = streams.early(&cursor);
+    assert!(early.early.is_some());
+    streams.early.push(slot);
+    streams.slots.push(Some(early));
+    shared.ring.publish("a", "", "~").unwrap();
+    let end = shared.ring.end().0;
+    assert!(streams.work(Vec::new(), end).is_none(), "the lap begins");
+    // The engine has no such event.
+    shared.looks.show(shared.looks.begin(), shared.ring.end().1);
+    assert!(streams.work(Vec::new(), end).is_none(), "in its midst");
+    assert_eq!(streams.early, [slot]);
+    assert!(streams.work(Vec::new(), end).is_some(), "its end");
+    assert!(streams.early.is_empty());
+}
+
+#[test]
+fn a_subscriber_that_stalls_again_is_tried_again_once() {
+    let (mut streams, mut clients) = crowd(2);
+    let shared = Arc::clone(&streams.shared);
+    let text = "~".repeat(4_000_000);
+    let stall = |streams: &mut EventStreams| {
+        shared.ring.publish("a", "", &text).unwrap();
+        streams.deliver(shared.ring.end().0);
+        while !streams.lap.is_empty() {
+            streams.write_next();
+        }
+        let mut slots: Vec<u32> = streams.stalled.iter().map(|&(_, slot)| slot).collect();
+        slots.sort_unstable();
+        slots
+    };
+    assert_eq!(stall(&mut streams), [0, 1], "no system has room for it");
+    let earliest = streams
+        .slots
+        .iter()
+        .flatten()
+        .filter_map(|one| one.retry_at)
+        .min();
+    assert_eq!(Some(streams.deadline()), earliest);
+    let (client, mut events) = clients.remove(0);
+    let reader = std::thread::spawn(move || {
+        assert!(events.next().is_some());
+        events
+    });
+    while !streams.slots[0].as_ref().unwrap().backlog.is_empty() {
+        streams.flush(0);
+        std::thread::yield_now();
+    }
+    let listed: Vec<u32> = streams.stalled.iter().map(|&(_, slot)| slot).collect();
+    assert_eq!(listed, [1]);
+    let events = reader.join().unwrap();
+    assert_eq!(stall(&mut streams), [0, 1]);
+    drop((client, events));
+    // Its slot is free, and no other that gets it is tried too early.
+    streams.remove(1, Subscriber::cut);
+    let (later, _client, _events) = subscriber();
+    streams.place(1, later, Cursor::Now(streams.last));
+    let last = streams.stalled.iter().map(|&(at, _)| at).max();
+    while last.is_some_and(|last| Instant::now() <= last) {
+        std::thread::yield_now();
+    }
+    streams.retry_stalled();
+    assert!(streams.stalled.iter().all(|&(_, slot)| slot == 0));
 }

@@ -1,6 +1,6 @@
 //! Akurai's server for the bench, with its default limits and deadlines. The exceptions: there may
-//! be more connections, uploads may have any length, `/echo-deflate` echoes with permessage-deflate,
-//! and `/echo-joined` joins its sends.
+//! be more connections, uploads may have any length, `/echo-deflate` echoes with
+//! permessage-deflate, and `/echo-joined` joins its sends.
 
 use std::io::{self, Read, Write};
 use std::thread;

@@ -60,8 +60,8 @@ pub fn pieces(bytes: u64) -> impl Iterator<Item = &'static [u8]> + Send + 'stati
     })
 }
 
-/// Computes for [`SLOW`] on the CPU clock of the calling thread: on a busy core longer by the wall's
-/// clock.
+/// Computes for [`SLOW`] on the CPU clock of the calling thread: on a busy core longer by the
+/// wall's clock.
 pub fn compute() {
     let (mut value, mut seen) = (1, cpu_ns(CLOCK_THREAD_CPUTIME_ID));
     let end = seen + SLOW.as_nanos() as u64;

@@ -1,4 +1,4 @@
-//! When the thread writes to a subscriber: at its turn behind an event, and again if it stalled.
+//! When the thread writes to a subscriber: in the lap behind an event, and again if it stalled.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,23 +8,26 @@ use super::super::subscriber::Subscriber;
 use super::{EventStreams, TICK};
 
 /// How many subscribers the thread writes to before it looks for new events again.
-pub(super) const TURNS: usize = 16;
+pub(super) const WRITES: usize = 16;
 
 /// The thread tries a stalled subscriber again after this, and then after longer and longer pauses,
 /// up to a tick.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 
-/// The subscribers that wait for their turn. Those that wait when a lap begins have theirs in it.
+/// The subscribers that wait for a write. The thread writes to those that wait when the lap begins,
+/// and then begins another.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct Lap {
     /// Each with the number of the first event that it waits with, in order.
     waiting: VecDeque<(u32, u64)>,
     /// How many of them are of the lap.
     left: usize,
     begun: Option<Instant>,
+    /// The thread has looked after the early subscribers in this lap.
+    is_looked_after: bool,
 }
 
-impl Turns {
+impl Lap {
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -44,13 +47,20 @@ impl Turns {
         if self.left == 0 {
             self.left = self.waiting.len() + 1;
             self.begun = Some(Instant::now());
+            self.is_looked_after = false;
         }
         self.left -= 1;
         Some(slot)
     }
 
+    /// Whether the early subscribers are to be looked after: once in each lap, and whenever none is
+    /// under way.
+    pub(super) fn looks_after_early(&mut self) -> bool {
+        self.left == 0 || !std::mem::replace(&mut self.is_looked_after, true)
+    }
+
     /// How long the lap took, if it is over.
-    fn end_lap(&mut self) -> Option<Duration> {
+    fn end(&mut self) -> Option<Duration> {
         match self.left {
             0 => Some(self.begun.take()?.elapsed()),
             _ => None,
@@ -60,17 +70,17 @@ impl Turns {
 
 impl EventStreams {
     /// Writes to the next subscribers of the lap. Returns how long the lap took, if it is over.
-    pub(super) fn take_turns(&mut self) -> Option<Duration> {
-        for _ in 0..TURNS {
-            let Some(slot) = self.turns.next() else {
+    pub(super) fn write_next(&mut self) -> Option<Duration> {
+        for _ in 0..WRITES {
+            let Some(slot) = self.lap.next() else {
                 break;
             };
             self.flush(slot);
-            if self.turns.left == 0 {
+            if self.lap.left == 0 {
                 break;
             }
         }
-        self.turns.end_lap()
+        self.lap.end()
     }
 
     /// Writes to a subscriber as much as it takes, and drops it if it takes too little.
@@ -79,9 +89,11 @@ impl EventStreams {
         let Some(subscriber) = &mut self.slots[slot as usize] else {
             return;
         };
-        let known = subscriber.retry_at.is_some();
+        if let Some(at) = subscriber.retry_at.take() {
+            self.stalled.remove(&(at, slot));
+        }
         match subscriber.flush(&mut self.scratch) {
-            Flushed::All => subscriber.retry_at = None,
+            Flushed::All => {}
             Flushed::Gone => self.remove(slot, Subscriber::cut),
             Flushed::Stalled => {
                 let (events, bytes) = subscriber.backlog.slowness();
@@ -97,33 +109,28 @@ impl EventStreams {
                     return;
                 }
                 let pause = (stalled / 4).clamp(FIRST_RETRY, TICK);
-                subscriber.retry_at = Some(Instant::now() + pause);
-                if !known {
-                    self.stalled.push(slot);
-                }
+                let at = Instant::now() + pause;
+                subscriber.retry_at = Some(at);
+                self.stalled.insert((at, slot));
             }
         }
     }
 
+    /// Tries the stalled subscribers again that are due.
     pub(super) fn retry_stalled(&mut self) {
         if self.stalled.is_empty() {
             return;
         }
         let now = Instant::now();
-        for slot in std::mem::take(&mut self.stalled) {
-            let due = self.slots[slot as usize]
-                .as_ref()
-                .and_then(|subscriber| subscriber.retry_at);
-            match due {
-                None => {}
-                Some(at) if at > now => self.stalled.push(slot),
-                Some(_) => {
-                    if let Some(subscriber) = &mut self.slots[slot as usize] {
-                        // So that it counts as newly stalled if it is still stalled.
-                        subscriber.retry_at = None;
-                    }
-                    self.flush(slot);
-                }
+        while let Some(&(at, slot)) = self.stalled.first() {
+            if at > now {
+                break;
+            }
+            self.stalled.pop_first();
+            let subscriber = self.slots[slot as usize].as_ref();
+            // It may have left, and another may have its slot.
+            if subscriber.is_some_and(|subscriber| subscriber.retry_at == Some(at)) {
+                self.flush(slot);
             }
         }
     }
