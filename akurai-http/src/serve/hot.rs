@@ -41,7 +41,7 @@ use crate::io::registry::RegistryEntry;
 use crate::serve::connection::{self, Busy, Connection, Outcome, PendingUpgrade, Visit, Work};
 use crate::serve::serving::Serving;
 use monitor::Monitor;
-use set::{BusySet, Given, LONGEST_PAUSE, Lendable};
+use set::{BusySet, Given, Lendable};
 use slow_routes::SlowRoutes;
 
 /// How often the watchman looks.
@@ -147,7 +147,8 @@ impl<C: Busy> Hot<C> {
     /// Lends a connection, and waits until one needs this thread.
     fn lend(&self, lendable: Lendable<C>) -> Given<C> {
         let mut set = self.set.lock();
-        if let Err(lendable) = set.add(lendable) {
+        if let Err(mut lendable) = set.add(lendable) {
+            lendable.heat.cool();
             return (lendable, Work::Wait);
         }
         loop {
@@ -199,7 +200,9 @@ impl<C: Busy> Hot<C> {
             if !set.has_sweep(place, number) {
                 debug_assert!(is_hit, "lost outside of a handler");
                 drop(set);
-                self.slow.mark(lendable.connection.route_key());
+                if !matches!(visit, Visit::Leaves(Work::End(Outcome::Upgrade(_)))) {
+                    self.slow.mark(lendable.connection.route_key());
+                }
                 return Some(match visit {
                     Visit::Leaves(work) => (lendable, work),
                     _ => (lendable, Work::Wait),
@@ -211,10 +214,7 @@ impl<C: Busy> Hot<C> {
                 Visit::Served(_) => set.put_back(lendable),
                 Visit::Leaves(work) => set.give(lendable, work),
             }
-            if lacks_core {
-                set.close(LONGEST_PAUSE);
-            }
-            if lacks_core || set.judge(is_hit) {
+            if lacks_core && set.starves() || set.judge(is_hit) {
                 self.set.notify_all();
             } else if set.given.len() > given {
                 self.set.notify_one();

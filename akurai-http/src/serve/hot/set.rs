@@ -17,7 +17,11 @@ const ROUNDS: usize = if cfg!(test) { 2 } else { 8 };
 
 /// How long nobody lends when too few visits found something again and again: at first, and at most.
 const PAUSE: Duration = Duration::from_millis(5);
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(640);
+const LONGEST_PAUSE: Duration = Duration::from_millis(640);
+
+/// So many more visits than windows may lack a core while a slow handler runs. A few do when the
+/// other threads of busy connections have yet to lend theirs.
+const STARVED_VISITS: u32 = 8;
 
 /// If sweeping threads are in handlers at nearly all of so many looks, requests cost so much that a
 /// switch of threads does not matter, and handlers may well wait: each has its own thread then.
@@ -49,9 +53,10 @@ pub(super) struct BusySet<C> {
     pub(super) is_watched: bool,
     visits: usize,
     hits: usize,
-    /// Looks of the watchman, and at how many of them a sweeping thread was in no handler.
+    /// How often the watchman has looked at a sweeping thread, and found it in no handler.
     looks: u32,
     looks_outside: u32,
+    starved: u32,
     pause: Duration,
     closed_until: Option<Instant>,
     /// There are more cores than places.
@@ -94,6 +99,7 @@ impl<C> BusySet<C> {
             hits: 0,
             looks: 0,
             looks_outside: 0,
+            starved: 0,
             pause: PAUSE,
             closed_until: None,
             has_more_cores,
@@ -203,10 +209,12 @@ impl<C> BusySet<C> {
     /// is, or 0. True if waiting threads are to look, since nobody lends any more.
     pub(super) fn look(&mut self, handlers: &[AtomicU64]) -> bool {
         let order = Ordering::Relaxed;
-        let mut is_outside = false;
         for (sweep, handler) in self.sweeps.iter_mut().zip(handlers) {
             let now = handler.load(order);
-            is_outside |= sweep.number.is_some() && now == 0;
+            if sweep.number.is_some() {
+                self.looks += 1;
+                self.looks_outside += u32::from(now == 0);
+            }
             let is_kept = now != 0 && now == sweep.seen && !self.lent.is_empty();
             // From then on the place is the next sweep's, and the handler's end is not noted.
             if is_kept && handler.compare_exchange(now, 0, order, order).is_ok() {
@@ -215,12 +223,10 @@ impl<C> BusySet<C> {
             }
             sweep.seen = now;
         }
-        self.looks += 1;
-        self.looks_outside += u32::from(is_outside);
         if self.looks < LOOKS {
             return false;
         }
-        let is_within = self.looks_outside <= LOOKS_OUTSIDE;
+        let is_within = self.looks_outside * (LOOKS / LOOKS_OUTSIDE) <= self.looks;
         (self.looks, self.looks_outside) = (0, 0);
         if is_within {
             self.close(HANDLERS_PAUSE);
@@ -232,13 +238,30 @@ impl<C> BusySet<C> {
     pub(super) fn close(&mut self, pause: Duration) {
         self.wanted = 0;
         self.give_all();
+        (self.visits, self.hits) = (0, 0);
+        (self.looks, self.looks_outside) = (0, 0);
+        self.starved = 0;
         if !self.always {
-            self.closed_until = Some(monitor::now() + pause);
+            self.closed_until = self.closed_until.max(Some(monitor::now() + pause));
         }
+    }
+
+    /// Notes that a visit lacked a core while a slow handler was running. True if that handler, and
+    /// others, compute: then nobody lends.
+    pub(super) fn starves(&mut self) -> bool {
+        self.starved += 1;
+        let is_often = self.starved >= STARVED_VISITS;
+        if is_often {
+            self.close(LONGEST_PAUSE);
+        }
+        is_often
     }
 
     /// Notes a visit, and decides how many threads sweep. True if waiting threads are to look.
     pub(super) fn judge(&mut self, is_hit: bool) -> bool {
+        if self.wanted == 0 {
+            return false;
+        }
         self.visits += 1;
         self.hits += usize::from(is_hit);
         if self.visits < WINDOW.max(self.lent.len() * ROUNDS) {
@@ -246,6 +269,7 @@ impl<C> BusySet<C> {
         }
         let (hits, visits) = (self.hits, self.visits);
         (self.hits, self.visits) = (0, 0);
+        self.starved = self.starved.saturating_sub(1);
         // With fewer hits, waiting is cheaper than looking.
         if hits >= visits / 8 {
             if hits >= visits / 4 {
@@ -408,6 +432,34 @@ mod tests {
             });
             assert_eq!((closed, set.wanted == 0), (closes, closes));
         }
+    }
+
+    #[test]
+    fn a_pause_is_not_cut_short_by_a_sweep_that_goes_on() {
+        let mut set = set_of(2, &['a', 'b', 'c']);
+        set.begin_sweep();
+        let (out, ..) = set.next().unwrap();
+        (set.visits, set.hits) = (WINDOW - 1, WINDOW - 1);
+        set.close(HANDLERS_PAUSE);
+        let until = set.closed_until;
+        set.put_back(out);
+        assert!(!set.judge(true));
+        set.close(LONGEST_PAUSE);
+        assert_eq!((set.closed_until, set.wanted), (until, 0));
+        assert!(set.next().is_none());
+    }
+
+    #[test]
+    fn nobody_lends_beside_handlers_that_compute() {
+        let mut set = set_of(1, &['a', 'b']);
+        set.begin_sweep();
+        for _ in 1..STARVED_VISITS {
+            assert!(!set.starves());
+        }
+        visit(&mut set, WINDOW, true);
+        assert!(!set.starves(), "a window takes one away");
+        assert!(set.starves());
+        assert_eq!((set.wanted, given(&set).len()), (0, 2));
     }
 
     #[test]
