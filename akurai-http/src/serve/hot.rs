@@ -212,7 +212,14 @@ impl<C: Busy> Hot<C> {
             match visit {
                 Visit::Nothing => set.missed(lendable),
                 Visit::Served(_) => set.put_back(lendable),
-                Visit::Leaves(work) => set.give(lendable, work),
+                Visit::Leaves(work) => {
+                    // Behind a slow handler the connection comes straight back. One whose requests
+                    // come in pieces is to be hot again before.
+                    if self.slow.find(|| lendable.connection.route_key()).is_none() {
+                        lendable.heat.cool();
+                    }
+                    set.give(lendable, work);
+                }
             }
             if lacks_core && set.starves() || set.judge(is_hit) {
                 self.set.notify_all();

@@ -21,7 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 
 /// So many more visits than windows may lack a core while a slow handler runs. A few do when the
 /// other threads of busy connections have yet to lend theirs.
-const STARVED_VISITS: u32 = 8;
+const STARVED_VISITS: u32 = 4;
 
 /// If sweeping threads are in handlers at nearly all of so many looks, requests cost so much that a
 /// switch of threads does not matter, and handlers may well wait: each has its own thread then.
@@ -138,6 +138,7 @@ impl<C> BusySet<C> {
         if lendable.misses < MISSES {
             return self.lent.push_back(lendable);
         }
+        lendable.heat.cool();
         self.give(lendable, Work::Wait);
     }
 
@@ -147,10 +148,9 @@ impl<C> BusySet<C> {
         self.lent.push_back(lendable);
     }
 
-    /// A thread that waits is to do this. The connection may come back when it is hot again.
+    /// A thread that waits is to do this.
     pub(super) fn give(&mut self, mut lendable: Lendable<C>, work: Work) {
         lendable.misses = 0;
-        lendable.heat.cool();
         self.given.push_back((lendable, work));
     }
 
@@ -252,7 +252,7 @@ impl<C> BusySet<C> {
         self.starved += 1;
         let is_often = self.starved >= STARVED_VISITS;
         if is_often {
-            self.close(LONGEST_PAUSE);
+            self.close(HANDLERS_PAUSE);
         }
         is_often
     }
