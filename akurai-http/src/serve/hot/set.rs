@@ -282,11 +282,12 @@ impl<C> BusySet<C> {
                 self.close(HANDLERS_PAUSE);
                 return true;
             }
-            self.wanted = match has_work && !is_full {
+            let grows = has_work && !is_full;
+            self.wanted = match grows {
                 true => self.wanted + 1,
                 false => self.wanted.min(self.lent.len() + 1),
             };
-            return false;
+            return grows;
         }
         self.wanted = self.wanted.saturating_sub(1);
         if self.wanted > 0 {
@@ -381,7 +382,7 @@ mod tests {
     fn more_threads_sweep_when_there_is_work() {
         let mut set = set_of(2, &['a', 'b']);
         let first = set.begin_sweep().unwrap();
-        assert!(!visit(&mut set, WINDOW, true), "the watchman sees it");
+        assert!(visit(&mut set, WINDOW, true));
         let second = set.begin_sweep().unwrap();
         assert_ne!(first.0, second.0);
         assert!(set.begin_sweep().is_none());
@@ -437,16 +438,19 @@ mod tests {
     #[test]
     fn a_pause_is_not_cut_short_by_a_sweep_that_goes_on() {
         let mut set = set_of(2, &['a', 'b', 'c']);
-        set.begin_sweep();
+        let (place, number) = set.begin_sweep().unwrap();
         let (out, ..) = set.next().unwrap();
         (set.visits, set.hits) = (WINDOW - 1, WINDOW - 1);
         set.close(HANDLERS_PAUSE);
         let until = set.closed_until;
         set.put_back(out);
         assert!(!set.judge(true));
+        assert!(set.next().is_none());
+        assert_eq!(given(&set), "bc");
+        assert!(set.end_sweep(place, number), "it leaves nothing behind");
+        assert_eq!((names(&set.lent), given(&set)), ("".into(), "bca".into()));
         set.close(LONGEST_PAUSE);
         assert_eq!((set.closed_until, set.wanted), (until, 0));
-        assert!(set.next().is_none());
     }
 
     #[test]
