@@ -31,7 +31,7 @@ pub(crate) struct RegistryEntry {
     pub(crate) limits: Arc<Limits>,
     pub(crate) traffic: Traffic,
     phase: AtomicU8,
-    /// The connection is in the shared set of busy ones, and its socket does not wait.
+    /// The socket was set not to wait, for the shared set of busy connections.
     pub(super) is_lent: AtomicBool,
     /// The connection was ended by force, so its input has gaps. Reads return 0.
     pub(super) is_cut: AtomicBool,

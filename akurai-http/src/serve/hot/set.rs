@@ -15,7 +15,8 @@ pub(super) const MISSES: u8 = if cfg!(test) { 5 } else { 64 };
 const WINDOW: usize = if cfg!(test) { 12 } else { 512 };
 const ROUNDS: usize = if cfg!(test) { 2 } else { 8 };
 
-/// How long nobody lends when too few visits found something again and again: at first, and at most.
+/// How long nobody lends when too few visits found something again and again: at first, and at
+/// most.
 const PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 
@@ -156,9 +157,8 @@ impl<C> BusySet<C> {
 
     /// Every connection gets its thread back.
     fn give_all(&mut self) {
-        while let Some(mut lendable) = self.lent.pop_front() {
-            lendable.misses = 0;
-            self.given.push_back((lendable, Work::Wait));
+        while let Some(lendable) = self.lent.pop_front() {
+            self.give(lendable, Work::Wait);
         }
     }
 
