@@ -135,21 +135,15 @@ impl BufferedTransport {
     }
 
     /// Reads what is here, from a connection that is lent; `WouldBlock` if nothing is.
-    pub(crate) fn fill_lent(&mut self) -> io::Result<usize> {
+    pub(crate) fn fill_lent(&mut self, entry: &RegistryEntry) -> io::Result<usize> {
         self.make_room();
-        let Some(entry) = &self.entry else {
-            return Ok(0);
-        };
         let count = entry.read_lent(&mut self.input[self.end..])?;
         self.end += count;
         Ok(count)
     }
 
     /// Writes what the client takes of the output now. True if nothing is left of it.
-    pub(crate) fn flush_lent(&mut self) -> bool {
-        let Some(entry) = &self.entry else {
-            return true;
-        };
+    pub(crate) fn flush_lent(&mut self, entry: &RegistryEntry) -> bool {
         if self.output.is_empty() || self.broken {
             return !self.broken;
         }

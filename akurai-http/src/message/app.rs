@@ -50,14 +50,6 @@ pub trait App: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// The pattern of the route that this request takes. The server asks for it where it sorts out
-    /// slow handlers; `None` takes the path for it.
-    #[doc(hidden)] // As `refuse`.
-    fn route(&self, request: &Request) -> Option<&str> {
-        let _ = request;
-        None
-    }
-
     /// The server calls this. It begins the request's body, and then handles the request or refuses
     /// it. A [`Router`](crate::Router) looks up the route once for both.
     #[doc(hidden)]

@@ -193,13 +193,6 @@ impl App for Router {
         }
     }
 
-    fn route(&self, request: &Request) -> Option<&str> {
-        match self.look_up(request, &mut Params::default()).path {
-            PathMatch::Route(route) => Some(&route.pattern),
-            _ => None,
-        }
-    }
-
     fn methods(&self) -> Vec<Method> {
         let mut named = Vec::new();
         let hosts = self.hosts.iter().map(|(_, tree)| tree);

@@ -37,7 +37,7 @@ use crate::values::error::RequestError;
 use crate::{App, Method, Reply, Request, Response, Status};
 
 pub(crate) use upgrading::PendingUpgrade;
-pub(crate) use visiting::{Busy, Visit, Work};
+pub(crate) use visiting::{Busy, Work};
 use waits::HeadWaits;
 
 /// Makes a connection of an accepted socket.
@@ -121,7 +121,7 @@ pub(crate) enum Outcome {
 
 impl Connection {
     /// Answers what came.
-    pub(crate) fn answer(&mut self, next: Next) -> Outcome {
+    fn answer(&mut self, next: Next) -> Outcome {
         let mut outcome = match next {
             Next::Gone => Outcome::Gone,
             Next::Idle => return Outcome::Idle,
@@ -170,7 +170,7 @@ impl Connection {
     }
 
     /// Reads the next head.
-    pub(crate) fn next_request(&mut self) -> Next {
+    fn next_request(&mut self) -> Next {
         let mut waits = HeadWaits::default();
         loop {
             if let Some(next) = self.head_here() {

@@ -32,14 +32,16 @@ mod slow_routes;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::io::contain::contain;
 use crate::io::registry::RegistryEntry;
-use crate::serve::connection::{self, Busy, Connection, Outcome, PendingUpgrade, Visit, Work};
+use crate::serve::connection::{self, Busy, Connection, Outcome, PendingUpgrade, Work};
 use crate::serve::serving::Serving;
+use heat::Heat;
 use monitor::Monitor;
 use set::{BusySet, Given, Lendable};
 use slow_routes::SlowRoutes;
@@ -47,16 +49,9 @@ use slow_routes::SlowRoutes;
 /// How often the watchman looks.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// If a visit takes longer while a slow handler runs, that handler computes. Then threads that wait
-/// for their requests get a core sooner than one that is always busy.
-const STARVED: Duration = Duration::from_millis(2);
-
 /// After so many rounds in a row that found nothing, a sweeping thread sleeps after each.
-const EMPTY_ROUNDS: u32 = if cfg!(test) { 1 } else { 4 };
+const EMPTY_ROUNDS: usize = if cfg!(test) { 1 } else { 4 };
 const NAP: Duration = Duration::from_micros(if cfg!(test) { 1000 } else { 50 });
-
-/// So many threads may sweep at a time: with more, they would wait for the lock.
-const MOST_PLACES: usize = 16;
 
 /// The busy connections of a server.
 pub(crate) struct Hot<C> {
@@ -65,8 +60,9 @@ pub(crate) struct Hot<C> {
     /// How many requests the server has answered.
     served: AtomicU64,
     slow: SlowRoutes,
-    /// For each place of the set: the number of the visit whose handler is running, or 0.
-    handlers: Vec<AtomicU64>,
+    /// For each place of the set: how often a handler has begun or ended there. So it is odd while
+    /// one runs.
+    steps: Vec<AtomicU64>,
     /// Every connection is lent after every request.
     always: bool,
 }
@@ -87,14 +83,14 @@ pub(crate) fn serve(
 }
 
 impl<C: Busy> Hot<C> {
-    /// For this number of cores. `always` lends every connection after every request, for tests.
+    /// As many threads may sweep as there are cores. `always` lends every connection after every
+    /// request, for tests.
     pub(crate) fn new(cores: usize, always: bool) -> Hot<C> {
-        let places = cores.min(MOST_PLACES);
         Hot {
-            set: Monitor::new(BusySet::new(places, cores > places, always)),
+            set: Monitor::new(BusySet::new(cores, always)),
             served: AtomicU64::new(0),
             slow: SlowRoutes::default(),
-            handlers: (0..places).map(|_| AtomicU64::new(0)).collect(),
+            steps: (0..cores).map(|_| AtomicU64::new(0)).collect(),
             always,
         }
     }
@@ -102,46 +98,26 @@ impl<C: Busy> Hot<C> {
     /// Serves one connection until it needs more than an answer: that connection, or another one
     /// that it has become.
     fn serve(&self, connection: Box<C>) -> (Box<C>, Outcome) {
-        let mut lendable = Lendable::new(connection);
-        let mut work = Work::Wait;
+        let heat = Heat::default();
+        let (mut lendable, mut work) = (Lendable { connection, heat }, Work::Wait);
         loop {
             let connection = &mut lendable.connection;
-            let outcome = match work {
-                Work::Wait => {
-                    let next = connection.next_request();
-                    connection.answer(next)
-                }
-                Work::Answer(next) => self.timed(connection, |connection| connection.answer(next)),
-                Work::End(outcome) => outcome,
+            // A request that has left the set may have a slow route.
+            let slow_key = match work {
+                Work::Answer(_) => self.slow.find(|| connection.route_key()),
+                _ => None,
             };
+            let outcome = self.slow.time(slow_key, || connection.go_on(work));
             if !matches!(outcome, Outcome::Persist) {
                 return (lendable.connection, outcome);
             }
             work = Work::Wait;
-            if self.takes(&mut lendable) {
+            let served = self.served.fetch_add(1, Ordering::Relaxed) + 1;
+            let is_hot = lendable.heat.note(served) || self.always;
+            if is_hot && lendable.connection.may_be_lent() {
                 (lendable, work) = self.lend(lendable);
-                lendable.connection.reclaim();
             }
         }
-    }
-
-    /// Answers a request that has left the set. If its route is slow, finds out whether it still
-    /// is.
-    fn timed(&self, connection: &mut C, answer: impl FnOnce(&mut C) -> Outcome) -> Outcome {
-        let Some(key) = self.slow.find(|| connection.route_key()) else {
-            return answer(connection);
-        };
-        self.slow.time(key, || answer(connection))
-    }
-
-    /// Counts a request. True if its connection is to be lent.
-    fn takes(&self, lendable: &mut Lendable<C>) -> bool {
-        let served = self.served.fetch_add(1, Ordering::Relaxed) + 1;
-        if !lendable.connection.is_input_used() {
-            lendable.heat.note_pipelined();
-            return false;
-        }
-        (lendable.heat.note(served) || self.always) && lendable.connection.may_be_lent()
     }
 
     /// Lends a connection, and waits until one needs this thread.
@@ -152,32 +128,32 @@ impl<C: Busy> Hot<C> {
             return (lendable, Work::Wait);
         }
         loop {
-            let (given, sweep) = match set.given.pop_front() {
+            let (given, place) = match set.given.pop_front() {
                 None => (None, set.begin_sweep()),
                 given => (given, None),
             };
-            if (given.is_some() || sweep.is_some()) && !set.is_watched && set.has_lent() {
+            if (given.is_some() || place.is_some()) && !set.is_watched && set.has_lent() {
                 // This thread waits no more. Another one becomes the watchman, or sweeps.
                 self.set.notify_one();
             }
             if let Some(given) = given {
                 return given;
             }
-            if let Some((place, number)) = sweep {
+            if let Some(place) = place {
                 drop(set);
-                if let Some(given) = self.sweep(place, number) {
+                if let Some(given) = self.sweep(place) {
                     return given;
                 }
                 set = self.set.lock();
-            } else if set.is_watched || !set.is_swept() {
-                set = self.set.wait(set);
+            } else if set.is_watched || set.sweeping() == 0 {
+                set = self.set.wait(set, Duration::MAX);
             } else {
                 set.is_watched = true;
                 let until = monitor::now() + LOOK;
-                set = self.set.wait_at_most(set, LOOK);
+                set = self.set.wait(set, LOOK);
                 set.is_watched = false;
-                if monitor::now() >= until && set.look(&self.handlers) {
-                    self.set.notify_all();
+                if monitor::now() >= until {
+                    set.look(&self.steps);
                 }
             }
         }
@@ -185,105 +161,64 @@ impl<C: Busy> Hot<C> {
 
     /// Visits one connection after the other, until the sweep is over. If a handler has kept this
     /// thread, another thread sweeps, and this one goes on with the handler's connection.
-    fn sweep(&self, place: usize, number: u64) -> Option<Given<C>> {
+    fn sweep(&self, place: usize) -> Option<Given<C>> {
         let mut set = self.set.lock();
-        let mut rounds = Rounds::default();
-        while let Some((mut lendable, visit_number, others)) = set.next() {
+        let mut misses = 0;
+        while let Some((mut lendable, others)) = set.next() {
             drop(set);
-            rounds.wait(others);
-            let begun = self.slow.are_running().then(monitor::now);
-            let visit = self.visit(&mut lendable.connection, place, visit_number);
-            let lacks_core = begun.is_some_and(|begun| monitor::now() - begun > STARVED);
-            let is_hit = !matches!(visit, Visit::Nothing);
-            rounds.note(is_hit);
-            set = self.set.lock();
-            if !set.has_sweep(place, number) {
-                debug_assert!(is_hit, "lost outside of a handler");
-                drop(set);
-                if !matches!(visit, Visit::Leaves(Work::End(Outcome::Upgrade(_)))) {
+            if misses > 0 && misses % (others + 1) == 0 {
+                // A round has found nothing.
+                monitor::give_way((misses > EMPTY_ROUNDS * (others + 1)).then_some(NAP));
+            }
+            let (visit, is_kept) = self.visit(&mut lendable.connection, &self.steps[place]);
+            if is_kept {
+                if !matches!(visit, Err(Work::End(Outcome::Upgrade(_)))) {
                     self.slow.mark(lendable.connection.route_key());
                 }
-                return Some(match visit {
-                    Visit::Leaves(work) => (lendable, work),
-                    _ => (lendable, Work::Wait),
-                });
+                return Some((lendable, visit.err().unwrap_or(Work::Wait)));
             }
+            let is_hit = !matches!(visit, Ok(false));
+            misses = if is_hit { 0 } else { misses + 1 };
+            self.served.fetch_add(u64::from(is_hit), Ordering::Relaxed);
+            set = self.set.lock();
             let given = set.given.len();
             match visit {
-                Visit::Nothing => set.missed(lendable),
-                Visit::Served(_) => set.put_back(lendable),
-                Visit::Leaves(work) => {
+                Ok(_) => set.put_back(lendable, is_hit),
+                Err(work) => {
                     // Behind a slow handler the connection comes straight back. One whose requests
                     // come in pieces is to be hot again before.
                     if self.slow.find(|| lendable.connection.route_key()).is_none() {
                         lendable.heat.cool();
                     }
-                    set.give(lendable, work);
+                    set.given.push_back((lendable, work));
                 }
             }
-            if lacks_core && set.starves() || set.judge(is_hit) {
+            if set.judge(is_hit) {
                 self.set.notify_all();
             } else if set.given.len() > given {
                 self.set.notify_one();
             }
         }
-        if set.end_sweep(place, number) {
+        if set.end_sweep(place) {
             self.set.notify_all();
         }
         None
     }
 
-    fn visit(&self, connection: &mut C, place: usize, number: u64) -> Visit {
-        let handler = &self.handlers[place];
-        let is_slow = |connection: &C| self.slow.find(|| connection.route_key()).is_some();
-        // The watchman may have ended the sweep while the handler was running.
+    /// What a visit came to, and whether the watchman has ended the sweep meanwhile, since the
+    /// handler took long.
+    fn visit(&self, connection: &mut C, steps: &AtomicU64) -> (Result<bool, Work>, bool) {
         let order = Ordering::Relaxed;
-        let note_end = || handler.compare_exchange(number, 0, order, order).is_ok();
-        let note_handler = |is_running| match is_running {
-            true => {
-                handler.store(number, order);
-                true
-            }
-            false => note_end(),
+        let count = Cell::new(steps.load(order));
+        let is_slow = |connection: &C| self.slow.find(|| connection.route_key()).is_some();
+        let step = || {
+            let from = count.replace(count.get() + 1);
+            steps.compare_exchange(from, from + 1, order, order).is_ok()
         };
         // Only a fault of ours panics here. It costs one connection.
-        let visit = contain(|| connection.visit(is_slow, note_handler)).unwrap_or_else(|_| {
-            note_end();
-            Visit::Leaves(Work::End(Outcome::Gone))
-        });
-        if let Visit::Served(count) = visit {
-            self.served.fetch_add(count, Ordering::Relaxed);
-        }
-        visit
-    }
-}
-
-/// How many rounds in a row found nothing.
-#[derive(Default)]
-struct Rounds {
-    /// Visits of the current one.
-    visits: usize,
-    empty: u32,
-}
-
-impl Rounds {
-    fn note(&mut self, is_hit: bool) {
-        match is_hit {
-            true => *self = Rounds::default(),
-            false => self.visits += 1,
-        }
-    }
-
-    /// Lets other threads run if a round is over. There are so many other connections.
-    fn wait(&mut self, others: usize) {
-        if self.visits <= others {
-            return;
-        }
-        self.visits = 0;
-        self.empty = (self.empty + 1).min(EMPTY_ROUNDS + 1);
-        match self.empty > EMPTY_ROUNDS {
-            true => monitor::sleep(NAP),
-            false => monitor::give_way(),
-        }
+        let visit =
+            contain(|| connection.visit(is_slow, step)).unwrap_or(Err(Work::End(Outcome::Gone)));
+        let is_kept = steps.load(order) != count.get() || count.get() % 2 == 1 && !step();
+        (visit, is_kept)
     }
 }

@@ -10,11 +10,7 @@ use crate::io::transport::is_timeout;
 impl RegistryEntry {
     #[inline]
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut result = self.transport.read(buf);
-        if self.must_wait(&result) {
-            result = self.transport.read(buf);
-        }
-        self.count_read(result)
+        self.count_read(self.patiently(|| self.transport.read(buf)))
     }
 
     #[inline]
@@ -32,19 +28,11 @@ impl RegistryEntry {
 
     #[inline]
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        let mut written = self.transport.write(buf);
-        if self.must_wait(&written) {
-            written = self.transport.write(buf);
-        }
-        self.count_written(written)
+        self.count_written(self.patiently(|| self.transport.write(buf)))
     }
 
     pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut written = self.transport.write_vectored(bufs);
-        if self.must_wait(&written) {
-            written = self.transport.write_vectored(bufs);
-        }
-        self.count_written(written)
+        self.count_written(self.patiently(|| self.transport.write_vectored(bufs)))
     }
 
     /// Reads what is here from a connection that is lent; `WouldBlock` if nothing is.
@@ -70,19 +58,24 @@ impl RegistryEntry {
 
     /// From now on reads and writes wait again.
     pub(crate) fn reclaim(&self) -> io::Result<()> {
-        match self.is_lent.swap(false, Ordering::Relaxed) {
-            true => self.transport.set_nonblocking(false),
-            false => Ok(()),
+        if self.is_lent.load(Ordering::Relaxed) {
+            self.is_lent.store(false, Ordering::Relaxed);
+            self.transport.set_nonblocking(false)?;
         }
+        Ok(())
     }
 
-    /// Whether a call is to be repeated, since the socket did not wait and does from now on. So
-    /// code that knows nothing of lending waits as it does elsewhere.
+    /// Repeats a call that did not wait since the socket is lent. It waits from then on. So code
+    /// that knows nothing of lending waits as it does elsewhere.
     #[inline]
-    fn must_wait(&self, result: &io::Result<usize>) -> bool {
-        result.as_ref().is_err_and(is_timeout)
-            && self.is_lent.load(Ordering::Relaxed)
-            && self.reclaim().is_ok()
+    fn patiently(&self, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+        let result = call();
+        let is_early =
+            result.as_ref().is_err_and(is_timeout) && self.is_lent.load(Ordering::Relaxed);
+        match is_early && self.reclaim().is_ok() {
+            true => call(),
+            false => result,
+        }
     }
 
     #[inline]

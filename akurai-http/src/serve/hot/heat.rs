@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 use super::monitor;
 
 /// Longest time that each request of others may have taken, between two of ours.
-const PACE: Duration = Duration::from_micros(40);
+pub(super) const PACE: Duration = Duration::from_micros(25);
 
 /// So many requests in a row must have come at this pace.
 const STREAK: u8 = 4;
+
+/// After so many visits in a row that found nothing, a connection gets a thread.
+pub(super) const MISSES: u8 = if cfg!(test) { 5 } else { 64 };
 
 /// How a connection's requests come, among those of the whole server.
 #[derive(Debug, Default)]
@@ -18,6 +21,8 @@ pub(crate) struct Heat {
     /// When that was, if others were busy too.
     at: Option<Instant>,
     streak: u8,
+    /// How many visits in a row found nothing.
+    misses: u8,
 }
 
 impl Heat {
@@ -44,14 +49,18 @@ impl Heat {
         self.streak == STREAK
     }
 
-    /// Notes a request behind which the client has pipelined another.
-    pub(crate) fn note_pipelined(&mut self) {
-        self.seen = self.seen.wrapping_add(1);
+    /// Notes a visit. True if the connection has been silent: then it is cool.
+    pub(crate) fn is_silent(&mut self, is_hit: bool) -> bool {
+        self.misses = if is_hit { 0 } else { self.misses + 1 };
+        let is_silent = self.misses == MISSES;
+        if is_silent {
+            self.cool();
+        }
+        is_silent
     }
 
-    /// The connection has been silent.
     pub(crate) fn cool(&mut self) {
-        self.streak = 0;
+        (self.streak, self.misses) = (0, 0);
     }
 }
 

@@ -36,17 +36,9 @@ impl<T> Monitor<T> {
         lock::lock(&self.value)
     }
 
-    /// Waits until another thread notifies this one. It may also wake up for no reason.
-    pub(super) fn wait<'m>(&'m self, guard: MutexGuard<'m, T>) -> MutexGuard<'m, T> {
-        #[cfg(test)]
-        if model::is_running() {
-            return model::wait(&self.value, guard, Duration::MAX).0;
-        }
-        lock::wait(&self.changed, guard)
-    }
-
-    /// As [`wait`](Self::wait), for so long at most.
-    pub(super) fn wait_at_most<'m>(
+    /// Waits until another thread notifies this one, for so long at most. It may also wake up for
+    /// no reason.
+    pub(super) fn wait<'m>(
         &'m self,
         guard: MutexGuard<'m, T>,
         longest: Duration,
@@ -79,19 +71,11 @@ pub(super) fn now() -> Instant {
     Instant::now()
 }
 
-/// Lets other threads run.
-pub(super) fn give_way() {
+/// Lets other threads run, for so long if that is said.
+pub(super) fn give_way(nap: Option<Duration>) {
     #[cfg(test)]
     if model::is_running() {
-        return model::step();
+        return nap.map_or_else(model::step, model::pass_time);
     }
-    thread::yield_now();
-}
-
-pub(super) fn sleep(time: Duration) {
-    #[cfg(test)]
-    if model::is_running() {
-        return model::pass_time(time);
-    }
-    thread::sleep(time);
+    nap.map_or_else(thread::yield_now, thread::sleep);
 }

@@ -1,9 +1,17 @@
+use super::super::heat::MISSES;
+use super::super::{NAP, model};
 use super::*;
 
+fn lendable<C>(connection: C) -> Lendable<C> {
+    let heat = Heat::default();
+    let connection = Box::new(connection);
+    Lendable { connection, heat }
+}
+
 fn set_of(places: usize, names: &[char]) -> BusySet<char> {
-    let mut set = BusySet::new(places, false, false);
+    let mut set = BusySet::new(places, false);
     for name in names {
-        assert!(set.add(Lendable::new(Box::new(*name))).is_ok());
+        assert!(set.add(lendable(*name)).is_ok());
     }
     set
 }
@@ -21,10 +29,7 @@ fn visit(set: &mut BusySet<char>, visits: usize, is_hit: bool) -> bool {
     let mut are_to_look = false;
     for _ in 0..visits {
         let (lendable, ..) = set.next().expect("a connection is lent");
-        match is_hit {
-            true => set.put_back(lendable),
-            false => set.missed(lendable),
-        }
+        set.put_back(lendable, is_hit);
         are_to_look |= set.judge(is_hit);
     }
     are_to_look
@@ -35,13 +40,12 @@ fn connections_have_their_turns() {
     let mut set = set_of(1, &['a', 'b', 'c']);
     assert!(set.begin_sweep().is_some());
     assert!(set.begin_sweep().is_none(), "one is enough");
-    let (a, first, others) = set.next().unwrap();
+    let (a, others) = set.next().unwrap();
     assert_eq!((*a.connection, others), ('a', 2));
-    let (b, second, others) = set.next().unwrap();
+    let (b, others) = set.next().unwrap();
     assert_eq!((*b.connection, others), ('b', 1));
-    assert!(second > first);
-    set.put_back(b);
-    set.give(a, Work::Wait);
+    set.put_back(b, true);
+    set.given.push_back((a, Work::Wait));
     assert_eq!((names(&set.lent), given(&set)), ("cb".into(), "a".into()));
 }
 
@@ -63,7 +67,7 @@ fn more_threads_sweep_when_there_is_work() {
     let first = set.begin_sweep().unwrap();
     assert!(visit(&mut set, WINDOW, true));
     let second = set.begin_sweep().unwrap();
-    assert_ne!(first.0, second.0);
+    assert_ne!(first, second);
     assert!(set.begin_sweep().is_none());
     assert!(!visit(&mut set, WINDOW, true), "there are two places");
 }
@@ -71,17 +75,17 @@ fn more_threads_sweep_when_there_is_work() {
 #[test]
 fn all_get_threads_when_too_few_visits_find_something() {
     let mut set = set_of(1, &['a', 'b', 'c']);
-    let (place, number) = set.begin_sweep().unwrap();
+    let place = set.begin_sweep().unwrap();
     visit(&mut set, WINDOW, false);
     assert!(set.next().is_none());
-    set.end_sweep(place, number);
+    set.end_sweep(place);
     assert_eq!((names(&set.lent).len(), given(&set).len()), (0, 3));
-    assert!(!set.is_swept());
+    assert_eq!(set.sweeping(), 0);
     // Nobody lends for some time.
     set.closed_until = set.closed_until.map(|until| until + LONGEST_PAUSE * 1000);
-    assert!(set.add(Lendable::new(Box::new('d'))).is_err());
+    assert!(set.add(lendable('d')).is_err());
     set.closed_until = Some(monitor::now());
-    assert!(set.add(Lendable::new(Box::new('d'))).is_ok());
+    assert!(set.add(lendable('d')).is_ok());
     assert!(set.begin_sweep().is_some());
 }
 
@@ -99,91 +103,90 @@ fn pauses_grow_to_a_limit() {
 }
 
 #[test]
-fn nobody_lends_where_handlers_take_most_of_the_time() {
-    for (outside, closes) in [(LOOKS_OUTSIDE, true), (LOOKS_OUTSIDE + 1, false)] {
-        let mut set = set_of(1, &['a', 'b']);
-        set.begin_sweep();
-        let closed = (1..=LOOKS).any(|look| {
-            let (lendable, visit, _) = set.next().unwrap();
-            let handler = if look <= outside { 0 } else { visit };
-            let closed = set.look(&[AtomicU64::new(handler)]);
-            set.put_back(lendable);
-            closed
+fn nobody_lends_where_a_request_takes_long() {
+    let hits = WINDOW as u32 - 2;
+    for (time, closes) in [(PACE * hits, false), (PACE * hits + NAP, true)] {
+        model::explore(0, || {
+            let run = move || {
+                let mut set = set_of(2, &['a', 'b']);
+                set.begin_sweep();
+                model::pass_time(time);
+                visit(&mut set, 2, false);
+                let told = visit(&mut set, hits as usize, true);
+                assert_eq!((set.wanted == 0, told), (closes, true));
+                if !closes {
+                    // Two threads have twice the time.
+                    set.begin_sweep();
+                    visit(&mut set, WINDOW - 1, true);
+                    model::pass_time(PACE * (hits + 2) / 2 + NAP);
+                    assert!(visit(&mut set, 1, true));
+                    assert_eq!(set.wanted, 0);
+                }
+            };
+            (vec![Box::new(run)], Box::new(|_| ()))
         });
-        assert_eq!((closed, set.wanted == 0), (closes, closes));
     }
+}
+
+#[test]
+fn what_was_before_a_sweep_does_not_count() {
+    model::explore(0, || {
+        let run = || {
+            let mut set = set_of(1, &[]);
+            model::pass_time(PACE * WINDOW as u32 * 2);
+            assert!(set.add(lendable('a')).is_ok());
+            set.begin_sweep();
+            visit(&mut set, WINDOW, true);
+            assert_eq!(set.wanted, 1);
+        };
+        (vec![Box::new(run)], Box::new(|_| ()))
+    });
 }
 
 #[test]
 fn a_pause_is_not_cut_short_by_a_sweep_that_goes_on() {
     let mut set = set_of(2, &['a', 'b', 'c']);
-    let (place, number) = set.begin_sweep().unwrap();
+    let place = set.begin_sweep().unwrap();
     let (out, ..) = set.next().unwrap();
     (set.visits, set.hits) = (WINDOW - 1, WINDOW - 1);
-    set.close(HANDLERS_PAUSE);
+    set.close(LONG_PAUSE);
     let until = set.closed_until;
-    set.put_back(out);
+    set.put_back(out, true);
     assert!(!set.judge(true));
     assert!(set.next().is_none());
     assert_eq!(given(&set), "bc");
-    assert!(set.end_sweep(place, number), "it leaves nothing behind");
+    assert!(set.end_sweep(place), "it leaves nothing behind");
     assert_eq!((names(&set.lent), given(&set)), ("".into(), "bca".into()));
     set.close(LONGEST_PAUSE);
     assert_eq!((set.closed_until, set.wanted), (until, 0));
 }
 
 #[test]
-fn nobody_lends_beside_handlers_that_compute() {
-    let mut set = set_of(1, &['a', 'b']);
-    set.begin_sweep();
-    for _ in 1..STARVED_VISITS {
-        assert!(!set.starves());
-    }
-    visit(&mut set, WINDOW, true);
-    assert!(!set.starves(), "a window takes one away");
-    assert!(set.starves());
-    assert_eq!((set.wanted, given(&set).len()), (0, 2));
-}
-
-#[test]
-fn nobody_lends_where_more_cores_have_work_than_threads_may_sweep() {
-    let mut set = BusySet::new(1, true, false);
-    for name in ['a', 'b', 'c'] {
-        assert!(set.add(Lendable::new(Box::new(name))).is_ok());
-    }
-    set.begin_sweep();
-    assert!(visit(&mut set, WINDOW, true));
-    assert_eq!((set.wanted, given(&set).len()), (0, 3));
-}
-
-#[test]
 fn a_sweep_ends_if_a_handler_keeps_it() {
     let order = Ordering::Relaxed;
     let mut set = set_of(1, &['a', 'b']);
-    let (place, number) = set.begin_sweep().unwrap();
-    let (_, visit, _) = set.next().unwrap();
-    let handlers = [AtomicU64::new(visit)];
-    set.look(&handlers);
-    assert!(set.has_sweep(place, number), "seen for the first time");
-    handlers[0].store(visit + 1, order);
-    set.look(&handlers);
-    assert!(set.has_sweep(place, number), "it is another one");
-    handlers[0].store(0, order);
-    set.look(&handlers);
-    set.look(&handlers);
-    assert!(set.has_sweep(place, number), "it is in none");
-    handlers[0].store(visit, order);
-    set.look(&handlers);
-    set.look(&handlers);
-    assert!(!set.has_sweep(place, number));
-    assert_eq!(handlers[0].load(order), 0, "the place is free");
-    let (next_place, next_number) = set.begin_sweep().unwrap();
-    assert_eq!(next_place, place);
-    assert!(next_number > visit);
+    let place = set.begin_sweep().unwrap();
+    set.next().unwrap();
+    let steps = [AtomicU64::new(1)];
+    set.look(&steps);
+    assert_eq!(set.sweeping(), 1, "seen for the first time");
+    steps[0].store(3, order);
+    set.look(&steps);
+    assert_eq!(set.sweeping(), 1, "it is another one");
+    steps[0].store(4, order);
+    set.look(&steps);
+    set.look(&steps);
+    assert_eq!(set.sweeping(), 1, "it is in none");
+    steps[0].store(5, order);
+    set.look(&steps);
+    set.look(&steps);
+    assert_eq!(set.sweeping(), 0);
+    assert_eq!(steps[0].load(order), 8, "the thread in the handler sees it");
+    assert_eq!(set.begin_sweep(), Some(place));
     // No other connection waits.
     set.next().unwrap();
-    handlers[0].store(next_number + 1, order);
-    set.look(&handlers);
-    set.look(&handlers);
-    assert!(set.has_sweep(next_place, next_number));
+    steps[0].store(9, order);
+    set.look(&steps);
+    set.look(&steps);
+    assert_eq!(set.sweeping(), 1);
 }

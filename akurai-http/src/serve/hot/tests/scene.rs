@@ -1,17 +1,17 @@
 //! The surroundings of a program of the model test: connections without sockets, and the
 //! properties that must hold at any time and when all threads have ended.
 
-use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use super::super::heat::MISSES;
 use super::super::model::{self, Body, Report};
 use super::super::monitor::{self, Monitor};
-use super::super::set::{BusySet, MISSES};
+use super::super::set::BusySet;
 use super::super::{Hot, LOOK, NAP};
 use crate::io::lock::lock;
-use crate::serve::connection::{Busy, Next, Outcome, Visit, Work};
+use crate::serve::connection::{Busy, Next, Outcome, Work};
 
 /// What comes next on a connection. Each comes as soon as the last answer is out, if nothing else
 /// is said. The client leaves after the last one.
@@ -88,14 +88,14 @@ struct Script {
     /// The route of the last request that was read.
     key: u64,
     /// How many visits in a row found nothing.
-    misses: Cell<u8>,
+    misses: u8,
 }
 
 impl Scene {
     pub(super) fn new(places: usize, program: &[&[Op]]) -> Scene {
         let hot = Arc::new(Hot {
             // Nobody lends during a pause, but else after each request.
-            set: Monitor::new(BusySet::new(places, false, false)),
+            set: Monitor::new(BusySet::new(places, false)),
             ..Hot::new(places, true)
         });
         hot.slow.mark(KNOWN);
@@ -123,7 +123,7 @@ impl Scene {
                 due: monitor::now(),
                 is_read: false,
                 key: 0,
-                misses: Cell::new(0),
+                misses: 0,
                 world,
             };
             script.expect_next();
@@ -238,6 +238,14 @@ impl Script {
         };
     }
 
+    fn answer(&mut self) -> Outcome {
+        self.world.check();
+        match self.op() {
+            None | Some(Fault | FaultWithin) => Outcome::Gone,
+            Some(op) => self.handle(op),
+        }
+    }
+
     fn handle(&mut self, op: Op) -> Outcome {
         let is_whole_at = self.due + if op == Part { REST } else { Duration::ZERO };
         let waited = monitor::now().duration_since(is_whole_at);
@@ -254,7 +262,7 @@ impl Script {
             Poll => {
                 let mut is_published = published.lock();
                 while !*is_published {
-                    is_published = published.wait(is_published);
+                    is_published = published.wait(is_published, Duration::MAX);
                 }
             }
             Publish => {
@@ -274,88 +282,74 @@ impl Script {
 }
 
 impl Busy for Script {
-    fn next_request(&mut self) -> Next {
+    fn go_on(&mut self, work: Work) -> Outcome {
         self.world.check();
-        let wait = self.is_whole_in();
-        if !wait.is_zero() {
-            model::pass_time(wait);
+        self.misses = 0;
+        match work {
+            Work::Wait => {
+                let wait = self.is_whole_in();
+                if !wait.is_zero() {
+                    model::pass_time(wait);
+                }
+                self.read();
+            }
+            Work::Answer(_) => {}
+            Work::End(outcome) => return outcome,
         }
-        self.read();
-        match self.op() {
-            None | Some(Fault | FaultWithin) => Next::Gone,
-            Some(_) => Next::Request,
-        }
-    }
-
-    fn answer(&mut self, next: Next) -> Outcome {
-        self.world.check();
-        match (next, self.op()) {
-            (Next::Request, Some(op)) => self.handle(op),
-            _ => Outcome::Gone,
-        }
-    }
-
-    fn is_input_used(&self) -> bool {
-        !self.is_read
+        self.answer()
     }
 
     fn may_be_lent(&mut self) -> bool {
-        true
+        !self.is_read
     }
 
     fn visit(
         &mut self,
         is_slow: impl Fn(&Self) -> bool,
-        note_handler: impl Fn(bool) -> bool,
-    ) -> Visit {
+        step: impl Fn() -> bool,
+    ) -> Result<bool, Work> {
         self.world.check();
         if !self.is_read && !self.is_due_in().is_zero() {
-            self.misses.set(self.misses.get() + 1);
-            assert!(self.misses.get() <= MISSES, "it is silent, and stays");
-            return Visit::Nothing;
+            self.misses += 1;
+            assert!(self.misses <= MISSES, "it is silent, and stays");
+            return Ok(false);
         }
-        self.misses.set(0);
+        self.misses = 0;
         self.read();
-        let mut served = 0;
         while self.is_read {
             let Some(op) = self.op() else {
-                return Visit::Leaves(Work::End(Outcome::Gone));
+                return Err(Work::End(Outcome::Gone));
             };
             self.read();
             if op == Fault {
                 resume_unwind(Box::new("a fault of ours"));
             }
             if !self.is_whole_in().is_zero() {
-                return Visit::Leaves(Work::Wait);
+                return Err(Work::Wait);
             }
             if is_slow(self) {
-                return Visit::Leaves(Work::Answer(Next::Request));
+                return Err(Work::Answer(Next::Request));
             }
-            note_handler(true);
+            step();
             if op == FaultWithin {
                 resume_unwind(Box::new("a fault of ours"));
             }
             let key = self.key;
             self.world.note_visit(key);
-            let outcome = self.answer(Next::Request);
+            let outcome = self.answer();
             self.world.note_visits_end(key);
-            let may_go_on = note_handler(false);
-            served += 1;
+            let may_go_on = step();
             if !matches!(outcome, Outcome::Persist) {
-                return Visit::Leaves(Work::End(outcome));
+                return Err(Work::End(outcome));
             }
             if !may_go_on {
-                return Visit::Leaves(Work::Wait);
+                return Err(Work::Wait);
             }
         }
-        Visit::Served(served)
+        Ok(true)
     }
 
     fn route_key(&self) -> u64 {
         self.key
-    }
-
-    fn reclaim(&self) {
-        self.misses.set(0);
     }
 }
