@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::monitor;
 
 /// Longest time that each request of others may have taken, between two of ours.
-pub(super) const PACE: Duration = Duration::from_micros(25);
+pub(super) const PACE: Duration = Duration::from_micros(40);
 
 /// So many requests in a row must have come at this pace.
 const STREAK: u8 = 4;

@@ -12,14 +12,9 @@ use crate::serve::connection::Work;
 const WINDOW: usize = if cfg!(test) { 12 } else { 512 };
 const ROUNDS: usize = if cfg!(test) { 2 } else { 8 };
 
-/// How long nobody lends when too few visits found something again and again: at first, and at
-/// most.
+/// How long nobody lends when it was not worth it again and again: at first, and at most.
 const PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(640);
-
-/// If a request costs a sweeping thread more than [`PACE`], a switch of threads hardly matters, and
-/// the handler may well wait: each has its own thread for so long.
-const LONG_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(10_240);
 
 /// A connection that may be lent.
 pub(super) struct Lendable<C> {
@@ -149,15 +144,6 @@ impl<C> BusySet<C> {
         }
     }
 
-    /// Every connection gets its thread back, and nobody lends for so long.
-    pub(super) fn close(&mut self, pause: Duration) {
-        self.wanted = 0;
-        self.give_all();
-        if !self.always {
-            self.closed_until = self.closed_until.max(Some(monitor::now() + pause));
-        }
-    }
-
     fn begin_window(&mut self) {
         (self.begun, self.visits, self.hits) = (monitor::now(), 0, 0);
     }
@@ -174,19 +160,21 @@ impl<C> BusySet<C> {
         }
         let (hits, visits, time) = (self.hits, self.visits, monitor::now() - self.begun);
         self.begin_window();
-        // With fewer hits, waiting is cheaper than looking.
-        if hits < visits / 8 {
-            self.wanted -= 1;
+        let is_full = hits > visits / 4 * 3;
+        // If a request takes longer, the switch that it spares hardly matters, and its handler may
+        // well wait. With fewer hits, waiting is cheaper than looking.
+        let is_slow = is_full && time * self.sweeping() as u32 > PACE * hits as u32;
+        if is_slow || hits < visits / 8 {
+            self.wanted = if is_slow { 0 } else { self.wanted - 1 };
             if self.wanted > 0 {
                 return false;
             }
-            self.close(self.pause);
-            self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
-            return true;
-        }
-        let is_full = hits > visits / 4 * 3;
-        if is_full && time * self.sweeping() as u32 > PACE * hits as u32 {
-            self.close(LONG_PAUSE);
+            self.give_all();
+            if !self.always {
+                self.closed_until = Some(monitor::now() + self.pause);
+            }
+            let growth = if is_slow { 16 } else { 2 };
+            self.pause = (self.pause * growth).clamp(PAUSE, LONGEST_PAUSE);
             return true;
         }
         if hits >= visits / 4 {
@@ -210,6 +198,8 @@ impl<C> BusySet<C> {
         let is_free = |place| self.free.iter().filter(|it| **it == place).count();
         assert!((0..self.seen.len()).all(|place| is_free(place) <= 1));
         assert!(self.wanted <= self.seen.len());
+        let is_paused = self.closed_until > Some(monitor::now());
+        assert!(!is_paused || self.wanted == 0, "a pause is not kept");
         self.closed_until
     }
 
