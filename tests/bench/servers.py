@@ -79,6 +79,8 @@ class Case:
         self.rate = None
         # The answers that do not count among the others: None, "slow" or "compute".
         self.slow = None
+        # Each handler waits.
+        self.waits = False
         # A case of other load than the one that strace counts.
         self.is_load = False
         # A round may do only a part of a long transfer: then the bytes count.
@@ -104,24 +106,29 @@ class Case:
             return False
         if self.slow and server not in HAVE_SLOW:
             return False
+        # tokio's clock goes on by milliseconds.
+        if self.waits and server not in ("akurai", "before"):
+            return False
         return "--deflate" not in self.options or server in ("akurai", "before")
 
 
 def load_case(name, connections, idle, how, rate, slow):
     """A GET under a load that is not just as much as possible."""
-    options = ["--idle", idle or 0]
+    options, path = ["--idle", idle or 0], "/"
     if rate:
         options += ["--each" if how == "@" else "--all", rate]
+    if slow == "wait":
+        slow, path = None, "/wait"
     if slow:
         options += ["--slow", f"/{slow}"]
-    case = Case(name, "fetch", len(TEXT), int(connections), 1, "/", *options, "--expect", TEXT)
+    case = Case(name, "fetch", len(TEXT), int(connections), 1, path, *options, "--expect", TEXT)
     case.rate = rate and int(rate) * (int(connections) if how == "@" else 1)
-    case.slow, case.is_load = slow, True
+    case.slow, case.is_load, case.waits = slow, True, path == "/wait"
     return case
 
 
 def http_case(name):
-    if found := re.fullmatch(r"(\d+)(?:\+(\d+))?(?:([@~])(\d+))?(?:-(slow|compute))?", name):
+    if found := re.fullmatch(r"(\d+)(?:\+(\d+))?(?:([@~])(\d+))?(?:-(slow|compute|wait))?", name):
         if any(found.groups()[1:]):
             return load_case(name, *found.groups())
     if found := re.fullmatch(r"(\d+)(?:x(\d+))?", name):
@@ -158,16 +165,16 @@ def echo_case(name, *options):
 
 CASES = {
     "http": "1 4 16 64 256 64x16 16@2000 64@1000 256@50 256@200 64~30000 64+1000 64-slow "
-    "64-compute 64@20-compute post-1KiB post-64KiB churn upload-1GiB download-1GiB".split(),
+    "64-compute 64@20-compute 64-wait post-1KiB post-64KiB churn upload-1GiB download-1GiB".split(),
     "echo": "16B-1 16B-64 16B-256 16B-64x16 1KiB-64 64KiB-1 64KiB-64 1MiB-1 1MiB-64 "
     "handshake".split(),
 }
 FORMS = {
     "http": "CONNECTIONS[xPIPELINED] is a GET of 13 bytes, "
-    "CONNECTIONS[+IDLE][@EACH|~ALL][-slow|-compute] the same with idle "
+    "CONNECTIONS[+IDLE][@EACH|~ALL][-slow|-compute|-wait] the same with idle "
     "connections beside the busy ones, at a rate of requests/s (on EACH connection at even times; "
     "on ALL together at "
-    "random times), and with handlers that sleep or compute 20 ms for one request in a hundred, "
+    "random times), and with handlers that sleep or compute 20 ms for one request in a hundred, or wait for 200 µs each, "
     "post-SIZE[-CONNECTIONS] a body that comes back, churn[-CONNECTIONS] "
     "a GET and a connection for each, upload-SIZE and download-SIZE[-CONNECTIONS] are streamed",
     "echo": "SIZE-CONNECTIONS[xIN_FLIGHT] is a message that comes back, handshake[-CONNECTIONS] a "

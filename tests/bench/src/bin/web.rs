@@ -7,7 +7,7 @@ use std::thread;
 
 use akurai_http::{Limits, Reply, Request, Response, Router, Server};
 use akurai_ws::{Deflate, Error, Message, WsConn, WsOptions, upgrade};
-use bench_task::{PIECE_BYTES, SLOW, TEXT, asked, compute, end_with_input, pieces};
+use bench_task::{PIECE_BYTES, SLOW, TEXT, WAIT, asked, compute, end_with_input, pieces};
 
 /// Room for a busy server's idle connections.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -29,6 +29,10 @@ pub fn serve(server: Server) -> io::Result<()> {
         })
         .get("/compute", |_| {
             compute();
+            Response::text(TEXT)
+        })
+        .get("/wait", |_| {
+            thread::sleep(WAIT);
             Response::text(TEXT)
         })
         .get("/echo", |req| upgrade(req, echo))

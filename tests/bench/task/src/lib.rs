@@ -10,6 +10,7 @@
 //! | `GET /echo` | WebSocket messages come back, text as text and binary as binary |
 //! | `GET /slow` | [`TEXT`], after a sleep of [`SLOW`] |
 //! | `GET /compute` | [`TEXT`], after [`compute`] |
+//! | `GET /wait` | [`TEXT`], after a sleep of [`WAIT`] |
 
 use std::hint::black_box;
 use std::io;
@@ -31,6 +32,9 @@ pub const PIECE_BYTES: usize = 64 * 1024;
 
 /// How long `GET /slow` sleeps, and how much CPU time `GET /compute` takes.
 pub const SLOW: Duration = Duration::from_millis(20);
+
+/// How long `GET /wait` sleeps, as a handler that asks a database does.
+pub const WAIT: Duration = Duration::from_micros(200);
 
 /// Steps of arithmetic between two readings of the clock: about 2 µs.
 const STEPS: u64 = 2000;
