@@ -165,6 +165,9 @@ fn a_client_that_waits_for_room_is_let_go_at_a_forced_end() {
     client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n");
     entries.recv_timeout(DEADLINE).expect("the handler runs");
     let mut pushing = client.stream().try_clone().unwrap();
+    pushing.set_write_timeout(Some(SHORT)).unwrap();
+    while pushing.write_all(&[0; 60_000]).is_ok() {}
+    pushing.set_write_timeout(None).unwrap();
     let pusher = thread::spawn(move || {
         loop {
             if let Err(error) = pushing.write_all(&[0; 60_000]) {
