@@ -113,6 +113,7 @@ fn ws_17_a_full_queue_closes_with_1008_by_default() {
     let options = WsOptions::new().max_queue_messages(10);
     let gate = Gate::new();
     let is_writing = gate.waiter();
+    let (refuse, refusals) = mpsc::channel();
     let (server, ends) = reporting_with(options, move |mut conn| {
         let (sender, blocked) = (conn.sender(), conn.sender());
         let writer = std::thread::spawn(move || blocked.send_binary(&vec![7; LOTS]));
@@ -124,6 +125,7 @@ fn ws_17_a_full_queue_closes_with_1008_by_default() {
                 Err(error) => break error,
             }
         };
+        let _ = refuse.send(());
         let closed = (sender.is_open(), sender.close_info());
         let after = sender.send_text("x");
         let outcome = recv_all(&mut conn);
@@ -133,6 +135,7 @@ fn ws_17_a_full_queue_closes_with_1008_by_default() {
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     ws.client.await_unread();
     gate.open();
+    next(&refusals);
     // Now the client reads: it gets the frame in progress, whole, then the Close, and nothing of
     // the queue between.
     assert_eq!(ws.read_frame().payload.len(), LOTS);
@@ -155,6 +158,7 @@ fn ws_17_a_full_queue_may_refuse_and_go_on() {
         .when_full(WhenFull::Refuse);
     let gate = Gate::new();
     let is_writing = gate.waiter();
+    let (refuse, refusals) = mpsc::channel();
     let (server, ends) = reporting_with(options, move |conn| {
         let (sender, blocked) = (conn.sender(), conn.sender());
         let writer = std::thread::spawn(move || blocked.send_binary(&vec![7; LOTS]));
@@ -166,6 +170,7 @@ fn ws_17_a_full_queue_may_refuse_and_go_on() {
                 Err(error) => break error,
             }
         };
+        let _ = refuse.send(());
         let still_open = sender.is_open();
         (
             writer.join().unwrap(),
@@ -178,6 +183,7 @@ fn ws_17_a_full_queue_may_refuse_and_go_on() {
     let mut ws = WsClient::open(server.addr(), "/").patience(PATIENCE);
     ws.client.await_unread();
     gate.open();
+    next(&refusals);
     let mut texts = Vec::new();
     let close = loop {
         let frame = ws.read_frame();
