@@ -6,7 +6,8 @@
 //! `akurai-server/docs`.
 
 /// The links from page to page. Each page defines its links once more, at its end, for people who
-/// read it as a file. Of two definitions the first one counts.
+/// read it as a file. Of two definitions the first one counts. (So a snippet that fails is named by
+/// this file, and by its page's line plus the lines of this text.)
 macro_rules! links {
     () => {
         "[`building`]: crate::guide::building

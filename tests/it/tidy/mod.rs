@@ -283,7 +283,8 @@ fn a_crate_can_be_copied_alone() {
 fn every_harness_is_in_the_overview() {
     let overview = read(&root().join("tests/README.md"));
     let row = |line: &str| Some(line.strip_prefix("| [`")?.split('`').next()?.to_owned());
-    let mut named: Vec<String> = overview.lines().filter_map(row).collect();
+    let (_, table) = overview.split_once("\n| harness |").expect("a table");
+    let mut named: Vec<String> = table.lines().filter_map(row).collect();
     named.sort();
     let entries = fs::read_dir(root().join("tests")).expect("tests/ can be read");
     let mut harnesses: Vec<String> = entries
