@@ -23,8 +23,8 @@
 //!
 //! The program `akurai-server` is a demo of all three crates. This library contains no part of it.
 //!
-//! [`guide`] has pages about building a program, deploying, sizing, migrating, security and
-//! authorising an event stream.
+//! [`guide`] has pages about building a program, deploying, proxies, TLS, sizing, limits, migrating,
+//! security and authorising an event stream.
 
 mod clock;
 mod engine;
@@ -46,10 +46,6 @@ pub use metrics::Metrics;
 pub use signals::on_hangup;
 pub use signals::stop_on_signals;
 
-#[doc = include_str!("../../README.md")]
-#[cfg(doctest)]
-struct Readme;
-
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]
-struct CrateReadme;
+struct Readme;

@@ -20,18 +20,16 @@ from places import FILES, HERE, PROXIES, Certificate, version
 from process import Failed
 
 PARTS = {"features": features.check, "faults": faults.check, "races": races.check, "browser": browser.check}
-README = HERE.parent.parent / "README.md"
+PAGE = HERE.parent.parent / "akurai-server/docs/proxies.md"
 
 
 def shown(checks):
-    """Whether the project's README shows the tested configurations in its section about proxies."""
-    _, _, section = README.read_text().partition("\n## Behind a proxy\n")
-    section, _, _ = section.partition("\n## ")
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    """Whether the guide's page about proxies shows the tested configurations."""
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     for tag, kind in (("nginx", "nginx"), ("caddyfile", "Caddy"), ("haproxy", "HAProxy")):
         texts = [text for name, text in blocks if name == tag]
         tested = (HERE / "conf" / FILES[kind]).read_text()
-        checks.that(texts == [tested], f"README.md shows conf/{FILES[kind]} as it is tested")
+        checks.that(texts == [tested], f"{PAGE.name} shows conf/{FILES[kind]} as it is tested")
 
 
 def main():

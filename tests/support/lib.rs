@@ -49,3 +49,7 @@ use std::time::Duration;
 
 /// How long a wait may take before the test fails, unless the client has another deadline: 5 s.
 pub const DEADLINE: Duration = Duration::from_secs(5);
+
+#[doc = include_str!("../../README.md")]
+#[cfg(doctest)]
+struct Readme;

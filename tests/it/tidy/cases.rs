@@ -100,6 +100,21 @@ fn each_row_has_a_test_and_each_numbered_test_a_row() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// README's table says how many rows and targets there are.
+#[test]
+fn readme_says_how_many_there_are() {
+    let readme = read(&root().join("README.md"));
+    let count =
+        |(_, file): &(&str, &str)| rows(&read(&root().join("tests/cases").join(file))).len();
+    let rows: usize = TABLES.iter().map(count).sum();
+    assert!(readme.contains(&format!("| {rows} rows")), "{rows} rows");
+    let targets = files(&root().join("tests/fuzz/targets"), &["rs"]).len();
+    assert!(
+        readme.contains(&format!("| {targets} targets |")),
+        "{targets} targets"
+    );
+}
+
 #[test]
 fn a_row_without_a_test_and_a_test_without_a_row_are_caught() {
     let table = "# Title\n\n1. One.\n2. Two.\n|3|three|3. no row|\n";

@@ -1,5 +1,5 @@
-//! Defaults in the code, in the docs of each option and in README's table of limits: all three must
-//! say the same.
+//! Defaults in the code, in the docs of each option and in the guide's table of limits: all three
+//! must say the same.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -135,7 +135,7 @@ fn docs_say_the_defaults_of_the_code() {
     assert!(differing.is_empty(), "\n{}", differing.join("\n"));
 }
 
-/// Rows of README's table of limits: the name there, and its second cell with the names of the
+/// Rows of the guide's table of limits: the name there, and its second cell with the names of the
 /// options.
 const ROWS: [(&str, &str); 24] = [
     (
@@ -207,8 +207,12 @@ const ROWS: [(&str, &str); 24] = [
     ("WebSocket frame", "{WsOptions.max_frame_bytes}"),
 ];
 
+fn page_of_limits() -> String {
+    read(&root().join("akurai-server/docs/limits.md"))
+}
+
 /// The rows whose second cell does not begin with the code's value.
-fn wrong_rows(readme: &str, defaults: &BTreeMap<String, String>) -> Vec<String> {
+fn wrong_rows(page: &str, defaults: &BTreeMap<String, String>) -> Vec<String> {
     let mut wrong = Vec::new();
     for (row, pattern) in ROWS {
         let mut expected = pattern.to_owned();
@@ -222,7 +226,7 @@ fn wrong_rows(readme: &str, defaults: &BTreeMap<String, String>) -> Vec<String> 
             expected = format!("{before}{}{after}", written(name, value));
         }
         let start = format!("| {row}");
-        let found = readme.lines().find(|line| line.starts_with(&start));
+        let found = page.lines().find(|line| line.starts_with(&start));
         let cell = found.and_then(|line| line.split(" | ").nth(1));
         if !cell.is_some_and(|cell| cell.starts_with(expected.as_str())) {
             wrong.push(format!("{row}: {cell:?}, and it is {expected}"));
@@ -232,8 +236,8 @@ fn wrong_rows(readme: &str, defaults: &BTreeMap<String, String>) -> Vec<String> 
 }
 
 #[test]
-fn readme_says_the_defaults_of_the_code() {
-    let wrong = wrong_rows(&read(&root().join("README.md")), &defaults());
+fn the_guide_says_the_defaults_of_the_code() {
+    let wrong = wrong_rows(&page_of_limits(), &defaults());
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
@@ -257,8 +261,8 @@ fn another_default_is_caught() {
         ],
         [1, 1, 1]
     );
-    let readme = read(&root().join("README.md"));
-    let changed = readme.replacen("| 15 s; less", "| 16 s; less", 1);
-    assert_ne!(changed, readme);
+    let page = page_of_limits();
+    let changed = page.replacen("| 15 s; less", "| 16 s; less", 1);
+    assert_ne!(changed, page);
     assert_eq!(wrong_rows(&changed, &defaults).len(), 1);
 }

@@ -4,6 +4,7 @@
 mod cases;
 mod defaults;
 mod imports;
+mod links;
 mod planted;
 mod rules;
 mod source;
@@ -221,11 +222,8 @@ fn invariant_2_no_dependency() {
 
 #[test]
 fn invariant_2_no_unsafe() {
-    let root_manifest = read(&root().join("Cargo.toml"));
     let libraries = ["akurai-http", "akurai-ws"].map(|name| root().join(name).join("Cargo.toml"));
-    check(&libraries, |manifest| {
-        rules::forbids_unsafe(&root_manifest, manifest)
-    });
+    check(&libraries, rules::forbids_unsafe);
 
     // The code that catches signals, and the code that counts for the tests.
     let exempt = [
@@ -262,6 +260,40 @@ fn the_top_level_holds_what_was_agreed() {
         .collect();
     let stray = rules::top_level_is_agreed(names.iter().map(String::as_str));
     assert_eq!(stray, Vec::<String>::new());
+}
+
+/// README tells a user to copy the three folders: each has all it needs, the licence too.
+#[test]
+fn a_crate_can_be_copied_alone() {
+    for name in ["akurai-http", "akurai-ws", "akurai-server"] {
+        let folder = root().join(name);
+        check(&[folder.join("Cargo.toml")], rules::inherits_nothing);
+        let licence = folder.join("LICENSE");
+        let kind = fs::symlink_metadata(&licence).expect("each crate has a licence");
+        assert!(
+            kind.is_file(),
+            "{name}/LICENSE would lead nowhere in a copy"
+        );
+        assert_eq!(read(&licence), read(&root().join("LICENSE")), "{name}");
+    }
+}
+
+/// The overview of the harnesses names each of them, and no other.
+#[test]
+fn every_harness_is_in_the_overview() {
+    let overview = read(&root().join("tests/README.md"));
+    let row = |line: &str| Some(line.strip_prefix("| [`")?.split('`').next()?.to_owned());
+    let (_, table) = overview.split_once("\n| harness |").expect("a table");
+    let mut named: Vec<String> = table.lines().filter_map(row).collect();
+    named.sort();
+    let entries = fs::read_dir(root().join("tests")).expect("tests/ can be read");
+    let mut harnesses: Vec<String> = entries
+        .map(|entry| entry.expect("it can be read"))
+        .filter(|entry| entry.path().join("run").is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    harnesses.sort();
+    assert_eq!(named, harnesses);
 }
 
 #[test]

@@ -306,24 +306,22 @@ fn a_foreign_dependency_is_caught() {
 
 #[test]
 fn unsafe_that_is_not_forbidden_is_caught() {
-    let root = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\n";
-    let forbids = |manifest: &str| rules::forbids_unsafe(root, manifest);
     check(
-        forbids,
+        rules::forbids_unsafe,
         &[
             "[package]\n",
-            "[lints]\n",
+            "[lints]\nworkspace = true\n",
             "[lints.rust]\nunsafe_code = \"deny\"\n",
         ],
-        &[
-            "[lints]\nworkspace = true\n",
-            "[lints.rust]\nunsafe_code = \"forbid\"\n",
-        ],
+        &["[lints.rust]\nunsafe_code = \"forbid\"\n"],
     );
-    let denied = "[workspace.lints.rust]\nunsafe_code = \"deny\"\n";
-    assert_ne!(
-        rules::forbids_unsafe(denied, "[lints]\nworkspace = true\n"),
-        Vec::<String>::new()
+    check(
+        rules::inherits_nothing,
+        &[
+            "[package]\nversion.workspace = true\n",
+            "[lints]\nworkspace = true\n",
+        ],
+        &["[package]\nversion = \"0.1.0\"\n"],
     );
     check(
         rules::is_safe,

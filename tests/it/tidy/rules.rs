@@ -115,17 +115,17 @@ pub(super) fn lock_has_no_source(lock: &str) -> Vec<String> {
         .collect()
 }
 
-/// Invariant 2: the library of this manifest forbids `unsafe`, in its own table or in the
-/// workspace's.
-pub(super) fn forbids_unsafe(root_manifest: &str, manifest: &str) -> Vec<String> {
-    const FORBID: &str = "unsafe_code = \"forbid\"";
-    let own = table(manifest, "lints.rust").contains(&FORBID);
-    let inherited = table(manifest, "lints").contains(&"workspace = true")
-        && table(root_manifest, "workspace.lints.rust").contains(&FORBID);
-    if own || inherited {
+/// Invariant 2: the library of this manifest forbids `unsafe`.
+pub(super) fn forbids_unsafe(manifest: &str) -> Vec<String> {
+    if table(manifest, "lints.rust").contains(&"unsafe_code = \"forbid\"") {
         return Vec::new();
     }
     vec!["unsafe_code is not forbidden".to_owned()]
+}
+
+/// A manifest inherits nothing: then its folder can be copied into another workspace.
+pub(super) fn inherits_nothing(manifest: &str) -> Vec<String> {
+    lines_where(manifest, |line| line.contains("workspace = true"))
 }
 
 fn table<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
