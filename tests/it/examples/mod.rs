@@ -2,6 +2,7 @@
 //! have tests of their own.
 
 mod mcp;
+mod tokens;
 
 // The test does not run `main`: it listens at a port that may be taken.
 #[allow(dead_code)]
