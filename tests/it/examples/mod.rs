@@ -1,6 +1,8 @@
 //! Examples that need a directory, another node or a real socket do what they promise. The others
 //! have tests of their own.
 
+#[cfg(unix)] // It runs shell scripts.
+mod jobs;
 mod mcp;
 mod tokens;
 
