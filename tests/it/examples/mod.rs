@@ -1,6 +1,7 @@
 //! Examples that need a directory, another node or a real socket do what they promise. The others
 //! have tests of their own.
 
+mod device;
 mod document;
 #[cfg(unix)] // It runs shell scripts.
 mod jobs;
