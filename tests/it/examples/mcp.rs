@@ -3,11 +3,11 @@
 // The test does not run `main`: it listens at a port that may be taken.
 #[allow(dead_code)]
 #[path = "../../../akurai-http/examples/mcp/main.rs"]
-mod notebook;
+mod example;
 
 use std::time::Duration;
 
-use akurai_tests::{Answer, TestServer};
+use akurai_tests::{Answer, TestServer, is_over_session};
 
 use super::{Reader, ask, has_a_page};
 
@@ -71,7 +71,7 @@ fn message(id_and_method: &str, params: &str) -> String {
 
 #[test]
 fn a_call_goes_on_while_its_client_is_away() {
-    let server = has_a_page(notebook::app(SHORT));
+    let server = has_a_page(example::app(SHORT));
     let client = Client::new(&server, "");
     let mut events = client.call("count", "").rest();
     let mut connections = 1;
@@ -123,7 +123,7 @@ fn a_call_goes_on_while_its_client_is_away() {
 
 #[test]
 fn a_tool_asks_the_client_of_its_own_call() {
-    let server = has_a_page(notebook::app(SHORT));
+    let server = has_a_page(example::app(SHORT));
     let client = Client::new(&server, r#""elicitation":{}"#);
     assert!(
         client.call("add_note", r#""text":"milk""#).rest()[1]
@@ -161,7 +161,7 @@ fn a_tool_asks_the_client_of_its_own_call() {
 
 #[test]
 fn a_cancelled_call_has_no_result() {
-    let server = has_a_page(notebook::app(LONG));
+    let server = has_a_page(example::app(LONG));
     let client = Client::new(&server, "");
     let mut call = client.call("count", "");
     assert_eq!(call.next().data, "");
@@ -176,7 +176,7 @@ fn a_cancelled_call_has_no_result() {
 
 #[test]
 fn a_change_is_told_to_the_sessions_that_subscribed() {
-    let server = has_a_page(notebook::app(SHORT));
+    let server = has_a_page(example::app(SHORT));
     let (one, two) = (Client::new(&server, ""), Client::new(&server, ""));
     let uri = r#"{"uri":"notes://all"}"#;
     let subscribe = message(r#"7,"method":"resources/subscribe""#, uri);
@@ -214,7 +214,7 @@ fn a_change_is_told_to_the_sessions_that_subscribed() {
 
 #[test]
 fn what_is_no_request_of_a_session_is_refused() {
-    let server = has_a_page(notebook::app(SHORT));
+    let server = has_a_page(example::app(SHORT));
     let client = Client::new(&server, "");
     let ping = message(r#""ü","method":"ping""#, "{}");
     assert_eq!(
@@ -226,8 +226,13 @@ fn what_is_no_request_of_a_session_is_refused() {
     assert_eq!(status(&session.replace("2025-06-18", "1999-01-01")), 400);
     assert_eq!(status(""), 400);
     assert_eq!(status("Mcp-Session-Id: 0\r\n"), 404);
+    let own = if is_over_session() {
+        "https://t"
+    } else {
+        "http://t"
+    };
     for (method, origin, expected) in [
-        ("POST", "http://t", 200),
+        ("POST", own, 200),
         ("POST", "http://evil.example", 403),
         ("DELETE", "http://evil.example", 403),
     ] {
@@ -258,7 +263,7 @@ fn what_is_no_request_of_a_session_is_refused() {
 
 #[test]
 fn no_session_has_more_calls_than_its_bound() {
-    let server = has_a_page(notebook::app(LONG));
+    let server = has_a_page(example::app(LONG));
     let client = Client::new(&server, "");
     let calls: Vec<_> = (0..32).map(|_| client.call("count", "")).collect();
     let body = message(r#"1,"method":"tools/call""#, r#"{"name":"count"}"#);
