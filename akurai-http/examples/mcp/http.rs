@@ -108,7 +108,7 @@ impl Mcp {
         let call = Call {
             method,
             params,
-            session,
+            session: Arc::clone(&session),
             stream: Arc::clone(&stream),
         };
         let (mcp, id) = (self.clone(), id.clone());
@@ -123,7 +123,9 @@ impl Mcp {
             let _ = call.stream.send(answer);
             call.stream.end();
         };
-        let reply = stream.follow(number, None).ok_or_else(busy)?;
+        let reply = stream
+            .follow(session.is_primed, number, None)
+            .ok_or_else(busy)?;
         thread::Builder::new().spawn(work)?;
         Ok(reply)
     }
@@ -134,7 +136,11 @@ impl Mcp {
             None => Some((0, None)),
             Some(id) => std::str::from_utf8(&id).ok().and_then(place),
         };
-        let reply = place.and_then(|(number, next)| session.stream(number)?.follow(number, next));
+        let reply = place.and_then(|(number, next)| {
+            session
+                .stream(number)?
+                .follow(session.is_primed, number, next)
+        });
         // With 404 it begins a new session, since messages of this one are lost.
         reply.ok_or_else(|| refused(Status::NOT_FOUND, "the stream is not kept from there on"))
     }
@@ -152,7 +158,10 @@ impl Mcp {
         let version = VERSIONS[1..].iter().find(|&&version| version == asked);
         let version = version.unwrap_or(&VERSIONS[2]);
         let capabilities = params.get("capabilities").cloned();
-        let session = Session::new(capabilities.unwrap_or(Json::Object(Vec::new())));
+        let session = Session::new(
+            *version == VERSIONS[2],
+            capabilities.unwrap_or(Json::Object(Vec::new())),
+        );
         let (secret, mut sessions) = (secret()?, self.lock());
         if sessions.len() >= MAX_SESSIONS {
             sessions.retain(|_, session| !session.end_if_idle(IDLE));

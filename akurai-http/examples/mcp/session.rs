@@ -28,6 +28,8 @@ const LEVELS: [&str; 8] = [
 ];
 
 pub(super) struct Session {
+    /// Its streams begin with an empty message, as since the revision 2025-11-25.
+    pub(super) is_primed: bool,
     /// What the client can be asked for: `sampling`, `elicitation`.
     capabilities: Json,
     state: Mutex<State>,
@@ -46,7 +48,7 @@ struct State {
 }
 
 impl Session {
-    pub(super) fn new(capabilities: Json) -> Session {
+    pub(super) fn new(is_primed: bool, capabilities: Json) -> Session {
         let not_of_a_call = (Json::Plain("null".to_owned()), Arc::default());
         let state = Mutex::new(State {
             used: Instant::now(),
@@ -57,6 +59,7 @@ impl Session {
             level: None,
         });
         Session {
+            is_primed,
             capabilities,
             state,
         }

@@ -67,8 +67,14 @@ impl Stream {
     }
 
     /// Answers with stream `number` behind message `from`, or else behind the last one that was
-    /// written. `None` if a message behind it is gone, or if there was no message `from`.
-    pub(super) fn follow(self: &Arc<Self>, number: u64, from: Option<usize>) -> Option<Reply> {
+    /// written. If it is primed, it begins with an empty message. `None` if a message behind `from`
+    /// is gone, or if there was no message `from`.
+    pub(super) fn follow(
+        self: &Arc<Self>,
+        is_primed: bool,
+        number: u64,
+        from: Option<usize>,
+    ) -> Option<Reply> {
         let me = self.hang_up();
         let (stream, at) = (Arc::clone(self), move |k| format!("{number}.{k}"));
         let state = self.lock();
@@ -76,8 +82,14 @@ impl Stream {
         let is_kept = (state.dropped..=state.dropped + state.kept.len()).contains(&next);
         drop(state);
         let answer = sse(move |mut sink| {
-            // So the client has a place to come back to before the first message.
-            sink.send(&SseEvent::data("").id(at(next)).retry(RETRY))?;
+            // So the client has a place to come back to before the first message. Those of older
+            // revisions take an empty message for a fault.
+            let place = if is_primed {
+                SseEvent::data("")
+            } else {
+                SseEvent::default()
+            };
+            sink.send(&place.id(at(next)).retry(RETRY))?;
             while let Some(message) = stream.wait(next, me)? {
                 let event = match message {
                     None => SseEvent::comment("still here"),

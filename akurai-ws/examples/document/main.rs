@@ -147,22 +147,24 @@ impl Room {
 
     /// Keeps an update. It stands for all before the number `asked`.
     fn keep(&mut self, message: &[u8], asked: Option<u64>) -> Result<(), Error> {
-        if let Some(asked) = asked {
-            self.updates.retain(|update| update.number >= asked);
-            self.bytes = self.updates.iter().map(|update| update.bytes).sum();
-        }
-        self.bytes += message.len();
-        if self.bytes > MAX_ROOM_BYTES || self.updates.len() == MAX_UPDATES {
-            self.bytes -= message.len();
+        let is_older = |update: &Update| asked.is_some_and(|asked| update.number < asked);
+        let older = self.updates.partition_point(is_older);
+        let freed: usize = self.updates[..older]
+            .iter()
+            .map(|update| update.bytes)
+            .sum();
+        let bytes = self.bytes - freed + message.len();
+        if bytes > MAX_ROOM_BYTES || self.updates.len() - older == MAX_UPDATES {
             return Err(Error::close(1009, "the document is too large"));
         }
-        let (number, bytes) = (self.count, message.len());
+        self.updates.drain(..older);
         self.updates.push(Update {
-            number,
-            bytes,
+            number: self.count,
+            bytes: message.len(),
             message: Prepared::binary(message),
         });
         self.count += 1;
+        self.bytes = bytes;
         Ok(())
     }
 

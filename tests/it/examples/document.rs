@@ -86,6 +86,27 @@ fn a_room_that_is_full_becomes_smaller_when_its_client_comes_back() {
 }
 
 #[test]
+fn an_answer_that_finds_no_room_replaces_nothing() {
+    let server = has_a_page(example::app());
+    let mut large = vec![7; 2_000_000];
+    large[..2].copy_from_slice(&[0, 2]);
+    let mut ann = join(&server, "/a", &[]);
+    ann.send(&Frame::binary([0, 2, 1, 65]));
+    ann.send(&Frame::binary(ASK_FOR_ALL));
+    ann.expect(Opcode::BINARY, [0, 1, 2, 0, 0]);
+    let mut bob = join(&server, "/a", &[&[0, 2, 1, 65]]);
+    for _ in 0..2 {
+        ann.send(&Frame::binary(large.clone()));
+        bob.expect(Opcode::BINARY, &large);
+    }
+    let mut answer = large[..500_000].to_vec();
+    answer[1] = 1;
+    bob.send(&Frame::binary(answer));
+    bob.expect_close(1009);
+    join(&server, "/a", &[&[0, 2, 1, 65], &large, &large]).close();
+}
+
+#[test]
 fn rooms_and_their_members_are_bounded() {
     let server = has_a_page(example::app());
     let mut members: Vec<_> = (0..64).map(|_| join(&server, "/0", &[])).collect();

@@ -34,12 +34,12 @@ impl Client<'_> {
     #[track_caller]
     fn new<'a>(server: &'a TestServer, capabilities: &str) -> Client<'a> {
         let params =
-            format!(r#"{{"protocolVersion":"2025-06-18","capabilities":{{{capabilities}}}}}"#);
+            format!(r#"{{"protocolVersion":"2025-11-25","capabilities":{{{capabilities}}}}}"#);
         let body = message(r#"0,"method":"initialize""#, &params);
         let answer = ask(server, &request("POST", "", &body));
-        assert!(answer.text().contains(r#""protocolVersion":"2025-06-18""#));
+        assert!(answer.text().contains(r#""protocolVersion":"2025-11-25""#));
         let session = answer.header("mcp-session-id").unwrap();
-        let fields = format!("Mcp-Session-Id: {session}\r\nMCP-Protocol-Version: 2025-06-18\r\n");
+        let fields = format!("Mcp-Session-Id: {session}\r\nMCP-Protocol-Version: 2025-11-25\r\n");
         Client { server, fields }
     }
 
@@ -160,6 +160,24 @@ fn a_tool_asks_the_client_of_its_own_call() {
 }
 
 #[test]
+fn a_client_of_an_older_revision_gets_no_empty_message() {
+    let server = has_a_page(example::app(SHORT));
+    let params = r#"{"protocolVersion":"2025-06-18","capabilities":{}}"#;
+    let body = message(r#"0,"method":"initialize""#, params);
+    let answer = ask(&server, &request("POST", "", &body));
+    assert!(answer.text().contains(r#""protocolVersion":"2025-06-18""#));
+    let fields = format!(
+        "Mcp-Session-Id: {}\r\n",
+        answer.header("mcp-session-id").unwrap()
+    );
+    let server = &server;
+    let call = Client { server, fields }.call("add_note", r#""text":"a""#);
+    let events = call.rest();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].last_event_id, "1.1");
+}
+
+#[test]
 fn a_cancelled_call_has_no_result() {
     let server = has_a_page(example::app(LONG));
     let client = Client::new(&server, "");
@@ -189,6 +207,9 @@ fn a_change_is_told_to_the_sessions_that_subscribed() {
     let mut listening = one.listen("");
     assert_eq!(listening.next().data, "");
     assert!(listening.next().data.contains("resources/updated"));
+    // Without an id, a connection begins behind the last message that was written.
+    let mut listening = one.listen("");
+    assert_eq!(listening.next().last_event_id, "0.1");
     let read = message(r#"8,"method":"resources/read""#, uri);
     assert!(
         one.send("POST", &read)
@@ -223,7 +244,7 @@ fn what_is_no_request_of_a_session_is_refused() {
     );
     let status = |fields: &str| ask(&server, &request("POST", fields, &ping)).status;
     let session = &client.fields;
-    assert_eq!(status(&session.replace("2025-06-18", "1999-01-01")), 400);
+    assert_eq!(status(&session.replace("2025-11-25", "1999-01-01")), 400);
     assert_eq!(status(""), 400);
     assert_eq!(status("Mcp-Session-Id: 0\r\n"), 404);
     let own = if is_over_session() {
