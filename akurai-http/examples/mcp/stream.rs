@@ -58,7 +58,8 @@ impl Stream {
         self.changed.notify_all();
     }
 
-    /// Ends the connection, not the stream: its client comes back when it likes.
+    /// Ends the connection, not the stream: its client comes back when it likes. Returns the number
+    /// of the connection that may write from now on.
     pub(super) fn hang_up(&self) -> usize {
         let mut state = self.lock();
         state.writers += 1;
