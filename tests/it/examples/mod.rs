@@ -1,6 +1,13 @@
 //! Examples that need a directory, another node or a real socket do what they promise. The others
 //! have tests of their own.
 
+mod device;
+mod document;
+#[cfg(unix)] // It runs shell scripts.
+mod jobs;
+mod mcp;
+mod tokens;
+
 // The test does not run `main`: it listens at a port that may be taken.
 #[allow(dead_code)]
 #[path = "../../../akurai-http/examples/hello.rs"]
@@ -44,10 +51,16 @@ struct Reader {
 impl Reader {
     #[track_caller]
     fn open(server: &TestServer, path: &str, fields: &str) -> Reader {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: t\r\n{fields}\r\n");
+        Reader::ask(server, &request)
+    }
+
+    #[track_caller]
+    fn ask(server: &TestServer, request: &str) -> Reader {
         let mut client = server.connect();
-        client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n{fields}\r\n"));
+        client.send(request);
         let head = client.read_head();
-        assert_eq!(head.status, 200, "{path}");
+        assert_eq!(head.status, 200, "{request}");
         assert_eq!(head.header("content-type"), Some("text/event-stream"));
         let stream = EventStream::default();
         Reader { client, stream }
@@ -59,6 +72,13 @@ impl Reader {
             self.stream.feed(&self.client.read_some());
         }
         self.stream.dispatched.remove(0)
+    }
+
+    /// The other events, up to the end of the stream.
+    #[track_caller]
+    fn rest(mut self) -> Vec<Dispatched> {
+        self.stream.feed(&self.client.read_to_end().0);
+        self.stream.dispatched
     }
 }
 
