@@ -4,6 +4,7 @@ mod entry;
 mod exchange;
 mod outcomes;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -22,7 +23,7 @@ use crate::io::limits::Limits;
 use crate::io::lock::{lock, wait};
 use crate::io::session::SessionOpener;
 use crate::io::transport::Transport;
-use crate::{RequestError, Stats};
+use crate::{ConnectionStats, RequestError, Stats};
 
 /// All connections of one server.
 #[derive(Debug, Default)]
@@ -190,6 +191,24 @@ impl Registry {
                 .filter(|&(_, count)| count > 0)
                 .collect(),
         }
+    }
+
+    /// The newest connections, the newest first.
+    pub(crate) fn connections(&self, at_most: usize) -> Vec<ConnectionStats> {
+        let newest: Vec<Arc<RegistryEntry>> = {
+            let entries = lock(&self.entries);
+            let mut ids: Vec<u64> = entries.keys().copied().collect();
+            if at_most < ids.len() {
+                // Sorting all of many would take longer.
+                ids.select_nth_unstable_by_key(at_most, |&id| Reverse(id));
+                ids.truncate(at_most);
+            }
+            ids.sort_unstable_by_key(|&id| Reverse(id));
+            let found = ids.iter().filter_map(|id| entries.get(id)?.upgrade());
+            found.collect()
+        };
+        let now = Instant::now();
+        newest.iter().map(|entry| entry.stats(now)).collect()
     }
 
     /// Counts a panic of the program's code, and tells it.
