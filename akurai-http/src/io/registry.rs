@@ -4,8 +4,7 @@ mod entry;
 mod exchange;
 mod outcomes;
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::mem;
@@ -28,7 +27,8 @@ use crate::{ConnectionStats, RequestError, Stats};
 /// All connections of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    entries: Mutex<HashMap<u64, Weak<RegistryEntry>>>,
+    /// By number, so that the newest come last.
+    entries: Mutex<BTreeMap<u64, Weak<RegistryEntry>>>,
     next_id: AtomicU64,
     /// Connections that speak HTTP.
     open: AtomicUsize,
@@ -195,18 +195,13 @@ impl Registry {
 
     /// The newest connections, the newest first.
     pub(crate) fn connections(&self, at_most: usize) -> Vec<ConnectionStats> {
-        let newest: Vec<Arc<RegistryEntry>> = {
-            let entries = lock(&self.entries);
-            let mut ids: Vec<u64> = entries.keys().copied().collect();
-            if at_most < ids.len() {
-                // Sorting all of many would take longer.
-                ids.select_nth_unstable_by_key(at_most, |&id| Reverse(id));
-                ids.truncate(at_most);
-            }
-            ids.sort_unstable_by_key(|&id| Reverse(id));
-            let found = ids.iter().filter_map(|id| entries.get(id)?.upgrade());
-            found.collect()
-        };
+        // The lock is free again before an entry is dropped, which takes it.
+        let newest: Vec<Arc<RegistryEntry>> = lock(&self.entries)
+            .values()
+            .rev()
+            .filter_map(Weak::upgrade)
+            .take(at_most)
+            .collect();
         let now = Instant::now();
         newest.iter().map(|entry| entry.stats(now)).collect()
     }

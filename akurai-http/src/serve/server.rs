@@ -435,8 +435,8 @@ impl Handle {
     /// operator, or to see which clients hold the places when these run out. [`Handle::stats`] has
     /// the number of all.
     ///
-    /// The addresses and counts tell about other people: show them to the operator only. A call
-    /// looks at all connections, even to list few: for 50 of 10,000 it takes about 0.1 ms.
+    /// The addresses and counts tell about other people: show them to the operator only. The
+    /// cost follows what is listed: 50 take some microseconds, however many there are.
     ///
     /// ```
     /// use akurai_http::{Response, Router, Server};
