@@ -1,7 +1,18 @@
 // The tables of the server's panel: how long answers took, and the open connections.
 
 import net from "node:net";
-import { assert, assertEqual, check } from "./harness.mjs";
+import { WAIT_MS, assert, assertEqual, check } from "./harness.mjs";
+
+// Reads from the page until it shows enough. The page's policy forbids to evaluate text in it.
+async function until(page, read, enough) {
+  const deadline = Date.now() + WAIT_MS;
+  for (;;) {
+    const shown = await page.evaluate(read);
+    if (enough(shown)) return shown;
+    assert(Date.now() < deadline, `the page does not show ${enough}, but ${JSON.stringify(shown)}`);
+    await page.waitForTimeout(100);
+  }
+}
 
 // Runs in the page: how many answers each bar stands for, and how wide it is.
 const bars = () =>
@@ -24,7 +35,7 @@ async function measured(page) {
 const listed = () =>
   [...document.querySelectorAll("#connections-rows tr")].map((row) => [...row.cells].map((cell) => cell.textContent));
 
-const open = (kind) => (all) => all.filter((row) => row[1] === kind).length;
+const open = (kind, all) => all.filter((row) => row[1] === kind).length;
 
 export async function tables({ page, origin }) {
   await check("page: the histogram shows the answers that the server measured", async () => {
@@ -33,9 +44,7 @@ export async function tables({ page, origin }) {
     });
     const atLeast = await measured(page);
     assert(atLeast >= 25, `only ${atLeast} were measured`);
-    const wanted = `(${bars})().reduce((total, { count }) => total + count, 0) >= ${atLeast}`;
-    await page.waitForFunction(wanted);
-    const shown = await page.evaluate(bars);
+    const shown = await until(page, bars, (all) => sum(all) >= atLeast);
     const atMost = await measured(page);
     assert(sum(shown) <= atMost, `the page shows ${sum(shown)} of ${atMost}`);
     const bounds = shown.map(({ bound }) => bound);
@@ -51,23 +60,21 @@ export async function tables({ page, origin }) {
   });
 
   await check("page: the list shows a WebSocket, what it carries, and its end", async () => {
-    await page.waitForFunction(`(${listed})().some((row) => row[1] === "event stream")`);
-    const before = open("WebSocket")(await page.evaluate(listed));
-    const numbers = new Set((await page.evaluate(listed)).map(([number]) => number));
+    const before = await until(page, listed, (all) => open("event stream", all) > 0);
+    const numbers = new Set(before.map(([number]) => number));
     await page.evaluate(() => {
       const oldest = document.querySelector("#connections-rows").lastElementChild;
       oldest.dataset.mark = "kept";
       window.probe = new WebSocket(`ws://${location.host}/api/ws`);
       window.probe.onopen = () => window.probe.send(new Uint8Array(100_000));
     });
-    await page.waitForFunction(`(${listed})().some((row) => row[1] === "WebSocket" && row[3].startsWith("98."))`);
-    const rows = await page.evaluate(listed);
-    assertEqual(open("WebSocket")(rows), before + 1, "WebSockets");
-    const [number, , age] = rows.find((row) => row[1] === "WebSocket" && row[3].startsWith("98."));
-    assert(!numbers.has(number), `number ${number} was there before`);
+    const isNew = ([number, kind]) => kind === "WebSocket" && !numbers.has(number);
+    const rows = await until(page, listed, (all) => all.some((row) => isNew(row) && row[3].startsWith("98.")));
+    assertEqual(open("WebSocket", rows), open("WebSocket", before) + 1, "WebSockets");
+    const [number, , age] = rows.find(isNew);
     assert(/^\d+ s$/.test(age), `its age is ${age}`);
     await page.evaluate(() => window.probe.close());
-    await page.waitForFunction(`!(${listed})().some((row) => row[0] === "${number}")`);
+    await until(page, listed, (all) => all.every((row) => row[0] !== number));
     assertEqual(await page.locator('#connections-rows tr[data-mark="kept"]').count(), 1, "rows that kept their place");
   });
 
