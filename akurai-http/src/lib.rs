@@ -93,7 +93,7 @@ pub mod testing;
 mod values;
 
 pub use codec::constant_time::constant_time_eq;
-pub use io::stats::Stats;
+pub use io::stats::{ConnectionState, ConnectionStats, Stats};
 pub use message::app::App;
 pub use message::body_writer::BodyWriter;
 /// How to run the program's code and print its text, for our own crates. Its names may change in

@@ -92,11 +92,12 @@ fn serve(options: &Options) -> Result<(), String> {
     let handle = server.handle();
     let counted = hub.clone();
     let metrics = Metrics::new();
+    let measured = metrics.clone();
     let app = app
         .wrap(metrics.measure())
         .get("/metrics", move |_| metrics.response(&handle, &[&counted]));
     let node = options.engine.as_ref().map(|_| node_name());
-    let _publisher = Publisher::start(&hub, server.handle(), node)
+    let _publisher = Publisher::start(&hub, server.handle(), measured, node)
         .map_err(|error| format!("cannot watch the server: {error}"))?;
     stop_on_signals(server.handle(), GRACE)
         .map_err(|error| format!("cannot catch signals: {error}"))?;

@@ -56,7 +56,13 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The upper bounds of a histogram's buckets: in microseconds, and in seconds as Prometheus reads
 /// it. One more bucket has no bound.
-const BOUNDS: [(u128, &str); 12] = [
+const BOUNDS: [(u64, &str); 18] = [
+    (10, "0.00001"),
+    (25, "0.000025"),
+    (50, "0.00005"),
+    (100, "0.0001"),
+    (250, "0.00025"),
+    (500, "0.0005"),
     (1_000, "0.001"),
     (5_000, "0.005"),
     (10_000, "0.01"),
@@ -90,9 +96,9 @@ impl Metrics {
     ///
     /// The label `route` is the pattern of the route, `/users/{id}` for example, and `none` if no
     /// route matched. The label `class` is `2xx` for 200 to 299, and so on; for a WebSocket it is
-    /// `1xx`. The buckets end at 1, 5, 10, 25, 50, 100, 250 and 500 ms and 1, 2.5, 5 and 10 s. At
-    /// most 1,000 routes have histograms of their own, of 560 bytes each; further ones share the
-    /// label `other`.
+    /// `1xx`. The buckets end at 10, 25, 50, 100, 250 and 500 µs, at 1, 5, 10, 25, 50, 100, 250 and
+    /// 500 ms, and at 1, 2.5, 5 and 10 s. At most 1,000 routes have histograms of their own, of 840
+    /// bytes each; further ones share the label `other`.
     ///
     /// Requests that never reach a router's middleware are not measured; see
     /// [`Router::wrap`](akurai_http::Router::wrap).
@@ -115,7 +121,7 @@ impl Metrics {
 
     fn record(&self, route: &str, status: Status, took: Duration) {
         let class = usize::from(status.code() / 100).clamp(1, CLASSES.len()) - 1;
-        let bucket = BOUNDS.partition_point(|(micros, _)| took.as_nanos() > micros * 1_000);
+        let bucket = BOUNDS.partition_point(|(micros, _)| took > Duration::from_micros(*micros));
         let mut routes = lock(&self.routes);
         let has_room = routes.len() < MAX_ROUTES;
         let histograms = match routes.get_mut(route) {
@@ -125,6 +131,31 @@ impl Metrics {
         };
         histograms[class].counts[bucket] += 1;
         histograms[class].sum += took;
+    }
+
+    /// How many answers took how long, of all routes and classes together: each bucket's upper
+    /// bound, and the number of answers that took at most so long and longer than the bound before.
+    /// The last bucket has no bound, so its bound is [`Duration::MAX`]. For a page of your own.
+    ///
+    /// ```
+    /// use akurai_server::Metrics;
+    ///
+    /// let metrics = Metrics::new();
+    /// let slow = metrics.histogram().iter().rev().take(4).map(|(_, count)| count).sum::<u64>();
+    /// println!("{slow} answers took longer than a second");
+    /// # assert_eq!(slow, 0);
+    /// # assert_eq!(metrics.histogram().iter().rev().nth(3).unwrap().0.as_millis(), 2_500);
+    /// ```
+    pub fn histogram(&self) -> Vec<(Duration, u64)> {
+        let bounds = BOUNDS.iter();
+        let bounds = bounds.map(|(micros, _)| Duration::from_micros(*micros));
+        let mut buckets: Vec<_> = bounds.chain([Duration::MAX]).map(|end| (end, 0)).collect();
+        for histogram in lock(&self.routes).values().flatten() {
+            for (bucket, count) in std::iter::zip(&mut buckets, histogram.counts) {
+                bucket.1 += count;
+            }
+        }
+        buckets
     }
 
     /// Answers with everything measured and counted, in Prometheus' text exposition format, version
@@ -235,29 +266,63 @@ mod tests {
     #[test]
     fn durations_are_a_histogram() {
         let metrics = Metrics::new();
-        for (micros, status) in [(1_000, 200), (1_001, 204), (30_000, 200), (20_000_000, 299)] {
+        for (micros, status) in [
+            (25, 201),
+            (1_000, 200),
+            (1_001, 204),
+            (30_000, 200),
+            (20_000_000, 299),
+        ] {
             let status = Status::new(status);
             metrics.record("/a", status, Duration::from_micros(micros));
         }
         let expected = r#"# HELP akurai_request_duration_seconds Time to make an answer, by route and class of status.
 # TYPE akurai_request_duration_seconds histogram
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.001"} 1
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.005"} 2
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.01"} 2
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.025"} 2
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.05"} 3
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.1"} 3
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.25"} 3
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.5"} 3
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="1"} 3
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="2.5"} 3
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="5"} 3
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="10"} 3
-akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="+Inf"} 4
-akurai_request_duration_seconds_sum{route="/a",class="2xx"} 20.032001000
-akurai_request_duration_seconds_count{route="/a",class="2xx"} 4
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.00001"} 0
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.000025"} 1
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.00005"} 1
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.0001"} 1
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.00025"} 1
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.0005"} 1
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.001"} 2
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.005"} 3
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.01"} 3
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.025"} 3
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.05"} 4
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.1"} 4
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.25"} 4
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="0.5"} 4
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="1"} 4
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="2.5"} 4
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="5"} 4
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="10"} 4
+akurai_request_duration_seconds_bucket{route="/a",class="2xx",le="+Inf"} 5
+akurai_request_duration_seconds_sum{route="/a",class="2xx"} 20.032026000
+akurai_request_duration_seconds_count{route="/a",class="2xx"} 5
 "#;
         assert_eq!(text_of(&metrics), expected);
+    }
+
+    #[test]
+    fn all_routes_and_classes_are_one_histogram() {
+        let metrics = Metrics::new();
+        let micros = [9, 10, 11, 1_000, 1_001, 10_000_000, 10_000_001];
+        for (route, micros) in std::iter::zip(["/a", "/b"].iter().cycle(), micros) {
+            metrics.record(route, Status::OK, Duration::from_micros(micros));
+            metrics.record(route, Status::NOT_FOUND, Duration::from_micros(micros));
+        }
+        let mut some = metrics.histogram();
+        some.retain(|(_, count)| *count > 0);
+        let ms = Duration::from_millis;
+        let expected = [
+            (Duration::from_micros(10), 4),
+            (Duration::from_micros(25), 2),
+            (ms(1), 2),
+            (ms(5), 2),
+            (ms(10_000), 2),
+            (Duration::MAX, 2),
+        ];
+        assert_eq!(some, expected);
     }
 
     #[test]

@@ -159,11 +159,11 @@ live.addEventListener("people", (event) => {
   const people = JSON.parse(event.data);
   const everywhere = heardOf(peopleNodes, people.node, people);
   const [inRoom, following] = [addUp(everywhere, "in_room"), addUp(everywhere, "following")];
-  chat.people.textContent = `${inRoom} in the room · ${following} following`;
+  chat.people.textContent = `${inRoom} joined · ${following} on the event stream`;
   chat.people.dataset.inRoom = String(inRoom);
   chat.people.dataset.following = String(following);
 });
-live.addEventListener("reset", () => note("reset", "Messages may be missing here: the server began anew, or this page was away for too long."));
+live.addEventListener("reset", () => note("reset", "Messages may be missing here: the server was started again, or this page was away for too long."));
 onLiveState((state) => {
   chat.stream = state;
   // The room is back as soon as the stream is.

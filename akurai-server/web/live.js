@@ -15,13 +15,13 @@ const server = { panel: byId("server"), pill: byId("server-state"), samples: [],
 const whole = (count) => count.toLocaleString("en");
 const TILES = [
   { key: "connections", label: "Connections", show: whole, hint: "open now" },
-  { key: "subscribers", label: "Subscribers", show: whole, hint: "of the hub" },
+  { key: "subscribers", label: "Subscribers", show: whole, hint: "of live events" },
   { key: "requests_per_s", label: "Requests", show: whole, unit: "/s" },
-  { key: "deliveries_per_s", label: "Deliveries", show: whole, unit: "/s" },
+  { key: "deliveries_per_s", label: "Deliveries", show: whole, unit: "/s", hint: "of events" },
   { key: "bytes_received_per_s", label: "Received", show: formatBytes, unit: "/s" },
   { key: "bytes_sent_per_s", label: "Sent", show: formatBytes, unit: "/s" },
   { key: "threads", label: "Threads", show: whole, hint: "busy or spare" },
-  { key: "memory_bytes", label: "Memory", show: formatBytes, hint: "resident" },
+  { key: "memory_bytes", label: "Memory", show: formatBytes, hint: "in RAM" },
 ];
 
 function svg(name, attributes) {

@@ -11,7 +11,9 @@ import { eventSource } from "./event_source.mjs";
 import { files } from "./files.mjs";
 import { RECONNECT_MS, WAIT_MS, assert, assertEqual, check, counts, kill, start, within } from "./harness.mjs";
 import { live, lostAndTold } from "./live.mjs";
+import { look } from "./look.mjs";
 import { sseTable } from "./sse_table.mjs";
+import { tables } from "./tables.mjs";
 import { transfer } from "./transfer.mjs";
 import { twoNodes } from "./two_nodes.mjs";
 
@@ -339,15 +341,6 @@ await check("page: Close with 3000 and 'bye' shows a clean close event", async (
   assertEqual(await page.evaluate(() => document.activeElement.id), "ws-toggle", "focus after the close");
 });
 
-await check("page: it keeps within the window, from 1280 to 320 pixels", async () => {
-  for (const width of [1280, 927, 768, 390, 320]) {
-    await page.setViewportSize({ width, height: 844 });
-    const wide = await page.evaluate(() => document.scrollingElement.scrollWidth - window.innerWidth);
-    assert(wide <= 0, `${wide} pixels too wide at ${width}`);
-  }
-  await page.setViewportSize({ width: 1280, height: 900 });
-});
-
 await check("page: every panel shows the Rust that serves it", async () => {
   const without = await page.locator("main .panel").evaluateAll((all) =>
     all.filter((panel) => !panel.querySelector("details pre code")?.textContent.includes("(")).map((panel) => panel.id));
@@ -365,7 +358,9 @@ await check("page: every control has a name", async () => {
 
 const context = { browser, page, origin, out: args.out, watch, state, log, down: (is) => (serverIsDown = is), own: (host) => hosts.add(host) };
 await live(context);
+await tables(context);
 await transfer(context);
+await look(context);
 
 await check("screenshots: light, dark, phone", async () => {
   await page.click("#ws-toggle");

@@ -58,7 +58,7 @@ export async function live({ browser, page, origin, watch, state }) {
           });
         }),
     );
-    for (const sample of samples) assertEqual(Object.keys(sample), ["at", ...KEYS], "keys");
+    for (const sample of samples) assertEqual(Object.keys(sample), ["at", ...KEYS, "latency"], "keys");
     const last = samples.at(-1);
     for (const key of KEYS) assert(Number.isInteger(last[key]) && last[key] >= 0, `${key} is ${last[key]}`);
     // The first one may be old; after it one comes each second.

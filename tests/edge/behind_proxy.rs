@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = listen(addrs)?.trust(proxies).limits(limits);
 
     let hub = Hub::new(HubOptions::default())?;
-    let _publisher = Publisher::start(&hub, server.handle(), None)?;
+    let _publisher = Publisher::start(&hub, server.handle(), Metrics::new(), None)?;
     let (handle, metrics) = (server.handle(), Metrics::new());
     let app = demo::routes::app(&hub)
         .get("/api/client", |req| {

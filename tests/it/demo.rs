@@ -6,7 +6,7 @@
 pub(crate) mod program;
 
 use akurai_http::Limits;
-use akurai_server::{Hub, HubOptions};
+use akurai_server::{Hub, HubOptions, Metrics};
 use akurai_tests::{Answer, Client, EventStream, Frame, Opcode, TestServer, WsClient, handshake};
 
 use self::program::dashboard::Publisher;
@@ -20,8 +20,9 @@ fn demo() -> TestServer {
 /// The demo with its publisher of numbers, which must end before the server does.
 fn live_demo() -> (Publisher, TestServer) {
     let hub = Hub::new(HubOptions::default()).expect("its threads can be made");
-    let server = TestServer::limited(Limits::default(), app(&hub));
-    let publisher = Publisher::start(&hub, server.handle().clone(), None);
+    let metrics = Metrics::new();
+    let server = TestServer::limited(Limits::default(), app(&hub).wrap(metrics.measure()));
+    let publisher = Publisher::start(&hub, server.handle().clone(), metrics, None);
     (publisher.expect("its thread can be made"), server)
 }
 
@@ -39,6 +40,7 @@ fn the_page_is_whole_and_loads_nothing_from_outside() {
         ("/style.css", "text/css; charset=utf-8"),
         ("/app.js", "text/javascript; charset=utf-8"),
         ("/live.js", "text/javascript; charset=utf-8"),
+        ("/tables.js", "text/javascript; charset=utf-8"),
         ("/chat.js", "text/javascript; charset=utf-8"),
         ("/transfer.js", "text/javascript; charset=utf-8"),
     ] {
@@ -50,15 +52,13 @@ fn the_page_is_whole_and_loads_nothing_from_outside() {
         );
         let text = answer.text();
         assert!(text.len() > 100, "{path} is next to empty");
-        for outside in [
-            "src=\"http",
-            "href=\"http",
-            "src=\"//",
-            "@import",
-            "url(http",
-            "import(\"http",
-        ] {
+        for outside in ["=\"//", "@import", "url(http", "import(\"http"] {
             assert!(!text.contains(outside), "{path} has {outside}");
+        }
+        // A visitor may follow a link; anything else would load what it names.
+        for (at, _) in text.match_indices("=\"http") {
+            let (_, tag) = text[..at].rsplit_once('<').expect("it is in a tag");
+            assert!(tag.starts_with("a "), "{path} loads <{tag}");
         }
         assert!(!text.contains("TBD"), "{path}");
     }
@@ -67,11 +67,22 @@ fn the_page_is_whole_and_loads_nothing_from_outside() {
         "/style.css",
         "/app.js",
         "/live.js",
+        "/tables.js",
         "/chat.js",
         "/transfer.js",
     ] {
         assert!(page.text().contains(part), "the page does not load {part}");
     }
+}
+
+#[test]
+fn the_page_leads_to_the_documentation() {
+    let page = ask(&mut demo().connect(), "GET", "/");
+    let manifest = include_str!("../../akurai-server/Cargo.toml");
+    let lines = manifest.lines();
+    let mut urls = lines.filter_map(|line| line.strip_prefix("documentation = "));
+    let link = format!("<a href={}>", urls.next().expect("it names one"));
+    assert!(page.text().contains(&link), "{link}");
 }
 
 #[test]
@@ -164,6 +175,81 @@ fn the_numbers_come_each_second() {
     // A client that gets both on one connection counts as one subscriber.
     let _both = follow(&server, "/api/live");
     read_event(&mut stats, "stats", "\"subscribers\":2,");
+}
+
+#[test]
+fn the_numbers_have_a_histogram_of_the_answers() {
+    let (_publisher, server) = live_demo();
+    let mut client = server.connect();
+    for _ in 0..5 {
+        ask(&mut client, "GET", "/api/health");
+    }
+    let mut stats = follow(&server, "/api/stats");
+    let sample = read_event(&mut stats, "stats", "\"latency\":[[10,");
+    let (_, buckets) = sample.split_once("\"latency\":[[").expect("it is there");
+    let buckets = buckets.trim_end_matches("]]}").split("],[");
+    let buckets = buckets.map(|bucket| bucket.split_once(',').expect("a pair"));
+    let (bounds, counts): (Vec<_>, Vec<_>) = buckets.unzip();
+    assert_eq!(bounds.last(), Some(&"null"));
+    let counts = counts
+        .iter()
+        .map(|count| count.parse::<u64>().expect("a count"));
+    // The five, and the stream itself if its handler had returned by then.
+    let sum = counts.sum::<u64>();
+    assert!((5..=6).contains(&sum), "{sum} answers in {sample}");
+}
+
+#[test]
+fn the_newest_connections_are_listed_without_addresses() {
+    let (_publisher, server) = live_demo();
+    let mut page = follow(&server, "/api/live");
+    let alone = read_event(&mut page, "connections", "\"event stream\"");
+    assert!(
+        alone.starts_with("{\"open\":1,\"newest\":[{\"id\":0,\"kind\":\"event stream\",\"age_s\":"),
+        "{alone}"
+    );
+    assert!(!alone.contains("127.0.0.1"), "{alone}");
+    let mut ws = server.connect();
+    ws.send(handshake("/api/ws"));
+    let mut ws = WsClient::opened(ws);
+    let both = read_event(&mut page, "connections", "\"WebSocket\"");
+    assert!(
+        both.starts_with("{\"open\":2,\"newest\":[{\"id\":1,\"kind\":\"WebSocket\""),
+        "{both}"
+    );
+    ws.send(&Frame::close(1000, ""));
+    ws.expect_close_and_eof(1000);
+    page.1.dispatched.clear();
+    read_event(&mut page, "connections", "{\"open\":1,");
+    // Of many, the newest 50.
+    let crowd: Vec<Client> = (0..60).map(|_| server.connect()).collect();
+    let list = read_event(&mut page, "connections", "{\"open\":61,");
+    assert_eq!(list.matches("\"id\":").count(), 50, "{list}");
+    assert!(list.contains("\"newest\":[{\"id\":61,"), "{list}");
+    assert!(
+        !list.contains("event stream"),
+        "the oldest is not among them: {list}"
+    );
+    drop(crowd);
+}
+
+#[test]
+fn nobody_looks_and_no_list_is_made() {
+    let (_publisher, server) = live_demo();
+    // The numbers alone do not need it.
+    let mut stats = follow(&server, "/api/stats");
+    read_event(&mut stats, "stats", "\"requests_per_s\":0");
+    assert!(
+        stats
+            .1
+            .dispatched
+            .iter()
+            .all(|event| event.event != "connections")
+    );
+    // A list that had been made would be there at once, with this connection not in it.
+    let mut page = follow(&server, "/api/live");
+    let first = read_event(&mut page, "connections", "");
+    assert!(first.contains("{\"open\":2,"), "{first}");
 }
 
 fn enter(server: &TestServer, name: &str) -> WsClient {

@@ -13,6 +13,7 @@ mod addresses;
 mod authorised;
 mod busy;
 mod closing;
+mod connections;
 mod deadlines;
 mod demo;
 mod early;

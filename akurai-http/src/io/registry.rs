@@ -4,7 +4,7 @@ mod entry;
 mod exchange;
 mod outcomes;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::mem;
@@ -22,12 +22,13 @@ use crate::io::limits::Limits;
 use crate::io::lock::{lock, wait};
 use crate::io::session::SessionOpener;
 use crate::io::transport::Transport;
-use crate::{RequestError, Stats};
+use crate::{ConnectionStats, RequestError, Stats};
 
 /// All connections of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    entries: Mutex<HashMap<u64, Weak<RegistryEntry>>>,
+    /// By number, so that the newest come last.
+    entries: Mutex<BTreeMap<u64, Weak<RegistryEntry>>>,
     next_id: AtomicU64,
     /// Connections that speak HTTP.
     open: AtomicUsize,
@@ -190,6 +191,19 @@ impl Registry {
                 .filter(|&(_, count)| count > 0)
                 .collect(),
         }
+    }
+
+    /// The newest connections, the newest first.
+    pub(crate) fn connections(&self, at_most: usize) -> Vec<ConnectionStats> {
+        // The lock is free again before an entry is dropped, which takes it.
+        let newest: Vec<Arc<RegistryEntry>> = lock(&self.entries)
+            .values()
+            .rev()
+            .filter_map(Weak::upgrade)
+            .take(at_most)
+            .collect();
+        let now = Instant::now();
+        newest.iter().map(|entry| entry.stats(now)).collect()
     }
 
     /// Counts a panic of the program's code, and tells it.

@@ -1,5 +1,8 @@
 //! What a server counts.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use crate::RequestError;
 
 /// What one server is doing and has done since it was made; see
@@ -39,4 +42,41 @@ pub struct Stats {
     /// that concerns the body counts if the answer has its status: if middleware answered with
     /// 401, it was not because the body is too large.
     pub refused: Vec<(RequestError, u64)>,
+}
+
+/// One open connection, as it was at one moment; see
+/// [`Handle::connections`](crate::Handle::connections).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionStats {
+    /// The connection's number: they count from 0, in the order in which they found a place.
+    pub id: u64,
+    /// The address of the other end: behind a proxy, the proxy's. `None` on a Unix socket.
+    pub peer: Option<SocketAddr>,
+    /// What it is doing.
+    pub state: ConnectionState,
+    /// Time since it found its place.
+    pub age: Duration,
+    /// Requests whose head was read.
+    pub requests: u64,
+    /// Bytes received; under a [session](crate::Session), plain bytes.
+    pub bytes_received: u64,
+    /// Bytes sent; under a session as above.
+    pub bytes_sent: u64,
+}
+
+/// What an open connection is doing; see [`ConnectionStats::state`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectionState {
+    /// It waits for a request.
+    Idle,
+    /// It has a request to answer, or its answer is being written.
+    InRequest,
+    /// It is an event stream, or another [`Upgrade`](crate::Upgrade) whose head is 200.
+    EventStream,
+    /// It left HTTP for another protocol, WebSocket for example.
+    Upgraded,
+    /// It has had its last answer, and the server waits until the client has it.
+    Lingering,
 }

@@ -21,7 +21,7 @@ use crate::serve::acceptor::Bound;
 use crate::serve::intake::{Intake, ServersIntake};
 use crate::serve::serving::Serving;
 use crate::serve::threads::Threads;
-use crate::{App, Stats, TrustedProxies};
+use crate::{App, ConnectionStats, Stats, TrustedProxies};
 
 /// A bound server. [`run`](Server::run) makes it serve.
 ///
@@ -429,6 +429,35 @@ impl Handle {
             threads: self.threads.len(),
             ..self.registry.stats()
         }
+    }
+
+    /// The open connections, the newest first, and no more than `at_most`. For a page of the
+    /// operator, or to see which clients hold the places when these run out. [`Handle::stats`] has
+    /// the number of all.
+    ///
+    /// The addresses and counts tell about other people: show them to the operator only. The
+    /// cost follows what is listed: 50 take some microseconds, however many there are.
+    ///
+    /// ```
+    /// use akurai_http::{Response, Router, Server};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?;
+    /// let handle = server.handle();
+    /// let app = Router::new().get("/admin/connections", move |_| {
+    ///     let mut text = String::new();
+    ///     for one in handle.connections(100) {
+    ///         let (seconds, bytes) = (one.age.as_secs(), one.bytes_sent);
+    ///         text += &format!("{:?} {:?}: {seconds} s, {bytes} bytes sent\n", one.peer, one.state);
+    ///     }
+    ///     Response::text(text)
+    /// });
+    /// # let _ = app;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connections(&self, at_most: usize) -> Vec<ConnectionStats> {
+        self.registry.connections(at_most)
     }
 }
 

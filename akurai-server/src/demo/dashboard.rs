@@ -9,14 +9,20 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use akurai_http::{Handle, Stats};
-use akurai_server::Hub;
+use akurai_http::{ConnectionState, Handle, Stats};
+use akurai_server::{Hub, Metrics};
 
 use super::chat::{CHAT, PEOPLE};
 use super::now_ms;
 
 /// The topic of the numbers, a gauge.
 pub(crate) const STATS: &str = "stats";
+
+/// The topic of the list of live connections, a gauge.
+pub(crate) const CONNECTIONS: &str = "connections";
+
+/// Most connections in the list.
+const LISTED: usize = 50;
 
 /// The time between two samples.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -28,7 +34,8 @@ const CROWD: Duration = Duration::from_millis(50);
 /// dropped.
 ///
 /// The thread publishes the numbers to the topic `stats` each second while the topic has a
-/// subscriber; without subscribers it sleeps. A hub with an engine has subscribers on other nodes,
+/// subscriber, and the newest connections to the topic `connections` while that has one here;
+/// without subscribers it sleeps. A hub with an engine has subscribers on other nodes,
 /// so its node has a name. The thread then publishes its numbers and its people each second under
 /// that name, and a page adds up all nodes. It takes the hub's [`on_join`](Hub::on_join) and
 /// [`on_leave`](Hub::on_leave) for itself.
@@ -40,10 +47,16 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Starts to publish the numbers of the server behind `handle`. `node` is the name of this node
+    /// Starts to publish the numbers of the server behind `handle`, and what `metrics` has measured
+    /// of it. `node` is the name of this node
     /// among the nodes of the hub's engine, if it has one. It fails if the thread cannot be
     /// created.
-    pub(crate) fn start(hub: &Hub, handle: Handle, node: Option<String>) -> io::Result<Publisher> {
+    pub(crate) fn start(
+        hub: &Hub,
+        handle: Handle,
+        metrics: Metrics,
+        node: Option<String>,
+    ) -> io::Result<Publisher> {
         // One waiting wake-up stands for all that came meanwhile.
         let (wake, woken) = mpsc::sync_channel(1);
         let (joined, left) = (wake.clone(), wake.clone());
@@ -54,10 +67,14 @@ impl Publisher {
             woken,
             is_over: Arc::clone(&is_over),
         };
-        let hub = hub.clone();
+        let watched = Watched {
+            hub: hub.clone(),
+            handle,
+            metrics,
+        };
         let thread = thread::Builder::new()
             .name("akurai-stats".to_owned())
-            .spawn(move || publish(&hub, &handle, node.as_deref(), &wakes))?;
+            .spawn(move || publish(&watched, node.as_deref(), &wakes))?;
         Ok(Publisher {
             wake,
             is_over,
@@ -107,7 +124,15 @@ impl Wakes {
     }
 }
 
-fn publish(hub: &Hub, handle: &Handle, node: Option<&str>, wakes: &Wakes) {
+/// Where the numbers come from.
+struct Watched {
+    hub: Hub,
+    handle: Handle,
+    metrics: Metrics,
+}
+
+fn publish(watched: &Watched, node: Option<&str>, wakes: &Wakes) {
+    let hub = &watched.hub;
     let mut told = None;
     let mut before: Option<Sample> = None;
     let mut next = None;
@@ -128,8 +153,12 @@ fn publish(hub: &Hub, handle: &Handle, node: Option<&str>, wakes: &Wakes) {
         }
         if due {
             let now = Instant::now();
-            let sample = Sample::take(hub, handle);
+            let sample = Sample::take(watched);
             let _ = hub.publish(STATS, "stats", &sample.json(node, before.as_ref()));
+            if hub.present(CONNECTIONS) > 0 {
+                let list = connections(&watched.handle, &sample.stats, node);
+                let _ = hub.publish(CONNECTIONS, CONNECTIONS, &list);
+            }
             before = Some(sample);
             next = Some(now + PERIOD);
         }
@@ -176,18 +205,20 @@ struct Sample {
     subscribers: usize,
     deliveries: u64,
     memory_bytes: Option<u64>,
+    latency: Vec<(Duration, u64)>,
 }
 
 impl Sample {
-    fn take(hub: &Hub, handle: &Handle) -> Sample {
-        let counts = hub.stats();
+    fn take(watched: &Watched) -> Sample {
+        let counts = watched.hub.stats();
         Sample {
             at: Instant::now(),
             at_ms: now_ms(),
-            stats: handle.stats(),
+            stats: watched.handle.stats(),
             subscribers: counts.subscribers + counts.members,
             deliveries: counts.deliveries,
             memory_bytes: resident_bytes(),
+            latency: watched.metrics.histogram(),
         }
     }
 
@@ -219,10 +250,49 @@ impl Sample {
                 None => write!(json, ",\"{name}\":null"),
             };
         }
+        json.push_str(",\"latency\":[");
+        for (place, (end, count)) in self.latency.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            let _ = match *end {
+                Duration::MAX => write!(json, "{comma}[null,{count}]"),
+                end => write!(json, "{comma}[{},{count}]", end.as_micros()),
+            };
+        }
+        json.push(']');
         json.push_str(&named(node));
         json.push('}');
         json
     }
+}
+
+/// The newest connections as JSON, and how many there are. Everybody who sees the page sees the
+/// list, so it has no addresses.
+fn connections(handle: &Handle, stats: &Stats, node: Option<&str>) -> String {
+    let open = stats.connections + stats.upgraded;
+    let mut json = format!("{{\"open\":{open},\"newest\":[");
+    for (place, one) in handle.connections(LISTED).iter().enumerate() {
+        let comma = if place == 0 { "" } else { "," };
+        let kind = match one.state {
+            ConnectionState::Idle => "idle",
+            ConnectionState::InRequest => "request",
+            ConnectionState::EventStream => "event stream",
+            // The demo switches to no other protocol.
+            ConnectionState::Upgraded => "WebSocket",
+            _ => "closing",
+        };
+        let _ = write!(
+            json,
+            "{comma}{{\"id\":{},\"kind\":\"{kind}\",\"age_s\":{},\"received\":{},\"sent\":{}}}",
+            one.id,
+            one.age.as_secs(),
+            one.bytes_received,
+            one.bytes_sent
+        );
+    }
+    json.push(']');
+    json.push_str(&named(node));
+    json.push('}');
+    json
 }
 
 /// The memory of this process that is in RAM, if the system reports it. `status` gives it in kB.
@@ -258,18 +328,24 @@ mod tests {
 
     #[test]
     fn a_sample_as_json() {
-        let hub = Hub::new(HubOptions::default()).unwrap();
         let server = Server::bind("127.0.0.1:0").unwrap();
-        let mut before = Sample::take(&hub, &server.handle());
+        let watched = Watched {
+            hub: Hub::new(HubOptions::default()).unwrap(),
+            handle: server.handle(),
+            metrics: Metrics::new(),
+        };
+        let mut before = Sample::take(&watched);
         before.at_ms = 7;
         before.memory_bytes = None;
+        let ms = Duration::from_millis;
+        before.latency = vec![(ms(1), 3), (ms(5), 0), (Duration::MAX, 1)];
         assert_eq!(
             before.json(None, None),
             "{\"at\":7,\"connections\":0,\"subscribers\":0,\"requests_per_s\":null,\"deliveries_per_s\":null,\
              \"bytes_received_per_s\":null,\"bytes_sent_per_s\":null,\
-             \"threads\":0,\"memory_bytes\":null}"
+             \"threads\":0,\"memory_bytes\":null,\"latency\":[[1000,3],[5000,0],[null,1]]}"
         );
-        let mut after = Sample::take(&hub, &server.handle());
+        let mut after = Sample::take(&watched);
         after.at = before.at + Duration::from_secs(2);
         after.stats.requests = before.stats.requests + 20;
         after.stats.bytes_received = before.stats.bytes_received + 3;
@@ -282,5 +358,18 @@ mod tests {
         ] {
             assert!(json.contains(part), "{part} is not in {json}");
         }
+    }
+
+    #[test]
+    fn the_list_as_json() {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let handle = server.handle();
+        let stats = handle.stats();
+        let list = |node| connections(&handle, &stats, node);
+        assert_eq!(list(None), "{\"open\":0,\"newest\":[]}");
+        assert_eq!(
+            list(Some("a1")),
+            "{\"open\":0,\"newest\":[],\"node\":\"a1\"}"
+        );
     }
 }

@@ -8,7 +8,7 @@ use akurai_server::Hub;
 use akurai_ws::{Deflate, Message, WsOptions};
 
 use super::chat::{self, CHAT, PEOPLE};
-use super::dashboard::STATS;
+use super::dashboard::{CONNECTIONS, STATS};
 
 /// The demo's routes. The live routes get their events from `hub`:
 ///
@@ -20,7 +20,7 @@ use super::dashboard::STATS;
 /// | `/api/stats` | Server-Sent Events: `stats`, the server's numbers as JSON, each second; see [`Publisher`](super::dashboard::Publisher) |
 /// | `/api/chat?name=…` | WebSocket: a chat room; every member gets each text message, as JSON |
 /// | `/api/chat/events` | Server-Sent Events: `chat`, the messages of the room, and `people`, the number of people in it |
-/// | `/api/live` | `/api/stats` and `/api/chat/events` on one connection |
+/// | `/api/live` | `/api/stats` and `/api/chat/events` on one connection, and `connections`, the newest of the server's connections |
 /// | `/api/upload` | the number of bytes that were posted, at most 4 GiB |
 /// | `/api/health` | `{"status":"ok"}`, as long as the process answers |
 /// | `/api/ready` | the same, or 503 and `{"status":"unavailable"}` while events do not get through |
@@ -43,6 +43,7 @@ pub(crate) fn app(hub: &Hub) -> Router {
 /// The routes whose events come from the hub.
 fn live(router: Router, hub: &Hub) -> Router {
     hub.latest_only(STATS);
+    hub.latest_only(CONNECTIONS);
     hub.latest_only(PEOPLE);
     let stream = |topics: &'static [&'static str]| {
         let hub = hub.clone();
@@ -54,7 +55,7 @@ fn live(router: Router, hub: &Hub) -> Router {
         .get("/api/chat/events", stream(&[CHAT, PEOPLE]))
         // A browser opens at most six connections to a host, for all its tabs together, and each
         // stream keeps one.
-        .get("/api/live", stream(&[STATS, CHAT, PEOPLE]))
+        .get("/api/live", stream(&[STATS, CONNECTIONS, CHAT, PEOPLE]))
         .get("/api/chat", move |req| chat::room(req, &room))
 }
 
@@ -64,6 +65,7 @@ fn page(router: Router) -> Router {
         ("index.html", include_bytes!("../../web/index.html")),
         ("style.css", include_bytes!("../../web/style.css")),
         ("app.js", include_bytes!("../../web/app.js")),
+        ("tables.js", include_bytes!("../../web/tables.js")),
         ("live.js", include_bytes!("../../web/live.js")),
         ("chat.js", include_bytes!("../../web/chat.js")),
         ("transfer.js", include_bytes!("../../web/transfer.js")),

@@ -102,6 +102,27 @@ fn the_guide_shows_the_sessions_that_are_tried() {
     }
 }
 
+/// The demo's page shows code; what it calls has to exist.
+#[test]
+fn the_page_shows_calls_that_there_are() {
+    const STD: [&str; 4] = ["to_string", "sleep", "from_secs", "read"];
+    let sources: String = ["akurai-http", "akurai-ws", "akurai-server"]
+        .iter()
+        .flat_map(|name| sources(name))
+        .map(|(_, text)| text)
+        .collect();
+    check(&[root().join("akurai-server/web/index.html")], |page| {
+        let called = rules::calls_on_page(page);
+        assert!(called.len() > 10, "no code is found: {called:?}");
+        let is_there = |name: &&str| {
+            let defined = ["(", "<"].map(|behind| format!("pub fn {name}{behind}"));
+            STD.contains(name) || defined.iter().any(|text| sources.contains(text))
+        };
+        let missing = called.into_iter().filter(|name| !is_there(name));
+        missing.map(str::to_owned).collect()
+    });
+}
+
 fn manifests() -> Vec<PathBuf> {
     ["", "akurai-http", "akurai-ws", "akurai-server", "tests"]
         .iter()

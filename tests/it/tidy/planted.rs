@@ -420,3 +420,11 @@ fn a_test_that_sleeps_is_caught() {
         &["// thread::sleep", "\"thread::sleep\"", "let asleep = 1;"],
     );
 }
+
+#[test]
+fn calls_on_a_page_are_found() {
+    let page =
+        "<p>not(this)</p><pre><code>fn f() {\n  A::new().b_c(&amp;d.e(), g)?;\n}</code></pre>
+        <pre><code>curl (x)</code></pre><p>h.i()</p><pre><code>j!(\"\").k()</code></pre>";
+    assert_eq!(rules::calls_on_page(page), ["new", "b_c", "e", "k"]);
+}

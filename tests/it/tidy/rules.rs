@@ -314,3 +314,20 @@ fn lines_where(text: &str, is_wrong: impl Fn(&str) -> bool) -> Vec<String> {
         .map(|(number, line)| format!("line {}: {}", number + 1, line.trim()))
         .collect()
 }
+
+/// The functions that the Rust code on a page calls: each word between `.` or `::` and `(`.
+pub(super) fn calls_on_page(page: &str) -> Vec<&str> {
+    let blocks = page.split("<pre><code>").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split("</code></pre>").next());
+    blocks.flat_map(calls).collect()
+}
+
+fn calls(code: &str) -> impl Iterator<Item = &str> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices('(').filter_map(move |(at, _)| {
+        let before = &code[..at];
+        let (rest, name) = before.split_at(before.trim_end_matches(is_word).len());
+        let is_call = rest.ends_with('.') || rest.ends_with("::");
+        (is_call && name.starts_with(char::is_lowercase)).then_some(name)
+    })
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use crate::io::limits::Limits;
 use crate::io::linger::{LingerBounds, Lingering};
 use crate::io::lock::lock;
 use crate::io::transport::{Transport, is_timeout};
+use crate::{ConnectionState, ConnectionStats};
 
 /// Most bytes that one read discards.
 const SCRATCH_BYTES: usize = 16 * 1024;
@@ -31,6 +32,10 @@ pub(crate) struct RegistryEntry {
     pub(crate) limits: Arc<Limits>,
     pub(crate) traffic: Traffic,
     phase: AtomicU8,
+    /// When it found its place.
+    begun: Instant,
+    /// It was upgraded, and still speaks HTTP: an event stream.
+    is_event_stream: AtomicBool,
     /// The socket was set not to wait, for the shared set of busy connections.
     pub(super) is_lent: AtomicBool,
     /// The connection was ended by force, so its input has gaps. Reads return 0.
@@ -89,6 +94,8 @@ impl RegistryEntry {
             limits: Arc::clone(limits),
             traffic: Traffic::default(),
             phase: AtomicU8::new(BUSY),
+            begun: Instant::now(),
+            is_event_stream: AtomicBool::new(false),
             is_lent: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
             stop_hook: OnceLock::new(),
@@ -193,6 +200,28 @@ impl RegistryEntry {
         self.phase.load(Ordering::Relaxed) == BUSY
     }
 
+    /// The connection as it is now.
+    pub(super) fn stats(&self, now: Instant) -> ConnectionStats {
+        let relaxed = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        ConnectionStats {
+            id: self.id,
+            peer: self.peer,
+            state: match self.phase.load(Ordering::SeqCst) {
+                IDLE | UNASKED => ConnectionState::Idle,
+                LINGERING => ConnectionState::Lingering,
+                UPGRADED if self.is_event_stream.load(Ordering::Relaxed) => {
+                    ConnectionState::EventStream
+                }
+                UPGRADED => ConnectionState::Upgraded,
+                _ => ConnectionState::InRequest,
+            },
+            age: now.saturating_duration_since(self.begun),
+            requests: relaxed(&self.traffic.requests),
+            bytes_received: relaxed(&self.traffic.bytes_received),
+            bytes_sent: relaxed(&self.traffic.bytes_sent),
+        }
+    }
+
     /// Whether the server owes its client no answer: it waits for a request, or was upgraded.
     pub(super) fn owes_nothing(&self) -> bool {
         matches!(self.phase.load(Ordering::SeqCst), IDLE | UPGRADED)
@@ -252,7 +281,13 @@ impl RegistryEntry {
 
     /// Moves the connection from the count of connections to the count of upgrades, in which it has
     /// a place already. The hook may be called from now on, so its log line must be there.
-    pub(crate) fn upgrade(self: &Arc<RegistryEntry>, hook: Option<StopHook>) {
+    pub(crate) fn upgrade(
+        self: &Arc<RegistryEntry>,
+        hook: Option<StopHook>,
+        is_event_stream: bool,
+    ) {
+        self.is_event_stream
+            .store(is_event_stream, Ordering::Relaxed);
         self.registry.open.fetch_sub(1, Ordering::Relaxed);
         if let Some(hook) = hook {
             let _ = self.stop_hook.set(hook); // A connection is upgraded once.

@@ -98,7 +98,7 @@ impl Connection {
         let socket = self.upgraded_socket();
         // The hook may write from now on, as one does to a socket that waits.
         let _ = self.entry.reclaim();
-        self.entry.upgrade(stop_hook);
+        self.entry.upgrade(stop_hook, !is_switch);
         self.buffered.output.extend_from_slice(&prelude);
         let is_gone = self.buffered.flush().is_err();
         if is_gone || !sets_waits && self.release_timeouts().is_err() {
