@@ -140,7 +140,7 @@ fn events(req: &Request, sessions: &Sessions) -> Reply {
         Some(session) => greet(session, sessions.clone()),
         // After any status but 200, EventSource gives up: the page must log in first. No
         // WWW-Authenticate, because a browser would open a dialog for it.
-        None => Response::new(Status::UNAUTHORIZED).into(),
+        None => Status::UNAUTHORIZED.into(),
     }
 }
 

@@ -63,7 +63,7 @@ fn follow(req: &Request, hub: &Hub) -> Reply {
     let pairs = req.query_pairs();
     match pairs.get("name").filter(|name| is_name(name)) {
         Some(name) => hub.sse(req, &["here", &format!("user:{name}")]),
-        None => Response::new(Status::BAD_REQUEST).into(),
+        None => Status::BAD_REQUEST.into(),
     }
 }
 

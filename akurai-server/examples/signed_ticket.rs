@@ -107,7 +107,7 @@ fn open(req: &Request, hub: &Hub, signers: &Signers) -> Reply {
     match signers.tickets.verify(ticket, SystemTime::now()) {
         Ok(ticket) => hub.sse(req, &ticket.text().split('\n').collect::<Vec<_>>()),
         // After any status but 200, EventSource gives up: the page asks for another ticket.
-        Err(_) => Response::new(Status::UNAUTHORIZED).into(),
+        Err(_) => Status::UNAUTHORIZED.into(),
     }
 }
 

@@ -97,7 +97,7 @@ impl Mcp {
                 "notifications/cancelled" => session.cancel(params.get("requestId")),
                 _ => {} // Nothing to do for `notifications/initialized`.
             }
-            return Ok(Response::new(Status::ACCEPTED).into());
+            return Ok(Status::ACCEPTED.into());
         };
         let is_call = method == "tools/call";
         let (number, stream) = match is_call {
@@ -149,7 +149,7 @@ impl Mcp {
         let (id, session) = self.session(req)?;
         self.lock().remove(id);
         session.end();
-        Ok(Response::new(Status::NO_CONTENT).into())
+        Ok(Status::NO_CONTENT.into())
     }
 
     fn initialize(&self, id: Option<&Json>, params: &Json) -> Replied {

@@ -140,12 +140,12 @@ impl Reply {
 #[diagnostic::on_unimplemented(
     message = "a handler cannot answer with `{Self}`",
     label = "this handler returns `{Self}`",
-    note = "a handler returns a `Response`, a `Reply`, an `Upgrade` or a `Result` of such things, \
-            whose error may be an `io::Error`",
+    note = "a handler returns a `Response`, a `Status`, a `Reply`, an `Upgrade` or a `Result` of \
+            such things, whose error may be an `io::Error`",
     note = "for a `Result`: one of its two types is none of these; if it is the error, as with a \
             `ParseIntError`, give the error of `Request::parse_param`, an `io::Error` or a `Reply`",
     note = "for an error or a value of your own: `impl From<MyType> for akurai_http::Reply`",
-    note = "for a text: `Response::text(..)`; for a status: `Response::new(status)`; for a future: handlers block, so remove `async`"
+    note = "for a text: `Response::text(..)`; for a future: handlers block, so remove `async`"
 )]
 pub trait IntoReply: Into<Reply> {}
 
@@ -155,6 +155,23 @@ impl<T: Into<Reply>> IntoReply for T {}
 impl From<Response> for Reply {
     fn from(response: Response) -> Reply {
         Reply::Response(response)
+    }
+}
+
+/// A response of this status without a body. It shortens a handler that finds nothing:
+///
+/// ```
+/// use akurai_http::{Request, Response, Status};
+///
+/// fn dot(req: &Request) -> Result<Response, Status> {
+///     let size = req.query().ok_or(Status::BAD_REQUEST)?;
+///     Ok(Response::text(format!("a dot of {size}")))
+/// }
+/// # akurai_http::Router::new().get("/dot", dot);
+/// ```
+impl From<Status> for Reply {
+    fn from(status: Status) -> Reply {
+        Response::new(status).into()
     }
 }
 

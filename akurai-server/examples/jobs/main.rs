@@ -105,10 +105,10 @@ impl Runner {
         let mut jobs = self.lock();
         let program = req.param("program").unwrap_or_default();
         let Some(&(name, script)) = self.programs.iter().find(|(name, _)| *name == program) else {
-            return Ok(Response::new(Status::NOT_FOUND).into());
+            return Ok(Status::NOT_FOUND.into());
         };
         if jobs.iter().filter(|job| job.state == RUNNING).count() == MAX_RUNNING {
-            return Ok(Response::new(Status::SERVICE_UNAVAILABLE).into());
+            return Ok(Status::SERVICE_UNAVAILABLE.into());
         }
         if jobs.len() == MAX_JOBS {
             let oldest = jobs.iter().position(|job| job.state != RUNNING);
@@ -178,7 +178,7 @@ impl Runner {
     fn log(&self, req: &Request) -> io::Result<Reply> {
         let id = req.parse_param("id")?;
         if !self.lock().iter().any(|job| job.id == id) {
-            return Ok(Response::new(Status::NOT_FOUND).into());
+            return Ok(Status::NOT_FOUND.into());
         }
         Ok(self.hub.sse(req, &[&Job::topic(id)]))
     }

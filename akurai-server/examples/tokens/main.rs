@@ -124,7 +124,7 @@ impl Answers {
     fn follow(&self, req: &Request) -> Reply {
         match self.find(req) {
             Some(answer) => self.hub.sse(req, &[&answer.id]),
-            None => Response::new(Status::NOT_FOUND).into(),
+            None => Status::NOT_FOUND.into(),
         }
     }
 

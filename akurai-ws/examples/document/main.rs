@@ -78,7 +78,7 @@ impl Rooms {
             // A room that somebody is in or just about to enter has a second owner.
             let empty = rooms.iter().find(|(_, room)| Arc::strong_count(room) == 1);
             let Some(empty) = empty.map(|(name, _)| name.clone()) else {
-                return Response::new(Status::SERVICE_UNAVAILABLE).into();
+                return Status::SERVICE_UNAVAILABLE.into();
             };
             rooms.remove(&empty);
         }
