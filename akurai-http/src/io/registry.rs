@@ -313,7 +313,7 @@ impl Registry {
         for entry in self.entries() {
             entry.make_room();
             let _ = entry.transport.shutdown(Shutdown::Both);
-            // What the client sent between the two may have filled the buffer again. Then the
+            // What the client sent between these two calls may have filled the buffer again. Then the
             // answer to its next probe tells it that there is room.
             entry.make_room();
         }

@@ -15,7 +15,7 @@
 //!
 //! A connection leaves the set when it needs more than an answer at once: the rest of a request, an
 //! upgrade, its end; and when it has been silent for some time. All leave when so few visits find
-//! something that waiting is cheaper.
+//! something that waiting is cheaper, or when a visit takes so long that the switch hardly matters.
 //!
 //! A handler may take long. One waiting thread, the *watchman*, looks each millisecond, and sweeps
 //! in the place of a thread that a handler keeps. The [slow routes](slow_routes::SlowRoutes) are
@@ -33,8 +33,8 @@ mod slow_routes;
 mod tests;
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use crate::io::contain::contain;
@@ -57,11 +57,11 @@ const NAP: Duration = Duration::from_micros(if cfg!(test) { 1000 } else { 50 });
 pub(crate) struct Hot<C> {
     /// It changes when a connection is given, or a thread is to sweep or to watch.
     set: Monitor<BusySet<C>>,
-    /// How many requests the server has answered.
+    /// About how many requests the server has answered: pipelined ones may count as one.
     served: AtomicU64,
     slow: SlowRoutes,
-    /// For each place of the set: how often a handler has begun or ended there. So it is odd while
-    /// one runs.
+    /// For each place of the set, a number that is one more when a handler begins there, and when it
+    /// has ended. So it is odd while one runs.
     steps: Vec<AtomicU64>,
     /// Every connection is lent after every request.
     always: bool,
@@ -140,11 +140,10 @@ impl<C: Busy> Hot<C> {
                 return given;
             }
             if let Some(place) = place {
-                drop(set);
-                if let Some(given) = self.sweep(place) {
-                    return given;
+                match self.sweep(set, place) {
+                    Ok(given) => return given,
+                    Err(again) => set = again,
                 }
-                set = self.set.lock();
             } else if set.is_watched || set.sweeping() == 0 {
                 set = self.set.wait(set, Duration::MAX);
             } else {
@@ -161,8 +160,11 @@ impl<C: Busy> Hot<C> {
 
     /// Visits one connection after the other, until the sweep is over. If a handler has kept this
     /// thread, another thread sweeps, and this one goes on with the handler's connection.
-    fn sweep(&self, place: usize) -> Option<Given<C>> {
-        let mut set = self.set.lock();
+    fn sweep<'m>(
+        &'m self,
+        mut set: MutexGuard<'m, BusySet<C>>,
+        place: usize,
+    ) -> Result<Given<C>, MutexGuard<'m, BusySet<C>>> {
         let mut misses = 0;
         while let Some((mut lendable, others)) = set.next() {
             drop(set);
@@ -172,37 +174,42 @@ impl<C: Busy> Hot<C> {
             }
             let (visit, is_kept) = self.visit(&mut lendable.connection, &self.steps[place]);
             if is_kept {
-                if !matches!(visit, Err(Work::End(Outcome::Upgrade(_)))) {
-                    self.slow.mark(lendable.connection.route_key());
-                }
-                return Some((lendable, visit.err().unwrap_or(Work::Wait)));
+                self.slow.mark(lendable.connection.route_key());
+                return Ok((lendable, visit.err().unwrap_or(Work::Wait)));
             }
-            let is_hit = !matches!(visit, Ok(false));
-            misses = if is_hit { 0 } else { misses + 1 };
-            self.served.fetch_add(u64::from(is_hit), Ordering::Relaxed);
+            misses = if matches!(visit, Ok(false)) {
+                misses + 1
+            } else {
+                0
+            };
+            let is_served = matches!(visit, Ok(true));
+            if is_served {
+                self.served.fetch_add(1, Ordering::Relaxed);
+            }
+            // Behind a slow handler the connection comes straight back. One whose requests come in
+            // pieces must first become hot again.
+            let is_slow = matches!(visit, Err(Work::Answer(_)))
+                && self.slow.find(|| lendable.connection.route_key()).is_some();
+            if visit.is_err() && !is_slow {
+                lendable.heat.cool();
+            }
             set = self.set.lock();
             let given = set.given.len();
             match visit {
-                Ok(_) => set.put_back(lendable, is_hit),
-                Err(work) => {
-                    // Behind a slow handler the connection comes straight back. One whose requests
-                    // come in pieces is to be hot again before.
-                    if self.slow.find(|| lendable.connection.route_key()).is_none() {
-                        lendable.heat.cool();
-                    }
-                    set.given.push_back((lendable, work));
-                }
+                Ok(_) => set.put_back(lendable, is_served),
+                Err(work) => set.given.push_back((lendable, work)),
             }
-            if set.judge(is_hit) {
-                self.set.notify_all();
-            } else if set.given.len() > given {
-                self.set.notify_one();
+            let grows = set.judge(is_served);
+            match set.given.len() - given + usize::from(grows) {
+                0 => {}
+                1 => self.set.notify_one(),
+                _ => self.set.notify_all(),
             }
         }
         if set.end_sweep(place) {
             self.set.notify_all();
         }
-        None
+        Err(set)
     }
 
     /// What a visit came to, and whether the watchman has ended the sweep meanwhile, since the

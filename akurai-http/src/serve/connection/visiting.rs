@@ -45,8 +45,9 @@ pub(crate) trait Busy: Send {
 
 impl Busy for Connection {
     fn go_on(&mut self, work: Work) -> Outcome {
-        // A socket that cannot wait again fails at its next read.
-        let _ = self.entry.reclaim();
+        if self.entry.reclaim().is_err() {
+            return Outcome::Gone;
+        }
         let next = match work {
             Work::Wait => self.next_request(),
             Work::Answer(next) => next,

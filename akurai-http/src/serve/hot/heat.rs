@@ -30,7 +30,7 @@ impl Heat {
     /// connection is hot.
     pub(crate) fn note(&mut self, served: u64) -> bool {
         let others = served.wrapping_sub(self.seen).saturating_sub(1);
-        self.seen = served;
+        (self.seen, self.misses) = (served, 0);
         // A server with little to do looks at no clock.
         if others < 2 {
             self.streak = 0;
@@ -107,6 +107,25 @@ mod tests {
         // After one at which the clock was not read, the next one's time is too long.
         requests[5] = (dense, 1);
         check(&requests, &[F, F, F, F, true, F, F, F, F, F, true]);
+    }
+
+    #[test]
+    fn a_connection_that_is_silent_among_visits_is_cool() {
+        let mut heat = Heat {
+            streak: STREAK,
+            ..Heat::default()
+        };
+        for _ in 0..3 {
+            assert!((1..MISSES).all(|_| !heat.is_silent(false)));
+            // A visit that finds something, or a request to a thread, begins it again.
+            assert!(!heat.is_silent(true));
+            assert!((1..MISSES).all(|_| !heat.is_silent(false)));
+            heat.note(0);
+        }
+        heat.streak = STREAK;
+        assert!((1..MISSES).all(|_| !heat.is_silent(false)));
+        assert!(heat.is_silent(false));
+        assert_eq!(heat.streak, 0);
     }
 
     #[test]

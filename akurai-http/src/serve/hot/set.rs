@@ -70,8 +70,9 @@ impl<C> BusySet<C> {
         if self.closed_until > Some(monitor::now()) {
             return Err(lendable);
         }
-        if self.sweeping() == 0 {
-            self.begin_window();
+        if self.wanted == 0 || self.sweeping() == 0 {
+            // What was before is no time of these visits.
+            self.begun = monitor::now();
         }
         self.wanted = self.wanted.max(1);
         self.lent.push_back(lendable);
@@ -117,8 +118,8 @@ impl<C> BusySet<C> {
         is_wanted.then(|| self.free.pop()).flatten()
     }
 
-    /// Ends a sweep. It leaves no connection behind when nobody is to sweep: then this is true, and
-    /// waiting threads are to look.
+    /// Ends a sweep. It leaves no connection behind when nobody is to sweep. True if it gave
+    /// connections to waiting threads, which are to look.
     pub(super) fn end_sweep(&mut self, place: usize) -> bool {
         self.free.push(place);
         let leaves = self.wanted == 0 && self.has_lent();
@@ -135,8 +136,8 @@ impl<C> BusySet<C> {
         for (place, step) in steps.iter().enumerate() {
             let now = step.load(order);
             let is_kept = now % 2 == 1 && now == self.seen[place] && self.has_lent();
-            // The thread in the handler finds another number than its own. The next sweep in this
-            // place goes on from there.
+            // Three, so that the number is even again, and never the one to which the thread in the
+            // handler counts. The next sweep in this place goes on from there.
             if is_kept && step.compare_exchange(now, now + 3, order, order).is_ok() {
                 self.free.push(place);
             }
@@ -144,11 +145,7 @@ impl<C> BusySet<C> {
         }
     }
 
-    fn begin_window(&mut self) {
-        (self.begun, self.visits, self.hits) = (monitor::now(), 0, 0);
-    }
-
-    /// Notes a visit, and decides how many threads sweep. True if waiting threads are to look.
+    /// Notes a visit, and decides how many threads sweep. True if there is to be one more.
     pub(super) fn judge(&mut self, is_hit: bool) -> bool {
         if self.wanted == 0 {
             return false;
@@ -159,13 +156,13 @@ impl<C> BusySet<C> {
             return false;
         }
         let (hits, visits, time) = (self.hits, self.visits, monitor::now() - self.begun);
-        self.begin_window();
+        (self.begun, self.visits, self.hits) = (monitor::now(), 0, 0);
         let is_full = hits > visits / 4 * 3;
-        // If a request takes longer, the switch that it spares hardly matters, and its handler may
-        // well wait. With fewer hits, waiting is cheaper than looking.
+        // If a visit takes longer than `PACE`, the switch that it spares hardly matters, and its
+        // handler may well wait. With fewer hits, waiting is cheaper than looking.
         let is_slow = is_full && time * self.sweeping() as u32 > PACE * hits as u32;
         if is_slow || hits < visits / 8 {
-            self.wanted = if is_slow { 0 } else { self.wanted - 1 };
+            self.wanted -= 1;
             if self.wanted > 0 {
                 return false;
             }
@@ -175,7 +172,7 @@ impl<C> BusySet<C> {
             }
             let growth = if is_slow { 16 } else { 2 };
             self.pause = (self.pause * growth).clamp(PAUSE, LONGEST_PAUSE);
-            return true;
+            return false;
         }
         if hits >= visits / 4 {
             // The first lull after this is only a lull.

@@ -16,7 +16,8 @@ const SLOW: Duration = Duration::from_micros(500);
 
 #[derive(Default)]
 pub(crate) struct SlowRoutes {
-    /// How many fast requests are left until a route counts as fast.
+    /// How many fast requests are left until a route counts as fast. Nested, since std has defaults
+    /// of arrays up to 32.
     marks: [[AtomicU8; 32]; PLACES / 32],
     /// A route was marked once.
     has_marks: AtomicBool,
