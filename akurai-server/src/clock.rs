@@ -3,9 +3,18 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
+/// The time; in a model test, the model's.
+pub(crate) fn now() -> Instant {
+    #[cfg(test)]
+    if let Some(now) = crate::model::now() {
+        return now;
+    }
+    Instant::now()
+}
+
 /// The point in time after this wait. If that overflows, it is a hundred years from now.
 pub(crate) fn after(wait: Duration) -> Instant {
-    let now = Instant::now();
+    let now = now();
     now.checked_add(wait)
         .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400))
 }

@@ -36,6 +36,10 @@ pub mod guide;
 mod hub;
 mod lock;
 mod metrics;
+#[cfg(test)]
+#[path = "../../tests/model/scheduler.rs"]
+#[allow(dead_code, reason = "other crates use the rest")]
+mod model;
 #[allow(unsafe_code)]
 mod signals;
 

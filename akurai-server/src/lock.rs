@@ -4,7 +4,11 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::clock::now;
+
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    #[cfg(test)]
+    crate::model::step_to(mutex);
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -17,7 +21,7 @@ pub(crate) fn wait<'a, T>(
     match deadline {
         None => condvar.wait(guard).unwrap_or_else(PoisonError::into_inner),
         Some(deadline) => {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(now());
             let waited = condvar.wait_timeout(guard, left);
             waited.unwrap_or_else(PoisonError::into_inner).0
         }

@@ -11,7 +11,7 @@
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -216,7 +216,10 @@ impl Run {
             self.failure.get_or_insert(failure.to_owned());
         }
         if self.failure.is_some() {
-            return ids.find(|id| self.threads[*id].state != ThreadState::Done);
+            let is_left = |id: &usize| self.threads[*id].state != ThreadState::Done;
+            // This one may wait for a lock that another gives back.
+            let other = ids.clone().find(|id| *id != me && is_left(id));
+            return other.or_else(|| ids.find(is_left));
         }
         let mut ready: Vec<usize> = ids
             .filter(|id| self.threads[*id].state == ThreadState::Ready)
@@ -282,6 +285,23 @@ pub(super) fn step() {
     if let Some((scheduler, me)) = me() {
         if scheduler.run().failure.is_none() {
             scheduler.go_on(me);
+        }
+    }
+}
+
+/// As [`step`], in front of a lock that another thread may hold while it takes a step. The caller
+/// goes on when the lock is free.
+pub(super) fn step_to<T>(mutex: &Mutex<T>) {
+    step();
+    let Some((scheduler, me)) = me() else {
+        return;
+    };
+    while matches!(mutex.try_lock(), Err(TryLockError::WouldBlock)) {
+        let has_failed = scheduler.run().failure.is_some();
+        match has_failed {
+            // The thread with the lock ends, too, and gives it back.
+            true => scheduler.go_on(me),
+            false => pass_time(Duration::ZERO),
         }
     }
 }

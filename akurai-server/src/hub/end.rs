@@ -58,8 +58,8 @@ impl Hub {
         if topic.len() > TOPIC_BYTES {
             return;
         }
-        if let Some(topic) = self.inner.shared.topics.end(topic) {
-            let (before, _) = self.inner.shared.ring.end();
+        let (before, _) = self.inner.shared.ring.end();
+        if let Some(topic) = self.inner.shared.topics.end(topic, before) {
             for mailbox in &self.inner.threads.event_streams {
                 mailbox.put(StreamChange::End(Arc::clone(&topic), before));
             }

@@ -18,7 +18,7 @@ use super::shared::Shared;
 use super::stored_event::{self, StoredEvent};
 use super::subscriber::Subscriber;
 use crate::EventId;
-use crate::clock::{after, jitter};
+use crate::clock::{after, jitter, now};
 
 /// How often the thread looks at a share of the subscribers.
 const TICK: Duration = Duration::from_millis(250);
@@ -81,7 +81,7 @@ impl EventStreams {
             early: Vec::new(),
             ending: Vec::new(),
             scratch: Vec::new(),
-            next_tick: Instant::now() + TICK,
+            next_tick: now() + TICK,
             look_at: 0,
             stopping: false,
         }
@@ -118,7 +118,7 @@ impl EventStreams {
     /// Until when the thread may wait for a pass.
     fn deadline(&self) -> Instant {
         if !self.lap.is_empty() {
-            return Instant::now();
+            return now();
         }
         let retry = self.stalled.first();
         retry.map_or(self.next_tick, |&(at, _)| at.min(self.next_tick))
@@ -157,20 +157,12 @@ impl EventStreams {
         } = arrival;
         let options = &self.shared.options;
         // It was still on its way when its topic was ended.
-        let is_over = self.shared.topics.is_ended_since(ends, &topics);
+        let is_over = self.shared.topics.ended_since(ends, &topics);
         let ends = after(jitter(options.lifetime, 8));
         let retry = SseEvent::default().retry(jitter(options.retry, 2));
         let mut subscriber = Subscriber::new(socket, topics, ends);
-        if is_over {
-            self.shared.counts.ended.add(1);
-            if let Cursor::Now(id) = cursor {
-                // Otherwise its client would come back without an id, and begin at a later "now".
-                let here = SseEvent::default().id(id.to_string());
-                subscriber
-                    .backlog
-                    .queue_own(here.encode().expect("an id of ours"));
-            }
-            return self.finish(subscriber);
+        if let Some(before) = is_over {
+            return self.end_arrival(subscriber, &cursor, before);
         }
         subscriber
             .backlog
@@ -341,7 +333,7 @@ impl EventStreams {
 
     /// Looks at a share of the subscribers. All of them are looked at within a sweep.
     fn tick(&mut self) {
-        let now = Instant::now();
+        let now = now();
         if now < self.next_tick {
             return;
         }

@@ -4,6 +4,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::ring::BATCH;
+use crate::clock::now;
 use crate::lock::{self, lock};
 
 /// After a pass that took a while, a thread rests three quarters of the time that the pass took,
@@ -95,7 +96,7 @@ impl<T> Mailbox<T> {
     pub(crate) fn rest(&self, pass: Duration) {
         if pass >= SHORT_PASS {
             let rest = (pass * 3 / 4).min(LONGEST_REST);
-            drop(self.wait_for(BATCH, Some(Instant::now() + rest)));
+            drop(self.wait_for(BATCH, Some(now() + rest)));
         }
     }
 
@@ -107,8 +108,15 @@ impl<T> Mailbox<T> {
         let mut state = self.lock();
         state.wakes_at = Some(signals);
         while state.signals < signals {
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            if deadline.is_some_and(|deadline| deadline <= now()) {
                 break;
+            }
+            #[cfg(test)]
+            if crate::model::is_running() {
+                let left = |deadline: Instant| deadline.saturating_duration_since(now());
+                let most = deadline.map_or(Duration::MAX, left);
+                state = crate::model::wait(&self.state, state, most).0;
+                continue;
             }
             state = lock::wait(&self.signalled, state, deadline);
         }
@@ -126,6 +134,8 @@ impl<T> Mailbox<T> {
             .is_some_and(|signals| signals <= state.signals)
         {
             state.wakes_at = None;
+            #[cfg(test)]
+            crate::model::wake_one(&self.state);
             self.signalled.notify_one();
         }
     }

@@ -9,6 +9,7 @@ use akurai_http::Socket;
 
 use super::backlog::{Backlog, Flushed};
 use super::early::Early;
+use crate::clock::now;
 
 /// If something waits when it is dropped, its client gets a cut stream.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Subscriber {
             early: None,
             told: 0,
             backlog: Backlog::default(),
-            last_write: Instant::now(),
+            last_write: now(),
             stalled: None,
             retry_at: None,
             ends,
@@ -87,10 +88,10 @@ impl Subscriber {
         });
         if self.backlog.bytes() < before {
             self.stalled = None;
-            self.last_write = Instant::now();
+            self.last_write = now();
         }
         if flushed == Flushed::Stalled {
-            self.stalled.get_or_insert_with(Instant::now);
+            self.stalled.get_or_insert_with(now);
         }
         flushed
     }

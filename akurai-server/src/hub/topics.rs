@@ -18,24 +18,25 @@ pub(crate) struct Topics {
     pub(crate) notices: Arc<Notices>,
 }
 
-/// The topics whose subscribers were ended last, for those that were still on their way then.
+/// The topics whose subscribers were ended last, for those that were still on their way then. Each
+/// has the number of the first event that these do not get.
 #[derive(Default)]
 struct Ends {
     count: u64,
     /// The last of them is the newest.
-    recent: VecDeque<Arc<str>>,
+    recent: VecDeque<(Arc<str>, u64)>,
 }
 
 impl Topics {
-    /// Notes that the subscribers of a topic are ended. Returns the topic's shared name, `None` if
-    /// it has none.
-    pub(crate) fn end(&self, topic: &str) -> Option<Arc<str>> {
+    /// Notes that the subscribers of a topic are ended before the event with this number. Returns
+    /// the topic's shared name, `None` if it has none.
+    pub(crate) fn end(&self, topic: &str, before: u64) -> Option<Arc<str>> {
         let mut ends = lock(&self.ends);
         ends.count += 1;
         if ends.recent.len() == RECENT_ENDS {
             ends.recent.pop_front();
         }
-        ends.recent.push_back(Arc::from(topic));
+        ends.recent.push_back((Arc::from(topic), before));
         drop(ends);
         let present = lock(&self.present);
         present
@@ -48,13 +49,18 @@ impl Topics {
         lock(&self.ends).count
     }
 
-    /// Whether one of these topics was ended after `ends` ends. After very many it may say so of
-    /// others too: a stream that ends so has an id to come back with, and loses nothing.
-    pub(crate) fn is_ended_since(&self, ends: u64, topics: &[Arc<str>]) -> bool {
+    /// The number of the event before which one of these topics was ended after `ends` ends; `None`
+    /// if none was. After very many it may say so of others too: a stream that ends so has an id to
+    /// come back with, and loses nothing.
+    pub(crate) fn ended_since(&self, ends: u64, topics: &[Arc<str>]) -> Option<u64> {
         let known = lock(&self.ends);
         let later = usize::try_from(known.count - ends).unwrap_or(usize::MAX);
-        let mut recent = known.recent.iter().rev().take(later);
-        later > known.recent.len() || recent.any(|topic| topics.contains(topic))
+        if later > known.recent.len() {
+            return Some(0);
+        }
+        let recent = known.recent.iter().rev().take(later);
+        let of_topics = recent.filter(|(topic, _)| topics.contains(topic));
+        of_topics.map(|&(_, before)| before).min()
     }
 
     pub(crate) fn add_gauge(&self, topic: &str) {
@@ -114,20 +120,20 @@ mod tests {
         let topics = Topics::default();
         let of =
             |names: &[&str]| -> Vec<Arc<str>> { names.iter().map(|&name| name.into()).collect() };
-        assert_eq!(topics.end("a"), None);
+        assert_eq!(topics.end("a", 5), None);
         let since = topics.ends();
-        assert!(!topics.is_ended_since(since, &of(&["a", "b"])));
+        assert_eq!(topics.ended_since(since, &of(&["a", "b"])), None);
         topics.joined("b");
-        assert_eq!(topics.end("b").as_deref(), Some("b"));
-        assert!(topics.is_ended_since(since, &of(&["a", "b"])));
-        assert!(!topics.is_ended_since(since, &of(&["a"])));
+        assert_eq!(topics.end("b", 7).as_deref(), Some("b"));
+        assert_eq!(topics.ended_since(since, &of(&["a", "b"])), Some(7));
+        assert_eq!(topics.ended_since(since, &of(&["a"])), None);
         // It never names more than the last, and then takes no risk.
         for _ in 1..RECENT_ENDS {
-            topics.end("c");
+            topics.end("c", 9);
         }
-        assert!(!topics.is_ended_since(since, &of(&["a"])));
-        topics.end("c");
-        assert!(topics.is_ended_since(since, &of(&["a"])));
+        assert_eq!(topics.ended_since(since, &of(&["a"])), None);
+        topics.end("c", 9);
+        assert_eq!(topics.ended_since(since, &of(&["a"])), Some(0));
         assert_eq!(lock(&topics.ends).recent.len(), RECENT_ENDS);
     }
 }

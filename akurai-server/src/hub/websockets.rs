@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use akurai_ws::{Error, Prepared, Sender};
 
@@ -14,6 +14,7 @@ use super::ring::BATCH;
 use super::shared::Shared;
 use super::stored_event::StoredEvent;
 use crate::EventId;
+use crate::clock::now;
 
 /// The close code for a subscriber that missed events, and should come back (RFC 6455 §7.4, IANA:
 /// "Try Again Later").
@@ -119,6 +120,8 @@ impl MemberMailbox {
 
     /// Signals a new event; does not wake the thread if there are no members.
     pub(crate) fn signal(&self) {
+        #[cfg(test)]
+        crate::model::step();
         if self.members.load(Ordering::Relaxed) > 0 {
             self.mailbox.signal();
         }
@@ -146,7 +149,7 @@ pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
     let mut connections: HashSet<Arc<Sender>> = HashSet::new();
     let mut next = shared.ring.end().0;
     loop {
-        let deadline = (!newcomers.is_empty()).then(|| Instant::now() + TICK);
+        let deadline = (!newcomers.is_empty()).then(|| now() + TICK);
         // An event that is published after a topic's end is not of this pass unless that end is.
         let pass = mailbox.mailbox.wait_with(deadline, || shared.ring.end().0);
         let Some((changes, end)) = pass else {
@@ -193,10 +196,10 @@ pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
                 }
             }
         }
-        let begun = Instant::now();
+        let begun = now();
         deliver(shared, &members, &mut next, end);
         place(shared, &mut newcomers, &mut members, next);
-        mailbox.mailbox.rest(begun.elapsed());
+        mailbox.mailbox.rest(now() - begun);
     }
 }
 
@@ -358,10 +361,10 @@ fn deliver_topics<'m>(
 /// share the members after it for this pass.
 fn each<M: Sync>(members: &[M], write: impl Fn(&M) + Sync) {
     for (at, member) in members.iter().enumerate() {
-        let begun = Instant::now();
+        let begun = now();
         write(member);
         let rest = &members[at + 1..];
-        if begun.elapsed() >= STALL && !rest.is_empty() {
+        if now() - begun >= STALL && !rest.is_empty() {
             let write = &write;
             thread::scope(|scope| {
                 for part in rest.chunks(rest.len().div_ceil(HELPERS)) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::backlog::Flushed;
 use super::super::subscriber::Subscriber;
 use super::{EventStreams, TICK};
+use crate::clock::now;
 
 /// How many subscribers the thread writes to before it looks for new events again.
 pub(super) const WRITES: usize = 16;
@@ -46,7 +47,7 @@ impl Lap {
         let (slot, _) = self.waiting.pop_front()?;
         if self.left == 0 {
             self.left = self.waiting.len() + 1;
-            self.begun = Some(Instant::now());
+            self.begun = Some(now());
             self.is_looked_after = false;
         }
         self.left -= 1;
@@ -62,7 +63,7 @@ impl Lap {
     /// How long the lap took, if it is over.
     fn end(&mut self) -> Option<Duration> {
         match self.left {
-            0 => Some(self.begun.take()?.elapsed()),
+            0 => Some(now() - self.begun.take()?),
             _ => None,
         }
     }
@@ -99,7 +100,7 @@ impl EventStreams {
                 let (events, bytes) = subscriber.backlog.slowness();
                 let stalled = subscriber
                     .stalled
-                    .map_or(Duration::ZERO, |since| since.elapsed());
+                    .map_or(Duration::ZERO, |since| now() - since);
                 if events > options.max_backlog_events
                     || bytes > options.max_backlog_bytes
                     || stalled > options.no_progress
@@ -109,7 +110,7 @@ impl EventStreams {
                     return;
                 }
                 let pause = (stalled / 4).clamp(FIRST_RETRY, TICK);
-                let at = Instant::now() + pause;
+                let at = now() + pause;
                 subscriber.retry_at = Some(at);
                 self.stalled.insert((at, slot));
             }
@@ -121,7 +122,7 @@ impl EventStreams {
         if self.stalled.is_empty() {
             return;
         }
-        let now = Instant::now();
+        let now = now();
         while let Some(&(at, slot)) = self.stalled.first() {
             if at > now {
                 break;

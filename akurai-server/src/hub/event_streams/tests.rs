@@ -66,6 +66,14 @@ fn what_a_topic_keeps_does_not_take_a_pass_beyond_its_end() {
 
 /// An event stream that has begun: its subscriber to the topic `a`, and what the client gets.
 fn subscriber() -> (Subscriber, Client, Events) {
+    let (socket, client, events) = open();
+    let ends = Instant::now() + Duration::from_secs(60);
+    let subscriber = Subscriber::new(socket, Box::new([Arc::from("a")]), ends);
+    (subscriber, client, events)
+}
+
+/// An event stream that has begun: its socket, and what the client gets.
+fn open() -> (Socket, Client, Events) {
     let (give, given) = mpsc::channel();
     let client = Client::new(move |_: &Request| {
         let give = give.clone();
@@ -74,9 +82,7 @@ fn subscriber() -> (Subscriber, Client, Events) {
     let events = client.events("/").unwrap();
     let socket: Socket = given.recv().unwrap();
     socket.set_nonblocking(true).unwrap();
-    let ends = Instant::now() + Duration::from_secs(60);
-    let subscriber = Subscriber::new(socket, Box::new([Arc::from("a")]), ends);
-    (subscriber, client, events)
+    (socket, client, events)
 }
 
 #[test]
@@ -104,6 +110,39 @@ fn a_stream_ends_behind_what_its_client_has_yet_to_take() {
     drop(subscriber);
     let data = reader.join().unwrap();
     assert!(data == [&*text, "last"], "{} events", data.len());
+}
+
+/// Its arrival and the end wait in the same mailbox.
+#[test]
+fn a_stream_on_its_way_gets_what_came_before_its_topics_end() {
+    for is_back in [false, true] {
+        let (socket, _client, events) = open();
+        let mut streams = streams(HubOptions::default());
+        let shared = Arc::clone(&streams.shared);
+        let from = shared.ring.publish("a", "", "earlier").unwrap();
+        let arrival = Arrival {
+            socket,
+            topics: Box::new([shared.topics.joined("a")]),
+            cursor: match is_back {
+                true => Cursor::After(from),
+                false => Cursor::Now(from),
+            },
+            ends: shared.topics.ends(),
+        };
+        shared.ring.publish("a", "", "before").unwrap();
+        shared.ring.publish("b", "", "another").unwrap();
+        let (before, _) = shared.ring.end();
+        let topic = shared.topics.end("a", before).unwrap();
+        shared.ring.publish("a", "", "behind").unwrap();
+        let changes = vec![
+            StreamChange::Arrival(arrival),
+            StreamChange::End(topic, before),
+        ];
+        streams.work(changes, shared.ring.end().0);
+        drop(streams);
+        let data = events.map(|event| event.unwrap().data);
+        assert_eq!(data.collect::<Vec<_>>(), ["before"]);
+    }
 }
 
 #[test]
