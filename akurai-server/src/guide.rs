@@ -1,6 +1,6 @@
-//! Pages of instructions: how to write a program, run a server, put a proxy in front, speak TLS,
-//! choose a machine size, migrate a program, keep it secure, or let only some users follow an event
-//! stream. A page lists all limits, and one says how Akurai works inside.
+//! Pages of instructions: a tutorial, short answers, how to write a program, run a server, put a
+//! proxy in front, speak TLS, choose a machine size, migrate a program, keep it secure, or let only
+//! some users follow an event stream. A page lists all limits, and one says how Akurai works inside.
 //!
 //! These modules exist only in the documentation. The same pages can be read as files, in
 //! `akurai-server/docs`.
@@ -10,7 +10,9 @@
 /// this file, and by its page's line plus the lines of this text.)
 macro_rules! links {
     () => {
-        "[`building`]: crate::guide::building
+        "[`tutorial`]: crate::guide::tutorial
+[`howdoi`]: crate::guide::howdoi
+[`building`]: crate::guide::building
 [`deploying`]: crate::guide::deploying
 [`proxies`]: crate::guide::proxies
 [`tls`]: crate::guide::tls
@@ -23,6 +25,14 @@ macro_rules! links {
 "
     };
 }
+
+#[doc = links!()]
+#[doc = include_str!("../docs/tutorial.md")]
+pub mod tutorial {}
+
+#[doc = links!()]
+#[doc = include_str!("../docs/howdoi.md")]
+pub mod howdoi {}
 
 #[doc = links!()]
 #[doc = include_str!("../docs/building.md")]

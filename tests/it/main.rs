@@ -68,6 +68,7 @@ mod suspended;
 mod threads;
 mod tidy;
 mod topics;
+mod tutorial;
 #[cfg(unix)]
 mod unix_sockets;
 mod ws_endings;
