@@ -2,9 +2,15 @@
 
 mod entry;
 mod exchange;
+#[cfg(test)]
+#[path = "../../../tests/model/scheduler.rs"]
+#[allow(dead_code, clippy::duplicate_mod, reason = "each model has its own")]
+mod model;
 mod outcomes;
+#[cfg(all(test, unix))]
+mod stopping;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::mem;
@@ -27,7 +33,7 @@ use crate::{RequestError, Stats};
 /// All connections of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    entries: Mutex<HashMap<u64, Weak<RegistryEntry>>>,
+    entries: Mutex<BTreeMap<u64, Weak<RegistryEntry>>>,
     next_id: AtomicU64,
     /// Connections that speak HTTP.
     open: AtomicUsize,
@@ -145,6 +151,8 @@ impl Registry {
     ) -> Arc<RegistryEntry> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let entry = Arc::new(RegistryEntry::new(transport, peer, limits, id, self));
+        #[cfg(test)]
+        model::step();
         lock(&self.entries).insert(entry.id, Arc::downgrade(&entry));
         entry
     }
@@ -212,6 +220,8 @@ impl Registry {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
+        #[cfg(test)]
+        model::step();
         self.stopping.load(Ordering::SeqCst)
     }
 
@@ -219,14 +229,22 @@ impl Registry {
     pub(crate) fn stop(&self, grace: Duration) {
         // The flag comes first: a thread that sees the deadline closes idle connections, and no
         // connection may become idle after that.
+        #[cfg(test)]
+        model::step();
         self.stopping.store(true, Ordering::SeqCst);
         let asked_for = after(grace);
         {
+            #[cfg(test)]
+            model::step();
             let mut deadline = lock(&self.deadline);
             *deadline = Some(deadline.map_or(asked_for, |known| known.min(asked_for)));
+            #[cfg(test)]
+            model::wake(&self.deadline);
             self.asked.notify_all();
         }
         // The server stops meanwhile, however long the application takes.
+        #[cfg(test)]
+        model::step_to(&self.on_stop);
         let on_stop = mem::take(&mut *lock(&self.on_stop));
         on_stop.into_iter().for_each(|call| self.call(call));
     }
@@ -234,6 +252,8 @@ impl Registry {
     /// Calls `call` when the stop begins, or now if it has begun.
     pub(crate) fn on_stop(&self, call: Box<dyn FnOnce() + Send>) {
         {
+            #[cfg(test)]
+            model::step_to(&self.on_stop);
             let mut on_stop = lock(&self.on_stop);
             // `stop` sets the flag before it takes the list.
             if !self.is_stopping() {
@@ -254,6 +274,11 @@ impl Registry {
     pub(crate) fn wait_for_stop(&self) {
         let mut deadline = lock(&self.deadline);
         while deadline.is_none() {
+            #[cfg(test)]
+            if model::is_running() {
+                deadline = model::wait(&self.deadline, deadline, Duration::MAX).0;
+                continue;
+            }
             deadline = wait(&self.asked, deadline);
         }
     }
@@ -273,7 +298,7 @@ impl Registry {
     pub(crate) fn close_idle(&self, with_hook: bool) {
         for entry in self.entries() {
             if entry.owes_nothing() && (with_hook || !entry.has_stop_hook()) {
-                let _ = entry.transport.shutdown(Shutdown::Read);
+                entry.end_input(Shutdown::Read);
             }
         }
     }
@@ -298,11 +323,13 @@ impl Registry {
     pub(crate) fn close_all(&self) {
         for entry in self.entries() {
             entry.make_room();
-            let _ = entry.transport.shutdown(Shutdown::Both);
+            entry.end_input(Shutdown::Both);
         }
     }
 
     fn entries(&self) -> Vec<Arc<RegistryEntry>> {
+        #[cfg(test)]
+        model::step();
         lock(&self.entries)
             .values()
             .filter_map(Weak::upgrade)
