@@ -2,7 +2,13 @@
 
 mod entry;
 mod exchange;
+#[cfg(test)]
+#[path = "../../../tests/model/scheduler.rs"]
+#[allow(dead_code, clippy::duplicate_mod, reason = "each model has its own")]
+mod model;
 mod outcomes;
+#[cfg(all(test, unix))]
+mod stopping;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -146,6 +152,8 @@ impl Registry {
     ) -> Arc<RegistryEntry> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let entry = Arc::new(RegistryEntry::new(transport, peer, limits, id, self));
+        #[cfg(test)]
+        model::step();
         lock(&self.entries).insert(entry.id, Arc::downgrade(&entry));
         entry
     }
@@ -226,6 +234,8 @@ impl Registry {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
+        #[cfg(test)]
+        model::step();
         self.stopping.load(Ordering::SeqCst)
     }
 
@@ -233,14 +243,22 @@ impl Registry {
     pub(crate) fn stop(&self, grace: Duration) {
         // The flag comes first: a thread that sees the deadline closes idle connections, and no
         // connection may become idle after that.
+        #[cfg(test)]
+        model::step();
         self.stopping.store(true, Ordering::SeqCst);
         let asked_for = after(grace);
         {
+            #[cfg(test)]
+            model::step();
             let mut deadline = lock(&self.deadline);
             *deadline = Some(deadline.map_or(asked_for, |known| known.min(asked_for)));
+            #[cfg(test)]
+            model::wake(&self.deadline);
             self.asked.notify_all();
         }
         // The server stops meanwhile, however long the application takes.
+        #[cfg(test)]
+        model::step_to(&self.on_stop);
         let on_stop = mem::take(&mut *lock(&self.on_stop));
         on_stop.into_iter().for_each(|call| self.call(call));
     }
@@ -248,6 +266,8 @@ impl Registry {
     /// Calls `call` when the stop begins, or now if it has begun.
     pub(crate) fn on_stop(&self, call: Box<dyn FnOnce() + Send>) {
         {
+            #[cfg(test)]
+            model::step_to(&self.on_stop);
             let mut on_stop = lock(&self.on_stop);
             // `stop` sets the flag before it takes the list.
             if !self.is_stopping() {
@@ -268,6 +288,11 @@ impl Registry {
     pub(crate) fn wait_for_stop(&self) {
         let mut deadline = lock(&self.deadline);
         while deadline.is_none() {
+            #[cfg(test)]
+            if model::is_running() {
+                deadline = model::wait(&self.deadline, deadline, Duration::MAX).0;
+                continue;
+            }
             deadline = wait(&self.asked, deadline);
         }
     }
@@ -287,7 +312,7 @@ impl Registry {
     pub(crate) fn close_idle(&self, with_hook: bool) {
         for entry in self.entries() {
             if entry.owes_nothing() && (with_hook || !entry.has_stop_hook()) {
-                let _ = entry.transport.shutdown(Shutdown::Read);
+                entry.end_input(Shutdown::Read);
             }
         }
     }
@@ -312,7 +337,7 @@ impl Registry {
     pub(crate) fn close_all(&self) {
         for entry in self.entries() {
             entry.make_room();
-            let _ = entry.transport.shutdown(Shutdown::Both);
+            entry.end_input(Shutdown::Both);
             // What the client sent between these two calls may have filled the buffer again. Then the
             // answer to its next probe tells it that there is room.
             entry.make_room();
@@ -320,6 +345,8 @@ impl Registry {
     }
 
     fn entries(&self) -> Vec<Arc<RegistryEntry>> {
+        #[cfg(test)]
+        model::step();
         lock(&self.entries)
             .values()
             .filter_map(Weak::upgrade)

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+use super::model;
 use super::outcomes::{Direction, Outcomes};
 use super::{Registry, Traffic, take_place};
 use crate::io::contain::contain;
@@ -45,7 +47,7 @@ pub(crate) struct RegistryEntry {
     /// How the reads and writes of the upgrade's owner went, if anybody asks.
     outcomes: OnceLock<Arc<Outcomes>>,
     /// What to do when the upgrade ends, if the program logs it.
-    end: Mutex<Option<Box<UpgradeEnd>>>,
+    pub(super) end: Mutex<Option<Box<UpgradeEnd>>>,
     pub(super) id: u64,
     registry: Arc<Registry>,
 }
@@ -224,6 +226,8 @@ impl RegistryEntry {
 
     /// Whether the server owes its client no answer: it waits for a request, or was upgraded.
     pub(super) fn owes_nothing(&self) -> bool {
+        #[cfg(test)]
+        model::step();
         matches!(self.phase.load(Ordering::SeqCst), IDLE | UPGRADED)
     }
 
@@ -233,6 +237,8 @@ impl RegistryEntry {
         // A thread that stops the server sets its flag before it looks for idle connections. We
         // look at the flag after we became idle. So one of the two sees the other.
         let phase = if first { UNASKED } else { IDLE };
+        #[cfg(test)]
+        model::step();
         self.phase.store(phase, Ordering::SeqCst);
         !self.registry.is_stopping()
     }
@@ -245,13 +251,22 @@ impl RegistryEntry {
     /// Ends its input if its first request has not come.
     pub(crate) fn close_unasked(&self) {
         if self.is_unasked() {
-            let _ = self.transport.shutdown(Shutdown::Read);
+            self.end_input(Shutdown::Read);
         }
+    }
+
+    /// Ends its input, or both directions.
+    pub(super) fn end_input(&self, how: Shutdown) {
+        let _ = self.transport.shutdown(how);
+        #[cfg(test)]
+        model::wake(&self.end);
     }
 
     /// Says that a request has arrived.
     pub(crate) fn set_busy(&self) {
         // A shutdown that does not see this yet acts as if it had come a moment earlier.
+        #[cfg(test)]
+        model::step();
         self.phase.store(BUSY, Ordering::Release);
     }
 
@@ -289,12 +304,16 @@ impl RegistryEntry {
         self.is_event_stream
             .store(is_event_stream, Ordering::Relaxed);
         self.registry.open.fetch_sub(1, Ordering::Relaxed);
+        #[cfg(test)]
+        model::step();
         if let Some(hook) = hook {
             let _ = self.stop_hook.set(hook); // A connection is upgraded once.
         }
+        #[cfg(test)]
+        model::step();
         self.phase.store(UPGRADED, Ordering::SeqCst);
         if self.registry.is_stopping() && !self.call_stop_hook() {
-            let _ = self.transport.shutdown(Shutdown::Read);
+            self.end_input(Shutdown::Read);
         }
     }
 
@@ -410,6 +429,8 @@ impl RegistryEntry {
 
     /// Whether the connection has a hook for a shutdown.
     pub(super) fn has_stop_hook(&self) -> bool {
+        #[cfg(test)]
+        model::step();
         self.stop_hook.get().is_some()
     }
 
