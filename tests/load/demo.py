@@ -8,9 +8,9 @@ import process
 
 class Demo(process.Demo):
     """A running demo. `files` is a directory that it serves, `descriptors` the most that it may
-    have, `environment` what it has in its environment besides."""
+    have, `environment` what it has in its environment besides, `options` more of its options."""
 
-    def __init__(self, arguments, files=None, descriptors=None, environment=()):
+    def __init__(self, arguments, files=None, descriptors=None, environment=(), options=()):
         def limit():
             if descriptors is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
@@ -18,7 +18,7 @@ class Demo(process.Demo):
         env = {**os.environ, **dict(environment)}
         served = () if files is None else ("--dir", files)
         super().__init__(
-            arguments.server, arguments.out / "demo.log", *served, preexec_fn=limit, env=env
+            arguments.server, arguments.out / "demo.log", *served, *options, preexec_fn=limit, env=env
         )
 
     def warm(self):

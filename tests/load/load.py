@@ -9,6 +9,7 @@ from pathlib import Path
 import bomb
 import clocks
 import descriptors
+import figures
 import long
 import restart
 import slow
@@ -20,6 +21,7 @@ from checks import Checks
 PARTS = {
     "slow": slow.check,
     "descriptors": descriptors.check,
+    "figures": figures.check,
     "stop": stop.check,
     "restart": restart.check,
     "bomb": bomb.check,
