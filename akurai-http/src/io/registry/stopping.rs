@@ -115,7 +115,7 @@ impl Scene {
             scene.hook_calls.fetch_add(1, Ordering::Relaxed);
             model::wake(&entry.end);
         };
-        entry.upgrade((op == UpgradeWithHook).then(|| StopHook::new(hook)));
+        entry.upgrade((op == UpgradeWithHook).then(|| StopHook::new(hook)), false);
         match op {
             UpgradeWithHook => {
                 model::step();
