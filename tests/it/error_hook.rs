@@ -12,7 +12,9 @@ use akurai_http::{
     App, Failure, FailureKind, Handle, Reply, Request, Response, Router, Server, Status, Upgrade,
     middleware, sse,
 };
-use akurai_tests::{Client, DEADLINE, Frame, TestServer, WsClient, eventually, handshake};
+use akurai_tests::{
+    Client, DEADLINE, Frame, TestServer, WsClient, eventually, handshake, this_program,
+};
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
@@ -436,9 +438,7 @@ fn a_failure_to_accept_is_told() {
     const NAME: &str = "error_hook::a_failure_to_accept_is_told";
     const ALONE: &str = "AKURAI_ALONE";
     if std::env::var_os(ALONE).is_none() {
-        let output = std::process::Command::new("sh")
-            .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
-            .arg(std::env::current_exe().expect("this is one"))
+        let output = this_program(&["sh", "-c", "ulimit -n 64; exec \"$0\" \"$@\""])
             .args([NAME, "--exact", "--nocapture"])
             .env(ALONE, "1")
             .output()
