@@ -79,6 +79,10 @@ fn subscriber() -> (Subscriber, Client, Events) {
     (subscriber, client, events)
 }
 
+#[cfg_attr(
+    windows,
+    ignore = "a write takes all bytes, however many, while there is any room"
+)]
 #[test]
 fn a_stream_ends_behind_what_its_client_has_yet_to_take() {
     let mut streams = streams(HubOptions::default());
@@ -239,6 +243,10 @@ fn early_subscribers_are_looked_after_once_in_a_lap() {
     assert!(streams.early.is_empty());
 }
 
+#[cfg_attr(
+    windows,
+    ignore = "a write takes all bytes, however many, while there is any room"
+)]
 #[test]
 fn a_subscriber_that_stalls_again_is_tried_again_once() {
     let (mut streams, mut clients) = crowd(2);
