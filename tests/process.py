@@ -170,12 +170,13 @@ class Process:
 
 
 class Demo(Process):
-    """The demo, on a free port of loopback or on this one."""
+    """The demo, on a free port of loopback or on this one. `runner` starts it where the system
+    alone cannot: an emulator."""
 
-    def __init__(self, server, log, *options, port=0, **around):
+    def __init__(self, server, log, *options, port=0, runner=(), **around):
         # The line below must not be an earlier demo's.
         Path(log).unlink(missing_ok=True)
-        command = [server, "--addr", f"127.0.0.1:{port}", "--quiet", *options]
+        command = [*runner, server, "--addr", f"127.0.0.1:{port}", "--quiet", *options]
         super().__init__(command, log, **around)
         says = re.compile(r"listening on http://127\.0\.0\.1:(\d+)$", re.MULTILINE)
         said = self.come_up("it says where it listens", lambda: says.search(self.log.read_text()))

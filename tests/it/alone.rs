@@ -18,8 +18,7 @@ pub(crate) fn is_alone(name: &str) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return true;
     }
-    let tests = std::env::current_exe().expect("this is one");
-    let output = std::process::Command::new(tests)
+    let output = akurai_tests::this_program(&[])
         .args([name, "--exact", "--nocapture"])
         .env(ALONE, "1")
         .output()

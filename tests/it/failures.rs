@@ -3,14 +3,15 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::process::Command;
 use std::sync::mpsc;
 
 use akurai_http::middleware::{self, Cors};
 use akurai_http::{
     Level, Limits, Reply, Request, Response, Router, SseOptions, Status, Upgrade, sse,
 };
-use akurai_tests::{Answer, Client, DEADLINE, Frame, TestServer, WsClient, eventually};
+use akurai_tests::{
+    Answer, Client, DEADLINE, Frame, TestServer, WsClient, eventually, this_program,
+};
 
 const ORIGIN: &str = "https://app.example";
 
@@ -198,7 +199,7 @@ fn told_by(name: &str) -> Option<String> {
     if std::env::var_os(ALONE).is_some() {
         return None;
     }
-    let output = Command::new(std::env::current_exe().expect("this is one"))
+    let output = this_program(&[])
         .args([name, "--exact", "--nocapture"])
         .env(ALONE, "1")
         .output()

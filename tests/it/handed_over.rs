@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use akurai_http::{App, Handle, Limits, Request, Response, Server};
-use akurai_tests::{Client, DEADLINE, Gate, TempDir, eventually};
+use akurai_tests::{Client, DEADLINE, Gate, TempDir, eventually, this_program};
 
 use crate::serving::PATIENCE;
 
@@ -278,7 +278,7 @@ mod stdin {
     }
 
     fn child(name: &str, stdin: impl Into<Stdio>) -> Child {
-        Command::new(std::env::current_exe().expect("this is one"))
+        this_program(&[])
             .args([
                 &format!("handed_over::stdin::{name}"),
                 "--exact",

@@ -7,6 +7,7 @@ use akurai_server::{Hub, Metrics};
 use akurai_tests::{TestServer, WsClient};
 use akurai_ws::upgrade;
 
+#[cfg(target_os = "linux")]
 use crate::alone::is_alone;
 use crate::hub::quick;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use akurai_http::{Request, Response, Router, Server};
 use akurai_server::{on_hangup, stop_on_signals};
-use akurai_tests::{Client, as_switched};
+use akurai_tests::{Client, as_switched, this_program};
 
 use crate::serving::PATIENCE;
 
@@ -44,13 +44,10 @@ impl Process {
     /// The test of this name in a child process. `sh` prepares the process first. If it does not,
     /// no signal is ignored, even if `nohup` runs the tests.
     pub(crate) fn start(name: &str, sh: &str) -> Process {
-        let tests = std::env::current_exe().expect("this is one");
         let by_default =
             "env --default-signal true 2>/dev/null && exec env --default-signal \"$0\" \"$@\";";
         let sh = if sh.is_empty() { by_default } else { sh };
-        let mut child = Command::new("sh")
-            .args(["-c", &format!("{sh} exec \"$0\" \"$@\"")])
-            .arg(tests)
+        let mut child = this_program(&["sh", "-c", &format!("{sh} exec \"$0\" \"$@\"")])
             .args([name, "--exact", "--nocapture"])
             .env(IS_CHILD, "1")
             .stdin(Stdio::null())

@@ -22,6 +22,7 @@ mod frame;
 mod gate;
 mod names;
 mod poll;
+mod program;
 mod random;
 mod server;
 mod session;
@@ -38,6 +39,7 @@ pub use frame::{Frame, LengthForm, Opcode, ServerFrame};
 pub use gate::{Gate, Waiter};
 pub use names::shown;
 pub use poll::eventually;
+pub use program::this_program;
 pub use random::Random;
 pub use server::TestServer;
 pub use session::{SessionInfo, TestSession};
@@ -47,8 +49,20 @@ pub use websocket::{ACCEPT, KEY, WsClient, handshake};
 
 use std::time::Duration;
 
-/// How long a wait may take before the test fails, unless the client has another deadline: 5 s.
-pub const DEADLINE: Duration = Duration::from_secs(5);
+/// How long a wait may take before the test fails, unless the client has another deadline: 5 s, or
+/// as many times that as `AKURAI_TEST_PATIENCE` says when the tests are built, for machines that
+/// are slow. An emulator of another processor is one.
+pub const DEADLINE: Duration = Duration::from_secs(5 * patience());
+
+const fn patience() -> u64 {
+    let Some(times) = option_env!("AKURAI_TEST_PATIENCE") else {
+        return 1;
+    };
+    match u64::from_str_radix(times, 10) {
+        Ok(times) if times > 0 => times,
+        _ => panic!("AKURAI_TEST_PATIENCE is a whole number"),
+    }
+}
 
 #[doc = include_str!("../../README.md")]
 #[cfg(doctest)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use akurai_http::{App, Handle, Limits, Server};
 
-use crate::{Client, as_switched};
+use crate::{Client, DEADLINE, as_switched};
 
 /// A server on its own port, on `127.0.0.1`. Dropping this shuts it down.
 pub struct TestServer {
@@ -23,7 +23,7 @@ impl TestServer {
     const GRACE: Duration = Duration::from_millis(100);
     /// How long `run` may take to return after that. It is long: it only limits a broken server,
     /// and machines are slow.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const PATIENCE: Duration = Duration::from_secs(4 * DEADLINE.as_secs());
 
     /// Serves `app`, a router or a closure, under the default limits.
     #[track_caller]

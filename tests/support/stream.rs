@@ -115,6 +115,8 @@ impl TestStream {
     }
 
     /// A connection over this socket, under this session or none.
+    // Not every system has another kind of socket.
+    #[allow(irrefutable_let_patterns)]
     pub fn over(
         socket: impl Into<TestSocket>,
         session: Option<TestSession>,

@@ -64,9 +64,9 @@ impl TempDir {
         path
     }
 
-    /// Tue, 14 Nov 2023 22:13:20 GMT and 123,456,789 ns: 1,700,000,000 s after the epoch.
+    /// Tue, 14 Nov 2023 22:13:20 GMT and 123,456,700 ns: 1,700,000,000 s after the epoch.
     pub fn long_ago() -> SystemTime {
-        UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789)
+        UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_700)
     }
 }
 

@@ -68,6 +68,8 @@ fn is_plain(name: &str) -> bool {
         || name.ends_with('.')
         || name.ends_with(' ')
         || name.contains(is_odd)
+        // There it may be the short name of another file.
+        || cfg!(windows) && name.contains('~')
         || DEVICES.contains(&&*stem.to_ascii_lowercase()))
 }
 

@@ -8,11 +8,13 @@ use std::net::TcpStream;
 #[cfg(unix)]
 use std::os::fd::{AsFd, OwnedFd};
 
+use crate::Handle;
+#[cfg(unix)]
+use crate::Server;
 #[cfg(unix)]
 use crate::io::handed_over;
 use crate::io::transport::Transport;
 use crate::serve::accept::stopped;
-use crate::{Handle, Server};
 
 #[cfg(unix)]
 impl Server {

@@ -116,6 +116,8 @@ mod tests {
             .expect("a thread can be made");
     }
 
+    // Windows starts no thread while another drops its thread-local values, as the first one here.
+    #[cfg_attr(windows, ignore = "the first thread holds up the start of all others")]
     #[test]
     fn who_ends_waits_for_none_that_has_not() {
         let threads = Arc::new(Threads::default());

@@ -113,9 +113,9 @@ fn expect_aborted(client: &mut Client, length: usize, what: &str) {
     );
 }
 
-fn truncate(path: &Path, len: usize) {
+fn truncate(path: &Path, len: u64) {
     let file = File::options().write(true).open(path).unwrap();
-    file.set_len(len as u64).unwrap();
+    file.set_len(len).unwrap();
 }
 
 fn write_at(path: &Path, at: usize, text: &str) {
@@ -257,7 +257,7 @@ fn files_09_memory_does_not_follow_the_files_size() {
     const HUGE: u64 = 1 << 40;
     let dir = TempDir::new();
     let path = dir.write("huge.bin", "");
-    truncate(&path, HUGE as usize);
+    truncate(&path, HUGE);
     set_modified(&path, TempDir::long_ago());
     let server = TestServer::start(Router::new().files("/files", dir.path()));
     let mut client = server.connect();

@@ -69,9 +69,12 @@ fn files_02_a_directory_without_slash_is_redirected() {
         for name in [
             "two words",
             "\u{fc}ber",
+            #[cfg(not(windows))]
             "a?b#c",
             "a%2fb",
+            #[cfg(not(windows))]
             "a\"<b>",
+            #[cfg(not(windows))]
             "line\r\nX-Evil: 1",
         ] {
             outer.write(format!("root/{name}/index.html"), name);
@@ -88,8 +91,10 @@ fn files_02_a_directory_without_slash_is_redirected() {
         ("/files/bare", "/files/bare/"),
         ("/files/two%20words", "/files/two%20words/"),
         ("/files/%C3%BCber?q", "/files/%C3%BCber/?q"),
+        #[cfg(not(windows))]
         ("/files/a%3Fb%23c?q", "/files/a%3Fb%23c/?q"),
         ("/files/a%252fb", "/files/a%252fb/"),
+        #[cfg(not(windows))]
         ("/files/a%22%3Cb%3E", "/files/a%22%3Cb%3E/"),
         ("/built", "/built/"),
         ("/built?a=b", "/built/?a=b"),

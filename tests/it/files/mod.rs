@@ -38,6 +38,8 @@ const BUILT_IN: &str = "/built/";
 const WAYS: [&str; 3] = [DIR, SINGLE, BUILT_IN];
 
 /// The content of `letters.txt`.
+/// The shortest step of a file's times.
+const STEP_NANOS: u64 = if cfg!(windows) { 100 } else { 1 };
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
 
 /// The files in a [`Site`]'s directory, and embedded in its program.

@@ -21,7 +21,9 @@ const NAMED: &[(&str, &[&str])] = &[
     ("%00.txt", &["%2500.txt"]),
     ("%41.txt", &["%2541.txt"]),
     ("a&b;c=d,e.txt", &["a&b;c=d,e.txt", "a%26b%3Bc%3Dd%2Ce.txt"]),
+    #[cfg(not(windows))] // Not allowed there, or refused by us.
     ("a?b#c.txt", &["a%3Fb%23c.txt"]),
+    #[cfg(not(windows))]
     ("~a!$'()*@.txt", &["~a!$'()*@.txt"]),
     ("a..b", &["a..b", "a%2e%2eb"]),
     ("console.txt", &["console.txt"]),
@@ -291,6 +293,7 @@ fn files_01_refused_and_missing_look_the_same() {
         "%2e%2e/secret.txt",
         "x%2fy",
         "nul",
+        #[cfg(not(windows))] // It finds a name in any case.
         "Letters.txt",
     ];
     let long = "x".repeat(300);
@@ -302,7 +305,8 @@ fn files_01_refused_and_missing_look_the_same() {
             let head = ask(&mut client, "HEAD", &target, &[]);
             assert_eq!(
                 (head.status, head.header("content-length")),
-                (404, Some("10"))
+                (404, Some("10")),
+                "{target}"
             );
             let answer = ask(&mut client, "GET", &target, &[]);
             assert_not_found(&answer, &target);

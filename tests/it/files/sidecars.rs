@@ -6,7 +6,7 @@ use std::time::Duration;
 use akurai_http::{Files, Request, Response, Router, Status};
 use akurai_tests::{TempDir, TestServer, set_modified};
 
-use super::{DIR, SECRET, SINGLE, Site, ask, tag, values};
+use super::{DIR, SECRET, SINGLE, STEP_NANOS, Site, ask, tag, values};
 
 const PLAIN: &str = "let plain = 'an application';";
 const CODED: &str = "0123456789 as coded by gzip";
@@ -136,7 +136,7 @@ fn files_06_ranges_count_the_coded_bytes() {
 fn files_06_a_sidecar_that_is_older_than_its_file_does_not_count() {
     let site = Site::filled(with_gzip);
     let sidecar = site.outer.join("root/app.js.gz");
-    for (nanos_older, coding) in [(0, Some("gzip")), (1, None), (2_000_000_000, None)] {
+    for (nanos_older, coding) in [(0, Some("gzip")), (STEP_NANOS, None), (2_000_000_000, None)] {
         set_modified(
             &sidecar,
             TempDir::long_ago() - Duration::from_nanos(nanos_older),

@@ -132,7 +132,7 @@ impl Blocks {
                 self.bytes.push(0);
                 self.free = 8;
             }
-            let bit = (value >> n & 1) as u8;
+            let bit = (value as u64 >> n & 1) as u8;
             *self.bytes.last_mut().expect("just pushed") |= bit << (8 - self.free);
             self.free -= 1;
         }

@@ -85,6 +85,10 @@ fn open() -> (Socket, Client, Events) {
     (socket, client, events)
 }
 
+#[cfg_attr(
+    windows,
+    ignore = "a write takes all bytes, however many, while there is any room"
+)]
 #[test]
 fn a_stream_ends_behind_what_its_client_has_yet_to_take() {
     let mut streams = streams(HubOptions::default());
@@ -278,9 +282,15 @@ fn early_subscribers_are_looked_after_once_in_a_lap() {
     assert!(streams.early.is_empty());
 }
 
+#[cfg_attr(
+    windows,
+    ignore = "a write takes all bytes, however many, while there is any room"
+)]
 #[test]
 fn a_subscriber_that_stalls_again_is_tried_again_once() {
     let (mut streams, mut clients) = crowd(2);
+    // On a slow machine, this would be earlier than the moment that is meant below.
+    streams.next_tick += Duration::from_secs(3600);
     let shared = Arc::clone(&streams.shared);
     let text = "~".repeat(4_000_000);
     let stall = |streams: &mut EventStreams| {

@@ -278,6 +278,10 @@ fn the_answer_to_the_peer_goes_out_while_another_thread_holds_the_way_out() {
     assert_eq!(rest(&peer), b"!b\0");
 }
 
+#[cfg_attr(
+    windows,
+    ignore = "a write takes all bytes, however many, while there is any room"
+)]
 #[test]
 fn a_write_that_only_sends_what_was_left_before_has_not_written_nothing() {
     let (layered, peer) = pair();
