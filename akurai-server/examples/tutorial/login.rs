@@ -58,6 +58,7 @@ fn log_out() -> Response {
 }
 
 const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>Log in</title>
+<link rel="icon" href="data:,">
 <form method="post">
   <input name="name" placeholder="Name" autofocus>
   <input name="password" type="password" placeholder="Password">
