@@ -67,7 +67,7 @@ impl Room {
             while let Some(message) = conn.recv()? {
                 if let Message::Text(line) = message {
                     room.say(&format!("{name}: {line}"))?;
-                    conn.send_text("")?; // The line is safe: the page may forget it.
+                    conn.send_text("")?; // The file has the line: the page may forget it.
                 }
             }
             Ok(())
