@@ -127,15 +127,17 @@ fn write_at(path: &Path, at: usize, text: &str) {
 type Change = fn(&Path);
 
 const CHANGES: &[(&str, Change)] = &[
-    ("truncated", |path| truncate(path, 2 * MIB)),
-    ("truncated by one byte", |path| truncate(path, SIZE - 1)),
+    ("truncated", |path| truncate(path, 2 * MIB as u64)),
+    ("truncated by one byte", |path| {
+        truncate(path, SIZE as u64 - 1)
+    }),
     ("emptied", |path| truncate(path, 0)),
     ("rewritten, shorter", |path| {
         fs::write(path, "short").unwrap()
     }),
     ("truncated and refilled", |path| {
         truncate(path, 0);
-        truncate(path, SIZE);
+        truncate(path, SIZE as u64);
     }),
     ("appended to", |path| write_at(path, SIZE, "more")),
     ("overwritten at its end", |path| {
