@@ -2,6 +2,7 @@
 //! their threads. The clock is the model's; the clients' sockets are real, and nobody waits at them.
 
 mod clients;
+mod log;
 mod scene;
 
 use std::time::Instant;

@@ -16,7 +16,8 @@ use super::super::mailbox::Mailbox;
 use super::super::options::HubOptions;
 use super::super::shared::Shared;
 use super::super::{Hub, Inner, Membership, Threads, websockets};
-use super::clients::{self, Client, Got};
+use super::clients::{self, Client};
+use super::log::{End, Log, ORIGIN, Subscription};
 use crate::engine::id_after;
 use crate::lock::lock;
 use crate::model::{self, Body};
@@ -51,7 +52,10 @@ pub(super) enum Op {
     Pause,
 }
 
-use Op::*;
+use Op::{
+    Ahead, Follow, Gone, Greet, Join, JoinAfter, Large, Leave, Pause, Publish, Read, Return,
+    Subscribe,
+};
 
 /// Longer than the hub needs for anything but what its ticks notice, of which the first comes
 /// behind all pauses of a program: what waits for a tick was not woken.
@@ -59,8 +63,6 @@ const SETTLED: Duration = Duration::from_millis(40);
 
 /// More than two ticks.
 const SLOW: Duration = Duration::from_millis(600);
-
-const ORIGIN: EventId = EventId { ms: 1, seq: 0 };
 
 #[derive(Clone)]
 pub(super) struct Scene(Arc<World>);
@@ -76,46 +78,6 @@ struct World {
     clients: Mutex<HashMap<usize, Client>>,
     memberships: Mutex<HashMap<usize, Vec<Membership>>>,
     log: Mutex<Log>,
-}
-
-#[derive(Debug, Default)]
-struct Log {
-    events: Vec<(EventId, &'static str, String)>,
-    subscriptions: Vec<Subscription>,
-    ends: Vec<End>,
-    gone: Vec<usize>,
-    /// Counts what the threads do, so that it is known what came before what.
-    clock: usize,
-}
-
-#[derive(Debug)]
-struct Subscription {
-    client: usize,
-    topics: Vec<&'static str>,
-    is_member: bool,
-    /// It gets no event up to `low`, and all from behind `high`.
-    low: EventId,
-    high: EventId,
-    /// When it was on its way, and when the hub knew it.
-    came: (usize, usize),
-    /// It has left, and gets nothing behind this event.
-    left_at: Option<EventId>,
-}
-
-#[derive(Debug)]
-struct End {
-    topic: &'static str,
-    /// It gets all up to `low`, and nothing from behind `high`.
-    low: EventId,
-    high: EventId,
-    took: (usize, usize),
-}
-
-impl Log {
-    fn tick(&mut self) -> usize {
-        self.clock += 1;
-        self.clock
-    }
 }
 
 impl Scene {
@@ -257,21 +219,7 @@ impl Scene {
                 let after = EventId { ms: 1, seq };
                 self.stream(hub, id, topics, Cursor::After(after), after);
             }
-            Read(topic) => {
-                let id = id_after(hub.last_id());
-                let event = Event {
-                    id,
-                    topic: topic.to_owned(),
-                    name: String::new(),
-                    data: label.clone(),
-                };
-                hub.inner.add(&Batch {
-                    events: vec![event],
-                    gap: false,
-                    end: id,
-                });
-                world.log.lock().unwrap().events.push((id, topic, label));
-            }
+            Read(topic) => self.read(hub, topic, label),
             Greet(topic, count) if hub.present(topic) < count => {}
             Greet(topic, _) => self.act(hub, Publish(topic), format!("{label}!"), published),
             Gone(id) => {
@@ -280,31 +228,53 @@ impl Scene {
             }
             Join(id, topic) => self.join(hub, id, topic, None),
             JoinAfter(id, topic) => self.join(hub, id, topic, Some(ORIGIN)),
-            Leave(id) => {
-                let memberships = world.memberships.lock().unwrap().remove(&id);
-                drop(memberships);
-                let after = hub.last_id();
-                let mut log = world.log.lock().unwrap();
-                for one in log.subscriptions.iter_mut().filter(|it| it.client == id) {
-                    one.left_at = Some(after);
-                }
-            }
-            Op::End(topic) => {
-                let begun = world.log.lock().unwrap().tick();
-                let low = hub.last_id();
-                hub.end(topic);
-                let high = hub.last_id();
-                let mut log = world.log.lock().unwrap();
-                let took = (begun, log.tick());
-                log.ends.push(End {
-                    topic,
-                    low,
-                    high,
-                    took,
-                });
-            }
+            Leave(id) => self.leave(hub, id),
+            Op::End(topic) => self.end(hub, topic),
             Pause => model::pass_time(SETTLED),
         }
+    }
+
+    /// What the thread of the engine's reader does.
+    fn read(&self, hub: &Hub, topic: &'static str, label: String) {
+        let id = id_after(hub.last_id());
+        let event = Event {
+            id,
+            topic: topic.to_owned(),
+            name: String::new(),
+            data: label.clone(),
+        };
+        hub.inner.add(&Batch {
+            events: vec![event],
+            gap: false,
+            end: id,
+        });
+        self.0.log.lock().unwrap().events.push((id, topic, label));
+    }
+
+    fn leave(&self, hub: &Hub, id: usize) {
+        let memberships = self.0.memberships.lock().unwrap().remove(&id);
+        drop(memberships);
+        let after = hub.last_id();
+        let mut log = self.0.log.lock().unwrap();
+        let of_client = |it: &&mut Subscription| it.client == id;
+        for one in log.subscriptions.iter_mut().filter(of_client) {
+            one.left_at = Some(after);
+        }
+    }
+
+    fn end(&self, hub: &Hub, topic: &'static str) {
+        let begun = self.0.log.lock().unwrap().tick();
+        let low = hub.last_id();
+        hub.end(topic);
+        let high = hub.last_id();
+        let mut log = self.0.log.lock().unwrap();
+        let took = (begun, log.tick());
+        log.ends.push(End {
+            topic,
+            low,
+            high,
+            took,
+        });
     }
 
     /// What [`Hub::sse`] does, without a request.
@@ -410,87 +380,5 @@ impl Scene {
                 );
             }
         }
-    }
-}
-
-impl Log {
-    /// Each event comes once, and all in their order.
-    fn check_order(&self, got: &[Got]) {
-        let places = got.iter().filter_map(|one| match one {
-            Got::Event(label) => self.events.iter().position(|it| it.2 == *label),
-            Got::Reset => None,
-        });
-        let places: Vec<_> = places.collect();
-        assert!(
-            places.is_sorted_by(|one, next| one < next),
-            "out of order, or twice: {got:?}\n{self:?}"
-        );
-    }
-
-    /// The last event that a subscription must get, and from which on it must get none, if it ends.
-    fn bounds(&self, one: &Subscription) -> (Option<EventId>, Option<EventId>) {
-        let (mut least, mut most) = (one.left_at.map(|_| ORIGIN), one.left_at);
-        for end in self
-            .ends
-            .iter()
-            .filter(|end| one.topics.contains(&end.topic))
-        {
-            if end.took.1 < one.came.0 {
-                continue;
-            }
-            least = Some(least.map_or(end.low, |least| least.min(end.low)));
-            if self.is_ended(one) {
-                most = Some(most.map_or(end.high, |most| most.min(end.high)));
-            }
-        }
-        (least, most)
-    }
-
-    /// Whether one of its topics was ended. A stream on its way counts; a member does when it has
-    /// joined.
-    fn is_ended(&self, one: &Subscription) -> bool {
-        let known = if one.is_member {
-            one.came.1
-        } else {
-            one.came.0
-        };
-        let of_topic = self
-            .ends
-            .iter()
-            .filter(|end| one.topics.contains(&end.topic));
-        of_topic.into_iter().any(|end| known < end.took.0)
-    }
-
-    fn check(&self, one: &Subscription, got: &[Got], may_lose: bool, is_dropped: bool) {
-        let (least, most) = self.bounds(one);
-        let is_there = |label: &str| got.iter().any(|it| *it == Got::Event(label.to_owned()));
-        let told = || format!("{one:?}\n{got:?}\n{self:?}");
-        let mut lost = 0;
-        let of_topics = self.events.iter().filter(|it| one.topics.contains(&it.1));
-        for (id, topic, label) in of_topics {
-            let is_for_it = *id > one.high || *id > one.low && label.ends_with('!');
-            let must = is_for_it && least.is_none_or(|least| *id <= least);
-            let must_not = *id <= one.low || most.is_some_and(|most| *id > most);
-            if must && !is_there(label) {
-                lost += 1;
-                assert!(
-                    may_lose || is_dropped,
-                    "{label} of {topic} is lost: {}",
-                    told()
-                );
-            }
-            assert!(
-                !must_not || !is_there(label),
-                "{label} is not for it: {}",
-                told()
-            );
-        }
-        let resets = got.iter().filter(|one| **one == Got::Reset).count();
-        assert!(resets <= lost, "a reset without need: {}", told());
-        assert!(
-            lost == 0 || resets > 0 || !may_lose,
-            "not told of a loss: {}",
-            told()
-        );
     }
 }
