@@ -115,6 +115,7 @@ fn each_connection_is_listed_with_what_it_does() {
 
     ws.send(&Frame::close(1000, ""));
     ws.expect_close_and_eof(1000);
+    drop(ws);
     eventually("its end is seen", || numbered(&server, 3).is_none());
     gate.open();
 }

@@ -97,7 +97,7 @@ fn an_end_without_subscribers_does_nothing() {
 fn a_stream_that_is_on_its_way_ends_too() {
     let hub = Hub::new(quick()).unwrap();
     let at = hub.publish("a", "", "seen").unwrap();
-    hub.publish("a", "", "secret").unwrap();
+    hub.publish("a", "", "before").unwrap();
     let (called, calls) = mpsc::channel();
     let (go, goes) = mpsc::channel();
     let (streams, goes) = (hub.clone(), Mutex::new(goes));
@@ -120,17 +120,21 @@ fn a_stream_that_is_on_its_way_ends_too() {
         let stream = EventStream::default();
         Reader { client, stream }
     };
-    let mut ended = open("a", &|| hub.end("a"));
-    assert_eq!(read_to_end(&mut ended), [""; 0]);
+    let end = || {
+        hub.end("a");
+        hub.publish("a", "", "after").unwrap();
+    };
+    let mut ended = open("a", &end);
+    assert_eq!(read_to_end(&mut ended), ["before"]);
     assert_eq!(hub.stats().ended, 1);
     eventually("it has left", || {
         hub.present("a") == 0 && hub.stats().subscribers == 0
     });
     let mut other = open("a", &|| hub.end("b"));
-    assert_eq!(other.read(1), ["secret"]);
+    assert_eq!(other.read(2), ["before", "after"]);
     hub.end("a");
     let mut later = open("a", &|| {});
-    assert_eq!(later.read(1), ["secret"]);
+    assert_eq!(later.read(2), ["before", "after"]);
 }
 
 #[test]
@@ -183,8 +187,8 @@ fn a_stream_that_ends_before_it_began_has_an_id_to_come_back_with() {
     let app = Router::new().get("/events", move |req: &Request| {
         let reply = streams.sse(req, &["a", "b"]);
         if last_event_id(req).is_none() {
-            streams.publish("b", "", "meanwhile").unwrap();
             streams.end("a");
+            streams.publish("b", "", "meanwhile").unwrap();
         }
         reply
     });
