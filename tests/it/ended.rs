@@ -210,6 +210,27 @@ fn a_stream_that_ends_before_it_began_has_an_id_to_come_back_with() {
 }
 
 #[test]
+fn a_stream_that_is_ended_on_its_way_has_the_value_of_its_gauge() {
+    let hub = Hub::new(quick()).unwrap();
+    hub.latest_only("job");
+    let streams = hub.clone();
+    let app = Router::new().get("/events", move |req: &Request| {
+        let reply = streams.sse(req, &["job"]);
+        streams.end("job");
+        streams.publish("job", "", "of another run").unwrap();
+        reply
+    });
+    let server = TestServer::start(app);
+    hub.publish("job", "", "half").unwrap();
+    hub.publish("job", "", "done").unwrap();
+    let mut client = server.connect();
+    client.send("GET /events HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(client.read_head().status, 200);
+    let stream = EventStream::default();
+    assert_eq!(read_to_end(&mut Reader { client, stream }), ["done"]);
+}
+
+#[test]
 fn nothing_published_after_an_end_reaches_those_who_were_there() {
     const ROUNDS: usize = 30;
     let hub = Hub::new(quick()).unwrap();

@@ -140,6 +140,7 @@ impl EventStreams {
                 StreamChange::Arrival(arrival) => arrivals.push(arrival),
                 StreamChange::End(topic, before) => {
                     self.deliver(before);
+                    self.place_early();
                     self.end_topic(&topic);
                 }
             }

@@ -28,11 +28,35 @@ pub(crate) struct Greeting<'a> {
     pub(crate) last: EventId,
 }
 
+/// An event that only says where the client is.
+pub(crate) fn here(id: EventId) -> Vec<u8> {
+    let here = SseEvent::default().id(id.to_string());
+    here.encode().expect("an id of ours")
+}
+
 impl Greeting<'_> {
     /// Queues the greeting for a subscriber.
     pub(crate) fn queue(&self, subscriber: &mut Subscriber, cursor: &Cursor) {
-        let own = |event: SseEvent| event.encode().expect("its name and id are ours");
-        let here = SseEvent::default().id(self.last.to_string());
+        let end = match self.queue_missed(subscriber, cursor) {
+            None => {
+                self.shared.counts.resets.add(1);
+                // The client gets this after all that was published by now, and loads its state
+                // then. A loss that this thread meets later is not told again.
+                subscriber.told = self.shared.ring.end().0;
+                stored_event::reset(self.last)
+            }
+            Some(_) => here(self.last),
+        };
+        subscriber.backlog.queue_own(end);
+    }
+
+    /// Queues what the subscriber missed, and the values of its gauges if it begins. Returns how
+    /// many events it missed; `None` if that cannot be told.
+    pub(crate) fn queue_missed(
+        &self,
+        subscriber: &mut Subscriber,
+        cursor: &Cursor,
+    ) -> Option<usize> {
         let replay = match *cursor {
             Cursor::Now(id) | Cursor::After(id) => {
                 let ring = &self.shared.ring;
@@ -63,21 +87,12 @@ impl Greeting<'_> {
                 }
             }
         }
-        for event in missed {
+        for event in &missed {
             self.shared.count(event, 1);
             subscriber.backlog.queue(event);
         }
-        let end = match replay {
-            None => {
-                self.shared.counts.resets.add(1);
-                // The client gets this after all that was published by now, and loads its state
-                // then. A loss that this thread meets later is not told again.
-                subscriber.told = self.shared.ring.end().0;
-                stored_event::reset(self.last)
-            }
-            Some(_) => own(here),
-        };
-        subscriber.backlog.queue_own(end);
+        let missed = missed.len();
+        replay.map(|_| missed)
     }
 
     /// The events that a client should get: for a gauge, only its last one.

@@ -50,8 +50,8 @@ impl Topics {
     }
 
     /// The number of the event before which one of these topics was ended after `ends` ends; `None`
-    /// if none was. After very many it may say so of others too: a stream that ends so has an id to
-    /// come back with, and loses nothing.
+    /// if none was. If more topics were ended than are known by name, it is 0: the stream ends
+    /// without events, but with an id to come back with, and loses nothing.
     pub(crate) fn ended_since(&self, ends: u64, topics: &[Arc<str>]) -> Option<u64> {
         let known = lock(&self.ends);
         let later = usize::try_from(known.count - ends).unwrap_or(usize::MAX);

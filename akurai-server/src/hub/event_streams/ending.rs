@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use akurai_http::SseEvent;
 
-use super::super::greeting::Cursor;
+use super::super::greeting::{Cursor, Greeting, here};
 use super::super::subscriber::Subscriber;
 use super::EventStreams;
 use crate::clock::{after, below, jitter};
@@ -65,22 +65,15 @@ impl EventStreams {
     /// still on its way.
     pub(super) fn end_arrival(&mut self, mut subscriber: Subscriber, cursor: &Cursor, before: u64) {
         self.shared.counts.ended.add(1);
-        if let Cursor::Now(id) = cursor {
+        let greeting = Greeting {
+            shared: &self.shared,
+            next: before,
+            last: self.last,
+        };
+        let missed = greeting.queue_missed(&mut subscriber, cursor);
+        if let (Cursor::Now(id), None | Some(0)) = (cursor, missed) {
             // Otherwise its client would come back without an id, and begin at a later "now".
-            let here = SseEvent::default().id(id.to_string());
-            let here = here.encode().expect("an id of ours");
-            subscriber.backlog.queue_own(here);
-        }
-        if let Cursor::Now(id) | Cursor::After(id) = *cursor {
-            let ring = &self.shared.ring;
-            let missed = ring.replay(id, &subscriber.topics, before);
-            for event in missed.unwrap_or_default() {
-                self.shared.count(&event, 1);
-                match self.shared.topics.is_gauge(&event.topic) {
-                    true => subscriber.backlog.queue_latest(&event),
-                    false => subscriber.backlog.queue(&event),
-                }
-            }
+            subscriber.backlog.queue_own(here(*id));
         }
         subscriber.backlog.allow();
         self.finish(subscriber);
