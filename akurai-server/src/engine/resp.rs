@@ -73,7 +73,7 @@ pub(crate) struct Decoder {
 
 #[derive(Debug)]
 struct Open {
-    left: usize,
+    left: u64,
     items: Vec<Reply>,
 }
 
@@ -160,8 +160,7 @@ impl Decoder {
                     None => Reply::Nil,
                     Some(0) => Reply::Array(Vec::new()),
                     Some(_) if self.open.len() == DEPTH => return Err(Violation::TooDeep),
-                    Some(count) => {
-                        let left = usize::try_from(count).map_err(|_| Violation::TooLong)?;
+                    Some(left) => {
                         self.hold(0)?;
                         // Allocates nothing for a count that is only claimed.
                         let items = Vec::new();
@@ -375,6 +374,8 @@ mod tests {
         // Half a reply is not a reply yet.
         check(b"*2\r\n:1\r\n", Ok(&[]));
         check(b"$3\r\nab", Ok(&[]));
+        // The same where an address has 32 bits.
+        check(b"*9223372036854775807\r\n:1\r\n", Ok(&[]));
     }
 
     #[test]
