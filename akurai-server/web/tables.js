@@ -33,7 +33,10 @@ function within(buckets, all, part) {
 }
 
 function showLatency(buckets) {
-  if (latency.rows.length === 0) latency.rows = buckets.map(makeBucket);
+  if (latency.rows.length !== buckets.length) {
+    latency.body.replaceChildren();
+    latency.rows = buckets.map(makeBucket);
+  }
   const most = Math.max(...buckets.map(([, count]) => count));
   buckets.forEach(([, count], i) => {
     const { bar, count: label } = latency.rows[i];
@@ -50,7 +53,9 @@ function showLatency(buckets) {
 const latencyNodes = new Map();
 live.addEventListener("stats", (event) => {
   const sample = JSON.parse(event.data);
-  const [first, ...others] = heardOf(latencyNodes, sample.node, sample.latency);
+  if (!sample.latency) return; // a server of an older version
+  const heard = heardOf(latencyNodes, sample.node, sample.latency);
+  const [first, ...others] = heard.filter((buckets) => buckets.length === sample.latency.length);
   showLatency(first.map(([bound, count], i) => [bound, others.reduce((sum, other) => sum + other[i][1], count)]));
 });
 
@@ -76,6 +81,8 @@ function showCells(row, texts) {
 
 // A connection keeps its row, so that a screen reader or a selection keeps its place.
 function showConnections(open, newest) {
+  const keys = new Set(newest.map((one) => one.key));
+  for (const [key, row] of connections.rows) if (!keys.has(key)) row.remove();
   const rows = new Map();
   newest.forEach((one, i) => {
     const row = connections.rows.get(one.key) ?? element("tr");
@@ -85,7 +92,6 @@ function showConnections(open, newest) {
     showCells(row, [String(one.id), kind, formatAge(one.age_s), formatBytes(one.received), formatBytes(one.sent)]);
     if (connections.body.children[i] !== row) connections.body.insertBefore(row, connections.body.children[i] ?? null);
   });
-  for (const [key, row] of connections.rows) if (!rows.has(key)) row.remove();
   connections.rows = rows;
   const which = open > newest.length ? `The newest ${newest.length} of ${whole(open)}` : `All ${whole(open)}`;
   connections.line.textContent = `${which}, the newest first. Addresses are left out: any visitor sees this list.`;

@@ -49,7 +49,7 @@ pub struct Stats {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionStats {
-    /// The connection's number: they count from 0, in the order in which they found a place.
+    /// The connection's number. Numbers begin at 0, in the order in which connections found a place.
     pub id: u64,
     /// The address of the other end: behind a proxy, the proxy's. `None` on a Unix socket.
     pub peer: Option<SocketAddr>,

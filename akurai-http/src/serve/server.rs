@@ -448,7 +448,7 @@ impl Handle {
     ///     let mut text = String::new();
     ///     for one in handle.connections(100) {
     ///         let (seconds, bytes) = (one.age.as_secs(), one.bytes_sent);
-    ///         text += &format!("{:?} {:?}: {seconds} s, {bytes} bytes sent\n", one.peer, one.state);
+    ///         text += &format!("{:?} {:?}: {seconds} s, {bytes} B sent\n", one.peer, one.state);
     ///     }
     ///     Response::text(text)
     /// });

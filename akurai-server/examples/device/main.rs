@@ -3,7 +3,7 @@
 //!
 //! A device POSTs lines `NAME VALUE` to `/telemetry` with its token, either by `Authorization:
 //! Bearer` or as the password of Basic. It keeps its connection open, and need not know a body's
-//! length: each line counts when it comes.
+//! length: each line counts when it comes. A body may have 1 MiB, and 30 s between two lines.
 //!
 //! ```text
 //! curl -u porch:porch-secret --data-binary 'temperature 21.5' http://127.0.0.1:8090/telemetry
@@ -28,7 +28,10 @@ const TOPIC: &str = "readings";
 fn main() -> io::Result<()> {
     let addr = std::env::args().nth(1);
     let server = Server::bind(addr.as_deref().unwrap_or("127.0.0.1:8090"))?
-        // A device sends a line now and then within one body, and is not too slow.
+        // No page of another site reaches it by a name of its own that leads here.
+        .hosts(["localhost", "127.0.0.1", "[::1]"])?
+        // A device sends a line now and then within one body, and is not too slow. This holds for
+        // the whole server.
         .limits(Limits::default().min_body_rate(0));
     stop_on_signals(server.handle(), Duration::from_secs(10))?;
     let addr = server.local_addr()?;

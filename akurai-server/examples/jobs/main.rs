@@ -3,6 +3,7 @@
 //!
 //! All pages see the jobs' states live. The log of a job comes line by line, and a page that comes
 //! late gets it from its first line on. A line `progress N` of a job says that it is done to N %.
+//! A job has no time limit, and goes on when this program ends: std has no groups of processes.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
@@ -33,7 +34,9 @@ const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn main() -> io::Result<()> {
     let addr = std::env::args().nth(1);
-    let server = Server::bind(addr.as_deref().unwrap_or("127.0.0.1:8090"))?;
+    let server = Server::bind(addr.as_deref().unwrap_or("127.0.0.1:8090"))?
+        // No page of another site reaches it by a name of its own that leads here.
+        .hosts(["localhost", "127.0.0.1", "[::1]"])?;
     stop_on_signals(server.handle(), Duration::from_secs(10))?;
     println!("http://{} until Ctrl-C", server.local_addr()?);
     server.run(app(&Hub::new(HubOptions::default())?, &PROGRAMS))
@@ -140,15 +143,27 @@ impl Runner {
         Ok(Response::text(id.to_string()).into())
     }
 
-    /// Reads the output of a job to its end.
+    /// Tells how a job ended, whatever became of its output.
     fn watch(&self, id: u64, mut child: Child) -> io::Result<()> {
+        let output = child.stdout.take().expect("it is piped");
+        let read = self.read(id, BufReader::new(output));
+        let end = child.wait()?;
+        let told = self.hub.publish(&Job::topic(id), "end", &end.to_string());
+        self.change(id, |job| {
+            job.state = end.to_string();
+            job.percent = if end.success() { 100 } else { job.percent };
+        })?;
+        read.and(told.map(|_| ()))
+    }
+
+    /// Reads the output of a job to its end.
+    fn read(&self, id: u64, mut out: impl BufRead) -> io::Result<()> {
         let (topic, mut lines, mut line) = (Job::topic(id), 0, Vec::new());
-        let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
         while (&mut out).take(MAX_LINE).read_until(b'\n', &mut line)? > 0 {
             let text = String::from_utf8_lossy(&line);
             let text = text.trim_end();
             if let Some(Ok(percent)) = text.strip_prefix("progress ").map(str::parse) {
-                self.change(id, |job| job.percent = percent)?;
+                self.change(id, |job| job.percent = u8::min(percent, 100))?;
             } else if lines <= MAX_LINES {
                 let text = if lines < MAX_LINES { text } else { CUT };
                 self.hub.publish(&topic, "line", text)?;
@@ -156,12 +171,7 @@ impl Runner {
             }
             line.clear();
         }
-        let end = child.wait()?;
-        self.hub.publish(&topic, "end", &end.to_string())?;
-        self.change(id, |job| {
-            job.state = end.to_string();
-            job.percent = if end.success() { 100 } else { job.percent };
-        })
+        Ok(())
     }
 
     /// Changes a job, and tells all pages. Under one lock, so that they see the changes in order.

@@ -1,9 +1,10 @@
 //! A language model's answer, token by token: `cargo run --example tokens`, then
 //! http://127.0.0.1:8090. The model is faked.
 //!
-//! A page that loses its connection, or is loaded again, goes on behind the last token that it has:
-//! no token is lost, and none comes twice. The answer is written by a thread of its own. It ends
-//! when the page cancels it, or when nobody has read it for a while, since tokens cost money.
+//! A page that loses its connection goes on behind the last token that it has, and one that is
+//! loaded again reads the answer from its beginning: no token is lost, and none comes twice. The
+//! answer is written by a thread of its own. It ends when the page cancels it, or when nobody has
+//! read it for a while, since tokens cost money.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -28,7 +29,9 @@ const UNREAD: Duration = Duration::from_secs(30);
 
 fn main() -> io::Result<()> {
     let addr = std::env::args().nth(1);
-    let server = Server::bind(addr.as_deref().unwrap_or("127.0.0.1:8090"))?;
+    let server = Server::bind(addr.as_deref().unwrap_or("127.0.0.1:8090"))?
+        // No page of another site reaches it by a name of its own that leads here.
+        .hosts(["localhost", "127.0.0.1", "[::1]"])?;
     stop_on_signals(server.handle(), Duration::from_secs(10))?;
     println!("http://{} until Ctrl-C", server.local_addr()?);
     let hub = Hub::new(HubOptions::default())?;
@@ -66,6 +69,8 @@ struct Answers {
 struct Answer {
     /// Also the topic of its tokens. Nobody else can guess it.
     id: String,
+    is_cancelled: Arc<AtomicBool>,
+    /// No thread writes it any more.
     is_over: Arc<AtomicBool>,
 }
 
@@ -76,6 +81,7 @@ impl Answers {
         let prompt = String::from_utf8_lossy(&req.body()?).into_owned();
         let answer = Answer {
             id: secret()?,
+            is_cancelled: Arc::default(),
             is_over: Arc::default(),
         };
         let mut kept = self.lock();
@@ -96,28 +102,30 @@ impl Answers {
         let text = format!("{} {begin}", answer.id);
         kept.push_back(answer.clone());
         drop(kept);
-        let answers = self.clone();
-        thread::Builder::new().spawn(move || answers.write(&answer, &prompt))?;
+        let (answers, is_over) = (self.clone(), Arc::clone(&answer.is_over));
+        let thread = thread::Builder::new().spawn(move || {
+            let end = answers.write(&answer, &prompt).unwrap_or("failed");
+            answer.is_over.store(true, Ordering::Relaxed);
+            answers.hub.publish(&answer.id, "end", end)
+        });
+        thread.inspect_err(|_| is_over.store(true, Ordering::Relaxed))?;
         Ok(Response::text(text))
     }
 
-    fn write(&self, answer: &Answer, prompt: &str) -> io::Result<()> {
+    /// Returns how it ended.
+    fn write(&self, answer: &Answer, prompt: &str) -> io::Result<&'static str> {
         let mut read = Instant::now();
-        let mut end = "done";
         for token in model(prompt).take(MAX_TOKENS) {
             thread::sleep(self.beat);
             if self.hub.present(&answer.id) > 0 {
                 read = Instant::now();
             }
-            if answer.is_over.load(Ordering::Relaxed) || read.elapsed() >= self.unread {
-                end = "cancelled";
-                break;
+            if answer.is_cancelled.load(Ordering::Relaxed) || read.elapsed() >= self.unread {
+                return Ok("cancelled");
             }
             self.hub.publish(&answer.id, "token", &token)?;
         }
-        answer.is_over.store(true, Ordering::Relaxed);
-        self.hub.publish(&answer.id, "end", end)?;
-        Ok(())
+        Ok("done")
     }
 
     /// The tokens behind `Last-Event-ID`, or `last_event_id` in the query: `Hub::sse` reads both.
@@ -130,7 +138,7 @@ impl Answers {
 
     fn cancel(&self, req: &Request) -> Response {
         let answer = self.find(req);
-        let cancelled = answer.map(|answer| answer.is_over.store(true, Ordering::Relaxed));
+        let cancelled = answer.map(|answer| answer.is_cancelled.store(true, Ordering::Relaxed));
         Response::new(cancelled.map_or(Status::NOT_FOUND, |()| Status::NO_CONTENT))
     }
 

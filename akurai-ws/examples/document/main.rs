@@ -4,15 +4,18 @@
 //! The server relays what `y-websocket` speaks, in rooms: `new WebsocketProvider("ws://…", "ROOM",
 //! doc)` works with it. It knows nothing of documents. It needs only two properties of their
 //! updates: their order does not matter, and an update may come twice. So it keeps them for clients
-//! that come later. Each new client is asked for one update that stands for all that it got.
+//! that come later. Each new client is asked for one update that stands for all that it got. It
+//! trusts that answer: a client that answers wrongly takes the document from those who come later.
+//! So let only those in who may write.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use akurai_http::{Reply, Request, Response, Router, Server, Status};
+use akurai_http::{Reply, Request, Response, Router, Server};
 use akurai_ws::{Error, Message, Prepared, Sender, WsConn, WsOptions};
 
+/// Beyond it, an empty room is forgotten. A client that has its document brings it again.
 const MAX_ROOMS: usize = 100;
 const MAX_MEMBERS: usize = 64;
 /// Longest message, and so the largest document, in bytes.
@@ -34,7 +37,9 @@ const NOTHING_MISSED: [u8; 5] = [DOCUMENT, STEP_2, 2, 0, 0];
 
 fn main() -> io::Result<()> {
     let addr = std::env::args().nth(1);
-    let server = Server::bind(addr.as_deref().unwrap_or("127.0.0.1:8090"))?;
+    let server = Server::bind(addr.as_deref().unwrap_or("127.0.0.1:8090"))?
+        // No page of another site reaches it by a name of its own that leads here.
+        .hosts(["localhost", "127.0.0.1", "[::1]"])?;
     println!("http://{}", server.local_addr()?);
     server.run(app())
 }
@@ -72,22 +77,29 @@ struct Member {
 
 impl Rooms {
     fn enter(&self, req: &Request) -> Reply {
-        let name = req.param("room").unwrap_or_default();
-        let mut rooms = lock(&self.0);
-        if rooms.len() == MAX_ROOMS && !rooms.contains_key(name) {
-            // A room that somebody is in or just about to enter has a second owner.
-            let empty = rooms.iter().find(|(_, room)| Arc::strong_count(room) == 1);
-            let Some(empty) = empty.map(|(name, _)| name.clone()) else {
-                return Status::SERVICE_UNAVAILABLE.into();
-            };
-            rooms.remove(&empty);
-        }
-        let room = Arc::clone(rooms.entry(name.to_owned()).or_default());
+        let name = req.param("room").unwrap_or_default().to_owned();
+        let rooms = self.clone();
         let options = WsOptions::new().max_message_bytes(MAX_MESSAGE_BYTES);
         let options = options
             .max_queue_bytes(2 * MAX_ROOM_BYTES)
             .max_queue_messages(2 * MAX_UPDATES);
-        options.upgrade(req, move |conn| stay(conn, &room))
+        options.upgrade(req, move |conn| {
+            let room = rooms.open(name)?;
+            stay(conn, &room)
+        })
+    }
+
+    fn open(&self, name: String) -> Result<Arc<Mutex<Room>>, Error> {
+        let mut rooms = lock(&self.0);
+        if rooms.len() == MAX_ROOMS && !rooms.contains_key(&name) {
+            // A room that somebody is in or just about to enter has a second owner.
+            let empty = rooms.iter().find(|(_, room)| Arc::strong_count(room) == 1);
+            let Some(empty) = empty.map(|(name, _)| name.clone()) else {
+                return Err(Error::close(1013, "too many rooms"));
+            };
+            rooms.remove(&empty);
+        }
+        Ok(Arc::clone(rooms.entry(name).or_default()))
     }
 }
 
