@@ -5,7 +5,7 @@
 #[path = "../../../akurai-ws/examples/document/main.rs"]
 mod example;
 
-use akurai_tests::{Client, Frame, KEY, Opcode, TestServer, WsClient, eventually, handshake};
+use akurai_tests::{Frame, Opcode, TestServer, WsClient, eventually};
 
 use super::has_a_page;
 
