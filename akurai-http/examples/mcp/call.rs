@@ -53,9 +53,12 @@ impl Call {
     }
 
     /// Ends the connection. The client comes back for the rest when it likes: so a long call keeps
-    /// no connection open.
+    /// no connection open. A client of an older revision keeps its connection: there, a server
+    /// should not end a stream before the answer.
     pub(crate) fn hang_up(&self) {
-        self.stream.hang_up();
+        if self.session.is_primed {
+            self.stream.hang_up();
+        }
     }
 
     /// The answer, as a message.

@@ -19,7 +19,10 @@ use super::session::Session;
 
 /// The first one is of clients that name none. The last one is offered to clients of another.
 const VERSIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
+/// With 32 calls of each, at most 8,192 threads of calls. A server of many clients lowers it.
 const MAX_SESSIONS: usize = 256;
+/// What is kept of a client comes in its messages, so this bounds each id, address and text.
+const MAX_MESSAGE_BYTES: u64 = 64 << 10;
 /// A session that was not used for this long makes room for another one.
 const IDLE: Duration = Duration::from_secs(60 * 60);
 
@@ -58,6 +61,7 @@ impl Mcp {
             .post("/", of(Mcp::post))
             .get("/", of(Mcp::get))
             .delete("/", of(Mcp::delete))
+            .max_body_bytes("/", MAX_MESSAGE_BYTES)
             .wrap(CrossOriginProtection::new().middleware())
     }
 
@@ -121,12 +125,11 @@ impl Mcp {
             let answer = catch_unwind(run).unwrap_or_else(panicked);
             // If this fails, the call was cancelled: then its client wants no answer.
             let _ = call.stream.send(answer);
-            call.stream.end();
+            call.stream.finish();
         };
-        let reply = stream
-            .follow(session.is_primed, number, None)
-            .ok_or_else(busy)?;
-        thread::Builder::new().spawn(work)?;
+        let reply = session.follow(number, None).ok_or_else(busy)?;
+        let spawned = thread::Builder::new().spawn(work);
+        spawned.inspect_err(|_| stream.finish())?;
         Ok(reply)
     }
 
@@ -136,11 +139,7 @@ impl Mcp {
             None => Some((0, None)),
             Some(id) => std::str::from_utf8(&id).ok().and_then(place),
         };
-        let reply = place.and_then(|(number, next)| {
-            session
-                .stream(number)?
-                .follow(session.is_primed, number, next)
-        });
+        let reply = place.and_then(|(number, next)| session.follow(number, next));
         // With 404 it begins a new session, since messages of this one are lost.
         reply.ok_or_else(|| refused(Status::NOT_FOUND, "the stream is not kept from there on"))
     }
@@ -157,11 +156,7 @@ impl Mcp {
         let asked = params.text("protocolVersion");
         let version = VERSIONS[1..].iter().find(|&&version| version == asked);
         let version = version.unwrap_or(&VERSIONS[2]);
-        let capabilities = params.get("capabilities").cloned();
-        let session = Session::new(
-            *version == VERSIONS[2],
-            capabilities.unwrap_or(Json::Object(Vec::new())),
-        );
+        let session = Session::new(*version == VERSIONS[2], params.get("capabilities"));
         let (secret, mut sessions) = (secret()?, self.lock());
         if sessions.len() >= MAX_SESSIONS {
             sessions.retain(|_, session| !session.end_if_idle(IDLE));

@@ -98,12 +98,15 @@ fn run(mcp: &Mcp, call: &Call, tool: &str, notes: &Notes, beat: Duration) -> io:
         "add_note" => {
             let arguments = call.params.get("arguments");
             let text = arguments.map_or("", |arguments| arguments.text("text"));
-            if text.is_empty() || notes.lock().len() == MAX_NOTES {
+            let mut notes = notes.lock();
+            if text.is_empty() || notes.len() >= MAX_NOTES {
                 return Err(io::Error::other("no text, or the notebook is full"));
             }
-            notes.lock().push(text.to_owned());
+            notes.push(text.to_owned());
+            let count = notes.len();
+            drop(notes);
             mcp.updated("notes://all");
-            Ok(format!("{} notes", notes.lock().len()))
+            Ok(format!("{count} notes"))
         }
         "clear" => {
             let answer = call.ask("elicitation/create", CONFIRM)?;

@@ -6,15 +6,19 @@ use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use akurai_http::Reply;
+
 use super::json::Json;
 use super::stream::Stream;
 
-/// How many calls may go on at once. Streams of calls that are over are kept too, as long as there
-/// is room.
+/// How many calls may go on at once: a cancelled one counts until it returns. Streams of calls that
+/// have returned are kept too, as long as there is room.
 const MAX_CALLS: usize = 32;
 const MAX_SUBSCRIPTIONS: usize = 100;
 /// How long the client, or its user, may think about a question.
 const ANSWER_WAIT: Duration = Duration::from_secs(300);
+/// What a server can ask a client for.
+const CAPABILITIES: [&str; 3] = ["sampling", "elicitation", "roots"];
 /// From the least severe on.
 const LEVELS: [&str; 8] = [
     "debug",
@@ -30,8 +34,8 @@ const LEVELS: [&str; 8] = [
 pub(super) struct Session {
     /// Its streams begin with an empty message, as since the revision 2025-11-25.
     pub(super) is_primed: bool,
-    /// What the client can be asked for: `sampling`, `elicitation`.
-    capabilities: Json,
+    /// What the client can be asked for.
+    capabilities: Vec<&'static str>,
     state: Mutex<State>,
 }
 
@@ -41,14 +45,15 @@ struct State {
     streams: BTreeMap<u64, (Json, Arc<Stream>)>,
     /// Streams and questions so far.
     begun: u64,
-    /// Where the answer to each question goes.
-    asked: HashMap<String, SyncSender<Json>>,
+    /// The stream of each question, and where the answer goes.
+    asked: HashMap<String, (Arc<Stream>, SyncSender<Json>)>,
     subscribed: BTreeSet<String>,
     level: Option<usize>,
 }
 
 impl Session {
-    pub(super) fn new(is_primed: bool, capabilities: Json) -> Session {
+    pub(super) fn new(is_primed: bool, capabilities: Option<&Json>) -> Session {
+        let has = |name: &&str| capabilities.is_some_and(|all| all.get(name).is_some());
         let not_of_a_call = (Json::Plain("null".to_owned()), Arc::default());
         let state = Mutex::new(State {
             used: Instant::now(),
@@ -60,7 +65,7 @@ impl Session {
         });
         Session {
             is_primed,
-            capabilities,
+            capabilities: CAPABILITIES.into_iter().filter(has).collect(),
             state,
         }
     }
@@ -82,7 +87,7 @@ impl Session {
         let mut state = self.lock();
         if state.streams.len() > MAX_CALLS {
             let mut calls = state.streams.iter().skip(1);
-            let (&oldest, _) = calls.find(|(_, (_, stream))| stream.is_over())?;
+            let (&oldest, _) = calls.find(|(_, (_, stream))| stream.is_done())?;
             state.streams.remove(&oldest);
         }
         state.begun += 1;
@@ -96,25 +101,37 @@ impl Session {
         Some(Arc::clone(&self.lock().streams.get(&number)?.1))
     }
 
+    /// Answers with a stream: see [`Stream::follow`]. A session with a connection is in use.
+    pub(super) fn follow(self: &Arc<Self>, number: u64, from: Option<usize>) -> Option<Reply> {
+        let session = Arc::clone(self);
+        let touch = move || session.touch();
+        let stream = self.stream(number)?;
+        stream.follow(self.is_primed, number, from, touch)
+    }
+
+    /// Ends the stream of a call. If the call waits for an answer, it gets an error.
     pub(super) fn cancel(&self, call: Option<&Json>) {
-        let state = self.lock();
-        let mut calls = state.streams.values().skip(1);
-        if let Some((_, stream)) = calls.find(|(id, _)| Some(id) == call) {
+        let mut state = self.lock();
+        let State { streams, asked, .. } = &mut *state;
+        let calls = streams.values().skip(1);
+        for (_, stream) in calls.filter(|(id, _)| Some(id) == call) {
             stream.end();
+            asked.retain(|_, (asking, _)| !Arc::ptr_eq(asking, stream));
         }
     }
 
     /// Asks the client on this stream, and waits for the answer: its `result`.
-    pub(super) fn ask(&self, stream: &Stream, method: &str, params: &str) -> io::Result<Json> {
+    pub(super) fn ask(&self, stream: &Arc<Stream>, method: &str, params: &str) -> io::Result<Json> {
         let capability = method.split('/').next().unwrap_or_default();
-        if self.capabilities.get(capability).is_none() {
+        if !self.capabilities.contains(&capability) {
             return Err(io::Error::other(format!("the client has no {capability}")));
         }
         let (tell, told) = mpsc::sync_channel(1);
         let mut state = self.lock();
         state.begun += 1;
         let id = format!("question {}", state.begun);
-        state.asked.insert(id.clone(), tell);
+        let question = (Arc::clone(stream), tell);
+        state.asked.insert(id.clone(), question);
         drop(state);
         let answer = stream.send(format!(
             r#"{{"jsonrpc":"2.0","id":"{id}","method":"{method}","params":{params}}}"#
@@ -130,9 +147,9 @@ impl Session {
     }
 
     pub(super) fn answered(&self, answer: Json) {
-        let tell = self.lock().asked.remove(answer.text("id"));
+        let question = self.lock().asked.remove(answer.text("id"));
         // If nobody waits any longer, the answer came too late.
-        let _ = tell.map(|tell| tell.send(answer));
+        let _ = question.map(|(_, tell)| tell.send(answer));
     }
 
     pub(super) fn set_level(&self, level: &str) -> Option<()> {

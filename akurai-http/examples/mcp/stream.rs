@@ -30,7 +30,10 @@ struct Messages {
     written: usize,
     /// How many connections were to write this stream. Only the last one does.
     writers: usize,
+    /// Nobody waits for more.
     is_over: bool,
+    /// The call has returned, so its thread has ended.
+    is_done: bool,
 }
 
 impl Stream {
@@ -49,8 +52,14 @@ impl Stream {
         Ok(())
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.lock().is_over
+    pub(super) fn is_done(&self) -> bool {
+        self.lock().is_done
+    }
+
+    /// The call has returned.
+    pub(super) fn finish(&self) {
+        self.lock().is_done = true;
+        self.end();
     }
 
     pub(super) fn end(&self) {
@@ -58,30 +67,33 @@ impl Stream {
         self.changed.notify_all();
     }
 
-    /// Ends the connection, not the stream: its client comes back when it likes. Returns the number
-    /// of the connection that may write from now on.
-    pub(super) fn hang_up(&self) -> usize {
-        let mut state = self.lock();
-        state.writers += 1;
+    /// Ends the connection, not the stream: its client comes back when it likes.
+    pub(super) fn hang_up(&self) {
+        self.lock().writers += 1;
         self.changed.notify_all();
-        state.writers
     }
 
     /// Answers with stream `number` behind message `from`, or else behind the last one that was
     /// written. If it is primed, it begins with an empty message. `None` if a message behind `from`
-    /// is gone, or if there was no message `from`.
+    /// is gone, or if there was no message `from`. Calls `touch` as long as the connection lasts.
     pub(super) fn follow(
         self: &Arc<Self>,
         is_primed: bool,
         number: u64,
         from: Option<usize>,
+        touch: impl Fn() + Send + 'static,
     ) -> Option<Reply> {
-        let me = self.hang_up();
         let (stream, at) = (Arc::clone(self), move |k| format!("{number}.{k}"));
-        let state = self.lock();
+        let mut state = self.lock();
         let mut next = from.unwrap_or(state.written);
-        let is_kept = (state.dropped..=state.dropped + state.kept.len()).contains(&next);
+        if !(state.dropped..=state.dropped + state.kept.len()).contains(&next) {
+            return None;
+        }
+        // The connection before this one ends.
+        state.writers += 1;
+        let me = state.writers;
         drop(state);
+        self.changed.notify_all();
         let answer = sse(move |mut sink| {
             // So the client has a place to come back to before the first message. Those of older
             // revisions take an empty message for a fault.
@@ -100,10 +112,11 @@ impl Stream {
                     }
                 };
                 sink.send(&event)?;
+                touch();
             }
             Ok(())
         });
-        is_kept.then_some(answer)
+        Some(answer)
     }
 
     /// The next message, or `Some(None)` if there was none for a while.

@@ -5,7 +5,7 @@
 #[path = "../../../akurai-http/examples/mcp/main.rs"]
 mod example;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use akurai_tests::{Answer, TestServer, is_over_session};
 
@@ -14,6 +14,9 @@ use super::{Reader, ask, has_a_page};
 const SHORT: Duration = Duration::from_millis(1);
 /// Nothing happens within a test.
 const LONG: Duration = Duration::from_secs(3600);
+/// Cancels the calls of [`Client::call`].
+const CANCEL: &str =
+    r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
 
 fn request(method: &str, fields: &str, body: &str) -> String {
     let length = body.len();
@@ -171,10 +174,12 @@ fn a_client_of_an_older_revision_gets_no_empty_message() {
         answer.header("mcp-session-id").unwrap()
     );
     let server = &server;
-    let call = Client { server, fields }.call("add_note", r#""text":"a""#);
-    let events = call.rest();
+    let client = Client { server, fields };
+    let events = client.call("add_note", r#""text":"a""#).rest();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].last_event_id, "1.1");
+    // Nor does its connection end before the answer.
+    assert_eq!(client.call("count", "").rest().len(), 21);
 }
 
 #[test]
@@ -183,13 +188,49 @@ fn a_cancelled_call_has_no_result() {
     let client = Client::new(&server, "");
     let mut call = client.call("count", "");
     assert_eq!(call.next().data, "");
-    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
-    assert_eq!(client.send("POST", cancel).status, 202);
+    assert_eq!(client.send("POST", CANCEL).status, 202);
     assert!(
         call.rest()
             .iter()
             .all(|event| !event.data.contains("result"))
     );
+}
+
+#[test]
+fn a_cancelled_call_waits_for_no_answer() {
+    let server = has_a_page(example::app(SHORT));
+    let client = Client::new(&server, r#""elicitation":{}"#);
+    client.call("add_note", r#""text":"milk""#).rest();
+    let mut calls: Vec<_> = (0..32).map(|_| client.call("clear", "")).collect();
+    let questions = calls.iter_mut().map(|call| {
+        assert_eq!(call.next().data, "");
+        call.next().data
+    });
+    let questions: Vec<_> = questions.collect();
+    assert_eq!(client.send("POST", CANCEL).status, 202);
+    for question in questions {
+        let (_, id) = question.split_once(r#""id":"#).unwrap();
+        let (id, _) = id.split_once(',').unwrap();
+        let sure = r#""result":{"action":"accept","content":{"sure":true}}"#;
+        let late = format!(r#"{{"jsonrpc":"2.0","id":{id},{sure}}}"#);
+        assert_eq!(client.send("POST", &late).status, 202);
+    }
+    for call in calls {
+        assert_eq!(call.rest().len(), 0);
+    }
+    // Their threads end, so there is room for calls again.
+    let params = r#"{"name":"add_note","arguments":{"text":"tea"}}"#;
+    let body = message(r#"2,"method":"tools/call""#, params);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let answer = loop {
+        let answer = client.send("POST", &body);
+        if answer.status == 200 {
+            break answer;
+        }
+        assert_eq!(answer.status, 503);
+        assert!(Instant::now() < deadline, "no cancelled call returns");
+    };
+    assert!(answer.text().contains("2 notes"), "{}", answer.text());
 }
 
 #[test]
@@ -278,6 +319,8 @@ fn what_is_no_request_of_a_session_is_refused() {
             "{body}"
         );
     }
+    let long = request("POST", session, "").replace("Length: 0", "Length: 65537");
+    assert_eq!(ask(&server, &long).status, 413);
     let unknown = client.send("POST", &message(r#"1,"method":"no/such""#, "{}"));
     assert!(unknown.text().contains("-32601"));
 }
@@ -289,6 +332,9 @@ fn no_session_has_more_calls_than_its_bound() {
     let calls: Vec<_> = (0..32).map(|_| client.call("count", "")).collect();
     let body = message(r#"1,"method":"tools/call""#, r#"{"name":"count"}"#);
     assert_eq!(client.send("POST", &body).status, 503);
-    drop(calls);
+    // A cancelled call counts until it returns, and each of these sleeps.
+    assert_eq!(client.send("POST", CANCEL).status, 202);
+    calls.into_iter().for_each(|call| drop(call.rest()));
+    assert_eq!(client.send("POST", &body).status, 503);
     assert_eq!(client.send("DELETE", "").status, 204);
 }
