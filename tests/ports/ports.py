@@ -17,7 +17,7 @@ from process import Demo
 
 # What the rules of the house say of the sources is the same on every system.
 SKIPPED = ["--skip", "tidy::"]
-# Models start a hundred thousand threads, of which one runs at a time. See README.md.
+# Models start a hundred thousand threads, of which one runs at a time.
 MODELS = ["--skip", "serve::hot::tests::", "--skip", "write::outbox::tests::"]
 SUITE_SECONDS = 1800
 
@@ -25,11 +25,12 @@ SUITE_SECONDS = 1800
 @dataclass(frozen=True)
 class Target:
     """A system. `runner` starts its programs. `excepted` has the tests that may fail there, each
-    with its reason."""
+    with its reason. `options` are cargo's."""
 
     triple: str
     runner: tuple
     excepted: dict
+    options: tuple = ()
 
 
 # qemu keeps what it translates, so the memory of a process is for the most part qemu's.
@@ -37,7 +38,6 @@ QEMUS_MEMORY = "it measures memory, and with it qemu's"
 UNDER_QEMU = {
     "limits::bodies_that_are_claimed_and_do_not_come_hold_little": QEMUS_MEMORY,
     "rfc7692::limits::ws_22_a_bomb_that_is_read_in_parts_is_inflated_in_parts": QEMUS_MEMORY,
-    "files::changing::files_09_memory_does_not_follow_the_files_size": QEMUS_MEMORY,
 }
 UNDER_WINE = {
     "files::listing::files_02_a_listing_names_what_can_be_requested": "Windows has no such names of files",
@@ -49,8 +49,10 @@ OTHER_BYTE_ORDER = {
     "hub::vanished::tests::the_system_lists_our_connections":
         "/proc/net/tcp has the byte order of this machine's kernel",
 }
+# Rust 1.85 unwinds wrongly there at the level 1 of our tests. See README.md.
+UNWINDS = ("--config", "profile.dev.package.akurai-http.opt-level=2")
 TARGETS = {
-    "s390x": Target("s390x-unknown-linux-gnu", ("qemu-s390x", "-L", "/usr/s390x-linux-gnu"), UNDER_QEMU | OTHER_BYTE_ORDER),
+    "s390x": Target("s390x-unknown-linux-gnu", ("qemu-s390x", "-L", "/usr/s390x-linux-gnu"), UNDER_QEMU | OTHER_BYTE_ORDER, UNWINDS),
     "armv7": Target("armv7-unknown-linux-gnueabihf", ("qemu-arm", "-L", "/usr/arm-linux-gnueabihf"), UNDER_QEMU),
     "aarch64": Target("aarch64-unknown-linux-gnu", ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"), UNDER_QEMU),
     "musl": Target("x86_64-unknown-linux-musl", (), {}),
@@ -91,7 +93,7 @@ class Port:
 
     def build(self, *arguments):
         """What cargo built: the program of each target of a package, by package and name."""
-        command = ["cargo", *arguments, "--target", self.target.triple]
+        command = ["cargo", *arguments, *self.target.options, "--target", self.target.triple]
         command.append("--message-format=json-render-diagnostics")
         done = subprocess.run(command, cwd=self.root, env=self.environment, stdout=subprocess.PIPE, text=True)
         if not self.checks.that(done.returncode == 0, f"{self.name}: cargo {' '.join(arguments)}"):
