@@ -1,6 +1,7 @@
 //! Pages of instructions: a tutorial, short answers, how to write a program, run a server, put a
 //! proxy in front, speak TLS, choose a machine size, migrate a program, keep it secure, or let only
-//! some users follow an event stream. A page lists all limits, and one says how Akurai works inside.
+//! some users follow an event stream. A page lists the limits, and one says how Akurai works
+//! inside.
 //!
 //! These modules exist only in the documentation. The same pages can be read as files, in
 //! `akurai-server/docs`.

@@ -23,8 +23,8 @@
 //!
 //! The program `akurai-server` is a demo of all three crates. This library contains no part of it.
 //!
-//! [`guide`] has pages about building a program, deploying, proxies, TLS, sizing, limits, migrating,
-//! security and authorising an event stream.
+//! [`guide`] has pages about building a program, deploying, proxies, TLS, sizing, limits,
+//! migrating, security and authorising an event stream.
 
 mod clock;
 mod engine;

@@ -336,8 +336,8 @@ impl Registry {
     /// Ends every connection.
     pub(crate) fn close_all(&self) {
         for entry in self.entries() {
-            // Twice: what the client sent just before the end may have filled the buffer again. Then
-            // the answer to its next probe tells it that there is room.
+            // Twice: what the client sent just before the end may have filled the buffer again.
+            // Then the answer to its next probe tells it that there is room.
             entry.make_room();
             entry.end_input(Shutdown::Both);
             entry.make_room();

@@ -49,7 +49,8 @@ pub struct Stats {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionStats {
-    /// The connection's number. Numbers begin at 0, in the order in which connections found a place.
+    /// The connection's number. Numbers begin at 0, in the order in which connections found their
+    /// places.
     pub id: u64,
     /// The address of the other end: behind a proxy, the proxy's. `None` on a Unix socket.
     pub peer: Option<SocketAddr>,

@@ -60,8 +60,8 @@ pub(crate) struct Hot<C> {
     /// About how many requests the server has answered: pipelined ones may count as one.
     served: AtomicU64,
     slow: SlowRoutes,
-    /// For each place of the set, a number that is one more when a handler begins there, and when it
-    /// has ended. So it is odd while one runs.
+    /// For each place of the set, a number that is one more when a handler begins there, and when
+    /// it has ended. So it is odd while one runs.
     steps: Vec<AtomicU64>,
     /// Every connection is lent after every request.
     always: bool,

@@ -6,11 +6,11 @@ use akurai_http::{Cookie, Reply, Request, Response, Router, Signer, Status, cons
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The name of somebody who has logged in.
+/// The name of a user that has logged in.
 #[derive(Clone)]
 pub(crate) struct User(pub(crate) String);
 
-/// `members` for those who have logged in, and a login for the others.
+/// `members` for users that have logged in, and a login for the others.
 pub(crate) fn protect(members: Router, key: &[u8], password: &str) -> io::Result<Router> {
     let sessions = Signer::new("session", key)?;
     let (known, password) = (sessions.clone(), password.to_owned());

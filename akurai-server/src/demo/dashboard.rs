@@ -34,11 +34,11 @@ const CROWD: Duration = Duration::from_millis(50);
 /// dropped.
 ///
 /// The thread publishes the numbers to the topic `stats` each second while the topic has a
-/// subscriber, and the newest connections to the topic `connections` while that has one here;
-/// without subscribers it sleeps. A hub with an engine has subscribers on other nodes,
-/// so its node has a name. The thread then publishes its numbers and its people each second under
-/// that name, and a page adds up all nodes. It takes the hub's [`on_join`](Hub::on_join) and
-/// [`on_leave`](Hub::on_leave) for itself.
+/// subscriber. While the topic `connections` has a subscriber on this node, the thread publishes
+/// the newest connections to it. Without subscribers it sleeps. A hub with an engine has
+/// subscribers on other nodes, so its node has a name. The thread then publishes its numbers and
+/// its people each second under that name, and a page adds up all nodes. It takes the hub's
+/// [`on_join`](Hub::on_join) and [`on_leave`](Hub::on_leave) for itself.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     wake: SyncSender<()>,
@@ -48,9 +48,8 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// Starts to publish the numbers of the server behind `handle`, and what `metrics` has measured
-    /// of it. `node` is the name of this node
-    /// among the nodes of the hub's engine, if it has one. It fails if the thread cannot be
-    /// created.
+    /// of it. `node` is the name of this node among the nodes of the hub's engine, if it has one. It
+    /// fails if the thread cannot be created.
     pub(crate) fn start(
         hub: &Hub,
         handle: Handle,

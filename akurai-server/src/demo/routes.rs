@@ -20,7 +20,7 @@ use super::dashboard::{CONNECTIONS, STATS};
 /// | `/api/stats` | Server-Sent Events: `stats`, the server's numbers as JSON, each second; see [`Publisher`](super::dashboard::Publisher) |
 /// | `/api/chat?name=…` | WebSocket: a chat room; every member gets each text message, as JSON |
 /// | `/api/chat/events` | Server-Sent Events: `chat`, the messages of the room, and `people`, the number of people in it |
-/// | `/api/live` | `/api/stats` and `/api/chat/events` on one connection, and `connections`, the newest of the server's connections |
+/// | `/api/live` | `/api/stats`, `/api/chat/events` and the newest connections, on one connection |
 /// | `/api/upload` | the number of bytes that were posted, at most 4 GiB |
 /// | `/api/health` | `{"status":"ok"}`, as long as the process answers |
 /// | `/api/ready` | the same, or 503 and `{"status":"unavailable"}` while events do not get through |

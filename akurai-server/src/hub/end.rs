@@ -26,10 +26,11 @@ impl Hub {
     /// of this call. An event that this node has not read from its engine yet comes after the end.
     ///
     /// A request whose handler calls [`sse`](Hub::sse) before this call is ended too, also if its
-    /// stream begins later; it first gets what was published before this call. So no stream of a session escapes if the handler looks at the session
-    /// and calls `sse` under one lock, and the logout removes the session under this lock before it
-    /// calls `end`. A WebSocket counts from [`join`](Hub::join) on: look at the session again after
-    /// `join`. Later subscribers are not affected.
+    /// stream begins later: it first gets what was published before this call. So no stream of a
+    /// session escapes if the handler looks at the session and calls `sse` under one lock, and the
+    /// logout removes the session under this lock before it calls `end`. A WebSocket counts from
+    /// [`join`](Hub::join) on: look at the session again after `join`. Later subscribers are not
+    /// affected.
     ///
     /// ```
     /// use std::collections::HashSet;

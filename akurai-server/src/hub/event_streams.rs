@@ -11,7 +11,7 @@ use akurai_http::{Socket, SseEvent};
 
 use self::lap::Lap;
 use super::early::Early;
-use super::greeting::{Cursor, Greeting};
+use super::greeting::{Cursor, Greeting, here};
 use super::mailbox::Mailbox;
 use super::ring::{BATCH, Lost};
 use super::shared::Shared;
@@ -373,14 +373,11 @@ impl EventStreams {
         }
         let idle = now.saturating_duration_since(subscriber.last_write);
         if subscriber.backlog.is_empty() && idle >= self.shared.options.heartbeat {
-            let here = match subscriber.early {
-                None => SseEvent::default().id(self.last.to_string()),
+            subscriber.backlog.queue_own(match subscriber.early {
+                None => here(self.last),
                 // With our id, it would come back from a place before its own.
-                Some(_) => SseEvent::comment(""),
-            };
-            subscriber
-                .backlog
-                .queue_own(here.encode().expect("an id of ours"));
+                Some(_) => SseEvent::comment("").encode().expect("it is empty"),
+            });
             self.flush(slot);
         }
         self.end_if_due(slot, now);

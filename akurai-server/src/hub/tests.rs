@@ -1,5 +1,6 @@
 //! The hub's shard, its members' thread and their mailboxes: small programs, run in all orders of
-//! their threads. The clock is the model's; the clients' sockets are real, and nobody waits at them.
+//! their threads. The clock is the model's. The clients' sockets are real, and no thread waits at
+//! them.
 
 mod clients;
 mod log;
