@@ -34,7 +34,7 @@ use crate::{ConnectionStats, RequestError, Stats};
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     /// By number, so that the newest come last.
-    entries: Mutex<BTreeMap<u64, Weak<RegistryEntry>>>,
+    entries: Mutex<BTreeMap<u64, Registered>>,
     next_id: AtomicU64,
     /// Connections that speak HTTP.
     open: AtomicUsize,
@@ -47,6 +47,14 @@ pub(crate) struct Registry {
     /// When busy connections must have ended; `None` until somebody asks for a stop.
     deadline: Mutex<Option<Instant>>,
     asked: Condvar,
+}
+
+/// A connection, and its traffic, which can also be counted in the moment in which the connection
+/// is dropped.
+#[derive(Debug)]
+struct Registered {
+    entry: Weak<RegistryEntry>,
+    traffic: Arc<Traffic>,
 }
 
 struct OnStop(Box<dyn FnOnce() + Send>);
@@ -66,8 +74,6 @@ pub(crate) struct Counts {
     refused: [AtomicU64; RequestError::COUNT],
     /// Traffic of connections that have ended; each live connection keeps its own.
     ended: Traffic,
-    /// The highest counts that `stats` has returned.
-    told: Traffic,
 }
 
 /// The traffic of one connection, or of many.
@@ -85,16 +91,6 @@ impl Counts {
 }
 
 impl Traffic {
-    /// Raises each count to the one in `other`, if that is higher.
-    fn raise(&self, other: &Traffic) {
-        let raise = |most: &AtomicU64, one: &AtomicU64| {
-            most.fetch_max(one.load(Ordering::Relaxed), Ordering::Relaxed);
-        };
-        raise(&self.requests, &other.requests);
-        raise(&self.bytes_received, &other.bytes_received);
-        raise(&self.bytes_sent, &other.bytes_sent);
-    }
-
     fn add(&self, other: &Traffic) {
         let add = |sum: &AtomicU64, one: &AtomicU64| {
             sum.fetch_add(one.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -154,7 +150,11 @@ impl Registry {
         let entry = Arc::new(RegistryEntry::new(transport, peer, limits, id, self));
         #[cfg(test)]
         model::step();
-        lock(&self.entries).insert(entry.id, Arc::downgrade(&entry));
+        let registered = Registered {
+            entry: Arc::downgrade(&entry),
+            traffic: Arc::clone(&entry.traffic),
+        };
+        lock(&self.entries).insert(entry.id, registered);
         entry
     }
 
@@ -169,18 +169,14 @@ impl Registry {
     /// The counts, except the number of threads.
     pub(crate) fn stats(&self) -> Stats {
         let relaxed = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        // While we hold these entries, none of them ends. So their traffic is not in `ended`, and
-        // nothing is counted twice.
-        let entries = self.entries();
         let traffic = Traffic::default();
-        traffic.add(&self.counts.ended);
-        for entry in &entries {
-            traffic.add(&entry.traffic);
-        }
-        // A connection that is just being dropped is neither in `entries` nor yet in `ended`. So
-        // the sum may lack it for a moment; but no count goes back.
-        self.counts.told.raise(&traffic);
-        let told = &self.counts.told;
+        let entries: Vec<_> = {
+            // A connection that ends moves its traffic to `ended` under this lock.
+            let entries = lock(&self.entries);
+            traffic.add(&self.counts.ended);
+            let live = entries.values().inspect(|one| traffic.add(&one.traffic));
+            live.filter_map(|one| one.entry.upgrade()).collect()
+        };
         let busy = |entry: &&Arc<RegistryEntry>| entry.is_busy();
         Stats {
             accepted: self.next_id.load(Ordering::Relaxed),
@@ -188,9 +184,9 @@ impl Registry {
             in_request: entries.iter().filter(busy).count(),
             upgraded: self.upgraded(),
             threads: 0,
-            requests: relaxed(&told.requests),
-            bytes_received: relaxed(&told.bytes_received),
-            bytes_sent: relaxed(&told.bytes_sent),
+            requests: relaxed(&traffic.requests),
+            bytes_received: relaxed(&traffic.bytes_received),
+            bytes_sent: relaxed(&traffic.bytes_sent),
             overloaded: relaxed(&self.counts.overloaded),
             failed_sessions: relaxed(&self.counts.failed_sessions),
             panics: relaxed(&self.counts.panics),
@@ -207,7 +203,7 @@ impl Registry {
         let newest: Vec<Arc<RegistryEntry>> = lock(&self.entries)
             .values()
             .rev()
-            .filter_map(Weak::upgrade)
+            .filter_map(|one| one.entry.upgrade())
             .take(at_most)
             .collect();
         let now = Instant::now();
@@ -327,7 +323,8 @@ impl Registry {
     /// Calls the hooks, one after the other. A hook is the application's, and may hang. Connections
     /// whose turn has not come can end meanwhile.
     pub(crate) fn call_stop_hooks(&self) {
-        let entries: Vec<_> = lock(&self.entries).values().cloned().collect();
+        let each = |one: &Registered| one.entry.clone();
+        let entries: Vec<_> = lock(&self.entries).values().map(each).collect();
         for entry in entries.iter().filter_map(Weak::upgrade) {
             entry.call_stop_hook();
         }
@@ -349,7 +346,7 @@ impl Registry {
         model::step();
         lock(&self.entries)
             .values()
-            .filter_map(Weak::upgrade)
+            .filter_map(|one| one.entry.upgrade())
             .collect()
     }
 }
@@ -407,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_do_not_go_back_while_a_connection_is_dropped() {
+    fn counts_are_whole_while_a_connection_is_dropped() {
         let registry: Arc<Registry> = Arc::default();
         let counts = || {
             let stats = registry.stats();
@@ -426,7 +423,13 @@ mod tests {
         }
         assert_eq!(counts(), (2, 20, 200));
         // As if the last handle were gone, and its `Drop` had not yet taken the lock.
-        lock(&registry.entries).insert(entry.id, Weak::new());
+        let forget = |id| {
+            lock(&registry.entries)
+                .get_mut(id)
+                .expect("it is there")
+                .entry = Weak::new()
+        };
+        forget(&entry.id);
         assert_eq!(counts(), (2, 20, 200));
         drop(entry);
         assert_eq!(counts(), (2, 20, 200));

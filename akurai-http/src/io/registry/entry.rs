@@ -32,7 +32,7 @@ pub(crate) struct RegistryEntry {
     pub(crate) transport: Transport,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) limits: Arc<Limits>,
-    pub(crate) traffic: Traffic,
+    pub(crate) traffic: Arc<Traffic>,
     phase: AtomicU8,
     /// When it found its place.
     begun: Instant,
@@ -94,7 +94,7 @@ impl RegistryEntry {
             transport,
             peer,
             limits: Arc::clone(limits),
-            traffic: Traffic::default(),
+            traffic: Arc::default(),
             phase: AtomicU8::new(BUSY),
             begun: Instant::now(),
             is_event_stream: AtomicBool::new(false),
