@@ -159,6 +159,8 @@ impl RunningServer {
         let Serving {
             registry, limits, ..
         } = &*self.serving;
+        // If the stop begins behind this look, it waits for us.
+        let _hold = self.threads.hold();
         if registry.is_stopping() {
             return Err(stopped());
         }

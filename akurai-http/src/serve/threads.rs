@@ -26,6 +26,24 @@ struct Joinable {
     /// waits for no other. If each thread waited for the one before it, they would end one wake-up
     /// after the other, more slowly than a busy core starts new ones.
     ending: Vec<JoinHandle<()>>,
+    /// How many threads of the program's own are about to spawn one.
+    guests: usize,
+}
+
+impl Joinable {
+    fn is_empty(&self) -> bool {
+        self.running.is_empty() && self.guests == 0
+    }
+}
+
+/// A thread of the program's own that may spawn; see [`Threads::hold`].
+pub(crate) struct Hold<'a>(&'a Threads);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).guests -= 1;
+        self.0.ended.notify_all();
+    }
 }
 
 impl Threads {
@@ -48,10 +66,16 @@ impl Threads {
         Ok(())
     }
 
+    /// Until this is dropped, `join` waits, and joins what the caller has spawned meanwhile.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        lock(&self.state).guests += 1;
+        Hold(self)
+    }
+
     /// Waits until every thread has ended and is joined. False if the deadline came first.
     pub(crate) fn join(&self, deadline: Instant) -> bool {
         let mut state = lock(&self.state);
-        while !state.running.is_empty() {
+        while !state.is_empty() {
             let wait = deadline.saturating_duration_since(Instant::now());
             if wait.is_zero() {
                 return false;
@@ -64,9 +88,10 @@ impl Threads {
         true
     }
 
-    /// How many threads are running.
+    /// How many threads are running or held.
     pub(crate) fn len(&self) -> usize {
-        lock(&self.state).running.len()
+        let state = lock(&self.state);
+        state.running.len() + state.guests
     }
 
     fn leave(&self) {
@@ -76,7 +101,7 @@ impl Threads {
             .partition(JoinHandle::is_finished);
         ending.extend(state.running.remove(&thread::current().id()));
         state.ending = ending;
-        if state.running.is_empty() {
+        if state.is_empty() {
             self.ended.notify_all();
         }
         drop(state);
@@ -154,5 +179,24 @@ mod tests {
         drop(closed);
         assert!(threads.join(Instant::now() + DEADLINE));
         assert!(lock(&threads.state).ending.is_empty());
+    }
+
+    #[test]
+    fn a_join_waits_for_what_is_about_to_be_spawned() {
+        let threads = Arc::new(Threads::default());
+        let hold = threads.hold();
+        assert!(!threads.join(Instant::now() + Duration::from_millis(20)));
+        let (tell, told) = mpsc::channel();
+        thread::scope(|scope| {
+            let joining = scope.spawn(|| threads.join(Instant::now() + DEADLINE));
+            spawn(&threads, move || {
+                let _ = tell.send(());
+            });
+            assert_eq!(told.recv_timeout(DEADLINE), Ok(()));
+            assert!(!joining.is_finished());
+            drop(hold);
+            assert_eq!(joining.join().ok(), Some(true));
+        });
+        assert_eq!(threads.len(), 0);
     }
 }
