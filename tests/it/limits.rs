@@ -109,6 +109,9 @@ fn too_many_connections_are_told_to_come_back() {
     for client in &mut held {
         client.send(get("/held"));
     }
+    eventually("all places are taken", || {
+        server.handle().stats().connections == 4
+    });
     let mut fifth = server.connect();
     fifth.send(get("/"));
     let answer = fifth.read_response();

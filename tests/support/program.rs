@@ -16,6 +16,7 @@ pub fn this_program(before: &[&str]) -> Command {
     let before = before.iter().copied().chain(runner.split_whitespace());
     let mut words = before.map(Into::into).chain([program.into_os_string()]);
     let mut command = Command::new(words.next().expect("the program itself is there"));
-    command.args(words);
+    // A backtrace of a planned panic takes seconds where the machine is busy.
+    command.args(words).env("RUST_BACKTRACE", "0");
     command
 }
