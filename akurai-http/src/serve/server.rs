@@ -380,6 +380,9 @@ impl Handle {
     /// connections see the end of their input; a WebSocket of `akurai-ws` says 1001 instead. After
     /// `grace`, the server closes by force what is left. This method waits for nothing but what
     /// [`on_stop`](Handle::on_stop) was given. Another call can only shorten the grace.
+    ///
+    /// On Windows a thread that waits in a read sees the end up to 250 ms later, and one that waits
+    /// in a write when that wait runs out ([`Limits::write_stall`](crate::Limits::write_stall)).
     pub fn shutdown(&self, grace: Duration) {
         self.registry.stop(grace);
     }
