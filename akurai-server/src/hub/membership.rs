@@ -102,8 +102,7 @@ impl Hub {
     }
 
     fn join_at(&self, topic: &str, sender: Sender, after: Option<EventId>) -> Membership {
-        // Read before the other members learn of this one, so that an event they publish in
-        // response counts as a later event.
+        // Earlier events are not for this member.
         let (from, _) = self.inner.shared.ring.end();
         let mailbox = Arc::clone(&self.inner.threads.members);
         if topic.len() > TOPIC_BYTES {
@@ -112,8 +111,12 @@ impl Hub {
             let (topic, id) = (Arc::from(""), None);
             return Membership { mailbox, topic, id };
         }
-        let topic = self.inner.shared.topics.joined(topic);
+        let topics = &self.inner.shared.topics;
+        let topic = topics.name(topic);
         let id = Some(mailbox.join(Arc::clone(&topic), sender, from, after));
+        // From here on others may see it as present. What they then publish reaches it, and an end
+        // of the topic ends it.
+        topics.count_one_more(&topic);
         Membership { mailbox, topic, id }
     }
 }

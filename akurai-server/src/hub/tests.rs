@@ -205,6 +205,8 @@ fn members_of_a_topic_that_ends() {
             &[Join(1, B), Publish(B), Publish(A)],
         ],
     );
+    let dismissal = [Join(1, A), Pause, EndAll(A, 2), Publish(A)];
+    check(2, &[&dismissal, &[Pause, Join(0, A)]]);
 }
 
 #[test]

@@ -73,17 +73,25 @@ impl Topics {
         gauges.contains(topic)
     }
 
-    /// Counts one more subscriber of the topic, and returns the topic's one shared name.
+    /// The topic's name, which its subscribers share.
+    pub(crate) fn name(&self, topic: &str) -> Arc<str> {
+        let present = lock(&self.present);
+        let known = present.get_key_value(topic);
+        known.map_or_else(|| Arc::from(topic), |(name, _)| Arc::clone(name))
+    }
+
+    /// Counts one more subscriber of the topic, and returns the topic's name.
     pub(crate) fn joined(&self, topic: &str) -> Arc<str> {
-        let mut present = lock(&self.present);
-        let name = match present.get_key_value(topic) {
-            Some((name, _)) => Arc::clone(name),
-            None => Arc::from(topic),
-        };
-        let count = present.entry(Arc::clone(&name)).or_default();
-        *count += 1;
-        self.notices.put(&name, *count - 1, *count);
+        let name = self.name(topic);
+        self.count_one_more(&name);
         name
+    }
+
+    pub(crate) fn count_one_more(&self, name: &Arc<str>) {
+        let mut present = lock(&self.present);
+        let count = present.entry(Arc::clone(name)).or_default();
+        *count += 1;
+        self.notices.put(name, *count - 1, *count);
     }
 
     pub(crate) fn left(&self, topics: &[Arc<str>]) {

@@ -57,8 +57,8 @@ struct Member {
     id: u64,
     /// All members of one connection have the same, and the thread knows it.
     sender: Arc<Sender>,
-    /// The number of the first event that it gets: the first that was published after it joined.
-    /// A newcomer's is the first that the thread had not delivered when it got its place.
+    /// It gets no event before the one with this number: those were published before it joined. A
+    /// newcomer's is the first that the thread had not delivered when it got its place.
     from: u64,
     /// Whether it was told that it lost events.
     is_told: AtomicBool,
@@ -82,8 +82,8 @@ impl Member {
 }
 
 impl MemberMailbox {
-    /// Adds a member for the events from this number on, or for all after the id `after`. Returns
-    /// the member's id for `leave`.
+    /// Adds a member for the events from now on, of which none is before the one with the number
+    /// `from`, or for all after the id `after`. Returns the member's id for `leave`.
     pub(crate) fn join(
         &self,
         topic: Arc<str>,
@@ -92,8 +92,8 @@ impl MemberMailbox {
         after: Option<EventId>,
     ) -> u64 {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        // A publisher that does not see this yet has put its event into the ring before the thread
-        // learns of the member. The thread finds the event there.
+        // A publisher that does not see this yet, and so wakes no thread, has put its event into
+        // the ring before the thread learns of the member. The thread finds the event there.
         self.members.fetch_add(1, Ordering::Relaxed);
         let member = Member {
             topic,
@@ -174,7 +174,6 @@ pub(crate) fn run(shared: &Shared, mailbox: &MemberMailbox) {
                         });
                         continue;
                     }
-                    catch_up(shared, &member, next);
                     add(&mut members, member);
                 }
                 MemberChange::Leave(topic, id) => {
@@ -270,24 +269,6 @@ fn place(shared: &Shared, newcomers: &mut Vec<Newcomer>, members: &mut Members, 
     for Newcomer { member, .. } in settled {
         let from = next;
         add(members, Member { from, ..member });
-    }
-}
-
-/// Gives a new member the events that were published after it joined, and that the others already
-/// have.
-fn catch_up(shared: &Shared, member: &Member, next: u64) {
-    let mut from = member.from;
-    while from < next {
-        let read = shared.ring.read(from, BATCH);
-        let lost = read.lost.as_ref();
-        if lost.is_some_and(|lost| lost.concerns(&member.topic, from)) {
-            return tell_of_loss(shared, member);
-        }
-        let missed = read.events.iter().filter(|event| event.number < next);
-        let missed = missed.filter(|event| event.topic == member.topic);
-        let messages: Vec<_> = missed.map(|event| (event.number, message(event))).collect();
-        give(shared, member, &messages);
-        from = read.next;
     }
 }
 

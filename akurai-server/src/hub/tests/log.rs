@@ -37,6 +37,8 @@ pub(super) struct End {
     pub(super) low: EventId,
     pub(super) high: EventId,
     pub(super) took: (usize, usize),
+    /// All subscribers were present before.
+    pub(super) is_for_all: bool,
 }
 
 impl Log {
@@ -78,7 +80,7 @@ impl Log {
     }
 
     /// Whether one of its topics was ended. A stream on its way counts; a member does when it has
-    /// joined.
+    /// joined, or was seen as present.
     pub(super) fn is_ended(&self, one: &Subscription) -> bool {
         let known = if one.is_member {
             one.came.1
@@ -89,7 +91,9 @@ impl Log {
             .ends
             .iter()
             .filter(|end| one.topics.contains(&end.topic));
-        of_topic.into_iter().any(|end| known < end.took.0)
+        of_topic
+            .into_iter()
+            .any(|end| end.is_for_all || known < end.took.0)
     }
 
     pub(super) fn check(&self, one: &Subscription, got: &[Got], may_lose: bool, is_dropped: bool) {

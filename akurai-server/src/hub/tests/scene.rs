@@ -48,13 +48,15 @@ pub(super) enum Op {
     JoinAfter(usize, &'static str),
     Leave(usize),
     End(&'static str),
+    /// Ends a topic, if it has this many subscribers already: each of them ends.
+    EndAll(&'static str, usize),
     /// The hub's threads have done what they had to do.
     Pause,
 }
 
 use Op::{
-    Ahead, Follow, Gone, Greet, Join, JoinAfter, Large, Leave, Pause, Publish, Read, Return,
-    Subscribe,
+    Ahead, EndAll, Follow, Gone, Greet, Join, JoinAfter, Large, Leave, Pause, Publish, Read,
+    Return, Subscribe,
 };
 
 /// Longer than the hub needs for anything but what its ticks notice, of which the first comes
@@ -229,7 +231,9 @@ impl Scene {
             Join(id, topic) => self.join(hub, id, topic, None),
             JoinAfter(id, topic) => self.join(hub, id, topic, Some(ORIGIN)),
             Leave(id) => self.leave(hub, id),
-            Op::End(topic) => self.end(hub, topic),
+            Op::End(topic) => self.end(hub, topic, false),
+            EndAll(topic, count) if hub.present(topic) < count => {}
+            EndAll(topic, _) => self.end(hub, topic, true),
             Pause => model::pass_time(SETTLED),
         }
     }
@@ -262,7 +266,7 @@ impl Scene {
         }
     }
 
-    fn end(&self, hub: &Hub, topic: &'static str) {
+    fn end(&self, hub: &Hub, topic: &'static str, is_for_all: bool) {
         let begun = self.0.log.lock().unwrap().tick();
         let low = hub.last_id();
         hub.end(topic);
@@ -274,6 +278,7 @@ impl Scene {
             low,
             high,
             took,
+            is_for_all,
         });
     }
 
