@@ -80,7 +80,7 @@ function showCells(row, texts) {
 }
 
 // A connection keeps its row, so that a screen reader or a selection keeps its place.
-function showConnections(open, newest) {
+function showConnections(open, newest, where) {
   const keys = new Set(newest.map((one) => one.key));
   for (const [key, row] of connections.rows) if (!keys.has(key)) row.remove();
   const rows = new Map();
@@ -94,7 +94,7 @@ function showConnections(open, newest) {
   });
   connections.rows = rows;
   const which = open > newest.length ? `The newest ${newest.length} of ${whole(open)}` : `All ${whole(open)}`;
-  connections.line.textContent = `${which}, the newest first. Addresses are left out: any visitor sees this list.`;
+  connections.line.textContent = `${which}${where}, the newest first. Addresses are left out: any visitor sees this list.`;
 }
 
 const connectionNodes = new Map();
@@ -103,5 +103,8 @@ live.addEventListener("connections", (event) => {
   const everywhere = heardOf(connectionNodes, list.node, list);
   const newest = everywhere.flatMap(({ node, newest }) => newest.map((one) => ({ ...one, key: `${node} ${one.id}` })));
   newest.sort((one, other) => one.age_s - other.age_s);
-  showConnections(addUp(everywhere, "open"), newest.slice(0, LISTED));
+  // A server of several lists its connections only while somebody looks at them through it.
+  const servers = everywhere.length === 1 ? "the server that shows" : `the ${everywhere.length} servers that show`;
+  const where = list.node === undefined ? "" : ` of ${servers} this page`;
+  showConnections(addUp(everywhere, "open"), newest.slice(0, LISTED), where);
 });

@@ -154,6 +154,39 @@ fn lines_outlive_the_process() {
     ann.expect(Opcode::TEXT, "ann: two");
 }
 
+#[test]
+fn half_a_line_of_a_crash_is_neither_lost_nor_joined() {
+    let dir = TempDir::new();
+    // It ended within the second byte of a character.
+    fs::write(dir.join("chat.log"), b"\nann: one\nann: tw\xc3").unwrap();
+    let server = start(&dir);
+    let mut ann = enter(&server, &log_in(&server, "ann"));
+    ann.expect(Opcode::TEXT, "ann: one");
+    ann.expect(Opcode::TEXT, "ann: tw\u{fffd}");
+    say(&mut ann, "three");
+    drop(server);
+    let server = start(&dir);
+    let mut ann = enter(&server, &log_in(&server, "ann"));
+    ann.expect(Opcode::TEXT, "ann: one");
+    ann.expect(Opcode::TEXT, "ann: tw\u{fffd}");
+    ann.expect(Opcode::TEXT, "ann: three");
+}
+
+/// By this the page sees whether a closed WebSocket is to be opened again.
+#[test]
+fn the_page_can_ask_whether_its_session_has_ended() {
+    let dir = TempDir::new();
+    let server = start(&dir);
+    let head = |fields: &str| {
+        let mut client = server.connect();
+        client.send(format!("HEAD / HTTP/1.1\r\nHost: t\r\n{fields}\r\n"));
+        let head = client.read_head();
+        (head.status, head.header("location").map(str::to_owned))
+    };
+    assert_eq!(head(&log_in(&server, "ann")), (200, None));
+    assert_eq!(head(""), (303, Some("/login".to_owned())));
+}
+
 /// Does what the page says: its files, as they are behind its last step.
 fn followed(page: &str) -> BTreeMap<String, String> {
     let mut files: BTreeMap<String, String> = BTreeMap::new();

@@ -139,6 +139,8 @@ def look(project, number, checks):
         return
     page = project.ask("GET", "/")
     that((page.status, page.first("location")) == (303, "/login"), "no page without a login")
+    head = project.ask("HEAD", "/")
+    that((head.status, head.first("location")) == (303, "/login"), "a page sees its session's end")
     wrong = project.ask("POST", "/login", FORM, body=b"name=ann&password=guess")
     that(wrong.status == 403, "a wrong password is refused")
     with project.enter() as nobody:
@@ -206,9 +208,16 @@ def stop_and_start(project, server, checks):
         checks.that(frame[1][:2] == b"\x03\xe9", "step 9: pages are told, by 1001")
         client.send_frame(CLOSE, frame[1][:2])
     checks.that(server.process.wait(SECONDS) == 0, "step 9: it ends by itself")
+    with open(project.home / "chat.log", "ab") as log:
+        log.write(b"\nann: ha\xc3")  # What a crash leaves.
     with project.start(), project.enter(ann) as client:
         heard = hears(client, "ann: hello") and hears(client, "ann: before")
         checks.that(heard, "step 9: session and lines outlive the process")
+        checks.that(hears(client, "ann: ha\ufffd"), "step 9: half a line of a crash is there")
+        client.send_frame(TEXT, b"behind it")
+        hears(client, "")
+    last = (project.home / "chat.log").read_bytes().split(b"\n")[-2:]
+    checks.that(last == [b"ann: ha\xc3", b"ann: behind it"], "step 9: the next line is apart")
 
 
 def follow(folder, out, checks):

@@ -82,10 +82,14 @@ fn take(req: &Request, hub: &Hub) -> io::Result<Reply> {
         return Ok(Response::bearer_challenge(req, "telemetry").into());
     };
     let mut lines = BufReader::new(req.body_reader());
-    let (mut line, mut taken) = (String::new(), 0);
-    while (&mut lines).take(MAX_LINE_BYTES).read_line(&mut line)? > 0 {
-        let reading = line.trim_end().split_once(' ');
-        let reading = reading.and_then(|(name, value)| {
+    let (mut line, mut taken) = (Vec::new(), 0);
+    while (&mut lines)
+        .take(MAX_LINE_BYTES)
+        .read_until(b'\n', &mut line)?
+        > 0
+    {
+        let reading = std::str::from_utf8(&line).ok().and_then(|line| {
+            let (name, value) = line.trim_end().split_once(' ')?;
             let name = NAMES.iter().find(|known| **known == name)?;
             let value: f64 = value.parse().ok()?;
             value.is_finite().then_some((name, value))

@@ -29,8 +29,9 @@ impl Room {
     /// Begins with the last lines of this file, and appends the next ones to it.
     pub(crate) fn keep_in(&self, path: &str) -> io::Result<()> {
         let file = File::options().append(true).create(true).open(path)?;
-        let text = fs::read_to_string(path)?;
-        let lines: Vec<&str> = text.lines().collect();
+        let bytes = fs::read(path)?;
+        let text = String::from_utf8_lossy(&bytes); // A crash may have cut a character.
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
         for line in &lines[lines.len().saturating_sub(100)..] {
             self.hub.publish("room", "", line)?;
         }
@@ -43,7 +44,9 @@ impl Room {
         // Held to the end, for one order in the file and in the hub.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &mut *file {
-            file.write_all(format!("{line}\n").as_bytes())?;
+            // The end of a line comes before the next one: a crash or a full disk may leave half a
+            // line, and nothing is to be joined with it.
+            file.write_all(format!("\n{line}").as_bytes())?;
         }
         self.hub.publish("room", "", &line)?;
         Ok(())

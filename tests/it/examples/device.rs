@@ -67,6 +67,16 @@ fn what_is_no_reading_of_a_known_device_is_refused() {
         )
         .status
     };
+    let mut device = server.connect();
+    device.send(format!(
+        "{POST}Bearer porch-secret\r\nContent-Length: 21\r\n\r\n"
+    ));
+    device.send(b"battery 1\nbattery \xff1\n");
+    let answer = device.read_response();
+    assert_eq!(
+        (answer.status, answer.text()),
+        (400, "line 2 is no reading\n")
+    );
     // porch, cellar-secret
     for authorization in [
         "Bearer x",

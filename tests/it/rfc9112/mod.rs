@@ -9,6 +9,7 @@ mod fields;
 mod framing;
 mod idle;
 mod negotiation;
+mod probed;
 mod published;
 mod request_line;
 mod responses;
