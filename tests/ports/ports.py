@@ -18,7 +18,7 @@ from process import Demo
 # What the rules of the house say of the sources is the same on every system.
 SKIPPED = ["--skip", "tidy::"]
 # Models start a hundred thousand threads, of which one runs at a time.
-MODELS = ["--skip", "serve::hot::tests::", "--skip", "write::outbox::tests::"]
+MODELS = ["--skip", "serve::hot::tests::", "--skip", "write::outbox::tests::", "--skip", "hub::tests::"]
 SUITE_SECONDS = 1800
 
 
