@@ -13,7 +13,10 @@ fn got(_: &Request) -> Response {
 
 #[test]
 fn a_thread_for_each_connection_and_one_that_waits() {
-    let limits = Limits::default().spare_time(Duration::from_millis(50));
+    const SPARE: usize = 8;
+    let limits = Limits::default()
+        .max_spare_threads(SPARE)
+        .spare_time(Duration::from_millis(50));
     let server = TestServer::limited(limits, got);
     let threads = || server.handle().stats().threads;
     eventually("one thread waits", || threads() == 1);
@@ -24,7 +27,9 @@ fn a_thread_for_each_connection_and_one_that_waits() {
     }
     assert!((21..=22).contains(&threads()), "{}", threads());
     drop(clients);
-    eventually("they are gone when they idled", || threads() == 1);
+    // Elsewhere `accept` cannot time out, and the spare threads stay.
+    let most = if cfg!(target_os = "linux") { 1 } else { SPARE };
+    eventually("they are gone when they idled", || threads() <= most);
     assert_eq!(server.handle().stats().connections, 0);
 }
 

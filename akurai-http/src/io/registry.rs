@@ -369,7 +369,7 @@ mod tests {
     fn socket() -> Transport {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let addr = listener.local_addr().expect("it is bound");
-        Transport::Tcp(TcpStream::connect(addr).expect("it listens"))
+        TcpStream::connect(addr).expect("it listens").into()
     }
 
     /// Both ends of a connection that waits for its first request.

@@ -4,9 +4,13 @@
 mod layered;
 #[cfg(unix)]
 mod shared_unix;
+#[cfg(windows)]
+mod tcp_windows;
 
 use std::any::Any;
 use std::io::{self, IoSlice, Read, Write};
+#[cfg(not(windows))]
+use std::net::TcpStream as TcpSocket;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
@@ -19,11 +23,13 @@ use crate::io::unix_socket::UnixSocket;
 use layered::Layered;
 #[cfg(unix)]
 pub(crate) use shared_unix::SharedUnix;
+#[cfg(windows)]
+use tcp_windows::TcpSocket;
 
 /// A connected socket.
 #[derive(Debug)]
 pub(crate) enum Transport {
-    Tcp(TcpStream),
+    Tcp(TcpSocket),
     #[cfg(unix)]
     Unix(UnixStream),
     /// One of the others under a session of the embedder.
@@ -61,7 +67,7 @@ impl Transport {
             // Another process may have connected to our port before us.
             let (other, peer) = listener.accept()?;
             if peer == own_addr {
-                return Ok((Transport::Tcp(one), Transport::Tcp(other)));
+                return Ok((one.into(), other.into()));
             }
         }
     }
@@ -185,6 +191,14 @@ impl Transport {
     }
 }
 
+impl From<TcpStream> for Transport {
+    fn from(socket: TcpStream) -> Transport {
+        #[cfg(windows)]
+        let socket = TcpSocket::new(socket);
+        Transport::Tcp(socket)
+    }
+}
+
 /// Whether a socket's wait ran out. Unix says `WouldBlock`, Windows `TimedOut`.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(
@@ -216,7 +230,7 @@ impl Listener {
                 if self.is_shared() && !cfg!(target_os = "linux") {
                     socket.set_nonblocking(false)?;
                 }
-                Ok((Transport::Tcp(socket), Some(peer)))
+                Ok((socket.into(), Some(peer)))
             }
             #[cfg(unix)]
             Listener::Unix(socket) => Ok((Transport::Unix(socket.listener.accept()?.0), None)),
@@ -306,7 +320,7 @@ impl Listener {
         Ok(match self {
             Listener::Tcp(listener) => {
                 let fd = OwnedFd::from(listener.try_clone()?);
-                Some(Transport::Tcp(TcpStream::from(fd)))
+                Some(TcpStream::from(fd).into())
             }
             Listener::Shared(_) | Listener::SharedUnix(_) => None,
             Listener::Unix(socket) => {

@@ -165,7 +165,7 @@ impl Handle {
     pub fn adopt(&self, stream: TcpStream, peer: Option<SocketAddr>) -> io::Result<()> {
         stream.set_nonblocking(false)?;
         let own_peer = stream.peer_addr().ok();
-        self.take_in(Transport::Tcp(stream), peer.or(own_peer))
+        self.take_in(stream.into(), peer.or(own_peer))
     }
 
     pub(crate) fn take_in(&self, transport: Transport, peer: Option<SocketAddr>) -> io::Result<()> {

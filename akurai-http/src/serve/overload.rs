@@ -185,7 +185,7 @@ mod tests {
         for number in 0..KEPT + 3 {
             clients.push(TcpStream::connect(addr).unwrap());
             let (transport, _) = listener.accept().unwrap();
-            let is_first = refusals.refuse(Transport::Tcp(transport));
+            let is_first = refusals.refuse(transport.into());
             assert_eq!(is_first, number == 0, "one thread watches them all");
         }
         let state = lock(&refusals.state);
@@ -201,7 +201,7 @@ mod tests {
         drop(state);
         refusals.end();
         let last = TcpStream::connect(addr).unwrap();
-        assert!(!refusals.refuse(Transport::Tcp(listener.accept().unwrap().0)));
+        assert!(!refusals.refuse(listener.accept().unwrap().0.into()));
         assert!(lock(&refusals.state).kept.is_empty(), "none is kept");
         drop(last);
     }

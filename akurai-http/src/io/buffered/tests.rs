@@ -3,7 +3,6 @@ use std::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::io::registry::Registry;
-use crate::io::transport::Transport;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -14,7 +13,7 @@ fn buffered(limits: &Limits) -> (BufferedTransport, TcpStream) {
     let client = TcpStream::connect(addr).expect("it listens");
     let (socket, _) = listener.accept().expect("somebody connects");
     let registry: Arc<Registry> = Arc::default();
-    let entry = registry.admit(Transport::Tcp(socket), None, &Arc::default());
+    let entry = registry.admit(socket.into(), None, &Arc::default());
     (
         BufferedTransport::new(entry.expect("there is a place"), limits),
         client,

@@ -10,7 +10,7 @@ fn what_is_read_behind_a_forced_end_is_none() {
     let mut client = TcpStream::connect(addr).expect("it listens");
     let (socket, _) = listener.accept().expect("it has connected");
     let registry: Arc<Registry> = Arc::default();
-    let entry = registry.admit(Transport::Tcp(socket), None, &Arc::default());
+    let entry = registry.admit(socket.into(), None, &Arc::default());
     let entry = entry.expect("there is a place");
     client.write_all(b"be").expect("it is open");
     assert_eq!(entry.read(&mut [0]).expect("a byte"), 1);
@@ -38,7 +38,7 @@ fn a_lingering_thread_sleeps() {
     let (socket, _) = listener.accept().expect("it has connected");
     let limits = Arc::new(Limits::default().linger_stall(Duration::from_millis(500)));
     let registry: Arc<Registry> = Arc::default();
-    let entry = registry.admit(Transport::Tcp(socket), None, &limits);
+    let entry = registry.admit(socket.into(), None, &limits);
     let entry = entry.expect("there is a place");
     while entry.is_input_empty() {}
     let (begun, before) = (Instant::now(), cpu());
