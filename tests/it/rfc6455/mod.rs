@@ -11,8 +11,10 @@ mod text;
 use std::sync::mpsc::{self, Receiver};
 
 use akurai_http::Request;
-use akurai_tests::{DEADLINE, Frame, TestServer, WsClient};
+use akurai_tests::{Frame, TestServer, WsClient};
 use akurai_ws::{CloseInfo, Error, Message, WsConn, WsOptions};
+
+use crate::serving::patient_options;
 
 /// The course of a connection, as its closure sees it.
 #[derive(Debug)]
@@ -27,8 +29,7 @@ pub(crate) struct Report {
 
 /// A server that echoes at every path, and reports how each connection went.
 pub(crate) fn echo() -> (TestServer, Receiver<Report>) {
-    // Long enough for a slow machine to send the rest, byte by byte, behind the server's Close.
-    echo_with(WsOptions::new().close_wait(DEADLINE))
+    echo_with(patient_options())
 }
 
 pub(crate) fn echo_with(options: WsOptions) -> (TestServer, Receiver<Report>) {
