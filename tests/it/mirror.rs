@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use akurai_http::{Limits, Reply, Request, Response, Status, Version};
-use akurai_tests::{Client, DEADLINE, TestServer};
+use akurai_tests::{Client, DEADLINE, TestServer, patient_limits};
 
 /// A server without a router that answers 200 to every request that came whole, with the request's
 /// body as body and what was parsed of its head in fields: `X-Method`, `X-Path`, `X-Query`,
@@ -21,7 +21,7 @@ impl Mirror {
     #[track_caller]
     pub(crate) fn start() -> Mirror {
         Mirror::limited(
-            Limits::default()
+            patient_limits()
                 // Long enough for a slow machine to send, byte by byte, the request after a refused
                 // one.
                 .drain_time(DEADLINE),

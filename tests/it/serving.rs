@@ -5,11 +5,21 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use akurai_http::Request;
-use akurai_tests::TestServer;
+use akurai_tests::{DEADLINE, TestServer};
 use akurai_ws::{CloseInfo, Error, Kind, Message, WsConn, WsOptions};
 
 /// A limit for heavy work on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The default options. On a slow machine a server also waits as many times longer as a test does,
+/// as `akurai_tests::patient_limits` says: for a message, for silence before its ping, and for the
+/// bytes behind its Close.
+pub(crate) fn patient_options() -> WsOptions {
+    WsOptions::new()
+        .message_deadline(12 * DEADLINE)
+        .ping_interval(4 * DEADLINE)
+        .close_wait(DEADLINE)
+}
 
 /// A server that gives each connection to `serve`.
 pub(crate) fn serving_with(

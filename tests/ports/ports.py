@@ -18,7 +18,7 @@ from process import Demo
 # What the rules of the house say of the sources is the same on every system.
 SKIPPED = ["--skip", "tidy::"]
 # Models start a hundred thousand threads, of which one runs at a time.
-MODELS = ["--skip", "serve::hot::tests::", "--skip", "write::outbox::tests::"]
+MODELS = ["--skip", "serve::hot::tests::", "--skip", "write::outbox::tests::", "--skip", "hub::tests::"]
 SUITE_SECONDS = 1800
 
 
@@ -63,6 +63,13 @@ SUITES = (*CRATES, "it")
 COUNTS = re.compile(r"^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored", re.MULTILINE)
 
 
+def counts_of(said):
+    """How many tests passed, failed and were ignored. A test's output may hold what a program of its
+    own said of its tests: the last line counts."""
+    found = COUNTS.findall(said)
+    return tuple(map(int, found[-1])) if found else None
+
+
 def failures(said, failed):
     """The names of the tests that failed."""
     names = set(re.findall(r"^test (\S+).* \.\.\. FAILED$", said, re.MULTILINE))
@@ -89,6 +96,8 @@ class Port:
             "AKURAI_TEST_RUNNER": "" if name == "windows" else " ".join(self.target.runner),
             # As .cargo/config.toml has it: most tests wait.
             "RUST_TEST_THREADS": "8",
+            # qemu's own allocator may be locked when it forks: then the child would wait for ever.
+            "G_SLICE": "always-malloc",
         }
 
     def build(self, *arguments):
@@ -125,24 +134,25 @@ class Port:
         under_qemu = self.target.runner[:1] and self.target.runner[0].startswith("qemu")
         skipped = SKIPPED if suite == "it" else MODELS if under_qemu else []
         code, said = self.say([*command, *skipped], directory, log)
-        counts = COUNTS.search(said)
+        counts = counts_of(said)
         what = f"{self.name}: {suite}"
         if not self.checks.that(counts, f"{what} runs to its end ({code}; {log})"):
             return
-        passed, failed, ignored = map(int, counts.groups())
+        passed, failed, ignored = counts
         names = failures(said, failed)
         self.checks.that(len(names) == failed, f"{what}: all {failed} failures are named", quiet=True)
+        excepted = 0
         for name in names:
-            _, again = self.say([*command, name, "--exact"], directory, log)
+            code, again = self.say([*command, name, "--exact"], directory, log)
             reason = self.target.excepted.get(name)
-            if "1 passed" in again:
+            if code == 0 and counts_of(again) == (1, 0, 0):
                 passed, failed = passed + 1, failed - 1
                 print(f"# {what}: {name} passed alone", flush=True)
-            else:
-                self.checks.that(reason, f"{what}: {name}{f' ({reason})' if reason else ''}")
+            elif self.checks.that(reason, f"{what}: {name}{f' ({reason})' if reason else ''}"):
+                failed, excepted = failed - 1, excepted + 1
         seconds = time.monotonic() - begun
-        self.checks.that(passed > 0, f"{what}: {passed} passed, {failed} failed, {ignored} ignored, {seconds:.0f} s")
-        self.rows.append((suite, passed, failed, ignored, seconds))
+        self.checks.that(passed > 0, f"{what}: {passed} passed, {failed} failed, {excepted} excepted, {ignored} ignored, {seconds:.0f} s")
+        self.rows.append((suite, passed, failed, excepted, seconds))
 
     def say(self, command, directory, log):
         """Runs a program. Returns its code, and what it says."""
@@ -170,13 +180,16 @@ class Port:
                 client.send(request("GET", "/api/events"))
                 head, stream, events = client.head(), EventStream(), []
                 while not events:
-                    events = stream.feed(client.chunk())
+                    events = stream.feed(client.until(b"\n\n"))
                 that(head.first("content-type").startswith("text/event-stream"), f"sends {events[0]}")
             with Client(demo.address) as client:
                 client.upgrade("/api/ws")
                 client.send_frame(TEXT, "Größe".encode())
                 that(client.frame() == (TEXT, "Größe".encode()), "echoes over a WebSocket")
             if self.name == "windows":
+                host, port = demo.address
+                page = [self.root / "tests/browser/run", "page", f"http://{host}:{port}"]
+                that(subprocess.run(page).returncode == 0, "shows its page in Chromium")
                 return  # wine makes no console event of SIGTERM.
             demo.signal(signal.SIGTERM)
             that(demo.process.wait(60) == 0, "stops on SIGTERM")
@@ -189,10 +202,10 @@ def table(ports):
     print("\n| target | " + " | ".join(SUITES) + " |")
     print("|---|" + "---|" * len(SUITES))
     for port in ports:
-        cells = {suite: f"{passed} / {failed} / {ignored} in {seconds:.0f} s"
-                 for suite, passed, failed, ignored, seconds in port.rows}
+        cells = {suite: f"{passed} / {failed} / {excepted} in {seconds:.0f} s"
+                 for suite, passed, failed, excepted, seconds in port.rows}
         print(f"| {port.name} | " + " | ".join(cells.get(suite, "–") for suite in SUITES) + " |")
-    print("\npassed / failed / ignored", flush=True)
+    print("\npassed / failed / excepted", flush=True)
 
 
 def main():

@@ -47,12 +47,31 @@ pub use stream::{TestSocket, TestStream, as_switched, is_over_session};
 pub use temp::{TempDir, set_modified};
 pub use websocket::{ACCEPT, KEY, WsClient, handshake};
 
+use std::io::ErrorKind;
 use std::time::Duration;
+
+use akurai_http::Limits;
+
+/// Whether a blocking write failed because the connection is gone. Wine 8 says that a write which
+/// waited for room when the reset came wrote nothing.
+pub fn is_gone(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => true,
+        ErrorKind::ConnectionAborted | ErrorKind::WriteZero => cfg!(windows),
+        _ => false,
+    }
+}
 
 /// How long a wait may take before the test fails, unless the client has another deadline: 5 s, or
 /// as many times that as `AKURAI_TEST_PATIENCE` says when the tests are built, for machines that
 /// are slow. An emulator of another processor is one.
 pub const DEADLINE: Duration = Duration::from_secs(5 * patience());
+
+/// The default limits. On a slow machine the deadline of a head is as many times longer as
+/// [`DEADLINE`] is: a test that sends 40,000 bytes one by one may take longer than 10 s there.
+pub fn patient_limits() -> Limits {
+    Limits::default().head_deadline(2 * DEADLINE)
+}
 
 const fn patience() -> u64 {
     let Some(times) = option_env!("AKURAI_TEST_PATIENCE") else {

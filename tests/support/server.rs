@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use akurai_http::{App, Handle, Limits, Server};
 
-use crate::{Client, DEADLINE, as_switched};
+use crate::{Client, DEADLINE, as_switched, patient_limits};
 
 /// A server on its own port, on `127.0.0.1`. Dropping this shuts it down.
 pub struct TestServer {
@@ -25,10 +25,10 @@ impl TestServer {
     /// and machines are slow.
     const PATIENCE: Duration = Duration::from_secs(4 * DEADLINE.as_secs());
 
-    /// Serves `app`, a router or a closure, under the default limits.
+    /// Serves `app`, a router or a closure, under [`patient_limits`](crate::patient_limits).
     #[track_caller]
     pub fn start(app: impl App) -> TestServer {
-        TestServer::limited(Limits::default(), app)
+        TestServer::limited(patient_limits(), app)
     }
 
     /// Serves `app` under `limits`.

@@ -14,6 +14,8 @@ use akurai_http::Request;
 use akurai_tests::{Frame, TestServer, WsClient};
 use akurai_ws::{CloseInfo, Error, Message, WsConn, WsOptions};
 
+use crate::serving::patient_options;
+
 /// The course of a connection, as its closure sees it.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -27,7 +29,7 @@ pub(crate) struct Report {
 
 /// A server that echoes at every path, and reports how each connection went.
 pub(crate) fn echo() -> (TestServer, Receiver<Report>) {
-    echo_with(WsOptions::new())
+    echo_with(patient_options())
 }
 
 pub(crate) fn echo_with(options: WsOptions) -> (TestServer, Receiver<Report>) {

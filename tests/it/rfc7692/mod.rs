@@ -20,6 +20,7 @@ use akurai_tests::{DeflateClient, Frame, TestServer};
 use akurai_ws::{Deflate, WsOptions};
 
 use crate::rfc6455::{Report, echo_with};
+use crate::serving::patient_options;
 
 /// "Hello" as §7.2.3.1 compresses it.
 const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
@@ -32,7 +33,7 @@ const OFFER: &str = "permessage-deflate; client_max_window_bits";
 
 /// permessage-deflate with the default options.
 fn deflating() -> WsOptions {
-    WsOptions::new().deflate(Deflate::default())
+    patient_options().deflate(Deflate::default())
 }
 
 /// With context takeover in both directions; the server compresses every message that becomes
