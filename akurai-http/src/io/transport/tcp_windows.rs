@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 /// Longest wait without a look whether the input has been ended.
 const SLICE: Duration = Duration::from_millis(250);
 
+/// Most bytes of one write. A write that waits takes all of its bytes there, and never a part: so
+/// this many must go out in the time that a write may wait.
+const WRITE_BYTES: usize = 64 * 1024;
+
 /// A socket whose reads wait in slices.
 #[derive(Debug)]
 pub(crate) struct TcpSocket {
@@ -98,11 +102,15 @@ impl Read for &TcpSocket {
 
 impl Write for &TcpSocket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        (&self.socket).write(buf)
+        (&self.socket).write(&buf[..buf.len().min(WRITE_BYTES)])
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&self.socket).write_vectored(bufs)
+        let len: usize = bufs.iter().map(|buf| buf.len()).sum();
+        match bufs.iter().find(|buf| !buf.is_empty()) {
+            Some(first) if len > WRITE_BYTES => self.write(first),
+            _ => (&self.socket).write_vectored(bufs),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
