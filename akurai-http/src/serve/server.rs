@@ -381,8 +381,7 @@ impl Handle {
     /// `grace`, the server closes by force what is left. This method waits for nothing but what
     /// [`on_stop`](Handle::on_stop) was given. Another call can only shorten the grace.
     ///
-    /// On Windows a thread that waits in a read sees the end up to 250 ms later, and one that waits
-    /// in a write when that wait runs out ([`Limits::write_stall`](crate::Limits::write_stall)).
+    /// On Windows a thread that waits in a read sees the end up to 250 ms later.
     pub fn shutdown(&self, grace: Duration) {
         self.registry.stop(grace);
     }
