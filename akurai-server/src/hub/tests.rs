@@ -187,6 +187,16 @@ fn members_that_join_and_leave() {
 }
 
 #[test]
+fn members_that_lose_events() {
+    let options = HubOptions::default().max_ring_events(1);
+    let loses = [Join(1, A), Pause, Publish(A)];
+    let joins = [Pause, Join(0, B), Publish(B), Publish(A)];
+    check_with(&options, 2, &[&loses, &joins]);
+    let loses = [Join(0, A), Publish(B), Publish(A), Publish(B), Publish(A)];
+    check_with(&options, 2, &[&loses]);
+}
+
+#[test]
 fn members_that_come_back() {
     check(2, &[&[Publish(A), Publish(A)], &[JoinAfter(0, A)]]);
     check(

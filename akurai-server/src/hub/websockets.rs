@@ -82,8 +82,9 @@ impl Member {
 }
 
 impl MemberMailbox {
-    /// Adds a member for the events from now on, of which none is before the one with the number
-    /// `from`, or for all after the id `after`. Returns the member's id for `leave`.
+    /// Adds a member. It gets the events that are published after this call, or all after the id
+    /// `after`. `from` is the number of the ring's end before the call. Returns the member's id for
+    /// `leave`.
     pub(crate) fn join(
         &self,
         topic: Arc<str>,
@@ -296,7 +297,8 @@ fn deliver(shared: &Shared, members: &Members, next: &mut u64, end: u64) {
             messages.push((event.number, message(event)));
         }
         deliver_topics(shared, by_topic.values());
-        *next = read.next;
+        // A loss may go beyond the end. The next pass tells it to those who join meanwhile.
+        *next = read.next.min(end);
     }
 }
 

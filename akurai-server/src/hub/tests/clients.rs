@@ -124,7 +124,7 @@ pub(super) fn events(taken: &[u8]) -> (Vec<Got>, bool) {
     (got.collect(), is_cut)
 }
 
-/// The messages that a WebSocket got, and the code of its close.
+/// The messages that a WebSocket got, and the code of its close. That of a loss counts as a reset.
 pub(super) fn messages(mut taken: &[u8]) -> (Vec<Got>, Option<u16>) {
     let (mut got, mut code) = (Vec::new(), None);
     while let [first, len, rest @ ..] = taken {
@@ -136,6 +136,7 @@ pub(super) fn messages(mut taken: &[u8]) -> (Vec<Got>, Option<u16>) {
         }
         taken = behind;
     }
+    got.extend((code == Some(1013)).then_some(Got::Reset));
     (got, code)
 }
 
