@@ -49,8 +49,8 @@ pub(crate) struct Registry {
     asked: Condvar,
 }
 
-/// A connection, and its traffic, which can also be counted in the moment in which the connection
-/// is dropped.
+/// A connection. Its traffic is apart, so that `stats` can count it while the connection is being
+/// dropped.
 #[derive(Debug)]
 struct Registered {
     entry: Weak<RegistryEntry>,

@@ -159,7 +159,7 @@ impl RunningServer {
         let Serving {
             registry, limits, ..
         } = &*self.serving;
-        // If the stop begins behind this look, it waits for us.
+        // A stop that begins after this check waits until we have spawned.
         let _hold = self.threads.hold();
         if registry.is_stopping() {
             return Err(stopped());
@@ -338,7 +338,7 @@ impl RunningServer {
     fn does_nothing_but_accept(&self) -> bool {
         let shared = self.acceptors.iter().filter(|it| it.listener.is_shared());
         let accepting: usize = shared.map(Acceptor::accepting).sum();
-        accepting > 0 && accepting == self.threads.len() && self.serving.registry.upgraded() == 0
+        accepting > 0 && self.threads.are(accepting) && self.serving.registry.upgraded() == 0
     }
 
     /// Calls the hooks at once, and then about once a second, until the returned sender is dropped.

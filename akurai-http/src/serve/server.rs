@@ -381,7 +381,7 @@ impl Handle {
     /// `grace`, the server closes by force what is left. This method waits for nothing but what
     /// [`on_stop`](Handle::on_stop) was given. Another call can only shorten the grace.
     ///
-    /// On Windows a thread that waits in a read sees the end up to 250 ms later.
+    /// On Windows a thread that waits in a read sees the end up to half a second later.
     pub fn shutdown(&self, grace: Duration) {
         self.registry.stop(grace);
     }

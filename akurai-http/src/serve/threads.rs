@@ -26,22 +26,22 @@ struct Joinable {
     /// waits for no other. If each thread waited for the one before it, they would end one wake-up
     /// after the other, more slowly than a busy core starts new ones.
     ending: Vec<JoinHandle<()>>,
-    /// How many threads of the program's own are about to spawn one.
-    guests: usize,
+    /// How many [`Hold`]s there are.
+    holds: usize,
 }
 
 impl Joinable {
     fn is_empty(&self) -> bool {
-        self.running.is_empty() && self.guests == 0
+        self.running.is_empty() && self.holds == 0
     }
 }
 
-/// A thread of the program's own that may spawn; see [`Threads::hold`].
+/// A thread of the program is about to spawn one of ours; see [`Threads::hold`].
 pub(crate) struct Hold<'a>(&'a Threads);
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        lock(&self.0.state).guests -= 1;
+        lock(&self.0.state).holds -= 1;
         self.0.ended.notify_all();
     }
 }
@@ -68,7 +68,7 @@ impl Threads {
 
     /// Until this is dropped, `join` waits, and joins what the caller has spawned meanwhile.
     pub(crate) fn hold(&self) -> Hold<'_> {
-        lock(&self.state).guests += 1;
+        lock(&self.state).holds += 1;
         Hold(self)
     }
 
@@ -88,10 +88,15 @@ impl Threads {
         true
     }
 
-    /// How many threads are running or held.
+    /// How many threads are running.
     pub(crate) fn len(&self) -> usize {
+        lock(&self.state).running.len()
+    }
+
+    /// Whether just so many threads are running, and no other is about to be spawned.
+    pub(crate) fn are(&self, count: usize) -> bool {
         let state = lock(&self.state);
-        state.running.len() + state.guests
+        state.holds == 0 && state.running.len() == count
     }
 
     fn leave(&self) {

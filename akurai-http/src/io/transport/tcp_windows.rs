@@ -8,13 +8,14 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::io::lock::lock;
 
-/// Longest wait of a read without a look whether the input has been ended.
+/// Longest wait of a read without a look whether the input has been ended. Some systems wait for
+/// twice as long.
 const SLICE: Duration = Duration::from_millis(250);
 
 /// Most bytes of one write. The system takes all bytes of a write if it has room for one, and a
@@ -29,9 +30,6 @@ pub(crate) struct TcpSocket {
     socket: TcpStream,
     /// Our side has ended the input. Then a read returns what is here, or 0.
     is_ended: AtomicBool,
-    /// Of how many slices the wait of a read consists. The most, for a wait without end, are 34
-    /// years.
-    slices: AtomicU32,
     waits: Mutex<Waits>,
 }
 
@@ -39,7 +37,8 @@ pub(crate) struct TcpSocket {
 struct Waits {
     /// Neither reads nor writes wait.
     is_nonblocking: bool,
-    /// How long a write waits; `None` for a wait without end.
+    /// How long a read waits, and a write; `None` for a wait without end.
+    read: Option<Duration>,
     write: Option<Duration>,
 }
 
@@ -47,12 +46,12 @@ impl TcpSocket {
     pub(super) fn new(socket: TcpStream) -> TcpSocket {
         let waits = Waits {
             is_nonblocking: false,
+            read: None,
             write: None,
         };
         let socket = TcpSocket {
             socket,
             is_ended: AtomicBool::new(false),
-            slices: AtomicU32::new(u32::MAX),
             waits: Mutex::new(waits),
         };
         let _ = socket.set_read_timeout(None); // It fails if the socket is of no use.
@@ -60,13 +59,10 @@ impl TcpSocket {
     }
 
     pub(super) fn set_read_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
-        let slices = |wait: Duration| wait.as_millis().div_ceil(SLICE.as_millis()).max(1);
-        let slices = wait.map_or(u32::MAX, |wait| {
-            u32::try_from(slices(wait)).unwrap_or(u32::MAX)
-        });
-        self.slices.store(slices, Ordering::Relaxed);
-        let slice = wait.map_or(SLICE, |wait| wait / slices);
-        self.socket.set_read_timeout(Some(slice))
+        let slice = wait.map_or(SLICE, |wait| wait.min(SLICE));
+        self.socket.set_read_timeout(Some(slice))?;
+        lock(&self.waits).read = wait;
+        Ok(())
     }
 
     pub(super) fn set_write_timeout(&self, wait: Option<Duration>) -> io::Result<()> {
@@ -150,10 +146,10 @@ impl TcpSocket {
 
 impl Read for &TcpSocket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut left = self.slices.load(Ordering::Relaxed);
+        let begun = Instant::now();
         loop {
             let asked = Instant::now();
-            // When a wait for bytes runs out, the system may lose them. It only looks here.
+            // A `recv` whose wait runs out may lose bytes on Windows, so we wait in `peek`.
             let error = match self.socket.peek(&mut [0]) {
                 Ok(_) => return (&self.socket).read(buf),
                 Err(error) => error,
@@ -161,15 +157,20 @@ impl Read for &TcpSocket {
             if self.is_ended.load(Ordering::SeqCst) {
                 return Ok(0);
             }
-            if error.kind() == io::ErrorKind::WouldBlock && !lock(&self.waits).is_nonblocking {
+            let (is_nonblocking, wait) = {
+                let waits = lock(&self.waits);
+                (waits.is_nonblocking, waits.read)
+            };
+            if error.kind() == io::ErrorKind::WouldBlock && !is_nonblocking {
                 // A write was just being tried.
                 thread::sleep(PAUSES.0);
                 continue;
             }
-            left -= 1;
+            // A wait may end some milliseconds early.
+            let is_over = wait.is_some_and(|wait| begun.elapsed() + PAUSES.1 >= wait);
             // A connection that the system has given up says `TimedOut` too, and at once.
             let is_slice = error.kind() == io::ErrorKind::TimedOut && asked.elapsed() > SLICE / 4;
-            if !is_slice || left == 0 {
+            if is_over || !is_slice {
                 return Err(error);
             }
         }
@@ -192,5 +193,71 @@ impl Write for &TcpSocket {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn pair() -> (TcpSocket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let client = TcpStream::connect(listener.local_addr().unwrap()).expect("it listens");
+        let (ours, _) = listener.accept().expect("it has connected");
+        (TcpSocket::new(ours), client)
+    }
+
+    #[test]
+    fn an_end_of_the_input_wakes_a_read_that_waits() {
+        let (ours, mut client) = pair();
+        thread::scope(|scope| {
+            let reading = scope.spawn(|| (&ours).read(&mut [0; 9]));
+            ours.shutdown(Shutdown::Read).unwrap();
+            assert_eq!(reading.join().unwrap().unwrap(), 0);
+        });
+        // What is here can still be read.
+        client.write_all(b"late").unwrap();
+        ours.socket.peek(&mut [0]).expect("it has come");
+        assert_eq!((&ours).read(&mut [0; 9]).unwrap(), 4);
+        assert_eq!((&ours).read(&mut [0; 9]).unwrap(), 0);
+    }
+
+    #[test]
+    fn it_is_known_what_a_write_took_that_ran_out_of_time() {
+        let (ours, client) = pair();
+        let wait = Duration::from_millis(20);
+        ours.set_write_timeout(Some(wait)).unwrap();
+        let mut taken = 0;
+        let error = loop {
+            match (&ours).write(&[b'x'; 2 * WRITE_BYTES]) {
+                Ok(count) => {
+                    assert!(count <= WRITE_BYTES, "{count}");
+                    taken += count;
+                }
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        ours.shutdown(Shutdown::Write).unwrap();
+        let all = io::copy(&mut &client, &mut io::sink()).unwrap();
+        assert_eq!(all, taken as u64);
+    }
+
+    #[test]
+    fn a_wait_is_as_long_as_it_was_set() {
+        let (ours, _client) = pair();
+        for millis in [1, 100, 600] {
+            let wait = Duration::from_millis(millis);
+            ours.set_read_timeout(Some(wait)).unwrap();
+            let begun = Instant::now();
+            let error = (&ours).read(&mut [0]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert!(begun.elapsed() + PAUSES.1 >= wait, "{wait:?}");
+        }
+        ours.set_nonblocking(true).unwrap();
+        let error = (&ours).read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }
