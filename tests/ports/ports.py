@@ -136,8 +136,8 @@ class Port:
         code, said = self.say([*command, *skipped], directory, log)
         counts = counts_of(said)
         what = f"{self.name}: {suite}"
-        # A program of tests ends with 0, or with 101 if one failed. Another code is a crash: then the
-        # last line may be of a test's own program.
+        # A program of tests ends with 0, or with 101 if a test failed. Another code is a crash: then
+        # the last line may be of a program that a test ran.
         if not self.checks.that(counts and code in (0, 101), f"{what} runs to its end ({code}; {log})"):
             return
         passed, failed, ignored = counts
