@@ -161,10 +161,10 @@ def verdict(vector, requests, refusal):
     """How our server differs; None if it does not."""
     if requests == vector.requests:
         return None
+    if any(ours != theirs for ours, theirs in zip(requests, vector.requests)):
+        return "otherwise"
     if len(requests) > len(vector.requests):
         return "accepted"
-    if len(requests) == len(vector.requests):
-        return "otherwise"
     return f"answered {refusal}" if refusal else "no answer"
 
 
@@ -220,10 +220,11 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     vectors = []
     for folder, read in zip(map(Path, folders), (of_gunicorn, of_llhttp)):
-        found = list(read(folder))
-        print(f"{len(found)} vectors of {read.__name__[3:]}")
         # An answer to HEAD has no body that could say what was understood.
-        vectors += [one for one in found if not any(of[0] == "HEAD" for of in one.requests)]
+        is_sent = lambda one: not any(method == "HEAD" for method, *_ in one.requests)
+        found = list(filter(is_sent, read(folder)))
+        print(f"{len(found)} vectors of {read.__name__[3:]}")
+        vectors += found
     allowed, checks = listed(listing.read_text()), Checks()
     log = out / "server.log"
     log.unlink(missing_ok=True)

@@ -1,9 +1,10 @@
 //! A job runner's console: `cargo run --example jobs`, then http://127.0.0.1:8090 in several
-//! windows. Jobs are programs that this file names. Each runs once at a time.
+//! windows. Jobs are programs that this file names. Each runs at most once at a time.
 //!
 //! All pages see the jobs' states live. The log of a job comes line by line, and a page that comes
 //! late gets it from its first line on. A line `progress N` of a job says that it is done to N %.
-//! The program `timeout` (GNU) ends a job that takes too long, with all that it started.
+//! The program `timeout` (GNU) ends a script that takes too long, by SIGTERM to its process group.
+//! A script must leave nothing in the background: a job lasts until no process holds its output.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -51,11 +52,10 @@ pub(crate) fn app(hub: &Hub, programs: &[(&str, &str)], seconds: u32) -> io::Res
             .post(&path, move |_| job.start())
             .get(&format!("{path}/log"), move |req| hub.sse(req, &[&log]));
     }
-    let states = move |req: &Request| {
+    let router = router.get("/states", move |req: &Request| {
         let topics: Vec<_> = states.iter().map(String::as_str).collect();
         hub.sse(req, &topics)
-    };
-    let router = router.get("/states", states);
+    });
     Ok(router.wrap(CrossOriginProtection::new().middleware()))
 }
 
@@ -92,8 +92,7 @@ impl Job {
     /// Tells all pages how far the job is. `begin` is the place before its log.
     fn tell(&self, state: &str, percent: u8, begin: EventId) -> io::Result<()> {
         let line = format!("{}\t{state}\t{percent}\t{begin}", self.name);
-        self.hub.publish(&self.state, "", &line)?;
-        Ok(())
+        self.hub.publish(&self.state, "", &line).map(drop)
     }
 
     fn start(self: &Arc<Job>) -> io::Result<Response> {
@@ -104,10 +103,9 @@ impl Job {
         let thread = thread::Builder::new().spawn(move || {
             let begin = job.hub.last_id();
             let (percent, state) = job.run(begin).unwrap_or_else(|e| (0, e.to_string()));
-            let told = job.hub.publish(&job.log, "end", &state);
-            let told = told.and(job.tell(&state, percent, begin));
+            let _ = job.hub.publish(&job.log, "end", &state);
+            let _ = job.tell(&state, percent, begin);
             job.is_running.store(false, Ordering::Release);
-            told
         });
         thread.inspect_err(|_| self.is_running.store(false, Ordering::Release))?;
         Ok(Response::new(Status::NO_CONTENT))
@@ -123,13 +121,17 @@ impl Job {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
-        let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let percent = self.follow(child.stdout.take().expect("it is piped"), begin);
+        // After an error, too. Then the output is closed, and SIGPIPE ends a script that writes on.
+        let (end, percent) = (child.wait()?, percent?);
+        Ok((if end.success() { 100 } else { percent }, end.to_string()))
+    }
+
+    /// Publishes the output, up to its end. Returns how many percent were done.
+    fn follow(&self, output: impl Read, begin: EventId) -> io::Result<u8> {
         let (mut line, mut lines, mut percent) = (Vec::new(), 0, 0);
-        while (&mut output)
-            .take(MAX_LINE_BYTES)
-            .read_until(b'\n', &mut line)?
-            > 0
-        {
+        let mut output = BufReader::new(output).take(MAX_LINE_BYTES);
+        while output.read_until(b'\n', &mut line)? > 0 {
             let text = String::from_utf8_lossy(&line);
             if let Some(Ok(done)) = text.trim_end().strip_prefix("progress ").map(str::parse) {
                 percent = u8::min(done, 100);
@@ -141,8 +143,8 @@ impl Job {
                 lines += 1;
             }
             line.clear();
+            output.set_limit(MAX_LINE_BYTES);
         }
-        let end = child.wait()?;
-        Ok((if end.success() { 100 } else { percent }, end.to_string()))
+        Ok(percent)
     }
 }

@@ -5,25 +5,41 @@
 use std::io;
 
 use akurai_http::{Request, Response, Router};
-use akurai_tests::TestServer;
+use akurai_tests::{Client, TestServer};
 
 fn start() -> TestServer {
     let echo = |req: &Request| -> io::Result<Response> { Ok(Response::text(req.body()?)) };
     TestServer::start(Router::new().get("/", echo).post("/", echo))
 }
 
-/// Each request gets this status. A refused one ends the connection.
+/// Each request gets this status, while its client may send more: a server that takes a wrong
+/// length for good, and waits for the rest, fails here. A refused one ends the connection.
 #[track_caller]
 fn all_get(status: u16, requests: impl IntoIterator<Item = String>) {
+    all_are_answered(status, requests, |_| ());
+}
+
+/// Each request is too short, and gets 400 when its client ends its side.
+#[track_caller]
+fn all_break_off(requests: impl IntoIterator<Item = String>) {
+    all_are_answered(400, requests, Client::finish);
+}
+
+#[track_caller]
+fn all_are_answered(
+    status: u16,
+    requests: impl IntoIterator<Item = String>,
+    and_then: fn(&mut Client),
+) {
     let server = start();
     for request in requests {
         let shown = &request[..request.len().min(200)];
         let mut client = server.connect();
         client.send(&request);
-        client.finish();
+        and_then(&mut client);
         let answer = client.read_response();
         assert_eq!(answer.status, status, "{shown:?}");
-        if [400, 414, 431, 501, 505].contains(&status) {
+        if [400, 413, 414, 431, 501, 505].contains(&status) {
             assert_eq!(answer.header("connection"), Some("close"), "{shown:?}");
             client.expect_eof();
         }
@@ -58,9 +74,11 @@ fn length(value: &str) -> String {
     post(&format!("Content-Length: {value}"), "hello")
 }
 
-/// Two kinds of framing, so refused even where the coding is fine.
+/// Two kinds of framing, so refused even where the coding is fine. The body is one of both kinds:
+/// a server that takes either of them would answer 200.
 fn coding(line: &str) -> String {
-    post(&format!("{line}\r\nContent-Length: 5"), "hello")
+    let fields = format!("{line}\r\nContent-Length: 15");
+    post(&fields, "5\r\nhello\r\n0\r\n\r\n")
 }
 
 fn chunked(body: &str) -> String {
@@ -147,7 +165,6 @@ fn http11probe_bytes_that_are_no_text() {
     ] {
         let mut client = server.connect();
         client.send([before.as_bytes(), bytes, after.as_bytes()].concat());
-        client.finish();
         assert_eq!(client.read_response().status, 400, "{before:?} {bytes:?}");
         client.expect_eof();
     }
@@ -261,7 +278,7 @@ fn http11probe_lengths() {
     let get = length("5").replace("POST", "GET");
     all_echoed([(get, "hello"), (length("5").replace("1.1", "1.0"), "hello")]);
     all_get(413, [length("999999999")]);
-    all_get(400, [length("10")]); // The client ends its side.
+    all_break_off([length("10")]);
     all_get(405, [length("5").replace("POST", "TRACE")]);
     all_get(204, [length("5").replace("POST", "OPTIONS")]);
 }
@@ -348,9 +365,9 @@ fn http11probe_chunks() {
         "5\r\nhello0\r\n\r\n",
         "5\r\nhello\n0\r\n\r\n",
         "5\r\nhello\r\n0\r\n\n",
-        "5\r\nhello\r\n",
     ];
     all_get(400, ends.map(chunked));
+    all_break_off([chunked("5\r\nhello\r\n")]);
     let trailers = [
         "Content-Length: 50",
         "Transfer-Encoding: chunked",
@@ -419,15 +436,11 @@ fn http11probe_answers() {
         let request = length("5\r\nExpect: 100-continue").replace("1.1", version);
         assert_eq!(ask(&request).status, 200);
     }
-    // What says nothing gets nothing, and what breaks off gets no answer but a refusal.
+    // A client that says nothing gets nothing, and so does one that breaks off within a head.
     for begun in ["", "GET / HTTP/1.1\r\nHost: t\r\nX-Test: value"] {
         let mut client = server.connect();
         client.send(begun);
         client.finish();
-        let (answer, _) = client.read_to_end();
-        assert!(
-            answer.is_empty() || answer.starts_with(b"HTTP/1.1 400 "),
-            "{begun:?}"
-        );
+        client.expect_eof();
     }
 }
