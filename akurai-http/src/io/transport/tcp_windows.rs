@@ -18,9 +18,9 @@ use crate::io::lock::lock;
 /// twice as long.
 const SLICE: Duration = Duration::from_millis(250);
 
-/// Most bytes of one write. The system takes all bytes of a write if it has room for one, and a
-/// slow client is known by how much it takes.
-const WRITE_BYTES: usize = 64 * 1024;
+/// Most bytes that the system gets at once. It takes all of them if it has room for one, and a slow
+/// client is known by how much is taken.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// First and longest pause before a write is tried again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
@@ -144,6 +144,24 @@ impl TcpSocket {
     }
 }
 
+/// Writes as many pieces as there is room for.
+fn write_pieces(mut socket: &TcpStream, buf: &[u8]) -> io::Result<usize> {
+    let mut taken = 0;
+    for piece in buf.chunks(PIECE_BYTES) {
+        match socket.write(piece) {
+            Ok(count) => {
+                taken += count;
+                if count < piece.len() {
+                    break;
+                }
+            }
+            Err(_) if taken > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(taken)
+}
+
 impl Read for &TcpSocket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let begun = Instant::now();
@@ -179,14 +197,13 @@ impl Read for &TcpSocket {
 
 impl Write for &TcpSocket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let buf = &buf[..buf.len().min(WRITE_BYTES)];
-        self.write_within(|socket| socket.write(buf))
+        self.write_within(|socket| write_pieces(socket, buf))
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let len: usize = bufs.iter().map(|buf| buf.len()).sum();
         match bufs.iter().find(|buf| !buf.is_empty()) {
-            Some(first) if len > WRITE_BYTES => self.write(first),
+            Some(first) if len > PIECE_BYTES => self.write(first),
             _ => self.write_within(|socket| socket.write_vectored(bufs)),
         }
     }
@@ -231,11 +248,8 @@ mod tests {
         ours.set_write_timeout(Some(wait)).unwrap();
         let mut taken = 0;
         let error = loop {
-            match (&ours).write(&[b'x'; 2 * WRITE_BYTES]) {
-                Ok(count) => {
-                    assert!(count <= WRITE_BYTES, "{count}");
-                    taken += count;
-                }
+            match (&ours).write(&[b'x'; 20 * PIECE_BYTES]) {
+                Ok(count) => taken += count,
                 Err(error) => break error,
             }
         };
