@@ -173,15 +173,18 @@ fn a_message_may_take_its_time_without_a_deadline() {
 #[test]
 fn an_idle_connection_is_closed_with_1001() {
     let options = WsOptions::new()
-        .idle_timeout(3 * SHORT)
+        .idle_timeout(8 * SHORT)
         .ping_interval(SHORT);
     let (server, ends) =
         reporting_with(options, |mut conn| (recv_all(&mut conn), conn.close_info()));
     let mut ws = WsClient::open(server.addr(), "/");
     // Data keeps the connection open; pongs alone do not.
-    for _ in 0..8 {
+    for _ in 0..24 {
         ws.send(&Frame::text("hello"));
-        assert!(ws.client.is_silent_for(SHORT / 2));
+        if !ws.client.is_silent_for(SHORT / 2) {
+            // A busy machine was late.
+            assert_eq!(ws.read_frame().opcode, Opcode::PING);
+        }
     }
     let begun = Instant::now();
     let mut frame = ws.read_frame();

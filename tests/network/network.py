@@ -42,6 +42,7 @@ CALM_SECONDS = 3
 # few bytes into the system's buffer), an upload (`Limits::body_stall`, and the wait for its end
 # after the 408).
 GONE_SECONDS = {"events": 43, "member": 48, "echo": 40, "download": 45, "upload": 35}
+TRANSFERS = ("download", "upload")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ class Case:
     # What happens to the network at that moment: a gap of so many seconds, or the NAT forgets.
     gap_at_stop: float = 0
     forgets_at_stop: bool = False
+    # TCP's next try behind the gap may come later than a transfer's stall allows: it waits twice as
+    # long each time. Then the transfer goes on over another connection.
+    may_stall: bool = False
 
 
 NARROW, POOR = Conditions(rate=40_000), Conditions(delay=0.3, loss=0.05, rate=40_000)
@@ -88,9 +92,10 @@ LONG = [
     Case("5 % lost, long", Conditions(loss=0.05), 48 * 1024 * KIB, 16 * 1024 * KIB, 2048 * KIB),
     Case("40 kB/s, long", NARROW, 16 * 1024 * KIB, 8 * 1024 * KIB, 512 * KIB),
     Case("all three, long", POOR, 4096 * KIB, 2048 * KIB, 64 * KIB),
-    Case("all three, and a gap of 10 s", POOR, 512 * KIB, 256 * KIB, 64 * KIB, gap=10),
+    Case("all three, and a gap of 10 s", POOR, 512 * KIB, 256 * KIB, 64 * KIB, gap=10, may_stall=True),
     Case(
-        "a gap of 25 s", Conditions(rate=150_000), 6 * 1024 * KIB, 3 * 1024 * KIB, 384 * KIB, gap=25
+        "a gap of 25 s", Conditions(rate=150_000), 6 * 1024 * KIB, 3 * 1024 * KIB, 384 * KIB,
+        gap=25, may_stall=True,
     ),
     Case("300 ms and 10 % lost", Conditions(delay=0.3, loss=0.1), 1024 * KIB, 512 * KIB, 64 * KIB),
 ]
@@ -261,6 +266,8 @@ class Run:
         )
         if not self.is_cut:
             dropped = {name: one.ends for name, one in clients.items() if one.opens != 1}
+            if self.case.may_stall:
+                dropped = {name: dropped[name] for name in dropped if name not in TRANSFERS}
             that(not dropped, f"nobody was dropped {dropped or ''}".rstrip())
         else:
             for name, one in clients.items():
